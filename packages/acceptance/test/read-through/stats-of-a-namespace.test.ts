@@ -48,7 +48,7 @@ it("C180 stats of a namespace count its calls and those below it; of the cache, 
   expect(Object.keys(cache.stats())).toEqual([...Object.keys(users.stats()), "waiting", "pending", "tiers"]);
 });
 
-it("C180 views of one name count together, whatever their options", async () => {
+it("C180 views of one name count together, with different options too", async () => {
   const cache = createTestCache();
   await cache.namespace("a", { ttl: "1s" }).get("k");
   await cache.namespace("a", { localOnly: true }).get("k");

@@ -13,6 +13,15 @@ export interface Cache extends Namespace, AsyncDisposable {
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
   /**
+   * Does without tiers from now on, until the next call: a switch for an incident. Gives the labels of tiers, as
+   * `stats()` has them; `"all"` bypasses the cache, `"none"` ends it. Flights, timeouts and limits stay. A bypassed
+   * local tier is emptied, and keeps nothing. A bypassed backend counts as unreachable for reads, loads and leases; it
+   * still gets what removes or invalidates, so nothing older is found when it is used again.
+   *
+   * @throws {InvalidArgumentError} for a label that no tier has; then nothing changes.
+   */
+  bypass(tiers: "none" | "all" | readonly string[]): void;
+  /**
    * Connects now instead of on first use, and receives invalidations from then on. Optional. @throws
    * {BackendUnavailableError}
    */
@@ -47,7 +56,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     const { local, recovery } = context;
     const { remote } = this.#parts.namespace;
     const { usedBytes } = local?.tier ?? {};
-    const localStats = local?.meter.snapshot(local.label, "up", {
+    const localStats = local?.meter.snapshot(local.label, local.state, {
       entries: local.tier.entryCount,
       ...(usedBytes !== undefined && { bytes: usedBytes }),
     });
@@ -58,6 +67,24 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       pending,
       tiers: [...(localStats === undefined ? [] : [localStats]), ...(remote?.stats() ?? [])],
     };
+  }
+
+  bypass(tiers: "none" | "all" | readonly string[]): void {
+    const { local } = this.#parts.engine.context;
+    const labels = tiers === "all" ? "all" : new Set(tiers === "none" ? [] : this.#labels(tiers));
+    local?.bypass(labels === "all" || labels.has(local.label));
+    this.#parts.namespace.remote?.bypass(labels);
+  }
+
+  /** @throws {InvalidArgumentError} unless each is the label of a tier. */
+  #labels(given: unknown): readonly string[] {
+    const labels = this.stats().tiers.map(({ label }) => label);
+    const unknown = Array.isArray(given) ? given.find((label) => !labels.includes(label as string)) : given;
+    if (!Array.isArray(given) || unknown !== undefined)
+      throw new InvalidArgumentError(
+        `tiers must be "all", "none" or a list of labels (${labels.join(", ")}), got ${describe(unknown)}`,
+      );
+    return given;
   }
 
   async connect(): Promise<void> {

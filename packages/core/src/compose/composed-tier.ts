@@ -60,6 +60,14 @@ export class ComposedTier implements EntryTier {
     this.meter = sides.meter;
   }
 
+  get isBypassed(): boolean {
+    return this.#both.every(({ tier }) => tier.isBypassed);
+  }
+
+  bypass(labels: ReadonlySet<string> | "all"): void {
+    for (const { tier } of this.#both) tier.bypass(labels !== "all" && labels.has(this.label) ? "all" : labels);
+  }
+
   get retryInMs(): number {
     return Math.min(...this.#both.map(({ tier }) => tier.retryInMs));
   }

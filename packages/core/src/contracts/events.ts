@@ -77,8 +77,9 @@ export interface CacheEvents {
  * - `detached`: answers, but reports no changes, so a local copy is served only after a check with the backend
  * - `degraded`: a part of it, such as a primary of a cluster, is unreachable or reports no changes; the others are up
  * - `down`: the circuit breaker is open, or no call was answered yet and one failed
+ * - `bypassed`: not used, by `cache.bypass`
  */
-export type TierState = "idle" | "up" | "detached" | "degraded" | "down";
+export type TierState = "idle" | "up" | "detached" | "degraded" | "down" | "bypassed";
 
 /** Counts and latencies of a namespace and those below it, since its cache was built. */
 export interface NamespaceStats {

@@ -23,8 +23,8 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 export interface WriteResult {
   /**
    * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
-   * replayed. `refused`: too large, or without a lifetime. A call that a later `set` of the key overtook before it was
-   * sent has the status of that one.
+   * replayed. `refused`: too large, without a lifetime, or the backend is bypassed. A call that a later `set` of the
+   * key overtook before it was sent has the status of that one.
    */
   readonly status: "stored" | "pending" | "refused";
   /** For the option `after`, once the backend has acknowledged the write. */
@@ -382,6 +382,11 @@ export class Mutations {
     entry: Entry,
     encoded: Encoded,
   ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
+    if (remote.isBypassed) {
+      // It keeps nothing new, and nothing older for when it is used again.
+      await remote.remove(key);
+      return { status: "refused", versions: undefined };
+    }
     const versions = remote.versions;
     if (versions === undefined) return { status: await remote.write(key, { entry, encoded, versions }), versions };
     const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));

@@ -33,12 +33,13 @@ export class BackendCalls {
   readonly #lostParts = new Set<string>();
   /** `undefined` if the backend bounds its calls. */
   readonly #deadlines: Deadlines | undefined;
-  readonly #refusals = new Map<Operation, CacheError>();
+  readonly #refusals = new Map<string, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #state: TierState = "idle";
   /** The state while no call has succeeded. No event reports it: there the breaker, or an answer, decides. */
   #stateOfFailures: TierState = "idle";
   #isDetached = false;
+  #isBypassed = false;
 
   constructor(options: {
     readonly label: string;
@@ -64,6 +65,7 @@ export class BackendCalls {
   }
 
   get state(): TierState {
+    if (this.#isBypassed) return "bypassed";
     return this.#state === "idle" ? this.#stateOfFailures : this.#state;
   }
 
@@ -87,28 +89,42 @@ export class BackendCalls {
     return this.#parts === undefined ? ONE_PART : NO_PART;
   }
 
+  get isBypassed(): boolean {
+    return this.#isBypassed;
+  }
+
+  /** While it is bypassed, the backend gets only the calls that end something: see {@link Target.ends}. */
+  bypass(isBypassed: boolean): void {
+    if (isBypassed === this.#isBypassed) return;
+    this.#isBypassed = isBypassed;
+    this.#report();
+  }
+
   /** Whether a call may be sent now; `true` of an open breaker is permission for this one call. */
   admits(operation: Operation, part: string): boolean {
+    return !this.#isBypassed && this.#isLetThrough(operation, part);
+  }
+
+  #isLetThrough(operation: Operation, part: string): boolean {
     return this.#breakers.get(part)?.admits(operation === "tags" ? "tags" : "entries") ?? true;
   }
 
   /** The error of a call that was not sent. One for all: a stack trace for each would cost more than the call. */
-  refusal(operation: Operation): CacheError {
-    let error = this.#refusals.get(operation);
+  refusal(operation: Operation, reason: string = this.#isBypassed ? BYPASSED : BREAKER_OPEN): CacheError {
+    const message = `${this.label}: ${operation} skipped: ${reason}`;
+    let error = this.#refusals.get(message);
     if (error === undefined) {
-      error = new BackendUnavailableError(`${this.label}: ${operation} skipped: circuit breaker is open`, {
-        tier: this.label,
-        operation,
-        maybeExecuted: false,
-      });
-      this.#refusals.set(operation, error);
+      error = new BackendUnavailableError(message, { tier: this.label, operation, maybeExecuted: false });
+      this.#refusals.set(message, error);
     }
     return error;
   }
 
   /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
   run<T>(operation: Operation, target: Target, budgetMs: number, call: () => Promise<T>): Promise<T> {
-    if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
+    if (target.ends === true) {
+      if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
+    } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
     return this.bound(operation, target, budgetMs, (done, fail) => {
       try {
         call().then(done, (error: unknown) => fail(error));
@@ -274,7 +290,11 @@ export class BackendCalls {
   #enter(state: TierState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state });
+    if (!this.#isBypassed) this.#report();
+  }
+
+  #report(): void {
+    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state: this.state });
   }
 }
 
@@ -282,6 +302,8 @@ export class BackendCalls {
 export class BackendRefusedError extends BackendUnavailableError {}
 /** Has no breaker: a backend has no part of this name. */
 const NO_PART = "\0";
+const BREAKER_OPEN = "circuit breaker is open";
+const BYPASSED = "it is bypassed";
 const nothing = (): void => {};
 
 class CallDeadline extends Deadline {
@@ -297,6 +319,8 @@ class CallDeadline extends Deadline {
 export interface Target {
   readonly keySpace: KeySpace | undefined;
   readonly part: string;
+  /** The call ends an entry, a tag version or a lease, for all processes: a bypassed backend gets it too. */
+  readonly ends?: boolean;
 }
 
 type Work<T> = (

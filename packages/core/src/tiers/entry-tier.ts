@@ -58,6 +58,10 @@ export interface EntryLeases {
 export interface EntryTier {
   readonly label: string;
   readonly deadlineMs: number;
+  /** Whether it is not used: it refuses every call but those that end something, as if it were unreachable. */
+  readonly isBypassed: boolean;
+  /** Bypasses what has one of these labels, and nothing else from now on. */
+  bypass(labels: ReadonlySet<string> | "all"): void;
   /** How long until an unreachable tier may be tried again, in milliseconds. */
   readonly retryInMs: number;
   /** The part of the backend that keeps this key, of an entry or of a tag. @default one part */

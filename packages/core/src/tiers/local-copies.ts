@@ -43,6 +43,7 @@ export class LocalCopies {
   /** Values that were frozen to the last property, as the mode does it, so that each is walked once. */
   readonly #frozen = new WeakSet<object>();
   #isClosed = false;
+  #isBypassed = false;
 
   constructor({ tier, tags, trust, table, clock, events, cache, freezesShared }: LocalCopiesOf) {
     this.tier = tier;
@@ -123,7 +124,7 @@ export class LocalCopies {
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.localTtlMs);
-    if (limitMs <= 0 || this.#isClosed) {
+    if (limitMs <= 0 || this.#isClosed || this.#isBypassed) {
       this.tier.delete(localKey);
       return undefined;
     }
@@ -179,6 +180,18 @@ export class LocalCopies {
   confirm(localKey: string, version: string, epoch: number): void {
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = this.#trust.epochOf(localKey);
+  }
+
+  get state(): "up" | "bypassed" {
+    return this.#isBypassed ? "bypassed" : "up";
+  }
+
+  /** Drops all copies, and stores none while it lasts: afterwards there is no older one to come back. */
+  bypass(isBypassed: boolean): void {
+    if (isBypassed === this.#isBypassed) return;
+    this.#isBypassed = isBypassed;
+    this.tier.clear();
+    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state: this.state });
   }
 
   /** Drops all copies, and stores no more. */

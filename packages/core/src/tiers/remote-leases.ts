@@ -43,11 +43,13 @@ export const DEFAULT_LEASE_MS = 2_000;
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock, aliases, conflicts } = tier;
-  const call = <T>(key: EntryKey, run: () => Promise<T>): Promise<T> =>
-    calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend) }, calls.deadlineMs, run);
+  const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
+    calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
+  const release = (key: EntryKey, token: string): Promise<void> =>
+    call(key, () => leases.release(key.backend, token), ENDS);
   /** Ends the lease and stores nothing. Afterwards the message about that end, to this process too, has arrived. */
   const keep = async (key: EntryKey, token: string, seen: string): Promise<StoreStatus> => {
-    await call(key, () => leases.release(key.backend, token));
+    await release(key, token);
     if ((await call(key, () => leases.confirm(key.backend))) !== seen) return "overtaken";
     conflicts.kept(key.backend, token);
     return "kept";
@@ -78,7 +80,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       };
     },
     renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
-    release: (key, token) => call(key, () => leases.release(key.backend, token)),
+    release,
     store: (key, write, token, seen) => {
       if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);
       return tier.store<StoreStatus>(key, write, {
@@ -94,4 +96,5 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   };
 }
 
+const ENDS = true;
 const ignore = (): void => {};

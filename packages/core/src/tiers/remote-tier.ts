@@ -121,6 +121,14 @@ export class RemoteTier implements EntryTier {
     this.codecId = `${backend.format.id}+${backend.compressor.id}${this.keepsMeta ? "" : "+always"}`;
   }
 
+  get isBypassed(): boolean {
+    return this.#calls.isBypassed;
+  }
+
+  bypass(labels: ReadonlySet<string> | "all"): void {
+    this.#calls.bypass(labels === "all" || labels.has(this.label));
+  }
+
   get retryInMs(): number {
     return this.#calls.retryInMs;
   }
@@ -261,14 +269,14 @@ export class RemoteTier implements EntryTier {
   }
 
   remove(key: EntryKey): Promise<DeleteStatus> {
-    return this.#calls.run("remove", this.#target(key), this.deadlineMs, () => this.#backend.remove(key.backend));
+    return this.#calls.run("remove", this.#ending(key), this.deadlineMs, () => this.#backend.remove(key.backend));
   }
 
   /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */
   async markStale(key: EntryKey): Promise<"stale" | "missing"> {
     const backend = this.#backend;
     if (backend.markStale === undefined) return (await this.remove(key)) === "deleted" ? "stale" : "missing";
-    return this.#calls.run("markStale", this.#target(key), this.deadlineMs, () => backend.markStale!(key.backend));
+    return this.#calls.run("markStale", this.#ending(key), this.deadlineMs, () => backend.markStale!(key.backend));
   }
 
   async connect(): Promise<void> {
@@ -406,19 +414,23 @@ export class RemoteTier implements EntryTier {
   }
 
   #bounded(source: TagVersions): TagVersions {
-    const call = <T>(part: string, run: () => Promise<T>): Promise<T> =>
-      this.#calls.run("tags", { keySpace: undefined, part }, this.deadlineMs, run);
+    const call = <T>(part: string, run: () => Promise<T>, ends = false): Promise<T> =>
+      this.#calls.run("tags", { keySpace: undefined, part, ends }, this.deadlineMs, run);
     const partOf = ([first = ""]: readonly string[]): string => this.#calls.partOf(first);
     return {
       read: (tags) => call(this.#calls.partOfVersionReads, () => source.read(tags)),
       pin: (tags) => call(partOf(tags), () => source.pin(tags)),
       unchangedSince: (at, tags) => call(partOf(tags), () => source.unchangedSince(at, tags)),
-      renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode)),
+      renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode), ENDS),
     };
   }
 
   #target({ space, backend }: EntryKey): Target {
     return { keySpace: space, part: this.#calls.partOf(backend) };
+  }
+
+  #ending(key: EntryKey): Target {
+    return { ...this.#target(key), ends: ENDS };
   }
 }
 
@@ -436,4 +448,5 @@ const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read
 
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
+const ENDS = true;
 const ignore = (): void => {};

@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "bypass: set leaves the older value in a bypassed backend",
+    promises: ["C175"],
+    rule: 'await remote.remove(key);\n      return { status: "refused", versions: undefined };',
+    broken: 'return { status: "refused", versions: undefined };',
+  },
+  {
     name: "fence: none before a delete is sent",
     promises: ["C59", "C63", "C66"],
     rule: 'this.#fence(key, "delete");\n    this.#reportKey',

@@ -2,6 +2,18 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "bypass: a bypassed backend is used",
+    promises: ["C175"],
+    rule: "return !this.#isBypassed && this",
+    broken: "return this",
+  },
+  {
+    name: "bypass: a bypassed backend gets no invalidations",
+    promises: ["C175"],
+    rule: "if (target.ends === true) {",
+    broken: "if (target.ends === true && !this.#isBypassed) {",
+  },
+  {
     name: "backend: a call waits as long as the backend takes",
     promises: ["C43", "C92"],
     rule: "deadlines.start(deadline, budgetMs)",

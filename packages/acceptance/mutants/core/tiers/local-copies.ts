@@ -2,6 +2,18 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "bypass: copies from before are served again after it",
+    promises: ["C175"],
+    rule: "this.#isBypassed = isBypassed;\n    this.tier.clear();",
+    broken: "this.#isBypassed = isBypassed;",
+  },
+  {
+    name: "bypass: a bypassed local tier keeps what is loaded",
+    promises: ["C175"],
+    rule: " || this.#isBypassed) {",
+    broken: ") {",
+  },
+  {
     name: "promotion: a copy may live as long as its writer allowed, and the limit of the reader is ignored",
     promises: ["C6"],
     rule: "Math.min(localTtlMs, entry.localTtlMs)",
