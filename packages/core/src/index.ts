@@ -77,6 +77,7 @@ export type {
   WriteManyResult,
   WriteResult,
 } from "./engine/mutations.ts";
+export type { TouchResult } from "./engine/touch.ts";
 export type { WarmOptions, WarmResult } from "./cache/warm.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type {
@@ -87,6 +88,7 @@ export type {
   Lifetime,
   Policy,
   Served,
+  TouchOptions,
 } from "./entry/policy.ts";
 export type { EntryInfo } from "./engine/reads.ts";
 export type { Decision } from "./primitives/decision-log.ts";

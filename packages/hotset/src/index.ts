@@ -72,6 +72,8 @@ export type {
   StandardSchema,
   StoredEntry,
   TagVersions,
+  TouchOptions,
+  TouchResult,
   Wrapped,
   WrapOptions,
   WarmOptions,

@@ -52,6 +52,7 @@ describe("docs/reference/options.md", () => {
     ["set", ["Lifetimes", "set"], () => cache.set("a", 1, unknown)],
     ["setMany", ["Lifetimes", "set"], () => cache.setMany([["a", 1]], unknown)],
     ["setOptions", ["Lifetimes", "set"], () => cache.getOrSet("b", ({ setOptions }) => setOptions(unknown))],
+    ["touch", ["touch"], () => cache.touch("a", unknown)],
     ["get", ["get"], () => cache.get("a", unknown)],
     ["getMany", ["get"], () => cache.getMany(["a"], unknown)],
     ["close", ["close"], () => cache.close(unknown)],

@@ -14,6 +14,7 @@ import { LoadedStore } from "../engine/loaded-store.ts";
 import { LostClasses } from "../engine/lost-classes.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
+import { Touch } from "../engine/touch.ts";
 import { Reads } from "../engine/reads.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
 import { Waiters } from "../engine/waiters.ts";
@@ -89,6 +90,7 @@ export function assemble(plan: Plan): Assembly {
   const waiters = new Waiters(context);
   const loadedStore = new LoadedStore(context, waiters);
   const readThrough = new ReadThrough(context, waiters, loadedStore);
+  const reads = new Reads(context);
   later.mutations = new Mutations(context, readThrough, loadedStore);
   if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
   later.subscriptions = new Map(
@@ -99,7 +101,7 @@ export function assemble(plan: Plan): Assembly {
   );
   if (local !== undefined) reportEvictions(local, base);
   return {
-    engine: { context, readThrough, mutations: later.mutations, reads: new Reads(context) },
+    engine: { context, readThrough, mutations: later.mutations, reads, touch: new Touch(context, reads, loadedStore) },
     namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
     waiters,
     backends: backend === undefined ? [] : leaves(backend),

@@ -13,6 +13,7 @@ import {
   type WriteResult,
 } from "../engine/mutations.ts";
 import type { ReadThrough } from "../engine/read-through.ts";
+import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
@@ -29,6 +30,7 @@ import {
   type GetOrSetManyOptions,
   type GetOrSetOptions,
   type ResolvedPolicy,
+  type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
@@ -44,6 +46,7 @@ export interface Engine {
   readonly readThrough: ReadThrough;
   readonly reads: Reads;
   readonly mutations: Mutations;
+  readonly touch: Touch;
 }
 
 /** A namespace over an engine. Each method checks its arguments and leaves the rest to the engine. */
@@ -214,6 +217,15 @@ export class NamespaceView implements Untyped<Namespace> {
     });
     checkEntryOptions(options);
     return this.#engine.mutations.setMany(this.#namespace, checked, options);
+  }
+
+  async touch(key: string, options?: TouchOptions): Promise<TouchResult> {
+    const target = this.#key(key);
+    checkOptions(options, OPTION_NAMES.touch);
+    const policy = resolvePolicy(this.#namespace.policy, options);
+    if (policy.ttlMs <= 0)
+      throw new InvalidArgumentError(`ttl must be above 0 ms, got ${policy.ttlMs} ms; delete the key to end its life`);
+    return this.#engine.touch.touch(this.#namespace, target, options);
   }
 
   async delete(key: string): Promise<DeleteResult> {

@@ -8,7 +8,15 @@ import type {
   WriteResult,
 } from "../engine/mutations.ts";
 import type { EntryInfo } from "../engine/reads.ts";
-import type { EntryOptions, GetOptions, GetOrSetManyOptions, GetOrSetOptions, Policy } from "../entry/policy.ts";
+import type { TouchResult } from "../engine/touch.ts";
+import type {
+  EntryOptions,
+  GetOptions,
+  GetOrSetManyOptions,
+  GetOrSetOptions,
+  Policy,
+  TouchOptions,
+} from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
@@ -82,6 +90,14 @@ export interface Namespace<V = unknown> {
     entries: Iterable<readonly [key: string, value: V & ({} | null)]>,
     options?: EntryOptions,
   ): Promise<WriteManyResult>;
+  /**
+   * Begins the freshness of a fresh value anew, here and for every process: a life that slides with use. Value, tags,
+   * validators, stale windows and age (`maxAge`) stay. With a backend the value is read there and stored again, in three
+   * round trips. It undoes no change of another process, and revives nothing that is stale or was invalidated.
+   *
+   * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
+   */
+  touch(key: string, options?: TouchOptions): Promise<TouchResult>;
   /** Removes the entry, here and for every process. Loads in flight cannot bring it back. */
   delete(key: string): Promise<DeleteResult>;
   /** As {@link delete}. */

@@ -15,6 +15,7 @@ import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
 import { NamespaceView } from "../cache/namespace-view.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
+import { Touch } from "./touch.ts";
 import { Reads } from "./reads.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
@@ -170,6 +171,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
   const waiters = new Waiters(context);
   const loadedStore = new LoadedStore(context, waiters);
   const readThrough = new ReadThrough(context, waiters, loadedStore);
+  const reads = new Reads(context);
   return {
     context,
     clock,
@@ -178,7 +180,8 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
         context,
         readThrough,
         mutations: new Mutations(context, readThrough, loadedStore),
-        reads: new Reads(context),
+        reads,
+        touch: new Touch(context, reads, loadedStore),
       },
       { ...SPACE, remote, meter: context.meters.of([]) },
     ),

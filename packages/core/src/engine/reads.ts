@@ -117,7 +117,7 @@ export class Reads {
     let found: Entry | undefined;
     if (held === undefined && remote !== undefined) {
       try {
-        found = await this.#inspected(namespace, key);
+        found = await this.entry(namespace, key);
       } catch {
         held = local?.unconfirmed(key.local, clock.now());
       }
@@ -136,7 +136,11 @@ export class Reads {
     };
   }
 
-  async #inspected(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
+  /**
+   * The entry that a read of the backend finds, unless this process invalidated it. Rejects when the backend does not
+   * answer.
+   */
+  async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     return this.#valid(key, await this.#readAfterReplay(namespace, key));
   }
 

@@ -98,6 +98,12 @@ export interface GetOrSetManyOptions extends Omit<GetOrSetOptions, "onServed"> {
   readonly absentAsNull?: boolean;
 }
 
+/** Options of `touch`. */
+export interface TouchOptions {
+  /** How long the value is fresh from now on. Above 0. @default that of the namespace */
+  readonly ttl?: Duration;
+}
+
 /** Options of reads without a loader. */
 export interface GetOptions {
   /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
@@ -172,7 +178,10 @@ const POLICY_OPTIONS = [
  * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
  */
 export const OPTION_NAMES: Readonly<
-  Record<"policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "warm" | "get", ReadonlySet<string>>
+  Record<
+    "policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "warm" | "touch" | "get",
+    ReadonlySet<string>
+  >
 > = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
@@ -181,6 +190,7 @@ export const OPTION_NAMES: Readonly<
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
   warm: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "signal", "concurrency"]),
+  touch: new Set(["ttl"]),
   get: new Set(["allowStale"]),
 };
 

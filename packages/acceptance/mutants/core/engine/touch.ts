@@ -1,0 +1,28 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "touch: a stale entry is revived",
+    promises: ["C174"],
+    rule: "if (entry === undefined || now >= entry.staleAt || now >= entry.deadAt) return undefined;",
+    broken: "if (entry === undefined || now >= entry.deadAt) return undefined;",
+  },
+  {
+    name: "touch: an entry that changed after it was read is overwritten",
+    promises: ["C174"],
+    rule: "if (answer.seen === version && !isOvertaken()) return true;",
+    broken: "return true;",
+  },
+  {
+    name: "touch: without leases a change elsewhere is undone",
+    promises: ["C174"],
+    rule: " || (remote.leases === undefined && guard.isTainted)",
+    broken: "",
+  },
+  {
+    name: "touch: the value seems to be loaded anew",
+    promises: ["C174"],
+    rule: "ttlMs: ttlMs + lifeOf(entry, now).ageMs",
+    broken: "ttlMs",
+  },
+];

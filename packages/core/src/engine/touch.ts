@@ -1,0 +1,159 @@
+import type { NamespaceContext } from "./call.ts";
+import type { EngineContext } from "./context.ts";
+import type { LoadedStore } from "./loaded-store.ts";
+import type { Reads } from "./reads.ts";
+import { Guard } from "../coherence/guards.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { EncodeError } from "../contracts/errors.ts";
+import type { Encoded } from "../entry/codec.ts";
+import type { Entry } from "../entry/entry.ts";
+import { lifeOf } from "../entry/freshness.ts";
+import type { EntryKey } from "../entry/key.ts";
+import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
+import { newId } from "../primitives/ids.ts";
+import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
+
+/** The outcome of `touch`. */
+export interface TouchResult {
+  /**
+   * `missing`: there is no fresh value, nor one in the backend where there is a backend. `refused`: the entry is as it
+   * was, since it is being loaded or changed at this moment, or the backend did not store it.
+   */
+  readonly status: "touched" | "missing" | "refused";
+}
+
+/**
+ * Gives a fresh entry a new life, with the value, tags, validators and age that it has.
+ *
+ * With a backend it is read there and stored again like the result of a load: under a lease, if the entry is still the
+ * one that was read, and under its own tag versions. So it undoes no change, and brings nothing back.
+ */
+export class Touch {
+  readonly #context: EngineContext;
+  readonly #reads: Reads;
+  readonly #loadedStore: LoadedStore;
+
+  constructor(context: EngineContext, reads: Reads, loadedStore: LoadedStore) {
+    this.#context = context;
+    this.#reads = reads;
+    this.#loadedStore = loadedStore;
+  }
+
+  async touch(namespace: NamespaceContext, key: EntryKey, options: TouchOptions | undefined): Promise<TouchResult> {
+    const { remote } = namespace;
+    this.#context.decisions?.note(key.local, "write", "touched here");
+    return {
+      status:
+        remote === undefined
+          ? this.#here(namespace, key, options)
+          : await this.#there(remote, { namespace, key, options }),
+    };
+  }
+
+  #here(namespace: NamespaceContext, key: EntryKey, options: TouchOptions | undefined): TouchResult["status"] {
+    const { local, clock } = this.#context;
+    const entry = this.#renewed(namespace, local?.get(key.local, clock.now()), options);
+    if (entry === undefined) return "missing";
+    const error = local!.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
+    return error === undefined && local!.tier.get(key.local) !== undefined ? "touched" : "refused";
+  }
+
+  async #there(remote: EntryTier, call: TouchCall): Promise<TouchResult["status"]> {
+    const { flights, writes, lifecycle } = this.#context;
+    const { namespace, key, options } = call;
+    if (!lifecycle.isOpen) return "refused";
+    const guard = new Guard();
+    flights.add(key.local, guard);
+    try {
+      const entry = this.#renewed(namespace, await this.#reads.entry(namespace, key), options);
+      if (entry === undefined) return "missing";
+      const encoded = await remote.encode(entry.value);
+      return await writes.run(key.local, () => this.#store(remote, call, guard, { entry, encoded }));
+    } catch (error) {
+      if (error instanceof EncodeError) throw error;
+      // The tier has reported it. The value is the same with either life, so an unknown outcome leaves nothing to mend.
+      return "refused";
+    } finally {
+      flights.remove(guard);
+    }
+  }
+
+  /** In its turn among the writes of this key. */
+  async #store(
+    remote: EntryTier,
+    call: TouchCall,
+    guard: Guard,
+    { entry, encoded }: Draft,
+  ): Promise<TouchResult["status"]> {
+    const { flights, trust, tags, local } = this.#context;
+    const { namespace, key } = call;
+    const isOvertaken = (): boolean =>
+      guard.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.tagSequence);
+    // Without leases nothing else keeps it from undoing a change of another process.
+    if (isOvertaken() || (remote.leases === undefined && guard.isTainted)) return "refused";
+    guard.resend(trust.epoch);
+    const token = remote.leases && newId();
+    if (token !== undefined && !(await this.#takeLease(remote.leases!, call, entry, token, isOvertaken)))
+      return "refused";
+    const { encoding, data, uncompressedBytes } = encoded;
+    const kept = { ...entry, version: token, encoding, encodedBytes: data.length, uncompressedBytes };
+    const write = { entry: kept, encoded, versions: entry.versions };
+    const status =
+      token === undefined
+        ? await remote.write(key, write)
+        : await remote.leases!.store(key, write, token, entry.version ?? "");
+    if (status !== "stored") return "refused";
+    if (isOvertaken()) return "touched";
+    local?.put(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    if (!flights.isUntainted(guard) && token !== undefined) void this.#loadedStore.confirm(remote.leases!, key, token);
+    return "touched";
+  }
+
+  /** Whether the lease was granted over this very entry, and nothing newer was called meanwhile. */
+  async #takeLease(
+    leases: EntryLeases,
+    { namespace: { schema }, key }: TouchCall,
+    { version = "", tags, tagSequence }: Entry,
+    token: string,
+    isOvertaken: () => boolean,
+  ): Promise<boolean> {
+    const request = { key, schema, expectedTags: tags, tagSequence };
+    const answer = await leases.acquire(request, token, leases.leaseMs, version);
+    if (answer.kind !== "granted") return false;
+    if (answer.seen === version && !isOvertaken()) return true;
+    void leases.release(key, token).catch(ignore);
+    return false;
+  }
+
+  /** The entry with its new life; `undefined` if there is no fresh one. */
+  #renewed(
+    { policy }: NamespaceContext,
+    entry: Entry | undefined,
+    options: TouchOptions | undefined,
+  ): Entry | undefined {
+    const { clock, random } = this.#context;
+    const now = clock.now();
+    if (entry === undefined || now >= entry.staleAt || now >= entry.deadAt) return undefined;
+    const ttl = options?.ttl;
+    const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl }, random);
+    // A namespace may keep no `null`.
+    if (ttlMs <= 0) return undefined;
+    const expiresAt = now + ttlMs + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+    // Its age goes on: a call with `maxAge` asks when the value was loaded.
+    return { ...entry, ttlMs: ttlMs + lifeOf(entry, now).ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
+  }
+}
+
+interface TouchCall {
+  readonly namespace: NamespaceContext;
+  readonly key: EntryKey;
+  readonly options: TouchOptions | undefined;
+}
+
+/** An entry with its new life, and the version of the one that was read. */
+interface Draft {
+  readonly entry: Entry;
+  readonly encoded: Encoded;
+}
+
+const ignore = (): void => {};
