@@ -92,8 +92,8 @@ export interface Namespace<V = unknown> {
   ): Promise<WriteManyResult>;
   /**
    * Begins the freshness of a fresh value anew, here and for every process: a life that slides with use. Value, tags,
-   * validators, stale windows and age (`maxAge`) stay. With a backend the value is read there and stored again, in three
-   * round trips. It undoes no change of another process, and revives nothing that is stale or was invalidated.
+   * validators, stale windows and age (`maxAge`) stay. With a backend the value is read there and stored again, in
+   * three round trips. It undoes no change of another process, and revives nothing that is stale or was invalidated.
    *
    * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
    */
