@@ -28,7 +28,7 @@ export function sbomFile(name: string): string {
 
 /**
  * With what pnpm leaves out of the SBOM of a workspace package: peers that are packages of the workspace, and packages
- * that the bundler makes part of ours, which npm never installs. Those of its own dependencies too.
+ * that the bundler makes part of ours, which npm never installs. The same for its dependencies.
  *
  * @param made the SBOM of each published package, by pnpm, without development dependencies.
  * @param development components of development dependencies.
@@ -56,7 +56,7 @@ export function completed(
   return { ...sbom, components, dependencies: [...dependencies].map(([ref, dependsOn]) => ({ ref, dependsOn })) };
 }
 
-/** What the package names and the SBOM does not: itself, its dependencies, its peers, what is bundled with it. */
+/** Names that the package has and the SBOM has not: itself, its dependencies, its peers, what is bundled with it. */
 export function missingFrom({ metadata, components }: Sbom, manifest: Manifest): readonly string[] {
   const { name, version, dependencies = {} } = manifest;
   const wanted = [...Object.keys(dependencies), ...requiredPeers(manifest), ...bundled(manifest)];

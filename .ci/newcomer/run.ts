@@ -9,15 +9,15 @@
 // Prints the figures of the
 // install beside those of other caches.
 
-import { execFileSync } from "node:child_process";
-import { globSync, readFileSync, rmSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
+import { pack, upstream } from "./pack.ts";
 import { Project } from "./project.ts";
-import { startRegistry, type Packed } from "./registry.ts";
+import { startRegistry } from "./registry.ts";
 import { toolkit } from "./toolkit.ts";
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -37,9 +37,8 @@ const wanted = process.argv.slice(2);
 const failures: string[] = [];
 let passed = 0;
 
-const packed = pack();
-const upstream = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
-await using registry = await startRegistry(packed, upstream.endsWith("/") ? upstream : `${upstream}/`);
+const packed = pack(top);
+await using registry = await startRegistry(packed, upstream());
 await using redis = await startOwnRedis();
 const projects: Project[] = [];
 const project = (name: string, manifest?: object): Project => {
@@ -66,22 +65,6 @@ try {
 }
 console.log(failures.length === 0 ? `${passed} steps of a newcomer passed` : failures.join("\n\n"));
 process.exitCode = failures.length === 0 ? 0 : 1;
-
-function pack(): readonly Packed[] {
-  execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { cwd: top, stdio: "inherit" });
-  const folder = join(top, ".reports/newcomer");
-  rmSync(folder, { recursive: true, force: true });
-  return globSync("packages/*/package.json", { cwd: top }).flatMap((path) => {
-    if ((JSON.parse(readFileSync(join(top, path), "utf8")) as { private?: boolean }).private === true) return [];
-    const output = execFileSync("pnpm", ["pack", "--json", "--pack-destination", folder], {
-      cwd: dirname(join(top, path)),
-      encoding: "utf8",
-    });
-    const { filename } = JSON.parse(output) as { filename: string };
-    const manifest = execFileSync("tar", ["-xzOf", filename, "package/package.json"], { encoding: "utf8" });
-    return [{ tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] }];
-  });
-}
 
 async function step(name: string, work: () => Promise<void>): Promise<void> {
   if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) return;

@@ -1,0 +1,27 @@
+import { execFileSync } from "node:child_process";
+import { globSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Packed } from "./registry.ts";
+
+/** Builds and packs every published package. @param top the folder of the workspace. */
+export function pack(top: string): readonly Packed[] {
+  execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { cwd: top, stdio: "inherit" });
+  const folder = join(top, ".reports/newcomer");
+  rmSync(folder, { recursive: true, force: true });
+  return globSync("packages/*/package.json", { cwd: top }).flatMap((path) => {
+    if ((JSON.parse(readFileSync(join(top, path), "utf8")) as { private?: boolean }).private === true) return [];
+    const output = execFileSync("pnpm", ["pack", "--json", "--pack-destination", folder], {
+      cwd: dirname(join(top, path)),
+      encoding: "utf8",
+    });
+    const { filename } = JSON.parse(output) as { filename: string };
+    const manifest = execFileSync("tar", ["-xzOf", filename, "package/package.json"], { encoding: "utf8" });
+    return [{ tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] }];
+  });
+}
+
+/** The registry that npm is configured with; ends with a slash. */
+export function upstream(): string {
+  const url = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
+  return url.endsWith("/") ? url : `${url}/`;
+}
