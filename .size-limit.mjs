@@ -24,6 +24,7 @@ export default [
   { ...core, name: "@hotset/core", limit: "53.2 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "44.4 kB" },
   toolkit("index", "16.25 kB"),
+  toolkit("health", "4.5 kB"),
   toolkit("module", "2 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),

@@ -82,7 +82,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["redis"],
     ["index"],
     ["scripts"],
-    ["pubsub", "streams", "locks", "limits", "sessions", "boards"],
+    ["pubsub", "streams", "locks", "limits", "sessions", "boards", "health"],
     ["queue"],
   ],
 };

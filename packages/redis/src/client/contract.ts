@@ -100,6 +100,13 @@ export interface DedicatedConnection extends AsyncDisposable {
   readonly isOpen: boolean;
   call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
+  /**
+   * Hands each command that the server runs to `listener`, as the line of `MONITOR`, until the connection is closed. It
+   * takes no calls from then on. The server does half of its work for this.
+   *
+   * @param listener an error that it throws is an uncaught exception.
+   */
+  monitor(listener: (line: string) => void): Promise<void>;
   /** Calls `listener` once when the connection is lost; not when it is closed. @returns a function that ends this. */
   onLost(listener: (error: Error) => void): () => void;
   /** Closes it at once; calls in flight reject. Idempotent. */

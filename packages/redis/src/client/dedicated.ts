@@ -2,9 +2,9 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
-import type { Session } from "../connection/session.ts";
+import type { NodeClient, Session } from "../connection/session.ts";
 import { milliseconds } from "../primitives/option-checks.ts";
-import { unreachable } from "../primitives/faults.ts";
+import { unreachable, type Origin } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
 
@@ -14,6 +14,8 @@ export interface DedicatedSettings {
   readonly responseTimeoutMs: number;
   readonly maxInFlight: number;
 }
+
+const MONITOR: Origin = Object.freeze({ tier: "redis", operation: "MONITOR" });
 
 /** One session, used by one caller. */
 export class SessionConnection implements DedicatedConnection {
@@ -68,6 +70,14 @@ export class SessionConnection implements DedicatedConnection {
 
   burst(commands: readonly Args[], options: BurstOptions = {}): Promise<readonly unknown[]> {
     return this.#closedIfUnanswered(this.#calls.burst(undefined, commands, options), options.signal);
+  }
+
+  async monitor(listener: (line: string) => void): Promise<void> {
+    if (this.#ended !== undefined) throw unreachable(MONITOR, this.#ended);
+    // A session of one server has a client of node-redis.
+    await (this.#session.client as NodeClient).MONITOR((line) => {
+      if (this.#ended === undefined) listener(line.toString());
+    });
   }
 
   onLost(listener: (error: Error) => void): () => void {

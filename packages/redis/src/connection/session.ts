@@ -41,6 +41,8 @@ export interface NodeClient extends RawClient {
   UNSUBSCRIBE(channel: string): Promise<void>;
   PUNSUBSCRIBE(pattern: string): Promise<void>;
   SUNSUBSCRIBE(channel: string): Promise<void>;
+  /** Each command that the server runs, as a line. */
+  MONITOR(listener: (line: string | Buffer) => void): Promise<void>;
   /**
    * The handler receives the pushes of RESP3 in the order of the wire: before the continuation of any reply of the same
    * chunk. It returns `true` for a push that it handled.

@@ -1,0 +1,101 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import type { RedisView, ScanOptions } from "../index.ts";
+import { checkOptions, durationMs } from "../module/module.ts";
+
+export interface BigKeysOptions {
+  /** A glob, inside the view. @default every key */
+  readonly match?: string;
+  /** How many are returned. @default 10 */
+  readonly top?: number;
+  /** At most so many keys are looked at. @default 10_000 */
+  readonly sample?: number;
+}
+
+export interface BigKey {
+  readonly key: string;
+  readonly type: string;
+  /** By `MEMORY USAGE`, which looks at five elements of a collection. */
+  readonly bytes: number;
+}
+
+export interface TtlAuditOptions {
+  /** A glob, inside the view. @default every key */
+  readonly match?: string;
+  readonly type?: NonNullable<ScanOptions["type"]>;
+  /** The life that keys without an end get. @default none: they are only counted */
+  readonly fix?: Duration;
+}
+
+export interface TtlAudit {
+  readonly scanned: number;
+  /** Keys without an end. */
+  readonly immortal: number;
+  /** Of those, how many got one. */
+  readonly fixed: number;
+  /** The first 100 of them. */
+  readonly examples: readonly string[];
+}
+
+/** Keys that are asked about at once. */
+const WINDOW = 500;
+const MAX_EXAMPLES = 100;
+
+export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): Promise<readonly BigKey[]> {
+  checkOptions("bigKeys(options)", options, ["match", "top", "sample"]);
+  const top = whole("bigKeys: top", options.top ?? 10);
+  const sample = whole("bigKeys: sample", options.sample ?? 10_000);
+  const { commands } = redis;
+  let largest: { readonly key: string; readonly bytes: number }[] = [];
+  let seen = 0;
+  for await (const keys of windows(commands.scan(matching(options.match)), sample)) {
+    const sizes = await Promise.all(keys.map((key) => commands.memoryUsage(key)));
+    seen += keys.length;
+    // A key may have gone meanwhile.
+    const found = keys.flatMap((key, i) => ((sizes[i] ?? null) === null ? [] : [{ key, bytes: Number(sizes[i]) }]));
+    largest = [...largest, ...found].toSorted((one, other) => other.bytes - one.bytes).slice(0, top);
+    if (seen >= sample) break;
+  }
+  const types = await Promise.all(largest.map(({ key }) => commands.type(key)));
+  return largest.map((one, i) => ({ ...one, type: String(types[i]) }));
+}
+
+export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}): Promise<TtlAudit> {
+  checkOptions("ttlAudit(options)", options, ["match", "type", "fix"]);
+  const fixMs = options.fix === undefined ? undefined : durationMs("ttlAudit: fix", options.fix);
+  const { commands } = redis;
+  const audit = { scanned: 0, immortal: 0, fixed: 0, examples: [] as string[] };
+  const scan = { ...matching(options.match), ...(options.type === undefined ? undefined : { type: options.type }) };
+  for await (const keys of windows(commands.scan(scan), Infinity)) {
+    const lives = await Promise.all(keys.map((key) => commands.ttl(key)));
+    const immortal = keys.filter((_, i) => lives[i] === "none");
+    audit.scanned += keys.length;
+    audit.immortal += immortal.length;
+    audit.examples.push(...immortal.slice(0, MAX_EXAMPLES - audit.examples.length));
+    if (fixMs === undefined) continue;
+    // `none`: one that got an end meanwhile keeps it.
+    const fixed = await Promise.all(immortal.map((key) => commands.expire(key, fixMs, { if: "none" })));
+    audit.fixed += fixed.filter(Boolean).length;
+  }
+  return audit;
+}
+
+const matching = (match: string | undefined): ScanOptions => (match === undefined ? {} : { match });
+
+async function* windows(keys: AsyncIterable<string>, most: number): AsyncGenerator<readonly string[]> {
+  let window: string[] = [];
+  let taken = 0;
+  for await (const key of keys) {
+    window.push(key);
+    taken += 1;
+    if (window.length < WINDOW && taken < most) continue;
+    yield window;
+    if (taken >= most) return;
+    window = [];
+  }
+  if (window.length > 0) yield window;
+}
+
+function whole(name: string, given: number): number {
+  if (Number.isSafeInteger(given) && given >= 1) return given;
+  throw new InvalidArgumentError(`${name} must be a whole number of at least 1, got ${String(given)}`);
+}

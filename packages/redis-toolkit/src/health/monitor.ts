@@ -1,0 +1,45 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import type { RedisArgument } from "../keys/key-space.ts";
+import { checkOptions, durationMs, type Module } from "../module/module.ts";
+
+export interface MonitorOptions {
+  /** Must be `true`: each command of every client is written a second time, to this process. */
+  readonly iKnowItHalvesThroughput: true;
+  /** It ends by itself. At most 10 minutes. @default '10s' */
+  readonly duration?: Duration;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+  /** Decides the server in a cluster. @default any primary */
+  readonly key?: RedisArgument;
+}
+
+const LONGEST_MS = 600_000;
+
+/** Calls `listener` with each command that one server runs, on a connection of its own. */
+export async function monitor(
+  { connection, space, clock }: Module,
+  listener: (line: string) => void,
+  options: MonitorOptions,
+): Promise<void> {
+  checkOptions("monitor(listener, options)", options, ["iKnowItHalvesThroughput", "duration", "signal", "key"]);
+  if (options?.iKnowItHalvesThroughput !== true)
+    throw new InvalidArgumentError(
+      "monitor(listener, options): MONITOR halves the throughput of the server; pass { iKnowItHalvesThroughput: true }",
+    );
+  const { signal, key } = options;
+  const forMs = durationMs("monitor: duration", options.duration ?? 10_000, { max: LONGEST_MS });
+  const place = key === undefined ? undefined : { key: space.inside(key) };
+  const ended = Promise.withResolvers<void>();
+  await using socket = await connection.open({ role: "blocking", ...place, ...(signal && { signal }) });
+  const end = (): void => ended.resolve();
+  socket.onLost((error) => ended.reject(error));
+  const cancel = clock.schedule(end, forMs);
+  signal?.addEventListener("abort", end, { once: true });
+  try {
+    await socket.monitor(listener);
+    await ended.promise;
+  } finally {
+    cancel();
+    signal?.removeEventListener("abort", end);
+  }
+}
