@@ -12,11 +12,11 @@ const toolkit = (entry, limit) => ({
   limit,
   gzip: true,
   // Each is installed beside it.
-  ignore: ["@hotset/core", "@hotset/redis", "@redis/client"],
+  ignore: ["@hotset/core", "@hotset/redis", "@redis/client", "express-session"],
   modifyRolldownConfig: (config) => ({
     ...config,
     platform: "node",
-    external: (id) => /^@(?:hotset|redis)\//.test(id) || id.startsWith("node:"),
+    external: (id) => /^@(?:hotset|redis)\/|^express-session$/.test(id) || id.startsWith("node:"),
   }),
 });
 
@@ -29,4 +29,5 @@ export default [
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "6 kB"),
+  toolkit("sessions/express-session", "6.75 kB"),
 ];

@@ -38,12 +38,15 @@ const MIN_MS = 1_000;
 const TEN_YEARS_MS = 3_650 * 86_400_000;
 const MIN_SECRET = 16;
 
-export function resolveSessionOptions(options: SessionOptions): RecordSettings {
+/** @param idleOption the name of `idle` in errors. */
+export function resolveSessionOptions(options: SessionOptions, idleOption = "idle"): RecordSettings {
   const { idle = "24h", absolute = "30d", secret, hashIds = true, prefix = "session:", requireNoEviction } = options;
   const absoluteMs = durationMs("absolute", absolute, { min: MIN_MS, max: TEN_YEARS_MS });
-  const idleMs = durationMs("idle", idle, { min: MIN_MS });
+  const idleMs = durationMs(idleOption, idle, { min: MIN_MS });
   if (idleMs > absoluteMs)
-    throw new InvalidArgumentError(`idle must not be longer than absolute, got ${idleMs} and ${absoluteMs} ms`);
+    throw new InvalidArgumentError(
+      `${idleOption} must not be longer than absolute, got ${idleMs} and ${absoluteMs} ms`,
+    );
   if (secret !== undefined && !((typeof secret === "string" || Buffer.isBuffer(secret)) && secret.length >= MIN_SECRET))
     throw new InvalidArgumentError(`secret must be text or a Buffer of at least ${MIN_SECRET} characters or bytes`);
   for (const [name, flag] of Object.entries({ hashIds, requireNoEviction }))

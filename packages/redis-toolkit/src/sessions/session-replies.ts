@@ -19,6 +19,9 @@ export interface StoredSession {
   readonly isRenewed: boolean;
 }
 
+/** How far the end of a session may lag behind its activity. The scripts decide by the same rule. */
+export const slackMs = (idleMs: number): number => Math.min(60_000, idleMs / 10);
+
 export type SessionReply =
   | { readonly kind: "absent" | "conflict" }
   | { readonly kind: "moved"; readonly to: string }

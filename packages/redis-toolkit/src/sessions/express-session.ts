@@ -1,0 +1,249 @@
+// oxlint-disable typescript/no-misused-promises -- as connect-redis: without a callback a method returns a promise
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import session, { type SessionData } from "express-session";
+import type { RedisView } from "../commands/view.ts";
+import { checkName, checkOptions, durationMs, moduleOf, type Module } from "../module/module.ts";
+import { resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
+import type { Place } from "./session-places.ts";
+import { SessionRecords, type Fields } from "./session-records.ts";
+import { slackMs, type StoredSession } from "./session-replies.ts";
+
+/** `"24h"`: connect-redis counts seconds where hotset counts milliseconds, so a bare number is refused. */
+export type Ttl = Exclude<Duration, number>;
+
+export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
+  /**
+   * Life of a session whose cookie has no end. A function decides for every session; one of zero or less ends it.
+   *
+   * @default '24h'
+   */
+  readonly ttl?: Ttl | ((session: SessionData) => Ttl);
+  /** A request that changes nothing leaves the end of its session as it is. @default false */
+  readonly disableTouch?: boolean;
+  /** The user of a session, for `destroyAll`. @default none */
+  readonly userOf?: (session: SessionData) => string | undefined;
+}
+
+type Callback<T> = (error: unknown, value?: T) => void;
+
+/** The state of a session object when it was read or stored last. */
+interface Known {
+  readonly sid: string;
+  readonly fields: Fields;
+  readonly userId: string | undefined;
+  readonly idleMs: number;
+  /** Until then touching it would write nothing, by the clock of this process. */
+  readonly quietUntil: number;
+}
+
+/**
+ * A store for express-session. A request stores the fields that it has changed, so requests beside each other keep the
+ * changes of both; and a session that was destroyed meanwhile stays so. Where Redis is away, each method fails: a
+ * request gets an error, and never an empty session.
+ *
+ * Every method takes a callback; without one it returns a promise.
+ */
+export class SessionStore extends session.Store {
+  readonly #records: SessionRecords;
+  readonly #module: Module;
+  readonly #ttl: Ttl | ((session: SessionData) => Ttl);
+  readonly #isTouchDisabled: boolean;
+  readonly #userOf: (session: SessionData) => string | undefined;
+  /** By session object. */
+  readonly #known = new WeakMap<object, Known>();
+
+  /** @throws {InvalidArgumentError} for options that can never work. */
+  constructor(redis: RedisView, options: SessionStoreOptions = {}) {
+    super();
+    checkOptions("new SessionStore(redis, options)", options, KNOWN_OPTIONS);
+    const { ttl = "24h", disableTouch = false, userOf = () => undefined, ...others } = options;
+    if (typeof ttl !== "function") ttlMs(ttl);
+    this.#records = new SessionRecords(redis, resolveSessionOptions({ ...others, ...idleOf(ttl) }, "ttl"));
+    this.#module = moduleOf(redis);
+    this.#ttl = ttl;
+    this.#isTouchDisabled = disableTouch;
+    this.#userOf = userOf;
+  }
+
+  override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
+    return answer(this.#get(sid), callback);
+  }
+
+  override set(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
+    return answer(this.#set(sid, data), callback);
+  }
+
+  override touch(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
+    return answer(this.#touch(sid, data), callback);
+  }
+
+  override destroy(sid: string, callback?: Callback<void>): Promise<void> {
+    return answer(this.#destroy(sid), callback);
+  }
+
+  /** Removes all sessions of the prefix. */
+  override clear(callback?: Callback<void>): Promise<void> {
+    return answer(this.#records.clear(), callback);
+  }
+
+  override length(callback?: Callback<number>): Promise<number> {
+    return answer(
+      this.#handles().then(({ length }) => length),
+      callback,
+    );
+  }
+
+  /** With hashed ids these are handles, from which no id can be computed. */
+  ids(callback?: Callback<readonly string[]>): Promise<readonly string[]> {
+    return answer(this.#handles(), callback);
+  }
+
+  /** Each with its id as `id`; with hashed ids that is its handle. */
+  override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
+    const withIds = async (): Promise<SessionData[]> =>
+      (await this.#records.all()).map((stored) => ({ ...dataOf(stored), id: stored.place.handle }));
+    return answer(withIds(), callback);
+  }
+
+  /** Ends all sessions that `userOf` gave to a user. @returns how many the index of the user named */
+  destroyAll(userId: string, callback?: Callback<number>): Promise<number> {
+    const removed = async (): Promise<number> => this.#records.removeAll(checkName("userId", userId));
+    return answer(removed(), callback);
+  }
+
+  /** express-session makes its session of what `get` gave: it is remembered, so that `set` sends the difference. */
+  override createSession(
+    ...[request, data]: Parameters<session.Store["createSession"]>
+  ): ReturnType<session.Store["createSession"]> {
+    const known = this.#known.get(data);
+    const made = super.createSession(request, data);
+    if (known !== undefined) this.#known.set(made, known);
+    return made;
+  }
+
+  async #get(sid: string): Promise<SessionData | null> {
+    const place = this.#records.places.ofId(sid);
+    const stored = place && (await this.#records.read(place));
+    if (stored === undefined) return null;
+    const data = dataOf(stored);
+    this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
+    return data;
+  }
+
+  async #set(sid: string, data: SessionData): Promise<void> {
+    const idleMs = this.#lifeMs(data);
+    if (idleMs <= 0) return this.#destroy(sid);
+    const fields = fieldsOf(data);
+    const userId = this.#userOf(data);
+    if (userId !== undefined) checkName("userOf(session)", userId);
+    const known = this.#known.get(data);
+    const isKnown = known?.sid === sid;
+    const stored = isKnown
+      ? await this.#change(this.#placeOf(sid), known, { fields, idleMs, userId })
+      : await this.#records.create(this.#placeOf(sid), fields, { idleMs, userId });
+    // Also where it has ended: it is not to be created by the next call.
+    this.#remember(data, { sid, fields, userId }, stored);
+  }
+
+  async #change(
+    place: Place,
+    known: Known,
+    { fields, idleMs, userId }: { fields: Fields; idleMs: number; userId: string | undefined },
+  ): Promise<StoredSession | undefined> {
+    const set = new Map([...fields].filter(([name, text]) => known.fields.get(name) !== text));
+    const removed = [...known.fields.keys()].filter((name) => !fields.has(name));
+    const newUser = userId === known.userId ? undefined : userId;
+    if (set.size === 0 && removed.length === 0 && newUser === undefined) return this.#records.touch(place, idleMs);
+    return this.#records.update(place, { set, removed, idleMs, userId: newUser });
+  }
+
+  async #touch(sid: string, data: SessionData): Promise<void> {
+    if (this.#isTouchDisabled) return;
+    const idleMs = this.#lifeMs(data);
+    if (idleMs <= 0) return this.#destroy(sid);
+    const known = this.#known.get(data);
+    const isSame = known !== undefined && Math.abs(idleMs - known.idleMs) < slackMs(known.idleMs);
+    if (isSame && this.#module.clock.now() < known.quietUntil) return;
+    const stored = await this.#records.touch(this.#placeOf(sid), idleMs);
+    if (known !== undefined) this.#remember(data, known, stored);
+  }
+
+  async #destroy(sid: string): Promise<void> {
+    const place = this.#records.places.ofId(sid);
+    if (place !== undefined) await this.#records.remove(place);
+  }
+
+  async #handles(): Promise<readonly string[]> {
+    const all: string[] = [];
+    for await (const handle of this.#records.handles()) all.push(handle);
+    return all;
+  }
+
+  #remember(data: object, { sid, fields, userId }: Omit<Known, "idleMs" | "quietUntil">, stored?: StoredSession): void {
+    const idleMs = stored?.idleMs ?? 0;
+    const quietMs = stored === undefined ? 0 : slackMs(idleMs) - (stored.now - stored.lastActivity);
+    this.#known.set(data, { sid, fields, userId, idleMs, quietUntil: this.#module.clock.now() + quietMs });
+  }
+
+  #placeOf(sid: string): Place {
+    const place = this.#records.places.ofId(sid);
+    if (place !== undefined) return place;
+    throw new InvalidArgumentError(
+      "the id of a session must be 1 to 256 letters, digits and _ . : , + / = @ -; correct genid of express-session",
+    );
+  }
+
+  /** The end of the cookie was set by the clock of this process, so it is compared with that. */
+  #lifeMs(data: SessionData): number {
+    if (typeof this.#ttl === "function") return ttlMs(this.#ttl(data));
+    const { expires } = data.cookie ?? {};
+    return expires ? Math.ceil(Number(new Date(expires)) - Date.now()) : ttlMs(this.#ttl);
+  }
+}
+
+const KNOWN_OPTIONS = [...SESSION_OPTIONS.filter((name) => name !== "idle"), "ttl", "disableTouch", "userOf"];
+
+const idleOf = (ttl: unknown): { idle?: Ttl } => (typeof ttl === "function" ? {} : { idle: ttl as Ttl });
+
+function ttlMs(ttl: Ttl): number {
+  if (typeof ttl === "string") return durationMs("ttl", ttl, { min: Number.NEGATIVE_INFINITY });
+  throw new InvalidArgumentError(
+    `ttl must be text with a unit, such as "24h" or "86400s", or a function that gives such text, got a value of type ${typeof ttl}; a number would be seconds for connect-redis and milliseconds for hotset`,
+  );
+}
+
+/** JSON of each field, as express-session would write the whole. The end of the cookie is that of the session. */
+function fieldsOf(data: SessionData): Fields {
+  const fields = new Map<string, string>();
+  for (const [name, value] of Object.entries(data)) {
+    const text = JSON.stringify(name === "cookie" ? withoutEnd(value) : value) as string | undefined;
+    if (text !== undefined) fields.set(name, text);
+  }
+  return fields;
+}
+
+function withoutEnd(cookie: session.Cookie & { toJSON?: () => object }): object {
+  const plain: { expires?: unknown } = { ...(cookie.toJSON?.() ?? cookie) };
+  if (plain.expires) plain.expires = true;
+  return plain;
+}
+
+function dataOf({ fields, leftMs }: StoredSession): SessionData {
+  const data = Object.fromEntries(
+    [...fields].map(([name, text]) => [name, JSON.parse(text)]),
+  ) as unknown as SessionData;
+  data.cookie ??= { originalMaxAge: null } as session.Cookie;
+  if (data.cookie.expires) data.cookie.expires = new Date(Date.now() + leftMs).toISOString() as never;
+  return data;
+}
+
+/** With a callback, that gets the outcome once, also where it throws; without one the promise has it. */
+async function answer<T>(work: Promise<T>, callback: Callback<T> | undefined): Promise<T> {
+  if (callback === undefined) return work;
+  const report = await work.then(
+    (value) => () => callback(null, value),
+    (error: unknown) => () => callback(error),
+  );
+  report();
+  return work.catch(() => undefined as T);
+}

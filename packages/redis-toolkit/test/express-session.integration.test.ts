@@ -1,0 +1,347 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { BackendUnavailableError } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { SessionStore, type SessionStoreOptions } from "@hotset/redis-toolkit/sessions/express-session";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import express, { type NextFunction, type Request, type Response } from "express";
+import session, { Cookie, type SessionData } from "express-session";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+
+declare module "express-session" {
+  interface SessionData {
+    user: string;
+    left: number;
+    right: number;
+    foo: string;
+  }
+}
+
+const servers = startServers();
+const closing: (() => unknown)[] = [];
+afterAll(() => Promise.all(closing.map((close) => close())));
+
+/** A session as a caller without express-session hands it over. */
+const plain = (data: object): SessionData => data as SessionData;
+const inSeconds = (seconds: number): Date => new Date(Date.now() + seconds * 1_000);
+
+const newPrefix = (): string => `${randomPrefix().replaceAll(/[^A-Za-z0-9]/g, "")}:`;
+
+describe.each(EVERYWHERE)("the store of express-session over %s", (where) => {
+  let redis: Redis;
+  let prefix: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    prefix = newPrefix();
+  });
+  const storeOf = (options: SessionStoreOptions = {}): SessionStore => new SessionStore(redis, { prefix, ...options });
+  const ttlOf = async (sid: string): Promise<number> => Number(await redis.commands.ttl(prefix + sid));
+
+  it("A83: a session is stored for a day, or as long as its cookie lives, and touch moves its end", async () => {
+    const store = storeOf({ hashIds: false });
+    const sess = plain({ foo: "bar", cookie: { originalMaxAge: null } });
+    await store.set("123", sess);
+    expect(await store.get("123")).toEqual(sess);
+    expect(await ttlOf("123")).toBeGreaterThanOrEqual(86_399_000);
+
+    await store.set("456", plain({ cookie: { originalMaxAge: null, expires: inSeconds(60) } }));
+    expect(await ttlOf("456")).toBeLessThanOrEqual(60_000);
+    const later = inSeconds(90);
+    await store.touch("456", plain({ cookie: { originalMaxAge: null, expires: later } }));
+    expect(await ttlOf("456")).toBeGreaterThan(80_000);
+
+    expect(await store.length()).toBe(2);
+    expect((await store.ids()).toSorted()).toEqual(["123", "456"]);
+    const all = (await store.all()) as (SessionData & { id: string })[];
+    const [first, second] = all.toSorted((a, b) => (a.id > b.id ? 1 : -1));
+    expect(first).toEqual({ id: "123", foo: "bar", cookie: { originalMaxAge: null } });
+    // In step with the life in Redis: connect-redis gives the end from before the touch.
+    expect(Math.abs(Number(new Date(second!.cookie.expires!)) - Number(later))).toBeLessThan(1_000);
+
+    await store.destroy("456");
+    expect(await store.length()).toBe(1);
+    await store.clear();
+    expect(await store.length()).toBe(0);
+    expect(await store.get("123")).toBeNull();
+  });
+
+  it("A83: a thousand sessions are counted and cleared; a cookie that has ended ends its session", async () => {
+    const store = storeOf({ userOf: () => "one user" });
+    const cookie = new Cookie();
+    const sids = Array.from({ length: 1_000 }, (_, i) => `s${i}`);
+    await Promise.all(
+      sids.map((sid) => {
+        cookie.expires = inSeconds(60);
+        return store.set(sid, plain({ cookie }));
+      }),
+    );
+    expect(await store.length()).toBe(1_000);
+    expect(await store.all()).toHaveLength(1_000);
+    await store.clear();
+    expect([await store.length(), await store.ids(), await store.all()]).toEqual([0, [], []]);
+    await store.set("789", plain({ cookie: { originalMaxAge: null, expires: inSeconds(90) } }));
+    expect(await store.length()).toBe(1);
+    await store.set("789", plain({ cookie: { originalMaxAge: null, expires: inSeconds(-90) } }));
+    expect(await store.length()).toBe(0);
+  });
+
+  it("A83: ttl decides where the cookie has no end, and a function always; disableTouch leaves the end", async () => {
+    const fixed = storeOf({ hashIds: false, ttl: "60s", disableTouch: true });
+    await fixed.set("a", plain({ cookie: { originalMaxAge: null } }));
+    expect(await ttlOf("a")).toBeLessThanOrEqual(60_000);
+    await fixed.touch("a", plain({ cookie: { originalMaxAge: null, expires: inSeconds(600) } }));
+    expect(await ttlOf("a")).toBeLessThanOrEqual(60_000);
+    const chosen = storeOf({ hashIds: false, ttl: ({ user }) => (user === "gone" ? "-1s" : "30s") });
+    await chosen.set("b", plain({ user: "1", cookie: { originalMaxAge: null, expires: inSeconds(600) } }));
+    expect(await ttlOf("b")).toBeLessThanOrEqual(30_000);
+    await chosen.set("b", plain({ user: "gone", cookie: { originalMaxAge: null } }));
+    expect(await chosen.get("b")).toBeNull();
+  });
+
+  it("A78: ids are stored hashed, and one that no key could have is a session that is not there", async () => {
+    const store = storeOf();
+    await store.set("a-secret-sid", plain({ cookie: { originalMaxAge: null } }));
+    for await (const key of redis.commands.scan({ match: `${prefix}*` })) expect(key).not.toContain("a-secret-sid");
+    expect(await store.get("a-secret-sid")).toMatchObject({ cookie: { originalMaxAge: null } });
+    expect(await store.ids()).toEqual([expect.stringMatching(/^a-se\..{43}$/)]);
+    for (const sid of ["{x}", "", "*", "x".repeat(300)]) {
+      expect(await store.get(sid)).toBeNull();
+      await store.destroy(sid);
+      await expect(store.set(sid, plain({ cookie: {} }))).rejects.toThrow("correct genid of express-session");
+    }
+  });
+
+  it("C244: sessions of connect-redis are taken over under their ids", async () => {
+    const store = storeOf({ hashIds: false });
+    const text = JSON.stringify({ cookie: { originalMaxAge: 60_000, expires: inSeconds(60) }, foo: "bar", left: 1 });
+    await redis.commands.set(`${prefix}theirs`, text, { ttl: "60s" });
+    expect(await store.length()).toBe(1);
+    const found = await store.get("theirs");
+    expect(found).toMatchObject({ foo: "bar", left: 1, cookie: { originalMaxAge: 60_000 } });
+    expect(Math.abs(Number(new Date(found!.cookie.expires!)) - Number(inSeconds(60)))).toBeLessThan(5_000);
+    found!.left = 2;
+    await store.set("theirs", found!);
+    expect(await store.get("theirs")).toMatchObject({ foo: "bar", left: 2 });
+  });
+
+  it("C242: destroyAll ends the sessions of a user", async () => {
+    const store = storeOf({ userOf: ({ user }) => user });
+    for (const [sid, user] of [
+      ["a", "1"],
+      ["b", "2"],
+      ["c", undefined],
+    ] as const)
+      await store.set(sid, plain({ user, cookie: { originalMaxAge: null } }));
+    const anonymous = (await store.get("c"))!;
+    anonymous.user = "1";
+    await store.set("c", anonymous);
+    expect(await store.destroyAll("1")).toBe(2);
+    expect(await Promise.all(["a", "b", "c"].map((sid) => store.get(sid)))).toEqual([
+      null,
+      expect.objectContaining({ user: "2" }),
+      null,
+    ]);
+  });
+});
+
+interface App {
+  /** @returns the text of the answer, and the cookie that it sets */
+  get(path: string, cookie?: string): Promise<{ status: number; text: string; cookie: string; setCookie: string }>;
+  store: SessionStore;
+  redis: Redis;
+}
+
+/** An application that waits in its handlers until as many requests as `together` have their session. */
+async function startApp(
+  redis: Redis,
+  options: { store?: SessionStoreOptions; session?: Partial<session.SessionOptions>; together?: number } = {},
+): Promise<App> {
+  const store = new SessionStore(redis, { prefix: newPrefix(), ...options.store });
+  let waiting: (() => void)[] = [];
+  const together = (): Promise<void> =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+      if (waiting.length < (options.together ?? 1)) return;
+      for (const go of waiting) go();
+      waiting = [];
+    });
+  const app = express();
+  app.use(session({ store, secret: "keyboard cat", resave: false, saveUninitialized: false, ...options.session }));
+  app.get("/login", (request, response) => {
+    request.session.user = "1";
+    response.send(request.sessionID);
+  });
+  app.get("/again", (request, response, next) => {
+    request.session.regenerate((error) => {
+      if (error) return next(error);
+      request.session.user = "2";
+      return response.send(request.sessionID);
+    });
+  });
+  app.get("/logout", async (request, response, next) => {
+    await together();
+    request.session.destroy((error) => (error ? next(error) : response.send("bye")));
+  });
+  app.get("/set/:field/:value", async (request, response) => {
+    await together();
+    const { field, value } = request.params;
+    Object.assign(request.session, { [field]: Number(value) });
+    response.send("set");
+  });
+  app.get("/", async (request, response) => {
+    await together();
+    response.json(request.session);
+  });
+  app.use((error: Error, _request: Request, response: Response, _next: NextFunction) => {
+    response.status(500).send(error.name);
+  });
+  const server = createServer(app).listen(0);
+  closing.push(() => server.close());
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    store,
+    redis,
+    async get(path, cookie) {
+      const response = await fetch(origin + path, { headers: cookie === undefined ? {} : { cookie } });
+      const setCookie = response.headers.getSetCookie()[0] ?? "";
+      return { status: response.status, text: await response.text(), setCookie, cookie: setCookie.split(";")[0]! };
+    },
+  };
+}
+
+describe.each(["one server", "a cluster"] as const)("an application with express-session over %s", (where) => {
+  it("A81: two requests that change different fields of a session, 1,000 times: both survive", async () => {
+    const app = await startApp(await servers.open(where), { together: 2 });
+    const { cookie, text: sid } = await app.get("/login");
+    const lost: number[] = [];
+    for (let n = 1; n <= 1_000; n += 1) {
+      await Promise.all([app.get(`/set/left/${n}`, cookie), app.get(`/set/right/${n}`, cookie)]);
+      const found = await app.store.get(sid);
+      if (found?.left !== n || found.right !== n) lost.push(n);
+    }
+    expect(lost).toEqual([]);
+  }, 60_000);
+
+  it("A81: a logout beside a request that touches or changes the session: it is never back", async () => {
+    const redis = await servers.open(where);
+    const app = await startApp(redis, { together: 2, store: { hashIds: false, prefix: newPrefix() } });
+    const back: string[] = [];
+    for (let n = 0; n < 200; n += 1) {
+      const { cookie, text: sid } = await app.get("/login");
+      // So that a touch writes.
+      for await (const key of redis.commands.scan({ match: `*${sid}` })) await redis.commands.hset(key, { a: 1 });
+      const beside = n % 2 === 0 ? "/" : `/set/left/${n}`;
+      const [answer] = await Promise.all([app.get(beside, cookie), app.get("/logout", cookie)]);
+      if (answer.status !== 200 || (await app.store.get(sid)) !== null) back.push(beside);
+    }
+    expect(back).toEqual([]);
+    expect(await app.store.length()).toBe(0);
+  }, 60_000);
+
+  it("A82: a new id ends the old one, and an unknown id gets a new one", async () => {
+    const app = await startApp(await servers.open(where));
+    const first = await app.get("/login");
+    const second = await app.get("/again", first.cookie);
+    expect(second.text).not.toBe(first.text);
+    expect([await app.store.get(first.text), (await app.store.get(second.text))?.user]).toEqual([null, "2"]);
+    const late = await app.get("/login", first.cookie);
+    expect(late.text).not.toBe(first.text);
+  });
+});
+
+describe("an application with express-session", () => {
+  it("A80: a request that changes nothing only reads, until its session is due; the cookie keeps in step", async () => {
+    const redis = await servers.open("one server");
+    const prefix = newPrefix();
+    const app = await startApp(redis, { store: { prefix }, session: { cookie: { maxAge: 600_000 }, rolling: true } });
+    const { cookie } = await app.get("/login");
+    const [key] = await redis.commands.keys(`${prefix}*`);
+    const counted = async (work: () => Promise<unknown>): Promise<number> => {
+      const calls = async (): Promise<number> => {
+        const stats = String(await redis.commands.info("commandstats"));
+        return Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]);
+      };
+      const before = await calls();
+      await work();
+      return (await calls()) - before;
+    };
+    expect(await counted(() => app.get("/", cookie))).toBe(1);
+    expect(await redis.commands.ttl(key!)).toBeLessThan(600_001);
+    await redis.commands.hset(key!, { a: Date.now() - 61_000 });
+    await redis.commands.pExpire(key!, 400_000);
+    const shown = await app.get("/", cookie);
+    expect(Math.abs(Number(new Date(JSON.parse(shown.text).cookie.expires)) - Date.now() - 400_000)).toBeLessThan(
+      5_000,
+    );
+    expect(await redis.commands.ttl(key!)).toBeGreaterThan(590_000);
+    const ends = Number(new Date(/Expires=([^;]+)/.exec(shown.setCookie)![1]!));
+    expect(Math.abs(ends - Date.now() - Number(await redis.commands.ttl(key!)))).toBeLessThan(5_000);
+  });
+
+  it("A80: a session object that is kept for long is touched when its time comes", async () => {
+    const clock = new TestClock();
+    const redis = await servers.open("one server", { clock });
+    const prefix = newPrefix();
+    const store = new SessionStore(redis, { prefix });
+    const cookie = { originalMaxAge: 600_000, expires: inSeconds(600) };
+    await store.set("sid", plain({ cookie }));
+    const kept = (await store.get("sid"))!;
+    const [stored] = await redis.commands.keys(`${prefix}*`);
+    await redis.commands.hset(stored!, { a: 1 });
+    kept.cookie.expires = inSeconds(600);
+    await store.touch("sid", kept);
+    expect(await redis.commands.hget(stored!, "a")).toBe("1");
+    clock.advance(60_001);
+    await store.touch("sid", kept);
+    expect(Number(await redis.commands.hget(stored!, "a"))).toBeGreaterThan(1);
+  });
+
+  it("C245: where Redis is away a request is an error, and never an empty session", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "300ms" });
+    const app = await startApp(redis);
+    const { cookie, text: sid } = await app.get("/login");
+    await own.kill();
+    expect(await app.get("/", cookie)).toMatchObject({ status: 500, text: "BackendUnavailableError", setCookie: "" });
+    const errors = await new Promise((resolve) => {
+      void app.store.get(sid, (error, data) => resolve([error, data]));
+    });
+    expect(errors).toEqual([expect.any(BackendUnavailableError), undefined]);
+    await expect(app.store.length()).rejects.toThrow(BackendUnavailableError);
+    await own.start();
+    await expect.poll(async () => (await app.get("/", cookie)).status).toBe(200);
+  });
+
+  it("A81: a session that is saved again after it was destroyed by another request is not created", async () => {
+    const redis = await servers.open("one server");
+    const store = new SessionStore(redis, { prefix: newPrefix() });
+    const data = plain({ cookie: { originalMaxAge: null }, left: 1 });
+    await store.set("sid", data);
+    await store.destroy("sid");
+    data.left = 2;
+    await store.set("sid", data);
+    await store.set("sid", data);
+    expect(await store.get("sid")).toBeNull();
+  });
+
+  it("options that can never work are refused, and named", async () => {
+    const redis = await servers.open("one server");
+    const refused: readonly [Record<string, unknown>, string][] = [
+      [{ ttl: 86_400 }, 'ttl must be text with a unit, such as "24h" or "86400s"'],
+      [{ ttl: "soon" }, "ttl must be milliseconds, or a number with a unit"],
+      [{ ttl: "31d" }, "ttl must not be longer than absolute"],
+      [
+        { disableTTL: true },
+        'unknown option "disableTTL"; known: absolute, secret, hashIds, prefix, requireNoEviction',
+      ],
+      [{ idle: "1h" }, 'unknown option "idle"'],
+    ];
+    for (const [options, message] of refused) expect(() => new SessionStore(redis, options)).toThrow(message);
+    const chosen = new SessionStore(redis, { prefix: newPrefix(), ttl: () => 60 as never });
+    await expect(chosen.set("sid", plain({ cookie: {} }))).rejects.toThrow("ttl must be text with a unit");
+  });
+});
