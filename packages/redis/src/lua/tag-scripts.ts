@@ -1,16 +1,19 @@
 import { announce, script, type Script } from "./script.ts";
 
+/** Two halves of an id and a count: longer ones would fill the meta of every entry under them. */
+export const MAX_VERSION_BYTES = 80;
+
 /**
  * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost and
  * made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
  * an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
- * counts as missing.
+ * counts as missing; so does a counter near the end of what Redis can count.
  */
 const ISSUER = `local life = tonumber(ARGV[2])
 local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
 local function version(key)
   local v = redis.pcall('GET', key)
-  if type(v) == 'string' and string.find(v, '^[^|]+|[^|]+$') then return v end
+  if type(v) == 'string' and #v <= ${MAX_VERSION_BYTES} and string.find(v, '^[^|]+|[^|]+$') then return v end
 end
 local function issue(key, v)
   redis.call('SET', key, v, 'PX', ARGV[2])
@@ -19,7 +22,8 @@ local function issue(key, v)
 end
 local g = redis.pcall('HMGET', KEYS[1], 'id', 'n')
 `;
-const WITH_ISSUER = `if not (g[1] and g[2] and string.find(g[2], '^%d+$')) then
+const WITH_ISSUER = `local isId = g[1] and #g[1] <= 16 and string.find(g[1], '^[%w_-]+$')
+if not (isId and g[2] and #g[2] <= 15 and string.find(g[2], '^%d+$')) then
   if g.err then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], 'id', ARGV[1], 'n', '0')
   g = {ARGV[1], '0'}

@@ -3,7 +3,7 @@ import { isRefusal } from "../primitives/faults.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
-import { PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
+import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
 
 /** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
@@ -92,7 +92,7 @@ export class RedisTagVersions implements TagVersions {
 
   /** Few versions are current at a time, and each comes again with every read. */
   #parse(version: Buffer | null): TagVersion | undefined {
-    if (version === null || version.length === 0) return undefined;
+    if (version === null || version.length === 0 || version.length > MAX_VERSION_BYTES) return undefined;
     const text = version.toString("latin1");
     let parsed = this.#parsed.get(text);
     if (parsed === undefined) {

@@ -25,4 +25,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "redis.call('HINCRBY', KEYS[1], 'n', 1)",
     broken: "tonumber(g[2]) + 1",
   },
+  {
+    name: "redis: a counter at its end stays",
+    promises: ["C181"],
+    rule: "#g[2] <= 15 and ",
+    broken: "",
+  },
+  {
+    name: "redis: a version of any length fills the meta of its entries",
+    promises: ["C181"],
+    rule: "#v <= ${MAX_VERSION_BYTES} and ",
+    broken: "",
+  },
 ];
