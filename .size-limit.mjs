@@ -30,4 +30,5 @@ export default [
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "6 kB"),
   toolkit("sessions/express-session", "6.75 kB"),
+  toolkit("rate-limit", "12 kB"),
 ];

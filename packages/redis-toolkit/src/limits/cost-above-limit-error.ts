@@ -1,0 +1,22 @@
+import { CacheError } from "@hotset/core";
+
+declare module "@hotset/core" {
+  interface CacheErrorCodes {
+    readonly COST_ABOVE_LIMIT: true;
+  }
+}
+
+/** A call costs more than a rule ever allows at once: waiting cannot help. Nothing was counted. */
+export class CostAboveLimitError extends CacheError {
+  override readonly name = "CostAboveLimitError";
+  override readonly code = "COST_ABOVE_LIMIT";
+  readonly cost: number;
+  /** The least that one of the rules allows at once. */
+  readonly limit: number;
+
+  constructor(name: string, cost: number, limit: number) {
+    super(`rateLimit ${JSON.stringify(name)}: a call that costs ${cost} never fits into a limit of ${limit}`);
+    this.cost = cost;
+    this.limit = limit;
+  }
+}

@@ -1,0 +1,75 @@
+import { TestClock } from "@hotset/core/testing";
+import { createRedis } from "@hotset/redis-toolkit";
+import { expect, it } from "vitest";
+import { fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";
+
+// Redis is disabled: only what one process decides by itself.
+const clock = new TestClock();
+const redis = createRedis({ env: false, enabled: false, clock });
+const limitOf = (options: Partial<RateLimitOptions> = {}) => rateLimit(redis, { name: "api", ...options });
+
+it.each([
+  [() => limitOf().consume(""), "the key of a limit must be text of 1 to 512 characters, got 0 characters"],
+  [() => limitOf().consume(7 as never), "the key of a limit must be text"],
+  [() => limitOf().consume("u", 0), "cost must be a whole number from 1"],
+  [() => limitOf().consume("u", -1), "cost must be a whole number from 1"],
+  [() => limitOf().consume("u", 1.5), "cost must be a whole number from 1"],
+  [() => limitOf().consume("u", "2" as never), "got a value of type string"],
+  [() => limitOf().consume("u", 101), 'rateLimit "api": a call that costs 101 never fits into a limit of 100'],
+  [() => limitOf().penalty("u", Number.NaN), "penalty(key, cost): cost must be a whole number"],
+  [() => limitOf().reward("", 1), "the key of a limit must be text"],
+  [() => limitOf().block("u", 0), "block(key, duration): duration must be at least 1 ms"],
+  [() => limitOf().block("u", Infinity), "block(key, duration): duration must be at least 1 ms"],
+  [() => limitOf().release("u", undefined as never), "lease must be that of a result of consume"],
+  [() => limitOf().reset("x".repeat(513)), "the key of a limit must be text of 1 to 512 characters, got 513"],
+])("a call that can never work is refused, and nothing is sent: %#", async (call, message) => {
+  await expect(call()).rejects.toThrow(message);
+});
+
+it("A76: in memory every rule is a window of this process' share, at least one unit", async () => {
+  const rules = [slidingLog({ limit: 10, window: "1m" }), tokenBucket({ limit: 1, refill: "10s", burst: 3 })];
+  const limit = limitOf({ rules, processes: 2 });
+  // Shares of 5 in a minute and of 1 in 30 s.
+  expect((await limit.consume("u")).allowed).toBe(true);
+  const refused = await limit.consume("u");
+  expect(refused).toMatchObject({ allowed: false, limit: 3, remaining: 0, retryAfterMs: 30_000, degraded: true });
+  expect(refused.resetAt).toBe(clock.epochMs() + 30_000);
+  clock.advance("29s");
+  expect((await limit.consume("u")).retryAfterMs).toBe(1_000);
+  clock.advance("1s");
+  expect((await limit.consume("u")).allowed).toBe(true);
+  await limit.penalty("u", 9);
+  expect(await limit.peek("u")).toMatchObject({ allowed: false, limit: 10, remaining: 0 });
+  await limit.reward("u", 11);
+  expect((await limit.consume("u")).allowed).toBe(true);
+});
+
+it("A76: in memory at most maxKeys are counted: the one that was new first is forgotten", async () => {
+  const limit = limitOf({ rules: [fixedWindow({ limit: 1 })], maxKeys: 2 });
+  for (const key of ["a", "b"]) expect((await limit.consume(key)).allowed).toBe(true);
+  expect((await limit.consume("a")).allowed).toBe(false);
+  expect((await limit.consume("c")).allowed).toBe(true);
+  expect((await limit.consume("b")).allowed).toBe(false);
+  expect((await limit.consume("a")).allowed).toBe(true);
+});
+
+it("A69: header fields of draft 8, of draft 6, and none", async () => {
+  const rules = [fixedWindow({ limit: 5, window: 1_500 })];
+  const of = async (options: Partial<RateLimitOptions>) => {
+    const limit = limitOf({ rules, name: 'a"b\\é', ...options });
+    return [(await limit.consume("u", 4)).headers, (await limit.consume("u", 2)).headers];
+  };
+  const name = String.raw`"a\"b\\?"`;
+  expect(await of({})).toEqual([
+    { "RateLimit-Policy": `${name};q=5;w=2`, RateLimit: `${name};r=1;t=2` },
+    { "RateLimit-Policy": `${name};q=5;w=2`, RateLimit: `${name};r=1;t=2`, "Retry-After": "2" },
+  ]);
+  const fields = {
+    "RateLimit-Policy": "5;w=2",
+    "RateLimit-Limit": "5",
+    "RateLimit-Remaining": "1",
+    "RateLimit-Reset": "2",
+  };
+  expect(await of({ headers: "draft-6" })).toEqual([fields, { ...fields, "Retry-After": "2" }]);
+  expect(await of({ headers: "none" })).toEqual([{}, {}]);
+});

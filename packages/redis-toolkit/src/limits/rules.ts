@@ -1,0 +1,161 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { checkOptions, durationMs } from "../module/module.ts";
+
+export type RuleKind = "fixed-window" | "sliding-log" | "sliding-counter" | "token-bucket" | "gcra" | "concurrency";
+
+/** How much is allowed in which time: made by `fixedWindow`, `slidingLog` and the other functions of this file. */
+export interface Rule {
+  readonly kind: RuleKind;
+  /** Units that can be used at once, and so the greatest cost of a call. */
+  readonly capacity: number;
+  /** Milliseconds in which all of them come back. */
+  readonly periodMs: number;
+  /** The end of its key: rules of another kind or window count elsewhere. A changed limit goes on with its count. */
+  readonly id: string;
+  /** For the script. @internal */
+  readonly numbers: readonly [limit: number, windowMs: number, third: number];
+}
+
+export interface WindowOptions {
+  /** @default 100 */
+  readonly limit?: number;
+  /** @default '1h' */
+  readonly window?: Duration;
+}
+
+/**
+ * At most `limit` units in a window that begins with the first one. The cheapest kind. Around the end of a window
+ * twice the limit can pass in a short time.
+ */
+export function fixedWindow(options: WindowOptions = {}): Rule {
+  const { limit, windowMs } = windowOf("fixedWindow", options, ["limit", "window"]);
+  return rule("fixed-window", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, 0] });
+}
+
+/**
+ * At most `limit` units in any window, exactly. Redis keeps an instant for each unit, some 10 bytes, so `limit` is at
+ * most 10,000.
+ */
+export function slidingLog(options: WindowOptions = {}): Rule {
+  const { limit, windowMs } = windowOf("slidingLog", options, ["limit", "window"], MOST_KEPT);
+  return rule("sliding-log", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, 0] });
+}
+
+export interface SlidingCounterOptions extends WindowOptions {
+  /** Parts of a window that are counted together, from 2 to 100. @default 10 */
+  readonly slices?: number;
+}
+
+/**
+ * At most `limit` units in any window, with a count for each slice of it and not for each unit. A unit is free again
+ * up to one slice later than with `slidingLog`.
+ */
+export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
+  const { limit, windowMs } = windowOf("slidingCounter", options, ["limit", "window", "slices"]);
+  const slices = whole("slidingCounter: slices", options.slices ?? 10, { min: 2, max: 100 });
+  const sliceMs = Math.ceil(windowMs / slices);
+  const made = rule("sliding-counter", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, sliceMs] });
+  // Slices of another length cannot be added to these.
+  return Object.freeze({ ...made, id: `${made.id}:${sliceMs}` });
+}
+
+export interface TokenBucketOptions {
+  /** Tokens that come back in `refill`. @default 100 */
+  readonly limit?: number;
+  /** @default '1h' */
+  readonly refill?: Duration;
+  /** Tokens of a full bucket. @default `limit` */
+  readonly burst?: number;
+}
+
+/** A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`. */
+export function tokenBucket(options: TokenBucketOptions = {}): Rule {
+  checkOptions("tokenBucket()", options, ["limit", "refill", "burst"]);
+  const { refill, ...others } = options;
+  const window = durationMs("tokenBucket: refill", refill ?? DEFAULT_WINDOW, { max: LONGEST_MS });
+  return bucket("token-bucket", { ...others, window });
+}
+
+export interface GcraOptions extends WindowOptions {
+  /** Units that may come at once. 1 spaces calls evenly, `window` / `limit` apart. @default `limit` */
+  readonly burst?: number;
+}
+
+/** The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come at once. */
+export function gcra(options: GcraOptions = {}): Rule {
+  return bucket("gcra", options);
+}
+
+export interface ConcurrencyOptions {
+  /** Calls under way at once, at most 10,000. @default 100 */
+  readonly limit?: number;
+  /**
+   * A slot that was not released, since its process died say, ends after this: choose it above the longest call.
+   * @default '1m'
+   */
+  readonly hold?: Duration;
+}
+
+/** At most `limit` calls under way at once: each that was allowed has a `lease`, to be given to `release`. */
+export function concurrency(options: ConcurrencyOptions = {}): Rule {
+  checkOptions("concurrency()", options, ["limit", "hold"]);
+  const limit = whole("concurrency: limit", options.limit ?? DEFAULT_LIMIT, { min: 1, max: MOST_KEPT });
+  const holdMs = durationMs("concurrency: hold", options.hold ?? "1m", { max: LONGEST_MS });
+  const made = rule("concurrency", { capacity: limit, periodMs: holdMs, numbers: [limit, holdMs, 0] });
+  return Object.freeze({ ...made, id: made.kind });
+}
+
+const DEFAULT_LIMIT = 100;
+const DEFAULT_WINDOW = "1h";
+/** Redis keeps each unit of these by itself. */
+const MOST_KEPT = 10_000;
+const MOST = 1_000_000_000;
+/** A year. */
+const LONGEST_MS = 366 * 86_400_000;
+
+function windowOf(
+  name: string,
+  options: WindowOptions,
+  known: readonly string[],
+  most: number = MOST,
+): { readonly limit: number; readonly windowMs: number } {
+  checkOptions(`${name}()`, options, known);
+  return {
+    limit: whole(`${name}: limit`, options.limit ?? DEFAULT_LIMIT, { min: 1, max: most }),
+    windowMs: durationMs(`${name}: window`, options.window ?? DEFAULT_WINDOW, { max: LONGEST_MS }),
+  };
+}
+
+function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
+  const name = kind === "gcra" ? kind : "tokenBucket";
+  const { limit, windowMs } = windowOf(name, options, ["limit", "window", "burst"]);
+  const burst = whole(`${name}: burst`, options.burst ?? limit, { min: 1, max: MOST });
+  // Twice this, and the limit, are added in whole numbers.
+  if (burst * windowMs > 2 ** 51)
+    throw new InvalidArgumentError(
+      `${name}: burst times the milliseconds of its window must be at most 2^51, got ${burst} times ${windowMs}; choose a shorter window with a smaller limit`,
+    );
+  const made = rule(kind, {
+    capacity: burst,
+    periodMs: Math.ceil((burst * windowMs) / limit),
+    numbers: [limit, windowMs, burst],
+  });
+  return Object.freeze({ ...made, id: `${kind}:${windowMs}` });
+}
+
+function rule(kind: RuleKind, parts: Pick<Rule, "capacity" | "periodMs" | "numbers">): Rule {
+  return Object.freeze({ kind, id: `${kind}:${parts.periodMs}`, ...parts, numbers: Object.freeze(parts.numbers) });
+}
+
+/** @throws {InvalidArgumentError} that names `option`. */
+export function whole(
+  option: string,
+  given: number,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
+  throw new InvalidArgumentError(`${option} must be a whole number from ${min} to ${max}, got ${shown(given)}`);
+}
+
+const shown = (given: unknown): string =>
+  typeof given === "number" || typeof given === "bigint" ? String(given) : `a value of type ${typeof given}`;

@@ -1,0 +1,238 @@
+import { startCluster, startOwnRedis, type OwnRedis, type TestCluster } from "@hotset/test-servers";
+import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import {
+  concurrency,
+  fixedWindow,
+  rateLimit,
+  slidingLog,
+  type RateLimit,
+  type RateLimitOptions,
+  type RateLimitResult,
+} from "@hotset/redis-toolkit/rate-limit";
+import { hashSlot } from "@hotset/redis/connection";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ALONE } from "./servers.ts";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+let redis: Redis;
+afterEach(() => redis.disconnect());
+
+const open = (options: Partial<RateLimitOptions> = {}, redisOptions: RedisOptions = {}): RateLimit => {
+  redis = createRedis({ ...ALONE, url: server.url, ...redisOptions });
+  return rateLimit(redis, {
+    name: `n${Math.random()}`,
+    rules: [fixedWindow({ limit: 100 })],
+    deadline: 100,
+    ...options,
+  });
+};
+
+/** Calls one after another, and the longest that one took. */
+async function consume(limit: RateLimit, count: number, key = "u"): Promise<[readonly RateLimitResult[], number]> {
+  const results: RateLimitResult[] = [];
+  let longestMs = 0;
+  for (let i = 0; i < count; i += 1) {
+    const startedAt = performance.now();
+    results.push(await limit.consume(key));
+    longestMs = Math.max(longestMs, performance.now() - startedAt);
+  }
+  return [results, longestMs];
+}
+
+const allowedOf = (results: readonly RateLimitResult[]): number => results.filter(({ allowed }) => allowed).length;
+const healed = async (limit: RateLimit): Promise<void> => {
+  await expect.poll(async () => (await limit.peek("u")).degraded, { timeout: 5_000, interval: 20 }).toBe(false);
+};
+
+describe.each([
+  ["stands still", () => server.pause(), () => server.resume()],
+  ["was killed", () => server.kill(), () => server.start()],
+] as const)("Redis %s", (_, stop, goOn) => {
+  it.each([
+    ["open", 300, { allowed: true, remaining: 100, degraded: true, retryAfterMs: 0, reason: undefined }],
+    ["closed", 0, { allowed: false, remaining: 0, degraded: true, retryAfterMs: 1_000, reason: "away" }],
+    ["memory", 25, { allowed: false, limit: 100, remaining: 0, degraded: true, reason: "limit" }],
+  ] as const)("A76: %s decides within 50 ms, and nothing of it is counted later", async (whenAway, allowed, last) => {
+    const limit = open({ whenAway, processes: 4 }, { commandTimeout: 300 });
+    expect(await limit.consume("u")).toMatchObject({ degraded: false, remaining: 99 });
+    await stop();
+    try {
+      const startedAt = performance.now();
+      const found = await limit.consume("found");
+      expect(found).toMatchObject({ degraded: true, allowed: whenAway !== "closed" });
+      // Its own deadline, and what this machine adds.
+      expect(performance.now() - startedAt).toBeLessThan(400);
+      const [results, longestMs] = await consume(limit, 300);
+      expect(longestMs).toBeLessThan(50);
+      expect(allowedOf(results)).toBe(allowed);
+      expect(results.at(-1)).toMatchObject(last);
+      await expect(limit.reset("u")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    } finally {
+      await goOn();
+    }
+    await healed(limit);
+    // The one call that was sent before Redis was known to be away may count, and no other.
+    expect((await limit.peek("u")).remaining).toBeGreaterThanOrEqual(99);
+    expect((await limit.peek("found")).remaining).toBeGreaterThanOrEqual(99);
+    const [after] = await consume(limit, 100);
+    expect(after.every(({ degraded }) => !degraded)).toBe(true);
+    expect(allowedOf(after)).toBeGreaterThanOrEqual(99);
+  });
+});
+
+it("A76: while Redis is away no command of a limit waits to be sent", async () => {
+  const limit = open({ whenAway: "open" });
+  await limit.consume("u");
+  await server.kill();
+  await consume(limit, 1_000);
+  await server.start();
+  await healed(limit);
+  // Redis was restarted without its data: only the calls since then are there.
+  expect((await limit.peek("u")).remaining).toBe(100);
+  const scripts = await server.info("commandstats");
+  expect(scripts["cmdstat_ping"]).toBeDefined();
+  expect(Object.keys(scripts).filter((name) => name.startsWith("cmdstat_incr"))).toEqual([]);
+});
+
+it("A76: slots of this process' share are given back in memory too", async () => {
+  const limit = open({ rules: [concurrency({ limit: 4, hold: "1m" })], processes: 2 }, { enabled: false });
+  const [one, two, three] = [await limit.consume("u"), await limit.consume("u"), await limit.consume("u")];
+  expect([one, two, three].map(({ allowed, degraded }) => [allowed, degraded])).toEqual([
+    [true, true],
+    [true, true],
+    [false, true],
+  ]);
+  expect(await limit.release("u", one.lease!)).toBe(true);
+  expect((await limit.consume("u")).allowed).toBe(true);
+});
+
+it("A76: a disabled Redis, and one that takes no writes, leave it to the policy; a missing right is an error", async () => {
+  const disabled = open({ whenAway: "closed" }, { enabled: false });
+  expect(await disabled.consume("u")).toMatchObject({ allowed: false, degraded: true, reason: "away" });
+  await expect(disabled.block("u", "1m")).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+  await redis.disconnect();
+  const limit = open({ whenAway: "open", rules: [slidingLog()] });
+  await limit.consume("u");
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  try {
+    expect(await limit.consume("u")).toMatchObject({ allowed: true, degraded: true });
+    expect(await limit.peek("u")).toMatchObject({ remaining: 99, degraded: false });
+    await limit.reset("u");
+  } finally {
+    await server.command("CONFIG", "SET", "maxmemory", "0");
+  }
+  expect(await limit.consume("u")).toMatchObject({ remaining: 99, degraded: false });
+  await server.command("ACL", "SETUSER", "reader", "on", "nopass", "~*", "+@read", "+ping");
+  await redis.disconnect();
+  const barred = open({ whenAway: "open" }, { username: "reader", password: "x" });
+  await expect(barred.consume("u")).rejects.toMatchObject({ code: "NO_PERMISSION" });
+});
+
+describe("a cluster", () => {
+  let nodes: TestCluster;
+  beforeAll(async () => {
+    nodes = await startCluster({ replicas: 0 });
+  }, 60_000);
+  afterAll(() => nodes.stop());
+
+  it("A76: keys of the shards that answer are counted on while one is away", async () => {
+    redis = createRedis({ ...ALONE, cluster: nodes.urls });
+    const limit = rateLimit(redis, {
+      name: "api",
+      rules: [fixedWindow({ limit: 100 })],
+      deadline: 100,
+      whenAway: "open",
+    });
+    const node = nodes.nodes[0]!;
+    // The last slot of the first node is 5,460. Its range of 256 is shared with the second one.
+    const isShared = (key: string): boolean => hashSlot(key) >= 5_376 && hashSlot(key) <= 5_631;
+    const isDead = (key: string): boolean => hashSlot(key) < 5_376;
+    const keys = Array.from({ length: 100 }, (_, i) => `user:${i}`).filter((key) => !isShared(key));
+    for (const key of keys) await limit.consume(key);
+    node.pause();
+    try {
+      await Promise.all(keys.filter(isDead).map((key) => limit.consume(key)));
+      for (const key of keys) {
+        const startedAt = performance.now();
+        const { degraded } = await limit.consume(key);
+        expect([key, degraded]).toEqual([key, isDead(key)]);
+        expect(performance.now() - startedAt).toBeLessThan(50);
+      }
+    } finally {
+      node.resume();
+    }
+    for (const key of keys)
+      await expect.poll(async () => (await limit.peek(key)).degraded, { timeout: 5_000 }).toBe(false);
+  });
+});
+
+describe("refusals in memory", () => {
+  const scripts = async (): Promise<number> => {
+    const stats = await server.info("commandstats");
+    return ["evalsha", "eval"].reduce(
+      (sum, name) => sum + Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "")?.[1] ?? 0),
+      0,
+    );
+  };
+
+  it("A77: a key over its limit is refused without asking Redis until it fits, and others are asked for", async () => {
+    const limit = open({ rules: [slidingLog({ limit: 2, window: 300 })], rememberRefusals: Infinity, deadline: "2s" });
+    await consume(limit, 2);
+    const before = await scripts();
+    const [results] = await consume(limit, 50);
+    const isRefused = results.every(({ allowed, degraded, retryAfterMs }) => !allowed && !degraded && retryAfterMs > 0);
+    expect(isRefused).toBe(true);
+    expect((await scripts()) - before).toBe(1);
+    expect((await limit.consume("other")).allowed).toBe(true);
+    const { retryAfterMs } = await limit.consume("u");
+    await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+    expect((await limit.consume("u")).allowed).toBe(true);
+  });
+
+  it("A77: a smaller call is asked for; a reset, a reward and a block of this process count at once", async () => {
+    const limit = open({ rules: [fixedWindow({ limit: 10 })], rememberRefusals: Infinity, deadline: "2s" });
+    await limit.consume("u", 6);
+    expect((await limit.consume("u", 5)).allowed).toBe(false);
+    expect((await limit.consume("u", 4)).allowed).toBe(true);
+    expect((await limit.consume("u", 1)).allowed).toBe(false);
+    await limit.reward("u", 1);
+    expect((await limit.consume("u", 1)).allowed).toBe(true);
+    expect((await limit.consume("u", 1)).allowed).toBe(false);
+    await limit.block("u", "1m");
+    expect((await limit.consume("u", 1)).reason).toBe("blocked");
+    await limit.reset("u");
+    expect((await limit.consume("u", 1)).remaining).toBe(9);
+  });
+
+  it("A77: at most maxKeys are remembered, and none where it is switched off", async () => {
+    const limit = open({ rules: [fixedWindow({ limit: 1 })], maxKeys: 2, rememberRefusals: "1m", deadline: "2s" });
+    for (const key of ["a", "b", "c"]) await consume(limit, 2, key);
+    let before = await scripts();
+    for (const key of ["b", "c"]) await limit.consume(key);
+    expect((await scripts()) - before).toBe(0);
+    await limit.consume("a");
+    expect((await scripts()) - before).toBe(1);
+    await redis.disconnect();
+    const asking = open({ rules: [fixedWindow({ limit: 1 })], rememberRefusals: 0, deadline: "2s" });
+    before = await scripts();
+    await consume(asking, 5);
+    expect((await scripts()) - before).toBe(5);
+  });
+});
+
+it("A75: keys that are always allowed or refused are compared as a whole, and Redis is not asked", async () => {
+  const lists = { allow: ["10.0.0.1", "both"], deny: new Set(["evil", "both"]), whenAway: "closed" } as const;
+  const limit = open(lists, { url: "redis://localhost:1" });
+  expect(await limit.consume("10.0.0.1")).toMatchObject({ allowed: true, remaining: 100, degraded: false });
+  const denied = await limit.consume("evil");
+  expect(denied).toMatchObject({ allowed: false, remaining: 0, retryAfterMs: Infinity, reason: "denied" });
+  expect(denied.headers).not.toHaveProperty("Retry-After");
+  expect(await limit.peek("both")).toMatchObject({ reason: "denied" });
+  for (const key of ["10.0.0.10", "110.0.0.1", "10.0.0.1 ", "EVIL", "evi"])
+    expect(await limit.consume(key)).toMatchObject({ allowed: false, reason: "away", degraded: true });
+});

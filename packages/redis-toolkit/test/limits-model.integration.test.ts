@@ -1,0 +1,212 @@
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { gcra, slidingCounter, slidingLog, tokenBucket, type Rule } from "@hotset/redis-toolkit/rate-limit";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { limitScript } from "../src/limits/limit-script.ts";
+import { readVerdict, type Verdict } from "../src/limits/verdict.ts";
+import { ALONE } from "./servers.ts";
+
+// The scripts of the rules against plain models, at times that the test sets: only its end, and not the life of a
+// key, may then free a unit.
+
+let server: OwnRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+  redis = createRedis({ ...ALONE, url: server.url });
+});
+afterAll(async () => {
+  await redis.disconnect();
+  await server.stop();
+});
+
+interface Step {
+  readonly operation: "consume" | "peek" | "penalty" | "reward";
+  readonly cost: number;
+  readonly passedMs: number;
+}
+
+const EPOCH_MS = 1_800_000_000_000;
+
+/** Sends all steps at once; they are carried out in this order. */
+function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict[]> {
+  const text = limitScript([rule])
+    .replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
+    .replace("'PX', rule.reset", "'PX', 3600000");
+  const keys = [`{${randomPrefix()}}block`, ""];
+  keys[1] = keys[0]!.replace("block", "rule");
+  let now = EPOCH_MS;
+  return Promise.all(
+    steps.map(({ operation, cost, passedMs }) => {
+      now += passedMs;
+      const time = [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000 + 999)];
+      const args = [operation, String(cost), "", "0", "0", ...rule.numbers.map(String), ...time];
+      return redis.runScript(text, keys, args, { decode: readVerdict });
+    }),
+  );
+}
+
+const [LIMIT, WINDOW_MS] = [7, 3_600_000];
+
+/** Steps of all sizes: within a slice, over several, over the window, and exactly at its boundary. */
+const aStep = fc.record({
+  operation: fc.constantFrom("consume", "consume", "consume", "peek", "penalty", "reward"),
+  cost: fc.integer({ min: 1, max: LIMIT }),
+  passedMs: fc.oneof(
+    fc.constantFrom(0, 1, WINDOW_MS - 1, WINDOW_MS, WINDOW_MS + 1, WINDOW_MS / 10),
+    fc.integer({ min: 0, max: WINDOW_MS / 4 }),
+  ),
+}) as fc.Arbitrary<Step>;
+const someSteps = fc.array(aStep, { minLength: 1, maxLength: 60 });
+
+const RUNS = { numRuns: 150 };
+
+/** Instants of units, oldest first. */
+class Log {
+  #units: readonly number[] = [];
+
+  count(now: number, spanMs = WINDOW_MS): number {
+    return this.#units.filter((at) => at > now - spanMs).length;
+  }
+
+  fitsAt(now: number, cost: number): boolean {
+    return this.count(now) + cost <= LIMIT;
+  }
+
+  add(now: number, cost: number): void {
+    this.#units = [...this.#units.filter((at) => at > now - WINDOW_MS), ...Array<number>(cost).fill(now)].slice(-LIMIT);
+  }
+
+  takeBack(now: number, cost: number): void {
+    const counted = this.#units.filter((at) => at > now - WINDOW_MS);
+    this.#units = counted.slice(0, Math.max(0, counted.length - cost));
+  }
+}
+
+it("A74: a sliding log is a plain log: any window holds at most the limit, and a wait is exact", async () => {
+  await fc.assert(
+    fc.asyncProperty(someSteps, async (steps) => {
+      const verdicts = await run(slidingLog({ limit: LIMIT, window: WINDOW_MS }), steps);
+      const log = new Log();
+      let now = EPOCH_MS;
+      steps.forEach(({ operation, cost, passedMs }, i) => {
+        now += passedMs;
+        const fits = log.fitsAt(now, cost);
+        if (operation === "consume" ? fits : operation === "penalty") log.add(now, cost);
+        if (operation === "reward") log.takeBack(now, cost);
+        const asked = operation === "consume" || operation === "peek" ? cost : 1;
+        const isAllowed =
+          asked === cost && operation !== "penalty" && operation !== "reward" ? fits : log.fitsAt(now, 1);
+        const { isAllowed: was, states, at } = verdicts[i]!;
+        const [{ room, waitMs, resetMs }] = states as [Verdict["states"][0]];
+        expect([at, was, room]).toEqual([now, isAllowed, LIMIT - log.count(now)]);
+        expect(log.count(now + resetMs)).toBe(0);
+        if (resetMs > 0) expect(log.count(now + resetMs - 1)).toBeGreaterThan(0);
+        if (isAllowed) return expect(waitMs).toBe(0);
+        expect(log.fitsAt(now + waitMs, asked)).toBe(true);
+        expect(log.fitsAt(now + waitMs - 1, asked)).toBe(false);
+      });
+    }),
+    RUNS,
+  );
+});
+
+it("A74: a sliding counter never lets any window hold more than the limit, and is at most a slice behind", async () => {
+  const slices = fc.integer({ min: 2, max: 12 });
+  const calls = fc.array(
+    aStep.map((step): Step => ({ ...step, operation: "consume" })),
+    { minLength: 1, maxLength: 60 },
+  );
+  await fc.assert(
+    fc.asyncProperty(calls, slices, async (steps, count) => {
+      const verdicts = await run(slidingCounter({ limit: LIMIT, window: WINDOW_MS, slices: count }), steps);
+      const sliceMs = Math.ceil(WINDOW_MS / count);
+      const taken: number[] = [];
+      const counted = (now: number, spanMs: number): number => taken.filter((at) => at > now - spanMs).length;
+      let now = EPOCH_MS;
+      steps.forEach(({ cost, passedMs }, i) => {
+        now += passedMs;
+        const { isAllowed, states } = verdicts[i]!;
+        if (counted(now, WINDOW_MS + sliceMs) + cost <= LIMIT) expect(isAllowed).toBe(true);
+        if (isAllowed) taken.push(...Array<number>(cost).fill(now));
+        expect(counted(now, WINDOW_MS)).toBeLessThanOrEqual(LIMIT);
+        const { room, resetMs } = states[0]!;
+        expect(room).toBeLessThanOrEqual(LIMIT - counted(now, WINDOW_MS));
+        expect(resetMs).toBeGreaterThanOrEqual(counted(now, WINDOW_MS) === 0 ? 0 : 1);
+        expect(resetMs).toBeLessThanOrEqual(WINDOW_MS + sliceMs);
+      });
+    }),
+    RUNS,
+  );
+});
+
+it("A74: the wait of a sliding counter is exact after any calls", async () => {
+  const rule = slidingCounter({ limit: LIMIT, window: WINDOW_MS, slices: 7 });
+  await fc.assert(
+    fc.asyncProperty(someSteps, async (steps) => {
+      const full: Step = { operation: "consume", cost: LIMIT, passedMs: 0 };
+      const refused: Step = { operation: "peek", cost: 3, passedMs: 100 };
+      const waitMs = (await run(rule, [...steps, full, refused])).at(-1)!.states[0]!.waitMs;
+      const [early, inTime] = [waitMs - 1, 1].map((passedMs): Step => ({ ...refused, passedMs }));
+      const verdicts = await run(rule, [...steps, full, refused, early!, inTime!]);
+      expect(verdicts.slice(-3).map(({ isAllowed }) => isAllowed)).toEqual([waitMs === 0, waitMs === 0, true]);
+    }),
+    RUNS,
+  );
+});
+
+it.each([
+  ["token bucket", tokenBucket({ limit: LIMIT, refill: WINDOW_MS, burst: 11 })],
+  ["GCRA", gcra({ limit: LIMIT, window: WINDOW_MS, burst: 11 })],
+])("A74: a %s holds exactly what a model in whole fractions holds", async (_, rule) => {
+  const window = BigInt(WINDOW_MS);
+  const [full, floor] = [11n * window, -11n * window];
+  const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+  await fc.assert(
+    fc.asyncProperty(someSteps, async (steps) => {
+      const verdicts = await run(rule, steps);
+      let parts = full;
+      steps.forEach(({ operation, cost, passedMs }, i) => {
+        parts = least(full, parts + BigInt(passedMs * LIMIT));
+        const price = BigInt(cost) * window;
+        const { isAllowed, states } = verdicts[i]!;
+        const { room, waitMs, resetMs } = states[0]!;
+        if (operation === "consume" || operation === "peek") expect(isAllowed).toBe(parts >= price);
+        if (operation === "consume" && isAllowed) parts -= price;
+        if (operation === "penalty") parts = parts - price < floor ? floor : parts - price;
+        if (operation === "reward") parts = least(full, parts + price);
+        const whole = parts >= 0n ? parts / window : -((-parts + window - 1n) / window);
+        expect(room).toBe(Number(whole));
+        const isBack = (afterMs: number, wanted: bigint): boolean => parts + BigInt(afterMs * LIMIT) >= wanted;
+        expect([isBack(resetMs, full), resetMs > 0 && isBack(resetMs - 1, full)]).toEqual([true, false]);
+        if (operation === "consume" && !isAllowed)
+          expect([isBack(waitMs, price), isBack(waitMs - 1, price)]).toEqual([true, false]);
+      });
+    }),
+    RUNS,
+  );
+});
+
+it("A74: 100,000 polls of a bucket, one each millisecond, neither lose nor win a token", async () => {
+  // 7 in a second: a token takes 142.857... ms.
+  const rule = tokenBucket({ limit: 7, refill: "1s" });
+  const polls = 100_000;
+  const steps = Array.from({ length: polls }, (_, i): Step => ({
+    operation: "consume",
+    cost: 1,
+    passedMs: i === 0 ? 0 : 1,
+  }));
+  const verdicts = await run(rule, steps);
+  expect(verdicts.filter(({ isAllowed }) => isAllowed)).toHaveLength(7 + Math.floor(((polls - 1) * 7) / 1_000));
+});
+
+it("A73: a clock that was set back holds nothing for longer than two buckets", async () => {
+  const rule = tokenBucket({ limit: 10, refill: "1m" });
+  const [before, after] = await run(rule, [
+    { operation: "consume", cost: 10, passedMs: 3_600_000 },
+    { operation: "peek", cost: 1, passedMs: -3_600_000 },
+  ]);
+  expect(before!.isAllowed).toBe(true);
+  expect(after).toMatchObject({ isAllowed: false, states: [{ room: -10, resetMs: 120_000 }] });
+});

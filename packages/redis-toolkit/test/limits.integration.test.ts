@@ -1,0 +1,160 @@
+import { randomPrefix } from "@hotset/test-servers";
+import type { Redis } from "@hotset/redis-toolkit";
+import {
+  concurrency,
+  CostAboveLimitError,
+  fixedWindow,
+  gcra,
+  rateLimit,
+  slidingCounter,
+  slidingLog,
+  tokenBucket,
+  type RateLimitOptions,
+  type Rule,
+} from "@hotset/redis-toolkit/rate-limit";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { EVERYWHERE, startServers } from "./servers.ts";
+
+const servers = startServers();
+
+const KINDS: readonly (readonly [string, Rule])[] = [
+  ["fixedWindow", fixedWindow({ limit: 100 })],
+  ["slidingLog", slidingLog({ limit: 100 })],
+  ["slidingCounter", slidingCounter({ limit: 100 })],
+  ["tokenBucket", tokenBucket({ limit: 100 })],
+  ["gcra", gcra({ limit: 100 })],
+  ["concurrency", concurrency({ limit: 100, hold: "1h" })],
+];
+
+describe.each(EVERYWHERE)("limits over %s", (where) => {
+  let redis: Redis;
+  let name: string;
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    name = randomPrefix();
+  });
+  const limitOf = (options: Omit<RateLimitOptions, "name">) =>
+    rateLimit(redis, { name, deadline: "5s", whenAway: "closed", ...options });
+
+  it.each(KINDS)("A71: 500 calls at the same time get 100 of %s", async (_, rule) => {
+    const limit = limitOf({ rules: [rule], rememberRefusals: 0 });
+    const results = await Promise.all(Array.from({ length: 500 }, () => limit.consume("user:{1}")));
+    expect(results.filter(({ allowed }) => allowed)).toHaveLength(100);
+    expect(results.every(({ degraded }) => !degraded)).toBe(true);
+    const refused = results.find(({ allowed }) => !allowed)!;
+    expect(refused).toMatchObject({ limit: 100, remaining: 0, reason: "limit" });
+    expect(refused.retryAfterMs).toBeGreaterThan(0);
+    expect(refused.retryAfterMs).toBeLessThanOrEqual(3_600_000 * 1.1);
+    expect(refused.headers["Retry-After"]).toBe(String(Math.ceil(refused.retryAfterMs / 1_000)));
+  });
+
+  it.each(KINDS)("A75: %s: cost, peek, penalty, reward, reset; what is refused is not counted", async (kind, rule) => {
+    const limit = limitOf({ rules: [rule] });
+    const peeked = await limit.peek("u", 100);
+    expect(peeked).toMatchObject({ allowed: true, limit: 100, remaining: 100, retryAfterMs: 0, degraded: false });
+    expect(await limit.consume("u", 60)).toMatchObject({ allowed: true, remaining: 40 });
+    expect(await limit.consume("u", 41)).toMatchObject({ allowed: false, remaining: 40, reason: "limit" });
+    expect(await limit.consume("u", 40)).toMatchObject({ allowed: true, remaining: 0 });
+    expect(await limit.peek("u")).toMatchObject({ allowed: false, remaining: 0 });
+    // Slots belong to calls that were allowed.
+    const isSlots = kind === "concurrency";
+    expect(await limit.reward("u", 10)).toMatchObject(isSlots ? { remaining: 0 } : { allowed: true, remaining: 10 });
+    expect(await limit.penalty("u", 7)).toMatchObject({ remaining: isSlots ? 0 : 3 });
+    expect(await limit.penalty("u", 7)).toMatchObject({ allowed: false, remaining: 0 });
+    await limit.reset("u");
+    expect(await limit.peek("u")).toMatchObject({ allowed: true, remaining: 100 });
+    expect(await limit.reward("u", 5)).toMatchObject({ remaining: 100 });
+  });
+
+  it("A75: of several rules all count a call, or none does, and the one that counts is shown", async () => {
+    const rules = [slidingLog({ limit: 3, window: "1m" }), tokenBucket({ limit: 10, refill: "1h", burst: 5 })];
+    const limit = limitOf({ rules, rememberRefusals: 0 });
+    expect(await limit.consume("u", 2)).toMatchObject({ allowed: true, limit: 3, remaining: 1 });
+    // Refused by the log: the bucket keeps its 3.
+    expect(await limit.consume("u", 2)).toMatchObject({ allowed: false, limit: 3, remaining: 1 });
+    const { headers } = await limit.peek("u");
+    expect(headers["RateLimit-Policy"]).toBe(`"${name}-1";q=3;w=60, "${name}-2";q=5;w=1800`);
+    expect(headers["RateLimit"]).toBe(`"${name}-1";r=1;t=60, "${name}-2";r=3;t=720`);
+    await limit.consume("u");
+    expect((await limit.peek("u")).headers["RateLimit"]).toContain(`"${name}-2";r=2`);
+    await expect(limit.consume("u", 4)).rejects.toMatchObject({ code: "COST_ABOVE_LIMIT", cost: 4, limit: 3 });
+    await expect(limit.peek("u", 4)).rejects.toBeInstanceOf(CostAboveLimitError);
+    expect((await limit.peek("u")).headers["RateLimit"]).toContain(`"${name}-2";r=2`);
+  });
+
+  it("A75: a block refuses for its time in all limiters of the name, and a reset ends it", async () => {
+    const [one, other] = [limitOf({ rules: KINDS.slice(0, 1).map(([, rule]) => rule) }), limitOf({})];
+    await one.block("u", "1m");
+    const blocked = await other.consume("u");
+    expect(blocked).toMatchObject({ allowed: false, remaining: 0, reason: "blocked" });
+    expect(blocked.retryAfterMs).toBeGreaterThan(50_000);
+    expect(blocked.retryAfterMs).toBeLessThanOrEqual(60_000);
+    expect(blocked.headers).toMatchObject({ "Retry-After": "60", RateLimit: `"${name}";r=0;t=60` });
+    await other.reset("u");
+    expect(await other.consume("u")).toMatchObject({ allowed: true, remaining: 99 });
+    const strict = limitOf({ rules: [fixedWindow({ limit: 1 })], blockFor: "2h" });
+    await strict.consume("v");
+    const refused = await strict.consume("v");
+    expect(refused.reason).toBe("blocked");
+    expect(refused.retryAfterMs).toBeGreaterThan(7_100_000);
+    expect(await strict.reward("v")).toMatchObject({ allowed: false, reason: "blocked" });
+  });
+
+  it("A75: refused calls count where they are to", async () => {
+    for (const [kind, rule] of KINDS.filter(([each]) => each !== "concurrency")) {
+      const limit = limitOf({ name: `${name}-${kind}`, rules: [rule], countRefused: true } as never);
+      await limit.consume("u", 60);
+      expect(await limit.consume("u", 50)).toMatchObject({ allowed: false, remaining: 0 });
+      expect(await limit.consume("u", 50)).toMatchObject({ allowed: false, remaining: 0 });
+      expect((await limit.reward("u", 15)).remaining).toBe(kind === "slidingLog" ? 15 : 0);
+    }
+  });
+
+  it("A69: slots are given back once, or end by themselves", async () => {
+    const limit = limitOf({ rules: [concurrency({ limit: 2, hold: 300 })] });
+    const [one, two, three] = [await limit.consume("u"), await limit.consume("u"), await limit.consume("u")];
+    expect([one.allowed, two.allowed, three.allowed]).toEqual([true, true, false]);
+    expect(three.lease).toBeUndefined();
+    expect(three.retryAfterMs).toBeLessThanOrEqual(300);
+    expect([await limit.release("u", one.lease!), await limit.release("u", one.lease!)]).toEqual([true, false]);
+    const both = [await limit.consume("u"), await limit.peek("u")];
+    expect(both.map(({ remaining }) => remaining)).toEqual([0, 0]);
+    await expect.poll(async () => (await limit.peek("u", 2)).allowed).toBe(true);
+    const two_ = await limit.consume("u", 2);
+    expect(await limit.release("u", two_.lease!)).toBe(true);
+    expect((await limit.peek("u", 2)).allowed).toBe(true);
+    await expect(limit.release("u", "*")).rejects.toThrow("lease must be that of a result of consume");
+  });
+
+  it("A35: all keys of a limit lie in one slot, below its tenant, also for keys with braces", async () => {
+    const tenant = redis.tenant(`${name}{x}`);
+    const limit = rateLimit(tenant, { name: "api", rules: KINDS.map(([, rule]) => rule), deadline: "5s" });
+    await limit.consume("a{b}:*");
+    await limit.block("a{b}:*", "1m");
+    const keys: string[] = [];
+    for await (const key of tenant.commands.scan()) keys.push(key);
+    expect(keys.toSorted()).toEqual(
+      [
+        "block",
+        "concurrency",
+        "fixed-window:3600000",
+        "gcra:3600000",
+        "sliding-counter:3600000:360000",
+        "sliding-log:3600000",
+        "token-bucket:3600000",
+      ].map((end) => `rate_limit:api:{a%7Bb%7D:*}:${end}`),
+    );
+    for (const key of keys) expect(await tenant.commands.ttl(key)).toBeGreaterThan(0);
+    await limit.reset("a{b}:*");
+    expect(await tenant.purge()).toBe(0);
+  });
+
+  it("a key of another type is an error, and no other rule has counted", async () => {
+    const limit = limitOf({ rules: [fixedWindow({ limit: 5 }), slidingLog({ limit: 5 })] });
+    await redis.commands.set(`rate_limit:${name}:{u}:sliding-log:3600000`, "x");
+    await expect(limit.consume("u")).rejects.toMatchObject({ code: "WRONG_TYPE" });
+    expect(await redis.commands.exists(`rate_limit:${name}:{u}:fixed-window:3600000`)).toBe(false);
+  });
+});
