@@ -1,0 +1,140 @@
+import { BackendUnavailableError, InvalidArgumentError, type Duration } from "@hotset/core";
+import type { RedisView } from "../commands/view.ts";
+import { checkOptions, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
+import { unlessAway } from "./breaker.ts";
+import { keyPart } from "./options.ts";
+
+export interface ExpressStoreOptions {
+  /** Begins its keys: another one for each limiter of the application. No braces. @default 'rate_limit:express' */
+  readonly prefix?: string;
+  /** How long one call waits for Redis. @default '250ms' */
+  readonly deadline?: Duration;
+}
+
+export interface ExpressStoreHits {
+  readonly totalHits: number;
+  /** By the clock of this process, which express-rate-limit compares it with. */
+  readonly resetTime: Date;
+}
+
+/** The `Store` of express-rate-limit 7 and 8. */
+export interface ExpressStore {
+  /** express-rate-limit compares it, to find requests that are counted twice. */
+  readonly prefix: string;
+  readonly localKeys: false;
+  /** Called by express-rate-limit with its options. Calls before it are refused. */
+  init(options: { readonly windowMs: number }): void;
+  get(key: string): Promise<ExpressStoreHits | undefined>;
+  /** @throws {BackendUnavailableError} where Redis is away, at once where that is known; see `passOnStoreError`. */
+  increment(key: string): Promise<ExpressStoreHits>;
+  decrement(key: string): Promise<void>;
+  resetKey(key: string): Promise<void>;
+  /** Removes all keys of this prefix, by `SCAN`. */
+  resetAll(): Promise<void>;
+  /** Nothing: the connection belongs to `redis`. */
+  shutdown(): void;
+}
+
+/**
+ * Counts for express-rate-limit: a fixed window for each key, in one step, by Redis' clock.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
+export function expressRateLimitStore(redis: RedisView, options: ExpressStoreOptions = {}): ExpressStore {
+  checkOptions("expressRateLimitStore()", options, ["prefix", "deadline"]);
+  return new RedisExpressStore(redis, {
+    prefix: keyPart("prefix", options.prefix ?? "rate_limit:express"),
+    deadlineMs: durationMs("expressRateLimitStore: deadline", options.deadline ?? 250, { max: 60_000 }),
+  });
+}
+
+/** One hit more. ARGV: the window in ms. Replies with the hits and the ms that are left. */
+const INCREMENT = `
+local left = redis.call('PTTL', KEYS[1])
+if left >= 0 then return {redis.call('INCR', KEYS[1]), left} end
+redis.call('SET', KEYS[1], 1, 'PX', ARGV[1])
+return {1, tonumber(ARGV[1])}`;
+
+/** One hit less, if there is one. */
+const DECREMENT = `
+if redis.call('PTTL', KEYS[1]) >= 0 and tonumber(redis.call('GET', KEYS[1])) > 0 then redis.call('DECR', KEYS[1]) end
+return {0, 0}`;
+
+const GET = `
+return {tonumber(redis.call('GET', KEYS[1]) or '-1'), redis.call('PTTL', KEYS[1])}`;
+
+class RedisExpressStore implements ExpressStore {
+  readonly prefix: string;
+  readonly localKeys = false;
+  readonly #redis: RedisView;
+  readonly #module: Module;
+  readonly #deadlineMs: number;
+  #windowMs: number | undefined;
+
+  constructor(redis: RedisView, options: { readonly prefix: string; readonly deadlineMs: number }) {
+    this.prefix = options.prefix;
+    this.#redis = redis;
+    this.#module = moduleOf(redis);
+    this.#deadlineMs = options.deadlineMs;
+  }
+
+  init({ windowMs }: { readonly windowMs: number }): void {
+    this.#windowMs = durationMs("expressRateLimitStore: windowMs", windowMs);
+  }
+
+  async get(key: string): Promise<ExpressStoreHits | undefined> {
+    const [hits, leftMs] = await this.#run(GET, key);
+    return hits === -1 ? undefined : this.#hits(hits, leftMs);
+  }
+
+  async increment(key: string): Promise<ExpressStoreHits> {
+    const [hits, leftMs] = await this.#run(INCREMENT, key);
+    return this.#hits(hits, leftMs);
+  }
+
+  async decrement(key: string): Promise<void> {
+    await this.#run(DECREMENT, key);
+  }
+
+  async resetKey(key: string): Promise<void> {
+    await this.#redis.commands.delete(this.#keyOf(key));
+  }
+
+  async resetAll(): Promise<void> {
+    const { commands } = this.#redis;
+    const match = `${this.prefix.replace(/[\\*?[\]^]/g, String.raw`\$&`)}:{*}`;
+    for await (const key of commands.scan({ match, type: "string" })) await commands.delete(key);
+  }
+
+  shutdown(): void {
+    // The connection belongs to its owner.
+  }
+
+  #hits(totalHits: number, leftMs: number): ExpressStoreHits {
+    const { clock } = this.#module;
+    return { totalHits, resetTime: new Date((clock.epochMs?.() ?? Date.now()) + leftMs) };
+  }
+
+  async #run(script: string, key: string): Promise<readonly [number, number]> {
+    if (this.#windowMs === undefined)
+      throw new InvalidArgumentError("expressRateLimitStore: init({ windowMs }) must be called first");
+    const inside = this.#keyOf(key);
+    const draft = {
+      isReadOnly: script === GET,
+      deadlineMs: this.#deadlineMs,
+      decode: (reply: unknown) => reply as [number, number],
+    };
+    const reply = await unlessAway(this.#module, inside, () =>
+      this.#redis.runScript(script, [inside], [String(this.#windowMs)], draft),
+    );
+    if (reply !== undefined) return reply;
+    throw new BackendUnavailableError("expressRateLimitStore: Redis is away", {
+      operation: "EVALSHA",
+      maybeExecuted: false,
+    });
+  }
+
+  #keyOf(key: string): string {
+    return `${this.prefix}:${hashTagged(key)}`;
+  }
+}

@@ -1,0 +1,241 @@
+import { randomUUID } from "node:crypto";
+import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
+import type { RedisView } from "../commands/view.ts";
+import { checkName, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
+import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
+import { CostAboveLimitError } from "./cost-above-limit-error.ts";
+import { limitScript } from "./limit-script.ts";
+import { LocalCounts, type LimitCall, type Operation } from "./local-counts.ts";
+import { resolveOptions, type RateLimitOptions, type RateLimitSettings } from "./options.ts";
+import { Refusals } from "./refusals.ts";
+import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
+import { whole } from "./rules.ts";
+import { readVerdict, type Verdict } from "./verdict.ts";
+
+/**
+ * Decides which calls are allowed, for all processes together. Keep it, and do not make one for each call: it remembers
+ * refusals, and counts while Redis is away.
+ */
+export interface RateLimit {
+  /**
+   * Takes `cost` units of `key` if they fit into every rule, else none.
+   *
+   * @param cost @default 1
+   * @throws {CostAboveLimitError} for a cost that never fits; nothing was counted.
+   * @throws {CommandError} where Redis refuses for another reason than that it is away, such as a missing right.
+   */
+  consume(key: string, cost?: number): Promise<RateLimitResult>;
+  /** Answers as `consume` would, without taking anything. */
+  peek(key: string, cost?: number): Promise<RateLimitResult>;
+  /** Counts `cost` units more, beyond the limit too; slots of `concurrency` stay. @returns the state after it */
+  penalty(key: string, cost?: number): Promise<RateLimitResult>;
+  /** Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it */
+  reward(key: string, cost?: number): Promise<RateLimitResult>;
+  /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is away. */
+  reset(key: string): Promise<void>;
+  /** Refuses `key` for so long from now on. @throws {BackendUnavailableError} where Redis is away. */
+  block(key: string, duration: Duration): Promise<void>;
+  /**
+   * Gives back the slots of a call that was allowed. Twice is harmless.
+   *
+   * @returns whether they were still held
+   * @throws {BackendUnavailableError} where Redis is away: then the slots end by themselves, after `hold`.
+   */
+  release(key: string, lease: string): Promise<boolean>;
+}
+
+/**
+ * Limits over the keys of a view.
+ *
+ * @throws {InvalidArgumentError} for options that can never work. It opens nothing.
+ */
+export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimit =>
+  new RedisRateLimit(redis, resolveOptions(options));
+
+class RedisRateLimit implements RateLimit {
+  readonly #redis: RedisView;
+  readonly #module: Module;
+  readonly #settings: RateLimitSettings;
+  readonly #script: string;
+  readonly #numbers: readonly string[];
+  readonly #refusals: Refusals;
+  readonly #local: LocalCounts;
+  readonly #results: ResultWriter;
+  readonly #hasSlots: boolean;
+  readonly #least: number;
+
+  constructor(redis: RedisView, settings: RateLimitSettings) {
+    const { name, rules, headers, rememberRefusalsMs, maxKeys } = settings;
+    this.#redis = redis;
+    this.#module = moduleOf(redis);
+    this.#settings = settings;
+    this.#script = limitScript(rules);
+    this.#numbers = rules.flatMap(({ numbers }) => numbers.map(String));
+    this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
+    this.#least = Math.min(...rules.map(({ capacity }) => capacity));
+    this.#refusals = new Refusals({ longestMs: rememberRefusalsMs, maxKeys });
+    this.#local = new LocalCounts(rules, settings);
+    this.#results = new ResultWriter(name, rules, headers);
+  }
+
+  async consume(key: string, cost = 1): Promise<RateLimitResult> {
+    this.#checkCost(key, cost);
+    const known = this.#listed(key) ?? this.#remembered(key, cost);
+    if (known !== undefined) return known;
+    const lease = this.#hasSlots ? `${randomUUID()}:${cost}` : "";
+    return this.#decide({ operation: "consume", key, cost, lease });
+  }
+
+  async peek(key: string, cost = 1): Promise<RateLimitResult> {
+    this.#checkCost(key, cost);
+    return this.#listed(key) ?? this.#decide({ operation: "peek", key, cost, lease: "" });
+  }
+
+  penalty(key: string, cost = 1): Promise<RateLimitResult> {
+    return this.#adjust("penalty", key, cost);
+  }
+
+  reward(key: string, cost = 1): Promise<RateLimitResult> {
+    return this.#adjust("reward", key, cost);
+  }
+
+  async reset(key: string): Promise<void> {
+    checkName("the key of a limit", key);
+    this.#local.forget(key);
+    await this.#redis.commands.delete(...this.#keysOf(key));
+    this.#refusals.forget(key);
+  }
+
+  async block(key: string, duration: Duration): Promise<void> {
+    checkName("the key of a limit", key);
+    const ttl = durationMs("block(key, duration): duration", duration);
+    await this.#redis.commands.set(this.#keysOf(key)[0], "1", { ttl });
+    this.#refusals.forget(key);
+  }
+
+  async release(key: string, lease: string): Promise<boolean> {
+    checkName("the key of a limit", key);
+    const slots = slotsOf(lease);
+    if (this.#local.release(key, lease)) return true;
+    const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
+    return at !== -1 && (await this.#redis.commands.zRem(this.#keysOf(key)[at + 1]!, slots)) > 0;
+  }
+
+  async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {
+    checkName("the key of a limit", key);
+    whole(`${operation}(key, cost): cost`, cost, { min: 1, max: MOST_COST });
+    const listed = this.#listed(key);
+    if (listed !== undefined) return listed;
+    const result = await this.#decide({ operation, key, cost, lease: "" });
+    this.#refusals.forget(key);
+    return result;
+  }
+
+  #checkCost(key: string, cost: number): void {
+    checkName("the key of a limit", key);
+    whole("cost", cost, { min: 1, max: MOST_COST });
+    if (cost > this.#least) throw new CostAboveLimitError(this.#settings.name, cost, this.#least);
+  }
+
+  /** By the lists alone. */
+  #listed(key: string): RateLimitResult | undefined {
+    const { allow, deny, rules } = this.#settings;
+    const isDenied = deny.has(key);
+    if (!isDenied && !allow.has(key)) return undefined;
+    const states = rules.map(({ capacity }) =>
+      isDenied ? { room: 0, waitMs: Infinity, resetMs: 0 } : { room: capacity, waitMs: 0, resetMs: 0 },
+    );
+    const verdict = { isAllowed: !isDenied, blockedMs: 0, at: this.#epochMs(), states };
+    return this.#result(verdict, { reason: isDenied ? "denied" : undefined });
+  }
+
+  #remembered(key: string, cost: number): RateLimitResult | undefined {
+    const verdict = this.#refusals.find(key, cost, this.#module.clock.now());
+    return verdict === undefined ? undefined : this.#result(verdict);
+  }
+
+  async #decide(call: LimitCall): Promise<RateLimitResult> {
+    let verdict: Verdict | undefined;
+    try {
+      verdict = await this.#ask(call);
+    } catch (error) {
+      if (!cannotDecide(error)) throw error;
+      // A disabled Redis was chosen: nothing is to be reported.
+      if (!isDisabled(error)) this.#module.report("rate limit", error);
+    }
+    if (verdict === undefined) return this.#withoutRedis(call);
+    const { operation, key, cost, lease } = call;
+    if (operation === "consume" && !verdict.isAllowed && this.#staysRefused(verdict))
+      this.#refusals.keep(key, cost, verdict, this.#module.clock.now());
+    return this.#result(verdict, { lease });
+  }
+
+  #ask({ operation, key, cost, lease }: LimitCall): Promise<Verdict | undefined> {
+    const { deadlineMs, blockForMs, countRefused } = this.#settings;
+    const keys = this.#keysOf(key);
+    const args = [operation, String(cost), lease, String(blockForMs), countRefused ? "1" : "0", ...this.#numbers];
+    const draft = { isReadOnly: operation === "peek", deadlineMs, decode: readVerdict };
+    return unlessAway(this.#module, keys[0], () => this.#redis.runScript(this.#script, keys, args, draft));
+  }
+
+  /** Whether time alone can change the answer. */
+  #staysRefused(verdict: Verdict): boolean {
+    return !this.#hasSlots && (!this.#settings.countRefused || verdict.blockedMs > 0);
+  }
+
+  #withoutRedis(call: LimitCall): RateLimitResult {
+    const { whenAway, rules } = this.#settings;
+    const at = this.#epochMs();
+    if (whenAway === "memory")
+      return this.#result(this.#local.decide(call, { now: this.#module.clock.now(), at }), {
+        degraded: true,
+        lease: call.lease,
+      });
+    const isAllowed = whenAway === "open";
+    const states = rules.map(({ capacity }) =>
+      isAllowed ? { room: capacity, waitMs: 0, resetMs: 0 } : { room: 0, waitMs: RETRY_MS, resetMs: RETRY_MS },
+    );
+    const verdict = { isAllowed, blockedMs: 0, at, states };
+    return this.#result(verdict, { degraded: true, reason: isAllowed ? undefined : "away" });
+  }
+
+  #result(
+    verdict: Verdict,
+    {
+      degraded = false,
+      lease = "",
+      reason,
+    }: { degraded?: boolean; lease?: string; reason?: RefusalReason | undefined } = {},
+  ): RateLimitResult {
+    return this.#results.write(verdict, {
+      degraded,
+      reason: verdict.isAllowed ? undefined : (reason ?? (verdict.blockedMs > 0 ? "blocked" : "limit")),
+      lease: verdict.isAllowed && lease !== "" ? lease : undefined,
+    });
+  }
+
+  /** The block, then one key for each rule, all of one slot. */
+  #keysOf(key: string): readonly [string, ...string[]] {
+    const { prefix, name, rules } = this.#settings;
+    const common = `${prefix}:${name}:${hashTagged(key)}:`;
+    return [`${common}block`, ...rules.map(({ id }) => common + id)];
+  }
+
+  #epochMs(): number {
+    const { clock }: { clock: Clock } = this.#module;
+    return clock.epochMs?.() ?? Date.now();
+  }
+}
+
+const MOST_COST = 1_000_000_000;
+
+/** For a caller that is refused because Redis is away: by then it is asked again. */
+const RETRY_MS = 1_000;
+
+/** The members of the sorted set, one for each unit. */
+function slotsOf(lease: string): string[] {
+  const cost = typeof lease === "string" ? /^[0-9a-f-]{36}:(\d{1,5})$/.exec(lease)?.[1] : undefined;
+  if (cost === undefined)
+    throw new InvalidArgumentError("release(key, lease): lease must be that of a result of consume");
+  return Array.from({ length: Number(cost) }, (_, i) => `${lease}:${i + 1}`);
+}

@@ -1,0 +1,322 @@
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { randomPrefix } from "@hotset/test-servers";
+import type { Redis } from "@hotset/redis-toolkit";
+import {
+  concurrency,
+  expressRateLimit,
+  expressRateLimitStore,
+  fastifyRateLimit,
+  fixedWindow,
+  honoRateLimit,
+  rateLimit,
+  type RateLimit,
+  type RateLimitOptions,
+  type RequestLimitOptions,
+} from "@hotset/redis-toolkit/rate-limit";
+import express, { type Request } from "express";
+import { rateLimit as rateLimit8 } from "express-rate-limit";
+import { rateLimit as rateLimit7 } from "express-rate-limit-7";
+import fastify from "fastify";
+import { Hono, type Context } from "hono";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { startServers } from "./servers.ts";
+
+const servers = startServers();
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await Promise.all(closing.splice(0).map((close) => close()));
+});
+
+/** Sends a request with these header fields. */
+type Send = (headers?: Readonly<Record<string, string>>, signal?: AbortSignal) => Promise<Response>;
+
+async function listen(listener: RequestListener): Promise<Send> {
+  const server = createServer(listener).listen(0);
+  await once(server, "listening");
+  closing.push(() => new Promise((resolve) => server.close(resolve).closeAllConnections()));
+  const { port } = server.address() as AddressInfo;
+  return (headers = {}, signal) => fetch(`http://localhost:${port}/`, { headers, ...(signal && { signal }) });
+}
+
+let redis: Redis;
+let name: string;
+beforeAll(async () => {
+  redis = await servers.open("a cluster");
+});
+beforeEach(() => {
+  name = randomPrefix();
+});
+const limitOf = (options: Partial<RateLimitOptions> = {}): RateLimit =>
+  rateLimit(redis, { name, rules: [fixedWindow({ limit: 2 })], whenAway: "closed", deadline: "5s", ...options });
+
+/** The user of a request, in each framework's own way. Each answers "served", after `work`; root is skipped. */
+type Options = Pick<RequestLimitOptions<unknown>, "message" | "status">;
+const FRAMEWORKS: readonly (readonly [
+  string,
+  (limit: RateLimit, options: Options, work?: () => Promise<void>) => Promise<Send>,
+])[] = [
+  [
+    "Express",
+    async (limit, options, work) => {
+      const app = express();
+      const key = (request: Request): string | undefined => request.get("user");
+      const cost = (request: Request): number => Number(request.get("cost") ?? 1);
+      app.use(expressRateLimit(limit, { key, cost, skip: (request) => key(request) === "root", ...options }));
+      app.get("/", async (_request, response) => {
+        await work?.();
+        response.send("served");
+      });
+      app.use(((error: Error, _request, response, _next) => {
+        response.status(500).send(error.name);
+      }) satisfies express.ErrorRequestHandler);
+      return listen(app as RequestListener);
+    },
+  ],
+  [
+    "Fastify",
+    async (limit, options, work) => {
+      const app = fastify();
+      type Incoming = { readonly headers: Readonly<Record<string, string | string[] | undefined>> };
+      const key = ({ headers }: Incoming): string | undefined => headers["user"] as string | undefined;
+      const cost = ({ headers }: Incoming): number => Number(headers["cost"] ?? 1);
+      app.addHook(
+        "onRequest",
+        fastifyRateLimit(limit, { key, cost, skip: (request) => key(request) === "root", ...options }),
+      );
+      app.get("/", async () => {
+        await work?.();
+        return "served";
+      });
+      app.setErrorHandler((error: Error, _request, reply) => reply.code(500).send(error.name));
+      await app.ready();
+      closing.push(() => app.close());
+      return listen((request, response) => app.routing(request, response));
+    },
+  ],
+  [
+    "Hono",
+    async (limit, options, work) => {
+      const app = new Hono();
+      app.use(
+        honoRateLimit(limit, {
+          key: (context: Context) => context.req.header("user"),
+          cost: (context: Context) => Number(context.req.header("cost") ?? 1),
+          skip: (context: Context) => context.req.header("user") === "root",
+          ...options,
+        }),
+      );
+      app.get("/", async () => {
+        await work?.();
+        return new Response("served");
+      });
+      app.onError((error, context) => context.text(error.name, 500));
+      return async (headers = {}) => app.request("/", { headers: { ...headers } });
+    },
+  ],
+];
+
+describe.each(FRAMEWORKS)("%s", (_, start) => {
+  it("A69: passes requests within the limit, refuses others, and says how many are left", async () => {
+    const send = await start(limitOf(), {});
+    const [one, two, three] = [await send({ user: "ada" }), await send({ user: "ada" }), await send({ user: "ada" })];
+    expect([one.status, await one.text(), one.headers.get("ratelimit")]).toEqual([
+      200,
+      "served",
+      `"${name}";r=1;t=3600`,
+    ]);
+    expect([two.status, two.headers.get("ratelimit-policy")]).toEqual([200, `"${name}";q=2;w=3600`]);
+    expect([three.status, await three.text(), three.headers.get("retry-after")]).toEqual([
+      429,
+      "Too many requests",
+      "3600",
+    ]);
+    expect(three.headers.get("content-type")).toBe("text/plain; charset=utf-8");
+    expect((await send({ user: "grace" })).status).toBe(200);
+    expect((await send({ user: "joan", cost: "2" })).headers.get("ratelimit")).toBe(`"${name}";r=0;t=3600`);
+  });
+
+  it("C238: skips, words a refusal, and gives it a status", async () => {
+    const send = await start(limitOf({ rules: [fixedWindow({ limit: 1 })], deny: ["eve"] }), {
+      status: 420,
+      message: async (_request, { retryAfterMs }) => ({ retryInHours: retryAfterMs / 3_600_000 }),
+    });
+    for (let i = 0; i < 3; i += 1) {
+      const skipped = await send({ user: "root" });
+      expect([skipped.status, skipped.headers.get("ratelimit")]).toEqual([200, null]);
+    }
+    await send({ user: "ada" });
+    const refused = await send({ user: "ada" });
+    expect([refused.status, refused.headers.get("content-type")]).toEqual([420, "application/json; charset=utf-8"]);
+    expect(Math.ceil(((await refused.json()) as { retryInHours: number }).retryInHours)).toBe(1);
+    const denying = await start(limitOf({ deny: ["eve"] }), { message: { error: "go away" } });
+    const denied = await denying({ user: "eve" });
+    expect([denied.status, await denied.json(), denied.headers.get("retry-after")]).toEqual([
+      403,
+      { error: "go away" },
+      null,
+    ]);
+  });
+
+  it("C238: an error of the key or of the cost is one of the request, and nothing is served", async () => {
+    const send = await start(limitOf(), {});
+    const [noKey, badCost, tooDear] = [
+      await send(),
+      await send({ user: "u", cost: "x" }),
+      await send({ user: "u", cost: "3" }),
+    ];
+    expect([noKey.status, await noKey.text()]).toEqual([500, "InvalidArgumentError"]);
+    expect([badCost.status, await badCost.text()]).toEqual([500, "InvalidArgumentError"]);
+    expect([tooDear.status, await tooDear.text()]).toEqual([500, "CostAboveLimitError"]);
+    expect((await limitOf().peek("u")).remaining).toBe(2);
+  });
+
+  it("C238: a slot is held while a request is under way, and given back when it ends, also by an error", async () => {
+    const limit = limitOf({ rules: [concurrency({ limit: 1 })] });
+    let end: (error?: Error) => void = () => undefined;
+    const work = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        end = (error) => (error === undefined ? resolve() : reject(error));
+      });
+    const send = await start(limit, {}, work);
+    for (const error of [undefined, new Error("of the handler")]) {
+      const first = send({ user: "ada" });
+      await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(0);
+      expect((await send({ user: "ada" })).status).toBe(429);
+      end(error);
+      expect((await first).status).toBe(error === undefined ? 200 : 500);
+      await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(1);
+    }
+  });
+});
+
+it("C238: a closed limit without Redis is 503", async () => {
+  const away = await servers.open("one server", { enabled: false });
+  const send = await FRAMEWORKS[0]![1](rateLimit(away, { name, whenAway: "closed" }), {});
+  const response = await send({ user: "ada" });
+  expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
+});
+
+it("C238: a client that leaves gives its slot back", async () => {
+  const limit = limitOf({ rules: [concurrency({ limit: 1 })] });
+  const send = await FRAMEWORKS[0]![1](limit, {}, () => new Promise(() => undefined));
+  const leaving = new AbortController();
+  const left = send({ user: "ada" }, leaving.signal);
+  await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(0);
+  leaving.abort();
+  await expect(left).rejects.toThrow("aborted");
+  await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(1);
+});
+
+it.each([
+  [{}, "rate limit of requests: key must be a function of the request"],
+  [{ key: (): string => "u", skip: true }, "rate limit of requests: skip must be a function of the request"],
+  [{ key: (): string => "u", status: 200 }, "rate limit of requests: status must be from 400 to 599, got 200"],
+  [{ key: (): string => "u", max: 5 }, 'rate limit of requests: unknown option "max"'],
+])("options that can never work are refused: %#", (options, message) => {
+  expect(() => expressRateLimit(limitOf(), options as never)).toThrow(message);
+  expect(() => fastifyRateLimit(limitOf(), options as never)).toThrow(message);
+  expect(() => honoRateLimit(limitOf(), options as never)).toThrow(message);
+});
+
+describe.each([
+  ["7", rateLimit7],
+  ["8", rateLimit8 as unknown as typeof rateLimit7],
+])("the store of express-rate-limit %s", (_, limiter) => {
+  const appOf = (options: Partial<Parameters<typeof limiter>[0]>): Promise<Send> => {
+    const app = express();
+    const failures: unknown[] = [];
+    app.use(
+      limiter({
+        windowMs: 60_000,
+        limit: 2,
+        standardHeaders: "draft-7",
+        keyGenerator: (request) => request.get("user") ?? "none",
+        ...options,
+      }),
+    );
+    app.get("/", (request, response) => void response.status(Number(request.get("status") ?? 200)).send("served"));
+    app.use(((error: Error, _request, response, _next) => {
+      failures.push(error);
+      response.status(500).send(error.name);
+    }) satisfies express.ErrorRequestHandler);
+    return listen(app as RequestListener);
+  };
+
+  it("C239: counts for all processes, in one window for each key, with its end", async () => {
+    const stores = [1, 2].map(() => expressRateLimitStore(redis, { prefix: name, deadline: "5s" }));
+    const [one, other] = [await appOf({ store: stores[0]! }), await appOf({ store: stores[1]! })];
+    const first = await one({ user: "{ada}" });
+    expect([first.status, first.headers.get("ratelimit")]).toEqual([200, "limit=2, remaining=1, reset=60"]);
+    expect((await other({ user: "{ada}" })).headers.get("ratelimit")).toBe("limit=2, remaining=0, reset=60");
+    const refused = await one({ user: "{ada}" });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect((await other({ user: "grace" })).status).toBe(200);
+    const lifeMs = await redis.commands.ttl(`${name}:{%7Bada%7D}`);
+    expect(lifeMs).toBeGreaterThan(50_000);
+    expect(lifeMs).toBeLessThanOrEqual(60_000);
+  });
+
+  it("C239: has every method of a store", async () => {
+    const store = expressRateLimitStore(redis, { prefix: name, deadline: "5s" });
+    await expect(store.increment("u")).rejects.toThrow("init({ windowMs }) must be called first");
+    const middleware = limiter({ store, windowMs: 60_000, limit: 2, validate: false });
+    expect([store.prefix, store.localKeys]).toEqual([name, false]);
+    expect(await store.get("u")).toBeUndefined();
+    await store.decrement("u");
+    expect(await store.get("u")).toBeUndefined();
+    const results = await Promise.all(Array.from({ length: 50 }, () => store.increment("u")));
+    expect(results.map(({ totalHits }) => totalHits).toSorted((a, b) => a - b)).toEqual(
+      Array.from({ length: 50 }, (__, i) => i + 1),
+    );
+    await store.decrement("u");
+    const hits = (await middleware.getKey("u"))!;
+    expect(hits.totalHits).toBe(49);
+    expect(Math.round((hits.resetTime!.getTime() - Date.now()) / 10_000)).toBe(6);
+    middleware.resetKey("u");
+    await expect.poll(() => store.get("u")).toBeUndefined();
+    await Promise.all(["a", "b", "{c}*"].map((key) => store.increment(key)));
+    await redis.commands.set(`${name}x:{a}`, "of another");
+    await store.resetAll();
+    expect(await Promise.all(["a", "b", "{c}*"].map((key) => store.get(key)))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(await redis.commands.get(`${name}x:{a}`)).toBe("of another");
+    store.shutdown();
+    expect((await store.increment("a")).totalHits).toBe(1);
+  });
+
+  it("C239: takes back requests that are not to count, and never below zero", async () => {
+    const store = expressRateLimitStore(redis, { prefix: name, deadline: "5s" });
+    const send = await appOf({ store, skipFailedRequests: true });
+    for (let i = 0; i < 5; i += 1) expect((await send({ user: "u", status: "500" })).status).toBe(500);
+    await expect.poll(() => store.get("u")).toMatchObject({ totalHits: 0 });
+    await store.decrement("u");
+    expect(await store.get("u")).toMatchObject({ totalHits: 0 });
+  });
+
+  it("C239: without Redis it fails at once, and express-rate-limit decides", async () => {
+    const away = await servers.open("one server", { url: "redis://localhost:1", connection: undefined } as never);
+    const store = expressRateLimitStore(away, { prefix: name, deadline: 100 });
+    const [strict, lax] = [
+      await appOf({ store }),
+      await appOf({
+        store,
+        passOnStoreError: true,
+        validate: false,
+        logger: { error: () => undefined, warn: () => undefined },
+      } as never),
+    ];
+    const failed = await strict({ user: "u" });
+    expect([failed.status, await failed.text()]).toEqual([500, "BackendUnavailableError"]);
+    // Version 7 has no logger.
+    vi.spyOn(console, "error").mockReturnValue();
+    const startedAt = performance.now();
+    expect((await lax({ user: "u" })).status).toBe(200);
+    expect(performance.now() - startedAt).toBeLessThan(90);
+  });
+});
