@@ -6,7 +6,7 @@ const core = {
   modifyRolldownConfig: (config) => ({ ...config, platform: "node" }),
 };
 
-const toolkit = (entry, limit) => ({
+const toolkit = (entry, limit, lazy = []) => ({
   name: `@hotset/redis-toolkit ${entry}`,
   path: `packages/redis-toolkit/dist/${entry}.js`,
   limit,
@@ -17,6 +17,7 @@ const toolkit = (entry, limit) => ({
     ...config,
     platform: "node",
     external: (id) => /^@(?:hotset|redis)\/|^express-session$/.test(id) || id.startsWith("node:"),
+    external: (id) => /^@(?:hotset|redis)\//.test(id) || id.startsWith("node:") || lazy.includes(id),
   }),
 });
 
@@ -31,4 +32,6 @@ export default [
   toolkit("sessions", "6 kB"),
   toolkit("sessions/express-session", "6.75 kB"),
   toolkit("rate-limit", "12 kB"),
+  // croner is loaded with the first schedule of cron.
+  toolkit("queue", "12 kB", ["croner"]),
 ];

@@ -1,0 +1,203 @@
+import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
+import { durationMs } from "../module/module.ts";
+import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
+import { decodeJson, encodeJson, readRecord, type JobRecord } from "./job.ts";
+import type { BackoffFunction } from "./options.ts";
+import type { Delivered, Extension, Outcome } from "./store.ts";
+
+/** One delivery of a job to a worker. */
+export interface Job<T> {
+  readonly id: string;
+  readonly data: T;
+  /** Which delivery it is, from 1. */
+  readonly attempt: number;
+  /** The most deliveries. */
+  readonly attempts: number;
+  /** When it was added, in milliseconds since 1970 by the clock of the server. */
+  readonly addedAt: number;
+  /**
+   * The lease runs for `visibility` from now.
+   *
+   * @param visibility @default that of the worker
+   * @throws {JobLostError} where another worker may have it.
+   */
+  heartbeat(visibility?: Duration): Promise<void>;
+  /**
+   * Stores how far it is, as JSON, and publishes it; the lease runs anew.
+   *
+   * @throws {JobLostError} where another worker may have it.
+   */
+  progress(value: unknown): Promise<void>;
+}
+
+export interface JobContext {
+  /** Aborted when the lease has ended, the job's `timeout` has passed, or the worker stops. */
+  readonly signal: AbortSignal;
+}
+
+/** @returns the result, as JSON can say it; it is in events, and kept with the job if completed jobs are. */
+export type Handler<T, R> = (job: Job<T>, context: JobContext) => Promise<R> | R;
+
+export interface DeliverySettings<T, R> {
+  readonly handler: Handler<T, R>;
+  readonly schema: StandardSchema<T> | undefined;
+  readonly backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction;
+  readonly visibilityMs: number;
+  readonly clock: Clock;
+  readonly extend: (extension: Extension) => Promise<boolean>;
+}
+
+const MAX_BACKOFF_MS = 366 * 86_400_000;
+/** Characters of the message of an error. */
+const MAX_REASON_LENGTH = 2_000;
+
+/** A job in the hands of this process, from its delivery until its outcome is known. */
+export class Delivery<T, R> {
+  readonly id: string;
+  readonly token: string;
+  readonly #delivered: Delivered;
+  readonly #settings: DeliverySettings<T, R>;
+  readonly #controller = new AbortController();
+  #cancelLease: () => void = () => undefined;
+  #isStopping = false;
+
+  constructor(delivered: Delivered, token: string, settings: DeliverySettings<T, R>) {
+    this.id = delivered.id;
+    this.token = token;
+    this.#delivered = delivered;
+    this.#settings = settings;
+  }
+
+  /** The lease runs for `visibilityMs` from `sentAt`, on the clock of this process, or somewhat longer. */
+  extendLease(sentAt: number, visibilityMs: number = this.#settings.visibilityMs): void {
+    const { clock } = this.#settings;
+    this.#cancelLease();
+    this.#cancelLease = clock.schedule(() => this.lose(), sentAt + visibilityMs - clock.now());
+  }
+
+  /** Another worker may have the job: the handler should end. */
+  lose(): void {
+    this.#controller.abort(new JobLostError(`the lease of job ${this.id} has ended: another worker may have it`));
+  }
+
+  /** The worker stops: a handler that fails now has not failed by itself. */
+  stop(): void {
+    this.#isStopping = true;
+    this.#controller.abort(new DOMException("the worker stops", "AbortError"));
+  }
+
+  /** Runs the handler once. Never rejects. */
+  async run(): Promise<Outcome> {
+    const record = readRecord(this.#delivered.record);
+    if (record === undefined) return this.#outcome("dead", "the record of the job is corrupt");
+    try {
+      const data = await this.#data();
+      const result = await this.#withinTimeout(this.#jobOf(data, record), record.timeout);
+      return this.#outcome("complete", resultOf(result));
+    } catch (error) {
+      if (this.#isStopping) return this.#outcome("return", "");
+      return this.#failed(error, record);
+    } finally {
+      this.#cancelLease();
+    }
+  }
+
+  async #data(): Promise<T> {
+    const { payload } = this.#delivered;
+    if (payload === null) throw new UnrecoverableError("the data of the job is missing");
+    try {
+      const value = decodeJson(payload);
+      if (this.#settings.schema === undefined) return value as T;
+      const checked = await this.#settings.schema["~standard"].validate(value);
+      if (checked.issues === undefined) return checked.value;
+    } catch (error) {
+      throw new UnrecoverableError(`the data of the job cannot be read: ${messageOf(error)}`);
+    }
+    throw new UnrecoverableError("the data of the job does not fit the schema");
+  }
+
+  #jobOf(data: T, { attempt, attempts }: JobRecord): Job<T> {
+    const { visibilityMs } = this.#settings;
+    return {
+      id: this.id,
+      data,
+      attempt,
+      attempts,
+      addedAt: Number.parseInt(this.id, 10),
+      heartbeat: async (visibility) =>
+        this.#extend(visibility === undefined ? visibilityMs : durationMs("heartbeat(visibility)", visibility), ""),
+      progress: async (value) => {
+        if (value === undefined) throw new InvalidArgumentError("progress(value): the value must not be undefined");
+        await this.#extend(visibilityMs, encodeJson(value));
+      },
+    };
+  }
+
+  async #extend(visibilityMs: number, progress: Buffer | string): Promise<void> {
+    const { clock, extend } = this.#settings;
+    const sentAt = clock.now();
+    const isOwn = await extend({ id: this.id, token: this.token, visibilityMs, progress });
+    if (isOwn) return this.extendLease(sentAt, visibilityMs);
+    this.lose();
+    throw new JobLostError(`job ${this.id} is not this worker's any more`);
+  }
+
+  async #withinTimeout(job: Job<T>, timeoutMs: number | undefined): Promise<R> {
+    const { handler, clock } = this.#settings;
+    const { signal } = this.#controller;
+    const ended = (async () => handler(job, { signal }))();
+    if (timeoutMs === undefined) return ended;
+    let cancel: () => void = () => undefined;
+    const overdue = new Promise<never>((_, reject) => {
+      cancel = clock.schedule(() => {
+        const error = new JobTimeoutError(`the handler took longer than ${timeoutMs} ms`);
+        this.#controller.abort(error);
+        reject(error);
+      }, timeoutMs);
+    });
+    return Promise.race([ended, overdue]).finally(cancel);
+  }
+
+  #failed(error: unknown, record: JobRecord): Outcome {
+    const { attempt, attempts } = record;
+    const reason = messageOf(error);
+    if (error instanceof UnrecoverableError || attempt >= attempts) return this.#outcome("dead", reason);
+    try {
+      return this.#outcome("retry", reason, backoffMs(record.backoff ?? this.#settings.backoff, attempt, error));
+    } catch (wrong) {
+      return this.#outcome("dead", `${reason}; backoff failed: ${messageOf(wrong)}`);
+    }
+  }
+
+  #outcome(kind: Outcome["kind"], detail: Buffer | string, delayMs = 0): Outcome {
+    return { kind, id: this.id, token: this.token, detail, delayMs };
+  }
+}
+
+/** @param attempt how many have failed, from 1 */
+export function backoffMs(
+  backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction,
+  attempt: number,
+  error: unknown,
+): number {
+  if (typeof backoff === "function")
+    return durationMs("backoff()", backoff(attempt, error), { min: 0, max: MAX_BACKOFF_MS });
+  const { type, baseMs, maxMs } = backoff;
+  return type === "fixed" ? baseMs : Math.min(maxMs, baseMs * 2 ** (attempt - 1));
+}
+
+/** The work is done: it must not be repeated because its result cannot be written. */
+function resultOf(result: unknown): Buffer | string {
+  if (result === undefined) return "";
+  try {
+    return encodeJson(result);
+  } catch (error) {
+    throw new UnrecoverableError(`the handler ended, but its result is not JSON: ${messageOf(error)}`);
+  }
+}
+
+function messageOf(error: unknown): string {
+  const text =
+    error instanceof Error ? error.message : typeof error === "string" ? error : `a value of type ${typeof error}`;
+  return text.slice(0, MAX_REASON_LENGTH).toWellFormed();
+}

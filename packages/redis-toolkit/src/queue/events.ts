@@ -1,0 +1,154 @@
+import type { Subscriber } from "@hotset/redis/connection";
+import { durationMs, type Module } from "../module/module.ts";
+import type { Duration } from "@hotset/core";
+import { JobTimeoutError } from "./errors.ts";
+import { decodeJson } from "./job.ts";
+import type { QueueStore } from "./store.ts";
+
+/** From any process. A lost connection misses some: `gap` says so. */
+export type QueueEvent =
+  | { readonly kind: "completed"; readonly id: string; readonly result?: unknown }
+  | { readonly kind: "retrying" | "dead"; readonly id: string; readonly reason: string }
+  | { readonly kind: "progress"; readonly id: string; readonly progress: unknown }
+  | { readonly kind: "gap" };
+
+export interface QueueListening extends AsyncDisposable {
+  /** Events whose listener threw or rejected. */
+  readonly failures: number;
+  close(): Promise<void>;
+}
+
+/** How a job ended. `gone`: it is not there, because it has ended and was not kept, was removed, or never was. */
+export type Finished =
+  | { readonly status: "completed"; readonly result?: unknown }
+  | { readonly status: "dead"; readonly reason: string }
+  | { readonly status: "gone" };
+
+type Listener = (event: QueueEvent) => unknown;
+
+/** For a job that was removed without an event. */
+const RECHECK_MS = 5_000;
+
+/** The events of one queue, over one subscription that lives as long as it has listeners. */
+export class QueueEvents {
+  readonly #module: Module;
+  readonly #store: QueueStore;
+  readonly #listeners = new Set<Listener>();
+  #subscriber: Promise<Subscriber> | undefined;
+
+  constructor(module: Module, store: QueueStore) {
+    this.#module = module;
+    this.#store = store;
+  }
+
+  async listen(listener: Listener): Promise<QueueListening> {
+    let failures = 0;
+    const own: Listener = (event) => {
+      void (async () => listener(event))().catch(() => (failures += 1));
+    };
+    await this.#add(own);
+    const close = (): Promise<void> => this.#remove(own);
+    return {
+      get failures() {
+        return failures;
+      },
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+
+  async finished(
+    id: string,
+    options: { readonly timeout?: Duration; readonly signal?: AbortSignal } = {},
+  ): Promise<Finished> {
+    const { timeout = "30s", signal } = options;
+    const timeoutMs = durationMs("timeout", timeout);
+    signal?.throwIfAborted();
+    const ended = Promise.withResolvers<Finished>();
+    const look = (): void => void this.#endOf(id).then((end) => end && ended.resolve(end), ended.reject);
+    const listening = await this.listen((event) => {
+      if (event.kind === "gap") look();
+      else if (event.id === id) {
+        if (event.kind === "completed") ended.resolve(completed(event.result));
+        else if (event.kind === "dead") ended.resolve({ status: "dead", reason: event.reason });
+      }
+    });
+    const abort = (): void => ended.reject(signal?.reason);
+    const { clock } = this.#module;
+    const cancelTimeout = clock.schedule(
+      () => ended.reject(new JobTimeoutError(`finished(id): the job had not ended after ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    let cancelLook: () => void = () => undefined;
+    const lookLater = (): void => {
+      cancelLook = clock.schedule(() => (look(), lookLater()), RECHECK_MS);
+    };
+    signal?.addEventListener("abort", abort);
+    look();
+    lookLater();
+    try {
+      return await ended.promise;
+    } finally {
+      cancelTimeout();
+      cancelLook();
+      signal?.removeEventListener("abort", abort);
+      await listening.close();
+    }
+  }
+
+  async #endOf(id: string): Promise<Finished | undefined> {
+    const job = await this.#store.get(id);
+    if (job === undefined) return { status: "gone" };
+    if (job.state === "completed") return completed(job.result);
+    return job.state === "dead" ? { status: "dead", reason: job.reason ?? "" } : undefined;
+  }
+
+  async #add(listener: Listener): Promise<void> {
+    this.#listeners.add(listener);
+    this.#subscriber ??= this.#subscribe();
+    try {
+      await this.#subscriber;
+    } catch (error) {
+      this.#subscriber = undefined;
+      this.#listeners.delete(listener);
+      throw error;
+    }
+  }
+
+  async #remove(listener: Listener): Promise<void> {
+    if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
+    const subscriber = this.#subscriber;
+    this.#subscriber = undefined;
+    await (await subscriber)?.close();
+  }
+
+  async #subscribe(): Promise<Subscriber> {
+    const { channel } = this.#store;
+    const subscriber = await this.#module.connection.open({ role: "subscriber", key: channel });
+    try {
+      subscriber.on("gap", () => this.#tell({ kind: "gap" }));
+      await subscriber.subscribe("shard", channel, (message) => this.#receive(message));
+      return subscriber;
+    } catch (error) {
+      await subscriber.close();
+      throw error;
+    }
+  }
+
+  #receive(message: Buffer): void {
+    try {
+      this.#tell(decodeJson(message) as QueueEvent);
+    } catch (error) {
+      this.#module.report("queue: events", error);
+    }
+  }
+
+  #tell(event: QueueEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+const completed = (result: unknown): Finished => ({
+  status: "completed",
+  ...(result === undefined ? undefined : { result }),
+});

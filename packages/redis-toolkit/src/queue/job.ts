@@ -1,0 +1,95 @@
+import { json } from "@hotset/core";
+
+export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
+
+/**
+ * - `waiting`: to be delivered next, in the order of priority and time
+ * - `delayed`: until an instant, by `delay` or between two attempts
+ * - `active`: delivered to a worker, until its lease ends
+ * - `completed`, `dead`: finished, and kept for a while
+ */
+export type JobState = (typeof STATES)[number];
+
+/** A job as it was when it was looked up. Instants are milliseconds since 1970, by the clock of the server. */
+export interface JobSnapshot<T> {
+  readonly id: string;
+  readonly state: JobState;
+  /** `undefined` where the stored payload cannot be read. */
+  readonly data: T | undefined;
+  /** Deliveries so far. */
+  readonly attempt: number;
+  /** The most deliveries. */
+  readonly attempts: number;
+  readonly priority: number;
+  readonly addedAt: number;
+  /** When it is due (`delayed`), or when its lease ends (`active`). */
+  readonly dueAt?: number;
+  readonly finishedAt?: number;
+  /** The last value of `job.progress`. */
+  readonly progress?: unknown;
+  /** Why the last attempt failed. */
+  readonly reason?: string;
+  /** The return value of the handler, once the job is completed. */
+  readonly result?: unknown;
+}
+
+/** The record of a job, which the scripts read and write. Values of a handler are JSON inside. */
+export interface JobRecord {
+  readonly attempt: number;
+  readonly attempts: number;
+  readonly priority: number;
+  readonly timeout?: number;
+  readonly backoff?: { readonly type: "fixed" | "exponential"; readonly baseMs: number; readonly maxMs: number };
+  readonly dedup?: string;
+  readonly dedupEnds?: true;
+  readonly progress?: string;
+  readonly reason?: string;
+  readonly result?: string;
+  readonly finishedAt?: number;
+}
+
+/** @throws {EncodeError} for what JSON cannot say. */
+export const encodeJson = (value: unknown): Buffer => Buffer.from(json().encode(value));
+
+/** @throws {DecodeError} */
+export const decodeJson = (bytes: Buffer): unknown => json().decode(bytes);
+
+/** Four fields of a reply: id, score, record and payload. */
+export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null)[]): JobSnapshot<T> | undefined {
+  const [id, score, text, payload] = fields;
+  const record = readRecord(text);
+  if (id == null || record === undefined) return undefined;
+  const { attempt, attempts, priority, finishedAt, progress, reason, result } = record;
+  return {
+    id: id.toString(),
+    state,
+    data: readOr(payload, undefined) as T | undefined,
+    attempt,
+    attempts,
+    priority,
+    addedAt: Number.parseInt(id.toString(), 10),
+    ...(state === "delayed" || state === "active" ? { dueAt: Number(score) } : undefined),
+    ...(finishedAt === undefined ? undefined : { finishedAt }),
+    ...(progress === undefined ? undefined : { progress: readOr(Buffer.from(progress), undefined) }),
+    ...(reason === undefined ? undefined : { reason }),
+    ...(result === undefined ? undefined : { result: readOr(Buffer.from(result), undefined) }),
+  };
+}
+
+export function readRecord(text: Buffer | null | undefined): JobRecord | undefined {
+  if (text == null) return undefined;
+  try {
+    return JSON.parse(text.toString()) as JobRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+function readOr(bytes: Buffer | null | undefined, fallback: unknown): unknown {
+  if (bytes == null) return fallback;
+  try {
+    return decodeJson(bytes);
+  } catch {
+    return fallback;
+  }
+}

@@ -1,0 +1,32 @@
+import { hashTagged } from "../module/module.ts";
+
+/** The keys of one queue, in the order in which its scripts get them: see `PRELUDE` in lua/prelude.ts. */
+export const KEY_NAMES = [
+  "state",
+  "waiting",
+  "delayed",
+  "active",
+  "jobs",
+  "data",
+  "completed",
+  "dead",
+  "dedup",
+  "dedup-ends",
+  "wake",
+  "repeats",
+  "repeats-due",
+] as const;
+
+export interface QueueKeys {
+  /** For the scripts. All lie in one slot of a cluster. */
+  readonly all: readonly string[];
+  /** A worker without jobs waits for a member of it. */
+  readonly wake: string;
+  /** A channel of sharded pub/sub. */
+  readonly events: string;
+}
+
+export function queueKeys(name: string): QueueKeys {
+  const keyOf = (part: string): string => `queue:${hashTagged(name)}:${part}`;
+  return { all: KEY_NAMES.map(keyOf), wake: keyOf("wake"), events: keyOf("events") };
+}

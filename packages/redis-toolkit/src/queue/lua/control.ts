@@ -1,0 +1,116 @@
+import { ADD_ONE, scriptOf } from "./prelude.ts";
+
+/** ARGV: channel, 1 to pause and 0 to resume. */
+export const PAUSE: string = scriptOf(`mayGrow()
+if ARGV[2] == '1' then
+  call('HSET', state, 'paused', 1)
+  call('DEL', wake)
+else
+  call('HDEL', state, 'paused')
+  wakeOne()
+end`);
+
+/** Returns how many jobs are waiting, delayed, active, completed and dead, and 1 if it is paused. */
+export const COUNTS: string = scriptOf(`local counts = {}
+for _, set in ipairs({waiting, delayed, active, completed, dead}) do counts[#counts + 1] = call('ZCARD', set) end
+counts[6] = call('HEXISTS', state, 'paused')
+return counts`);
+
+/** ARGV: channel, id. Returns the number of its set, its score there, record and payload; nothing if it is in none. */
+export const GET: string = scriptOf(`local id = ARGV[2]
+for i, set in ipairs({waiting, delayed, active, completed, dead}) do
+  local score = call('ZSCORE', set, id)
+  if score then return {i, score, call('HGET', jobs, id), call('HGET', data, id)} end
+end
+return {}`);
+
+/** ARGV: channel, number of the set, first, last, 1 for the newest first. Returns id, score, record, payload of all. */
+export const LIST: string = scriptOf(`local set = ({waiting, delayed, active, completed, dead})[tonumber(ARGV[2])]
+local found = call(ARGV[5] == '1' and 'ZREVRANGE' or 'ZRANGE', set, ARGV[3], ARGV[4], 'WITHSCORES')
+local list = {}
+for i = 1, #found, 2 do
+  list[#list + 1] = found[i]
+  list[#list + 1] = found[i + 1]
+  list[#list + 1] = call('HGET', jobs, found[i])
+  list[#list + 1] = call('HGET', data, found[i])
+end
+return list`);
+
+/** ARGV: channel, id. Returns 1 if it is removed, 0 if there is none, -1 if it is active. */
+export const REMOVE: string = scriptOf(`local id = ARGV[2]
+if call('ZSCORE', active, id) then return -1 end
+local removed = 0
+for _, set in ipairs({waiting, delayed, completed, dead}) do removed = removed + call('ZREM', set, id) end
+local job = read(id)
+if job then release(id, job) end
+forget(id)
+return removed`);
+
+/** ARGV: channel, the most, 1 with delayed ones. Removes jobs that wait. Returns how many. */
+export const DRAIN: string = scriptOf(`local function drop(set, most)
+  local popped = call('ZPOPMIN', set, most)
+  for i = 1, #popped, 2 do
+    local job = read(popped[i])
+    if job then release(popped[i], job) end
+    forget(popped[i])
+  end
+  return #popped / 2
+end
+local most = tonumber(ARGV[2])
+local dropped = drop(waiting, most)
+if ARGV[3] == '1' and dropped < most then dropped = dropped + drop(delayed, most - dropped) end
+return dropped`);
+
+/** ARGV: channel, 1 also with active jobs. Returns 0 where there are some. */
+export const OBLITERATE: string = scriptOf(`if ARGV[2] == '0' and call('ZCARD', active) > 0 then return 0 end
+call('UNLINK', unpack(KEYS))
+return 1`);
+
+/** ARGV: channel, the last instant or +inf, then ids, or none for the oldest 100. Returns how many, how many stay. */
+export const REPLAY: string = scriptOf(`local before = ARGV[2] == '+inf' and whole(now) or ARGV[2]
+local ids = {unpack(ARGV, 3)}
+if #ids == 0 then ids = call('ZRANGEBYSCORE', dead, '-inf', before, 'LIMIT', 0, 100) end
+local replayed = 0
+for _, id in ipairs(ids) do
+  local job = call('ZREM', dead, id) == 1 and read(id)
+  if job then
+    job.attempt, job.reason, job.finishedAt, job.progress = 0, nil, nil, nil
+    write(id, job)
+    line(id, job.priority, draw())
+    replayed = replayed + 1
+  end
+end
+if replayed > 0 and not isPaused() then wakeOne() end
+return {replayed, call('ZCOUNT', dead, '-inf', before), tonumber(before)}`);
+
+export const NOW: string = scriptOf(`return now`);
+
+/** ARGV: channel, key, definition, first instant. Returns 0 where there is the same definition already. */
+export const REPEAT: string =
+  scriptOf(`if call('HGET', repeats, ARGV[2]) == ARGV[3] and call('ZSCORE', repeatsDue, ARGV[2]) then return 0 end
+call('HSET', repeats, ARGV[2], ARGV[3])
+call('ZADD', repeatsDue, ARGV[4], ARGV[2])
+wakeOne()
+return 1`);
+
+/** ARGV: channel, key, instant that is due, next instant, then as one job of ADD. Returns 0 if another has fired it. */
+export const FIRE: string = scriptOf(`${ADD_ONE}
+local due = call('ZSCORE', repeatsDue, ARGV[2])
+if not due or tonumber(due) ~= tonumber(ARGV[3]) then return 0 end
+add(ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]))
+call('ZADD', repeatsDue, ARGV[4], ARGV[2])
+return 1`);
+
+/** ARGV: channel, key. */
+export const REMOVE_REPEAT: string = scriptOf(`call('ZREM', repeatsDue, ARGV[2])
+return call('HDEL', repeats, ARGV[2])`);
+
+/** Returns key, instant and definition of each. */
+export const REPEATS: string = scriptOf(`local list = {}
+local found = call('ZRANGE', repeatsDue, 0, -1, 'WITHSCORES')
+for i = 1, #found, 2 do
+  list[#list + 1] = found[i]
+  list[#list + 1] = found[i + 1]
+  list[#list + 1] = call('HGET', repeats, found[i])
+end
+return list`);

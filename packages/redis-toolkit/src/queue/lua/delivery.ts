@@ -1,0 +1,174 @@
+import { ADD_ONE, scriptOf } from "./prelude.ts";
+
+/** ARGV: channel, then of each job: record, payload, priority, delay in ms, dedup id or '', its ms or 0. */
+export const ADD: string = scriptOf(`${ADD_ONE}
+local added = {}
+for i = 2, #ARGV, 6 do
+  local id, isNew = add(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], tonumber(ARGV[i + 5]))
+  added[#added + 1] = id
+  added[#added + 1] = isNew
+end
+endDedups()
+return added`);
+
+/**
+ * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead
+ * ones; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0; then of each settled
+ * delivery: outcome, id, token, result or reason, delay in ms.
+ *
+ * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
+ * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
+ * the time.
+ */
+export const EXCHANGE: string =
+  scriptOf(`local keepCompleted, completedAge, keepDead, deadAge = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local limit, per = tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local function bury(id, job, reason)
+  job.reason = reason
+  publish('dead', id, ',"reason":' .. cjson.encode(reason))
+  keep(dead, id, job, keepDead, deadAge)
+end
+
+local function settle(outcome, id, owner, detail, ms)
+  local job = read(id)
+  if not job or job.token ~= owner then return 0 end
+  call('ZREM', active, id)
+  if outcome == 'complete' then
+    if detail ~= '' then job.result = detail end
+    publish('completed', id, detail == '' and '' or ',"result":' .. detail)
+    keep(completed, id, job, keepCompleted, completedAge)
+  elseif outcome == 'retry' then
+    job.token = nil
+    job.reason = detail
+    write(id, job)
+    publish('retrying', id, ',"reason":' .. cjson.encode(detail))
+    if ms > 0 then delay(id, ms) else line(id, job.priority, draw()) end
+  elseif outcome == 'return' then
+    job.token = nil
+    write(id, job)
+    call('ZADD', waiting, job.order, id)
+  else
+    bury(id, job, detail)
+  end
+  return 1
+end
+
+-- Leases that have ended: their workers are gone, or too slow.
+local function reclaim()
+  for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', whole(now), 'LIMIT', 0, 100)) do
+    call('ZREM', active, id)
+    local job = read(id)
+    if not job then forget(id)
+    elseif job.attempt >= job.attempts then
+      bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts)
+    else
+      job.token = nil
+      write(id, job)
+      call('ZADD', waiting, job.order, id)
+    end
+  end
+end
+
+local function promote()
+  for _, id in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', whole(now), 'LIMIT', 0, 100)) do
+    call('ZREM', delayed, id)
+    local job = read(id)
+    if job then line(id, job.priority, draw()) else forget(id) end
+  end
+end
+
+-- How many the rate allows now, and how long none if that is none. A window begins with its first delivery.
+local function allowance()
+  if limit == 0 then return count, 0 end
+  local window = call('HMGET', state, 'rateStart', 'rateCount')
+  local started, used = tonumber(window[1] or '0'), tonumber(window[2] or '0')
+  if now >= started + per or now < started then started, used = now, 0 end
+  return math.min(count, limit - used), started + per - now, started, used
+end
+
+local function take()
+  local allowed, limitedMs, started, used = allowance()
+  if allowed <= 0 then return {}, limitedMs end
+  local taken = {}
+  local popped = call('ZPOPMIN', waiting, allowed)
+  for i = 1, #popped, 2 do
+    local id = popped[i]
+    local job = read(id)
+    if job then
+      job.attempt = job.attempt + 1
+      job.token = token
+      job.order = popped[i + 1]
+      local record = cjson.encode(job)
+      call('HSET', jobs, id, record)
+      call('ZADD', active, whole(now + visibility), id)
+      taken[#taken + 1] = id
+      taken[#taken + 1] = record
+      taken[#taken + 1] = call('HGET', data, id)
+    else forget(id) end
+  end
+  if limit > 0 and #taken > 0 then
+    call('HSET', state, 'rateStart', whole(started), 'rateCount', used + #taken / 3)
+  end
+  return taken, 0
+end
+
+local function dueRepeats()
+  local due = {}
+  local found = call('ZRANGEBYSCORE', repeatsDue, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, 10)
+  for i = 1, #found, 2 do
+    due[#due + 1] = found[i]
+    due[#due + 1] = found[i + 1]
+    due[#due + 1] = call('HGET', repeats, found[i]) or ''
+  end
+  return due
+end
+
+local function nextInMs()
+  local nearest = -1
+  for _, set in ipairs({delayed, active, repeatsDue}) do
+    local first = call('ZRANGEBYSCORE', set, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    if first[2] and (nearest < 0 or tonumber(first[2]) - now < nearest) then nearest = tonumber(first[2]) - now end
+  end
+  return nearest
+end
+
+mayGrow()
+local settled, taken, limitedMs, due = {}, {}, 0, {}
+for i = 11, #ARGV, 5 do
+  settled[#settled + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]))
+end
+if count > 0 then
+  reclaim()
+  promote()
+  if not isPaused() then
+    taken, limitedMs = take()
+    due = dueRepeats()
+  end
+end
+if call('ZCARD', waiting) > 0 and not isPaused() then wakeOne()
+elseif count > 0 then call('DEL', wake) end
+return {settled, taken, nextInMs(), limitedMs, due, now}`);
+
+/**
+ * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each
+ * whether it is still that worker's.
+ */
+export const EXTEND: string = scriptOf(`mayGrow()
+local extended = {}
+for i = 2, #ARGV, 4 do
+  local id, progress = ARGV[i], ARGV[i + 3]
+  local job = read(id)
+  local isOwn = job and job.token == ARGV[i + 1]
+  if isOwn then
+    call('ZADD', active, whole(now + tonumber(ARGV[i + 2])), id)
+    if progress ~= '' then
+      job.progress = progress
+      write(id, job)
+      publish('progress', id, ',"progress":' .. progress)
+    end
+  end
+  extended[#extended + 1] = isOwn and 1 or 0
+end
+return extended`);

@@ -1,0 +1,136 @@
+// The scripts of a queue. Each gets all keys of the queue as KEYS and the channel of its events as ARGV[1]; time is
+// that of the server.
+//
+//                 add                       take                     complete
+//     (nothing) ───────▶ waiting ◀──────────────────▶ active ─────────────────────▶ completed, or gone
+//          │                ▲    lease ended, returned  │  │ no attempts left, unrecoverable
+//          └──▶ delayed ────┘                           │  └──────────────────────▶ dead ──replay──▶ waiting
+//                  ▲               retry                │
+//                  └────────────────────────────────────┘
+//
+// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. Only
+// an active job has a token, that of its delivery: another delivery has another token.
+//
+// A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
+// place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
+
+/** KEYS are those of KEY_NAMES, in its order. */
+const PRELUDE = `
+local call = redis.call
+local state, waiting, delayed, active, jobs, data = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local completed, dead, dedup, dedupEnds, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local repeats, repeatsDue = KEYS[12], KEYS[13]
+local channel = ARGV[1]
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Lua writes numbers of more than 14 digits with an exponent.
+local function whole(number) return string.format('%.0f', number) end
+
+-- A removal of nothing: after it a full server refuses no write of this script.
+local function mayGrow() call('HDEL', state, '') end
+
+local function read(id)
+  local text = call('HGET', jobs, id)
+  if not text then return nil end
+  local isJson, job = pcall(cjson.decode, text)
+  if isJson and type(job) == 'table' then return job end
+end
+
+local function write(id, job) call('HSET', jobs, id, cjson.encode(job)) end
+
+-- Not being allowed to publish must not end a script half way.
+local function publish(kind, id, rest)
+  redis.pcall('SPUBLISH', channel, '{"kind":"' .. kind .. '","id":"' .. id .. '"' .. rest .. '}')
+end
+
+local function draw() return call('HINCRBY', state, 'order', 1) end
+
+-- Higher priorities are lower scores; within a priority it is the order that counts.
+local function line(id, priority, place) call('ZADD', waiting, whole((255 - priority) * 2 ^ 45 + place), id) end
+
+local function isPaused() return call('HEXISTS', state, 'paused') == 1 end
+
+local function wakeOne() call('ZADD', wake, 0, 'w') end
+
+local function delay(id, ms)
+  local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
+  call('ZADD', delayed, whole(now + ms), id)
+  -- A worker has to learn that something is due sooner than it knows.
+  if not first[2] or now + ms < tonumber(first[2]) then wakeOne() end
+end
+
+-- A dedup id with an end is kept until then; one without ends with its job.
+local function release(id, job)
+  if job.dedup and not job.dedupEnds and call('HGET', dedup, job.dedup) == id then
+    call('HDEL', dedup, job.dedup)
+  end
+end
+
+local function forget(id)
+  call('HDEL', jobs, id)
+  call('HDEL', data, id)
+end
+
+-- At most count jobs, and none older than age; -1 stands for no bound.
+local function trim(set, count, age)
+  local function drop(ids)
+    for _, id in ipairs(ids) do
+      call('ZREM', set, id)
+      forget(id)
+    end
+  end
+  if age >= 0 then drop(call('ZRANGEBYSCORE', set, '-inf', whole(now - age), 'LIMIT', 0, 100)) end
+  local surplus = call('ZCARD', set) - count
+  if count >= 0 and surplus > 0 then drop(call('ZRANGE', set, 0, math.min(surplus, 100) - 1)) end
+end
+
+local function keep(set, id, job, count, age)
+  job.token = nil
+  job.order = nil
+  job.finishedAt = now
+  release(id, job)
+  if count == 0 then return forget(id) end
+  write(id, job)
+  call('ZADD', set, whole(now), id)
+  trim(set, count, age)
+end
+`;
+
+/** A function, so that bundlers do not write out the prelude for each script. */
+export const scriptOf = (body: string): string => PRELUDE + body;
+
+/** `add(...)` of one job. Returns its id, or that of the job that has the same dedup id, and whether it was added. */
+export const ADD_ONE: string = `
+local function add(record, payload, priority, ms, dedupId, dedupFor)
+  local place = draw()
+  local id = whole(now) .. '-' .. whole(place)
+  if dedupId ~= '' then
+    local former = call('HGET', dedup, dedupId)
+    if former then
+      local ends = call('ZSCORE', dedupEnds, dedupId)
+      local isHeld = call('HEXISTS', jobs, former) == 1
+      if ends then isHeld = tonumber(ends) > now end
+      if isHeld then return former, 0 end
+    end
+    call('HSET', dedup, dedupId, id)
+    if dedupFor > 0 then call('ZADD', dedupEnds, whole(now + dedupFor), dedupId)
+    else call('ZREM', dedupEnds, dedupId) end
+  end
+  call('HSET', jobs, id, record)
+  call('HSET', data, id, payload)
+  if ms > 0 then delay(id, ms)
+  else
+    line(id, priority, place)
+    if not isPaused() then wakeOne() end
+  end
+  return id, 1
+end
+
+local function endDedups()
+  for _, dedupId in ipairs(call('ZRANGEBYSCORE', dedupEnds, '-inf', whole(now), 'LIMIT', 0, 100)) do
+    call('HDEL', dedup, dedupId)
+    call('ZREM', dedupEnds, dedupId)
+  end
+end
+`;

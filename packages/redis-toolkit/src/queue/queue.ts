@@ -1,0 +1,303 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import type { RedisView } from "../index.ts";
+import { checkName, checkOptions, expectNoEviction, moduleOf, type Module } from "../module/module.ts";
+import type { Handler, Job, JobContext } from "./delivery.ts";
+import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
+import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
+import { encodeJson, STATES, type JobSnapshot, type JobState } from "./job.ts";
+import {
+  resolveAddOptions,
+  resolveQueueOptions,
+  whole,
+  type AddOptions,
+  type Backoff,
+  type BackoffFunction,
+  type Keep,
+  type NewJob,
+  type QueueOptions,
+  type QueueSettings,
+} from "./options.ts";
+import { Repeats, type RepeatInfo, type Schedule } from "./repeats.ts";
+import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
+import { QueueStore } from "./store.ts";
+import { QueueWorker, resolveWorkerOptions, type Worker, type WorkerOptions, type WorkerStats } from "./worker.ts";
+
+export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
+export type { AddOptions, Backoff, BackoffFunction, Finished, Handler, Job, JobContext, JobSnapshot, JobState, Keep };
+export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, Schedule, SimpleQueue };
+export type { Worker, WorkerOptions, WorkerStats };
+
+export interface Added {
+  /** For a duplicate, that of the job with the same `dedupId`. */
+  readonly id: string;
+  readonly status: "added" | "duplicate";
+}
+
+export interface Counts extends Readonly<Record<JobState, number>> {
+  readonly isPaused: boolean;
+}
+
+/** Jobs that have failed for good. */
+export interface DeadLetters<T> {
+  /** The newest first. */
+  list(options?: { readonly offset?: number; readonly count?: number }): Promise<readonly JobSnapshot<T>[]>;
+  /**
+   * Adds dead jobs to those that wait, with all their attempts.
+   *
+   * @param id one of them. @default all that are dead now
+   * @returns how many
+   */
+  replay(id?: string): Promise<number>;
+}
+
+/** Jobs for workers in any process, each delivered until one has ended it: at least once. */
+export interface Queue<T> {
+  /**
+   * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
+   * @throws {BackendUnavailableError} where Redis is away; with `maybeExecuted` it may have been added.
+   * @throws {EncodeError} for data that JSON cannot say.
+   */
+  add(data: T, options?: AddOptions): Promise<Added>;
+  /** Adds up to 1,000 jobs, or none. @throws as `add` does */
+  addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions }[]): Promise<readonly Added[]>;
+  /**
+   * Takes jobs from now on, also once Redis is back. Keeps the process alive, until `stop` or `redis.disconnect()`.
+   *
+   * @throws {InvalidArgumentError}
+   * @throws {CommandError} `REDIS_DISABLED`
+   */
+  worker<R>(handler: Handler<T, R>, options?: WorkerOptions): Worker;
+
+  /** Workers of all processes take no more jobs; jobs can be added. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Removes what waits. @returns how many */
+  drain(options?: { readonly delayed?: boolean }): Promise<number>;
+  /**
+   * Removes everything, repeats and the pause included.
+   *
+   * @param options.force also with active jobs. @default false
+   * @returns whether it did: not where jobs are active
+   */
+  obliterate(options?: { readonly force?: boolean }): Promise<boolean>;
+
+  /** In one step, of constant time. */
+  counts(): Promise<Counts>;
+  get(id: string): Promise<JobSnapshot<T> | undefined>;
+  /** In the order of delivery; finished ones with the newest first. At most 1,000. @default count 100 */
+  list(
+    state: JobState,
+    options?: { readonly offset?: number; readonly count?: number },
+  ): Promise<readonly JobSnapshot<T>[]>;
+  /** Not of an active job. */
+  remove(id: string): Promise<"removed" | "missing" | "active">;
+  deadLetters(): DeadLetters<T>;
+
+  /**
+   * Adds a job at each instant of a schedule, while there is a worker. The same call again changes nothing; another
+   * schedule, data or options for `key` replace it.
+   */
+  repeat(key: string, schedule: Schedule, data: T, options?: AddOptions): Promise<"set" | "unchanged">;
+  /** @returns whether there was one */
+  removeRepeat(key: string): Promise<boolean>;
+  repeats(): Promise<readonly RepeatInfo[]>;
+
+  /** Calls `listener` for what happens to jobs from now on, in any process. */
+  listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening>;
+  /**
+   * Resolves when the job has ended.
+   *
+   * @param options.timeout @default '30s'
+   * @throws {JobTimeoutError}
+   */
+  finished(id: string, options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<Finished>;
+}
+
+/**
+ * A queue over one view: a cheap object, which sends nothing.
+ *
+ * @param name any text of up to 512 characters
+ * @throws {InvalidArgumentError}
+ */
+export function queue<T = unknown>(redis: RedisView, name: string, options: QueueOptions<T> = {}): Queue<T> {
+  checkName("queue(redis, name): the name", name);
+  return new RedisQueue<T>(redis, name, options);
+}
+
+const MAX_ADDED = 1_000;
+const MAX_LISTED = 1_000;
+const DRAINED_AT_ONCE = 1_000;
+const MAX_ID_LENGTH = 64;
+
+class RedisQueue<T> implements Queue<T> {
+  readonly #module: Module;
+  readonly #store: QueueStore;
+  readonly #settings: QueueSettings<T>;
+  readonly #events: QueueEvents;
+  readonly #repeats: Repeats;
+  readonly #checkEviction: () => Promise<void>;
+  #allowed: Promise<void> | undefined;
+
+  constructor(redis: RedisView, name: string, options: QueueOptions<T>) {
+    this.#settings = resolveQueueOptions(options);
+    this.#module = moduleOf(redis);
+    this.#store = new QueueStore(redis, this.#module, name);
+    this.#events = new QueueEvents(this.#module, this.#store);
+    this.#repeats = new Repeats(this.#store);
+    const required = options.requireNoEviction ?? false;
+    this.#checkEviction = () => expectNoEviction(redis, "queue", { required });
+  }
+
+  async add(data: T, options: AddOptions = {}): Promise<Added> {
+    const [added] = await this.addMany([{ data, options }]);
+    return added!;
+  }
+
+  async addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions }[]): Promise<readonly Added[]> {
+    if (!Array.isArray(jobs) || jobs.length > MAX_ADDED)
+      throw new InvalidArgumentError(`addMany(jobs): the jobs must be a list of at most ${MAX_ADDED}`);
+    const all = jobs.map(({ data, options = {} }) => ({ job: this.#newJob(options), payload: payloadOf(data) }));
+    if (all.length === 0) return [];
+    await this.#allow();
+    const added = await this.#store.add(all);
+    return added.map(({ id, isNew }) => ({ id, status: isNew ? "added" : "duplicate" }));
+  }
+
+  worker<R>(handler: Handler<T, R>, options: WorkerOptions = {}): Worker {
+    if (typeof handler !== "function")
+      throw new InvalidArgumentError("worker(handler): the handler must be a function");
+    const settings = resolveWorkerOptions(options);
+    // Throws where Redis is disabled.
+    void this.#module.connection;
+    const parts = {
+      module: this.#module,
+      store: this.#store,
+      queue: this.#settings,
+      handler,
+      fire: this.#repeats.fire.bind(this.#repeats),
+      allowed: () => this.#allow(),
+    };
+    return new QueueWorker<T, R>(parts, settings);
+  }
+
+  pause(): Promise<void> {
+    return this.#store.pause(true);
+  }
+
+  resume(): Promise<void> {
+    return this.#store.pause(false);
+  }
+
+  async drain(options: { readonly delayed?: boolean } = {}): Promise<number> {
+    checkOptions("drain(options)", options, ["delayed"]);
+    const { delayed = false } = options;
+    const counts = await this.counts();
+    // As many as there were: others may add faster than this removes.
+    let left = counts.waiting + (delayed ? counts.delayed : 0);
+    let removed = 0;
+    while (left > 0) {
+      const dropped = await this.#store.drain(Math.min(left, DRAINED_AT_ONCE), delayed);
+      if (dropped === 0) break;
+      removed += dropped;
+      left -= dropped;
+    }
+    return removed;
+  }
+
+  async obliterate(options: { readonly force?: boolean } = {}): Promise<boolean> {
+    checkOptions("obliterate(options)", options, ["force"]);
+    return this.#store.obliterate(options.force ?? false);
+  }
+
+  async counts(): Promise<Counts> {
+    const [waiting = 0, delayed = 0, active = 0, completed = 0, dead = 0, paused] = await this.#store.counts();
+    return { waiting, delayed, active, completed, dead, isPaused: paused === 1 };
+  }
+
+  async get(id: string): Promise<JobSnapshot<T> | undefined> {
+    return this.#store.get<T>(checkId("get", id));
+  }
+
+  async list(
+    state: JobState,
+    options: { readonly offset?: number; readonly count?: number } = {},
+  ): Promise<readonly JobSnapshot<T>[]> {
+    if (!STATES.includes(state))
+      throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
+    checkOptions("list(state, options)", options, ["offset", "count"]);
+    const { offset = 0, count = 100 } = options;
+    whole("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
+    return this.#store.list<T>(state, offset, whole("count", count, { min: 1, max: MAX_LISTED }));
+  }
+
+  async remove(id: string): Promise<"removed" | "missing" | "active"> {
+    return this.#store.remove(checkId("remove", id));
+  }
+
+  deadLetters(): DeadLetters<T> {
+    return {
+      list: (options) => this.list("dead", options),
+      replay: (id) => this.#replay(id),
+    };
+  }
+
+  async repeat(key: string, schedule: Schedule, data: T, options: AddOptions = {}): Promise<"set" | "unchanged"> {
+    payloadOf(data);
+    await this.#allow();
+    return this.#repeats.set(key, schedule, data, { options, settings: this.#settings as QueueSettings<never> });
+  }
+
+  removeRepeat(key: string): Promise<boolean> {
+    return this.#repeats.remove(key);
+  }
+
+  repeats(): Promise<readonly RepeatInfo[]> {
+    return this.#repeats.list();
+  }
+
+  listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening> {
+    return this.#events.listen(listener);
+  }
+
+  async finished(
+    id: string,
+    options?: { readonly timeout?: Duration; readonly signal?: AbortSignal },
+  ): Promise<Finished> {
+    return this.#events.finished(checkId("finished", id), options);
+  }
+
+  async #replay(id: string | undefined): Promise<number> {
+    if (id !== undefined) return (await this.#store.replay(undefined, [checkId("replay", id)])).replayed;
+    let { replayed: total, left, last } = await this.#store.replay(undefined);
+    // Not those that fail again meanwhile.
+    while (left > 0) {
+      const { replayed, left: rest } = await this.#store.replay(last);
+      if (replayed === 0) break;
+      total += replayed;
+      left = rest;
+    }
+    return total;
+  }
+
+  #newJob(options: AddOptions): NewJob {
+    return resolveAddOptions(options, this.#settings as QueueSettings<never>);
+  }
+
+  /** Asked once; again after a refusal. */
+  #allow(): Promise<void> {
+    return (this.#allowed ??= this.#checkEviction().catch((error: unknown) => {
+      this.#allowed = undefined;
+      throw error;
+    }));
+  }
+}
+
+function payloadOf(data: unknown): Buffer {
+  if (data === undefined) throw new InvalidArgumentError("add(data): the data must not be undefined");
+  return encodeJson(data);
+}
+
+function checkId(operation: string, id: string): string {
+  if (typeof id === "string" && id !== "" && id.length <= MAX_ID_LENGTH) return id;
+  throw new InvalidArgumentError(`${operation}(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters`);
+}

@@ -1,0 +1,106 @@
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { decodeJson, encodeJson } from "./job.ts";
+import { resolveAddOptions, type AddOptions, type NewJob, type QueueSettings } from "./options.ts";
+import type { DueRepeat, QueueStore } from "./store.ts";
+
+/** When a job is added again and again. */
+export type Schedule =
+  | { readonly every: Duration }
+  /** Five fields, or six with seconds first. @default timeZone 'UTC' */
+  | { readonly cron: string; readonly timeZone?: string };
+
+export interface RepeatInfo {
+  readonly key: string;
+  /** Milliseconds since 1970, by the clock of the server. */
+  readonly nextAt: number;
+  readonly schedule: { readonly everyMs: number } | { readonly cron: string; readonly timeZone: string };
+}
+
+/** As it is stored, in JSON. */
+interface Definition {
+  readonly schedule: RepeatInfo["schedule"];
+  readonly job: NewJob;
+  readonly data: unknown;
+}
+
+const MIN_EVERY_MS = 100;
+const YEAR_MS = 366 * 86_400_000;
+
+/** Schedules of one queue. Any worker of the queue adds the jobs that are due, and one of them does. */
+export class Repeats {
+  readonly #store: QueueStore;
+
+  constructor(store: QueueStore) {
+    this.#store = store;
+  }
+
+  async set(
+    key: string,
+    schedule: Schedule,
+    data: unknown,
+    how: { readonly options: AddOptions; readonly settings: QueueSettings<never> },
+  ): Promise<"set" | "unchanged"> {
+    checkName("repeat: the key", key);
+    const resolved = await resolveSchedule(schedule);
+    const job = resolveAddOptions(how.options, how.settings);
+    const definition = encodeJson({ schedule: resolved, job, data } satisfies Definition).toString();
+    const now = await this.#store.now();
+    const isNew = await this.#store.repeat(key, definition, await nextAt(resolved, now, now));
+    return isNew ? "set" : "unchanged";
+  }
+
+  remove(key: string): Promise<boolean> {
+    return this.#store.removeRepeat(checkName("removeRepeat: the key", key));
+  }
+
+  async list(): Promise<readonly RepeatInfo[]> {
+    const found = await this.#store.repeats();
+    return found.map(({ key, dueAt, definition }) => ({ key, nextAt: dueAt, schedule: read(definition).schedule }));
+  }
+
+  /** Instants that were missed while no worker ran are made up for once. */
+  async fire(due: readonly DueRepeat[], now: number): Promise<void> {
+    for (const repeat of due) {
+      const { schedule, job, data } = read(repeat.definition);
+      await this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
+    }
+  }
+}
+
+const read = (definition: Buffer): Definition => decodeJson(definition) as Definition;
+
+async function resolveSchedule(schedule: Schedule): Promise<RepeatInfo["schedule"]> {
+  checkOptions("repeat: the schedule", schedule, ["every", "cron", "timeZone"]);
+  if ("every" in schedule) {
+    if ("cron" in schedule || "timeZone" in schedule)
+      throw new InvalidArgumentError("repeat: give every, or cron with or without timeZone");
+    return { everyMs: durationMs("every", schedule.every, { min: MIN_EVERY_MS, max: YEAR_MS }) };
+  }
+  const { cron, timeZone = "UTC" } = schedule;
+  if (typeof cron !== "string" || typeof timeZone !== "string")
+    throw new InvalidArgumentError("repeat: cron and timeZone must be text");
+  const resolved = { cron, timeZone };
+  await nextAt(resolved, 0, 0);
+  return resolved;
+}
+
+/** The first instant of `schedule` after `now`; those of an interval keep their distance to `dueAt`. */
+export async function nextAt(schedule: RepeatInfo["schedule"], dueAt: number, now: number): Promise<number> {
+  if ("everyMs" in schedule) {
+    const { everyMs } = schedule;
+    return dueAt + everyMs * (Math.floor(Math.max(0, now - dueAt) / everyMs) + 1);
+  }
+  const { Cron } = await import("croner");
+  let next: Date | null;
+  try {
+    next = new Cron(schedule.cron, { timezone: schedule.timeZone, mode: "5-or-6-parts" }).nextRun(new Date(now));
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `repeat: cron must be five fields ("0 3 * * *"), or six with seconds first, in a time zone that exists`,
+      { cause: error },
+    );
+  }
+  if (next === null) throw new InvalidArgumentError("repeat: cron never comes true");
+  return next.getTime();
+}

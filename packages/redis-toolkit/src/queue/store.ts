@@ -1,0 +1,238 @@
+import { DecodeError } from "@hotset/core";
+import type { RedisArgument, RedisView } from "../index.ts";
+import type { Module } from "../module/module.ts";
+import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
+import { queueKeys, type QueueKeys } from "./keys.ts";
+import { COUNTS, DRAIN, FIRE, GET, LIST, NOW, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
+import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
+import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
+import type { Bounds, NewJob } from "./options.ts";
+
+/** The report of a worker on a delivery. `return`: to be delivered again at once, at its old place. */
+export interface Outcome {
+  readonly kind: "complete" | "retry" | "dead" | "return";
+  readonly id: string;
+  readonly token: string;
+  /** The result as JSON of `complete`, else the reason; may be empty. */
+  readonly detail: RedisArgument;
+  /** For `retry`. */
+  readonly delayMs: number;
+}
+
+export interface ExchangeRequest {
+  readonly keepCompleted: Bounds;
+  readonly keepFailed: Bounds;
+  readonly visibilityMs: number;
+  readonly token: string;
+  readonly count: number;
+  readonly rate: { readonly limit: number; readonly perMs: number } | undefined;
+  readonly outcomes: readonly Outcome[];
+}
+
+export interface Delivered {
+  readonly id: string;
+  readonly record: Buffer;
+  /** `null` where it was lost. */
+  readonly payload: Buffer | null;
+}
+
+export interface DueRepeat {
+  readonly key: string;
+  readonly dueAt: number;
+  readonly definition: Buffer;
+}
+
+export interface ExchangeReply {
+  /** For each outcome, whether the delivery was this worker's. */
+  readonly isOwn: readonly boolean[];
+  readonly delivered: readonly Delivered[];
+  /** `undefined` where nothing is due at some time. */
+  readonly nextInMs: number | undefined;
+  /** For how long the rate allows no delivery. */
+  readonly limitedMs: number;
+  readonly dueRepeats: readonly DueRepeat[];
+  readonly now: number;
+}
+
+export interface Extension {
+  readonly id: string;
+  readonly token: string;
+  readonly visibilityMs: number;
+  /** JSON, or empty. */
+  readonly progress: RedisArgument;
+}
+
+/** The scripts of one queue, with the types of their arguments and replies. */
+export class QueueStore {
+  readonly keys: QueueKeys;
+  /** As Redis names it. */
+  readonly channel: string;
+  readonly #redis: RedisView;
+
+  constructor(redis: RedisView, module: Module, name: string) {
+    this.#redis = redis;
+    this.keys = queueKeys(name);
+    this.channel = module.space.inside(this.keys.events);
+  }
+
+  /** Ids of the jobs, and whether each is new. All are added, or none. */
+  async add(
+    jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[],
+  ): Promise<readonly { readonly id: string; readonly isNew: boolean }[]> {
+    const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
+    const reply = await this.#runList(ADD, args);
+    return inGroups(reply, 2).map(([id, isNew]) => ({ id: String(id), isNew: Number(isNew) === 1 }));
+  }
+
+  async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
+    const { keepCompleted, keepFailed, visibilityMs, token, count, rate, outcomes } = request;
+    const reply = await this.#runList(EXCHANGE, [
+      ...[keepCompleted.count, keepCompleted.ageMs, keepFailed.count, keepFailed.ageMs, visibilityMs].map(String),
+      token,
+      ...[count, rate?.limit ?? 0, rate?.perMs ?? 0].map(String),
+      ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs }) => [kind, id, own, detail, String(delayMs)]),
+    ]);
+    const [settled, taken, nextInMs, limitedMs, due, now] = reply;
+    return {
+      isOwn: listOf(settled).map((flag) => Number(flag) === 1),
+      delivered: inGroups(listOf(taken), 3).map(([id, record, payload]) => ({
+        id: String(id),
+        record: record as Buffer,
+        payload: payload as Buffer | null,
+      })),
+      nextInMs: Number(nextInMs) < 0 ? undefined : Number(nextInMs),
+      limitedMs: Number(limitedMs),
+      dueRepeats: readRepeats(listOf(due)),
+      now: Number(now),
+    };
+  }
+
+  /** For each, whether the delivery is still that worker's. */
+  async extend(extensions: readonly Extension[]): Promise<readonly boolean[]> {
+    const args = extensions.flatMap(({ id, token, visibilityMs, progress }) => [
+      id,
+      token,
+      String(visibilityMs),
+      progress,
+    ]);
+    return (await this.#runList(EXTEND, args)).map((flag) => Number(flag) === 1);
+  }
+
+  async pause(isPaused: boolean): Promise<void> {
+    await this.#run(PAUSE, [isPaused ? "1" : "0"]);
+  }
+
+  async counts(): Promise<readonly number[]> {
+    return (await this.#runList(COUNTS, [], READ)).map(Number);
+  }
+
+  async get<T>(id: string): Promise<JobSnapshot<T> | undefined> {
+    const [number, ...fields] = await this.#runList(GET, [id], READ);
+    const state = STATES[Number(number) - 1];
+    return state && readSnapshot<T>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
+  }
+
+  async list<T>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T>[]> {
+    const isNewestFirst = state === "completed" || state === "dead";
+    const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
+    const reply = await this.#runList(LIST, range.map(String), READ);
+    return inGroups(reply, 4).flatMap((fields) => readSnapshot<T>(state, fields as (Buffer | null)[]) ?? []);
+  }
+
+  async remove(id: string): Promise<"removed" | "missing" | "active"> {
+    const reply = Number(await this.#run(REMOVE, [id]));
+    return reply < 0 ? "active" : reply === 0 ? "missing" : "removed";
+  }
+
+  async drain(most: number, withDelayed: boolean): Promise<number> {
+    return Number(await this.#run(DRAIN, [String(most), withDelayed ? "1" : "0"]));
+  }
+
+  async obliterate(isForced: boolean): Promise<boolean> {
+    return Number(await this.#run(OBLITERATE, [isForced ? "1" : "0"])) === 1;
+  }
+
+  /** @param before of `last`; undefined for all that are dead now */
+  async replay(
+    before: number | undefined,
+    ids: readonly string[] = [],
+  ): Promise<{ readonly replayed: number; readonly left: number; readonly last: number }> {
+    const reply = await this.#runList(REPLAY, [before === undefined ? "+inf" : String(before), ...ids]);
+    const [replayed, left, last] = reply.map(Number);
+    return { replayed: replayed!, left: left!, last: last! };
+  }
+
+  async now(): Promise<number> {
+    return Number(await this.#run(NOW, [], READ));
+  }
+
+  async repeat(key: string, definition: string, firstAt: number): Promise<boolean> {
+    return Number(await this.#run(REPEAT, [key, definition, String(firstAt)])) === 1;
+  }
+
+  /** Adds a job, unless another process has done it for this instant. */
+  async fire(due: DueRepeat, nextAt: number, job: NewJob, payload: Buffer): Promise<boolean> {
+    const args = [due.key, String(due.dueAt), String(nextAt), ...jobArguments(job, payload)];
+    return Number(await this.#run(FIRE, args)) === 1;
+  }
+
+  async removeRepeat(key: string): Promise<boolean> {
+    return Number(await this.#run(REMOVE_REPEAT, [key])) === 1;
+  }
+
+  async repeats(): Promise<readonly DueRepeat[]> {
+    return readRepeats(await this.#runList(REPEATS, [], READ));
+  }
+
+  #run(script: string, args: readonly RedisArgument[], how: RunOptions = WRITE): Promise<unknown> {
+    return this.#send(script, args, (reply) => reply, how);
+  }
+
+  #runList(script: string, args: readonly RedisArgument[], how: RunOptions = WRITE): Promise<readonly unknown[]> {
+    return this.#send(script, args, listOf, how);
+  }
+
+  #send<R>(
+    script: string,
+    args: readonly RedisArgument[],
+    decode: (reply: unknown) => R,
+    { isReadOnly }: RunOptions,
+  ): Promise<R> {
+    return this.#redis.runScript(script, this.keys.all, [this.channel, ...args], {
+      isReadOnly,
+      replies: "bytes",
+      decode,
+    });
+  }
+}
+
+interface RunOptions {
+  readonly isReadOnly: boolean;
+}
+
+const READ: RunOptions = { isReadOnly: true };
+const WRITE: RunOptions = { isReadOnly: false };
+
+const jobArguments = ({ record, priority, delayMs, dedupId, dedupForMs }: NewJob, payload: Buffer): RedisArgument[] => [
+  JSON.stringify(record),
+  payload,
+  String(priority),
+  String(delayMs),
+  dedupId,
+  String(dedupForMs),
+];
+
+const readRepeats = (list: readonly unknown[]): readonly DueRepeat[] =>
+  inGroups(list, 3).map(([key, dueAt, definition]) => ({
+    key: String(key),
+    dueAt: Number(dueAt),
+    definition: (definition ?? Buffer.alloc(0)) as Buffer,
+  }));
+
+function listOf(reply: unknown): readonly unknown[] {
+  if (Array.isArray(reply)) return reply as unknown[];
+  throw new DecodeError("a script of a queue did not reply with a list", { operation: "EVALSHA" });
+}
+
+const inGroups = (list: readonly unknown[], size: number): readonly (readonly unknown[])[] =>
+  Array.from({ length: Math.floor(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));

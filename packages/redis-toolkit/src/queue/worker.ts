@@ -1,0 +1,333 @@
+import { randomBytes } from "node:crypto";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { checkOptions, durationMs, type Module } from "../module/module.ts";
+import { Delivery, type Handler } from "./delivery.ts";
+import { whole, type QueueSettings } from "./options.ts";
+import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
+import { WakeListener } from "./wake-listener.ts";
+
+export interface WorkerOptions {
+  /** Jobs that it works on at the same time. @default 1 */
+  readonly concurrency?: number;
+  /** How long a delivery is this worker's: then another worker gets the job. @default '30s' */
+  readonly visibility?: Duration;
+  /** `manual`: leases are extended by `job.heartbeat()` and `job.progress()` alone. @default 'auto', in each third */
+  readonly heartbeat?: "auto" | "manual";
+  /** Deliveries in each window, of all workers of the queue together: give all of them the same. @default none */
+  readonly rate?: { readonly limit: number; readonly per: Duration };
+  /** How long `stop` waits for handlers before it aborts their signals. @default '10s' */
+  readonly grace?: Duration;
+}
+
+/** Counted by this worker since it began. */
+export interface WorkerStats {
+  readonly delivered: number;
+  readonly completed: number;
+  readonly retried: number;
+  /** To the dead letters. */
+  readonly dead: number;
+  /** Reports that were refused: the delivery was not this worker's any more. */
+  readonly lost: number;
+}
+
+export interface Worker extends AsyncDisposable {
+  readonly stats: WorkerStats;
+  /** Handlers that run. */
+  readonly active: number;
+  /**
+   * Takes no more jobs, waits for its handlers for `grace`, then aborts their signals and puts their jobs back. A
+   * handler that has not ended a second later is left to its lease. Never rejects. Idempotent.
+   */
+  stop(): Promise<void>;
+}
+
+export interface WorkerSettings {
+  readonly concurrency: number;
+  readonly visibilityMs: number;
+  readonly isAuto: boolean;
+  readonly rate: ExchangeRequest["rate"];
+  readonly graceMs: number;
+}
+
+const MAX_CONCURRENCY = 10_000;
+const MIN_VISIBILITY_MS = 100;
+const DAY_MS = 86_400_000;
+
+/** @throws {InvalidArgumentError} */
+export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
+  checkOptions("worker(handler, options)", options, ["concurrency", "visibility", "heartbeat", "rate", "grace"]);
+  const { concurrency = 1, visibility = "30s", heartbeat = "auto", rate, grace = "10s" } = options;
+  if (heartbeat !== "auto" && heartbeat !== "manual")
+    throw new InvalidArgumentError('worker: heartbeat must be "auto" or "manual"');
+  checkOptions("worker: rate", rate, ["limit", "per"]);
+  return {
+    concurrency: whole("concurrency", concurrency, { min: 1, max: MAX_CONCURRENCY }),
+    visibilityMs: durationMs("visibility", visibility, { min: MIN_VISIBILITY_MS, max: 30 * DAY_MS }),
+    isAuto: heartbeat === "auto",
+    rate: rate && {
+      limit: whole("rate.limit", rate.limit, { min: 1, max: 1_000_000_000 }),
+      perMs: durationMs("rate.per", rate.per, { min: 1, max: 366 * DAY_MS }),
+    },
+    graceMs: durationMs("grace", grace, { min: 0, max: DAY_MS }),
+  };
+}
+
+export interface WorkerParts<T, R> {
+  readonly module: Module;
+  readonly store: QueueStore;
+  readonly queue: QueueSettings<T>;
+  readonly handler: Handler<T, R>;
+  /** Adds the jobs of repeats that are due. */
+  readonly fire: (due: readonly DueRepeat[], now: number) => Promise<void>;
+  /** Rejects where the server must not be used. */
+  readonly allowed: () => Promise<void>;
+}
+
+/** In one script at most. */
+const MAX_EXCHANGED = 100;
+/** Handlers that ignore their signal are left after it. */
+const ABORTED_MS = 1_000;
+const FLUSH_MS = 5_000;
+const RETRY_BASE_MS = 50;
+const RETRY_MAX_MS = 5_000;
+/** It looks no more often for jobs that are due. */
+const MIN_DUE_MS = 10;
+
+/**
+ * Takes jobs and reports their outcomes, both in one script: an exchange. One exchange follows another, never two at a
+ * time, so what ends meanwhile is reported together. Without jobs it waits for a wake, and for the next instant at
+ * which something is due.
+ */
+export class QueueWorker<T, R> implements Worker {
+  readonly #parts: WorkerParts<T, R>;
+  readonly #settings: WorkerSettings;
+  readonly #wake: WakeListener;
+  readonly #running = new Set<Delivery<T, R>>();
+  readonly #stats = { delivered: 0, completed: 0, retried: 0, dead: 0, lost: 0 };
+  readonly #keepAlive = setInterval(() => undefined, DAY_MS);
+  readonly #forget: () => void;
+  #outcomes: Outcome[] = [];
+  #exchanging: Promise<void> | undefined;
+  #mayHaveJobs = true;
+  /** A wake that this worker has no room for, to be passed on. */
+  #hasSpareWake = false;
+  #isWaiting = false;
+  /** Until a timer: the rate allows nothing, or an exchange has failed. */
+  #pause: "none" | "limited" | "failed" = "none";
+  #failures = 0;
+  #isStopping = false;
+  #cancelDue: () => void = () => undefined;
+  #cancelHeartbeat: () => void = () => undefined;
+  #stopped: Promise<void> | undefined;
+  /** Called when a handler has ended. */
+  #onSettled: () => void = () => undefined;
+
+  constructor(parts: WorkerParts<T, R>, settings: WorkerSettings) {
+    this.#parts = parts;
+    this.#settings = settings;
+    this.#wake = new WakeListener(parts.module, parts.store.keys.wake);
+    this.#forget = parts.module.onDisconnect(() => this.stop());
+    if (settings.isAuto) this.#beatLater();
+    this.#pump();
+  }
+
+  get stats(): WorkerStats {
+    return { ...this.#stats };
+  }
+
+  get active(): number {
+    return this.#running.size;
+  }
+
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#stop());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    this.#isStopping = true;
+    const { graceMs } = this.#settings;
+    this.#cancelDue();
+    const closed = this.#wake.close();
+    await this.#settledWithin(graceMs);
+    for (const delivery of this.#running) delivery.stop();
+    await this.#settledWithin(ABORTED_MS);
+    this.#pump();
+    await this.#until(FLUSH_MS, () => this.#exchanging === undefined && this.#outcomes.length === 0);
+    this.#cancelHeartbeat();
+    this.#forget();
+    clearInterval(this.#keepAlive);
+    await closed;
+  }
+
+  #settledWithin(ms: number): Promise<void> {
+    return this.#until(ms, () => this.#running.size === 0);
+  }
+
+  /** Resolves once `isDone`, looked at whenever something has ended, or after `ms`. */
+  #until(ms: number, isDone: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#onSettled = () => undefined;
+        resolve();
+      };
+      const cancel = this.#parts.module.clock.schedule(end, ms);
+      this.#onSettled = () => isDone() && end();
+      this.#onSettled();
+    });
+  }
+
+  get #free(): number {
+    return this.#isStopping ? 0 : Math.max(0, this.#settings.concurrency - this.#running.size);
+  }
+
+  get #needsExchange(): boolean {
+    return this.#outcomes.length > 0 || this.#hasSpareWake || (this.#mayHaveJobs && this.#free > 0);
+  }
+
+  /** Exchanges as long as there is something to report or to take, then waits. */
+  #pump(): void {
+    if (this.#exchanging !== undefined || this.#pause === "failed") return;
+    if (this.#needsExchange)
+      this.#exchanging = this.#exchange().then(() => {
+        this.#exchanging = undefined;
+        this.#onSettled();
+        this.#pump();
+      });
+    else this.#waitForWake();
+  }
+
+  /** Never rejects. */
+  async #exchange(): Promise<void> {
+    // Handlers that end in the same turn are reported together.
+    if (this.#running.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    const { module, queue, store } = this.#parts;
+    const { visibilityMs, rate } = this.#settings;
+    const count = this.#mayHaveJobs || this.#outcomes.length > 0 ? Math.min(this.#free, MAX_EXCHANGED) : 0;
+    const outcomes = this.#outcomes.splice(0, MAX_EXCHANGED);
+    const token = randomBytes(12).toString("base64url");
+    const sentAt = module.clock.now();
+    let reply: ExchangeReply;
+    try {
+      await this.#parts.allowed();
+      const { keepCompleted, keepFailed } = queue;
+      reply = await store.exchange({ keepCompleted, keepFailed, visibilityMs, rate, token, count, outcomes });
+    } catch (error) {
+      // Outcomes that were carried out are refused when they are sent again, which changes nothing.
+      this.#outcomes.unshift(...outcomes);
+      return this.#backOff(error);
+    }
+    this.#failures = 0;
+    this.#hasSpareWake = false;
+    this.#count(outcomes, reply);
+    this.#plan(count, reply);
+    for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
+    if (reply.dueRepeats.length > 0)
+      await this.#parts.fire(reply.dueRepeats, reply.now).catch((error: unknown) => {
+        module.report("queue: repeats", error);
+      });
+  }
+
+  #backOff(error: unknown): void {
+    const { module } = this.#parts;
+    module.report("queue: exchange", error);
+    this.#failures += 1;
+    const ms = Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** this.#failures) * (0.5 + module.random() / 2);
+    this.#pause = "failed";
+    this.#lookAgainIn(ms);
+  }
+
+  #count(outcomes: readonly Outcome[], { isOwn }: ExchangeReply): void {
+    outcomes.forEach(({ kind }, i) => {
+      if (isOwn[i] !== true) this.#stats.lost += 1;
+      else if (kind !== "return") this.#stats[COUNTED[kind]] += 1;
+    });
+  }
+
+  /** When to look again. */
+  #plan(count: number, { delivered, limitedMs, nextInMs }: ExchangeReply): void {
+    if (count === 0) return;
+    this.#mayHaveJobs = delivered.length === count;
+    this.#pause = limitedMs > 0 ? "limited" : "none";
+    const ms = limitedMs > 0 ? limitedMs : nextInMs;
+    this.#cancelDue();
+    if (ms !== undefined) this.#lookAgainIn(Math.max(ms, MIN_DUE_MS));
+  }
+
+  #lookAgainIn(ms: number): void {
+    this.#cancelDue();
+    this.#cancelDue = this.#parts.module.clock.schedule(() => {
+      this.#pause = "none";
+      this.#mayHaveJobs = true;
+      this.#pump();
+    }, ms);
+  }
+
+  /** Not while the rate allows nothing: there is work, so the wake would come at once. */
+  #waitForWake(): void {
+    if (this.#isWaiting || this.#free === 0 || this.#pause !== "none") return;
+    this.#isWaiting = true;
+    void this.#wake.wait().then(() => {
+      this.#isWaiting = false;
+      if (this.#free > 0) this.#mayHaveJobs = true;
+      else this.#hasSpareWake = !this.#isStopping;
+      this.#pump();
+    });
+  }
+
+  #start(delivered: ExchangeReply["delivered"][number], token: string, sentAt: number): void {
+    const { module, queue, handler, store } = this.#parts;
+    const { visibilityMs } = this.#settings;
+    const delivery = new Delivery<T, R>(delivered, token, {
+      handler,
+      schema: queue.schema,
+      backoff: queue.backoff,
+      visibilityMs,
+      clock: module.clock,
+      extend: async (extension) => (await store.extend([extension]))[0] === true,
+    });
+    this.#stats.delivered += 1;
+    if (this.#isStopping) {
+      this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0 });
+      return;
+    }
+    this.#running.add(delivery);
+    delivery.extendLease(sentAt);
+    void delivery.run().then((outcome) => {
+      this.#running.delete(delivery);
+      this.#outcomes.push(outcome);
+      this.#onSettled();
+      this.#pump();
+    });
+  }
+
+  #beatLater(): void {
+    const { module } = this.#parts;
+    this.#cancelHeartbeat = module.clock.schedule(() => {
+      void this.#beat().catch((error: unknown) => module.report("queue: heartbeat", error));
+      this.#beatLater();
+    }, this.#settings.visibilityMs / 3);
+  }
+
+  async #beat(): Promise<void> {
+    const { store, module } = this.#parts;
+    const { visibilityMs } = this.#settings;
+    const all = [...this.#running];
+    for (let i = 0; i < all.length; i += MAX_EXCHANGED) {
+      const some = all.slice(i, i + MAX_EXCHANGED);
+      const sentAt = module.clock.now();
+      const isOwn = await store.extend(some.map(({ id, token }) => ({ id, token, visibilityMs, progress: "" })));
+      some.forEach((delivery, j) => {
+        if (!this.#running.has(delivery)) return;
+        if (isOwn[j] === true) delivery.extendLease(sentAt);
+        else delivery.lose();
+      });
+    }
+  }
+}
+
+const COUNTED = { complete: "completed", retry: "retried", dead: "dead" } as const;
