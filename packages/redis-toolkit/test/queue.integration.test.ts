@@ -8,17 +8,30 @@ import {
   type QueueEvent,
   type QueueOptions,
   type Worker,
+  type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { gate } from "./gate.ts";
-import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
 const servers = startServers();
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const NOTHING = { waiting: 0, delayed: 0, active: 0, completed: 0, dead: 0, isPaused: false };
 
-describe.each(EVERYWHERE)("a queue over %s", (where) => {
+interface Fixture {
+  readonly redis: Redis;
+  readonly jobs: Queue<string>;
+  readonly name: string;
+  opened(options?: QueueOptions<string>): Queue<string>;
+  working(
+    handler: (job: Job<string>, context: { readonly signal: AbortSignal }) => unknown,
+    options?: WorkerOptions,
+  ): Worker;
+}
+
+/** A new queue for each test, whose workers are stopped after it. */
+function fixture(where: Where): Fixture {
   let redis: Redis;
   let jobs: Queue<string>;
   let name: string;
@@ -41,14 +54,31 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
   afterEach(async () => {
     await Promise.all(workers.splice(0).map((worker) => worker.stop()));
   });
+  return {
+    get redis() {
+      return redis;
+    },
+    get jobs() {
+      return jobs;
+    },
+    get name() {
+      return name;
+    },
+    opened,
+    working,
+  };
+}
+
+describe.each(EVERYWHERE)("a queue over %s", (where) => {
+  const use = fixture(where);
 
   it("A57: jobs of a priority are delivered in the order in which they were added, higher priorities first", async () => {
-    await jobs.addMany([{ data: "1" }, { data: "2" }]);
-    await jobs.add("urgent 1", { priority: 255 });
-    await jobs.add("high", { priority: 2 });
-    await jobs.add("3");
-    await jobs.add("urgent 2", { priority: 255 });
-    expect((await jobs.list("waiting")).map(({ data }) => data)).toEqual([
+    await use.jobs.addMany([{ data: "1" }, { data: "2" }]);
+    await use.jobs.add("urgent 1", { priority: 255 });
+    await use.jobs.add("high", { priority: 2 });
+    await use.jobs.add("3");
+    await use.jobs.add("urgent 2", { priority: 255 });
+    expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual([
       "urgent 1",
       "urgent 2",
       "high",
@@ -57,19 +87,19 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       "3",
     ]);
     const seen: string[] = [];
-    working(({ data }) => seen.push(data));
+    use.working(({ data }) => seen.push(data));
     await expect.poll(() => seen).toEqual(["urgent 1", "urgent 2", "high", "1", "2", "3"]);
-    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
+    await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
   });
 
   it("A57: a delayed job is delivered when it is due, by the clock of the server, and not before", async () => {
-    const { id } = await jobs.add("later", { delay: 300 });
-    await jobs.add("sooner", { delay: 100 });
-    const job = await jobs.get(id);
+    const { id } = await use.jobs.add("later", { delay: 300 });
+    await use.jobs.add("sooner", { delay: 100 });
+    const job = await use.jobs.get(id);
     expect(job).toMatchObject({ id, state: "delayed", data: "later", attempt: 0, attempts: 3, priority: 0 });
     expect(job!.dueAt! - job!.addedAt).toBe(300);
     const seen: [string, number][] = [];
-    working(({ data, addedAt }) => seen.push([data, Date.now() - addedAt]));
+    use.working(({ data, addedAt }) => seen.push([data, Date.now() - addedAt]));
     await expect.poll(() => seen.map(([data]) => data), { timeout: 3_000 }).toEqual(["sooner", "later"]);
     // One machine, so one clock.
     expect(seen[0]![1]).toBeGreaterThanOrEqual(99);
@@ -79,15 +109,15 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
   it("A57: a job that fails is tried again with its back-off, then goes to the dead letters, and can be replayed", async () => {
     const attempts: number[] = [];
     let isBroken = true;
-    const { id } = await jobs.add("x", { attempts: 3, backoff: { type: "exponential", base: 20 } });
-    const worker = working(({ attempt }) => {
+    const { id } = await use.jobs.add("x", { attempts: 3, backoff: { type: "exponential", base: 20 } });
+    const worker = use.working(({ attempt }) => {
       attempts.push(attempt);
       if (isBroken) throw new Error(`broken ${attempt}`);
     });
-    await expect.poll(() => jobs.counts()).toMatchObject({ dead: 1, active: 0 });
+    await expect.poll(() => use.jobs.counts()).toMatchObject({ dead: 1, active: 0 });
     expect(attempts).toEqual([1, 2, 3]);
     expect(worker.stats).toEqual({ delivered: 3, completed: 0, retried: 2, dead: 1, lost: 0 });
-    expect(await jobs.deadLetters().list()).toEqual([
+    expect(await use.jobs.deadLetters().list()).toEqual([
       {
         id,
         state: "dead",
@@ -101,17 +131,17 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       },
     ]);
     isBroken = false;
-    expect(await jobs.deadLetters().replay(id)).toBe(1);
-    expect(await jobs.deadLetters().replay(id)).toBe(0);
+    expect(await use.jobs.deadLetters().replay(id)).toBe(1);
+    expect(await use.jobs.deadLetters().replay(id)).toBe(0);
     await expect.poll(() => attempts).toEqual([1, 2, 3, 1]);
-    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
+    await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
   });
 
   it("A57: an unrecoverable error, and a timeout of the last attempt, end a job at once", async () => {
     const reasons: unknown[] = [];
-    await jobs.add("bad address");
-    await jobs.add("slow", { attempts: 1, timeout: 50 });
-    working(
+    await use.jobs.add("bad address");
+    await use.jobs.add("slow", { attempts: 1, timeout: 50 });
+    use.working(
       async ({ data }, { signal }) => {
         if (data === "bad address") throw new UnrecoverableError("no such address");
         await new Promise((_, reject) => {
@@ -123,97 +153,18 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       },
       { concurrency: 2 },
     );
-    await expect.poll(() => jobs.counts()).toMatchObject({ dead: 2 });
-    expect((await jobs.list("dead")).map(({ data, attempt, reason }) => [data, attempt, reason]).toSorted()).toEqual([
+    await expect.poll(() => use.jobs.counts()).toMatchObject({ dead: 2 });
+    expect(
+      (await use.jobs.list("dead")).map(({ data, attempt, reason }) => [data, attempt, reason]).toSorted(),
+    ).toEqual([
       ["bad address", 1, "no such address"],
       ["slow", 1, "the handler took longer than 50 ms"],
     ]);
     expect(reasons).toMatchObject([{ code: "JOB_TIMEOUT" }]);
   });
 
-  it("A57: replay takes all dead letters, and those once that fail again meanwhile", async () => {
-    opened({ attempts: 1 });
-    await jobs.addMany(Array.from({ length: 150 }, (_, i) => ({ data: `${i}` })));
-    const worker = working(
-      () => {
-        throw new Error("no");
-      },
-      { concurrency: 100 },
-    );
-    await expect.poll(() => jobs.counts(), { timeout: 5_000 }).toMatchObject({ dead: 150 });
-    expect(await jobs.deadLetters().replay()).toBe(150);
-    await expect.poll(() => worker.stats, { timeout: 5_000 }).toMatchObject({ delivered: 300, dead: 300 });
-  });
-
-  it("A58: a heartbeat extends the lease; without one another worker gets the job, and the first one's report is refused", async () => {
-    const held = gate();
-    const seen: string[] = [];
-    await jobs.add("x");
-    const first = working(
-      async (job, { signal }) => {
-        for (let i = 0; i < 5; i += 1) {
-          await new Promise((resolve) => setTimeout(resolve, 100));
-          await job.heartbeat();
-        }
-        seen.push(`first ${job.attempt}`);
-        await held.opened;
-        seen.push(`aborted ${String(signal.aborted)}`);
-        await expect(job.heartbeat()).rejects.toMatchObject({ code: "JOB_LOST" });
-        await expect(job.progress(1)).rejects.toMatchObject({ code: "JOB_LOST" });
-      },
-      { visibility: 300, heartbeat: "manual" },
-    );
-    await expect.poll(() => first.active).toBe(1);
-    working(({ attempt }) => seen.push(`second ${attempt}`));
-    await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["first 1", "second 2"]);
-    held.open();
-    await expect.poll(() => first.stats).toMatchObject({ delivered: 1, completed: 0, lost: 1 });
-    expect(seen).toEqual(["first 1", "second 2", "aborted true"]);
-    expect(await jobs.counts()).toEqual(NOTHING);
-  });
-
-  it("A58: leases are extended as long as the handler runs", async () => {
-    const seen: number[] = [];
-    await jobs.add("x");
-    const work = async ({ attempt }: Job<string>): Promise<void> => {
-      await new Promise((resolve) => setTimeout(resolve, 600));
-      seen.push(attempt);
-    };
-    working(work, { visibility: 200 });
-    working(work, { visibility: 200 });
-    await expect.poll(() => seen, { timeout: 3_000 }).toEqual([1]);
-    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
-    expect(seen).toEqual([1]);
-  });
-
-  it("A56: the job of a worker that is gone runs again after its visibility, and is dead after its last attempt", async () => {
-    const { id } = await jobs.add("x", { attempts: 2 });
-    const seen: number[] = [];
-    // Hangs, and extends nothing.
-    const lost = (): Worker =>
-      working(
-        ({ attempt }) => {
-          seen.push(attempt);
-          return new Promise(() => undefined);
-        },
-        { visibility: 200, heartbeat: "manual", grace: 0 },
-      );
-    lost();
-    lost();
-    await expect.poll(() => seen, { timeout: 3_000 }).toEqual([1, 2]);
-    working(({ attempt }) => seen.push(attempt));
-    await expect
-      .poll(() => jobs.get(id), { timeout: 3_000 })
-      .toMatchObject({
-        state: "dead",
-        attempt: 2,
-        reason: "the worker was lost in attempt 2 of 2",
-      });
-    expect(seen).toEqual([1, 2]);
-  });
-
   it("A60: counts, and a job in each of its states", async () => {
-    opened({ keep: { completed: 10 } });
+    use.opened({ keep: { completed: 10 } });
     const held = gate();
     const ids: Record<string, string> = {};
     for (const [data, options] of [
@@ -223,23 +174,23 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       ["waiting", {}],
       ["delayed", { delay: "1h" }],
     ] as const)
-      ids[data] = (await jobs.add(data, options)).id;
-    working(({ data }) => {
+      ids[data] = (await use.jobs.add(data, options)).id;
+    use.working(({ data }) => {
       if (data === "dead") throw new Error("no");
       return data === "active" ? held.opened : { done: data };
     });
     await expect
-      .poll(() => jobs.counts())
+      .poll(() => use.jobs.counts())
       .toEqual({ waiting: 1, delayed: 1, active: 1, completed: 1, dead: 1, isPaused: false });
     for (const state of STATES) {
-      expect(await jobs.get(ids[state]!)).toMatchObject({ id: ids[state], state, data: state });
-      expect((await jobs.list(state)).map(({ id }) => id)).toEqual([ids[state]]);
+      expect(await use.jobs.get(ids[state]!)).toMatchObject({ id: ids[state], state, data: state });
+      expect((await use.jobs.list(state)).map(({ id }) => id)).toEqual([ids[state]]);
     }
-    expect(await jobs.get(ids["completed"]!)).toMatchObject({ result: { done: "completed" }, attempt: 1 });
-    expect(await jobs.get("0-0")).toBeUndefined();
-    expect(await jobs.remove(ids["active"]!)).toBe("active");
-    expect(await jobs.remove(ids["delayed"]!)).toBe("removed");
-    expect(await jobs.remove(ids["delayed"]!)).toBe("missing");
+    expect(await use.jobs.get(ids["completed"]!)).toMatchObject({ result: { done: "completed" }, attempt: 1 });
+    expect(await use.jobs.get("0-0")).toBeUndefined();
+    expect(await use.jobs.remove(ids["active"]!)).toBe("active");
+    expect(await use.jobs.remove(ids["delayed"]!)).toBe("removed");
+    expect(await use.jobs.remove(ids["delayed"]!)).toBe("missing");
     held.open();
   });
 
@@ -247,8 +198,8 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     let running = 0;
     let most = 0;
     let ended = 0;
-    await jobs.addMany(Array.from({ length: 40 }, () => ({ data: "x" })));
-    working(
+    await use.jobs.addMany(Array.from({ length: 40 }, () => ({ data: "x" })));
+    use.working(
       async () => {
         most = Math.max(most, (running += 1));
         await new Promise((resolve) => setTimeout(resolve, 5));
@@ -263,83 +214,83 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
 
   it("A60: while it is paused nothing is delivered, also to workers that wait; jobs are added", async () => {
     const seen: string[] = [];
-    working(({ data }) => seen.push(data));
-    await jobs.add("1");
+    use.working(({ data }) => seen.push(data));
+    await use.jobs.add("1");
     await expect.poll(() => seen).toEqual(["1"]);
-    await jobs.pause();
-    await jobs.add("2");
-    await jobs.add("3", { delay: 10 });
+    await use.jobs.pause();
+    await use.jobs.add("2");
+    await use.jobs.add("3", { delay: 10 });
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(seen).toEqual(["1"]);
-    expect(await jobs.counts()).toMatchObject({ isPaused: true });
-    await jobs.resume();
+    expect(await use.jobs.counts()).toMatchObject({ isPaused: true });
+    await use.jobs.resume();
     await expect.poll(() => seen.toSorted()).toEqual(["1", "2", "3"]);
-    expect(await jobs.counts()).toEqual(NOTHING);
+    expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
   it("A60: a job with the dedup id of an unfinished one is not added; with an end, none is added until then", async () => {
-    const first = await jobs.add("1", { dedupId: "a" });
+    const first = await use.jobs.add("1", { dedupId: "a" });
     expect(first.status).toBe("added");
-    expect(await jobs.add("2", { dedupId: "a" })).toEqual({ id: first.id, status: "duplicate" });
-    const other = await jobs.add("3", { dedupId: "b", dedupFor: 250 });
+    expect(await use.jobs.add("2", { dedupId: "a" })).toEqual({ id: first.id, status: "duplicate" });
+    const other = await use.jobs.add("3", { dedupId: "b", dedupFor: 250 });
     expect(
-      await jobs.addMany([
+      await use.jobs.addMany([
         { data: "4", options: { dedupId: "c" } },
         { data: "5", options: { dedupId: "c" } },
       ]),
     ).toMatchObject([{ status: "added" }, { status: "duplicate" }]);
     const seen: string[] = [];
-    working(({ data }) => seen.push(data));
+    use.working(({ data }) => seen.push(data));
     await expect.poll(() => seen).toEqual(["1", "3", "4"]);
-    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
-    expect(await jobs.add("6", { dedupId: "b", dedupFor: 250 })).toEqual({ id: other.id, status: "duplicate" });
-    expect((await jobs.add("7", { dedupId: "a" })).status).toBe("added");
+    await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
+    expect(await use.jobs.add("6", { dedupId: "b", dedupFor: 250 })).toEqual({ id: other.id, status: "duplicate" });
+    expect((await use.jobs.add("7", { dedupId: "a" })).status).toBe("added");
     await expect
-      .poll(async () => (await jobs.add("8", { dedupId: "b", dedupFor: 250 })).status, { timeout: 2_000 })
+      .poll(async () => (await use.jobs.add("8", { dedupId: "b", dedupFor: 250 })).status, { timeout: 2_000 })
       .toBe("added");
     await expect.poll(() => seen).toEqual(["1", "3", "4", "7", "8"]);
   });
 
   it("A60: drain removes what waits, and obliterate everything, unless jobs are active", async () => {
-    await jobs.addMany([{ data: "1" }, { data: "2", options: { dedupId: "d" } }]);
-    await jobs.add("3", { delay: "1h" });
-    expect(await jobs.drain()).toBe(2);
-    expect((await jobs.add("4", { dedupId: "d" })).status).toBe("added");
-    expect(await jobs.drain({ delayed: true })).toBe(2);
-    expect(await jobs.counts()).toEqual(NOTHING);
+    await use.jobs.addMany([{ data: "1" }, { data: "2", options: { dedupId: "d" } }]);
+    await use.jobs.add("3", { delay: "1h" });
+    expect(await use.jobs.drain()).toBe(2);
+    expect((await use.jobs.add("4", { dedupId: "d" })).status).toBe("added");
+    expect(await use.jobs.drain({ delayed: true })).toBe(2);
+    expect(await use.jobs.counts()).toEqual(NOTHING);
     const held = gate();
-    await jobs.add("5");
-    const worker = working(() => held.opened);
+    await use.jobs.add("5");
+    const worker = use.working(() => held.opened);
     await expect.poll(() => worker.active).toBe(1);
-    expect(await jobs.obliterate()).toBe(false);
-    expect(await jobs.obliterate({ force: true })).toBe(true);
+    expect(await use.jobs.obliterate()).toBe(false);
+    expect(await use.jobs.obliterate({ force: true })).toBe(true);
     held.open();
     await expect.poll(() => worker.stats).toMatchObject({ lost: 1, completed: 0 });
-    expect(await jobs.counts()).toEqual(NOTHING);
+    expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
   it("C230: finished jobs are kept by number and age, the newest ones, and by default none that completed", async () => {
-    opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
-    working(({ data }) => {
+    use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
+    use.working(({ data }) => {
       if (data.startsWith("dead")) throw new Error("no");
     });
-    for (const data of ["1", "2", "3", "dead 1"]) await jobs.add(data);
-    await expect.poll(() => jobs.counts()).toMatchObject({ completed: 2, dead: 1, active: 0, waiting: 0 });
-    expect((await jobs.list("completed")).map(({ data }) => data)).toEqual(["3", "2"]);
+    for (const data of ["1", "2", "3", "dead 1"]) await use.jobs.add(data);
+    await expect.poll(() => use.jobs.counts()).toMatchObject({ completed: 2, dead: 1, active: 0, waiting: 0 });
+    expect((await use.jobs.list("completed")).map(({ data }) => data)).toEqual(["3", "2"]);
     await new Promise((resolve) => setTimeout(resolve, 250));
-    await jobs.add("dead 2");
-    await expect.poll(async () => (await jobs.list("dead")).map(({ data }) => data)).toEqual(["dead 2"]);
-    expect(await redis.commands.hLen(`queue:{${name.replace(/[{}]/g, (c) => (c === "{" ? "%7B" : "%7D"))}}:data`)).toBe(
-      3,
-    );
+    await use.jobs.add("dead 2");
+    await expect.poll(async () => (await use.jobs.list("dead")).map(({ data }) => data)).toEqual(["dead 2"]);
+    expect(
+      await use.redis.commands.hLen(`queue:{${use.name.replace(/[{}]/g, (c) => (c === "{" ? "%7B" : "%7D"))}}:data`),
+    ).toBe(3);
   });
 
   it("C231: events of all processes, with progress and results; finished resolves with the end of a job", async () => {
     const events: QueueEvent[] = [];
-    await using listening = await jobs.listen((event) => events.push(event));
-    const [one, two] = await jobs.addMany([{ data: "good" }, { data: "bad", options: { attempts: 1 } }]);
-    const ends = [jobs.finished(one!.id), jobs.finished(two!.id)];
-    working(async (job) => {
+    await using listening = await use.jobs.listen((event) => events.push(event));
+    const [one, two] = await use.jobs.addMany([{ data: "good" }, { data: "bad", options: { attempts: 1 } }]);
+    const ends = [use.jobs.finished(one!.id), use.jobs.finished(two!.id)];
+    use.working(async (job) => {
       await job.progress({ done: 0.5 });
       if (job.data === "bad") throw new Error("bad");
       return { sum: 3 };
@@ -356,33 +307,15 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
         { kind: "progress", id: two!.id, progress: { done: 0.5 } },
         { kind: "dead", id: two!.id, reason: "bad" },
       ]);
-    expect(await jobs.finished(two!.id)).toEqual({ status: "dead", reason: "bad" });
-    expect(await jobs.finished(one!.id)).toEqual({ status: "gone" });
-    const { id } = await jobs.add("waits", { delay: "1h" });
-    await expect(jobs.finished(id, { timeout: 50 })).rejects.toMatchObject({ code: "JOB_TIMEOUT" });
+    expect(await use.jobs.finished(two!.id)).toEqual({ status: "dead", reason: "bad" });
+    expect(await use.jobs.finished(one!.id)).toEqual({ status: "gone" });
+    const { id } = await use.jobs.add("waits", { delay: "1h" });
+    await expect(use.jobs.finished(id, { timeout: 50 })).rejects.toMatchObject({ code: "JOB_TIMEOUT" });
     expect(listening.failures).toBe(0);
   });
 
-  it("C232: a repeat adds one job for each instant, however many workers there are; the same definition changes nothing", async () => {
-    expect(await jobs.repeat("tick", { every: 200 }, "tick")).toBe("set");
-    const [before] = await jobs.repeats();
-    expect(await jobs.repeat("tick", { every: 200 }, "tick")).toBe("unchanged");
-    expect(await jobs.repeats()).toEqual([before]);
-    const seen: number[] = [];
-    for (let i = 0; i < 3; i += 1) working(({ addedAt }) => seen.push(addedAt));
-    await expect.poll(() => seen.length, { timeout: 3_000 }).toBeGreaterThanOrEqual(3);
-    expect(await jobs.removeRepeat("tick")).toBe(true);
-    expect(await jobs.removeRepeat("tick")).toBe(false);
-    const instants = seen.map((addedAt) => Math.floor((addedAt - before!.nextAt) / 200));
-    expect(new Set(instants).size).toBe(instants.length);
-    expect(await jobs.repeat("nightly", { cron: "0 3 * * *", timeZone: "Europe/Berlin" }, "x")).toBe("set");
-    expect(await jobs.repeats()).toMatchObject([
-      { key: "nightly", schedule: { cron: "0 3 * * *", timeZone: "Europe/Berlin" } },
-    ]);
-  });
-
   it("A35: the keys of a tenant's queue lie below its prefix, with one tag", async () => {
-    const tenant = redis.tenant(`${name}`);
+    const tenant = use.redis.tenant(`${use.name}`);
     const own = queue<string>(tenant, "emails");
     await own.add("x", { dedupId: "d", dedupFor: "1h" });
     await own.add("y", { delay: "1h" });
@@ -393,7 +326,111 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
         (part) => `queue:{emails}:${part}`,
       ),
     );
-    expect(await queue(redis, "emails").get((await own.list("waiting"))[0]!.id)).toBeUndefined();
+    expect(await queue(use.redis, "emails").get((await own.list("waiting"))[0]!.id)).toBeUndefined();
+  });
+});
+
+/** Scripts are the same everywhere, and these wait for real time. */
+describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (where) => {
+  const use = fixture(where);
+
+  it("A57: replay takes all dead letters, and those once that fail again meanwhile", async () => {
+    use.opened({ attempts: 1 });
+    await use.jobs.addMany(Array.from({ length: 150 }, (_, i) => ({ data: `${i}` })));
+    const worker = use.working(
+      () => {
+        throw new Error("no");
+      },
+      { concurrency: 100 },
+    );
+    await expect.poll(() => use.jobs.counts(), { timeout: 5_000 }).toMatchObject({ dead: 150 });
+    expect(await use.jobs.deadLetters().replay()).toBe(150);
+    await expect.poll(() => worker.stats, { timeout: 5_000 }).toMatchObject({ delivered: 300, dead: 300 });
+  });
+
+  it("A58: a heartbeat extends the lease; without one another worker gets the job, and the first one's report is refused", async () => {
+    const held = gate();
+    const seen: string[] = [];
+    await use.jobs.add("x");
+    const first = use.working(
+      async (job, { signal }) => {
+        for (let i = 0; i < 5; i += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          await job.heartbeat();
+        }
+        seen.push(`first ${job.attempt}`);
+        await held.opened;
+        seen.push(`aborted ${String(signal.aborted)}`);
+        await expect(job.heartbeat()).rejects.toMatchObject({ code: "JOB_LOST" });
+        await expect(job.progress(1)).rejects.toMatchObject({ code: "JOB_LOST" });
+      },
+      { visibility: 300, heartbeat: "manual" },
+    );
+    await expect.poll(() => first.active).toBe(1);
+    use.working(({ attempt }) => seen.push(`second ${attempt}`));
+    await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["first 1", "second 2"]);
+    held.open();
+    await expect.poll(() => first.stats).toMatchObject({ delivered: 1, completed: 0, lost: 1 });
+    expect(seen).toEqual(["first 1", "second 2", "aborted true"]);
+    expect(await use.jobs.counts()).toEqual(NOTHING);
+  });
+
+  it("A58: leases are extended as long as the handler runs", async () => {
+    const seen: number[] = [];
+    await use.jobs.add("x");
+    const work = async ({ attempt }: Job<string>): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      seen.push(attempt);
+    };
+    use.working(work, { visibility: 200 });
+    use.working(work, { visibility: 200 });
+    await expect.poll(() => seen, { timeout: 3_000 }).toEqual([1]);
+    await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
+    expect(seen).toEqual([1]);
+  });
+
+  it("A56: the job of a worker that is gone runs again after its visibility, and is dead after its last attempt", async () => {
+    const { id } = await use.jobs.add("x", { attempts: 2 });
+    const seen: number[] = [];
+    // Hangs, and extends nothing.
+    const lost = (): Worker =>
+      use.working(
+        ({ attempt }) => {
+          seen.push(attempt);
+          return new Promise(() => undefined);
+        },
+        { visibility: 200, heartbeat: "manual", grace: 0 },
+      );
+    lost();
+    lost();
+    await expect.poll(() => seen, { timeout: 3_000 }).toEqual([1, 2]);
+    use.working(({ attempt }) => seen.push(attempt));
+    await expect
+      .poll(() => use.jobs.get(id), { timeout: 3_000 })
+      .toMatchObject({
+        state: "dead",
+        attempt: 2,
+        reason: "the worker was lost in attempt 2 of 2",
+      });
+    expect(seen).toEqual([1, 2]);
+  });
+
+  it("C232: a repeat adds one job for each instant, however many workers there are; the same definition changes nothing", async () => {
+    expect(await use.jobs.repeat("tick", { every: 200 }, "tick")).toBe("set");
+    const [before] = await use.jobs.repeats();
+    expect(await use.jobs.repeat("tick", { every: 200 }, "tick")).toBe("unchanged");
+    expect(await use.jobs.repeats()).toEqual([before]);
+    const seen: number[] = [];
+    for (let i = 0; i < 3; i += 1) use.working(({ addedAt }) => seen.push(addedAt));
+    await expect.poll(() => seen.length, { timeout: 3_000 }).toBeGreaterThanOrEqual(3);
+    expect(await use.jobs.removeRepeat("tick")).toBe(true);
+    expect(await use.jobs.removeRepeat("tick")).toBe(false);
+    const instants = seen.map((addedAt) => Math.floor((addedAt - before!.nextAt) / 200));
+    expect(new Set(instants).size).toBe(instants.length);
+    expect(await use.jobs.repeat("nightly", { cron: "0 3 * * *", timeZone: "Europe/Berlin" }, "x")).toBe("set");
+    expect(await use.jobs.repeats()).toMatchObject([
+      { key: "nightly", schedule: { cron: "0 3 * * *", timeZone: "Europe/Berlin" } },
+    ]);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { RedisView } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { queue } from "@hotset/redis-toolkit/queue";
 
 import { defineScript } from "@hotset/redis-toolkit/scripts";
 import { sessions } from "@hotset/redis-toolkit/sessions";
@@ -79,6 +80,17 @@ export const SUBJECTS: readonly Subject[] = [
         },
         read: async () => (await channel.subscribe()).close(),
         effects: () => Promise.resolve(published),
+      };
+    },
+  },
+  {
+    name: "queues",
+    over: (redis, name) => {
+      const jobs = queue(redis, name);
+      return {
+        write: () => jobs.add("job"),
+        read: () => jobs.counts(),
+        effects: async () => (await jobs.counts()).waiting,
       };
     },
   },
