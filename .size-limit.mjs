@@ -6,7 +6,7 @@ const core = {
   modifyRolldownConfig: (config) => ({ ...config, platform: "node" }),
 };
 
-const toolkit = (entry, limit, lazy = []) => ({
+const toolkit = (entry, limit) => ({
   name: `@hotset/redis-toolkit ${entry}`,
   path: `packages/redis-toolkit/dist/${entry}.js`,
   limit,
@@ -16,8 +16,7 @@ const toolkit = (entry, limit, lazy = []) => ({
   modifyRolldownConfig: (config) => ({
     ...config,
     platform: "node",
-    external: (id) => /^@(?:hotset|redis)\/|^express-session$/.test(id) || id.startsWith("node:"),
-    external: (id) => /^@(?:hotset|redis)\//.test(id) || id.startsWith("node:") || lazy.includes(id),
+    external: (id) => /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) || id.startsWith("node:"),
   }),
 });
 
@@ -33,5 +32,5 @@ export default [
   toolkit("sessions/express-session", "6.75 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
-  toolkit("queue", "12 kB", ["croner"]),
+  toolkit("queue", "12 kB"),
 ];
