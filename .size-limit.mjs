@@ -11,12 +11,13 @@ const toolkit = (entry, limit) => ({
   path: `packages/redis-toolkit/dist/${entry}.js`,
   limit,
   gzip: true,
-  // Each is installed beside it.
+  // Each is installed beside it; the main entry, which makes the views, is loaded beside it.
   ignore: ["@hotset/core", "@hotset/redis", "@redis/client", "express-session"],
   modifyRolldownConfig: (config) => ({
     ...config,
     platform: "node",
-    external: (id) => /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) || id.startsWith("node:"),
+    external: (id) =>
+      /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) || id.startsWith("node:") || id === "./index.js",
   }),
 });
 
@@ -33,4 +34,5 @@ export default [
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
   toolkit("queue", "12 kB"),
+  toolkit("streams", "10 kB"),
 ];

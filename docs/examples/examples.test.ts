@@ -17,6 +17,11 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "memory-only.ts": ["2 hits, 11 misses, 9 of them on another caller's load, 1 load"],
   "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted", "miss"],
   "own-backend.ts": ["hit files"],
+  "payments-stream.ts": [
+    "p-1: 1200, p-3: 80",
+    "p-2: the amount is not a number, tried 2 times",
+    "2 failures, 0 pending",
+  ],
   "serverless.ts": ["page 2 then page 3"],
   "wrap.ts": ["price:1000:USD: 3 calls"],
 };

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import type { ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
+import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkOptions, type Module, type ModuleHost } from "../module/module.ts";
 import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
@@ -174,9 +174,15 @@ export class RedisView implements ModuleHost {
     return this.#runner.run(describeScript(this.#space, text, keys, args, draft));
   }
 
-  /** For modules of this package: runs a command over the keys of this view. @internal */
-  async runInside<T>(describe: (space: KeySpace) => Invocation<T>): Promise<T> {
-    return this.#runner.run(describe(this.#space));
+  /**
+   * For modules of this package: runs a command over the keys of this view.
+   *
+   * @param over a connection of the module, in place of the shared one
+   * @internal
+   */
+  async runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T> {
+    const invocation = describe(this.#space);
+    return over === undefined ? this.#runner.run(invocation) : this.#runner.runOver(over, invocation);
   }
 
   #moduleOver({ connection, modules }: ViewSettings): Module {

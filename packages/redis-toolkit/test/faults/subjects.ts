@@ -4,6 +4,7 @@ import { queue } from "@hotset/redis-toolkit/queue";
 
 import { defineScript } from "@hotset/redis-toolkit/scripts";
 import { sessions } from "@hotset/redis-toolkit/sessions";
+import { streams } from "@hotset/redis-toolkit/streams";
 
 /** One thing that a module does, again and again, on an object of its own. */
 export interface Subject {
@@ -66,6 +67,13 @@ export const SUBJECTS: readonly Subject[] = [
       read: () => redis.commands.get(name),
       effects: async () => (await redis.commands.getNumber(name)) ?? 0,
     }),
+  },
+  {
+    name: "streams",
+    over: (redis, name) => {
+      const stream = streams(redis).stream(name);
+      return { write: () => stream.append({ n: 1 }), read: () => stream.range(), effects: () => stream.len() };
+    },
   },
   {
     name: "pub/sub",

@@ -1,0 +1,34 @@
+import type { EntryId } from "./entry-id.ts";
+
+/**
+ * Acknowledges what was handled. One command is under way at a time, with all ids that came meanwhile. An id stays
+ * until Redis has confirmed it, so this consumer does not handle an entry again because Redis was away.
+ */
+export class Acks {
+  readonly #send: (ids: readonly EntryId[]) => Promise<unknown>;
+  readonly #waiting = new Set<EntryId>();
+  #sending: Promise<void> | undefined;
+
+  constructor(send: (ids: readonly EntryId[]) => Promise<unknown>) {
+    this.#send = send;
+  }
+
+  /** A failure is left to `settled`. */
+  add(id: EntryId): void {
+    this.#waiting.add(id);
+    this.settled().catch(() => undefined);
+  }
+
+  /** Resolves once all are confirmed. @throws what the command threw; `settled` tries again */
+  settled(): Promise<void> {
+    return (this.#sending ??= this.#sendAll().finally(() => (this.#sending = undefined)));
+  }
+
+  async #sendAll(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const ids = [...this.#waiting];
+      await this.#send(ids);
+      for (const id of ids) this.#waiting.delete(id);
+    }
+  }
+}

@@ -1,0 +1,314 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { CommandError } from "../index.ts";
+import { checkName } from "../module/module.ts";
+import { Acks } from "./acks.ts";
+import { Batch, type ConsumerHandler } from "./batch.ts";
+import { resolveConsumerOptions, type ConsumerOptions, type ConsumerSettings } from "./consumer-options.ts";
+import { ZERO, type EntryId } from "./entry-id.ts";
+import type { ConsumerGroup } from "./group.ts";
+import { isLostGroup } from "./info.ts";
+import { GroupMember, type Delivery, type Taken } from "./member.ts";
+import type { Stream } from "./stream.ts";
+import type { StreamPlace } from "./stream-place.ts";
+
+/** Since the consumer was made. */
+export interface ConsumerCounts {
+  readonly handled: number;
+  /** Handlers that threw, or rejected. */
+  readonly failed: number;
+  /** Deliveries of entries that had been delivered before. */
+  readonly redelivered: number;
+  /** Entries that became dead letters. */
+  readonly buried: number;
+  /** Pending entries that were deleted from the stream, and are acknowledged. */
+  readonly deleted: number;
+  /** How often the group was not there: at the first start, and after each loss of data. */
+  readonly groupsCreated: number;
+}
+
+export interface ConsumerStatus {
+  /** Entries that are still to be delivered to the group. `undefined` where the server does not know. */
+  readonly lag: number | undefined;
+  /** Entries that were delivered to the group, and not acknowledged. */
+  readonly pending: number;
+  /** Entries that this consumer holds. */
+  readonly ownPending: number;
+}
+
+/**
+ * Handles the entries of a stream as a member of a group, each at least once, until it is stopped. While it runs, it
+ * keeps the process alive.
+ *
+ * @throws {InvalidArgumentError} for options that can never work. All else is reported, by `createRedis({ logger })`.
+ */
+export const consumer = <T>(
+  stream: Stream<T>,
+  group: string,
+  options: ConsumerOptions<T>,
+  handler: ConsumerHandler<T>,
+): Consumer<T> => {
+  if (typeof handler !== "function")
+    throw new InvalidArgumentError("consumer(stream, group, options, handler): the handler must be a function");
+  return new Consumer<T>(stream.place, stream.group(checkName("consumer: group", group)), options, handler);
+};
+
+/**
+ *   join ─▶ own ─▶ new ─▶ ...      what is read next
+ *    ▲       ▲      │
+ *    │       └──────┤ a read failed: its entries may be with this consumer already
+ *    └──────────────┘ the group is lost
+ *
+ * One step at a time: what a step gives is handled, then acknowledged, then comes the next step.
+ */
+export class Consumer<T> implements AsyncDisposable {
+  /** In the group. */
+  readonly name: string;
+  readonly #place: StreamPlace;
+  readonly #group: ConsumerGroup<T>;
+  readonly #member: GroupMember<T>;
+  readonly #handler: ConsumerHandler<T>;
+  readonly #settings: ConsumerSettings<T>;
+  readonly #acks: Acks;
+  readonly #counts = { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 };
+  readonly #stopping = new AbortController();
+  readonly #abandoned = new AbortController();
+  readonly #ended: Promise<void>;
+  #phase: "join" | "own" | "new" = "join";
+  #state: "running" | "stopping" | "stopped" | "disabled" = "running";
+  /** The last entry that came in turn. Entries of this consumer after it were never seen here. */
+  #seen: EntryId = ZERO;
+  #idleAfter: EntryId = ZERO;
+  #lookForIdleAt: number;
+  #stopped: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(place: StreamPlace, group: ConsumerGroup<T>, options: ConsumerOptions<T>, handler: ConsumerHandler<T>) {
+    this.#settings = resolveConsumerOptions(options);
+    this.name = this.#settings.name;
+    this.#place = place;
+    this.#group = group;
+    this.#handler = handler;
+    this.#member = new GroupMember<T>(place, group, this.#settings);
+    this.#acks = new Acks((ids) => this.#member.ack(ids));
+    this.#lookForIdleAt = place.module.clock.now();
+    this.#ended = this.#run();
+  }
+
+  /** `disabled`: Redis is disabled by its options, so nothing is read. */
+  get state(): "running" | "stopping" | "stopped" | "disabled" {
+    return this.#state;
+  }
+
+  get counts(): ConsumerCounts {
+    return { ...this.#counts };
+  }
+
+  /** Asks Redis. @throws {BackendUnavailableError} {CommandError} */
+  async status(): Promise<ConsumerStatus> {
+    const [info, summary] = await Promise.all([this.#group.info(), this.#group.pending()]);
+    return { lag: info?.lag, pending: summary.count, ownPending: summary.consumers.get(this.name) ?? 0 };
+  }
+
+  /**
+   * Reads no more, lets handlers finish what was read, acknowledges that, and leaves the group unless entries are
+   * left: those are delivered to others after `minIdle`. After `stopTimeout` the signals of handlers are aborted, and
+   * they are not waited for. `redis.disconnect()` stops consumers, too. Idempotent; never rejects.
+   */
+  stop(): Promise<void> {
+    return (this.#stopped ??= this.#stop());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#state === "running") this.#state = "stopping";
+    this.#stopping.abort();
+    const abandon = (): void => this.#abandoned.abort();
+    const cancel = this.#place.module.clock.schedule(abandon, this.#settings.stopTimeoutMs);
+    await this.#ended;
+    cancel();
+  }
+
+  async #run(): Promise<void> {
+    const { onDisconnect } = this.#place.module;
+    const forget = onDisconnect(() => this.stop());
+    // Its timers and a socket that is being opened would not do so.
+    const alive = setInterval(() => undefined, LONGEST_INTERVAL_MS);
+    await this.#readOn();
+    await this.#drain();
+    await this.#member.close();
+    clearInterval(alive);
+    forget();
+    if (this.#state !== "disabled") this.#state = "stopped";
+  }
+
+  async #readOn(): Promise<void> {
+    let failures = 0;
+    while (this.#state === "running")
+      try {
+        await this.#acks.settled();
+        await this.#step();
+        if (this.#phase === "new") failures = 0;
+      } catch (error) {
+        if (this.#stopping.signal.aborted) return;
+        this.#recover(error);
+        failures += 1;
+        // A group that is lost is made at once, unless it is lost each time.
+        if (!isLostGroup(error) || failures > 1) await this.#pause(failures);
+      }
+  }
+
+  #recover(error: unknown): void {
+    if (error instanceof CommandError && error.code === "REDIS_DISABLED") this.#state = "disabled";
+    if (isLostGroup(error)) this.#phase = "join";
+    else if (this.#phase === "new") this.#phase = "own";
+    this.#place.module.report("stream consumer", error);
+  }
+
+  async #step(): Promise<void> {
+    switch (this.#phase) {
+      case "join":
+        return this.#join();
+      case "own":
+        return this.#takeOwn();
+      case "new":
+        await this.#takeIdle();
+        return this.#readNew();
+    }
+  }
+
+  async #join(): Promise<void> {
+    const joined = await this.#member.join(this.#settings.onLostGroup);
+    if (joined === "created") {
+      this.#counts.groupsCreated += 1;
+      this.#seen = ZERO;
+    }
+    this.#phase = "own";
+  }
+
+  async #takeOwn(): Promise<void> {
+    const taken = await this.#member.takeOwn(this.#seen);
+    this.#seen = taken.next;
+    if (taken.lookedAt < this.#settings.count) this.#phase = "new";
+    await this.#handleTaken(taken);
+  }
+
+  async #takeIdle(): Promise<void> {
+    const { clock, random } = this.#place.module;
+    if (clock.now() < this.#lookForIdleAt) return;
+    const taken = await this.#member.takeIdle(this.#idleAfter);
+    this.#idleAfter = taken.next;
+    // Consumers that began together must not look together.
+    if (taken.next === ZERO) this.#lookForIdleAt = clock.now() + (this.#settings.minIdleMs / 2) * (0.5 + random());
+    await this.#handleTaken(taken);
+  }
+
+  async #readNew(): Promise<void> {
+    const leftMs = Math.ceil(this.#lookForIdleAt - this.#place.module.clock.now());
+    const blockMs = Math.max(0, Math.min(leftMs, this.#settings.blockMs));
+    const deliveries = await this.#member.readNew(blockMs, this.#stopping.signal);
+    this.#seen = deliveries.at(-1)?.entry.id ?? this.#seen;
+    await this.#handle(deliveries);
+  }
+
+  async #handleTaken(taken: Taken<T>): Promise<void> {
+    this.#counts.redelivered += taken.deliveries.length;
+    this.#countBuried(taken);
+    await this.#handle(taken.deliveries);
+  }
+
+  async #handle(deliveries: readonly Delivery<T>[]): Promise<void> {
+    if (deliveries.length === 0) return;
+    const batch = new Batch<T>(deliveries, {
+      clock: this.#place.module.clock,
+      concurrency: this.#settings.concurrency,
+      handler: this.#handler,
+      renewEveryMs: this.#settings.minIdleMs / 3,
+      renew: (ids) => this.#member.renew(ids),
+      onHandled: (id) => {
+        this.#counts.handled += 1;
+        this.#acks.add(id);
+      },
+      onFailed: (delivery, error) => this.#onFailed(delivery, error),
+      abandoned: this.#abandoned.signal,
+    });
+    await batch.run();
+  }
+
+  async #onFailed(delivery: Delivery<T>, error: unknown): Promise<void> {
+    const { report } = this.#place.module;
+    const { onError, maxDeliveries } = this.#settings;
+    this.#counts.failed += 1;
+    try {
+      if (onError === undefined) report("stream handler", error);
+      else await onError(error, delivery);
+    } catch (thrown) {
+      report("stream onError", thrown);
+    }
+    if (delivery.deliveries < maxDeliveries) return;
+    try {
+      this.#countBuried(await this.#member.bury(delivery.entry.id, messageOf(error)));
+    } catch (problem) {
+      // It stays pending, and is buried when it is idle.
+      report("stream consumer", problem);
+    }
+  }
+
+  #countBuried({ buried, deleted, problems }: Pick<Taken<T>, "buried" | "deleted" | "problems">): void {
+    this.#counts.buried += buried;
+    this.#counts.deleted += deleted;
+    for (const problem of problems)
+      this.#place.module.report(
+        "stream dead letters",
+        new CommandError(`an entry could not be moved to the dead letters, and stays pending: ${problem}`, {
+          code: "REFUSED",
+          operation: "XADD",
+          retryable: true,
+        }),
+      );
+  }
+
+  /** The server may have delivered entries at the moment in which the read was ended. */
+  async #drain(): Promise<void> {
+    if (this.#phase === "join") return;
+    try {
+      await this.#acks.settled();
+      while (!this.#abandoned.signal.aborted) {
+        const taken = await this.#member.takeOwn(this.#seen);
+        this.#seen = taken.next;
+        await this.#handleTaken(taken);
+        await this.#acks.settled();
+        if (taken.lookedAt < this.#settings.count) break;
+      }
+      await this.#member.leave();
+    } catch (error) {
+      if (!isLostGroup(error)) this.#place.module.report("stream consumer", error);
+    }
+  }
+
+  /** Exponential with full jitter; `stop` ends it. */
+  async #pause(failures: number): Promise<void> {
+    const { clock, random } = this.#place.module;
+    const waitMs = random() * Math.min(MAX_PAUSE_MS, BASE_PAUSE_MS * 2 ** failures);
+    const { signal } = this.#stopping;
+    await new Promise<void>((resolve) => {
+      const cancel = clock.schedule(end, waitMs);
+      signal.addEventListener("abort", end);
+      function end(): void {
+        cancel();
+        signal.removeEventListener("abort", end);
+        resolve();
+      }
+    });
+  }
+}
+
+const BASE_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 5_000;
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+const MAX_ERROR_LENGTH = 1_000;
+
+const messageOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).slice(0, MAX_ERROR_LENGTH);

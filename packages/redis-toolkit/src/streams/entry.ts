@@ -1,0 +1,92 @@
+import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import { isEntryId, type EntryId } from "./entry-id.ts";
+
+/** A value of a field as it is given. Numbers are written as JavaScript prints them. */
+export type FieldValue = string | number | bigint | Buffer;
+
+/** Fields of an entry: text, or Buffers with `values: "bytes"`. */
+export type FieldsOf<T> = { readonly [K in keyof T]: string | Buffer | undefined };
+
+/** Fields to append: an object, a Map, or pairs, of which several may have one name. */
+export type NewFields<T> =
+  | { readonly [K in keyof T]: T[K] | FieldValue }
+  | Iterable<readonly [field: keyof T & string, value: FieldValue]>;
+
+export interface Entry<T> {
+  readonly id: EntryId;
+  /** By name. Where a name occurs twice, the last value. */
+  readonly fields: T;
+  /** All fields in their order, those with equal names too. */
+  readonly pairs: readonly (readonly [field: string, value: T[keyof T & string]])[];
+}
+
+/**
+ * Names and values in turn.
+ *
+ * @throws {InvalidArgumentError} for none, and for values that Redis could only keep as other text.
+ */
+export function writeFields(operation: string, fields: unknown): (string | Buffer)[] {
+  if (typeof fields !== "object" || fields === null)
+    throw new InvalidArgumentError(`${operation}: fields must be an object, a Map or pairs`);
+  const pairs = Symbol.iterator in fields ? [...(fields as Iterable<unknown>)] : Object.entries(fields);
+  if (pairs.length === 0) throw new InvalidArgumentError(`${operation}: an entry needs at least one field`);
+  return pairs.flatMap((pair) => {
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== "string")
+      throw new InvalidArgumentError(`${operation}: each pair must be the name of a field, as text, and its value`);
+    const [field, value] = pair as [string, unknown];
+    return [field, writeValue(operation, field, value)];
+  });
+}
+
+function writeValue(operation: string, field: string, value: unknown): string | Buffer {
+  if (typeof value === "string" || Buffer.isBuffer(value)) return value;
+  if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
+  const shown = typeof value === "number" ? String(value) : value === null ? "null" : `a value of type ${typeof value}`;
+  throw new InvalidArgumentError(
+    `${operation}: the field ${JSON.stringify(field.slice(0, 40))} must be text, a finite number or a Buffer, got ${shown}`,
+  );
+}
+
+/** An entry of a reply: its id, and names and values in turn. `undefined` for one that was deleted. */
+export function readEntry<T>(reply: unknown): Entry<T> | undefined {
+  if (reply === null) return undefined;
+  const [id, flat] = reply as readonly [unknown, readonly unknown[] | null];
+  if (flat === null) return undefined;
+  return entryOf(readId(id), flat);
+}
+
+/** @param flat names and values in turn */
+export function entryOf<T>(id: EntryId, flat: readonly unknown[]): Entry<T> {
+  const pairs = Array.from(
+    { length: flat.length / 2 },
+    (_, i) => [String(flat[2 * i]), flat[2 * i + 1] as T[keyof T & string]] as const,
+  );
+  return { id, fields: Object.fromEntries(pairs) as T, pairs };
+}
+
+/** Entries of a reply, without those that were deleted. */
+export const readEntries = <T>(reply: unknown): readonly Entry<T>[] =>
+  (reply as readonly unknown[]).map((one) => readEntry<T>(one)).filter((entry) => entry !== undefined);
+
+/** An id of a reply: text, or its bytes. */
+export function readId(reply: unknown): EntryId {
+  const id = String(reply);
+  if (isEntryId(id)) return id;
+  throw new DecodeError("the reply has no id of a stream where one belongs", { operation: "XREAD" });
+}
+
+/** The streams of a reply of `XREAD`: a map over RESP3, pairs over RESP2, nil for none. */
+export function readStreams<T>(reply: unknown): ReadonlyMap<string, readonly Entry<T>[]> {
+  const pairs = reply === null ? [] : (reply as Iterable<readonly [unknown, unknown]>);
+  return new Map([...pairs].map(([name, entries]) => [String(name), readEntries<T>(entries)]));
+}
+
+/** The entries of a reply of `XREAD` about one stream. */
+export const entriesOfOne = <T>(reply: unknown): readonly Entry<T>[] => [...readStreams<T>(reply).values()][0] ?? [];
+
+/** The fields of a reply of `XINFO`: a map over RESP3, names and values in turn over RESP2. */
+export function readInfo(reply: unknown): ReadonlyMap<string, unknown> {
+  if (reply instanceof Map) return reply as Map<string, unknown>;
+  const flat = reply as readonly unknown[];
+  return new Map(Array.from({ length: flat.length / 2 }, (_, i) => [String(flat[2 * i]), flat[2 * i + 1]]));
+}

@@ -1,0 +1,105 @@
+import { readEntry, readId, type Entry } from "./entry.ts";
+import { ZERO, type EntryId } from "./entry-id.ts";
+
+export interface StreamInfo {
+  readonly length: number;
+  /** Id of the last entry that was ever appended. */
+  readonly lastId: EntryId;
+  readonly firstEntry: Entry<Readonly<Record<string, string>>> | undefined;
+  readonly lastEntry: Entry<Readonly<Record<string, string>>> | undefined;
+  readonly groups: number;
+  /** How many were ever appended. `undefined` before Redis 7. */
+  readonly entriesAdded: number | undefined;
+}
+
+export interface GroupInfo {
+  readonly name: string;
+  readonly consumers: number;
+  /** Entries that were delivered and not acknowledged. */
+  readonly pending: number;
+  readonly lastDeliveredId: EntryId;
+  /** `undefined` before Redis 7, and where the server does not know. */
+  readonly entriesRead: number | undefined;
+  /** Entries that are still to be delivered. `undefined` before Redis 7, and where the server does not know. */
+  readonly lag: number | undefined;
+}
+
+export interface ConsumerInfo {
+  readonly name: string;
+  readonly pending: number;
+  /** Since its last attempt to read or to claim, in milliseconds. */
+  readonly idleMs: number;
+}
+
+export interface PendingEntry {
+  readonly id: EntryId;
+  readonly consumer: string;
+  /** Since its last delivery, in milliseconds. */
+  readonly idleMs: number;
+  readonly deliveries: number;
+}
+
+export interface PendingSummary {
+  readonly count: number;
+  readonly first: EntryId | undefined;
+  readonly last: EntryId | undefined;
+  readonly consumers: ReadonlyMap<string, number>;
+}
+
+type Fields = ReadonlyMap<string, unknown>;
+
+export const readStreamInfo = (fields: Fields): StreamInfo => ({
+  length: Number(fields.get("length")),
+  lastId: readId(fields.get("last-generated-id")),
+  firstEntry: readEntry(fields.get("first-entry") ?? null),
+  lastEntry: readEntry(fields.get("last-entry") ?? null),
+  groups: Number(fields.get("groups")),
+  entriesAdded: numberOf(fields.get("entries-added")),
+});
+
+export const readGroupInfo = (fields: Fields): GroupInfo => ({
+  name: String(fields.get("name")),
+  consumers: Number(fields.get("consumers")),
+  pending: Number(fields.get("pending")),
+  lastDeliveredId: readId(fields.get("last-delivered-id") ?? ZERO),
+  entriesRead: numberOf(fields.get("entries-read")),
+  lag: numberOf(fields.get("lag")),
+});
+
+export const readConsumerInfo = (fields: Fields): ConsumerInfo => ({
+  name: String(fields.get("name")),
+  pending: Number(fields.get("pending")),
+  idleMs: Number(fields.get("idle")),
+});
+
+export function readPendingEntry(reply: unknown): PendingEntry {
+  const [id, consumer, idleMs, deliveries] = reply as readonly unknown[];
+  return { id: readId(id), consumer: String(consumer), idleMs: Number(idleMs), deliveries: Number(deliveries) };
+}
+
+export function readPendingSummary(reply: unknown): PendingSummary {
+  const [count, first, last, consumers] = reply as readonly unknown[];
+  const counts = (consumers ?? []) as readonly (readonly [unknown, unknown])[];
+  return {
+    count: Number(count),
+    first: first === null ? undefined : readId(first),
+    last: last === null ? undefined : readId(last),
+    consumers: new Map(counts.map(([name, pending]) => [String(name), Number(pending)])),
+  };
+}
+
+const numberOf = (reply: unknown): number | undefined =>
+  reply === null || reply === undefined ? undefined : Number(reply);
+
+/** `undefined` where Redis replies that there is no such key. */
+export async function unlessMissing<R>(asked: Promise<R>): Promise<R | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof Error && error.message.includes("no such key")) return undefined;
+    throw error;
+  }
+}
+
+/** Whether Redis has no such stream, or no such group of it: after a loss of data, say. */
+export const isLostGroup = (error: unknown): boolean => error instanceof Error && /\bNOGROUP\b/.test(error.message);

@@ -1,0 +1,143 @@
+import { BlockingReads } from "./blocking-reads.ts";
+import { entriesOfOne, entryOf, readId, type Entry } from "./entry.ts";
+import type { EntryId } from "./entry-id.ts";
+import type { ConsumerGroup } from "./group.ts";
+import { isLostGroup } from "./info.ts";
+import { BURY_FAILED, FORGET, RENEW, TAKE } from "./scripts.ts";
+import type { StreamPlace } from "./stream-place.ts";
+
+/** An entry that is to be handled. */
+export interface Delivery<T> {
+  readonly entry: Entry<T>;
+  /** How often it was delivered, this time included. */
+  readonly deliveries: number;
+}
+
+/** Pending entries that a step has taken, buried or acknowledged. */
+export interface Taken<T> {
+  /** After which id to look next. */
+  readonly next: EntryId;
+  readonly lookedAt: number;
+  readonly deliveries: readonly Delivery<T>[];
+  readonly buried: number;
+  readonly deleted: number;
+  /** Why others that should have been buried are still pending. */
+  readonly problems: readonly string[];
+}
+
+export interface MemberSettings {
+  readonly name: string;
+  readonly count: number;
+  readonly minIdleMs: number;
+  readonly maxDeliveries: number;
+  /** 0: no limit. */
+  readonly maxDead: number;
+}
+
+/** One consumer of a group, as Redis knows it. Each method is one step there. */
+export class GroupMember<T> {
+  readonly #place: StreamPlace;
+  readonly #group: ConsumerGroup<T>;
+  readonly #settings: MemberSettings;
+  readonly #reads: BlockingReads;
+
+  constructor(place: StreamPlace, group: ConsumerGroup<T>, settings: MemberSettings) {
+    this.#place = place;
+    this.#group = group;
+    this.#settings = settings;
+    this.#reads = new BlockingReads(place);
+  }
+
+  /**
+   * Forgets consumers that hold nothing and ended long ago, and creates the group if it is not there. In this order: to
+   * create a group needs memory also where it exists.
+   */
+  async join(start: "0" | "$"): Promise<"created" | "exists"> {
+    await this.#place.expectNoEviction();
+    try {
+      await this.#script(FORGET, [FORGET_AFTER_MS], Number);
+      return "exists";
+    } catch (error) {
+      if (!isLostGroup(error)) throw error;
+    }
+    return this.#group.ensure(start);
+  }
+
+  /** Entries that this consumer holds, those after an id: it had them before, or their delivery got lost. */
+  takeOwn(after: EntryId): Promise<Taken<T>> {
+    return this.#take("own", after);
+  }
+
+  /** Entries of the whole group that no consumer has touched for `minIdle`. */
+  takeIdle(after: EntryId): Promise<Taken<T>> {
+    return this.#take("idle", after);
+  }
+
+  /** Entries that no consumer has got yet. @param blockMs how long to wait for one; 0: not at all */
+  readNew(blockMs: number, signal: AbortSignal): Promise<readonly Delivery<T>[]> {
+    const { name, count } = this.#settings;
+    const block = blockMs === 0 ? [] : ["BLOCK", String(blockMs)];
+    const reader = ["GROUP", this.#group.name, name, "COUNT", String(count), ...block];
+    return this.#reads.read((key) => ["XREADGROUP", ...reader, "STREAMS", key, ">"], {
+      blockMs,
+      signal,
+      decode: (reply) => entriesOfOne<T>(reply).map((entry) => ({ entry, deliveries: 1 })),
+    });
+  }
+
+  ack(ids: readonly EntryId[]): Promise<unknown> {
+    return this.#group.ack(...ids);
+  }
+
+  /** Moves an entry to the dead letters, if this consumer still holds it. */
+  bury(id: EntryId, error: string): Promise<Pick<Taken<T>, "buried" | "deleted" | "problems">> {
+    return this.#script(BURY_FAILED, [id, error, this.#settings.maxDead], (reply) => {
+      const [buried, deleted, problems] = reply as readonly [readonly unknown[], number, readonly unknown[]];
+      return { buried: buried.length, deleted, problems: problems.map(String) };
+    });
+  }
+
+  /** Entries that are being handled are not idle. @returns those that this consumer does not hold any more */
+  renew(ids: readonly EntryId[]): Promise<readonly EntryId[]> {
+    return this.#script(RENEW, ids, (reply) => (reply as readonly unknown[]).map(readId));
+  }
+
+  /** Ends the consumer in Redis, unless it holds entries: they would be lost with it. */
+  leave(): Promise<number> {
+    return this.#group.deleteConsumer(this.#settings.name, { ifPending: "keep" });
+  }
+
+  close(): Promise<void> {
+    return this.#reads.close();
+  }
+
+  #take(which: "own" | "idle", after: EntryId): Promise<Taken<T>> {
+    const { count, minIdleMs, maxDeliveries, maxDead } = this.#settings;
+    return this.#script(TAKE, [which, after, count, minIdleMs, maxDeliveries, maxDead], readTaken<T>);
+  }
+
+  #script<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
+    return this.#place.script(text, [this.#group.name, this.#settings.name, ...args], decode);
+  }
+}
+
+const FORGET_AFTER_MS = 86_400_000;
+
+function readTaken<T>(reply: unknown): Taken<T> {
+  const [next, lookedAt, taken, buried, deleted, problems] = reply as readonly [
+    unknown,
+    number,
+    readonly (readonly [unknown, readonly unknown[], number])[],
+    readonly unknown[],
+    number,
+    readonly unknown[],
+  ];
+  return {
+    next: readId(next),
+    lookedAt,
+    deliveries: taken.map(([id, flat, deliveries]) => ({ entry: entryOf<T>(readId(id), flat), deliveries })),
+    buried: buried.length,
+    deleted,
+    problems: problems.map(String),
+  };
+}

@@ -1,0 +1,104 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { Invocation } from "../commands/invocation.ts";
+import type { RedisView } from "../commands/view.ts";
+import { expectNoEviction, moduleOf, type Module } from "../module/module.ts";
+
+export interface StreamSettings {
+  readonly values: "text" | "bytes";
+  readonly requireNoEviction: boolean;
+}
+
+export interface SendOptions<R> {
+  readonly decode: (reply: unknown) => R;
+  /** It changes nothing, so it may be sent again when a connection is lost. @default false */
+  readonly isReadOnly?: boolean;
+  /** @default that of the stream */
+  readonly replies?: "text" | "bytes";
+  readonly blockMs?: number | undefined;
+}
+
+type Describe<R> = (key: string) => Invocation<R>["args"];
+
+/** One stream in one view: what its parts send, and with which keys. */
+export class StreamPlace {
+  readonly redis: RedisView;
+  readonly module: Module;
+  /** As the view has it. */
+  readonly key: string;
+  /** The stream of dead letters, in the same slot. */
+  readonly deadKey: string;
+  readonly values: "text" | "bytes";
+  readonly #requireNoEviction: boolean;
+  #wasEvictionChecked = false;
+
+  constructor(redis: RedisView, key: string, settings: StreamSettings) {
+    this.redis = redis;
+    this.module = moduleOf(redis);
+    this.key = key;
+    this.deadKey = deadKeyOf(this.module.space.inside(key), key);
+    this.values = settings.values;
+    this.#requireNoEviction = settings.requireNoEviction;
+  }
+
+  /**
+   * Redis may evict a stream as a whole. Reported once, or refused, as the options of the stream say.
+   *
+   * @throws {ConfigurationError} where that is refused. Then also what keeps Redis from being asked.
+   */
+  async expectNoEviction(): Promise<void> {
+    if (this.#requireNoEviction) return expectNoEviction(this.redis, "streams", { required: true });
+    if (this.#wasEvictionChecked) return;
+    this.#wasEvictionChecked = true;
+    // It never rejects, and nothing waits for it.
+    void expectNoEviction(this.redis, "streams");
+  }
+
+  /** Runs a command over the key of this stream. */
+  send<R>(describe: Describe<R>, options: SendOptions<R>): Promise<R> {
+    return this.#sendTo(this.key, describe, options);
+  }
+
+  /** Runs a command over the stream of dead letters. */
+  sendDead<R>(describe: Describe<R>, options: SendOptions<R>): Promise<R> {
+    return this.#sendTo(this.deadKey, describe, options);
+  }
+
+  #sendTo<R>(name: string, describe: Describe<R>, options: SendOptions<R>): Promise<R> {
+    return this.redis.runInside((space) => {
+      const key = space.inside(name);
+      const { decode, isReadOnly = false, replies = this.values, blockMs } = options;
+      return { args: describe(key), keys: [key], isReadOnly, replies, decode, blockMs };
+    });
+  }
+
+  /** Runs a script over the stream and its dead letters. */
+  script<R>(
+    text: string,
+    args: readonly (string | number)[],
+    decode: (reply: unknown) => R,
+    replies: "text" | "bytes" = this.values,
+  ): Promise<R> {
+    return this.redis.runScript(text, [this.key, this.deadKey], args.map(String), { replies, decode });
+  }
+}
+
+/**
+ * Ends with `:dead` and lies in the slot of the stream, so that one script may move an entry. The stream itself keeps
+ * the name that it was given, for other programs.
+ *
+ * @param whole the key as Redis has it: the prefix of a tenant counts for its slot
+ */
+function deadKeyOf(whole: string, key: string): string {
+  if (hasTag(whole)) return `${key}:dead`;
+  if (whole.includes("}"))
+    throw new InvalidArgumentError(
+      "stream(name): a name with braces must have a hash tag, such as {eu}orders: its dead letters need the same slot",
+    );
+  return `{${whole}}:dead`;
+}
+
+/** @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags */
+function hasTag(key: string): boolean {
+  const open = key.indexOf("{");
+  return open !== -1 && key.indexOf("}", open) > open + 1;
+}

@@ -1,0 +1,43 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { isEntryId, type EntryId } from "./entry-id.ts";
+
+export interface TrimOptions {
+  /** The newest so many entries stay. */
+  readonly maxLen?: number;
+  /** Entries below this id go. */
+  readonly minId?: EntryId;
+  /**
+   * `approximate` removes whole nodes of the stream only (100 entries by default), which is cheaper: some more stay.
+   *
+   * @default 'approximate' when appending, 'exact' for `trim`
+   */
+  readonly trim?: "approximate" | "exact";
+  /** The most entries that one approximate trim removes; 0 for any number. @default 100 nodes of the stream */
+  readonly limit?: number;
+}
+
+export const TRIM_OPTIONS: readonly string[] = ["maxLen", "minId", "trim", "limit"];
+
+/** `MAXLEN` or `MINID` with its arguments; none without a threshold. @throws {InvalidArgumentError} */
+export function trimArguments(
+  operation: string,
+  { maxLen, minId, trim, limit }: TrimOptions,
+  usual: "approximate" | "exact",
+): readonly string[] {
+  const refuse = (text: string): never => {
+    throw new InvalidArgumentError(`${operation}: ${text}`);
+  };
+  const how = trim ?? usual;
+  if (how !== "approximate" && how !== "exact") refuse('trim must be "approximate" or "exact"');
+  if (maxLen !== undefined && minId !== undefined) refuse("give maxLen or minId, not both");
+  if (maxLen !== undefined && !isWhole(maxLen)) refuse(`maxLen must be a whole number, got ${String(maxLen)}`);
+  if (minId !== undefined && !isEntryId(minId)) refuse(`minId must be an id, got ${JSON.stringify(minId)}`);
+  if (limit !== undefined && !isWhole(limit)) refuse(`limit must be a whole number, got ${String(limit)}`);
+  if (limit !== undefined && how === "exact") refuse('limit is for trim: "approximate"');
+  const threshold = maxLen === undefined ? minId : String(maxLen);
+  if (threshold === undefined) return [];
+  const bound = limit === undefined ? [] : ["LIMIT", String(limit)];
+  return [maxLen === undefined ? "MINID" : "MAXLEN", how === "exact" ? "=" : "~", threshold, ...bound];
+}
+
+const isWhole = (given: number): boolean => Number.isSafeInteger(given) && given >= 0;

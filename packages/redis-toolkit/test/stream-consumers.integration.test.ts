@@ -1,0 +1,545 @@
+import { TestClock } from "@hotset/core/testing";
+import { forkScript, randomPrefix, startOwnRedis, startSentinel, type OwnRedis } from "@hotset/test-servers";
+import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import { sentinel } from "@hotset/redis";
+import {
+  consumer,
+  streams,
+  type ConsumerContext,
+  type Delivery,
+  type Entry,
+  type EntryId,
+  type Stream,
+} from "@hotset/redis-toolkit/streams";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import type { Handlers } from "./stream-worker.ts";
+
+const servers = startServers();
+
+interface Job {
+  readonly n: string;
+}
+
+type Jobs = Stream<Job>;
+
+const WORKER = new URL("stream-worker.ts", import.meta.url);
+const QUICK = { block: 50, minIdle: 100 } as const;
+const SILENT = { error: () => 0, warn: () => 0, info: () => 0 };
+
+/** The entries that a handler was given, in order. */
+class Seen {
+  readonly entries: { readonly n: string; readonly id: EntryId; readonly deliveries: number }[] = [];
+
+  readonly handler = ({ id, fields }: Entry<Job>, { deliveries }: ConsumerContext): void => {
+    this.entries.push({ n: fields.n, id, deliveries });
+  };
+
+  get numbers(): readonly string[] {
+    return this.entries.map(({ n }) => n);
+  }
+}
+
+const appendAll = async (jobs: Jobs, numbers: readonly string[]): Promise<readonly EntryId[]> => {
+  const ids: EntryId[] = [];
+  for (const n of numbers) ids.push(await jobs.append({ n }));
+  return ids;
+};
+
+const numbersTo = (count: number): readonly string[] => Array.from({ length: count }, (_, n) => `${n}`);
+
+describe.each(EVERYWHERE)("consumers over %s", (where) => {
+  let redis: Redis;
+  let jobs: Jobs;
+  beforeAll(async () => {
+    redis = await servers.open(where, { logger: SILENT });
+  });
+  beforeEach(() => {
+    jobs = streams(redis).stream<Job>(randomPrefix());
+  });
+
+  it("A51: consumers of one group handle every entry once, and nothing stays pending", async () => {
+    const [one, other] = [new Seen(), new Seen()];
+    await using first = consumer(jobs, "processors", { count: 3, block: 50 }, one.handler);
+    await using second = consumer(jobs, "processors", { concurrency: 2, count: 3, block: 50 }, other.handler);
+    await appendAll(jobs, numbersTo(40));
+    await expect.poll(() => one.entries.length + other.entries.length).toBe(40);
+    expect([...one.numbers, ...other.numbers].toSorted()).toEqual(numbersTo(40).toSorted());
+    expect(one.numbers).toEqual(one.numbers.toSorted((a, b) => Number(a) - Number(b)));
+    await expect.poll(() => first.status()).toEqual({ lag: 0, pending: 0, ownPending: 0 });
+    expect(first.counts.handled + second.counts.handled).toBe(40);
+    expect(first.counts.groupsCreated + second.counts.groupsCreated).toBe(1);
+  });
+
+  it("A52: a consumer begins with what it holds, then reads new entries", async () => {
+    const group = jobs.group("processors");
+    await group.ensure("0");
+    await appendAll(jobs, ["0", "1", "2"]);
+    await group.read({ consumer: "mine", count: 2 });
+    const seen = new Seen();
+    await using _consumer = consumer(jobs, "processors", { name: "mine", block: 50 }, seen.handler);
+    await expect.poll(() => seen.entries.length).toBe(3);
+    expect(seen.entries.map(({ n, deliveries }) => [n, deliveries])).toEqual([
+      ["0", 2],
+      ["1", 2],
+      ["2", 1],
+    ]);
+  });
+
+  it("A52: an entry whose handler fails is delivered again; after the last time it is a dead letter with the reason", async () => {
+    const tries: number[] = [];
+    const handled: string[] = [];
+    const errors: unknown[] = [];
+    const onError = (error: unknown, { entry, deliveries }: Delivery<Job>): never => {
+      errors.push([(error as Error).message, entry.fields.n, deliveries]);
+      throw new Error("of onError");
+    };
+    const options = { ...QUICK, maxDeliveries: 3, onError };
+    await using own = consumer(jobs, "processors", options, ({ fields }, { deliveries }) => {
+      if (fields.n !== "poison") return void handled.push(fields.n);
+      tries.push(deliveries);
+      throw new Error("cannot be read");
+    });
+    const [, poison] = await appendAll(jobs, ["0", "poison", "1"]);
+    await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
+    expect([tries, handled]).toEqual([
+      [1, 2, 3],
+      ["0", "1"],
+    ]);
+    expect(errors).toEqual([1, 2, 3].map((deliveries) => ["cannot be read", "poison", deliveries]));
+    const [letter] = await jobs.dead.range();
+    expect(letter).toEqual({
+      id: expect.stringMatching(/^\d+-\d+$/),
+      entryId: poison,
+      group: "processors",
+      reason: "handler",
+      error: "cannot be read",
+      deliveries: 3,
+      fields: { n: "poison" },
+      pairs: [["n", "poison"]],
+    });
+    expect((await own.status()).pending).toBe(0);
+    expect(own.counts).toEqual({ handled: 2, failed: 3, redelivered: 2, buried: 1, deleted: 0, groupsCreated: 1 });
+    expect(await jobs.dead.delete(letter!.id)).toBe(1);
+    expect([await jobs.dead.len(), await jobs.len()]).toEqual([0, 3]);
+  });
+
+  it("A52: what consumers that ended have held too often is a dead letter, and is not handled", async () => {
+    const group = jobs.group("processors");
+    await group.ensure("0");
+    const [id] = await appendAll(jobs, ["poison", "1"]);
+    await group.read({ consumer: "gone" });
+    for (const taker of ["gone", "gone"]) await group.claim({ consumer: taker, minIdle: 1, ids: [id!] }).then(wait(5));
+    const deliveries = (await group.pendingEntries())[0]!.deliveries;
+    expect(deliveries).toBeGreaterThanOrEqual(2);
+    const seen = new Seen();
+    await using own = consumer(jobs, "processors", { ...QUICK, maxDeliveries: deliveries }, seen.handler);
+    await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => seen.numbers).toEqual(["1"]);
+    expect(await jobs.dead.range()).toMatchObject([
+      { entryId: id, reason: "deliveries", error: "", deliveries, fields: { n: "poison" } },
+    ]);
+    expect((await own.status()).pending).toBe(0);
+  });
+
+  it("A54: an entry that was deleted while it was pending is acknowledged and counted", async () => {
+    const group = jobs.group("processors");
+    await group.ensure("0");
+    const ids = await appendAll(jobs, ["0", "1", "2", "3"]);
+    await group.read({ consumer: "mine", count: 2 });
+    await group.read({ consumer: "gone", count: 1 });
+    await jobs.delete(ids[0]!, ids[2]!);
+    const seen = new Seen();
+    await using own = consumer(jobs, "processors", { ...QUICK, name: "mine", count: 5 }, seen.handler);
+    await expect.poll(() => own.counts.deleted, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => seen.numbers).toEqual(["1", "3"]);
+    await expect.poll(async () => (await own.status()).pending).toBe(0);
+  });
+
+  it("A55: stop lets handlers finish, reads no more, and leaves the group if nothing is pending", async () => {
+    const gate = Promise.withResolvers<void>();
+    const seen = new Seen();
+    const own = consumer(jobs, "processors", { block: "10s", count: 2 }, async (entry, context) => {
+      seen.handler(entry, context);
+      await gate.promise;
+    });
+    await appendAll(jobs, ["0", "1", "2"]);
+    await expect.poll(() => seen.numbers).toEqual(["0"]);
+    const stopped = own.stop();
+    expect([own.state, own.stop()]).toEqual(["stopping", stopped]);
+    gate.resolve();
+    await stopped;
+    expect([own.state, seen.numbers]).toEqual(["stopped", expect.arrayContaining(["0"])]);
+    expect(await jobs.group("processors").pending()).toMatchObject({ count: 0 });
+    expect(await jobs.group("processors").consumers()).toEqual([]);
+    const rest = new Seen();
+    await using _rest = consumer(jobs, "processors", { count: 3, block: 50 }, rest.handler);
+    await expect.poll(() => [...seen.numbers, ...rest.numbers]).toEqual(["0", "1", "2"]);
+  });
+
+  it("A55: a consumer that holds an entry stays in the group when it stops; another takes the entry", async () => {
+    const own = consumer(jobs, "processors", { block: "10s" }, () => Promise.reject(new Error("not now")));
+    await appendAll(jobs, ["0"]);
+    await expect.poll(() => own.counts.failed).toBe(1);
+    await own.stop();
+    expect(await jobs.group("processors").consumers()).toMatchObject([{ name: own.name, pending: 1 }]);
+    const seen = new Seen();
+    await using _next = consumer(jobs, "processors", QUICK, seen.handler);
+    await expect.poll(() => seen.entries, { timeout: 5_000 }).toMatchObject([{ n: "0", deliveries: 2 }]);
+  });
+
+  it("C226: bytes and fields of one name reach the handler and the dead letters as they were appended", async () => {
+    const bytes = streams(redis).stream(`${jobs.key}:bytes`, { values: "bytes" });
+    const pairs = [
+      ["a", Buffer.from([0, 255])],
+      ["a", Buffer.from([128])],
+      ["id", Buffer.from("its own")],
+    ] as const;
+    const got: unknown[] = [];
+    await using _own = consumer(bytes, "processors", { block: 50, maxDeliveries: 1 }, (entry) => {
+      got.push(entry.pairs);
+      throw new Error("never");
+    });
+    await bytes.append(pairs);
+    await expect.poll(() => bytes.dead.len()).toBe(1);
+    expect((await bytes.dead.range())[0]!.pairs).toEqual(pairs);
+    expect(got).toEqual([pairs]);
+  });
+
+  it("the key table: dead letters lie in the slot of their stream, also for tenants and names with a tag", async () => {
+    const tenant = redis.tenant("acme{1}");
+    const made = [redis, tenant].flatMap((view) =>
+      ["events", "{eu}events", "a{b"].map((name) => [view, name] as const),
+    );
+    for (const [view, name] of made) {
+      const stream = streams(view).stream<Job>(`${randomPrefix()}${name}`);
+      await using _own = consumer(stream, "g", { block: 50, maxDeliveries: 1 }, () => Promise.reject(new Error("no")));
+      await stream.append({ n: "1" });
+      await expect.poll(() => stream.dead.len()).toBe(1);
+      expect(await view.commands.type(stream.dead.key)).toBe("stream");
+    }
+    expect(streams(redis).stream("events").dead.key).toBe("{events}:dead");
+    expect(streams(redis).stream("{eu}events").dead.key).toBe("{eu}events:dead");
+    expect(streams(redis.tenant("acme")).stream("events").dead.key).toBe("{acme:events}:dead");
+  });
+});
+
+const wait = (ms: number) => async (): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function withServer(
+  run: (own: OwnRedis, redis: Redis, jobs: Jobs) => Promise<void>,
+  { config, ...options }: RedisOptions & { readonly config?: readonly string[] } = {},
+): Promise<void> {
+  await using own = await startOwnRedis(config === undefined ? {} : { config });
+  await using redis = createRedis({ ...ALONE, url: own.url, logger: SILENT, ...options });
+  await run(own, redis, streams(redis).stream<Job>("jobs"));
+}
+
+const blocked = (own: OwnRedis) => async (): Promise<string | undefined> =>
+  (await own.info("clients"))["blocked_clients"];
+
+it("A52: what a killed process held is handled by another after minIdle, with the deliveries counted", () =>
+  withServer(async (own, _redis, jobs) => {
+    await jobs.group("processors").ensure("0");
+    await appendAll(jobs, numbersTo(50));
+    await using worker = forkScript<Handlers>(WORKER);
+    await worker.call("hold", own.url, "jobs", 50);
+    await expect.poll(() => worker.call("held")).toBe(50);
+    await worker.kill();
+    const seen = new Seen();
+    await using taker = consumer(jobs, "processors", { ...QUICK, count: 20 }, seen.handler);
+    await expect.poll(() => seen.entries.length, { timeout: 5_000 }).toBe(50);
+    expect(seen.numbers.toSorted()).toEqual(numbersTo(50).toSorted());
+    expect(seen.entries.every(({ deliveries }) => deliveries === 2)).toBe(true);
+    expect(taker.counts).toMatchObject({ handled: 50, redelivered: 50 });
+  }));
+
+it("A52: an entry stays with its consumer while its handler runs, however long", () =>
+  withServer(async (_own, _redis, jobs) => {
+    const seen = new Seen();
+    const gate = Promise.withResolvers<void>();
+    await using _slow = consumer(jobs, "processors", { ...QUICK, count: 2 }, async (entry, context) => {
+      seen.handler(entry, context);
+      await gate.promise;
+    });
+    await appendAll(jobs, ["0", "1"]);
+    await expect.poll(() => seen.numbers).toEqual(["0"]);
+    const other = new Seen();
+    await using _other = consumer(jobs, "processors", QUICK, other.handler);
+    // Five times minIdle: the second entry has not even begun.
+    await wait(500)();
+    gate.resolve();
+    await expect.poll(() => seen.numbers).toEqual(["0", "1"]);
+    expect(other.numbers).toEqual([]);
+  }));
+
+it("A52: a handler learns by its signal that another consumer has taken its entry", () =>
+  withServer(async (_own, _redis, jobs) => {
+    const reasons: string[] = [];
+    await using _own2 = consumer(jobs, "processors", QUICK, async (_entry, { signal }) => {
+      await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      reasons.push((signal.reason as Error).message);
+    });
+    const [id] = await appendAll(jobs, ["0"]);
+    const group = jobs.group("processors");
+    await expect.poll(async () => (await group.pending().catch(() => ({ count: 0 }))).count).toBe(1);
+    await wait(2)();
+    await group.claim({ consumer: "thief", minIdle: 1, ids: [id!] });
+    await expect.poll(() => reasons).toEqual(["another consumer has taken the entry"]);
+  }));
+
+it.each(["FLUSHALL", "DEL", "XGROUP DESTROY", "a restart without its data"])(
+  "A53: after %s the group is made again, and the consumer goes on",
+  (loss) =>
+    withServer(async (own, redis, jobs) => {
+      const seen = new Seen();
+      await using worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+      await appendAll(jobs, ["0"]);
+      await expect.poll(() => seen.numbers).toEqual(["0"]);
+      await expect.poll(blocked(own)).toBe("1");
+      if (loss === "FLUSHALL") await own.command("FLUSHALL");
+      else if (loss === "DEL") await own.command("DEL", "jobs");
+      else if (loss === "XGROUP DESTROY") await own.command("XGROUP", "DESTROY", "jobs", "processors");
+      else await own.restart();
+      await expect.poll(() => worker.counts.groupsCreated, { timeout: 5_000 }).toBe(2);
+      await expect
+        .poll(() =>
+          jobs.append({ n: "1" }).then(
+            () => true,
+            () => false,
+          ),
+        )
+        .toBe(true);
+      await expect.poll(() => seen.numbers.at(-1)).toBe("1");
+      // From "0": what is still there is handled again.
+      expect(seen.numbers).toEqual(loss === "XGROUP DESTROY" ? ["0", "0", "1"] : ["0", "1"]);
+      await redis.disconnect();
+    }),
+);
+
+it('A53: with onLostGroup "$" a new group leaves out what is there', () =>
+  withServer(async (own, _redis, jobs) => {
+    await appendAll(jobs, ["0"]);
+    const seen = new Seen();
+    await using worker = consumer(jobs, "processors", { block: "10s", onLostGroup: "$" }, seen.handler);
+    await expect.poll(blocked(own)).toBe("1");
+    await appendAll(jobs, ["1"]);
+    await expect.poll(() => seen.numbers).toEqual(["1"]);
+    await own.command("XGROUP", "DESTROY", "jobs", "processors");
+    await expect.poll(() => worker.counts.groupsCreated).toBe(2);
+    await appendAll(jobs, ["2"]);
+    await expect.poll(() => seen.numbers).toEqual(["1", "2"]);
+  }));
+
+it("C227: Redis away, stopped, or without memory: a consumer waits, says so, and goes on; nothing is lost or doubled", () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
+  return withServer(
+    async (own, _redis, jobs) => {
+      const seen = new Seen();
+      await using worker = consumer(jobs, "processors", { block: 50, count: 5 }, seen.handler);
+      await appendAll(jobs, ["0", "1"]);
+      await expect.poll(() => seen.numbers).toEqual(["0", "1"]);
+      await expect.poll(async () => (await worker.status()).pending).toBe(0);
+      await own.kill();
+      await expect.poll(() => lines.some((line) => line.includes("stream consumer"))).toBe(true);
+      await own.start();
+      await expect
+        .poll(() =>
+          jobs.append({ n: "2" }).then(
+            () => true,
+            () => false,
+          ),
+        )
+        .toBe(true);
+      await expect.poll(() => seen.numbers, { timeout: 5_000 }).toEqual(["0", "1", "2"]);
+      own.pause();
+      await wait(300)();
+      own.resume();
+      await expect
+        .poll(() =>
+          jobs.append({ n: "3" }).then(
+            () => true,
+            () => false,
+          ),
+        )
+        .toBe(true);
+      await expect.poll(() => seen.numbers, { timeout: 5_000 }).toEqual(["0", "1", "2", "3"]);
+      await jobs.append({ n: "4" });
+      await own.command("CONFIG", "SET", "maxmemory", "1");
+      await expect.poll(() => seen.numbers.at(-1)).toBe("4");
+      await expect.poll(async () => (await worker.status()).pending).toBe(0);
+      expect(worker.counts).toMatchObject({ handled: 5, redelivered: 0, groupsCreated: 1 });
+    },
+    { config: ["appendonly yes", "appendfsync always"], logger, commandTimeout: "200ms" },
+  );
+});
+
+it("C227: an entry that was handled while Redis was away is acknowledged later, and not handled again", () =>
+  withServer(
+    async (own, _redis, jobs) => {
+      const gate = Promise.withResolvers<void>();
+      const seen = new Seen();
+      await using worker = consumer(jobs, "processors", QUICK, async (entry, context) => {
+        seen.handler(entry, context);
+        await gate.promise;
+      });
+      await appendAll(jobs, ["0"]);
+      await expect.poll(() => seen.numbers).toEqual(["0"]);
+      await own.kill();
+      gate.resolve();
+      await expect.poll(() => worker.counts.handled).toBe(1);
+      await wait(300)();
+      await own.start();
+      await expect
+        .poll(
+          () =>
+            worker.status().then(
+              ({ pending }) => pending,
+              () => -1,
+            ),
+          { timeout: 5_000 },
+        )
+        .toBe(0);
+      expect(seen.numbers).toEqual(["0"]);
+    },
+    { config: ["appendonly yes", "appendfsync always"] },
+  ));
+
+it("C227: poison becomes a dead letter while memory is short; one that cannot be written stays pending, and is reported", () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
+  return withServer(
+    async (own, redis, jobs) => {
+      const handled: string[] = [];
+      await jobs.group("processors").ensure("0");
+      await appendAll(jobs, ["poison", "0"]);
+      await own.command("CONFIG", "SET", "maxmemory", "1");
+      await using _worker = consumer(jobs, "processors", { ...QUICK, maxDeliveries: 2 }, ({ fields }) => {
+        if (fields.n === "poison") throw new Error("poison");
+        handled.push(fields.n);
+      });
+      await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
+      expect(handled).toEqual(["0"]);
+      await own.command("CONFIG", "SET", "maxmemory", "0");
+      await redis.commands.delete(jobs.dead.key);
+      await redis.commands.set(jobs.dead.key, "not a stream");
+      await appendAll(jobs, ["poison", "1"]);
+      await expect.poll(() => lines.some((line) => line.includes("WRONGTYPE")), { timeout: 5_000 }).toBe(true);
+      await expect.poll(() => handled).toEqual(["0", "1"]);
+      expect((await jobs.group("processors").pending()).count).toBe(1);
+      await redis.commands.delete(jobs.dead.key);
+      await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
+      expect((await jobs.group("processors").pending()).count).toBe(0);
+    },
+    { logger },
+  );
+});
+
+it("C227: after a failover the consumer reads from the new primary", async () => {
+  await using group = await startSentinel();
+  const connection = sentinel(
+    group.sentinels.map(({ url }) => url),
+    { primaryName: group.name },
+  );
+  await using redis = createRedis({ ...ALONE, connection, logger: SILENT });
+  const jobs = streams(redis).stream<Job>("jobs");
+  const seen = new Seen();
+  await using _worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+  await appendAll(jobs, ["0"]);
+  await expect.poll(() => seen.numbers).toEqual(["0"]);
+  await group.failover();
+  await expect
+    .poll(
+      () =>
+        jobs.append({ n: "1" }).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe(true);
+  await expect.poll(() => seen.numbers.at(-1), { timeout: 10_000 }).toBe("1");
+}, 40_000);
+
+it("A55: after stopTimeout handlers are not waited for: their signals are aborted, and their entries stay pending", () =>
+  withServer(async (own, redis) => {
+    const clock = new TestClock();
+    await using timed = createRedis({ ...ALONE, url: own.url, clock });
+    const jobs = streams(timed).stream<Job>("timed");
+    const aborted: string[] = [];
+    await appendAll(streams(redis).stream<Job>("timed"), ["0", "1"]);
+    const worker = consumer(
+      jobs,
+      "processors",
+      { count: 2, minIdle: "10m", stopTimeout: "20s" },
+      async ({ fields }, { signal }) => {
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        aborted.push(fields.n);
+        throw new Error("gave up");
+      },
+    );
+    await expect
+      .poll(
+        async () =>
+          (
+            await jobs
+              .group("processors")
+              .pending()
+              .catch(() => ({ count: 0 }))
+          ).count,
+      )
+      .toBe(2);
+    const stopped = worker.stop();
+    clock.advance("19s");
+    await new Promise(setImmediate);
+    expect([worker.state, aborted]).toEqual(["stopping", []]);
+    clock.advance("1s");
+    await stopped;
+    expect([worker.state, aborted]).toEqual(["stopped", ["0"]]);
+    expect((await jobs.group("processors").pending()).count).toBe(2);
+  }));
+
+it("A55: disconnect stops consumers first; a consumer keeps the process alive, and a stopped one does not", () =>
+  withServer(async (own, redis, jobs) => {
+    const seen = new Seen();
+    const worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+    await appendAll(jobs, ["0"]);
+    await expect.poll(() => seen.numbers).toEqual(["0"]);
+    await redis.disconnect();
+    expect(worker.state).toBe("stopped");
+    expect(await own.command("XPENDING", "jobs", "processors")).toEqual([0, null, null, null]);
+    expect(await own.command("XINFO", "CONSUMERS", "jobs", "processors")).toEqual([]);
+  }));
+
+it("a consumer over a disabled Redis handles nothing, and says so once", async () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
+  await using redis = createRedis({ ...ALONE, enabled: false, logger });
+  const worker = consumer(streams(redis).stream<Job>("jobs"), "g", {}, () => undefined);
+  await expect.poll(() => worker.state).toBe("disabled");
+  await worker.stop();
+  expect(lines).toHaveLength(1);
+});
+
+it("what can never work is refused before a consumer begins", async () => {
+  await using redis = createRedis({ ...ALONE, url: "redis://127.0.0.1:1" });
+  const jobs = streams(redis).stream<Job>("jobs");
+  const refused: readonly (readonly [object, string])[] = [
+    [{ cuont: 1 }, 'unknown option "cuont"'],
+    [{ count: 0 }, "consumer: count must be a whole number of 1 to 1000, got 0"],
+    [{ concurrency: 1_001 }, "consumer: concurrency must be a whole number of 1 to 1000"],
+    [{ block: 0 }, "consumer: block must be from 1 to 3600000 ms"],
+    [{ minIdle: 99 }, "consumer: minIdle must be from 100 to 604800000 ms"],
+    [{ maxDeliveries: 0 }, "consumer: maxDeliveries must be a whole number"],
+    [{ onLostGroup: ">" }, 'consumer: onLostGroup must be "0" or "$", got ">"'],
+    [{ name: "" }, "consumer: name must be text"],
+    [{ maxDead: -1 }, "consumer: maxDead must be a whole number"],
+    [{ onError: 1 }, "consumer: onError must be a function"],
+    [{ stopTimeout: -1 }, "consumer: stopTimeout must be from 0"],
+  ];
+  for (const [options, message] of refused)
+    expect(() => consumer(jobs, "g", options, () => undefined), message).toThrow(message);
+  expect(() => consumer(jobs, "", {}, () => undefined)).toThrow("consumer: group must be text");
+  expect(() => consumer(jobs, "g", {}, undefined as never)).toThrow("the handler must be a function");
+});
