@@ -35,4 +35,5 @@ export default [
   // croner is loaded with the first schedule of cron.
   toolkit("queue", "12 kB"),
   toolkit("streams", "10 kB"),
+  toolkit("lock", "8 kB"),
 ];

@@ -164,14 +164,21 @@ export class RedisView implements ModuleHost {
     return (this.#module ??= this.#moduleOver(this.#settings));
   }
 
-  /** For modules of this package: runs a script over the keys of this view. @internal */
+  /**
+   * For modules of this package: runs a script over the keys of this view.
+   *
+   * @param over in place of the shared connection.
+   * @internal
+   */
   async runScript<T>(
     text: string,
     keys: readonly RedisArgument[],
     args: readonly RedisArgument[],
     draft: Draft<T>,
+    over?: Caller,
   ): Promise<T> {
-    return this.#runner.run(describeScript(this.#space, text, keys, args, draft));
+    const invocation = describeScript(this.#space, text, keys, args, draft);
+    return over === undefined ? this.#runner.run(invocation) : this.#runner.runOver(over, invocation);
   }
 
   /**

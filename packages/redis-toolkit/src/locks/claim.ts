@@ -1,0 +1,84 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { checkName, hashTagged } from "../module/module.ts";
+import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
+
+/** The lock that a caller wants: its keys in Redis, and the scripts over them. */
+export interface Claim {
+  /** As the caller named them, sorted. */
+  readonly resources: readonly string[];
+  readonly keys: readonly string[];
+  /** The keys on whose channels a release is published. */
+  readonly wokenBy: readonly string[];
+  readonly scripts: LockScripts;
+  /** The third argument of an attempt. */
+  argument(attempt: { readonly isWaiting: boolean }): string;
+  /** Others may hold it beside one: a caller that got in lets the next one try. */
+  readonly isShared: boolean;
+}
+
+const MAX_RESOURCES = 100;
+
+/** @throws {InvalidArgumentError} for no name, more than 100, one that is not text of 1 to 512 characters, or twice. */
+export function exclusive(prefix: string, given: string | readonly string[]): Claim {
+  const resources = typeof given === "string" ? [given] : given;
+  if (!Array.isArray(resources) || resources.length === 0 || resources.length > MAX_RESOURCES)
+    throw new InvalidArgumentError(
+      `lock: give a name, or a list of 1 to ${MAX_RESOURCES} names, got ${Array.isArray(resources) ? `${resources.length} names` : typeof given}`,
+    );
+  for (const name of resources) checkName("lock: the name", name as string);
+  // In one order for all callers, so that errors and keys do not depend on how a caller listed them.
+  const sorted = (resources as readonly string[]).toSorted();
+  const twice = sorted.find((name, i) => name === sorted[i + 1]);
+  if (twice !== undefined) throw new InvalidArgumentError(`lock: ${JSON.stringify(twice.slice(0, 60))} is named twice`);
+  const locks = sorted.map((name) => prefix + tagged(name));
+  return {
+    resources: sorted,
+    keys: sorted.flatMap((name) => [prefix + tagged(name), `${prefix}fence:${tagged(name)}`]),
+    wokenBy: locks,
+    scripts: EXCLUSIVE,
+    argument: () => "",
+    isShared: false,
+  };
+}
+
+export function permit(prefix: string, name: string, permits: number): Claim {
+  const tag = tagged(name);
+  const holders = `${prefix}permits:${tag}`;
+  return {
+    resources: [name],
+    keys: [holders, `${prefix}permits-fence:${tag}`],
+    wokenBy: [holders],
+    scripts: PERMITS,
+    argument: () => String(permits),
+    isShared: true,
+  };
+}
+
+export function reading(prefix: string, name: string): Claim {
+  return { ...sides(prefix, name), scripts: READ, argument: () => "", isShared: true };
+}
+
+/** Longer than a waiting writer pauses between two attempts. */
+const INTENT_MS = 1_000;
+
+export function writing(prefix: string, name: string): Claim {
+  const argument = ({ isWaiting }: { readonly isWaiting: boolean }): string => (isWaiting ? String(INTENT_MS) : "0");
+  return { ...sides(prefix, name), scripts: WRITE, argument, isShared: false };
+}
+
+function sides(prefix: string, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {
+  const tag = tagged(name);
+  const writer = `${prefix}writer:${tag}`;
+  return {
+    resources: [name],
+    keys: [writer, `${prefix}readers:${tag}`, `${prefix}read-write-fence:${tag}`],
+    wokenBy: [writer],
+  };
+}
+
+/**
+ * A name that begins with a hash tag and goes on, such as `{order:7}:stock`, keeps it: names of one tag can be locked
+ * together in a cluster. Any other becomes a tag as a whole. The two kinds never meet: only the first goes on
+ * behind its tag.
+ */
+const tagged = (name: string): string => (/^\{[^}]+\}./s.test(name) ? name : hashTagged(name));

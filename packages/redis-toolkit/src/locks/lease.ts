@@ -1,0 +1,211 @@
+import type { Duration } from "@hotset/core";
+import { LockLostError, shownNames } from "./lock-error.ts";
+import { driftMs, ttlMsOf, type Policy } from "./policy.ts";
+import type { Ground, Holder } from "./servers.ts";
+
+/** A lock that is held, without the means to end it. */
+export interface Hold {
+  /** Sorted. */
+  readonly resources: readonly string[];
+  /** Random; no other holder has it. */
+  readonly token: string;
+  /**
+   * Greater than that of each earlier holder: give it to the store that the lock guards, which refuses a smaller one
+   * than it has seen. A whole number, about the server's microseconds since 1970.
+   */
+  readonly fence: number;
+  /** Aborted, with a `LockLostError`, when the lock is lost, and before its time is over. */
+  readonly signal: AbortSignal;
+  /** How long it is held without another extension, by the clock of this process; 0 once it is lost or released. */
+  readonly remainingMs: number;
+}
+
+export interface Lease extends Hold, AsyncDisposable {
+  /**
+   * Sets the time that is left, no longer than `maxHold` allows.
+   *
+   * @param ttl as it was acquired by default.
+   * @throws {BackendUnavailableError} when Redis is away. Until `signal` is aborted the lock is held, and this may be
+   *   called again.
+   */
+  extend(ttl?: Duration): Promise<"extended" | "lost">;
+  /**
+   * Ends it. `lost`: it had ended before, and another may have held it. A second call has the answer of the first.
+   *
+   * @throws {BackendUnavailableError} when Redis is away: the lock ends with its time. May be called again.
+   */
+  release(): Promise<"released" | "lost">;
+}
+
+type End = "released" | "lost" | "expired";
+
+/**
+ *   held ─extend─▶ held
+ *   held ─release─▶ released
+ *   held ─its time is over, or Redis has forgotten it─▶ lost
+ */
+export class HeldLease implements Lease {
+  readonly fence: number;
+  readonly #ground: Ground;
+  readonly #holder: Holder;
+  readonly #policy: Policy;
+  readonly #heldUntil: number;
+  readonly #ending = new AbortController();
+  #phase: "held" | "released" | "lost" = "held";
+  /** By the monotonic clock, counted from before the request was sent. */
+  #validUntil: number;
+  #cancelEnd: () => void = nothing;
+  #cancelExtension: () => void = nothing;
+  #extending: Promise<unknown> = Promise.resolve();
+  #released: Promise<End> | undefined;
+
+  constructor(
+    ground: Ground,
+    holder: Holder,
+    policy: Policy,
+    { fence, startedAt }: { readonly fence: number; readonly startedAt: number },
+  ) {
+    this.#ground = ground;
+    this.#holder = { ...holder, signal: this.#ending.signal };
+    this.#policy = policy;
+    this.fence = fence;
+    this.#heldUntil = startedAt + policy.maxHoldMs;
+    const lifeMs = Math.min(policy.ttlMs, policy.maxHoldMs);
+    this.#validUntil = startedAt + lifeMs - driftMs(lifeMs);
+    this.#endLater();
+  }
+
+  get resources(): readonly string[] {
+    return this.#holder.claim.resources;
+  }
+
+  get token(): string {
+    return this.#holder.token;
+  }
+
+  get signal(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  get remainingMs(): number {
+    if (this.#phase !== "held") return 0;
+    const leftMs = this.#validUntil - this.#ground.module.clock.now();
+    // A process that was stopped may ask before its timer fires.
+    if (leftMs <= 0) this.#lose("its time is over");
+    return Math.max(0, leftMs);
+  }
+
+  async extend(ttl?: Duration): Promise<"extended" | "lost"> {
+    const ttlMs = ttl === undefined ? this.#policy.ttlMs : ttlMsOf("extend", ttl);
+    // One after another: the last call decides.
+    const extended = this.#extending.then(() => this.#extend(ttlMs));
+    this.#extending = extended.catch(nothing);
+    return extended;
+  }
+
+  release(): Promise<"released" | "lost"> {
+    return this.end().then((end) => (end === "released" ? end : "lost"));
+  }
+
+  /** Never rejects, so that it hides no error of the block that it ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { module } = this.#ground;
+    try {
+      if ((await this.end()) !== "released")
+        module.report("lock lost", lost("it was not held to the end", this.resources));
+    } catch (error) {
+      module.report("lock release", error);
+    }
+  }
+
+  /** Extends it by itself, at each third of its time. */
+  keep(): void {
+    this.#extendLater(this.#policy.ttlMs / 3);
+  }
+
+  /** `expired`: its time was over, here or while Redis did not answer. */
+  end(): Promise<End> {
+    this.#released ??= this.#release().catch((error: unknown) => {
+      this.#released = undefined;
+      throw error;
+    });
+    return this.#released;
+  }
+
+  async #release(): Promise<End> {
+    this.#cancelExtension();
+    if (this.remainingMs === 0) return "expired";
+    try {
+      const wasHeld = await this.#ground.servers.release(this.#holder, this.fence);
+      if (this.#phase === "lost") return "expired";
+      if (!wasHeld) return this.#lose("Redis has lost it, or another has taken it");
+    } catch (error) {
+      if (this.signal.aborted) return "expired";
+      throw error;
+    }
+    this.#phase = "released";
+    this.#cancelEnd();
+    return "released";
+  }
+
+  async #extend(ttlMs: number): Promise<"extended" | "lost"> {
+    if (this.remainingMs === 0) return "lost";
+    const startedAt = this.#ground.module.clock.now();
+    const lifeMs = Math.max(1, Math.floor(Math.min(ttlMs, this.#heldUntil - startedAt)));
+    const validUntil = startedAt + lifeMs - driftMs(lifeMs);
+    // Redis may shorten it before the reply comes, or although no reply comes.
+    if (validUntil < this.#validUntil) this.#hold(validUntil);
+    try {
+      const isHeld = await this.#ground.servers.extend(this.#holder, lifeMs);
+      if (this.#phase !== "held") return "lost";
+      if (!isHeld) return this.#lose("Redis has lost it, or another has taken it");
+    } catch (error) {
+      if (this.signal.aborted) return "lost";
+      throw error;
+    }
+    this.#hold(validUntil);
+    return this.remainingMs === 0 ? "lost" : "extended";
+  }
+
+  #hold(validUntil: number): void {
+    this.#validUntil = validUntil;
+    this.#endLater();
+  }
+
+  #endLater(): void {
+    const { clock } = this.#ground.module;
+    this.#cancelEnd();
+    this.#cancelEnd = clock.schedule(() => void this.remainingMs, this.#validUntil - clock.now());
+  }
+
+  #extendLater(delayMs: number): void {
+    this.#cancelExtension = this.#ground.module.clock.schedule(() => void this.#extendAlone(), delayMs);
+  }
+
+  async #extendAlone(): Promise<void> {
+    const { module } = this.#ground;
+    let nextMs = this.#policy.ttlMs / 3;
+    try {
+      await this.extend();
+    } catch (error) {
+      module.report("lock extension", error);
+      nextMs = (this.#policy.ttlMs / 20) * (1 + module.random());
+    }
+    if (this.#phase === "held" && this.#released === undefined) this.#extendLater(nextMs);
+  }
+
+  #lose(why: string): "lost" {
+    this.#phase = "lost";
+    this.#cancelEnd();
+    this.#cancelExtension();
+    const { clock } = this.#ground.module;
+    const reason = clock.now() >= this.#heldUntil - driftMs(this.#policy.ttlMs) ? "it was held for maxHold" : why;
+    this.#ending.abort(lost(reason, this.resources));
+    return "lost";
+  }
+}
+
+const lost = (why: string, resources: readonly string[]): LockLostError =>
+  new LockLostError(`the lock ${shownNames(resources)} is lost: ${why}`, resources);
+
+const nothing = (): void => undefined;

@@ -1,0 +1,167 @@
+import { BackendUnavailableError } from "@hotset/core";
+import type { Caller, DedicatedCallOptions, ExclusiveConnection } from "@hotset/redis/connection";
+import type { RedisView } from "../index.ts";
+import { moduleOf, type Module } from "../module/module.ts";
+import type { Claim } from "./claim.ts";
+
+export type Vote =
+  | { readonly kind: "granted"; readonly fence: number }
+  | { readonly kind: "held"; readonly leftMs: number };
+
+/** The servers of a lock, and the module of the first. */
+export interface Ground {
+  readonly module: Module;
+  readonly servers: LockServers;
+}
+
+/** One holder, as its scripts name it. */
+export interface Holder {
+  readonly claim: Claim;
+  readonly token: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Replicas that must have a lock, and its extensions, before they count. */
+export interface Replicas {
+  readonly count: number;
+  readonly withinMs: number;
+}
+
+/** Where a lock is kept: one Redis, or several that know nothing of each other, of which most must agree. */
+export class LockServers {
+  readonly #views: readonly RedisView[];
+  readonly #replicas: Replicas | undefined;
+
+  constructor(views: readonly RedisView[], replicas: Replicas | undefined) {
+    this.#views = views;
+    this.#replicas = replicas;
+  }
+
+  get isQuorum(): boolean {
+    return this.#views.length > 1;
+  }
+
+  /** One attempt. @throws what keeps Redis, or most of the servers, from answering. */
+  async acquire(holder: Holder, ttlMs: number, attempt: { readonly isWaiting: boolean }): Promise<Vote> {
+    const { claim } = holder;
+    const args = [holder.token, String(ttlMs), claim.argument(attempt)];
+    const ask = (view: RedisView): Promise<Vote> => this.#write(view, holder, claim.scripts.acquire, args, voteOf);
+    if (!this.isQuorum) return ask(this.#views[0]!);
+    const votes = await majority(this.#views.map(ask), ({ kind }) => kind === "granted");
+    if (votes === undefined) return { kind: "held", leftMs: NOT_KNOWN };
+    const fence = Math.max(...votes.map((vote) => (vote.kind === "granted" ? vote.fence : 0)));
+    // Most servers must know the fence, so that one of them gives the next holder a greater one.
+    const isKnown = await this.extend(holder, ttlMs, fence);
+    return isKnown ? { kind: "granted", fence } : { kind: "held", leftMs: NOT_KNOWN };
+  }
+
+  /** @returns whether it was held. May be sent again: it does the same twice. */
+  async extend(holder: Holder, ttlMs: number, fence = 0): Promise<boolean> {
+    const args = [holder.token, String(ttlMs), String(fence)];
+    const ask = (view: RedisView): Promise<boolean> =>
+      this.#write(view, holder, holder.claim.scripts.extend, args, (reply) => reply === 1);
+    return isMost(this.#views, ask);
+  }
+
+  /** @returns whether it was held until now. Sent a second time when the first reply is lost. */
+  async release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
+    const send = (view: RedisView, isAgain: "0" | "1"): Promise<boolean> =>
+      view.runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
+        isReadOnly: isAgain === "1",
+        decode: (reply) => reply === 1,
+        signal,
+      });
+    return isMost(this.#views, async (view) => {
+      try {
+        return await send(view, "0");
+      } catch (error) {
+        if (!(error instanceof BackendUnavailableError)) throw error;
+        return send(view, error.maybeExecuted ? "1" : "0");
+      }
+    });
+  }
+
+  /** A script that may be sent again, because its token is recognised. */
+  async #write<T>(
+    view: RedisView,
+    { claim, signal }: Holder,
+    script: string,
+    args: readonly string[],
+    decode: (reply: unknown) => T,
+  ): Promise<T> {
+    const draft = { isReadOnly: true, decode, signal };
+    const replicas = this.#replicas;
+    if (replicas === undefined) return view.runScript(script, claim.keys, args, draft);
+    const { connection, space } = moduleOf(view);
+    const key = space.inside(claim.keys[0]!);
+    return connection.pool.use(
+      (exclusive) => view.runScript(script, claim.keys, args, draft, awaiting(replicas, exclusive)),
+      { key, ...(signal === undefined ? undefined : { signal }) },
+    );
+  }
+}
+
+/** No server said how long the holder has left. */
+const NOT_KNOWN = -1;
+
+function voteOf(reply: unknown): Vote {
+  const [isGranted, value] = reply as readonly [number, string | number];
+  return isGranted === 1 ? { kind: "granted", fence: Number(value) } : { kind: "held", leftMs: Number(value) };
+}
+
+/**
+ * A caller that waits for replicas after each command: `WAIT` is about the writes of its own connection. Too few of
+ * them are the error reply that Redis has for its own setting of this kind.
+ */
+const awaiting = ({ count, withinMs }: Replicas, connection: ExclusiveConnection): Caller => ({
+  call: async (args, options) => {
+    const reply = await connection.call(args, options as DedicatedCallOptions);
+    const reached = await connection.call(["WAIT", String(count), String(withinMs)], { blockMs: withinMs });
+    if (Number(reached) >= count) return reply;
+    throw new Error(`NOREPLICAS ${Number(reached)} of ${count} replicas had it within ${withinMs} ms`);
+  },
+});
+
+async function isMost(views: readonly RedisView[], ask: (view: RedisView) => Promise<boolean>): Promise<boolean> {
+  if (views.length === 1) return ask(views[0]!);
+  return (await majority(views.map(ask), (answer) => answer)) !== undefined;
+}
+
+/**
+ * The answers of a majority that agrees; `undefined` once most have answered and it cannot come about. Waits for no
+ * more servers than that takes.
+ *
+ * @throws {BackendUnavailableError} if so many did not answer that the others are no majority.
+ */
+function majority<T>(asked: readonly Promise<T>[], agrees: (answer: T) => boolean): Promise<readonly T[] | undefined> {
+  const needed = Math.floor(asked.length / 2) + 1;
+  const most = asked.length - needed;
+  return new Promise((resolve, reject) => {
+    const agreed: T[] = [];
+    const errors: unknown[] = [];
+    let refusals = 0;
+    const judge = (): void => {
+      if (agreed.length >= needed) resolve(agreed.slice());
+      else if (errors.length > most) reject(away(errors, asked.length));
+      else if (refusals + errors.length > most && agreed.length + refusals >= needed) resolve(undefined);
+    };
+    for (const one of asked)
+      one.then(
+        (answer) => {
+          if (agrees(answer)) agreed.push(answer);
+          else refusals += 1;
+          judge();
+        },
+        (error: unknown) => {
+          errors.push(error);
+          judge();
+        },
+      );
+  });
+}
+
+const away = (errors: readonly unknown[], servers: number): BackendUnavailableError =>
+  new BackendUnavailableError(`lock: ${errors.length} of ${servers} servers did not answer, so there is no majority`, {
+    operation: "lock",
+    cause: new AggregateError(errors),
+  });

@@ -1,0 +1,553 @@
+import { BackendUnavailableError, ConfigurationError, InvalidArgumentError } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
+import { sentinel } from "@hotset/redis";
+import { CommandError, createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
+import { LockLostError, locks, LockUnavailableError } from "@hotset/redis-toolkit/lock";
+import {
+  forkScript,
+  randomPrefix,
+  startCluster,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  until,
+  type OwnRedis,
+} from "@hotset/test-servers";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Handlers } from "./lock-contender.ts";
+import { ALONE } from "./servers.ts";
+
+let server: OwnRedis;
+let name: string;
+const open: Redis[] = [];
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(async () => {
+  await Promise.all(open.map((redis) => redis.disconnect()));
+  await server.stop();
+});
+beforeEach(() => {
+  name = randomPrefix();
+});
+
+function connect(options: RedisOptions = {}): Redis {
+  const redis = createRedis({ ...ALONE, url: server.url, ...options });
+  open.push(redis);
+  return redis;
+}
+
+const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+/** Scripts that a server has run. */
+async function scriptsRun(redis: OwnRedis = server): Promise<number> {
+  const stats = await redis.info("commandstats");
+  return Number(/calls=(\d+)/.exec(stats["cmdstat_evalsha"] ?? "")?.[1] ?? 0);
+}
+
+/** Lets replies of real servers arrive while time stands still. */
+const settle = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 60));
+
+it("A61: of 100 contenders in 3 processes, 100 rounds each, no two hold a lock at once, and fences rise", async () => {
+  const contenders = [34, 33, 33].map((count) => Array.from({ length: count }, (_, i) => i % 10));
+  const processes = contenders.map(() =>
+    forkScript<Handlers>(new URL("lock-contender.ts", import.meta.url), { callTimeoutMs: 60_000 }),
+  );
+  const holdings = (
+    await Promise.all(processes.map((each, i) => each.call("contend", server.url, contenders[i]!, 100)))
+  ).flat();
+  await Promise.all(processes.map((each) => each.end()));
+  expect(holdings).toHaveLength(10_000);
+  for (let lock = 0; lock < 10; lock += 1) {
+    const order = holdings.filter((each) => each.lock === lock).toSorted((a, b) => (a.from < b.from ? -1 : 1));
+    expect(order.filter(({ from }, i) => i > 0 && from < order[i - 1]!.to)).toEqual([]);
+    expect(order.filter(({ fence }, i) => i > 0 && fence <= order[i - 1]!.fence)).toEqual([]);
+  }
+}, 90_000);
+
+it("A63: fences rise across FLUSHALL and a restart that loses everything, so a store refuses the former holder", async () => {
+  await using own = await startOwnRedis();
+  const redis = connect({ url: own.url });
+  let newest = 0;
+  /** The guarded store. */
+  const write = (fence: number): "written" | "refused" => {
+    if (fence < newest) return "refused";
+    newest = fence;
+    return "written";
+  };
+  const first = await locks(redis).acquire(name);
+  expect(write(first.fence)).toBe("written");
+  await own.command("FLUSHALL");
+  const second = await locks(redis).acquire(name);
+  expect([write(second.fence), write(first.fence)]).toEqual(["written", "refused"]);
+  await own.kill();
+  await own.start();
+  const third = await locks(redis).acquire(name, { wait: "10s" });
+  expect([write(third.fence), write(second.fence), write(third.fence)]).toEqual(["written", "refused", "written"]);
+  expect([await first.extend(), await second.release(), await third.release()]).toEqual(["lost", "lost", "released"]);
+});
+
+describe("A64: waiting", () => {
+  it("A64: a waiter tries fewer than 20 times a second, however often it is woken", async () => {
+    const redis = connect();
+    await using _held = await locks(redis).acquire(name);
+    const before = await scriptsRun();
+    const waiting = errorOf(locks(redis).acquire(name, { wait: "1s" }));
+    const endAt = performance.now() + 1_000;
+    while (performance.now() < endAt) {
+      await redis.commands.publish(`lock:{${name}}`, "");
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(await waiting).toBeInstanceOf(LockUnavailableError);
+    const tries = (await scriptsRun()) - before - 1;
+    expect(tries).toBeGreaterThan(8);
+    expect(tries).toBeLessThanOrEqual(19);
+  });
+
+  it("A64: a release wakes one waiter of a process, before its own time", async () => {
+    const clock = new TestClock();
+    const redis = connect({ clock });
+    const held = await locks(redis).acquire(name);
+    const waiting = [1, 2, 3].map(() => locks(redis).acquire(name, { wait: "1h" }));
+    const subscribers = async (): Promise<unknown> =>
+      (await redis.commands.pubSubNumSub(`lock:{${name}}`))[`lock:{${name}}`];
+    await until("a subscription", 5_000, async () => (await subscribers()) === 1);
+    await settle();
+    clock.advance(60);
+    await settle();
+    const before = await scriptsRun();
+    await held.release();
+    const first = await Promise.race(waiting);
+    await settle();
+    expect((await scriptsRun()) - before).toBe(2);
+    const leases = Promise.all(waiting.map(async (each) => (await each).release()));
+    await until("all", 5_000, async () => {
+      clock.advance(60);
+      await settle();
+      return (await subscribers()) === 0;
+    });
+    expect([await leases, first.remainingMs]).toEqual([["released", "released", "released"], 0]);
+  });
+
+  it("A64: without the right to publish or to subscribe, waiters find it by themselves", async () => {
+    await using own = await startOwnRedis();
+    await own.command("ACL", "SETUSER", "worker", "on", ">secret", "~*", "+@all", "resetchannels");
+    const lines: string[] = [];
+    const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
+    const redis = connect({ url: own.url, username: "worker", password: "secret", logger });
+    const held = await locks(redis).acquire(name);
+    const waiting = locks(redis).acquire(name, { wait: "10s" });
+    await until("a report", 5_000, async () => lines.length > 0);
+    expect(await held.release()).toBe("released");
+    expect(await (await waiting).release()).toBe("released");
+    expect(lines[0]).toContain("lock wake");
+  });
+
+  it("A64: an abort ends it at once, and leaves no lock behind", async () => {
+    await using proxy = await startProxy(server.port);
+    const redis = connect({ url: proxy.url });
+    await (await locks(redis).acquire("warm")).release();
+    const hold = proxy.hold("EVALSHA", "reply");
+    const aborting = new AbortController();
+    const acquiring = errorOf(locks(redis).acquire(name, { signal: aborting.signal }));
+    await hold.reached;
+    const reason = new Error("STOP it");
+    aborting.abort(reason);
+    expect(await acquiring).toBe(reason);
+    hold.release();
+    await until("its release", 5_000, async () => (await server.command("EXISTS", `lock:{${name}}`)) === 0);
+    await expect(locks(redis).acquire(name, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  });
+
+  it("A64: away is not contended: an outage is one error, and within `wait` it may end", async () => {
+    await using own = await startOwnRedis();
+    const redis = connect({ url: own.url, commandTimeout: "300ms" });
+    await (await locks(redis).acquire(name)).release();
+    await own.kill();
+    for (const error of [
+      await errorOf(locks(redis).acquire(name)),
+      await errorOf(locks(redis).tryAcquire(name)),
+      await errorOf(locks(redis).acquire(name, { wait: 400 })),
+      await errorOf(locks(redis).using(name, () => expect.unreachable())),
+    ])
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+    const waiting = locks(redis).acquire(name, { wait: "20s" });
+    await own.start();
+    expect(await (await waiting).release()).toBe("released");
+    own.pause();
+    expect(await errorOf(locks(redis).acquire(name))).toBeInstanceOf(BackendUnavailableError);
+    own.resume();
+  });
+
+  it("A64: disconnecting ends waiting", async () => {
+    const redis = createRedis({ ...ALONE, url: server.url });
+    await locks(redis).acquire(name);
+    const waiting = errorOf(locks(redis).acquire(name, { wait: "1m" }));
+    await settle();
+    await redis.disconnect();
+    const error = await waiting;
+    expect(error instanceof LockUnavailableError || error instanceof BackendUnavailableError).toBe(true);
+  });
+});
+
+describe("A65: holding", () => {
+  it("A65: it ends before its ttl by the monotonic clock, even if no timer fires", async () => {
+    const clock = new TestClock();
+    const redis = connect({ clock });
+    const lease = await locks(redis).acquire(name, { ttl: "10s" });
+    await settle();
+    clock.advance(9_897);
+    expect([lease.signal.aborted, lease.remainingMs]).toEqual([false, 1]);
+    clock.advance(1);
+    expect([lease.signal.aborted, lease.remainingMs, await lease.extend(), await lease.release()]).toEqual([
+      true,
+      0,
+      "lost",
+      "lost",
+    ]);
+    expect(lease.signal.reason).toBeInstanceOf(LockLostError);
+    // Redis has it for a moment longer: no other caller got it meanwhile.
+    expect(await redis.commands.get(`lock:{${name}}`)).toBe(lease.token);
+    const other = await locks(redis).acquire(`${name} other`, { ttl: 1_000 });
+    const later = clock.now() + 1_000;
+    Object.defineProperty(clock, "now", { configurable: true, value: () => later });
+    expect([other.signal.aborted, other.remainingMs, other.signal.aborted]).toEqual([false, 0, true]);
+  });
+
+  it("A65: using() extends it at each third of its ttl, until maxHold; then the signal is aborted", async () => {
+    const clock = new TestClock();
+    const redis = connect({ clock });
+    const before = await scriptsRun();
+    let extensions = 0;
+    let signal: AbortSignal | undefined;
+    const used = locks(redis).using(name, { ttl: "9s", maxHold: "20s" }, async (hold) => {
+      signal = hold.signal;
+      for (let s = 0; s < 19; s += 1) {
+        expect([s, signal.aborted]).toEqual([s, false]);
+        clock.advance("1s");
+        await settle();
+      }
+      extensions = (await scriptsRun()) - before - 1;
+      clock.advance("1s");
+      expect(signal.reason.message).toContain("it was held for maxHold");
+      return "too late";
+    });
+    expect(await errorOf(used)).toBe(signal?.reason);
+    expect(signal?.reason).toBeInstanceOf(LockLostError);
+    expect(extensions).toBe(6);
+    expect(await redis.commands.pTTL(`lock:{${name}}`)).toBeLessThan(2_001);
+  });
+
+  it("A65: while Redis is away it is held until its time ends; the task's error and result count", async () => {
+    await using own = await startOwnRedis();
+    const lines: string[] = [];
+    const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
+    const redis = connect({ url: own.url, commandTimeout: "100ms", logger });
+    const failure = new Error("of the task");
+    await (await locks(redis).acquire(name)).release();
+    const withoutRedis = <T>(task: (signal: AbortSignal) => Promise<T>): Promise<unknown> =>
+      errorOf(
+        locks(redis).using(name, { ttl: 500, wait: "5s" }, async ({ signal }) => {
+          own.pause();
+          return task(signal);
+        }),
+      ).finally(() => own.resume());
+    expect(
+      await withoutRedis(async () => {
+        throw failure;
+      }),
+    ).toBe(failure);
+    expect(await withoutRedis(async () => "in time")).toBeUndefined();
+    const startedAt = performance.now();
+    const lost = await withoutRedis((signal) => new Promise((resolve) => signal.addEventListener("abort", resolve)));
+    expect(lost).toBeInstanceOf(LockLostError);
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(lines.some((line) => line.includes("lock release"))).toBe(true);
+    expect(lines.some((line) => line.includes("lock extension"))).toBe(true);
+  });
+
+  it("A65: a task's own error stands beside a lost lock, and its signal is also the caller's", async () => {
+    const redis = connect();
+    const aborting = new AbortController();
+    const used = locks(redis).using(name, { signal: aborting.signal }, async ({ signal }) => {
+      aborting.abort(new Error("of the caller"));
+      signal.throwIfAborted();
+    });
+    await expect(used).rejects.toThrow("of the caller");
+    expect(await redis.commands.exists(`lock:{${name}}`)).toBe(false);
+  });
+
+  it("A65: no timer is left: a process that has released its locks ends by itself", async () => {
+    const clock = new TestClock();
+    const scheduled = new Set<number>();
+    let next = 0;
+    const counting = {
+      now: () => clock.now(),
+      schedule(callback: () => void, delayMs: number) {
+        const id = (next += 1);
+        // Its caller.
+        if (new Error("").stack?.split("\n")[2]?.includes("src/locks/")) scheduled.add(id);
+        const cancel = clock.schedule(() => {
+          scheduled.delete(id);
+          callback();
+        }, delayMs);
+        return () => {
+          scheduled.delete(id);
+          cancel();
+        };
+      },
+    };
+    const redis = connect({ clock: counting });
+    const lease = await locks(redis).acquire(name);
+    expect(scheduled.size).toBe(1);
+    await lease.extend();
+    await lease.release();
+    await locks(redis).using(name, () => expect(scheduled.size).toBe(2));
+    await errorOf(locks(redis).using(name, () => redis.commands.delete(`lock:{${name}}`)));
+    await using _held = await locks(redis).acquire(`${name} held`);
+    const aborting = new AbortController();
+    const waiting = errorOf(locks(redis).acquire(`${name} held`, { wait: "1m", signal: aborting.signal }));
+    await settle();
+    aborting.abort();
+    await waiting;
+    expect(scheduled.size).toBe(1);
+  });
+});
+
+it("A66: an attempt whose reply was lost is recognised by its token, and so is a release", async () => {
+  await using proxy = await startProxy(server.port);
+  const redis = connect({ url: proxy.url });
+  await (await locks(redis).acquire("warm")).release();
+  const lose = async <T>(call: () => Promise<T>): Promise<T> => {
+    const hold = proxy.hold("EVALSHA", "reply");
+    const called = call();
+    await hold.reached;
+    proxy.cut();
+    hold.release();
+    return called;
+  };
+  const lease = await lose(() => locks(redis).acquire(name));
+  expect(await server.command("GET", `lock:{${name}}`)).toBe(lease.token);
+  expect(await server.command("GET", `lock:fence:{${name}}`)).toBe(String(lease.fence));
+  expect(await lose(() => lease.extend("30s"))).toBe("extended");
+  expect(await lose(() => lease.release())).toBe("released");
+  const permits = locks(redis).semaphore(name, 1);
+  const permit = await lose(() => permits.acquire());
+  expect(await lose(() => permit.release())).toBe("released");
+  const { read, write } = locks(redis).readWrite(name);
+  for (const side of [read, write]) {
+    const one = await lose(() => side.acquire());
+    expect(await lose(() => one.release())).toBe("released");
+  }
+  // Another took it between the release and its repetition: then it does not claim to have held it so long.
+  const again = await locks(redis).acquire(name);
+  const hold = proxy.hold("EVALSHA", "reply");
+  const releasing = again.release();
+  await hold.reached;
+  const other = connect();
+  await (await locks(other).acquire(name)).release();
+  proxy.cut();
+  hold.release();
+  expect(await releasing).toBe("lost");
+});
+
+describe("A67: lost servers", () => {
+  it("A67: a restart without persistence is noticed by the next extension, and aborts the task", async () => {
+    await using own = await startOwnRedis();
+    const redis = connect({ url: own.url });
+    const lease = await locks(redis).acquire(name, { ttl: "1m" });
+    await own.kill();
+    await own.start();
+    await until("the link", 10_000, async () => (await errorOf(redis.commands.get("x"))) === undefined);
+    expect(await lease.extend()).toBe("lost");
+    expect(lease.signal.reason.message).toContain("Redis has lost it");
+  });
+
+  it("A67: after a failover a lock that was not replicated is lost at the next extension; one that a replica had is kept", async () => {
+    await using group = await startSentinel();
+    const urls = group.sentinels.map(({ url }) => url);
+    const redis = createRedis({ ...ALONE, connection: sentinel(urls, { primaryName: group.name }) });
+    open.push(redis);
+    const kept = await locks(redis, { replicas: 1, replicaTimeout: "5s" }).acquire(name, { ttl: "1m" });
+    const [replica] = await group.replicas();
+    expect(await replica!.command("GET", `lock:{${name}}`)).toBe(kept.token);
+    const lost = await locks(redis).acquire(`${name} lost`, { ttl: "1m" });
+    const former = await group.primary();
+    await former.kill();
+    const promoted = await group.waitForPrimary(former);
+    // As if it had not been replicated in time.
+    await promoted.command("DEL", `lock:{${name} lost}`);
+    expect(await promoted.command("GET", `lock:{${name}}`)).toBe(kept.token);
+    await until("the link", 20_000, async () => (await errorOf(redis.commands.get("x"))) === undefined);
+    // There is no replica for now, so a longer time is not promised; the lock itself is held.
+    expect(await errorOf(kept.extend())).toMatchObject({ code: "TOO_FEW_REPLICAS" });
+    expect([kept.remainingMs > 0, await kept.release()]).toEqual([true, "released"]);
+    expect(await lost.extend()).toBe("lost");
+  }, 60_000);
+
+  it("C236: with `replicas` a lock counts once so many have it, else it is released and refused", async () => {
+    await using primary = await startOwnRedis();
+    await using replica = await startOwnRedis();
+    await replica.command("REPLICAOF", "127.0.0.1", primary.port);
+    await until("the replica", 10_000, async () => (await primary.info("replication"))["connected_slaves"] === "1");
+    const redis = connect({ url: primary.url });
+    const safe = locks(redis, { replicas: 1, replicaTimeout: "3s" });
+    const lease = await safe.acquire(name);
+    expect(await replica.command("GET", `lock:{${name}}`)).toBe(lease.token);
+    expect([await lease.extend("20s"), await lease.release()]).toEqual(["extended", "released"]);
+    const both = await errorOf(locks(redis, { replicas: 2, replicaTimeout: 50 }).acquire(name));
+    expect(both).toBeInstanceOf(CommandError);
+    expect(both).toMatchObject({ code: "TOO_FEW_REPLICAS", retryable: true });
+    await until("its release", 5_000, async () => (await primary.command("EXISTS", `lock:{${name}}`)) === 0);
+    const tenant = locks(redis.tenant("acme"), { replicas: 1 });
+    const own = await tenant.acquire([name]);
+    expect(await primary.command("GET", `acme:lock:{${name}}`)).toBe(own.token);
+    expect(await own.release()).toBe("released");
+  });
+
+  it("C237: over independent servers a lock is held where most agree, with one fence that rises at each of them", async () => {
+    const three = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
+    const [a, b, c] = three.map(({ url }) => connect({ url, commandTimeout: "300ms" })) as [Redis, Redis, Redis];
+    const lock = locks(a, { quorum: [b, c] });
+    const first = await lock.acquire(name);
+    await until("all fences", 5_000, async () => {
+      const fences = await Promise.all(three.map((each) => each.command("GET", `lock:fence:{${name}}`)));
+      return fences.filter((fence) => fence === String(first.fence)).length >= 2;
+    });
+    const contended = await errorOf(locks(b, { quorum: [a, c] }).acquire(name));
+    expect(contended).toBeInstanceOf(LockUnavailableError);
+    const waiting = lock.acquire(name, { wait: "10s" });
+    expect([await first.extend(), await first.release()]).toEqual(["extended", "released"]);
+    const second = await waiting;
+    expect(second.fence).toBeGreaterThan(first.fence);
+    await second.release();
+    // The clock of a server is ahead, and that server is away later.
+    await three[0].command("SET", `lock:fence:{${name}}`, "5000000000000000");
+    const ahead = await lock.acquire(name, { wait: "1s" });
+    expect(await ahead.release()).toBe("released");
+    await three[ahead.fence > 5e15 ? 0 : 1].kill();
+    const third = await lock.acquire(name, { wait: "5s" });
+    expect(third.fence).toBeGreaterThan(ahead.fence);
+    expect(await third.extend()).toBe("extended");
+    await three[ahead.fence > 5e15 ? 1 : 0].kill();
+    expect(await errorOf(third.extend())).toBeInstanceOf(BackendUnavailableError);
+    expect(await errorOf(lock.acquire(name))).toBeInstanceOf(BackendUnavailableError);
+    await Promise.all(three.map((each) => each.stop()));
+  }, 30_000);
+});
+
+describe("A68: limits", () => {
+  it("A68: in a cluster several names need one hash tag; else nothing is sent", async () => {
+    await using cluster = await startCluster({ replicas: 0 });
+    const redis = createRedis({ ...ALONE, cluster: cluster.urls });
+    open.push(redis);
+    const error = await errorOf(locks(redis).acquire(["a", "b"]));
+    expect(error).toBeInstanceOf(CommandError);
+    expect(error).toMatchObject({ code: "CROSS_SLOT" });
+    expect(await redis.commands.keys("*")).toEqual([]);
+    await using lease = await locks(redis).acquire(["{order:7}:stock", "{order:7}:price"]);
+    expect(lease.resources).toEqual(["{order:7}:price", "{order:7}:stock"]);
+  });
+
+  it("A68: without memory to spare an attempt is refused with its code, and releasing works", async () => {
+    await using own = await startOwnRedis();
+    const redis = connect({ url: own.url });
+    const lease = await locks(redis).acquire(name, { ttl: "1m" });
+    const permit = await locks(redis).semaphore(name, 1).acquire();
+    await own.command("CONFIG", "SET", "maxmemory", "1");
+    const error = await errorOf(locks(redis).acquire(`${name} other`));
+    expect(error).toBeInstanceOf(CommandError);
+    expect(error).toMatchObject({ code: "OUT_OF_MEMORY", retryable: true });
+    expect([await lease.extend(), await lease.release(), await permit.release()]).toEqual([
+      "extended",
+      "released",
+      "released",
+    ]);
+    expect(await own.command("KEYS", "lock:{*")).toEqual([]);
+  });
+
+  it("A68: `await using` releases at the end of a block, and hides none of its errors", async () => {
+    const redis = connect();
+    {
+      await using lease = await locks(redis).acquire(name);
+      expect(lease.remainingMs).toBeGreaterThan(0);
+    }
+    expect(await redis.commands.exists(`lock:{${name}}`)).toBe(false);
+    const failing = async (): Promise<never> => {
+      await using _lease = await locks(redis).acquire(name);
+      await redis.commands.delete(`lock:{${name}}`);
+      throw new Error("of the block");
+    };
+    await expect(failing()).rejects.toThrow("of the block");
+  });
+
+  it("A68: a lock that is held is not given to its own holder again", async () => {
+    const redis = connect();
+    await locks(redis).using(name, async () => {
+      expect(await locks(redis).tryAcquire(name)).toBeUndefined();
+    });
+  });
+});
+
+it("where Redis is disabled, or may evict locks, none is taken", async () => {
+  const disabled = createRedis({ ...ALONE, enabled: false });
+  for (const call of [
+    () => locks(disabled).acquire(name, { wait: "1s" }),
+    () => locks(disabled).tryAcquire(name),
+    () => locks(disabled).semaphore(name, 1).acquire(),
+    () => locks(disabled, { replicas: 1 }).acquire(name),
+    () => locks(disabled).using(name, () => expect.unreachable()),
+  ])
+    expect(await errorOf(call())).toMatchObject({ code: "REDIS_DISABLED" });
+  await using own = await startOwnRedis({ config: ["maxmemory 50mb", "maxmemory-policy volatile-lru"] });
+  const lines: string[] = [];
+  const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
+  const redis = connect({ url: own.url, logger });
+  expect(await errorOf(locks(redis, { requireNoEviction: true }).acquire(name))).toBeInstanceOf(ConfigurationError);
+  await (await locks(redis).acquire(name)).release();
+  await until("a report", 5_000, async () => lines.length > 0);
+  expect(lines[0]).toContain("maxmemory-policy is volatile-lru");
+});
+
+it("what can never work is refused, and names the option", async () => {
+  const redis = connect();
+  const refused: readonly (readonly [() => unknown, string])[] = [
+    [() => locks(redis, { tll: 1 } as never), 'locks(): unknown option "tll"; known: ttl'],
+    [() => locks(redis, { ttl: 0 }), "locks(): ttl must be at least 20 ms"],
+    [() => locks(redis, { wait: -1 }), "locks(): wait must be at least 0 ms"],
+    [() => locks(redis, { maxHold: "soon" as never }), "locks(): maxHold must be milliseconds"],
+    [() => locks(redis, { prefix: "{x}" }), "prefix must be text without braces"],
+    [() => locks(redis, { quorum: [connect()] }), "an even number of further servers"],
+    [() => locks(redis, { quorum: [redis, connect()] }), "quorum names a server twice"],
+    [() => locks(redis, { quorum: ["x"] as never }), "each from createRedis()"],
+    [() => locks(redis, { replicas: 0.5 }), "replicas must be a whole number"],
+    [() => locks(redis).acquire(""), "lock: the name must be text of 1 to 512 characters"],
+    [() => locks(redis).acquire([]), "a list of 1 to 100 names, got 0 names"],
+    [() => locks(redis).acquire(["a", "b", "a"]), 'lock: "a" is named twice'],
+    [() => locks(redis).acquire([7] as never), "got a value of type number"],
+    [() => locks(redis).acquire("a", { signal: {} as never }), "signal must be an AbortSignal"],
+    [() => locks(redis).tryAcquire("a", { wait: 1 } as never), 'unknown option "wait"'],
+    [() => locks(redis).using("a", {}, undefined as never), "using: the task must be a function"],
+    [() => locks(redis).semaphore("a", 0), "permits must be a whole number of at least 1, got 0"],
+    [() => locks(redis, { quorum: [connect(), connect()] }).semaphore("a", 1), "only exclusive locks have a quorum"],
+    [() => locks(redis, { quorum: [connect(), connect()] }).readWrite("a"), "only exclusive locks have a quorum"],
+  ];
+  for (const [call, message] of refused) {
+    const error = await errorOf((async () => call())());
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect((error as Error).message).toContain(message);
+  }
+  await redis.commands.rPush(`lock:{${name}}`, ["x"]);
+  expect(await errorOf(locks(redis).acquire(name))).toMatchObject({ code: "WRONG_TYPE" });
+  // Names with braces, colons and line ends are names like any other.
+  for (const odd of ["{", "}", "{}", "{a}", "a{b}", "x:{y}:z", "\n\0", "%7B"]) {
+    await using lease = await locks(redis).acquire(odd);
+    expect(lease.resources).toEqual([odd]);
+  }
+  await using _all = await locks(redis).acquire(["a", "{a}", "{a}b", "%7Ba%7D"]);
+});
