@@ -201,8 +201,14 @@ class RunningCommands implements OwnCommands {
   }
 
   /** An argument that is wrong rejects, too. */
-  async #run<T>(make: () => Invocation<T>): Promise<T> {
-    return this.#runner.run(make());
+  #run<T>(make: () => Invocation<T>): Promise<T> {
+    let invocation: Invocation<T>;
+    try {
+      invocation = make();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#runner.run(invocation);
   }
 
   async #runNamed(name: string, args: readonly unknown[]): Promise<unknown> {

@@ -38,11 +38,11 @@ export function operationOf({ args }: Pick<Invocation<unknown>, "args">): string
  * @throws {CommandError} `CORRUPT_VALUE` where it cannot be read. Other errors of `decode` are passed on.
  */
 export function decodeReply<T>(invocation: Invocation<T>, reply: unknown): T {
-  const operation = operationOf(invocation);
   try {
     return invocation.decode(reply);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
+    const operation = operationOf(invocation);
     throw new CommandError(`${operation}: ${error.message}`, { code: "CORRUPT_VALUE", operation });
   }
 }

@@ -17,46 +17,51 @@ export class CommandRunner {
   }
 
   /** @throws {CommandError} for an error reply, and for keys of several slots of a cluster, which are not sent. */
-  async run<T>(invocation: Invocation<T>): Promise<T> {
+  run<T>(invocation: Invocation<T>): Promise<T> {
     const { spread } = invocation;
     if (spread === undefined || !this.#target.isCluster) return this.runOver(this.#target, invocation);
-    const replies = await this.#target.each((primary) => this.runOver(primary, invocation));
-    return together(spread, replies);
+    return this.#target
+      .each((primary) => this.runOver(primary, invocation))
+      .then((replies) => together(spread, replies));
   }
 
   async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
-    const operation = operationOf(invocation);
-    this.check(operation, invocation.keys);
-    const reply = await this.#send(caller, invocation).catch((error: unknown) => {
-      throw replyError(operation, error);
-    });
+    this.check(invocation.args[0]!, invocation.keys);
+    let reply: unknown;
+    try {
+      reply = await this.#send(caller, invocation);
+    } catch (error) {
+      throw replyError(operationOf(invocation), error);
+    }
     return decodeReply(invocation, reply);
   }
 
   /** @throws {CommandError} where Redis is disabled, and for keys of several slots of a cluster. */
-  check(operation: string, keys: readonly RedisArgument[]): void {
+  check(name: RedisArgument, keys: readonly RedisArgument[]): void {
+    if (this.#isEnabled && (keys.length < 2 || !this.#target.isCluster)) return;
+    const operation = operationOf({ args: [name] });
     if (!this.#isEnabled)
       throw new CommandError(`${operation} was not sent: Redis is disabled by ENABLE_REDIS, or by enabled: false`, {
         code: "REDIS_DISABLED",
         operation,
       });
-    if (this.#target.isCluster) expectOneSlot(operation, keys);
+    expectOneSlot(operation, keys);
   }
 
-  async #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
+  #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
     const { args, keys, isReadOnly, replies, blockMs, deadlineMs, signal, script } = invocation;
     const typeMapping = TYPE_MAPPINGS[replies];
     if (blockMs !== undefined)
       return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    const options = { key: keys[0], isReadOnly, typeMapping, deadlineMs, ...(signal === undefined ? {} : { signal }) };
-    if (script === undefined) return caller.call(args, options);
-    try {
-      return await caller.call(args, options);
-    } catch (error) {
+    const bounded = { key: keys[0], isReadOnly, typeMapping, deadlineMs };
+    const options = signal === undefined ? bounded : { ...bounded, signal };
+    const reply = caller.call(args, options);
+    if (script === undefined) return reply;
+    return reply.catch((error: unknown) => {
       if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
-    }
-    // The server carried out nothing, so this repeats nothing.
-    return caller.call(["EVAL", script, ...args.slice(2)], options);
+      // The server carried out nothing, so this repeats nothing.
+      return caller.call(["EVAL", script, ...args.slice(2)], options);
+    });
   }
 }
 

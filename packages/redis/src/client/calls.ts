@@ -178,14 +178,11 @@ function checkDeadline(deadlineMs: number | undefined): void {
   if (deadlineMs !== undefined) milliseconds("deadlineMs", deadlineMs, 0);
 }
 
-const sendOptions = ({ key, typeMapping }: CallOptions, deadlineMs: number | undefined): SendOptions =>
-  key === undefined && typeMapping === undefined && deadlineMs === undefined
-    ? NONE
-    : {
-        ...(key === undefined ? undefined : { key }),
-        ...(typeMapping === undefined ? undefined : { typeMapping }),
-        ...(deadlineMs === undefined ? undefined : { deadlineMs }),
-      };
+/** Without a type mapping that of the connection holds, which one that is undefined would end. */
+function sendOptions({ key, typeMapping }: CallOptions, deadlineMs: number | undefined): SendOptions {
+  if (typeMapping !== undefined) return { key, deadlineMs, typeMapping };
+  return key === undefined && deadlineMs === undefined ? NONE : { key, deadlineMs };
+}
 
 function abortable<T>(command: Command<T>, signal: AbortSignal): Promise<T> {
   const abort = (): void => command.fail(signal.reason);

@@ -92,9 +92,8 @@ export class LinkConnection implements RedisConnection {
     return () => listeners.delete(listener);
   }
 
-  async call(args: Args, options?: CallOptions): Promise<unknown> {
-    if (this.#closed !== undefined) throw closed(CONNECT);
-    return await this.#calls.call(args, options);
+  call(args: Args, options?: CallOptions): Promise<unknown> {
+    return this.#closed === undefined ? this.#calls.call(args, options) : Promise.reject(closed(CONNECT));
   }
 
   async burst(

@@ -4,9 +4,9 @@ import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 /** Beside the arguments of a command. Absent for commands of the cache. */
 export interface SendOptions {
   /** Decides the node in a cluster. */
-  readonly key?: string | Buffer;
+  readonly key?: string | Buffer | undefined;
   /** Bound on the exchange with the node. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /** How replies are decoded, in place of blobs as Buffers. */
   readonly typeMapping?: object;
 }

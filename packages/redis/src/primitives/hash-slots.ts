@@ -17,10 +17,24 @@ export function slotOf(key: string | Buffer): number {
   const open = key.indexOf("{");
   const close = open < 0 ? -1 : key.indexOf("}", open + 1);
   const hashed = close > open + 1 ? key.slice(open + 1, close) : key;
+  return (typeof hashed === "string" ? crcOfText(hashed) : crcOfBytes(hashed)) % SLOT_COUNT;
+}
+
+/** Nearly all keys are ASCII: their bytes are their characters. */
+function crcOfText(text: string): number {
   let crc = 0;
-  for (const byte of typeof hashed === "string" ? Buffer.from(hashed) : hashed)
-    crc = ((crc << 8) ^ CRC[(crc >> 8) ^ byte]!) & 0xffff;
-  return crc % SLOT_COUNT;
+  for (let i = 0; i < text.length; i += 1) {
+    const character = text.charCodeAt(i);
+    if (character > 0x7f) return crcOfBytes(Buffer.from(text));
+    crc = ((crc << 8) ^ CRC[(crc >> 8) ^ character]!) & 0xffff;
+  }
+  return crc;
+}
+
+function crcOfBytes(bytes: Buffer): number {
+  let crc = 0;
+  for (const byte of bytes) crc = ((crc << 8) ^ CRC[(crc >> 8) ^ byte]!) & 0xffff;
+  return crc;
 }
 
 /**
