@@ -42,7 +42,9 @@ export const DOCUMENTED_REDIS_URL = "redis://localhost:6379";
 
 const PAGES = /^((README|CONTRIBUTING)\.md|packages\/[^/]+\/README\.md|docs\/.*\.md)$/;
 const CODE_LANGUAGES = ["ts", "js"];
-const CODE_TAGS = ["run", "continued"];
+const CODE_TAGS = ["run", "continued", "signature"];
+/** Its blocks are written from the types: declarations, which are not compiled again. */
+const GENERATED = "docs/reference/api/";
 const FENCE = /^(?<indent> *)(?<marks>`{3,}|~{3,})(?<info>[^`]*)$/;
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -84,10 +86,12 @@ export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): r
   );
 }
 
-function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): readonly string[] {
+function judgeBlock({ page, language, tags, code }: CodeBlock, commands: Commands): readonly string[] {
   switch (language) {
     case "ts":
     case "js":
+      if (tags.includes("signature") && !page.startsWith(GENERATED))
+        return [`the tag "signature" is for ${GENERATED}, which is written from the types`];
       return tags
         .filter((tag) => !CODE_TAGS.includes(tag))
         .map((tag) => `the tags of a ${language} block must be among ${CODE_TAGS.join(", ")}, got "${tag}"`);
@@ -149,7 +153,9 @@ function isJson(text: string): boolean {
 
 export function makePrograms(blocks: readonly CodeBlock[]): readonly Program[] {
   const groups: CodeBlock[][] = [];
-  for (const block of blocks.filter(({ language }) => CODE_LANGUAGES.includes(language))) {
+  const isCode = ({ language, tags }: CodeBlock): boolean =>
+    CODE_LANGUAGES.includes(language) && !tags.includes("signature");
+  for (const block of blocks.filter(isCode)) {
     const before = groups.at(-1);
     if (!block.tags.includes("continued")) groups.push([block]);
     else if (before?.[0]?.page === block.page && before[0].language === block.language) before.push(block);

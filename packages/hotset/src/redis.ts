@@ -1,6 +1,13 @@
 import { brotli, gzip, json } from "@hotset/core";
 import { msgpack } from "@hotset/msgpack";
-import * as own from "@hotset/redis";
+import {
+  RedisBackend as BackendOfRedis,
+  type ClientConnection,
+  type Connection,
+  type RedisBackendBuilder,
+  type RedisBackendSettings,
+  type ServerAddress,
+} from "@hotset/redis";
 import { zstd } from "@hotset/zstd";
 
 /** Without `v8()`: bytes of a shared store are decoded with it only on request. */
@@ -11,18 +18,16 @@ const SHIPPED = { formats: [msgpack(), json()], compressors: [gzip(), brotli(), 
  * `compressor` is called `gzip()`, `brotli()` and `zstd()`. A URL is short for `single(url)`, and `{ host, port }` for
  * `single({ host, port })`.
  */
-export function redis(connection: string | URL | own.ServerAddress | own.Connection): own.RedisBackendBuilder;
-export function redis(connection: own.ClientConnection): own.RedisBackendSettings;
-export function redis(
-  connection: string | URL | own.ServerAddress | own.Connection | own.ClientConnection,
-): own.RedisBackendBuilder {
-  return RedisBackend.builder().connection(connection as own.Connection);
+export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
+export function redis(connection: ClientConnection): RedisBackendSettings;
+export function redis(connection: string | URL | ServerAddress | Connection | ClientConnection): RedisBackendBuilder {
+  return RedisBackend.builder().connection(connection as Connection);
 }
 
 /** A backend of {@link redis}. */
-export type RedisBackend = own.RedisBackend;
+export type RedisBackend = BackendOfRedis;
 
 export const RedisBackend: {
   /** Like `redis(connection)`, but the connection is given later. */
-  builder(): own.RedisBackendBuilder;
-} = { builder: () => own.RedisBackend.builder(SHIPPED) };
+  builder(): RedisBackendBuilder;
+} = { builder: () => BackendOfRedis.builder(SHIPPED) };

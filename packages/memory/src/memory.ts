@@ -15,6 +15,7 @@ import { estimateBytes } from "./value-size.ts";
 /** A number of bytes, or a number with a unit: `"64mb"` is 64 * 1,048,576 bytes. */
 export type Bytes = number | `${number}${"b" | "kb" | "mb" | "gb"}`;
 
+/** Options of `memory`. */
 export interface MemoryOptions {
   /** Names the tier in events, stats and errors. @default 'memory' */
   readonly label?: string;

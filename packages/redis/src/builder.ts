@@ -144,6 +144,7 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
   maxInFlight(commands: number): this;
 }
 
+/** Makes Redis backends. */
 export interface RedisBackend extends Backend {
   /** `undefined` for `coherence("none")`. */
   readonly coherence?: Coherence;

@@ -52,6 +52,7 @@ export interface ConnectionOptions {
   readonly tls?: TlsSource;
 }
 
+/** Options of connections whose servers are found at run time. */
 export interface DiscoveryOptions extends ConnectionOptions {
   /**
    * Says where an address that a node or a sentinel names is reached: maps it (Docker, Kubernetes, tunnels), or refuses

@@ -9,6 +9,7 @@ export interface SealKey {
   readonly key: Uint8Array | KeyObject | string;
 }
 
+/** Options of a seal. */
 export interface SealOptions {
   /** The first one seals, all of them open. */
   readonly keys: readonly SealKey[];

@@ -4,6 +4,7 @@ import { checkOptions } from "../entry/policy.ts";
 import { LEVELS, type CacheLogger } from "./reporter.ts";
 import { describe } from "../primitives/duration.ts";
 
+/** Options of `createCache`. */
 export interface CacheOptions {
   /**
    * The root of every key, before namespaces: caches of different names never meet, processes with the same name share.

@@ -44,11 +44,13 @@ export interface EmptyCacheBuilder {
   defaults(policy: Policy): this;
 }
 
+/** A cache with a local tier, and no backend yet. */
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
   tier(tier: Backend | ComposedBackend): CacheBuilder;
 }
 
+/** A cache with all of its tiers. Immutable: each call returns a new builder. */
 export interface CacheBuilder {
   /**
    * The policy of every call that says nothing else. Later calls add to earlier ones. `ttl` must be above 0.

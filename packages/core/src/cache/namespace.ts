@@ -143,6 +143,7 @@ export interface Namespace<V = unknown> {
   ): Wrapped<Parameters<F>, ValueOf<V, Awaited<ReturnType<F>>>>;
 }
 
+/** Options of a namespace: its policy, and how its values are checked and kept. */
 export interface NamespaceOptions<V> extends Policy {
   /**
    * Checks values that come from a backend; one that fails is a miss, reported as `decode:error`.

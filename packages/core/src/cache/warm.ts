@@ -7,6 +7,7 @@ export interface WarmOptions extends Omit<GetOrSetOptions, "onServed" | "after">
   readonly concurrency?: number;
 }
 
+/** The outcome of `warm`. */
 export interface WarmResult {
   /** Keys that had a value, fresh or stale. */
   readonly present: number;

@@ -8,6 +8,7 @@ import type { DeleteResult } from "../engine/mutations.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from "../entry/policy.ts";
 
+/** Any function that returns a value or a promise of it. */
 export type AnyFunction<R = unknown> = (...args: never[]) => Awaitable<R>;
 
 /** `R` is what `fn` resolves to. */
@@ -28,7 +29,9 @@ export type WrapKey<F extends AnyFunction> =
       }
     : { /** Makes the part of the key that differs between calls. */ readonly key: (...args: Parameters<F>) => string };
 
+/** A function, and the cache of its results. */
 export interface Wrapped<A extends unknown[], R> {
+  /** The remembered value of these arguments, or what the function gives: as `getOrSet`. */
   (...args: A): Promise<R>;
   /** The cache key of a call, for `peek`, `set`, `inspect` and the like. */
   key(...args: A): string;

@@ -8,6 +8,7 @@ import { checkOptions } from "../entry/policy.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
 
+/** Options of `compose`. */
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */
   readonly label?: string;

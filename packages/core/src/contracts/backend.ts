@@ -37,6 +37,7 @@ export interface Compressor {
   decompress(bytes: Uint8Array, maxBytes: number): Awaitable<Uint8Array>;
 }
 
+/** Options of a compressor. */
 export interface CompressorOptions {
   readonly level?: number;
   /** Values smaller than this are stored uncompressed. @default 1024 */
@@ -139,6 +140,7 @@ export interface Backend {
   readonly coherence?: Coherence | "sole-writer";
 }
 
+/** An entry as a backend keeps it: bytes, and the times that are left. */
 export interface StoredEntry {
   readonly data: Uint8Array;
   /** Remaining freshness in whole milliseconds; zero or less when stale; may be `Infinity`. */
@@ -155,8 +157,10 @@ export interface StoredEntry {
   readonly version?: string;
 }
 
+/** Whether there was an entry to remove. */
 export type DeleteStatus = "deleted" | "missing";
 
+/** Calls for many keys in one trip. */
 export interface Batch {
   /**
    * One result per key, in order: the entry, `undefined` where there is none, or an error where it could not be read.

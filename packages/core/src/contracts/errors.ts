@@ -13,8 +13,10 @@ export interface CacheErrorCodes {
   readonly CACHE_CLOSED: true;
 }
 
+/** The `code` of an error. */
 export type CacheErrorCode = keyof CacheErrorCodes;
 
+/** The details of an error beside its message. */
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;

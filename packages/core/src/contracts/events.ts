@@ -1,10 +1,12 @@
 import type { CacheError, DecodeError } from "./errors.ts";
 
+/** The part that all events share. */
 export interface CacheEvent {
   readonly cache: string;
   readonly namespace: readonly string[];
 }
 
+/** The part that all events about one key share. */
 export interface KeyEvent extends CacheEvent {
   /** For logs. Not for metric labels: the number of keys is unbounded. */
   readonly key: string;
@@ -18,21 +20,24 @@ export interface LimitedEvent {
 
 /** Each call counts as exactly one `hit`, `stale` or `miss`. No event carries a value. */
 export interface CacheEvents {
+  /** A call was answered with a fresh value. */
   hit: KeyEvent & { readonly tier: string; readonly durationMs: number };
+  /** A call was answered with a stale value. */
   stale: KeyEvent & {
     readonly tier: string;
     readonly durationMs: number;
     readonly cause: "revalidating" | "error" | "timeout";
   };
+  /** A call was answered by a load, found nothing, or rejected. */
   miss: KeyEvent & { readonly durationMs: number };
-  /** `no-store` also if the loader returned `undefined`. */
+  /** A load ended, and its value was stored or not; `no-store` also if the loader returned `undefined`. */
   load: KeyEvent & {
     readonly reason: LoadReason;
     readonly background: boolean;
     readonly durationMs: number;
     readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
   };
-  /** Once per failed load, with or without waiting callers. */
+  /** A load failed, with or without waiting callers: once per load. */
   "load:error": KeyEvent &
     LimitedEvent & {
       readonly reason: LoadReason;
@@ -40,10 +45,13 @@ export interface CacheEvents {
       readonly durationMs: number;
       readonly error: unknown;
     };
+  /** A tier has taken an entry. */
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
   /** A result was not stored because of a newer write or invalidation. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
+  /** A call joined the flight of another. */
   coalesced: KeyEvent;
+  /** An entry was changed or removed here, or a copy was dropped because its entry changed elsewhere. */
   invalidate: CacheEvent & {
     readonly scope: "key" | "tags" | "namespace";
     readonly mode: "remove" | "stale";
@@ -51,7 +59,7 @@ export interface CacheEvents {
     readonly key?: string;
     readonly tags?: readonly string[];
   };
-  /** `key` where one value could not be encoded, cloned or kept. */
+  /** A call of a backend failed or was refused; with `key` where one value could not be encoded, cloned or kept. */
   "backend:error": CacheEvent &
     LimitedEvent & {
       readonly tier: string;
@@ -59,13 +67,16 @@ export interface CacheEvents {
       readonly error: CacheError;
       readonly key?: string;
     };
+  /** The state of a tier changed. */
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
+  /** A stored entry cannot be read: once for each key, until it is written again. */
   "decode:error": KeyEvent & LimitedEvent & { readonly tier: string; readonly error: DecodeError };
   /**
    * A class instance was written that other processes get as a plain object: once for each place, up to 100 places.
    * `place` is its path, `items[].price`; `""` for the whole value.
    */
   "class:lost": KeyEvent & { readonly tier: string; readonly place: string; readonly className: string };
+  /** The local tier dropped an entry to make room. */
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
   /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
@@ -107,6 +118,7 @@ export interface CacheStats extends NamespaceStats {
   readonly tiers: readonly TierStats[];
 }
 
+/** Counts and latencies of one tier. */
 export interface TierStats {
   readonly label: string;
   readonly state: TierState;
@@ -120,6 +132,7 @@ export interface TierStats {
   readonly latency: { readonly read: Latency; readonly write: Latency; readonly remove: Latency };
 }
 
+/** Percentiles of the durations of some calls. */
 export interface Latency {
   readonly count: number;
   readonly p50Ms: number;

@@ -19,6 +19,7 @@ export interface LocalTier {
   clear(): void;
 }
 
+/** The cache, as its local tier sees it. */
 export interface LocalTierHost {
   readonly clock: Clock;
   evicted(key: string, reason: "entries" | "bytes"): void;

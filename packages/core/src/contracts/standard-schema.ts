@@ -1,5 +1,6 @@
 import type { Awaitable } from "./awaitable.ts";
 
+/** A schema of any library that follows Standard Schema, version 1. */
 export interface StandardSchema<Output> {
   readonly "~standard": {
     readonly version: 1;

@@ -10,6 +10,7 @@ import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { TestClock } from "./index.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+/** How the suite opens a backend, and which capabilities it must have. */
 export interface DescribeBackendOptions {
   /**
    * Makes a new backend over an empty store. With `expiry: 'clock'` entries must end by `clock`; a backend with

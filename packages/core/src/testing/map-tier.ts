@@ -1,6 +1,7 @@
 import { ConfigurationError } from "../index.ts";
 import type { LocalEntry, LocalTier, LocalTierHost } from "../contracts/local-tier.ts";
 
+/** Options of `mapTier`. */
 export interface MapTierOptions {
   /** @default 'map' */
   readonly label?: string;

@@ -15,6 +15,7 @@ import { ScriptedCalls, type ScriptedCall, type ScriptedOperation, type Scripted
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
 import { MemoryStore, type ScriptedStore } from "./scripted-store.ts";
 
+/** Options of `scriptedBackend`. */
 export interface ScriptedBackendOptions {
   /** Ends entries and delays answers. */
   readonly clock: Clock;
@@ -50,6 +51,7 @@ export interface ScriptedBackendOptions {
   readonly alias?: (key: string) => string;
 }
 
+/** A backend that a test controls. */
 export interface ScriptedBackend extends Backend {
   /** Shared with its peers. */
   readonly store: ScriptedStore;

@@ -5,6 +5,7 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Gate } from "./gate.ts";
 import { milliseconds } from "./milliseconds.ts";
 
+/** A call of a scripted backend. */
 export type ScriptedOperation =
   | "connect"
   | "read"
@@ -47,6 +48,7 @@ export interface ScriptedStep {
   readonly answer?: (entry: StoredEntry | undefined, key: string) => StoredEntry | undefined;
 }
 
+/** A call that a scripted backend has recorded. */
 export interface ScriptedCall {
   readonly operation: ScriptedOperation;
   /**

@@ -36,6 +36,7 @@ export interface ScriptedCoherence {
   freezeHeartbeat(): () => void;
 }
 
+/** How a scripted link is lost. */
 export interface LoseOptions {
   /** @default a {@link BackendUnavailableError} */
   readonly error?: Error;
@@ -43,6 +44,7 @@ export interface LoseOptions {
   readonly attach?: "rejects" | "hangs";
 }
 
+/** A message that a scripted link reports. */
 export interface ScriptedReport {
   /** The method of the listener, or the answer to a `leases.confirm`. */
   readonly what: "changed" | "tagsChanged" | "everythingChanged" | "alive" | "confirm";

@@ -3,6 +3,7 @@ import type { Awaitable, Clock } from "@hotset/core";
 /** Name and arguments of one command. */
 export type Args = readonly (string | Buffer)[];
 
+/** Bounds of a pool. */
 export interface PoolOptions {
   /** The most sockets, those in use included. @default 10 */
   readonly max?: number;
@@ -12,6 +13,7 @@ export interface PoolOptions {
   readonly idleMs?: number;
 }
 
+/** Options of `openConnection`. */
 export interface RedisConnectionOptions {
   /** Overrides that of the URL. */
   readonly username?: string | undefined;
@@ -47,6 +49,7 @@ export interface RedisConnectionOptions {
   readonly clock?: Clock;
 }
 
+/** Options of one command. */
 export interface CallOptions {
   /** Decides the node in a cluster: a key of the command. Without one, any primary is asked first. */
   readonly key?: string | Buffer | undefined;
@@ -60,6 +63,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of commands that are sent together. */
 export type BurstOptions = Pick<CallOptions, "deadlineMs" | "typeMapping" | "signal">;
 
 /** Where a call goes: to the node of its key, or to one primary. */
@@ -83,6 +87,7 @@ export interface PrimaryConnection extends Caller {
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
 }
 
+/** Options of a command on a dedicated connection. */
 export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadOnly" | "deadlineMs"> {
   /** How long the server may block. The deadline is this and `responseTimeoutMs`. */
   readonly blockMs?: number;
@@ -116,6 +121,7 @@ export interface DedicatedConnection extends AsyncDisposable {
 /** `shard`: of sharded pub/sub; `key` of `open` must be the channel. */
 export type SubscriptionKind = "channel" | "pattern" | "shard";
 
+/** Reports of a subscriber about its connection. */
 export interface SubscriberEvents {
   /** The connection was lost: messages are not received. */
   lost(error: Error): void;
@@ -142,6 +148,7 @@ export interface Subscriber extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Options of a dedicated connection. */
 export interface OpenOptions {
   /** Decides the node in a cluster. @default any primary */
   readonly key?: string | Buffer;
@@ -150,6 +157,7 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How many connections of a pool are in use, and how many callers wait. */
 export interface PoolStatus {
   /** All sockets: `idle` and `inUse`. */
   readonly size: number;
@@ -166,11 +174,13 @@ export interface ExclusiveConnection extends PrimaryConnection {
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
 }
 
+/** Options of borrowing a connection from a pool. */
 export interface UseOptions extends Pick<OpenOptions, "key" | "signal"> {
   /** @default that of the pool */
   readonly waitMs?: number;
 }
 
+/** Connections that are lent, each to one caller at a time. */
 export interface Pool {
   readonly status: PoolStatus;
   /**

@@ -1,0 +1,46 @@
+import ts from "typescript-5";
+
+/** The comment of one declaration, in parts. */
+export interface Comment {
+  readonly text: string;
+  readonly default: string | undefined;
+  /** By name, only those that are described. */
+  readonly params: ReadonlyMap<string, string>;
+  readonly throws: readonly string[];
+  readonly see: readonly string[];
+}
+
+/** The last comment before a declaration; empty where there is none. */
+export function commentOf(node: ts.Node): Comment {
+  const doc = ts.getJSDocCommentsAndTags(node).findLast((each) => ts.isJSDoc(each));
+  const tags: readonly ts.JSDocTag[] = doc?.tags ?? [];
+  const texts = (name: string): readonly string[] =>
+    tags.filter(({ tagName }) => tagName.text === name).map((tag) => textOf(tag.comment));
+  return {
+    text: textOf(doc?.comment),
+    default: texts("default").map(valueOf)[0],
+    params: new Map(
+      tags.filter(ts.isJSDocParameterTag).map((tag) => [tag.name.getText(), textOf(tag.comment)] as const),
+    ),
+    throws: tags.filter(ts.isJSDocThrowsTag).map((tag) => {
+      const type = tag.typeExpression?.type.getText();
+      return `${type === undefined ? "" : `{@link ${type}} `}${textOf(tag.comment)}`.trim();
+    }),
+    see: texts("see"),
+  };
+}
+
+const textOf = (comment: string | ts.NodeArray<ts.JSDocComment> | undefined): string =>
+  (ts.getTextOfJSDocComment(comment) ?? "").trim();
+
+/** A default that is a value, and no sentence, is code. */
+const valueOf = (text: string): string =>
+  /^(?:['"\d]\S*|true|false|Infinity|\{.*\})$/.test(text) ? `\`${text.replaceAll("'", '"')}\`` : text;
+
+/** The first sentence, in one line. */
+export function sentenceOf(text: string): string {
+  const [paragraph = ""] = text.split(/\n\s*\n/);
+  return /^.*?\.(?=\s|$)/s.exec(inOneLine(paragraph))?.[0] ?? inOneLine(paragraph);
+}
+
+export const inOneLine = (text: string): string => text.replaceAll(/\s+/g, " ").trim();

@@ -1,0 +1,62 @@
+import { membersOf } from "./members.ts";
+import type { PublicName } from "./model.ts";
+import { PAGES, type PageSpec } from "./pages.ts";
+
+/** Where each public name, and each method of one, is described: its heading, its page and its anchor. */
+export class Places {
+  readonly #titles = new Map<string, string>();
+  readonly #places = new Map<string, string>();
+
+  constructor(names: ReadonlyMap<string, PublicName>) {
+    for (const page of PAGES) this.#add(page, names);
+  }
+
+  /** The heading of a name of {@link PAGES}, or of a method: `Cache.close`. */
+  titleOf(name: string): string {
+    return this.#titles.get(name)!;
+  }
+
+  /**
+   * A link from `file` to a name as the compiler has it, or to a method, of `owner` where it is not qualified;
+   * `undefined` if it is not public.
+   */
+  from(file: string, name: string, owner: string = ""): string | undefined {
+    const place = [`${owner}.${name}`, name, name.split(".")[0]!].map((each) => this.#places.get(each)).find(isThere);
+    return place?.startsWith(`${file}#`) === true ? place.slice(file.length) : place;
+  }
+
+  #add({ file, names: own }: PageSpec, names: ReadonlyMap<string, PublicName>): void {
+    const methods = own.flatMap((name) =>
+      membersOf(names.get(name)!.declarations).methods.map((method) => ({ owner: name, method: method.name })),
+    );
+    const add = (name: string, title: string): void => {
+      this.#titles.set(name, title);
+      this.#places.set(name, `${file}.md#${anchorOf(title)}`);
+    };
+    for (const name of own) add(name, titleOf(name, own));
+    for (const { owner, method } of methods) {
+      const isAlone =
+        method !== "constructor" &&
+        methods.filter((each) => each.method === method).length === 1 &&
+        !own.some((name) => name.toLowerCase() === method.toLowerCase());
+      add(`${owner}.${method}`, isAlone ? `\`${method}\`` : `\`${owner.split("@")[0]}.${method}\``);
+    }
+  }
+}
+
+const isThere = (place: string | undefined): boolean => place !== undefined;
+
+/** @param others the names of its page: GitHub makes one anchor of `gate` and `Gate`. */
+function titleOf(name: string, others: readonly string[]): string {
+  const [own = "", specifier] = [name.split("@")[0], name.slice(name.indexOf("@") + 1)];
+  if (name.includes("@")) return `\`${own}\` of \`${specifier}\``;
+  const first = others.find((each) => each.toLowerCase() === name.toLowerCase());
+  return first === name ? `\`${name}\`` : `The type \`${name}\``;
+}
+
+/** As GitHub makes it. */
+export const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\- _]/gu, "")
+    .replaceAll(" ", "-");
