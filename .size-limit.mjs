@@ -31,6 +31,8 @@ export default [
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "6 kB"),
   toolkit("sessions/express-session", "6.75 kB"),
+  toolkit("sessions/fastify", "2 kB"),
+  toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
   toolkit("queue", "12 kB"),

@@ -1,0 +1,65 @@
+import { OpenSession, type RequestSession } from "./request-session.ts";
+import { SessionCookie, type SessionCookieOptions } from "./session-cookie.ts";
+import type { Sessions } from "./sessions.ts";
+
+export type { RequestSession, SessionCookieOptions };
+
+/** The part of a request of Fastify that is used. */
+export interface FastifyRequest {
+  readonly headers: { readonly cookie?: string | undefined };
+}
+
+/** The part of a reply of Fastify that is used. */
+export interface FastifyReply {
+  header(name: string, value: string): unknown;
+}
+
+/** The part of an instance of Fastify that is used. */
+export interface FastifyInstance {
+  addHook(name: "onRequest", hook: (request: FastifyRequest) => Promise<void>): unknown;
+  addHook(
+    name: "onSend",
+    hook: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown>,
+  ): unknown;
+}
+
+export interface FastifySessions<Data extends object> {
+  /** For `app.register`. Stores changes, and sets the cookie, before a reply is sent. */
+  readonly plugin: (app: FastifyInstance) => Promise<void>;
+  /** The session of a request. @throws {TypeError} where the plugin did not run for it. */
+  of(request: FastifyRequest): RequestSession<Data>;
+}
+
+/**
+ * Sessions for Fastify. Where Redis is away, a request fails with a `BackendUnavailableError`, and has no empty
+ * session.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
+export function fastifySessions<Data extends object>(
+  auth: Sessions<Data>,
+  options?: SessionCookieOptions,
+): FastifySessions<Data> {
+  const cookie = new SessionCookie(options);
+  const open = new WeakMap<object, OpenSession<Data>>();
+  const plugin = async (app: FastifyInstance): Promise<void> => {
+    app.addHook("onRequest", async (request) => {
+      open.set(request, await OpenSession.begin(auth, cookie, request.headers.cookie));
+    });
+    app.addHook("onSend", async (request, reply, payload) => {
+      const header = await open.get(request)?.commit();
+      if (header !== undefined) reply.header("set-cookie", header);
+      return payload;
+    });
+  };
+  // Fastify's sign that the hooks are for the whole application, and not for what the plugin registers itself.
+  Object.defineProperty(plugin, Symbol.for("skip-override"), { value: true });
+  return {
+    plugin,
+    of(request) {
+      const session = open.get(request);
+      if (session === undefined) throw new TypeError("no session: the plugin did not run for this request");
+      return session;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { OpenSession, type RequestSession } from "./request-session.ts";
+import { SessionCookie, type SessionCookieOptions } from "./session-cookie.ts";
+import type { Sessions } from "./sessions.ts";
+
+export type { RequestSession, SessionCookieOptions };
+
+/** The part of a context of Hono that is used. */
+export interface HonoContext {
+  readonly req: { header(name: string): string | undefined };
+  header(name: string, value: string, options: { readonly append: boolean }): void;
+}
+
+export interface HonoSessions<Data extends object> {
+  /** For `app.use`. Stores changes, and sets the cookie, once the handlers have ended. */
+  readonly middleware: (context: HonoContext, next: () => Promise<void>) => Promise<void>;
+  /** The session of a request. @throws {TypeError} where the middleware did not run for it. */
+  of(context: HonoContext): RequestSession<Data>;
+}
+
+/**
+ * Sessions for Hono. Where Redis is away, a request fails with a `BackendUnavailableError`, and has no empty session.
+ *
+ * @throws {InvalidArgumentError} for options that can never work.
+ */
+export function honoSessions<Data extends object>(
+  auth: Sessions<Data>,
+  options?: SessionCookieOptions,
+): HonoSessions<Data> {
+  const cookie = new SessionCookie(options);
+  const open = new WeakMap<object, OpenSession<Data>>();
+  return {
+    async middleware(context, next) {
+      const session = await OpenSession.begin(auth, cookie, context.req.header("cookie"));
+      open.set(context, session);
+      await next();
+      const header = await session.commit();
+      if (header !== undefined) context.header("set-cookie", header, { append: true });
+    },
+    of(context) {
+      const session = open.get(context);
+      if (session === undefined) throw new TypeError("no session: the middleware did not run for this request");
+      return session;
+    },
+  };
+}
