@@ -18,6 +18,7 @@ import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { compare, Neighbours, type Outcome, type Scenario, type Spread } from "./measure.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
+import { checksOfBytes } from "./scenarios/checks.ts";
 import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
 import { coldKey } from "./scenarios/cold-key.ts";
 import { costInRedis } from "./scenarios/cost.ts";
@@ -78,6 +79,7 @@ for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios, tool
 }
 const figures = await runTrials([
   costInRedis,
+  checksOfBytes,
   garbage,
   missOnTheWire,
   invalidationOverMany,

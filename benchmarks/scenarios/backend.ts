@@ -143,7 +143,7 @@ function batches({ size, keys, cache, raw, redisKey }: Sides): Scenario {
 }
 
 /** Plain data of about `bytes` bytes, like rows of a database. */
-function record(bytes: number): object {
+export function record(bytes: number): object {
   const row = (i: number): object => ({
     id: i,
     name: `user ${i}`,

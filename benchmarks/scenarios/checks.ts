@@ -1,0 +1,85 @@
+import { deserialize } from "node:v8";
+import { Packr } from "msgpackr";
+import { createCache, json, msgpack, redis, v8, type Format } from "hotset";
+import { inFlight } from "../measure.ts";
+import type { Conditions, Figure, Trial } from "../trial.ts";
+import { record } from "./backend.ts";
+
+const SIZES = [200, 2_000, 50_000] as const;
+/** Bytes that are decoded in one measurement. */
+const VOLUME = 20_000_000;
+const HITS = 2_000;
+
+/**
+ * The cost of treating bytes as input: the processor time that a format takes for its checks (heap, depth, names), as
+ * part of the time of a whole hit in Redis. The other side is the parser by itself, on the same bytes.
+ */
+export const checksOfBytes = ({ url, rounds }: Conditions): Trial => ({
+  name: "checks of bytes",
+  async run() {
+    const figures: Figure[] = [];
+    for (const { format, parse } of parsers())
+      for (const bytes of SIZES) figures.push(await share(format, parse, { url, bytes, rounds }));
+    return figures;
+  },
+});
+
+type Parse = (bytes: Uint8Array) => unknown;
+
+function parsers(): readonly { readonly format: Format; readonly parse: Parse }[] {
+  // As the format itself has it.
+  const packr = new Packr({
+    useRecords: false,
+    mapsAsObjects: true,
+    variableMapSize: true,
+    moreTypes: true,
+    copyBuffers: true,
+    useToJSON: false,
+  });
+  const text = new TextDecoder("utf-8", { fatal: true });
+  return [
+    { format: msgpack(), parse: (bytes) => packr.unpack(bytes) },
+    { format: json(), parse: (bytes) => JSON.parse(text.decode(bytes)) as unknown },
+    { format: v8(), parse: (bytes) => deserialize(bytes) as unknown },
+  ];
+}
+
+async function share(
+  format: Format,
+  parse: Parse,
+  { url, bytes, rounds }: { readonly url: string; readonly bytes: number; readonly rounds: number },
+): Promise<Figure> {
+  const value = record(bytes);
+  const data = format.encode(value);
+  const count = Math.ceil(VOLUME / data.length);
+  const cache = createCache({ name: "checks" }).tier(redis(url).valueFormat(format).coherence("none").build()).build();
+  await cache.set("k", value, { ttl: "1h" });
+  // Other programs make a measurement longer, and never shorter.
+  let [bare, checked, hit] = [Infinity, Infinity, Infinity];
+  for (let round = 0; round < rounds; round += 1) {
+    bare = Math.min(bare, (await microseconds(() => repeat(count, () => parse(data)))) / count);
+    checked = Math.min(checked, (await microseconds(() => repeat(count, () => format.decode(data)))) / count);
+    hit = Math.min(hit, (await microseconds(() => inFlight(64, HITS, () => cache.get("k")))) / HITS);
+  }
+  await cache.close();
+  const checks = Math.max(0, checked - bare);
+  return {
+    what: `checks of ${format.id}, ${bytes} B`,
+    value: (100 * checks) / hit,
+    unit: " % of a hit",
+    atMost: 5,
+    remark: `${checks.toFixed(2)} of ${hit.toFixed(1)} us`,
+  };
+}
+
+function repeat(count: number, work: () => unknown): void {
+  for (let i = 0; i < count; i += 1) work();
+}
+
+/** Processor time of this process. */
+async function microseconds(work: () => unknown): Promise<number> {
+  const startedAt = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(startedAt);
+  return user + system;
+}
