@@ -32,6 +32,7 @@ import { memoryScenarios } from "./scenarios/memory.ts";
 import { withoutRedis } from "./scenarios/outage.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
+import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
@@ -90,6 +91,7 @@ const figures = await runTrials([
   fleet,
   fleetOnTheWire,
   withoutRedis,
+  toolkitBoards,
 ]);
 await server.stop();
 neighbours.look([]);

@@ -1,4 +1,7 @@
 import type { RedisView } from "@hotset/redis-toolkit";
+import { activeUsers } from "@hotset/redis-toolkit/counters";
+import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
+import { presence } from "@hotset/redis-toolkit/presence";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue } from "@hotset/redis-toolkit/queue";
 
@@ -116,6 +119,33 @@ export const SUBJECTS: readonly Subject[] = [
         read,
         effects: async () => (await read())?.version ?? 0,
       };
+    },
+  },
+  {
+    name: "leaderboards",
+    over: (redis, name) => {
+      const board = leaderboard(redis, name, { window: "monthly", ties: "first-reached", ranks: "dense" });
+      return {
+        write: () => board.incr("ada"),
+        read: () => board.top(),
+        effects: async () => (await board.rank("ada"))?.score ?? 0,
+      };
+    },
+  },
+  {
+    name: "presence",
+    over: (redis, name) => {
+      const users = presence(redis, name, { ttl: "1h" });
+      let seen = 0;
+      return { write: () => users.seen(`user ${(seen += 1)}`), read: () => users.list(), effects: () => users.count() };
+    },
+  },
+  {
+    name: "active users",
+    over: (redis, name) => {
+      const users = activeUsers(redis, name, { window: "monthly" });
+      let marked = 0;
+      return { write: () => users.mark((marked += 1)), read: () => users.isActive(1), effects: () => users.count() };
     },
   },
 ];

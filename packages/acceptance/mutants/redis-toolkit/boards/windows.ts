@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "windows: the clock of the process decides",
+    promises: ["C247"],
+    rule: 'if ARGV[2] ~= "0" and (now < tonumber(ARGV[1]) or now >= tonumber(ARGV[2])) then',
+    broken: 'if ARGV[2] ~= "0" and tonumber(ARGV[1]) < 1e11 then',
+  },
+];

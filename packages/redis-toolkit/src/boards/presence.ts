@@ -1,0 +1,213 @@
+import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
+import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisView } from "../index.ts";
+import { checkName, checkOptions, durationMs, hashTagged, moduleOf } from "../module/module.ts";
+import { wholeNumber } from "./counters.ts";
+
+export interface PresenceOptions {
+  /** How long a member is active after it was seen. @default '5m' */
+  readonly ttl?: Duration;
+  /**
+   * A member that this process has reported so recently is not reported again; it stays active for so much longer.
+   * Then a member that another process removes comes back so much later.
+   *
+   * @default 0
+   */
+  readonly throttle?: Duration;
+}
+
+export interface ListOptions {
+  /** At most 10,000. @default 100 */
+  readonly limit?: number;
+  /** How many to leave out. @default 0 */
+  readonly skip?: number;
+}
+
+/** Which members were seen lately, by the server's clock. */
+export interface Presence {
+  /**
+   * Each member is active for `ttl` from now on; never shorter than before. At most 1,000 at once. Also removes up to
+   * 1,000 members that are not active any more.
+   *
+   * @returns how many were not active before
+   */
+  seen(...members: readonly string[]): Promise<number>;
+  /** Members that are active no longer, such as after a logout. At most 1,000 at once. @returns how many were active */
+  gone(...members: readonly string[]): Promise<number>;
+  isActive(member: string): Promise<boolean>;
+  /** How many are active. */
+  count(): Promise<number>;
+  /** Active members, the one that stays longest first. */
+  list(options?: ListOptions): Promise<readonly string[]>;
+}
+
+const MOST_AT_ONCE = 1_000;
+const MOST_LISTED = 10_000;
+
+/**
+ * Presence: nothing is sent before it is used. Make one where you need it.
+ *
+ * @throws {InvalidArgumentError} for a name that is not text of 1 to 512 characters, and for options that can never
+ *   work.
+ */
+export function presence(redis: RedisView, name: string, options: PresenceOptions = {}): Presence {
+  const where = "presence(redis, name, options)";
+  checkName(`${where}: name`, name);
+  checkOptions(where, options, ["ttl", "throttle"]);
+  const ttlMs = durationMs(`${where}: ttl`, options.ttl ?? "5m");
+  const throttleMs = durationMs(`${where}: throttle`, options.throttle ?? 0, { min: 0 });
+  return new RedisPresence(redis, { key: `presence:${hashTagged(name)}:until`, ttlMs, throttleMs });
+}
+
+// KEYS[1] is a sorted set: member -> until when it is active, in milliseconds since 1970.
+
+const NOW = `
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** ARGV: life in ms, then members. What has ended is removed, in parts, so that no call takes long. */
+const SEEN = `${NOW}
+local ended = redis.call("ZRANGE", KEYS[1], "-inf", now, "BYSCORE", "LIMIT", 0, 1000)
+if #ended > 0 then redis.call("ZREM", KEYS[1], unpack(ended)) end
+local life, new = tonumber(ARGV[1]), 0
+for i = 2, #ARGV do
+  local before = redis.call("ZSCORE", KEYS[1], ARGV[i])
+  if not before or tonumber(before) <= now then new = new + 1 end
+  redis.call("ZADD", KEYS[1], "GT", now + life, ARGV[i])
+end
+if redis.call("PTTL", KEYS[1]) < life then redis.call("PEXPIRE", KEYS[1], life) end
+return new`;
+
+const GONE = `${NOW}
+local active = 0
+for _, member in ipairs(ARGV) do
+  local before = redis.call("ZSCORE", KEYS[1], member)
+  if before and tonumber(before) > now then active = active + 1 end
+  redis.call("ZREM", KEYS[1], member)
+end
+return active`;
+
+const IS_ACTIVE = `${NOW}
+local last = redis.call("ZSCORE", KEYS[1], ARGV[1])
+return last and tonumber(last) > now and 1 or 0`;
+
+const COUNT = `${NOW}
+return redis.call("ZCOUNT", KEYS[1], "(" .. now, "+inf")`;
+
+const LIST = `${NOW}
+return redis.call("ZRANGE", KEYS[1], "+inf", "(" .. now, "BYSCORE", "REV", "LIMIT", ARGV[1], ARGV[2])`;
+
+class RedisPresence implements Presence {
+  readonly #redis: RedisView;
+  readonly #key: string;
+  readonly #ttlMs: number;
+  readonly #throttleMs: number;
+
+  constructor(
+    redis: RedisView,
+    { key, ttlMs, throttleMs }: { readonly key: string; readonly ttlMs: number; readonly throttleMs: number },
+  ) {
+    this.#redis = redis;
+    this.#key = key;
+    this.#ttlMs = ttlMs;
+    this.#throttleMs = throttleMs;
+  }
+
+  async seen(...members: readonly string[]): Promise<number> {
+    checkMembers("seen(...members)", members);
+    const recent = new RecentReports(this.#redis, this.#key);
+    const due = [...new Set(members)].filter((member) => !recent.has(member));
+    if (due.length === 0) return 0;
+    const life = this.#ttlMs + this.#throttleMs;
+    const begun = await this.#run(SEEN, [String(life), ...due], Number);
+    if (this.#throttleMs > 0) for (const member of due) recent.add(member, this.#throttleMs);
+    return begun;
+  }
+
+  async gone(...members: readonly string[]): Promise<number> {
+    checkMembers("gone(...members)", members);
+    if (members.length === 0) return 0;
+    const recent = new RecentReports(this.#redis, this.#key);
+    const active = await this.#run(GONE, [...new Set(members)], Number);
+    for (const member of members) recent.delete(member);
+    return active;
+  }
+
+  async isActive(member: string): Promise<boolean> {
+    checkMembers("isActive(member)", [member]);
+    return this.#run(IS_ACTIVE, [member], (reply) => reply === 1, { isReadOnly: true });
+  }
+
+  async count(): Promise<number> {
+    return this.#run(COUNT, [], Number, { isReadOnly: true });
+  }
+
+  async list(options: ListOptions = {}): Promise<readonly string[]> {
+    const where = "list(options)";
+    checkOptions(where, options, ["limit", "skip"]);
+    const limit = wholeNumber(`${where}: limit`, options.limit ?? 100, { min: 1, max: MOST_LISTED });
+    const skip = wholeNumber(`${where}: skip`, options.skip ?? 0, { min: 0, max: 2 ** 32 });
+    return this.#run(LIST, [String(skip), String(limit)], (reply) => reply as readonly string[], { isReadOnly: true });
+  }
+
+  async #run<T>(
+    script: string,
+    args: readonly string[],
+    decode: (reply: unknown) => T,
+    { isReadOnly = false } = {},
+  ): Promise<T> {
+    return this.#redis.runScript(script, [this.#key], args, { isReadOnly, decode });
+  }
+}
+
+function checkMembers(where: string, members: readonly string[]): void {
+  if (members.length > MOST_AT_ONCE)
+    throw new InvalidArgumentError(`${where}: at most 1,000 at once, got ${members.length}`);
+  for (const member of members) {
+    checkName(`${where}: a member`, member);
+    if (!member.isWellFormed()) throw new InvalidArgumentError(`${where}: a member must be well-formed Unicode`);
+  }
+}
+
+/** The oldest is forgotten first: then its member is reported once more than needed. */
+const MOST_REMEMBERED = 10_000;
+
+/** Until when a member of a key needs no report, by `clock.now()`. */
+const reports = new WeakMap<RedisConnection, Map<string, number>>();
+
+/** Members that this process has reported within `throttle`. */
+class RecentReports {
+  readonly #until: Map<string, number>;
+  readonly #clock: Clock;
+  readonly #key: string;
+
+  constructor(redis: RedisView, key: string) {
+    const { clock, connection, space } = moduleOf(redis);
+    let until = reports.get(connection);
+    if (until === undefined) reports.set(connection, (until = new Map()));
+    this.#until = until;
+    this.#clock = clock;
+    this.#key = space.inside(key);
+  }
+
+  has(member: string): boolean {
+    const until = this.#until.get(this.#id(member));
+    return until !== undefined && this.#clock.now() < until;
+  }
+
+  add(member: string, lifeMs: number): void {
+    this.delete(member);
+    this.#until.set(this.#id(member), this.#clock.now() + lifeMs);
+    if (this.#until.size > MOST_REMEMBERED)
+      for (const oldest of this.#until.keys()) return void this.#until.delete(oldest);
+  }
+
+  delete(member: string): void {
+    this.#until.delete(this.#id(member));
+  }
+
+  #id(member: string): string {
+    return `${this.#key} ${member}`;
+  }
+}

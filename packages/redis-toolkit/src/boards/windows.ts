@@ -1,0 +1,160 @@
+import { InvalidArgumentError } from "@hotset/core";
+import type { RedisConnection } from "@hotset/redis/connection";
+import { CommandError, type RedisView } from "../index.ts";
+import { moduleOf } from "../module/module.ts";
+
+/** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
+export type WindowKind = "hourly" | "daily" | "weekly" | "monthly";
+
+export interface CalendarWindow {
+  /** `2026-11-21T09`, `2026-11-21`, `2026-W47` or `2026-11`. */
+  readonly name: string;
+  /** Milliseconds since 1970; the window has begun. */
+  readonly startsAt: number;
+  /** Milliseconds since 1970; the next window has begun. */
+  readonly endsAt: number;
+}
+
+const HOUR = 3_600_000;
+const DAY = 86_400_000;
+const WEEK = 7 * DAY;
+/** The first Monday of 1970. */
+const FIRST_MONDAY = 4 * DAY;
+
+/** The window of an instant, in milliseconds since 1970. */
+export function windowAt(kind: WindowKind, at: number): CalendarWindow {
+  switch (kind) {
+    case "hourly":
+      return fixed(Math.floor(at / HOUR) * HOUR, HOUR, (start) => isoOf(start).slice(0, 13));
+    case "daily":
+      return fixed(Math.floor(at / DAY) * DAY, DAY, (start) => isoOf(start).slice(0, 10));
+    case "weekly":
+      return fixed(Math.floor((at - FIRST_MONDAY) / WEEK) * WEEK + FIRST_MONDAY, WEEK, weekName);
+    case "monthly": {
+      const date = new Date(at);
+      const month = (ahead: number): number => Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + ahead, 1);
+      return { name: isoOf(month(0)).slice(0, 7), startsAt: month(0), endsAt: month(1) };
+    }
+  }
+}
+
+/** The window so many before `window`; after it for a negative number. */
+export function windowBefore(kind: WindowKind, window: CalendarWindow, back: number): CalendarWindow {
+  if (kind !== "monthly") return windowAt(kind, window.startsAt - back * (window.endsAt - window.startsAt));
+  const date = new Date(window.startsAt);
+  return windowAt(kind, Date.UTC(date.getUTCFullYear(), date.getUTCMonth() - back, 1));
+}
+
+const fixed = (startsAt: number, length: number, nameOf: (start: number) => string): CalendarWindow => ({
+  name: nameOf(startsAt),
+  startsAt,
+  endsAt: startsAt + length,
+});
+
+const isoOf = (at: number): string => new Date(at).toISOString();
+
+/** A week belongs to the year of its Thursday. */
+function weekName(monday: number): string {
+  const thursday = monday + 3 * DAY;
+  const year = new Date(thursday).getUTCFullYear();
+  const week = Math.floor((thursday - Date.UTC(year, 0, 1)) / WEEK) + 1;
+  return `${year}-W${String(week).padStart(2, "0")}`;
+}
+
+export const WINDOW_KINDS: readonly WindowKind[] = ["hourly", "daily", "weekly", "monthly"];
+
+/** Of one object, and for one call: 41 days of hours, or some years of the others. */
+export const MOST_WINDOWS = 1_000;
+
+export interface WindowOptions {
+  /** One object for each window. @default none: one object without an end */
+  readonly window?: WindowKind;
+  /** How many past windows are kept beside the current one, at most 999. @default 1 */
+  readonly keep?: number;
+}
+
+/** The windows that one object has. */
+export interface Windows {
+  readonly kind: WindowKind;
+  readonly keep: number;
+}
+
+/** @internal @throws {InvalidArgumentError} for a kind that is unknown, and for a number that cannot be kept. */
+export function windowsOf(where: string, { window, keep }: WindowOptions): Windows | undefined {
+  if (window === undefined) {
+    if (keep !== undefined) throw new InvalidArgumentError(`${where}: keep needs window`);
+    return undefined;
+  }
+  if (!WINDOW_KINDS.includes(window))
+    throw new InvalidArgumentError(
+      `${where}: window must be one of ${WINDOW_KINDS.map((kind) => JSON.stringify(kind)).join(", ")}, got ${JSON.stringify(window)}`,
+    );
+  return { kind: window, keep: wholeNumber(`${where}: keep`, keep ?? 1, { min: 0, max: MOST_WINDOWS - 1 }) };
+}
+
+/** @internal */
+export function wholeNumber(
+  option: string,
+  given: number,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
+  throw new InvalidArgumentError(`${option} must be a whole number from ${min} to ${max}, got ${String(given)}`);
+}
+
+/** @internal The first lines of a script: ARGV[1] and ARGV[2] are the start and end of its window, both 0 for none. */
+export const WINDOW_CHECK: string = `
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[2] ~= "0" and (now < tonumber(ARGV[1]) or now >= tonumber(ARGV[2])) then return {"now", now} end
+`;
+
+/** A script that begins with `WINDOW_CHECK`. @internal */
+export interface WindowScript {
+  readonly script: string;
+  readonly keys: readonly string[];
+  /** From ARGV[3]. */
+  readonly args: readonly (string | number)[];
+  readonly isReadOnly?: boolean;
+}
+
+/** Runs a script for one window, or without any. @internal */
+export async function runScriptIn(
+  redis: RedisView,
+  window: CalendarWindow | undefined,
+  { script, keys, args, isReadOnly = false }: WindowScript,
+): Promise<readonly unknown[]> {
+  const all = [window?.startsAt ?? 0, window?.endsAt ?? 0, ...args].map(String);
+  return redis.runScript(script, keys, all, { isReadOnly, decode: (reply) => reply as readonly unknown[] });
+}
+
+/** How far the server's clock is ahead of `clock.now()`, as last seen: a guess that each script checks. */
+const serverAhead = new WeakMap<RedisConnection, number>();
+
+/** A call does not last until another window has begun so often. */
+const MOST_GUESSES = 5;
+
+/**
+ * Runs a script for the window that is current by the server's clock. Keys are named before the script runs, so the
+ * window is guessed; for another one than the current the script does nothing and replies with the server's time.
+ *
+ * @internal
+ */
+export async function runInCurrentWindow(
+  redis: RedisView,
+  kind: WindowKind,
+  describe: (current: CalendarWindow) => WindowScript,
+): Promise<readonly unknown[]> {
+  const { connection, clock } = moduleOf(redis);
+  for (let guesses = 0; guesses < MOST_GUESSES; guesses += 1) {
+    const window = windowAt(kind, clock.now() + (serverAhead.get(connection) ?? 0));
+    const reply = await runScriptIn(redis, window, describe(window));
+    if (reply[0] !== "now") return reply;
+    serverAhead.set(connection, Number(reply[1]) - clock.now());
+  }
+  throw new CommandError("EVALSHA: the server's clock did not stay within one window", {
+    code: "TRY_AGAIN",
+    operation: "EVALSHA",
+    retryable: true,
+  });
+}

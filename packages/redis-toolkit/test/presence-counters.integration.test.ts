@@ -1,0 +1,213 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { activeUsers, uniques, windowAt, windowBefore } from "@hotset/redis-toolkit/counters";
+import { presence, type Presence, type PresenceOptions } from "@hotset/redis-toolkit/presence";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+
+const servers = startServers();
+const DAY = 86_400_000;
+
+const today = (back = 0): string => windowBefore("daily", windowAt("daily", Date.now()), back).name;
+
+describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
+  let redis: Redis;
+  let name: string;
+  const online = (options?: PresenceOptions): Presence => presence(redis, name, options);
+  beforeAll(async () => {
+    redis = await servers.open(where);
+  });
+  beforeEach(() => {
+    name = randomPrefix();
+  });
+
+  it("A85: members that were seen lately are active, until their time is over or they are gone", async () => {
+    const users = online({ ttl: "1m" });
+    expect([await users.seen("ada", "bob", "ada"), await users.seen("ada"), await users.seen()]).toEqual([2, 0, 0]);
+    // Its end is not sooner because another process gives less time.
+    expect(await online({ ttl: "250ms" }).seen("ada", "cem")).toBe(1);
+    expect([await users.count(), await users.isActive("cem"), await users.isActive("dan")]).toEqual([3, true, false]);
+    expect((await users.list()).toSorted()).toEqual(["ada", "bob", "cem"]);
+    expect((await users.list()).at(-1)).toBe("cem");
+    expect(await users.list({ limit: 1, skip: 2 })).toEqual(["cem"]);
+    await expect.poll(() => users.isActive("cem"), { interval: 20 }).toBe(false);
+    expect([await users.count(), (await users.list()).toSorted()]).toEqual([2, ["ada", "bob"]]);
+    // The key still has it, until a call that writes removes it.
+    const key = `presence:{${name}}:until`;
+    expect(await redis.commands.zCard(key)).toBe(3);
+    expect([await users.seen("cem"), await users.gone("ada", "nobody", "ada"), await users.count()]).toEqual([1, 1, 2]);
+    expect(await redis.commands.ttl(key)).toBeGreaterThan(50_000);
+  });
+
+  it("A85: members whose time is over are removed by later calls, and all of them when none comes", async () => {
+    const users = online({ ttl: "100ms" });
+    for (let i = 0; i < 3; i += 1) await users.seen(...Array.from({ length: 1_000 }, (_, n) => `${i}:${n}`));
+    const key = `presence:{${name}}:until`;
+    await online({ ttl: "1m" }).seen("ada");
+    await expect.poll(() => users.count(), { interval: 20 }).toBe(1);
+    const sizes: number[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      await online({ ttl: "1m" }).seen("ada");
+      sizes.push(await redis.commands.zCard(key));
+    }
+    expect(sizes).toEqual([2_001, 1_001, 1, 1]);
+    const short = presence(redis, `${name}short`, { ttl: "50ms" });
+    await short.seen("ada");
+    await expect.poll(() => redis.commands.exists(`presence:{${name}short}:until`), { interval: 20 }).toBe(false);
+  });
+
+  it("active users are exactly those that were marked, by window and over windows", async () => {
+    const users = activeUsers(redis, name, { keep: 29, maxId: 1_000_000 });
+    expect([await users.mark(0), await users.mark(7), await users.mark(7), await users.mark(1_000_000)]).toEqual([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    for (const [back, id] of [
+      [1, 7],
+      [1, 8],
+      [29, 9],
+      [30, 10],
+    ] as const)
+      await redis.commands.setBit(`active:{${name}}:${today(back)}:bits`, id, 1);
+    expect([await users.isActive(7), await users.isActive(8), await users.isActive(8, { back: 1 })]).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect([await users.count(), await users.count({ windows: 2 }), await users.count({ windows: 30 })]).toEqual([
+      3, 4, 5,
+    ]);
+    expect(await users.count({ windows: 2, in: "every" })).toBe(1);
+    expect(await users.counts({ windows: 3 })).toEqual([
+      { window: today(2), count: 0 },
+      { window: today(1), count: 2 },
+      { window: today(), count: 3 },
+    ]);
+    const end = windowAt("daily", Date.now()).endsAt + 29 * DAY;
+    expect(await redis.commands.pExpireTime(`active:{${name}}:${today()}:bits`)).toBe(end);
+    expect(await redis.commands.exists(`active:{${name}}:together`)).toBe(false);
+  });
+
+  it("C248: different members are counted within 2 %, each once in a union of windows and counters", async () => {
+    const [home, shop] = ["home", "shop"].map((page) =>
+      uniques(redis, page, { window: "daily", keep: 6, group: `${name} pages` }),
+    ) as [ReturnType<typeof uniques>, ReturnType<typeof uniques>];
+    const members = (from: number, to: number): readonly string[] =>
+      Array.from({ length: to - from }, (_, i) => `user ${from + i}`);
+    expect(await home.add(...members(0, 6_000))).toBe(true);
+    expect([await home.add(...members(0, 10)), await home.add()]).toEqual([false, false]);
+    expect(await uniques(redis, `${name}many`).add(...members(0, 10_000))).toBe(true);
+    expect(await uniques(redis, `${name}many`).count()).toBeGreaterThan(9_800);
+    await shop.add(...members(4_000, 10_000));
+    await redis.commands.pfAdd(`uniques:{${name} pages}:of:home:${today(6)}:hll`, [...members(9_000, 11_000)]);
+    const within = (count: number, exact: number): number => Math.abs(count / exact - 1);
+    expect(within(await home.count(), 6_000)).toBeLessThan(0.02);
+    expect(within(await home.count({ with: [shop] }), 10_000)).toBeLessThan(0.02);
+    expect(within(await home.count({ windows: 7 }), 8_000)).toBeLessThan(0.02);
+    expect(within(await home.count({ windows: 7, with: [shop] }), 11_000)).toBeLessThan(0.02);
+    const forever = uniques(redis, name);
+    await forever.add("a", "b");
+    expect([await forever.count(), await redis.commands.ttl(`uniques:{${name}}:hll`)]).toEqual([2, "none"]);
+    if (where === "a cluster") {
+      await uniques(redis, `${name}2`).add("c");
+      await expect(forever.count({ with: [uniques(redis, `${name}2`)] })).rejects.toMatchObject({ code: "CROSS_SLOT" });
+    }
+  });
+});
+
+describe("presence and counters", () => {
+  it("A85: a member that was reported lately is not reported again, and stays so much longer", async () => {
+    await using own = await startOwnRedis();
+    const clock = new TestClock();
+    await using redis = createRedis({ ...ALONE, url: own.url, clock });
+    const users = (): Presence => presence(redis, "online", { ttl: "1m", throttle: "10s" });
+    const calls = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))?.[1]);
+    expect(await users().seen("ada")).toBe(1);
+    expect(await redis.commands.ttl("presence:{online}:until")).toBeGreaterThan(60_000);
+    const before = await calls();
+    clock.advance(9_999);
+    expect(await users().seen("ada", "ada")).toBe(0);
+    expect(await calls()).toBe(before);
+    clock.advance(1);
+    await users().seen("ada");
+    expect(await calls()).toBe(before + 1);
+    // A member that is gone is back at once.
+    expect([await users().gone("ada"), await users().isActive("ada"), await users().seen("ada")]).toEqual([
+      1,
+      false,
+      1,
+    ]);
+    // Another tenant is another presence.
+    expect(await presence(redis.tenant("t"), "online", { throttle: "10s" }).seen("ada")).toBe(1);
+    // Memory is bounded: the oldest is reported once more than needed.
+    for (let i = 0; i < 10; i += 1) await users().seen(...Array.from({ length: 1_000 }, (_, n) => `${i}:${n}`));
+    const filled = await calls();
+    await users().seen("9:999");
+    expect(await calls()).toBe(filled);
+    await users().seen("ada");
+    expect(await calls()).toBe(filled + 1);
+    await own.command("DEL", "presence:{online}:until");
+    const failing = presence(redis, "online", { throttle: "10s" });
+    await own.command("CONFIG", "SET", "maxmemory", "1");
+    await expect(failing.seen("new")).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
+    await own.command("CONFIG", "SET", "maxmemory", "0");
+    expect(await failing.seen("new")).toBe(1);
+  });
+
+  it("bad names, ids and options are refused before anything is sent", async () => {
+    const redis = await servers.open("one server");
+    expect(() => presence(redis, "p", { ttl: 0 })).toThrow("ttl must be at least 1 ms");
+    expect(() => presence(redis, "p", { life: "5m" } as never)).toThrow('unknown option "life"');
+    expect(() => activeUsers(redis, "a", { maxId: 2 ** 32 })).toThrow(
+      "maxId must be a whole number from 0 to 4294967295",
+    );
+    expect(() => uniques(redis, "u", { keep: 3 })).toThrow("keep needs window");
+    expect(() => uniques(redis, "")).toThrow("name must be text");
+    const users = activeUsers(redis, "a");
+    const own = uniques(redis, "u", { window: "daily" });
+    for (const bad of [
+      users.mark(-1),
+      users.mark(1.5),
+      users.mark(67_108_864),
+      users.isActive(1, { back: 2 }),
+      users.count({ windows: 3 }),
+      users.count({ in: "some" as never }),
+      own.add(""),
+      own.count({ with: [uniques(redis, "u")] }),
+      own.count({ with: [uniques(redis.tenant("t"), "u", { window: "daily" })] }),
+      presence(redis, "p").seen("\udc00"),
+      presence(redis, "p").seen(...Array.from({ length: 1_001 }, (_, i) => `m${i}`)),
+      presence(redis, "p").list({ limit: 10_001 }),
+    ])
+      await expect(bad).rejects.toThrow(InvalidArgumentError);
+  });
+
+  it("where Redis is disabled or unreachable each call is an error, and no count is 0", async () => {
+    const off = createRedis({ env: false, enabled: false });
+    await expect(presence(off, "p").count()).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+    await expect(presence(off, "p").seen("a")).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+    await expect(activeUsers(off, "p").count()).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+    await expect(uniques(off, "p").count()).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "300ms" });
+    await presence(redis, "p").seen("a");
+    await own.kill();
+    await expect(presence(redis, "p").isActive("a")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(presence(redis, "p").seen("a")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(uniques(redis, "p").count()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await own.start();
+    // Without persistence a restart forgets: no member is active, and nothing fails.
+    await expect
+      .poll(() =>
+        presence(redis, "p")
+          .count()
+          .catch(() => -1),
+      )
+      .toBe(0);
+  });
+});
