@@ -72,7 +72,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "loaders",
     title: "Loaders",
     intro:
-      "The functions that compute values, and what they are given. In use: [the context of a loader](../../guide/freshness.md#the-context-of-a-loader).",
+      "The functions that compute values, and what they are given. In use: [the context of a loader](../../guide/loaders.md#the-context-of-a-loader).",
     names: ["Loader", "LoadContext", "StaleValue", "NotModified", "BatchLoader", "BatchLoadContext"],
   },
   {
@@ -309,7 +309,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   "Namespace.stats": "reference/stats.md",
   "Namespace.namespace": "guide/keys-and-namespaces.md#namespaces",
   "Namespace.wrap": "examples/wrap.ts",
-  "StaleValue.notModified": "guide/freshness.md#conditional-requests",
+  "StaleValue.notModified": "guide/loaders.md#conditional-requests",
   GetOrSetOptions: "guide/freshness.md#the-options",
   memory: "examples/memory-only.ts",
   redis: "guide/redis.md",
