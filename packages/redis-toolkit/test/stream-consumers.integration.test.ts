@@ -1,5 +1,12 @@
 import { TestClock } from "@hotset/core/testing";
-import { forkScript, randomPrefix, startOwnRedis, startSentinel, type OwnRedis } from "@hotset/test-servers";
+import {
+  forkScript,
+  randomPrefix,
+  startOwnRedis,
+  startProxy,
+  startSentinel,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import { sentinel } from "@hotset/redis";
 import {
@@ -12,6 +19,7 @@ import {
   type Stream,
 } from "@hotset/redis-toolkit/streams";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { FORGET } from "../src/streams/scripts.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 import type { Handlers } from "./stream-worker.ts";
 
@@ -500,7 +508,7 @@ it("A55: after stopTimeout handlers are not waited for: their signals are aborte
     expect((await jobs.group("processors").pending()).count).toBe(2);
   }));
 
-it("A55: disconnect stops consumers first; a consumer keeps the process alive, and a stopped one does not", () =>
+it("A55: disconnect stops consumers first, which leave the group", () =>
   withServer(async (own, redis, jobs) => {
     const seen = new Seen();
     const worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
@@ -511,6 +519,96 @@ it("A55: disconnect stops consumers first; a consumer keeps the process alive, a
     expect(await own.command("XPENDING", "jobs", "processors")).toEqual([0, null, null, null]);
     expect(await own.command("XINFO", "CONSUMERS", "jobs", "processors")).toEqual([]);
   }));
+
+it("a consumer keeps its process alive, also while Redis is away; a stopped one does not", async () => {
+  await using own = await startOwnRedis();
+  const [away, stopped] = [forkScript<Handlers>(WORKER), forkScript<Handlers>(WORKER)];
+  await away.call("begin", "redis://127.0.0.1:1");
+  await stopped.call("begin", own.url);
+  await stopped.call("disconnect");
+  const ends = [away.end(700).then(String, (error: unknown) => String(error)), stopped.end()];
+  expect(await Promise.all(ends)).toEqual([expect.stringContaining("did not end"), { code: 0, signal: null }]);
+});
+
+it("C227: entries of a reply that was lost are handled at once; failed ones still wait for minIdle", async () => {
+  await using own = await startOwnRedis();
+  await using proxy = await startProxy(own.port);
+  await using redis = createRedis({ ...ALONE, url: proxy.url, logger: SILENT });
+  const [jobs, direct] = [redis, createRedis({ ...ALONE, url: own.url })].map((one) =>
+    streams(one).stream<Job>("jobs"),
+  );
+  const seen = new Seen();
+  await using worker = consumer(jobs!, "processors", { block: "10s", minIdle: "1h" }, (entry, context) => {
+    seen.handler(entry, context);
+    if (entry.fields.n === "fails") throw new Error("not now");
+  });
+  await appendAll(direct!, ["fails", "0"]);
+  await expect.poll(() => seen.numbers).toEqual(["fails", "0"]);
+  await expect.poll(blocked(own)).toBe("1");
+  proxy.stall("toClient");
+  await appendAll(direct!, ["1"]);
+  await expect.poll(async () => (await direct!.group("processors").pending()).count).toBe(2);
+  proxy.cut();
+  await proxy.pass();
+  await expect.poll(() => seen.entries.at(-1), { timeout: 5_000 }).toMatchObject({ n: "1", deliveries: 2 });
+  expect([seen.numbers, worker.counts.redelivered]).toEqual([["fails", "0", "1"], 1]);
+});
+
+it("C227: a consumer follows its stream to another node of a cluster", async () => {
+  const redis = await servers.open("a cluster", { logger: SILENT });
+  const { cluster } = servers;
+  const jobs = streams(redis).stream<Job>(randomPrefix());
+  const seen = new Seen();
+  await using _worker = consumer(jobs, "processors", { block: "10s", minIdle: 200 }, seen.handler);
+  await appendAll(jobs, ["0"]);
+  await expect.poll(() => seen.numbers).toEqual(["0"]);
+  const owner = await cluster.ownerOf(jobs.key);
+  const other = (await cluster.masters()).find(({ id }) => id !== owner.id)!;
+  const migration = await cluster.migrateHalfway(await cluster.slotOf(jobs.key), other);
+  await migration.finish();
+  await appendAll(jobs, ["1"]);
+  await expect.poll(() => seen.numbers, { timeout: 10_000 }).toEqual(["0", "1"]);
+}, 30_000);
+
+it("consumers that ended a day ago and hold nothing are forgotten", () =>
+  withServer(async (own, _redis, jobs) => {
+    const group = jobs.group("processors");
+    await group.ensure("0");
+    await appendAll(jobs, ["0"]);
+    await group.read({ consumer: "holds" });
+    const seen = new Seen();
+    await using worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+    await own.command("XGROUP", "CREATECONSUMER", "jobs", "processors", "ended");
+    await expect.poll(blocked(own)).toBe("1");
+    await expect.poll(async () => (await group.consumers()).every(({ idleMs }) => idleMs >= 20)).toBe(true);
+    await own.command("XGROUP", "CREATECONSUMER", "jobs", "processors", "begins");
+    expect(await jobs.place.script(FORGET, ["processors", "me", 20], Number)).toBeGreaterThanOrEqual(1);
+    expect((await group.consumers()).map(({ name }) => name)).toEqual(["begins", "holds"]);
+    // One that waits for an entry is made again with its next one.
+    await appendAll(jobs, ["1"]);
+    await expect.poll(() => seen.numbers).toEqual(["1"]);
+    await expect.poll(async () => (await worker.status()).pending).toBe(1);
+  }));
+
+it("an entry with more fields than a dead letter can have stays pending, is reported, and holds up no other", () => {
+  const lines: string[] = [];
+  const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
+  return withServer(
+    async (_own, _redis, jobs) => {
+      const handled: string[] = [];
+      await jobs.append(Array.from({ length: 5_000 }, () => ["n", "poison"] as const));
+      await appendAll(jobs, ["0"]);
+      await using _worker = consumer(jobs, "processors", { ...QUICK, maxDeliveries: 1 }, ({ fields }) => {
+        if (fields.n === "poison") throw new Error("poison");
+        handled.push(fields.n);
+      });
+      await expect.poll(() => lines.some((line) => line.includes("too many results to unpack"))).toBe(true);
+      await expect.poll(() => handled).toEqual(["0"]);
+      expect((await jobs.group("processors").pending()).count).toBe(1);
+    },
+    { logger },
+  );
+});
 
 it("a consumer over a disabled Redis handles nothing, and says so once", async () => {
   const lines: string[] = [];

@@ -93,8 +93,9 @@ export class Batch<T> {
   }
 
   async #renew(): Promise<void> {
+    const ids = [...this.#held.keys()];
     try {
-      for (const id of await this.#settings.renew([...this.#held.keys()]))
+      for (const id of ids.length === 0 ? [] : await this.#settings.renew(ids))
         this.#held.get(id)?.abort(new Error("another consumer has taken the entry"));
     } catch {
       // Redis is away, which the next read reports. The entries may be taken meanwhile.

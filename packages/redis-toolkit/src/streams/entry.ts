@@ -7,6 +7,11 @@ export type FieldValue = string | number | bigint | Buffer;
 /** Fields of an entry: text, or Buffers with `values: "bytes"`. */
 export type FieldsOf<T> = { readonly [K in keyof T]: string | Buffer | undefined };
 
+type ValueOf<T> = Exclude<T[keyof T & string], undefined>;
+
+/** All fields in their order: several may have one name. */
+export type Pairs<T> = readonly (readonly [field: keyof T & string, value: ValueOf<T>])[];
+
 /** Fields to append: an object, a Map, or pairs, of which several may have one name. */
 export type NewFields<T> =
   | { readonly [K in keyof T]: T[K] | FieldValue }
@@ -16,8 +21,7 @@ export interface Entry<T> {
   readonly id: EntryId;
   /** By name. Where a name occurs twice, the last value. */
   readonly fields: T;
-  /** All fields in their order, those with equal names too. */
-  readonly pairs: readonly (readonly [field: string, value: T[keyof T & string]])[];
+  readonly pairs: Pairs<T>;
 }
 
 /**
@@ -59,7 +63,7 @@ export function readEntry<T>(reply: unknown): Entry<T> | undefined {
 export function entryOf<T>(id: EntryId, flat: readonly unknown[]): Entry<T> {
   const pairs = Array.from(
     { length: flat.length / 2 },
-    (_, i) => [String(flat[2 * i]), flat[2 * i + 1] as T[keyof T & string]] as const,
+    (_, i) => [String(flat[2 * i]) as keyof T & string, flat[2 * i + 1] as ValueOf<T>] as const,
   );
   return { id, fields: Object.fromEntries(pairs) as T, pairs };
 }

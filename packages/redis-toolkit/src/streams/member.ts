@@ -55,7 +55,7 @@ export class GroupMember<T> {
   async join(start: "0" | "$"): Promise<"created" | "exists"> {
     await this.#place.expectNoEviction();
     try {
-      await this.#script(FORGET, [FORGET_AFTER_MS], Number);
+      await this.#place.script(FORGET, [...this.#whoami, FORGET_AFTER_MS], Number);
       return "exists";
     } catch (error) {
       if (!isLostGroup(error)) throw error;
@@ -91,7 +91,7 @@ export class GroupMember<T> {
 
   /** Moves an entry to the dead letters, if this consumer still holds it. */
   bury(id: EntryId, error: string): Promise<Pick<Taken<T>, "buried" | "deleted" | "problems">> {
-    return this.#script(BURY_FAILED, [id, error, this.#settings.maxDead], (reply) => {
+    return this.#place.scriptWithDead(BURY_FAILED, [...this.#whoami, id, error, this.#settings.maxDead], (reply) => {
       const [buried, deleted, problems] = reply as readonly [readonly unknown[], number, readonly unknown[]];
       return { buried: buried.length, deleted, problems: problems.map(String) };
     });
@@ -99,7 +99,7 @@ export class GroupMember<T> {
 
   /** Entries that are being handled are not idle. @returns those that this consumer does not hold any more */
   renew(ids: readonly EntryId[]): Promise<readonly EntryId[]> {
-    return this.#script(RENEW, ids, (reply) => (reply as readonly unknown[]).map(readId));
+    return this.#place.script(RENEW, [...this.#whoami, ...ids], (reply) => (reply as readonly unknown[]).map(readId));
   }
 
   /** Ends the consumer in Redis, unless it holds entries: they would be lost with it. */
@@ -113,11 +113,12 @@ export class GroupMember<T> {
 
   #take(which: "own" | "idle", after: EntryId): Promise<Taken<T>> {
     const { count, minIdleMs, maxDeliveries, maxDead } = this.#settings;
-    return this.#script(TAKE, [which, after, count, minIdleMs, maxDeliveries, maxDead], readTaken<T>);
+    const args = [...this.#whoami, which, after, count, minIdleMs, maxDeliveries, maxDead];
+    return this.#place.scriptWithDead(TAKE, args, readTaken<T>);
   }
 
-  #script<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
-    return this.#place.script(text, [this.#group.name, this.#settings.name, ...args], decode);
+  get #whoami(): readonly string[] {
+    return [this.#group.name, this.#settings.name];
   }
 }
 

@@ -44,7 +44,8 @@ export class StreamReader<T> implements AsyncIterable<Entry<T>>, AsyncDisposable
   }
 
   /**
-   * The next entries; none if none came in time. After an error the position is what it was: read again.
+   * The next entries; none if none came in time. After an error the position is what it was: read again. One call at a
+   * time.
    *
    * @throws {BackendUnavailableError} {CommandError} the reason of its signal, once it is closed.
    */

@@ -1,5 +1,5 @@
-// Steps of a consumer: each a script over KEYS[1], the stream, and KEYS[2], its dead letters. ARGV begins with the
-// group and the consumer. A lost group is the error NOGROUP of the server.
+// Steps of a consumer: each a script over KEYS[1], the stream, and those that bury over KEYS[2], its dead letters. ARGV
+// begins with the group and the consumer. A lost group is the error NOGROUP of the server.
 
 /** A dead letter: its own fields, then those of the entry. A letter that cannot be written leaves its entry pending. */
 const BURY: string = `

@@ -71,14 +71,23 @@ export class StreamPlace {
     });
   }
 
+  /** Runs a script over the stream. */
+  script<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
+    return this.#run(text, [this.key], args, decode);
+  }
+
   /** Runs a script over the stream and its dead letters. */
-  script<R>(
+  scriptWithDead<R>(text: string, args: readonly (string | number)[], decode: (reply: unknown) => R): Promise<R> {
+    return this.#run(text, [this.key, this.deadKey], args, decode);
+  }
+
+  #run<R>(
     text: string,
+    keys: readonly string[],
     args: readonly (string | number)[],
     decode: (reply: unknown) => R,
-    replies: "text" | "bytes" = this.values,
   ): Promise<R> {
-    return this.redis.runScript(text, [this.key, this.deadKey], args.map(String), { replies, decode });
+    return this.redis.runScript(text, keys, args.map(String), { replies: this.values, decode });
   }
 }
 

@@ -13,7 +13,7 @@ export type { ConsumerContext, ConsumerHandler } from "./batch.ts";
 export type { ConsumerOptions } from "./consumer-options.ts";
 export type { Delivery } from "./member.ts";
 export type { DeadLetter, DeadLetters } from "./dead-letters.ts";
-export type { Entry, FieldsOf, FieldValue, NewFields } from "./entry.ts";
+export type { Entry, FieldsOf, FieldValue, NewFields, Pairs } from "./entry.ts";
 export { isEntryId, type EntryId, type NewId, type RangeEnd, type StartId } from "./entry-id.ts";
 export type { AutoClaimed, ConsumerGroup, GroupReadOptions, PositionOptions } from "./group.ts";
 export type { ConsumerInfo, GroupInfo, PendingEntry, PendingSummary, StreamInfo } from "./info.ts";

@@ -1,0 +1,38 @@
+import { expect, it } from "vitest";
+import { Acks } from "./acks.ts";
+import type { EntryId } from "./entry-id.ts";
+
+it("C227: one command is under way at a time, with all ids that came meanwhile", async () => {
+  const sent: (readonly EntryId[])[] = [];
+  const gates = Array.from({ length: 3 }, () => Promise.withResolvers<void>());
+  const acks = new Acks((ids) => {
+    sent.push(ids);
+    return gates[sent.length - 1]!.promise;
+  });
+  for (const id of ["1-1", "2-1", "3-1"] as const) acks.add(id);
+  expect(sent).toEqual([["1-1"]]);
+  gates[0]!.resolve();
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(sent).toEqual([["1-1"], ["2-1", "3-1"]]);
+  acks.add("4-1");
+  gates[1]!.resolve();
+  gates[2]!.resolve();
+  await acks.settled();
+  expect(sent).toEqual([["1-1"], ["2-1", "3-1"], ["4-1"]]);
+});
+
+it("C227: an id that was not confirmed is sent again", async () => {
+  const sent: (readonly EntryId[])[] = [];
+  let isAway = true;
+  const acks = new Acks(async (ids) => {
+    sent.push(ids);
+    if (isAway) throw new Error("away");
+  });
+  acks.add("1-1");
+  await expect(acks.settled()).rejects.toThrow("away");
+  isAway = false;
+  await acks.settled();
+  await acks.settled();
+  expect(sent).toEqual([["1-1"], ["1-1"]]);
+});

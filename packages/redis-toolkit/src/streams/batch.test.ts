@@ -1,0 +1,129 @@
+import { TestClock } from "@hotset/core/testing";
+import { expect, it } from "vitest";
+import { Batch, type BatchSettings, type ConsumerContext } from "./batch.ts";
+import { entryOf } from "./entry.ts";
+import type { EntryId } from "./entry-id.ts";
+import type { Delivery } from "./member.ts";
+
+interface Job {
+  readonly n: string;
+}
+
+const deliveriesOf = (...numbers: readonly string[]): readonly Delivery<Job>[] =>
+  numbers.map((n) => ({ entry: entryOf<Job>(`${Number(n)}-1`, ["n", n]), deliveries: 1 }));
+
+class Scene {
+  readonly clock = new TestClock();
+  readonly log: string[] = [];
+  readonly gates = new Map<string, PromiseWithResolvers<void>>();
+  readonly signals = new Map<string, AbortSignal>();
+  readonly abandoned = new AbortController();
+  renewed: (readonly EntryId[])[] = [];
+  lost: readonly EntryId[] = [];
+
+  settings(changes: Partial<BatchSettings<Job>> = {}): BatchSettings<Job> {
+    return {
+      clock: this.clock,
+      concurrency: 1,
+      renewEveryMs: 100,
+      renew: async (ids) => {
+        this.renewed.push(ids);
+        return this.lost;
+      },
+      handler: ({ fields }, { signal }: ConsumerContext) => {
+        this.log.push(`begin ${fields.n}`);
+        this.signals.set(fields.n, signal);
+        const gate = Promise.withResolvers<void>();
+        this.gates.set(fields.n, gate);
+        return gate.promise;
+      },
+      onHandled: (id) => this.log.push(`handled ${id}`),
+      onFailed: async ({ entry }, error) => void this.log.push(`failed ${entry.id}: ${(error as Error).message}`),
+      abandoned: this.abandoned.signal,
+      ...changes,
+    };
+  }
+
+  async advance(ms: number): Promise<void> {
+    this.clock.advance(ms);
+    await new Promise(setImmediate);
+  }
+}
+
+const tick = (): Promise<void> => new Promise(setImmediate);
+
+it("handlers run in order, one after another, and a failure stops no other", async () => {
+  const scene = new Scene();
+  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings()).run();
+  await tick();
+  expect(scene.log).toEqual(["begin 1"]);
+  scene.gates.get("1")!.reject(new Error("no"));
+  await tick();
+  scene.gates.get("2")!.resolve();
+  await tick();
+  scene.gates.get("3")!.resolve();
+  await run;
+  expect(scene.log).toEqual(["begin 1", "failed 1-1: no", "begin 2", "handled 2-1", "begin 3", "handled 3-1"]);
+});
+
+it("as many handlers run at once as concurrency says", async () => {
+  const scene = new Scene();
+  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings({ concurrency: 2 })).run();
+  await tick();
+  expect(scene.log).toEqual(["begin 1", "begin 2"]);
+  scene.gates.get("2")!.resolve();
+  await tick();
+  expect(scene.log.slice(2)).toEqual(["handled 2-1", "begin 3"]);
+  for (const n of ["1", "3"]) scene.gates.get(n)!.resolve();
+  await run;
+});
+
+it("A52: entries that wait or are handled are renewed; one that was taken is aborted, or not handled at all", async () => {
+  const scene = new Scene();
+  const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings()).run();
+  await scene.advance(100);
+  expect(scene.renewed).toEqual([["1-1", "2-1", "3-1"]]);
+  scene.lost = ["1-1", "3-1"];
+  await scene.advance(100);
+  expect((scene.signals.get("1")!.reason as Error).message).toBe("another consumer has taken the entry");
+  scene.lost = [];
+  scene.gates.get("1")!.reject(new Error("given up"));
+  await tick();
+  expect(scene.signals.get("2")!.aborted).toBe(false);
+  await scene.advance(100);
+  expect(scene.renewed.at(-1)).toEqual(["2-1", "3-1"]);
+  scene.gates.get("2")!.resolve();
+  await run;
+  expect(scene.log).toEqual(["begin 1", "failed 1-1: given up", "begin 2", "handled 2-1"]);
+  await scene.advance(1_000);
+  expect(scene.renewed).toHaveLength(3);
+});
+
+it("A52: a renewal that fails is tried again", async () => {
+  const scene = new Scene();
+  let attempts = 0;
+  const renew = async (): Promise<never> => {
+    attempts += 1;
+    throw new Error("away");
+  };
+  const run = new Batch(deliveriesOf("1"), scene.settings({ renew })).run();
+  await scene.advance(100);
+  await scene.advance(100);
+  expect([attempts, scene.signals.get("1")!.aborted]).toEqual([2, false]);
+  scene.gates.get("1")!.resolve();
+  await run;
+});
+
+it("A55: an abandoned batch begins nothing more, aborts what runs, and is not waited for", async () => {
+  const scene = new Scene();
+  const run = new Batch(deliveriesOf("1", "2"), scene.settings()).run();
+  await tick();
+  scene.abandoned.abort();
+  await run;
+  expect((scene.signals.get("1")!.reason as Error).message).toBe("the consumer was stopped");
+  scene.gates.get("1")!.resolve();
+  await tick();
+  expect(scene.log).toEqual(["begin 1", "handled 1-1"]);
+  await new Batch(deliveriesOf("3"), scene.settings()).run();
+  expect(scene.log).toEqual(["begin 1", "handled 1-1"]);
+});
