@@ -2,9 +2,9 @@ import type { RedisView } from "@hotset/redis-toolkit";
 import { activeUsers } from "@hotset/redis-toolkit/counters";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { presence } from "@hotset/redis-toolkit/presence";
+import { locks } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { queue } from "@hotset/redis-toolkit/queue";
-
 import { defineScript } from "@hotset/redis-toolkit/scripts";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
@@ -31,7 +31,7 @@ const add = defineScript({
   lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
 });
 
-/** Every module. */
+/** Every module. Rate limits answer by their policy instead of failing, so they have tests of their own. */
 export const SUBJECTS: readonly Subject[] = [
   {
     name: "commands",
@@ -102,6 +102,23 @@ export const SUBJECTS: readonly Subject[] = [
         write: () => jobs.add("job"),
         read: () => jobs.counts(),
         effects: async () => (await jobs.counts()).waiting,
+      };
+    },
+  },
+  {
+    name: "locks",
+    over: (redis, name) => {
+      const tenant = redis.tenant(name);
+      let taken = 0;
+      return {
+        write: () => locks(tenant).acquire(`${name} ${(taken += 1)}`, { ttl: "5m" }),
+        // Of a lock only its taking can be asked.
+        read: () => tenant.commands.exists(`lock:{${name} 1}`),
+        async effects() {
+          let count = 0;
+          for await (const _key of tenant.commands.scan({ match: "lock:{*" })) count += 1;
+          return count;
+        },
       };
     },
   },
