@@ -34,6 +34,7 @@ import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
 import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
+import { queueOnTheWire, toolkitQueueScenarios } from "./scenarios/toolkit-queue.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
 // Services run so: elsewhere a hit checks the names of its options.
@@ -73,7 +74,7 @@ const outcomes: Outcome[] = [];
 const others: number[] = [];
 await runAll(await memoryScenarios());
 // Made only now: other caches would change how V8 has optimised the code for the first.
-for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios, toolkitScenarios]) {
+for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios, toolkitScenarios, toolkitQueueScenarios]) {
   const made = await make(transport);
   await runAll(made.scenarios);
   await made.close();
@@ -90,6 +91,7 @@ const figures = await runTrials([
   firstUseOfTags,
   fleet,
   fleetOnTheWire,
+  queueOnTheWire,
   withoutRedis,
   toolkitBoards,
 ]);
