@@ -137,17 +137,21 @@ describe("a queue on a server of its own", () => {
     const jobs = queue<string>(redis, "jobs");
     const held = gate();
     const seen: string[] = [];
+    const blocked = async (): Promise<number> => Number((await server.info("clients"))["blocked_clients"]);
     const first = started(
       jobs.worker(async ({ data }) => {
         seen.push(`first ${data}`);
         await held.opened;
       }),
     );
-    await expect.poll(async () => Number((await server.info("clients"))["blocked_clients"])).toBe(1);
-    // Both are taken before the worker of another process waits: one by the wake, one by nobody.
-    await jobs.addMany([{ data: "1" }, { data: "2" }]);
+    await expect.poll(blocked).toBe(1);
+    // Taken when it is due, not by a wake: the worker is busy, and still waits in Redis.
+    await jobs.add("1", { delay: 100 });
     await expect.poll(() => first.active).toBe(1);
     started(jobs.worker(({ data }) => seen.push(`second ${data}`)));
+    await expect.poll(blocked).toBe(2);
+    // Wakes the one that has waited for longer.
+    await jobs.add("2");
     await expect.poll(() => seen, { timeout: 2_000 }).toEqual(["first 1", "second 2"]);
     held.open();
   });
@@ -186,7 +190,7 @@ describe("a queue on a server of its own", () => {
     await using other = createRedis({ ...ALONE, url: server.url });
     const again = queue<string>(other, "jobs");
     expect((await again.list("waiting")).map(({ data, attempt }) => [data, attempt])).toEqual([
-      ["slow", 1],
+      ["slow", 0],
       ["waits", 0],
     ]);
     expect(await again.counts()).toMatchObject({ active: 0, delayed: 0 });
@@ -245,7 +249,9 @@ describe("a queue on a server of its own", () => {
     expect(await waits).toEqual({ to: "é" });
     expect(await list.pop({ timeout: 50 })).toBeUndefined();
     expect(await list.push({ to: "eve" })).toBe(1);
+    expect(await list.push({ to: "fay" })).toBe(2);
     expect(await python(server.port, "BRPOP", key, `"30"`)).toContain('{"to":"eve"}');
+    expect(await list.pop()).toEqual({ to: "fay" });
     await redis.commands.lPush(key, "{");
     await expect(list.pop()).rejects.toMatchObject({ code: "CORRUPT_VALUE" });
     expect(await list.length()).toBe(0);

@@ -28,6 +28,8 @@ type Listener = (event: QueueEvent) => unknown;
 
 /** For a job that was removed without an event. */
 const RECHECK_MS = 5_000;
+/** An event that was sent before a reply comes at most so much later. */
+const EVENT_MS = 20;
 
 /** The events of one queue, over one subscription that lives as long as it has listeners. */
 export class QueueEvents {
@@ -65,9 +67,11 @@ export class QueueEvents {
     const timeoutMs = durationMs("timeout", timeout);
     signal?.throwIfAborted();
     const ended = Promise.withResolvers<Finished>();
-    const look = (): void => void this.#endOf(id).then((end) => end && ended.resolve(end), ended.reject);
+    const look = (failed: (error: unknown) => void): void =>
+      void this.#endOf(id).then((end) => end && ended.resolve(end), failed);
+    const lookAgain = (): void => look((error) => this.#module.report("queue: finished", error));
     const listening = await this.listen((event) => {
-      if (event.kind === "gap") look();
+      if (event.kind === "gap") lookAgain();
       else if (event.id === id) {
         if (event.kind === "completed") ended.resolve(completed(event.result));
         else if (event.kind === "dead") ended.resolve({ status: "dead", reason: event.reason });
@@ -81,10 +85,11 @@ export class QueueEvents {
     );
     let cancelLook: () => void = () => undefined;
     const lookLater = (): void => {
-      cancelLook = clock.schedule(() => (look(), lookLater()), RECHECK_MS);
+      cancelLook = clock.schedule(() => (lookAgain(), lookLater()), RECHECK_MS);
     };
     signal?.addEventListener("abort", abort);
-    look();
+    if (signal?.aborted) abort();
+    look(ended.reject);
     lookLater();
     try {
       return await ended.promise;
@@ -98,7 +103,11 @@ export class QueueEvents {
 
   async #endOf(id: string): Promise<Finished | undefined> {
     const job = await this.#store.get(id);
-    if (job === undefined) return { status: "gone" };
+    if (job === undefined) {
+      // Its event may be on its way: it comes over another connection.
+      await new Promise<void>((resolve) => this.#module.clock.schedule(resolve, EVENT_MS));
+      return { status: "gone" };
+    }
     if (job.state === "completed") return completed(job.result);
     return job.state === "dead" ? { status: "dead", reason: job.reason ?? "" } : undefined;
   }

@@ -140,8 +140,8 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   whole("priority", priority, { min: 0, max: MAX_PRIORITY });
   whole("attempts", attempts, { min: 1, max: MAX_ATTEMPTS });
   if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
-  if (dedupId !== undefined && (typeof dedupId !== "string" || dedupId === "" || dedupId.length > MAX_DEDUP_LENGTH))
-    refuse(`dedupId must be text of 1 to ${MAX_DEDUP_LENGTH} characters`);
+  if (dedupId !== undefined && !isDedupId(dedupId))
+    refuse(`dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
   const timeoutMs =
     timeout === undefined ? settings.timeoutMs : durationMs("timeout", timeout, { min: 1, max: YEAR_MS });
   const own = resolveBackoff(options.backoff);
@@ -162,6 +162,10 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
     },
   };
 }
+
+/** Lua's JSON refuses half of a surrogate pair. */
+const isDedupId = (given: unknown): boolean =>
+  typeof given === "string" && given !== "" && given.length <= MAX_DEDUP_LENGTH && given.isWellFormed();
 
 export function whole(
   option: string,

@@ -59,12 +59,15 @@ export class Repeats {
     return found.map(({ key, dueAt, definition }) => ({ key, nextAt: dueAt, schedule: read(definition).schedule }));
   }
 
-  /** Instants that were missed while no worker ran are made up for once. */
-  async fire(due: readonly DueRepeat[], now: number): Promise<void> {
-    for (const repeat of due) {
-      const { schedule, job, data } = read(repeat.definition);
-      await this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
-    }
+  /** Instants that were missed while no worker ran are made up for once. @returns what failed, of some of them */
+  async fire(due: readonly DueRepeat[], now: number): Promise<readonly unknown[]> {
+    const results = await Promise.allSettled(due.map((repeat) => this.#fireOne(repeat, now)));
+    return results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+  }
+
+  async #fireOne(repeat: DueRepeat, now: number): Promise<void> {
+    const { schedule, job, data } = read(repeat.definition);
+    await this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
   }
 }
 

@@ -8,7 +8,8 @@ import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
 
-/** The report of a worker on a delivery. `return`: to be delivered again at once, at its old place. */
+/** The report of a worker on a delivery. `return`: to be delivered again at once, at its old
+ * place; the delivery does not count. */
 export interface Outcome {
   readonly kind: "complete" | "retry" | "dead" | "return";
   readonly id: string;

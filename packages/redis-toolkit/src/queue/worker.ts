@@ -77,8 +77,8 @@ export interface WorkerParts<T, R> {
   readonly store: QueueStore;
   readonly queue: QueueSettings<T>;
   readonly handler: Handler<T, R>;
-  /** Adds the jobs of repeats that are due. */
-  readonly fire: (due: readonly DueRepeat[], now: number) => Promise<void>;
+  /** Adds the jobs of repeats that are due. Never rejects. */
+  readonly fire: (due: readonly DueRepeat[], now: number) => Promise<readonly unknown[]>;
   /** Rejects where the server must not be used. */
   readonly allowed: () => Promise<void>;
 }
@@ -227,9 +227,7 @@ export class QueueWorker<T, R> implements Worker {
     this.#plan(count, reply);
     for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
     if (reply.dueRepeats.length > 0)
-      await this.#parts.fire(reply.dueRepeats, reply.now).catch((error: unknown) => {
-        module.report("queue: repeats", error);
-      });
+      for (const error of await this.#parts.fire(reply.dueRepeats, reply.now)) module.report("queue: repeats", error);
   }
 
   #backOff(error: unknown): void {

@@ -47,6 +47,7 @@ local function settle(outcome, id, owner, detail, ms)
     if ms > 0 then delay(id, ms) else line(id, job.priority, draw()) end
   elseif outcome == 'return' then
     job.token = nil
+    job.attempt = job.attempt - 1
     write(id, job)
     call('ZADD', waiting, job.order, id)
   else

@@ -1,0 +1,16 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "queue: a job that the stop of its worker has failed waits for its back-off",
+    promises: ["C233"],
+    rule: 'if (this.#isStopping) return this.#outcome("return", "");',
+    broken: "",
+  },
+  {
+    name: "queue: an unrecoverable job is tried again",
+    promises: ["A57"],
+    rule: "error instanceof UnrecoverableError || attempt",
+    broken: "attempt",
+  },
+];

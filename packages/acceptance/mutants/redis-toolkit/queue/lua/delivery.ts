@@ -1,0 +1,40 @@
+import type { Breakage } from "../../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "queue: the report of a worker that has lost the job is accepted",
+    promises: ["A58"],
+    rule: "if not job or job.token ~= owner then return 0 end",
+    broken: "if not job then return 0 end",
+  },
+  {
+    name: "queue: a full server refuses heartbeats",
+    promises: ["A59"],
+    rule: "mayGrow()\nlocal extended",
+    broken: "local extended",
+  },
+  {
+    name: "queue: a job that ends each worker is delivered for ever",
+    promises: ["A56"],
+    rule: "elseif job.attempt >= job.attempts then",
+    broken: "elseif false then",
+  },
+  {
+    name: "queue: leases that have ended are not looked for",
+    promises: ["A56"],
+    rule: "  reclaim()\n",
+    broken: "",
+  },
+  {
+    name: "queue: a paused queue delivers",
+    promises: ["A60"],
+    rule: "  if not isPaused() then\n    taken",
+    broken: "  if true then\n    taken",
+  },
+  {
+    name: "queue: the count of a rate begins anew with each exchange",
+    promises: ["A60"],
+    rule: "'rateCount', used + #taken / 3)",
+    broken: "'rateCount', used)",
+  },
+];

@@ -1,0 +1,46 @@
+import type { Breakage } from "../../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "queue: the newest job is delivered first",
+    promises: ["A57"],
+    rule: "2 ^ 45 + place)",
+    broken: "2 ^ 45 - place)",
+  },
+  {
+    name: "queue: lower priorities are delivered first",
+    promises: ["A57"],
+    rule: "whole((255 - priority) *",
+    broken: "whole(priority *",
+  },
+  {
+    name: "queue: a delayed job is due at once",
+    promises: ["A57"],
+    rule: "call('ZADD', delayed, whole(now + ms), id)",
+    broken: "call('ZADD', delayed, whole(now), id)",
+  },
+  {
+    name: "queue: a full server takes jobs",
+    promises: ["A59"],
+    rule: "  local place = draw()\n",
+    broken: "  mayGrow()\n  local place = draw()\n",
+  },
+  {
+    name: "queue: a dedup id with an end ends with its job",
+    promises: ["A60"],
+    rule: "if job.dedup and not job.dedupEnds and",
+    broken: "if job.dedup and",
+  },
+  {
+    name: "queue: finished jobs are kept without bound",
+    promises: ["C230"],
+    rule: "if count >= 0 and surplus > 0 then",
+    broken: "if false then",
+  },
+  {
+    name: "queue: the data of a job outlives it",
+    promises: ["C230"],
+    rule: "  call('HDEL', jobs, id)\n  call('HDEL', data, id)\n",
+    broken: "  call('HDEL', jobs, id)\n",
+  },
+];

@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "queue: workers without jobs poll",
+    promises: ["C233"],
+    rule: "export const POLL_MS = 5_000;",
+    broken: "export const POLL_MS = 50;",
+  },
+];
