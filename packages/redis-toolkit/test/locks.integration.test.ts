@@ -47,6 +47,9 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     const second = await locks(redis).acquire(name);
     expect([await first.release(), await first.release()]).toEqual(["lost", "lost"]);
     expect(first.signal.reason).toBeInstanceOf(LockLostError);
+    const stale = await locks(redis).acquire(`${name} stale`);
+    await redis.commands.set(`lock:{${name} stale}`, second.token, { keepTtl: true });
+    expect(await stale.extend()).toBe("lost");
     expect(await redis.commands.get(`lock:{${name}}`)).toBe(second.token);
     expect([await second.extend(), await second.release(), await second.extend()]).toEqual([
       "extended",

@@ -21,6 +21,8 @@ export class Acquisition {
   readonly #signal: AbortSignal | undefined;
   /** Shared by all attempts, so that one whose reply was lost is recognised by the next. */
   #token = randomUUID() as string;
+  /** Whether Redis may have the token, though no attempt was granted. */
+  #leftTrace = false;
 
   constructor(ground: Ground, claim: Claim, policy: Policy, signal: AbortSignal | undefined) {
     this.#ground = ground;
@@ -51,7 +53,7 @@ export class Acquisition {
     try {
       for (let attempt: Attempt = first, pauses = 0; ; pauses += 1) {
         const leftMs = giveUpAt - clock.now();
-        if (leftMs <= 0 || wakes.isClosed) return this.#giveUp(attempt);
+        if (leftMs <= 0 || (wakes.isClosed && attempt.kind === "away")) return this.#giveUp(attempt);
         const pauseMs = pauseOf(pauses, attempt.kind === "held" ? attempt.leftMs : NO_END, random());
         await waiter.sleep(Math.min(pauseMs, leftMs), this.#signal);
         if (this.#signal?.aborted) return this.#abort();
@@ -75,21 +77,22 @@ export class Acquisition {
     const lifeMs = Math.min(ttlMs, maxHoldMs);
     const startedAt = module.clock.now();
     const holder = { claim: this.#claim, token: this.#token, signal: this.#signal };
+    const isWaiting = giveUpAt > startedAt;
     try {
-      const vote = await servers.acquire(holder, lifeMs, { isWaiting: giveUpAt > startedAt });
+      const vote = await servers.acquire(holder, lifeMs, { isWaiting });
       if (vote.kind === "held") {
+        this.#leftTrace ||= servers.isQuorum || (isWaiting && this.#claim.marksIntent);
         if (servers.isQuorum) this.#forget();
         return vote;
       }
       if (module.clock.now() < startedAt + lifeMs - driftMs(lifeMs)) return this.#granted(vote, startedAt);
+      this.#leftTrace = true;
       return { kind: "away", error: tooLate(lifeMs) };
     } catch (error) {
+      this.#leftTrace ||= this.#signal?.aborted === true || servers.mayHold(error);
       if (this.#signal?.aborted) return this.#abort();
-      if (!isPassing(error)) {
-        this.#forget();
-        throw error;
-      }
-      if (servers.isQuorum) this.#forget();
+      if (!isPassing(error) || servers.isQuorum) this.#forget();
+      if (!isPassing(error)) throw error;
       return { kind: "away", error };
     }
   }
@@ -105,25 +108,24 @@ export class Acquisition {
   }
 
   #giveUp(attempt: Exclude<Attempt, { kind: "granted" }>): never {
-    if (attempt.kind === "away") {
-      this.#forget();
-      throw attempt.error;
-    }
-    // A writer that waited keeps readers out until this.
-    if (this.#policy.waitMs > 0) this.#forget();
+    this.#forget();
+    if (attempt.kind === "away") throw attempt.error;
     const { resources } = this.#claim;
+    const { waitMs } = this.#policy;
     throw new LockUnavailableError(
-      `${shownNames(resources)} is held by another${this.#policy.waitMs > 0 ? `, and was so for ${this.#policy.waitMs} ms` : ""}`,
+      `${shownNames(resources)} is held by another${waitMs === 0 ? "" : `, and did not become free in ${waitMs} ms`}`,
       { resources, retryAfterMs: attempt.leftMs < 0 ? undefined : attempt.leftMs },
     );
   }
 
   /** Releases what an attempt may have taken, behind the back of the caller; else it ends with its time. */
   #forget(): void {
+    if (!this.#leftTrace) return;
     const { module, servers } = this.#ground;
     const holder = { claim: this.#claim, token: this.#token };
     // A later attempt must not be undone by this.
     this.#token = randomUUID();
+    this.#leftTrace = false;
     servers.release(holder, 0).catch((error: unknown) => module.report("lock release", error));
   }
 }

@@ -14,6 +14,8 @@ export interface Claim {
   argument(attempt: { readonly isWaiting: boolean }): string;
   /** Others may hold it beside one: a caller that got in lets the next one try. */
   readonly isShared: boolean;
+  /** A caller that waits leaves its token in Redis meanwhile. */
+  readonly marksIntent: boolean;
 }
 
 const MAX_RESOURCES = 100;
@@ -38,6 +40,7 @@ export function exclusive(prefix: string, given: string | readonly string[]): Cl
     scripts: EXCLUSIVE,
     argument: () => "",
     isShared: false,
+    marksIntent: false,
   };
 }
 
@@ -51,11 +54,12 @@ export function permit(prefix: string, name: string, permits: number): Claim {
     scripts: PERMITS,
     argument: () => String(permits),
     isShared: true,
+    marksIntent: false,
   };
 }
 
 export function reading(prefix: string, name: string): Claim {
-  return { ...sides(prefix, name), scripts: READ, argument: () => "", isShared: true };
+  return { ...sides(prefix, name), scripts: READ, argument: () => "", isShared: true, marksIntent: false };
 }
 
 /** Longer than a waiting writer pauses between two attempts. */
@@ -63,7 +67,7 @@ const INTENT_MS = 1_000;
 
 export function writing(prefix: string, name: string): Claim {
   const argument = ({ isWaiting }: { readonly isWaiting: boolean }): string => (isWaiting ? String(INTENT_MS) : "0");
-  return { ...sides(prefix, name), scripts: WRITE, argument, isShared: false };
+  return { ...sides(prefix, name), scripts: WRITE, argument, isShared: false, marksIntent: true };
 }
 
 function sides(prefix: string, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {

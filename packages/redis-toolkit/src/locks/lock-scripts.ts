@@ -81,21 +81,23 @@ end
 return wasHeld`,
 };
 
-/** Members are tokens, scores the instants at which their leases end. Removes those whose time is over. */
-const sweep = (key: string): string => `redis.call('ZREMRANGEBYSCORE', ${key}, '-inf', now)`;
+/** Members are tokens, scores the instants at which their leases end. A lease that has ended does not count. */
+const present = (key: string): string => `redis.call('ZCOUNT', ${key}, '(' .. now, '+inf')`;
 
-/** Adds the token, or moves its end; the key lives as long as its last member. */
+const sweep = (key: string): string => `
+redis.call('ZREMRANGEBYSCORE', ${key}, '-inf', now)`;
+
+/**
+ * Adds the token, or moves its end; the key lives as long as its last member. Without memory Redis refuses `ZADD`,
+ * unless the script has written before it: an attempt sweeps after this, an extension before it.
+ */
 const enter = (key: string): string => `
 redis.call('ZADD', ${key}, now + ARGV[2], ARGV[1])
 redis.call('PEXPIREAT', ${key}, redis.call('ZRANGE', ${key}, -1, -1, 'WITHSCORES')[2])`;
 
-/** The time that is left to the member at one end of the order. */
-const leftTo = (key: string, index: 0 | -1): string =>
-  `redis.call('ZRANGE', ${key}, ${index}, ${index}, 'WITHSCORES')[2] - now`;
-
 const extendMember = (key: string): string => `${TIME}
 local endsAt = redis.call('ZSCORE', ${key}, ARGV[1])
-if not endsAt or tonumber(endsAt) <= now then return 0 end${enter(key)}
+if not endsAt or tonumber(endsAt) <= now then return 0 end${sweep(key)}${enter(key)}
 return 1`;
 
 /** Sent again: a token that is gone was removed by the first one; its time was not over when that was sent. */
@@ -109,11 +111,11 @@ return tonumber(endsAt) > now and 1 or 0`;
 /** KEYS: holders, fence. `ARGV[3]` of an attempt: how many may hold at once. */
 export const PERMITS: LockScripts = {
   acquire: `${TIME}${RAISE}${REMEMBER}
-${sweep("KEYS[1]")}
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
-  return {0, ${leftTo("KEYS[1]", 0)}}
+local own = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not (own and tonumber(own) > now) and ${present("KEYS[1]")} >= tonumber(ARGV[3]) then
+  return {0, redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2] - now}
 end
-raise(KEYS[2])${enter("KEYS[1]")}
+raise(KEYS[2])${enter("KEYS[1]")}${sweep("KEYS[1]")}
 remember(KEYS[2])
 return {1, string.format('%.0f', fence)}`,
   extend: extendMember("KEYS[1]"),
@@ -124,8 +126,7 @@ return {1, string.format('%.0f', fence)}`,
 export const READ: LockScripts = {
   acquire: `
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${RAISE}${REMEMBER}
-${sweep("KEYS[2]")}
-raise(KEYS[3])${enter("KEYS[2]")}
+raise(KEYS[3])${enter("KEYS[2]")}${sweep("KEYS[2]")}
 remember(KEYS[3])
 return {1, string.format('%.0f', fence)}`,
   extend: extendMember("KEYS[2]"),
@@ -140,10 +141,9 @@ export const WRITE: LockScripts = {
   acquire: `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${RAISE}${REMEMBER}
-${sweep("KEYS[2]")}
-if redis.call('ZCARD', KEYS[2]) > 0 then
-  if ARGV[3] ~= '0' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
-  return {0, ${leftTo("KEYS[2]", -1)}}
+if ${present("KEYS[2]")} > 0 then
+  if ARGV[3] ~= '0' then redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
+  return {0, redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] - now}
 end
 raise(KEYS[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

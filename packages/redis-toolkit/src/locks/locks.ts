@@ -259,7 +259,8 @@ function prefixOf({ prefix = "lock:" }: LocksOptions): string {
 }
 
 function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly RedisView[] {
-  if (!Array.isArray(quorum) || quorum.some((view) => typeof (view as Partial<RedisView>)?.runScript !== "function"))
+  if (!isView(redis)) throw new InvalidArgumentError("locks(redis): give createRedis(...), or a tenant of it");
+  if (!Array.isArray(quorum) || !quorum.every(isView))
     throw new InvalidArgumentError("locks(): quorum must be a list of further servers, each from createRedis()");
   if (quorum.length % 2 === 1)
     throw new InvalidArgumentError(
@@ -269,6 +270,8 @@ function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly Re
     throw new InvalidArgumentError("locks(): quorum names a server twice");
   return quorum as readonly RedisView[];
 }
+
+const isView = (given: unknown): boolean => typeof (given as Partial<RedisView> | undefined)?.runScript === "function";
 
 function replicasOf({ replicas = 0, replicaTimeout = 500 }: LocksOptions): Replicas | undefined {
   if (!Number.isSafeInteger(replicas) || replicas < 0)

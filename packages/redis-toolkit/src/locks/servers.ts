@@ -41,6 +41,12 @@ export class LockServers {
     return this.#views.length > 1;
   }
 
+  /** Whether an attempt that failed with `error` may have taken the lock. */
+  mayHold(error: unknown): boolean {
+    if (this.isQuorum || this.#replicas !== undefined) return true;
+    return (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
+  }
+
   /** One attempt. @throws what keeps Redis, or most of the servers, from answering. */
   async acquire(holder: Holder, ttlMs: number, attempt: { readonly isWaiting: boolean }): Promise<Vote> {
     const { claim } = holder;

@@ -1,5 +1,5 @@
 import type { Clock } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import type { Module } from "../module/module.ts";
 
 /** Between two attempts of one waiter, however often it is woken: fewer than 20 a second. */
@@ -71,7 +71,7 @@ interface Line {
 export class Wakes {
   readonly #module: Module;
   readonly #lines = new Map<string, Line>();
-  #subscriber: ReturnType<typeof openSubscriber> | undefined;
+  #subscriber: Promise<Subscriber> | undefined;
   isClosed = false;
 
   private constructor(module: Module) {
@@ -128,8 +128,7 @@ export class Wakes {
   /** Behind the back of the waiters: they are bounded without it. */
   async #subscribe(channel: string, line: Line): Promise<void> {
     try {
-      this.#subscriber ??= openSubscriber(this.#module.connection, () => this.#wakeAll());
-      const subscriber = await this.#subscriber;
+      const subscriber = await this.#opened();
       const end = await subscriber.subscribe("channel", channel, () => this.wake(channel));
       const unsubscribe = (): void => void end().catch((error: unknown) => this.#module.report("lock wake", error));
       if (this.#lines.get(channel) !== line) return unsubscribe();
@@ -137,8 +136,21 @@ export class Wakes {
       // It may have been released before the server confirmed this.
       this.wake(channel);
     } catch (error) {
-      this.#subscriber = undefined;
       if (!this.isClosed) this.#module.report("lock wake", error);
+    }
+  }
+
+  /** One socket for all locks of a connection. It is closed with the connection. */
+  async #opened(): Promise<Subscriber> {
+    this.#subscriber ??= this.#module.connection.open({ role: "subscriber" }).then((subscriber) => {
+      subscriber.on("gap", () => this.#wakeAll());
+      return subscriber;
+    });
+    try {
+      return await this.#subscriber;
+    } catch (error) {
+      this.#subscriber = undefined;
+      throw error;
     }
   }
 
@@ -148,13 +160,6 @@ export class Wakes {
 }
 
 const all = new WeakMap<RedisConnection, Wakes>();
-
-/** One socket for all locks of a connection. It is closed with the connection. */
-async function openSubscriber(connection: RedisConnection, onGap: () => void) {
-  const subscriber = await connection.open({ role: "subscriber" });
-  subscriber.on("gap", onGap);
-  return subscriber;
-}
 
 const EMPTY: Pick<Line, "waiters"> = { waiters: new Set() };
 const LONG_MS = 2 ** 30;

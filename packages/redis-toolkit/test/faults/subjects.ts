@@ -123,6 +123,14 @@ export const SUBJECTS: readonly Subject[] = [
     },
   },
   {
+    name: "permits",
+    over: (redis, name) => ({
+      write: () => locks(redis).semaphore(name, 1_000_000).acquire({ ttl: "1h" }),
+      read: () => redis.commands.zCard(`lock:permits:{${name}}`),
+      effects: () => redis.commands.zCard(`lock:permits:{${name}}`),
+    }),
+  },
+  {
     name: "sessions",
     over: (redis) => {
       const auth = sessions(redis);
