@@ -1,7 +1,15 @@
-export { createRedis, defaultRedis, resetDefaultRedis, type Redis, type RedisState } from "./redis/create-redis.ts";
+export {
+  createRedis,
+  defaultRedis,
+  resetDefaultRedis,
+  type Redis,
+  type RedisClientStats,
+  type RedisState,
+} from "./redis/create-redis.ts";
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";
+export type { CommandTrace } from "./commands/traced.ts";
 export type { CallBounds } from "./commands/target.ts";
 export type { Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
 export type { FallbackOptions } from "./commands/fallback.ts";

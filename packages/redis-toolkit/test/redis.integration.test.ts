@@ -1,5 +1,7 @@
 import { TestClock } from "@hotset/core/testing";
-import { createRedis, defaultRedis, resetDefaultRedis } from "@hotset/redis-toolkit";
+import diagnostics from "node:diagnostics_channel";
+import { inspect } from "node:util";
+import { createRedis, defaultRedis, resetDefaultRedis, type CommandTrace } from "@hotset/redis-toolkit";
 import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
@@ -115,6 +117,49 @@ describe("away, disabled and closed", () => {
     await new Promise((resolve) => setImmediate(resolve));
     process.off("unhandledRejection", unhandled);
     expect([seen, redis.state]).toEqual([["up"], "up"]);
+  });
+
+  it("C262: every command is on a tracing channel, with its code if it failed, and without keys and values", async () => {
+    await using redis = createRedis({ ...ALONE, url: servers.single.url, clientName: "traced" });
+    const seen: unknown[] = [];
+    const traces = diagnostics.tracingChannel<string, CommandTrace>("hotset:redis");
+    const note = (trace: CommandTrace): void => {
+      if (trace.client === "traced") seen.push({ ...trace });
+    };
+    const handlers = { start: () => {}, end: () => {}, asyncStart: () => {}, asyncEnd: note, error: () => {} };
+    traces.subscribe(handlers);
+    const view = redis.tenant("secret tenant");
+    await view.commands.set("secret key", "secret value", { ttl: "1m" });
+    await view.commands.lPush("secret key", "x").catch(() => undefined);
+    await view.commands.incr("secret count", { ttl: "1m" });
+    await view.pipeline((commands) => [commands.get("secret key")]);
+    await view.transaction({}, ({ queue }) => [queue.get("secret key"), queue.ttl("secret key")]);
+    traces.unsubscribe(handlers);
+    await view.commands.ping().catch(() => undefined);
+    const all = ["SET", "LPUSH", "EVALSHA", "GET", "EXEC"].map((operation) =>
+      expect.objectContaining({ operation, client: "traced" }),
+    );
+    expect(seen).toEqual(all);
+    expect(seen[1]).toMatchObject({ code: "WRONG_TYPE" });
+    const texts = seen.map((trace) => inspect({ ...(trace as object), error: undefined }));
+    expect(texts.join()).not.toContain("secret");
+  });
+
+  it("C262: its own numbers are there at once: what is in flight, the pool, and how often Redis was lost", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url, checkInterval: "20ms", readRetries: 0 });
+    expect(await redis.initialize()).toBe(true);
+    const calls = Promise.all(Array.from({ length: 5 }, () => redis.commands.get("k")));
+    expect(redis.stats()).toMatchObject({ state: "up", inFlight: 5, pool: { size: 0, waiting: 0 }, losses: 0 });
+    await calls;
+    await redis.pool.use(async () => {
+      expect(redis.stats().pool).toMatchObject({ size: 1, inUse: 1 });
+    });
+    await own.kill();
+    await expect.poll(() => redis.stats().losses).toBe(1);
+    await own.start();
+    await expect.poll(() => redis.stats().state).toBe("up");
+    expect(redis.stats()).toMatchObject({ inFlight: 0, losses: 1 });
   });
 
   it("C257: disconnect stops what works in the background before the connection closes", async () => {

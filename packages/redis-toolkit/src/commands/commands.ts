@@ -12,13 +12,12 @@ import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
 import type { Commands, Life, OwnCommands } from "./own-commands.ts";
-import { CommandRunner } from "./run.ts";
+import { CommandRunner, type RunnerSettings } from "./run.ts";
 import type { Target } from "./target.ts";
 import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
 
-export interface CommandsSettings extends BuilderSettings {
+export interface CommandsSettings extends BuilderSettings, RunnerSettings {
   readonly connection: Target;
-  readonly isEnabled: boolean;
 }
 
 /** How many keys one command takes where any number may be given. */
@@ -54,7 +53,7 @@ class RunningCommands implements OwnCommands {
     this.#connection = settings.connection;
     this.#space = settings.space;
     this.#make = new CommandBuilder(settings);
-    this.#runner = new CommandRunner(settings.connection, settings.isEnabled);
+    this.#runner = new CommandRunner(settings.connection, settings);
   }
 
   get(key: RedisArgument): Promise<string | undefined> {

@@ -5,15 +5,21 @@ import type { RedisArgument } from "../keys/key-space.ts";
 import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 import type { Target } from "./target.ts";
+import { traced } from "./traced.ts";
+
+export interface RunnerSettings {
+  readonly isEnabled: boolean;
+  readonly clientName: string;
+}
 
 /** Runs commands over one target. */
 export class CommandRunner {
   readonly #target: Target;
-  readonly #isEnabled: boolean;
+  readonly #settings: RunnerSettings;
 
-  constructor(target: Target, isEnabled: boolean) {
+  constructor(target: Target, settings: RunnerSettings) {
     this.#target = target;
-    this.#isEnabled = isEnabled;
+    this.#settings = settings;
   }
 
   /** @throws {CommandError} for an error reply, and for keys of several slots of a cluster, which are not sent. */
@@ -25,7 +31,14 @@ export class CommandRunner {
       .then((replies) => together(spread, replies));
   }
 
-  async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
+  runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
+    return traced(
+      () => this.#exchange(caller, invocation),
+      () => ({ operation: operationOf(invocation), client: this.#settings.clientName }),
+    );
+  }
+
+  async #exchange<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
     this.check(invocation.args[0]!, invocation.keys);
     let reply: unknown;
     try {
@@ -38,9 +51,9 @@ export class CommandRunner {
 
   /** @throws {CommandError} where Redis is disabled, and for keys of several slots of a cluster. */
   check(name: RedisArgument, keys: readonly RedisArgument[]): void {
-    if (this.#isEnabled && (keys.length < 2 || !this.#target.isCluster)) return;
+    if (this.#settings.isEnabled && (keys.length < 2 || !this.#target.isCluster)) return;
     const operation = operationOf({ args: [name] });
-    if (!this.#isEnabled)
+    if (!this.#settings.isEnabled)
       throw new CommandError(`${operation} was not sent: Redis is disabled by ENABLE_REDIS, or by enabled: false`, {
         code: "REDIS_DISABLED",
         operation,

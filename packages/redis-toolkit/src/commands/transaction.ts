@@ -10,6 +10,7 @@ import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
 import type { Bounds } from "./target.ts";
+import { traced } from "./traced.ts";
 
 /**
  * - `committed`: all commands were carried out, one after another, with nothing in between
@@ -41,6 +42,7 @@ export interface TransactionOptions {
 export interface TransactionParts {
   readonly connection: RedisConnection;
   readonly bounds: Bounds;
+  readonly clientName: string;
   readonly space: KeySpace;
   readonly builder: CommandBuilder;
   readonly place: CallPlace;
@@ -60,7 +62,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
   { watch = [] }: TransactionOptions,
   describe: (transaction: Transaction) => Promise<Queued | Discard> | Queued | Discard,
 ): Promise<TransactionResult<Queued>> {
-  const { connection, bounds, space, runner } = parts;
+  const { connection, bounds, clientName, space, runner } = parts;
   const watched = watch.map((key) => space.inside(checkKey("transaction: watch", key)));
   const queue = await recorderOf(parts.builder, parts.place);
   runner.check("MULTI", watched);
@@ -68,7 +70,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
     const queued = checked(await describe({ commands: parts.commands, queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     const keys = expectKeys(runner, watched, queued);
-    return carriedOut<Queued>(queued, (commands, options) =>
+    return carriedOut<Queued>(queued, clientName, (commands, options) =>
       connection.burst(keys[0], commands, { ...options, ...bounds }),
     );
   }
@@ -81,7 +83,9 @@ export async function runTransaction<const Queued extends readonly Invocation<un
       const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
       if (queued === DISCARD) return { status: "discarded" };
       expectKeys(runner, watched, queued);
-      return carriedOut<Queued>(queued, (commands, options) => exclusive.burst(commands, { ...options, ...bounds }));
+      return carriedOut<Queued>(queued, clientName, (commands, options) =>
+        exclusive.burst(commands, { ...options, ...bounds }),
+      );
     },
     { ...(key === undefined ? undefined : { key }), ...(bounds.signal && { signal: bounds.signal }) },
   );
@@ -112,7 +116,17 @@ function expectKeys(
 
 type Burst = (commands: readonly (readonly RedisArgument[])[], options: BurstOptions) => Promise<readonly unknown[]>;
 
-async function carriedOut<Queued extends readonly Invocation<unknown>[]>(
+const carriedOut = <Queued extends readonly Invocation<unknown>[]>(
+  queued: Queued,
+  client: string,
+  burst: Burst,
+): Promise<TransactionResult<Queued>> =>
+  traced(
+    () => carryOut(queued, burst),
+    () => ({ operation: "EXEC", client }),
+  );
+
+async function carryOut<Queued extends readonly Invocation<unknown>[]>(
   queued: Queued,
   burst: Burst,
 ): Promise<TransactionResult<Queued>> {

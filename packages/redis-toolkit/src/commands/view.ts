@@ -26,6 +26,7 @@ import { runTransaction, type Transaction, type TransactionOptions, type Transac
 export interface ViewSettings {
   readonly connection: RedisConnection;
   readonly isEnabled: boolean;
+  readonly clientName: string;
   readonly defaultTtlMs: number | undefined;
   readonly defaultHashTtlMs: number | undefined;
   readonly failures: LenientFailures;
@@ -51,7 +52,7 @@ export class RedisView implements ModuleHost {
     this.#space = space;
     this.#builder = new CommandBuilder({ ...settings, space });
     this.#target = targetOf(settings.connection, settings.bounds);
-    this.#runner = new CommandRunner(this.#target, settings.isEnabled);
+    this.#runner = new CommandRunner(this.#target, settings);
     this.#options = options;
     this.commands = this.#commandsOver(this.#target);
   }
@@ -136,6 +137,7 @@ export class RedisView implements ModuleHost {
       builder: this.#builder,
       place: this.#place,
       runner: this.#runner,
+      clientName: this.#settings.clientName,
       commands: this.commands,
       commandsOn: (exclusive: ExclusiveConnection) => this.#commandsOn(exclusive),
     };

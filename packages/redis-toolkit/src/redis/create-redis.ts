@@ -1,4 +1,4 @@
-import { openConnection, type RedisConnection } from "@hotset/redis/connection";
+import { openConnection, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
 import { LenientFailures } from "../commands/lenient.ts";
 import { SharedModule } from "../commands/shared-module.ts";
 import { RedisView } from "../commands/view.ts";
@@ -7,6 +7,16 @@ import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
 import { Monitor, type RedisEvents } from "./monitor.ts";
 
 export type RedisState = "disabled" | "idle" | "up" | "down" | "closed";
+
+export interface RedisClientStats {
+  readonly state: RedisState;
+  /** Commands on the shared connection without a reply. */
+  readonly inFlight: number;
+  /** Connections for `transaction` and `pool.use`. */
+  readonly pool: PoolStatus;
+  /** How often Redis was lost since `initialize`. */
+  readonly losses: number;
+}
 
 /** Redis, as the options, the environment and the `.env` file say. */
 export class Redis extends RedisView {
@@ -53,6 +63,12 @@ export class Redis extends RedisView {
     if (!this.isEnabled) return "disabled";
     if (this.#disconnected !== undefined) return "closed";
     return this.#connection.isUp ? "up" : this.#monitor.isRunning ? "down" : "idle";
+  }
+
+  /** For metrics: copies numbers, and asks nothing. */
+  stats(): RedisClientStats {
+    const { inFlight, pool } = this.#connection;
+    return { state: this.state, inFlight, pool: pool.status, losses: this.#monitor.losses };
   }
 
   /**

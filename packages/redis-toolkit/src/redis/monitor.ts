@@ -26,6 +26,8 @@ export class Monitor {
   /** Since when Redis is away, by the clock. */
   #awaySince: number | undefined;
   #isUp = false;
+  /** How often Redis was lost. */
+  losses = 0;
   #isReported = false;
 
   constructor(connection: RedisConnection, settings: MonitorSettings) {
@@ -89,6 +91,7 @@ export class Monitor {
     this.#awaySince ??= clock.now();
     const awayMs = clock.now() - this.#awaySince;
     if (isFirst) {
+      this.losses += 1;
       this.#isUp = false;
       logger?.warn(`hotset: redis is down: ${error instanceof Error ? error.message : String(error)}`);
       this.#emit("down", { error });

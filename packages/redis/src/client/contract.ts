@@ -203,6 +203,8 @@ export interface RedisConnection extends Caller, AsyncDisposable {
   readonly isUp: boolean;
   /** The state of the shared link. In a cluster `up` means that some primary can be reached. */
   readonly state: "idle" | "connecting" | "up" | "down" | "closed";
+  /** Commands on the shared link without a reply. */
+  readonly inFlight: number;
   /** Exclusive sockets for WATCH and the like. */
   readonly pool: Pool;
   /** Connects now, rather than with the first call. @throws {BackendUnavailableError} when this attempt fails. */

@@ -73,6 +73,10 @@ export class LinkConnection implements RedisConnection {
     return this.#closed === undefined ? this.#hold.link.state : "closed";
   }
 
+  get inFlight(): number {
+    return this.#hold.link.queue.inFlight;
+  }
+
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
     await this.#hold.link.connect();
