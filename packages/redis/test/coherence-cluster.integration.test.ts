@@ -212,7 +212,7 @@ describe("a cluster", () => {
       lost: note,
     });
     expect(received).toEqual([]);
-    link.distrust(new Error("READONLY"));
+    link.leaveReplica(new Error("READONLY"));
     await expect.poll(() => received).toEqual(["replaced"]);
     await link.close();
   });

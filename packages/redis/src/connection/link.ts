@@ -20,8 +20,8 @@ export interface Link {
   readonly channel?: ChangeNotifier | undefined;
   /** Takes a command that could not be sent straight: queues it, or fails it. */
   admit<T>(command: Command<T>, send: (client: RawClient) => void): void;
-  /** Drops the current connection: another one may lead to the right server. */
-  distrust(error: Error): void;
+  /** A write was refused, since its server is a replica: another connection may lead to the primary. */
+  leaveReplica(error: Error): void;
   /** Connects now. @throws {BackendUnavailableError} when this attempt fails. */
   connect(): Promise<void>;
   /**
@@ -66,7 +66,7 @@ export const closed = (origin: Origin): BackendUnavailableError =>
 export const closedLink: Link = {
   queue: new CommandQueue({ clock: systemClock, deadlineMs: 1_000, maxInFlight: 1 }),
   admit: (command) => command.fail(closed(command.origin)),
-  distrust: () => undefined,
+  leaveReplica: () => undefined,
   connect: () => Promise.reject(closed(CONNECT)),
   close: () => Promise.resolve(),
 };

@@ -97,6 +97,8 @@ function request(command: string): Promise<unknown> {
   return reply;
 }
 
+const READONLY = new Error("READONLY You can't write against a read only replica.");
+
 describe("the first connection", () => {
   it("A7 R1-05 C100: is opened by the first call, once for a hundred", async () => {
     await flush();
@@ -255,11 +257,23 @@ describe("a lost connection", () => {
     }
   });
 
-  it("A95: distrust replaces it by a new one", async () => {
-    link.distrust(new Error("READONLY You can't write against a read only replica."));
+  it("A95: a server that refuses a write, since it is a replica, is left for another connection", async () => {
+    link.leaveReplica(READONLY);
     expect(attempts[0]!.isDestroyed).toBe(true);
     clock.advance(50);
     expect(attempts).toHaveLength(2);
+  });
+
+  it("C183: a connection that leads to a replica again is kept for ten seconds", async () => {
+    link.leaveReplica(READONLY);
+    clock.advance(50);
+    await attempts[1]!.succeed();
+    clock.advance(9_949);
+    link.leaveReplica(READONLY);
+    expect(attempts[1]!.isDestroyed).toBe(false);
+    clock.advance(1);
+    link.leaveReplica(READONLY);
+    expect(attempts[1]!.isDestroyed).toBe(true);
   });
 });
 

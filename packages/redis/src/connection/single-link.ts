@@ -12,6 +12,8 @@ const REFUSED_MS = 1_000;
 const STABLE_MS = 1_000;
 /** A connection is given up when nothing at all is answered for two deadlines, and for at least this long. */
 const SILENT_MS = 1_000;
+/** How often a replica is left for the server that its name leads to now. Until then it is read: it may be meant. */
+const REPLICA_MS = 10_000;
 
 /** Notified of each connection made and lost, in the same tick. */
 export interface ConnectionObserver {
@@ -48,6 +50,7 @@ export class SingleLink implements ObservableLink {
   readonly #closing = new AbortController();
   #session: Session | undefined;
   #upSince = 0;
+  #leftReplicaAt = -Infinity;
   #attempt: Promise<void> | undefined;
   #failures = 0;
   #cancelRetry: (() => void) | undefined;
@@ -112,7 +115,15 @@ export class SingleLink implements ObservableLink {
     if (this.#session === undefined) this.#startAttempt().catch(ignore);
   }
 
+  /** Drops the current connection: another one may lead to the right server. */
   distrust(error: Error): void {
+    this.#onLost(error);
+  }
+
+  leaveReplica(error: Error): void {
+    const now = this.#settings.clock.now();
+    if (now - this.#leftReplicaAt < REPLICA_MS) return;
+    this.#leftReplicaAt = now;
     this.#onLost(error);
   }
 

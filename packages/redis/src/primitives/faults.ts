@@ -43,7 +43,7 @@ export const unreachable = (origin: Origin, cause: BackendUnavailableError): Bac
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors for the first word being the kind
  */
-const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN|READONLY) /;
+const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN) /;
 
 /**
  * The error of a failed command, for the caller. An error reply to this one command (no memory, no permission) is

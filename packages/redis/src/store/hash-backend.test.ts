@@ -12,7 +12,7 @@ const NOW = 1_700_000_000_000;
 let clock: TestClock;
 let wire: Wire;
 let queue: CommandQueue;
-let distrusted: Error[];
+let replicas: Error[];
 let backend: HashBackend;
 /** Another over the same connection. */
 let open: (change?: Partial<BackendSettings>, links?: Partial<Link>) => HashBackend;
@@ -22,11 +22,11 @@ beforeEach(() => {
   wire = new Wire();
   queue = new CommandQueue({ clock, deadlineMs: 1_000, maxInFlight: 100 });
   queue.client = wire;
-  distrusted = [];
+  replicas = [];
   const link: Link = {
     queue,
     admit: (call, send) => queue.enqueue(call, send),
-    distrust: (error) => distrusted.push(error),
+    leaveReplica: (error) => replicas.push(error),
     connect: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
@@ -304,7 +304,6 @@ describe("what the server answers", () => {
     "TRYAGAIN Multiple keys request during rehashing of slot",
     "CLUSTERDOWN The cluster is down",
     "MASTERDOWN Link with MASTER is down",
-    "READONLY You can't write against a read only replica.",
   ])("A93: %j means not now: retryable, and not executed", async (message) => {
     const write = handled(backend.write("shop::1", stored));
     await wire.fail(refusal(message));
@@ -319,6 +318,7 @@ describe("what the server answers", () => {
   it.each([
     "OOM command not allowed when used memory > 'maxmemory'.",
     "NOPERM this user has no permissions",
+    "READONLY You can't write against a read only replica.",
     "NOREPLICAS Not enough good replicas to write.",
     "MISCONF Redis is configured to save RDB snapshots",
     "ERR unknown command",
@@ -350,7 +350,7 @@ describe("what the server answers", () => {
     await wire.reply(-2);
     await wire.reply(fields(null, null, null, null));
     await Promise.all(writes);
-    expect(distrusted.map(({ message }) => message)).toEqual(["READONLY You can't write against a read only replica."]);
+    expect(replicas.map(({ message }) => message)).toEqual(["READONLY You can't write against a read only replica."]);
   });
 });
 

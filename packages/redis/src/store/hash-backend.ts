@@ -420,7 +420,7 @@ export class HashBackend implements Backend {
   }
 
   #fault(origin: Origin, error: unknown): unknown {
-    if (error instanceof Error && error.message.startsWith("READONLY")) this.#link.distrust(error);
+    if (error instanceof Error && error.message.startsWith("READONLY")) this.#link.leaveReplica(error);
     return fault(origin, error);
   }
 }

@@ -134,9 +134,9 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     if (this.queue.client === undefined) this.#prepare().catch(ignore);
   }
 
-  distrust(): void {
-    // The user decides where it leads.
-  }
+  /** The user decides where it leads. */
+  readonly distrust = ignore;
+  readonly leaveReplica = ignore;
 
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
