@@ -112,7 +112,7 @@ async function processorMs(server: Conditions["server"]): Promise<number> {
   return (Number(cpu["used_cpu_user"]) + Number(cpu["used_cpu_sys"])) * 1_000;
 }
 
-/** Counts jobs that are done, for whoever waits. */
+/** Counts jobs that are done, for a caller that waits. */
 class Done {
   #count = 0;
   #wanted = Infinity;

@@ -116,6 +116,23 @@ describe("a queue on a server of its own", () => {
     expect(worker.stats.delivered).toBeLessThanOrEqual(220);
   });
 
+  it("A56: a job that ends while Redis is away is reported once it is back, and does not run again", async () => {
+    const jobs = queue<string>(redis, "jobs");
+    const held = gate();
+    await jobs.add("x");
+    const worker = started(jobs.worker(() => held.opened));
+    await expect.poll(() => worker.active).toBe(1);
+    await server.kill();
+    held.open();
+    await expect.poll(() => worker.active).toBe(0);
+    await expect(jobs.counts()).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await server.start();
+    await expect
+      .poll(() => worker.stats, { timeout: 10_000 })
+      .toEqual({ delivered: 1, completed: 1, retried: 0, dead: 0, lost: 0 });
+    expect(await jobs.counts()).toMatchObject({ waiting: 0, active: 0 });
+  });
+
   it("C233: workers without jobs send few commands, and an added job wakes one at once", async () => {
     const jobs = queue<string>(redis, "jobs");
     const seen: number[] = [];

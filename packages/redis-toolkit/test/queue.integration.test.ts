@@ -349,9 +349,9 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   });
 
   it("A58: a heartbeat extends the lease; without one another worker gets the job, and the first one's report is refused", async () => {
-    const held = gate();
+    const held = [gate(), gate()] as const;
     const seen: string[] = [];
-    await use.jobs.add("x");
+    const { id } = await use.jobs.add("x");
     const first = use.working(
       async (job, { signal }) => {
         for (let i = 0; i < 5; i += 1) {
@@ -359,7 +359,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
           await job.heartbeat();
         }
         seen.push(`first ${job.attempt}`);
-        await held.opened;
+        await held[0].opened;
         seen.push(`aborted ${String(signal.aborted)}`);
         await expect(job.heartbeat()).rejects.toMatchObject({ code: "JOB_LOST" });
         await expect(job.progress(1)).rejects.toMatchObject({ code: "JOB_LOST" });
@@ -367,11 +367,17 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
       { visibility: 300, heartbeat: "manual" },
     );
     await expect.poll(() => first.active).toBe(1);
-    use.working(({ attempt }) => seen.push(`second ${attempt}`));
+    const second = use.working(async ({ attempt }) => {
+      seen.push(`second ${attempt}`);
+      await held[1].opened;
+    });
     await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["first 1", "second 2"]);
-    held.open();
+    held[0].open();
     await expect.poll(() => first.stats).toMatchObject({ delivered: 1, completed: 0, lost: 1 });
     expect(seen).toEqual(["first 1", "second 2", "aborted true"]);
+    expect(await use.jobs.get(id)).toMatchObject({ state: "active", attempt: 2 });
+    held[1].open();
+    await expect.poll(() => second.stats).toMatchObject({ delivered: 1, completed: 1, lost: 0 });
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
