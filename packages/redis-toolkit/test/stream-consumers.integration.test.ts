@@ -19,6 +19,7 @@ import {
   type Stream,
 } from "@hotset/redis-toolkit/streams";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { GroupMember } from "../src/streams/member.ts";
 import { FORGET } from "../src/streams/scripts.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 import type { Handlers } from "./stream-worker.ts";
@@ -214,7 +215,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     expect(got).toEqual([pairs]);
   });
 
-  it("the key table: dead letters lie in the slot of their stream, also for tenants and names with a tag", async () => {
+  it("A52: the key table: dead letters lie in the slot of their stream, also for tenants and names with a tag", async () => {
     const tenant = redis.tenant("acme{1}");
     const made = [redis, tenant].flatMap((view) =>
       ["events", "{eu}events", "a{b"].map((name) => [view, name] as const),
@@ -428,13 +429,14 @@ it("C227: poison becomes a dead letter while memory is short; one that cannot be
         handled.push(fields.n);
       });
       await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
-      expect(handled).toEqual(["0"]);
+      expect([handled, await jobs.dead.range()]).toMatchObject([["0"], [{ reason: "handler", deliveries: 2 }]]);
       await own.command("CONFIG", "SET", "maxmemory", "0");
       await redis.commands.delete(jobs.dead.key);
       await redis.commands.set(jobs.dead.key, "not a stream");
       await appendAll(jobs, ["poison", "1"]);
       await expect.poll(() => lines.some((line) => line.includes("WRONGTYPE")), { timeout: 5_000 }).toBe(true);
-      await expect.poll(() => handled).toEqual(["0", "1"]);
+      await appendAll(jobs, ["2"]);
+      await expect.poll(() => handled, { timeout: 5_000 }).toEqual(["0", "1", "2"]);
       expect((await jobs.group("processors").pending()).count).toBe(1);
       await redis.commands.delete(jobs.dead.key);
       await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
@@ -443,6 +445,28 @@ it("C227: poison becomes a dead letter while memory is short; one that cannot be
     { logger },
   );
 });
+
+it("C227: a dead letter that cannot be written keeps no other entry of the same step from its delivery", () =>
+  withServer(async (_own, redis, jobs) => {
+    const group = jobs.group("processors");
+    await group.ensure("0");
+    const [poison, next] = await appendAll(jobs, ["poison", "0"]);
+    await group.read({ consumer: "gone", count: 2 });
+    await redis.commands.set(jobs.dead.key, "not a stream");
+    const settings = { name: "me", count: 5, minIdleMs: 0, maxDeliveries: 2, maxDead: 0 };
+    const member = new GroupMember<Job>(jobs.place, group, settings);
+    await group.claim({ consumer: "gone", minIdle: 1, ids: [poison!] }).then(wait(2));
+    await group.claim({ consumer: "gone", minIdle: 1, ids: [poison!] });
+    const taken = await member.takeIdle("0-0");
+    expect(taken.deliveries).toMatchObject([{ entry: { id: next }, deliveries: 2 }]);
+    expect([taken.buried, taken.problems]).toEqual([0, [expect.stringContaining("WRONGTYPE")]]);
+    await redis.commands.delete(jobs.dead.key);
+    expect(await member.takeIdle("0-0")).toMatchObject({ buried: 2, problems: [] });
+    expect((await jobs.dead.range()).map(({ entryId, reason }) => [entryId, reason])).toEqual([
+      [poison, "deliveries"],
+      [next, "deliveries"],
+    ]);
+  }));
 
 it("C227: after a failover the consumer reads from the new primary", async () => {
   await using group = await startSentinel();
@@ -569,6 +593,26 @@ it("C227: a consumer follows its stream to another node of a cluster", async () 
   await appendAll(jobs, ["1"]);
   await expect.poll(() => seen.numbers, { timeout: 10_000 }).toEqual(["0", "1"]);
 }, 30_000);
+
+it("A55: an entry that the server delivers while the consumer stops is handled before it leaves", async () => {
+  await using own = await startOwnRedis();
+  await using proxy = await startProxy(own.port);
+  await using redis = createRedis({ ...ALONE, url: proxy.url, logger: SILENT });
+  const jobs = streams(redis).stream<Job>("jobs");
+  const seen = new Seen();
+  const worker = consumer(jobs, "processors", { block: "10s", minIdle: "1h" }, seen.handler);
+  await expect.poll(blocked(own)).toBe("1");
+  const held = proxy.hold("XREADGROUP", "reply");
+  await appendAll(jobs, ["0"]);
+  await expect.poll(() => seen.numbers).toEqual(["0"]);
+  await expect.poll(blocked(own)).toBe("1");
+  await appendAll(jobs, ["1"]);
+  await held.reached;
+  await expect.poll(async () => (await jobs.group("processors").pending()).count).toBe(1);
+  await worker.stop();
+  expect(seen.entries.at(-1)).toMatchObject({ n: "1", deliveries: 2 });
+  expect(await jobs.group("processors").consumers()).toEqual([]);
+});
 
 it("consumers that ended a day ago and hold nothing are forgotten", () =>
   withServer(async (own, _redis, jobs) => {
