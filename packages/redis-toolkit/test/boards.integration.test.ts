@@ -363,6 +363,30 @@ describe("leaderboards", () => {
     }
   });
 
+  it("C246: an index that is lost between two steps is made from the beginning", async () => {
+    const redis = await servers.open("one server");
+    const name = randomPrefix();
+    for (let i = 0; i < 5_000; i += 1_000)
+      await leaderboard(redis, name).setMany(Array.from({ length: 1_000 }, (_, n) => [`m${i + n}`, i + n]));
+    let steps = 0;
+    const losing = {
+      module: redis.module,
+      runScript: async (...call: Parameters<Redis["runScript"]>) => {
+        const reply = await redis.runScript(...call);
+        const isStep = call[0].includes("ZSCAN");
+        if (isStep && (steps += 1) === 2) await redis.commands.delete(`leaderboard:{${name}}:levels`);
+        return reply;
+      },
+    } as unknown as Redis;
+    expect((await leaderboard(losing, name, { ranks: "dense" }).top(1))[0]).toEqual({
+      member: "m4999",
+      score: 4_999,
+      rank: 1,
+    });
+    expect(steps).toBeGreaterThan(4);
+    expect(await redis.commands.zCard(`leaderboard:{${name}}:levels`)).toBe(5_000);
+  });
+
   it("a full server refuses what would need memory with a typed error, changes nothing, and lets members be removed", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
