@@ -13,7 +13,7 @@ import { WINDOW_CHECK } from "./counters.ts";
 // ARGV: start and end of the window, 0 for none; end of the keys, 0 for none; order; "1" with ties by first-reached;
 // "1" with dense ranks; then the arguments of the script.
 
-/** What all scripts of boards know. */
+/** The names and functions of all scripts of boards. */
 const BOARD = `
 local scores, levels, stamps, reached = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local order, wantsTies, wantsLevels = ARGV[4], ARGV[5] == "1", ARGV[6] == "1"

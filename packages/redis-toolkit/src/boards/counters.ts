@@ -205,7 +205,7 @@ export function uniques(redis: RedisView, name: string, options: UniquesOptions 
   const { group } = options;
   if (group !== undefined) checkName(`${where}: group`, group);
   // Without colons, so that no name ends like a window.
-  const inGroup = name.replace(/[%:]/g, (character) => (character === ":" ? "%3A" : "%25"));
+  const inGroup = name.replace(/[%:{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
   const base = group === undefined ? `uniques:${hashTagged(name)}` : `uniques:${hashTagged(group)}:of:${inGroup}`;
   return new HyperLogLogUniques(redis, base, windowsOf(where, options));
 }

@@ -127,7 +127,7 @@ function checkOneOf(option: string, given: string, accepted: readonly string[]):
 
 interface Board {
   readonly redis: RedisView;
-  /** Of all keys. */
+  /** The begin of all keys. */
   readonly base: string;
   readonly order: "highest" | "lowest";
   readonly ties: "by-name" | "first-reached";

@@ -66,7 +66,7 @@ local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** ARGV: life in ms, then members. What has ended is removed, in parts, so that no call takes long. */
+/** ARGV: life in ms, then members. Ended members are removed, in parts, so that no call takes long. */
 const SEEN = `${NOW}
 local ended = redis.call("ZRANGE", KEYS[1], "-inf", now, "BYSCORE", "LIMIT", 0, 1000)
 if #ended > 0 then redis.call("ZREM", KEYS[1], unpack(ended)) end

@@ -26,10 +26,10 @@ export interface Standings {
   top(count?: number): Promise<readonly Row[]>;
   /** One page, from 1; beyond the last it is empty. `size` is at most 10,000. @default size 10 */
   page(page: number, options?: { readonly size?: number }): Promise<Page>;
-  /** `undefined` for what is no member. */
+  /** `undefined` if it is not on the board. */
   rank(member: string): Promise<Row | undefined>;
   /**
-   * A member between up to `distance` rows before and after it, at most 5,000; empty for what is no member.
+   * A member between up to `distance` rows before and after it, at most 5,000; empty if it is not on the board.
    *
    * @default 2
    */
@@ -42,10 +42,10 @@ export type Query =
   | readonly [what: "page", first: number, count: number]
   | readonly [what: "around", member: string, distance: number];
 
-/** What a script knows of the rows that a query asks for. */
+/** The reply of a script to a query. */
 export interface Answer {
   readonly members: number;
-  /** Of the first row, from 0. */
+  /** The position of the first row, from 0. */
   readonly position: number;
   readonly rank: number;
   /** Member, score, member, score. */

@@ -63,7 +63,7 @@ function weekName(monday: number): string {
 
 export const WINDOW_KINDS: readonly WindowKind[] = ["hourly", "daily", "weekly", "monthly"];
 
-/** Of one object, and for one call: 41 days of hours, or some years of the others. */
+/** For one object, and for one call: 41 days of hours, or some years of the others. */
 export const MOST_WINDOWS = 1_000;
 
 export interface WindowOptions {
