@@ -9,7 +9,7 @@ import {
   slidingLog,
   tokenBucket,
 } from "@hotset/redis-toolkit/rate-limit";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { Kind, LimitsProcess } from "./limits-process.ts";
 import { ALONE } from "./servers.ts";
 
@@ -45,6 +45,21 @@ it.each(KINDS)("A73: %s decides by the server's clock, not by those of the proce
   const allowed: number[] = [];
   for (const each of processes) allowed.push(await each.call("consume", kind, `in turn:${kind}`, 60));
   expect(allowed).toEqual([60, 40, 0, 0]);
+});
+
+it("A73: limiters that were made while the clock of this process was an hour away decide the same", async () => {
+  const allowed: number[] = [];
+  for (const offsetMs of [-HOUR_MS, 0, HOUR_MS, HOUR_MS / 2]) {
+    const now = Date.now();
+    vi.spyOn(Date, "now").mockImplementation(() => now + offsetMs);
+    const rules = [slidingLog(), slidingCounter(), tokenBucket(), gcra()];
+    const limit = rateLimit(redis, { name: "of one", rules, whenAway: "closed", deadline: "5s" });
+    const results = await Promise.all(Array.from({ length: 60 }, () => limit.consume("u")));
+    allowed.push(results.filter((result) => result.allowed).length);
+    vi.restoreAllMocks();
+  }
+  expect(allowed).toEqual([60, 40, 0, 0]);
+  await rateLimit(redis, { name: "of one", rules: [slidingLog(), slidingCounter(), tokenBucket(), gcra()] }).reset("u");
 });
 
 it("A72: among 10,000 calls whose keys expire meanwhile, none leaves a key without an end", async () => {

@@ -79,6 +79,11 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     expect(headers["RateLimit"]).toBe(`"${name}-1";r=1;t=60, "${name}-2";r=3;t=720`);
     await limit.consume("u");
     expect((await limit.peek("u")).headers["RateLimit"]).toContain(`"${name}-2";r=2`);
+    // Refused by the bucket: the log keeps its 2.
+    const turned = limitOf({ name: `${name}:2`, rules: [rules[0]!, tokenBucket({ limit: 1 })] } as never);
+    expect((await turned.consume("u")).allowed).toBe(true);
+    expect(await turned.consume("u")).toMatchObject({ allowed: false, limit: 1 });
+    expect((await turned.peek("u")).headers["RateLimit"]).toContain(`"${name}:2-1";r=2;`);
     await expect(limit.consume("u", 4)).rejects.toMatchObject({ code: "COST_ABOVE_LIMIT", cost: 4, limit: 3 });
     await expect(limit.peek("u", 4)).rejects.toBeInstanceOf(CostAboveLimitError);
     expect((await limit.peek("u")).headers["RateLimit"]).toContain(`"${name}-2";r=2`);
@@ -122,9 +127,14 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     const both = [await limit.consume("u"), await limit.peek("u")];
     expect(both.map(({ remaining }) => remaining)).toEqual([0, 0]);
     await expect.poll(async () => (await limit.peek("u", 2)).allowed).toBe(true);
-    const two_ = await limit.consume("u", 2);
-    expect(await limit.release("u", two_.lease!)).toBe(true);
+    const pair = await limit.consume("u", 2);
+    expect(await limit.release("u", pair.lease!)).toBe(true);
     expect((await limit.peek("u", 2)).allowed).toBe(true);
+    // Each ends by itself, also while another one is held.
+    await limit.consume("u");
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await limit.consume("u");
+    await expect.poll(async () => (await limit.peek("u")).remaining, { interval: 10 }).toBe(1);
     await expect(limit.release("u", "*")).rejects.toThrow("lease must be that of a result of consume");
   });
 

@@ -1,0 +1,16 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "limits: a part of a key is on a list",
+    promises: ["A75"],
+    rule: "!allow.has(key)",
+    broken: "![...allow].some((one) => key.includes(one))",
+  },
+  {
+    name: "limits: a reward is not seen by its own process",
+    promises: ["A77"],
+    rule: 'lease: "" });\n    this.#refusals.forget(key);',
+    broken: 'lease: "" });',
+  },
+];
