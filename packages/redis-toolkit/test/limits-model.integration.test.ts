@@ -3,7 +3,7 @@ import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { gcra, slidingCounter, slidingLog, tokenBucket, type Rule } from "@hotset/redis-toolkit/rate-limit";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { limitScript } from "../src/limits/limit-script.ts";
+import { LimitScript } from "../src/limits/limit-script.ts";
 import { readVerdict, type Verdict } from "../src/limits/verdict.ts";
 import { ALONE } from "./servers.ts";
 
@@ -29,11 +29,21 @@ interface Step {
 
 const EPOCH_MS = 1_800_000_000_000;
 
-/** Sends all steps at once; they are carried out in this order. */
-function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict[]> {
-  const text = limitScript([rule])
-    .replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
-    .replace("'PX', rule.reset", "'PX', 3600000");
+/** Sends all steps at once. They are carried out in this order, since the server knows the scripts. */
+async function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict[]> {
+  const script = new LimitScript([rule], { countRefused: false, blockForMs: 0 });
+  const textOf = (operation: Step["operation"]): string =>
+    script
+      .text(operation)
+      .replace("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}")
+      .replaceAll("'PX', reset1", "'PX', 3600000");
+  const texts = {
+    consume: textOf("consume"),
+    peek: textOf("peek"),
+    penalty: textOf("penalty"),
+    reward: textOf("reward"),
+  };
+  await Promise.all(Object.values(texts).map((text) => server.command("SCRIPT", "LOAD", text)));
   const keys = [`{${randomPrefix()}}block`, ""];
   keys[1] = keys[0]!.replace("block", "rule");
   let now = EPOCH_MS;
@@ -41,8 +51,8 @@ function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict[]> {
     steps.map(({ operation, cost, passedMs }) => {
       now += passedMs;
       const time = [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000 + 999)];
-      const args = [operation, String(cost), "", "0", "0", ...rule.numbers.map(String), ...time];
-      return redis.runScript(text, keys, args, { decode: readVerdict });
+      const args = [...script.args(cost, ""), ...time];
+      return redis.runScript(texts[operation], keys, args, { decode: readVerdict });
     }),
   );
 }

@@ -4,8 +4,8 @@ import type { RedisView } from "../commands/view.ts";
 import { checkName, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
-import { limitScript } from "./limit-script.ts";
-import { LocalCounts, type LimitCall, type Operation } from "./local-counts.ts";
+import { LimitScript, type Operation } from "./limit-script.ts";
+import { LocalCounts, type LimitCall } from "./local-counts.ts";
 import { resolveOptions, type RateLimitOptions, type RateLimitSettings } from "./options.ts";
 import { Refusals } from "./refusals.ts";
 import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
@@ -56,8 +56,7 @@ class RedisRateLimit implements RateLimit {
   readonly #redis: RedisView;
   readonly #module: Module;
   readonly #settings: RateLimitSettings;
-  readonly #script: string;
-  readonly #numbers: readonly string[];
+  readonly #script: LimitScript;
   readonly #refusals: Refusals;
   readonly #local: LocalCounts;
   readonly #results: ResultWriter;
@@ -69,8 +68,7 @@ class RedisRateLimit implements RateLimit {
     this.#redis = redis;
     this.#module = moduleOf(redis);
     this.#settings = settings;
-    this.#script = limitScript(rules);
-    this.#numbers = rules.flatMap(({ numbers }) => numbers.map(String));
+    this.#script = new LimitScript(rules, settings);
     this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
     this.#least = Math.min(...rules.map(({ capacity }) => capacity));
     this.#refusals = new Refusals({ longestMs: rememberRefusalsMs, maxKeys });
@@ -171,11 +169,11 @@ class RedisRateLimit implements RateLimit {
   }
 
   #ask({ operation, key, cost, lease }: LimitCall): Promise<Verdict | undefined> {
-    const { deadlineMs, blockForMs, countRefused } = this.#settings;
+    const { deadlineMs } = this.#settings;
     const keys = this.#keysOf(key);
-    const args = [operation, String(cost), lease, String(blockForMs), countRefused ? "1" : "0", ...this.#numbers];
+    const [text, args] = [this.#script.text(operation), this.#script.args(cost, lease)];
     const draft = { isReadOnly: operation === "peek", deadlineMs, decode: readVerdict };
-    return unlessAway(this.#module, keys[0], () => this.#redis.runScript(this.#script, keys, args, draft));
+    return unlessAway(this.#module, keys[0], () => this.#redis.runScript(text, keys, args, draft));
   }
 
   /** Whether time alone can change the answer. */

@@ -1,7 +1,6 @@
+import type { Operation } from "./limit-script.ts";
 import type { Rule } from "./rules.ts";
 import type { Verdict } from "./verdict.ts";
-
-export type Operation = "consume" | "peek" | "penalty" | "reward";
 
 export interface LimitCall {
   readonly operation: Operation;

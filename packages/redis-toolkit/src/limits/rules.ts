@@ -13,7 +13,7 @@ export interface Rule {
   /** The end of its key: rules of another kind or window count elsewhere. A changed limit goes on with its count. */
   readonly id: string;
   /** For the script. @internal */
-  readonly numbers: readonly [limit: number, windowMs: number, third: number];
+  readonly numbers: readonly number[];
 }
 
 export interface WindowOptions {
@@ -29,7 +29,7 @@ export interface WindowOptions {
  */
 export function fixedWindow(options: WindowOptions = {}): Rule {
   const { limit, windowMs } = windowOf("fixedWindow", options, ["limit", "window"]);
-  return rule("fixed-window", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, 0] });
+  return rule("fixed-window", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs] });
 }
 
 /**
@@ -38,7 +38,7 @@ export function fixedWindow(options: WindowOptions = {}): Rule {
  */
 export function slidingLog(options: WindowOptions = {}): Rule {
   const { limit, windowMs } = windowOf("slidingLog", options, ["limit", "window"], MOST_KEPT);
-  return rule("sliding-log", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, 0] });
+  return rule("sliding-log", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs] });
 }
 
 export interface SlidingCounterOptions extends WindowOptions {
@@ -101,7 +101,7 @@ export function concurrency(options: ConcurrencyOptions = {}): Rule {
   checkOptions("concurrency()", options, ["limit", "hold"]);
   const limit = whole("concurrency: limit", options.limit ?? DEFAULT_LIMIT, { min: 1, max: MOST_KEPT });
   const holdMs = durationMs("concurrency: hold", options.hold ?? "1m", { max: LONGEST_MS });
-  const made = rule("concurrency", { capacity: limit, periodMs: holdMs, numbers: [limit, holdMs, 0] });
+  const made = rule("concurrency", { capacity: limit, periodMs: holdMs, numbers: [limit, holdMs] });
   return Object.freeze({ ...made, id: made.kind });
 }
 
