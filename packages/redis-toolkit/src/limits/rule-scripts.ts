@@ -1,12 +1,12 @@
 import type { RuleKind } from "./rules.ts";
 
 /**
- * The Lua of one kind of rule. `@` stands for the number of the rule. There are key@, and the numbers of the rule; now, in
- * ms of the server; strings, the values of all keys that are strings, the block's first; units, those of the call;
+ * The Lua of one kind of rule. `@` stands for the number of the rule. There are key@, and the numbers of the rule; now,
+ * in ms of the server; strings, the values of all keys that are strings, the block's first; units, those of the call;
  * wanted, those that are asked for. GET, where MGET found nothing, fails for a key of another type.
  *
- * Times are whole milliseconds. Shares of a unit are kept as fractions of whole numbers, which doubles carry exactly, so
- * nothing is lost or won however often a key is asked.
+ * Times are whole milliseconds. Shares of a unit are kept as fractions of whole numbers, which doubles carry exactly,
+ * so nothing is lost or won however often a key is asked.
  */
 export interface LuaOfRule {
   /** Names of the rule's numbers, in their order. Times are ms. */
