@@ -33,6 +33,7 @@ import { withoutRedis } from "./scenarios/outage.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
 import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
+import { locksOnTheWire, toolkitLockScenarios } from "./scenarios/toolkit-locks.ts";
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
 import { queueOnTheWire, toolkitQueueScenarios } from "./scenarios/toolkit-queue.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
@@ -74,7 +75,14 @@ const outcomes: Outcome[] = [];
 const others: number[] = [];
 await runAll(await memoryScenarios());
 // Made only now: other caches would change how V8 has optimised the code for the first.
-for (const make of [coherentHitScenarios, backendScenarios, leaseScenarios, toolkitScenarios, toolkitQueueScenarios]) {
+for (const make of [
+  coherentHitScenarios,
+  backendScenarios,
+  leaseScenarios,
+  toolkitScenarios,
+  toolkitLockScenarios,
+  toolkitQueueScenarios,
+]) {
   const made = await make(transport);
   await runAll(made.scenarios);
   await made.close();
@@ -94,6 +102,7 @@ const figures = await runTrials([
   queueOnTheWire,
   withoutRedis,
   toolkitBoards,
+  locksOnTheWire,
 ]);
 await server.stop();
 neighbours.look([]);

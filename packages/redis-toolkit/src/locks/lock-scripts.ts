@@ -20,24 +20,30 @@ export const FENCE_MEMORY_MS = 86_400_000;
 /** Numbers above this are not whole in Lua. A larger one was not written here. */
 const MAX_FENCE = 2 ** 53 - 1;
 
-/** Defines `now`, milliseconds, and `fence`, the server's microseconds. */
 const TIME = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local time = redis.call('TIME')`;
+
+/** Milliseconds. */
+const NOW = `
+local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
+
+/**
+ * Lifts the fence above the last one of a key. A clock that was set back changes nothing. In lines, not as a function
+ * of Lua, which would be made anew in each run.
+ */
+const raised = (key: string): string => `
+  local last = tonumber(redis.call('GET', ${key}) or 0)
+  if last and last >= fence and last < ${MAX_FENCE} then fence = last + 1 end`;
+
+/** Begins the fence at the server's clock, in microseconds. */
+const CLOCK = `
 local fence = time[1] * 1000000 + time[2]`;
 
-/** Defines `raise`: the fence becomes greater than the last one of a key. A clock that was set back changes nothing. */
-const RAISE = `
-local function raise(key)
-  local last = tonumber(redis.call('GET', key) or 0) or 0
-  if last >= fence and last < ${MAX_FENCE} then fence = last + 1 end
-end`;
+/** The fence as text: tostring() gives 1.8e+15. */
+const AS_TEXT = `
+fence = string.format('%.0f', fence)`;
 
-/** Defines `remember`: by format(), since tostring() gives 1.8e+15. */
-const REMEMBER = `
-local function remember(key)
-  redis.call('SET', key, string.format('%.0f', fence), 'PX', ARGV[2] + ${FENCE_MEMORY_MS})
-end`;
+const remember = (key: string): string => `redis.call('SET', ${key}, fence, 'PX', ARGV[2] + ${FENCE_MEMORY_MS})`;
 
 /** Wakes callers that wait. Without the right to publish they wait somewhat longer. */
 const publish = (key: string): string => `redis.pcall('PUBLISH', ${key}, '')`;
@@ -48,13 +54,14 @@ export const EXCLUSIVE: LockScripts = {
 for i = 1, #KEYS, 2 do
   local holder = redis.call('GET', KEYS[i])
   if holder and holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[i])} end
-end${TIME}${RAISE}${REMEMBER}
-for i = 2, #KEYS, 2 do raise(KEYS[i]) end
+end${TIME}${CLOCK}
+for i = 2, #KEYS, 2 do${raised("KEYS[i]")}
+end${AS_TEXT}
 for i = 1, #KEYS, 2 do
   redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
-  remember(KEYS[i + 1])
+  ${remember("KEYS[i + 1]")}
 end
-return {1, string.format('%.0f', fence)}`,
+return {1, fence}`,
   extend: `
 for i = 1, #KEYS, 2 do
   if redis.call('GET', KEYS[i]) ~= ARGV[1] then return 0 end
@@ -95,13 +102,13 @@ const enter = (key: string): string => `
 redis.call('ZADD', ${key}, now + ARGV[2], ARGV[1])
 redis.call('PEXPIREAT', ${key}, redis.call('ZRANGE', ${key}, -1, -1, 'WITHSCORES')[2])`;
 
-const extendMember = (key: string): string => `${TIME}
+const extendMember = (key: string): string => `${TIME}${NOW}
 local endsAt = redis.call('ZSCORE', ${key}, ARGV[1])
 if not endsAt or tonumber(endsAt) <= now then return 0 end${sweep(key)}${enter(key)}
 return 1`;
 
 /** Sent again: a token that is gone was removed by the first one; its time was not over when that was sent. */
-const releaseMember = (key: string): string => `${TIME}
+const releaseMember = (key: string): string => `${TIME}${NOW}
 local endsAt = redis.call('ZSCORE', ${key}, ARGV[1])
 if not endsAt then return tonumber(ARGV[3]) end
 redis.call('ZREM', ${key}, ARGV[1])
@@ -110,14 +117,13 @@ return tonumber(endsAt) > now and 1 or 0`;
 
 /** KEYS: holders, fence. `ARGV[3]` of an attempt: how many may hold at once. */
 export const PERMITS: LockScripts = {
-  acquire: `${TIME}${RAISE}${REMEMBER}
+  acquire: `${TIME}${NOW}
 local own = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not (own and tonumber(own) > now) and ${present("KEYS[1]")} >= tonumber(ARGV[3]) then
   return {0, redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2] - now}
-end
-raise(KEYS[2])${enter("KEYS[1]")}${sweep("KEYS[1]")}
-remember(KEYS[2])
-return {1, string.format('%.0f', fence)}`,
+end${CLOCK}${raised("KEYS[2]")}${AS_TEXT}${enter("KEYS[1]")}${sweep("KEYS[1]")}
+${remember("KEYS[2]")}
+return {1, fence}`,
   extend: extendMember("KEYS[1]"),
   release: releaseMember("KEYS[1]"),
 };
@@ -125,10 +131,9 @@ return {1, string.format('%.0f', fence)}`,
 /** KEYS: writer, readers, fence. */
 export const READ: LockScripts = {
   acquire: `
-if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${RAISE}${REMEMBER}
-raise(KEYS[3])${enter("KEYS[2]")}${sweep("KEYS[2]")}
-remember(KEYS[3])
-return {1, string.format('%.0f', fence)}`,
+if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${NOW}${CLOCK}${raised("KEYS[3]")}${AS_TEXT}${enter("KEYS[2]")}${sweep("KEYS[2]")}
+${remember("KEYS[3]")}
+return {1, fence}`,
   extend: extendMember("KEYS[2]"),
   release: releaseMember("KEYS[2]"),
 };
@@ -140,15 +145,14 @@ return {1, string.format('%.0f', fence)}`,
 export const WRITE: LockScripts = {
   acquire: `
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${RAISE}${REMEMBER}
+if holder and holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${NOW}
 if ${present("KEYS[2]")} > 0 then
   if ARGV[3] ~= '0' then redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
   return {0, redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] - now}
-end
-raise(KEYS[3])
+end${CLOCK}${raised("KEYS[3]")}${AS_TEXT}
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-remember(KEYS[3])
-return {1, string.format('%.0f', fence)}`,
+${remember("KEYS[3]")}
+return {1, fence}`,
   extend: `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,

@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: a fence is the clock without the last one",
     promises: ["A63"],
-    rule: "if last >= fence and last",
-    broken: "if last >= fence and 0 > last",
+    rule: "if last and last >= fence and last",
+    broken: "if last and last >= fence and 0 > last",
   },
   {
     name: "lock: an attempt that is sent again blocks itself",
@@ -76,8 +76,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: without memory a permit is given all the same",
     promises: ["A68"],
-    rule: 'raise(KEYS[2])${enter("KEYS[1]")}${sweep("KEYS[1]")}',
-    broken: 'raise(KEYS[2])${sweep("KEYS[1]")}${enter("KEYS[1]")}',
+    rule: '${AS_TEXT}${enter("KEYS[1]")}${sweep("KEYS[1]")}',
+    broken: '${AS_TEXT}${sweep("KEYS[1]")}${enter("KEYS[1]")}',
   },
   {
     name: "lock: a writer that waits does not keep readers out",
