@@ -17,6 +17,8 @@ import { stripVTControlCharacters } from "node:util";
 interface Step {
   readonly name: string;
   readonly command: readonly string[];
+  /** Whether its output is printed if it passes, too. */
+  readonly isShown?: true;
 }
 
 /** Each runs alone: the tests measure time against real servers, and there may be only two cores. */
@@ -28,6 +30,11 @@ const STEPS: readonly Step[] = [
   {
     name: "torture",
     command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"],
+  },
+  {
+    name: "newcomer",
+    command: ["node", "--conditions=@hotset/source", ".ci/newcomer/run.ts", "--brief"],
+    isShown: true,
   },
   { name: "promises", command: ["node", ".ci/checks/promises.ts"] },
 ];
@@ -139,13 +146,13 @@ function taskResult(name: string, ran: readonly TurboTask[]): Result {
   return { name, passed, took: inSeconds(milliseconds.reduce((sum, each) => sum + each, 0)) };
 }
 
-async function runStep({ name, command }: Step): Promise<Result> {
+async function runStep({ name, command, isShown }: Step): Promise<Result> {
   const began = performance.now();
   const { output, exit } = await runCommand(command);
   const passed = exit === "0" && !(name === "vitest" && readReport().numTotalTests === 0);
   const result = { name, passed, took: inSeconds(performance.now() - began) };
   print(result);
-  if (!passed) printOutput(output, `${command.join(" ")} ended with ${exit}`);
+  if (!passed || isShown === true) printOutput(output, passed ? "" : `${command.join(" ")} ended with ${exit}`);
   return result;
 }
 

@@ -10,14 +10,14 @@ import { cpSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startCluster, startOwnRedis } from "@hotset/test-servers";
-import { pack, upstream } from "./pack.ts";
+import { byName, pack, upstream } from "./pack.ts";
 import { Project } from "./project.ts";
 import { startRegistry } from "./registry.ts";
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const wanted = process.argv.slice(2);
 
-await using registry = await startRegistry(pack(top), upstream());
+await using registry = await startRegistry(byName(pack(top)), upstream());
 await using single = await startOwnRedis();
 await using withoutHello = await startOwnRedis({ password: "hunter2secret", config: ["rename-command HELLO HOLA"] });
 await using cluster = await startCluster();

@@ -1,11 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { globSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Packed } from "./registry.ts";
+import type { Packed, PackedOf } from "./registry.ts";
 
 /** Builds and packs every published package. @param top the folder of the workspace. */
 export function pack(top: string): readonly Packed[] {
-  execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { cwd: top, stdio: "inherit" });
+  const built = spawnSync("turbo", ["run", "build", "--output-logs=errors-only"], { cwd: top, encoding: "utf8" });
+  if (built.status !== 0) throw new Error(`the build failed\n${built.stdout}${built.stderr}`);
   const folder = join(top, ".reports/newcomer");
   rmSync(folder, { recursive: true, force: true });
   return globSync("packages/*/package.json", { cwd: top }).flatMap((path) => {
@@ -19,6 +20,12 @@ export function pack(top: string): readonly Packed[] {
     return [{ tarball: filename, manifest: JSON.parse(manifest) as Packed["manifest"] }];
   });
 }
+
+/** These packages, by their names. */
+export const byName =
+  (packed: readonly Packed[]): PackedOf =>
+  (name) =>
+    packed.filter(({ manifest }) => manifest.name === name);
 
 /** The registry that npm is configured with; ends with a slash. */
 export function upstream(): string {

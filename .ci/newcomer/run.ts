@@ -2,12 +2,12 @@
 //
 //   npm run newcomer                   after nothing: it builds and packs; needs the registry of npm
 //   npm run newcomer -- bundle Bun     steps with one of these in their names
+//   npm run newcomer -- --brief        the first steps, as `npm test` runs them: without the network, with packages
+//                                      that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
 // Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone; a wrong password
-// shows.
-// Prints the figures of the
-// install beside those of other caches.
+// shows. Prints the figures of the install beside those of other caches.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,9 +15,10 @@ import { fileURLToPath } from "node:url";
 import { startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
-import { pack, upstream } from "./pack.ts";
+import { InstalledPackages } from "./installed.ts";
+import { byName, pack, upstream } from "./pack.ts";
 import { Project } from "./project.ts";
-import { startRegistry } from "./registry.ts";
+import { startRegistry, type PackedOf } from "./registry.ts";
 import { toolkit } from "./toolkit.ts";
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -33,12 +34,18 @@ const TOOLS = {
   webpack: "5.112.2",
 };
 
-const wanted = process.argv.slice(2);
+const isBrief = process.argv.includes("--brief");
+const wanted = process.argv.slice(2).filter((word) => word !== "--brief");
 const failures: string[] = [];
 let passed = 0;
 
-const packed = pack(top);
-await using registry = await startRegistry(packed, upstream());
+const ours = byName(pack(top));
+using installed = new InstalledPackages(top);
+const packedOf: PackedOf = (name) => {
+  const packed = ours(name);
+  return packed.length > 0 || !isBrief ? packed : installed.of(name);
+};
+await using registry = await startRegistry(packedOf, isBrief ? undefined : upstream());
 await using redis = await startOwnRedis();
 const projects: Project[] = [];
 const project = (name: string, manifest?: object): Project => {
@@ -50,21 +57,32 @@ const project = (name: string, manifest?: object): Project => {
 try {
   await figures();
   await pnpmInstall();
-  const tools = project("tools", { devDependencies: TOOLS });
-  await tools.run("npm", ["install", "--ignore-scripts"]);
-  const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
-  const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
-  await documents(nodes);
-  await bundled(tools, nodes["Node 22.15"]);
-  await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
-  await runners();
-  await lowestVersions();
-  await toolkit({ project, step, check }, nodes);
+  if (isBrief) await briefly();
+  else await inFull();
 } finally {
   for (const each of projects) each.remove();
 }
 console.log(failures.length === 0 ? `${passed} steps of a newcomer passed` : failures.join("\n\n"));
 process.exitCode = failures.length === 0 ? 0 : 1;
+
+async function briefly(): Promise<void> {
+  await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
+  await wrongPassword(process.execPath);
+}
+
+async function inFull(): Promise<void> {
+  const tools = project("tools", { devDependencies: TOOLS });
+  await tools.run("npm", ["install", "--ignore-scripts"]);
+  const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
+  const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
+  await documents(nodes, /^(?:README\.md|packages\/hotset\/README\.md|docs\/guide\/(?:getting-started|testing)\.md)$/);
+  await bundled(tools, nodes["Node 22.15"]);
+  await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
+  await wrongPassword(nodes["Node 24"]);
+  await runners();
+  await lowestVersions();
+  await toolkit({ project, step, check }, nodes);
+}
 
 async function step(name: string, work: () => Promise<void>): Promise<void> {
   if (wanted.length > 0 && !wanted.some((part) => name.includes(part))) return;
@@ -125,11 +143,10 @@ function pnpmInstall(): Promise<void> {
   });
 }
 
-/** Each program of README and Getting started, pasted into a file. */
-async function documents(nodes: Readonly<Record<string, string>>): Promise<void> {
+/** Each program of these pages, pasted into a file. */
+async function documents(nodes: Readonly<Record<string, string>>, pages: RegExp): Promise<void> {
   const made = project("documents", { type: "module" });
   await made.run("npm", ["install", "hotset"]);
-  const pages = /^(?:README\.md|packages\/hotset\/README\.md|docs\/guide\/(?:getting-started|testing)\.md)$/;
   const programs = makePrograms(readPages()).filter((program) => program.isRun && pages.test(program.page));
   for (const [name, node] of Object.entries(nodes))
     await step(`${name}: ${programs.length} programs of the documents`, async () => {
@@ -166,7 +183,6 @@ async function runtimes(executables: Readonly<Record<string, string>>): Promise<
   await made.run("npm", ["install"]);
   made.write("program.mjs", newcomerProgram("esm"));
   made.write("program.cjs", newcomerProgram("cjs"));
-  made.write("wrong.mjs", newcomerProgram("esm").replace("process.env.REDIS_URL", "process.env.WRONG_URL"));
   for (const [name, executable] of Object.entries(executables)) {
     const run = name === "Deno" ? ["run", "-A"] : [];
     for (const file of ["program.mjs", "program.cjs"])
@@ -177,12 +193,17 @@ async function runtimes(executables: Readonly<Record<string, string>>): Promise<
         check(first.stdout === "loads 1\n" && second.stdout === "loads 0\n", first.stdout + second.stdout);
       });
   }
-  await step("a wrong password is visible in the terminal", async () => {
+}
+
+function wrongPassword(node: string): Promise<void> {
+  return step("a wrong password is visible in the terminal", async () => {
+    const made = project("wrong", { dependencies: { hotset: "latest" } });
+    await made.run("npm", ["install"]);
+    made.write("wrong.mjs", newcomerProgram("esm"));
     await using locked = await startOwnRedis({ password: "right" });
-    const wrong = locked.url.replace("right", "hunter2");
-    const { stdout, stderr } = await made.run(executables["Node 24"]!, ["wrong.mjs"], {
+    const { stdout, stderr } = await made.run(node, ["wrong.mjs"], {
       ...over("w"),
-      WRONG_URL: wrong,
+      REDIS_URL: locked.url.replace("right", "hunter2"),
     });
     check(stdout === "loads 1\n", stdout);
     check(/check username and password/.test(stderr) && !stderr.includes("hunter2"), stderr || "nothing was printed");
