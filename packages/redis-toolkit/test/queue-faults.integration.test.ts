@@ -4,7 +4,7 @@ import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type Own
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { queue, simpleQueue, type Worker } from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gate } from "./gate.ts";
+import { gate } from "@hotset/core/testing";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
 import { ALONE } from "./servers.ts";
 
@@ -120,7 +120,7 @@ describe("a queue on a server of its own", () => {
     const jobs = queue<string>(redis, "jobs");
     const held = gate();
     await jobs.add("x");
-    const worker = started(jobs.worker(() => held.opened));
+    const worker = started(jobs.worker(() => held.pass()));
     await expect.poll(() => worker.active).toBe(1);
     await server.kill();
     held.open();
@@ -158,7 +158,7 @@ describe("a queue on a server of its own", () => {
     const first = started(
       jobs.worker(async ({ data }) => {
         seen.push(`first ${data}`);
-        await held.opened;
+        await held.pass();
       }),
     );
     await expect.poll(blocked).toBe(1);

@@ -11,7 +11,7 @@ import {
   type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { gate } from "./gate.ts";
+import { gate } from "@hotset/core/testing";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
 const servers = startServers();
@@ -177,7 +177,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       ids[data] = (await use.jobs.add(data, options)).id;
     use.working(({ data }) => {
       if (data === "dead") throw new Error("no");
-      return data === "active" ? held.opened : { done: data };
+      return data === "active" ? held.pass() : { done: data };
     });
     await expect
       .poll(() => use.jobs.counts())
@@ -260,7 +260,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.counts()).toEqual(NOTHING);
     const held = gate();
     await use.jobs.add("5");
-    const worker = use.working(() => held.opened);
+    const worker = use.working(() => held.pass());
     await expect.poll(() => worker.active).toBe(1);
     expect(await use.jobs.obliterate()).toBe(false);
     expect(await use.jobs.obliterate({ force: true })).toBe(true);
@@ -359,7 +359,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
           await job.heartbeat();
         }
         seen.push(`first ${job.attempt}`);
-        await held[0].opened;
+        await held[0].pass();
         seen.push(`aborted ${String(signal.aborted)}`);
         await expect(job.heartbeat()).rejects.toMatchObject({ code: "JOB_LOST" });
         await expect(job.progress(1)).rejects.toMatchObject({ code: "JOB_LOST" });
@@ -369,7 +369,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await expect.poll(() => first.active).toBe(1);
     const second = use.working(async ({ attempt }) => {
       seen.push(`second ${attempt}`);
-      await held[1].opened;
+      await held[1].pass();
     });
     await expect.poll(() => seen, { timeout: 5_000 }).toEqual(["first 1", "second 2"]);
     held[0].open();

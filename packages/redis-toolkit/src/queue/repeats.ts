@@ -45,7 +45,7 @@ export class Repeats {
     const resolved = await resolveSchedule(schedule);
     const job = resolveAddOptions(how.options, how.settings);
     const definition = encodeJson({ schedule: resolved, job, data } satisfies Definition).toString();
-    const now = await this.#store.now();
+    const now = (await this.#store.counts())[6]!;
     const isNew = await this.#store.repeat(key, definition, await nextAt(resolved, now, now));
     return isNew ? "set" : "unchanged";
   }

@@ -3,7 +3,7 @@ import type { RedisArgument, RedisView } from "../index.ts";
 import type { Module } from "../module/module.ts";
 import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
-import { COUNTS, DRAIN, FIRE, GET, LIST, NOW, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
+import { COUNTS, DRAIN, FIRE, GET, LIST, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
@@ -81,13 +81,13 @@ export class QueueStore {
     jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[],
   ): Promise<readonly { readonly id: string; readonly isNew: boolean }[]> {
     const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
-    const reply = await this.#runList(ADD, args);
+    const reply = await this.#list(ADD, args);
     return inGroups(reply, 2).map(([id, isNew]) => ({ id: String(id), isNew: Number(isNew) === 1 }));
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
     const { keepCompleted, keepFailed, visibilityMs, token, count, rate, outcomes } = request;
-    const reply = await this.#runList(EXCHANGE, [
+    const reply = await this.#list(EXCHANGE, [
       ...[keepCompleted.count, keepCompleted.ageMs, keepFailed.count, keepFailed.ageMs, visibilityMs].map(String),
       token,
       ...[count, rate?.limit ?? 0, rate?.perMs ?? 0].map(String),
@@ -116,19 +116,20 @@ export class QueueStore {
       String(visibilityMs),
       progress,
     ]);
-    return (await this.#runList(EXTEND, args)).map((flag) => Number(flag) === 1);
+    return (await this.#list(EXTEND, args)).map((flag) => Number(flag) === 1);
   }
 
   async pause(isPaused: boolean): Promise<void> {
-    await this.#run(PAUSE, [isPaused ? "1" : "0"]);
+    await this.#number(PAUSE, [isPaused ? "1" : "0"]);
   }
 
+  /** How many jobs of each state, 1 if it is paused, and the time. */
   async counts(): Promise<readonly number[]> {
-    return (await this.#runList(COUNTS, [], READ)).map(Number);
+    return (await this.#list(COUNTS, [], READ_ONLY)).map(Number);
   }
 
   async get<T>(id: string): Promise<JobSnapshot<T> | undefined> {
-    const [number, ...fields] = await this.#runList(GET, [id], READ);
+    const [number, ...fields] = await this.#list(GET, [id], READ_ONLY);
     const state = STATES[Number(number) - 1];
     return state && readSnapshot<T>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
   }
@@ -136,21 +137,21 @@ export class QueueStore {
   async list<T>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T>[]> {
     const isNewestFirst = state === "completed" || state === "dead";
     const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
-    const reply = await this.#runList(LIST, range.map(String), READ);
+    const reply = await this.#list(LIST, range.map(String), READ_ONLY);
     return inGroups(reply, 4).flatMap((fields) => readSnapshot<T>(state, fields as (Buffer | null)[]) ?? []);
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
-    const reply = Number(await this.#run(REMOVE, [id]));
+    const reply = await this.#number(REMOVE, [id]);
     return reply < 0 ? "active" : reply === 0 ? "missing" : "removed";
   }
 
   async drain(most: number, withDelayed: boolean): Promise<number> {
-    return Number(await this.#run(DRAIN, [String(most), withDelayed ? "1" : "0"]));
+    return await this.#number(DRAIN, [String(most), withDelayed ? "1" : "0"]);
   }
 
   async obliterate(isForced: boolean): Promise<boolean> {
-    return Number(await this.#run(OBLITERATE, [isForced ? "1" : "0"])) === 1;
+    return (await this.#number(OBLITERATE, [isForced ? "1" : "0"])) === 1;
   }
 
   /** @param before of `last`; undefined for all that are dead now */
@@ -158,61 +159,49 @@ export class QueueStore {
     before: number | undefined,
     ids: readonly string[] = [],
   ): Promise<{ readonly replayed: number; readonly left: number; readonly last: number }> {
-    const reply = await this.#runList(REPLAY, [before === undefined ? "+inf" : String(before), ...ids]);
+    const reply = await this.#list(REPLAY, [before === undefined ? "+inf" : String(before), ...ids]);
     const [replayed, left, last] = reply.map(Number);
     return { replayed: replayed!, left: left!, last: last! };
   }
 
-  async now(): Promise<number> {
-    return Number(await this.#run(NOW, [], READ));
-  }
-
   async repeat(key: string, definition: string, firstAt: number): Promise<boolean> {
-    return Number(await this.#run(REPEAT, [key, definition, String(firstAt)])) === 1;
+    return (await this.#number(REPEAT, [key, definition, String(firstAt)])) === 1;
   }
 
   /** Adds a job, unless another process has done it for this instant. */
   async fire(due: DueRepeat, nextAt: number, job: NewJob, payload: Buffer): Promise<boolean> {
     const args = [due.key, String(due.dueAt), String(nextAt), ...jobArguments(job, payload)];
-    return Number(await this.#run(FIRE, args)) === 1;
+    return (await this.#number(FIRE, args)) === 1;
   }
 
   async removeRepeat(key: string): Promise<boolean> {
-    return Number(await this.#run(REMOVE_REPEAT, [key])) === 1;
+    return (await this.#number(REMOVE_REPEAT, [key])) === 1;
   }
 
   async repeats(): Promise<readonly DueRepeat[]> {
-    return readRepeats(await this.#runList(REPEATS, [], READ));
+    return readRepeats(await this.#list(REPEATS, [], READ_ONLY));
   }
 
-  #run(script: string, args: readonly RedisArgument[], how: RunOptions = WRITE): Promise<unknown> {
-    return this.#send(script, args, (reply) => reply, how);
+  async #number(script: string, args: readonly RedisArgument[]): Promise<number> {
+    return Number(await this.#send(script, args, (reply) => reply));
   }
 
-  #runList(script: string, args: readonly RedisArgument[], how: RunOptions = WRITE): Promise<readonly unknown[]> {
-    return this.#send(script, args, listOf, how);
+  #list(script: string, args: readonly RedisArgument[], isReadOnly = false): Promise<readonly unknown[]> {
+    return this.#send(script, args, listOf, isReadOnly);
   }
 
   #send<R>(
     script: string,
     args: readonly RedisArgument[],
     decode: (reply: unknown) => R,
-    { isReadOnly }: RunOptions,
+    isReadOnly = false,
   ): Promise<R> {
-    return this.#redis.runScript(script, this.keys.all, [this.channel, ...args], {
-      isReadOnly,
-      replies: "bytes",
-      decode,
-    });
+    const how = { isReadOnly, replies: "bytes", decode } as const;
+    return this.#redis.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
 
-interface RunOptions {
-  readonly isReadOnly: boolean;
-}
-
-const READ: RunOptions = { isReadOnly: true };
-const WRITE: RunOptions = { isReadOnly: false };
+const READ_ONLY = true;
 
 const jobArguments = ({ record, priority, delayMs, dedupId, dedupForMs }: NewJob, payload: Buffer): RedisArgument[] => [
   JSON.stringify(record),

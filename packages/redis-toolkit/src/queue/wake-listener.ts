@@ -21,21 +21,30 @@ export class WakeListener {
     this.#key = module.space.inside(key);
   }
 
-  /** Resolves when woken, after {@link POLL_MS}, sooner where Redis is away, or when closed. Never rejects. */
-  async wait(): Promise<void> {
+  /**
+   * Resolves when woken, after {@link POLL_MS}, sooner where Redis is away, or when closed. Never rejects.
+   *
+   * @returns whether it has taken a wake
+   */
+  async wait(): Promise<boolean> {
     const { signal } = this.#closing;
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     try {
       this.#connection ??= await this.#module.connection.open({ role: "blocking", key: this.#key, signal });
-      await this.#connection.call(["BZPOPMIN", this.#key, String(POLL_MS / 1_000)], { blockMs: POLL_MS, signal });
+      const taken = await this.#connection.call(["BZPOPMIN", this.#key, String(POLL_MS / 1_000)], {
+        blockMs: POLL_MS,
+        signal,
+      });
       this.#failures = 0;
+      return taken !== null;
     } catch (error) {
       await this.#connection?.close();
       this.#connection = undefined;
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       this.#failures += 1;
       this.#module.report("queue: waiting for jobs", error);
       await this.#pause(Math.min(POLL_MS, REOPEN_BASE_MS * 2 ** this.#failures) * this.#module.random());
+      return false;
     }
   }
 
@@ -47,8 +56,13 @@ export class WakeListener {
   #pause(ms: number): Promise<void> {
     const { signal } = this.#closing;
     return new Promise((resolve) => {
-      const cancel = this.#module.clock.schedule(resolve, ms);
-      signal.addEventListener("abort", () => (cancel(), resolve()), { once: true });
+      const end = (): void => {
+        cancel();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancel = this.#module.clock.schedule(end, ms);
+      signal.addEventListener("abort", end);
     });
   }
 }

@@ -112,6 +112,8 @@ export class QueueWorker<T, R> implements Worker {
   /** A wake that this worker has no room for, to be passed on. */
   #hasSpareWake = false;
   #isWaiting = false;
+  /** Since the exchange in flight was sent: its reply may be older than the job. */
+  #wasWoken = false;
   /** Until a timer: the rate allows nothing, or an exchange has failed. */
   #pause: "none" | "limited" | "failed" = "none";
   #failures = 0;
@@ -156,7 +158,7 @@ export class QueueWorker<T, R> implements Worker {
     for (const delivery of this.#running) delivery.stop();
     await this.#settledWithin(ABORTED_MS);
     this.#pump();
-    await this.#until(FLUSH_MS, () => this.#exchanging === undefined && this.#outcomes.length === 0);
+    await this.#until(FLUSH_MS, () => this.#exchanging === undefined && !this.#needsExchange);
     this.#cancelHeartbeat();
     this.#forget();
     clearInterval(this.#keepAlive);
@@ -211,6 +213,9 @@ export class QueueWorker<T, R> implements Worker {
     const outcomes = this.#outcomes.splice(0, MAX_EXCHANGED);
     const token = randomBytes(12).toString("base64url");
     const sentAt = module.clock.now();
+    const hadSpareWake = this.#hasSpareWake;
+    this.#hasSpareWake = false;
+    this.#wasWoken = false;
     let reply: ExchangeReply;
     try {
       await this.#parts.allowed();
@@ -219,13 +224,14 @@ export class QueueWorker<T, R> implements Worker {
     } catch (error) {
       // Outcomes that were carried out are refused when they are sent again, which changes nothing.
       this.#outcomes.unshift(...outcomes);
+      this.#hasSpareWake ||= hadSpareWake;
       return this.#backOff(error);
     }
     this.#failures = 0;
-    this.#hasSpareWake = false;
     this.#count(outcomes, reply);
     this.#plan(count, reply);
     for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
+    if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;
     if (reply.dueRepeats.length > 0)
       for (const error of await this.#parts.fire(reply.dueRepeats, reply.now)) module.report("queue: repeats", error);
   }
@@ -249,7 +255,7 @@ export class QueueWorker<T, R> implements Worker {
   /** When to look again. */
   #plan(count: number, { delivered, limitedMs, nextInMs }: ExchangeReply): void {
     if (count === 0) return;
-    this.#mayHaveJobs = delivered.length === count;
+    this.#mayHaveJobs = this.#wasWoken || delivered.length === count;
     this.#pause = limitedMs > 0 ? "limited" : "none";
     const ms = limitedMs > 0 ? limitedMs : nextInMs;
     this.#cancelDue();
@@ -269,10 +275,11 @@ export class QueueWorker<T, R> implements Worker {
   #waitForWake(): void {
     if (this.#isWaiting || this.#free === 0 || this.#pause !== "none") return;
     this.#isWaiting = true;
-    void this.#wake.wait().then(() => {
+    void this.#wake.wait().then((isWoken) => {
       this.#isWaiting = false;
+      this.#wasWoken ||= isWoken;
       if (this.#free > 0) this.#mayHaveJobs = true;
-      else this.#hasSpareWake = !this.#isStopping;
+      else this.#hasSpareWake ||= isWoken;
       this.#pump();
     });
   }

@@ -4,8 +4,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: a worker without room keeps the wake",
     promises: ["C233"],
-    rule: "else this.#hasSpareWake = !this.#isStopping;",
-    broken: "else this.#hasSpareWake = false;",
+    rule: "else this.#hasSpareWake ||= isWoken;",
+    broken: "",
+  },
+  {
+    name: "queue: a wake that comes before the reply of an exchange is forgotten",
+    promises: ["C233"],
+    rule: "this.#wasWoken || delivered.length",
+    broken: "delivered.length",
+  },
+  {
+    name: "queue: a wake that comes while an exchange fills the worker is kept",
+    promises: ["C233"],
+    rule: "if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;",
+    broken: "",
   },
   {
     name: "queue: leases of long handlers are not extended",

@@ -10,22 +10,22 @@ else
   wakeOne()
 end`);
 
-/** Returns how many jobs are waiting, delayed, active, completed and dead, and 1 if it is paused. */
+/** Returns how many jobs are waiting, delayed, active, completed and dead, 1 if it is paused, and the time. */
 export const COUNTS: string = scriptOf(`local counts = {}
-for _, set in ipairs({waiting, delayed, active, completed, dead}) do counts[#counts + 1] = call('ZCARD', set) end
-counts[6] = call('HEXISTS', state, 'paused')
+for _, set in ipairs(sets) do counts[#counts + 1] = call('ZCARD', set) end
+counts[6], counts[7] = call('HEXISTS', state, 'paused'), now
 return counts`);
 
 /** ARGV: channel, id. Returns the number of its set, its score there, record and payload; nothing if it is in none. */
 export const GET: string = scriptOf(`local id = ARGV[2]
-for i, set in ipairs({waiting, delayed, active, completed, dead}) do
+for i, set in ipairs(sets) do
   local score = call('ZSCORE', set, id)
   if score then return {i, score, call('HGET', jobs, id), call('HGET', data, id)} end
 end
 return {}`);
 
 /** ARGV: channel, number of the set, first, last, 1 for the newest first. Returns id, score, record, payload of all. */
-export const LIST: string = scriptOf(`local set = ({waiting, delayed, active, completed, dead})[tonumber(ARGV[2])]
+export const LIST: string = scriptOf(`local set = sets[tonumber(ARGV[2])]
 local found = call(ARGV[5] == '1' and 'ZREVRANGE' or 'ZRANGE', set, ARGV[3], ARGV[4], 'WITHSCORES')
 local list = {}
 for i = 1, #found, 2 do
@@ -82,8 +82,6 @@ for _, id in ipairs(ids) do
 end
 if replayed > 0 and not isPaused() then wakeOne() end
 return {replayed, call('ZCOUNT', dead, '-inf', before), tonumber(before)}`);
-
-export const NOW: string = scriptOf(`return now`);
 
 /** ARGV: channel, key, definition, first instant. Returns 0 where there is the same definition already. */
 export const REPEAT: string =

@@ -19,6 +19,9 @@ return added`);
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
  * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
  * the time.
+ *
+ * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. The window of a rate begins with
+ * its first delivery.
  */
 export const EXCHANGE: string =
   scriptOf(`local keepCompleted, completedAge, keepDead, deadAge = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -56,7 +59,6 @@ local function settle(outcome, id, owner, detail, ms)
   return 1
 end
 
--- Leases that have ended: their workers are gone, or too slow.
 local function reclaim()
   for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', whole(now), 'LIMIT', 0, 100)) do
     call('ZREM', active, id)
@@ -80,7 +82,6 @@ local function promote()
   end
 end
 
--- How many the rate allows now, and how long none if that is none. A window begins with its first delivery.
 local function allowance()
   if limit == 0 then return count, 0 end
   local window = call('HMGET', state, 'rateStart', 'rateCount')

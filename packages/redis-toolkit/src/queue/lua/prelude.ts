@@ -14,20 +14,29 @@
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
 
-/** KEYS are those of KEY_NAMES, in its order. */
+/**
+ * KEYS are those of KEY_NAMES, in its order. Comments stand here, since bundlers keep those of Lua.
+ *
+ * - `whole`: Lua writes numbers of more than 14 digits with an exponent
+ * - `mayGrow`: a removal of nothing, after which a full server refuses no write of the script
+ * - `publish`: a user without the right to publish must not end a script half way
+ * - `line`: higher priorities are lower scores; within a priority the order counts
+ * - `delay`: a worker has to learn that something is due sooner than it knows
+ * - `release`: a dedup id with an end is kept until then; one without ends with its job
+ * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
+ */
 const PRELUDE = `
 local call = redis.call
 local state, waiting, delayed, active, jobs, data = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local completed, dead, dedup, dedupEnds, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local repeats, repeatsDue = KEYS[12], KEYS[13]
+local sets = {waiting, delayed, active, completed, dead}
 local channel = ARGV[1]
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Lua writes numbers of more than 14 digits with an exponent.
 local function whole(number) return string.format('%.0f', number) end
 
--- A removal of nothing: after it a full server refuses no write of this script.
 local function mayGrow() call('HDEL', state, '') end
 
 local function read(id)
@@ -39,14 +48,12 @@ end
 
 local function write(id, job) call('HSET', jobs, id, cjson.encode(job)) end
 
--- Not being allowed to publish must not end a script half way.
 local function publish(kind, id, rest)
   redis.pcall('SPUBLISH', channel, '{"kind":"' .. kind .. '","id":"' .. id .. '"' .. rest .. '}')
 end
 
 local function draw() return call('HINCRBY', state, 'order', 1) end
 
--- Higher priorities are lower scores; within a priority it is the order that counts.
 local function line(id, priority, place) call('ZADD', waiting, whole((255 - priority) * 2 ^ 45 + place), id) end
 
 local function isPaused() return call('HEXISTS', state, 'paused') == 1 end
@@ -56,11 +63,9 @@ local function wakeOne() call('ZADD', wake, 0, 'w') end
 local function delay(id, ms)
   local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
   call('ZADD', delayed, whole(now + ms), id)
-  -- A worker has to learn that something is due sooner than it knows.
   if not first[2] or now + ms < tonumber(first[2]) then wakeOne() end
 end
 
--- A dedup id with an end is kept until then; one without ends with its job.
 local function release(id, job)
   if job.dedup and not job.dedupEnds and call('HGET', dedup, job.dedup) == id then
     call('HDEL', dedup, job.dedup)
@@ -72,7 +77,6 @@ local function forget(id)
   call('HDEL', data, id)
 end
 
--- At most count jobs, and none older than age; -1 stands for no bound.
 local function trim(set, count, age)
   local function drop(ids)
     for _, id in ipairs(ids) do

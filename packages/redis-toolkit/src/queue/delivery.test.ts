@@ -1,0 +1,125 @@
+import { gate, TestClock } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { backoffMs, Delivery, type DeliverySettings, type Handler } from "./delivery.ts";
+import { UnrecoverableError } from "./errors.ts";
+import type { JobRecord } from "./job.ts";
+import type { Extension } from "./store.ts";
+
+const VISIBILITY_MS = 1_000;
+
+function deliveryOf(
+  handler: Handler<string, unknown>,
+  record: Partial<JobRecord> = {},
+  settings: Partial<DeliverySettings<string, unknown>> = {},
+): { readonly delivery: Delivery<string, unknown>; readonly clock: TestClock; readonly extensions: Extension[] } {
+  const clock = new TestClock();
+  const extensions: Extension[] = [];
+  const text = JSON.stringify({ attempt: 1, attempts: 3, priority: 0, ...record });
+  const delivered = { id: "1700-1", record: Buffer.from(text), payload: Buffer.from('"data"') };
+  const delivery = new Delivery<string, unknown>(delivered, "token", {
+    handler,
+    schema: undefined,
+    backoff: { type: "fixed", baseMs: 70, maxMs: 70 },
+    visibilityMs: VISIBILITY_MS,
+    clock,
+    extend: (extension) => {
+      extensions.push(extension);
+      return Promise.resolve(true);
+    },
+    ...settings,
+  });
+  return { delivery, clock, extensions };
+}
+
+const REPORT = { id: "1700-1", token: "token", delayMs: 0 };
+
+describe("a delivery", () => {
+  it("A57: reports a result as JSON, or none, with its token", async () => {
+    const { delivery } = deliveryOf(({ id, data, attempt, attempts, addedAt }) => [
+      id,
+      data,
+      attempt,
+      attempts,
+      addedAt,
+    ]);
+    expect(await delivery.run()).toEqual({
+      ...REPORT,
+      kind: "complete",
+      detail: Buffer.from('["1700-1","data",1,3,1700]'),
+    });
+    expect(await deliveryOf(() => undefined).delivery.run()).toEqual({ ...REPORT, kind: "complete", detail: "" });
+  });
+
+  it("A57: a result that is not JSON is not a reason to do the work again", async () => {
+    const outcome = await deliveryOf(() => 1n).delivery.run();
+    expect(outcome).toMatchObject({ kind: "dead", detail: expect.stringContaining("its result is not JSON") });
+  });
+
+  it("A57: a failure is tried again after the back-off of the job, else of the queue, until its last attempt", async () => {
+    const fails: Handler<string, unknown> = () => {
+      throw new Error("no");
+    };
+    expect(await deliveryOf(fails).delivery.run()).toEqual({ ...REPORT, kind: "retry", detail: "no", delayMs: 70 });
+    const own = { backoff: { type: "exponential", baseMs: 100, maxMs: 150 }, attempt: 2 } as const;
+    expect(await deliveryOf(fails, own).delivery.run()).toMatchObject({ kind: "retry", delayMs: 150 });
+    expect(await deliveryOf(fails, { attempt: 3 }).delivery.run()).toMatchObject({ kind: "dead", detail: "no" });
+    const unrecoverable = deliveryOf(() => Promise.reject(new UnrecoverableError("never")));
+    expect(await unrecoverable.delivery.run()).toMatchObject({ kind: "dead", detail: "never" });
+    const thrown = deliveryOf(() => Promise.reject(Object.create(null) as Error));
+    expect(await thrown.delivery.run()).toMatchObject({ kind: "retry", detail: "a value of type object" });
+    const long = deliveryOf(() => Promise.reject(new Error(`${"x".repeat(1_999)}\u{1F600}`)));
+    expect((await long.delivery.run()).detail).toBe(`${"x".repeat(1_999)}\uFFFD`);
+  });
+
+  it("A57: a back-off function gets the failed attempts and the error; one that fails ends the job", async () => {
+    const error = new Error("no");
+    const backoff = (attempt: number, given: unknown): number => (given === error ? attempt * 10 : -1);
+    expect(backoffMs(backoff, 4, error)).toBe(40);
+    const wrong = deliveryOf(() => Promise.reject(new Error("other")), {}, { backoff });
+    expect(await wrong.delivery.run()).toMatchObject({
+      kind: "dead",
+      detail: expect.stringContaining("other; backoff failed: backoff() must be"),
+    });
+    expect([1, 2, 3, 60].map((n) => backoffMs({ type: "exponential", baseMs: 10, maxMs: 35 }, n, error))).toEqual([
+      10, 20, 35, 35,
+    ]);
+  });
+
+  it("A57: after its timeout a job has failed, whether its handler ends or not", async () => {
+    const { delivery, clock } = deliveryOf(() => new Promise(() => undefined), { timeout: 100 });
+    const ran = delivery.run();
+    await Promise.resolve();
+    await Promise.resolve();
+    clock.advance(99);
+    clock.advance(1);
+    expect(await ran).toMatchObject({ kind: "retry", detail: "the handler took longer than 100 ms" });
+  });
+
+  it("A58: its signal is aborted when the lease ends on the clock of this process, and not while it is extended", async () => {
+    const held = gate();
+    let signal: AbortSignal | undefined;
+    const { delivery, clock, extensions } = deliveryOf(async (job, context) => {
+      signal = context.signal;
+      await held.pass();
+      await job.progress({ done: 1 });
+      await job.heartbeat(5_000);
+      await new Promise((resolve) => context.signal.addEventListener("abort", resolve));
+    });
+    delivery.extendLease(clock.now());
+    const ran = delivery.run();
+    clock.advance(VISIBILITY_MS - 1);
+    expect(signal?.aborted).not.toBe(true);
+    held.open();
+    await expect.poll(() => extensions.length).toBe(2);
+    expect(extensions).toEqual([
+      { id: "1700-1", token: "token", visibilityMs: VISIBILITY_MS, progress: Buffer.from('{"done":1}') },
+      { id: "1700-1", token: "token", visibilityMs: 5_000, progress: "" },
+    ]);
+    await Promise.resolve();
+    clock.advance(4_999);
+    expect(signal!.aborted).toBe(false);
+    clock.advance(1);
+    expect(signal!.reason).toMatchObject({ code: "JOB_LOST" });
+    expect(await ran).toMatchObject({ kind: "complete" });
+  });
+});

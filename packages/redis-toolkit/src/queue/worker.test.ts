@@ -1,0 +1,126 @@
+import { TestClock } from "@hotset/core/testing";
+import { expect, it } from "vitest";
+import type { Module } from "../module/module.ts";
+import { resolveQueueOptions } from "./options.ts";
+import type { ExchangeReply, ExchangeRequest, QueueStore } from "./store.ts";
+import { QueueWorker, resolveWorkerOptions } from "./worker.ts";
+
+const EMPTY: ExchangeReply = {
+  isOwn: [],
+  delivered: [],
+  nextInMs: undefined,
+  limitedMs: 0,
+  dueRepeats: [],
+  now: 0,
+};
+
+const job = (id: string): ExchangeReply["delivered"][number] => ({
+  id,
+  record: Buffer.from('{"attempt":1,"attempts":3,"priority":0}'),
+  payload: Buffer.from('"x"'),
+});
+
+/** Exchanges and wakes are answered by the test. */
+function scripted(concurrency: number): {
+  readonly worker: QueueWorker<string, unknown>;
+  readonly exchanges: { readonly request: ExchangeRequest; answer(reply: Partial<ExchangeReply>): void }[];
+  readonly wakes: (() => void)[];
+  readonly ends: (() => void)[];
+  readonly clock: TestClock;
+} {
+  const clock = new TestClock();
+  const exchanges: { request: ExchangeRequest; answer(reply: Partial<ExchangeReply>): void }[] = [];
+  const wakes: (() => void)[] = [];
+  const ends: (() => void)[] = [];
+  const blocking = {
+    call: () => new Promise((resolve) => wakes.push(() => resolve(["wake", "w", "0"]))),
+    close: () => Promise.resolve(),
+  };
+  const module = {
+    clock,
+    random: () => 0,
+    connection: { open: () => Promise.resolve(blocking) },
+    space: { inside: (key: string) => key },
+    onDisconnect: () => () => undefined,
+    report: (kind: string, error: unknown) => expect.fail(`${kind}: ${String(error)}`),
+  } as unknown as Module;
+  const store = {
+    keys: { wake: "wake" },
+    exchange: (request: ExchangeRequest) =>
+      new Promise((resolve) =>
+        exchanges.push({
+          request,
+          answer: (reply) => resolve({ ...EMPTY, isOwn: request.outcomes.map(() => true), ...reply }),
+        }),
+      ),
+  } as unknown as QueueStore;
+  const worker = new QueueWorker<string, unknown>(
+    {
+      module,
+      store,
+      queue: resolveQueueOptions<string>({}),
+      handler: () => new Promise<void>((resolve) => ends.push(resolve)),
+      fire: () => Promise.resolve([]),
+      allowed: () => Promise.resolve(),
+    },
+    resolveWorkerOptions({ concurrency, grace: 0 }),
+  );
+  return { worker, exchanges, wakes, ends, clock };
+}
+
+it("C233: a wake that comes before the reply of an older exchange is not forgotten", async () => {
+  const { worker, exchanges, wakes, ends } = scripted(2);
+  await expect.poll(() => exchanges.length).toBe(1);
+  exchanges[0]!.answer({ delivered: [job("1-1")] });
+  await expect.poll(() => wakes.length).toBe(1);
+  ends[0]!();
+  await expect.poll(() => exchanges.length).toBe(2);
+  // Added after this exchange was carried out; its wake is here first.
+  wakes[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  exchanges[1]!.answer({});
+  await expect.poll(() => exchanges.length).toBe(3);
+  expect(exchanges[2]!.request).toMatchObject({ count: 2, outcomes: [] });
+  exchanges[2]!.answer({});
+  await worker.stop();
+});
+
+it("C233: a wake that comes during the exchange that fills the worker is passed on", async () => {
+  const { worker, exchanges, wakes, ends, clock } = scripted(1);
+  await expect.poll(() => exchanges.length).toBe(1);
+  exchanges[0]!.answer({ nextInMs: 50 });
+  await expect.poll(() => wakes.length).toBe(1);
+  clock.advance(50);
+  await expect.poll(() => exchanges.length).toBe(2);
+  wakes[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  exchanges[1]!.answer({ delivered: [job("1-1")] });
+  await expect.poll(() => exchanges.length).toBe(3);
+  expect(exchanges[2]!.request).toMatchObject({ count: 0, outcomes: [] });
+  exchanges[2]!.answer({});
+  ends[0]!();
+  await expect.poll(() => exchanges.length).toBe(4);
+  expect(exchanges[3]!.request).toMatchObject({ count: 1, outcomes: [{ kind: "complete", id: "1-1" }] });
+  exchanges[3]!.answer({});
+  await worker.stop();
+});
+
+it("C233: one exchange at a time; handlers that end meanwhile are reported together, and one that fails again", async () => {
+  const { worker, exchanges, ends } = scripted(3);
+  await expect.poll(() => exchanges.length).toBe(1);
+  exchanges[0]!.answer({ delivered: [job("1-1"), job("1-2"), job("1-3")] });
+  await expect.poll(() => ends.length).toBe(3);
+  ends[0]!();
+  await expect.poll(() => exchanges.length).toBe(2);
+  ends[1]!();
+  ends[2]!();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(exchanges).toHaveLength(2);
+  expect(exchanges[1]!.request.outcomes.map(({ id }) => id)).toEqual(["1-1"]);
+  exchanges[1]!.answer({});
+  await expect.poll(() => exchanges.length).toBe(3);
+  expect(exchanges[2]!.request.outcomes.map(({ id }) => id)).toEqual(["1-2", "1-3"]);
+  exchanges[2]!.answer({ isOwn: [true, false] });
+  await expect.poll(() => worker.stats).toEqual({ delivered: 3, completed: 2, retried: 0, dead: 0, lost: 1 });
+  await worker.stop();
+});
