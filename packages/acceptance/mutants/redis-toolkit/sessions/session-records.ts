@@ -1,0 +1,29 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "sessions: the epoch of the user is not compared",
+    promises: ["C242"],
+    rule: "if (epoch === session.epoch) return session;",
+    broken: "return session;",
+  },
+  {
+    name: "sessions: a lost epoch ends nothing",
+    promises: ["C243"],
+    rule: "if (epoch === session.epoch) return session;",
+    broken: "if (epoch === undefined || epoch === session.epoch) return session;",
+  },
+  {
+    name: "sessions: those that have ended stay in the index",
+    promises: ["A83"],
+    rule: "if (gone.length > 0)",
+    broken: "if (false)",
+  },
+  {
+    name: "sessions: a new id takes the user's epoch of now",
+    promises: ["C242"],
+    rule: 'const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);\n    const before = await this.read(from);',
+    broken:
+      'const before = await this.read(from);\n    userId ??= before?.userId;\n    const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);',
+  },
+];
