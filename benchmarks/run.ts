@@ -34,6 +34,7 @@ import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
 import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
 import { locksOnTheWire, toolkitLockScenarios } from "./scenarios/toolkit-locks.ts";
+import { sessionGuarantees, sessionScenarios } from "./scenarios/toolkit-sessions.ts";
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
 import { queueOnTheWire, toolkitQueueScenarios } from "./scenarios/toolkit-queue.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
@@ -82,6 +83,7 @@ for (const make of [
   toolkitScenarios,
   toolkitLockScenarios,
   toolkitQueueScenarios,
+  sessionScenarios,
 ]) {
   const made = await make(transport);
   await runAll(made.scenarios);
@@ -103,6 +105,7 @@ const figures = await runTrials([
   withoutRedis,
   toolkitBoards,
   locksOnTheWire,
+  sessionGuarantees,
 ]);
 await server.stop();
 neighbours.look([]);

@@ -58,7 +58,7 @@ export class SessionStore extends session.Store {
     checkOptions("new SessionStore(redis, options)", options, KNOWN_OPTIONS);
     const { ttl = "24h", disableTouch = false, userOf = () => undefined, ...others } = options;
     if (typeof ttl !== "function") ttlMs(ttl);
-    this.#records = new SessionRecords(redis, resolveSessionOptions({ ...others, ...idleOf(ttl) }, "ttl"));
+    this.#records = new SessionRecords(redis, resolveSessionOptions({ ...others, ...idleOf(ttl) }, "ttl"), "own");
     this.#module = moduleOf(redis);
     this.#ttl = ttl;
     this.#isTouchDisabled = disableTouch;
@@ -181,8 +181,7 @@ export class SessionStore extends session.Store {
 
   #remember(data: object, { sid, fields, userId }: Omit<Known, "idleMs" | "quietUntil">, stored?: StoredSession): void {
     const idleMs = stored?.idleMs ?? 0;
-    const quietMs = stored === undefined ? 0 : slackMs(idleMs) - (stored.now - stored.lastActivity);
-    this.#known.set(data, { sid, fields, userId, idleMs, quietUntil: this.#module.clock.now() + quietMs });
+    this.#known.set(data, { sid, fields, userId, idleMs, quietUntil: this.#module.clock.now() + quietMs(stored) });
   }
 
   #placeOf(sid: string): Place {
@@ -228,12 +227,22 @@ function withoutEnd(cookie: session.Cookie & { toJSON?: () => object }): object 
   return plain;
 }
 
-function dataOf({ fields, leftMs }: StoredSession): SessionData {
+/**
+ * How long a touch would write nothing. Only an estimate, since the clock of this process may differ from that of the
+ * server: by less than the slack the end lags behind by less than twice that, and by more every touch is sent.
+ */
+function quietMs(stored: StoredSession | undefined): number {
+  if (stored === undefined) return 0;
+  const sinceMs = stored.isRenewed ? 0 : Date.now() - stored.lastActivity;
+  return sinceMs < 0 ? 0 : slackMs(stored.idleMs) - sinceMs;
+}
+
+function dataOf({ fields, endsAt }: StoredSession): SessionData {
   const data = Object.fromEntries(
     [...fields].map(([name, text]) => [name, JSON.parse(text)]),
   ) as unknown as SessionData;
   data.cookie ??= { originalMaxAge: null } as session.Cookie;
-  if (data.cookie.expires) data.cookie.expires = new Date(Date.now() + leftMs).toISOString() as never;
+  if (data.cookie.expires) data.cookie.expires = new Date(endsAt).toISOString() as never;
   return data;
 }
 

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHmac, hash, randomBytes } from "node:crypto";
 import { hashTagged } from "../module/module.ts";
 
 /** Where a session is kept. */
@@ -52,8 +52,11 @@ export class Places {
   ofId(id: string): Place | undefined {
     if (!ID.test(id)) return undefined;
     if (!this.#hashIds) return { key: this.#prefix + id, handle: id };
-    const hash = this.#secret === undefined ? createHash("sha256") : createHmac("sha256", this.#secret);
-    return this.#hashed(id.slice(0, TAG_LENGTH), hash.update(id).digest("base64url"));
+    const hashed =
+      this.#secret === undefined
+        ? hash("sha256", id, "base64url")
+        : createHmac("sha256", this.#secret).update(id).digest("base64url");
+    return this.#hashed(id.slice(0, TAG_LENGTH), hashed);
   }
 
   ofHandle(handle: string): Place | undefined {

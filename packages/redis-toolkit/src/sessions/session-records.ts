@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { RedisView } from "../commands/view.ts";
+import { CommandError } from "../index.ts";
 import { expectNoEviction, moduleOf } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import type { Place, Places } from "./session-places.ts";
-import { decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
-import { ADOPT, CREATE, ENROL, EXPEL, READ, REGENERATE, REMOVE, ROSTER, TOUCH, UPDATE } from "./session-scripts.ts";
+import { decodeHash, decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
+import { ADOPT, CREATE, ENROL, EXAMINE, EXPEL, REGENERATE, REMOVE, ROSTER, TOUCH, UPDATE } from "./session-scripts.ts";
 
 /** Fields of the data and their JSON. */
 export type Fields = ReadonlyMap<string, string>;
@@ -40,8 +41,11 @@ export class SessionRecords {
   readonly places: Places;
   readonly #redis: RedisView;
   readonly #settings: RecordSettings;
+  readonly #answer: "data" | "own";
 
-  constructor(redis: RedisView, settings: RecordSettings) {
+  /** @param answer `own`: touch and update give sessions without data, for a caller that has them */
+  constructor(redis: RedisView, settings: RecordSettings, answer: "data" | "own" = "data") {
+    this.#answer = answer;
     this.#redis = redis;
     this.#settings = settings;
     this.places = settings.places;
@@ -55,19 +59,20 @@ export class SessionRecords {
     await expectNoEviction(this.#redis, "sessions", { required: this.#settings.requireNoEviction });
     const { absoluteMs } = this.#settings;
     const life = Math.min(idleMs, absoluteMs);
-    const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, life);
-    const args = [String(life), String(absoluteMs), userId ?? "", epoch, ...flat(fields)];
-    const reply = await this.#run(CREATE, [place.key], args);
-    if (reply.kind === "session") return { ...reply.session, place };
-    throw new TypeError(`a session was created, and there is ${reply.kind}`);
+    const user = userId === undefined ? [] : ["u", userId, "e", await this.#enrol(userId, place.handle, life)];
+    const reply = await this.#run(CREATE, [place.key], [String(life), String(absoluteMs), ...user, ...flat(fields)]);
+    if (reply.kind !== "session") throw new TypeError(`a session was created, and there is ${reply.kind}`);
+    return { ...reply.session, place, userId, fields };
   }
 
   read(place: Place): Promise<StoredSession | undefined> {
-    return this.#follow(place, ({ key }) => this.#run(READ, [key], [], { isReadOnly: true }));
+    return this.#follow(place, (at) => this.#read(at));
   }
 
   async touch(place: Place, idleMs?: number): Promise<StoredSession | undefined> {
-    return this.#follow(place, ({ key }) => this.#run(TOUCH, [key], [idleMs === undefined ? "" : String(idleMs)]));
+    return this.#follow(place, ({ key }) =>
+      this.#run(TOUCH, [key], [this.#answer, idleMs === undefined ? "" : String(idleMs)]),
+    );
   }
 
   /** @throws {SessionConflictError} where it has another version than `ifVersion`. */
@@ -75,11 +80,12 @@ export class SessionRecords {
     const { set, removed, idleMs, userId, ifVersion } = changes;
     const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, idleMs ?? this.#settings.idleMs);
     const args = [
+      this.#answer,
       idleMs === undefined ? "" : String(idleMs),
       ifVersion === undefined ? "" : String(ifVersion),
       userId ?? "",
       epoch,
-      String(set.size),
+      String(2 * set.size),
       ...flat(set),
       ...removed.map(fieldName),
     ];
@@ -99,7 +105,7 @@ export class SessionRecords {
     const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);
     const before = await this.read(from);
     if (before === undefined || before.place.handle !== from.handle) return undefined;
-    if (userId === undefined && before.userId !== undefined) await this.#enrol(before.userId, to.handle, before.leftMs);
+    if (userId === undefined && before.userId !== undefined) await this.#enrol(before.userId, to.handle, before.idleMs);
     const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
     const reply = await this.#run(REGENERATE, [from.key, to.key], args);
     if (reply.kind !== "session") return undefined;
@@ -141,7 +147,7 @@ export class SessionRecords {
     const isOwn = (session: StoredSession | undefined): session is StoredSession =>
       session !== undefined && session.userId === userId && session.epoch === epoch;
     const gone = handles.filter((_, i) => !isOwn(found[i]));
-    if (gone.length > 0) await this.#redis.commands.zRem(keys[1], gone);
+    if (gone.length > 0) await this.#command(["ZREM", keys[1], ...gone]);
     return found.filter(isOwn);
   }
 
@@ -198,7 +204,7 @@ export class SessionRecords {
     if (session.userId === undefined) return session;
     const [epochKey, indexKey] = this.places.ofUser(session.userId);
     const [epoch] = await Promise.all([
-      this.#redis.commands.get(epochKey),
+      this.#command(["GET", epochKey], { isReadOnly: true }),
       session.isRenewed ? this.#prolong(indexKey, session) : undefined,
     ]);
     if (epoch === session.epoch) return session;
@@ -207,10 +213,9 @@ export class SessionRecords {
   }
 
   /** Only where it is named: an index that was removed meanwhile must not come back without an end. */
-  async #prolong(indexKey: string, { now, leftMs, place }: StoredSession): Promise<void> {
-    const entry = { score: now + leftMs, value: place.handle };
+  async #prolong(indexKey: string, { endsAt, place }: StoredSession): Promise<void> {
     try {
-      await this.#redis.commands.zAdd(indexKey, entry, { condition: "XX" });
+      await this.#command(["ZADD", indexKey, "XX", String(endsAt), place.handle]);
     } catch (error) {
       // A hint: at worst `list` misses the session.
       moduleOf(this.#redis).report("sessions", error);
@@ -221,7 +226,7 @@ export class SessionRecords {
   async #peek(handle: string): Promise<StoredSession | undefined> {
     const place = this.places.ofHandle(handle);
     if (place === undefined) return undefined;
-    const reply = await this.#run(READ, [place.key], [], { isReadOnly: true });
+    const reply = await this.#read(place);
     return reply.kind === "session" ? { ...reply.session, place } : undefined;
   }
 
@@ -239,18 +244,41 @@ export class SessionRecords {
   }
 
   async #strike(userId: string, handle: string): Promise<void> {
-    await this.#redis.commands.zRem(this.places.ofUser(userId)[1], handle);
+    await this.#command(["ZREM", this.places.ofUser(userId)[1], handle]);
   }
 
+  /** Key by key: in a cluster they lie in many slots. */
   async #delete(keys: readonly string[]): Promise<number> {
-    let removed = 0;
-    for (let i = 0; i < keys.length; i += AT_ONCE)
-      removed += await this.#redis.commands.delete(keys.slice(i, i + AT_ONCE));
-    return removed;
+    const removed = await inWindows(keys, (key) => this.#command(["UNLINK", key]));
+    return removed.reduce((sum: number, count) => sum + Number(count), 0);
   }
 
-  #run(script: string, keys: readonly string[], args: readonly string[], { isReadOnly = false } = {}) {
-    return this.#redis.runScript(script, keys, args, { isReadOnly, decode: decodeReply });
+  /** One command suffices, but for a key of another type. */
+  async #read({ key }: Place): Promise<SessionReply> {
+    try {
+      return await this.#command(["HGETALL", key], { isReadOnly: true, decode: decodeHash });
+    } catch (error) {
+      if (!(error instanceof CommandError) || error.code !== "WRONG_TYPE") throw error;
+      return this.#run(EXAMINE, [key], []);
+    }
+  }
+
+  /** Over the keys of the view alone: a tenant that falls back has no sessions outside. */
+  #command<T = unknown>(
+    [name, key, ...rest]: readonly [name: string, key: string, ...rest: string[]],
+    {
+      isReadOnly = false,
+      decode = (reply) => reply as T,
+    }: { isReadOnly?: boolean; decode?: (reply: unknown) => T } = {},
+  ): Promise<T> {
+    return this.#redis.runInside((space) => {
+      const at = space.inside(key);
+      return { args: [name, at, ...rest], keys: [at], isReadOnly, replies: "text", decode };
+    });
+  }
+
+  #run(script: string, keys: readonly string[], args: readonly string[]): Promise<SessionReply> {
+    return this.#redis.runScript(script, keys, args, { decode: decodeReply });
   }
 
   #send<T>(script: string, keys: readonly string[], args: readonly string[], decode: (reply: unknown) => T) {

@@ -8,13 +8,11 @@ export interface StoredSession {
   readonly epoch: string | undefined;
   readonly createdAt: number;
   readonly lastActivity: number;
+  readonly endsAt: number;
   readonly idleMs: number;
   readonly version: number;
   /** JSON text of each field of the data. */
   readonly fields: ReadonlyMap<string, string>;
-  /** When it was read, and how long it had left then. */
-  readonly now: number;
-  readonly leftMs: number;
   /** Its end has moved by this call, by so much that a cookie should follow. */
   readonly isRenewed: boolean;
 }
@@ -38,7 +36,7 @@ export function decodeReply(reply: unknown): SessionReply {
   const [kind, ...rest] = reply as readonly [SessionReply["kind"], ...unknown[]];
   switch (kind) {
     case "session":
-      return { kind, session: sessionOf(rest as unknown as SessionParts) };
+      return { kind, session: sessionOf(pairsOf(rest[1] as readonly string[]), { isRenewed: rest[0] === 1 }) };
     case "moved":
       return { kind, to: rest[0] as string };
     case "foreign":
@@ -49,32 +47,42 @@ export function decodeReply(reply: unknown): SessionReply {
   }
 }
 
-type SessionParts = readonly [now: number, leftMs: number, isRenewed: number, flat: readonly string[]];
+/** The reply to `HGETALL`. @throws {DecodeError} for a hash without the fields of a session. */
+export function decodeHash(reply: unknown): SessionReply {
+  const hash = reply instanceof Map ? (reply as ReadonlyMap<string, string>) : pairsOf(reply as readonly string[]);
+  if (hash.size === 0) return { kind: "absent" };
+  const to = hash.get("to");
+  return to === undefined ? { kind: "session", session: sessionOf(hash, { isRenewed: false }) } : { kind: "moved", to };
+}
 
-function sessionOf([now, leftMs, isRenewed, flat]: SessionParts): Omit<StoredSession, "place"> {
-  const own = new Map<string, string>();
-  const fields = new Map<string, string>();
-  for (let i = 0; i < flat.length; i += 2) {
-    const name = flat[i]!;
-    if (name.startsWith(DATA)) fields.set(name.slice(DATA.length), flat[i + 1]!);
-    else own.set(name, flat[i + 1]!);
-  }
+const pairsOf = (flat: readonly string[]): ReadonlyMap<string, string> => {
+  const pairs = new Map<string, string>();
+  for (let i = 0; i < flat.length; i += 2) pairs.set(flat[i]!, flat[i + 1]!);
+  return pairs;
+};
+
+function sessionOf(
+  hash: ReadonlyMap<string, string>,
+  { isRenewed }: Pick<StoredSession, "isRenewed">,
+): Omit<StoredSession, "place"> {
   const number = (name: string): number => {
-    const value = Number(own.get(name) ?? Number.NaN);
+    const value = Number(hash.get(name) ?? Number.NaN);
     if (Number.isFinite(value)) return value;
-    throw new DecodeError("the key does not hold a session", { operation: "EVALSHA" });
+    throw new DecodeError("the key does not hold a session", { operation: "HGETALL" });
   };
+  const fields = new Map<string, string>();
+  for (const [name, text] of hash) if (name.startsWith(DATA)) fields.set(name.slice(DATA.length), text);
+  const [lastActivity, idleMs] = [number("a"), number("i")];
   return {
-    userId: own.get("u"),
-    epoch: own.get("e"),
+    userId: hash.get("u"),
+    epoch: hash.get("e"),
     createdAt: number("c"),
-    lastActivity: number("a"),
-    idleMs: number("i"),
+    lastActivity,
+    endsAt: Math.min(lastActivity + idleMs, number("x")),
+    idleMs,
     version: number("v"),
     fields,
-    now,
-    leftMs,
-    isRenewed: isRenewed === 1,
+    isRenewed,
   };
 }
 

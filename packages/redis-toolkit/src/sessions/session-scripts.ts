@@ -1,32 +1,47 @@
-// Each step of a session is one script over keys of one slot, by the clock of the server.
+// Each step of a session is one command, or one script, over keys of one slot, by the clock of the server.
 //
 // A session is a hash. Its own fields have names of one letter:
 //
 //   u user    e epoch of the user    c created at    a last activity    x absolute end    i idle time    v version
 //
 // and each field of its data a name that begins with a dot, so neither meets the other. Instants and times are
-// milliseconds. After `regenerate` with a grace, the old key is a hash with `to` alone: the handle of the new one.
+// milliseconds. Its life in Redis always ends at the earlier one of a + i and x. After `regenerate` with a grace, the
+// old key is a hash with `to` alone: the handle of the new one.
+//
+// With full memory Redis refuses a script at its first change, if that may need memory, and lets the others pass: so
+// the order of changes decides which steps work then.
 
-const SHARED = `
+const CLOCK = `
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+`;
 
--- The session of a key as it is now, or what is there instead.
+/** The answer of a step about the session of a key, or about what is there instead. */
+const REPORT = `
 local function report(key, renewed)
   local fields = redis.pcall('HGETALL', key)
-  if fields.err then return {'foreign', redis.call('GET', key), redis.call('PTTL', key)} end
+  if fields.err then return {'foreign', redis.call('GET', key)} end
   if #fields == 0 then return {'absent'} end
   if fields[1] == 'to' then return {'moved', fields[2]} end
-  return {'session', clock(), redis.call('PTTL', key), renewed or 0, fields}
+  return {'session', renewed, fields}
+end
+`;
+
+/** The state of a live session, for the steps below; nil if there is none. */
+const HELD = `
+local function held(key)
+  local found = redis.pcall('HMGET', key, 'x', 'i', 'a', 'v', 'c', 'u', 'e')
+  if found.err or not found[1] then return nil end
+  return {
+    ends = tonumber(found[1]), idle = tonumber(found[2]), active = tonumber(found[3]), version = found[4],
+    began = found[5], user = found[6], epoch = found[7],
+  }
 end
 
--- What the steps below need of a live session; nil if there is none.
-local function held(key)
-  local found = redis.pcall('HMGET', key, 'x', 'i', 'a', 'v')
-  if found.err or not found[1] then return nil end
-  return {ends = tonumber(found[1]), idle = tonumber(found[2]), active = tonumber(found[3]), version = found[4]}
+local function life(ends, idle, now)
+  return math.max(1, math.min(idle, ends - now))
 end
 
 -- Whether its end has to move: once a minute, or more often where it is idle for a short time only.
@@ -34,75 +49,89 @@ local function due(session, idle, now)
   local slack = math.min(60000, idle / 10)
   return now - session.active >= slack or math.abs(idle - session.idle) >= slack
 end
+`;
 
--- The life first: with full memory Redis refuses a script whose first change may need some.
-local function renew(key, ends, idle, now)
-  redis.call('PEXPIRE', key, math.max(1, math.min(idle, ends - now)))
-  redis.call('HSET', key, 'a', now, 'i', idle)
+/** The answer for a session that was found: with its data, or without, where the caller has them. */
+const ANSWER = `
+local function answer(key, session, renewed, mode)
+  if mode == 'data' then return report(key, renewed) end
+  local own = {
+    'c', session.began, 'a', tostring(session.active), 'x', tostring(session.ends), 'i', tostring(session.idle),
+    'v', tostring(session.version),
+  }
+  -- The last two, since a list ends for Redis at its first nil.
+  if session.user then own[11], own[12], own[13], own[14] = 'u', session.user, 'e', session.epoch end
+  return {'session', renewed, own}
 end
 `;
 
-/** KEYS: session. */
-export const READ: string = `${SHARED}
-return report(KEYS[1])`;
+const STEP = CLOCK + REPORT + HELD + ANSWER;
+
+/** For a key that holds another type than a session does. KEYS: session. */
+export const EXAMINE: string = `${REPORT}
+return report(KEYS[1], 0)`;
 
 /**
  * A whole session. One that is there already is replaced, but keeps its begin and its absolute end.
  *
- * KEYS: session. ARGV: idle time, absolute time, user or '', epoch, then fields and values.
+ * KEYS: session. ARGV: idle time, absolute time, then fields and values. The answer is without the data.
  */
-export const CREATE: string = `${SHARED}
+export const CREATE: string = `${CLOCK}
 local now = clock()
-local before = redis.pcall('HMGET', KEYS[1], 'c', 'x', 'v')
-if before.err then before = {} end
-local ends = before[2] or now + ARGV[2]
--- Not where there is none: with full memory Redis refuses a script only at its first change.
-if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DEL', KEYS[1]) end
-redis.call('HSET', KEYS[1], 'c', before[1] or now, 'x', ends, 'v', (before[3] or 0) + 1)
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'u', ARGV[3], 'e', ARGV[4]) end
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-renew(KEYS[1], ends, tonumber(ARGV[1]), now)
-return report(KEYS[1], 1)`;
+local before = redis.pcall('HMGET', KEYS[1], 'c', 'x', 'v', 'to')
+if before.err then before = {true} end
+local began, ends, version = before[2] and before[1] or now, before[2] or now + ARGV[2], (before[3] or 0) + 1
+if before[1] or before[4] then redis.call('DEL', KEYS[1]) end
+redis.call('HSET', KEYS[1], 'c', began, 'a', now, 'x', ends, 'i', ARGV[1], 'v', version)
+for i = 3, #ARGV, 1000 do redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV))) end
+redis.call('PEXPIRE', KEYS[1], math.max(1, math.min(ARGV[1], ends - now)))
+return {'session', 1, {'c', tostring(began), 'a', tostring(now), 'x', tostring(ends), 'i', ARGV[1], 'v', tostring(version)}}`;
 
-/** KEYS: session. ARGV: idle time, or '' for that of the session. */
-export const TOUCH: string = `${SHARED}
+/** KEYS: session. ARGV: 'data' or 'own' for the answer, idle time, or '' for that of the session. */
+export const TOUCH: string = `${STEP}
 local session = held(KEYS[1])
-if not session then return report(KEYS[1]) end
+if not session then return report(KEYS[1], 0) end
 local now = clock()
-local idle = tonumber(ARGV[1]) or session.idle
-if not due(session, idle, now) then return report(KEYS[1]) end
-renew(KEYS[1], session.ends, idle, now)
-return report(KEYS[1], 1)`;
+local idle = tonumber(ARGV[2]) or session.idle
+if not due(session, idle, now) then return answer(KEYS[1], session, 0, ARGV[1]) end
+redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))
+redis.call('HSET', KEYS[1], 'a', now, 'i', idle)
+session.active, session.idle = now, idle
+return answer(KEYS[1], session, 1, ARGV[1])`;
 
 /**
  * Changes fields of a session, if it is there.
  *
- * KEYS: session. ARGV: idle time or '', the version that it must have or '', user or '', epoch, how many fields are
- * set, these fields and values, then the fields that are removed.
+ * KEYS: session. ARGV: 'data' or 'own' for the answer, idle time or '', the version that it must have or '', user or
+ * '', epoch, how many arguments are fields and values to set, these, then the fields that are removed.
  */
-export const UPDATE: string = `${SHARED}
+export const UPDATE: string = `${STEP}
 local session = held(KEYS[1])
-if not session then return report(KEYS[1]) end
-if ARGV[2] ~= '' and ARGV[2] ~= session.version then return {'conflict'} end
+if not session then return report(KEYS[1], 0) end
+if ARGV[3] ~= '' and ARGV[3] ~= session.version then return {'conflict'} end
 local now = clock()
-local idle = tonumber(ARGV[1]) or session.idle
-local last = 5 + 2 * ARGV[5]
-for i = 6, last, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-for i = last + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[1], 'u', ARGV[3], 'e', ARGV[4]) end
-redis.call('HINCRBY', KEYS[1], 'v', 1)
+local idle = tonumber(ARGV[2]) or session.idle
 local isDue = due(session, idle, now)
-renew(KEYS[1], session.ends, idle, now)
-return report(KEYS[1], isDue and 1 or 0)`;
+local last = 6 + ARGV[6]
+session.active, session.idle, session.version = now, idle, session.version + 1
+redis.call('HSET', KEYS[1], 'a', now, 'i', idle, 'v', session.version)
+for i = 7, last, 1000 do redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 999, last))) end
+for i = last + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
+if ARGV[4] ~= '' then
+  session.user, session.epoch = ARGV[4], ARGV[5]
+  redis.call('HSET', KEYS[1], 'u', ARGV[4], 'e', ARGV[5])
+end
+redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))
+return answer(KEYS[1], session, isDue and 1 or 0, ARGV[1])`;
 
 /**
  * Moves a session to another key of its slot. With a user it is a login: its times begin anew.
  *
  * KEYS: session, its new key. ARGV: grace, the new handle, user or '', epoch, absolute time.
  */
-export const REGENERATE: string = `${SHARED}
+export const REGENERATE: string = `${STEP}
 local session = held(KEYS[1])
-if not session then return report(KEYS[1]) end
+if not session then return report(KEYS[1], 0) end
 local now = clock()
 redis.call('RENAME', KEYS[1], KEYS[2])
 local ends = session.ends
@@ -110,8 +139,8 @@ if ARGV[3] ~= '' then
   ends = now + ARGV[5]
   redis.call('HSET', KEYS[2], 'u', ARGV[3], 'e', ARGV[4], 'c', now, 'x', ends)
 end
-redis.call('HINCRBY', KEYS[2], 'v', 1)
-renew(KEYS[2], ends, session.idle, now)
+redis.call('HSET', KEYS[2], 'a', now, 'v', session.version + 1)
+redis.call('PEXPIRE', KEYS[2], life(ends, session.idle, now))
 if ARGV[1] ~= '0' then
   redis.call('HSET', KEYS[1], 'to', ARGV[2])
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
@@ -125,21 +154,23 @@ if found.err then found = {false, false} end
 return {redis.call('UNLINK', KEYS[1]), found[1], found[2]}`;
 
 /**
- * A session of another program, which is text, becomes a hash, unless it was changed meanwhile. It keeps its end.
+ * A session of another program, which is text, becomes a hash, unless it was changed meanwhile. It keeps its end: its
+ * last activity was when the program gave it a whole idle time.
  *
  * KEYS: session. ARGV: the text, idle time, absolute time, then fields and values.
  */
-export const ADOPT: string = `${SHARED}
+export const ADOPT: string = `${CLOCK}
 local text = redis.pcall('GET', KEYS[1])
 if text ~= ARGV[1] then return 0 end
-local left = redis.call('PTTL', KEYS[1])
 local now = clock()
-local ends = now + ARGV[3]
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 then left = ARGV[2] end
+left = math.min(left, ARGV[3])
+local idle = math.max(left, ARGV[2])
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'c', now, 'x', ends, 'v', 0)
-for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-renew(KEYS[1], ends, tonumber(ARGV[2]), now)
-if left > 0 then redis.call('PEXPIRE', KEYS[1], math.min(left, ends - now)) end
+redis.call('HSET', KEYS[1], 'c', now, 'a', now + left - idle, 'x', now + ARGV[3], 'i', idle, 'v', 0)
+for i = 4, #ARGV, 1000 do redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV))) end
+redis.call('PEXPIRE', KEYS[1], left)
 return 1`;
 
 /** How many sessions of one user its index names: those that end last. */
@@ -150,7 +181,7 @@ export const MAX_INDEXED = 1_000;
  *
  * KEYS: epoch, index. ARGV: a new epoch, a handle, its idle time, how long both are kept.
  */
-export const ENROL: string = `${SHARED}
+export const ENROL: string = `${CLOCK}
 redis.call('SET', KEYS[1], ARGV[1], 'NX')
 local now = clock()
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
@@ -162,7 +193,7 @@ end
 return redis.call('GET', KEYS[1])`;
 
 /** KEYS: epoch, index. Returns the epoch and the handles that have not ended. */
-export const ROSTER: string = `${SHARED}
+export const ROSTER: string = `${CLOCK}
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', clock())
 return {redis.call('GET', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1)}`;
 

@@ -201,13 +201,13 @@ function decode<Data extends object>(id: string, stored: StoredSession): Session
 }
 
 function infoOf<Data extends object>(stored: StoredSession): SessionInfo<Data> {
-  const { place, userId, createdAt, lastActivity, version, fields, now, leftMs } = stored;
+  const { place, userId, createdAt, lastActivity, endsAt, version, fields } = stored;
   return {
     handle: place.handle,
     userId,
     createdAt: iso(createdAt),
     lastActivity: iso(lastActivity),
-    expiresAt: iso(now + leftMs),
+    expiresAt: iso(endsAt),
     data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)])) as Partial<Data>,
     version,
   };

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: ids are stored as they are",
     promises: ["A78"],
-    rule: 'hash.update(id).digest("base64url")',
+    rule: 'createHmac("sha256", this.#secret).update(id).digest("base64url")',
     broken: 'id.padEnd(43, "x")',
   },
   {

@@ -4,40 +4,40 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: touch brings back a session that has ended",
     promises: ["A81"],
-    rule: "export const TOUCH: string = `${SHARED}\nlocal session = held(KEYS[1])\nif not session then return report(KEYS[1]) end",
+    rule: "export const TOUCH: string = `${STEP}\nlocal session = held(KEYS[1])\n",
     broken:
-      "export const TOUCH: string = `${SHARED}\nlocal session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000}\nif not session then return report(KEYS[1]) end",
+      "export const TOUCH: string = `${STEP}\nlocal session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000}\n",
   },
   {
     name: "sessions: an update makes a session that has ended",
     promises: ["A81"],
-    rule: "local session = held(KEYS[1])\nif not session then return report(KEYS[1]) end\nif ARGV[2] ~= '' and",
+    rule: "local session = held(KEYS[1])\nif not session then return report(KEYS[1], 0) end\nif ARGV[3] ~= '' and",
     broken:
-      "local session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000, version = '0'}\nif ARGV[2] ~= '' and",
+      "local session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000, version = 0}\nif ARGV[3] ~= '' and",
   },
   {
     name: "sessions: the version of an update is not compared",
     promises: ["A81"],
-    rule: "if ARGV[2] ~= '' and ARGV[2] ~= session.version then",
+    rule: "if ARGV[3] ~= '' and ARGV[3] ~= session.version then",
     broken: "if false then",
   },
   {
     name: "sessions: activity moves the end beyond the absolute time",
     promises: ["A80"],
-    rule: "math.max(1, math.min(idle, ends - now))",
-    broken: "math.max(1, idle)",
+    rule: "return math.max(1, math.min(idle, ends - now))",
+    broken: "return math.max(1, idle)",
   },
   {
     name: "sessions: each touch writes",
     promises: ["A80"],
-    rule: "if not due(session, idle, now) then return report(KEYS[1]) end",
+    rule: "if not due(session, idle, now) then return answer(KEYS[1], session, 0, ARGV[1]) end",
     broken: "",
   },
   {
     name: "sessions: touch does not move the end",
     promises: ["A80"],
-    rule: "renew(KEYS[1], session.ends, idle, now)\nreturn report(KEYS[1], 1)`;\n\n/**\n * Changes",
-    broken: "return report(KEYS[1], 1)`;\n\n/**\n * Changes",
+    rule: "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', idle)\n",
+    broken: "redis.call('HSET', KEYS[1], 'a', now, 'i', idle)\n",
   },
   {
     name: "sessions: touch waits for a minute, however short the idle time is",
@@ -64,6 +64,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "sessions: the life in Redis is not that of the session",
+    promises: ["A80"],
+    rule: "redis.call('PEXPIRE', KEYS[1], math.max(1, math.min(ARGV[1], ends - now)))",
+    broken: "redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+  },
+  {
     name: "sessions: destroyAll leaves the epoch of the user",
     promises: ["C242"],
     rule: "redis.call('DEL', KEYS[1], KEYS[2])",
@@ -72,14 +78,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: a session of connect-redis lives anew when it is read",
     promises: ["C244"],
-    rule: "if left > 0 then redis.call('PEXPIRE', KEYS[1], math.min(left, ends - now)) end",
-    broken: "",
+    rule: "local left = redis.call('PTTL', KEYS[1])",
+    broken: "local left = -1",
   },
   {
     name: "sessions: full memory keeps sessions from being touched",
     promises: ["C245"],
-    rule: "  redis.call('PEXPIRE', key, math.max(1, math.min(idle, ends - now)))\n  redis.call('HSET', key, 'a', now, 'i', idle)\n",
+    rule: "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', idle)",
     broken:
-      "  redis.call('HSET', key, 'a', now, 'i', idle)\n  redis.call('PEXPIRE', key, math.max(1, math.min(idle, ends - now)))\n",
+      "redis.call('HSET', KEYS[1], 'a', now, 'i', idle)\nredis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))",
   },
 ];
