@@ -36,6 +36,7 @@ import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
 import { locksOnTheWire, toolkitLockScenarios } from "./scenarios/toolkit-locks.ts";
 import { sessionGuarantees, sessionScenarios } from "./scenarios/toolkit-sessions.ts";
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
+import { limitsInRedis, toolkitLimitScenarios } from "./scenarios/toolkit-limits.ts";
 import { queueOnTheWire, toolkitQueueScenarios } from "./scenarios/toolkit-queue.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
@@ -84,6 +85,7 @@ for (const make of [
   toolkitLockScenarios,
   toolkitQueueScenarios,
   sessionScenarios,
+  toolkitLimitScenarios,
 ]) {
   const made = await make(transport);
   await runAll(made.scenarios);
@@ -106,6 +108,7 @@ const figures = await runTrials([
   toolkitBoards,
   locksOnTheWire,
   sessionGuarantees,
+  limitsInRedis,
 ]);
 await server.stop();
 neighbours.look([]);

@@ -72,7 +72,8 @@ export class LimitScript {
       const names = numbers.map((name) => `${name}@`).join(", ");
       return numbered(`local key@, room@, wait@, reset@, ${names} = KEYS[@ + 1], 0, 0, 0, ${values.join(", ")}`, i);
     });
-    return [...ofRules, `local block, lease = ARGV[${last + 1}], ARGV[#ARGV]`].join("\n");
+    const block = this.#options.blockForMs > 0 ? `local block = ARGV[${last + 1}]` : "";
+    return [...ofRules, block, this.#hasSlots ? "local lease = ARGV[#ARGV]" : ""].join("\n");
   }
 
   #decision(operation: Operation): string {
