@@ -21,6 +21,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/redis"],
+  "@hotset/prometheus": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
   hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
   "@hotset/test-servers": [],

@@ -70,9 +70,12 @@ class Judge {
   readonly #runs = new TestRuns();
   /** Test files and their texts. */
   readonly #texts: ReadonlyMap<string, string> = new Map(
-    globSync("packages/{acceptance,core,hotset,memory,msgpack,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts", {
-      cwd: TOP,
-    })
+    globSync(
+      "packages/{acceptance,core,hotset,memory,msgpack,prometheus,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts",
+      {
+        cwd: TOP,
+      },
+    )
       .filter((file) => !UNSUITABLE.test(file))
       .map((file) => [file, readFileSync(join(TOP, file), "utf8")]),
   );

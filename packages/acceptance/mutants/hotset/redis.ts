@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "hotset: shipped formats are read beside a configured one",
     promises: ["C140"],
-    rule: "own.RedisBackend.builder(SHIPPED)",
-    broken: "own.RedisBackend.builder(SHIPPED).alsoReads(...SHIPPED.formats)",
+    rule: "BackendOfRedis.builder(SHIPPED)",
+    broken: "BackendOfRedis.builder(SHIPPED).alsoReads(...SHIPPED.formats)",
   },
 ];

@@ -10,6 +10,8 @@ import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
 export interface Cache extends Namespace, AsyncDisposable {
+  /** As given to `createCache`. */
+  readonly name: string;
   /** Counts and latencies since `build`, namespaces included. */
   stats(): CacheStats;
   /**
@@ -49,6 +51,10 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     super(parts.engine, parts.namespace);
     this.#parts = parts;
     for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
+  }
+
+  get name(): string {
+    return this.#parts.engine.context.name;
   }
 
   override stats(): CacheStats {

@@ -49,6 +49,11 @@ export class Redis extends RedisView {
     this.#monitor = new Monitor(connection, settings);
   }
 
+  /** As `CLIENT LIST` and the tracing channel name it. */
+  get clientName(): string {
+    return this.#settings.clientName;
+  }
+
   /** Whether Redis is to be used: what was configured, not whether it is there. */
   get isEnabled(): boolean {
     return this.#settings.isEnabled;

@@ -112,7 +112,7 @@ export const SUBJECTS: readonly Subject[] = [
       let taken = 0;
       return {
         write: () => locks(tenant).acquire(`${name} ${(taken += 1)}`, { ttl: "5m" }),
-        // Of a lock only its taking can be asked.
+        // Only the taking of a lock can be asked.
         read: () => tenant.commands.exists(`lock:{${name} 1}`),
         async effects() {
           let count = 0;

@@ -135,8 +135,8 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   }
 
   /** The user decides where it leads. */
-  readonly distrust = ignore;
-  readonly leaveReplica = ignore;
+  readonly distrust: () => void = ignore;
+  readonly leaveReplica: () => void = ignore;
 
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);

@@ -22,8 +22,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: the key of a command does not decide its node",
     promises: ["C216"],
-    rule: "...(key === undefined ? undefined : { key }),",
-    broken: "",
+    rule: "function sendOptions({ key, typeMapping }: CallOptions,",
+    broken: "function sendOptions({ none: key, typeMapping }: CallOptions & { none?: undefined },",
   },
   {
     name: "redis: a call without room is queued although it should be refused",

@@ -1,0 +1,10 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "metrics: a queue that cannot be asked fails the scrape",
+    promises: ["C264"],
+    rule: "await Promise.allSettled(",
+    broken: 'await (async (calls) => (await Promise.all(calls)).map((value) => ({ status: "fulfilled", value })))(',
+  },
+];

@@ -1,0 +1,1 @@
+export { observe, type Observation, type ObserveOptions } from "./observe.ts";

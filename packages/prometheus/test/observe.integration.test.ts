@@ -1,0 +1,160 @@
+import { createCache, json, type Cache } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { observe } from "@hotset/prometheus";
+import { redis, single } from "@hotset/redis";
+import { createRedis } from "@hotset/redis-toolkit";
+import { queue } from "@hotset/redis-toolkit/queue";
+import { consumer, streams } from "@hotset/redis-toolkit/streams";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { Registry } from "prom-client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+/** The lines of a scrape with this name, such as `cache_size{cache="a",tier="memory"} 1`, without those of buckets. */
+async function scraped(register: Registry, name: string): Promise<readonly string[]> {
+  const text = await register.metrics();
+  return text.split("\n").filter((line) => line.startsWith(name) && !line.includes("_bucket"));
+}
+
+const overRedis = (name: string): Cache =>
+  createCache({ name })
+    .tier(memory({ maxEntries: 2 }))
+    .tier(redis(single(server.url)).valueFormat(json()).build())
+    .build();
+
+describe("C263: the metrics of a cache", () => {
+  it("are those of its statistics, and of its events", async () => {
+    const register = new Registry();
+    const cache = overRedis("observed");
+    const observation = observe({ register, caches: [cache] });
+    await cache.connect();
+    for (const key of ["a", "b", "c", "a"]) await cache.getOrSet(key, () => 1, { ttl: "1m" });
+    await cache.getOrSet("a", () => 1, { ttl: "1m" });
+    await cache.getOrSet("failing", () => Promise.reject(new Error("of a loader"))).catch(() => undefined);
+    await cache.drain();
+
+    expect(await scraped(register, "cache_requests_total")).toEqual([
+      'cache_requests_total{cache="observed",result="hit"} 2',
+      'cache_requests_total{cache="observed",result="stale"} 0',
+      'cache_requests_total{cache="observed",result="miss"} 4',
+    ]);
+    expect(await scraped(register, "cache_gets_total")).toContain(
+      'cache_gets_total{cache="observed",tier="memory",result="hit"} 1',
+    );
+    expect(await scraped(register, "cache_size")).toEqual(['cache_size{cache="observed",tier="memory"} 2']);
+    expect(await scraped(register, "cache_loads_total")).toEqual(['cache_loads_total{cache="observed"} 4']);
+    expect(await scraped(register, "cache_load_errors_total")).toEqual(['cache_load_errors_total{cache="observed"} 1']);
+    expect(await scraped(register, "cache_load_duration_seconds_count")).toEqual([
+      'cache_load_duration_seconds_count{cache="observed",result="stored"} 3',
+      'cache_load_duration_seconds_count{cache="observed",result="error"} 1',
+    ]);
+    expect(await scraped(register, "cache_puts_total")).toContain('cache_puts_total{cache="observed",tier="redis"} 3');
+    expect((await scraped(register, "cache_evictions_total"))[0]).toMatch(/tier="memory",reason="entries"\} [1-9]/);
+    expect(await scraped(register, "cache_tier_state")).toContain(
+      'cache_tier_state{cache="observed",tier="redis",state="up"} 1',
+    );
+    expect((await scraped(register, "cache_operation_duration_seconds_count")).join()).toMatch(
+      /cache="observed",tier="redis",op="read"\} [1-9]/,
+    );
+
+    observation.close();
+    expect(await register.metrics()).toBe("\n");
+    await cache.close();
+  });
+
+  it("of several caches have one name each, and no label is a key", async () => {
+    const register = new Registry();
+    const [one, other] = [overRedis("one"), overRedis("other")];
+    observe({ register, caches: [one, other] });
+    await one.getOrSet("secret key", () => 1, { ttl: "1m", tags: ["secret tag"] });
+    await one.namespace("secret namespace").get("k");
+    await other.get("k");
+    const unobserved = overRedis("unobserved");
+    await unobserved.get("k");
+    const text = await register.metrics();
+    expect(text).not.toContain("secret");
+    expect(text).not.toContain("unobserved");
+    expect(text).toContain('cache_requests_total{cache="one",result="miss"} 2');
+    expect(text).toContain('cache_requests_total{cache="other",result="miss"} 1');
+    await Promise.all([one.close(), other.close(), unobserved.close()]);
+    const twice = (): unknown => observe({ register: new Registry(), caches: [one, one] });
+    expect(twice).toThrow('observe: two caches are named "one"');
+    expect(() => observe({ register, cache: one } as never)).toThrow('unknown option "cache"; known: register, caches');
+  });
+});
+
+describe("C264: the metrics of the toolkit", () => {
+  it("are commands by name with durations and codes, connections, queues and consumers", async () => {
+    const register = new Registry();
+    await using client = createRedis({ env: false, url: server.url, clientName: "shop", checkInterval: "50ms" });
+    const name = randomPrefix();
+    const jobs = queue<number>(client, name);
+    const stream = streams(client).stream(name);
+    const worker = consumer(stream, "group", {}, () => undefined);
+    observe({ register, redis: [client], queues: { emails: jobs }, consumers: { payments: worker } });
+    expect(await scraped(register, "redis_up")).toEqual([expect.stringMatching(/^redis_up\{client="shop"\} [01]$/)]);
+    await client.initialize();
+    await client.commands.set(name + "k", "v", { ttl: "1m" });
+    await client.commands.get(name + "k");
+    await client.commands.get(name + "k");
+    await client.commands.lPush(name + "k", "x").catch(() => undefined);
+    await jobs.add(1);
+    await stream.append({ field: "value" });
+    await expect.poll(() => worker.counts.handled).toBe(1);
+
+    const durations = await scraped(register, "redis_command_duration_seconds_count");
+    expect(durations).toContain('redis_command_duration_seconds_count{client="shop",operation="GET"} 2');
+    expect(await scraped(register, "redis_command_errors_total")).toContain(
+      'redis_command_errors_total{client="shop",operation="LPUSH",code="WRONG_TYPE"} 1',
+    );
+    expect(await scraped(register, "redis_up")).toEqual(['redis_up{client="shop"} 1']);
+    expect(await scraped(register, "redis_pool_connections")).toEqual([
+      'redis_pool_connections{client="shop",state="idle"} 0',
+      'redis_pool_connections{client="shop",state="in_use"} 0',
+    ]);
+    expect(await scraped(register, "redis_queue_jobs")).toContain('redis_queue_jobs{queue="emails",state="waiting"} 1');
+    expect(await scraped(register, "redis_queue_paused")).toEqual(['redis_queue_paused{queue="emails"} 0']);
+    expect(await scraped(register, "redis_consumer_entries_total")).toContain(
+      'redis_consumer_entries_total{consumer="payments",outcome="handled"} 1',
+    );
+    await worker.stop();
+  });
+
+  it("are scraped while Redis is away: what cannot be asked is absent, and the rest is there", async () => {
+    await using own = await startOwnRedis();
+    const register = new Registry();
+    await using client = createRedis({
+      env: false,
+      url: own.url,
+      commandTimeout: "200ms",
+      readRetries: 0,
+      checkInterval: "50ms",
+    });
+    observe({ register, redis: [client], queues: { emails: queue(client, "emails") } });
+    await client.initialize();
+    await own.kill();
+    await expect.poll(() => client.stats().losses).toBe(1);
+    expect(await client.lenient.get("k")).toBe(undefined);
+    expect(await scraped(register, "redis_queue_jobs")).toEqual([]);
+    expect(await scraped(register, "redis_up")).toEqual(['redis_up{client="hotset"} 0']);
+    expect(await scraped(register, "redis_losses_total")).toEqual(['redis_losses_total{client="hotset"} 1']);
+    expect(await scraped(register, "redis_lenient_failures_total")).toEqual([
+      'redis_lenient_failures_total{client="hotset",command="get",code="BACKEND_UNAVAILABLE"} 1',
+    ]);
+  });
+
+  it("have at most 500 names of commands: further ones are one", async () => {
+    const register = new Registry();
+    await using client = createRedis({ env: false, url: server.url, clientName: "many" });
+    observe({ register, redis: [client] });
+    for (let i = 0; i < 510; i += 1) await client.commands.send([`NONE${i}`]).catch(() => undefined);
+    const counts = await scraped(register, "redis_command_duration_seconds_count");
+    expect(counts).toHaveLength(501);
+    expect(counts).toContain('redis_command_duration_seconds_count{client="many",operation="other"} 10');
+  });
+});
