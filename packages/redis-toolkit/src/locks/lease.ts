@@ -22,7 +22,7 @@ export interface Hold {
 
 export interface Lease extends Hold, AsyncDisposable {
   /**
-   * Sets the time that is left, no longer than `maxHold` allows.
+   * The time that is left becomes `ttl`, no longer than `maxHold` allows. It is never shortened.
    *
    * @param ttl as it was acquired by default.
    * @throws {BackendUnavailableError} when Redis is away. Until `signal` is aborted the lock is held, and this may be
@@ -32,7 +32,8 @@ export interface Lease extends Hold, AsyncDisposable {
   /**
    * Ends it. `lost`: it had ended before, and another may have held it. A second call has the answer of the first.
    *
-   * @throws {BackendUnavailableError} when Redis is away: the lock ends with its time. May be called again.
+   * @throws {BackendUnavailableError} when Redis is away: the lock ends with its time, and counts as not held from now
+   *   on. May be called again.
    */
   release(): Promise<"released" | "lost">;
 }
@@ -41,8 +42,10 @@ type End = "released" | "lost" | "expired";
 
 /**
  *   held ─extend─▶ held
- *   held ─release─▶ released
- *   held ─its time is over, or Redis has forgotten it─▶ lost
+ *   held ─release─▶ releasing ─Redis has answered─▶ released
+ *   held, releasing ─its time is over, or Redis has forgotten it─▶ lost
+ *
+ * A release that failed may still be carried out, so `releasing` counts as not held.
  */
 export class HeldLease implements Lease {
   readonly fence: number;
@@ -51,7 +54,7 @@ export class HeldLease implements Lease {
   readonly #policy: Policy;
   readonly #heldUntil: number;
   readonly #ending = new AbortController();
-  #phase: "held" | "released" | "lost" = "held";
+  #phase: "held" | "releasing" | "released" | "lost" = "held";
   /** By the monotonic clock, counted from before the request was sent. */
   #validUntil: number;
   #cancelEnd: () => void = nothing;
@@ -88,11 +91,7 @@ export class HeldLease implements Lease {
   }
 
   get remainingMs(): number {
-    if (this.#phase !== "held") return 0;
-    const leftMs = this.#validUntil - this.#ground.module.clock.now();
-    // A process that was stopped may ask before its timer fires.
-    if (leftMs <= 0) this.#lose("its time is over");
-    return Math.max(0, leftMs);
+    return this.#phase === "held" ? this.#leftMs() : 0;
   }
 
   async extend(ttl?: Duration): Promise<"extended" | "lost"> {
@@ -134,10 +133,11 @@ export class HeldLease implements Lease {
 
   async #release(): Promise<End> {
     this.#cancelExtension();
-    if (this.remainingMs === 0) return this.#leave();
+    if (this.#phase === "lost" || this.#leftMs() === 0) return this.#leave();
+    this.#phase = "releasing";
     try {
       const wasHeld = await this.#ground.servers.release(this.#holder, this.fence);
-      if (this.#phase === "lost") return "expired";
+      if (this.signal.aborted) return "expired";
       if (!wasHeld) return this.#lose("Redis has lost it, or another has taken it");
     } catch (error) {
       if (this.signal.aborted) return "expired";
@@ -161,8 +161,6 @@ export class HeldLease implements Lease {
     const startedAt = this.#ground.module.clock.now();
     const lifeMs = Math.max(1, Math.floor(Math.min(ttlMs, this.#heldUntil - startedAt)));
     const validUntil = startedAt + lifeMs - driftMs(lifeMs);
-    // Redis may shorten it before the reply comes, or although no reply comes.
-    if (validUntil < this.#validUntil) this.#hold(validUntil);
     try {
       const isHeld = await this.#ground.servers.extend(this.#holder, lifeMs);
       if (this.#phase !== "held") return "lost";
@@ -171,19 +169,22 @@ export class HeldLease implements Lease {
       if (this.signal.aborted) return "lost";
       throw error;
     }
-    this.#hold(validUntil);
+    this.#validUntil = Math.max(this.#validUntil, validUntil);
+    this.#endLater();
     return this.remainingMs === 0 ? "lost" : "extended";
   }
 
-  #hold(validUntil: number): void {
-    this.#validUntil = validUntil;
-    this.#endLater();
+  /** A process that was stopped may ask before its timer fires. */
+  #leftMs(): number {
+    const leftMs = this.#validUntil - this.#ground.module.clock.now();
+    if (leftMs <= 0) this.#lose("its time is over");
+    return Math.max(0, leftMs);
   }
 
   #endLater(): void {
     const { clock } = this.#ground.module;
     this.#cancelEnd();
-    this.#cancelEnd = clock.schedule(() => void this.remainingMs, this.#validUntil - clock.now());
+    this.#cancelEnd = clock.schedule(() => void this.#leftMs(), this.#validUntil - clock.now());
   }
 
   #extendLater(delayMs: number): void {
@@ -199,7 +200,7 @@ export class HeldLease implements Lease {
       module.report("lock extension", error);
       nextMs = (this.#policy.ttlMs / 20) * (1 + module.random());
     }
-    if (this.#phase === "held" && this.#released === undefined) this.#extendLater(nextMs);
+    if (this.#phase === "held") this.#extendLater(nextMs);
   }
 
   #lose(why: string): "lost" {

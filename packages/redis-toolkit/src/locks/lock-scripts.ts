@@ -2,6 +2,8 @@
  * Each step is one script over keys of one slot. Time is the server's. `ARGV[1]` is the token of one holder: a
  * script that is sent again, because its reply was lost, recognises it.
  *
+ * No script shortens a life: one of a connection that was lost may be carried out after later ones of its holder.
+ *
  * An attempt replies `{1, fence}`, or `{0, ms}` with the time that is left to the holder, -1 without an end. Extending
  * and releasing reply 1 where the token held, else 0.
  */
@@ -48,6 +50,11 @@ const remember = (key: string): string => `redis.call('SET', ${key}, fence, 'PX'
 /** Wakes callers that wait. Without the right to publish they wait somewhat longer. */
 const publish = (key: string): string => `redis.pcall('PUBLISH', ${key}, '')`;
 
+/** Takes a key that is free, or has the same token. */
+const take = (key: string): string => `if not redis.call('SET', ${key}, ARGV[1], 'PX', ARGV[2], 'NX') then
+    redis.call('PEXPIRE', ${key}, ARGV[2], 'GT')
+  end`;
+
 /** KEYS: a lock and its fence, for each resource. All of them, or none. */
 export const EXCLUSIVE: LockScripts = {
   acquire: `
@@ -58,7 +65,7 @@ end${TIME}${CLOCK}
 for i = 2, #KEYS, 2 do${raised("KEYS[i]")}
 end${AS_TEXT}
 for i = 1, #KEYS, 2 do
-  redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  ${take("KEYS[i]")}
   ${remember("KEYS[i + 1]")}
 end
 return {1, fence}`,
@@ -67,7 +74,7 @@ for i = 1, #KEYS, 2 do
   if redis.call('GET', KEYS[i]) ~= ARGV[1] then return 0 end
 end
 for i = 1, #KEYS, 2 do
-  redis.call('PEXPIRE', KEYS[i], ARGV[2])
+  redis.call('PEXPIRE', KEYS[i], ARGV[2], 'GT')
   if ARGV[3] ~= '0' and (tonumber(redis.call('GET', KEYS[i + 1]) or 0) or 0) < tonumber(ARGV[3]) then
     redis.call('SET', KEYS[i + 1], ARGV[3], 'PX', ARGV[2] + ${FENCE_MEMORY_MS})
   end
@@ -99,7 +106,7 @@ redis.call('ZREMRANGEBYSCORE', ${key}, '-inf', now)`;
  * unless the script has written before it: an attempt sweeps after this, an extension before it.
  */
 const enter = (key: string): string => `
-redis.call('ZADD', ${key}, now + ARGV[2], ARGV[1])
+redis.call('ZADD', ${key}, 'GT', now + ARGV[2], ARGV[1])
 redis.call('PEXPIREAT', ${key}, redis.call('ZRANGE', ${key}, -1, -1, 'WITHSCORES')[2])`;
 
 const extendMember = (key: string): string => `${TIME}${NOW}
@@ -150,12 +157,13 @@ if ${present("KEYS[2]")} > 0 then
   if ARGV[3] ~= '0' then redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
   return {0, redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2] - now}
 end${CLOCK}${raised("KEYS[3]")}${AS_TEXT}
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+${take("KEYS[1]")}
 ${remember("KEYS[3]")}
 return {1, fence}`,
   extend: `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
+redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')
+return 1`,
   release: `
 local holder = redis.pcall('GET', KEYS[1])
 if holder == ARGV[1] then

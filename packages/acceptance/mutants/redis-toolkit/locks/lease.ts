@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: a process that was stopped believes its timer",
     promises: ["A65"],
-    rule: '    if (leftMs <= 0) this.#lose("its time is over");\n    return Math.max(0, leftMs);',
-    broken: "    return Math.max(1, leftMs);",
+    rule: 'return this.#phase === "held" ? this.#leftMs() : 0;',
+    broken: 'return this.#phase === "held" ? Math.max(1, this.#validUntil - this.#ground.module.clock.now()) : 0;',
   },
   {
     name: "lock: a lock is extended beyond maxHold",
@@ -24,5 +24,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["A67"],
     rule: "this.#ending.abort(lost(reason, this.resources));",
     broken: "void lost(reason, this.resources);",
+  },
+  {
+    name: "lock: after a release that failed it counts as held",
+    promises: ["A65"],
+    rule: '    this.#phase = "releasing";\n',
+    broken: "",
   },
 ];

@@ -16,8 +16,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: a lock has no end",
     promises: ["A64"],
-    rule: "redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])",
-    broken: "redis.call('SET', KEYS[i], ARGV[1])",
+    rule: "redis.call('SET', ${key}, ARGV[1], 'PX', ARGV[2], 'NX')",
+    broken: "redis.call('SET', ${key}, ARGV[1], 'NX')",
   },
   {
     name: "lock: a fence is a counter without the clock",
@@ -90,5 +90,17 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C235"],
     rule: "if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end",
     broken: "",
+  },
+  {
+    name: "lock: an extension that comes late shortens it",
+    promises: ["A66"],
+    rule: "  redis.call('PEXPIRE', KEYS[i], ARGV[2], 'GT')",
+    broken: "  redis.call('PEXPIRE', KEYS[i], ARGV[2])",
+  },
+  {
+    name: "lock: an extension of a permit that comes late shortens it",
+    promises: ["A66"],
+    rule: "redis.call('ZADD', ${key}, 'GT', now",
+    broken: "redis.call('ZADD', ${key}, now",
   },
 ];
