@@ -93,6 +93,44 @@ describe("C86 a copy is served on trust", () => {
     expect(await read).toBe("new");
   });
 
+  it("C250 no longer from the first read after a suspension of the machine, until a sign of life that was sent later", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
+    await p1.cache.set("k", "v");
+    await p1.cache.getOrSet("loaded", () => "v");
+    await flush();
+    clock.advance(100);
+    expect(await got(p1)).toEqual({ value: "v", reads: 0 });
+    // Deleted by another machine, which goes on.
+    p1.link.hold();
+    p1.link.freezeHeartbeat();
+    await p2.cache.delete("k");
+    clock.suspend("8s");
+    clock.advance(60);
+    expect([p1.cache.peek("k"), p1.cache.peek("loaded")]).toEqual([undefined, undefined]);
+    expect(await got(p1)).toEqual({ value: undefined, reads: 1 });
+    expect(await got(p1, "loaded")).toEqual({ value: "v", reads: 1 });
+  });
+
+  it("C250 as ever where the wall clock was corrected by less, and never longer where it was set back", async () => {
+    const {
+      all: [p1],
+      clock,
+    } = await inStep();
+    await p1.cache.set("k", "v");
+    await flush();
+    for (const correction of [400, -3_600_000, 400]) {
+      clock.suspend(correction);
+      clock.advance(60);
+      expect(await got(p1)).toEqual({ value: "v", reads: 0 });
+    }
+    p1.link.freezeHeartbeat();
+    clock.advance(2_000);
+    expect(await got(p1)).toEqual({ value: "v", reads: 1 });
+  });
+
   it("no longer over a link that was cut in silence", async () => {
     const {
       all: [p1, p2],

@@ -78,6 +78,16 @@ export class Trust {
     for (const source of this.#sources) source.renew();
   }
 
+  /**
+   * Time has passed that `clock.now()` did not show: nothing is trusted before a sign of life that is sent from `now`
+   * on.
+   */
+  suspended(now: number): void {
+    if (!this.hasSources) return;
+    this.epoch += 1;
+    for (const source of this.#sources) source.suspended(now);
+  }
+
   #inAll(epochOf: (source: TrustSource) => Epoch): Epoch {
     const [first, ...more] = this.#sources;
     if (first === undefined) return EPOCH_ALWAYS;
@@ -128,6 +138,8 @@ export class TrustSource {
   /** Forgotten when it is lost, so there are no more than the backend has, and those of keys asked for meanwhile. */
   readonly #parts = new Map<string, Part>();
   #isAttached = false;
+  /** Earlier signs of life say nothing of now. */
+  #suspendedAt = -Infinity;
 
   constructor(trust: Trust, maxStalenessMs: number, keys: KeyParts | undefined) {
     this.#trust = trust;
@@ -164,7 +176,7 @@ export class TrustSource {
   alive(sentAtMs: number, name: string = ONE_PART): boolean {
     const part = this.#part(name);
     const begins = part.provenAt === -Infinity && this.#isAttached && name !== ONE_PART;
-    if (sentAtMs <= part.provenAt) return false;
+    if (sentAtMs <= part.provenAt || sentAtMs < this.#suspendedAt) return false;
     part.provenAt = sentAtMs;
     const until = this.#untilOf(part);
     if (!begins) {
@@ -204,6 +216,16 @@ export class TrustSource {
     if (name === undefined) this.#trust.renew();
     else this.#trust.epoch += 1;
     return provenAt === -Infinity ? undefined : provenAt;
+  }
+
+  suspended(now: number): void {
+    this.#suspendedAt = now;
+    for (const part of this.#parts.values()) {
+      part.epoch.until = -Infinity;
+      part.epoch = { until: -Infinity };
+      // Not -Infinity, which is that of a part that was lost.
+      if (part.provenAt !== -Infinity) part.provenAt = -Number.MAX_VALUE;
+    }
   }
 
   /** Begins a new epoch in each part. */

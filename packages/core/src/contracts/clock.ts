@@ -7,7 +7,10 @@ export interface Clock {
    * timer must not overtake bytes that have arrived: call `callback` after sockets were read, as `setImmediate` does.
    */
   schedule(callback: () => void, delayMs: number): () => void;
-  /** Milliseconds since 1970, for the instants in sealed entries, which other processes compare. @default `Date.now` */
+  /**
+   * Milliseconds since 1970: for the instants in sealed entries, which other processes compare, and to notice that the
+   * machine was suspended, which no monotonic clock need show. @default `Date.now`, and suspensions are not noticed
+   */
   epochMs?(): number;
 }
 

@@ -12,15 +12,16 @@ const EPOCH_MS = 1_700_000_000_000 - 1_000;
 /** A clock that moves only by {@link TestClock.advance}. */
 export class TestClock implements Clock {
   #now = 1_000;
+  #suspendedMs = 0;
   readonly #scheduled = new Set<Due>();
 
   now(): number {
     return this.#now;
   }
 
-  /** Begins at 1_700_000_000_000, and moves with `now`. */
+  /** Begins at 1_700_000_000_000, and moves with `now`, and with {@link suspend}. */
   epochMs(): number {
-    return EPOCH_MS + this.#now;
+    return EPOCH_MS + this.#now + this.#suspendedMs;
   }
 
   schedule(callback: () => void, delayMs: number): () => void {
@@ -50,6 +51,11 @@ export class TestClock implements Clock {
   stall(by: Duration): void {
     this.#now += milliseconds(by);
     this.advance(0);
+  }
+
+  /** The machine is suspended: the wall clock moves on, the monotonic clock stands still, and nothing falls due. */
+  suspend(time: Duration): void {
+    this.#suspendedMs += milliseconds(time);
   }
 
   #next(until: number): Due | undefined {

@@ -10,6 +10,7 @@ import { TierMeter } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import { compareVersions } from "../tags/tag-versions.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
+import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import { EPOCH_ALWAYS, type Epoch, type Trust } from "../coherence/trust.ts";
 
 export interface LocalCopiesOf {
@@ -34,6 +35,7 @@ export class LocalCopies {
   readonly isShared: boolean;
   readonly #tags: TagEvents;
   readonly #trust: Trust;
+  readonly #suspension: SuspensionWatch;
   readonly #table: KnownVersions | undefined;
   readonly #clock: Clock;
   readonly #events: Events;
@@ -51,6 +53,7 @@ export class LocalCopies {
     this.isShared = tier.values !== "cloned";
     this.#tags = tags;
     this.#trust = trust;
+    this.#suspension = new SuspensionWatch(clock, (now) => trust.suspended(now));
     this.#table = table;
     this.#clock = clock;
     this.#events = events;
@@ -63,6 +66,7 @@ export class LocalCopies {
    * not trusted now: see {@link unconfirmed}.
    */
   get(localKey: string, now: number): Entry | undefined {
+    this.#suspension.look(now);
     const entry = this.tier.get(localKey) as Entry | undefined;
     if (entry === undefined || now >= entry.deadAt) return undefined;
     // A copy without an epoch was never confirmed.
