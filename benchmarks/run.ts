@@ -38,6 +38,7 @@ import { sessionGuarantees, sessionScenarios } from "./scenarios/toolkit-session
 import { toolkitScenarios } from "./scenarios/toolkit.ts";
 import { limitsInRedis, toolkitLimitScenarios } from "./scenarios/toolkit-limits.ts";
 import { queueOnTheWire, toolkitQueueScenarios } from "./scenarios/toolkit-queue.ts";
+import { streamsOnTheWire, toolkitStreamScenarios } from "./scenarios/toolkit-streams.ts";
 import { inShort, isHeld, type Conditions, type Figure, type Trial } from "./trial.ts";
 
 // Services run so: elsewhere a hit checks the names of its options.
@@ -86,6 +87,7 @@ for (const make of [
   toolkitQueueScenarios,
   sessionScenarios,
   toolkitLimitScenarios,
+  toolkitStreamScenarios,
 ]) {
   const made = await make(transport);
   await runAll(made.scenarios);
@@ -104,6 +106,7 @@ const figures = await runTrials([
   fleet,
   fleetOnTheWire,
   queueOnTheWire,
+  streamsOnTheWire,
   withoutRedis,
   toolkitBoards,
   locksOnTheWire,

@@ -148,9 +148,11 @@ export class Consumer<T> implements AsyncDisposable {
     let failures = 0;
     while (this.#state === "running")
       try {
+        const phase = this.#phase;
         await this.#acks.settled();
         await this.#step();
-        if (this.#phase === "new") failures = 0;
+        // The other steps succeed over the shared connection, while that for reads cannot be opened.
+        if (phase === "new") failures = 0;
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         this.#recover(error);

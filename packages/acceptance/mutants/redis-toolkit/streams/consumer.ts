@@ -38,9 +38,15 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "      while (this.#abandoned.signal.aborted) {",
   },
   {
+    name: "streams: attempts to open a connection stay frequent",
+    promises: ["C227"],
+    rule: 'if (phase === "new") failures = 0;',
+    broken: "failures = 0;",
+  },
+  {
     name: "streams: a consumer reads on before its acknowledgements are confirmed",
     promises: ["C227"],
-    rule: "        await this.#acks.settled();\n        await this.#step();",
-    broken: "        await this.#step();",
+    rule: "        await this.#acks.settled();\n        await this.#step();\n",
+    broken: "        await this.#step();\n",
   },
 ];
