@@ -1,12 +1,17 @@
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRedis } from "@hotset/redis-toolkit";
+import { createRedis, type RedisOptions } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { answerCalls } from "@hotset/test-servers";
 
 /** Works on jobs until it is killed. Each job that it has done is a line of its own file, written before it reports. */
-const [url, file] = process.argv.slice(2) as [string, string];
-const redis = createRedis({ env: false, url, commandTimeout: "2s", backoff: { base: 20, max: 200 } });
+const [address, file] = process.argv.slice(2) as [string, string];
+const redis = createRedis({
+  ...(JSON.parse(address) as RedisOptions),
+  env: false,
+  commandTimeout: "2s",
+  backoff: { base: 20, max: 200 },
+});
 queue<number>(redis, "hunt", { attempts: 1_000_000 }).worker(
   async ({ data }) => {
     await sleep(Math.random() * 20);

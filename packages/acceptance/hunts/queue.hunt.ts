@@ -2,46 +2,86 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRedis } from "@hotset/redis-toolkit";
+import { createRedis, type RedisOptions } from "@hotset/redis-toolkit";
 import { queue, type Queue } from "@hotset/redis-toolkit/queue";
-import { forkScript, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
+import { forkScript, startCluster, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
 import type { Hunt } from "./hunt.ts";
 
-const JOBS = 10_000;
 const WORKERS = 5;
 const KILL_EACH_MS = 200;
 const SCRIPT = new URL("./queue-worker.ts", import.meta.url);
+/** Each command is on the disk before its reply: what Redis has confirmed it has after it was killed. */
+const CONFIG = ["appendonly yes", "appendfsync always"];
+
+interface Place extends AsyncDisposable {
+  readonly name: string;
+  /** For `createRedis`. */
+  readonly address: RedisOptions;
+  /** The server that has the queue. */
+  readonly server: OwnRedis;
+}
 
 /**
- * A56: 10,000 jobs, workers killed at random every 200 ms, Redis killed twice, with an append-only file that is written
- * at each command. Every job that `add` has confirmed is done, by the files of the workers.
+ * A56: 10,000 jobs, workers killed at random every 200 ms, Redis killed twice. Every job that `add` has confirmed is
+ * done, by the files of the workers. Then a fifth of it in a cluster.
  */
 export const hunt: Hunt = async ({ minutes, seed }) => {
   const random = randomOf(seed);
+  const ms = minutes * 60_000;
+  return [
+    await round({ jobCount: 10_000, random, endAt: performance.now() + ms * 0.75 }, await oneServer()),
+    await round({ jobCount: 2_000, random, endAt: performance.now() + ms * 0.25 }, await aCluster()),
+  ].join("; ");
+};
+
+async function oneServer(): Promise<Place> {
+  const server = await startOwnRedis({ config: CONFIG });
+  return {
+    name: "one server",
+    address: { url: server.url },
+    server,
+    [Symbol.asyncDispose]: () => server.stop(),
+  };
+}
+
+async function aCluster(): Promise<Place> {
+  const cluster = await startCluster({ replicas: 0, config: CONFIG });
+  const server = await cluster.ownerOf("queue:{hunt}:jobs");
+  return {
+    name: "a cluster",
+    address: { cluster: [...cluster.urls] },
+    server,
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
+}
+
+interface Round {
+  readonly jobCount: number;
+  readonly random: () => number;
+  readonly endAt: number;
+}
+
+async function round({ jobCount, random, endAt }: Round, place: Place): Promise<string> {
+  await using stack = new AsyncDisposableStack();
+  const { name, address, server } = stack.use(place);
   const directory = await mkdtemp(join(tmpdir(), "hotset-queue-hunt-"));
-  await using server = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
-  await using redis = createRedis({
-    env: false,
-    url: server.url,
-    commandTimeout: "2s",
-    backoff: { base: 20, max: 200 },
-  });
+  const options = { ...address, env: false, commandTimeout: "2s", backoff: { base: 20, max: 200 } } as const;
+  const redis = stack.use(createRedis(options));
   const jobs = queue<number>(redis, "hunt", { attempts: 1_000_000 });
-  const endAt = performance.now() + minutes * 60_000;
-  const crew = new Crew(server.url, directory);
+  const crew = new Crew(JSON.stringify(address), directory);
   let kills = 0;
   let isProducing = true;
   try {
-    const produced = produce(jobs, endAt).finally(() => (isProducing = false));
-    const restarts = restartAt(server, [JOBS * 0.2, JOBS * 0.6], () => crew.done());
+    const produced = produce(jobs, jobCount, endAt).finally(() => (isProducing = false));
+    const restarts = restartAt(server, [jobCount * 0.2, jobCount * 0.6], () => crew.done());
     for (;;) {
       crew.fill();
       await sleep(KILL_EACH_MS);
       await crew.killOne(random);
       kills += 1;
-      if (!isProducing && (await crew.done()) >= JOBS) break;
-      if (performance.now() > endAt)
-        throw new Error(`${JOBS - (await crew.done())} of ${JOBS} jobs were not done in time`);
+      const done = await crew.done();
+      if (!isProducing && done >= jobCount) break;
+      if (performance.now() > endAt) throw new Error(`${jobCount - done} of ${jobCount} jobs were not done in time`);
     }
     await Promise.all([produced, restarts]);
     // The last ones may have been done by a worker that was killed before it reported.
@@ -52,12 +92,13 @@ export const hunt: Hunt = async ({ minutes, seed }) => {
   }
   const { lines, different } = await crew.count();
   await rm(directory, { recursive: true });
-  if (different !== JOBS) throw new Error(`${JOBS - different} of ${JOBS} jobs were lost`);
-  return `${JOBS} jobs done, none lost, ${lines - different} of them twice or more; ${kills} workers killed, Redis twice`;
-};
+  if (different !== jobCount) throw new Error(`${jobCount - different} of ${jobCount} jobs were lost`);
+  const again = lines - different;
+  return `${name}: ${jobCount} jobs, none lost, ${again} runs more than that, ${kills} workers killed, Redis twice`;
+}
 
 /** Adds every job, again if its reply is lost: the dedup id admits one. */
-async function produce(jobs: Queue<number>, endAt: number): Promise<void> {
+async function produce(jobs: Queue<number>, jobCount: number, endAt: number): Promise<void> {
   const add = async (data: number): Promise<void> => {
     for (;;)
       try {
@@ -68,7 +109,7 @@ async function produce(jobs: Queue<number>, endAt: number): Promise<void> {
         await sleep(50);
       }
   };
-  for (let i = 0; i < JOBS; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => add(i + j)));
+  for (let i = 0; i < jobCount; i += 20) await Promise.all(Array.from({ length: 20 }, (_, j) => add(i + j)));
 }
 
 async function restartAt(server: OwnRedis, marks: readonly number[], done: () => Promise<number>): Promise<void> {
@@ -91,20 +132,20 @@ async function settled(jobs: Queue<number>, endAt: number): Promise<void> {
 }
 
 class Crew {
-  readonly #url: string;
+  readonly #address: string;
   readonly #directory: string;
   readonly #workers: ScriptProcess<Record<never, never>>[] = [];
   #hired = 0;
 
-  constructor(url: string, directory: string) {
-    this.#url = url;
+  constructor(address: string, directory: string) {
+    this.#address = address;
     this.#directory = directory;
   }
 
   fill(): void {
     while (this.#workers.length < WORKERS) {
       const file = join(this.#directory, `${(this.#hired += 1)}.txt`);
-      this.#workers.push(forkScript(SCRIPT, { args: [this.#url, file] }));
+      this.#workers.push(forkScript(SCRIPT, { args: [this.#address, file] }));
     }
   }
 
