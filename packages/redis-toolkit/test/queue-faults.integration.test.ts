@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { queue, simpleQueue, type Worker } from "@hotset/redis-toolkit/queue";
+import { queue, simpleQueue, type QueueEvent, type Worker } from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { gate } from "@hotset/core/testing";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
@@ -131,6 +131,47 @@ describe("a queue on a server of its own", () => {
       .poll(() => worker.stats, { timeout: 10_000 })
       .toEqual({ delivered: 1, completed: 1, retried: 0, dead: 0, lost: 0 });
     expect(await jobs.counts()).toMatchObject({ waiting: 0, active: 0 });
+  });
+
+  it("C231: listeners and finished outlive a restart of Redis, and a gap is reported", async () => {
+    const jobs = queue<string>(redis, "jobs");
+    const { id } = await jobs.add("x");
+    const events: QueueEvent[] = [];
+    await using _listening = await jobs.listen((event) => events.push(event));
+    const finished = jobs.finished(id);
+    await server.restart();
+    await expect.poll(() => events, { timeout: 10_000 }).toEqual([{ kind: "gap" }]);
+    started(jobs.worker(() => "done"));
+    expect(await finished).toEqual({ status: "completed", result: "done" });
+    await expect.poll(() => events).toEqual([{ kind: "gap" }, { kind: "completed", id, result: "done" }]);
+  });
+
+  it("C231: finished ends by its signal, and by the removal of its job", async () => {
+    const jobs = queue<string>(redis, "jobs");
+    const { id } = await jobs.add("x", { delay: "1h" });
+    const controller = new AbortController();
+    const aborted = jobs.finished(id, { signal: controller.signal });
+    const removed = jobs.finished(id);
+    await expect.poll(async () => Number((await server.info("clients"))["connected_clients"])).toBeGreaterThan(1);
+    controller.abort(new Error("of the caller"));
+    await expect(aborted).rejects.toThrow("of the caller");
+    await expect(jobs.finished(id, { signal: controller.signal })).rejects.toThrow("of the caller");
+    await jobs.remove(id);
+    expect(await removed).toEqual({ status: "gone" });
+  });
+
+  it("C232: a repeat that cannot be read is reported, and keeps no other from its instants", async () => {
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
+    await using own = createRedis({ ...ALONE, url: server.url, logger });
+    const jobs = queue<string>(own, "jobs");
+    await jobs.repeat("a", { every: 100 }, "a");
+    await jobs.repeat("b", { every: 100 }, "b");
+    await redis.commands.hset("queue:{jobs}:repeats", { a: "not JSON" });
+    const seen: string[] = [];
+    started(jobs.worker(({ data }) => seen.push(data)));
+    await expect.poll(() => seen.slice(0, 2), { timeout: 5_000 }).toEqual(["b", "b"]);
+    expect(lines.join("\n")).toContain("queue: repeats");
   });
 
   it("C233: workers without jobs send few commands, and an added job wakes one at once", async () => {

@@ -10,6 +10,8 @@ export type QueueEvent =
   | { readonly kind: "completed"; readonly id: string; readonly result?: unknown }
   | { readonly kind: "retrying" | "dead"; readonly id: string; readonly reason: string }
   | { readonly kind: "progress"; readonly id: string; readonly progress: unknown }
+  /** By `remove` or `drain`. */
+  | { readonly kind: "removed"; readonly id: string }
   | { readonly kind: "gap" };
 
 export interface QueueListening extends AsyncDisposable {
@@ -26,7 +28,7 @@ export type Finished =
 
 type Listener = (event: QueueEvent) => unknown;
 
-/** For a job that was removed without an event. */
+/** For a queue that was obliterated, or evicted. */
 const RECHECK_MS = 5_000;
 /** An event that was sent before a reply comes at most so much later. */
 const EVENT_MS = 20;
@@ -75,6 +77,7 @@ export class QueueEvents {
       else if (event.id === id) {
         if (event.kind === "completed") ended.resolve(completed(event.result));
         else if (event.kind === "dead") ended.resolve({ status: "dead", reason: event.reason });
+        else if (event.kind === "removed") ended.resolve({ status: "gone" });
       }
     });
     const abort = (): void => ended.reject(signal?.reason);

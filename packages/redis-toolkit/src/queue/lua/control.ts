@@ -44,6 +44,7 @@ for _, set in ipairs({waiting, delayed, completed, dead}) do removed = removed +
 local job = read(id)
 if job then release(id, job) end
 forget(id)
+if removed > 0 then publish('removed', id, '') end
 return removed`);
 
 /** ARGV: channel, the most, 1 with delayed ones. Removes jobs that wait. Returns how many. */
@@ -53,6 +54,7 @@ export const DRAIN: string = scriptOf(`local function drop(set, most)
     local job = read(popped[i])
     if job then release(popped[i], job) end
     forget(popped[i])
+    publish('removed', popped[i], '')
   end
   return #popped / 2
 end
