@@ -425,6 +425,32 @@ it("options and arguments that can never work are refused, and named", async () 
   await expect(auth.update("x", {}, { ifversion: 1 } as never)).rejects.toThrow('unknown option "ifversion"');
 });
 
+it("C245: a logout succeeds where only the index of the user cannot be changed", async () => {
+  await using own = await startOwnRedis();
+  const warnings: string[] = [];
+  const warn = (line: string): void => void warnings.push(line);
+  await using redis = createRedis({ ...ALONE, url: own.url, logger: { error: warn, warn, info: () => undefined } });
+  const auth = sessions<Shop>(redis);
+  const { id } = await auth.create({ userId: "1" });
+  await redis.commands.delete("session:~user:{1}:index");
+  await redis.commands.set("session:~user:{1}:index", "of another type");
+  expect(await auth.destroy(id)).toBe(true);
+  expect(await auth.read(id)).toBeUndefined();
+  expect(warnings).toEqual([expect.stringContaining("sessions")]);
+});
+
+it("a session has as many fields as you like", async () => {
+  const auth = sessions<Record<string, number>>(await servers.open("one server"));
+  const data = Object.fromEntries(Array.from({ length: 10_001 }, (_, i) => [`field ${i}`, i]));
+  const { id } = await auth.create({ data });
+  expect((await auth.read(id))!.data).toEqual(data);
+  const changes = Object.fromEntries(Object.keys(data).map((name, i) => [name, i % 2 === 0 ? undefined : -i]));
+  const changed = (await auth.update(id, changes))!;
+  expect(Object.values(changed.data).toSorted((a, b) => b! - a!)).toEqual(
+    Array.from({ length: 5_000 }, (_, i) => -(2 * i + 1)),
+  );
+});
+
 it("fields of any name are data: they meet neither those of the session nor a prototype", async () => {
   const auth = sessions<Record<string, unknown>>(await servers.open("one server"));
   const data = { u: "root", x: 0, to: "elsewhere", v: 9, "": 1, constructor: "c", toString: 2, "a.b": [null, {}] };

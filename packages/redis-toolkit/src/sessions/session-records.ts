@@ -42,6 +42,7 @@ export class SessionRecords {
   readonly #redis: RedisView;
   readonly #settings: RecordSettings;
   readonly #answer: "data" | "own";
+  #isEvictionChecked = false;
 
   /** @param answer `own`: touch and update give sessions without data, for a caller that has them */
   constructor(redis: RedisView, settings: RecordSettings, answer: "data" | "own" = "data") {
@@ -56,7 +57,7 @@ export class SessionRecords {
     fields: Fields,
     { idleMs = this.#settings.idleMs, userId }: { readonly idleMs?: number; readonly userId?: string | undefined } = {},
   ): Promise<StoredSession> {
-    await expectNoEviction(this.#redis, "sessions", { required: this.#settings.requireNoEviction });
+    await this.#expectToBeKept();
     const { absoluteMs } = this.#settings;
     const life = Math.min(idleMs, absoluteMs);
     const user = userId === undefined ? [] : ["u", userId, "e", await this.#enrol(userId, place.handle, life)];
@@ -147,7 +148,7 @@ export class SessionRecords {
     const isOwn = (session: StoredSession | undefined): session is StoredSession =>
       session !== undefined && session.userId === userId && session.epoch === epoch;
     const gone = handles.filter((_, i) => !isOwn(found[i]));
-    if (gone.length > 0) await this.#command(["ZREM", keys[1], ...gone]);
+    if (gone.length > 0) await this.#hint(["ZREM", keys[1], ...gone]);
     return found.filter(isOwn);
   }
 
@@ -172,6 +173,15 @@ export class SessionRecords {
   /** Removes all sessions of all users, and what is kept about users. */
   async clear(): Promise<void> {
     await this.#delete(await collected(this.#redis.commands.scan({ match: this.places.pattern })));
+  }
+
+  /** Once. Where a warning is enough, nothing waits for it. */
+  async #expectToBeKept(): Promise<void> {
+    if (this.#isEvictionChecked) return;
+    const required = this.#settings.requireNoEviction;
+    const asked = expectNoEviction(this.#redis, "sessions", { required });
+    if (required) await asked;
+    this.#isEvictionChecked = true;
   }
 
   /** Carries out a step where the session is now. */
@@ -205,19 +215,22 @@ export class SessionRecords {
     const [epochKey, indexKey] = this.places.ofUser(session.userId);
     const [epoch] = await Promise.all([
       this.#command(["GET", epochKey], { isReadOnly: true }),
-      session.isRenewed ? this.#prolong(indexKey, session) : undefined,
+      session.isRenewed ? this.#hint(["ZADD", indexKey, "XX", String(session.endsAt), place.handle]) : undefined,
     ]);
     if (epoch === session.epoch) return session;
     await this.remove(place);
     return undefined;
   }
 
-  /** Only where it is named: an index that was removed meanwhile must not come back without an end. */
-  async #prolong(indexKey: string, { endsAt, place }: StoredSession): Promise<void> {
+  /**
+   * Changes the index of a user. It is a hint: where this fails, `list` misses a session, or reads one too many. Ends
+   * are changed only of sessions that it names, so an index that was removed meanwhile does not come back, without a
+   * life.
+   */
+  async #hint(command: readonly [name: string, key: string, ...rest: string[]]): Promise<void> {
     try {
-      await this.#command(["ZADD", indexKey, "XX", String(endsAt), place.handle]);
+      await this.#command(command);
     } catch (error) {
-      // A hint: at worst `list` misses the session.
       moduleOf(this.#redis).report("sessions", error);
     }
   }
@@ -244,7 +257,7 @@ export class SessionRecords {
   }
 
   async #strike(userId: string, handle: string): Promise<void> {
-    await this.#command(["ZREM", this.places.ofUser(userId)[1], handle]);
+    await this.#hint(["ZREM", this.places.ofUser(userId)[1], handle]);
   }
 
   /** Key by key: in a cluster they lie in many slots. */

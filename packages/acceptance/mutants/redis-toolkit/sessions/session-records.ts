@@ -11,7 +11,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "sessions: a lost epoch ends nothing",
     promises: ["C243"],
     rule: "if (epoch === session.epoch) return session;",
-    broken: "if (epoch === undefined || epoch === session.epoch) return session;",
+    broken: "if (epoch === null || epoch === session.epoch) return session;",
   },
   {
     name: "sessions: those that have ended stay in the index",
