@@ -198,6 +198,8 @@ class BoardStandings extends QueriedStandings {
 }
 
 class RedisLeaderboard extends BoardStandings implements Leaderboard {
+  #isEvictionReported = false;
+
   constructor(board: Board) {
     super(board, 0);
   }
@@ -272,9 +274,16 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
 
   async #change(script: string, args: readonly string[]): Promise<readonly unknown[]> {
     const { redis, requireNoEviction: required } = this.board;
-    const checked = expectNoEviction(redis, "leaderboard", { required });
-    if (required) await checked;
+    if (required) await expectNoEviction(redis, "leaderboard", { required });
+    else this.#reportEviction();
     return this.run(script, args, { isReadOnly: false });
+  }
+
+  /** No change waits for it, and it never rejects. */
+  #reportEviction(): void {
+    if (this.#isEvictionReported) return;
+    this.#isEvictionReported = true;
+    void expectNoEviction(this.board.redis, "leaderboard");
   }
 }
 
