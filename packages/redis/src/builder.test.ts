@@ -10,7 +10,7 @@ import {
   v8,
   type Seal,
 } from "@hotset/core";
-import { createClient } from "@redis/client";
+import { createClient, createClientPool, createCluster, createSentinel } from "@redis/client";
 import { describe, expect, it } from "vitest";
 import * as entryPoint from "./index.ts";
 import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisBackendBuilder } from "./index.ts";
@@ -319,6 +319,22 @@ describe("a setting that is refused at once", () => {
       "tls",
       () => single("rediss://a", { tls: { rejectUnauthorized: false } } as never),
       /^tls: unknown option "rejectUnauthorized"; known: ca, cert, key, servername/,
+    ],
+    [
+      "fromClient",
+      () => fromClient(createClientPool() as never),
+      /^fromClient\(client\): a pool has several connections.*createClient\(\)/,
+    ],
+    [
+      "fromClient",
+      () => fromClient(createCluster({ rootNodes: [{ url: "redis://127.0.0.1:1" }] }) as never),
+      /^fromClient\(client\): a cluster has several connections.*cluster\(\[url\]\)/,
+    ],
+    [
+      "fromClient",
+      () =>
+        fromClient(createSentinel({ name: "mymaster", sentinelRootNodes: [{ host: "127.0.0.1", port: 1 }] }) as never),
+      /^fromClient\(client\): a sentinel has several connections.*sentinel\(\[url\]/,
     ],
     ["fromClient", () => fromClient({} as never), /^fromClient\(client\): .*createClient\(\)/],
     ["fromClient", () => fromClient(null as never), /^fromClient\(client\)/],

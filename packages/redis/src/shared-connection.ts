@@ -205,6 +205,11 @@ export function fromClient(client: RedisClientLike): ClientConnection {
       "fromClient(client): client must be one of node-redis; pass the result of createClient()",
     );
   }
+  const several = SEVERAL_CONNECTIONS.find(({ mark }) => mark in client);
+  if (several !== undefined)
+    throw new InvalidArgumentError(
+      `fromClient(client): ${several.what} has several connections, and the cache needs one; ${several.advice}`,
+    );
   return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
@@ -215,6 +220,17 @@ export function fromClient(client: RedisClientLike): ClientConnection {
     return { link, servers: oneServer(link, ({ aborted, prepare }) => link.openDuplicate(aborted, prepare)) };
   });
 }
+
+/** Products of node-redis that are no single client, by a property that no client has. */
+const SEVERAL_CONNECTIONS = [
+  { mark: "tasksQueueLength", what: "a pool", advice: "pass the result of createClient()" },
+  { mark: "masters", what: "a cluster", advice: "use cluster([url]), or pass the result of createClient()" },
+  {
+    mark: "acquire",
+    what: "a sentinel",
+    advice: "use sentinel([url], { primaryName }), or pass the result of createClient()",
+  },
+];
 
 type NodeUrl = RedisUrl & { readonly address: NodeAddress };
 

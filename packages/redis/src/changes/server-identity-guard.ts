@@ -1,3 +1,4 @@
+import { BackendUnavailableError } from "@hotset/core";
 import { unlessRefused } from "../primitives/faults.ts";
 import type { Send } from "../connection/command-queue.ts";
 
@@ -9,12 +10,17 @@ export interface Identity {
   readonly history: string | undefined;
 }
 
-/** Both questions go out in one trip, with other commands sent beside them. */
+/**
+ * Both questions go out in one trip, with other commands sent beside them.
+ *
+ * @throws {BackendUnavailableError} when the server is too old, as far as it says so.
+ */
 export async function identityOf(send: Send): Promise<Identity> {
   const [server, replication] = await Promise.all([
     unlessRefused(send(["INFO", "server"])),
     unlessRefused(send(["INFO", "replication"])),
   ]);
+  refuseOld(server);
   const runId = field(server, "run_id");
   const history = field(replication, "master_replid");
   return { runId, history: runId === undefined || history === undefined ? undefined : `${runId} ${history}` };
@@ -84,6 +90,20 @@ export class ServerIdentityGuard {
       if (connection.isDataConnection && !this.#connected.has(connection)) return false;
     return new Set([...this.#connected.values()].flatMap(({ runId }) => runId ?? [])).size <= 1;
   }
+}
+
+/** The texts of errors of scripts, and the end of tracking, are others before it. */
+const OLDEST_REDIS = 7;
+
+/** Other products state the version of Redis that they imitate, and one of their own beside it: they are tried. */
+function refuseOld(info: unknown): void {
+  const version = field(info, "redis_version");
+  const isImitation = /^(?!redis_|gcc_)\w+_version:/m.test(String(info));
+  if (version === undefined || isImitation || !(Number.parseInt(version, 10) < OLDEST_REDIS)) return;
+  throw new BackendUnavailableError(
+    `Redis ${version} is too old: hotset needs Redis ${OLDEST_REDIS}.0 or later, or Valkey; update the server`,
+    { operation: "connect", retryable: false, maybeExecuted: false },
+  );
 }
 
 const field = (info: unknown, name: string): string | undefined =>

@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (mayHaveMoved || isAnotherServer || hasFollowed) this",
     broken: "if (isAnotherServer || hasFollowed) this",
   },
+  {
+    name: "redis: an old server is used, and half works",
+    promises: ["C251"],
+    rule: "  refuseOld(server);\n",
+    broken: "",
+  },
 ];
