@@ -20,16 +20,24 @@ const job = (id: string): ExchangeReply["delivered"][number] => ({
   payload: Buffer.from('"x"'),
 });
 
+interface Exchange {
+  readonly request: ExchangeRequest;
+  answer(reply: Partial<ExchangeReply>): void;
+  fail(): void;
+}
+
 /** Exchanges and wakes are answered by the test. */
 function scripted(concurrency: number): {
   readonly worker: QueueWorker<string, unknown>;
-  readonly exchanges: { readonly request: ExchangeRequest; answer(reply: Partial<ExchangeReply>): void }[];
+  readonly exchanges: Exchange[];
+  readonly reports: string[];
   readonly wakes: (() => void)[];
   readonly ends: (() => void)[];
   readonly clock: TestClock;
 } {
   const clock = new TestClock();
-  const exchanges: { request: ExchangeRequest; answer(reply: Partial<ExchangeReply>): void }[] = [];
+  const exchanges: Exchange[] = [];
+  const reports: string[] = [];
   const wakes: (() => void)[] = [];
   const ends: (() => void)[] = [];
   const blocking = {
@@ -42,15 +50,16 @@ function scripted(concurrency: number): {
     connection: { open: () => Promise.resolve(blocking) },
     space: { inside: (key: string) => key },
     onDisconnect: () => () => undefined,
-    report: (kind: string, error: unknown) => expect.fail(`${kind}: ${String(error)}`),
+    report: (kind: string) => reports.push(kind),
   } as unknown as Module;
   const store = {
     keys: { wake: "wake" },
     exchange: (request: ExchangeRequest) =>
-      new Promise((resolve) =>
+      new Promise((resolve, reject) =>
         exchanges.push({
           request,
           answer: (reply) => resolve({ ...EMPTY, isOwn: request.outcomes.map(() => true), ...reply }),
+          fail: () => reject(new Error("away")),
         }),
       ),
   } as unknown as QueueStore;
@@ -65,7 +74,7 @@ function scripted(concurrency: number): {
     },
     resolveWorkerOptions({ concurrency, grace: 0 }),
   );
-  return { worker, exchanges, wakes, ends, clock };
+  return { worker, exchanges, reports, wakes, ends, clock };
 }
 
 it("C233: a wake that comes before the reply of an older exchange is not forgotten", async () => {
@@ -123,4 +132,50 @@ it("C233: one exchange at a time; handlers that end meanwhile are reported toget
   exchanges[2]!.answer({ isOwn: [true, false] });
   await expect.poll(() => worker.stats).toEqual({ delivered: 3, completed: 2, retried: 0, dead: 0, lost: 1 });
   await worker.stop();
+});
+
+it("C233: while Redis is away a stopping worker tries to report, for a while, and is quiet from then on", async () => {
+  const { worker, exchanges, reports, ends, clock } = scripted(1);
+  await expect.poll(() => exchanges.length).toBe(1);
+  exchanges[0]!.answer({ delivered: [job("1-1")] });
+  await expect.poll(() => ends.length).toBe(1);
+  ends[0]!();
+  await expect.poll(() => exchanges.length).toBe(2);
+  exchanges[1]!.fail();
+  await expect.poll(() => reports.length).toBe(1);
+  let isStopped = false;
+  const stopped = worker.stop().then(() => (isStopped = true));
+  // It does not wait for the end of the pause after a failure.
+  await expect.poll(() => exchanges.length).toBe(3);
+  expect(exchanges[2]!.request).toMatchObject({ count: 0, outcomes: [{ kind: "complete", id: "1-1" }] });
+  exchanges[2]!.fail();
+  await expect.poll(() => reports.length).toBe(2);
+  clock.advance("2s");
+  await expect.poll(() => exchanges.length).toBe(4);
+  exchanges[3]!.fail();
+  await expect.poll(() => reports.length).toBe(3);
+  expect(isStopped).toBe(false);
+  clock.advance("3s");
+  if (exchanges.length === 5) exchanges[4]!.fail();
+  await stopped;
+  const { length } = exchanges;
+  clock.advance("1h");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(exchanges).toHaveLength(length);
+});
+
+it("C233: a handler that ends after its worker has stopped reports nothing", async () => {
+  const { worker, exchanges, ends, clock } = scripted(1);
+  await expect.poll(() => exchanges.length).toBe(1);
+  exchanges[0]!.answer({ delivered: [job("1-1")] });
+  await expect.poll(() => ends.length).toBe(1);
+  const stopped = worker.stop();
+  for (let i = 0; i < 4; i += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance("1s");
+  }
+  await stopped;
+  ends[0]!();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(exchanges).toHaveLength(1);
 });

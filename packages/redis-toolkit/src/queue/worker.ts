@@ -117,7 +117,7 @@ export class QueueWorker<T, R> implements Worker {
   /** Until a timer: the rate allows nothing, or an exchange has failed. */
   #pause: "none" | "limited" | "failed" = "none";
   #failures = 0;
-  #isStopping = false;
+  #phase: "running" | "stopping" | "stopped" = "running";
   #cancelDue: () => void = () => undefined;
   #cancelHeartbeat: () => void = () => undefined;
   #stopped: Promise<void> | undefined;
@@ -150,15 +150,18 @@ export class QueueWorker<T, R> implements Worker {
   }
 
   async #stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#phase = "stopping";
     const { graceMs } = this.#settings;
-    this.#cancelDue();
     const closed = this.#wake.close();
     await this.#settledWithin(graceMs);
     for (const delivery of this.#running) delivery.stop();
     await this.#settledWithin(ABORTED_MS);
+    // Once more at once, where the last exchange has failed.
+    this.#pause = "none";
     this.#pump();
     await this.#until(FLUSH_MS, () => this.#exchanging === undefined && !this.#needsExchange);
+    this.#phase = "stopped";
+    this.#cancelDue();
     this.#cancelHeartbeat();
     this.#forget();
     clearInterval(this.#keepAlive);
@@ -184,7 +187,7 @@ export class QueueWorker<T, R> implements Worker {
   }
 
   get #free(): number {
-    return this.#isStopping ? 0 : Math.max(0, this.#settings.concurrency - this.#running.size);
+    return this.#phase === "running" ? Math.max(0, this.#settings.concurrency - this.#running.size) : 0;
   }
 
   get #needsExchange(): boolean {
@@ -193,7 +196,7 @@ export class QueueWorker<T, R> implements Worker {
 
   /** Exchanges as long as there is something to report or to take, then waits. */
   #pump(): void {
-    if (this.#exchanging !== undefined || this.#pause === "failed") return;
+    if (this.#exchanging !== undefined || this.#pause === "failed" || this.#phase === "stopped") return;
     if (this.#needsExchange)
       this.#exchanging = this.#exchange().then(() => {
         this.#exchanging = undefined;
@@ -296,7 +299,7 @@ export class QueueWorker<T, R> implements Worker {
       extend: async (extension) => (await store.extend([extension]))[0] === true,
     });
     this.#stats.delivered += 1;
-    if (this.#isStopping) {
+    if (this.#phase !== "running") {
       this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0 });
       return;
     }

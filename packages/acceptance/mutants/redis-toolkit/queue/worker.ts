@@ -20,6 +20,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "queue: a worker that has stopped goes on reporting",
+    promises: ["C233"],
+    rule: ' || this.#phase === "stopped") return;',
+    broken: ") return;",
+  },
+  {
     name: "queue: leases of long handlers are not extended",
     promises: ["A58"],
     rule: "if (settings.isAuto) this.#beatLater();",
