@@ -15,8 +15,8 @@ const LOCKS = 5;
 
 /**
  * 100 contenders in 3 processes for 5 locks. First processes are killed and paused, and the server is paused for less
- * than a failover takes: no two may hold a lock at once. Then primaries are killed and lose the last writes: two may,
- * but fences rise in the order of time, so the guarded store takes no write of a former holder.
+ * than a failover takes: no two may hold a lock at once. Then primaries are killed, and forget everything now and then:
+ * two may, but fences rise in the order of time, so the guarded store takes no write of a former holder.
  */
 export const hunt: Hunt = async ({ minutes, seed }) => {
   const directory = mkdtempSync(join(tmpdir(), "hotset-locks-"));
@@ -34,8 +34,13 @@ export const hunt: Hunt = async ({ minutes, seed }) => {
     const twice = overlaps(calm);
     if (twice.length > 0) throw new Error(`held twice without a loss of data: ${JSON.stringify(twice[0])}`);
     let failovers = 0;
+    let losses = 0;
     const rough = await crew.hunt(halfMs, async () => {
       await crew.disturbProcess();
+      if (random.oneIn(3)) {
+        losses += 1;
+        await (await group.primary()).command("FLUSHALL");
+      }
       if (!random.oneIn(4)) return;
       failovers += 1;
       await failOver(group, random);
@@ -43,8 +48,8 @@ export const hunt: Hunt = async ({ minutes, seed }) => {
     expectFences([...calm, ...rough]);
     store.check();
     return (
-      `${calm.length + rough.length} grants, ${crew.kills} kills and ${crew.pauses} pauses of processes, ${failovers} failovers; ` +
-      `0 fences twice or falling, 0 locks held twice without a failover, ${overlaps(rough).length} with; ` +
+      `${calm.length + rough.length} grants, ${crew.kills} kills and ${crew.pauses} pauses of processes, ${failovers} failovers, ${losses} losses of all data; ` +
+      `0 fences twice or falling, 0 locks held twice before the first of these, ${overlaps(rough).length} after it; ` +
       `the store took ${store.taken} writes and refused ${store.refused}`
     );
   } finally {
