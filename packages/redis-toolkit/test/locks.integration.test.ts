@@ -1,4 +1,4 @@
-import type { Redis } from "@hotset/redis-toolkit";
+import { CommandError, type Redis } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError, type Lease } from "@hotset/redis-toolkit/lock";
 import { randomPrefix, until } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -107,7 +107,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
       const heard = await redis.commands.pubSubNumSub(`lock:{${name}}`);
       return where === "a cluster" || Object.values(heard)[0] === 1;
     });
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     const releasedAt = performance.now();
     await held.release();
     await (await waiting).release();
@@ -222,4 +222,18 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await held.release();
     expect(await waiting).not.toBe(held.token);
   });
+});
+
+it("A68: in a cluster several names need one hash tag; else nothing is sent", async () => {
+  const redis = await servers.open("a cluster");
+  const names = [randomPrefix(), randomPrefix()];
+  for (const lock of [locks(redis), locks(redis, { replicas: 1 })]) {
+    const error = await errorOf(lock.acquire(names));
+    expect(error).toBeInstanceOf(CommandError);
+    expect(error).toMatchObject({ code: "CROSS_SLOT" });
+  }
+  expect(await redis.commands.exists(`lock:{${names[0]}}`)).toBe(false);
+  const [stock, price] = names.map((name) => `{order:7}:${name}`) as [string, string];
+  await using lease = await locks(redis).acquire([stock, price]);
+  expect(lease.resources).toEqual([stock, price].toSorted());
 });
