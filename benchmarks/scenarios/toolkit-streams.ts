@@ -35,7 +35,7 @@ export async function toolkitStreamScenarios(
         name: `toolkit streams, append to acknowledged, ${COUNT} at once`,
         operations: 20_000,
         shows: "speed",
-        target: 0.8,
+        target: 0.5,
         counts: "entries",
         raw: scenario(bare, "xAdd, xReadGroup, xAck"),
         hotset: scenario(own, "append, consumer"),

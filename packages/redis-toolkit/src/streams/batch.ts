@@ -33,13 +33,14 @@ export class Batch<T> {
   readonly #settings: BatchSettings<T>;
   readonly #waiting: Delivery<T>[];
   /** One for each entry that is not handled yet. */
-  readonly #held: Map<EntryId, AbortController>;
+  readonly #held: Map<EntryId, Holding>;
+  readonly #over = new AbortController();
   #cancelRenewal = (): void => undefined;
 
-  constructor(deliveries: readonly Delivery<T>[], settings: BatchSettings<T>) {
+  constructor(all: readonly Delivery<T>[], settings: BatchSettings<T>) {
     this.#settings = settings;
-    this.#waiting = [...deliveries];
-    this.#held = new Map(deliveries.map(({ entry }) => [entry.id, new AbortController()]));
+    this.#waiting = [...all];
+    this.#held = new Map(all.map(({ entry, deliveries }) => [entry.id, new Holding(deliveries)]));
   }
 
   /** Resolves when each handler has ended, or once the batch is abandoned. Never rejects. */
@@ -60,26 +61,23 @@ export class Batch<T> {
     this.#cancelRenewal();
   }
 
-  readonly #over = new AbortController();
-
   async #work(): Promise<void> {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       const holding = this.#held.get(next.entry.id);
-      if (holding?.signal.aborted === false) await this.#handle(next, holding.signal);
+      if (holding?.isAborted === false) await this.#handle(next, holding);
       this.#held.delete(next.entry.id);
     }
   }
 
-  async #handle(delivery: Delivery<T>, signal: AbortSignal): Promise<void> {
+  async #handle(delivery: Delivery<T>, context: ConsumerContext): Promise<void> {
     const { handler, onHandled, onFailed } = this.#settings;
-    const { entry, deliveries } = delivery;
     try {
-      await handler(entry, { signal, deliveries });
+      await handler(delivery.entry, context);
     } catch (error) {
       await onFailed(delivery, error);
       return;
     }
-    onHandled(entry.id);
+    onHandled(delivery.entry.id);
   }
 
   #abandon(): void {
@@ -101,5 +99,33 @@ export class Batch<T> {
       // Redis is away, which the next read reports. The entries may be taken meanwhile.
     }
     if (!this.#over.signal.aborted) this.#renewLater();
+  }
+}
+
+/** An entry that is not handled yet. Its signal is made when a handler asks for it, and most do not. */
+class Holding implements ConsumerContext {
+  readonly deliveries: number;
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+
+  constructor(deliveries: number) {
+    this.deliveries = deliveries;
+  }
+
+  get isAborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(this.#reason);
   }
 }

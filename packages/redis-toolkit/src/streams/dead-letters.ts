@@ -1,4 +1,3 @@
-import { DecodeError } from "@hotset/core";
 import { checkOptions } from "../module/module.ts";
 import { entryOf, readEntries, type Entry } from "./entry.ts";
 import { entryIds, isEntryId, rangeEnd, type EntryId, type RangeEnd } from "./entry-id.ts";
@@ -30,7 +29,11 @@ export class DeadLetters<T> {
     this.#place = place;
   }
 
-  /** The oldest first. @param options `count`: 1 to 10,000, which is the default. */
+  /**
+   * The oldest first, without entries that no consumer has put there.
+   *
+   * @param options `count`: 1 to 10,000, which is the default
+   */
   async range(
     options: { readonly from?: RangeEnd; readonly to?: RangeEnd; readonly count?: number } = {},
   ): Promise<readonly DeadLetter<T>[]> {
@@ -40,7 +43,10 @@ export class DeadLetters<T> {
     const limit = String(countOf("dead.range: count", count));
     return this.#place.sendDead((key) => ["XRANGE", key, ...ends, "COUNT", limit], {
       isReadOnly: true,
-      decode: (reply) => readEntries<Record<string, string | Buffer>>(reply).map((entry) => readLetter<T>(entry)),
+      decode: (reply) =>
+        readEntries<Record<string, string | Buffer>>(reply)
+          .map((entry) => readLetter<T>(entry))
+          .filter((letter) => letter !== undefined),
     });
   }
 
@@ -59,12 +65,12 @@ export class DeadLetters<T> {
 /** The script writes these before the fields of the entry. */
 const OWN_FIELDS = ["id", "group", "reason", "error", "deliveries"];
 
-function readLetter<T>({ id, pairs }: Entry<Record<string, string | Buffer>>): DeadLetter<T> {
+/** `undefined` for an entry that no consumer has written. */
+function readLetter<T>({ id, pairs }: Entry<Record<string, string | Buffer>>): DeadLetter<T> | undefined {
   const [from, group, reason, error, deliveries] = OWN_FIELDS.map((name, i) =>
     pairs[i]?.[0] === name ? String(pairs[i][1]) : "",
   );
-  if (!isEntryId(from) || (reason !== "handler" && reason !== "deliveries"))
-    throw new DecodeError("an entry of the dead letters was not written by a consumer", { operation: "XRANGE" });
+  if (!isEntryId(from) || (reason !== "handler" && reason !== "deliveries")) return undefined;
   const { fields, pairs: own } = entryOf<T>(from, pairs.slice(OWN_FIELDS.length).flat());
   return {
     id,

@@ -19,7 +19,7 @@ const ID = /^(\d{1,20})-(\d{1,20})$/;
 const MILLISECONDS = /^\d{1,20}$/;
 const LARGEST = 2n ** 64n - 1n;
 
-const fits = (digits: string): boolean => BigInt(digits) <= LARGEST;
+const fits = (digits: string): boolean => digits.length < 20 || BigInt(digits) <= LARGEST;
 
 /** Whether `text` is the id of an entry. */
 export function isEntryId(text: unknown): text is EntryId {

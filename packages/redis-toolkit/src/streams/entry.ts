@@ -61,10 +61,8 @@ export function readEntry<T>(reply: unknown): Entry<T> | undefined {
 
 /** @param flat names and values in turn */
 export function entryOf<T>(id: EntryId, flat: readonly unknown[]): Entry<T> {
-  const pairs = Array.from(
-    { length: flat.length / 2 },
-    (_, i) => [String(flat[2 * i]) as keyof T & string, flat[2 * i + 1] as ValueOf<T>] as const,
-  );
+  const pairs: [field: keyof T & string, value: ValueOf<T>][] = [];
+  for (let i = 0; i < flat.length; i += 2) pairs.push([String(flat[i]) as keyof T & string, flat[i + 1] as ValueOf<T>]);
   return { id, fields: Object.fromEntries(pairs) as T, pairs };
 }
 

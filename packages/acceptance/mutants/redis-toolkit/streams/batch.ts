@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "streams: an entry that another consumer has taken is handled all the same",
     promises: ["A52"],
-    rule: "if (holding?.signal.aborted === false) await",
+    rule: "if (holding?.isAborted === false) await",
     broken: "if (holding !== undefined) await",
   },
 ];
