@@ -3,8 +3,11 @@ import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolki
 import {
   concurrency,
   fixedWindow,
+  gcra,
   rateLimit,
+  slidingCounter,
   slidingLog,
+  tokenBucket,
   type RateLimit,
   type RateLimitOptions,
   type RateLimitResult,
@@ -131,6 +134,51 @@ it("A76: a disabled Redis, and one that takes no writes, leave it to the policy;
   await redis.disconnect();
   const barred = open({ whenAway: "open" }, { username: "reader", password: "x" });
   await expect(barred.consume("u")).rejects.toMatchObject({ code: "NO_PERMISSION" });
+});
+
+it.each([
+  ["is a replica", ["REPLICAOF", "localhost", "1"], ["REPLICAOF", "NO", "ONE"]],
+  [
+    "has too few replicas",
+    ["CONFIG", "SET", "min-replicas-to-write", "1"],
+    ["CONFIG", "SET", "min-replicas-to-write", "0"],
+  ],
+])("A76: a server that %s leaves it to the policy, each time, and is asked again", async (_, spoil, mend) => {
+  const limit = open({ whenAway: "closed", rules: [tokenBucket(), slidingCounter()] });
+  expect(await limit.consume("u")).toMatchObject({ allowed: true, degraded: false });
+  await server.command(...spoil);
+  try {
+    for (let i = 0; i < 3; i += 1) {
+      const result = await limit.consume("u");
+      expect(result).toMatchObject({ allowed: false, degraded: true, reason: "away" });
+    }
+  } finally {
+    await server.command(...mend);
+  }
+  expect(await limit.consume("u")).toMatchObject({ allowed: true, remaining: 98, degraded: false });
+});
+
+it("A76: a pause of this process is no outage", async () => {
+  const limit = open({ whenAway: "closed" });
+  await limit.consume("u");
+  const decision = limit.consume("u");
+  const endAt = performance.now() + 400;
+  while (performance.now() < endAt);
+  expect(await decision).toMatchObject({ allowed: true, remaining: 98, degraded: false });
+});
+
+it("A70: of 10,000 calls in a tick a limit of 100 allows 100, and none hangs", async () => {
+  const limit = open({ rules: [slidingLog(), gcra()], deadline: "10s", rememberRefusals: 0 });
+  const results = await Promise.all(Array.from({ length: 10_000 }, () => limit.consume("u")));
+  expect(allowedOf(results)).toBe(100);
+  expect(results.every(({ degraded }) => !degraded)).toBe(true);
+  await redis.disconnect();
+  const impatient = open({ deadline: 1, whenAway: "closed" });
+  const startedAt = performance.now();
+  const settled = await Promise.all(Array.from({ length: 2_000 }, () => impatient.consume("u")));
+  expect(settled.some(({ degraded }) => degraded)).toBe(true);
+  expect(settled.filter(({ allowed, degraded }) => allowed && degraded)).toEqual([]);
+  expect(performance.now() - startedAt).toBeLessThan(5_000);
 });
 
 describe("a cluster", () => {
