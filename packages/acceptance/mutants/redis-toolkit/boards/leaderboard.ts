@@ -1,0 +1,16 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "keys: braces in the name of a board end its hash tag",
+    promises: ["C249"],
+    rule: "base: `leaderboard:${hashTagged(name)}`,",
+    broken: "base: `leaderboard:{${name}}`,",
+  },
+  {
+    name: "keys: windows of a board are not on the page of keys",
+    promises: ["C249"],
+    rule: "return describe(`${base}:${window.name}`,",
+    broken: "return describe(`${base}:of:${window.name}`,",
+  },
+];
