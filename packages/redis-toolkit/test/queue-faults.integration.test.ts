@@ -254,7 +254,10 @@ describe("a queue on a server of its own", () => {
     expect(await again.counts()).toMatchObject({ active: 0, delayed: 0 });
   });
 
-  it("A57: data that cannot be read, or does not fit the schema, is a dead letter and not delivered", async () => {
+  it("A57: data that cannot be read, or does not fit the schema, is a dead letter; a job without a record is reported", async () => {
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
+    await using own = createRedis({ ...ALONE, url: server.url, logger });
     const schema = {
       "~standard": {
         version: 1,
@@ -263,16 +266,17 @@ describe("a queue on a server of its own", () => {
           typeof value === "number" ? { value: value + 1 } : { issues: [{ message: "no" }] },
       },
     } as const;
-    const jobs = queue<number>(redis, "jobs", { schema });
-    const added = await jobs.addMany([1, "two" as never, 3, 4, 5].map((data) => ({ data })));
+    const jobs = queue<number>(own, "jobs", { schema });
+    const added = await jobs.addMany([1, "two" as never, 3, 4, 5, 6, 7].map((data) => ({ data })));
     const ids = added.map(({ id }) => id);
     await redis.commands.hset("queue:{jobs}:data", { [ids[2]!]: '{"__proto__":1' });
     await redis.commands.hDel("queue:{jobs}:data", ids[3]!);
-    await redis.commands.hset("queue:{jobs}:jobs", { [ids[4]!]: "not JSON" });
+    await redis.commands.hset("queue:{jobs}:jobs", { [ids[4]!]: "not JSON", [ids[5]!]: "{}" });
     const seen: number[] = [];
-    started(jobs.worker(({ data }) => seen.push(data)));
+    started(jobs.worker(({ data }) => seen.push(data), { concurrency: 10 }));
     await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0, dead: 3 });
-    expect(seen).toEqual([2]);
+    expect(seen).toEqual([2, 8]);
+    expect(lines.join("\n")).toContain("2 jobs without a record that can be read were removed");
     const reasons = (await jobs.list("dead")).map(({ id, reason, data }) => [ids.indexOf(id), reason, data]);
     expect(reasons.toSorted()).toEqual([
       [1, "the data of the job does not fit the schema", "two"],

@@ -53,6 +53,8 @@ export interface ExchangeReply {
   readonly limitedMs: number;
   readonly dueRepeats: readonly DueRepeat[];
   readonly now: number;
+  /** Jobs that were removed, since they have no record that can be read. */
+  readonly corrupt: number;
 }
 
 export interface Extension {
@@ -93,7 +95,7 @@ export class QueueStore {
       ...[count, rate?.limit ?? 0, rate?.perMs ?? 0].map(String),
       ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs }) => [kind, id, own, detail, String(delayMs)]),
     ]);
-    const [settled, taken, nextInMs, limitedMs, due, now] = reply;
+    const [settled, taken, nextInMs, limitedMs, due, now, corrupt] = reply;
     return {
       isOwn: listOf(settled).map((flag) => Number(flag) === 1),
       delivered: inGroups(listOf(taken), 3).map(([id, record, payload]) => ({
@@ -105,6 +107,7 @@ export class QueueStore {
       limitedMs: Number(limitedMs),
       dueRepeats: readRepeats(listOf(due)),
       now: Number(now),
+      corrupt: Number(corrupt),
     };
   }
 

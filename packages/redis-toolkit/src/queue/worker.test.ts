@@ -12,6 +12,7 @@ const EMPTY: ExchangeReply = {
   limitedMs: 0,
   dueRepeats: [],
   now: 0,
+  corrupt: 0,
 };
 
 const job = (id: string): ExchangeReply["delivered"][number] => ({

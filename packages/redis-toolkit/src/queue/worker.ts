@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkOptions, durationMs, type Module } from "../module/module.ts";
 import { Delivery, type Handler } from "./delivery.ts";
 import { whole, type QueueSettings } from "./options.ts";
@@ -234,6 +234,11 @@ export class QueueWorker<T, R> implements Worker {
     this.#count(outcomes, reply);
     this.#plan(count, reply);
     for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
+    if (reply.corrupt > 0)
+      module.report(
+        "queue: corrupt jobs",
+        new DecodeError(`${reply.corrupt} jobs without a record that can be read were removed`),
+      );
     if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;
     if (reply.dueRepeats.length > 0)
       for (const error of await this.#parts.fire(reply.dueRepeats, reply.now)) module.report("queue: repeats", error);

@@ -18,7 +18,7 @@ return added`);
  *
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
  * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
- * the time.
+ * the time; how many jobs without a record that can be read were removed.
  *
  * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. The window of a rate begins with
  * its first delivery.
@@ -27,6 +27,12 @@ export const EXCHANGE: string =
   scriptOf(`local keepCompleted, completedAge, keepDead, deadAge = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local limit, per = tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local corrupt = 0
+local function drop(id)
+  corrupt = corrupt + 1
+  forget(id)
+end
 
 local function bury(id, job, reason)
   job.reason = reason
@@ -52,7 +58,7 @@ local function settle(outcome, id, owner, detail, ms)
     job.token = nil
     job.attempt = job.attempt - 1
     write(id, job)
-    call('ZADD', waiting, job.order, id)
+    call('ZADD', waiting, job.order or 0, id)
   else
     bury(id, job, detail)
   end
@@ -63,13 +69,13 @@ local function reclaim()
   for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', whole(now), 'LIMIT', 0, 100)) do
     call('ZREM', active, id)
     local job = read(id)
-    if not job then forget(id)
+    if not job then drop(id)
     elseif job.attempt >= job.attempts then
       bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts)
     else
       job.token = nil
       write(id, job)
-      call('ZADD', waiting, job.order, id)
+      call('ZADD', waiting, job.order or 0, id)
     end
   end
 end
@@ -78,7 +84,7 @@ local function promote()
   for _, id in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', whole(now), 'LIMIT', 0, 100)) do
     call('ZREM', delayed, id)
     local job = read(id)
-    if job then line(id, job.priority, draw()) else forget(id) end
+    if job then line(id, job.priority, draw()) else drop(id) end
   end
 end
 
@@ -108,7 +114,7 @@ local function take()
       taken[#taken + 1] = id
       taken[#taken + 1] = record
       taken[#taken + 1] = call('HGET', data, id)
-    else forget(id) end
+    else drop(id) end
   end
   if limit > 0 and #taken > 0 then
     call('HSET', state, 'rateStart', whole(started), 'rateCount', used + #taken / 3)
@@ -151,7 +157,7 @@ if count > 0 then
 end
 if call('ZCARD', waiting) > 0 and not isPaused() then wakeOne()
 elseif count > 0 then call('DEL', wake) end
-return {settled, taken, nextInMs(), limitedMs, due, now}`);
+return {settled, taken, nextInMs(), limitedMs, due, now, corrupt}`);
 
 /**
  * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each

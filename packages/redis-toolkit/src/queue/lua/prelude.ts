@@ -43,7 +43,9 @@ local function read(id)
   local text = call('HGET', jobs, id)
   if not text then return nil end
   local isJson, job = pcall(cjson.decode, text)
-  if isJson and type(job) == 'table' then return job end
+  if isJson and type(job) == 'table' and tonumber(job.attempt) and tonumber(job.attempts) and tonumber(job.priority) then
+    return job
+  end
 end
 
 local function write(id, job) call('HSET', jobs, id, cjson.encode(job)) end
