@@ -147,6 +147,7 @@ export const PAGES: readonly PageSpec[] = [
       "Connection",
       "ClientConnection",
       "RedisClientLike",
+      "IoRedisClientLike",
       "ServerAddress",
       "ConnectionOptions",
       "DiscoveryOptions",

@@ -26,7 +26,14 @@ import {
   text,
 } from "./primitives/option-checks.ts";
 import { loadScripts } from "./connection/session.ts";
-import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
+import {
+  hold,
+  single,
+  type ClientConnection,
+  type Connection,
+  type ConnectSettings,
+  type Hold,
+} from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
@@ -398,12 +405,7 @@ class Builder implements RedisBackendBuilder {
       );
     }
     const held = hold(settings.connection, this.#connectSettings());
-    if (held.link.readsFromReplicas === true && settings.coherence !== "none") {
-      held.release().catch(() => undefined);
-      throw new ConfigurationError(
-        `redis: readFromReplicas has no effect with coherence("${settings.coherence}"): a replica lags behind the changes that are received; set coherence("none") and a localTtl, or remove readFromReplicas`,
-      );
-    }
+    checkCoherence(held, settings.coherence);
     const writeIds = randomWriteIds();
     return new HashBackend(held, {
       label: settings.label,
@@ -471,4 +473,15 @@ class Builder implements RedisBackendBuilder {
   #with(change: Partial<Settings>): this {
     return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
   }
+}
+
+/** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
+function checkCoherence({ link, release }: Hold, coherence: Settings["coherence"]): void {
+  if (coherence === "none" || (link.hasOneConnection !== true && link.readsFromReplicas !== true)) return;
+  release().catch(() => undefined);
+  throw new ConfigurationError(
+    link.hasOneConnection === true
+      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use redis(url)'
+      : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes that are received; set coherence("none") and a localTtl, or remove readFromReplicas`,
+  );
 }

@@ -1,4 +1,4 @@
-import { didYouMean, InvalidArgumentError, systemClock } from "@hotset/core";
+import { ConfigurationError, didYouMean, InvalidArgumentError, systemClock } from "@hotset/core";
 import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
 import { count, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";
@@ -18,7 +18,14 @@ export function openConnection(
   options: RedisConnectionOptions = {},
 ): RedisConnection {
   const settings = resolve(options);
-  return new LinkConnection(hold(connection, settings), settings);
+  const held = hold(connection, settings);
+  if (held.link.hasOneConnection === true) {
+    held.release().catch(() => undefined);
+    throw new ConfigurationError(
+      "openConnection: a client of ioredis is for caches alone; give single(url), or a client of node-redis",
+    );
+  }
+  return new LinkConnection(held, settings);
 }
 
 /** The slot of a key in a cluster, from 0 to 16,383. */

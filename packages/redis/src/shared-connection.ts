@@ -7,6 +7,7 @@ import {
   didYouMean,
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
+import { IoRedisClient, isIoRedis, type IoRedisClientLike } from "./topology/ioredis-client.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink } from "./topology/cluster.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
@@ -192,8 +193,21 @@ export function sentinel(
 /**
  * Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we
  * open and close.
+ *
+ * Or your ioredis client of one server, with `autoResendUnfulfilledCommands: false` and `enableOfflineQueue: false`:
+ * for caches with `coherence("none")` alone.
+ *
+ * @throws {ConfigurationError} for an ioredis client with other options.
  */
-export function fromClient(client: RedisClientLike): ClientConnection {
+export function fromClient(client: IoRedisClientLike): ClientConnection;
+export function fromClient(client: RedisClientLike): ClientConnection;
+export function fromClient(client: RedisClientLike | IoRedisClientLike): ClientConnection {
+  return isIoRedis(client)
+    ? overClient(new IoRedisClient(client), "new Redis()")
+    : overClient(client, "createClient()");
+}
+
+function overClient(client: RedisClientLike, maker: string): ClientConnection {
   if (
     typeof client !== "object" ||
     client === null ||
@@ -202,7 +216,7 @@ export function fromClient(client: RedisClientLike): ClientConnection {
     typeof client.on !== "function"
   ) {
     throw new InvalidArgumentError(
-      "fromClient(client): client must be one of node-redis; pass the result of createClient()",
+      "fromClient(client): client must be one of node-redis or ioredis; pass the result of createClient() or new Redis()",
     );
   }
   const several = SEVERAL_CONNECTIONS.find(({ mark }) => mark in client);
@@ -213,7 +227,7 @@ export function fromClient(client: RedisClientLike): ClientConnection {
   return new SharedConnection("client", (settings) => {
     if (settings.connects.length > 0) {
       throw new ConfigurationError(
-        `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in createClient()`,
+        `redis: ${settings.connects.join(", ")} cannot be set with fromClient(client); set them in ${maker}`,
       );
     }
     const link = new ClientLink(client, settings);

@@ -14,6 +14,8 @@ export interface Link {
   readonly changesLink?: Link;
   /** The parts that keys of Redis are in, where there are several: the primaries of a cluster. */
   readonly parts?: Parts;
+  /** Whether no other connection can be opened: no changes are received, and no dedicated connection is there. */
+  readonly hasOneConnection?: boolean;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */

@@ -46,6 +46,7 @@ export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, 
  */
 export class ClientLink implements ObservableLink, TrackedConnection {
   readonly isDataConnection = true;
+  readonly hasOneConnection: boolean;
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
   readonly channel: ChangeNotifier | undefined;
@@ -66,6 +67,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   #closed: Promise<void> | undefined;
 
   constructor(client: RedisClientLike, settings: ClientLinkSettings) {
+    this.hasOneConnection = (client as { readonly hasOneConnection?: boolean }).hasOneConnection === true;
     this.#protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink((aborted, prepare) => this.openDuplicate(aborted, prepare), {
       ...settings,

@@ -1,0 +1,119 @@
+import { ConfigurationError } from "@hotset/core";
+import type { RedisClientLike } from "./client-link.ts";
+
+/** The part of ioredis' `new Redis()` that is used. */
+export interface IoRedisClientLike {
+  readonly status: string;
+  readonly options: object;
+  callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
+  // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it: a client's own type must fit
+  on(event: string, listener: (...args: any[]) => void): unknown;
+  // oxlint-disable-next-line typescript/no-explicit-any -- as above
+  off(event: string, listener: (...args: any[]) => void): unknown;
+}
+
+export const isIoRedis = (client: RedisClientLike | IoRedisClientLike): client is IoRedisClientLike =>
+  typeof (client as Partial<IoRedisClientLike> | null)?.callBuffer === "function";
+
+/**
+ * A client of ioredis as one of node-redis, for the commands of a cache. It has one connection: nothing that needs
+ * another one (receiving invalidations, blocking calls, subscriptions) works over it.
+ */
+export class IoRedisClient implements RedisClientLike {
+  readonly hasOneConnection = true;
+  readonly #client: IoRedisClientLike;
+  readonly #inFlight = new Set<(error: Error) => void>();
+  readonly #listeners: { event: string; listener: Listener; its: string; wrapped: Listener }[] = [];
+
+  /** @throws {ConfigurationError} where the client would change keys, or send commands late or twice. */
+  constructor(client: IoRedisClientLike) {
+    const options: Settings = client.options;
+    if ((client as { readonly isCluster?: boolean }).isCluster === true || options.sentinels != null)
+      throw new ConfigurationError(
+        "fromClient(client): a cluster or sentinels of ioredis cannot be used; use cluster(urls) or sentinel(urls, { primaryName })",
+      );
+    if (options.autoResendUnfulfilledCommands !== false || options.enableOfflineQueue !== false)
+      throw new ConfigurationError(
+        "fromClient(client): this client of ioredis sends commands again, or late, after a reconnection: give client.duplicate({ autoResendUnfulfilledCommands: false, enableOfflineQueue: false })",
+      );
+    if ((options.keyPrefix ?? "") !== "" || options.enableAutoPipelining === true)
+      throw new ConfigurationError(
+        "fromClient(client): this client of ioredis has a keyPrefix, or enableAutoPipelining; set neither, and the prefix with .keyPrefix(prefix)",
+      );
+    this.#client = client;
+  }
+
+  get isOpen(): boolean {
+    return !["wait", "end"].includes(this.#client.status);
+  }
+
+  get isReady(): boolean {
+    return this.#client.status === "ready";
+  }
+
+  get options(): object {
+    return { password: (this.#client.options as Settings).password, RESP: 2 };
+  }
+
+  /** Blobs come as Buffers. An error has its message alone: ioredis adds the command with its arguments. */
+  sendCommand([command = "", ...args]: (string | Buffer)[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        this.#inFlight.delete(fail);
+        reject(new Error(error.message));
+      };
+      this.#inFlight.add(fail);
+      this.#client.callBuffer(String(command), ...args).then((reply) => {
+        this.#inFlight.delete(fail);
+        resolve(reply);
+      }, fail);
+    });
+  }
+
+  on(event: string, listener: Listener): this {
+    const its = EVENTS[event] ?? event;
+    const wrapped = (error?: unknown): void => {
+      // ioredis forgets what was in flight when it reconnects, and never answers it.
+      if (its === "close") for (const fail of [...this.#inFlight]) fail(new Error("the connection was closed"));
+      listener(error instanceof Error ? new Error(error.message) : undefined);
+    };
+    this.#listeners.push({ event, listener, its, wrapped });
+    this.#client.on(its, wrapped);
+    return this;
+  }
+
+  off(event: string, listener: Listener): this {
+    const index = this.#listeners.findIndex((each) => each.event === event && each.listener === listener);
+    const [removed] = index < 0 ? [] : this.#listeners.splice(index, 1);
+    if (removed !== undefined) this.#client.off(removed.its, removed.wrapped);
+    return this;
+  }
+
+  withTypeMapping(): RedisClientLike {
+    return this;
+  }
+
+  /** The user opens and closes the client. */
+  async connect(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  duplicate(): never {
+    throw new ConfigurationError("a client of ioredis has one connection; use redis(url) for what needs another one");
+  }
+}
+
+/** The options of ioredis that matter here. */
+interface Settings {
+  readonly autoResendUnfulfilledCommands?: boolean;
+  readonly enableOfflineQueue?: boolean;
+  readonly enableAutoPipelining?: boolean;
+  readonly keyPrefix?: string | undefined;
+  readonly sentinels?: unknown;
+  readonly password?: unknown;
+}
+
+type Listener = (error?: Error) => void;
+
+/** The events of node-redis that ioredis has under another name: its "reconnecting" comes after a wait. */
+const EVENTS: Readonly<Record<string, string>> = { reconnecting: "close" };
