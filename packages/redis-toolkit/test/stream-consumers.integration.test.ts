@@ -239,6 +239,8 @@ async function withServer(
   await run(own, redis, streams(redis).stream<Job>("jobs"));
 }
 
+const NONE = { count: 0 };
+
 const blocked = (own: OwnRedis) => async (): Promise<string | undefined> =>
   (await own.info("clients"))["blocked_clients"];
 
@@ -502,6 +504,37 @@ it("A55: after stopTimeout handlers are not waited for: their signals are aborte
     expect([worker.state, aborted]).toEqual(["stopped", ["0"]]);
     expect((await jobs.group("processors").pending()).count).toBe(2);
   }));
+
+it.each(["dead", "silent"])("A55: stop is bounded where Redis is %s, and what was handled stays with it", (how) =>
+  withServer(
+    async (own, _redis, jobs) => {
+      const gate = Promise.withResolvers<void>();
+      const worker = consumer(jobs, "processors", { block: "10s" }, () => gate.promise);
+      await appendAll(jobs, ["0"]);
+      await expect
+        .poll(
+          async () =>
+            (
+              await jobs
+                .group("processors")
+                .pending()
+                .catch(() => NONE)
+            ).count,
+        )
+        .toBe(1);
+      if (how === "dead") await own.kill();
+      else own.pause();
+      const before = performance.now();
+      const stopped = worker.stop();
+      gate.resolve();
+      await stopped;
+      expect(performance.now() - before).toBeLessThan(4_000);
+      expect([worker.state, worker.counts.handled]).toEqual(["stopped", 1]);
+      if (how === "silent") own.resume();
+    },
+    { commandTimeout: "500ms" },
+  ),
+);
 
 it("A55: disconnect stops consumers first, which leave the group", () =>
   withServer(async (own, redis, jobs) => {
