@@ -114,6 +114,18 @@ it("A76: slots of this process' share are given back in memory too", async () =>
   expect((await limit.consume("u")).allowed).toBe(true);
 });
 
+it("A76: an open limit names slots that Redis may have given, so that they can be released", async () => {
+  const limit = open({ rules: [concurrency({ limit: 4, hold: "1m" })], whenAway: "open" });
+  await limit.consume("u");
+  server.pause();
+  const { allowed, degraded, lease } = await limit.consume("u").finally(() => server.resume());
+  expect([allowed, degraded]).toEqual([true, true]);
+  await healed(limit);
+  const { remaining } = await limit.peek("u");
+  expect(await limit.release("u", lease!)).toBe(remaining === 2);
+  expect((await limit.peek("u")).remaining).toBe(3);
+});
+
 it("A76: a disabled Redis, and one that takes no writes, leave it to the policy; a missing right is an error", async () => {
   const disabled = open({ whenAway: "closed" }, { enabled: false });
   expect(await disabled.consume("u")).toMatchObject({ allowed: false, degraded: true, reason: "away" });

@@ -3,12 +3,14 @@ import type { Redis } from "@hotset/redis-toolkit";
 import {
   concurrency,
   CostAboveLimitError,
+  expressRateLimitStore,
   fixedWindow,
   gcra,
   rateLimit,
   slidingCounter,
   slidingLog,
   tokenBucket,
+  type ExpressStore,
   type RateLimitOptions,
   type Rule,
 } from "@hotset/redis-toolkit/rate-limit";
@@ -159,6 +161,30 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     for (const key of keys) expect(await tenant.commands.ttl(key)).toBeGreaterThan(0);
     await limit.reset("a{b}:*");
     expect(await tenant.purge()).toBe(0);
+  });
+
+  it("A36: a tenant that falls back changes no limit outside of it", async () => {
+    const outside = limitOf({ rules: [fixedWindow(), concurrency()] });
+    const { lease } = await outside.consume("u", 7);
+    const inside = rateLimit(redis.tenant(name, { fallback: "read" }), {
+      name,
+      rules: [fixedWindow(), concurrency()],
+      deadline: "5s",
+    });
+    await inside.block("u", "1m");
+    expect(await inside.release("u", lease!)).toBe(false);
+    await inside.reset("u");
+    expect((await inside.peek("u")).remaining).toBe(100);
+    expect((await outside.peek("u")).remaining).toBe(93);
+    const [store, other] = [redis.tenant(name, { fallback: "read" }), redis].map((view) =>
+      expressRateLimitStore(view, { prefix: name, deadline: "5s" }),
+    ) as [ExpressStore, ExpressStore];
+    for (const each of [store, other]) each.init({ windowMs: 60_000 });
+    await other.increment("u");
+    await store.increment("u");
+    await store.resetKey("u");
+    await store.resetAll();
+    expect([await store.get("u"), (await other.get("u"))?.totalHits]).toEqual([undefined, 1]);
   });
 
   it("a key of another type is an error, and no other rule has counted", async () => {

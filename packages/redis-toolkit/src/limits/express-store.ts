@@ -2,6 +2,7 @@ import { BackendUnavailableError, InvalidArgumentError, type Duration } from "@h
 import type { RedisView } from "../commands/view.ts";
 import { checkOptions, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
 import { unlessAway } from "./breaker.ts";
+import { change } from "./change.ts";
 import { keyPart } from "./options.ts";
 
 export interface ExpressStoreOptions {
@@ -97,13 +98,13 @@ class RedisExpressStore implements ExpressStore {
   }
 
   async resetKey(key: string): Promise<void> {
-    await this.#redis.commands.delete(this.#keyOf(key));
+    await change(this.#redis, "UNLINK", [this.#keyOf(key)]);
   }
 
   async resetAll(): Promise<void> {
-    const { commands } = this.#redis;
     const match = `${this.prefix.replace(/[\\*?[\]^]/g, String.raw`\$&`)}:{*}`;
-    for await (const key of commands.scan({ match, type: "string" })) await commands.delete(key);
+    for await (const key of this.#redis.commands.scan({ match, type: "string" }))
+      await change(this.#redis, "UNLINK", [key]);
   }
 
   shutdown(): void {

@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkName, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
+import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
 import { LimitScript, type Operation } from "./limit-script.ts";
 import { LocalCounts, type LimitCall } from "./local-counts.ts";
@@ -100,14 +101,14 @@ class RedisRateLimit implements RateLimit {
   async reset(key: string): Promise<void> {
     checkName("the key of a limit", key);
     this.#local.forget(key);
-    await this.#redis.commands.delete(...this.#keysOf(key));
+    await change(this.#redis, "UNLINK", this.#keysOf(key));
     this.#refusals.forget(key);
   }
 
   async block(key: string, duration: Duration): Promise<void> {
     checkName("the key of a limit", key);
-    const ttl = durationMs("block(key, duration): duration", duration);
-    await this.#redis.commands.set(this.#keysOf(key)[0], "1", { ttl });
+    const ms = durationMs("block(key, duration): duration", duration);
+    await change(this.#redis, "PSETEX", [this.#keysOf(key)[0]], [String(ms), "1"]);
     this.#refusals.forget(key);
   }
 
@@ -116,7 +117,7 @@ class RedisRateLimit implements RateLimit {
     const slots = slotsOf(lease);
     if (this.#local.release(key, lease)) return true;
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
-    return at !== -1 && (await this.#redis.commands.zRem(this.#keysOf(key)[at + 1]!, slots)) > 0;
+    return at !== -1 && (await change(this.#redis, "ZREM", [this.#keysOf(key)[at + 1]!], slots)) > 0;
   }
 
   async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {
@@ -194,7 +195,8 @@ class RedisRateLimit implements RateLimit {
       isAllowed ? { room: capacity, waitMs: 0, resetMs: 0 } : { room: 0, waitMs: RETRY_MS, resetMs: RETRY_MS },
     );
     const verdict = { isAllowed, blockedMs: 0, at, states };
-    return this.#result(verdict, { degraded: true, reason: isAllowed ? undefined : "away" });
+    // Redis may have given the slots: the call was sent, say, and its reply was lost.
+    return this.#result(verdict, { degraded: true, lease: call.lease, reason: isAllowed ? undefined : "away" });
   }
 
   #result(
