@@ -2,6 +2,7 @@ import { Redis as IoRedis } from "ioredis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
 import Redlock from "redlock";
+import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { inFlight, type Scenario } from "../measure.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
@@ -27,6 +28,7 @@ function ours(url: string): Side {
 
 function redlock(url: string): Side {
   const client = new IoRedis(url);
+  client.on("error", () => undefined);
   // Its own pauses: 200 ms with 100 ms of jitter. Without an end, as ours wait here.
   const lock = new Redlock([client], { retryCount: 1_000_000 });
   lock.on("error", () => undefined);
@@ -98,7 +100,30 @@ export const locksOnTheWire = ({ server, url }: Conditions): Trial => ({
       await cost("no contention", 2_000, () => inFlight(1, 2_000, (i) => side.hold(`free ${i}`)));
       await cost(`${WAITERS} waiters`, 4 * WAITERS, () => crowds(side, 4 * WAITERS));
       await side.close();
+      figures.push(await afterLostReply(server, make));
     }
     return figures;
   },
 });
+
+/** The connection is lost when Redis has the lock and its caller does not know. */
+async function afterLostReply(server: OwnRedis, make: (url: string) => Side): Promise<Figure> {
+  await using proxy = await startProxy(server.port);
+  const side = make(proxy.url);
+  await side.hold("first");
+  const hold = proxy.hold("EVALSHA", "reply");
+  const before = performance.now();
+  const held = side.hold("lost");
+  await hold.reached;
+  proxy.cut();
+  hold.release();
+  await held;
+  const value = performance.now() - before;
+  await side.close();
+  return {
+    what: `${side.name}: a lock whose reply was lost is had after`,
+    value,
+    unit: " ms",
+    remark: `ttl ${TTL_MS} ms`,
+  };
+}
