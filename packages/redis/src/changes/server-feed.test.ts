@@ -41,9 +41,12 @@ async function connected(
     _getQueue: () => ({ addPushHandler: ignore }),
   };
   await feed.prepare(client as never, () => Promise.resolve());
-  const queue = { inFlight: 0, replies: 0, replied: ignore };
+  const queue = { inFlight: 0, replies: 0, replied: ignore, deadlineMs: 500 };
   feed.up({
     queue,
+    get signsOfLife() {
+      return queue.replies;
+    },
     distrust: (error: Error) => void dropped.push(error.message),
   } as never);
   return { feed, clock, dropped, queue };

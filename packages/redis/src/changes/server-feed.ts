@@ -217,19 +217,23 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     return reply;
   };
 
-  /** Drops the connection unless there is some reply within each `deadlineMs`: a slow connection is kept. */
+  /**
+   * Drops the connection unless there is some sign of life within each `deadlineMs`, and in two deadlines of a call at
+   * least: a slow connection is kept, and so is that to a server that stands still for a moment.
+   */
   #giveUpWhenSilent(link: SingleLink, deadlineMs: number): () => void {
-    let { replies } = link.queue;
+    const patienceMs = Math.max(deadlineMs, 2 * link.queue.deadlineMs);
+    let { signsOfLife } = link;
     let cancel: () => void = ignore;
     let isOver = false;
     const check = (): void => {
       if (isOver) return;
-      if (link.queue.replies === replies) return link.distrust(new Error(`no answer within ${deadlineMs} ms`));
-      ({ replies } = link.queue);
+      if (link.signsOfLife === signsOfLife) return link.distrust(new Error(`no answer within ${patienceMs} ms`));
+      ({ signsOfLife } = link);
       arm();
     };
     const arm = (): void => {
-      cancel = scheduleRunning(this.#clock, deadlineMs, check);
+      cancel = scheduleRunning(this.#clock, patienceMs, check);
     };
     arm();
     return () => {

@@ -66,6 +66,8 @@ export interface Session {
   /** The server, for messages. */
   readonly address: string;
   readonly client: RawClient;
+  /** Changes while bytes arrive, or leave faster than the kernel can keep them. Absent where there is no socket. */
+  readonly bytesMoved?: () => number;
   /** Calls `listener` once when the connection is lost for any reason; at once when it is lost already. */
   onLost(listener: (error: Error) => void): void;
   /** Resets the connection: commands that the kernel still holds are not delivered. Commands in flight reject. */
@@ -186,6 +188,7 @@ export async function establish(
     return {
       address,
       client,
+      bytesMoved: bytesMovedOn(transport ?? socket),
       onLost: (listener) => loss.on(listener),
       destroy() {
         loss.silence();
@@ -332,6 +335,22 @@ function withSocket<T>(connect: () => T): { readonly result: T; readonly socket:
   } finally {
     diagnostics.unsubscribe("net.client.socket", listener);
   }
+}
+
+/**
+ * Counts the bytes of a socket that show that its peer lives: those received, and those that the kernel took while more
+ * were waiting, since it has room only for what the peer has acknowledged. A request that fits into its buffers shows
+ * nothing.
+ */
+function bytesMovedOn(socket: Socket | undefined): () => number {
+  let taken = 0;
+  return () => {
+    if (socket === undefined) return 0;
+    const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } | null };
+    const unsent = socket.writableLength + (handle?.writeQueueSize ?? 0);
+    if (unsent > 0) taken = Math.max(taken, socket.bytesWritten - unsent);
+    return socket.bytesRead + taken;
+  };
 }
 
 /**

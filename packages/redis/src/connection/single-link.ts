@@ -56,7 +56,7 @@ export class SingleLink implements ObservableLink {
   #cancelRetry: (() => void) | undefined;
   /** Why commands are refused, and until when. `Infinity`: the back-off makes the next attempt, not a command. */
   #down: { readonly cause: BackendUnavailableError; readonly until: number } | undefined;
-  #silence: { readonly replies: number; readonly since: number } | undefined;
+  #silence: { readonly replies: number; readonly bytes: number; readonly since: number } | undefined;
   #probe: Command<unknown> | undefined;
   /** Settles for callers of `ready`, who wait for a connection without a deadline. */
   #whenReady: PromiseWithResolvers<void> | undefined;
@@ -97,6 +97,15 @@ export class SingleLink implements ObservableLink {
   /** Where the current connection leads. */
   get address(): string | undefined {
     return this.#session?.address;
+  }
+
+  /** Changes with each reply, and while the bytes of a large one move: a connection that is slow lives. */
+  get signsOfLife(): number {
+    return this.queue.replies + this.#bytesMoved;
+  }
+
+  get #bytesMoved(): number {
+    return this.#session?.bytesMoved?.() ?? 0;
   }
 
   onChange(listener: () => void): () => void {
@@ -245,7 +254,10 @@ export class SingleLink implements ObservableLink {
     const { queue } = this;
     const { clock, responseTimeoutMs } = this.#settings;
     if (this.#session === undefined) return;
-    if (this.#silence?.replies !== queue.replies) this.#silence = { replies: queue.replies, since };
+    const { replies } = queue;
+    const bytes = this.#bytesMoved;
+    if (this.#silence?.replies !== replies) this.#silence = { replies, bytes, since };
+    else if (this.#silence.bytes !== bytes) this.#silence = { replies, bytes, since: clock.now() };
     if (clock.now() - this.#silence.since >= Math.max(2 * responseTimeoutMs, SILENT_MS)) {
       return this.#onLost(new Error(`no answer for ${Math.round(clock.now() - this.#silence.since)} ms`));
     }

@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "({ replies } = link.queue);\n      arm();",
     broken: "",
   },
+  {
+    name: "redis: a server that stands still for a moment loses its connections",
+    promises: ["C209"],
+    rule: "Math.max(deadlineMs, 2 * link.queue.deadlineMs)",
+    broken: "deadlineMs",
+  },
 ];

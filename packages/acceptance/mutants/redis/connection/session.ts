@@ -20,4 +20,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]))',
     broken: 'client.sendCommand(["CLIENT", "SETNAME", name])',
   },
+  {
+    name: "redis: a large value over a slow link is taken for silence",
+    promises: ["C209"],
+    rule: "return socket.bytesRead + taken;",
+    broken: "return 0;",
+  },
 ];
