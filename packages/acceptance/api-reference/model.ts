@@ -23,7 +23,7 @@ export interface Model {
 }
 
 /** The packages whose entries are described: the toolkit has pages of its own, written by hand. */
-export const DESCRIBED = ["hotset", "core", "memory", "redis", "msgpack", "zstd", "seal"] as const;
+export const DESCRIBED = ["hotset", "core", "memory", "redis", "msgpack", "zstd", "seal", "prometheus"] as const;
 
 interface Manifest {
   readonly name: string;

@@ -101,6 +101,12 @@ export const PAGES: readonly PageSpec[] = [
     names: ["CacheStats", "NamespaceStats", "TierStats", "TierState", "Latency"],
   },
   {
+    file: "metrics",
+    title: "Metrics for Prometheus",
+    intro: "The numbers and events of caches as metrics of prom-client. In use: [metrics](../../guide/metrics.md).",
+    names: ["observe", "ObserveOptions", "Observation"],
+  },
+  {
     file: "errors",
     title: "Errors",
     intro:

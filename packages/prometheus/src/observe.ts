@@ -5,6 +5,7 @@ import { observeCaches } from "./cache-metrics.ts";
 import { observeModules, type Modules } from "./module-metrics.ts";
 import { observeRedis } from "./redis-metrics.ts";
 
+/** The caches and clients to observe, and where their metrics go. */
 export interface ObserveOptions {
   /** Where the metrics are registered. One observation for each registry: names of metrics are unique in it. */
   readonly register: Registry;
@@ -20,6 +21,7 @@ export interface ObserveOptions {
   readonly buckets?: readonly number[];
 }
 
+/** Metrics that are being filled. */
 export interface Observation {
   /** Ends it: the metrics leave the registry. */
   close(): void;
