@@ -77,6 +77,12 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     expect(await commands.ttl(`${p}h`)).toBe("none");
   });
 
+  it("A37: a tenant that falls back has the other commands of node-redis too, more than once", async () => {
+    const { commands } = redis.tenant(p, { fallback: "read" });
+    expect([await commands.zAdd("z", { score: 1, value: "m" }), await commands.zCard("z")]).toEqual([1, 1]);
+    expect([await commands.zCard("z"), await redis.commands.zCard(`${p}:z`)]).toEqual([1, 1]);
+  });
+
   it("A36: what reaches beyond the keys of a tenant is refused", async () => {
     const { commands } = redis.tenant(p);
     for (const call of [

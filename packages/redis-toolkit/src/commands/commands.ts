@@ -37,7 +37,8 @@ class RunningCommands implements OwnCommands {
       get(_target, name, receiver: RunningCommands) {
         if (typeof name !== "string" || NOT_COMMANDS.has(name)) return Reflect.get(Object.prototype, name, receiver);
         const method = (...args: readonly unknown[]): Promise<unknown> => receiver.#runNamed(name, args);
-        Object.defineProperty(receiver, name, { value: method });
+        // Configurable, else the proxy of a tenant that falls back could not give another function for it.
+        Object.defineProperty(receiver, name, { value: method, configurable: true });
         return method;
       },
     });
