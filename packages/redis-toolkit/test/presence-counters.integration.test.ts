@@ -27,7 +27,7 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
     const users = online({ ttl: "1m" });
     expect([await users.seen("ada", "bob", "ada"), await users.seen("ada"), await users.seen()]).toEqual([2, 0, 0]);
     // Its end is not sooner because another process gives less time.
-    expect(await online({ ttl: "250ms" }).seen("ada", "cem")).toBe(1);
+    expect(await online({ ttl: "1s" }).seen("ada", "cem")).toBe(1);
     expect([await users.count(), await users.isActive("cem"), await users.isActive("dan")]).toEqual([3, true, false]);
     expect((await users.list()).toSorted()).toEqual(["ada", "bob", "cem"]);
     expect((await users.list()).at(-1)).toBe("cem");
@@ -42,17 +42,19 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
   });
 
   it("A85: members whose time is over are removed by later calls, and all of them when none comes", async () => {
-    const users = online({ ttl: "100ms" });
+    const users = online({ ttl: "500ms" });
     for (let i = 0; i < 3; i += 1) await users.seen(...Array.from({ length: 1_000 }, (_, n) => `${i}:${n}`));
     const key = `presence:{${name}}:until`;
     await online({ ttl: "1m" }).seen("ada");
     await expect.poll(() => users.count(), { interval: 20 }).toBe(1);
-    const sizes: number[] = [];
+    // All others have ended; the slower the fill was, the fewer of them are left.
+    let left = await redis.commands.zCard(key);
     for (let i = 0; i < 4; i += 1) {
       await online({ ttl: "1m" }).seen("ada");
-      sizes.push(await redis.commands.zCard(key));
+      left = Math.max(1, left - 1_000);
+      expect(await redis.commands.zCard(key)).toBe(left);
     }
-    expect(sizes).toEqual([2_001, 1_001, 1, 1]);
+    expect(left).toBe(1);
     const short = presence(redis, `${name}short`, { ttl: "50ms" });
     await short.seen("ada");
     await expect.poll(() => redis.commands.exists(`presence:{${name}short}:until`), { interval: 20 }).toBe(false);
