@@ -29,6 +29,7 @@ import { importCosts } from "./scenarios/imports.ts";
 import { lagOfDeletes } from "./scenarios/lag.ts";
 import { leaseScenarios, missOnTheWire } from "./scenarios/leases.ts";
 import { memoryScenarios } from "./scenarios/memory.ts";
+import { metricsScenarios } from "./scenarios/metrics.ts";
 import { withoutRedis } from "./scenarios/outage.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
@@ -83,6 +84,7 @@ for (const make of [
   backendScenarios,
   leaseScenarios,
   toolkitScenarios,
+  metricsScenarios,
   toolkitLockScenarios,
   toolkitQueueScenarios,
   sessionScenarios,

@@ -11,11 +11,12 @@ interface BackendCall {
 
 const STATES = ["idle", "up", "detached", "degraded", "down", "bypassed"] as const;
 
-/** @returns a function that ends it */
-export function observeCaches(caches: readonly Cache[], settings: MetricSettings): () => void {
+/** @param hasCalls whether calls of a backend are timed. @returns a function that ends it */
+export function observeCaches(caches: readonly Cache[], hasCalls: boolean, settings: MetricSettings): () => void {
   const metrics = new Metrics(settings);
   addNumbers(metrics, caches);
-  const ends = [...addDurations(metrics, caches), ...addEvents(metrics, caches)];
+  const ends = [...addLoads(metrics, caches), ...addEvents(metrics, caches)];
+  if (hasCalls) ends.push(addCalls(metrics, caches));
   return () => {
     for (const end of ends) end();
     metrics.remove();
@@ -102,26 +103,24 @@ function addNumbers(metrics: Metrics, caches: readonly Cache[]): void {
 const under = (outer: Sample[0], samples: readonly Sample[]): readonly Sample[] =>
   samples.map(([labels, value]) => [{ ...outer, ...labels }, value]);
 
-function addDurations(metrics: Metrics, caches: readonly Cache[]): readonly (() => void)[] {
+function addLoads(metrics: Metrics, caches: readonly Cache[]): readonly (() => void)[] {
+  const loads = metrics.histogram("cache_load_duration_seconds", "Loads, without the time that others wait for them.");
+  return caches.flatMap((cache) => {
+    const observe = (result: string, durationMs: number): void =>
+      loads.observe(`${cache.name} ${result}`, { cache: cache.name, result }, durationMs / 1_000);
+    return [
+      cache.on("load", ({ durationMs, result }) => observe(result, durationMs)),
+      cache.on("load:error", ({ durationMs }) => observe("error", durationMs)),
+    ];
+  });
+}
+
+function addCalls(metrics: Metrics, caches: readonly Cache[]): () => void {
   const names = new Set(caches.map(({ name }) => name));
-  const calls = metrics.histogram("cache_operation_duration_seconds", "Calls of a backend.", ["cache", "tier", "op"]);
-  const loads = metrics.histogram("cache_load_duration_seconds", "Loads, without the time that others wait for them.", [
-    "cache",
-    "result",
-  ]);
-  const ends = [
-    onEnd<BackendCall>("hotset:backend", ({ cache, tier, operation }, seconds) => {
-      if (names.has(cache)) calls.observe({ cache, tier, op: operation }, seconds);
-    }),
-  ];
-  for (const cache of caches)
-    ends.push(
-      cache.on("load", ({ durationMs, result }) => loads.observe({ cache: cache.name, result }, durationMs / 1_000)),
-      cache.on("load:error", ({ durationMs }) =>
-        loads.observe({ cache: cache.name, result: "error" }, durationMs / 1_000),
-      ),
-    );
-  return ends;
+  const calls = metrics.histogram("cache_operation_duration_seconds", "Calls of a backend.");
+  return onEnd<BackendCall>("hotset:backend", ({ cache, tier, operation: op }, seconds) => {
+    if (names.has(cache)) calls.observe(`${cache} ${tier} ${op}`, { cache, tier, op }, seconds);
+  });
 }
 
 function addEvents(metrics: Metrics, caches: readonly Cache[]): readonly (() => void)[] {

@@ -1,4 +1,6 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
+
+import { LeanHistogram } from "./lean-histogram.ts";
 
 export interface MetricSettings {
   readonly register: Registry;
@@ -71,9 +73,9 @@ export class Metrics {
   }
 
   /** Of seconds. */
-  histogram(name: string, help: string, labelNames: string[]): Histogram {
+  histogram(name: string, help: string): LeanHistogram {
     this.#names.push(name);
-    return new Histogram({ ...this.#base(name, help, labelNames), buckets: this.#settings.buckets });
+    return new LeanHistogram(name, help, this.#settings.buckets, this.#settings.register);
   }
 
   remove(): void {

@@ -1,6 +1,6 @@
-import type { CommandTrace, Redis } from "@hotset/redis-toolkit";
+import diagnostics from "node:diagnostics_channel";
+import type { CommandEvent, Redis } from "@hotset/redis-toolkit";
 import { Metrics, type MetricSettings, type Sample } from "./metrics.ts";
-import { onEnd } from "./spans.ts";
 
 /** Names of commands are few, but `send` takes any: further ones are counted as `other`. */
 const MAX_OPERATIONS = 500;
@@ -69,17 +69,20 @@ export function observeRedis(clients: readonly Redis[], settings: MetricSettings
 function addCommands(metrics: Metrics, clients: readonly Redis[]): () => void {
   const names = new Set(clients.map(({ clientName }) => clientName));
   const known = new Set<string>();
-  const durations = metrics.histogram("redis_command_duration_seconds", "Commands, by name.", ["client", "operation"]);
+  const durations = metrics.histogram("redis_command_duration_seconds", "Commands, by name.");
   const errors = metrics.counter("redis_command_errors_total", "Commands that failed.", [
     "client",
     "operation",
     "code",
   ]);
-  return onEnd<CommandTrace>("hotset:redis", ({ client, operation: name, code }, seconds) => {
+  const ended = (event: unknown): void => {
+    const { client, operation: name, durationMs, code } = event as CommandEvent;
     if (!names.has(client)) return;
     if (known.size < MAX_OPERATIONS) known.add(name);
     const operation = known.has(name) ? name : "other";
-    durations.observe({ client, operation }, seconds);
+    durations.observe(`${client} ${operation}`, { client, operation }, durationMs / 1_000);
     if (code !== undefined) errors.inc({ client, operation, code });
-  });
+  };
+  diagnostics.subscribe("hotset:redis", ended);
+  return () => void diagnostics.unsubscribe("hotset:redis", ended);
 }

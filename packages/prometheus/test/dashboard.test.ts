@@ -22,6 +22,7 @@ beforeAll(async () => {
   observe({
     register,
     caches: [cache],
+    backendCalls: true,
     redis: [createRedis({ env: false })],
     queues: { jobs: { counts: () => Promise.reject(new Error("away")) } },
     consumers: { entries: { counts } },

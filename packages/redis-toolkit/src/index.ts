@@ -9,7 +9,7 @@ export {
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";
-export type { CommandTrace } from "./commands/traced.ts";
+export type { CommandEvent } from "./commands/observed.ts";
 export type { CallBounds } from "./commands/target.ts";
 export type { Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
 export type { FallbackOptions } from "./commands/fallback.ts";

@@ -25,7 +25,7 @@ describe("A98: configurations", () => {
     ["redis-durable.conf", { "maxmemory-policy": "noeviction", appendonly: "yes", save: "3600 1 300 100" }],
   ])("%s starts a server that is set as it says", async (file, expected) => {
     const settings = linesOf(file).filter((line) => line !== "" && !line.startsWith("#"));
-    // Those of the tests stand before them, and the last one counts.
+    // The tests have settings of their own before these, and the last one counts.
     await using own = await startOwnRedis({ config: settings });
     for (const [name, value] of Object.entries({ ...expected, maxmemory: "1073741824" }))
       expect(await own.command("CONFIG", "GET", name)).toEqual([name, value]);

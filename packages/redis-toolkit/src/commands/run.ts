@@ -5,7 +5,7 @@ import type { RedisArgument } from "../keys/key-space.ts";
 import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 import type { Target } from "./target.ts";
-import { traced } from "./traced.ts";
+import { observed } from "./observed.ts";
 
 export interface RunnerSettings {
   readonly isEnabled: boolean;
@@ -32,10 +32,7 @@ export class CommandRunner {
   }
 
   runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
-    return traced(
-      () => this.#exchange(caller, invocation),
-      () => ({ operation: operationOf(invocation), client: this.#settings.clientName }),
-    );
+    return observed(() => this.#exchange(caller, invocation), String(invocation.args[0]), this.#settings.clientName);
   }
 
   async #exchange<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {

@@ -10,7 +10,7 @@ import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
 import type { Bounds } from "./target.ts";
-import { traced } from "./traced.ts";
+import { observed } from "./observed.ts";
 
 /**
  * - `committed`: all commands were carried out, one after another, with nothing in between
@@ -120,11 +120,7 @@ const carriedOut = <Queued extends readonly Invocation<unknown>[]>(
   queued: Queued,
   client: string,
   burst: Burst,
-): Promise<TransactionResult<Queued>> =>
-  traced(
-    () => carryOut(queued, burst),
-    () => ({ operation: "EXEC", client }),
-  );
+): Promise<TransactionResult<Queued>> => observed(() => carryOut(queued, burst), "EXEC", client);
 
 async function carryOut<Queued extends readonly Invocation<unknown>[]>(
   queued: Queued,

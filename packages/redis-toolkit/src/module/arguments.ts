@@ -43,7 +43,7 @@ const shown = (given: unknown): string =>
       ? `${given}`
       : typeof given;
 
-/** @throws {InvalidArgumentError} for what is no object, and for an option that is not `known`. It names `place`. */
+/** @throws {InvalidArgumentError} for another thing than an object, and for an option that is not `known`. */
 export function checkOptions(place: string, given: unknown, known: readonly string[]): void {
   if (given === undefined) return;
   if (typeof given !== "object" || given === null || Array.isArray(given))
