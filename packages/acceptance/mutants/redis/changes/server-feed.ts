@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a connection that answered once while subscribing is waited for without end",
     promises: ["C86"],
-    rule: "({ replies } = link.queue);\n      arm();",
+    rule: "({ signsOfLife } = link);\n      arm();",
     broken: "",
   },
   {
