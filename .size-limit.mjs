@@ -17,7 +17,9 @@ const toolkit = (entry, limit) => ({
     ...config,
     platform: "node",
     external: (id) =>
-      /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) || id.startsWith("node:") || id === "./index.js",
+      /^@(?:hotset|redis)\/|^(?:express-session|croner)$/.test(id) ||
+      id.startsWith("node:") ||
+      /^\.\.?\/index\.js$/.test(id),
   }),
 });
 
@@ -32,8 +34,8 @@ export default [
   toolkit("module", "2 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
-  toolkit("sessions", "6 kB"),
-  toolkit("sessions/express-session", "6.75 kB"),
+  toolkit("sessions", "6.5 kB"),
+  toolkit("sessions/express-session", "7 kB"),
   toolkit("sessions/fastify", "2 kB"),
   toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),
