@@ -20,6 +20,7 @@ interface PackedManifest {
   readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -91,11 +92,11 @@ function judgeContent(name: string, target: string): readonly string[] {
   return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...chunks, ...entries];
 }
 
-/** Links the dependencies that a package manager would install beside the packages. */
+/** Links the dependencies that a package manager would install beside the packages, and the peers of a user. */
 function linkDependencies(name: string, folder: string, target: string): readonly string[] {
-  const { dependencies = {}, optionalDependencies = {} } = readManifest(target);
+  const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = readManifest(target);
   const missing: string[] = [];
-  for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies })) {
+  for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
     const source = join(folder, "node_modules", dependency);
     const link = join(installed, dependency);
     if (packages.some((each) => each.name === dependency) || existsSync(link)) continue;

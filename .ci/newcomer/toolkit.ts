@@ -27,7 +27,12 @@ export async function toolkit(
   nodes: Readonly<Record<string, string>>,
 ): Promise<void> {
   const made = project("toolkit", {
-    dependencies: { "@hotset/redis-toolkit": "latest", "@hotset/redis": "latest", "@hotset/core": "latest" },
+    dependencies: {
+      "@hotset/redis-toolkit": "latest",
+      "@hotset/redis": "latest",
+      "@hotset/core": "latest",
+      "express-session": "1",
+    },
   });
   await made.run("npm", ["install"]);
   made.write("program.mjs", program('import { createRedis } from "@hotset/redis-toolkit";'));

@@ -84,7 +84,7 @@ class Crew {
 
   async replaceOne(): Promise<void> {
     const index = this.#random.below(CLOCKS.length);
-    await this.#callers[index].kill();
+    await this.#callers[index]!.kill();
     this.#callers[index] = await this.#hire(index);
   }
 
@@ -108,7 +108,7 @@ class Crew {
       url: this.#server.url,
       journal: join(this.#directory, `${(this.#hired += 1)}.jsonl`),
       seed: this.#random.below(1_000_000),
-      clockOffsetMs: CLOCKS[index],
+      clockOffsetMs: CLOCKS[index]!,
     });
     return caller;
   }

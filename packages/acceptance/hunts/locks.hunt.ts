@@ -95,14 +95,14 @@ class Crew {
     const slot = this.#random.below(PROCESSES);
     if (this.#random.oneIn(3)) {
       this.kills += 1;
-      await this.#processes[slot].kill();
+      await this.#processes[slot]!.kill();
       this.#processes[slot] = this.#start(slot);
     } else {
       this.pauses += 1;
-      this.#processes[slot].pause();
+      this.#processes[slot]!.pause();
       // Often longer than a ttl.
       await sleep(100 + this.#random.below(1_500));
-      this.#processes[slot].resume();
+      this.#processes[slot]!.resume();
     }
   }
 
@@ -117,7 +117,7 @@ class Crew {
       primaryName: this.#group.name,
       store: this.#store,
       journal: join(this.#directory, journalName(this.#journals++)),
-      contenders: CONTENDERS[slot],
+      contenders: CONTENDERS[slot]!,
       locks: LOCKS,
       seed: this.#random.below(2 ** 30),
     };

@@ -65,7 +65,7 @@ async function killNodes(cluster: TestCluster, random: () => number, endAt: numb
   while (performance.now() < endAt - KILL_EACH_MS) {
     await sleep(KILL_EACH_MS);
     const { nodes } = cluster;
-    const node = nodes[Math.floor(random() * nodes.length)];
+    const node = nodes[Math.floor(random() * nodes.length)]!;
     await node.kill();
     await sleep(300);
     await node.start();
@@ -98,7 +98,7 @@ class Oracle {
     if (live.length < 10 || (live.length < LIVE && dice < 0.2)) return this.#create();
     // One in ten is any session, which has probably ended.
     const pool = this.#random() < 0.1 ? this.#sessions : live;
-    const session = pool[Math.floor(this.#random() * pool.length)];
+    const session = pool[Math.floor(this.#random() * pool.length)]!;
     if (dice < 0.0004) return this.#destroyAll(session.userId);
     if (dice < 0.004) return this.#destroy(session);
     if (dice < 0.03) return this.#regenerate(session);
@@ -175,7 +175,7 @@ class Oracle {
   }
 
   async #update(session: Tracked): Promise<void> {
-    const name = FIELDS[Math.floor(this.#random() * FIELDS.length)];
+    const name = FIELDS[Math.floor(this.#random() * FIELDS.length)]!;
     const counter = session.counters.get(name)!;
     if (counter.isBeingWritten) return;
     counter.isBeingWritten = true;
@@ -219,7 +219,7 @@ class Oracle {
   }
 
   async #call<T>(run: (worker: ScriptProcess<SessionWorker>) => Promise<T>): Promise<T | "unknown"> {
-    const worker = this.#workers[Math.floor(this.#random() * this.#workers.length)];
+    const worker = this.#workers[Math.floor(this.#random() * this.#workers.length)]!;
     this.#calls += 1;
     try {
       return await run(worker);

@@ -30,7 +30,9 @@ export async function monitor(
   const forMs = durationMs("monitor: duration", options.duration ?? 10_000, { max: LONGEST_MS });
   const place = key === undefined ? undefined : { key: space.inside(key) };
   const ended = Promise.withResolvers<void>();
-  await using socket = await connection.open({ role: "blocking", ...place, ...(signal && { signal }) });
+  // A connection that is lost before MONITOR was answered rejects that, too.
+  ended.promise.catch(() => undefined);
+  const socket = await connection.open({ role: "blocking", ...place, ...(signal && { signal }) });
   const end = (): void => ended.resolve();
   socket.onLost((error) => ended.reject(error));
   const cancel = clock.schedule(end, forMs);
@@ -39,6 +41,7 @@ export async function monitor(
     await socket.monitor(listener);
     await ended.promise;
   } finally {
+    await socket.close();
     cancel();
     signal?.removeEventListener("abort", end);
   }
