@@ -146,6 +146,7 @@ export const PAGES: readonly PageSpec[] = [
       "RedisBackendBuilder",
       "RedisBackend",
       "RedisBackendSettings",
+      "BreakerOptions",
       "single",
       "cluster",
       "sentinel",
@@ -231,6 +232,7 @@ export const PAGES: readonly PageSpec[] = [
       "The interfaces that the author of a store implements, and helpers for it. Step by step: [writing a backend](../../guide/writing-a-backend.md).",
     names: [
       "Backend",
+      "BreakerPolicy",
       "StoredEntry",
       "DeleteStatus",
       "Batch",

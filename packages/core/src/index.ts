@@ -22,6 +22,7 @@ export {
 export type {
   Backend,
   Batch,
+  BreakerPolicy,
   Coherence,
   CoherenceListener,
   Compressor,

@@ -70,6 +70,7 @@ describe("build", () => {
       .coherence("pubsub")
       .maxStaleness("3s")
       .reissueWindow(0)
+      .breaker({ failures: 2, wait: "5s" })
       .maxEntryBytes(1_000)
       .maxDecodedBytes(2_000)
       .username("app")
@@ -89,6 +90,7 @@ describe("build", () => {
       seal: SEAL,
       sealScope: "staging",
       deadlineMs: 250,
+      breaker: { failures: 2, waitMs: 5_000, longestWaitMs: 30_000 },
       maxEntryBytes: 1_000,
       maxDecodedBytes: 2_000,
       coherence: { maxStalenessMs: 3_000, reissueWindowMs: 0 },
@@ -237,6 +239,14 @@ describe("a setting that is refused at once", () => {
     ["connectTimeout", () => builder().connectTimeout("-1s"), /^connectTimeout must be .*, got "-1s"/],
     ["connectTimeout", () => builder().connectTimeout("25d"), /^connectTimeout must be .*, got "25d"/],
     ["maxStaleness", () => builder().maxStaleness(0), /^maxStaleness must be .*, got 0/],
+    ["breaker", () => builder().breaker({ failures: 0 }), /^breaker: failures must be .*, got 0/],
+    [
+      "breaker",
+      () => builder().breaker({ wait: "1m", longestWait: "1s" }),
+      /^breaker: longestWait must be at least wait/,
+    ],
+    ["breaker", () => builder().breaker({ failure: 3 } as never), /unknown option "failure".*did you mean failures/],
+    ["breaker", () => builder().breaker(5 as never), /^breaker must be \{ failures, wait, longestWait \}, got 5/],
     ["reissueWindow", () => builder().reissueWindow(-1), /^reissueWindow must be .*, got -1/],
     ["backoff", () => builder().backoff({ base: "soon" as never }), /^backoff.base must be .*, got "soon"/],
     ["backoff", () => builder().backoff({ factor: 0.5 }), /^backoff.factor must be .*, got 0.5/],

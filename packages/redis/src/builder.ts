@@ -5,6 +5,7 @@ import {
   systemClock,
   type Awaitable,
   type Backend,
+  type BreakerPolicy,
   type Coherence,
   type Compressor,
   type Duration,
@@ -15,6 +16,7 @@ import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
+  breakerPolicy,
   compressor,
   count,
   format,
@@ -24,6 +26,7 @@ import {
   refuse,
   seal,
   text,
+  type BreakerOptions,
 } from "./primitives/option-checks.ts";
 import { loadScripts } from "./connection/session.ts";
 import {
@@ -106,6 +109,13 @@ export interface RedisBackendSettings {
    * @default '2s'
    */
   leaseTime(time: Duration): this;
+  /**
+   * After `failures` in a row Redis is not asked; then one call is let through after `wait`, which doubles up to
+   * `longestWait` while that fails. Error replies are no failures.
+   *
+   * @default { failures: 5, wait: '1s', longestWait: '30s' }
+   */
+  breaker(policy: BreakerOptions): this;
   /** As `Backend.maxEntryBytes`. */
   maxEntryBytes(bytes: number): this;
   /** As `Backend.maxDecodedBytes`. */
@@ -196,6 +206,7 @@ interface Settings {
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
   readonly leaseMs: number;
+  readonly breaker: BreakerPolicy;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly responseTimeoutMs: number;
@@ -226,6 +237,7 @@ const DEFAULTS: Settings = Object.freeze({
   maxStalenessMs: 2_000,
   reissueWindowMs: 30_000,
   leaseMs: 2_000,
+  breaker: Object.freeze({ failures: 5, waitMs: 1_000, longestWaitMs: 30_000 }),
   maxEntryBytes: Infinity,
   maxDecodedBytes: DEFAULT_MAX_DECODED_BYTES,
   responseTimeoutMs: 1_000,
@@ -310,6 +322,10 @@ class Builder implements RedisBackendBuilder {
     const leaseMs = milliseconds("leaseTime", time);
     if (leaseMs < MIN_LEASE_MS || leaseMs > MAX_LEASE_MS) refuse("leaseTime", time, "a duration of 500 ms to 60 s");
     return this.#with({ leaseMs });
+  }
+
+  breaker(policy: BreakerOptions): this {
+    return this.#with({ breaker: breakerPolicy(policy) });
   }
 
   maxEntryBytes(bytes: number): this {
@@ -420,6 +436,7 @@ class Builder implements RedisBackendBuilder {
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       layout: settings.layout,
       leaseMs: settings.leaseMs,
+      breaker: settings.breaker,
       writeIds,
       epochMs: Date.now,
       coherence:

@@ -35,4 +35,5 @@ export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";
 export type { ServerAddress } from "./url.ts";
+export type { BreakerOptions } from "./primitives/option-checks.ts";
 export { MissingConnectionError } from "@hotset/core";

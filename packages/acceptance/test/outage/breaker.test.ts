@@ -25,6 +25,25 @@ async function halfOpen(): Promise<{
   return { cache, clock, backend };
 }
 
+it("C266: the breaker of a backend opens after as many failures as the backend says", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, breaker: { failures: 2, waitMs: 10_000, longestWaitMs: 30_000 } });
+  const cache = createCache({ name: "test", clock }).tier(memory()).tier(backend).defaults({ ttl: "1h" }).build();
+  onTestFinished(() => cache.close({ timeout: 0 }));
+  backend.down();
+  const isAsked = async (key: string): Promise<boolean> => {
+    backend.forgetCalls();
+    await cache.get(key);
+    return backend.calls.length > 0;
+  };
+  const asked = [await isAsked("a"), await isAsked("b"), await isAsked("c")];
+  expect([asked, cache.stats().tiers.at(-1)!.state]).toEqual([[true, true, false], "down"]);
+  clock.advance("9s");
+  expect(await isAsked("d")).toBe(false);
+  clock.advance("1s");
+  expect([await isAsked("d"), await isAsked("e")]).toEqual([true, false]);
+});
+
 describe("C131 a half-open breaker admits one public call, with all that it sends at once:", () => {
   it("set under versions seen before is stored, and is not removed afterwards", async () => {
     const { cache, clock, backend } = await halfOpen();

@@ -44,6 +44,16 @@ export interface CompressorOptions {
   readonly minBytes?: number;
 }
 
+/** A breaker opens after failures in a row, then lets one call through after a wait that doubles. */
+export interface BreakerPolicy {
+  /** @default 5 */
+  readonly failures: number;
+  /** Milliseconds until the first call is let through. @default 1_000 */
+  readonly waitMs: number;
+  /** Milliseconds that the wait doubles to. @default 30_000 */
+  readonly longestWaitMs: number;
+}
+
 /**
  * Keeps bytes outside the process. Has a contract suite: `describeBackend`.
  *
@@ -69,6 +79,8 @@ export interface Backend {
    * stands still does not count. {@link Deadlines} does that. Without it the cache bounds the calls itself.
    */
   readonly boundsCalls?: true;
+  /** When calls of it are skipped, because it does not answer. */
+  readonly breaker?: BreakerPolicy;
   /** Larger encoded entries are not stored, and are a miss. @default Infinity */
   readonly maxEntryBytes?: number;
   /**

@@ -1,10 +1,15 @@
 import { expect, it } from "vitest";
+import type { BreakerPolicy } from "../contracts/backend.ts";
 import { Breaker } from "./breaker.ts";
 import { TestClock } from "../testing/test-clock.ts";
 
-function breaker(): { readonly clock: TestClock; readonly breaker: Breaker; fail(times: number): void } {
+function breaker(policy?: BreakerPolicy): {
+  readonly clock: TestClock;
+  readonly breaker: Breaker;
+  fail(times: number): void;
+} {
   const clock = new TestClock();
-  const one = new Breaker(clock);
+  const one = new Breaker(clock, policy);
   return {
     clock,
     breaker: one,
@@ -20,6 +25,20 @@ it("opens at the fifth failure in a row", () => {
   expect([one.isOpen, one.admits("entries"), one.probeInMs]).toEqual([false, true, 0]);
   fail(1);
   expect([one.isOpen, one.admits("entries"), one.probeInMs]).toEqual([true, false, 1_000]);
+});
+
+it("C266: opens, waits and waits longer as its backend says", () => {
+  const { breaker: one, clock, fail } = breaker({ failures: 2, waitMs: 100, longestWaitMs: 300 });
+  fail(1);
+  expect(one.isOpen).toBe(false);
+  fail(1);
+  expect([one.isOpen, one.probeInMs]).toEqual([true, 100]);
+  for (const waitMs of [200, 300, 300]) {
+    clock.advance(one.probeInMs);
+    expect(one.admits("entries")).toBe(true);
+    fail(1);
+    expect(one.probeInMs).toBe(waitMs);
+  }
 });
 
 it("admits one call after a second, and no other until it has ended", () => {

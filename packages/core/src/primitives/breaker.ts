@@ -1,3 +1,4 @@
+import type { BreakerPolicy } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 
 /**
@@ -5,6 +6,8 @@ import type { Clock } from "../contracts/clock.ts";
  *
  *     closed ──5 failures in a row──▶ open ──1 s, doubling to 30 s──▶ one probe ──answered──▶ closed
  *                                      ▲────────────────failed────────────┘
+ *
+ * These numbers are the default of {@link BreakerPolicy}.
  *
  * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If
  * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
@@ -20,19 +23,22 @@ export class Breaker {
   /** The kind of call that is part of the probe, until the end of the tick. */
   #companion: CallKind | undefined;
   #probeAt = 0;
-  #waitMs = FIRST_WAIT_MS;
+  #waitMs: number;
+  readonly #policy: BreakerPolicy;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, policy: BreakerPolicy = DEFAULT_POLICY) {
     this.#clock = clock;
+    this.#policy = policy;
+    this.#waitMs = policy.waitMs;
   }
 
   get isOpen(): boolean {
-    return this.#failures >= THRESHOLD;
+    return this.#failures >= this.#policy.failures;
   }
 
   /** Whether a call may be sent now. While open, one public call at a time is let through, as the probe. */
   admits(kind: CallKind): boolean {
-    if (this.#failures < THRESHOLD) return true;
+    if (this.#failures < this.#policy.failures) return true;
     if (kind === this.#companion) {
       this.#companion = undefined;
       return true;
@@ -53,9 +59,9 @@ export class Breaker {
 
   failed(): void {
     this.#failures += 1;
-    if (this.#failures === THRESHOLD) this.#probeAt = this.#clock.now() + this.#waitMs;
+    if (this.#failures === this.#policy.failures) this.#probeAt = this.#clock.now() + this.#waitMs;
     else if (this.#isProbing) {
-      this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);
+      this.#waitMs = Math.min(this.#policy.longestWaitMs, this.#waitMs * 2);
       this.#probeAt = this.#clock.now() + this.#waitMs;
     }
     this.#isProbing = false;
@@ -65,6 +71,4 @@ export class Breaker {
 /** On entries and leases, or on tag versions. */
 type CallKind = "entries" | "tags";
 
-const THRESHOLD = 5;
-const FIRST_WAIT_MS = 1_000;
-const LONGEST_WAIT_MS = 30_000;
+const DEFAULT_POLICY: BreakerPolicy = { failures: 5, waitMs: 1_000, longestWaitMs: 30_000 };

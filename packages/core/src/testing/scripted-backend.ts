@@ -1,6 +1,7 @@
 import type {
   Backend,
   Batch,
+  BreakerPolicy,
   Coherence,
   Compressor,
   Format,
@@ -27,6 +28,8 @@ export interface ScriptedBackendOptions {
   readonly compressor?: Compressor;
   readonly alsoReads?: readonly (Format | Compressor)[];
   readonly deadlineMs?: number;
+  /** @default the cache's default */
+  readonly breaker?: BreakerPolicy;
   readonly maxEntryBytes?: number;
   readonly maxDecodedBytes?: number;
   /** @default none */
@@ -151,6 +154,7 @@ function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
     compressor: options.compressor ?? passthrough(),
     ...(options.alsoReads === undefined ? {} : { alsoReads: options.alsoReads }),
     ...(options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs }),
+    ...(options.breaker === undefined ? {} : { breaker: options.breaker }),
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
     ...(options.seal === undefined ? {} : { seal: options.seal }),

@@ -1,7 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError } from "../contracts/errors.ts";
-import type { Parts } from "../contracts/backend.ts";
+import type { BreakerPolicy, Parts } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
 import { ONE_PART } from "../coherence/trust.ts";
 import { traced, type Events } from "../primitives/event-port.ts";
@@ -27,6 +27,7 @@ export class BackendCalls {
   readonly #events: Events;
   readonly #cache: string;
   readonly #parts: Parts | undefined;
+  readonly #policy: BreakerPolicy | undefined;
   /** For parts that failed since their last answer. */
   readonly #breakers = new Map<string, Breaker>();
   /** Parts whose changes are not reported, while those of others are. */
@@ -49,6 +50,7 @@ export class BackendCalls {
     readonly clock: Clock;
     readonly events: Events;
     readonly cache: string;
+    readonly breaker?: BreakerPolicy | undefined;
     /** @default one part */
     readonly parts?: Parts | undefined;
     /** Called once, before the first call. */
@@ -61,6 +63,7 @@ export class BackendCalls {
     this.#cache = options.cache;
     this.#onFirstCall = options.onFirstCall;
     this.#parts = options.parts;
+    this.#policy = options.breaker;
     if (!options.boundsCalls) this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
   }
 
@@ -259,7 +262,7 @@ export class BackendCalls {
 
   #breakerOf(part: string): Breaker {
     let breaker = this.#breakers.get(part);
-    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock)));
+    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock, this.#policy)));
     return breaker;
   }
 

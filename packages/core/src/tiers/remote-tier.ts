@@ -93,6 +93,7 @@ export class RemoteTier implements EntryTier {
       clock,
       events,
       cache,
+      breaker: backend.breaker,
       parts: backend.parts,
       onFirstCall: used,
     });

@@ -1,6 +1,8 @@
 import {
+  didYouMean,
   InvalidArgumentError,
   parseDuration,
+  type BreakerPolicy,
   type Compressor,
   type Duration,
   type Format,
@@ -78,4 +80,32 @@ export function seal(option: string, given: Seal): Seal {
   throw new InvalidArgumentError(
     `${option} must be a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -`,
   );
+}
+
+/** When calls of a Redis that does not answer are skipped. */
+export interface BreakerOptions {
+  /** In a row. @default 5 */
+  readonly failures?: number;
+  /** Until one call is let through. @default '1s' */
+  readonly wait?: Duration;
+  /** The wait doubles to this, while that call fails. @default '30s' */
+  readonly longestWait?: Duration;
+}
+
+/** @throws {InvalidArgumentError} for what is out of range, for a longest wait below the first, and unknown options. */
+export function breakerPolicy(given: BreakerOptions): BreakerPolicy {
+  if (typeof given !== "object" || given === null) return refuse("breaker", given, "{ failures, wait, longestWait }");
+  const known = ["failures", "wait", "longestWait"];
+  for (const name of Object.keys(given))
+    if (!known.includes(name))
+      throw new InvalidArgumentError(
+        `breaker: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
+      );
+  const { failures = 5, wait = 1_000, longestWait } = given;
+  if (!Number.isSafeInteger(failures) || failures < 1)
+    return refuse("breaker: failures", failures, "a whole number of at least 1");
+  const waitMs = milliseconds("breaker: wait", wait);
+  const longestWaitMs = milliseconds("breaker: longestWait", longestWait ?? Math.max(30_000, waitMs));
+  if (longestWaitMs < waitMs) return refuse("breaker: longestWait", longestWait, `at least wait, ${waitMs} ms`);
+  return { failures, waitMs, longestWaitMs };
 }

@@ -1,6 +1,7 @@
 import type {
   Backend,
   Batch,
+  BreakerPolicy,
   Compressor,
   DeleteStatus,
   Format,
@@ -37,6 +38,7 @@ export interface BackendSettings {
   readonly keys: RedisKeys;
   readonly layout: "full" | "plain";
   readonly leaseMs: number;
+  readonly breaker?: BreakerPolicy | undefined;
   readonly writeIds: WriteIds;
   /** Epoch milliseconds: for the field `s`, and for entries that have nothing else. */
   readonly epochMs: () => number;
@@ -88,6 +90,7 @@ export class HashBackend implements Backend {
   readonly deadlineMs: number;
   /** Each call is one {@link Command}, however many it sends. */
   readonly boundsCalls = true;
+  readonly breaker?: BreakerPolicy;
   readonly maxEntryBytes: number;
   readonly maxDecodedBytes: number;
   readonly batch: Batch;
@@ -115,6 +118,7 @@ export class HashBackend implements Backend {
     if (settings.seal !== undefined) this.seal = settings.seal;
     this.sealScope = settings.sealScope ?? "";
     this.deadlineMs = settings.responseTimeoutMs;
+    if (settings.breaker !== undefined) this.breaker = settings.breaker;
     this.maxEntryBytes = settings.maxEntryBytes;
     this.maxDecodedBytes = settings.maxDecodedBytes;
     this.#link = hold.link;

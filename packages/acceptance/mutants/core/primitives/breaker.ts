@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: the breaker never opens",
     promises: ["C97"],
-    rule: "const THRESHOLD = 5;",
-    broken: "const THRESHOLD = Infinity;",
+    rule: "failures: 5,",
+    broken: "failures: Infinity,",
   },
   {
     name: "backend: an open breaker lets several calls probe",
@@ -36,5 +36,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C97"],
     rule: " || this.#clock.now() < this.#probeAt",
     broken: "",
+  },
+  {
+    name: "backend: every breaker is of the default",
+    promises: ["C266"],
+    rule: "this.#policy = policy;",
+    broken: "this.#policy = DEFAULT_POLICY;",
   },
 ];
