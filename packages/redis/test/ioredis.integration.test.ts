@@ -36,7 +36,7 @@ describeBackend("redis, a client of ioredis", {
   expiry: "server",
 });
 
-describe("C209 a client of ioredis", () => {
+describe("C241 a client of ioredis", () => {
   let server: OwnRedis;
   let proxy: FaultProxy;
   let client: Redis;
@@ -127,11 +127,11 @@ it.for<[string, RedisOptions, string]>([
     { sentinels: [{ host: "127.0.0.1", port: 1 }], name: "main" },
     "use cluster(urls) or sentinel(urls",
   ],
-])("C209: a client of ioredis that %s is refused", ([, options, message]) => {
+])("C241: a client of ioredis that %s is refused", ([, options, message]) => {
   expect(() => fromClient(open("redis://127.0.0.1:1", { lazyConnect: true, ...options }))).toThrow(message);
 });
 
-it("C209: what needs a second connection is refused: invalidations, and commands of an application", () => {
+it("C241: what needs a second connection is refused: invalidations, and commands of an application", () => {
   const connection = fromClient(open("redis://127.0.0.1:1"));
   expect(() => redis(connection).valueFormat(json()).build()).toThrow(
     'invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use redis(url)',

@@ -3,7 +3,7 @@ import type { Breakage } from "../../mutant.ts";
 export const MUTANTS: readonly Breakage[] = [
   {
     name: "ioredis: a client that sends commands again is taken",
-    promises: ["C209"],
+    promises: ["C241"],
     rule: "options.autoResendUnfulfilledCommands !== false || options.enableOfflineQueue !== false",
     broken: "options.enableOfflineQueue !== false",
   },
