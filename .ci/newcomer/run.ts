@@ -17,6 +17,7 @@ import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-bl
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
 import { InstalledPackages } from "./installed.ts";
 import { byName, pack, upstream } from "./pack.ts";
+import { nextApplication } from "./next.ts";
 import { Project } from "./project.ts";
 import { startRegistry, type PackedOf } from "./registry.ts";
 import { toolkit } from "./toolkit.ts";
@@ -77,6 +78,9 @@ async function inFull(): Promise<void> {
   const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
   await documents(nodes, /^(?:README\.md|packages\/hotset\/README\.md|docs\/guide\/(?:getting-started|testing)\.md)$/);
   await bundled(tools, nodes["Node 22.15"]);
+  await step("next build and a route handler", () =>
+    nextApplication({ project, check }, nodes["Node 24"], over("next")),
+  );
   await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
   await wrongPassword(nodes["Node 24"]);
   await runners();
@@ -160,22 +164,23 @@ async function documents(nodes: Readonly<Record<string, string>>, pages: RegExp)
 
 /** A bundle caches: what one process has loaded, the next one finds in Redis. */
 async function bundled(tools: Project, node: string): Promise<void> {
-  const made = project("bundles", { dependencies: { hotset: "latest" } });
-  await made.run("npm", ["install"]);
-  for (const { name, files, build, output } of bundles(tools.folder))
-    await step(`bundle: ${name}`, async () => {
-      for (const [file, text] of Object.entries(files)) made.write(file, text);
-      await made.run(process.execPath, build);
-      // Nothing of it is found from where the bundle runs.
-      const alone = project("bundle-runs");
-      alone.write(output, readFileSync(join(made.folder, output), "utf8"));
-      const [first, second] = [
-        await alone.run(node, [output], over(name)),
-        await alone.run(node, [output], over(name)),
-      ];
-      check(first.stdout === "loads 1\n" && second.stdout === "loads 0\n", first.stdout + second.stdout + first.stderr);
-      check(first.stderr + second.stderr === "", first.stderr + second.stderr);
-    });
+  for (const installer of ["npm", "pnpm"]) {
+    const made = project("bundles", { dependencies: { hotset: "latest" } });
+    await made.run(installer, ["install"]);
+    for (const { name, files, build, output } of bundles(tools.folder))
+      await step(`bundle: ${name}, installed by ${installer}`, async () => {
+        for (const [file, text] of Object.entries(files)) made.write(file, text);
+        await made.run(process.execPath, build);
+        // Nothing of it is found from where the bundle runs.
+        const alone = project("bundle-runs");
+        alone.write(output, readFileSync(join(made.folder, output), "utf8"));
+        const place = over(`${installer}${name}`);
+        const [first, second] = [await alone.run(node, [output], place), await alone.run(node, [output], place)];
+        const printed = first.stdout + second.stdout;
+        check(printed === "loads 1\nloads 0\n", printed + first.stderr);
+        check(first.stderr + second.stderr === "", first.stderr + second.stderr);
+      });
+  }
 }
 
 async function runtimes(executables: Readonly<Record<string, string>>): Promise<void> {
