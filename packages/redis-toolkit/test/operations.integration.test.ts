@@ -75,7 +75,7 @@ describe("A98: env.example", () => {
 /** One user of users.acl at work: it does all that its module does, and reaches no key of another. */
 const USERS: Readonly<Record<string, (redis: Redis) => Promise<unknown>>> = {
   async queue(redis) {
-    const jobs = queue<number>(redis, "emails");
+    const jobs = queue<number>(redis, "emails", { keep: { completed: 1 } });
     const { id } = await jobs.add(1);
     const worker = jobs.worker(() => Promise.resolve("done"));
     expect(await jobs.finished(id)).toMatchObject({ status: "completed" });
