@@ -343,8 +343,10 @@ export class ClusterRouter implements RawClient {
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
     // Not on a primary: it would go on answering reads after it became a replica.
-    const permitted = this.#replicas.has(node) ? client.sendCommand(["READONLY"]) : undefined;
-    await Promise.all([permitted, this.#settings.prepare(client)]);
+    const isReplica = this.#replicas.has(node);
+    await Promise.all([isReplica ? client.sendCommand(["READONLY"]) : undefined, this.#settings.prepare(client)]);
+    // Promoted meanwhile: there was no connection yet that could be dropped for it.
+    if (isReplica && !this.#replicas.has(node)) throw new Error("it is a primary now");
   }
 
   /**
