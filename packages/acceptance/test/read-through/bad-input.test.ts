@@ -174,8 +174,7 @@ const BAD_KEYS: readonly (readonly [what: string, key: unknown, expected: string
   ["a symbol", Symbol("k"), "key must be a non-empty string, got a symbol"],
   ["an array", ["k"], "key must be a non-empty string, got an array"],
   ["an object", { toString: () => "k" }, "key must be a non-empty string, got an object"],
-  // oxlint-disable-next-line no-new-wrappers, unicorn/new-for-builtins -- callers may do this
-  ["a String object", new String("k"), "key must be a non-empty string, got an object"],
+  ["a String object", Object("k"), "key must be a non-empty string, got an object"],
   ["text with a lone high surrogate", SURROGATE, "key must be well-formed text, got a lone surrogate"],
   ["a lone low surrogate", "\uDC00", "key must be well-formed text, got a lone surrogate"],
   [

@@ -1,4 +1,3 @@
-// oxlint-disable typescript/no-misused-promises -- as connect-redis: without a callback a method returns a promise
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import session, { type SessionData } from "express-session";
 import type { RedisView } from "../commands/view.ts";
@@ -24,6 +23,14 @@ export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
   readonly userOf?: (session: SessionData) => string | undefined;
 }
 
+/** What is kept of express-session's own store: the methods that this one replaces are declared to return nothing. */
+interface KeptMethods extends Pick<session.Store, keyof NodeJS.EventEmitter> {
+  regenerate(...given: Parameters<session.Store["regenerate"]>): void;
+  load(...given: Parameters<session.Store["load"]>): void;
+  createSession(...given: Parameters<session.Store["createSession"]>): ReturnType<session.Store["createSession"]>;
+}
+const Store: abstract new () => KeptMethods = session.Store;
+
 type Callback<T> = (error: unknown, value?: T) => void;
 
 /** The state of a session object when it was read or stored last. */
@@ -43,7 +50,7 @@ interface Known {
  *
  * Every method takes a callback; without one it returns a promise.
  */
-export class SessionStore extends session.Store {
+export class SessionStore extends Store {
   readonly #records: SessionRecords;
   readonly #module: Module;
   readonly #ttl: Ttl | ((session: SessionData) => Ttl);
@@ -65,28 +72,28 @@ export class SessionStore extends session.Store {
     this.#userOf = userOf;
   }
 
-  override get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
+  get(sid: string, callback?: Callback<SessionData | null>): Promise<SessionData | null> {
     return answer(this.#get(sid), callback);
   }
 
-  override set(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
+  set(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#set(sid, data), callback);
   }
 
-  override touch(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
+  touch(sid: string, data: SessionData, callback?: Callback<void>): Promise<void> {
     return answer(this.#touch(sid, data), callback);
   }
 
-  override destroy(sid: string, callback?: Callback<void>): Promise<void> {
+  destroy(sid: string, callback?: Callback<void>): Promise<void> {
     return answer(this.#destroy(sid), callback);
   }
 
   /** Removes all sessions of the prefix. */
-  override clear(callback?: Callback<void>): Promise<void> {
+  clear(callback?: Callback<void>): Promise<void> {
     return answer(this.#records.clear(), callback);
   }
 
-  override length(callback?: Callback<number>): Promise<number> {
+  length(callback?: Callback<number>): Promise<number> {
     return answer(
       this.#handles().then(({ length }) => length),
       callback,
@@ -99,7 +106,7 @@ export class SessionStore extends session.Store {
   }
 
   /** Each with its id as `id`; with hashed ids that is its handle. */
-  override all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
+  all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
     const withIds = async (): Promise<SessionData[]> =>
       (await this.#records.all()).map((stored) => ({ ...dataOf(stored), id: stored.place.handle }));
     return answer(withIds(), callback);

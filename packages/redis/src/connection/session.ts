@@ -134,8 +134,7 @@ export interface UnconnectedClient {
 }
 
 interface ConnectingClient extends NodeClient {
-  // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it
-  on(event: "error", listener: (error: any) => void): unknown;
+  on(event: "error", listener: (...args: unknown[]) => void): unknown;
   readonly isOpen: boolean;
   connect(): Promise<unknown>;
   destroy(): void;
@@ -171,9 +170,9 @@ export async function establish(
     concealReplies(client, secrets);
     // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
     // reject the commands in flight with this very error; if it were destroyed in between, they would blame that.
-    client.on("error", (error: Error) => {
+    client.on("error", (error) => {
       conceal(error, made.secrets);
-      queueMicrotask(() => loss.report(error));
+      queueMicrotask(() => loss.report(error instanceof Error ? error : new Error(String(error))));
     });
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());

@@ -25,8 +25,7 @@ export interface RedisClientLike {
   sendCommand(args: (string | Buffer)[], options?: never): Promise<unknown>;
   withTypeMapping(mapping: object): RedisClientLike;
   connect(): Promise<unknown>;
-  // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it: a client's own type must fit
-  on(event: string, listener: (...args: any[]) => void): unknown;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
   duplicate(): RedisClientLike;
   close(): Promise<void>;
 }
@@ -58,7 +57,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   readonly #commands: RawClient;
   readonly #settings: ClientLinkSettings;
   readonly #protocol: 2 | 3;
-  readonly #handlers: readonly (readonly [event: string, handler: (error?: Error) => void])[];
+  readonly #handlers: readonly (readonly [event: string, handler: (error?: unknown) => void])[];
   readonly #listeners = new Set<() => void>();
   #preparing: Promise<void> | undefined;
   /** Counts connections: a preparation on an older one is void. */
@@ -86,10 +85,10 @@ export class ClientLink implements ObservableLink, TrackedConnection {
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
     });
-    const onDown = (error?: Error): void => {
+    const onDown = (error?: unknown): void => {
       conceal(error, secretsOf(client));
       this.#epoch += 1;
-      this.#lastError = error ?? this.#lastError;
+      if (error instanceof Error) this.#lastError = error;
       this.queue.client = undefined;
       identityGuard.down(this);
       this.#changed();

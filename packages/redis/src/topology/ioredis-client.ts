@@ -6,10 +6,8 @@ export interface IoRedisClientLike {
   readonly status: string;
   readonly options: object;
   callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
-  // oxlint-disable-next-line typescript/no-explicit-any -- as EventEmitter has it: a client's own type must fit
-  on(event: string, listener: (...args: any[]) => void): unknown;
-  // oxlint-disable-next-line typescript/no-explicit-any -- as above
-  off(event: string, listener: (...args: any[]) => void): unknown;
+  on(event: string, listener: (...args: unknown[]) => void): unknown;
+  off(event: string, listener: (...args: unknown[]) => void): unknown;
 }
 
 export const isIoRedis = (client: RedisClientLike | IoRedisClientLike): client is IoRedisClientLike =>
@@ -113,7 +111,7 @@ interface Settings {
   readonly password?: unknown;
 }
 
-type Listener = (error?: Error) => void;
+type Listener = (error?: unknown) => void;
 
 /** The events of node-redis that ioredis has under another name: its "reconnecting" comes after a wait. */
 const EVENTS: Readonly<Record<string, string>> = { reconnecting: "close" };
