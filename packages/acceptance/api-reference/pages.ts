@@ -14,7 +14,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "cache",
     title: "The cache",
     intro:
-      "How a cache is made, and its life. It is also its root [namespace](namespace.md): `getOrSet`, `set`, `delete` and the others are there. Step by step: [getting started](../../guide/getting-started.md).",
+      "How a cache is made, and its life. It is also its root [namespace](namespace.md): `getOrSet`, `set`, " +
+      "`delete` and the others are there. Step by step: [getting started](../../guide/getting-started.md).",
     names: [
       "createCache",
       "CacheOptions",
@@ -31,14 +32,17 @@ export const PAGES: readonly PageSpec[] = [
     file: "namespace",
     title: "Namespaces and calls",
     intro:
-      "The calls of a cache and of each of its namespaces. Their options are on [a page of their own](options.md), and so are [loaders](loaders.md). In use: [getting started](../../guide/getting-started.md), [keys and namespaces](../../guide/keys-and-namespaces.md).",
+      "The calls of a cache and of each of its namespaces. Their options are on [a page of their own](options.md), " +
+      "and so are [loaders](loaders.md). In use: [getting started](../../guide/getting-started.md), [keys and " +
+      "namespaces](../../guide/keys-and-namespaces.md).",
     names: ["Namespace", "NamespaceOptions", "ValueOf", "StandardSchema", "EntryInfo", "Decision"],
   },
   {
     file: "options",
     title: "Options of calls",
     intro:
-      "Lifetimes, stale windows and timeouts, and the options of single calls. Bounds: [options](../options.md); their meaning, with pictures: [freshness](../../guide/freshness.md).",
+      "Lifetimes, stale windows and timeouts, and the options of single calls. Bounds: [options](../options.md); " +
+      "their meaning, with pictures: [freshness](../../guide/freshness.md).",
     names: [
       "Lifetime",
       "Policy",
@@ -72,7 +76,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "loaders",
     title: "Loaders",
     intro:
-      "The functions that compute values, and what they are given. In use: [the context of a loader](../../guide/loaders.md#the-context-of-a-loader).",
+      "The functions that compute values, and what they are given. In use: [the context of a " +
+      "loader](../../guide/loaders.md#the-context-of-a-loader).",
     names: ["Loader", "LoadContext", "StaleValue", "NotModified", "BatchLoader", "BatchLoadContext"],
   },
   {
@@ -91,7 +96,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "events",
     title: "Events",
     intro:
-      "For `cache.on(event, listener)` and for diagnostics channels. When each occurs, limits, logs and warnings: [events](../events.md).",
+      "For `cache.on(event, listener)` and for diagnostics channels. When each occurs, limits, logs and warnings: " +
+      "[events](../events.md).",
     names: ["CacheEvents", "CacheEvent", "KeyEvent", "LimitedEvent"],
   },
   {
@@ -110,7 +116,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "errors",
     title: "Errors",
     intro:
-      "Every error that hotset throws is a `CacheError` with a stable `code`. When each occurs, and what to do: [errors](../errors.md).",
+      "Every error that hotset throws is a `CacheError` with a stable `code`. When each occurs, and what to do: " +
+      "[errors](../errors.md).",
     names: [
       "CacheError",
       "CacheErrorCode",
@@ -140,7 +147,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "redis",
     title: "The Redis backend",
     intro:
-      "The Redis backend and its connections. Bounds of each option: [options](../options.md#redis); in use: [Redis](../../guide/redis.md).",
+      "The Redis backend and its connections. Bounds of each option: [options](../options.md#redis); in use: " +
+      "[Redis](../../guide/redis.md).",
     names: [
       "redis",
       "RedisBackendBuilder",
@@ -229,7 +237,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "backends",
     title: "Writing a backend or a local tier",
     intro:
-      "The interfaces that the author of a store implements, and helpers for it. Step by step: [writing a backend](../../guide/writing-a-backend.md).",
+      "The interfaces that the author of a store implements, and helpers for it. Step by step: [writing a " +
+      "backend](../../guide/writing-a-backend.md).",
     names: [
       "Backend",
       "BreakerPolicy",
@@ -285,7 +294,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "contract-suites",
     title: "Contract suites",
     intro:
-      "Tests that every backend, format, compressor, seal and local tier passes. They need vitest. In use: [writing a backend](../../guide/writing-a-backend.md).",
+      "Tests that every backend, format, compressor, seal and local tier passes. They need vitest. In use: " +
+      "[writing a backend](../../guide/writing-a-backend.md).",
     names: [
       "describeBackend",
       "DescribeBackendOptions",

@@ -39,7 +39,8 @@ class Reference {
     const unknown = wanted.filter((name, i) => !this.#names.has(name) || wanted.indexOf(name) !== i);
     if (missing.length + unknown.length > 0)
       throw new Error(
-        `packages/acceptance/api-reference/pages.ts: on no page: ${missing.join(", ") || "none"}; not public, or on two pages: ${unknown.join(", ") || "none"}`,
+        `packages/acceptance/api-reference/pages.ts: on no page: ${missing.join(", ") || "none"}; not public, or ` +
+          `on two pages: ${unknown.join(", ") || "none"}`,
       );
     this.#places = new Places(this.#names);
   }
@@ -53,9 +54,11 @@ class Reference {
     return joined([
       "# API reference",
       GENERATED,
-      "Every public name of `hotset` and the packages that it is made of: signature, meaning, defaults, errors. Names without a remark are exported by `hotset`. The Redis toolkit has [pages of its own](../toolkit.md).",
+      "Every public name of `hotset` and the packages that it is made of: signature, meaning, defaults, errors. " +
+        "Names without a remark are exported by `hotset`. The Redis toolkit has [pages of its own](../toolkit.md).",
       ["| page | names |", "|---|---|", ...rows].join("\n"),
-      "Units, bounds and everything that is not a type: [options](../options.md), [events](../events.md), [statistics](../stats.md), [errors](../errors.md), [keys and fields in Redis](../redis-layout.md).",
+      "Units, bounds and everything that is not a type: [options](../options.md), [events](../events.md), " +
+        "[statistics](../stats.md), [errors](../errors.md), [keys and fields in Redis](../redis-layout.md).",
     ]);
   }
 
@@ -63,7 +66,10 @@ class Reference {
     this.#file = `${spec.file}.md`;
     const rows = spec.names.map((name) => {
       const title = this.#places.titleOf(name);
-      return `| [${title}](#${anchorOf(title)}) | ${this.#cell(sentenceOf(this.#commentOf(this.#names.get(name)!).text))} |`;
+      return (
+        `| [${title}](#${anchorOf(title)}) | ${this.#cell(sentenceOf(this.#commentOf(this.#names.get(name)!).text))} ` +
+        "|"
+      );
     });
     const sections = spec.names.flatMap((name) => this.#section(name, this.#names.get(name)!));
     const text = joined([

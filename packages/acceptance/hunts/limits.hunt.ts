@@ -48,7 +48,10 @@ export const hunt: Hunt = async ({ minutes, seed }) => {
     const fullest = fullestWindow(calls);
     if (fullest > most) throw new Error(`${name}: a window holds ${fullest} units, and may hold ${most}`);
   }
-  return `${allowed.length} calls allowed, ${refused} refused, ${degraded} without Redis; Redis killed ${kills} times, still ${pauses} times; no window too full`;
+  return (
+    `${allowed.length} calls allowed, ${refused} refused, ${degraded} without Redis; Redis killed ${kills} times, ` +
+    `still ${pauses} times; no window too full`
+  );
 };
 
 /**

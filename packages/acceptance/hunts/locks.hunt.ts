@@ -48,7 +48,8 @@ export const hunt: Hunt = async ({ minutes, seed }) => {
     expectFences([...calm, ...rough]);
     store.check();
     return (
-      `${calm.length + rough.length} grants, ${crew.kills} kills and ${crew.pauses} pauses of processes, ${failovers} failovers, ${losses} losses of all data; ` +
+      `${calm.length + rough.length} grants, ${crew.kills} kills and ${crew.pauses} pauses of processes, ` +
+      `${failovers} failovers, ${losses} losses of all data; ` +
       `0 fences twice or falling, 0 locks held twice before the first of these, ${overlaps(rough).length} after it; ` +
       `the store took ${store.taken} writes and refused ${store.refused}`
     );

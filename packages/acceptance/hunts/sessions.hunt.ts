@@ -113,7 +113,10 @@ class Oracle {
   }
 
   summary(): string {
-    return `${this.#calls} calls, ${this.#unknown} of unknown outcome, ${this.#sessions.length} ids, ${this.#ended} ended, ${this.#changes} changes confirmed`;
+    return (
+      `${this.#calls} calls, ${this.#unknown} of unknown outcome, ${this.#sessions.length} ids, ${this.#ended} ` +
+      `ended, ${this.#changes} changes confirmed`
+    );
   }
 
   async #create(): Promise<void> {

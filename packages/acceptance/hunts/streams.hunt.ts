@@ -95,7 +95,10 @@ async function judge(stream: Stream<Fields>, confirmed: readonly number[], direc
   if (lost.length > 0) throw new Error(`${lost.length} entries are lost: ${lost.slice(0, 20).join(", ")}`);
   const poisoned = lines.filter((number) => number % POISON_EVERY === 0);
   if (poisoned.length > 0) throw new Error(`poison was handled: ${poisoned.slice(0, 20).join(", ")}`);
-  return `${confirmed.length} entries appended, 0 lost, ${lines.length - handled.size} handled twice, ${dead.size} dead letters, ${good} of them not poison`;
+  return (
+    `${confirmed.length} entries appended, 0 lost, ${lines.length - handled.size} handled twice, ${dead.size} dead ` +
+    `letters, ${good} of them not poison`
+  );
 }
 
 /** Processes with a consumer each; one that was killed is replaced. */

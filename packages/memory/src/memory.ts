@@ -51,7 +51,7 @@ export interface MemoryOptions {
    */
   readonly values?: "shared" | "frozen" | "cloned";
   /**
-   * Which entry goes when there is no room. `lru`: the least recently used. `adaptive`: one that was used neither
+   * Which entry goes when the tier is full. `lru`: the least recently used. `adaptive`: one that was used neither
    * recently nor often, in the proportion that hits most under the present load; scans and loops do not empty it.
    *
    * @default 'lru'

@@ -387,7 +387,7 @@ describe("leaderboards", () => {
     expect(await redis.commands.zCard(`leaderboard:{${name}}:levels`)).toBe(5_000);
   });
 
-  it("a full server refuses what would need memory with a typed error, changes nothing, and lets members be removed", async () => {
+  it("a full server refuses writes by a typed error, changes nothing, and lets members be removed", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
     const board = leaderboard(redis, "b", { ties: "first-reached" });

@@ -126,7 +126,7 @@ it("A76: an open limit names slots that Redis may have given, so that they can b
   expect((await limit.peek("u")).remaining).toBe(3);
 });
 
-it("A76: a disabled Redis, and one that takes no writes, leave it to the policy; a missing right is an error", async () => {
+it("A76: a disabled or read-only Redis leaves it to the policy; a missing right is an error", async () => {
   const disabled = open({ whenAway: "closed" }, { enabled: false });
   expect(await disabled.consume("u")).toMatchObject({ allowed: false, degraded: true, reason: "away" });
   await expect(disabled.block("u", "1m")).rejects.toMatchObject({ code: "REDIS_DISABLED" });

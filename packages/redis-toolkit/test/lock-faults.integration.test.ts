@@ -69,7 +69,7 @@ it("A61: of 100 contenders in 3 processes, 100 rounds each, no two hold a lock a
   }
 }, 90_000);
 
-it("A63: fences rise across FLUSHALL and a restart that loses everything, so a store refuses the former holder", async () => {
+it("A63: fences rise across FLUSHALL and a restart without data, so a store refuses the former holder", async () => {
   await using own = await startOwnRedis();
   const redis = connect({ url: own.url });
   let newest = 0;
@@ -399,7 +399,7 @@ it("A66: a script of a lost connection that is carried out late shortens nothing
   }
 });
 
-it("A65: a release that failed may be carried out later, so the lock counts as not held; it may be released again", async () => {
+it("A65: a release that failed may still be carried out: the lock counts as not held; release again", async () => {
   await using own = await startOwnRedis();
   const redis = connect({ url: own.url, commandTimeout: "100ms" });
   const lease = await locks(redis).acquire(name, { ttl: "1m" });
@@ -423,7 +423,7 @@ describe("A67: lost servers", () => {
     expect(lease.signal.reason.message).toContain("Redis has lost it");
   });
 
-  it("A67: after a failover a lock that was not replicated is lost at the next extension; one that a replica had is kept", async () => {
+  it("A67: after a failover a lock is lost at its next extension, unless the replica had it", async () => {
     await using group = await startSentinel({ downAfterMs: 500 });
     const urls = group.sentinels.map(({ url }) => url);
     const redis = createRedis({ ...ALONE, connection: sentinel(urls, { primaryName: group.name }) });
@@ -465,7 +465,7 @@ describe("A67: lost servers", () => {
     expect(await own.release()).toBe("released");
   });
 
-  it("C237: over independent servers a lock is held where most agree, with one fence that rises at each of them", async () => {
+  it("C237: over independent servers a lock is held where most agree; its fence rises at each of them", async () => {
     const three = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
     const [a, b, c] = three.map(({ url }) => connect({ url, commandTimeout: "300ms" })) as [Redis, Redis, Redis];
     const lock = locks(a, { quorum: [b, c] });

@@ -254,7 +254,7 @@ describe("a queue on a server of its own", () => {
     expect(await again.counts()).toMatchObject({ active: 0, delayed: 0 });
   });
 
-  it("A57: data that cannot be read, or does not fit the schema, is a dead letter; a job without a record is reported", async () => {
+  it("A57: data that no schema accepts is a dead letter; a job without a record is reported", async () => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
     await using own = createRedis({ ...ALONE, url: server.url, logger });

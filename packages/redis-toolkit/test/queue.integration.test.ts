@@ -72,7 +72,7 @@ function fixture(where: Where): Fixture {
 describe.each(EVERYWHERE)("a queue over %s", (where) => {
   const use = fixture(where);
 
-  it("A57: jobs of a priority are delivered in the order in which they were added, higher priorities first", async () => {
+  it("A57: higher priorities are delivered first, and those of one priority in the order of adding", async () => {
     await use.jobs.addMany([{ data: "1" }, { data: "2" }]);
     await use.jobs.add("urgent 1", { priority: 255 });
     await use.jobs.add("high", { priority: 2 });
@@ -106,7 +106,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(seen[1]![1]).toBeGreaterThanOrEqual(299);
   });
 
-  it("A57: a job that fails is tried again with its back-off, then goes to the dead letters, and can be replayed", async () => {
+  it("A57: a job that fails is tried again with its back-off, then is a dead letter, and can be replayed", async () => {
     const attempts: number[] = [];
     let isBroken = true;
     const { id } = await use.jobs.add("x", { attempts: 3, backoff: { type: "exponential", base: 20 } });
@@ -228,7 +228,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
-  it("A60: a job with the dedup id of an unfinished one is not added; with an end, none is added until then", async () => {
+  it("A60: a job with the dedup id of an unfinished one is not added; with a ttl, none until its end", async () => {
     const first = await use.jobs.add("1", { dedupId: "a" });
     expect(first.status).toBe("added");
     expect(await use.jobs.add("2", { dedupId: "a" })).toEqual({ id: first.id, status: "duplicate" });
@@ -269,7 +269,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
-  it("C230: finished jobs are kept by number and age, the newest ones, and by default none that completed", async () => {
+  it("C230: the newest finished jobs are kept, by number and age; by default none that completed", async () => {
     use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
     use.working(({ data }) => {
       if (data.startsWith("dead")) throw new Error("no");
@@ -348,7 +348,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await expect.poll(() => worker.stats, { timeout: 5_000 }).toMatchObject({ delivered: 300, dead: 300 });
   });
 
-  it("A58: a heartbeat extends the lease; without one another worker gets the job, and the first one's report is refused", async () => {
+  it("A58: a heartbeat extends the lease; without one another worker gets the job, and reports alone", async () => {
     const held = [gate(), gate()] as const;
     const seen: string[] = [];
     const { id } = await use.jobs.add("x");
@@ -395,7 +395,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1]);
   });
 
-  it("A56: the job of a worker that is gone runs again after its visibility, and is dead after its last attempt", async () => {
+  it("A56: the job of a lost worker runs again after its visibility, and is dead after its last attempt", async () => {
     const { id } = await use.jobs.add("x", { attempts: 2 });
     const seen: number[] = [];
     // Hangs, and extends nothing.
@@ -421,7 +421,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1, 2]);
   });
 
-  it("C232: a repeat adds one job for each instant, however many workers there are; the same definition changes nothing", async () => {
+  it("C232: a repeat adds one job for each instant with any number of workers; once defined, it stays", async () => {
     expect(await use.jobs.repeat("tick", { every: 200 }, "tick")).toBe("set");
     const [before] = await use.jobs.repeats();
     expect(await use.jobs.repeat("tick", { every: 200 }, "tick")).toBe("unchanged");

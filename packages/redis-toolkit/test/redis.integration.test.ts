@@ -118,7 +118,7 @@ describe("away, disabled and closed", () => {
     expect([seen, redis.state]).toEqual([["up"], "up"]);
   });
 
-  it("C262: every command is on a diagnostics channel, with its code if it failed, and without keys and values", async () => {
+  it("C262: every command is on a diagnostics channel, with its error code, without keys and values", async () => {
     await using redis = createRedis({ ...ALONE, url: servers.single.url, clientName: "traced" });
     const seen: CommandEvent[] = [];
     const note = (event: unknown): void => {

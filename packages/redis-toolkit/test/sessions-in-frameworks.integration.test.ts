@@ -144,7 +144,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       expect((await send("/", again)).text).toBe('{"data":{}}');
     });
 
-    it("A81: a logout ends the session and removes the cookie, and a request beside it does not bring it back", async () => {
+    it("A81: a logout ends the session and its cookie, and a request beside it does not bring it back", async () => {
       send = start(auth, {}, gateOf(2));
       for (let n = 0; n < 50; n += 1) {
         const [created] = await Promise.all([send("/left"), send("/")]);

@@ -180,7 +180,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect((await auth.list("{1}:epoch")).map(({ handle }) => handle)).toEqual([login!.handle]);
   });
 
-  it("A82: within its grace the old id reads, changes and destroys the session, and cannot be regenerated", async () => {
+  it("A82: within its grace the old id reads, changes and destroys the session, but cannot regenerate it", async () => {
     const old = await auth.create({ data: { theme: "dark" } });
     const fresh = await auth.regenerate(old.id, { grace: "10s" });
     expect(await auth.read(old.id)).toMatchObject({ handle: fresh!.handle, data: { theme: "dark" } });
@@ -214,7 +214,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     );
   });
 
-  it("A83: the sessions of a user are listed without ids, end by their handles, and ended ones leave the index", async () => {
+  it("A83: the sessions of a user are listed without ids, end by handle, and then leave the index", async () => {
     const all = await Promise.all(["a", "b", "c"].map((theme) => auth.create({ userId: "u:{7}", data: { theme } })));
     await auth.create({ userId: "u:{7" });
     const listed = await auth.list("u:{7}");
@@ -246,7 +246,7 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect(await auth.update(lost.id, { theme: "back" })).toBeUndefined();
   });
 
-  it("C242: a session that is moved, changed or touched while all of its user end does not survive, at any step", async () => {
+  it("C242: a session that is moved, changed or touched while all of its user end, ends too, at any step", async () => {
     const work: readonly ((over: Sessions<Shop>, id: string) => ReturnType<typeof auth.read>)[] = [
       (over, id) => over.regenerate(id),
       (over, id) => over.regenerate(id, { userId: "1" }),

@@ -88,7 +88,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     ]);
   });
 
-  it("A52: an entry whose handler fails is delivered again; after the last time it is a dead letter with the reason", async () => {
+  it("A52: an entry whose handler fails is delivered again, and at last is a dead letter with the reason", async () => {
     const tries: number[] = [];
     const handled: string[] = [];
     const errors: unknown[] = [];
@@ -210,7 +210,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     expect(got).toEqual([pairs]);
   });
 
-  it("A52: the key table: dead letters lie in the slot of their stream, also for tenants and names with a tag", async () => {
+  it("A52: dead letters lie in the slot of their stream, also for tenants and names with a hash tag", async () => {
     const tenant = redis.tenant("acme{1}");
     const made = [redis, tenant].flatMap((view) =>
       ["events", "{eu}events", "a{b"].map((name) => [view, name] as const),
@@ -332,7 +332,7 @@ it('A53: with onLostGroup "$" a new group leaves out what is there', () =>
     await expect.poll(() => seen.numbers).toEqual(["1", "2"]);
   }));
 
-it("C227: Redis away, stopped, or without memory: a consumer waits, says so, and goes on; nothing is lost or doubled", () => {
+it("C227: Redis away, stopped or full: a consumer waits, says so, and goes on; nothing lost or doubled", () => {
   const lines: string[] = [];
   const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
   return withServer(
@@ -393,7 +393,7 @@ it("C227: an entry that was handled while Redis was away is acknowledged later, 
     { config: ["appendonly yes", "appendfsync always"] },
   ));
 
-it("C227: poison becomes a dead letter while memory is short; one that cannot be written stays pending, and is reported", () => {
+it("C227: poison becomes a dead letter while memory is short; else it stays pending, and is reported", () => {
   const lines: string[] = [];
   const logger = { ...SILENT, warn: (line: string) => lines.push(line) };
   return withServer(
@@ -467,7 +467,7 @@ it("C227: after a failover the consumer reads from the new primary", async () =>
   await expect.poll(() => seen.numbers.at(-1), { timeout: 10_000 }).toBe("1");
 }, 40_000);
 
-it("A55: after stopTimeout handlers are not waited for: their signals are aborted, and their entries stay pending", () =>
+it("A55: after stopTimeout no handler is awaited: signals are aborted, and entries stay pending", () =>
   withServer(async (own, redis) => {
     const clock = new TestClock();
     await using timed = createRedis({ ...ALONE, url: own.url, clock });

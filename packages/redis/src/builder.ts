@@ -498,7 +498,9 @@ function checkCoherence({ link, release }: Hold, coherence: Settings["coherence"
   release().catch(() => undefined);
   throw new ConfigurationError(
     link.hasOneConnection === true
-      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use redis(url)'
-      : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes that are received; set coherence("none") and a localTtl, or remove readFromReplicas`,
+      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or ' +
+          "use redis(url)"
+      : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes ` +
+          'that are received; set coherence("none") and a localTtl, or remove readFromReplicas',
   );
 }

@@ -216,7 +216,8 @@ function overClient(client: RedisClientLike, maker: string): ClientConnection {
     typeof client.on !== "function"
   ) {
     throw new InvalidArgumentError(
-      "fromClient(client): client must be one of node-redis or ioredis; pass the result of createClient() or new Redis()",
+      "fromClient(client): client must be one of node-redis or ioredis; pass the result of createClient() or new " +
+        "Redis()",
     );
   }
   const several = SEVERAL_CONNECTIONS.find(({ mark }) => mark in client);

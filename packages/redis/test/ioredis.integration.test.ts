@@ -72,7 +72,7 @@ describe("C241 a client of ioredis", () => {
     expect(client.status).toBe("ready");
   });
 
-  it("A15: sends nothing twice or late: in flight it rejects when the connection is lost, and later calls are refused", async () => {
+  it("A15: sends nothing twice or late: a loss rejects calls in flight, and later ones are refused", async () => {
     await backend.write("shop::1", stored);
     const held = proxy.hold("EVALSHA");
     const write = backend.write("shop::1", { ...stored, data: Buffer.from("late") });
@@ -134,7 +134,8 @@ it.for<[string, RedisOptions, string]>([
 it("C241: what needs a second connection is refused: invalidations, and commands of an application", () => {
   const connection = fromClient(open("redis://127.0.0.1:1"));
   expect(() => redis(connection).valueFormat(json()).build()).toThrow(
-    'invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use redis(url)',
+    'invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use ' +
+      "redis(url)",
   );
   expect(() => redis(connection).valueFormat(json()).coherence("pubsub").build()).toThrow("coherence");
   expect(() => openConnection(connection)).toThrow("a client of ioredis is for caches alone");

@@ -69,7 +69,7 @@ describe("C175 a bypassed backend", () => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("is believed again afterwards: a copy of that time is confirmed, and gives way to what others stored", async () => {
+  it("is believed again afterwards: a copy of that time is confirmed, or replaced by what others stored", async () => {
     const {
       all: [one, other],
     } = await inStep();

@@ -93,7 +93,7 @@ describe("C86 a copy is served on trust", () => {
     expect(await read).toBe("new");
   });
 
-  it("C250 no longer from the first read after a suspension of the machine, until a sign of life that was sent later", async () => {
+  it("C250 no longer from the first read after the machine was suspended, until a later sign of life", async () => {
     const {
       all: [p1, p2],
       clock,

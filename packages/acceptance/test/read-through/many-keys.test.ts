@@ -423,7 +423,7 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
   });
 });
 
-it("C161 a key that a batch cannot read is away, and not absent: memory answers for it, and nothing is loaded", async () => {
+it("C161 a key that a batch cannot read is not absent: memory answers for it, and nothing is loaded", async () => {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, coherence: "reported" });
   const { read } = backend.batch!;

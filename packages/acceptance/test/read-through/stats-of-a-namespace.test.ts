@@ -63,7 +63,8 @@ it("C180 calls beyond the first 1,000 namespaces count in the one above, whose n
     1_200, 1_200, 1,
   ]);
   expect(() => tenants.namespace("t1100").stats()).toThrow(
-    'stats: the namespace "t1100" in "tenants" is not counted by itself: a cache counts the 1,000 that it used first; ask the one above',
+    'stats: the namespace "t1100" in "tenants" is not counted by itself: a cache counts the 1,000 that it used ' +
+      "first; ask the one above",
   );
 });
 

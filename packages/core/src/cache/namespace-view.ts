@@ -260,7 +260,8 @@ export class NamespaceView implements Untyped<Namespace> {
     const stats = this.#engine.context.meters.snapshot(path);
     if (stats === undefined)
       throw new ConfigurationError(
-        `stats: the namespace ${path.toReversed().map(describe).join(" in ")} is not counted by itself: a cache counts the 1,000 that it used first; ask the one above`,
+        `stats: the namespace ${path.toReversed().map(describe).join(" in ")} is not counted by itself: a cache ` +
+          "counts the 1,000 that it used first; ask the one above",
       );
     return stats;
   }

@@ -16,7 +16,7 @@ import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
 /** The outcome of `touch`. */
 export interface TouchResult {
   /**
-   * `missing`: there is no fresh value, nor one in the backend where there is a backend. `refused`: the entry is as it
+   * `missing`: neither this process nor the backend has a fresh value. `refused`: the entry is as it
    * was, since it is being loaded or changed at this moment, or the backend did not store it.
    */
   readonly status: "touched" | "missing" | "refused";
@@ -125,7 +125,7 @@ export class Touch {
     return false;
   }
 
-  /** The entry with its new life; `undefined` if there is no fresh one. */
+  /** The entry with its new life; `undefined` if none is fresh. */
   #renewed(
     { policy }: NamespaceContext,
     entry: Entry | undefined,

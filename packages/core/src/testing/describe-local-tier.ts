@@ -118,12 +118,12 @@ export function describeLocalTier(
     it("may be changed while it reports an eviction", () => {
       const clock = new TestClock();
       const tier = options.open({ maxEntries: 2 });
-      let told = 0;
+      let calls = 0;
       tier.attach({
         clock,
         evicted(key) {
-          told += 1;
-          if (told > 1) return;
+          calls += 1;
+          if (calls > 1) return;
           tier.set(key, lasting("back"));
           tier.delete(key);
         },

@@ -326,7 +326,8 @@ class UnionStandings extends QueriedStandings {
 function refuse(reply: readonly unknown[]): readonly unknown[] {
   if (reply[0] === "order")
     throw new ConfigurationError(
-      `leaderboard: the ties of this board are kept for order: ${JSON.stringify(reply[1])}; give that order, or another name`,
+      `leaderboard: the ties of this board are kept for order: ${JSON.stringify(reply[1])}; give that order, or ` +
+        "another name",
     );
   if (reply[0] === "inexact")
     throw new CommandError(

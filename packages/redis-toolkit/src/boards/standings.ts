@@ -128,7 +128,8 @@ export function writeScore(where: string, score: number | bigint): string {
   }
   if (typeof score !== "number" || Number.isNaN(score))
     throw new InvalidArgumentError(
-      `${where}: a score must be a number, got ${typeof score === "number" ? "NaN" : `a value of type ${typeof score}`}`,
+      `${where}: a score must be a number, got ` +
+        `${typeof score === "number" ? "NaN" : `a value of type ${typeof score}`}`,
     );
   return Number.isFinite(score) ? String(score) : score > 0 ? "inf" : "-inf";
 }

@@ -87,7 +87,8 @@ export function windowsOf(where: string, { window, keep }: WindowOptions): Windo
   }
   if (!WINDOW_KINDS.includes(window))
     throw new InvalidArgumentError(
-      `${where}: window must be one of ${WINDOW_KINDS.map((kind) => JSON.stringify(kind)).join(", ")}, got ${JSON.stringify(window)}`,
+      `${where}: window must be one of ${WINDOW_KINDS.map((kind) => JSON.stringify(kind)).join(", ")}, got ` +
+        `${JSON.stringify(window)}`,
     );
   return { kind: window, keep: wholeNumber(`${where}: keep`, keep ?? 1, { min: 0, max: MOST_WINDOWS - 1 }) };
 }

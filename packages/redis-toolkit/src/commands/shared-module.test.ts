@@ -5,7 +5,7 @@ import { SharedModule } from "./shared-module.ts";
 
 const invalid = new InvalidArgumentError("of hotset");
 
-it("C256: trouble is a line a second of each kind, with how many came in between, and without the text of others", () => {
+it("C256: trouble of each kind is a line a second, with the number of those between, without their text", () => {
   const clock = new TestClock();
   const lines: string[] = [];
   const write = (line: string): unknown => lines.push(line);
@@ -40,7 +40,7 @@ it("C256: without a logger each kind is one warning; a logger that throws ends n
   );
 });
 
-it("C257: all that run are stopped, once each, also where one of them fails; one that took its stop back is not", async () => {
+it("C257: all that run are stopped, once each, also where one fails; one that withdrew its stop is not", async () => {
   const reported: string[] = [];
   const logger = { error: () => 0, warn: (line: string) => reported.push(line), info: () => 0 };
   const modules = new SharedModule({ clock: new TestClock(), logger });

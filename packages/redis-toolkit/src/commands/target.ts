@@ -21,7 +21,7 @@ export interface WaitOptions {
 
 /** Bounds on every call of a view. */
 export interface CallBounds {
-  /** On the whole call; for a command that waits in Redis too, however long it was told to wait. */
+  /** On the whole call; for a command that waits in Redis too, however long its own timeout is. */
   readonly deadline?: Duration;
   /** Ends calls with its reason. What was sent may be carried out all the same; a command that waits ends. */
   readonly signal?: AbortSignal;

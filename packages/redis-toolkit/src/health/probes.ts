@@ -57,7 +57,7 @@ function checksOf(server: Probed): Readiness["checks"] {
   const { role, isLoading } = server;
   return {
     ping: passed("PONG"),
-    role: role === "replica" ? failed("a replica, which takes no writes") : passed(role ?? "not told"),
+    role: role === "replica" ? failed("a replica, which takes no writes") : passed(role ?? "unknown"),
     loading: isLoading ? failed("it loads its data") : passed("no"),
     memory: memoryOf(server),
   };
@@ -65,7 +65,7 @@ function checksOf(server: Probed): Readiness["checks"] {
 
 /** A server that evicts has room for each write. */
 function memoryOf({ usedMemory, maxMemory, maxMemoryPolicy }: ServerInfo): Check {
-  if (usedMemory === undefined || maxMemory === undefined) return passed("not told");
+  if (usedMemory === undefined || maxMemory === undefined) return passed("unknown");
   if (maxMemory === 0) return passed("no limit");
   const share = `${Math.round((100 * usedMemory) / maxMemory)} % of its limit`;
   const isShort = maxMemoryPolicy === "noeviction" && usedMemory / maxMemory > MEMORY_LIMIT;

@@ -133,7 +133,8 @@ function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
   // Twice this, and the limit, are added in whole numbers.
   if (burst * windowMs > 2 ** 51)
     throw new InvalidArgumentError(
-      `${name}: burst times the milliseconds of its window must be at most 2^51, got ${burst} times ${windowMs}; choose a shorter window with a smaller limit`,
+      `${name}: burst times the milliseconds of its window must be at most 2^51, got ${burst} times ${windowMs}; ` +
+        "choose a shorter window with a smaller limit",
     );
   const made = rule(kind, {
     capacity: burst,

@@ -25,7 +25,8 @@ export function exclusive(prefix: string, given: string | readonly string[]): Cl
   const resources = typeof given === "string" ? [given] : given;
   if (!Array.isArray(resources) || resources.length === 0 || resources.length > MAX_RESOURCES)
     throw new InvalidArgumentError(
-      `lock: give a name, or a list of 1 to ${MAX_RESOURCES} names, got ${Array.isArray(resources) ? `${resources.length} names` : typeof given}`,
+      `lock: give a name, or a list of 1 to ${MAX_RESOURCES} names, got ` +
+        `${Array.isArray(resources) ? `${resources.length} names` : typeof given}`,
     );
   for (const name of resources) checkName("lock: the name", name as string);
   // In one order for all callers, so that errors and keys do not depend on how a caller listed them.

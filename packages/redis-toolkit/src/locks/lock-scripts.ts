@@ -138,7 +138,8 @@ return {1, fence}`,
 /** KEYS: writer, readers, fence. */
 export const READ: LockScripts = {
   acquire: `
-if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end${TIME}${NOW}${CLOCK}${raised("KEYS[3]")}${AS_TEXT}${enter("KEYS[2]")}${sweep("KEYS[2]")}
+if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end
+${TIME}${NOW}${CLOCK}${raised("KEYS[3]")}${AS_TEXT}${enter("KEYS[2]")}${sweep("KEYS[2]")}
 ${remember("KEYS[3]")}
 return {1, fence}`,
   extend: extendMember("KEYS[2]"),

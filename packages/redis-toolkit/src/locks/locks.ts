@@ -264,7 +264,8 @@ function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly Re
     throw new InvalidArgumentError("locks(): quorum must be a list of further servers, each from createRedis()");
   if (quorum.length % 2 === 1)
     throw new InvalidArgumentError(
-      `locks(): quorum must name an even number of further servers, so that all are an odd number, got ${quorum.length}`,
+      "locks(): quorum must name an even number of further servers, so that all are an odd number, got " +
+        `${quorum.length}`,
     );
   if (new Set([redis, ...quorum]).size !== quorum.length + 1)
     throw new InvalidArgumentError("locks(): quorum names a server twice");

@@ -32,7 +32,8 @@ export async function expectNoEviction(
   const evicting = found.find((policy) => policy !== "noeviction");
   if (evicting === undefined) return;
   const error = new ConfigurationError(
-    `${user}: maxmemory-policy is ${evicting}, so Redis may remove its keys when memory is short; set it to noeviction, or use another server`,
+    `${user}: maxmemory-policy is ${evicting}, so Redis may remove its keys when memory is short; set it to ` +
+      "noeviction, or use another server",
   );
   if (required) throw error;
   redis.module.report("eviction", error);

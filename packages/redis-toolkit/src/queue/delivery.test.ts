@@ -55,7 +55,7 @@ describe("a delivery", () => {
     expect(outcome).toMatchObject({ kind: "dead", detail: expect.stringContaining("its result is not JSON") });
   });
 
-  it("A57: a failure is tried again after the back-off of the job, else of the queue, until its last attempt", async () => {
+  it("A57: a failure is tried again after the back-off of the job, or the queue, until the last attempt", async () => {
     const fails: Handler<string, unknown> = () => {
       throw new Error("no");
     };
@@ -95,7 +95,7 @@ describe("a delivery", () => {
     expect(await ran).toMatchObject({ kind: "retry", detail: "the handler took longer than 100 ms" });
   });
 
-  it("A58: its signal is aborted when the lease ends on the clock of this process, and not while it is extended", async () => {
+  it("A58: its signal is aborted when the lease ends by this process' clock, not while it is extended", async () => {
     const held = gate();
     let signal: AbortSignal | undefined;
     const { delivery, clock, extensions } = deliveryOf(async (job, context) => {

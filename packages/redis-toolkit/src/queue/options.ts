@@ -174,6 +174,7 @@ export function whole(
 ): number {
   if (Number.isSafeInteger(given) && (given as number) >= min && (given as number) <= max) return given as number;
   return refuse(
-    `${option} must be a whole number from ${min} to ${max}, got ${typeof given === "number" ? given : `a value of type ${typeof given}`}`,
+    `${option} must be a whole number from ${min} to ${max}, got ` +
+      `${typeof given === "number" ? given : `a value of type ${typeof given}`}`,
   );
 }

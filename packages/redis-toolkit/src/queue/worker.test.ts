@@ -115,7 +115,7 @@ it("C233: a wake that comes during the exchange that fills the worker is passed 
   await worker.stop();
 });
 
-it("C233: one exchange at a time; handlers that end meanwhile are reported together, and one that fails again", async () => {
+it("C233: one exchange at a time; handlers that end meanwhile are reported together; a failure, again", async () => {
   const { worker, exchanges, ends } = scripted(3);
   await expect.poll(() => exchanges.length).toBe(1);
   exchanges[0]!.answer({ delivered: [job("1-1"), job("1-2"), job("1-3")] });

@@ -23,7 +23,7 @@ export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
   readonly userOf?: (session: SessionData) => string | undefined;
 }
 
-/** What is kept of express-session's own store: the methods that this one replaces are declared to return nothing. */
+/** The methods of express-session's own store that are kept: the others are declared to return nothing. */
 interface KeptMethods extends Pick<session.Store, keyof NodeJS.EventEmitter> {
   regenerate(...given: Parameters<session.Store["regenerate"]>): void;
   load(...given: Parameters<session.Store["load"]>): void;
@@ -214,7 +214,8 @@ const idleOf = (ttl: unknown): { idle?: Ttl } => (typeof ttl === "function" ? {}
 function ttlMs(ttl: Ttl): number {
   if (typeof ttl === "string") return durationMs("ttl", ttl, { min: Number.NEGATIVE_INFINITY });
   throw new InvalidArgumentError(
-    `ttl must be text with a unit, such as "24h" or "86400s", or a function that gives such text, got a value of type ${typeof ttl}; a number would be seconds for connect-redis and milliseconds for hotset`,
+    'ttl must be text with a unit, such as "24h" or "86400s", or a function that gives such text, got a value of ' +
+      `type ${typeof ttl}; a number would be seconds for connect-redis and milliseconds for hotset`,
   );
 }
 

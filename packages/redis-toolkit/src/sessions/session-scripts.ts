@@ -85,7 +85,8 @@ if before[1] or before[4] then redis.call('DEL', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'c', began, 'a', now, 'x', ends, 'i', ARGV[1], 'v', version)
 for i = 3, #ARGV, 1000 do redis.call('HSET', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV))) end
 redis.call('PEXPIRE', KEYS[1], math.max(1, math.min(ARGV[1], ends - now)))
-return {'session', 1, {'c', tostring(began), 'a', tostring(now), 'x', tostring(ends), 'i', ARGV[1], 'v', tostring(version)}}`;
+local meta = {'c', tostring(began), 'a', tostring(now), 'x', tostring(ends), 'i', ARGV[1], 'v', tostring(version)}
+return {'session', 1, meta}`;
 
 /** KEYS: session. ARGV: 'data' or 'own' for the answer, idle time, or '' for that of the session. */
 export const TOUCH: string = `${STEP}

@@ -50,7 +50,7 @@ export interface RegenerateOptions {
 
 /**
  * Sessions in Redis. Where Redis is away every call rejects with a `BackendUnavailableError`, and where it is disabled
- * with a `CommandError`: `undefined` always means that there is no such session.
+ * with a `CommandError`: `undefined` always means that the session does not exist.
  */
 export interface Sessions<Data extends object> {
   /** A new session with a new id. @throws {EncodeError} for data that is not JSON. */
@@ -182,7 +182,8 @@ const MAX_GRACE_MS = 3_600_000;
 function encode(changes: object): { readonly set: Fields; readonly removed: readonly string[] } {
   if (typeof changes !== "object" || changes === null || Array.isArray(changes))
     throw new InvalidArgumentError(
-      `the data of a session must be an object, got ${Array.isArray(changes) ? "a list" : changes === null ? "null" : `a value of type ${typeof changes}`}`,
+      "the data of a session must be an object, got " +
+        `${Array.isArray(changes) ? "a list" : changes === null ? "null" : `a value of type ${typeof changes}`}`,
     );
   const set = new Map<string, string>();
   const removed: string[] = [];

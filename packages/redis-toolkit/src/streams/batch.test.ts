@@ -78,7 +78,7 @@ it("as many handlers run at once as concurrency says", async () => {
   await run;
 });
 
-it("A52: entries that wait or are handled are renewed; one that was taken is aborted, or not handled at all", async () => {
+it("A52: entries that wait or are handled are renewed; one that was taken is aborted, or never begun", async () => {
   const scene = new Scene();
   const run = new Batch(deliveriesOf("1", "2", "3"), scene.settings()).run();
   await scene.advance(100);

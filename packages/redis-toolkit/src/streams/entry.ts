@@ -47,7 +47,8 @@ function writeValue(operation: string, field: string, value: unknown): string | 
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
   const shown = typeof value === "number" ? String(value) : value === null ? "null" : `a value of type ${typeof value}`;
   throw new InvalidArgumentError(
-    `${operation}: the field ${JSON.stringify(field.slice(0, 40))} must be text, a finite number or a Buffer, got ${shown}`,
+    `${operation}: the field ${JSON.stringify(field.slice(0, 40))} must be text, a finite number or a Buffer, got ` +
+      `${shown}`,
   );
 }
 

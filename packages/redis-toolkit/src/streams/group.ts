@@ -175,7 +175,7 @@ export class ConsumerGroup<T> {
     });
   }
 
-  /** `undefined` where there is no such stream, or no such group. */
+  /** `undefined` where the stream or the group does not exist. */
   async info(): Promise<GroupInfo | undefined> {
     const groups = await unlessMissing(
       this.#place.send((key) => ["XINFO", "GROUPS", key], {

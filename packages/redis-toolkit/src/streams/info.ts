@@ -91,7 +91,7 @@ export function readPendingSummary(reply: unknown): PendingSummary {
 const numberOf = (reply: unknown): number | undefined =>
   reply === null || reply === undefined ? undefined : Number(reply);
 
-/** `undefined` where Redis replies that there is no such key. */
+/** `undefined` where Redis replies that the key does not exist. */
 export async function unlessMissing<R>(asked: Promise<R>): Promise<R | undefined> {
   try {
     return await asked;

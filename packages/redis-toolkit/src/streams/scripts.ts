@@ -13,7 +13,8 @@ local function bury(id, deliveries, reason, cause, most)
     if most ~= '0' then
       letter[3], letter[4], letter[5] = 'MAXLEN', '~', most
     end
-    for _, text in ipairs({'*', 'id', id, 'group', group, 'reason', reason, 'error', cause, 'deliveries', deliveries}) do
+    local parts = {'*', 'id', id, 'group', group, 'reason', reason, 'error', cause, 'deliveries', deliveries}
+    for _, text in ipairs(parts) do
       letter[#letter + 1] = text
     end
     for _, text in ipairs(entry[2]) do letter[#letter + 1] = text end

@@ -66,7 +66,7 @@ export class Stream<T> {
   /**
    * Appends an entry, and trims by the options, or else by those of the stream.
    *
-   * @returns its id; `undefined` with `ifExists` where there is no stream
+   * @returns its id; `undefined` with `ifExists` where the stream does not exist
    * @throws {BackendUnavailableError} it is sent once: `maybeExecuted` says whether the entry may be there. Sent again
    *   with the same `id`, it is refused if it is.
    */
@@ -143,7 +143,7 @@ export class Stream<T> {
     return (await this.info())?.lastId ?? ZERO;
   }
 
-  /** `undefined` where there is no stream. */
+  /** `undefined` where the stream does not exist. */
   async info(): Promise<StreamInfo | undefined> {
     return unlessMissing(
       this.#place.send((key) => ["XINFO", "STREAM", key], {
@@ -154,7 +154,7 @@ export class Stream<T> {
     );
   }
 
-  /** All groups; none where there is no stream. */
+  /** All groups; none where the stream does not exist. */
   async groups(): Promise<readonly GroupInfo[]> {
     const groups = await unlessMissing(
       this.#place.send((key) => ["XINFO", "GROUPS", key], {

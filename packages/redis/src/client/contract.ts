@@ -74,7 +74,7 @@ export interface Caller {
    *
    * @throws {BackendUnavailableError} where Redis was not reached, or did not answer in time; `maybeExecuted` says
    *   whether the command may have been carried out.
-   * @throws {OverloadedError} where there is no room, if `onOverload` is `reject`.
+   * @throws {OverloadedError} where the bound is reached, if `onOverload` is `reject`.
    */
   call(args: Args, options?: CallOptions): Promise<unknown>;
 }

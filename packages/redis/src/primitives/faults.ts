@@ -71,7 +71,8 @@ export function fault(origin: Origin, error: unknown): unknown {
   const liesElsewhere: boolean = isRedirection(reason);
   if (liesElsewhere)
     return new BackendUnavailableError(
-      `${origin.tier}: ${origin.operation} was refused: its key lies on another node of a cluster (${reason.message}); where Redis is a cluster, connect by cluster([url])`,
+      `${origin.tier}: ${origin.operation} was refused: its key lies on another node of a cluster ` +
+        `(${reason.message}); where Redis is a cluster, connect by cluster([url])`,
       { ...origin, cause: reason, retryable: false, maybeExecuted: false },
     );
   if (!NOT_NOW.test(reason.message)) return reason;

@@ -30,7 +30,7 @@ export function readTogether(entryKeys: readonly string[], batch: BatchRead): Pr
 }
 
 /**
- * As {@link readTogether}, where there is no room for all: no more at a time than may be in flight, since the number
+ * As {@link readTogether}, where not all fit: no more at a time than may be in flight, since the number
  * that may wait is bounded, too. One deadline covers all parts.
  */
 export function readInParts(

@@ -5,7 +5,7 @@ describe("tags in use", () => {
   const sent: string[][] = [];
   const tags = new WarmTags((args) => {
     sent.push(args);
-    return Promise.reject(new Error("nobody is there"));
+    return Promise.reject(new Error("connection refused"));
   });
 
   it("C105: are read again, those of one cache in one command; a failure is ignored", () => {

@@ -28,15 +28,18 @@ export class IoRedisClient implements RedisClientLike {
     const options: Settings = client.options;
     if ((client as { readonly isCluster?: boolean }).isCluster === true || options.sentinels != null)
       throw new ConfigurationError(
-        "fromClient(client): a cluster or sentinels of ioredis cannot be used; use cluster(urls) or sentinel(urls, { primaryName })",
+        "fromClient(client): a cluster or sentinels of ioredis cannot be used; use cluster(urls) or sentinel(urls, " +
+          "{ primaryName })",
       );
     if (options.autoResendUnfulfilledCommands !== false || options.enableOfflineQueue !== false)
       throw new ConfigurationError(
-        "fromClient(client): this client of ioredis sends commands again, or late, after a reconnection: give client.duplicate({ autoResendUnfulfilledCommands: false, enableOfflineQueue: false })",
+        "fromClient(client): this client of ioredis sends commands again, or late, after a reconnection: give " +
+          "client.duplicate({ autoResendUnfulfilledCommands: false, enableOfflineQueue: false })",
       );
     if ((options.keyPrefix ?? "") !== "" || options.enableAutoPipelining === true)
       throw new ConfigurationError(
-        "fromClient(client): this client of ioredis has a keyPrefix, or enableAutoPipelining; set neither, and the prefix with .keyPrefix(prefix)",
+        "fromClient(client): this client of ioredis has a keyPrefix, or enableAutoPipelining; set neither, and the " +
+          "prefix with .keyPrefix(prefix)",
       );
     this.#client = client;
   }

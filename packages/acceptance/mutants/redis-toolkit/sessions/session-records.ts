@@ -22,8 +22,11 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: a new id takes the user's epoch of now",
     promises: ["C242"],
-    rule: 'const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);\n    const before = await this.read(from);',
+    rule:
+      'const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);\n    const before = ' +
+      "await this.read(from);",
     broken:
-      'const before = await this.read(from);\n    userId ??= before?.userId;\n    const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);',
+      "const before = await this.read(from);\n    userId ??= before?.userId;\n    const epoch = userId === " +
+      'undefined ? "" : await this.#enrol(userId, to.handle, idleMs);',
   },
 ];

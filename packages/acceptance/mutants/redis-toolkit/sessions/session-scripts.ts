@@ -6,14 +6,16 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["A81"],
     rule: "export const TOUCH: string = `${STEP}\nlocal session = held(KEYS[1])\n",
     broken:
-      "export const TOUCH: string = `${STEP}\nlocal session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000}\n",
+      "export const TOUCH: string = `${STEP}\nlocal session = held(KEYS[1]) or {active = 0, idle = 60000, ends = " +
+      "clock() + 60000}\n",
   },
   {
     name: "sessions: an update makes a session that has ended",
     promises: ["A81"],
     rule: "local session = held(KEYS[1])\nif not session then return report(KEYS[1], 0) end\nif ARGV[3] ~= '' and",
     broken:
-      "local session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000, version = 0}\nif ARGV[3] ~= '' and",
+      "local session = held(KEYS[1]) or {active = 0, idle = 60000, ends = clock() + 60000, version = 0}\nif " +
+      "ARGV[3] ~= '' and",
   },
   {
     name: "sessions: the version of an update is not compared",
@@ -36,7 +38,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: touch does not move the end",
     promises: ["A80"],
-    rule: "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', idle)\n",
+    rule:
+      "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', " +
+      "idle)\n",
     broken: "redis.call('HSET', KEYS[1], 'a', now, 'i', idle)\n",
   },
   {
@@ -84,7 +88,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "sessions: full memory keeps sessions from being touched",
     promises: ["C245"],
-    rule: "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', idle)",
+    rule:
+      "redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))\nredis.call('HSET', KEYS[1], 'a', now, 'i', " +
+      "idle)",
     broken:
       "redis.call('HSET', KEYS[1], 'a', now, 'i', idle)\nredis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))",
   },

@@ -4,7 +4,8 @@ import { ADD_ONE, scriptOf } from "./prelude.ts";
 export const ADD: string = scriptOf(`${ADD_ONE}
 local added = {}
 for i = 2, #ARGV, 6 do
-  local id, isNew = add(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], tonumber(ARGV[i + 5]))
+  local id, isNew =
+    add(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], tonumber(ARGV[i + 5]))
   added[#added + 1] = id
   added[#added + 1] = isNew
 end
@@ -23,8 +24,8 @@ return added`);
  * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. The window of a rate begins with
  * its first delivery.
  */
-export const EXCHANGE: string =
-  scriptOf(`local keepCompleted, completedAge, keepDead, deadAge = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+export const EXCHANGE: string = scriptOf(`local keepCompleted, completedAge = tonumber(ARGV[2]), tonumber(ARGV[3])
+local keepDead, deadAge = tonumber(ARGV[4]), tonumber(ARGV[5])
 local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local limit, per = tonumber(ARGV[9]), tonumber(ARGV[10])
 

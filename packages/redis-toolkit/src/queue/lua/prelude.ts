@@ -43,7 +43,8 @@ local function read(id)
   local text = call('HGET', jobs, id)
   if not text then return nil end
   local isJson, job = pcall(cjson.decode, text)
-  if isJson and type(job) == 'table' and tonumber(job.attempt) and tonumber(job.attempts) and tonumber(job.priority) then
+  local isJob = isJson and type(job) == 'table'
+  if isJob and tonumber(job.attempt) and tonumber(job.attempts) and tonumber(job.priority) then
     return job
   end
 end
