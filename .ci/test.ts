@@ -37,6 +37,7 @@ const STEPS: readonly Step[] = [
     isShown: true,
   },
   { name: "promises", command: ["node", ".ci/checks/promises.ts"] },
+  { name: "rows", command: ["node", "packages/acceptance/rows/check.ts"] },
 ];
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));

@@ -71,4 +71,10 @@ describe("the tests", () => {
       `no promise has the number ${strayRow}: "${stray} something, ${strayRow}"`,
     ]);
   });
+
+  it("may name a row of the requirements, whose own check says whether it is held", () => {
+    const row = "R0" + "-101";
+    expect(findBroken([C1], [passed(`${C1} zero, ${row}`)], [row])).toEqual([]);
+    expect(findBroken([C1], [passed(`${C1} zero, ${row}`)])).toHaveLength(1);
+  });
 });

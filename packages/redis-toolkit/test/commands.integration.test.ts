@@ -216,6 +216,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
   it("commands of node-redis, by name: lists, sets, sorted sets, bitmaps, counts, places", async () => {
     expect(await commands.rPush(p, ["a", "b", "c"])).toBe(3);
     expect(await commands.lRange(p, 0, -1)).toEqual(["a", "b", "c"]);
+    expect(await commands.lLen(p)).toBe(3);
     expect(await commands.lPopCount(p, 2)).toEqual(["a", "b"]);
     expect(await commands.lPop(`${p}none`)).toBe(undefined);
     expect(await commands.sAdd(`${p}s`, ["a", "b"])).toBe(2);

@@ -1,0 +1,79 @@
+/** docs/requirements.md: each row has its test, its mutant and its place on the page, or a reason. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, it } from "vitest";
+import { MUTANTS } from "../../mutants/all.ts";
+import { mutantOf, ROW_MUTANTS } from "../../mutants/rows.ts";
+import { ROWS, SECTIONS } from "../../rows/all.ts";
+import { findUnheld, type TestReport } from "../../rows/check.ts";
+import { findExamples } from "../../rows/examples.ts";
+import { renderPage } from "../../rows/page.ts";
+import { isHeld, type Row } from "../../rows/row.ts";
+
+const top = resolve(import.meta.dirname, "../../../..");
+const read = (file: string): string => readFileSync(join(top, file), "utf8");
+const held = ROWS.filter(isHeld);
+
+describe("rows", () => {
+  it("have each number of each system, once and in order", () => {
+    expect(ROWS.map(({ id }) => id)).toEqual(
+      SECTIONS.flatMap(({ rows }) => rows.map(({ id }) => id)).toSorted(byNumber),
+    );
+    expect(ROWS.filter(({ id }, i) => ROWS.findIndex((row) => row.id === id) !== i)).toEqual([]);
+  });
+
+  it("name tests that exist", () => {
+    const files = new Map([...new Set(held.map(({ test: [file] }) => file))].map((file) => [file, textOf(file)]));
+    const missing = held.filter(({ test: [file, title] }) => !files.get(file)!.includes(title));
+    expect(missing.map(({ id, test }) => [id, ...test])).toEqual([]);
+  });
+
+  it("name mutants that exist, or have one of their own", () => {
+    expect(held.map(mutantOf).filter((mutant) => typeof mutant === "string")).toEqual([]);
+    const own = new Set(held.filter(({ mutant }) => mutant === undefined).map(({ id }) => id));
+    const named = new Set(held.map(({ mutant }) => mutant));
+    const unused = ROW_MUTANTS.filter(({ name }) => !own.has(name.split(" ")[0]!) && !named.has(name));
+    expect(unused.map(({ name }) => name)).toEqual([]);
+  });
+
+  it("have mutants that break what stands once in its file", () => {
+    const times = ROW_MUTANTS.map(({ name, file, rule }) => ({ name, times: read(file).split(rule).length - 1 }));
+    expect(times.filter((each) => each.times !== 1)).toEqual([]);
+    expect(ROW_MUTANTS.filter(({ rule, broken }) => rule === broken)).toEqual([]);
+    const names = [...MUTANTS, ...ROW_MUTANTS].map(({ name }) => name);
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+  });
+
+  it("are on the page as they are here: `npm run rows` writes it", () => {
+    expect(read("docs/requirements.md")).toBe(renderPage(SECTIONS, findExamples(top)));
+  });
+
+  it("are the only ones that examples name", () => {
+    const ids = new Set(ROWS.map(({ id }) => id));
+    expect([...findExamples(top)].filter(([id]) => !ids.has(id))).toEqual([]);
+  });
+
+  it("count as held only where all of their tests ran and passed", () => {
+    const row: Row = { id: "R", what: "", here: "", module: "", test: ["a.test.ts", "a value"] };
+    const reportOf = (...statuses: readonly string[]): TestReport => ({
+      testResults: [
+        {
+          name: "/top/a.test.ts",
+          assertionResults: statuses.map((status, i) => ({ fullName: `suite a value ${i}`, status })),
+        },
+      ],
+    });
+    expect(findUnheld([row], reportOf("passed", "passed"), "/top")).toEqual([]);
+    expect(findUnheld([row], reportOf("passed", "failed"), "/top")).toEqual(['R: "a value" of a.test.ts did not pass']);
+    const absent = ['R: no test of a.test.ts ran whose title contains "a value"'];
+    expect(findUnheld([row], reportOf(), "/top")).toEqual(absent);
+    expect(findUnheld([row], { testResults: [] }, "/top")).toEqual(absent);
+  });
+});
+
+const textOf = (file: string): string => (existsSync(join(top, file)) ? read(file) : "");
+
+function byNumber(a: string, b: string): number {
+  const [one, other] = [a, b].map((id) => id.slice(1).split("-").map(Number)) as [number[], number[]];
+  return one[0]! - other[0]! || one[1]! - other[1]!;
+}
