@@ -1,58 +1,58 @@
 import { execFile } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { randomPrefix } from "@hotset/test-servers";
+import { parseSync } from "oxc-parser";
 import { describe, expect, inject, it } from "vitest";
 
 const run = promisify(execFile);
+const here = import.meta.dirname;
 
-/** The output of each example. */
-const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
-  "backtest-results.ts": ["4 runs, 45 trades, profit 1234.50"],
-  "batch.ts": ["1,2 | 3,9 | 1,2"],
-  "conditional-requests.ts": ["200 304 200"],
-  "custom-format.ts": ["temperatures: json, 12 bytes", "pressures: float64.1, 16 bytes"],
-  "graceful-shutdown.ts": ["0 failed requests"],
-  "http-headers.ts": ["shop; fwd=miss", "shop; hit; ttl=59", "shop; hit; ttl=-1"],
-  "market-data.ts": [
-    "BTCUSD 97251.00, ETHUSD 3310.05, XRPUSD absent",
-    "BTCUSD 97250.10, ETHUSD 3310.05, BTCUSD 97251.00",
-  ],
-  "memory-only.ts": ["2 hits, 11 misses, 9 of them on another caller's load, 1 load"],
-  "memory-over-redis.ts": ["miss", "hit redis", "hit memory", "deleted", "miss"],
-  "order-state.ts": ["new > accepted > partly-filled > partly-filled", "5 changes, and one end"],
-  "own-backend.ts": ["hit files"],
-  "payments-stream.ts": [
-    "p-1: 1200, p-3: 80",
-    "p-2: the amount is not a number, tried 2 times",
-    "2 failures, 0 pending",
-  ],
-  "portfolio.ts": ["10 bought", "0 USD, 0.001 BTC"],
-  "serverless.ts": ["page 2 then page 3"],
-  "wrap.ts": ["price:1000:USD: 3 calls"],
-};
+/** The lines that each example prints. */
+const OUTPUT = JSON.parse(readFileSync(join(here, "output.json"), "utf8")) as Readonly<Record<string, string[]>>;
+
+/** Of the packages of this repository. */
+const published = globSync("../../packages/*/package.json", { cwd: here })
+  .map((path) => JSON.parse(readFileSync(join(here, path), "utf8")) as { name: string; private?: boolean })
+  .flatMap(({ name, private: isPrivate }) => (isPrivate === true ? [] : [name]));
+
+const packageOf = (specifier: string): string => specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 
 describe("examples", () => {
-  it("all are in the list above", async () => {
-    const files = await readdir(import.meta.dirname);
+  it("C295: every example has its output in the list", async () => {
+    const files = await readdir(here);
     expect(files.filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts")).sort()).toEqual(
-      Object.keys(EXAMPLES),
+      Object.keys(OUTPUT),
     );
   });
 
-  it.concurrent.each(Object.entries(EXAMPLES))(
-    "%s runs to its end, prints the lines above, and lets the process exit",
+  it.concurrent.each(Object.entries(OUTPUT))(
+    "C295: %s runs to its end, prints exactly its lines, and lets the process exit",
     { timeout: 20_000 },
     async (file, lines) => {
-      const { stdout, stderr } = await run(
-        process.execPath,
-        ["--conditions=@hotset/source", join(import.meta.dirname, file)],
-        {
-          env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
-        },
-      );
+      const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(here, file)], {
+        env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },
+      });
       expect({ stderr, lines: stdout.trimEnd().split("\n") }).toEqual({ stderr: "", lines });
     },
   );
+
+  it.each(Object.keys(OUTPUT))("C296: %s imports nothing but Node and packages of the registry", (file) => {
+    const imported = importsOf(join(here, file));
+    expect(imported).not.toEqual([]);
+    expect(imported.filter((name) => !name.startsWith("node:") && !published.includes(packageOf(name)))).toEqual([]);
+  });
 });
+
+/** The packages that a file imports; one in a folder beside it is copied with it, and counts, too. */
+function importsOf(path: string): readonly string[] {
+  const text = readFileSync(path, "utf8");
+  const { module } = parseSync(path, text);
+  const specifiers = [
+    ...module.staticImports.map(({ moduleRequest }) => moduleRequest.value),
+    ...module.dynamicImports.map(({ moduleRequest: { start, end } }) => text.slice(start + 1, end - 1)),
+  ];
+  return specifiers.flatMap((name) => (/^\.\/[\w-]+\//.test(name) ? importsOf(join(dirname(path), name)) : [name]));
+}

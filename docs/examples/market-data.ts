@@ -2,7 +2,10 @@
  * Market data: the last price of each symbol, with an end, so an old price is absent and not wrong. Feeds come out of
  * order and twice; a tick counts only if it is newer than the one that is there. Subscribers get each that counts.
  *
- *     REDIS_URL=redis://localhost:6379 node --conditions=@hotset/source docs/examples/market-data.ts
+ *     npm install @hotset/redis-toolkit
+ *     REDIS_URL=redis://localhost:6379 node market-data.ts
+ *
+ * Rows: R3-08, R3-10, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis } from "@hotset/redis-toolkit";

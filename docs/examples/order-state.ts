@@ -2,7 +2,10 @@
  * The state of an order with the history of its status, by the rules of a state machine. Each change is one step in
  * Redis, so of two processes that race one wins, a repeated report changes nothing, and status and history agree.
  *
- *     REDIS_URL=redis://localhost:6379 node --conditions=@hotset/source docs/examples/order-state.ts
+ *     npm install @hotset/redis-toolkit
+ *     REDIS_URL=redis://localhost:6379 node order-state.ts
+ *
+ * Rows: R0-34, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis, type RedisView } from "@hotset/redis-toolkit";

@@ -2,7 +2,10 @@
  * Payments, as events of a stream: a shop appends them, workers of one group handle each at least once. One payment
  * cannot be read, so it becomes a dead letter; a worker that ends in between loses nothing.
  *
- *     REDIS_URL=redis://localhost:6379 node --conditions=@hotset/source docs/examples/payments-stream.ts
+ *     npm install @hotset/redis-toolkit
+ *     REDIS_URL=redis://localhost:6379 node payments-stream.ts
+ *
+ * Rows: R0-25, R0-28, R0-29, R0-33
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { consumer, streams, type Consumer } from "@hotset/redis-toolkit/streams";

@@ -3,7 +3,10 @@
  * integers in Redis, so 0.1 and 0.2 are 0.3. A purchase takes cash and adds to a position in one transaction, or does
  * nothing.
  *
- *     REDIS_URL=redis://localhost:6379 node --conditions=@hotset/source docs/examples/portfolio.ts
+ *     npm install @hotset/redis-toolkit
+ *     REDIS_URL=redis://localhost:6379 node portfolio.ts
+ *
+ * Rows: R0-19, R0-37, R3-09, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis, type RedisView } from "@hotset/redis-toolkit";
