@@ -1,6 +1,7 @@
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/redis-toolkit/leaderboard";
 import type { OwnRedis } from "@hotset/test-servers";
+import { commandFigures, processorMs } from "../server-figures.ts";
 import { percentile, type Conditions, type Figure, type Trial } from "../trial.ts";
 
 const MEMBERS = 1_000_000;
@@ -86,11 +87,6 @@ async function timeOfIndex(server: OwnRedis, redis: Redis): Promise<readonly Fig
   ];
 }
 
-async function processorMs(server: OwnRedis): Promise<number> {
-  const cpu = await server.info("cpu");
-  return 1_000 * (Number(cpu["used_cpu_user"]) + Number(cpu["used_cpu_sys"]));
-}
-
 async function serverTime(
   server: OwnRedis,
   calls: number,
@@ -98,9 +94,8 @@ async function serverTime(
 ): Promise<{ readonly microseconds: number; readonly commands: number }> {
   await server.command("CONFIG", "RESETSTAT");
   for (let i = 0; i < calls; i += 1) await call();
-  const stats = (await server.info("commandstats"))["cmdstat_evalsha"] ?? "";
-  const field = (name: string): number => Number(new RegExp(`${name}=([\\d.]+)`).exec(stats)?.[1]);
-  return { microseconds: field("usec") / calls, commands: field("calls") / calls };
+  const scripts = await commandFigures(server, ["evalsha"]);
+  return { microseconds: scripts.microseconds / calls, commands: scripts.calls / calls };
 }
 
 const usedMemory = async (server: OwnRedis): Promise<number> => Number((await server.info("memory"))["used_memory"]);

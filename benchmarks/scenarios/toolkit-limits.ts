@@ -13,6 +13,7 @@ import {
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RateLimiterRedis, type RateLimiterRes } from "rate-limiter-flexible";
 import { inFlight, type Scenario } from "../measure.ts";
+import { commandFigures } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
 const KEYS = 2_000;
@@ -78,11 +79,9 @@ async function costOf(server: OwnRedis, side: Side, rounds: number): Promise<rea
   for (let round = 0; round < Math.max(3, rounds); round += 1) {
     await server.command("CONFIG", "RESETSTAT");
     await inFlight(50, DECISIONS, (i) => side.decide(i));
-    const stats = Object.entries(await server.info("commandstats")).filter(([name]) => name.startsWith("cmdstat_eval"));
-    const sum = (field: string): number =>
-      stats.reduce((all, [, text]) => all + Number(new RegExp(`\\b${field}=(\\d+)`).exec(text)?.[1] ?? 0), 0);
-    microseconds = Math.min(microseconds, sum("usec") / DECISIONS);
-    commands = sum("calls") / DECISIONS;
+    const scripts = await commandFigures(server, ["eval", "evalsha"]);
+    microseconds = Math.min(microseconds, scripts.microseconds / DECISIONS);
+    commands = scripts.calls / DECISIONS;
   }
   return [
     { what: `${side.name}: commands for a decision`, value: commands, unit: "" },

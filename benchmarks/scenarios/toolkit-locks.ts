@@ -4,6 +4,7 @@ import { locks } from "@hotset/redis-toolkit/lock";
 import Redlock from "redlock";
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { inFlight, type Scenario } from "../measure.ts";
+import { commandFigures } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
 const TTL_MS = 10_000;
@@ -90,11 +91,14 @@ export const locksOnTheWire = ({ server, url }: Conditions): Trial => ({
         await side.hold("first");
         await server.command("CONFIG", "RESETSTAT");
         await run();
-        const scripts = (await server.info("commandstats"))["cmdstat_evalsha"] ?? "";
-        const field = (wanted: string): number => Number(new RegExp(`${wanted}=([\\d.]+)`).exec(scripts)?.[1]);
+        const scripts = await commandFigures(server, ["evalsha"]);
         figures.push(
-          { what: `${side.name}, ${what}: scripts for a lock`, value: field("calls") / operations, unit: "" },
-          { what: `${side.name}, ${what}: time of Redis for a lock`, value: field("usec") / operations, unit: " us" },
+          { what: `${side.name}, ${what}: scripts for a lock`, value: scripts.calls / operations, unit: "" },
+          {
+            what: `${side.name}, ${what}: time of Redis for a lock`,
+            value: scripts.microseconds / operations,
+            unit: " us",
+          },
         );
       };
       await cost("no contention", 2_000, () => inFlight(1, 2_000, (i) => side.hold(`free ${i}`)));

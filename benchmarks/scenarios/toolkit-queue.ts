@@ -2,6 +2,7 @@ import { createRedis } from "@hotset/redis-toolkit";
 import { queue, type Worker } from "@hotset/redis-toolkit/queue";
 import { Queue as BullQueue, Worker as BullWorker } from "bullmq";
 import { inFlight, type Contender, type Scenario } from "../measure.ts";
+import { commandFigures, processorMs, Tally } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
 const DATA = { to: "ada@example.org", text: "x".repeat(200) };
@@ -81,7 +82,7 @@ export const queueOnTheWire = ({ server, url }: Conditions): Trial => ({
         const before = await processorMs(server);
         await addToDone(side).run(JOBS);
         const spent = (await processorMs(server)) - before;
-        const sent = await sentCommands(server);
+        const sent = (await commandFigures(server, SENT)).calls;
         const label = `${side.name}, concurrency ${concurrency}`;
         figures.push({
           what: `${label}: commands`,
@@ -99,40 +100,12 @@ export const queueOnTheWire = ({ server, url }: Conditions): Trial => ({
 const JOBS = 5_000;
 
 /** Commands that clients send; others in the statistics are run by scripts. */
-async function sentCommands(server: Conditions["server"]): Promise<number> {
-  const stats = await server.info("commandstats");
-  return ["eval", "evalsha", "bzpopmin"].reduce(
-    (sum, name) => sum + Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")?.[1]),
-    0,
-  );
-}
-
-async function processorMs(server: Conditions["server"]): Promise<number> {
-  const cpu = await server.info("cpu");
-  return (Number(cpu["used_cpu_user"]) + Number(cpu["used_cpu_sys"])) * 1_000;
-}
-
-/** Counts jobs that are done, for a caller that waits. */
-class Done {
-  #count = 0;
-  #wanted = Infinity;
-  #resolve: () => void = () => undefined;
-
-  add(): void {
-    this.#count += 1;
-    if (this.#count >= this.#wanted) this.#resolve();
-  }
-
-  more(count: number): Promise<void> {
-    this.#wanted = this.#count + count;
-    return new Promise((resolve) => (this.#resolve = resolve));
-  }
-}
+const SENT = ["eval", "evalsha", "bzpopmin"];
 
 function ours(url: string, name: string): Side {
   const redis = createRedis({ url, env: false });
   const jobs = queue(redis, name);
-  const done = new Done();
+  const done = new Tally();
   let worker: Worker | undefined;
   return {
     name: "hotset",
@@ -154,7 +127,7 @@ function ours(url: string, name: string): Side {
 function bullMq(url: string, name: string): Side {
   const connection = { url };
   const jobs = new BullQueue(name, { connection, defaultJobOptions: { removeOnComplete: true } });
-  const done = new Done();
+  const done = new Tally();
   let worker: BullWorker | undefined;
   return {
     name: "BullMQ",

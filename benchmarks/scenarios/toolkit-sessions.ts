@@ -3,6 +3,7 @@ import { SessionStore } from "@hotset/redis-toolkit/sessions/express-session";
 import { RedisStore } from "connect-redis";
 import { createClient } from "redis";
 import { inFlight, type Scenario } from "../measure.ts";
+import { commandFigures } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
 type Store = Pick<SessionStore, "get" | "set" | "touch" | "destroy" | "createSession">;
@@ -112,12 +113,9 @@ export const sessionGuarantees = ({ server, url }: Conditions): Trial => ({
 });
 
 async function commandsOf(server: Conditions["server"], store: Store, work: Work): Promise<number> {
-  const calls = async (): Promise<number> => {
-    const stats = await server.info("commandstats");
-    // Commands of clients: scripts call others.
-    const names = ["evalsha", "eval", "hgetall", "get", "set", "expire"];
-    return names.reduce((sum, name) => sum + Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "")?.[1] ?? 0), 0);
-  };
+  // Commands of clients: scripts call others.
+  const sent = ["evalsha", "eval", "hgetall", "get", "set", "expire"];
+  const calls = async (): Promise<number> => (await commandFigures(server, sent)).calls;
   const before = await calls();
   for (let i = 0; i < 100; i += 1) await work(store, i);
   return ((await calls()) - before) / 100;

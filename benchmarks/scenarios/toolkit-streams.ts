@@ -2,6 +2,7 @@ import { createClient } from "@redis/client";
 import { createRedis } from "@hotset/redis-toolkit";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { inFlight, type Scenario } from "../measure.ts";
+import { commandFigures, processorMs, Tally } from "../server-figures.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
 
 const FIELDS = { type: "payment.created", text: "x".repeat(200) };
@@ -61,7 +62,7 @@ export const streamsOnTheWire = ({ server, url }: Conditions): Trial => ({
       await inFlight(AT_ONCE, ENTRIES, () => side.append());
       await handled;
       const spent = (await processorMs(server)) - before;
-      const sent = await sentCommands(server);
+      const sent = (await commandFigures(server, SENT)).calls;
       figures.push({ what: `${name}: commands`, value: sent / ENTRIES, unit: "", remark: `${COUNT} in a read` });
       figures.push({ what: `${name}: Redis`, value: (spent / ENTRIES) * 1_000, unit: " µs" });
       await side.close();
@@ -72,40 +73,12 @@ export const streamsOnTheWire = ({ server, url }: Conditions): Trial => ({
 
 const ENTRIES = 20_000;
 
-async function sentCommands(server: Conditions["server"]): Promise<number> {
-  const stats = await server.info("commandstats");
-  return ["xadd", "xreadgroup", "xack", "evalsha", "eval"].reduce(
-    (sum, name) => sum + Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")?.[1]),
-    0,
-  );
-}
-
-async function processorMs(server: Conditions["server"]): Promise<number> {
-  const cpu = await server.info("cpu");
-  return (Number(cpu["used_cpu_user"]) + Number(cpu["used_cpu_sys"])) * 1_000;
-}
-
-/** Counts entries that were handled, for a caller that waits. */
-class Handled {
-  #count = 0;
-  #wanted = Infinity;
-  #resolve: () => void = () => undefined;
-
-  add(): void {
-    this.#count += 1;
-    if (this.#count >= this.#wanted) this.#resolve();
-  }
-
-  more(count: number): Promise<void> {
-    this.#wanted = this.#count + count;
-    return new Promise((resolve) => (this.#resolve = resolve));
-  }
-}
+const SENT = ["xadd", "xreadgroup", "xack", "evalsha", "eval"];
 
 function ours(url: string, name: string): Side {
   const redis = createRedis({ url, env: false });
   const stream = streams(redis).stream<typeof FIELDS>(name, { maxLen: 100_000 });
-  const handled = new Handled();
+  const handled = new Tally();
   const worker = consumer(stream, "bench", { count: COUNT }, () => handled.add());
   return {
     append: () => stream.append(FIELDS),
@@ -123,7 +96,7 @@ async function bareLoop(url: string): Promise<Side> {
   const client = await createClient({ url, commandOptions: { timeout: 0 } }).connect();
   const reader = await client.duplicate().connect();
   await client.xGroupCreate(name, "bench", "0", { MKSTREAM: true });
-  const handled = new Handled();
+  const handled = new Tally();
   let isOver = false;
   const ended = (async () => {
     while (!isOver) {
