@@ -19,6 +19,9 @@ export const UNBOUNDED_WINDOW_MS = 3_155_760_000_000;
 /** The longest lifetime given to PEXPIRE; an entry with a longer one is stored without expiry. */
 const MAX_LIFE_MS = 2 ** 53 - 1;
 
+/** `plain` has `d` and `s` alone. */
+export type HashLayout = "full" | "plain";
+
 /** A random id for one write; no two writes share one. */
 export type WriteIds = () => string;
 
@@ -72,7 +75,7 @@ export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (stri
  */
 export function encodeEntry(
   entry: StoredEntry,
-  layout: "full" | "plain",
+  layout: HashLayout,
   nowMs: number,
   writeId: string,
 ): WriteArguments | undefined {
@@ -108,7 +111,7 @@ export function decodeEntry(
   fields: EntryFields,
   ttlMs: number,
   nowMs: () => number,
-  layout: "full" | "plain",
+  layout: HashLayout,
 ): StoredEntry | undefined {
   const [data, staleAt, meta, writeId] = fields;
   if (data === null || ttlMs === 0 || ttlMs < -1) return undefined;

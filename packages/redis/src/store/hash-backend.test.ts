@@ -2,7 +2,7 @@ import { BackendUnavailableError, json, passthrough, type StoredEntry } from "@h
 import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/core/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
-import { HashBackend, type BackendSettings } from "./hash-backend.ts";
+import { HashBackend, type HashSettings } from "./hash-backend.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
@@ -15,7 +15,7 @@ let queue: CommandQueue;
 let replicas: Error[];
 let backend: HashBackend;
 /** Another over the same connection. */
-let open: (change?: Partial<BackendSettings>, links?: Partial<Link>) => HashBackend;
+let open: (change?: Partial<HashSettings>, links?: Partial<Link>) => HashBackend;
 
 beforeEach(() => {
   clock = new TestClock();

@@ -6,6 +6,7 @@ import {
   versionOf,
   writeIdOf,
   type EntryFields,
+  type HashLayout,
   type WriteIds,
 } from "./entry-fields.ts";
 import { Further } from "../connection/command-queue.ts";
@@ -15,7 +16,7 @@ import type { Script } from "../lua/script.ts";
 export { MAX_LEASE_MS };
 
 export interface LeaseSettings {
-  readonly layout: "full" | "plain";
+  readonly layout: HashLayout;
   readonly leaseMs: number;
   readonly writeIds: WriteIds;
   /** Epoch milliseconds. */

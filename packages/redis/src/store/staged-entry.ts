@@ -36,7 +36,7 @@ const STAGED_LIFE_MS = "10000";
  * @param key makes the key to stage at.
  * @returns `undefined` for arguments without a value, or with a small one.
  */
-export function stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
+export function stageHash(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
   const at = args.findIndex((arg) => typeof arg !== "string");
   if (at === -1 || args[at]!.length < STAGED_FROM_BYTES) return undefined;
   const staged = key();

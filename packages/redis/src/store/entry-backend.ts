@@ -1,0 +1,330 @@
+import type {
+  Backend,
+  Batch,
+  BreakerPolicy,
+  Compressor,
+  DeleteStatus,
+  Format,
+  Leases,
+  Parts,
+  Seal,
+  StoredEntry,
+  TagVersions,
+} from "@hotset/core";
+import type { BatchAnswer } from "./batch-read.ts";
+import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
+import { fault, type Origin } from "../primitives/faults.ts";
+import { Further, type RawClient } from "../connection/command-queue.ts";
+import type { WriteIds } from "./entry-fields.ts";
+import type { RedisKeys } from "./redis-keys.ts";
+import type { EntryCommand } from "./leases.ts";
+import { closedLink, type Link } from "../connection/link.ts";
+import type { Announcement, Script } from "../lua/script.ts";
+import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
+import { RedisTagVersions } from "./tag-versions.ts";
+
+export interface BackendSettings {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal?: Seal | undefined;
+  /** @default '' */
+  readonly sealScope?: string;
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly responseTimeoutMs: number;
+  readonly keys: RedisKeys;
+  readonly layout: "full" | "plain" | "string";
+  readonly leaseMs: number;
+  readonly breaker?: BreakerPolicy | undefined;
+  readonly writeIds: WriteIds;
+  /** Epoch milliseconds: of the field `s`, and for entries that have nothing else. */
+  readonly epochMs: () => number;
+  /** Read at each write. @default no announcements */
+  readonly announce?: Announcement;
+  /** `undefined` receives no changes. */
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
+}
+
+/** A link, shared with others perhaps. */
+export interface BackendHold {
+  readonly link: Link;
+  release(): Promise<void>;
+}
+
+/** How a command is sent. */
+export interface Sending {
+  /**
+   * The script that the command names by its hash. It is sent as text where the server does not know it: after a
+   * restart, or SCRIPT FLUSH.
+   */
+  readonly script?: Script | undefined;
+  /** Sent just before it, in the same trip. */
+  readonly before?: readonly (string | Buffer)[][];
+  /** @default that of the backend */
+  readonly link?: Link;
+}
+
+export type Operation =
+  | "read"
+  | "write"
+  | "remove"
+  | "markStale"
+  | "ping"
+  | "tags"
+  | "acquire"
+  | "renew"
+  | "store"
+  | "release"
+  | "confirm";
+
+const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
+
+/** What all layouts share: how a backend is described, connected and closed, and how it sends commands and scripts. */
+export abstract class EntryBackend implements Backend {
+  readonly label: string;
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly alsoReads: readonly (Format | Compressor)[];
+  readonly seal?: Seal;
+  readonly sealScope: string;
+  readonly deadlineMs: number;
+  /** Each call is one {@link Command}, however many it sends. */
+  readonly boundsCalls = true;
+  readonly breaker?: BreakerPolicy;
+  readonly maxEntryBytes: number;
+  readonly maxDecodedBytes: number;
+  readonly batch: Batch;
+  readonly parts?: Parts;
+  readonly keepsMeta: boolean;
+  abstract readonly leases: Leases;
+  readonly tagVersions?: TagVersions;
+  /** For hashed keys, which cannot be decoded. */
+  readonly alias?: (key: string) => string;
+  readonly coherence?: RedisCoherence;
+  readonly readsLag?: boolean;
+  readonly keepsKeys: boolean;
+  protected link: Link;
+  protected readonly keys: RedisKeys;
+  protected readonly announce: Announcement;
+  protected readonly origins: Readonly<Record<Operation, Origin>>;
+  readonly #release: () => Promise<void>;
+  readonly #settings: BackendSettings;
+
+  constructor(hold: BackendHold, settings: BackendSettings) {
+    this.label = settings.label;
+    this.format = settings.format;
+    this.compressor = settings.compressor;
+    this.alsoReads = settings.alsoReads;
+    if (settings.seal !== undefined) this.seal = settings.seal;
+    this.sealScope = settings.sealScope ?? "";
+    this.deadlineMs = settings.responseTimeoutMs;
+    if (settings.breaker !== undefined) this.breaker = settings.breaker;
+    this.maxEntryBytes = settings.maxEntryBytes;
+    this.maxDecodedBytes = settings.maxDecodedBytes;
+    this.link = hold.link;
+    this.#release = hold.release;
+    this.#settings = settings;
+    this.keys = settings.keys;
+    if (settings.coherence !== undefined)
+      this.coherence = new RedisCoherence(hold.link, {
+        ...settings.coherence,
+        label: settings.label,
+        keys: settings.keys,
+        readTags: (args) => this.send(this.origins.tags, args, asIs),
+      });
+    else if (hold.link.readsFromReplicas === true) this.readsLag = true;
+    this.announce = settings.announce ?? this.coherence?.announcement ?? NO_ANNOUNCEMENT;
+    const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
+    this.origins = {
+      read: origin("read"),
+      write: origin("write"),
+      remove: origin("remove"),
+      markStale: origin("markStale"),
+      ping: origin("ping"),
+      tags: origin("tags"),
+      acquire: origin("acquire"),
+      renew: origin("renew"),
+      store: origin("store"),
+      release: origin("release"),
+      confirm: origin("confirm"),
+    };
+    if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
+    this.keepsKeys = settings.keys.isBare;
+    this.keepsMeta = settings.layout !== "plain";
+    if (this.keepsMeta)
+      this.tagVersions = new RedisTagVersions(
+        (args, script) => this.#sendTagCommand(args, script),
+        settings.keys,
+        settings.writeIds,
+        this.announce,
+      );
+    const { parts } = hold.link;
+    if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };
+    this.batch = { read: (keys) => this.readMany(keys) };
+  }
+
+  #partOf(parts: Parts, key: string): string {
+    try {
+      return parts.of(this.keys.entry(key));
+    } catch {
+      // The call itself is refused, with the reason.
+      return "";
+    }
+  }
+
+  abstract read(key: string): Promise<StoredEntry | undefined>;
+  abstract write(key: string, entry: StoredEntry): Promise<void>;
+  abstract remove(key: string): Promise<DeleteStatus>;
+  abstract markStale(key: string): Promise<"stale" | "missing">;
+  /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
+  protected abstract readMany(keys: readonly string[]): Promise<BatchAnswer>;
+  /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
+  protected abstract stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined;
+
+  get coherenceMode(): "tracking" | "pubsub" | undefined {
+    return this.coherence?.mode;
+  }
+
+  /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
+  async ping(): Promise<number> {
+    const startedAt = performance.now();
+    await this.send(this.origins.ping, ["PING"], nothing);
+    return performance.now() - startedAt;
+  }
+
+  connect(): Promise<void> {
+    return this.link.connect();
+  }
+
+  async close(): Promise<void> {
+    this.link = closedLink;
+    await this.coherence?.close();
+    await this.#release();
+  }
+
+  /** Runs a script over an entry and its lease. */
+  protected script<T>(
+    operation: Operation,
+    script: Script,
+    key: string,
+    args: readonly (string | Buffer)[],
+    interpret: (reply: unknown) => T | Further,
+  ): Promise<T> {
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const keys = [entryKey, this.keys.lease(entryKey)];
+    const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
+      this.scriptCommand(script, over, given);
+    const staged = this.stage(args, () => this.keys.staged(entryKey, this.#settings.writeIds()));
+    const again = (reply: unknown): T | Further => {
+      if (staged !== undefined && reply === NOTHING_STAGED) return new Further(command(args, keys));
+      const result = interpret(reply);
+      return result instanceof Further ? new Further(command(result.args, keys)) : result;
+    };
+    if (staged === undefined) return this.send(this.origins[operation], command(args, keys), again, { script });
+    const { commands: before } = staged;
+    return this.send(this.origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
+  }
+
+  /** Name and arguments of the command that runs a script. */
+  protected scriptCommand(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+  ): (string | Buffer)[] {
+    const { channel, sender } = this.announce;
+    return ["EVALSHA", script.sha, String(keys.length), ...keys, ...args, channel, sender];
+  }
+
+  #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
+    this.coherence?.noteTagsInUse(args);
+    return this.send(this.origins.tags, args, asIs, { script });
+  }
+
+  /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
+  protected confirm<T>(command: EntryCommand, key: string, interpret: (reply: unknown) => T | Further): Promise<T> {
+    const entryKey = this.keys.entry(key);
+    const over = ([name, ...more]: Further["args"]): (string | Buffer)[] => [name!, entryKey, ...more];
+    const again = (reply: unknown): T | Further => {
+      const result = interpret(reply);
+      return result instanceof Further ? new Further(over(result.args)) : result;
+    };
+    const mode = this.coherence?.mode;
+    const isTracking = mode === "tracking" && this.coherence!.hasListeners;
+    const link = isTracking ? (this.link.changesLink ?? this.link) : this.link;
+    const reply = this.send(this.origins.confirm, over(command), again, { link });
+    if (mode !== "pubsub") return reply;
+    const both = this.link.queue.begin<T>(this.origins.confirm);
+    both.sent(0);
+    Promise.all([reply, this.coherence!.settled(this.parts?.of(key))]).then(
+      ([answer]) => both.done(answer),
+      (error: unknown) => both.fail(error),
+    );
+    return both.promise;
+  }
+
+  /** One command, or one that others go before: they settle as one. */
+  protected send<T>(
+    origin: Origin,
+    args: (string | Buffer)[],
+    interpret: (reply: unknown) => T | Further,
+    { script, before = NO_COMMANDS, link = this.link }: Sending = {},
+  ): Promise<T> {
+    const { queue } = link;
+    const command = queue.begin<T>(origin);
+    const replied = (): void => queue.replied();
+    const send = (client: RawClient): void => {
+      command.sent(before.length + 1);
+      // The reply of the last one shows whether they took effect.
+      for (const one of before) client.sendCommand(one).then(replied, replied);
+      before = NO_COMMANDS;
+      client.sendCommand(args).then(
+        (reply) => {
+          queue.replied();
+          let result: T | Further;
+          try {
+            result = interpret(reply);
+          } catch (thrown) {
+            return command.fail(thrown);
+          }
+          if (!(result instanceof Further)) return command.done(result);
+          args = [...result.args];
+          start();
+        },
+        (error: unknown) => {
+          queue.replied();
+          if (args[0] === "EVALSHA" && isNoScript(error) && queue.client !== undefined) {
+            args = ["EVAL", script!.text, ...args.slice(2)];
+            send(queue.client);
+          } else {
+            command.fail(this.fault(origin, error));
+          }
+        },
+      );
+    };
+    const start = (): void => {
+      if (command.isOver) return;
+      if (queue.hasRoom) send(queue.client!);
+      else link.admit(command, send);
+    };
+    start();
+    return command.promise;
+  }
+
+  protected fault(origin: Origin, error: unknown): unknown {
+    if (error instanceof Error && error.message.startsWith("READONLY")) this.link.leaveReplica(error);
+    return fault(origin, error);
+  }
+}
+
+const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
+
+const NO_COMMANDS: readonly (string | Buffer)[][] = [];
+const nothing = (): void => undefined;
+const asIs = (reply: unknown): unknown => reply;
