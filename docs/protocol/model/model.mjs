@@ -74,6 +74,12 @@ export const RULES = {
   atForgotten: 1,
   partForgets: 1,
   partEpochBack: 1,
+  // of the string layout alone
+  opsDropPlaceholder: 1,
+  heldIsRead: 1,
+  storeReadsBehind: 1,
+  storeComparesBehind: 1,
+  refreshSeesPlaceholder: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -82,6 +88,7 @@ const cp = (o) => {
     inv: [o.inv[0], o.inv[1]],
     e: o.e && o.e.slice(),
     l: o.l,
+    h: o.h,
     tg: o.tg,
     ct: o.ct && o.ct.slice(),
     ids: o.ids,
@@ -114,12 +121,16 @@ export function make(cfg, R) {
   R = { ...RULES, ...R };
   const N = cfg.procs || 2,
     TAG = cfg.tag,
+    // in the string layout the lease of a missing entry is a placeholder in its place
+    STRING = cfg.layout === "string",
     LATE = cfg.tag === "late";
   const init = () => ({
     db: 0,
     inv: [0, 0],
     e: cfg.e0 || null,
     l: 0,
+    // the token in the placeholder, which is there only while `e` is not
+    h: 0,
     tg: null,
     ct: null,
     ids: 1,
@@ -199,7 +210,14 @@ export function make(cfg, R) {
   const reg = (p, x) => {
     if (p.lk === "A" && (x === "k" || p.vl === "A")) p.rg[X[x]] = 1;
   };
+  const held = (t) => t.l || t.h;
   const rel = (t, tok, own) => {
+    if (tok && t.h && (t.h === tok || !R.releaseByToken)) {
+      if (own && t.h === tok) t.nl = 0;
+      t.h = 0;
+      sig(t, "k", -1);
+      return;
+    }
     if (tok && (t.l === tok || !R.releaseByToken)) {
       if (own && t.l === tok) t.nl = 0;
       t.l = 0;
@@ -281,22 +299,25 @@ export function make(cfg, R) {
     }
     if (o.k === "delete" || o.k === "rdel") {
       const had = s.e != null,
-        hadL = s.l;
+        hadL = held(s);
       s.e = null;
       if (R.opsDropLease) s.l = 0;
+      if (R.opsDropPlaceholder) s.h = 0;
       if (had || (R.delSignals && (hadL || R.alwaysSignal))) sig(s, "k", cfg.delMulti ? o.p : -1);
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "set") {
       s.e = [o.w, TAG ? (s.tg == null ? (s.tg = newVer(s)) : s.tg) : 0, 0, 0, -o.w];
       if (R.opsDropLease) s.l = 0;
+      s.h = 0;
       sig(s, "k");
       if (R.writeEndsRead && !o.z) reg(s.P[o.p], "k");
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "expire") {
-      const hadL = s.l;
+      const hadL = held(s);
       if (R.opsDropLease) s.l = 0;
+      if (R.opsDropPlaceholder) s.h = 0;
       if (s.e) {
         s.e[2] = 1;
         if (R.expireRenames) s.e[4] = -200 - o.w;
@@ -313,13 +334,15 @@ export function make(cfg, R) {
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "xdel") {
-      const had = s.e != null;
+      const had = s.e != null || s.h;
       s.e = null;
+      s.h = 0;
       if (had) sig(s, "k", -1);
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "xset") {
       s.e = [o.w, TAG ? (s.tg ?? 0) : 0, 0, 0, -100 - o.w];
+      s.h = 0;
       sig(s, "k", -1);
       owe(s, o.w, 0, o);
       s.nl = 0;
@@ -383,7 +406,7 @@ export function make(cfg, R) {
       if ("RrTtQGPhUWg".includes(f.st) && f.st !== "P") {
         if (f.st !== "P") goLocal(s, f);
         f.tokLost = 1;
-      } else if (f.st === "S" || f.st === "s") {
+      } else if (f.st === "S" || f.st === "s" || f.st === "y") {
         // store unknown: answer
         f.un = 1;
       }
@@ -493,7 +516,7 @@ export function make(cfg, R) {
             });
             continue;
           }
-          if (k === "xdel" && !s.e && !cfg.xdelMissing) continue; // nothing changes, so nothing is pushed
+          if (k === "xdel" && !s.e && !s.h && !cfg.xdelMissing) continue; // nothing changes, so nothing is pushed
           if (k === "set" && s.P.some((q) => q.F.some((f) => f.fo))) continue;
           go(`P${pi}: DB write v${s.db + 1}, call ${k}`, (t) => {
             t.B.ops--;
@@ -597,7 +620,7 @@ export function make(cfg, R) {
               F(
                 (f.fo ? "forced " : "") +
                   "acquire executes" +
-                  (s.l
+                  ((s.e || !STRING ? s.l : s.h)
                     ? f.fo
                       ? " -> takes the lease over"
                       : ""
@@ -606,7 +629,13 @@ export function make(cfg, R) {
                       : ` -> granted, loader reads DB v${s.db}`),
                 (t, q, g) => {
                   g.wk = 0;
-                  if (R.acqReads) reg(q, "k");
+                  // SET NX GET is no read for Redis. Only what it refuses is asked by the script, which reads.
+                  const isPlain = STRING && !g.fo && !g.rd;
+                  if (R.acqReads && !isPlain) reg(q, "k");
+                  const place = () => {
+                    t.h = g.tok;
+                    sig(t, "k");
+                  };
                   const grant = () => {
                     g.tok = t.nt++;
                     g.sn = g.fo
@@ -628,16 +657,30 @@ export function make(cfg, R) {
                   };
                   if (g.fo) {
                     grant();
-                    if (R.forceTakeover) t.l = g.tok;
+                    if (STRING && !t.e) place();
+                    else if (R.forceTakeover) t.l = g.tok;
                     t.nl = 0;
                     return;
                   }
                   if (R.acqRecheck && t.e && (!g.rd || t.e[4] !== g.rd[4])) {
+                    if (isPlain && R.acqReads) reg(q, "k");
                     g.rd = t.e.slice();
                     g.st = "r";
                     g.ok = R.promoPush ? g.ok : 1;
                     return;
                   }
+                  if (STRING && !t.e && (R.refreshSeesPlaceholder || isPlain)) {
+                    if (!t.h || !R.leaseExclusive) {
+                      grant();
+                      place();
+                      t.nl++;
+                    } else {
+                      if (isPlain && R.acqReads && R.heldIsRead) reg(q, "k");
+                      g.st = "h";
+                    }
+                    return;
+                  }
+                  if (isPlain && R.acqReads) reg(q, "k");
                   if (!t.l || !R.leaseExclusive) {
                     grant();
                     t.l = g.tok;
@@ -702,7 +745,7 @@ export function make(cfg, R) {
               });
             break;
           case "W":
-            if (up(p) && s.l === 0 && !cfg.noPoll)
+            if (up(p) && !held(s) && !cfg.noPoll)
               F("waiter polls", (t, q, g) => {
                 g.st = "R";
                 g.rd = null;
@@ -812,6 +855,14 @@ export function make(cfg, R) {
           case "S":
             if (up(p)) F(`store v${f.v} executes`, (t, q, g) => store(t, q, g));
             if (cfg.storeErr && up(p)) F("store fails in Redis (OOM)", (t, q, g) => store(t, q, g, 1));
+            break;
+          case "y":
+            if (up(p))
+              F("the read behind the store executes", (t, q, g) => {
+                if (R.storeReadsBehind) reg(q, "k");
+                g.res = !R.storeComparesBehind || (t.e && t.e[4] === g.tok) ? 1 : 0;
+                g.st = "s";
+              });
             break;
           case "s":
             if (up(p))
@@ -1042,6 +1093,13 @@ export function make(cfg, R) {
         t.l = 0;
         t.nl = 0;
       });
+    if (s.B.lex && s.h)
+      go("placeholder expires/evicted", (t) => {
+        t.B.lex--;
+        t.h = 0;
+        sig(t, "k");
+        t.nl = 0;
+      });
     if (s.B.evt && s.tg != null)
       go("tag key evicted", (t) => {
         t.B.evt--;
@@ -1061,11 +1119,12 @@ export function make(cfg, R) {
             t.B.ovf--;
             sig(t, x);
           });
-    if (s.B.flu && (s.e || s.l || s.tg || s.ct))
+    if (s.B.flu && (s.e || held(s) || s.tg || s.ct))
       go("FLUSHALL", (t) => {
         t.B.flu--;
         t.e = null;
         t.l = 0;
+        t.h = 0;
         t.tg = null;
         t.ct = null;
         t.nl = 0;
@@ -1084,9 +1143,34 @@ export function make(cfg, R) {
       });
     return out;
   };
+  /** SET IFEQ over the placeholder, and behind it a read of the version, in another step. */
+  const storeOverPlaceholder = (t, q, g, err) => {
+    if (R.condStore && t.h !== g.tok) return;
+    t.h = 0;
+    if (err) {
+      t.e = null;
+      sig(t, "k");
+      g.res = 2;
+      return;
+    }
+    t.e = [g.v, g.tv, 0, 0, g.tok];
+    sig(t, "k");
+    g.st = "y";
+    if (g.fo) {
+      owe(t, g.v, 0, { p: t.P.indexOf(q) });
+      t.nl = 0;
+    }
+  };
   const store = (t, q, g, err) => {
     g.st = "s";
     g.res = 0;
+    if (STRING && g.sn === 0) {
+      if (q && !g.lf) {
+        g.ok = 1;
+        g.ep = att(q) ? 1 : 0;
+      }
+      return storeOverPlaceholder(t, q, g, err);
+    }
     const mine = t.l === g.tok;
     const P = q && !cfg.plain ? q : null;
     if (q && !g.lf) {
@@ -1097,6 +1181,7 @@ export function make(cfg, R) {
       if (q && R.storeEndsRead) reg(q, "k");
     };
     if (R.condStore && !mine && !(g.fo && !R.forceTakeover)) return;
+    if (STRING && t.h && !R.storeSeen) t.h = 0;
     if (P) reg(P, "k");
     if (R.storeSeen && g.sn !== "*" && (t.e ? t.e[4] : 0) !== g.sn) {
       if (mine) {
@@ -1213,7 +1298,7 @@ export function make(cfg, R) {
           f.st === "W" &&
           p.lk === "A" &&
           cfg.checkWake &&
-          s.l &&
+          held(s) &&
           s.P.some(
             (q, qi) =>
               q.lk === "A" &&
@@ -1223,7 +1308,7 @@ export function make(cfg, R) {
               !q.F.some((g) => g.fo && g.st === "Q") &&
               q.F.some(
                 (g) =>
-                  g.tok === s.l &&
+                  g.tok === held(s) &&
                   (g.st === "G" || g.st === "l") &&
                   !g.rl &&
                   (g.lf || (TAG === "early" && g.st === "l" && s.tg != null && s.tg !== g.tv)),
@@ -1235,11 +1320,11 @@ export function make(cfg, R) {
           f.st === "W" &&
           p.lk === "A" &&
           cfg.checkWake &&
-          s.l &&
-          !s.P.some((q) => q.F.some((g) => g.tok === s.l && "GlUS".includes(g.st)))
+          held(s) &&
+          !s.P.some((q) => q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "GlUS".includes(g.st)))
         )
           return `I7h: P${i} waits for a lease that no running load holds`;
-        else if (f.st === "W" && p.lk === "A" && cfg.checkWake && !s.l && !p.q[0] && s.pk === -2)
+        else if (f.st === "W" && p.lk === "A" && cfg.checkWake && !held(s) && !p.q[0] && s.pk === -2)
           return `I7w: P${i} waits, lease is free, no push on the way`;
     }
     if (cfg.maxLoads && s.nl > cfg.maxLoads) return `I4: ${s.nl} loads granted with no invalidation or fault between`;
@@ -1254,6 +1339,8 @@ export function make(cfg, R) {
       s.e +
       "|" +
       s.l +
+      "," +
+      s.h +
       "|" +
       s.tg +
       "|" +

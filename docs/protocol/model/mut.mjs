@@ -193,10 +193,24 @@ const H = {
   atForgotten: "late4",
   partForgets: "splitone split",
   partEpochBack: "splitone split",
+  opsDropPlaceholder: "d2",
+  heldIsRead: "wake",
+  storeReadsBehind: "d2",
+  storeComparesBehind: "d2",
+  refreshSeesPlaceholder: "e_exp",
 };
 const order = (m) => [...new Set([...(H[m] || "").split(" ").filter(Boolean), ...(process.env.HINTS ? [] : small)])];
 const cs0 =
   process.argv[3] && process.argv[3] !== "-" ? process.argv[3].split(",") : M[0] === "none" ? Object.keys(S) : null;
+// LAYOUT=string: every scenario with entries that are strings
+const STRINGS = [
+  "opsDropPlaceholder",
+  "heldIsRead",
+  "storeReadsBehind",
+  "storeComparesBehind",
+  "refreshSeesPlaceholder",
+];
+const layoutOf = (rule) => process.env.LAYOUT ?? (STRINGS.includes(rule) ? "string" : undefined);
 const ms = +(process.argv[4] || (M[0] === "none" ? 60000 : 5000));
 const verbose = process.argv[5];
 for (const m of M) {
@@ -209,7 +223,7 @@ for (const m of M) {
       console.log("no scenario", c);
       continue;
     }
-    const r = run(S[c], m === "none" ? {} : { [m]: 0 }, {
+    const r = run({ ...S[c], layout: layoutOf(m) }, m === "none" ? {} : { [m]: 0 }, {
       maxMs: ms,
       maxStates: +(process.env.MS || (m === "none" ? 4e6 : 1.2e6)),
     });
