@@ -128,6 +128,19 @@ describe("the first connection", () => {
     expect(attempts[0]!.wire.sent).toEqual([]);
   });
 
+  it("A44: one that is no longer trusted is replaced, also while it is being opened", async () => {
+    const call = request("GET 1");
+    await flush();
+    link.distrust(new Error("it is a primary now"));
+    await attempts[0]!.succeed();
+    expect([attempts.length, attempts[0]!.isDestroyed, link.state]).toEqual([2, true, "connecting"]);
+    await attempts[1]!.succeed();
+    await attempts[1]!.wire.reply("v");
+    expect([await call, attempts[0]!.wire.sent, notified]).toEqual(["v", [], ["up"]]);
+    link.distrust(new Error("it is a primary now"));
+    expect([attempts[1]!.isDestroyed, link.state]).toEqual([true, "down"]);
+  });
+
   it("A7 A8 R1-05: a failed one is reported to all commands that wait, and tried again in the background", async () => {
     const settled = Promise.allSettled([request("GET 1"), request("GET 2"), link.connect()]);
     await attempts[0]!.fail();

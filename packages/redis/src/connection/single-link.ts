@@ -57,6 +57,8 @@ export class SingleLink implements ObservableLink {
   /** Why commands are refused, and until when. `Infinity`: the back-off makes the next attempt, not a command. */
   #down: { readonly cause: BackendUnavailableError; readonly until: number } | undefined;
   #silence: { readonly replies: number; readonly bytes: number; readonly since: number } | undefined;
+  /** Of the attempt under way. */
+  #isAttemptTrusted = true;
   #probe: Command<unknown> | undefined;
   /** Settles for callers of `ready`, who wait for a connection without a deadline. */
   #whenReady: PromiseWithResolvers<void> | undefined;
@@ -124,8 +126,9 @@ export class SingleLink implements ObservableLink {
     if (this.#session === undefined) this.#startAttempt().catch(ignore);
   }
 
-  /** Drops the current connection: another one may lead to the right server. */
+  /** Drops the connection, also one that is being opened: another one may lead to the right server. */
   distrust(error: Error): void {
+    this.#isAttemptTrusted = false;
     this.#onLost(error);
   }
 
@@ -175,6 +178,7 @@ export class SingleLink implements ObservableLink {
   }
 
   async #connect(): Promise<void> {
+    this.#isAttemptTrusted = true;
     let session: Session;
     try {
       session = await this.#open(this.#closing.signal);
@@ -186,6 +190,10 @@ export class SingleLink implements ObservableLink {
     if (this.#closing.signal.aborted) {
       session.destroy();
       throw closed(CONNECT);
+    }
+    if (!this.#isAttemptTrusted) {
+      session.destroy();
+      return this.#connect();
     }
     this.#session = session;
     this.#upSince = this.#settings.clock.now();

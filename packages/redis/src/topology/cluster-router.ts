@@ -343,10 +343,8 @@ export class ClusterRouter implements RawClient {
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
     // Not on a primary: it would go on answering reads after it became a replica.
-    const isReplica = this.#replicas.has(node);
-    await Promise.all([isReplica ? client.sendCommand(["READONLY"]) : undefined, this.#settings.prepare(client)]);
-    // Promoted meanwhile: there was no connection yet that could be dropped for it.
-    if (isReplica && !this.#replicas.has(node)) throw new Error("it is a primary now");
+    const readOnly = this.#replicas.has(node) ? client.sendCommand(["READONLY"]) : undefined;
+    await Promise.all([readOnly, this.#settings.prepare(client)]);
   }
 
   /**
