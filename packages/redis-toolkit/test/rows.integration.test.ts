@@ -1,5 +1,11 @@
 // Rows of docs/requirements.md that no other test holds on its own.
+import { createCache, json } from "@hotset/core";
+import { redis as redisTier, single } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
+import { locks } from "@hotset/redis-toolkit/lock";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { queue } from "@hotset/redis-toolkit/queue";
+import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { describe, expect, it } from "vitest";
 import { startOwnRedis } from "@hotset/test-servers";
 import { ALONE } from "./servers.ts";
@@ -30,4 +36,56 @@ describe("settings", () => {
     );
     expect(String(await own.command("CLIENT", "LIST"))).toMatch(/name=hotset .*resp=2/);
   });
+
+  it("R0-50 R0-51: without an address it is localhost:6379", async () => {
+    await using redis = createRedis({ env: {}, envFile: false, readRetries: 0, connectTimeout: "1s" });
+    const answer = await redis.commands.ping().catch((error: unknown) => String(error));
+    // A Redis of the machine may listen there.
+    expect(answer).toMatch(/^PONG$|localhost:6379|NOAUTH/);
+  });
+
+  it("R0-54 R0-55 R0-56: a port alone is one server, without TLS", async () => {
+    await using own = await startOwnRedis();
+    const env = { REDIS_PORT: new URL(own.url).port };
+    await using redis = createRedis({ env, envFile: false, commandTimeout: "2s" });
+    expect(await redis.commands.ping()).toBe("PONG");
+  });
+});
+
+describe("values and messages", () => {
+  it("R0-72: 32 messages wait for a reader", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const channel = pubsub(redis).channel<number>("c");
+    await using subscription = await channel.subscribe();
+    await Promise.all(Array.from({ length: 40 }, (_, n) => channel.publish(n)));
+    await expect.poll(() => subscription.dropped).toBe(8);
+  });
+
+  it("R0-90: nothing, and no number, cannot be written", async () => {
+    await using redis = createRedis({ ...ALONE, url: "redis://127.0.0.1:1" });
+    for (const value of [null, undefined, Number.NaN, Infinity, {}])
+      await expect(redis.commands.set("k", value as never)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+});
+
+it("R0-131: a cache, limits, locks and a queue over one Redis do not meet", async () => {
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  const tier = redisTier(single(own.url)).keyPrefix("cache").valueFormat(json()).build();
+  await using cache = createCache({ name: "router" }).tier(tier).build();
+  await cache.set("merchant:1", { fee: 2 });
+  const lock = await locks(redis).acquire("merchant:1");
+  const limit = rateLimit(redis, { name: "merchant:1", rules: [fixedWindow({ limit: 2, window: "1h" })] });
+  await limit.consume("merchant:1");
+  const jobs = queue(redis, "merchant:1");
+  await jobs.add({ settle: true });
+  const found = (await redis.commands.keys("*")).map((key) => /^[a-z_]+/.exec(key)?.[0]);
+  expect([...new Set(found)].toSorted()).toEqual(["cache", "lock", "queue", "rate_limit"]);
+  await cache.clear();
+  expect([await cache.get("merchant:1"), await limit.consume("merchant:1")]).toMatchObject([
+    undefined,
+    { allowed: true, remaining: 0 },
+  ]);
+  expect([await jobs.counts(), await lock.release()]).toMatchObject([{ waiting: 1 }, "released"]);
 });

@@ -21,10 +21,10 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "defaultTtlMs: undefined,",
   },
   {
-    name: "R0-04 a life is in whole seconds",
+    name: "R0-04 a value has no end",
     file: SOURCES.builder,
-    rule: 'args.push("PX", String(lifeMs))',
-    broken: 'args.push("EX", String(Math.ceil(lifeMs / 1_000)))',
+    rule: 'else if (lifeMs !== undefined) args.push("PX", String(lifeMs))',
+    broken: 'else if (lifeMs === 0) args.push("PX", String(lifeMs))',
   },
   {
     name: "R0-05 a key that exists is set again",

@@ -1,6 +1,6 @@
 /** docs/requirements.md: each row has its test, its mutant and its place on the page, or a reason. */
-import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MUTANTS } from "../../mutants/all.ts";
 import { mutantOf, ROW_MUTANTS } from "../../mutants/rows.ts";
@@ -71,7 +71,13 @@ describe("rows", () => {
   });
 });
 
-const textOf = (file: string): string => (existsSync(join(top, file)) ? read(file) : "");
+/** A test file, with the tables beside it that its titles come from. */
+function textOf(file: string): string {
+  if (!existsSync(join(top, file))) return "";
+  const folder = dirname(file);
+  const tables = readdirSync(join(top, folder)).filter((name) => name.endsWith(".json"));
+  return [file, ...tables.map((name) => join(folder, name))].map(read).join("\n");
+}
 
 function byNumber(a: string, b: string): number {
   const [one, other] = [a, b].map((id) => id.slice(1).split("-").map(Number)) as [number[], number[]];

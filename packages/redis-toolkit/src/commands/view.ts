@@ -9,6 +9,7 @@ import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
+import { replyError } from "../errors/reply-error.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
 import { CommandRunner } from "./run.ts";
 import type { SharedModule } from "./shared-module.ts";
@@ -192,6 +193,15 @@ export class RedisView implements ModuleHost {
   async runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T> {
     const invocation = describe(this.#space);
     return over === undefined ? this.#runner.run(invocation) : this.#runner.runOver(over, invocation);
+  }
+
+  /**
+   * For modules of this package: what a connection of their own rejected with, as commands of this view reject.
+   *
+   * @internal
+   */
+  errorOf(operation: string, error: unknown): unknown {
+    return replyError(operation, error);
   }
 
   #moduleOver({ connection, modules }: ViewSettings): Module {

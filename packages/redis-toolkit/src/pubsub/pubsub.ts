@@ -32,7 +32,11 @@ export interface Listening extends AsyncDisposable {
 export interface Channel<T> {
   /** @returns how many connections received it, maybe none; in a cluster those of the node that was asked */
   publish(message: T): Promise<number>;
-  /** Resolves once the server has confirmed it: messages that are published from then on are received. */
+  /**
+   * Resolves once the server has confirmed it: messages that are published from then on are received.
+   *
+   * @throws {CommandError} where the server refuses it, as for a user without the right to this channel.
+   */
   subscribe(options?: { readonly signal?: AbortSignal }): Promise<Subscription<T>>;
   /** One event after another. A handler that fails is counted, and the next event follows. */
   listen(handler: (event: ChannelEvent<T>) => unknown, options?: { readonly signal?: AbortSignal }): Promise<Listening>;
@@ -55,6 +59,7 @@ export function pubsub(redis: RedisView): PubSub {
 
 const OPTIONS = ["codec", "schema", "kind", "buffer", "overflow"];
 const DEFAULT_BUFFER = 32;
+const SUBSCRIBES = { channel: "SUBSCRIBE", pattern: "PSUBSCRIBE", shard: "SSUBSCRIBE" } as const;
 
 function check<T>(name: string, options: ChannelOptions<T>): void {
   const refuse = (text: string): never => {
@@ -120,7 +125,7 @@ class RedisChannel<T> implements Channel<T> {
       });
     } catch (error) {
       await subscriber.release();
-      throw error;
+      throw this.#redis.errorOf(SUBSCRIBES[this.#kind], error);
     }
     options.signal?.addEventListener("abort", () => void queue.close(), { once: true });
     if (options.signal?.aborted) await queue.close();

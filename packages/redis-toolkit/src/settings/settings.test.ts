@@ -172,7 +172,7 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ REDIS_POOL_MAX_SIZE: "0" }, "REDIS_POOL_MAX_SIZE must be a whole number from 1"],
     [{ ENABLE_REDIS: "ja" }, "ENABLE_REDIS must be true"],
     [{ REDIS_RETRY_DELAY_MS: "6000" }, "backoff.base (REDIS_RETRY_DELAY_MS) of 6000 ms must be at most backoff.max"],
-  ])("A2: %j", (env, message) => {
+  ])("A2: %j: %s", (env, message) => {
     expect(refusal(env as Record<string, string>)).toContain(message);
   });
 
@@ -194,6 +194,7 @@ describe("what can never work is refused by name, before a socket opens", () => 
     ],
     [{ logger: {} }, "logger must have the methods error, warn and info"],
     [{ url: "redis://a", connection: single("redis://a") }, "url and connection both say where Redis is"],
+    [{ tls: { caPath: " " } }, "tls.caPath must be the path of a PEM file"],
     [{ cluster: [] }, "cluster must name at least one node"],
     [{ envFile: "/no/such.env" }, "/no/such.env cannot be read"],
     [{ username: "u" }, "username was given without a password"],

@@ -1,0 +1,127 @@
+// Each call that Redis refuses rejects with an error that names the call.
+import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { streams } from "@hotset/redis-toolkit/streams";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ALONE } from "./servers.ts";
+
+describe("an error", () => {
+  let own: OwnRedis;
+  let redis: Redis;
+  /** A user who may connect, and nothing else. */
+  let guest: Redis;
+  beforeAll(async () => {
+    own = await startOwnRedis();
+    await own.command("ACL", "SETUSER", "guest", "on", ">pw", "~*", "&none", "-@all", "+@connection", "+info");
+    redis = createRedis({ ...ALONE, url: own.url });
+    guest = createRedis({ ...ALONE, url: own.url, username: "guest", password: "pw" });
+  });
+  afterAll(async () => {
+    await Promise.all([redis.disconnect(), guest.disconnect()]);
+    await own.stop();
+  });
+
+  const stream = () => streams(guest).stream("events");
+  it.each([
+    ["R0-92: set", "SET", () => guest.commands.set("k", "v")],
+    ["R0-93: set with a life", "SET", () => guest.commands.set("k", "v", { ttl: "1m" })],
+    ["R0-94: expire", "PEXPIRE", () => guest.commands.expire("k", "1m")],
+    ["R0-95: get", "GET", () => guest.commands.get("k")],
+    ["R0-96: delete", "UNLINK", () => guest.commands.delete("k")],
+    ["R0-97: append", "XADD", () => stream().append({ a: 1 })],
+    ["R0-98: read", "XREAD", () => stream().read()],
+    ["R0-100: len", "XLEN", () => stream().len()],
+    ["R0-101: delete entries", "XDEL", () => stream().delete("1-1")],
+    ["R0-102: trim", "XTRIM", () => stream().trim({ maxLen: 1 })],
+    ["R0-103: ack", "XACK", () => stream().group("g").ack("1-1")],
+    ["R0-104: ensure", "XGROUP", () => stream().group("g").ensure("0")],
+    ["R0-105: destroy", "XGROUP", () => stream().group("g").destroy()],
+    ["R0-106: deleteConsumer", "XGROUP", () => stream().group("g").deleteConsumer("c")],
+    ["R0-107: setId", "XGROUP", () => stream().group("g").setId("0")],
+    [
+      "R0-108: claim",
+      "XCLAIM",
+      () =>
+        stream()
+          .group("g")
+          .claim({ consumer: "c", minIdle: 1, ids: ["1-1"] }),
+    ],
+    ["R0-111: hset", "HSET", () => guest.commands.hset("h", { a: 1 })],
+    ["R0-112: hSetNX", "HSETNX", () => guest.commands.hSetNX("h", "a", "1")],
+    ["R0-113: sAdd", "SADD", () => guest.commands.sAdd("s", "a")],
+    ["R0-114: hget", "HGET", () => guest.commands.hget("h", "a")],
+    ["R0-115: hIncrBy", "HINCRBY", () => guest.commands.hIncrBy("h", "a", 1)],
+    ["R0-116: rPush", "RPUSH", () => guest.commands.rPush("l", "a")],
+    ["R0-117: lRange", "LRANGE", () => guest.commands.lRange("l", 0, -1)],
+    ["R0-118: lLen", "LLEN", () => guest.commands.lLen("l")],
+    ["R0-119: lPop", "LPOP", () => guest.commands.lPop("l")],
+    ["R0-124: publish", "PUBLISH", () => pubsub(guest).channel("c").publish(1)],
+  ] as readonly (readonly [string, string, () => Promise<unknown>])[])("%s names %s", async (_what, command, call) => {
+    await expect(call()).rejects.toMatchObject({
+      name: "CommandError",
+      code: "NO_PERMISSION",
+      operation: expect.stringMatching(new RegExp(`^${command}\\b`)) as string,
+      retryable: false,
+      maybeExecuted: false,
+    });
+  });
+
+  it("R0-91: of a setting that can never work is a ConfigurationError", () => {
+    expect(() => createRedis({ ...ALONE, port: 0 })).toThrow(
+      expect.objectContaining({ code: "INVALID_CONFIGURATION" }),
+    );
+  });
+
+  it("R0-99: is not the answer of a stream without entries, or without itself", async () => {
+    const { read } = streams(redis);
+    expect([await streams(redis).stream("none").read(), await read({ none: "0" })]).toEqual([[], {}]);
+  });
+
+  it("R0-109: of a value that JSON cannot carry is an EncodeError", async () => {
+    for (const value of [1n, undefined, Number.NaN])
+      await expect(redis.commands.setJson("k", value)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+  });
+
+  it("R0-110: of a value that is not JSON is CORRUPT_VALUE, and does not show it", async () => {
+    await redis.commands.set("broken", "{secret");
+    await expect(redis.commands.getJson("broken")).rejects.toMatchObject({
+      code: "CORRUPT_VALUE",
+      message: expect.not.stringContaining("secret") as string,
+    });
+  });
+
+  it("R0-120: is not the answer for a key that is absent", async () => {
+    const { commands } = redis;
+    const found = [await commands.get("none"), await commands.getJson("none"), await commands.hget("none", "a")];
+    expect(found).toEqual([undefined, undefined, undefined]);
+  });
+
+  it("R0-121: of an id that no entry can have is an InvalidArgumentError", async () => {
+    for (const id of ["*", ">", "1", "1-x"])
+      await expect(
+        streams(redis)
+          .stream("events")
+          .delete(id as never),
+      ).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+  });
+
+  it("R0-122: of a server that is away is a BackendUnavailableError", async () => {
+    await using away = createRedis({ ...ALONE, url: "redis://127.0.0.1:1", readRetries: 0 });
+    await expect(away.commands.get("k")).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      retryable: true,
+      maybeExecuted: false,
+    });
+  });
+
+  it("R0-123: of a subscription that Redis refuses names it", async () => {
+    await expect(pubsub(guest).channel("c").subscribe()).rejects.toMatchObject({
+      name: "CommandError",
+      code: "NO_PERMISSION",
+      operation: "SUBSCRIBE",
+    });
+  });
+});
