@@ -1,0 +1,130 @@
+// The order in which a newcomer needs the pages: first the calls, then the failures, then the servers; the names one
+// looks up last. A page that stands in no group is an error (docs/site.test.ts).
+
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface Group {
+  readonly text: string;
+  readonly collapsed: boolean;
+  readonly items: readonly Item[];
+}
+
+export interface Item {
+  readonly text: string;
+  readonly link: string;
+}
+
+const docs = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Pages without `.md`, from `docs/`. A folder stands for its README and all of its pages, in the order of names. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  "Begin here": [
+    "index",
+    "guide/getting-started",
+    "guide/freshness",
+    "guide/loaders",
+    "guide/keys-and-namespaces",
+    "guide/recipes",
+    "guide/frameworks",
+    "guide/faq",
+    "examples/README",
+  ],
+  "Many processes, and failures": [
+    "guide/failure",
+    "guide/failure-by-fault",
+    "guide/cross-process-coherence",
+    "guide/what-is-promised",
+  ],
+  Redis: ["guide/redis", "guide/running-redis", "guide/managed-redis", "guide/redis-on-the-wire"],
+  Production: [
+    "guide/production",
+    "guide/metrics",
+    "guide/operations",
+    "guide/testing",
+    "guide/serverless",
+    "guide/threat-model",
+    "guide/sealing",
+  ],
+  "The Redis toolkit": [
+    "guide/toolkit",
+    "guide/toolkit-streams",
+    "guide/toolkit-queue",
+    "guide/toolkit-locks",
+    "guide/toolkit-limits",
+    "guide/toolkit-sessions",
+    "guide/toolkit-boards",
+    "guide/toolkit-health",
+  ],
+  "Coming from elsewhere": ["guide/migrating", "guide/toolkit-migrating", "guide/toolkit-queue-migrating"],
+  "Parts of your own": [
+    "guide/formats",
+    "guide/swapping-formats",
+    "guide/composing-backends",
+    "guide/writing-a-backend",
+  ],
+  Reference: [
+    "reference/options",
+    "reference/events",
+    "reference/errors",
+    "reference/stats",
+    "reference/connection",
+    "reference/redis-layout",
+    "reference/toolkit",
+    "reference/toolkit-keys",
+    "reference/toolkit-streams",
+    "reference/toolkit-queue",
+    "reference/toolkit-locks",
+    "reference/toolkit-limits",
+    "reference/toolkit-sessions",
+    "reference/toolkit-boards",
+  ],
+  "Every name, from the types": ["reference/api/"],
+  "How it works": ["architecture", "promises", "requirements", "protocol/README", "reference/counter-examples"],
+  Decisions: ["decisions/"],
+};
+
+/** Groups that are open on the first page. */
+const OPEN = ["Begin here", "Many processes, and failures"];
+
+/** The bar at the top. */
+export const BAR: readonly Item[] = [
+  { text: "Guide", link: "/guide/getting-started" },
+  { text: "Toolkit", link: "/guide/toolkit" },
+  { text: "Reference", link: "/reference/api/" },
+  { text: "Operations", link: "/guide/production" },
+  { text: "Promises", link: "/promises" },
+  { text: "Decisions", link: "/decisions/" },
+];
+
+export function sidebar(): readonly Group[] {
+  return Object.entries(GROUPS).map(([text, pages]) => ({
+    text,
+    collapsed: !OPEN.includes(text),
+    items: pages.flatMap(expanded).map(itemOf),
+  }));
+}
+
+/** `docs/guide/redis.md` is `/guide/redis`; a README is the page of its folder. */
+export function addressOf(page: string): string {
+  return `/${page.replace(/\.md$/, "").replace(/(^|\/)(?:README|index)$/, "$1")}`;
+}
+
+function expanded(page: string): readonly string[] {
+  if (!page.endsWith("/")) return [page];
+  const others = readdirSync(join(docs, page))
+    .filter((file) => file.endsWith(".md") && file !== "README.md")
+    .map((file) => page + file.replace(/\.md$/, ""));
+  return [`${page}README`, ...others.toSorted()];
+}
+
+function itemOf(page: string): Item {
+  return { text: page === "index" ? "hotset" : titleOf(page), link: addressOf(page) };
+}
+
+function titleOf(page: string): string {
+  const title = /^# (.+)$/m.exec(readFileSync(join(docs, `${page}.md`), "utf8"))?.[1];
+  if (title === undefined) throw new Error(`docs/${page}.md has no title: it must begin with "# ..."`);
+  return title.replaceAll("`", "");
+}

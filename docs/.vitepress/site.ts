@@ -1,0 +1,157 @@
+// The docs site: builds it, and reads what was built.
+//
+//   node docs/.vitepress/site.ts        builds docs/.vitepress/dist and names what is wrong with it
+
+import { spawn } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+/** The text of each html file, by the address of its page: `/`, `/guide/redis`, `/decisions/`. */
+export type Site = ReadonlyMap<string, string>;
+
+const docs = dirname(dirname(fileURLToPath(import.meta.url)));
+const BUILD_LIMIT_MS = 180_000;
+/** A socket of the builder that connects anywhere is an error: the site must build on a machine without a network. */
+const NO_NETWORK = `import net from "node:net";
+net.Socket.prototype.connect = () => { throw new Error("the site is built without a network"); };`;
+
+/** Where a script of the theme names another host. All else would be a request to it. */
+const NAMED_BY_SCRIPTS: Readonly<Record<string, string>> = {
+  "http://a.com": "the base of a URL that is parsed, in the theme",
+  "http://www.w3.org/": "names of xml",
+  "https://api.iconify.design/": "icons of social links; the site has none",
+  "https://github.com/focus-trap/": "a licence",
+  "https://vuejs.org/error-reference/": "text of an error",
+};
+
+/**
+ * Builds the site into `folder`. Dead links between pages are errors of the builder.
+ *
+ * @throws {Error} with the output of the builder, if it fails, or takes longer than three minutes.
+ */
+export async function buildSite(folder: string): Promise<void> {
+  const vitepress = join(docs, "node_modules/vitepress/bin/vitepress.js");
+  const loader = `data:text/javascript,${encodeURIComponent(NO_NETWORK)}`;
+  const child = spawn(process.execPath, ["--import", loader, vitepress, "build", "--outDir", folder], {
+    cwd: docs,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: BUILD_LIMIT_MS,
+  });
+  const output: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => output.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => output.push(chunk));
+  const exit = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve(code ?? signal));
+  });
+  if (exit !== 0) throw new Error(`vitepress ended with ${String(exit)}:\n${Buffer.concat(output).toString("utf8")}`);
+}
+
+export function readSite(folder: string): Site {
+  const files = globSync("**/*.html", { cwd: folder }).map((file) => file.replaceAll("\\", "/"));
+  return new Map(
+    files.map((file) => [
+      `/${file.replace(/\.html$/, "").replace(/(^|\/)index$/, "$1")}`,
+      readFileSync(join(folder, file), "utf8"),
+    ]),
+  );
+}
+
+/** Links to pages that are not there, or to headings that a page does not have. */
+export function deadLinks(site: Site): readonly string[] {
+  const anchors = new Map([...site].map(([address, html]) => [address, new Set(valuesOf(html, "id"))]));
+  return [...site].flatMap(([address, html]) =>
+    [...new Set(linksOf(html))]
+      .filter((link) => {
+        const { pathname, hash } = new URL(link, `https://site.example${address}`);
+        if (pathname.startsWith("/assets/") || /\.(?:css|js|svg)$/.test(pathname)) return false;
+        const found = anchors.get(decodeURIComponent(pathname));
+        return found === undefined || (hash !== "" && !found.has(decodeURIComponent(hash.slice(1))));
+      })
+      .map((link) => `${address}: ${link}`),
+  );
+}
+
+/** Pages that no chain of links in the navigation of the first page leads to: those that are not in it. */
+export function missingFromNavigation(site: Site): readonly string[] {
+  const { 1: sidebar = "" } = /<aside class="VPSidebar"(.*?)<\/aside>/s.exec(site.get("/") ?? "") ?? [];
+  const listed = new Set(linksOf(sidebar));
+  return [...site.keys()].filter((address) => address !== "/404" && !listed.has(address));
+}
+
+/** Everything that a browser loads from elsewhere when it shows a page. */
+export function foreignRequests(name: string, text: string): readonly string[] {
+  switch (posix.extname(name)) {
+    case ".html":
+      return [
+        ...text.matchAll(
+          /<(?:script|img|iframe|source|video|audio|embed|object|use)\b[^>]*?\s(?:src|srcset|href|data)="((?:https?:)?\/\/[^"]*)"/g,
+        ),
+        ...text.matchAll(/<link\b[^>]*?\shref="((?:https?:)?\/\/[^"]*)"/g),
+        ...text.matchAll(/url\(["']?((?:https?:)?\/\/[^)]*)\)/g),
+      ].map(([, address]) => `${name}: ${address ?? ""}`);
+    case ".css":
+      return [...text.matchAll(/(?:url\(["']?|@import\s+["'])((?:https?:)?\/\/[^)"']*)/g)].map(
+        ([, address]) => `${name}: ${address ?? ""}`,
+      );
+    default:
+      return [...text.matchAll(/https?:\/\/[\w./-]+/g)]
+        .map(([address]) => address)
+        .filter((address) => !Object.keys(NAMED_BY_SCRIPTS).some((known) => address.startsWith(known)))
+        .map((address) => `${name}: ${address}`);
+  }
+}
+
+/** Files of a built site whose requests count: pages, styles, and scripts other than the text of the pages. */
+export function loadedFiles(folder: string): readonly string[] {
+  return globSync("**/*.{html,css,js}", { cwd: folder }).filter((file) => !/\.md\.|localSearchIndex/.test(file));
+}
+
+/** Searches as the box of the site does: addresses of pages and headings, best first. */
+export async function openSearch(folder: string): Promise<(words: string) => readonly string[]> {
+  const [file] = globSync("assets/chunks/@localSearchIndex*.js", { cwd: folder });
+  if (file === undefined) throw new Error("the site has no search index");
+  const index = (await import(pathToFileURL(join(folder, file)).href)) as { default: string };
+  const ofSite = createRequire(join(docs, "package.json"));
+  const minisearch = createRequire(ofSite.resolve("vitepress")).resolve("minisearch");
+  const { default: MiniSearch } = (await import(pathToFileURL(minisearch).href)) as { default: MiniSearchClass };
+  const search = MiniSearch.loadJSON(index.default, { fields: ["title", "titles", "text"] });
+  return (words) => search.search(words, { prefix: true, boost: { title: 4, text: 2, titles: 1 } }).map(({ id }) => id);
+}
+
+/** The part of `minisearch` that is used here: it is a dependency of the site builder, and not of ours. */
+interface MiniSearchClass {
+  loadJSON(
+    json: string,
+    options: { readonly fields: readonly string[] },
+  ): { search(words: string, options: object): readonly { readonly id: string }[] };
+}
+
+function linksOf(html: string): readonly string[] {
+  return valuesOf(html, "href").filter((link) => /^[/#]/.test(link) && !link.startsWith("//"));
+}
+
+function valuesOf(html: string, attribute: string): readonly string[] {
+  return [...html.matchAll(new RegExp(`\\s${attribute}="([^"]*)"`, "g"))].map(([, value]) =>
+    value!.replaceAll("&amp;", "&"),
+  );
+}
+
+async function main(): Promise<void> {
+  const folder = join(docs, ".vitepress/dist");
+  await buildSite(folder);
+  const site = readSite(folder);
+  const problems = [
+    ...deadLinks(site).map((link) => `dead link: ${link}`),
+    ...missingFromNavigation(site).map((address) => `not in docs/.vitepress/navigation.ts: ${address}`),
+    ...loadedFiles(folder)
+      .flatMap((file) => foreignRequests(file, readFileSync(join(folder, file), "utf8")))
+      .map((request) => `asks another host: ${request}`),
+  ];
+  console.log(problems.length === 0 ? `${site.size} pages in docs/.vitepress/dist` : problems.join("\n"));
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

@@ -1,0 +1,49 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  buildSite,
+  deadLinks,
+  foreignRequests,
+  loadedFiles,
+  missingFromNavigation,
+  openSearch,
+  readSite,
+} from "./.vitepress/site.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "hotset-site-"));
+
+beforeAll(() => buildSite(folder), 200_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+it("C300: the site is built without a network; each page is in its navigation, and no link or anchor is dead", () => {
+  const site = readSite(folder);
+  expect(site.size).toBeGreaterThan(150);
+  expect(missingFromNavigation(site)).toEqual([]);
+  expect(deadLinks(site)).toEqual([]);
+});
+
+it("C301: pages, styles and scripts of the site ask no other host for anything", () => {
+  const files = loadedFiles(folder);
+  expect(files.filter((file) => file.endsWith(".js")).length).toBeGreaterThan(3);
+  const requests = files.flatMap((file) => foreignRequests(file, readFileSync(join(folder, file), "utf8")));
+  expect(requests).toEqual([]);
+});
+
+it("the first page of the site is the README", () => {
+  const html = readSite(folder).get("/") ?? "";
+  expect(html).toContain("createCache");
+  expect(html).toContain('href="/guide/getting-started"');
+});
+
+it.each([
+  ["staleIfError", "/guide/freshness"],
+  ["maxStaleness", "/reference/options"],
+  ["invalidateTags", "/reference/api/namespace"],
+  ["leaderboard", "/guide/toolkit-boards"],
+  ["appendfsync", "/guide/running-redis"],
+])("C301: the search of the site finds %s in its own index, on %s", async (words, page) => {
+  const search = await openSearch(folder);
+  expect(search(words).map((address) => address.replace(/#.*/, ""))).toContain(page);
+});

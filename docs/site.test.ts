@@ -1,0 +1,47 @@
+import { globSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { linkFrom } from "./.vitepress/markdown.ts";
+import { addressOf, sidebar } from "./.vitepress/navigation.ts";
+import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
+
+const docs = dirname(fileURLToPath(import.meta.url));
+
+it("C300: each page of docs is in the navigation once: add a new one to docs/.vitepress/navigation.ts", () => {
+  const listed = sidebar().flatMap(({ items }) => items.map(({ link }) => link));
+  const pages = globSync("**/*.md", { cwd: docs, exclude: ["**/node_modules"] });
+  expect(listed.toSorted()).toEqual(pages.map(addressOf).toSorted());
+});
+
+it.each([
+  ["index.md", "docs/guide/redis.md#permissions", "/guide/redis#permissions"],
+  ["index.md", "docs/decisions/README.md", "/decisions/"],
+  ["index.md", "CONTRIBUTING.md", "https://github.com/hotset/hotset/blob/main/CONTRIBUTING.md"],
+  ["guide/redis.md", "../../README.md#install", "/#install"],
+  ["guide/redis.md", "formats.md", "/guide/formats"],
+  ["guide/redis.md", "../examples/wrap.ts", "https://github.com/hotset/hotset/blob/main/docs/examples/wrap.ts"],
+])("a link of %s to %s is %s on the site", (page, link, onSite) => {
+  expect(linkFrom(page, link)).toBe(onSite);
+});
+
+it("C300: a link to a page that is missing is dead, and one to a heading that is missing", () => {
+  const site = new Map([
+    ["/", '<a href="/guide/a#there">a</a><a href="/guide/a#gone">a</a><a href="/guide/b">b</a><a href="#x">x</a>'],
+    ["/guide/a", '<h2 id="there">There</h2><a href="/">first</a><a href="https://example.org/">out</a>'],
+  ]);
+  expect(deadLinks(site)).toEqual(["/: /guide/a#gone", "/: /guide/b", "/: #x"]);
+});
+
+it.each([
+  ["a.html", '<script src="https://cdn.example/x.js"></script>', ["a.html: https://cdn.example/x.js"]],
+  ["a.html", '<link rel="preload" href="//fonts.example/a.woff2">', ["a.html: //fonts.example/a.woff2"]],
+  ["a.html", '<img alt="" src="http://example.org/pixel.gif">', ["a.html: http://example.org/pixel.gif"]],
+  ["a.html", '<a href="https://example.org/">a link</a><img src="/assets/a.svg">', []],
+  ["a.css", '@import "https://fonts.example/a.css";', ["a.css: https://fonts.example/a.css"]],
+  ["a.css", "a { background: url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'\") }", []],
+  ["a.js", 'fetch("https://stats.example/hit")', ["a.js: https://stats.example/hit"]],
+  ["a.js", 'ns = "http://www.w3.org/2000/svg"', []],
+])("C301: requests of %s to other hosts are found: %s", (name, text, found) => {
+  expect(foreignRequests(name, text)).toEqual(found);
+});
