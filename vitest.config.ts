@@ -4,7 +4,12 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@hotset/source"] } },
   resolve: { conditions: ["@hotset/source"] },
   test: {
-    include: [".ci/checks/*.test.ts", "packages/*/{src,test}/**/*.test.ts", "docs/**/*.test.ts"],
+    include: [
+      ".ci/checks/*.test.ts",
+      "benchmarks/**/*.test.ts",
+      "packages/*/{src,test}/**/*.test.ts",
+      "docs/**/*.test.ts",
+    ],
     environment: "node",
     // Most caches of these tests have troubles on purpose.
     execArgv: ["--no-warnings"],

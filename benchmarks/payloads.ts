@@ -67,3 +67,17 @@ export function payloads(): readonly Payload[] {
     },
   ];
 }
+
+/** Plain data of about `bytes` bytes, like rows of a database. */
+export function record(bytes: number): object {
+  const row = (i: number): object => ({
+    id: i,
+    name: `user ${i}`,
+    email: `user${i}@example.org`,
+    role: "guest",
+    active: true,
+    score: i / 7,
+  });
+  if (bytes < 500) return { ...row(7), bio: "x".repeat(Math.max(0, bytes - 110)) };
+  return { rows: Array.from({ length: Math.round(bytes / 100) }, (_, i) => row(i)) };
+}

@@ -2,6 +2,7 @@ import { createClient, RESP_TYPES } from "@redis/client";
 import { Packr } from "msgpackr";
 import { createCache, msgpack, redis, type Cache } from "hotset";
 import { inFlight, type Scenario } from "../measure.ts";
+import { record } from "../payloads.ts";
 
 const KEYS = 2_000;
 const SIZES = [
@@ -140,18 +141,4 @@ function batches({ size, keys, cache, raw, redisKey }: Sides): Scenario {
     shows: "cost",
     target: 1.3,
   };
-}
-
-/** Plain data of about `bytes` bytes, like rows of a database. */
-export function record(bytes: number): object {
-  const row = (i: number): object => ({
-    id: i,
-    name: `user ${i}`,
-    email: `user${i}@example.org`,
-    role: "guest",
-    active: true,
-    score: i / 7,
-  });
-  if (bytes < 500) return { ...row(7), bio: "x".repeat(Math.max(0, bytes - 110)) };
-  return { rows: Array.from({ length: Math.round(bytes / 100) }, (_, i) => row(i)) };
 }

@@ -3,7 +3,7 @@ import { Packr } from "msgpackr";
 import { createCache, json, msgpack, redis, v8, type Format } from "hotset";
 import { inFlight } from "../measure.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
-import { record } from "./backend.ts";
+import { record } from "../payloads.ts";
 
 const SIZES = [200, 2_000, 50_000] as const;
 /** Bytes that are decoded in one measurement. */
