@@ -43,4 +43,16 @@ export default [
   toolkit("queue", "12 kB"),
   toolkit("streams", "10 kB"),
   toolkit("lock", "8 kB"),
+  // Its dependencies are installed beside it; it runs on the machines of people.
+  {
+    name: "@hotset/cli",
+    path: "packages/cli/dist/index.js",
+    limit: "30 kB",
+    gzip: true,
+    modifyRolldownConfig: (config) => ({
+      ...config,
+      platform: "node",
+      external: (id) => /^(?:@hotset\/|hotset$)/.test(id) || id.startsWith("node:"),
+    }),
+  },
 ];

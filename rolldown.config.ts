@@ -16,6 +16,8 @@ interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+  /** Programs: `dist/bin.js` is made of `src/bin.ts`. */
+  readonly bin?: string | Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, { readonly "@hotset/source": string; readonly default: string }>>;
 }
 
@@ -28,6 +30,9 @@ const entries = Object.values(manifest.exports).map((conditions): Entry => ({
   source: resolve(conditions["@hotset/source"]),
   file: resolve(conditions.default),
 }));
+const { bin = {} } = manifest;
+for (const file of typeof bin === "string" ? [bin] : Object.values(bin))
+  entries.push({ source: resolve(file.replace("dist/", "src/").replace(/js$/, "ts")), file: resolve(file) });
 
 export default defineConfig(
   entries.map((entry, i): RolldownOptions => ({

@@ -24,6 +24,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/prometheus": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
   hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
+  "@hotset/cli": ["@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
   "@hotset/test-servers": [],
 };
 

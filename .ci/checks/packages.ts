@@ -18,6 +18,7 @@ interface PublicPackage {
 
 interface PackedManifest {
   readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly bin?: string | Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -84,7 +85,9 @@ function judgeContent(name: string, target: string): readonly string[] {
       ? []
       : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
   );
-  const entryFiles = new Set(Object.values(manifest.exports).map((conditions) => conditions["default"]));
+  const { bin = {} } = manifest;
+  const programs = typeof bin === "string" ? [bin] : Object.values(bin);
+  const entryFiles = new Set([...programs, ...Object.values(manifest.exports).map((entry) => entry["default"])]);
   // Importing the package has to find, read and link each further file.
   const chunks = files
     .filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`))

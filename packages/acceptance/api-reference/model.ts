@@ -22,7 +22,7 @@ export interface Model {
   readonly names: readonly PublicName[];
 }
 
-/** The packages whose entries are described: the toolkit has pages of its own, written by hand. */
+/** The packages whose entries are described: the toolkit and the command line have pages that were written by hand. */
 export const DESCRIBED = ["hotset", "core", "memory", "redis", "msgpack", "zstd", "seal", "prometheus"] as const;
 
 interface Manifest {

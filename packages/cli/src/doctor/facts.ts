@@ -1,0 +1,131 @@
+import type { PrimaryConnection, RedisConnection } from "@hotset/redis/connection";
+import type { Session } from "../command.ts";
+import type { Module } from "../keys/key-table.ts";
+import { sampleKeys, together, type Sample } from "../keys/sample.ts";
+import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
+
+/** An answer, or why there is none. */
+export type Known<T> = { readonly value: T } | { readonly refused: string };
+
+/** One primary. */
+export interface PrimaryFacts {
+  readonly address: string;
+  readonly info: Known<ReadonlyMap<string, string>>;
+  readonly config: Known<ReadonlyMap<string, string>>;
+  /** Lines of `CLIENT LIST`, as fields. */
+  readonly clients: Known<readonly ReadonlyMap<string, string>[]>;
+  /** The median of a few round trips. */
+  readonly roundTripMs: Known<number>;
+}
+
+/** All that the checks know. */
+export interface Facts {
+  readonly primaries: readonly PrimaryFacts[];
+  readonly sample: Known<Sample>;
+  readonly user: Known<string>;
+  readonly rights: Known<readonly ModuleRights[]>;
+  readonly tracking: Known<boolean>;
+  readonly cluster: Known<ReadonlyMap<string, string>>;
+  readonly isCluster: boolean;
+  readonly isResp3Refused: boolean;
+}
+
+export interface Asked {
+  /** Keys to look at, over all primaries. */
+  readonly keys: number;
+  /** Modules whose rights are wanted, beside those whose keys are found. */
+  readonly modules: readonly Module[];
+}
+
+const SETTINGS = [
+  "client-output-buffer-limit",
+  "appendfsync",
+  "save",
+  "timeout",
+  "maxmemory-clients",
+  "maxmemory-policy",
+];
+const ROUND_TRIPS = 5;
+/** Clients that are looked at on each primary. */
+const MAX_CLIENTS = 10_000;
+
+/** Asks everything, each within the bound of one answer, the sample within three of it. Never rejects. */
+export async function gather(session: Session, asked: Asked): Promise<Facts> {
+  const { connection, timeoutMs, isResp3Refused } = session;
+  const primaries = await primariesOf(connection);
+  const share = Math.ceil(asked.keys / Math.max(1, primaries.length));
+  const bounds = { keys: share, forMs: 3 * timeoutMs, timeoutMs };
+  const [facts, sample, user] = await Promise.all([
+    Promise.all(primaries.map((primary) => factsOf(primary, timeoutMs))),
+    known(async () => together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))))),
+    known(async () => String(await connection.call(["ACL", "WHOAMI"], { isReadOnly: true, deadlineMs: timeoutMs }))),
+  ]);
+  const keys = "value" in sample ? sample.value.keys : [];
+  const [rights, tracking, cluster] = await Promise.all([
+    known(() => probeRights(connection, keys, asked.modules)),
+    known(() => (isResp3Refused ? Promise.resolve(false) : probeTracking(connection))),
+    known(async () => {
+      const reply = await connection.call(["CLUSTER", "INFO"], { isReadOnly: true, deadlineMs: timeoutMs });
+      return lines(String(reply), ":");
+    }),
+  ]);
+  const { isCluster } = connection;
+  return { primaries: facts, sample, user, rights, tracking, cluster, isCluster, isResp3Refused };
+}
+
+/** @throws {BackendUnavailableError} where none answers: it was connected a moment ago. */
+const primariesOf = (connection: RedisConnection): Promise<readonly PrimaryConnection[]> =>
+  connection.each((primary) => Promise.resolve(primary));
+
+async function factsOf(primary: PrimaryConnection, deadlineMs: number): Promise<PrimaryFacts> {
+  const ask = (...args: string[]): Promise<unknown> => primary.call(args, { isReadOnly: true, deadlineMs });
+  const [info, config, clients] = await Promise.all([
+    known(async () => lines(String(await ask("INFO")), ":")),
+    known(async () => pairs(await ask("CONFIG", "GET", ...SETTINGS))),
+    known(async () => {
+      const text = String(await ask("CLIENT", "LIST", "TYPE", "normal"));
+      return text.split("\n", MAX_CLIENTS).map((line) => lines(line.replaceAll(" ", "\n"), "="));
+    }),
+  ]);
+  const roundTripMs = await known(async () => {
+    const times: number[] = [];
+    for (let i = 0; i < ROUND_TRIPS; i += 1) {
+      const startedAt = performance.now();
+      await ask("PING");
+      times.push(performance.now() - startedAt);
+    }
+    return times.toSorted((one, other) => one - other)[Math.floor(ROUND_TRIPS / 2)]!;
+  });
+  return { address: primary.address, info, config, clients, roundTripMs };
+}
+
+async function known<T>(ask: () => Promise<T>): Promise<Known<T>> {
+  try {
+    return { value: await ask() };
+  } catch (error) {
+    return { refused: reasonOf(error) };
+  }
+}
+
+/** `NOPERM`, `ERR`, or the code of an error of hotset. Not its text, which may be anything. */
+function reasonOf(error: unknown): string {
+  const { code, message = "" } = error as { readonly code?: unknown; readonly message?: string };
+  if (typeof code === "string") return code;
+  return /^-?(?<kind>[A-Z]{2,})\b/.exec(message)?.groups?.["kind"] ?? "UNKNOWN";
+}
+
+function lines(text: string, between: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const line of text.split(/\r?\n/)) {
+    const at = line.indexOf(between);
+    if (at > 0 && !line.startsWith("#")) found.set(line.slice(0, at), line.slice(at + 1));
+  }
+  return found;
+}
+
+/** A map of RESP3, or the list that RESP2 has in its place. */
+function pairs(reply: unknown): ReadonlyMap<string, string> {
+  if (!Array.isArray(reply))
+    return new Map(Object.entries(reply as object).map(([name, value]) => [name, String(value)]));
+  return new Map(Array.from({ length: reply.length / 2 }, (_, i) => [String(reply[2 * i]), String(reply[2 * i + 1])]));
+}

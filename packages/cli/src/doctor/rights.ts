@@ -1,0 +1,290 @@
+import { hashTagged } from "@hotset/redis-toolkit/module";
+import type { RedisConnection } from "@hotset/redis/connection";
+import { MODULES, type Module } from "../keys/key-table.ts";
+import type { SampledKey } from "../keys/sample.ts";
+
+/** The rights of the user of this connection for one module. */
+export interface ModuleRights {
+  readonly module: Module;
+  /** Whether keys of it were found, or it was asked about. */
+  readonly reason: "found" | "asked";
+  /** `none`: not one write of it is allowed, so the user is not meant to use it. */
+  readonly granted: "all" | "part" | "none";
+  /** Commands as an ACL rule has them, `~<key>` and `&<channel>`. */
+  readonly missing: readonly string[];
+}
+
+/** One command of a module, over a key of it. It is queued and never carried out. */
+type Probe = (key: string) => readonly string[];
+
+const WITH: Readonly<Record<string, Probe>> = {
+  del: (key) => ["DEL", key],
+  decrby: (key) => ["DECRBY", key, "1"],
+  incr: (key) => ["INCR", key],
+  lindex: (key) => ["LINDEX", key, "0"],
+  ltrim: (key) => ["LTRIM", key, "0", "1"],
+  rpop: (key) => ["RPOP", key],
+  zremrangebyrank: (key) => ["ZREMRANGEBYRANK", key, "0", "0"],
+  decr: (key) => ["DECR", key],
+  eval: (key) => ["EVAL", "return 1", "1", key],
+  evalsha: (key) => ["EVALSHA", "0".repeat(40), "1", key],
+  exists: (key) => ["EXISTS", key],
+  get: (key) => ["GET", key],
+  hdel: (key) => ["HDEL", key, "f"],
+  hexists: (key) => ["HEXISTS", key, "f"],
+  hget: (key) => ["HGET", key, "f"],
+  hgetall: (key) => ["HGETALL", key],
+  hincrby: (key) => ["HINCRBY", key, "f", "1"],
+  hlen: (key) => ["HLEN", key],
+  hmget: (key) => ["HMGET", key, "f"],
+  hset: (key) => ["HSET", key, "f", "v"],
+  hstrlen: (key) => ["HSTRLEN", key, "f"],
+  incrby: (key) => ["INCRBY", key, "1"],
+  llen: (key) => ["LLEN", key],
+  mget: (key) => ["MGET", key],
+  persist: (key) => ["PERSIST", key],
+  pexpire: (key) => ["PEXPIRE", key, "1"],
+  pexpireat: (key) => ["PEXPIREAT", key, "1"],
+  pfadd: (key) => ["PFADD", key, "v"],
+  pfcount: (key) => ["PFCOUNT", key],
+  pttl: (key) => ["PTTL", key],
+  rename: (key) => ["RENAME", key, key],
+  rpush: (key) => ["RPUSH", key, "v"],
+  set: (key) => ["SET", key, "v"],
+  setbit: (key) => ["SETBIT", key, "0", "1"],
+  bitcount: (key) => ["BITCOUNT", key],
+  time: () => ["TIME"],
+  unlink: (key) => ["UNLINK", key],
+  xack: (key) => ["XACK", key, "g", "0-1"],
+  xadd: (key) => ["XADD", key, "*", "f", "v"],
+  xautoclaim: (key) => ["XAUTOCLAIM", key, "g", "c", "0", "0"],
+  "xgroup|create": (key) => ["XGROUP", "CREATE", key, "g", "$"],
+  xclaim: (key) => ["XCLAIM", key, "g", "c", "0", "0-1"],
+  "xgroup|delconsumer": (key) => ["XGROUP", "DELCONSUMER", key, "g", "c"],
+  "xinfo|consumers": (key) => ["XINFO", "CONSUMERS", key, "g"],
+  xpending: (key) => ["XPENDING", key, "g"],
+  xrange: (key) => ["XRANGE", key, "-", "+"],
+  xreadgroup: (key) => ["XREADGROUP", "GROUP", "g", "c", "STREAMS", key, ">"],
+  zadd: (key) => ["ZADD", key, "1", "m"],
+  zcard: (key) => ["ZCARD", key],
+  zcount: (key) => ["ZCOUNT", key, "0", "1"],
+  zpopmin: (key) => ["ZPOPMIN", key],
+  bzpopmin: (key) => ["BZPOPMIN", key, "1"],
+  zrange: (key) => ["ZRANGE", key, "0", "1"],
+  zrangebyscore: (key) => ["ZRANGEBYSCORE", key, "0", "1"],
+  zrem: (key) => ["ZREM", key, "m"],
+  zremrangebyscore: (key) => ["ZREMRANGEBYSCORE", key, "0", "1"],
+  zrevrange: (key) => ["ZREVRANGE", key, "0", "1"],
+  zscore: (key) => ["ZSCORE", key, "m"],
+  ping: () => ["PING"],
+  "script|load": () => ["SCRIPT", "LOAD", "return 1"],
+};
+
+/** Commands that change a key: a user with none of them for a module is not one of its users. */
+const WRITES = new Set(
+  "del decr hdel hincrby hset incrby persist pexpire pexpireat pfadd rename rpush set setbit unlink xack xadd zadd zpopmin zrem".split(
+    " ",
+  ),
+);
+
+interface Needs {
+  readonly commands: readonly string[];
+  /** A key of it, where none was found. */
+  readonly key: string;
+  /** The channel that goes with a key. */
+  readonly channel?: (key: string) => { readonly kind: "channel" | "shard"; readonly name: string };
+}
+
+const OBJECT = hashTagged("hotset-doctor");
+
+/** The commands that the scripts and calls of each module run. A test runs each module with these rights alone. */
+export const NEEDS: Readonly<Record<Module, Needs>> = {
+  cache: {
+    key: "hotset:hotset-doctor::key",
+    commands:
+      "ping pttl hmget hget mget script|load evalsha eval hset hstrlen rename hlen hincrby del pexpire persist set get time".split(
+        " ",
+      ),
+  },
+  queue: {
+    key: `queue:${OBJECT}:state`,
+    commands:
+      "eval evalsha time hset hget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange zrangebyscore zscore zpopmin bzpopmin".split(
+        " ",
+      ),
+    channel: (key) => ({ kind: "shard", name: key.replace(/:[^:]*$/, ":events") }),
+  },
+  streams: {
+    key: "hotset-doctor",
+    commands:
+      "eval evalsha xadd xack xautoclaim xclaim xgroup|create xgroup|delconsumer xinfo|consumers xpending xrange xreadgroup".split(
+        " ",
+      ),
+  },
+  lock: {
+    key: `lock:${OBJECT}`,
+    commands:
+      "eval evalsha time get set del exists pexpire pexpireat pttl zadd zcount zrange zrem zremrangebyscore zscore".split(
+        " ",
+      ),
+    channel: (key) => ({ kind: "channel", name: key.replace(/fence:/, "") }),
+  },
+  "rate-limit": {
+    key: `rate_limit:hotset-doctor:${OBJECT}:block`,
+    commands:
+      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl rpush rpop llen lindex ltrim hgetall hincrby hdel zadd zcount zrevrange zremrangebyscore".split(
+        " ",
+      ),
+  },
+  sessions: {
+    key: `session:${OBJECT}:0`,
+    commands:
+      "eval evalsha time get set del unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange zremrangebyscore zremrangebyrank".split(
+        " ",
+      ),
+  },
+  leaderboard: {
+    key: `leaderboard:${OBJECT}:scores`,
+    commands: "eval evalsha time exists unlink hget zadd zcard zcount zrange zscore".split(" "),
+  },
+  presence: {
+    key: `presence:${OBJECT}:until`,
+    commands: "eval evalsha time zadd zcount zrange zscore pexpire pttl".split(" "),
+  },
+  counters: {
+    key: `active:${OBJECT}:hotset-doctor`,
+    commands: "eval evalsha time setbit bitcount pfadd pfcount pexpireat".split(" "),
+  },
+};
+
+/**
+ * Asks the server itself, by a transaction that is discarded: it judges the rights of each command when it is queued,
+ * and carries out none. So no right to look at users is needed, and what it says holds for this very user.
+ *
+ * @param keys that were found; a key of each module is asked about, where a tenant or another pattern counts.
+ * @throws where transactions are refused
+ */
+export async function probeRights(
+  connection: RedisConnection,
+  keys: readonly SampledKey[],
+  asked: readonly Module[],
+): Promise<readonly ModuleRights[]> {
+  const found = new Map<Module, string>();
+  // Readable ones first: another service has the others.
+  const readable = keys.toSorted((one, other) => Number(one.type === "") - Number(other.type === ""));
+  for (const { key, known } of readable)
+    if (known !== undefined && !found.has(known.module)) found.set(known.module, key);
+  const wanted = MODULES.filter((module) => found.has(module) || asked.includes(module));
+  const all: ModuleRights[] = [];
+  for (const module of wanted) {
+    const key = found.get(module) ?? NEEDS[module].key;
+    const refused = await refusedCommands(connection, key, NEEDS[module].commands);
+    const isWriter = NEEDS[module].commands.some((name) => WRITES.has(name) && !refused.has(name));
+    const channel = isWriter ? await refusedChannel(connection, NEEDS[module].channel?.(key)) : [];
+    const missing = [...missingOf(refused, key), ...channel];
+    all.push({
+      module,
+      reason: asked.includes(module) ? "asked" : "found",
+      granted: missing.length === 0 ? "all" : isWriter ? "part" : "none",
+      missing,
+    });
+  }
+  return all;
+}
+
+/** By name of the command: whether itself is refused, or the key. */
+async function refusedCommands(
+  connection: RedisConnection,
+  key: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, "command" | "key">> {
+  const replies = await queued(
+    connection,
+    key,
+    names.map((name) => WITH[name]!(key)),
+  );
+  const refused = new Map<string, "command" | "key">();
+  for (const [i, name] of names.entries()) {
+    const reply = replies[i];
+    if (!(reply instanceof Error)) continue;
+    if (NO_PERMISSION.test(reply.message)) refused.set(name, / keys? /.test(reply.message) ? "key" : "command");
+    else if (/unknown (?:sub)?command/i.test(reply.message)) refused.set(name, "command");
+  }
+  return refused;
+}
+
+/** Where each command is refused for its key, the key is what is missing. */
+function missingOf(refused: ReadonlyMap<string, "command" | "key">, key: string): readonly string[] {
+  const commands = [...refused].flatMap(([name, what]) => (what === "command" ? [`+${name}`] : []));
+  return [...refused.values()].includes("key") ? [...commands, `~${key}`] : commands;
+}
+
+/** A channel is subscribed, and left at once: no message is sent. */
+async function refusedChannel(
+  connection: RedisConnection,
+  channel: { readonly kind: "channel" | "shard"; readonly name: string } | undefined,
+): Promise<readonly string[]> {
+  if (channel === undefined) return [];
+  const { kind, name } = channel;
+  const publish = kind === "shard" ? "SPUBLISH" : "PUBLISH";
+  const replies = [
+    ...(await queued(connection, name, [[publish, name, ""]])),
+    await refusalOf(() => subscribeOnce(connection, kind, name)),
+  ];
+  const texts = replies.flatMap((reply) =>
+    reply instanceof Error && NO_PERMISSION.test(reply.message) ? [reply.message] : [],
+  );
+  if (texts.length === 0) return [];
+  return texts.some((text) => / channels? /.test(text))
+    ? [`&${name}`]
+    : [`+${publish.toLowerCase()}`, `+${publish.toLowerCase().replace("publish", "subscribe")}`];
+}
+
+/** The replies to commands that are queued, and discarded. @throws where a transaction is refused */
+async function queued(
+  connection: RedisConnection,
+  key: string,
+  commands: readonly (readonly string[])[],
+): Promise<readonly unknown[]> {
+  const exclusive = await connection.open({ role: "exclusive", key });
+  return closing(exclusive, async () => {
+    const [began, ...replies] = await exclusive.burst([["MULTI"], ...commands, ["DISCARD"]]);
+    if (began instanceof Error) throw began;
+    return replies.slice(0, -1);
+  });
+}
+
+async function subscribeOnce(connection: RedisConnection, kind: "channel" | "shard", name: string): Promise<unknown> {
+  const subscriber = await connection.open({ role: "subscriber", key: name });
+  return closing(subscriber, () => subscriber.subscribe(kind, name, () => undefined));
+}
+
+/** Whether `CLIENT TRACKING` is allowed, on a connection that ends with the question. */
+export async function probeTracking(connection: RedisConnection): Promise<boolean> {
+  const exclusive = await connection.open({ role: "exclusive" });
+  const refusal = await refusalOf(() => closing(exclusive, () => exclusive.call(["CLIENT", "TRACKING", "ON"])));
+  return refusal === undefined;
+}
+
+async function closing<T>(opened: { close(): Promise<void> }, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use();
+  } finally {
+    await opened.close();
+  }
+}
+
+/** @throws any other error */
+async function refusalOf(ask: () => Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await ask();
+    return undefined;
+  } catch (error) {
+    for (let cause = error; cause instanceof Error; cause = cause.cause)
+      if (NO_PERMISSION.test(cause.message)) return cause;
+    throw error;
+  }
+}
+
+/** Valkey says the same. */
+const NO_PERMISSION = /\bNOPERM\b/;

@@ -1,0 +1,27 @@
+/** The input and output of a run. */
+export interface Io {
+  /** The variables of the process. */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** Whether the output is a terminal: colours are for it alone. */
+  readonly isTerminal: boolean;
+  print(text: string): void;
+  complain(text: string): void;
+  /** Ends `watch`, and any other command before its time. */
+  readonly signal: AbortSignal;
+}
+
+/** How a run ended. */
+export const EXIT = {
+  /** All is well, or done. */
+  fine: 0,
+  /** `doctor` has findings, or the key that was asked for is not there. */
+  findings: 1,
+  /** Arguments or settings that can never work. Redis was not asked. */
+  usage: 2,
+  /** Redis could not be reached, or refused the login. */
+  unreachable: 3,
+  /** Redis refused a command, or a fault in this program. */
+  failed: 4,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

@@ -1,0 +1,49 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { knownKey } from "./key-table.ts";
+
+const page = readFileSync(join(import.meta.dirname, "../../../../docs/reference/toolkit-keys.md"), "utf8");
+const STAND_INS: Readonly<Record<string, string>> = {
+  window: "2026-W47",
+  ms: "60000",
+  tenant: "acme",
+  hash: "q8Oke4rR",
+};
+
+/** Every key of the page, with its row. */
+const rows = page.split("\n").flatMap((line) => {
+  const [, names = "", type = "", module = "", , ends = ""] = line.split("|").map((cell) => cell.trim());
+  if (!module.startsWith("`/") || type === "channel") return [];
+  return Array.from(names.matchAll(/`([^`]+)`/g), ([, name]) => ({
+    key: name!.replace(/<([a-z]+)>/g, (_, word: string) => STAND_INS[word] ?? `a-${word}`),
+    type,
+    module: module.slice(2, -1),
+    ends: ends.startsWith("never") ? ("never" as const) : ("always" as const),
+  }));
+});
+
+describe("C276: keys of the toolkit", () => {
+  it("are more than thirty on their page", () => expect(rows.length).toBeGreaterThan(30));
+
+  it.each(rows)("$key belongs to $module", ({ key, type, module, ends }) => {
+    // A simple list lies under any name.
+    const expected = key === "a-list" ? undefined : { module, ends };
+    expect(knownKey(key, type)).toEqual(expected && expect.objectContaining(expected));
+    if (type !== "stream") expect(knownKey(`acme:${key}`, type)).toEqual(expected && expect.objectContaining(expected));
+  });
+});
+
+describe("C276: keys of a cache", () => {
+  it.each([
+    ["hotset:shop::user:1", "hash", { module: "cache", owner: "hotset:shop", ends: "either" }],
+    ["hotset:shop@2:reports::{a}:1", "hash", { module: "cache", owner: "hotset:shop@2", ends: "either" }],
+    ["hotset::user:1", "hash", { module: "cache", owner: "hotset:", ends: "either" }],
+    ["hotset:{~shop}:reports::daily", "string", { module: "cache", owner: "hotset:shop", ends: "either" }],
+    ["hotset:{~shop}::", "string", { module: "cache", owner: "hotset:shop", ends: "either" }],
+    ["hotset~lease:{hotset:shop::user:1}", "string", { module: "cache", owner: "", ends: "always" }],
+    ["hotset~issuer:{~shop}", "hash", { module: "cache", owner: "", ends: "either" }],
+    ["user:1", "hash", undefined],
+    ["std::vector", "string", undefined],
+  ])("%s", (key, type, expected) => expect(knownKey(key, type)).toEqual(expected));
+});

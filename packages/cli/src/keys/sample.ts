@@ -1,0 +1,125 @@
+import type { PrimaryConnection } from "@hotset/redis/connection";
+import { knownKey, type KnownKey, type Module } from "./key-table.ts";
+
+/** One key that was looked at. */
+export interface SampledKey {
+  readonly key: string;
+  /** `""` for a key that this user may not look at: `SCAN` names keys of all users. */
+  readonly type: string;
+  /** Milliseconds to its end, `Infinity` without one; `undefined` where Redis did not say. */
+  readonly lifeMs: number | undefined;
+  /** `undefined` where Redis did not say. */
+  readonly bytes: number | undefined;
+  readonly known: KnownKey | undefined;
+}
+
+export interface SampleBounds {
+  /** At most so many keys, over all primaries. */
+  readonly keys: number;
+  /** At most so long, in milliseconds. */
+  readonly forMs: number;
+  /** Bound on each question. */
+  readonly timeoutMs: number;
+  /** A glob. @default every key */
+  readonly match?: string;
+}
+
+export interface Sample {
+  readonly keys: readonly SampledKey[];
+  /** Whether these are all keys there are, but for those that came or went meanwhile. */
+  readonly isComplete: boolean;
+  /** Whether `MEMORY USAGE` was answered. */
+  readonly hasSizes: boolean;
+}
+
+/** Keys that Redis is asked about at once. */
+const PAGE = 250;
+
+/** A sample of one primary: `SCAN`, then `TYPE`, `PTTL` and `MEMORY USAGE` of each. @throws the error of `SCAN` */
+export async function sampleKeys(primary: PrimaryConnection, bounds: SampleBounds): Promise<Sample> {
+  const until = Date.now() + bounds.forMs;
+  const found = new Map<string, SampledKey>();
+  const { timeoutMs: deadlineMs } = bounds;
+  const match = bounds.match === undefined ? [] : ["MATCH", bounds.match];
+  let cursor = "0";
+  let hasSizes = true;
+  do {
+    const reply = await primary.call(["SCAN", cursor, ...match, "COUNT", String(PAGE)], {
+      isReadOnly: true,
+      deadlineMs,
+    });
+    const [next, names] = reply as readonly [Buffer, readonly Buffer[]];
+    cursor = String(next);
+    const page = names.slice(0, Math.max(0, bounds.keys - found.size));
+    for (const one of await described(primary, page, deadlineMs)) {
+      hasSizes &&= one.bytes !== undefined || one.type === "";
+      found.set(one.key, one);
+    }
+  } while (cursor !== "0" && found.size < bounds.keys && Date.now() < until);
+  return { keys: [...found.values()], isComplete: cursor === "0" && found.size < bounds.keys, hasSizes };
+}
+
+async function described(
+  primary: PrimaryConnection,
+  names: readonly Buffer[],
+  deadlineMs: number,
+): Promise<readonly SampledKey[]> {
+  if (names.length === 0) return [];
+  const questions = names.flatMap((name) => [
+    ["TYPE", name],
+    ["PTTL", name],
+    ["MEMORY", "USAGE", name],
+  ]);
+  const replies = await primary.burst(questions, { deadlineMs });
+  return names.flatMap((name, i): readonly SampledKey[] => {
+    const [type, life, bytes] = replies.slice(3 * i, 3 * i + 3);
+    const key = name.toString();
+    if (type instanceof Error || life instanceof Error)
+      return [{ key, type: "", lifeMs: undefined, bytes: undefined, known: knownKey(key, "") }];
+    // It has ended meanwhile.
+    if (String(type) === "none" || life === -2) return [];
+    return [
+      {
+        key,
+        type: String(type),
+        lifeMs: life === -1 ? Infinity : Number(life),
+        bytes: bytes instanceof Error ? undefined : Number(bytes),
+        known: knownKey(key, String(type)),
+      },
+    ];
+  });
+}
+
+/** Samples of several primaries as one. */
+export const together = (samples: readonly Sample[]): Sample => ({
+  keys: samples.flatMap(({ keys }) => keys),
+  isComplete: samples.every(({ isComplete }) => isComplete),
+  hasSizes: samples.every(({ hasSizes }) => hasSizes),
+});
+
+/** Keys by what they belong to. */
+export interface Group {
+  readonly module: Module | undefined;
+  readonly owner: string;
+  readonly keys: number;
+  readonly withoutEnd: number;
+  /** `undefined` where Redis did not say. */
+  readonly bytes: number | undefined;
+}
+
+/** The largest groups first. Keys of other programs are one group for each word before their first colon. */
+export function groupsOf({ keys, hasSizes }: Sample): readonly Group[] {
+  const groups = new Map<string, Group>();
+  for (const { key, known, lifeMs, bytes = 0 } of keys) {
+    const owner = known?.owner ?? (key.includes(":") ? key.slice(0, key.indexOf(":")) : "");
+    const id = `${known?.module ?? ""} ${owner}`;
+    const before = groups.get(id) ?? { module: known?.module, owner, keys: 0, withoutEnd: 0, bytes: 0 };
+    groups.set(id, {
+      ...before,
+      keys: before.keys + 1,
+      withoutEnd: before.withoutEnd + (lifeMs === Infinity ? 1 : 0),
+      bytes: hasSizes ? before.bytes! + bytes : undefined,
+    });
+  }
+  return [...groups.values()].toSorted((one, other) => other.keys - one.keys || (one.owner < other.owner ? -1 : 1));
+}

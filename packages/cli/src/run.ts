@@ -1,0 +1,85 @@
+import { CacheError } from "@hotset/core";
+import { nearest, parseArguments, shown, type OptionSpec } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { connect, CONNECTION_OPTIONS } from "./connect.ts";
+import { doctor } from "./doctor/doctor.ts";
+import { EXIT, type ExitCode, type Io } from "./io.ts";
+import { helpOf, overview } from "./help.ts";
+import { safe } from "./output/text.ts";
+import { UnreachableError, UsageError } from "./errors.ts";
+import { VERSION } from "./version.ts";
+
+const COMMANDS: readonly Command[] = [doctor];
+
+const COMMON: Readonly<Record<string, OptionSpec>> = {
+  ...CONNECTION_OPTIONS,
+  json: { text: "print JSON, as the reference describes it" },
+  help: { text: "print this text" },
+};
+
+/**
+ * One run of `hotset`. Never rejects; errors are one line of `complain`.
+ *
+ * @param given the words behind `hotset`.
+ */
+export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
+  try {
+    return await runCommand(given, io);
+  } catch (error) {
+    // Ctrl-C: the user has had enough, and nothing is wrong.
+    if (io.signal.aborted) return EXIT.fine;
+    const [exitCode, hint] =
+      error instanceof UsageError
+        ? [EXIT.usage, "; see hotset --help"]
+        : error instanceof UnreachableError
+          ? [EXIT.unreachable, ""]
+          : [EXIT.failed, ""];
+    io.complain(`hotset: ${safe(messageOf(error))}${hint}\n`);
+    return exitCode;
+  }
+}
+
+async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
+  const [name, ...rest] = given;
+  if (name === undefined || name === "help" || name === "--help") {
+    const about = name === "help" && rest[0] !== undefined ? commandOf(rest[0]) : undefined;
+    (name === undefined ? io.complain : io.print)(about === undefined ? overview(COMMANDS) : helpOf(about, COMMON));
+    return name === undefined ? EXIT.usage : EXIT.fine;
+  }
+  if (name === "--version") {
+    io.print(`${VERSION}\n`);
+    return EXIT.fine;
+  }
+  const command = commandOf(name, given);
+  const parsed = parseArguments(rest, { ...COMMON, ...command.options });
+  if (parsed.flag("help")) {
+    io.print(helpOf(command, COMMON));
+    return EXIT.fine;
+  }
+  command.check(parsed);
+  const session = await connect(parsed, io);
+  try {
+    const answer = await command.run(session);
+    if (answer === undefined) return EXIT.fine;
+    io.print(parsed.flag("json") ? `${JSON.stringify(answer.json, undefined, 2)}\n` : `${answer.text}\n`);
+    return answer.exitCode;
+  } finally {
+    await session.redis.disconnect();
+  }
+}
+
+/** @param given for words that must not be quoted: a URL with a password in place of a command. */
+function commandOf(name: string, given: readonly string[] = [name]): Command {
+  const found = COMMANDS.find((command) => command.name === name);
+  if (found !== undefined) return found;
+  parseArguments(given, COMMON);
+  const names = COMMANDS.map((command) => command.name);
+  throw new UsageError(`unknown command ${shown(name)}; known: ${names.join(", ")}${nearest(name, names)}`);
+}
+
+/** Errors of hotset hold no secret. Errors of a server are its own words, and one line. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return "it failed for an unknown reason";
+  const isOurs = error instanceof CacheError || error instanceof UsageError || error instanceof UnreachableError;
+  return isOurs || error.name === "Error" ? error.message : `${error.name}: ${error.message}`;
+}

@@ -1,0 +1,101 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startOwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import { BIN, hotset, printed } from "./hotset.ts";
+
+describe("C275: arguments", () => {
+  it.each([
+    ["no command", [], /^hotset: caches, queues and locks/],
+    ["an unknown command", ["docter"], /^hotset: unknown command "docter"; known: .*; did you mean doctor\?; see/],
+    ["an unknown option", ["doctor", "--jsn"], /^hotset: unknown option "--jsn"; did you mean --json\?; see/],
+    ["a value that is missing", ["doctor", "--sample"], /^hotset: --sample needs a value: --sample <n>; see/],
+    ["a value for a flag", ["doctor", "--json=yes"], /^hotset: --json takes no value; see/],
+    ["a number out of range", ["doctor", "--sample", "0"], /^hotset: --sample must be .* to 1000000, got "0"; see/],
+    ["a word too many", ["doctor", "shop"], /^hotset: doctor takes no words, got "shop"; see/],
+    ["a check that does not exist", ["doctor", "--ignore", "tll"], /is not one of .*; did you mean ttl\?; see/],
+    [
+      "a timeout without a unit that exists",
+      ["doctor", "--timeout", "5 years"],
+      /^hotset: --timeout must be from 1 ms/,
+    ],
+    ["a setting that cannot work", ["doctor", "--url", "http://x"], /^hotset: url: .*; see hotset --help\n$/],
+  ])("%s ends with 2 and a sentence", async (_, words, sentence) => {
+    const { exitCode, stdout, stderr } = await hotset(words);
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(sentence);
+  });
+
+  it.each([
+    ["a URL", ["doctor", "--url", "redis://:hunter2@127.0.0.1:1"]],
+    ["a URL in place of a command", ["redis://app:hunter2@127.0.0.1:1"]],
+    ["a URL of an option that does not exist", ["doctor", "--uri=rediss://app:hunter2@127.0.0.1:1"]],
+    ["an option", ["doctor", "--password", "hunter2"]],
+    ["the option of redis-cli", ["doctor", "-a", "hunter2"]],
+  ])("a password in %s is refused, and not shown", async (_, words) => {
+    const { exitCode, stdout, stderr } = await hotset(words, { REDIS_URL: "redis://127.0.0.1:1" });
+    expect([exitCode, stdout]).toEqual([2, ""]);
+    expect(stderr).toMatch(/password/);
+    expect(stderr).not.toContain("hunter2");
+  });
+
+  it("--help and --version need no Redis", async () => {
+    const version = await hotset(["--version"]);
+    expect([version.exitCode, version.stdout]).toEqual([0, "0.0.0\n"]);
+    const overview = await hotset(["--help"]);
+    expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +looks for/m)]);
+    const one = await hotset(["doctor", "--help"]);
+    expect([one.exitCode, one.stdout]).toEqual([0, expect.stringMatching(/--sample <n> /)]);
+    expect((await hotset(["help", "doctor"])).stdout).toBe(one.stdout);
+  });
+
+  it("settings come from a file of variables; those of the process count more", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "hotset-cli-"));
+    await using server = await startOwnRedis({ password: "hunter2", config: ["maxmemory 100mb"] });
+    writeFileSync(join(folder, "env"), `REDIS_PORT=${server.port}\nREDIS_HOST=127.0.0.1\nREDIS_PASSWORD=hunter2\n`);
+    try {
+      const found = await hotset(["doctor", "--env-file", join(folder, "env")]);
+      expect([found.exitCode, found.stderr]).toEqual([0, ""]);
+      const wrong = await hotset(["doctor", "--env-file", join(folder, "env")], { REDIS_PASSWORD: "hunter3" });
+      expect([wrong.exitCode, wrong.stdout]).toEqual([3, ""]);
+      expect(wrong.stderr).toMatch(/WRONGPASS.*check username and password/);
+      const absent = await hotset(["doctor", "--env-file", join(folder, "absent")]);
+      // Node 24 reads an option of this name itself, wherever it stands, and ends with 9.
+      expect([2, 9]).toContain(absent.exitCode);
+      expect([absent.stdout, absent.stderr]).toEqual(["", expect.stringContaining(join(folder, "absent"))]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("a Redis that is away, or switched off, is a sentence", async () => {
+    const away = await hotset(["doctor"], { REDIS_URL: "redis://127.0.0.1:1" });
+    expect([away.exitCode, away.stdout]).toEqual([3, ""]);
+    expect(away.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/);
+    const off = await hotset(["doctor"], { ENABLE_REDIS: "false" });
+    expect([off.exitCode, off.stderr]).toEqual([2, expect.stringMatching(/^hotset: ENABLE_REDIS is off/)]);
+  });
+});
+
+describe("C282: a reader that has had enough", () => {
+  it("ends the program quietly", async () => {
+    await using server = await startOwnRedis();
+    const script = `"${process.execPath}" --conditions=@hotset/source "${BIN}" doctor --json; echo "exit $?" >&2`;
+    const child = spawn("sh", ["-c", `{ ${script}; } | true`], {
+      env: { PATH: process.env["PATH"], REDIS_URL: server.url },
+    });
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+    await new Promise((resolve) => child.once("close", resolve));
+    expect(stderr).toBe("exit 0\n");
+  });
+});
+
+describe("C283: secrets", () => {
+  it("are in no output of wrong arguments and wrong passwords", () => {
+    expect(printed.length).toBeGreaterThan(20);
+    expect(printed.join("\n")).not.toMatch(/hunter/);
+  });
+});

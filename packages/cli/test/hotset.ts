@@ -1,0 +1,44 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+
+export const BIN = join(import.meta.dirname, "../src/bin.ts");
+
+/** How a run of the program ended. */
+export interface Ended {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** All that any run has printed: no secret of a test may be in it. */
+export const printed: string[] = [];
+
+/** Runs the program from its sources, in a folder without a `.env`, with these variables alone. */
+export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      ["--conditions=@hotset/source", BIN, ...words],
+      {
+        cwd: import.meta.dirname,
+        env: { PATH: process.env["PATH"], ...variables },
+        timeout: 60_000,
+        maxBuffer: 2 ** 26,
+      },
+      (error, stdout, stderr) => {
+        printed.push(stdout, stderr);
+        resolve({ exitCode: error === null ? 0 : Number(error.code), stdout, stderr });
+      },
+    );
+  });
+}
+
+/** The JSON that a run prints. */
+export async function json<T>(
+  words: readonly string[],
+  variables: NodeJS.ProcessEnv,
+): Promise<T & Pick<Ended, "exitCode">> {
+  const { stdout, stderr, exitCode } = await hotset([...words, "--json"], variables);
+  if (stderr !== "") throw new Error(stderr);
+  return { ...(JSON.parse(stdout) as T), exitCode };
+}

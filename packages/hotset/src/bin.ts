@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+// The command line is a package of its own: services install hotset, and their images need none of it.
+// docs/decisions/0120-the-command-line-is-a-package-of-its-own.md
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** Of the project in whose folder this runs, else where this package lies: pnpm shows it only the former. */
+function findCommandLine(): string | undefined {
+  for (const place of [join(process.cwd(), "package.json"), import.meta.filename])
+    try {
+      return createRequire(place).resolve("@hotset/cli");
+    } catch {
+      // The next place.
+    }
+  return undefined;
+}
+
+const path = findCommandLine();
+if (path === undefined) {
+  process.stderr.write("hotset: the command line is a package of its own; npm install --save-dev @hotset/cli\n");
+  process.exitCode = 2;
+} else {
+  const { main } = (await import(pathToFileURL(path).href)) as { readonly main: () => Promise<void> };
+  await main();
+}
