@@ -37,7 +37,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/cross-process-coherence",
     "guide/what-is-promised",
   ],
-  Redis: ["guide/redis", "guide/running-redis", "guide/managed-redis", "guide/redis-on-the-wire"],
+  Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "guide/managed-redis", "guide/redis-on-the-wire"],
   Production: [
     "guide/production",
     "guide/metrics",

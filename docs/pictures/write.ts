@@ -1,0 +1,16 @@
+// Draws the pictures: each `.svg` beside this file from the `.ts` of its name.
+//
+//   npm run pictures
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { svgOf, type Picture } from "./draw.ts";
+import { ladder } from "./ladder.ts";
+import { protocol } from "./protocol.ts";
+import { tiers } from "./tiers.ts";
+
+export const PICTURES: Readonly<Record<string, Picture>> = { tiers, ladder, protocol };
+
+if (import.meta.main)
+  for (const [name, picture] of Object.entries(PICTURES))
+    writeFileSync(join(import.meta.dirname, `${name}.svg`), svgOf(name, picture));
