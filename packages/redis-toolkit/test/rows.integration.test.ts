@@ -1,9 +1,11 @@
 // Rows of docs/requirements.md that no other test holds on its own.
+import { getEventListeners } from "node:events";
 import { createCache, json } from "@hotset/core";
 import { redis as redisTier, single } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { sessions } from "@hotset/redis-toolkit/sessions";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { describe, expect, it } from "vitest";
@@ -88,4 +90,37 @@ it("R0-131: a cache, limits, locks and a queue over one Redis do not meet", asyn
     { allowed: true, remaining: 0 },
   ]);
   expect([await jobs.counts(), await lock.release()]).toMatchObject([{ waiting: 1 }, "released"]);
+});
+
+describe("complaints about others", () => {
+  it("R6-05: a signal of many calls keeps no listener of them", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const { signal } = new AbortController();
+    const { commands } = redis.within({ signal });
+    await Promise.all(Array.from({ length: 50 }, (_, n) => commands.set(`k${n}`, n)));
+    await commands.blPop("empty", 0.01);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
+  it("R6-22: a script is sent by its hash, and as text only where the server does not know it", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const limit = rateLimit(redis, { name: "api", rules: [fixedWindow({ limit: 100, window: "1h" })] });
+    for (let n = 0; n < 5; n += 1) await limit.consume("ada");
+    const stats = String(await own.command("INFO", "commandstats"));
+    const callsOf = (name: string): number => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+    expect([callsOf("evalsha"), callsOf("eval")]).toEqual([5, 1]);
+  });
+
+  it("R6-32: a number is milliseconds, and text has a unit", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const lifeOf = async (idle: number | string): Promise<number> => {
+      const { expiresAt, createdAt } = await sessions(redis, { idle: idle as "1m" }).create();
+      return Math.round((Date.parse(expiresAt) - Date.parse(createdAt)) / 1_000);
+    };
+    expect([await lifeOf(90_000), await lifeOf("90s"), await lifeOf("2h")]).toEqual([90, 90, 7_200]);
+    await expect(lifeOf("90")).rejects.toThrow("idle must be");
+  });
 });

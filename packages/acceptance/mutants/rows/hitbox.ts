@@ -38,6 +38,12 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "return this.#with({ alsoReads: Object.freeze([...this.#settings.alsoReads]) });",
   },
   {
+    name: "R1-07 compact keys are readable ones",
+    file: "packages/redis/src/store/redis-keys.ts",
+    rule: "(this.isHashed ? `#${crypto()",
+    broken: "(Number(key) === 0.5 ? `#${crypto()",
+  },
+  {
     name: "R1-10 each removal finds an entry",
     file: "packages/redis/src/store/hash-backend.ts",
     rule: '(count === 1 ? "deleted" : "missing")',

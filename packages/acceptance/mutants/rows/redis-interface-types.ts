@@ -114,10 +114,9 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: 'prefixOf({ prefix = "rate_limit:" }',
   },
   {
-    name: "R0-133 Redis is never read",
-    file: "packages/redis/src/store/hash-backend.ts",
-    rule: "  override read(key: string): Promise<StoredEntry | undefined> {\n    let entryKey: string;",
-    broken:
-      '  override read(key: string): Promise<StoredEntry | undefined> {\n    if (key !== "") return Promise.resolve(undefined);\n    let entryKey: string;',
+    name: "R0-133 each process has keys of its own",
+    file: "packages/redis/src/builder.ts",
+    rule: "new RedisKeys({ prefix: settings.keyPrefix,",
+    broken: "new RedisKeys({ prefix: settings.keyPrefix + Math.random(),",
   },
 ];

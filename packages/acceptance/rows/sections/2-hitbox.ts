@@ -52,8 +52,7 @@ export const SECTION: Section = {
       what: "readable and compact keys",
       here: '`keyFormat("readable" or "hashed")`',
       module: REDIS,
-      test: ["packages/redis/src/store/redis-keys.test.ts", "R1-07: "],
-      mutant: "redis: a key that looks like a hashed one is kept as it is",
+      test: ["packages/redis/src/store/redis-keys.test.ts", "hashed keys have a fixed length"],
     },
     {
       id: "R1-08",

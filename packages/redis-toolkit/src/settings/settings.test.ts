@@ -128,6 +128,41 @@ describe("variables", () => {
     expect(refusal(env, { host: "b", database: 5 })).toBe("accepted");
   });
 
+  it("R2-02: the variables of RouteMQ are read, in seconds", () => {
+    const settings = settingsOf({
+      REDIS_HOST: "a",
+      REDIS_PORT: "6380",
+      REDIS_DB: "2",
+      REDIS_USERNAME: "u",
+      REDIS_PASSWORD: "p",
+      REDIS_MAX_CONNECTIONS: "20",
+      REDIS_SOCKET_TIMEOUT: "2.5",
+      REDIS_SOCKET_CONNECT_TIMEOUT: "3",
+    });
+    expect(settings).toMatchObject({ commandTimeoutMs: 2_500, connectTimeoutMs: 3_000, pool: { max: 20 } });
+    expect(settings.address).toMatchObject({ username: "u", password: "p" });
+    expect(refusal({ REDIS_SOCKET_TIMEOUT: "-1" })).toContain("REDIS_SOCKET_TIMEOUT must be seconds");
+  });
+
+  it("R3-03 R3-05: the variables of RedisUtils are read, in seconds, and retries in milliseconds", () => {
+    const settings = settingsOf({
+      REDIS_DATABASE: "2",
+      REDIS_POOL_MAX_SIZE: "200",
+      REDIS_CONNECTION_TIMEOUT: "10",
+      REDIS_COMMAND_TIMEOUT: "7",
+      REDIS_MAX_RETRIES: "3",
+      REDIS_RETRY_DELAY_MS: "50",
+      REDIS_RETRY_MAX_DELAY_MS: "900",
+    });
+    expect(settings).toMatchObject({
+      pool: { max: 200 },
+      connectTimeoutMs: 10_000,
+      commandTimeoutMs: 7_000,
+      readRetries: 3,
+      backoff: { baseMs: 50, maxMs: 900 },
+    });
+  });
+
   it("A1: addresses without a scheme speak TLS where that is enabled", () => {
     for (const list of ["a:1,b:2", "rediss://a:1"])
       expect(refusal({ REDIS_CLUSTER_URLS: list, REDIS_TLS_ENABLED: "true", REDIS_PASSWORD: "p" })).toBe("accepted");
