@@ -43,6 +43,8 @@ export const DOCUMENTED_REDIS_URL = "redis://localhost:6379";
 const PAGES = /^((README|CONTRIBUTING)\.md|packages\/[^/]+\/README\.md|docs\/.*\.md)$/;
 const CODE_LANGUAGES = ["ts", "js"];
 const CODE_TAGS = ["run", "continued", "signature"];
+/** An error in the declarations of a package that is not of ours: some name packages that few users install. */
+const OF_OTHERS = /^node_modules\/.*\n(?:\s.*\n)*/gm;
 /** Its blocks are written from the types: declarations, which are not compiled again. */
 const GENERATED = "docs/reference/api/";
 const FENCE = /^(?<indent> *)(?<marks>`{3,}|~{3,})(?<info>[^`]*)$/;
@@ -196,9 +198,10 @@ function compile(programs: readonly Program[]): readonly string[] {
   const { stdout, stderr, status } = spawnSync("tsc", ["-p", PROGRAMS_FOLDER], { cwd: top, encoding: "utf8" });
   if (status === 0) return [];
   const pages = new Map(programs.map(({ fileName, page }) => [fileName, page]));
-  return [
-    `${stdout}${stderr}`.trimEnd().replaceAll(/^\S+\.(?:ts|js)(?=\()/gm, (path) => pages.get(basename(path)) ?? path),
-  ];
+  const output = `${stdout}${stderr}`.trimEnd();
+  if (output === "") return [`tsc ended with ${status}, without a word`];
+  const ours = `${output}\n`.replaceAll(OF_OTHERS, "").trimEnd();
+  return ours === "" ? [] : [ours.replaceAll(/^\S+\.(?:ts|js)(?=\()/gm, (path) => pages.get(basename(path)) ?? path)];
 }
 
 function readCommands(): Commands {
