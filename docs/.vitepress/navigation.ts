@@ -42,6 +42,8 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/production",
     "guide/metrics",
     "guide/operations",
+    "guide/deploying",
+    "guide/backup",
     "guide/testing",
     "guide/serverless",
     "guide/threat-model",
