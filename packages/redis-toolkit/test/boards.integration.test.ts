@@ -5,7 +5,7 @@ import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "boards" });
 
 const membersOf = (rows: readonly { readonly member: string }[]): string => rows.map(({ member }) => member).join(" ");
 const ranksOf = (rows: readonly { readonly member: string; readonly rank: number }[]): string =>

@@ -23,7 +23,7 @@ import { Hono, type Context } from "hono";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "limits", keys: "any" });
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();

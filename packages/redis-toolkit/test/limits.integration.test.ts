@@ -17,7 +17,7 @@ import {
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "limits", keys: "any" });
 
 const KINDS: readonly (readonly [string, Rule])[] = [
   ["fixedWindow", fixedWindow({ limit: 100 })],

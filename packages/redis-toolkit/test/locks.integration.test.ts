@@ -4,7 +4,7 @@ import { randomPrefix, until } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "locks" });
 
 const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(

@@ -19,7 +19,7 @@ const top = join(import.meta.dirname, "../../..");
 const linesOf = (file: string): readonly string[] =>
   readFileSync(join(top, "docs/operations", file), "utf8").split("\n");
 
-describe("A98: configurations", () => {
+describe("R4-06 A98: configurations", () => {
   it.each([
     ["redis-cache.conf", { "maxmemory-policy": "allkeys-lfu", appendonly: "no", save: "" }],
     ["redis-durable.conf", { "maxmemory-policy": "noeviction", appendonly: "yes", save: "3600 1 300 100" }],
@@ -154,6 +154,16 @@ describe("A98: users.acl", () => {
     if (name !== "health") await expect(redis.commands.get("of another module")).rejects.toMatchObject(refused);
     await expect(redis.commands.set("of another module", "v")).rejects.toMatchObject(refused);
     await expect(redis.commands.send(["FLUSHALL"])).rejects.toMatchObject(refused);
+  });
+
+  it("C294: each module's own tests run as its user", () => {
+    const tests = globSync("*.integration.test.ts", { cwd: import.meta.dirname }).map((path) =>
+      readFileSync(join(import.meta.dirname, path), "utf8"),
+    );
+    const tried = tests.flatMap((text) => text.match(/(?<=startServers\(\{ user: ")\w+/g) ?? []);
+    // Those of health write keys of other modules, to find them.
+    const all = Object.keys(USERS).filter((name) => name !== "health");
+    expect([...new Set(tried)].toSorted()).toEqual(all.toSorted());
   });
 
   it("has each user here, or in the tests of docs/examples/service", () => {

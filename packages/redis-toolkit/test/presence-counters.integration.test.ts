@@ -7,7 +7,7 @@ import { presence, type Presence, type PresenceOptions } from "@hotset/redis-too
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "boards" });
 const DAY = 86_400_000;
 
 const today = (back = 0): string => windowBefore("daily", windowAt("daily", Date.now()), back).name;

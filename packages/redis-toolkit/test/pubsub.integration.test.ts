@@ -4,7 +4,7 @@ import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "pubsub", keys: "any" });
 
 const messagesOf = <T>(events: readonly ChannelEvent<T>[]): readonly T[] =>
   events.flatMap((event) => (event.kind === "message" ? [event.message] : []));

@@ -14,7 +14,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { gate } from "@hotset/core/testing";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "queue" });
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const NOTHING = { waiting: 0, delayed: 0, active: 0, completed: 0, dead: 0, isPaused: false };

@@ -1,9 +1,13 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {
+  startAclRedis,
   startCluster,
   startOwnRedis,
   startSentinel,
+  type AclRedis,
   type OwnRedis,
   type TestCluster,
   type TestSentinel,
@@ -32,28 +36,42 @@ export interface Servers {
   open(where: Where, options?: RedisOptions): Promise<Redis>;
 }
 
+export interface ServersOptions {
+  /**
+   * The user of docs/operations/users.acl as which tests over one server run. A refused command fails the file.
+   *
+   * @default one with all rights
+   */
+  readonly user?: string;
+  /** `any` for tests whose keys do not begin as the user's: its commands are those of the file all the same. */
+  readonly keys?: "own" | "any";
+}
+
 /** One server, a cluster of three and a group with sentinels, for the tests of one file. */
-export function startServers(): Servers {
-  let single_: OwnRedis;
+export function startServers({ user, keys = "own" }: ServersOptions = {}): Servers {
+  let single_: OwnRedis & Partial<Pick<AclRedis, "urlOf">>;
   let cluster_: TestCluster;
   let sentinel_: TestSentinel;
   const closing: (() => unknown)[] = [];
   beforeAll(async () => {
     [single_, cluster_, sentinel_] = await Promise.all([
-      startOwnRedis(),
+      user === undefined ? startOwnRedis() : startAclRedis({ users: [lineOf(user, keys)] }),
       startCluster({ replicas: 0 }),
       startSentinel(),
     ]);
   }, 60_000);
   afterAll(async () => {
     await Promise.all(closing.map((close) => close()));
+    const refused = user === undefined ? [] : await single_.command("ACL", "LOG");
     await Promise.all([single_.stop(), cluster_.stop(), sentinel_.stop()]);
+    if (Array.isArray(refused) && refused.length > 0)
+      throw new Error(`users.acl refuses the user ${user} what its tests need: ${JSON.stringify(refused)}`);
   });
   const connectionTo = async (where: Where): Promise<RedisOptions["connection"] & object> => {
     switch (where) {
       case "one server":
       case "one server over RESP2":
-        return single(single_.url);
+        return single(user === undefined ? single_.url : single_.urlOf!(user, PASSWORD));
       case "a cluster":
         return cluster(cluster_.urls);
       case "sentinels":
@@ -88,4 +106,17 @@ export function startServers(): Servers {
       return redis;
     },
   };
+}
+
+const PASSWORD = "secret";
+
+/** Its line, for keys and channels of tenants as well. */
+function lineOf(user: string, keys: "own" | "any"): string {
+  const file = join(import.meta.dirname, "../../../docs/operations/users.acl");
+  const line = readFileSync(file, "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`user ${user} `));
+  if (line === undefined) throw new Error(`users.acl lacks the user ${user}`);
+  const own = line.replace("CHANGE-ME", PASSWORD);
+  return keys === "own" ? own.replaceAll(/([~&])(\S+:\*)/g, "$1$2 $1*:$2") : `${own} ~* &*`;
 }

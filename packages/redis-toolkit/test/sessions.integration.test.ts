@@ -14,7 +14,7 @@ interface Shop {
   readonly right: number;
 }
 
-const servers = startServers();
+const servers = startServers({ user: "sessions", keys: "any" });
 const SECRET = "a secret of the shop";
 
 const codesOf = async (calls: readonly Promise<unknown>[]): Promise<readonly unknown[]> =>

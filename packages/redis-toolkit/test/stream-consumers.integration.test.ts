@@ -17,7 +17,7 @@ import { FORGET } from "../src/streams/scripts.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 import type { Handlers } from "./stream-worker.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "streams", keys: "any" });
 
 interface Job {
   readonly n: string;

@@ -4,7 +4,7 @@ import { consumer, streams, type Entry, type EntryId, type Stream } from "@hotse
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "streams", keys: "any" });
 
 interface Payment {
   readonly type: string;

@@ -6,7 +6,7 @@ import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EVERYWHERE, startServers } from "./servers.ts";
 
-const servers = startServers();
+const servers = startServers({ user: "boards" });
 const DAY = 86_400_000;
 
 /** The name of a window by the clock of this machine, which is the servers' too. */
