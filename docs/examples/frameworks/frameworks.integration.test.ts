@@ -1,55 +1,9 @@
 // Each program is started as its users start it, under load, through a crash of Redis, and stopped by SIGTERM.
 
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { request, type ClientRequest, type IncomingMessage } from "node:http";
-import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import { freePort, startOwnRedis, until } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
-
-const run = promisify(execFile);
-const here = import.meta.dirname;
-const bin = join(here, "node_modules", ".bin");
-const fromSources = "--conditions=@hotset/source";
-
-interface Program {
-  /** Compiles it, where its users compile it. */
-  readonly prepare?: () => Promise<unknown>;
-  readonly command: (port: number) => readonly [string, ...string[]];
-  /** As the framework itself ends after SIGTERM. */
-  readonly exitCode: number;
-}
-
-const node = (file: string): Program => ({
-  command: () => [process.execPath, fromSources, join(here, file)],
-  exitCode: 0,
-});
-
-const PROGRAMS: Readonly<Record<string, Program>> = {
-  express: node("express/main.ts"),
-  fastify: node("fastify/main.ts"),
-  hono: node("hono/main.ts"),
-  nest: {
-    prepare: () => run(join(here, "../../../node_modules/.bin/tsc"), ["-p", join(here, "nest")]),
-    command: () => [process.execPath, fromSources, join(here, "node_modules/.cache/nest/nest/main.js")],
-    exitCode: 143,
-  },
-  next: {
-    prepare: () => run(process.execPath, [join(bin, "../next/dist/bin/next"), "build", join(here, "next")]),
-    command: (port) => [
-      process.execPath,
-      join(bin, "../next/dist/bin/next"),
-      "start",
-      join(here, "next"),
-      "-p",
-      `${port}`,
-    ],
-    exitCode: 143,
-  },
-};
+import { arrived, PROGRAMS, send, start } from "./service-process.ts";
 
 describe("frameworks", () => {
   it.each(Object.entries(PROGRAMS))(
@@ -89,40 +43,6 @@ describe("frameworks", () => {
   );
 });
 
-interface Service extends AsyncDisposable {
-  kill(signal: NodeJS.Signals): void;
-  /** Its exit code, with the number of the signal that ended it as shells give it. */
-  readonly ended: Promise<number>;
-}
-
-async function start(program: Program, port: number, redisUrl: string): Promise<Service> {
-  const [executable, ...parameters] = program.command(port);
-  const child: ChildProcess = spawn(executable, parameters, {
-    env: { ...process.env, PORT: `${port}`, REDIS_URL: redisUrl, NEXT_TELEMETRY_DISABLED: "1" },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const ended = once(child, "exit").then(
-    ([code, signal]) => (code as number | null) ?? (signal === "SIGTERM" ? 143 : 137),
-  );
-  const errors = child.stderr === null ? Promise.resolve("") : text(child.stderr);
-  child.stdout?.resume();
-  const isUp = until("an answer", 60_000, async () => (await send(port, "GET", "/products/p2")).status === 200);
-  await Promise.race([
-    isUp,
-    ended.then(async (code) => {
-      throw new Error(`It ended with ${code}: ${await errors}`);
-    }),
-  ]);
-  return {
-    kill: (signal) => void child.kill(signal),
-    ended,
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL");
-      await ended;
-    },
-  };
-}
-
 interface Traffic {
   /** Ends it. @returns what failed */
   stop(): Promise<readonly string[]>;
@@ -155,31 +75,4 @@ function startTraffic(port: number): Traffic {
       return failures;
     },
   };
-}
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
-/** One request on a connection of its own. */
-function send(port: number, method: string, path: string): Promise<Answer> {
-  const sent = request({ host: "127.0.0.1", port, method, path, agent: false });
-  sent.end();
-  return answerTo(sent);
-}
-
-/** A request that the service has accepted: it said "100 Continue", and the source takes 50 ms. */
-async function arrived(port: number, path: string): Promise<{ readonly answer: Promise<Answer> }> {
-  const headers = { expect: "100-continue" };
-  const sent = request({ host: "127.0.0.1", port, path, headers, agent: false });
-  const answer = answerTo(sent);
-  await once(sent, "continue");
-  sent.end();
-  return { answer };
-}
-
-async function answerTo(sent: ClientRequest): Promise<Answer> {
-  const [response] = (await once(sent, "response")) as [IncomingMessage];
-  return { status: response.statusCode ?? 0, body: await text(response) };
 }

@@ -1,13 +1,39 @@
+/**
+ * A shop in Hono: products from a cache, carts in sessions, limited logins, and probes. Without Redis products are
+ * served on, and what needs a session is answered by 503.
+ *
+ * Rows: R2-12, R2-13, R2-15, R3-07, R4-02, R4-03
+ */
 import { serve } from "@hono/node-server";
-import { Hono } from "hono";
+import { createRedis } from "@hotset/redis-toolkit";
+import { health } from "@hotset/redis-toolkit/health";
+import { honoRateLimit, rateLimit, slidingLog } from "@hotset/redis-toolkit/rate-limit";
+import { sessions } from "@hotset/redis-toolkit/sessions";
+import { honoSessions } from "@hotset/redis-toolkit/sessions/hono";
+import { type Context, Hono } from "hono";
 import { createCache, memory, redis } from "hotset";
-import { findProduct, setPrice } from "../products.ts";
+import { findProduct, hasPassword, setPrice } from "../products.ts";
 
+const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
 const cache = createCache({ name: "shop" })
   .tier(memory())
-  .tier(redis(process.env["REDIS_URL"] ?? "redis://localhost:6379").build())
+  .tier(redis(url).build())
   .defaults({ ttl: "1m", staleWhileRevalidate: "5m", staleIfError: "1h", negativeTtl: "10s", hardTimeout: "5s" })
   .build();
+
+const toolkit = createRedis({ url, commandTimeout: "1s" });
+const secret = process.env["SESSION_SECRET"] ?? "keep it in your vault";
+const session = honoSessions(sessions<{ cart: readonly string[] }>(toolkit, { secret }));
+const logins = rateLimit(toolkit, { name: "logins", rules: [slidingLog({ limit: 5, window: "1m" })] });
+const { readiness, liveness } = health(toolkit);
+
+interface Login {
+  readonly name: string;
+  readonly password: string;
+}
+
+/** A body that is not JSON is a login without a name. */
+const loginOf = ({ req }: Context): Promise<Partial<Login>> => req.json<Login>().catch(() => ({}));
 
 const app = new Hono();
 
@@ -29,9 +55,46 @@ app.put("/products/:sku/price/:cents", async (context) => {
   return context.body(null, 204);
 });
 
+// Only these routes have a session, so products do not wait for it.
+app.use("/login", honoRateLimit(logins, { key: async (context: Context) => `${(await loginOf(context)).name}` }));
+app.use("/login", session.middleware);
+app.use("/cart/*", session.middleware);
+
+app.post("/login", async (context) => {
+  const { name, password } = await loginOf(context);
+  if (name === undefined || !hasPassword(name, password)) return context.body(null, 401);
+  // A new id: one that somebody else has given to the visitor is worth nothing.
+  await session.of(context).regenerate({ userId: name });
+  return context.body(null, 204);
+});
+
+app.get("/cart", (context) => {
+  const { userId: user = null, data } = session.of(context);
+  return context.json({ user, cart: data.cart ?? [] });
+});
+
+app.put("/cart/:sku", (context) => {
+  const { data } = session.of(context);
+  data.cart = [...(data.cart ?? []), context.req.param("sku")];
+  return context.json({ cart: data.cart });
+});
+
+app.get("/live", (context) => context.json(liveness()));
+app.get("/ready", async (context) => {
+  const report = await readiness();
+  return context.json(report, report.status === "unready" ? 503 : 200);
+});
+
+app.onError((error: Error & { readonly retryable?: boolean }, context) => {
+  // Redis is away, or starts: trying again later may help.
+  if (error.retryable === true) return context.body(null, 503, { "Retry-After": "1" });
+  console.error(error);
+  return context.body(null, 500);
+});
+
 const server = serve({ fetch: app.fetch, port: Number(process.env["PORT"] ?? 3000) });
 
 process.once("SIGTERM", () => {
-  // Requests end first, then the cache, then the process.
-  server.close(() => void cache.close().then(() => process.exit(0)));
+  // Requests end first, then the cache and the toolkit, then the process.
+  server.close(() => void Promise.all([cache.close(), toolkit.disconnect()]).then(() => process.exit(0)));
 });
