@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
+import { examples } from "./examples.ts";
 import { InstalledPackages } from "./installed.ts";
 import { byName, pack, upstream } from "./pack.ts";
 import { nextApplication } from "./next.ts";
@@ -68,6 +69,7 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 
 async function briefly(): Promise<void> {
   await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
+  await examples({ project, step, check }, process.execPath, { top, redisUrl: redis.url });
   await wrongPassword(process.execPath);
 }
 
@@ -86,6 +88,7 @@ async function inFull(): Promise<void> {
   await runners();
   await lowestVersions();
   await toolkit({ project, step, check }, nodes);
+  await examples({ project, step, check }, nodes["Node 24"], { top, redisUrl: redis.url });
 }
 
 async function step(name: string, work: () => Promise<void>): Promise<void> {

@@ -71,6 +71,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/rate-limiter-flexible",
     "migrating/bullmq",
     "migrating/connect-redis",
+    "guide/your-call-our-call",
     "guide/toolkit-migrating",
     "guide/toolkit-queue-migrating",
   ],
