@@ -7,7 +7,7 @@ export interface Value extends Readonly<Record<string, unknown>> {
 }
 
 export interface Setup {
-  /** Of Redis. All contenders reach it over loopback TCP. */
+  /** The address of Redis. All contenders reach it over loopback TCP. */
   readonly url: string;
   readonly shape: Shape;
   /** In front of every key in Redis. */
@@ -48,7 +48,7 @@ export interface Product {
   readonly name: string;
   /** Ours, another cache, or less than a cache: what the other two are built on. */
   readonly kind: "ours" | "peer" | "limit";
-  /** Of npm: its exact version is in package.json of this folder. The first is the cache itself. */
+  /** Names in npm: the exact version is in package.json of this folder. The first is the cache itself. */
   readonly packages: readonly string[];
   /** The page that its setup follows. */
   readonly page: string;

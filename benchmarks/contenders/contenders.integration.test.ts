@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { PRODUCTS } from "./index.ts";
 
-/** What the comparison relies on: each contender really caches, and really forgets. */
+/** The comparison relies on it: each contender really caches, and really forgets. */
 describe("contenders", () => {
   let server: OwnRedis;
   beforeAll(async () => {

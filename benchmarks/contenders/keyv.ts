@@ -30,15 +30,18 @@ async function openCacheable(setup: Setup): Promise<Contender> {
   // Without clones, as its page of CacheableMemory advises for speed.
   const near = () => createKeyv({ ttl: ttlMs, lruSize: maxItems, useClone: false });
   const far = () => createKeyvRedis(url, { namespace: prefix });
+  const provider = shape === "both" ? new RedisMessageProvider({ uri: url }) : undefined;
+  // Without a listener the process ends when Redis does.
+  for (const client of [provider?.["pub"], provider?.["sub"]]) client?.on("error", () => undefined);
   const cache = new Cacheable({
     ttl: ttlMs,
     tags: isTagged,
     ...(shape === "memory" && { primary: near() }),
     ...(shape === "redis" && { primary: far() }),
-    ...(shape === "both" && {
+    ...(provider !== undefined && {
       primary: near(),
       secondary: far(),
-      sync: { qified: new RedisMessageProvider({ uri: url }), namespace: prefix },
+      sync: { qified: provider, namespace: prefix },
     }),
   });
   cache.on("error", () => undefined);

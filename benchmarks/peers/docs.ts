@@ -1,0 +1,145 @@
+/**
+ * The figures of the committed results in the pages, between comments that name them.
+ *
+ *     npm run bench:docs
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { PRODUCTS } from "../contenders/index.ts";
+import { plot, type Panel } from "./plots.ts";
+import { readResults, RESULTS, type Results } from "./results.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { FOREVER, line, medianOf, shown, tableOf } from "./tables.ts";
+import { printTargets, targetTable } from "./targets.ts";
+
+const TOP = join(import.meta.dirname, "../..");
+/** Pages with figures. */
+export const PAGES = ["docs/performance.md", "README.md"] as const;
+
+const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
+  memory: [
+    { scenario: "memory hit, small", metric: "ns", title: "A hit in memory, awaited", unit: " ns" },
+    { scenario: "peek", metric: "ns", title: "A hit in memory without a promise", unit: " ns" },
+    { scenario: "memory of an entry, 100,000", metric: "bytesEach", title: "Memory of a small entry", unit: " bytes" },
+  ],
+  redis: [
+    {
+      scenario: "backend hit, 200 B, 64 in flight",
+      metric: "perSecond",
+      title: "Hits in Redis, 200 B, 64 in flight",
+      unit: "/s",
+    },
+    { scenario: "miss with store, 64 in flight", metric: "perSecond", title: "Misses, 64 in flight", unit: "/s" },
+    { scenario: "miss with store, 64 in flight", metric: "redisUs", title: "Redis' time of a miss", unit: " µs" },
+    { scenario: "batch of 100", metric: "ns", title: "A batch of 100", unit: " ns" },
+  ],
+  faults: [
+    { scenario: "fault: frozen", metric: "longestMs", title: "Longest wait, Redis frozen for 3 s", unit: " ms" },
+    { scenario: "fault: killed", metric: "longestMs", title: "Longest wait, Redis killed for 3 s", unit: " ms" },
+    {
+      scenario: "fault: cut silently",
+      metric: "longestMs",
+      title: "Longest wait, link cut silently for 3 s",
+      unit: " ms",
+    },
+  ],
+};
+
+/** Writes plots and pages from the results. */
+export async function writePages(): Promise<void> {
+  const results = readResults("peers");
+  for (const [name, svg] of Object.entries(plotsOf(results))) writeFileSync(join(RESULTS, name), svg);
+  for (const page of PAGES) {
+    const path = join(TOP, page);
+    writeFileSync(path, withFigures(readFileSync(path, "utf8"), results));
+  }
+}
+
+export function plotsOf({ rows }: Results): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(PLOTS).map(([name, panels]) => [`${name}.svg`, plot(panels, rows)]));
+}
+
+/** A page with the text between `<!-- figures: name -->` and `<!-- end of figures -->` made anew. */
+export function withFigures(page: string, results: Results): string {
+  return page.replace(
+    /(<!-- figures: ([^>]+?) -->\n)[^]*?(<!-- end of figures -->)/g,
+    (_, begin: string, name: string, end: string) => `${begin}\n${figures(name, results)}\n\n${end}`,
+  );
+}
+
+function figures(name: string, results: Results): string {
+  switch (name) {
+    case "machine":
+      return machine(results);
+    case "targets":
+      return targetTable(results);
+    case "comparison":
+      return comparison(results);
+    default: {
+      const wanted = SCENARIOS.filter((scenario) => scenario.name.startsWith(name));
+      if (wanted.length === 0) throw new Error(`no scenario begins with ${JSON.stringify(name)}`);
+      return wanted.map((scenario) => tableOf(scenario, results.rows)).join("\n\n");
+    }
+  }
+}
+
+function machine({
+  machine: { commit, startedAt, node, redis, cpu, cores, loadBefore, rounds, roundMs, versions },
+  othersOfACore,
+}: Results): string {
+  const quiet =
+    othersOfACore <= 0.05
+      ? "The machine was quiet: other processes used at most 5 % of a core."
+      : `**The machine was not quiet**: other processes used up to ${shown(othersOfACore)} cores, load average ${loadBefore} at the start. Times and rates are preliminary; processor time, bytes, promises, loads and counts of faults hold.`;
+  const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return [
+    `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each, median and range.`,
+    "",
+    quiet,
+    "",
+    `Versions: ${packages.join(", ")}.`,
+  ].join("\n");
+}
+
+const COMPARED = ["hotset", "layered-loader", "cachified", "bentocache", "cacheable", "cache-manager"] as const;
+
+type Measured = readonly [what: string, scenario: string, metric: string, unit: string];
+const COMPARISON: readonly Measured[] = [
+  ["a hit in memory, awaited", "memory hit, small", "ns", " ns"],
+  ["hits in Redis, 200 B, 64 in flight", "backend hit, 200 B, 64 in flight", "perSecond", "/s"],
+  ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s"],
+  ["loads of one key, two processes", "stampede, two processes", "loads", ""],
+  ["callers of 100 that wait at a refresh after a pause", "refresh at expiry", "waitedAfterPause", ""],
+  ["memory of a small entry", "memory of an entry, 100,000", "bytesEach", " bytes"],
+  ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes"],
+  ["Redis frozen for 3 s: failed requests", "fault: frozen", "failed", ""],
+  ["the same: longest wait", "fault: frozen", "longestMs", " ms"],
+  ["link cut silently for 3 s: longest wait", "fault: cut silently", "longestMs", " ms"],
+];
+
+/** A few rows for the README. */
+function comparison(results: Results): string {
+  const versionOf = (name: string): string => {
+    const [main = ""] = PRODUCTS.find((product) => product.name === name)!.packages;
+    return name === "hotset" ? "hotset" : `${name} ${results.machine.versions[main]}`;
+  };
+  const rows = COMPARISON.map(([what, scenario, metric, unit]) => [
+    what,
+    ...COMPARED.map((product) => {
+      const value = medianOf(results, scenario, product, metric);
+      if (value === undefined) return "";
+      return value >= FOREVER ? "never in time" : `${shown(value)}${unit}`;
+    }),
+  ]);
+  return [
+    line(["", ...COMPARED.map(versionOf)]),
+    `|---|${COMPARED.map(() => "---:|").join("")}`,
+    ...rows.map(line),
+  ].join("\n");
+}
+
+if (import.meta.main) {
+  if (!existsSync(join(RESULTS, "peers.json"))) throw new Error("there are no results yet: run npm run bench:peers");
+  await writePages();
+  printTargets(readResults("peers"));
+}

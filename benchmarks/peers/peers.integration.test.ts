@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { PRODUCTS } from "../contenders/index.ts";
+import { Journal, machineOf } from "./results.ts";
+import { runScenario } from "./runner.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { tableOf } from "./tables.ts";
+
+/** The last of each kind: sizes and numbers in flight change no code. */
+const kindOf = (name: string): string => name.split(/[,:]| over /)[0]!;
+const KINDS = SCENARIOS.filter(
+  ({ name }, i) => !SCENARIOS.slice(i + 1).some((other) => kindOf(other.name) === kindOf(name)),
+);
+
+describe("scenarios of the comparison", () => {
+  const folder = mkdtempSync(join(tmpdir(), "hotset-bench-"));
+  const journal = new Journal(join(folder, "journal.jsonl"), machineOf("7", 1, 5), false);
+  let server: OwnRedis;
+  beforeAll(async () => {
+    server = await startOwnRedis();
+  });
+  afterAll(async () => {
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it.each(KINDS.map((scenario) => [scenario.name, scenario] as const))(
+    "C306: %s gives figures of hotset",
+    async (_, scenario) => {
+      const hotset = PRODUCTS.filter(({ name }) => name === "hotset");
+      await runScenario(scenario, hotset, journal, { server, roundMs: 5, scale: 0.05 });
+      const rows = journal.rows().filter((row) => row.scenario === scenario.name);
+      expect(rows.map(({ product, error }) => ({ product, error }))).toEqual([{ product: "hotset", error: undefined }]);
+      expect(rows[0]!.metrics[scenario.shows.metric]?.median).toBeGreaterThanOrEqual(0);
+      expect(tableOf(scenario, rows)).toContain("**hotset**");
+    },
+  );
+
+  it("C306: a run that goes on takes nothing twice", async () => {
+    const samples = [
+      { scenario: "a", product: "hotset", round: 0, metrics: { ns: 3 } },
+      { scenario: "a", product: "hotset", round: 1, metrics: { ns: 5 } },
+      { scenario: "a", product: "hotset", round: 2, metrics: { ns: Infinity } },
+    ] as const;
+    const path = join(folder, "again.jsonl");
+    const first = new Journal(path, machineOf("7", 3, 5), false);
+    for (const sample of samples) first.add(sample);
+    const again = new Journal(path, machineOf("8", 9, 9), true);
+    expect(again.machine).toEqual(first.machine);
+    expect(again.has("a", "hotset")).toBe(true);
+    expect(again.has("a", "other")).toBe(false);
+    expect(again.rows()).toEqual([
+      { scenario: "a", product: "hotset", metrics: { ns: { median: 5, least: 3, most: 1e9 } } },
+    ]);
+  });
+});

@@ -1,0 +1,181 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PRODUCTS } from "../contenders/index.ts";
+import { RESULTS, type Results } from "./results.ts";
+import { FOREVER, line, medianOf, shown } from "./tables.ts";
+
+/** One row of the table of targets. */
+export interface Judged {
+  readonly what: string;
+  readonly target: string;
+  /** As measured, for people. */
+  readonly value: string;
+  /** `undefined`: this version or this run has nothing to measure. */
+  readonly isMet: boolean | undefined;
+}
+
+type Read = (product: string, scenario: string, metric: string) => number | undefined;
+
+const HIT = "memory hit, small";
+const hit = (size: string): string => `backend hit, ${size}, 64 in flight`;
+const MISS = "miss with store, 64 in flight";
+const BATCH = "batch of 100";
+const STRING = "hotset, string layout";
+const COMMANDS = "node-redis, commands of hotset";
+const MGET = "node-redis GET";
+const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
+
+/** All targets, with the figures of a run. */
+export function judge(results: Pick<Results, "rows">): readonly Judged[] {
+  const read: Read = (product, scenario, metric) => medianOf(results, scenario, product, metric);
+  const ratio = (of: readonly [string, string], to: readonly [string, string], metric: string): number | undefined => {
+    const [above, below] = [read(...of, metric), read(...to, metric)];
+    return above === undefined || below === undefined ? undefined : above / below;
+  };
+  const best = (scenario: string, metric: string, better: "less" | "more"): readonly [string, number] | undefined => {
+    const known = peers.flatMap((name): (readonly [string, number])[] => {
+      const value = read(name, scenario, metric);
+      return value === undefined ? [] : [[name, value]];
+    });
+    return known.toSorted((a, b) => (better === "less" ? a[1] - b[1] : b[1] - a[1]))[0];
+  };
+  const beside = (product: string, scenario: string, factor: number): Omit<Judged, "what"> => {
+    const [name, rate] = best(scenario, "perSecond", "more") ?? ["no other cache", NaN];
+    const ours = read(product, scenario, "perSecond");
+    return {
+      target: `at least ${factor} times the best other cache`,
+      ...verdict(ours === undefined ? undefined : ours / rate, (value) => value >= factor, ` times ${name}`),
+    };
+  };
+  return [
+    ...memoryRows(read, ratio, best),
+    {
+      what: "backend hit of 200 B, 64 in flight: hash",
+      target: "at least 0.9 of the same commands on node-redis",
+      ...verdict(ratio(["hotset", hit("200 B")], [COMMANDS, hit("200 B")], "perSecond"), (value) => value >= 0.9),
+    },
+    { what: "backend hit of 200 B, 64 in flight: string", ...beside(STRING, hit("200 B"), 1.2) },
+    { what: "backend hit of 2 KB, 64 in flight: string", ...beside(STRING, hit("2 KB"), 1.2) },
+    {
+      what: "miss with store, 64 in flight: hash",
+      target: "at least 24,000/s",
+      ...verdict(read("hotset", MISS, "perSecond"), (value) => value >= 24_000, "/s"),
+    },
+    { what: "miss with store, 64 in flight: string", ...beside(STRING, MISS, 1) },
+    atMost("Redis' time of a miss: hash", read("hotset", MISS, "redisUs"), 15, " µs"),
+    atMost("Redis' time of a miss: string", read(STRING, MISS, "redisUs"), 6, " µs"),
+    atMost("batch of 100: hash", ratio(["hotset", BATCH], [MGET, BATCH], "ns"), 1.5, " times MGET"),
+    atMost("batch of 100: string", ratio([STRING, BATCH], [MGET, BATCH], "ns"), 1.1, " times MGET"),
+    atMost("stampede in two processes", read("hotset", "stampede, two processes", "loads"), 1, " load"),
+    atMost("refresh at expiry: callers that waited", read("hotset", "refresh at expiry", "waited"), 0, ""),
+    atMost(
+      "refresh after a pause: callers that waited",
+      read("hotset", "refresh at expiry", "waitedAfterPause"),
+      0,
+      "",
+    ),
+    memoryOfAnEntry(read),
+    hitRatio(),
+    ...faultRows(results, read),
+  ];
+}
+
+function memoryRows(
+  read: Read,
+  ratio: (of: readonly [string, string], to: readonly [string, string], metric: string) => number | undefined,
+  best: (scenario: string, metric: string, better: "less" | "more") => readonly [string, number] | undefined,
+): readonly Judged[] {
+  const [name, ns] = best(HIT, "ns", "less") ?? ["no other cache", NaN];
+  const ours = read("hotset", HIT, "ns");
+  return [
+    atMost(
+      "memory hit, async",
+      ratio(["hotset", HIT], ["lru-cache", HIT], "ns"),
+      1.25,
+      " times an async function around lru-cache",
+    ),
+    {
+      what: "memory hit, async, beside other caches",
+      target: "faster than each",
+      value: ours === undefined ? "not measured" : `${shown(ours)} ns; ${name} ${shown(ns)} ns`,
+      isMet: ours === undefined ? undefined : ours < ns,
+    },
+    atMost("`peek` in the root", ratio(["hotset", "peek"], ["lru-cache", "peek"], "ns"), 1.2, " times lru-cache"),
+    atMost(
+      "`peek` in a namespace",
+      ratio(["hotset, namespace", "peek"], ["lru-cache", "peek"], "ns"),
+      1.4,
+      " times lru-cache",
+    ),
+  ];
+}
+
+function memoryOfAnEntry(read: Read): Judged {
+  const [ours, bare] = ["hotset", "lru-cache"].map((name) => read(name, "memory of an entry, 100,000", "bytesEach"));
+  const above = ours === undefined || bare === undefined ? undefined : ours - bare;
+  return atMost("memory of an entry", above, 130, " bytes above lru-cache with the bare value");
+}
+
+/** From `npm run bench:hits -- --json benchmarks/results/hits.json`. */
+function hitRatio(): Judged {
+  const path = join(RESULTS, "hits.json");
+  const what = "hit ratio, adaptive";
+  const target = "never more than 1 point below LRU";
+  if (!existsSync(path)) return { what, target, value: "see `npm run bench:hits`", isMet: undefined };
+  const { rows } = JSON.parse(readFileSync(path, "utf8")) as {
+    readonly rows: readonly { readonly lru: number; readonly adaptive: number }[];
+  };
+  const gains = rows.map(({ lru, adaptive }) => adaptive - lru);
+  const worst = Math.min(...gains);
+  const mean = gains.reduce((sum, gain) => sum + gain, 0) / gains.length;
+  return {
+    what,
+    target,
+    value: `${worst.toFixed(2)} points at worst, ${mean.toFixed(2)} on average of ${gains.length} replays`,
+    isMet: worst >= -1,
+  };
+}
+
+/** One response timeout of a second; with it the load of 5 ms and the lateness of timers. */
+const LONGEST_MS = 1_100;
+
+function faultRows({ rows }: Pick<Results, "rows">, read: Read): readonly Judged[] {
+  const scenarios = [...new Set(rows.map(({ scenario }) => scenario).filter((name) => name.startsWith("fault: ")))];
+  return scenarios.map((scenario): Judged => {
+    const [failed, wrong, longest] = ["failed", "wrong", "longestMs"].map((metric) => read("hotset", scenario, metric));
+    const isKnown = failed !== undefined && wrong !== undefined && longest !== undefined;
+    return {
+      what: scenario,
+      target: "nothing failed, nothing wrong, at most one response timeout",
+      value: isKnown ? `${failed} failed, ${wrong} wrong, longest wait ${shown(longest)} ms` : "not measured",
+      isMet: isKnown ? failed === 0 && wrong === 0 && longest <= LONGEST_MS : undefined,
+    };
+  });
+}
+
+function atMost(what: string, value: number | undefined, bound: number, unit: string): Judged {
+  return { what, target: `at most ${bound}${unit}`, ...verdict(value, (given) => given <= bound, unit) };
+}
+
+function verdict(
+  value: number | undefined,
+  holds: (value: number) => boolean,
+  unit = " times",
+): Pick<Judged, "value" | "isMet"> {
+  if (value === undefined || Number.isNaN(value)) return { value: "not measured", isMet: undefined };
+  return { value: value >= FOREVER ? "never in time" : `${shown(value)}${unit}`, isMet: holds(value) };
+}
+
+const VERDICTS = { true: "met", false: "**not met**", undefined: "not measured" } as const;
+
+export function targetTable(results: Pick<Results, "rows">): string {
+  const rows = judge(results).map(({ what, target, value, isMet }) => [what, target, value, VERDICTS[`${isMet}`]]);
+  return [line(["scenario", "target", "measured", ""]), "|---|---|---|---|", ...rows.map(line)].join("\n");
+}
+
+export function printTargets(results: Pick<Results, "rows">): void {
+  for (const { what, target, value, isMet } of judge(results))
+    console.log(
+      `${what.padEnd(46)} ${target.padEnd(56)} ${value.padEnd(44)} ${VERDICTS[`${isMet}`].replaceAll("*", "")}`,
+    );
+}
