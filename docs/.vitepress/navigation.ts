@@ -44,6 +44,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/operations",
     "guide/deploying",
     "guide/backup",
+    "guide/command-line",
     "guide/testing",
     "guide/serverless",
     "guide/threat-model",
@@ -60,6 +61,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/toolkit-health",
   ],
   "Coming from elsewhere": [
+    "guide/comparison",
     "guide/migrating",
     "migrating/bentocache",
     "migrating/cacheable",
@@ -87,6 +89,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/errors",
     "reference/stats",
     "reference/connection",
+    "reference/command-line",
     "reference/redis-layout",
     "reference/toolkit",
     "reference/toolkit-keys",

@@ -23,7 +23,7 @@ describe("C251 a server that is older than Redis 7", () => {
           data
             .toString("latin1")
             .replace(/redis_version:\d(?=\.)/, "redis_version:6")
-            .replace("valkey_version", "older__version"),
+            .replace("valkey_version", "valkey-version"),
           "latin1",
         ),
       );
