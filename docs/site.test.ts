@@ -1,8 +1,9 @@
 import { globSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
-import { linkFrom } from "./.vitepress/markdown.ts";
+import { adaptMarkdown, linkFrom, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
 import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
 
@@ -44,4 +45,13 @@ it.each([
   ["a.js", 'ns = "http://www.w3.org/2000/svg"', []],
 ])("C301: requests of %s to other hosts are found: %s", (name, text, found) => {
   expect(foreignRequests(name, text)).toEqual(found);
+});
+
+it("text of a page is never a template of Vue, nor a tag; comments are not text", async () => {
+  const settings = { html: false, linkify: false, anchor: { slugify }, config: adaptMarkdown };
+  const md = await createMarkdownRenderer(".", settings);
+  const page = "<!-- a note -->\n\nUse {{ name }}, <name> and `{{ code }}` of README.md.\n";
+  expect(md.render(page, { relativePath: "index.md" }).trim()).toBe(
+    "<p>Use &#123;&#123; name }}, &lt;name&gt; and <code>&#123;&#123; code }}</code> of README.md.</p>",
+  );
 });

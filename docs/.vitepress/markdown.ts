@@ -16,8 +16,15 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("addresses", ({ tokens, env }) => {
     for (const token of tokens.flatMap(({ children }) => children ?? [])) adaptAddress(token, env.relativePath);
   });
-  const { text } = md.renderer.rules;
-  md.renderer.rules.text = (...given) => text!(...given).replaceAll("{{", "&#123;&#123;");
+  const { rules } = md.renderer;
+  const { text, code_inline: code } = rules;
+  rules.text = (...given) => withoutTemplate(text!(...given));
+  rules.code_inline = (...given) => withoutTemplate(code!(...given));
+}
+
+/** Two opening braces would begin an expression of Vue. */
+function withoutTemplate(html: string): string {
+  return html.replaceAll("{{", "&#123;&#123;");
 }
 
 function adaptAddress(token: Token, page: string): void {
