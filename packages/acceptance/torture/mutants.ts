@@ -117,8 +117,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/tags/tag-versions.ts`,
-    rule: "await store.unchangedSince(pinned.at, late)",
-    broken: "(await store.pin(late)).versions",
+    rule: "store.unchangedSince(at, late)",
+    broken: "store.pin(late).then((pinned) => pinned.versions)",
   },
   {
     name: "tags: a missing version hides nothing",

@@ -13,7 +13,7 @@ it.each(["tracking", "pubsub", "none"] as const)(
     await using primary = await startOwnRedis();
     await using replica = await startOwnRedis();
     await using path = await startProxy(replica.port);
-    const writer = over(impatient(primary.url).build());
+    const writer = over(impatient(primary.url).responseTimeout("10s").build());
     await writer.setMany(Array.from({ length: 95 }, (_, i) => [`k${i}`, "stored"] as const));
     await replica.command("REPLICAOF", "127.0.0.1", primary.port);
     await expect.poll(async () => (await replica.info("replication"))["master_link_status"], PATIENCE).toBe("up");

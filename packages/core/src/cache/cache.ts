@@ -3,6 +3,7 @@ import { CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import { Timeouts } from "../primitives/timeouts.ts";
 import { within } from "../primitives/within.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
@@ -131,6 +132,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) waiters.abort(flight, closed);
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
+    Timeouts.on(context.clock).rest();
     context.lifecycle.close();
   }
 

@@ -16,17 +16,16 @@ export function fencedBy({ tags }: EngineContext, flight: Flight, dependsOn: rea
  * Settles as `work` does, within the time that the flight may still wait for the backend. When that is spent it
  * rejects; the work goes on, and has its own deadline.
  */
-export async function inTime<T>(clock: Clock, flight: Flight, work: Promise<T>): Promise<T> {
-  const { label } = flight.call.namespace.remote!;
+export function inTime<T>(clock: Clock, flight: Flight, work: PromiseLike<T>): Promise<T> {
   const sentAt = clock.now();
-  try {
-    return await within(clock, Math.max(0, flight.backendLeftMs), work, () => {
-      throw new BackendUnavailableError(`${label}: no time is left to wait for it`, {
-        tier: label,
-        operation: "getOrSet",
-      });
+  const spend = (): void => flight.spendBackendTime(clock.now() - sentAt);
+  const answered = within(clock, flight.backendLeftMs, work, () => {
+    const { label } = flight.call.namespace.remote!;
+    throw new BackendUnavailableError(`${label}: no time is left to wait for it`, {
+      tier: label,
+      operation: "getOrSet",
     });
-  } finally {
-    flight.spendBackendTime(clock.now() - sentAt);
-  }
+  });
+  answered.then(spend, spend);
+  return answered;
 }

@@ -48,7 +48,7 @@ export class Lease {
   #isUnwanted = false;
   #pinned: Pinned | undefined;
   /** Tags that changed, or may have, and were not compared yet. */
-  readonly #changed = new Set<string>();
+  #changed: Set<string> | undefined;
   /** Whether a tag of its namespace changed that it does not have: its loader may still add it. */
   #hasOthers = false;
   #isComparing = false;
@@ -70,7 +70,7 @@ export class Lease {
   /** The tag versions that were pinned with it. */
   pinned(pinned: Pinned): void {
     this.#pinned = pinned;
-    void this.#compare();
+    if (this.#changed !== undefined) void this.#compare();
   }
 
   /** The store gave it up, or it was never granted. */
@@ -103,7 +103,8 @@ export class Lease {
    */
   tagsChanged(tags: readonly string[]): void {
     for (const tag of tags)
-      if (this.#of.key.space.tagPrefixes.some((prefix) => tag.startsWith(prefix))) this.#changed.add(tag);
+      if (this.#of.key.space.tagPrefixes.some((prefix) => tag.startsWith(prefix)))
+        (this.#changed ??= new Set()).add(tag);
     void this.#compare();
   }
 
@@ -112,14 +113,15 @@ export class Lease {
    * reissuing it would be announced.
    */
   async #compare(): Promise<void> {
-    if (this.#pinned === undefined || this.#isComparing) return;
+    const changed = this.#changed;
+    if (this.#pinned === undefined || changed === undefined || this.#isComparing) return;
     this.#isComparing = true;
     const { versions } = this.#pinned;
     try {
-      while (this.#changed.size !== 0 && this.#state !== "over") {
-        const tags = [...this.#changed].filter((tag) => versions.has(tag));
-        if (tags.length < this.#changed.size) this.#hasOthers = true;
-        this.#changed.clear();
+      while (changed.size !== 0 && this.#state !== "over") {
+        const tags = [...changed].filter((tag) => versions.has(tag));
+        if (tags.length < changed.size) this.#hasOthers = true;
+        changed.clear();
         if (tags.length === 0) break;
         const now = await this.#of.versionsNow(tags);
         const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);
@@ -129,7 +131,7 @@ export class Lease {
           this.release();
         } else if (
           tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) &&
-          this.#changed.size === 0 &&
+          changed.size === 0 &&
           !this.#hasOthers
         ) {
           this.#of.unharmed();

@@ -134,7 +134,7 @@ export class Load {
     const { stale } = request;
     let options: EntryOptions | undefined;
     let unstored: Set<unknown> | undefined;
-    const notModified = Object.freeze({}) as NotModified;
+    const notModified = stale && (Object.freeze({}) as NotModified);
     const self = this;
     const context: LoadContext = {
       key: request.key,
@@ -149,7 +149,7 @@ export class Load {
           value: request.handOut(stale.value),
           ...(stale.etag !== undefined && { etag: stale.etag }),
           ...(stale.lastModified !== undefined && { lastModified: stale.lastModified }),
-          notModified: () => notModified,
+          notModified: () => notModified!,
         },
       }),
       setOptions(given) {
@@ -166,7 +166,7 @@ export class Load {
       },
     };
     const value: unknown = await request.load(context);
-    if (value === notModified && stale !== undefined) return { value: stale.value, kind: "not-modified", options };
+    if (stale !== undefined && value === notModified) return { value: stale.value, kind: "not-modified", options };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     const kind = value === undefined || unstored?.has(value) === true ? "no-store" : "value";
     const { schema } = request;

@@ -1,3 +1,4 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
@@ -24,8 +25,6 @@ export type StoreResult = CacheEvents["load"]["result"];
 /** A loaded value that may be stored. */
 interface Draft {
   readonly flight: Flight;
-  /** Tags of the entry: of the callers, of a kept entry, of the loader. */
-  readonly names: readonly string[];
   /** Without tag versions and encoding. */
   readonly entry: Entry;
   readonly result: "stored" | "not-modified";
@@ -56,6 +55,7 @@ export class LoadedStore {
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
+    /** Of the callers, of a kept entry, of the loader. */
     const names = [...new Set([...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])])];
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context, flight, dependsOn);
@@ -85,13 +85,13 @@ export class LoadedStore {
       lastModified: loaded.options?.lastModified ?? kept?.lastModified,
     };
     const result = loaded.kind === "not-modified" ? "not-modified" : "stored";
-    return this.#storeUnderVersions({ flight, names, entry, result }, pinned);
+    return this.#storeUnderVersions({ flight, entry, result }, pinned);
   }
 
   /** Second: under which versions? A value that must not reach the backend is kept only here. */
   async #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Promise<StoreResult> {
     const { writes, trust } = this.#context;
-    const { flight, names, entry } = draft;
+    const { flight, entry } = draft;
     const { remote } = flight.call.namespace;
     let versions: Entry["versions"];
     try {
@@ -102,7 +102,8 @@ export class LoadedStore {
         (remote.leases !== undefined && flight.lease === undefined)
       )
         return this.#keepLocally(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
-      const current = remote.versions === undefined ? undefined : await this.#versionsFor(flight, pinned!, names);
+      const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
+      const current = isThenable(versionsNow) ? await versionsNow : versionsNow;
       if (current === "fenced") return this.#fenced(flight, "tags");
       if (current === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
       versions = current;
@@ -135,11 +136,11 @@ export class LoadedStore {
       return "refused";
     }
     const { encoding, data, uncompressedBytes } = encoded;
-    const entry = (): Entry => ({ ...draft.entry, versions, encoding, encodedBytes: data.length, uncompressedBytes });
+    const entry: Entry = { ...draft.entry, versions, encoding, encodedBytes: data.length, uncompressedBytes };
     try {
       // From here on the copy is the stored entry, unless a change is received.
       flight.resend(trust.epoch);
-      const write = { entry: entry(), encoded, versions };
+      const write = { entry, encoded, versions };
       const status =
         lease === undefined
           ? await remote.write(key, write)
@@ -153,7 +154,7 @@ export class LoadedStore {
       if (flight.call.isForced) recovery?.acknowledgedKey(key);
       else recovery?.forgetKey(key);
       // If the backend refused the entry, it has nothing to confirm the copy by.
-      this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
+      this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
         void this.confirm(remote.leases!, key, lease.token);
       // Awaited: a call before the answer would find nothing that it can read, and load again.
@@ -162,7 +163,7 @@ export class LoadedStore {
     } catch (error) {
       if (error instanceof EncodeError) this.#reportUnwritable(flight, error);
       const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
-      return this.#keepLocally(draft, entry(), isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
+      return this.#keepLocally(draft, entry, isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
     }
   }
 
@@ -226,20 +227,13 @@ export class LoadedStore {
     }, ignore);
   }
 
-  async #versionsFor(
-    flight: Flight,
-    pinned: Pinned,
-    tags: readonly string[],
-  ): Promise<Entry["versions"] | "fenced" | "unreachable"> {
-    const { remote } = flight.call.namespace;
-    try {
-      return (
-        (await inTime(this.#context.clock, flight, versionsFor(remote!.versions!, pinned, flight.key.space, tags))) ??
-        "fenced"
-      );
-    } catch {
-      return "unreachable";
-    }
+  #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
+    const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.dependsOn);
+    if (!isThenable(versions)) return versions;
+    return inTime(this.#context.clock, flight, versions).then(
+      (found) => found ?? "fenced",
+      () => "unreachable",
+    );
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
@@ -267,7 +261,7 @@ export class LoadedStore {
    */
   async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
     try {
-      return await within(this.#context.clock, Math.max(0, flight.backendLeftMs), write, () => {
+      return await within(this.#context.clock, flight.backendLeftMs, write, () => {
         this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
         return write;
       });

@@ -69,6 +69,7 @@ export interface FoundInstance {
  * Places of one list are one place.
  */
 export function instancesIn(value: object): readonly FoundInstance[] {
+  if (isPlain(value, { left: MAX_EXAMINED, levels: MAX_LEVELS })) return [];
   const found: FoundInstance[] = [];
   const reached = new Map<object, string>([[value, ""]]);
   let left = MAX_EXAMINED;
@@ -82,6 +83,20 @@ export function instancesIn(value: object): readonly FoundInstance[] {
       }
   }
   return found;
+}
+
+/** Whether it is small, and made of plain objects and arrays alone. Nearly all values are: this leaves no garbage. */
+function isPlain(part: object, budget: { left: number; levels: number }): boolean {
+  if (ArrayBuffer.isView(part)) return true;
+  if (isInstance(part) || part instanceof Map || part instanceof Set || budget.levels === 0) return false;
+  budget.levels -= 1;
+  for (const name in part) {
+    const inner = (part as Readonly<Record<string, unknown>>)[name];
+    if ((budget.left -= 1) < 0) return false;
+    if (typeof inner === "object" && inner !== null && !isPlain(inner, budget)) return false;
+  }
+  budget.levels += 1;
+  return true;
 }
 
 /** Arrays, collections and bytes have prototypes with names, and are not what a class loses. */

@@ -35,14 +35,19 @@ export abstract class Deadline {
 export class Deadlines {
   readonly lengthMs: number;
   readonly #clock: Clock;
+  readonly #onIdle: (() => void) | undefined;
   #oldest: Deadline | undefined;
   #youngest: Deadline | undefined;
-  #isArmed = false;
+  #disarm: (() => void) | undefined;
 
-  /** @param lengthMs in milliseconds, the usual length. */
-  constructor(lengthMs: number, clock: Clock) {
+  /**
+   * @param lengthMs in milliseconds, the usual length.
+   * @param onIdle called when its timer has fired, and there was nothing to arm it for.
+   */
+  constructor(lengthMs: number, clock: Clock, onIdle?: () => void) {
     this.lengthMs = lengthMs;
     this.#clock = clock;
+    this.#onIdle = onIdle;
   }
 
   /** Starts `deadline`, again if it is over: it passes after `lengthMs` in which the event loop ran. */
@@ -59,7 +64,7 @@ export class Deadlines {
     if (this.#youngest === undefined) this.#oldest = deadline;
     else this.#youngest.next = deadline;
     this.#youngest = deadline;
-    if (!this.#isArmed) this.#arm(this.lengthMs / PARTS);
+    if (this.#disarm === undefined) this.#arm(this.lengthMs / PARTS);
   }
 
   /** Ends a deadline; `false` if it was over already. */
@@ -80,10 +85,17 @@ export class Deadlines {
     return true;
   }
 
+  /** Cancels its timer where it serves no deadline. */
+  rest(): void {
+    if (this.#oldest !== undefined) return;
+    this.#disarm?.();
+    this.#disarm = undefined;
+    this.#onIdle?.();
+  }
+
   #arm(delayMs: number): void {
-    this.#isArmed = true;
     const expectedAt = this.#clock.now() + delayMs;
-    this.#clock.schedule(() => this.#expire(expectedAt), delayMs);
+    this.#disarm = this.#clock.schedule(() => this.#expire(expectedAt), delayMs);
   }
 
   #expire(expectedAt: number): void {
@@ -95,8 +107,9 @@ export class Deadlines {
       this.end(oldest);
       oldest.pass();
     }
-    this.#isArmed = false;
+    this.#disarm = undefined;
     if (oldest !== undefined) this.#arm(Math.min(oldest.dueAt - now, this.lengthMs / PARTS));
+    else this.#onIdle?.();
   }
 
   /** The loop stood still from `since` on: a deadline that began meanwhile has its whole length from now on. */

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { scheduleRunning } from "./deadlines.ts";
+import { Timeouts } from "./timeouts.ts";
 
 /**
  * Settles as `work` does. If `work` is still under way after `limitMs` in which the event loop ran, settles as `late()`
@@ -8,7 +8,7 @@ import { scheduleRunning } from "./deadlines.ts";
  */
 export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const cancel = scheduleRunning(clock, limitMs, () => {
+    const timeout = Timeouts.on(clock).start(limitMs, () => {
       try {
         resolve(late());
       } catch (error) {
@@ -17,12 +17,10 @@ export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, l
     });
     work.then(
       (value) => {
-        cancel();
-        resolve(value);
+        if (timeout.end()) resolve(value);
       },
       (error: unknown) => {
-        cancel();
-        reject(error);
+        if (timeout.end()) reject(error);
       },
     );
   });

@@ -138,7 +138,7 @@ describe("versionsFor", () => {
 
   it("gives the pinned versions in the order of the entry's dependencies, without a read", async () => {
     const asked = store({});
-    expect(await versionsFor(asked as unknown as TagVersions, pinned, users, ["t"])).toEqual([
+    expect(await versionsFor(asked as unknown as TagVersions, pinned, dependencies(users, ["t"]))).toEqual([
       version("n"),
       version("u"),
       version("t"),
@@ -149,14 +149,14 @@ describe("versionsFor", () => {
 
   it("gives pinned versions even if they have changed since: an entry stored under them is not valid", async () => {
     expect(
-      await versionsFor(store({ [T]: version("new") }) as unknown as TagVersions, pinned, users, ["t"]),
+      await versionsFor(store({ [T]: version("new") }) as unknown as TagVersions, pinned, dependencies(users, ["t"])),
     ).toContainEqual(version("t"));
   });
 
   it("reads the versions of late tags, and gives nothing if one of them may have been renewed", async () => {
     const late = { "{~shop}::late": version("l"), "{~shop}:users::late": version("ul") };
     const asked = store(late);
-    expect(await versionsFor(asked as unknown as TagVersions, pinned, users, ["late", "t"])).toEqual([
+    expect(await versionsFor(asked as unknown as TagVersions, pinned, dependencies(users, ["late", "t"]))).toEqual([
       version("n"),
       version("u"),
       version("l"),
@@ -165,11 +165,19 @@ describe("versionsFor", () => {
       version("ut"),
     ]);
     expect(asked.asked).toEqual([["{~shop}::late", "{~shop}:users::late"]]);
-    expect(await versionsFor(store(late) as unknown as TagVersions, { ...pinned, at: "before" }, users, ["late"])).toBe(
-      undefined,
-    );
     expect(
-      await versionsFor(store({ "{~shop}::late": version("l") }) as unknown as TagVersions, pinned, users, ["late"]),
+      await versionsFor(
+        store(late) as unknown as TagVersions,
+        { ...pinned, at: "before" },
+        dependencies(users, ["late"]),
+      ),
+    ).toBe(undefined);
+    expect(
+      await versionsFor(
+        store({ "{~shop}::late": version("l") }) as unknown as TagVersions,
+        pinned,
+        dependencies(users, ["late"]),
+      ),
     ).toBe(undefined);
   });
 });

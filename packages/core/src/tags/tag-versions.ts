@@ -3,7 +3,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
-import { dependencies, type KeySpace } from "../entry/key.ts";
+import type { KeySpace } from "../entry/key.ts";
 
 /**
  * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
@@ -77,19 +77,19 @@ export interface Pinned {
 }
 
 /**
- * The versions under which the result of a load may be stored, in the order of `dependencies`; `undefined` when a tag
- * that the loader added late may have been invalidated while it ran.
+ * The versions under which the result of a load may be stored, in the order of `keys`; `undefined` when a tag that the
+ * loader added late may have been invalidated while it ran. Without late tags all were pinned.
  */
-export async function versionsFor(
+export function versionsFor(
   store: TagVersions,
-  pinned: Pinned,
-  keySpace: KeySpace,
-  tags: readonly string[],
-): Promise<readonly TagVersion[] | undefined> {
-  const keys = dependencies(keySpace, tags);
-  const late = keys.filter((key) => !pinned.versions.has(key));
-  const found = late.length === 0 ? [] : await store.unchangedSince(pinned.at, late);
-  const lateVersions = versionsByKey(late, found);
-  const versions = keys.map((key) => pinned.versions.get(key) ?? lateVersions.get(key));
-  return versions.every((version) => version !== undefined) ? versions : undefined;
+  { at, versions }: Pinned,
+  keys: readonly string[],
+): Awaitable<readonly TagVersion[] | undefined> {
+  const late = keys.filter((key) => !versions.has(key));
+  if (late.length === 0) return keys.map((key) => versions.get(key)!);
+  return store.unchangedSince(at, late).then((found) => {
+    const lateVersions = versionsByKey(late, found);
+    const all = keys.map((key) => versions.get(key) ?? lateVersions.get(key));
+    return all.every((version) => version !== undefined) ? all : undefined;
+  });
 }

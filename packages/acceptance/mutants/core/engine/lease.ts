@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a message during a comparison is not looked at",
     promises: ["C61"],
-    rule: 'while (this.#changed.size !== 0 && this.#state !== "over") {',
-    broken: 'if (this.#changed.size !== 0 && this.#state !== "over") for (const _once of [0]) {',
+    rule: 'while (changed.size !== 0 && this.#state !== "over") {',
+    broken: 'if (changed.size !== 0 && this.#state !== "over") for (const _once of [0]) {',
   },
 ];

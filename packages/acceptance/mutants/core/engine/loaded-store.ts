@@ -4,9 +4,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: versions are taken after the load",
     promises: ["C18", "C60", "C61"],
-    rule: "this.#versionsFor(flight, pinned!, names)",
+    rule: "this.#versionsFor(draft, pinned!)",
     broken:
-      "this.#versionsFor(flight, await remote.versions.pin([...pinned!.versions.keys()]).then(({ at, versions: found }) => ({ at, versions: new Map([...pinned!.versions.keys()].map((each, i) => [each, found[i]!])) })), names)",
+      "this.#versionsFor(draft, await remote.versions.pin([...pinned!.versions.keys()]).then(({ at, versions: found }) => ({ at, versions: new Map([...pinned!.versions.keys()].map((each, i) => [each, found[i]!])) })))",
   },
   {
     name: "fence: a fenced load is stored locally",
@@ -47,7 +47,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loaded value is kept in the backend alone",
     promises: ["C8"],
-    rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
+    rule: 'this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
     broken: "",
   },
   {
@@ -83,7 +83,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: the store of a load is waited for as long as it takes",
     promises: ["C43", "C92"],
-    rule: "within(this.#context.clock, Math.max(0, flight.backendLeftMs), write,",
+    rule: "within(this.#context.clock, flight.backendLeftMs, write,",
     broken: "within(this.#context.clock, Infinity, write,",
   },
   {
@@ -95,8 +95,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
-    rule: 'this.#keepLocally(draft, entry(), status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
-    broken: 'this.#keepLocally(draft, entry(), status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed);',
+    rule: 'this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
+    broken: 'this.#keepLocally(draft, entry, status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed);',
   },
   {
     name: "changes: a store that was refused leaves a copy",

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: tags that the loader adds late are not checked",
     promises: ["C60", "C77"],
-    rule: "await store.unchangedSince(pinned.at, late)",
-    broken: "(await store.pin(late)).versions",
+    rule: "store.unchangedSince(at, late)",
+    broken: "store.pin(late).then((pinned) => pinned.versions)",
   },
   {
     name: "tags: a missing version hides nothing",
