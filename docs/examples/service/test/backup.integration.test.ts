@@ -69,7 +69,7 @@ async function contents(): Promise<ReadonlyMap<string, string>> {
   return new Map(await Promise.all(entries));
 }
 
-describe("R3-13 R3-18 C292: a backup", () => {
+describe("R3-13 R3-18 C292: a backup", { timeout: 60_000 }, () => {
   it("is restored to a new server with every key, value and end, and its modules go on", async () => {
     let sessionId: string;
     let jobId: string;

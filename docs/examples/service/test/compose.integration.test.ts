@@ -78,7 +78,7 @@ async function startServer(service: ComposeService): Promise<{
   return { port, check, stop: () => server[Symbol.asyncDispose]() };
 }
 
-describe("R4-05 C293: compose.yaml", () => {
+describe("R4-05 C293: compose.yaml", { timeout: 60_000 }, () => {
   it("follows the schema of Compose", () => {
     // Ajv refuses two names of older drafts, which change nothing here.
     const known = JSON.parse(JSON.stringify(composeSchema), (name, value: unknown) =>
@@ -162,7 +162,7 @@ describe("R4-05 C293: compose.yaml", () => {
   });
 });
 
-describe("A98: users.acl", () => {
+describe("A98: users.acl", { timeout: 60_000 }, () => {
   it("service and cache may do what the service does, and nothing beside it", async () => {
     const users = readFileSync(join(top, "docs/operations/users.acl"), "utf8")
       .split("\n")

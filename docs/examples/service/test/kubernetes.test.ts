@@ -109,7 +109,7 @@ describe("R3-12 C293: Helm", () => {
     expect(digestOfChart(chart), "the chart has changed since shop.yaml was rendered").toBe(digest);
     const sources = Array.from(rendered.matchAll(/^# Source: (.+)$/gm), ([, path]) => path);
     const templates = globSync("templates/*.yaml", { cwd: chart }).map((path) => `shop/${path}`);
-    expect(sources).toEqual(templates.toSorted());
+    expect(sources.toSorted()).toEqual(templates.toSorted());
   });
 
   it("its values follow their schema, which refuses what the service would", () => {

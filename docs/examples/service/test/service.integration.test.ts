@@ -32,7 +32,7 @@ async function finish(order: ClientRequest): Promise<{ readonly status: number; 
   return { status: response.statusCode ?? 0, body: await json(response) };
 }
 
-describe("the service", () => {
+describe("the service", { timeout: 60_000 }, () => {
   it("R3-12: serves products, orders, limits and metrics", async () => {
     await using service = await startService(variables);
     expect(await (await fetch(`${service.url}/products/p7`)).json()).toEqual({ sku: "p7", cents: 700 });
