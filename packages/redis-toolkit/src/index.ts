@@ -6,6 +6,7 @@ export {
   type RedisClientStats,
   type RedisState,
 } from "./redis/create-redis.ts";
+export { redisAddress, type RedisAddress } from "./settings/redis-address.ts";
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";
