@@ -1,6 +1,13 @@
 import { CacheError } from "@hotset/core";
 import { nearest, parseArguments, shown, type OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { get } from "./commands/get.ts";
+import { keys } from "./commands/keys.ts";
+import { locks } from "./commands/locks.ts";
+import { queue } from "./commands/queue.ts";
+import { stats } from "./commands/stats.ts";
+import { tag } from "./commands/tag.ts";
+import { watch } from "./commands/watch.ts";
 import { connect, CONNECTION_OPTIONS } from "./connect.ts";
 import { doctor } from "./doctor/doctor.ts";
 import { EXIT, type ExitCode, type Io } from "./io.ts";
@@ -9,7 +16,7 @@ import { safe } from "./output/text.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [doctor];
+const COMMANDS: readonly Command[] = [doctor, stats, get, keys, tag, queue, locks, watch];
 
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   ...CONNECTION_OPTIONS,

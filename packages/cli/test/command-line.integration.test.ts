@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
-import { BIN, hotset, printed } from "./hotset.ts";
+import { BIN, hotset, inProcess, printed } from "./hotset.ts";
 
 describe("C275: arguments", () => {
   it.each([
@@ -23,7 +23,7 @@ describe("C275: arguments", () => {
     ],
     ["a setting that cannot work", ["doctor", "--url", "http://x"], /^hotset: url: .*; see hotset --help\n$/],
   ])("%s ends with 2 and a sentence", async (_, words, sentence) => {
-    const { exitCode, stdout, stderr } = await hotset(words);
+    const { exitCode, stdout, stderr } = await inProcess(words);
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(sentence);
   });
@@ -35,7 +35,7 @@ describe("C275: arguments", () => {
     ["an option", ["doctor", "--password", "hunter2"]],
     ["the option of redis-cli", ["doctor", "-a", "hunter2"]],
   ])("a password in %s is refused, and not shown", async (_, words) => {
-    const { exitCode, stdout, stderr } = await hotset(words, { REDIS_URL: "redis://127.0.0.1:1" });
+    const { exitCode, stdout, stderr } = await inProcess(words, { REDIS_URL: "redis://127.0.0.1:1" });
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/password/);
     expect(stderr).not.toContain("hunter2");
@@ -46,9 +46,9 @@ describe("C275: arguments", () => {
     expect([version.exitCode, version.stdout]).toEqual([0, "0.0.0\n"]);
     const overview = await hotset(["--help"]);
     expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +looks for/m)]);
-    const one = await hotset(["doctor", "--help"]);
+    const one = await inProcess(["doctor", "--help"]);
     expect([one.exitCode, one.stdout]).toEqual([0, expect.stringMatching(/--sample <n> /)]);
-    expect((await hotset(["help", "doctor"])).stdout).toBe(one.stdout);
+    expect((await inProcess(["help", "doctor"])).stdout).toBe(one.stdout);
   });
 
   it("settings come from a file of variables; those of the process count more", async () => {
@@ -58,7 +58,7 @@ describe("C275: arguments", () => {
     try {
       const found = await hotset(["doctor", "--env-file", join(folder, "env")]);
       expect([found.exitCode, found.stderr]).toEqual([0, ""]);
-      const wrong = await hotset(["doctor", "--env-file", join(folder, "env")], { REDIS_PASSWORD: "hunter3" });
+      const wrong = await inProcess(["doctor", "--env-file", join(folder, "env")], { REDIS_PASSWORD: "hunter3" });
       expect([wrong.exitCode, wrong.stdout]).toEqual([3, ""]);
       expect(wrong.stderr).toMatch(/WRONGPASS.*check username and password/);
       const absent = await hotset(["doctor", "--env-file", join(folder, "absent")]);
@@ -74,7 +74,7 @@ describe("C275: arguments", () => {
     const away = await hotset(["doctor"], { REDIS_URL: "redis://127.0.0.1:1" });
     expect([away.exitCode, away.stdout]).toEqual([3, ""]);
     expect(away.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/);
-    const off = await hotset(["doctor"], { ENABLE_REDIS: "false" });
+    const off = await inProcess(["doctor"], { ENABLE_REDIS: "false" });
     expect([off.exitCode, off.stderr]).toEqual([2, expect.stringMatching(/^hotset: ENABLE_REDIS is off/)]);
   });
 });

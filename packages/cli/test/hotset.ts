@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { run } from "@hotset/cli";
 
 export const BIN = join(import.meta.dirname, "../src/bin.ts");
 
@@ -33,12 +34,26 @@ export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = 
   });
 }
 
-/** The JSON that a run prints. */
+/** A run in this process: many starts of Node would be most of the time of these tests. */
+export async function inProcess(words: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<Ended> {
+  const output = { stdout: "", stderr: "" };
+  const exitCode = await run(words, {
+    variables,
+    isTerminal: false,
+    print: (text) => void (output.stdout += text),
+    complain: (text) => void (output.stderr += text),
+    signal: new AbortController().signal,
+  });
+  printed.push(output.stdout, output.stderr);
+  return { exitCode, ...output };
+}
+
+/** The JSON that a run in this process prints. */
 export async function json<T>(
   words: readonly string[],
   variables: NodeJS.ProcessEnv,
 ): Promise<T & Pick<Ended, "exitCode">> {
-  const { stdout, stderr, exitCode } = await hotset([...words, "--json"], variables);
+  const { stdout, stderr, exitCode } = await inProcess([...words, "--json"], variables);
   if (stderr !== "") throw new Error(stderr);
   return { ...(JSON.parse(stdout) as T), exitCode };
 }

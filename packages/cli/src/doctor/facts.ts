@@ -1,7 +1,7 @@
 import type { PrimaryConnection, RedisConnection } from "@hotset/redis/connection";
 import type { Session } from "../command.ts";
 import type { Module } from "../keys/key-table.ts";
-import { sampleKeys, together, type Sample } from "../keys/sample.ts";
+import { sampleOf, type Sample } from "../keys/sample.ts";
 import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
 
 /** An answer, or why there is none. */
@@ -53,11 +53,9 @@ const MAX_CLIENTS = 10_000;
 export async function gather(session: Session, asked: Asked): Promise<Facts> {
   const { connection, timeoutMs, isResp3Refused } = session;
   const primaries = await primariesOf(connection);
-  const share = Math.ceil(asked.keys / Math.max(1, primaries.length));
-  const bounds = { keys: share, forMs: 3 * timeoutMs, timeoutMs };
   const [facts, sample, user] = await Promise.all([
     Promise.all(primaries.map((primary) => factsOf(primary, timeoutMs))),
-    known(async () => together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))))),
+    known(() => sampleOf(session, { keys: asked.keys })),
     known(async () => String(await connection.call(["ACL", "WHOAMI"], { isReadOnly: true, deadlineMs: timeoutMs }))),
   ]);
   const keys = "value" in sample ? sample.value.keys : [];

@@ -44,6 +44,6 @@ describe("C276: keys of a cache", () => {
     ["hotset~lease:{hotset:shop::user:1}", "string", { module: "cache", owner: "", ends: "always" }],
     ["hotset~issuer:{~shop}", "hash", { module: "cache", owner: "", ends: "either" }],
     ["user:1", "hash", undefined],
-    ["std::vector", "string", undefined],
+    ["std::vector", "list", undefined],
   ])("%s", (key, type, expected) => expect(knownKey(key, type)).toEqual(expected));
 });

@@ -65,7 +65,7 @@ const ENTRY = /^(?<prefix>[^:~]+)(?::(?<owner>[^:{}]+)(?::[^:]+)*)?::./;
 
 /**
  * @param type as Redis names it.
- * @returns `undefined` for a key of another program. A hash that only looks like an entry is taken for one.
+ * @returns `undefined` for a key of another program. One that only looks like an entry is taken for one.
  */
 export function knownKey(key: string, type: string): KnownKey | undefined {
   for (const { module, ends, pattern } of ROWS) {
@@ -79,7 +79,7 @@ export function knownKey(key: string, type: string): KnownKey | undefined {
     return { module: "cache", owner: "", ends: beside["kind"] === "issuer" ? "either" : "always" };
   const version = type === "string" ? VERSION.exec(key)?.groups : undefined;
   if (version !== undefined) return { module: "cache", owner: ownerOf(version), ends: "either" };
-  const entry = type === "hash" ? ENTRY.exec(key)?.groups : undefined;
+  const entry = type === "hash" || type === "string" ? ENTRY.exec(key)?.groups : undefined;
   return entry === undefined ? undefined : { module: "cache", owner: ownerOf(entry), ends: "either" };
 }
 

@@ -1,4 +1,5 @@
 import type { PrimaryConnection } from "@hotset/redis/connection";
+import type { Session } from "../command.ts";
 import { knownKey, type KnownKey, type Module } from "./key-table.ts";
 
 /** One key that was looked at. */
@@ -91,11 +92,22 @@ async function described(
 }
 
 /** Samples of several primaries as one. */
-export const together = (samples: readonly Sample[]): Sample => ({
+const together = (samples: readonly Sample[]): Sample => ({
   keys: samples.flatMap(({ keys }) => keys),
   isComplete: samples.every(({ isComplete }) => isComplete),
   hasSizes: samples.every(({ hasSizes }) => hasSizes),
 });
+
+/** A sample of all primaries, bounded as the session is. @throws the error of `SCAN` */
+export async function sampleOf(
+  { connection, timeoutMs }: Session,
+  asked: { readonly keys: number; readonly match?: string },
+): Promise<Sample> {
+  const primaries = await connection.each((primary) => Promise.resolve(primary));
+  const keys = Math.ceil(asked.keys / Math.max(1, primaries.length));
+  const bounds = { ...asked, keys, forMs: 3 * timeoutMs, timeoutMs };
+  return together(await Promise.all(primaries.map((primary) => sampleKeys(primary, bounds))));
+}
 
 /** Keys by what they belong to. */
 export interface Group {

@@ -1,0 +1,70 @@
+import { createCache, redis as backendOver, type Cache } from "hotset";
+import type { Connection, RedisBackend } from "@hotset/redis";
+import { redisAddress } from "@hotset/redis-toolkit";
+import type { Arguments, OptionSpec } from "./arguments.ts";
+import type { Session } from "./command.ts";
+
+/** Options that say which cache: as its service makes it. */
+export const CACHE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
+  prefix: { value: "<prefix>", text: "keyPrefix of its backend; default: hotset" },
+  "cache-version": { value: "<version>", text: "version of the cache; default: none" },
+  namespace: { value: "<name>", text: "a namespace below the cache; may be given several times, from the outside in" },
+  hashed: { text: 'its backend has keyFormat("hashed")' },
+};
+
+/** A cache of a service, seen from outside: without a local tier, and without notices. */
+export interface SeenCache {
+  readonly cache: Cache;
+  readonly backend: RedisBackend;
+  /** The namespace that was asked about, or the cache itself. */
+  readonly place: Pick<Cache, "inspect" | "get" | "invalidateTags" | "markTagsStale">;
+  /** Key of an entry, as the cache gives it to its backend. */
+  entryKey(key: string): string;
+  /** Key of the version of a tag at this place, likewise. */
+  tagKey(tag: string): string;
+}
+
+/** Over a connection of its own, to the server of the session. Close its `cache`. */
+export function seenCache(session: Session, name: string): SeenCache {
+  const { arguments: given } = session;
+  const backend = backendOf(session);
+  const version = given.text("cache-version");
+  const cache = createCache({ name, ...(version === undefined ? undefined : { version }) })
+    .tier(backend)
+    .build();
+  const path = given.texts("namespace");
+  let place: SeenCache["place"] = cache;
+  for (const below of path) place = (place as Cache).namespace(below);
+  // docs/reference/redis-layout.md, "Keys".
+  const root = segment(name) + (version === undefined ? "" : `@${segment(version)}`);
+  const below = path.map((each) => `:${segment(each)}`).join("");
+  return {
+    cache,
+    backend,
+    place,
+    entryKey: (key) => `${root}${below}::${key}`,
+    tagKey: (tag) => `{~${root}}${below}::${tag}`,
+  };
+}
+
+function backendOf({ settings, timeoutMs, arguments: given }: Session): RedisBackend {
+  const { connection, username, password } = redisAddress(settings);
+  let builder = backendOver(connection as Connection)
+    .keyPrefix(given.text("prefix") ?? "hotset")
+    .keyFormat(isHashed(given) ? "hashed" : "readable")
+    .coherence("none")
+    .responseTimeout(timeoutMs)
+    .connectTimeout(timeoutMs)
+    .protocol(settings.protocol ?? 3)
+    .clientName("hotset-cli");
+  if (username !== undefined) builder = builder.username(username);
+  if (password !== undefined) builder = builder.password(password);
+  return builder.build();
+}
+
+const isHashed = (given: Arguments): boolean => given.flag("hashed");
+
+// oxlint-disable-next-line no-control-regex -- names may hold them, and keys may not
+const SPECIAL = /[\u0000-\u001F%:@#{}~]/g;
+const segment = (name: string): string =>
+  name.replace(SPECIAL, (found) => `%${found.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);

@@ -1,0 +1,91 @@
+import { inspect } from "node:util";
+import type { EntryInfo } from "@hotset/core";
+import { CACHE_OPTIONS, seenCache } from "../caches.ts";
+import type { Answer, Command } from "../command.ts";
+import { EXIT } from "../io.ts";
+import { fields } from "../output/table.ts";
+import { bytesText, cut, durationText } from "../output/text.ts";
+import { checkWords } from "../places.ts";
+
+export const get: Command = {
+  name: "get",
+  summary: "shows one entry of a cache: freshness, tags, size; and its value where you ask",
+  words: "<cache> <key>",
+  about: ["Reads as the cache would: an entry that its tags have ended is not served. It loads nothing."],
+  options: { ...CACHE_OPTIONS, value: { text: "show the value, too" } },
+  check(given) {
+    checkWords(given, ["the name of the cache", "the key"], { least: 2 });
+  },
+  async run(session) {
+    const [name, key] = session.arguments.words as readonly [string, string];
+    const { cache, backend, place, entryKey } = seenCache(session, name);
+    try {
+      await cache.connect();
+      const info = await place.inspect(key);
+      if (info !== undefined) {
+        const value = session.arguments.flag("value") ? await place.get(key, { allowStale: true }) : undefined;
+        return present(info, value);
+      }
+      const stored = await backend.read(entryKey(key));
+      return stored === undefined ? ABSENT : unserved(stored.meta, stored.data.byteLength);
+    } finally {
+      await cache.close();
+    }
+  },
+};
+
+const ABSENT: Answer = { exitCode: EXIT.findings, json: { version: 1, state: "absent" }, text: "no such entry" };
+
+/** It is there, and no cache with this name and these formats serves it. */
+function unserved(meta: string, bytes: number): Answer {
+  const format = /^\["(?<format>[^"]{1,40})"/.exec(meta)?.groups?.["format"];
+  return {
+    exitCode: EXIT.findings,
+    json: { version: 1, state: "unserved", bytes, format },
+    text: `an entry of ${bytesText(bytes)} is there, and is not served: its tags have ended it, or it is sealed, or in a format of your own${format === undefined ? "" : ` (${format})`}`,
+  };
+}
+
+function present(info: EntryInfo, value: unknown): Answer {
+  const { state, ageMs, freshForMs, expiresInMs, tags, encoding, etag, lastModified } = info;
+  const shown = value === undefined ? undefined : inspect(value, { depth: 20, maxArrayLength: 1_000, colors: false });
+  return {
+    exitCode: EXIT.fine,
+    json: {
+      version: 1,
+      state,
+      ageMs,
+      freshForMs: finite(freshForMs),
+      expiresInMs: finite(expiresInMs),
+      tags,
+      ...encoding,
+      etag,
+      lastModified,
+      ...(value === undefined ? undefined : { value: JSON.parse(JSON.stringify(value, plain)) as unknown }),
+    },
+    text: [
+      fields([
+        ["state", state],
+        ["age", durationText(ageMs)],
+        freshForMs < 0 ? ["stale for", durationText(-freshForMs)] : ["fresh for", durationText(freshForMs)],
+        ["ends in", durationText(expiresInMs)],
+        ["tags", tags.length === 0 ? "none" : cut(tags.join(", "), 200)],
+        ["size", bytesText(encoding?.bytes)],
+        ["encoding", encoding && `${encoding.format}, ${encoding.compressor}`],
+      ]),
+      ...(shown === undefined ? [] : ["", shown]),
+    ].join("\n"),
+  };
+}
+
+/** JSON has no infinity. */
+const finite = (ms: number): number | null => (ms === Infinity ? null : ms);
+
+/** Values that JSON cannot say, as text or lists. */
+function plain(_: string, value: unknown): unknown {
+  if (typeof value === "bigint") return `${value}`;
+  if (value instanceof Map) return [...(value as ReadonlyMap<unknown, unknown>)];
+  if (value instanceof Set) return [...(value as ReadonlySet<unknown>)];
+  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+  return value;
+}

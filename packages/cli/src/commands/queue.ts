@@ -1,0 +1,145 @@
+import { queue as queueOver, type JobSnapshot, type JobState, type Queue } from "@hotset/redis-toolkit/queue";
+import type { Answer, Command, Session } from "../command.ts";
+import { UsageError } from "../errors.ts";
+import { EXIT } from "../io.ts";
+import { sampleOf } from "../keys/sample.ts";
+import { fields, table } from "../output/table.ts";
+import { cut, durationText } from "../output/text.ts";
+import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
+
+const ACTIONS = ["retry", "pause", "resume", "drain"];
+const STATES: readonly JobState[] = ["waiting", "delayed", "active", "completed", "dead"];
+const LIMIT = { fallback: 10, max: 1_000 };
+const SAMPLED = 100_000;
+
+export const queue: Command = {
+  name: "queue",
+  summary: "lists queues, or shows the jobs of one by state; retries, pauses, resumes, drains",
+  words: "[name] [retry|pause|resume|drain]",
+  about: [
+    "retry: dead jobs wait again, with all their attempts. drain: removes jobs that wait, not delayed ones.",
+    "The reason of a dead job is the text of its error. Data of jobs is shown with --value.",
+  ],
+  options: {
+    ...TENANT_OPTION,
+    limit: { value: "<n>", text: `list so many dead jobs, or queues, at most; default: ${LIMIT.fallback}` },
+    id: { value: "<id>", text: "retry this dead job alone" },
+    value: { text: "show the data of jobs, too" },
+    ...WRITE_OPTION,
+  },
+  check(given) {
+    checkWords(given, ["the name of the queue"], { least: 0, actions: ACTIONS });
+    given.count("limit", LIMIT);
+    if (given.text("id") !== undefined && given.words[1] !== "retry") throw new UsageError("--id is for retry alone");
+  },
+  async run(session) {
+    const [name, action] = session.arguments.words;
+    if (name === undefined) return allQueues(session);
+    const one = queueOver(viewOf(session), name);
+    return action === undefined ? oneQueue(session, one, name) : changed(session, one, action);
+  },
+};
+
+async function allQueues(session: Session): Promise<Answer> {
+  const sample = await sampleOf(session, { keys: SAMPLED, match: "*queue:{*}:*" });
+  const names = new Map<string, { readonly tenant: string | undefined; readonly name: string }>();
+  for (const { key, known } of sample.keys) {
+    if (known?.module !== "queue") continue;
+    // Tenants and names are percent-encoded in keys.
+    const tenant = key.startsWith("queue:") ? undefined : decodeURIComponent(key.slice(0, key.indexOf(":")));
+    const name = decodeURIComponent(known.owner);
+    names.set(`${tenant ?? ""}\n${name}`, { tenant, name });
+  }
+  const wanted = session.arguments.text("tenant");
+  const listed = [...names.values()]
+    .filter(({ tenant }) => wanted === undefined || tenant === wanted)
+    .slice(0, session.arguments.count("limit", LIMIT));
+  const queues = await Promise.all(
+    listed.map(async ({ tenant, name }) => {
+      const view = tenant === undefined ? session.redis : session.redis.tenant(tenant);
+      return { tenant, name, ...(await queueOver(view, name).counts()) };
+    }),
+  );
+  const rows = queues.map(({ tenant, name, isPaused, ...counts }) => [
+    tenant === undefined ? name : `${tenant}: ${name}`,
+    ...STATES.map((state) => counts[state]),
+    isPaused ? "paused" : "",
+  ]);
+  return {
+    exitCode: queues.length === 0 ? EXIT.findings : EXIT.fine,
+    json: { version: 1, isComplete: sample.isComplete && listed.length === names.size, queues },
+    text: queues.length === 0 ? "no queues" : table(["queue", ...STATES, ""], rows),
+  };
+}
+
+async function oneQueue(session: Session, one: Queue<unknown>, name: string): Promise<Answer> {
+  const limit = session.arguments.count("limit", LIMIT);
+  const [counts, now, dead, repeats, ...first] = await Promise.all([
+    one.counts(),
+    serverNow(session),
+    one.list("dead", { count: limit }),
+    one.repeats(),
+    ...STATES.map((state) => one.list(state, { count: 1 })),
+  ]);
+  const withValues = session.arguments.flag("value");
+  const states = STATES.map((state, i) => ({ state, jobs: counts[state], firstAgeMs: ageOf(first[i]?.[0], now) }));
+  const jobs = dead.map(({ id, attempt, attempts, addedAt, finishedAt, reason, data }) => ({
+    id,
+    attempt,
+    attempts,
+    ageMs: Math.max(0, now - addedAt),
+    diedMsAgo: finishedAt === undefined ? undefined : Math.max(0, now - finishedAt),
+    reason,
+    ...(withValues ? { data } : undefined),
+  }));
+  const rows = jobs.map(({ id, attempt, attempts, diedMsAgo, reason = "", ...rest }) => [
+    id,
+    `${attempt} of ${attempts}`,
+    durationText(diedMsAgo),
+    cut(reason, 80),
+    ...("data" in rest ? [cut(JSON.stringify(rest.data) ?? "-", 200)] : []),
+  ]);
+  return {
+    exitCode: EXIT.fine,
+    json: { version: 1, name, isPaused: counts.isPaused, states, dead: jobs, repeats },
+    text: [
+      fields([
+        ["queue", `${name}${counts.isPaused ? ", paused" : ""}`],
+        ["repeats", repeats.length],
+      ]),
+      "",
+      table(
+        ["state", "jobs", "age of the first"],
+        states.map(({ state, jobs: count, firstAgeMs }) => [state, count, durationText(firstAgeMs)]),
+      ),
+      ...(rows.length === 0
+        ? []
+        : ["", table(["dead job", "attempts", "died ago", "reason", ...(withValues ? ["data"] : [])], rows)]),
+    ].join("\n"),
+  };
+}
+
+const ageOf = (job: JobSnapshot<unknown> | undefined, now: number): number | undefined =>
+  job === undefined ? undefined : Math.max(0, now - job.addedAt);
+
+/** Instants of jobs are those of the server. */
+async function serverNow({ connection, timeoutMs }: Session): Promise<number> {
+  const reply = await connection.call(["TIME"], { isReadOnly: true, deadlineMs: timeoutMs });
+  const [seconds, micros] = (reply as readonly unknown[]).map(Number) as [number, number];
+  return seconds * 1_000 + Math.floor(micros / 1_000);
+}
+
+async function changed({ arguments: given }: Session, one: Queue<unknown>, action: string): Promise<Answer> {
+  const jobs =
+    action === "retry"
+      ? await one.deadLetters().replay(given.text("id"))
+      : action === "drain"
+        ? await one.drain()
+        : await (action === "pause" ? one.pause() : one.resume());
+  const isNothing = jobs === 0;
+  return {
+    exitCode: isNothing ? EXIT.findings : EXIT.fine,
+    json: { version: 1, done: action, ...(jobs === undefined ? undefined : { jobs }) },
+    text: jobs === undefined ? `${action}: done` : isNothing ? `${action}: no such job` : `${action}: jobs ${jobs}`,
+  };
+}

@@ -1,0 +1,192 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseDuration } from "@hotset/core";
+import { queue as queueOver, type QueueEvent } from "@hotset/redis-toolkit/queue";
+import { hashSlot, type RedisConnection, type Subscriber } from "@hotset/redis/connection";
+import { nearest, shown, type Arguments } from "../arguments.ts";
+import type { Command, Session } from "../command.ts";
+import { UsageError } from "../errors.ts";
+import { cut, safe } from "../output/text.ts";
+import { TENANT_OPTION, viewOf } from "../places.ts";
+
+const WATCHED = ["keys", "changes", "queue"] as const;
+type Watched = (typeof WATCHED)[number];
+const LIMIT = { fallback: 1_000, max: 1_000_000 };
+const LONGEST_MS = 86_400_000;
+
+/** One line. Without values: `detail` of a job is shown on request alone. */
+interface Event {
+  readonly event: string;
+  readonly name?: string;
+  readonly detail?: unknown;
+}
+
+export const watch: Command = {
+  name: "watch",
+  summary: "prints what happens now: to keys, to entries of caches, to jobs of a queue",
+  words: "keys [pattern] | changes | queue <name>",
+  about: [
+    "keys: keyspace notifications, where the server sends them (notify-keyspace-events KEA); it is not set here.",
+    'changes: entries and tags that caches with coherence("pubsub") announce.',
+    "queue: what happens to jobs. Ends with Ctrl-C. With --json each line is one object.",
+  ],
+  options: {
+    ...TENANT_OPTION,
+    prefix: { value: "<prefix>", text: "keyPrefix of the caches, for changes; default: hotset" },
+    limit: { value: "<n>", text: `end after so many lines; default: ${LIMIT.fallback}` },
+    for: { value: "<duration>", text: "end after this time; default: none" },
+    value: { text: "show progress and results of jobs, too" },
+  },
+  check(given) {
+    watchedOf(given);
+    given.count("limit", LIMIT);
+    durationOf(given);
+  },
+  async run(session) {
+    const { arguments: given, io } = session;
+    const ended = new AbortController();
+    const end = (): void => ended.abort();
+    io.signal.addEventListener("abort", end, { once: true });
+    if (io.signal.aborted) end();
+    let left = given.count("limit", LIMIT);
+    const print = (event: Event): void => {
+      if (left <= 0) return;
+      left -= 1;
+      io.print(given.flag("json") ? `${JSON.stringify({ at: new Date(), ...event })}\n` : lineOf(event));
+      if (left === 0) end();
+    };
+    const stop = await start(session, watchedOf(given), print);
+    io.complain(`hotset: watching ${given.words.join(" ")}\n`);
+    await sleep(durationOf(given), undefined, { signal: ended.signal }).catch(() => undefined);
+    await stop();
+    return undefined;
+  },
+};
+
+function watchedOf({ words }: Arguments): Watched {
+  const [first, second, more] = words;
+  const watched = WATCHED.find((one) => one === first);
+  if (watched === undefined)
+    throw new UsageError(
+      `watch one of ${WATCHED.join(", ")}${first === undefined ? "" : `, got ${shown(first)}${nearest(first, WATCHED)}`}`,
+    );
+  const extra = watched === "changes" ? second : more;
+  if (extra !== undefined) throw new UsageError(`a word too many: ${shown(extra)}`);
+  if (watched === "queue" && second === undefined) throw new UsageError("the name of the queue is missing");
+  return watched;
+}
+
+function durationOf(given: Arguments): number {
+  const text = given.text("for");
+  if (text === undefined) return LONGEST_MS;
+  try {
+    const ms = parseDuration(text);
+    if (ms >= 1 && ms <= LONGEST_MS) return Math.ceil(ms);
+  } catch {
+    // The sentence below says what is accepted.
+  }
+  throw new UsageError(`--for must be from 1 ms to 1 day, such as 30s, got ${shown(text)}`);
+}
+
+const lineOf = ({ event, name = "", detail }: Event): string => {
+  const more =
+    detail === undefined ? "" : `  ${cut(safe(typeof detail === "string" ? detail : JSON.stringify(detail)), 200)}`;
+  return `${new Date().toISOString()}  ${event.padEnd(10)}  ${cut(safe(name), 200)}${more}\n`;
+};
+
+type Print = (event: Event) => void;
+type Stop = () => Promise<unknown>;
+
+function start(session: Session, watched: Watched, print: Print): Promise<Stop> {
+  switch (watched) {
+    case "keys":
+      return watchKeys(session, print);
+    case "changes":
+      return watchChanges(session, print);
+    case "queue":
+      return watchQueue(session, print);
+  }
+}
+
+/** `__keyspace@0__:<key>`, with the name of the event as the message. Each node of a cluster reports its own keys alone. */
+async function watchKeys(session: Session, print: Print): Promise<Stop> {
+  const { arguments: given, connection } = session;
+  const pattern = `__keyspace@*__:${given.words[1] ?? "*"}`;
+  return onEveryPrimary(connection, print, (subscriber) =>
+    subscriber.subscribe("pattern", pattern, (message, channel) => {
+      const text = channel.toString();
+      print({ event: message.toString(), name: text.slice(text.indexOf(":") + 1) });
+    }),
+  );
+}
+
+/** `1 <sender> <key>`: docs/reference/redis-layout.md, "Announcements". */
+async function watchChanges({ arguments: given, connection }: Session, print: Print): Promise<Stop> {
+  const channel = `${given.text("prefix") ?? "hotset"}~changes`;
+  return onEveryPrimary(connection, print, (subscriber) =>
+    subscriber.subscribe("channel", channel, (message) => {
+      const [, sender = "", key = ""] = /^1 (\S+) (.*)$/s.exec(message.toString()) ?? [];
+      if (key !== "") print({ event: "changed", name: key, detail: `by ${sender}` });
+    }),
+  );
+}
+
+async function watchQueue(session: Session, print: Print): Promise<Stop> {
+  const isShown = session.arguments.flag("value");
+  const listening = await queueOver(viewOf(session), session.arguments.words[1]!).listen((event) =>
+    print(jobEvent(event, isShown)),
+  );
+  return () => listening.close();
+}
+
+function jobEvent(event: QueueEvent, isShown: boolean): Event {
+  switch (event.kind) {
+    case "gap":
+      return { event: "gap" };
+    case "retrying":
+    case "dead":
+      return { event: event.kind, name: event.id, detail: event.reason };
+    case "progress":
+      return { event: event.kind, name: event.id, ...(isShown ? { detail: event.progress } : undefined) };
+    case "completed":
+      return { event: event.kind, name: event.id, ...(isShown ? { detail: event.result } : undefined) };
+    case "removed":
+      return { event: event.kind, name: event.id };
+  }
+}
+
+async function onEveryPrimary(
+  connection: RedisConnection,
+  print: Print,
+  subscribe: (subscriber: Subscriber) => Promise<unknown>,
+): Promise<Stop> {
+  const subscribers: Subscriber[] = [];
+  const stop = (): Promise<unknown> => Promise.all(subscribers.map((subscriber) => subscriber.close()));
+  try {
+    for (const key of await keysOfPrimaries(connection)) {
+      const place = key === undefined ? undefined : { key };
+      const subscriber = await connection.open({ role: "subscriber", ...place });
+      subscribers.push(subscriber);
+      subscriber.on("gap", () => print({ event: "gap" }));
+      await subscribe(subscriber);
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return stop;
+}
+
+/** In a cluster a key of each primary, by which it is reached. */
+async function keysOfPrimaries(connection: RedisConnection): Promise<readonly (string | undefined)[]> {
+  if (!connection.isCluster) return [undefined];
+  const ranges = (await connection.call(["CLUSTER", "SLOTS"], { isReadOnly: true })) as readonly (readonly [
+    first: number,
+    last: number,
+    primary: readonly [host: Buffer, port: number],
+  ])[];
+  const slots = new Map(ranges.map(([first, , [host, port]]) => [`${String(host)}:${port}`, first]));
+  const wanted = new Set(slots.values());
+  const keys: string[] = [];
+  for (let i = 0; wanted.size > 0; i += 1) if (wanted.delete(hashSlot(`watch:${i}`))) keys.push(`watch:${i}`);
+  return keys;
+}

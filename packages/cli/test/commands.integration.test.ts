@@ -1,0 +1,379 @@
+import { spawn } from "node:child_process";
+import { createRedis } from "@hotset/redis-toolkit";
+import { locks } from "@hotset/redis-toolkit/lock";
+import { queue } from "@hotset/redis-toolkit/queue";
+import { sessions } from "@hotset/redis-toolkit/sessions";
+import { startCluster, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
+import { cluster as clusterOf, createCache, redis as backend, type Cache } from "hotset";
+import { describe, expect, it } from "vitest";
+import { BIN, hotset, inProcess, json, printed } from "./hotset.ts";
+
+/** A cache without a local tier, as a service would make it. */
+const cacheOver = (url: string, name = "shop", prefix = "hotset"): Cache =>
+  createCache({ name }).tier(backend(url).keyPrefix(prefix).coherence("none").build()).build();
+
+const table = (text: string): readonly string[] =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.trim().replace(/ {2,}/g, " | "));
+
+describe("C280: hotset get", () => {
+  it("shows an entry as its cache sees it, and its value on request", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const cache = cacheOver(server.url);
+    await cache.set("p:1", { name: "of-an-entry", total: 12n }, { ttl: "1h", staleIfError: "1h", tags: ["kitchen"] });
+    const found = await json<Record<string, unknown>>(["get", "shop", "p:1"], variables);
+    expect(found).toMatchObject({ exitCode: 0, version: 1, state: "fresh", tags: ["kitchen"], format: "msgpack" });
+    expect(found).toMatchObject({ compressor: "none", bytes: expect.any(Number) as number });
+    expect(found["freshForMs"]).toBeGreaterThan(3_500_000);
+    expect(found["expiresInMs"]).toBeGreaterThan(7_100_000);
+    expect(found).not.toHaveProperty("value");
+    const text = await hotset(["get", "shop", "p:1"], variables);
+    expect(table(text.stdout).filter((line) => !/^(?:age|fresh|ends|size)/.test(line))).toEqual([
+      "state | fresh",
+      "tags | kitchen",
+      "encoding | msgpack, none",
+    ]);
+    expect(printed.join("")).not.toContain("of-an-entry");
+    const valued = await json<{ value: unknown }>(["get", "shop", "p:1", "--value"], variables);
+    expect(valued.value).toEqual({ name: "of-an-entry", total: "12" });
+    expect((await inProcess(["get", "shop", "p:1", "--value"], variables)).stdout).toMatch(
+      /\{ name: 'of-an-entry', total: 12n \}\n$/,
+    );
+    printed.length = 0;
+
+    await cache.invalidateTags("kitchen");
+    expect(await json(["get", "shop", "p:1"], variables)).toMatchObject({
+      exitCode: 1,
+      state: "unserved",
+      format: "msgpack",
+    });
+    expect(await json(["get", "shop", "p:2"], variables)).toMatchObject({ exitCode: 1, state: "absent" });
+    await cache.close();
+  });
+
+  it("finds entries of namespaces, versions, prefixes and odd names", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const odd = createCache({ name: "a:b{c}~", version: 2 })
+      .tier(backend(server.url).keyPrefix("app").keyFormat("hashed").coherence("none").build())
+      .build();
+    await odd
+      .namespace("x@y")
+      .namespace("%")
+      .set("{k}:1", 1, { ttl: "1h", tags: ["t:1"] });
+    const place = ["--prefix", "app", "--hashed", "--cache-version", "2", "--namespace", "x@y", "--namespace", "%"];
+    expect(await json(["get", "a:b{c}~", "{k}:1", ...place], variables)).toMatchObject({ state: "fresh", exitCode: 0 });
+    const version = await json<{ tagVersion: string }>(["tag", "a:b{c}~", "t:1", ...place], variables);
+    expect(version).toMatchObject({ exitCode: 0, tagVersion: expect.stringMatching(/^[\w-]{8}\.\d+$/) as string });
+    await odd.namespace("x@y").namespace("%").invalidateTags("t:1");
+    expect(await json(["get", "a:b{c}~", "{k}:1", ...place], variables)).toMatchObject({ state: "unserved" });
+    await odd.close();
+  });
+});
+
+describe("C281: changes need --write", () => {
+  it("of a tag", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const cache = cacheOver(server.url);
+    await cache.set("p:1", 1, { ttl: "1h", tags: ["kitchen"] });
+    const { tagVersion: before } = await json<{ tagVersion: string }>(["tag", "shop", "kitchen"], variables);
+    const refused = await hotset(["tag", "shop", "kitchen", "invalidate"], variables);
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      2,
+      "hotset: invalidate changes Redis; add --write; see hotset --help\n",
+    ]);
+    expect(await cache.get("p:1")).toBe(1);
+    expect(await json(["tag", "shop", "kitchen", "invalidate", "--write"], variables)).toMatchObject({
+      exitCode: 0,
+      done: "invalidate",
+      tagVersionBefore: before,
+      tagVersion: expect.not.stringMatching(before) as string,
+    });
+    expect(await cache.get("p:1")).toBe(undefined);
+    expect((await inProcess(["tag", "shop", "other"], variables)).exitCode).toBe(1);
+    await cache.close();
+  });
+
+  it("of a queue", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await using redis = createRedis({ url: server.url, env: false });
+    const jobs = queue<object>(redis, "e{mails}");
+    const { id } = await jobs.add({ secret: "of-a-job" }, { attempts: 1 });
+    const worker = jobs.worker(() => Promise.reject(new Error("no route")));
+    await jobs.finished(id);
+    await worker.stop();
+    await jobs.add({ secret: "of-a-job" });
+    await queue(redis.tenant("acme & co"), "emails").add(1);
+
+    const all = await json<{ queues: object[] }>(["queue"], variables);
+    expect(all.queues).toHaveLength(2);
+    expect(all.queues).toContainEqual(
+      expect.objectContaining({ name: "e{mails}", waiting: 1, dead: 1, isPaused: false }),
+    );
+    expect(all.queues).toContainEqual(expect.objectContaining({ tenant: "acme & co", name: "emails", waiting: 1 }));
+    const one = await json<{ dead: object[]; states: object[] }>(["queue", "e{mails}"], variables);
+    expect(one.dead).toEqual([expect.objectContaining({ id, attempt: 1, attempts: 1, reason: "no route" })]);
+    expect(one.dead[0]).not.toHaveProperty("data");
+    expect(one.states).toContainEqual({ state: "waiting", jobs: 1, firstAgeMs: expect.any(Number) as number });
+    expect((await inProcess(["queue", "e{mails}"], variables)).stdout).toMatch(/^\S+ +1 of 1 +.* +no route$/m);
+
+    for (const action of ["retry", "pause", "resume", "drain"])
+      await expect(json(["queue", "e{mails}", action], variables)).rejects.toThrow(
+        `${action} changes Redis; add --write`,
+      );
+    expect(await jobs.counts()).toMatchObject({ waiting: 1, dead: 1, isPaused: false });
+    const write = (action: string): ReturnType<typeof json> =>
+      json(["queue", "e{mails}", action, "--write"], variables);
+    expect(await write("retry")).toMatchObject({ exitCode: 0, done: "retry", jobs: 1 });
+    expect(await write("retry")).toMatchObject({ exitCode: 1, done: "retry", jobs: 0 });
+    expect(await write("pause")).toMatchObject({ exitCode: 0 });
+    expect(await jobs.counts()).toMatchObject({ waiting: 2, dead: 0, isPaused: true });
+    expect(await write("resume")).toMatchObject({ exitCode: 0 });
+    expect(await write("drain")).toMatchObject({ exitCode: 0, jobs: 2 });
+    expect(await jobs.counts()).toMatchObject({ waiting: 0, isPaused: false });
+  });
+
+  it("of a lock", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await using redis = createRedis({ url: server.url, env: false });
+    const lease = await locks(redis).acquire("re{port}", { ttl: "1m" });
+    await locks(redis.tenant("acme")).acquire("{a}:b", { ttl: "1m" });
+    await locks(redis).semaphore("slots", 3).acquire({ ttl: "1m" });
+    const { locks: all } = await json<{ locks: Record<string, unknown>[] }>(["locks"], variables);
+    expect(all.map(({ kind, name, key }) => [kind, name, key])).toEqual([
+      ["lock", "{a}:b", "acme:lock:{a}:b"],
+      ["permits", "slots", "lock:permits:{slots}"],
+      ["lock", "re{port}", "lock:{re%7Bport%7D}"],
+    ]);
+    expect(all[2]).toMatchObject({ holder: `${lease.token.slice(0, 6)}…`, fence: String(lease.fence) });
+    expect(all[1]).toMatchObject({ holder: 1 });
+    expect((await json<{ locks: object[] }>(["locks", "--tenant", "acme"], variables)).locks).toHaveLength(1);
+    expect((await inProcess(["locks"], variables)).stdout).not.toContain(lease.token);
+
+    const refused = await inProcess(["locks", "re{port}", "release"], variables);
+    expect([refused.exitCode, refused.stderr]).toEqual([2, expect.stringContaining("add --write")]);
+    const waiting = locks(redis).acquire("re{port}", { wait: "20s" });
+    expect(await json(["locks", "re{port}", "release", "--write"], variables)).toMatchObject({
+      exitCode: 0,
+      wasHeld: true,
+    });
+    const next = await waiting;
+    expect(next.fence).toBeGreaterThan(lease.fence);
+    expect(await lease.extend()).toBe("lost");
+    await next.release();
+    expect(await json(["locks", "re{port}", "release", "--write"], variables)).toMatchObject({
+      exitCode: 1,
+      wasHeld: false,
+    });
+  });
+
+  it.each([
+    [["get", "shop"], "the key is missing"],
+    [["tag", "shop", "t", "remove", "--write"], "the change must be one of invalidate, mark-stale, got"],
+    [["tag", "shop", "t", "--write"], "--write allows a change, and none was named"],
+    [["queue", "q", "pause", "now", "--write"], "a word too many"],
+    [["queue", "q", "drain", "--id", "1", "--write"], "--id is for retry alone"],
+    [["keys", "*", "--write"], "unknown option"],
+    [["watch", "key"], "watch one of keys, changes, queue, got"],
+    [["watch", "queue"], "the name of the queue is missing"],
+    [["watch", "keys", "--for", "2y"], "--for must be from 1 ms to 1 day"],
+  ])("and wrong words are refused before anything is sent: %j", async (words, sentence) => {
+    const { exitCode, stdout, stderr } = await inProcess(words, { REDIS_URL: "redis://127.0.0.1:1" });
+    expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining(sentence)]);
+  });
+});
+
+describe("C280: stats and keys", () => {
+  it("count the keys of each cache and module", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const shop = cacheOver(server.url);
+    const blog = cacheOver(server.url, "blog", "app");
+    for (const key of ["a", "b", "c"]) await shop.set(key, 1, { ttl: "1h" });
+    await blog.set("a", 1, { ttl: "1h" });
+    await Promise.all([shop.close(), blog.close()]);
+    await using redis = createRedis({ url: server.url, env: false });
+    await sessions(redis).create({ userId: "1", data: { secret: "of-a-session" } });
+    await server.command("SET", "report:1", "of-a-report");
+    const found = await json<{ groups: { module: string; owner: string; keys: number; withoutEnd: number }[] }>(
+      ["stats"],
+      variables,
+    );
+    expect(found).toMatchObject({ version: 1, exitCode: 0, isSampleComplete: true, maxMemory: 0 });
+    // Entries, and the version of the cache.
+    const counted = found.groups.map(({ module, owner, keys, withoutEnd }) => [module, owner, keys, withoutEnd]);
+    expect(counted).toContainEqual(["cache", "hotset:shop", 4, 0]);
+    expect(counted).toContainEqual(["cache", "app:blog", 2, 0]);
+    expect(counted).toContainEqual(["other", "report", 1, 1]);
+    expect(counted.find(([module]) => module === "sessions")?.[3]).toBe(0);
+    const text = await hotset(["stats"], variables);
+    expect(table(text.stdout)).toContainEqual(expect.stringMatching(/^cache \| hotset:shop \| 4 \| 0 \| \d/));
+
+    const listed = await json<{ keys: object[] }>(["keys", "*report*"], variables);
+    expect(listed).toMatchObject({ exitCode: 0, isComplete: true });
+    expect(listed.keys).toEqual([
+      { key: "report:1", type: "string", lifeMs: null, bytes: expect.any(Number) as number, module: "other" },
+    ]);
+    expect((await inProcess(["keys", "--limit", "2"], variables)).stdout.trimEnd().split("\n")).toHaveLength(4);
+    expect((await inProcess(["keys", "absent:*"], variables)).exitCode).toBe(1);
+  });
+
+  it("show names that would steer a terminal as text", async () => {
+    await using server = await startOwnRedis();
+    await server.command("SET", "evil\u001B[2J\n", "v");
+    const { stdout } = await inProcess(["keys"], { REDIS_URL: server.url });
+    expect(stdout).toContain(String.raw`evil\u001b[2J\u000a`);
+    expect(stdout).not.toContain("\u001B");
+  });
+
+  it("end quietly where the reader has gone in the middle", async () => {
+    await using server = await startOwnRedis();
+    await server.command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k:' .. i, i, 'EX', 600) end", 0);
+    const script = `"${process.execPath}" --conditions=@hotset/source "${BIN}" keys --json --limit 100000; echo "exit $?" >&2`;
+    const child = spawn("sh", ["-c", `{ ${script}; } | head -n 1`], {
+      env: { PATH: process.env["PATH"], REDIS_URL: server.url },
+    });
+    const output = { stdout: "", stderr: "" };
+    child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+    await new Promise((resolve) => child.once("close", resolve));
+    expect(output).toEqual({ stdout: "{\n", stderr: "exit 0\n" });
+  });
+});
+
+/** A run of `watch`, once it watches. */
+async function watching(words: readonly string[], variables: NodeJS.ProcessEnv) {
+  const child = spawn(process.execPath, ["--conditions=@hotset/source", BIN, "watch", ...words, "--json"], {
+    cwd: import.meta.dirname,
+    env: { PATH: process.env["PATH"], ...variables },
+  });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (output.stderr += chunk.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once("close", (code) => resolve(code)));
+  await expect.poll(() => output.stderr).toContain("watching");
+  return {
+    events: () =>
+      output.stdout
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line) as { event: string; name: string }),
+    interrupt: () => child.kill("SIGINT"),
+    ended: async () => {
+      const exitCode = await ended;
+      printed.push(output.stdout, output.stderr);
+      return exitCode;
+    },
+  };
+}
+
+describe("C284: hotset watch", () => {
+  it("prints what happens to keys, until Ctrl-C", async () => {
+    await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
+    const run = await watching(["keys", "report:*"], { REDIS_URL: server.url });
+    await server.command("SET", "report:1", "of-a-report");
+    await server.command("SET", "other", "v");
+    await server.command("DEL", "report:1");
+    await expect
+      .poll(() => run.events().map(({ event, name }) => [event, name]))
+      .toEqual([
+        ["set", "report:1"],
+        ["del", "report:1"],
+      ]);
+    run.interrupt();
+    expect(await run.ended()).toBe(0);
+  });
+
+  it("prints what happens to jobs, as many lines as wanted, and results on request", async () => {
+    await using server = await startOwnRedis();
+    await using redis = createRedis({ url: server.url, env: false });
+    const jobs = queue<number>(redis, "emails");
+    const variables = { REDIS_URL: server.url };
+    const run = await watching(["queue", "emails", "--limit", "2"], variables);
+    const valued = await watching(["queue", "emails", "--value", "--for", "30s"], variables);
+    const worker = jobs.worker(() => Promise.resolve("of-a-result"));
+    for (let i = 0; i < 3; i += 1) await jobs.finished((await jobs.add(i)).id);
+    await worker.stop();
+    expect(await run.ended()).toBe(0);
+    expect(run.events().map(({ event, ...rest }) => [event, "detail" in rest])).toEqual([
+      ["completed", false],
+      ["completed", false],
+    ]);
+    await expect.poll(() => valued.events()).toHaveLength(3);
+    expect(valued.events()[0]).toMatchObject({ event: "completed", detail: "of-a-result" });
+    valued.interrupt();
+    await valued.ended();
+    printed.splice(-2);
+  });
+
+  it("prints changes that caches announce, on every primary of a cluster", async () => {
+    await using cluster = await startCluster({ replicas: 0 });
+    const run = await watching(["changes"], { REDIS_CLUSTER_URLS: cluster.urls.join(",") });
+    const shop = createCache({ name: "shop" })
+      .tier(backend(clusterOf(cluster.urls)).coherence("pubsub").build())
+      .build();
+    const keys = ["a", "b", "c", "d", "e", "f"];
+    for (const key of keys) await shop.set(key, 1, { ttl: "1h" });
+    await expect
+      .poll(() => [...new Set(run.events().map(({ name }) => name))].filter((name) => !name.includes("{")).toSorted())
+      .toEqual(keys.map((key) => `hotset:shop::${key}`));
+    run.interrupt();
+    expect(await run.ended()).toBe(0);
+    await shop.close();
+  });
+});
+
+describe("C280: in a cluster, and over TLS", () => {
+  it("the commands find what lies on any primary", async () => {
+    await using cluster = await startCluster({ replicas: 0 });
+    const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
+    const shop = createCache({ name: "shop" })
+      .tier(backend(clusterOf(cluster.urls)).coherence("none").build())
+      .build();
+    for (let i = 0; i < 9; i += 1) await shop.set(`p:${i}`, i, { ttl: "1h", tags: ["kitchen"] });
+    await using redis = createRedis({ cluster: cluster.urls, env: false });
+    for (const name of ["a", "b", "c"]) await queue(redis, name).add(1);
+    const lease = await locks(redis).acquire("report", { ttl: "1m" });
+    expect(await json(["get", "shop", "p:7", "--value"], variables)).toMatchObject({ state: "fresh", value: 7 });
+    const { groups } = await json<{ groups: object[] }>(["stats"], variables);
+    expect(groups).toContainEqual(expect.objectContaining({ owner: "hotset:shop", module: "cache" }));
+    expect((await json<{ queues: object[] }>(["queue"], variables)).queues).toHaveLength(3);
+    expect((await json<{ keys: object[] }>(["keys", "hotset:shop::*"], variables)).keys).toHaveLength(9);
+    expect((await json<{ locks: object[] }>(["locks"], variables)).locks).toMatchObject([
+      { fence: String(lease.fence) },
+    ]);
+    expect(await json(["locks", "report", "release", "--write"], variables)).toMatchObject({ wasHeld: true });
+    expect(await json(["tag", "shop", "kitchen", "invalidate", "--write"], variables)).toMatchObject({ exitCode: 0 });
+    expect(await shop.get("p:7")).toBe(undefined);
+    await shop.close();
+  });
+
+  it("entries are read with the certificates and the password of the environment", async () => {
+    await using tls = await startTlsRedis({ clientCertificates: "required", password: "hunter2" });
+    const variables = {
+      REDIS_HOST: "localhost",
+      REDIS_PORT: String(tls.port),
+      REDIS_PASSWORD: "hunter2",
+      REDIS_TLS_ENABLED: "true",
+      REDIS_TLS_CA_PATH: tls.files.ca,
+      REDIS_TLS_CERT_PATH: tls.files.clientCert,
+      REDIS_TLS_KEY_PATH: tls.files.clientKey,
+    };
+    expect(await json(["get", "shop", "p:1"], variables)).toMatchObject({ exitCode: 1, state: "absent" });
+    expect(await json(["tag", "shop", "t", "invalidate", "--write"], variables)).toMatchObject({ exitCode: 0 });
+    expect(await json(["queue"], variables)).toMatchObject({ exitCode: 1, queues: [] });
+  });
+});
+
+describe("C283: secrets", () => {
+  it("are in no output of the commands", () => {
+    expect(printed.length).toBeGreaterThan(20);
+    expect(printed.join("\n")).not.toMatch(/hunter2|of-a-job|of-a-session|of-a-report|of-a-result/);
+  });
+});
