@@ -6,14 +6,15 @@
 //                                      that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone; a wrong password
-// shows. Prints the figures of the install beside those of other caches.
+// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line; a wrong
+// password shows. Prints the figures of the install beside those of other caches.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
+import { commandLine } from "./command-line.ts";
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
 import { examples } from "./examples.ts";
 import { InstalledPackages } from "./installed.ts";
@@ -71,6 +72,7 @@ async function briefly(): Promise<void> {
   await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
   await examples({ project, step, check }, process.execPath, { top, redisUrl: redis.url });
   await wrongPassword(process.execPath);
+  await commandLine({ project, step, check }, redis.url);
 }
 
 async function inFull(): Promise<void> {
@@ -89,6 +91,7 @@ async function inFull(): Promise<void> {
   await lowestVersions();
   await toolkit({ project, step, check }, nodes);
   await examples({ project, step, check }, nodes["Node 24"], { top, redisUrl: redis.url });
+  await commandLine({ project, step, check }, redis.url);
 }
 
 async function step(name: string, work: () => Promise<void>): Promise<void> {

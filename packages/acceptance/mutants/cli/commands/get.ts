@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "cli: get shows values without being asked",
+    promises: ["C280"],
+    rule: 'session.arguments.flag("value") ?',
+    broken: "session !== undefined ?",
+  },
+];
