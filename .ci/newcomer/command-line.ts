@@ -25,6 +25,6 @@ export async function commandLine({ project, step, check }: Newcomer, redisUrl: 
       await made.run(installer, [add, "@hotset/cli"]);
       const found = await doctor();
       check(/^server +127\.0\.0\.1:\d+ +\w+ [\d.]+$/m.test(found), found);
-      check(/^\d+ errors, \d+ warnings, \d+ not looked at$/m.test(found), found);
+      check(/^errors: \d+, warnings: \d+, not looked at: \d+$/m.test(found), found);
     });
 }

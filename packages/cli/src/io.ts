@@ -6,7 +6,7 @@ export interface Io {
   readonly isTerminal: boolean;
   print(text: string): void;
   complain(text: string): void;
-  /** Ends `watch`, and any other command before its time. */
+  /** Ctrl-C: ends `watch` as it should, and any other command before its time. */
   readonly signal: AbortSignal;
 }
 
@@ -22,6 +22,8 @@ export const EXIT = {
   unreachable: 3,
   /** Redis refused a command, or a fault in this program. */
   failed: 4,
+  /** Ctrl-C before the end, as shells have it. `watch` ends with 0. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

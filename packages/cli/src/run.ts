@@ -33,8 +33,7 @@ export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
   try {
     return await runCommand(given, io);
   } catch (error) {
-    // Ctrl-C: the user has had enough, and nothing is wrong.
-    if (io.signal.aborted) return EXIT.fine;
+    if (io.signal.aborted) return EXIT.interrupted;
     const [exitCode, hint] =
       error instanceof UsageError
         ? [EXIT.usage, "; see hotset --help"]
@@ -65,12 +64,18 @@ async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
   }
   command.check(parsed);
   const session = await connect(parsed, io);
+  // Commands that are waited for are refused from then on.
+  const interrupt = (): void => void session.redis.disconnect();
+  io.signal.addEventListener("abort", interrupt);
+  if (io.signal.aborted) interrupt();
   try {
     const answer = await command.run(session);
     if (answer === undefined) return EXIT.fine;
+    if (io.signal.aborted) return EXIT.interrupted;
     io.print(parsed.flag("json") ? `${JSON.stringify(answer.json, undefined, 2)}\n` : `${answer.text}\n`);
     return answer.exitCode;
   } finally {
+    io.signal.removeEventListener("abort", interrupt);
     await session.redis.disconnect();
   }
 }

@@ -79,6 +79,18 @@ describe("C275: arguments", () => {
   });
 });
 
+describe("C275: Ctrl-C", () => {
+  it("before the end gives 130, and prints nothing", async () => {
+    await using server = await startOwnRedis();
+    for (const words of [["doctor"], ["keys"]])
+      expect(await inProcess(words, { REDIS_URL: server.url }, AbortSignal.abort())).toEqual({
+        exitCode: 130,
+        stdout: "",
+        stderr: "",
+      });
+  });
+});
+
 describe("C282: a reader that has had enough", () => {
   it("ends the program quietly", async () => {
     await using server = await startOwnRedis();

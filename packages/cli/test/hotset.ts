@@ -35,14 +35,18 @@ export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = 
 }
 
 /** A run in this process: many starts of Node would be most of the time of these tests. */
-export async function inProcess(words: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<Ended> {
+export async function inProcess(
+  words: readonly string[],
+  variables: NodeJS.ProcessEnv = {},
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Ended> {
   const output = { stdout: "", stderr: "" };
   const exitCode = await run(words, {
     variables,
     isTerminal: false,
     print: (text) => void (output.stdout += text),
     complain: (text) => void (output.stderr += text),
-    signal: new AbortController().signal,
+    signal,
   });
   printed.push(output.stdout, output.stderr);
   return { exitCode, ...output };

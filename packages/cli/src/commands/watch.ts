@@ -107,7 +107,7 @@ function start(session: Session, watched: Watched, print: Print): Promise<Stop> 
   }
 }
 
-/** `__keyspace@0__:<key>`, with the name of the event as the message. Each node of a cluster reports its own keys alone. */
+/** `__keyspace@0__:<key>`, with the name of the event as the message. Each node reports its own keys. */
 async function watchKeys(session: Session, print: Print): Promise<Stop> {
   const { arguments: given, connection } = session;
   const pattern = `__keyspace@*__:${given.words[1] ?? "*"}`;

@@ -1,5 +1,4 @@
-import type { Arguments } from "../arguments.ts";
-import { nearest, shown } from "../arguments.ts";
+import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Answer, Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { MODULES, type Module } from "../keys/key-table.ts";
@@ -114,7 +113,7 @@ function answerOf({ connection, io }: Session, facts: Facts, findings: readonly 
       ]),
       "",
       ...findings.flatMap((finding) => [...linesOf(finding, painter(io)), ""]),
-      `${counts.errors} errors, ${counts.warnings} warnings, ${counts.infos} not looked at`,
+      `errors: ${counts.errors}, warnings: ${counts.warnings}, not looked at: ${counts.infos}`,
     ].join("\n"),
   };
 }

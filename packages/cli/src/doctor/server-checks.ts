@@ -5,50 +5,36 @@ import { serverKind } from "./server-kind.ts";
 
 export function checkServer(facts: Facts): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const info of infos(facts)) {
-    const {
-      name,
-      version = "unknown",
-      support,
-    } = serverKind(new Map(FIELDS.flatMap((field) => (info.has(field) ? [[field, info.text(field)]] : []))));
+  for (const { address, info } of facts.primaries) {
+    if (!("value" in info)) continue;
+    const { name, version = "unknown", support } = serverKind(info.value);
     if (support === "unsupported" || support === "untested")
       findings.push({
         check: "server",
         severity: support === "unsupported" ? "error" : "warning",
         found: `the server is ${name} ${version}, which hotset ${support === "unsupported" ? "does not support" : "is not tested on"}`,
-        evidence: { server: info.address, kind: name, version },
+        evidence: { server: address, kind: name, version },
         fix: "use Redis 7.0 or later, or Valkey 7.2 or later; docs/guide/managed-redis.md has the services",
       });
-    if (info.text("role") === "slave")
+    if (info.value.get("role") === "slave")
       findings.push({
         check: "server",
         severity: "error",
         found: "the address leads to a replica, which takes no writes",
-        evidence: { server: info.address, role: "replica" },
+        evidence: { server: address, role: "replica" },
         fix: "connect to the primary, or by REDIS_SENTINELS or REDIS_CLUSTER_URLS",
       });
-    if (info.text("loading") === "1")
+    if (info.value.get("loading") === "1")
       findings.push({
         check: "server",
         severity: "warning",
         found: "the server still loads its data, so the sample of keys is not of all of them",
-        evidence: { server: info.address, loading: 1 },
+        evidence: { server: address, loading: 1 },
         fix: "run hotset doctor again when it has",
       });
   }
   return findings;
 }
-
-const FIELDS = [
-  "redis_version",
-  "valkey_version",
-  "server_name",
-  "dragonfly_version",
-  "mvcc_depth",
-  "executable",
-  "os",
-  "upstash_version",
-];
 
 /** Clients of hotset that speak RESP2 to a server that speaks RESP3. */
 export function checkProtocol({ primaries, isResp3Refused }: Facts): readonly Finding[] {
