@@ -12,6 +12,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
+import type { BackendSettings } from "./store/entry-backend.ts";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
@@ -40,6 +41,7 @@ import {
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
+import { StringBackend } from "./store/string-backend.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
 
 /** How entries are stored, the same for every connection. Immutable: each call returns a new builder. */
@@ -85,8 +87,15 @@ export interface RedisBackendSettings {
    * @default none
    */
   seal(seal: Seal): this;
-  /** `plain` writes value and staleness only, for other programs; no tags, no validators. @default 'full' */
-  layout(layout: "full" | "plain"): this;
+  /**
+   * `full` writes hashes, which other programs can read. `string` writes one string for each entry: half the memory, and
+   * a third of the time of Redis for a miss, best on Redis 8.4 and Valkey 8.1; while a missing entry is loaded, a
+   * placeholder is in its key. It needs a prefix. `plain` writes value and staleness only, for other programs; no tags,
+   * no validators. All that share a prefix should set the same: what another layout wrote is a miss.
+   *
+   * @default 'full'
+   */
+  layout(layout: "full" | "plain" | "string"): this;
   /**
    * How processes receive each other's changes. All that share a cache must set the same: over `tracking` no change is
    * published, and over `pubsub` nothing else is received.
@@ -201,7 +210,7 @@ interface Settings {
   readonly compressor: Compressor | undefined;
   readonly alsoReads: readonly (Format | Compressor)[];
   readonly seal: Seal | undefined;
-  readonly layout: "full" | "plain";
+  readonly layout: "full" | "plain" | "string";
   readonly coherence: "tracking" | "pubsub" | "none";
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
@@ -302,8 +311,8 @@ class Builder implements RedisBackendBuilder {
     return this.#with({ seal: seal("seal", value) });
   }
 
-  layout(layout: "full" | "plain"): this {
-    return this.#with({ layout: oneOf("layout", layout, ["full", "plain"]) });
+  layout(layout: "full" | "plain" | "string"): this {
+    return this.#with({ layout: oneOf("layout", layout, ["full", "plain", "string"]) });
   }
 
   coherence(coherence: "tracking" | "pubsub" | "none"): this {
@@ -420,10 +429,16 @@ class Builder implements RedisBackendBuilder {
         'redis: layout("plain") has no room for a seal; remove seal(...), or set layout("full")',
       );
     }
+    if (settings.keyPrefix === "" && settings.layout === "string") {
+      throw new ConfigurationError(
+        'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a prefix, or layout("full")',
+      );
+    }
     const held = hold(settings.connection, this.#connectSettings());
     checkCoherence(held, settings.coherence);
     const writeIds = randomWriteIds();
-    return new HashBackend(held, {
+    const { layout } = settings;
+    const common: Omit<BackendSettings, "layout"> = {
       label: settings.label,
       format: valueFormat,
       compressor: writes,
@@ -434,7 +449,6 @@ class Builder implements RedisBackendBuilder {
       maxDecodedBytes: settings.maxDecodedBytes,
       responseTimeoutMs: settings.responseTimeoutMs,
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
-      layout: settings.layout,
       leaseMs: settings.leaseMs,
       breaker: settings.breaker,
       writeIds,
@@ -448,7 +462,10 @@ class Builder implements RedisBackendBuilder {
               maxStalenessMs: settings.maxStalenessMs,
               reissueWindowMs: settings.reissueWindowMs,
             },
-    });
+    };
+    return layout === "string"
+      ? new StringBackend(held, { ...common, layout })
+      : new HashBackend(held, { ...common, layout });
   }
 
   #connectSettings(): ConnectSettings {

@@ -42,3 +42,10 @@ describeProcesses("announcements, hashed keys over RESP2", "pubsub", () =>
   redis(inject("redisUrl")).protocol(2).coherence("pubsub").keyFormat("hashed"),
 );
 describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
+describeProcesses("strings, one server", "tracking", () => redis(inject("redisUrl")).layout("string"));
+describeProcesses("strings, a cluster, hashed keys", "tracking", () =>
+  redis(cluster(servers.urls)).layout("string").keyFormat("hashed"),
+);
+describeProcesses("strings, announcements", "pubsub", () =>
+  redis(inject("redisUrl")).layout("string").coherence("pubsub"),
+);

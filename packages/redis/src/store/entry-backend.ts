@@ -13,7 +13,7 @@ import type {
 } from "@hotset/core";
 import type { BatchAnswer } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
-import { fault, type Origin } from "../primitives/faults.ts";
+import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import { Further, type RawClient } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
@@ -62,6 +62,8 @@ export interface Sending {
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (string | Buffer)[][];
+  /** Goes on where a key is of another type. @default that is an error */
+  readonly onWrongType?: () => Further;
   /** @default that of the backend */
   readonly link?: Link;
 }
@@ -274,7 +276,7 @@ export abstract class EntryBackend implements Backend {
     origin: Origin,
     args: (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
-    { script, before = NO_COMMANDS, link = this.link }: Sending = {},
+    { script, before = NO_COMMANDS, onWrongType, link = this.link }: Sending = {},
   ): Promise<T> {
     const { queue } = link;
     const command = queue.begin<T>(origin);
@@ -293,20 +295,25 @@ export abstract class EntryBackend implements Backend {
           } catch (thrown) {
             return command.fail(thrown);
           }
-          if (!(result instanceof Further)) return command.done(result);
-          args = [...result.args];
-          start();
+          if (result instanceof Further) goOn(result);
+          else command.done(result);
         },
         (error: unknown) => {
           queue.replied();
           if (args[0] === "EVALSHA" && isNoScript(error) && queue.client !== undefined) {
             args = ["EVAL", script!.text, ...args.slice(2)];
             send(queue.client);
+          } else if (onWrongType !== undefined && isWrongType(error)) {
+            goOn(onWrongType());
           } else {
             command.fail(this.fault(origin, error));
           }
         },
       );
+    };
+    const goOn = (further: Further): void => {
+      args = [...further.args];
+      start();
     };
     const start = (): void => {
       if (command.isOver) return;

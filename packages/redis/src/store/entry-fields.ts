@@ -152,7 +152,7 @@ let lastText = "";
  * Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that
  * caches by text finds it at once.
  */
-function metaText(meta: Buffer, from: number): string {
+export function metaText(meta: Buffer, from = 0): string {
   if (lastMeta?.equals(meta) !== true) {
     // A copy: the bytes are a view of a whole chunk of replies.
     lastMeta = Buffer.from(meta);

@@ -129,9 +129,9 @@ type AcquireReply =
  *
  * @throws {InvalidArgumentError} for `NaN`.
  */
-function leaseLife(leaseMs: number): string {
+export function leaseLife(leaseMs: number): string {
   if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
   return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
 }
 
-const isOne = (reply: unknown): boolean => reply === 1;
+export const isOne = (reply: unknown): boolean => reply === 1;

@@ -8,6 +8,8 @@
  *   HSET staged d ...        refused with memory full; then `d` is still empty
  *   EVALSHA                  replies {@link NOTHING_STAGED} where `d` is empty or gone: evicted, say
  *
+ * In the string layout the first three are `SET staged ... PX 10000`, and the script looks whether it is there.
+ *
  * Nothing has changed then, and the step is taken once more with the value as argument of the script. So what a refused
  * write does is written in one place, the script.
  */
@@ -49,4 +51,12 @@ export function stageHash(args: readonly (string | Buffer)[], key: () => string)
     ],
     args: args.slice(0, at - 1),
   };
+}
+
+/** @param args of a script of the string layout: some texts, then the value. @param key as above. */
+export function stageString(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
+  const value = args.at(-1);
+  if (value === undefined || typeof value === "string" || value.length < STAGED_FROM_BYTES) return undefined;
+  const staged = key();
+  return { key: staged, commands: [["SET", staged, value, "PX", STAGED_LIFE_MS]], args: args.slice(0, -1) };
 }

@@ -1,0 +1,180 @@
+import { MAX_LEASE_MS } from "./lease-scripts.ts";
+import { announce, DISCARD, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
+
+/**
+ * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
+ * KEYS[2] is the lease of an entry that is there. Keys and last arguments as in the scripts of hashes.
+ *
+ * The first two bytes tell an entry, `C1 01`, from a placeholder, `C1 00`, and both from what other programs write: no
+ * UTF-8 and no msgpack begins with `C1`.
+ */
+const ENTRY = "'\\193\\001'";
+const PLACEHOLDER = "'\\193\\000'";
+
+/** The instant of what never comes, in ms: all six bytes are ones. */
+const NEVER = "281474976710655";
+
+/** The bytes that hold the version of an entry, or the token of a placeholder. */
+export const HEAD_BYTES = 67;
+
+/**
+ * Sets `was` to the version of the entry, as in the hash layout: `''` also for a placeholder, and `-` for another
+ * string. Sets `holder` to the token of a placeholder.
+ */
+const PRESENT = `local was, holder = '', nil
+local head = redis.pcall('GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1})
+if type(head) == 'table' then
+  if not string.find(head.err, 'WRONGTYPE', 1, true) then return head end
+  was = '!'
+elseif string.sub(head, 1, 2) == ${PLACEHOLDER} then
+  holder = string.sub(head, 3)
+elseif head ~= '' then
+  was = '-'
+  local bytes = string.byte(head, 3)
+  if string.sub(head, 1, 2) == ${ENTRY} and bytes and bytes > 0 and bytes <= 32 then
+    local version = string.sub(head, 4, 3 + bytes)
+    if #version == bytes and string.find(version, '^[%w_-]+$') then was = version end
+  end
+end`;
+
+/** The clock of the server that has the key. Reads nothing. */
+export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
+
+/**
+ * ARGV[at] is the lifetime and ARGV[at + 1] the freshness, in ms, `''` for none; then comes the value, unless it is
+ * staged. Its instants are put in here. A refused write removes the entry.
+ */
+const put = (at: number): string => `if KEYS[3] then
+  if redis.call('EXISTS', KEYS[3]) == 0 then return 2 end
+  ${WATCH}
+  redis.call('RENAME', KEYS[3], KEYS[1])
+else
+  local reply = redis.pcall('SET', KEYS[1], ARGV[${at + 2}])
+  if reply.err then
+    redis.call('DEL', KEYS[2])
+    ${SIGNAL}
+    ${WATCH}
+    ${announce()}
+    return reply
+  end
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
+local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(ARGV[${at}]))
+redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
+if ARGV[${at}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${at}]) end
+redis.call('DEL', KEYS[2])
+if not KEYS[3] then ${WATCH} end
+${announce()}
+return 1`;
+
+/** Stores an entry over whatever is there. ARGV: lifetime, freshness, value. */
+export const WRITE_STRING: Script = script(put(1));
+
+/** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
+export const REMOVE_STRING: Script = script(`${PRESENT}
+redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[1])
+${SIGNAL}
+${announce()}
+return was == '' and 0 or 1`);
+
+/**
+ * Ends an entry's freshness: 1 when there was one. Both instants are in the value, so it is written anew, under another
+ * version. A placeholder is removed, and so is what this layout cannot read: others may.
+ */
+export const MARK_STRING_STALE: Script = script(`redis.call('DEL', KEYS[2])
+${PRESENT}
+if was == '' or was == '-' or was == '!' then
+  redis.call('DEL', KEYS[1])
+  ${SIGNAL}
+  ${announce()}
+  return 0
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local value = redis.call('GET', KEYS[1])
+local at = 4 + #was
+local staleAt, endAt = struct.unpack('>I6I6', string.sub(value, at, at + 11))
+local window = endAt < ${NEVER} and math.max(0, endAt - math.max(0, staleAt)) or -1
+if staleAt > now then staleAt = now end
+local left = redis.call('PTTL', KEYS[1])
+if window >= 0 and (left < 0 or window < left) then
+  left = window
+  endAt = now + window
+end
+local version = string.sub(redis.sha1hex(was), 1, 16)
+value = ${ENTRY} .. string.char(16) .. version .. struct.pack('>I6I6', staleAt, endAt) .. string.sub(value, at + 12)
+if left == 0 then
+  redis.call('DEL', KEYS[1])
+elseif left < 0 then
+  redis.call('SET', KEYS[1], value)
+else
+  redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', left))
+end
+${announce()}
+return 1`);
+
+/**
+ * As ACQUIRE of the hash layout. A missing entry gets a placeholder, any other a lease beside it. Replies `{2, entry,
+ * TIME}` with an entry of another version.
+ */
+export const ACQUIRE_STRING: Script = script(`${PRESENT}
+if ARGV[3] ~= '*' then
+  if was ~= '' and was ~= '!' and was ~= ARGV[3] then return {2, redis.call('GET', KEYS[1]), redis.call('TIME')} end
+  local lease = was == '' and KEYS[1] or KEYS[2]
+  local left = -2
+  if holder or was ~= '' then left = redis.call('PTTL', lease) end
+  if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
+end
+if was == '' then
+  redis.call('SET', KEYS[1], ${PLACEHOLDER} .. ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+end
+return {1, was}`);
+
+/** Prolongs a lease, or a placeholder: 1 when it is held. ARGV: token, its life in ms. */
+export const RENEW_STRING: Script = script(`if redis.pcall('GET', KEYS[2]) == ARGV[1] then
+  return redis.call('PEXPIRE', KEYS[2], ARGV[2])
+end
+${PRESENT}
+if holder ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
+
+/**
+ * As STORE of the hash layout. ARGV: token, the version that the lease was granted over, lifetime, freshness, value.
+ */
+export const STORE_STRING: Script = script(`${PRESENT}
+local isPlaceholder = holder == ARGV[1]
+if not isPlaceholder and redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
+  ${DISCARD}
+  return 0
+end
+if was ~= ARGV[2] or holder and not isPlaceholder then
+  ${DISCARD}
+  redis.call('DEL', KEYS[2])
+  if isPlaceholder then redis.call('DEL', KEYS[1]) end
+  ${WAKE}
+  return 0
+end
+if ARGV[3] == '0' then
+  redis.call('DEL', KEYS[2])
+  ${SIGNAL}
+  ${announce()}
+  return 1
+end
+${put(3)}`);
+
+/** Ends a lease, or removes a placeholder: 1 when it was held. ARGV: token. */
+export const RELEASE_STRING: Script = script(`${PRESENT}
+if holder == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+  ${announce()}
+  return 1
+end
+if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[2])
+${WAKE}
+return 1`);

@@ -1,0 +1,82 @@
+/** An instant of this process, on both of its clocks. */
+export interface Instant {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+interface Reply {
+  readonly serverMs: number;
+  readonly sent: Instant;
+  readonly receivedMs: number;
+  readonly connection: unknown;
+}
+
+/** How old the last reply may be before the server is asked again, in ms. */
+const ASK_AFTER_MS = 1_000;
+
+/** How long a reply counts, in ms. Clocks drift by less than 500 ppm. */
+const COUNTS_FOR_MS = 10_000;
+
+/** Epoch ms of a reply to TIME: seconds, and microseconds of the second. */
+export function serverMsOf(time: unknown): number {
+  const [seconds, microseconds] = (time as readonly unknown[]).map((part) => Number(String(part)));
+  return seconds! * 1_000 + microseconds! / 1_000;
+}
+
+/**
+ * The clock of one server, as far as replies to TIME tell: an instant that it has reached at the earliest, and one at
+ * the latest. Whoever writes an end takes the first, whoever reads it the second, so that no life becomes longer.
+ */
+export class ServerClock {
+  /** The question that is under way. */
+  asking: Promise<void> | undefined;
+  readonly #monotonicMs: () => number;
+  readonly #wallMs: () => number;
+  #reply: Reply | undefined;
+
+  constructor(monotonicMs: () => number, wallMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+    this.#wallMs = wallMs;
+  }
+
+  /** To be taken before the question is sent. */
+  instant(): Instant {
+    return { monotonicMs: this.#monotonicMs(), wallMs: this.#wallMs() };
+  }
+
+  /** @param time the reply. @param connection over which it came. */
+  note(time: unknown, sent: Instant, connection: unknown): void {
+    this.#reply = { serverMs: serverMsOf(time), sent, receivedMs: this.#monotonicMs(), connection };
+  }
+
+  /** Whether the server should be asked again: another one may be behind another connection. */
+  isDue(connection: unknown): boolean {
+    return this.#age(connection) > ASK_AFTER_MS;
+  }
+
+  /** Whether the last reply counts. */
+  counts(connection: unknown): boolean {
+    return this.#age(connection) <= COUNTS_FOR_MS;
+  }
+
+  /** Epoch ms that the server has reached, at the earliest. There must have been a reply. */
+  get earliestMs(): number {
+    const { serverMs, receivedMs } = this.#reply!;
+    return serverMs + this.#monotonicMs() - receivedMs;
+  }
+
+  /**
+   * Epoch ms that the server has reached, at the latest. There must have been a reply. The monotonic clock stands still
+   * while the machine is suspended.
+   */
+  get latestMs(): number {
+    const { serverMs, sent } = this.#reply!;
+    return serverMs + Math.max(this.#monotonicMs() - sent.monotonicMs, this.#wallMs() - sent.wallMs);
+  }
+
+  #age(connection: unknown): number {
+    const reply = this.#reply;
+    if (reply === undefined || reply.connection !== connection) return Infinity;
+    return this.#monotonicMs() - reply.sent.monotonicMs;
+  }
+}

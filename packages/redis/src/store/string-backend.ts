@@ -1,0 +1,213 @@
+import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
+import { readInParts, type BatchAnswer } from "./batch-read.ts";
+import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
+import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
+import { writeIdOf } from "./entry-fields.ts";
+import { MARK_STRING_STALE, REMOVE_STRING, SERVER_TIME, WRITE_STRING } from "../lua/string-scripts.ts";
+import { isWrongType } from "../primitives/faults.ts";
+import { ServerClock } from "./server-clock.ts";
+import { stageString, type StagedEntry } from "./staged-entry.ts";
+import { decodeString, encodeString, isEntry, scriptArguments } from "./string-entry.ts";
+import { StringLeases, type PlainCommands } from "./string-leases.ts";
+
+/** What is known of one server. */
+interface Server {
+  readonly clock: ServerClock;
+  /** Until when IFEQ is not tried. */
+  noIfeqUntilMs: number;
+}
+
+/** After this time a server that refused IFEQ is tried again, in ms: another version may run by then. */
+const TRY_IFEQ_AFTER_MS = 60_000;
+
+/**
+ * Entries in Redis as strings. A read is GET, many reads are MGET. The load of a missing entry is two plain commands, one
+ * that puts a placeholder there and one that replaces it; every other change is a script.
+ */
+export class StringBackend extends EntryBackend {
+  override readonly leases: Leases;
+  readonly #settings: BackendSettings;
+  /** By part. */
+  readonly #servers = new Map<string, Server>();
+
+  constructor(hold: BackendHold, settings: BackendSettings) {
+    super(hold, settings);
+    this.#settings = settings;
+    this.leases = new StringLeases(
+      {
+        run: (operation, script, key, args, interpret) => this.script(operation, script, key, args, interpret),
+        confirm: (command, key, interpret) => this.confirm(command, key, interpret),
+        runPlain: (plain) => this.#runPlain(plain),
+        earliestMs: (key) => {
+          const { clock } = this.#server(key);
+          return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
+        },
+        storesPlain: (key) =>
+          this.announce.channel === "" && this.#server(key).noIfeqUntilMs <= this.link.queue.clock.now(),
+        noteNoIfeq: (key) => {
+          this.#server(key).noIfeqUntilMs = this.link.queue.clock.now() + TRY_IFEQ_AFTER_MS;
+        },
+      },
+      settings,
+    );
+  }
+
+  override read(key: string): Promise<StoredEntry | undefined> {
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { queue } = this.link;
+    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
+    const send = (client: RawClient): void => {
+      command.sent(1);
+      this.#keepTime(key, entryKey, client);
+      client.sendCommand(["GET", entryKey]).then(
+        (reply) => {
+          queue.replied();
+          if (reply === null || !isEntry(reply as Buffer)) return command.done(undefined);
+          this.#answer(command, { key, entryKey, client }, (now) => decodeString(reply as Buffer, now));
+        },
+        (error: unknown) => {
+          queue.replied();
+          if (isWrongType(error)) command.done(undefined);
+          else command.fail(this.fault(command.origin, error));
+        },
+      );
+    };
+    if (queue.hasRoom) send(queue.client!);
+    else this.link.admit(command, send);
+    return command.promise;
+  }
+
+  override write(key: string, entry: StoredEntry): Promise<void> {
+    try {
+      const encoded = encodeString(entry, writeIdOf(entry, this.#settings.writeIds));
+      return encoded === undefined
+        ? this.script("remove", REMOVE_STRING, key, [], nothing)
+        : this.script("write", WRITE_STRING, key, scriptArguments(encoded), nothing);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  override remove(key: string): Promise<DeleteStatus> {
+    return this.script("remove", REMOVE_STRING, key, [], (count) => (count === 1 ? "deleted" : "missing"));
+  }
+
+  override markStale(key: string): Promise<"stale" | "missing"> {
+    return this.script("markStale", MARK_STRING_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+  }
+
+  /** In a cluster MGET takes the keys of one slot alone. */
+  protected override readMany(keys: readonly string[]): Promise<BatchAnswer> {
+    if (keys.length === 0) return Promise.resolve([]);
+    const { queue } = this.link;
+    if (this.parts !== undefined) return readInParts(keys, queue, this.origins.read, (key) => this.read(key));
+    let entryKeys: readonly string[];
+    try {
+      entryKeys = keys.map((key) => this.keys.entry(key));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const command = queue.begin<BatchAnswer>(this.origins.read);
+    const key = keys[0]!;
+    const entryKey = entryKeys[0]!;
+    const send = (client: RawClient): void => {
+      command.sent(1);
+      this.#keepTime(key, entryKey, client);
+      client.sendCommand(["MGET", ...entryKeys]).then(
+        (reply) => {
+          queue.replied();
+          const values = reply as readonly (Buffer | null)[];
+          this.#answer(command, { key, entryKey, client }, (now) =>
+            values.map((value) => (value === null ? undefined : decodeString(value, now))),
+          );
+        },
+        (error: unknown) => {
+          queue.replied();
+          command.fail(this.fault(command.origin, error));
+        },
+      );
+    };
+    if (queue.hasRoom) send(queue.client!);
+    else this.link.admit(command, send);
+    return command.promise;
+  }
+
+  protected override stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
+    return stageString(args, key);
+  }
+
+  /** Sends plain commands; where the last reply settles nothing, the script, within the same deadline. */
+  #runPlain<T>({ operation, key, commands, settled, script, args, interpret }: PlainCommands<T>): Promise<T> {
+    const entryKey = this.keys.entry(key);
+    const byScript = (given: readonly (string | Buffer)[]): Further =>
+      new Further(this.scriptCommand(script, [entryKey, this.keys.lease(entryKey)], given));
+    let isPlain = true;
+    const next = (reply: unknown): T | Further => {
+      if (isPlain) {
+        isPlain = false;
+        return settled(reply) ?? byScript(args);
+      }
+      const result = interpret(reply);
+      return result instanceof Further ? byScript(result.args) : result;
+    };
+    const all = commands.map(([name, ...more]): (string | Buffer)[] => [name, entryKey, ...more]);
+    const onWrongType = (): Further => {
+      isPlain = false;
+      return byScript(args);
+    };
+    return this.send(this.origins[operation], all.at(-1)!, next, { script, before: all.slice(0, -1), onWrongType });
+  }
+
+  #server(key: string): Server {
+    const part = this.parts?.of(key) ?? "";
+    let server = this.#servers.get(part);
+    if (server === undefined) {
+      const names = this.parts?.names() ?? [];
+      for (const known of this.#servers.keys()) if (!names.includes(known)) this.#servers.delete(known);
+      const clock = new ServerClock(() => this.link.queue.clock.now(), this.#settings.epochMs);
+      this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity }));
+    }
+    return server;
+  }
+
+  /** Asks for the time on the server of a key where the last reply is too old. */
+  #keepTime(key: string, entryKey: string, client: RawClient): void {
+    const { clock } = this.#server(key);
+    if (clock.isDue(client)) void this.#ask(clock, entryKey, client);
+  }
+
+  #ask(clock: ServerClock, entryKey: string, client: RawClient): Promise<void> {
+    if (clock.asking !== undefined) return clock.asking;
+    const sent = clock.instant();
+    const command = this.scriptCommand(SERVER_TIME, [entryKey], []);
+    clock.asking = this.send(this.origins.read, command, (time) => clock.note(time, sent, client), {
+      script: SERVER_TIME,
+    }).finally(() => {
+      clock.asking = undefined;
+    });
+    clock.asking.catch(nothing);
+    return clock.asking;
+  }
+
+  /** Settles a read of an entry: at once where the time on its server is known. */
+  #answer<T>(command: Command<T>, { key, entryKey, client }: Asked, decode: (serverMs: number) => T): void {
+    const { clock } = this.#server(key);
+    const answer = (): void => command.answer(() => decode(clock.latestMs));
+    if (clock.counts(client)) return answer();
+    this.#ask(clock, entryKey, client).then(answer, (error: unknown) => command.fail(error));
+  }
+}
+
+/** A read that was sent. */
+interface Asked {
+  readonly key: string;
+  readonly entryKey: string;
+  readonly client: RawClient;
+}
+
+const nothing = (): void => undefined;

@@ -1,0 +1,116 @@
+import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
+import { metaText, NO_VERSION, versionOf } from "./entry-fields.ts";
+
+/**
+ * An entry in Redis as one string. docs/reference/redis-layout.md describes it byte by byte.
+ *
+ *   C1 01   length of the version   version   staleAt   endAt   length of meta   meta   data
+ *     2              1                n          6        6            2
+ *
+ * Both instants are milliseconds since 1970 by the clock of the server, all ones for never. In the place of a missing
+ * entry that is being loaded: `C1 00`, and the token of its lease.
+ */
+const MARK = 0xc1;
+const ENTRY = 1;
+const PLACEHOLDER = 0;
+const VERSION_AT = 3;
+const NEVER = 2 ** 48 - 1;
+/** The longest lifetime: 6,000 years. An entry with a longer one has no end. */
+const MAX_LIFE_MS = 2 ** 47;
+const MAX_META_BYTES = 2 ** 16 - 1;
+
+/** An entry as scripts take it: they put the instants into the value, by the clock of the server. */
+export interface EncodedString {
+  /** Lifetime in ms, `''` for none. */
+  readonly lifeMs: string;
+  /** Freshness in ms, `''` for as long as it lives and longer. */
+  readonly freshMs: string;
+  readonly value: Buffer;
+}
+
+/** The value of the key of a missing entry that the holder of `token` loads. */
+export const placeholder = (token: string): Buffer => Buffer.concat([Buffer.of(MARK, PLACEHOLDER), Buffer.from(token)]);
+
+/**
+ * @returns `undefined` for an entry whose lifetime is over.
+ * @throws {InvalidArgumentError} for times that are `NaN`.
+ */
+export function encodeString(entry: StoredEntry, version: string): EncodedString | undefined {
+  const lifeMs = Math.floor(entry.expiresInMs);
+  // Freshness cannot outlast the entry.
+  const freshMs = Math.max(Math.min(Math.floor(entry.staleInMs), lifeMs), -NEVER);
+  if (Number.isNaN(freshMs))
+    throw new InvalidArgumentError("entry.staleInMs and entry.expiresInMs must be numbers of milliseconds, got NaN");
+  if (lifeMs < 1) return undefined;
+  const metaBytes = Buffer.byteLength(entry.meta);
+  if (metaBytes > MAX_META_BYTES)
+    throw new InvalidArgumentError(`entry.meta must have at most ${MAX_META_BYTES} bytes, got ${metaBytes}`);
+
+  const value = Buffer.allocUnsafe(VERSION_AT + version.length + 14 + metaBytes + entry.data.byteLength);
+  value[0] = MARK;
+  value[1] = ENTRY;
+  value[2] = version.length;
+  let at = VERSION_AT + value.write(version, VERSION_AT, "latin1");
+  value.fill(0, at, at + 12);
+  at = value.writeUInt16BE(metaBytes, at + 12);
+  at += value.write(entry.meta, at);
+  value.set(entry.data, at);
+  return {
+    lifeMs: lifeMs > MAX_LIFE_MS ? "" : String(lifeMs),
+    freshMs: freshMs > MAX_LIFE_MS ? "" : String(freshMs),
+    value,
+  };
+}
+
+/** The last arguments of a script that stores it. */
+export const scriptArguments = ({ lifeMs, freshMs, value }: EncodedString): readonly [string, string, Buffer] => [
+  lifeMs,
+  freshMs,
+  value,
+];
+
+/** Puts the instants into an encoded entry. @param serverMs the time on the server, at the earliest. */
+export function stamp({ value, freshMs, lifeMs }: EncodedString, serverMs: number): void {
+  const at = VERSION_AT + value[2]!;
+  value.writeUIntBE(instant(serverMs, freshMs), at, 6);
+  value.writeUIntBE(instant(serverMs, lifeMs), at + 6, 6);
+}
+
+/**
+ * @param serverMs the time on the server, at the latest.
+ * @returns `undefined` for an entry whose life is over, a placeholder, and a string of another program.
+ */
+export function decodeString(value: Buffer, serverMs: number): StoredEntry | undefined {
+  if (value[0] !== MARK || value[1] !== ENTRY) return undefined;
+  let at = VERSION_AT + value[2]!;
+  const metaAt = at + 14;
+  if (value.length < metaAt) return undefined;
+  const version = versionOf(value.subarray(VERSION_AT, at));
+  const staleInMs = left(value.readUIntBE(at, 6), serverMs);
+  const expiresInMs = left(value.readUIntBE((at += 6), 6), serverMs);
+  const dataAt = metaAt + value.readUInt16BE(at + 6);
+  if (expiresInMs < 1 || value.length < dataAt) return undefined;
+  return {
+    data: value.subarray(dataAt),
+    staleInMs,
+    expiresInMs,
+    meta: metaText(value.subarray(metaAt, dataAt)),
+    version,
+  };
+}
+
+/** The version of what is in the key: `''` for nothing and for a placeholder, `-` for what is no entry. */
+export function versionIn(head: Buffer): string {
+  if (head.length === 0 || (head[0] === MARK && head[1] === PLACEHOLDER)) return "";
+  if (head[0] !== MARK || head[1] !== ENTRY) return NO_VERSION;
+  return versionOf(head.subarray(VERSION_AT, VERSION_AT + head[2]!));
+}
+
+/** Whether an entry may be in the string: then the time is needed to read it. */
+export const isEntry = (value: Buffer): boolean => value[0] === MARK && value[1] === ENTRY;
+
+const instant = (serverMs: number, inMs: string): number =>
+  inMs === "" ? NEVER : Math.max(0, Math.floor(serverMs + Number(inMs)));
+
+const left = (instantMs: number, serverMs: number): number =>
+  instantMs === NEVER ? Infinity : Math.floor(instantMs - serverMs);

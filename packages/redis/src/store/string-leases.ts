@@ -1,0 +1,146 @@
+import type { Leases, StoredEntry } from "@hotset/core";
+import { writeIdOf, type WriteIds } from "./entry-fields.ts";
+import { isOne, leaseLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
+import { ACQUIRE_STRING, HEAD_BYTES, RELEASE_STRING, RENEW_STRING, STORE_STRING } from "../lua/string-scripts.ts";
+import type { Script } from "../lua/script.ts";
+import { Further } from "../connection/command-queue.ts";
+import { serverMsOf } from "./server-clock.ts";
+import { decodeString, encodeString, placeholder, scriptArguments, stamp, versionIn } from "./string-entry.ts";
+
+type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
+
+/** Plain commands over the key of an entry, and the script that is asked where they settle nothing. */
+export interface PlainCommands<T> {
+  readonly operation: "acquire" | "store";
+  readonly key: string;
+  /** Each without the key, which is its second word. */
+  readonly commands: readonly (readonly [name: string, ...more: (string | Buffer)[]])[];
+  /** Reads the reply to the last one; `undefined` asks the script. */
+  readonly settled: (reply: unknown) => T | undefined;
+  readonly script: Script;
+  readonly args: readonly (string | Buffer)[];
+  readonly interpret: (reply: unknown) => T | Further;
+}
+
+/** What the leases need of their backend. */
+export interface LeaseCommands {
+  readonly run: RunLeaseScript;
+  readonly confirm: SendEntryCommand;
+  runPlain<T>(plain: PlainCommands<T>): Promise<T>;
+  /** The time on the server of `key`, at the earliest; `undefined` where it is not known. */
+  earliestMs(key: string): number | undefined;
+  /** Whether the server of `key` knows IFEQ, and nothing has to be announced. */
+  storesPlain(key: string): boolean;
+  /** The server of `key` does not know IFEQ, it seems. */
+  noteNoIfeq(key: string): void;
+}
+
+export interface StringLeaseSettings {
+  readonly leaseMs: number;
+  readonly writeIds: WriteIds;
+}
+
+/**
+ * Leases of the string layout. A missing entry has a placeholder in its place; any other has a lease beside it, as in the
+ * hash layout. Versions are the same as there.
+ */
+export class StringLeases implements Leases {
+  readonly leaseMs: number;
+  readonly #commands: LeaseCommands;
+  readonly #writeIds: WriteIds;
+
+  constructor(commands: LeaseCommands, settings: StringLeaseSettings) {
+    this.#commands = commands;
+    this.#writeIds = settings.writeIds;
+    this.leaseMs = settings.leaseMs;
+  }
+
+  async acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
+    const life = leaseLife(leaseMs);
+    const args = [token, life, seen];
+    const interpret = (reply: unknown): Acquired | Further => {
+      const answer = acquired(reply as AcquireReply);
+      // The entry there cannot be read, so it is taken for the expected one.
+      return typeof answer === "string" ? new Further([token, life, answer]) : answer;
+    };
+    if (seen !== "") return this.#commands.run("acquire", ACQUIRE_STRING, key, args, interpret);
+    return this.#commands.runPlain<Acquired>({
+      operation: "acquire",
+      key,
+      commands: [["SET", placeholder(token), "NX", "PX", life]],
+      // A refused SET NX has read nothing: the end of the other lease would not be pushed.
+      settled: (reply) => (reply === null ? undefined : { granted: true, version: "" }),
+      script: ACQUIRE_STRING,
+      args,
+      interpret,
+    });
+  }
+
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return this.#commands.run("renew", RENEW_STRING, key, [token, leaseLife(leaseMs)], isOne);
+  }
+
+  async release(key: string, token: string): Promise<void> {
+    await this.#commands.run("release", RELEASE_STRING, key, [token], isOne);
+  }
+
+  async store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
+    const version = writeIdOf(entry, this.#writeIds);
+    const encoded = encodeString(entry, version);
+    if (encoded === undefined) return this.#commands.run("store", STORE_STRING, key, [token, seen, "0"], isOne);
+    const args = [token, seen, ...scriptArguments(encoded)];
+    const serverMs = seen === "" && this.#commands.storesPlain(key) ? this.#commands.earliestMs(key) : undefined;
+    if (serverMs === undefined) return this.#commands.run("store", STORE_STRING, key, args, isOne);
+    stamp(encoded, serverMs);
+    const expected = placeholder(token);
+    const life = encoded.lifeMs === "" ? [] : ["PX", encoded.lifeMs];
+    return this.#commands.runPlain({
+      operation: "store",
+      key,
+      // SET is no read for Redis: the next change is pushed because of the GETRANGE, which must find this very entry.
+      commands: [
+        ["SET", encoded.value, ...life, "IFEQ", expected],
+        ["GETRANGE", "0", String(HEAD_BYTES - 1)],
+      ],
+      settled: (reply) => {
+        const head = reply as Buffer;
+        if (versionIn(head) === version) return true;
+        if (head.equals(expected)) this.#commands.noteNoIfeq(key);
+        return undefined;
+      },
+      script: STORE_STRING,
+      args,
+      interpret: isOne,
+    });
+  }
+
+  async confirm(key: string): Promise<string> {
+    try {
+      return await this.#commands.confirm(["GETRANGE", "0", String(HEAD_BYTES - 1)], key, (reply) =>
+        versionIn(reply as Buffer),
+      );
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return "!";
+      throw error;
+    }
+  }
+}
+
+type AcquireReply =
+  | readonly [held: 0, ttlMs: number, none?: undefined]
+  | readonly [granted: 1, version: Buffer, none?: undefined]
+  | readonly [changed: 2, entry: Buffer, time: unknown];
+
+/** @returns only the version of an entry that cannot be read. */
+function acquired([kind, detail, time]: AcquireReply): Acquired | string {
+  switch (kind) {
+    case 0:
+      return { granted: false, heldForMs: detail };
+    case 1:
+      return { granted: true, version: detail.toString("latin1") };
+    case 2: {
+      const entry = decodeString(detail, serverMsOf(time));
+      return entry === undefined ? versionIn(detail) : { granted: false, entry };
+    }
+  }
+}
