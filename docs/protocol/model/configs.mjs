@@ -53,6 +53,7 @@ export const C = {
   e_tag: { ...A, ...Q, tag: "early", e0: [0, 5, 0, 0, -99], ops: { 0: ["inv"] }, B: { ops: 1, fl: 2, fail: 1 } },
   e_seeni4: { ...A, e0: [0, 0, 1, 0, -99], ops: {}, B: { ops: 0, fl: 3 }, maxLoads: 1 },
   e_exp: { ...A, noSwr: 1, e0: [0, 0, 1, 0, -99], ops: {}, B: { ops: 0, fl: 2, ev: 1 }, maxLoads: 1 },
+  e_end: { ...A, ...Q, noSwr: 1, e0: [0, 0, 1, 0, -99], ops: {}, B: { ops: 0, fl: 3, ev: 1, fail: 1 } },
   e_forcetag: { ...A, tag: "early", ops: { 0: ["force"], 1: ["inv"] }, B: { ops: 2, fl: 1 }, flProcs: [1] },
   e_issuer: { ...A, tag: "early", ops: { 0: ["inv"] }, B: { ops: 2, fl: 1, evt: 1 } },
   e_reltok: { ...A, tag: "early", ops: { 0: ["inv"] }, B: { ops: 1, fl: 3, lex: 1 }, maxLoads: 1 },

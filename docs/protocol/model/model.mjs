@@ -80,6 +80,9 @@ export const RULES = {
   storeReadsBehind: 1,
   storeComparesBehind: 1,
   refreshSeesPlaceholder: 1,
+  placeholderSeesRefresh: 1,
+  backingOffReads: 1,
+  backingOffAsksScript: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -98,6 +101,7 @@ const cp = (o) => {
     nl: o.nl,
     P: o.P.map((p) => ({
       lk: p.lk,
+      sc: p.sc,
       vl: p.vl,
       lt: p.lt,
       L: p.L && p.L.slice(),
@@ -140,6 +144,8 @@ export function make(cfg, R) {
     nl: 0,
     P: Array.from({ length: N }, () => ({
       lk: cfg.link0 || "A",
+      // has backed off from the lease of a refresh, and asks by the script from then on
+      sc: 0,
       // the node of the versions, where it is another one: "A" reachable, "D" lost, and a replica answers reads
       vl: "A",
       // the version known last: loads are stored under it while none can be pinned
@@ -403,7 +409,7 @@ export function make(cfg, R) {
         f.un = 2;
         continue;
       }
-      if ("RrTtQGPhUWg".includes(f.st) && f.st !== "P") {
+      if ("RrTtQqGPhUWg".includes(f.st) && f.st !== "P") {
         if (f.st !== "P") goLocal(s, f);
         f.tokLost = 1;
       } else if (f.st === "S" || f.st === "s" || f.st === "y") {
@@ -630,7 +636,7 @@ export function make(cfg, R) {
                 (t, q, g) => {
                   g.wk = 0;
                   // SET NX GET is no read for Redis. Only what it refuses is asked by the script, which reads.
-                  const isPlain = STRING && !g.fo && !g.rd;
+                  const isPlain = STRING && !g.fo && !g.rd && !q.sc;
                   if (R.acqReads && !isPlain) reg(q, "k");
                   const place = () => {
                     t.h = g.tok;
@@ -657,8 +663,10 @@ export function make(cfg, R) {
                   };
                   if (g.fo) {
                     grant();
-                    if (STRING && !t.e) place();
-                    else if (R.forceTakeover) t.l = g.tok;
+                    if (STRING && !t.e) {
+                      t.l = 0;
+                      place();
+                    } else if (R.forceTakeover) t.l = g.tok;
                     t.nl = 0;
                     return;
                   }
@@ -670,14 +678,15 @@ export function make(cfg, R) {
                     return;
                   }
                   if (STRING && !t.e && (R.refreshSeesPlaceholder || isPlain)) {
-                    if (!t.h || !R.leaseExclusive) {
-                      grant();
-                      place();
-                      t.nl++;
-                    } else {
+                    if ((t.h || (t.l && !isPlain && R.placeholderSeesRefresh)) && R.leaseExclusive) {
                       if (isPlain && R.acqReads && R.heldIsRead) reg(q, "k");
                       g.st = "h";
+                      return;
                     }
+                    grant();
+                    place();
+                    if (isPlain) g.st = "q";
+                    else t.nl++;
                     return;
                   }
                   if (isPlain && R.acqReads) reg(q, "k");
@@ -688,6 +697,26 @@ export function make(cfg, R) {
                   } else g.st = "h";
                 },
               );
+            break;
+          case "q":
+            if (up(p))
+              F("looks for the lease of a refresh" + (s.l ? " -> backs off" : " -> granted"), (t, q, g) => {
+                if (t.l && R.placeholderSeesRefresh) {
+                  if (t.h === g.tok) {
+                    t.h = 0;
+                    sig(t, "k");
+                  }
+                  if (R.acqReads && R.backingOffReads) reg(q, "k");
+                  if (R.backingOffAsksScript) q.sc = 1;
+                  g.tok = 0;
+                  g.rl = 0;
+                  g.st = "h";
+                  return;
+                }
+                t.nl++;
+                g.st = TAG && (R.tagsAtGrant || LATE) ? "G" : "l";
+                if (g.lf && R.relGranted) g.rl = 1;
+              });
             break;
           case "G":
             if (LATE && p.at && att(p) && p.lk === "A")
@@ -1321,12 +1350,14 @@ export function make(cfg, R) {
           p.lk === "A" &&
           cfg.checkWake &&
           held(s) &&
-          !s.P.some((q) => q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "GlUS".includes(g.st)))
+          !s.P.some((q) => q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "qGlUS".includes(g.st)))
         )
           return `I7h: P${i} waits for a lease that no running load holds`;
         else if (f.st === "W" && p.lk === "A" && cfg.checkWake && !held(s) && !p.q[0] && s.pk === -2)
           return `I7w: P${i} waits, lease is free, no push on the way`;
     }
+    const isLoading = (token) => token && s.P.some((p) => p.F.some((f) => f.tok === token && "GlUS".includes(f.st)));
+    if (isLoading(s.l) && isLoading(s.h)) return "I4: two loads, one in the place of the entry and one beside it";
     if (cfg.maxLoads && s.nl > cfg.maxLoads) return `I4: ${s.nl} loads granted with no invalidation or fault between`;
     return null;
   };
@@ -1359,6 +1390,7 @@ export function make(cfg, R) {
       k +=
         "#" +
         p.lk +
+        p.sc +
         p.vl +
         p.lt +
         "|" +

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { forkScript, type ScriptProcess } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -304,6 +305,17 @@ function redisKeys(prefix: string): RedisKeys {
   return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}` };
 }
 
+/** As docs/reference/redis-layout.md says, with the clock of this machine for that of its server. */
+function stringEntry(data: string, ttl: number): Buffer {
+  const meta = `["json",${ttl}]`;
+  const times = Buffer.alloc(14);
+  times.writeUIntBE(Date.now() + ttl, 0, 6);
+  times.writeUIntBE(Date.now() + ttl, 6, 6);
+  times.writeUInt16BE(meta.length, 12);
+  const version = randomBytes(12).toString("base64url");
+  return Buffer.concat([Buffer.of(0xc1, 1, version.length), Buffer.from(version), times, Buffer.from(meta + data)]);
+}
+
 /** Writes entries with node-redis alone, as a program without the library does. */
 class ForeignProgram {
   readonly changes: Change[] = [];
@@ -369,10 +381,11 @@ class ForeignProgram {
     } as const;
     try {
       const commands = this.#client!.multi().del(entry).del(this.#keys.lease(key));
-      if (kind === "foreignSet")
-        commands
-          .hSet(entry, { d: JSON.stringify({ k: id, v: versions[0] }), s: String(Date.now() + ttl) })
-          .pExpire(entry, ttl);
+      const data = JSON.stringify({ k: id, v: versions[0] });
+      if (kind === "foreignSet" && process.env["HOTSET_LAYOUT"] === "string")
+        commands.set(entry, stringEntry(data, ttl), { expiration: { type: "PX", value: ttl } });
+      else if (kind === "foreignSet")
+        commands.hSet(entry, { d: data, s: String(Date.now() + ttl) }).pExpire(entry, ttl);
       await commands.exec();
       this.changes.push({ ...common, endedAt: this.#now(), status: "acknowledged" });
     } catch (error) {

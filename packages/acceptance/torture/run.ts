@@ -7,6 +7,7 @@
  *     npm run torture -- --seed 17                           that round again
  *     npm run torture -- --seed 17 --shrink                  and, if it fails, the smallest plan that still fails
  *     npm run torture -- --focus snapshots                   one kind of faults only
+ *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/acceptance/torture/recorded
  *                                                            records that round again, with many loads, for the tests
@@ -49,6 +50,8 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "10" },
     /** A folder. */
     keep: { type: "string" },
+    /** Of the entries in Redis. */
+    layout: { type: "string", default: "full" },
     /** A folder. */
     record: { type: "string" },
   },
@@ -64,6 +67,8 @@ const SOON_SEEDS = 3;
 
 const topology = among("topology", values.topology, TOPOLOGIES);
 const focus = values.focus === undefined ? undefined : among("focus", values.focus, FOCUSES);
+// For this process, which plays another program, and for the workers.
+process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
 const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();

@@ -654,6 +654,7 @@ async function openCache(): Promise<Cache> {
       .keyPrefix(given.keyPrefix)
       .valueFormat(json())
       .label(BACKEND)
+      .layout(process.env["HOTSET_LAYOUT"] === "string" ? "string" : "full")
       .coherence(given.worker.coherence)
       .maxStaleness(settings.maxStaleness)
       .reissueWindow(settings.reissueWindow)

@@ -452,7 +452,7 @@ class Builder implements RedisBackendBuilder {
       leaseMs: settings.leaseMs,
       breaker: settings.breaker,
       writeIds,
-      epochMs: Date.now,
+      epochMs: () => Date.now(),
       coherence:
         settings.coherence === "none"
           ? undefined

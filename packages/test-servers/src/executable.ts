@@ -74,7 +74,7 @@ const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
   valkey8: {
     program: "valkey-server",
     packageName: "valkey-tools",
-    suite: "bookworm-backports",
+    suite: "trixie",
     versionPattern: /^(Valkey|Server) .*v=8\./,
   },
 };
@@ -197,11 +197,8 @@ async function download(work: string, source: TargetSource): Promise<readonly st
   const apt = join(work, "apt");
   await mkdir(join(apt, "lists", "partial"), { recursive: true });
   await mkdir(join(apt, "archives", "partial"), { recursive: true });
-  const suites = source.suite.endsWith("-backports")
-    ? [source.suite.replace("-backports", ""), source.suite]
-    : [source.suite];
   const { uri, options: signedBy } = await debianSource();
-  await writeFile(join(apt, "sources.list"), suites.map((suite) => `deb ${signedBy}${uri} ${suite} main\n`).join(""));
+  await writeFile(join(apt, "sources.list"), `deb ${signedBy}${uri} ${source.suite} main\n`);
   const options = [
     `Dir::Etc::sourcelist=${join(apt, "sources.list")}`,
     "Dir::Etc::sourceparts=/dev/null",
@@ -215,10 +212,9 @@ async function download(work: string, source: TargetSource): Promise<readonly st
     "APT::Sandbox::User=",
   ].flatMap((option) => ["-o", option]);
   const limits = { timeout: 180_000, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, LC_ALL: "C" } };
-  const target = source.suite.endsWith("-backports") ? ["-t", source.suite] : [];
   try {
     await run("apt-get", [...options, "update"], limits);
-    await run("apt-get", [...options, ...target, "-y", "--download-only", "install", source.packageName], limits);
+    await run("apt-get", [...options, "-y", "--download-only", "install", source.packageName], limits);
   } catch (error) {
     const detail = (error as { stderr?: string }).stderr?.trim() ?? "";
     throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`);

@@ -8,6 +8,7 @@ export interface BackendSubject {
   readonly expiry: "clock" | "server";
   /** Whether {@link other} is another process. */
   readonly hasPeers: boolean;
+  readonly leasesReplaceMissing: boolean;
   /** The backend of another process, over the same store; {@link backend} itself if the suite cannot open one. */
   other(): Promise<Backend>;
   /** Lets entries and leases of `ms` end. */

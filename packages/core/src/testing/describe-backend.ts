@@ -21,6 +21,11 @@ export interface DescribeBackendOptions {
    * The clock that ends entries: the one given to `open`, or the server's. With `server` the suite waits in real time.
    */
   readonly expiry: "clock" | "server";
+  /**
+   * Whether the lease of a missing entry is kept in its place: then taking it is a change of the entry, and is reported
+   * as one. @default false
+   */
+  readonly leasesReplaceMissing?: boolean;
   /** As `open`, over a store that cannot be reached: adds the tests for that case. */
   unreachable?(): Awaitable<Backend>;
   /**
@@ -90,6 +95,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     },
     expiry: options.expiry,
     hasPeers: options.openPeer !== undefined,
+    leasesReplaceMissing: options.leasesReplaceMissing === true,
     async other() {
       if (options.openPeer === undefined) return backend;
       const peer = await options.openPeer(backend, clock);

@@ -157,19 +157,27 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.listener.waitForReport(KEY);
     });
 
-    it("reports no lease that is taken or renewed: nothing changed", async () => {
+    it.each([
+      ["over an entry", V1, []],
+      ["over nothing", "", ["changed"]],
+    ] as const)("reports no lease %s that is taken or renewed: nothing changed", async (_, seen, reported) => {
       const scene = await listen();
       const leases = scene?.other.leases;
       if (scene === undefined || leases === undefined) return;
+      await scene.watch(KEY);
+      if (seen !== "") await scene.other.write(KEY, stored({ version: seen }));
+      if (seen !== "") await scene.listener.waitForReport(KEY);
       await scene.watch(KEY, `${KEY}last`);
-      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      scene.listener.forget();
+      await leases.acquire(KEY, TOKEN, MINUTE, seen);
       await leases.renew(KEY, TOKEN, MINUTE);
-      await leases.acquire(KEY, "another-token___", MINUTE, "");
+      await leases.acquire(KEY, "another-token___", MINUTE, seen);
       await scene.other.remove(`${KEY}last`);
       await scene.listener.waitForReport(`${KEY}last`);
-      expect(
-        scene.listener.reports.filter(({ keys }) => scene.listener.names(KEY).some((name) => keys.includes(name))),
-      ).toEqual([]);
+      const reports = scene.listener.reports.filter(({ keys }) =>
+        scene.listener.names(KEY).some((name) => keys.includes(name)),
+      );
+      expect(reports.map(({ what }) => what)).toEqual(subject.leasesReplaceMissing ? reported : []);
     });
 
     it.each(["hard", "soft"] as const)("reports tags that were renewed: %s", async (mode) => {

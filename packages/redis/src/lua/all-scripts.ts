@@ -1,6 +1,16 @@
 import { MARK_STALE, REMOVE, WRITE } from "./entry-scripts.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "./lease-scripts.ts";
 import type { Script } from "./script.ts";
+import {
+  ACQUIRE_STRING,
+  MARK_STRING_STALE,
+  RELEASE_STRING,
+  REMOVE_STRING,
+  RENEW_STRING,
+  SERVER_TIME,
+  STORE_STRING,
+  WRITE_STRING,
+} from "./string-scripts.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "./tag-scripts.ts";
 
 /** Loaded into the server with each new connection. */
@@ -15,4 +25,12 @@ export const ALL_SCRIPTS: readonly Script[] = [
   PIN,
   RENEW,
   UNCHANGED_SINCE,
+  WRITE_STRING,
+  REMOVE_STRING,
+  MARK_STRING_STALE,
+  ACQUIRE_STRING,
+  RENEW_STRING,
+  STORE_STRING,
+  RELEASE_STRING,
+  SERVER_TIME,
 ];

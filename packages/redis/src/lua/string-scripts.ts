@@ -117,21 +117,28 @@ ${announce()}
 return 1`);
 
 /**
- * As ACQUIRE of the hash layout. A missing entry gets a placeholder, any other a lease beside it. Replies `{2, entry,
- * TIME}` with an entry of another version.
+ * As ACQUIRE of the hash layout. A missing entry gets a placeholder, unless a refresh runs that began when it was there;
+ * any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the lease: it
+ * is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
+local isMine = holder == ARGV[1] and ARGV[4] == '1'
 if ARGV[3] ~= '*' then
   if was ~= '' and was ~= '!' and was ~= ARGV[3] then return {2, redis.call('GET', KEYS[1]), redis.call('TIME')} end
-  local lease = was == '' and KEYS[1] or KEYS[2]
-  local left = -2
-  if holder or was ~= '' then left = redis.call('PTTL', lease) end
-  if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
+  local left = redis.call('PTTL', holder and not isMine and KEYS[1] or KEYS[2])
+  if left >= 0 and left <= ${MAX_LEASE_MS} then
+    if isMine then
+      redis.call('DEL', KEYS[1])
+      ${WATCH}
+    end
+    return {0, left}
+  end
 end
-if was == '' then
-  redis.call('SET', KEYS[1], ${PLACEHOLDER} .. ARGV[1], 'PX', ARGV[2])
-else
+if was ~= '' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+else
+  if not isMine then redis.call('SET', KEYS[1], ${PLACEHOLDER} .. ARGV[1], 'PX', ARGV[2]) end
+  redis.call('DEL', KEYS[2])
 end
 return {1, was}`);
 

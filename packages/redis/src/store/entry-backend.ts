@@ -62,6 +62,8 @@ export interface Sending {
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (string | Buffer)[][];
+  /** Receives each of their replies, unless it is an error. */
+  readonly onBefore?: (reply: unknown) => void;
   /** Goes on where a key is of another type. @default that is an error */
   readonly onWrongType?: () => Further;
   /** @default that of the backend */
@@ -276,15 +278,19 @@ export abstract class EntryBackend implements Backend {
     origin: Origin,
     args: (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
-    { script, before = NO_COMMANDS, onWrongType, link = this.link }: Sending = {},
+    { script, before = NO_COMMANDS, onBefore, onWrongType, link = this.link }: Sending = {},
   ): Promise<T> {
     const { queue } = link;
     const command = queue.begin<T>(origin);
-    const replied = (): void => queue.replied();
+    const repliedBefore = (reply: unknown): void => {
+      queue.replied();
+      onBefore?.(reply);
+    };
+    const failedBefore = (): void => queue.replied();
     const send = (client: RawClient): void => {
       command.sent(before.length + 1);
       // The reply of the last one shows whether they took effect.
-      for (const one of before) client.sendCommand(one).then(replied, replied);
+      for (const one of before) client.sendCommand(one).then(repliedBefore, failedBefore);
       before = NO_COMMANDS;
       client.sendCommand(args).then(
         (reply) => {

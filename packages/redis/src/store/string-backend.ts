@@ -15,6 +15,8 @@ interface Server {
   readonly clock: ServerClock;
   /** Until when IFEQ is not tried. */
   noIfeqUntilMs: number;
+  /** Until when leases are taken by the script, which looks for that of a refresh before it changes the entry. */
+  refreshesUntilMs: number;
 }
 
 /** After this time a server that refused IFEQ is tried again, in ms: another version may run by then. */
@@ -41,6 +43,10 @@ export class StringBackend extends EntryBackend {
         earliestMs: (key) => {
           const { clock } = this.#server(key);
           return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
+        },
+        acquiresPlain: (key) => this.#server(key).refreshesUntilMs <= this.link.queue.clock.now(),
+        noteRefresh: (key, heldForMs) => {
+          this.#server(key).refreshesUntilMs = this.link.queue.clock.now() + heldForMs;
         },
         storesPlain: (key) =>
           this.announce.channel === "" && this.#server(key).noIfeqUntilMs <= this.link.queue.clock.now(),
@@ -141,26 +147,41 @@ export class StringBackend extends EntryBackend {
     return stageString(args, key);
   }
 
-  /** Sends plain commands; where the last reply settles nothing, the script, within the same deadline. */
-  #runPlain<T>({ operation, key, commands, settled, script, args, interpret }: PlainCommands<T>): Promise<T> {
-    const entryKey = this.keys.entry(key);
+  /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
+  #runPlain<T>(plain: PlainCommands<T>): Promise<T> {
+    const { operation, key, script, args, interpret } = plain;
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const lease = this.keys.lease(entryKey);
     const byScript = (given: readonly (string | Buffer)[]): Further =>
-      new Further(this.scriptCommand(script, [entryKey, this.keys.lease(entryKey)], given));
+      new Further(this.scriptCommand(script, [entryKey, lease], given));
+    let firstReply: unknown;
     let isPlain = true;
     const next = (reply: unknown): T | Further => {
       if (isPlain) {
         isPlain = false;
-        return settled(reply) ?? byScript(args);
+        return plain.settled(firstReply, reply) ?? byScript(args);
       }
       const result = interpret(reply);
       return result instanceof Further ? byScript(result.args) : result;
     };
-    const all = commands.map(([name, ...more]): (string | Buffer)[] => [name, entryKey, ...more]);
-    const onWrongType = (): Further => {
-      isPlain = false;
-      return byScript(args);
-    };
-    return this.send(this.origins[operation], all.at(-1)!, next, { script, before: all.slice(0, -1), onWrongType });
+    const [[firstName, ...first], [secondName, ...second]] = plain.commands;
+    const secondKey = plain.second === "lease" ? lease : entryKey;
+    return this.send(this.origins[operation], [secondName, secondKey, ...second], next, {
+      script,
+      before: [[firstName, entryKey, ...first]],
+      onBefore: (reply) => {
+        firstReply = reply;
+      },
+      onWrongType: () => {
+        isPlain = false;
+        return byScript(args);
+      },
+    });
   }
 
   #server(key: string): Server {
@@ -170,7 +191,7 @@ export class StringBackend extends EntryBackend {
       const names = this.parts?.names() ?? [];
       for (const known of this.#servers.keys()) if (!names.includes(known)) this.#servers.delete(known);
       const clock = new ServerClock(() => this.link.queue.clock.now(), this.#settings.epochMs);
-      this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity }));
+      this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity, refreshesUntilMs: -Infinity }));
     }
     return server;
   }

@@ -81,7 +81,7 @@ export function stamp({ value, freshMs, lifeMs }: EncodedString, serverMs: numbe
  * @returns `undefined` for an entry whose life is over, a placeholder, and a string of another program.
  */
 export function decodeString(value: Buffer, serverMs: number): StoredEntry | undefined {
-  if (value[0] !== MARK || value[1] !== ENTRY) return undefined;
+  if (!isEntry(value)) return undefined;
   let at = VERSION_AT + value[2]!;
   const metaAt = at + 14;
   if (value.length < metaAt) return undefined;
@@ -102,12 +102,13 @@ export function decodeString(value: Buffer, serverMs: number): StoredEntry | und
 /** The version of what is in the key: `''` for nothing and for a placeholder, `-` for what is no entry. */
 export function versionIn(head: Buffer): string {
   if (head.length === 0 || (head[0] === MARK && head[1] === PLACEHOLDER)) return "";
-  if (head[0] !== MARK || head[1] !== ENTRY) return NO_VERSION;
-  return versionOf(head.subarray(VERSION_AT, VERSION_AT + head[2]!));
+  if (!isEntry(head)) return NO_VERSION;
+  const end = VERSION_AT + head[2]!;
+  return end <= head.length ? versionOf(head.subarray(VERSION_AT, end)) : NO_VERSION;
 }
 
 /** Whether an entry may be in the string: then the time is needed to read it. */
-export const isEntry = (value: Buffer): boolean => value[0] === MARK && value[1] === ENTRY;
+export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] === MARK && value[1] === ENTRY;
 
 const instant = (serverMs: number, inMs: string): number =>
   inMs === "" ? NEVER : Math.max(0, Math.floor(serverMs + Number(inMs)));

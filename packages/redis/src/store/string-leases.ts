@@ -9,14 +9,17 @@ import { decodeString, encodeString, placeholder, scriptArguments, stamp, versio
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
+type PlainCommand = readonly [name: string, ...more: (string | Buffer)[]];
+
 /** Plain commands over the key of an entry, and the script that is asked where they settle nothing. */
 export interface PlainCommands<T> {
   readonly operation: "acquire" | "store";
   readonly key: string;
-  /** Each without the key, which is its second word. */
-  readonly commands: readonly (readonly [name: string, ...more: (string | Buffer)[]])[];
-  /** Reads the reply to the last one; `undefined` asks the script. */
-  readonly settled: (reply: unknown) => T | undefined;
+  /** Both over the entry, unless the second is over its lease. Each without the key, which is its second word. */
+  readonly commands: readonly [first: PlainCommand, second: PlainCommand];
+  readonly second: "entry" | "lease";
+  /** Reads both replies; the first is `undefined` where it was refused. `undefined` asks the script. */
+  readonly settled: (first: unknown, second: unknown) => T | undefined;
   readonly script: Script;
   readonly args: readonly (string | Buffer)[];
   readonly interpret: (reply: unknown) => T | Further;
@@ -29,6 +32,10 @@ export interface LeaseCommands {
   runPlain<T>(plain: PlainCommands<T>): Promise<T>;
   /** The time on the server of `key`, at the earliest; `undefined` where it is not known. */
   earliestMs(key: string): number | undefined;
+  /** Whether the lease of `key` may be taken by plain commands. */
+  acquiresPlain(key: string): boolean;
+  /** A refresh that began when the entry was there has a lease for so long. */
+  noteRefresh(key: string, heldForMs: number): void;
   /** Whether the server of `key` knows IFEQ, and nothing has to be announced. */
   storesPlain(key: string): boolean;
   /** The server of `key` does not know IFEQ, it seems. */
@@ -57,21 +64,31 @@ export class StringLeases implements Leases {
 
   async acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
     const life = leaseLife(leaseMs);
-    const args = [token, life, seen];
+    const isPlain = seen === "" && this.#commands.acquiresPlain(key);
+    let mayBackOff = !isPlain && seen === "";
     const interpret = (reply: unknown): Acquired | Further => {
       const answer = acquired(reply as AcquireReply);
+      if (mayBackOff && typeof answer === "object" && "heldForMs" in answer)
+        this.#commands.noteRefresh(key, answer.heldForMs);
       // The entry there cannot be read, so it is taken for the expected one.
-      return typeof answer === "string" ? new Further([token, life, answer]) : answer;
+      return typeof answer === "string" ? new Further([token, life, answer, "0"]) : answer;
     };
-    if (seen !== "") return this.#commands.run("acquire", ACQUIRE_STRING, key, args, interpret);
+    if (!isPlain) return this.#commands.run("acquire", ACQUIRE_STRING, key, [token, life, seen, "0"], interpret);
     return this.#commands.runPlain<Acquired>({
       operation: "acquire",
       key,
-      commands: [["SET", placeholder(token), "NX", "PX", life]],
-      // A refused SET NX has read nothing: the end of the other lease would not be pushed.
-      settled: (reply) => (reply === null ? undefined : { granted: true, version: "" }),
+      commands: [["SET", placeholder(token), "NX", "PX", life], ["EXISTS"]],
+      second: "lease",
+      // A refused SET NX has read nothing: the end of the other lease would not be pushed. And the refresh of an entry
+      // that has ended meanwhile has its lease beside it.
+      settled: (taken, refreshes) => {
+        const isTaken = taken !== null && taken !== undefined;
+        // The script takes the placeholder away, which is pushed to this process, too: it would try again at once.
+        mayBackOff = isTaken;
+        return isTaken && refreshes === 0 ? { granted: true, version: "" } : undefined;
+      },
       script: ACQUIRE_STRING,
-      args,
+      args: [token, life, seen, "1"],
       interpret,
     });
   }
@@ -102,7 +119,8 @@ export class StringLeases implements Leases {
         ["SET", encoded.value, ...life, "IFEQ", expected],
         ["GETRANGE", "0", String(HEAD_BYTES - 1)],
       ],
-      settled: (reply) => {
+      second: "entry",
+      settled: (_, reply) => {
         const head = reply as Buffer;
         if (versionIn(head) === version) return true;
         if (head.equals(expected)) this.#commands.noteNoIfeq(key);

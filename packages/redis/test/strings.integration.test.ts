@@ -1,0 +1,515 @@
+import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
+import { redis, type RedisBackend } from "@hotset/redis";
+import { startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { makeFull, makeRoom } from "./memory-full.ts";
+import { Tracker } from "./tracker.ts";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+let tracker: Tracker;
+let backend: RedisBackend;
+let leases: Leases;
+let other: RedisBackend;
+/** Redis 8.4 and Valkey 8.1 have it. */
+let hasIfeq: boolean;
+
+const open = (layout: "full" | "string" = "string"): RedisBackend =>
+  redis(proxy.url).valueFormat(json()).coherence("none").layout(layout).build();
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+  hasIfeq = await server.command("SET", "ifeq", "", "IFEQ", "").then(
+    () => true,
+    () => false,
+  );
+  tracker = await Tracker.open(server.url, "hotset:");
+});
+afterAll(async () => {
+  tracker.close();
+  await server.stop();
+});
+
+beforeEach(async () => {
+  proxy = await startProxy(server.port);
+  backend = open();
+  other = open();
+  leases = backend.leases!;
+  await backend.connect!();
+  await other.connect!();
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await backend.close();
+  await other.close();
+  await proxy.close();
+  await server.command("FLUSHALL");
+  await tracker.received();
+});
+
+const KEY = "shop::user:1";
+const E = "hotset:shop::user:1";
+const L = "hotset~lease:{hotset:shop::user:1}";
+const MINUTE = 60_000;
+const A = "token-of-A------";
+const B = "token-of-B------";
+const V1 = "version-1_______";
+const V2 = "version-2_______";
+const PLACEHOLDER = Buffer.from(`\xc1\x00${A}`, "latin1");
+const stored = (change: Partial<StoredEntry> = {}): StoredEntry => ({
+  data: Buffer.from("new"),
+  staleInMs: 60_000,
+  expiresInMs: 360_000,
+  meta: "json none",
+  version: V1,
+  ...change,
+});
+
+const value = async (key = E): Promise<Buffer | null> => (await server.commandBytes("GET", key)) as Buffer | null;
+const keys = async (): Promise<readonly string[]> => ((await server.command("KEYS", "*")) as string[]).toSorted();
+const ttl = async (key: string): Promise<number> => Number(await server.command("PTTL", key));
+
+/** The clock of the server, epoch ms. */
+async function serverMs(): Promise<number> {
+  const [seconds, microseconds] = (await server.command("TIME")) as readonly string[];
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
+}
+
+/** Moves the monotonic clock of this process. */
+function later(ms: number): void {
+  vi.spyOn(performance, "now").mockImplementation(() => MONOTONIC() + ms);
+}
+const MONOTONIC = performance.now.bind(performance);
+
+/** The commands that pass the proxy while `work` runs. */
+async function sent(work: () => Promise<unknown>): Promise<Readonly<Record<string, number>>> {
+  proxy.resetCounts();
+  await work();
+  return Object.fromEntries(Object.entries(proxy.counts.commandsByName).filter(([, count]) => count > 0));
+}
+
+describe("an entry", () => {
+  it.each([
+    ["with both times", stored(), 60_000, 360_000],
+    ["without an end", stored({ staleInMs: Infinity, expiresInMs: Infinity }), Infinity, Infinity],
+    ["that becomes stale and does not end", stored({ expiresInMs: Infinity }), 60_000, Infinity],
+    ["that is stale", stored({ staleInMs: -5_000 }), -5_000, 360_000],
+  ])("C310: is one string, byte by byte as the reference says: %s", async (_, entry, freshMs, lifeMs) => {
+    const before = Math.floor(await serverMs());
+    await backend.write(KEY, entry);
+    const after = await serverMs();
+    const bytes = (await value())!;
+    expect(bytes.subarray(0, 3)).toEqual(Buffer.of(0xc1, 0x01, 16));
+    expect(bytes.toString("latin1", 3, 19)).toBe(V1);
+    for (const [at, ms] of [
+      [19, freshMs],
+      [25, lifeMs],
+    ] as const) {
+      const instant = bytes.readUIntBE(at, 6);
+      if (ms === Infinity) expect(instant).toBe(2 ** 48 - 1);
+      else expect(instant >= before + ms && instant <= after + ms, `${instant - before - ms}`).toBe(true);
+    }
+    expect(bytes.readUInt16BE(31)).toBe(9);
+    expect(bytes.toString("utf8", 33)).toBe("json nonenew");
+    const left = await ttl(E);
+    if (lifeMs === Infinity) expect(left).toBe(-1);
+    else expect(left > lifeMs - 1_000 && left <= lifeMs, `${left}`).toBe(true);
+    expect(await keys()).toEqual([E]);
+  });
+
+  it("C323: takes at most half of the memory of the same entry as a hash", async () => {
+    const hash = open("full");
+    const entry = stored({ data: Buffer.alloc(82, "x"), meta: '["json",60000,300000]' });
+    await backend.write("shop::1", entry);
+    await hash.write("shop::2", entry);
+    await hash.close();
+    const bytes = async (key: string): Promise<number> => Number(await server.command("MEMORY", "USAGE", key));
+    expect(await bytes("hotset:shop::1")).toBeLessThanOrEqual((await bytes("hotset:shop::2")) / 2);
+  });
+
+  it.each([
+    ["a text", ["SET", E, "Ada"]],
+    ["a text that begins like an entry and is cut short", ["SET", E, Buffer.from([0xc1, 1, 16, 65])]],
+    ["an entry of a later version", ["SET", E, Buffer.concat([Buffer.of(0xc1, 2, 16), Buffer.alloc(40)])]],
+    ["an empty text", ["SET", E, ""]],
+    ["a hash", ["HSET", E, "d", "x"]],
+    ["a list", ["RPUSH", E, "x"]],
+  ])("C318 A33: is a miss, and is replaced under a lease: %s", async (_, command) => {
+    await server.command(...(command as [string, ...string[]]));
+    expect(await backend.read(KEY)).toBe(undefined);
+    expect(await backend.batch!.read([KEY])).toEqual([undefined]);
+    const answer = await leases.acquire(KEY, A, MINUTE, "");
+    expect(answer.granted).toBe(true);
+    expect(await leases.store(KEY, A, "version" in answer ? answer.version : "?", stored({ version: A }))).toBe(true);
+    expect((await backend.read(KEY))?.version).toBe(A);
+    expect(await keys()).toEqual([E]);
+  });
+
+  it("C321: of 4 KB and more does not travel through Lua, and is staged as a string", async () => {
+    const data = Buffer.alloc(1_048_576, "x");
+    await backend.write(KEY, stored({ data }));
+    expect(await sent(() => backend.write(KEY, stored({ data, version: V2 })))).toEqual({ SET: 1, EVALSHA: 1 });
+    expect(await keys()).toEqual([E]);
+    const entry = await backend.read(KEY);
+    expect(entry).toMatchObject({ version: V2, meta: "json none" });
+    expect(Buffer.compare(entry!.data, data)).toBe(0);
+    expect(entry!.expiresInMs > 350_000 && entry!.staleInMs > 50_000).toBe(true);
+  });
+});
+
+describe("a read", () => {
+  it("C311: is one GET, many are one MGET; the clock is asked for at most once a second, in the same trip", async () => {
+    await backend.write(KEY, stored());
+    expect(await sent(() => backend.read(KEY)), "the first one").toEqual({ GET: 1, EVALSHA: 1 });
+    expect(proxy.counts.roundTrips).toBe(1);
+    expect(await sent(() => backend.read(KEY))).toEqual({ GET: 1 });
+    const many = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
+    expect(await sent(() => backend.batch!.read([KEY, ...many]))).toEqual({ MGET: 1 });
+    const [first, second] = await backend.batch!.read([KEY, many[0]!]);
+    expect(first).toMatchObject({ version: V1 });
+    expect(second).toBe(undefined);
+    later(1_001);
+    expect(await sent(() => backend.read(KEY)), "a second later").toEqual({ GET: 1, EVALSHA: 1 });
+  });
+
+  it("C316: counts by the clock of Redis: the wall clock of this machine makes no entry younger", async () => {
+    await backend.write(KEY, stored());
+    const wall = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => wall() - 3_600_000);
+    const entry = (await backend.read(KEY))!;
+    expect(entry.staleInMs > 59_000 && entry.staleInMs <= 60_000, `${entry.staleInMs}`).toBe(true);
+    expect(entry.expiresInMs > 359_000 && entry.expiresInMs <= 360_000, `${entry.expiresInMs}`).toBe(true);
+  });
+
+  it("C316: never lengthens a life, however slow the link is on which the clock was read", async () => {
+    proxy.delay({ toClient: 30 });
+    await backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 2_000 }));
+    for (let i = 0; i < 10; i += 1) {
+      const entry = await backend.read(KEY);
+      const left = await ttl(E);
+      // What Redis says afterwards is less by the time of one exchange, at most.
+      expect(entry!.expiresInMs <= left + 35, `${entry!.expiresInMs} of ${left}`).toBe(true);
+      expect(2_000 - entry!.expiresInMs).toBe(100 - entry!.staleInMs);
+    }
+  });
+
+  it("C316: takes a machine that was suspended for later, not for younger", async () => {
+    await backend.write(KEY, stored());
+    await backend.read(KEY);
+    const wall = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => wall() + 50_000);
+    const { staleInMs } = (await backend.read(KEY))!;
+    expect(staleInMs > 9_000 && staleInMs <= 10_000, `${staleInMs}`).toBe(true);
+  });
+
+  it("C317: fails where the clock cannot be read, unless its last answer counts", async () => {
+    await server.command("ACL", "SETUSER", "default", "-evalsha", "-eval");
+    try {
+      await server.command(
+        "SET",
+        E,
+        Buffer.concat([Buffer.of(0xc1, 1, 1, 65), Buffer.alloc(12, 0xff), Buffer.alloc(2)]),
+      );
+      await expect(backend.read(KEY)).rejects.toThrow("NOPERM");
+      expect(await backend.read("shop::missing")).toBe(undefined);
+      await server.command("ACL", "SETUSER", "default", "+@all");
+      expect((await backend.read(KEY))?.version).toBe("A");
+      await server.command("ACL", "SETUSER", "default", "-evalsha", "-eval");
+      later(5_000);
+      expect((await backend.read(KEY))?.version).toBe("A");
+    } finally {
+      await server.command("ACL", "SETUSER", "default", "+@all");
+    }
+  });
+});
+
+describe("the load of a missing entry", () => {
+  it("C312: has its lease in the key: a placeholder, which ends by itself and is no entry", async () => {
+    expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await value()).toEqual(PLACEHOLDER);
+    const left = await ttl(E);
+    expect(left > 59_000 && left <= MINUTE, `${left}`).toBe(true);
+    expect(await keys()).toEqual([E]);
+    expect(await other.read(KEY)).toBe(undefined);
+    expect(await other.batch!.read([KEY])).toEqual([undefined]);
+    expect(await other.leases!.confirm(KEY)).toBe("");
+    expect(await other.leases!.acquire(KEY, B, MINUTE, "")).toMatchObject({ granted: false });
+    expect(await other.leases!.acquire(KEY, B, MINUTE, V1), "whatever was seen").toMatchObject({ granted: false });
+    expect(await other.remove(KEY), "not an entry").toBe("missing");
+    expect(await keys()).toEqual([]);
+  });
+
+  it("C312: takes one plain command, and one trip more where another has the lease", async () => {
+    expect(await sent(() => leases.acquire(KEY, A, MINUTE, ""))).toEqual({ SET: 1, EXISTS: 1 });
+    expect(proxy.counts.roundTrips).toBe(1);
+    expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ SET: 1, EXISTS: 1, EVALSHA: 1 });
+  });
+
+  it("C314: is stored by one plain command and a read of it where the server knows IFEQ, else by a script", async () => {
+    await backend.write("shop::clock", stored());
+    await backend.read("shop::clock");
+    const store = async (key: string): Promise<boolean> => {
+      await leases.acquire(key, A, MINUTE, "");
+      return leases.store(key, A, "", stored({ version: A }));
+    };
+    const first = await sent(async () => expect(await store(KEY)).toBe(true));
+    expect(first).toEqual(
+      hasIfeq ? { SET: 2, EXISTS: 1, GETRANGE: 1 } : { SET: 2, EXISTS: 1, GETRANGE: 1, EVALSHA: 1 },
+    );
+    expect((await value())!.toString("latin1", 3, 19)).toBe(A);
+    const second = await sent(() => store("shop::user:2"));
+    expect(second, "remembered").toEqual(
+      hasIfeq ? { SET: 2, EXISTS: 1, GETRANGE: 1 } : { SET: 1, EXISTS: 1, EVALSHA: 1 },
+    );
+    const third = await backend.read("shop::user:2");
+    expect(third).toMatchObject({ version: A, meta: "json none" });
+    expect(third!.expiresInMs > 359_000 && third!.staleInMs > 59_000 && third!.expiresInMs <= 360_000).toBe(true);
+    expect(await ttl("hotset:shop::user:2")).toBeGreaterThan(359_000);
+    expect(await keys()).toEqual(["hotset:shop::clock", E, "hotset:shop::user:2"]);
+    later(61_000);
+    await backend.read(KEY);
+    expect(await sent(() => store("shop::user:3")), "tried again a minute later").toEqual(first);
+  });
+
+  it.each<[string, string, () => Promise<unknown>]>([
+    ["a set", V2, () => other.write(KEY, stored({ version: V2 }))],
+    ["a removal", "", () => other.remove(KEY)],
+    ["markStale", "", () => other.markStale!(KEY)],
+    ["a DEL by another program, also where there was no entry", "", () => server.command("DEL", E)],
+    ["a SET by another program", "-", () => server.command("SET", E, "Ada")],
+    ["an HSET by another layout", "!", () => open("full").write(KEY, stored())],
+    ["a flush", "", () => server.command("FLUSHALL")],
+    ["the end of the lease", "", () => server.command("PEXPIRE", E, 0)],
+    ["the load of a process that came later", "", () => other.leases!.acquire(KEY, B, MINUTE, "*")],
+  ])("C313: stores nothing after %s", async (_, left, change) => {
+    await backend.write("shop::clock", stored());
+    await backend.read("shop::clock");
+    await leases.acquire(KEY, A, MINUTE, "");
+    await change();
+    const after = await server.commandBytes("DUMP", E);
+    expect(await leases.renew(KEY, A, MINUTE)).toBe(false);
+    expect(await leases.store(KEY, A, "", stored({ version: A }))).toBe(false);
+    expect(await server.commandBytes("DUMP", E)).toEqual(after);
+    expect(await leases.confirm(KEY)).toBe(left);
+  });
+
+  it("C322: wakes those who wait when it is stored, given up, renewed, or ends", async () => {
+    const steps: readonly (() => Promise<unknown>)[] = [
+      () => leases.acquire(KEY, A, MINUTE, ""),
+      () => leases.renew(KEY, A, MINUTE),
+      () => leases.store(KEY, A, "", stored({ version: A })),
+      async () => {
+        await server.command("DEL", E);
+        await leases.acquire(KEY, A, MINUTE, "");
+        await tracker.received();
+        await leases.release(KEY, A);
+      },
+    ];
+    for (const step of steps) {
+      await step();
+      expect(await tracker.received()).toContain(E);
+    }
+    expect(await keys()).toEqual([]);
+  });
+
+  it("C322: runs once in all processes, and the others get its value as soon as it is stored", async () => {
+    const caches = await Promise.all(
+      [1, 2, 3].map(async () =>
+        createCache({ name: "herd" })
+          .tier(redis(server.url).valueFormat(json()).layout("string").build())
+          .defaults({ ttl: "1m" })
+          .build(),
+      ),
+    );
+    let loads = 0;
+    const load = async (): Promise<string> => {
+      loads += 1;
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      return "loaded";
+    };
+    const startedAt = performance.now();
+    const values = await Promise.all(caches.flatMap((cache) => [1, 2].map(() => cache.getOrSet("k", load))));
+    expect(values).toEqual(Array.from({ length: 6 }, () => "loaded"));
+    expect(loads).toBe(1);
+    expect(performance.now() - startedAt, "not by polling").toBeLessThan(900);
+    await Promise.all(caches.map((cache) => cache.close()));
+  });
+
+  it("C320: is refused with full memory, which leaves neither placeholder nor entry", async () => {
+    await backend.write("shop::clock", stored());
+    await backend.read("shop::clock");
+    await leases.acquire(KEY, A, MINUTE, "");
+    await makeFull(server);
+    try {
+      await expect(leases.store(KEY, A, "", stored({ version: A }))).rejects.toThrow("OOM");
+      expect(await server.command("EXISTS", E, L)).toBe(0);
+      expect(await tracker.received()).toContain(E);
+      await expect(leases.acquire(KEY, A, MINUTE, "")).rejects.toThrow("OOM");
+    } finally {
+      await makeRoom(server);
+    }
+  });
+});
+
+describe("the refresh of an entry", () => {
+  beforeEach(() => backend.write(KEY, stored({ staleInMs: -1 })));
+
+  it("C315: has its lease beside the entry, which stays as it is", async () => {
+    const before = await value();
+    await tracker.received();
+    expect(await leases.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: V1 });
+    expect(await leases.renew(KEY, A, MINUTE)).toBe(true);
+    expect([await value(), String(await value(L)), await tracker.received()]).toEqual([before, A, []]);
+    expect(await other.leases!.acquire(KEY, B, MINUTE, V1)).toMatchObject({ granted: false });
+    expect(await leases.store(KEY, A, V1, stored({ version: A }))).toBe(true);
+    expect([(await backend.read(KEY))?.version, await keys()]).toEqual([A, [E]]);
+  });
+
+  it("C315: keeps another load away, also when the entry ends meanwhile", async () => {
+    await leases.acquire(KEY, A, MINUTE, V1);
+    await server.command("DEL", E);
+    await tracker.received();
+    for (const seen of ["", V1]) {
+      const answer = await other.leases!.acquire(KEY, B, MINUTE, seen);
+      expect(answer).toEqual({ granted: false, heldForMs: expect.any(Number) });
+      expect((answer as { heldForMs: number }).heldForMs).toBeGreaterThan(59_000);
+    }
+    expect(await keys()).toEqual([L]);
+    expect(await leases.store(KEY, A, V1, stored({ version: A })), "over the entry that was seen alone").toBe(false);
+    expect([await keys(), (await tracker.received()).includes(E)]).toEqual([[], true]);
+    expect(await other.leases!.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
+  });
+
+  it("C315: does not set those who wait for it in motion: after the first look they change nothing", async () => {
+    await leases.acquire(KEY, A, MINUTE, V1);
+    await server.command("DEL", E);
+    await other.leases!.acquire(KEY, B, MINUTE, "");
+    await tracker.received();
+    for (let i = 0; i < 3; i += 1)
+      expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ EVALSHA: 1 });
+    expect(await tracker.received()).toEqual([]);
+  });
+
+  it("C315: stores nothing over the placeholder of another load, and leaves it", async () => {
+    await leases.acquire(KEY, A, MINUTE, V1);
+    await server.command("SET", E, Buffer.from(`\xc1\x00${B}`, "latin1"), "PX", MINUTE);
+    for (const seen of ["", V1]) expect(await leases.store(KEY, A, seen, stored({ version: A }))).toBe(false);
+    expect(await keys()).toEqual([E]);
+    expect(await other.leases!.store(KEY, B, "", stored({ version: B }))).toBe(true);
+    expect((await backend.read(KEY))?.version).toBe(B);
+  });
+
+  it("C315: is forced beside the entry, and in its place where there is none", async () => {
+    expect(await leases.acquire(KEY, A, MINUTE, "*")).toEqual({ granted: true, version: V1 });
+    expect(await keys()).toEqual([E, L]);
+    await backend.remove(KEY);
+    expect(await leases.acquire(KEY, A, MINUTE, "*")).toEqual({ granted: true, version: "" });
+    expect(await value()).toEqual(PLACEHOLDER);
+  });
+
+  it("C320: is removed with its lease where the store is refused", async () => {
+    await leases.acquire(KEY, A, MINUTE, V1);
+    await makeFull(server);
+    try {
+      await expect(leases.store(KEY, A, V1, stored({ version: A }))).rejects.toThrow("OOM");
+      expect(await keys()).toEqual([]);
+    } finally {
+      await makeRoom(server);
+    }
+  });
+});
+
+describe("markStale", () => {
+  it.each([
+    ["cuts the life to the window", stored(), 0, 300_000],
+    ["leaves an entry without an end", stored({ expiresInMs: Infinity }), 0, Infinity],
+    ["leaves what is stale already", stored({ staleInMs: -1_000, expiresInMs: 10_000 }), -1_000, 10_000],
+  ])("C310: %s, and gives it another version", async (_, entry, freshMs, lifeMs) => {
+    await backend.write(KEY, entry);
+    expect(await backend.markStale!(KEY)).toBe("stale");
+    const marked = (await backend.read(KEY))!;
+    expect(marked.version).toMatch(/^[0-9a-f]{16}$/);
+    expect(marked.staleInMs <= freshMs && marked.staleInMs > freshMs - 1_000, `${marked.staleInMs}`).toBe(true);
+    if (lifeMs === Infinity) expect([marked.expiresInMs, await ttl(E)]).toEqual([Infinity, -1]);
+    else expect(marked.expiresInMs <= lifeMs && marked.expiresInMs > lifeMs - 1_000).toBe(true);
+    expect([String(marked.data), marked.meta]).toEqual(["new", "json none"]);
+  });
+
+  it("C310: removes an entry without a window", async () => {
+    await backend.write(KEY, stored({ staleInMs: 60_000, expiresInMs: 60_000 }));
+    expect(await backend.markStale!(KEY)).toBe("stale");
+    expect(await keys()).toEqual([]);
+  });
+});
+
+describe("two layouts below one prefix", () => {
+  const both = (run: (string: RedisBackend, hash: RedisBackend) => Promise<void>) => async (): Promise<void> => {
+    const hash = open("full");
+    await run(backend, hash);
+    await run(hash, backend);
+    await hash.close();
+  };
+
+  it(
+    "C318: miss each other's entries, and overwrite them",
+    both(async (one, two) => {
+      await one.write(KEY, stored());
+      expect(await two.read(KEY)).toBe(undefined);
+      expect(await two.batch!.read([KEY])).toEqual([undefined]);
+      const granted = await two.leases!.acquire(KEY, A, MINUTE, "");
+      expect(granted).toEqual({ granted: true, version: "!" });
+      expect(await two.leases!.store(KEY, A, "!", stored({ version: A }))).toBe(true);
+      expect([(await two.read(KEY))?.version, await one.read(KEY)]).toEqual([A, undefined]);
+    }),
+  );
+
+  it(
+    "C318: remove and mark each other's entries, so neither serves what the other has ended",
+    both(async (one, two) => {
+      await one.write(KEY, stored());
+      expect(await two.remove(KEY)).toBe("deleted");
+      expect(await one.read(KEY)).toBe(undefined);
+      await one.write(KEY, stored());
+      await two.markStale!(KEY);
+      const left = await one.read(KEY);
+      expect(left === undefined || left.staleInMs <= 0).toBe(true);
+      await one.remove(KEY);
+    }),
+  );
+
+  it(
+    "C318: refuse the store of a load that the other has overtaken",
+    both(async (one, two) => {
+      for (const change of [() => two.write(KEY, stored({ version: V2 })), () => two.remove(KEY)]) {
+        await one.remove(KEY);
+        await one.leases!.acquire(KEY, A, MINUTE, "");
+        await change();
+        expect(await one.leases!.store(KEY, A, "", stored({ version: A }))).toBe(false);
+      }
+      await one.remove(KEY);
+    }),
+  );
+});
+
+describe("the builder", () => {
+  it("C319: refuses strings in keys of other programs", () => {
+    expect(() =>
+      redis(server.url).valueFormat(json()).coherence("none").keyPrefix("").layout("string").build(),
+    ).toThrow(
+      'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a prefix, or layout("full")',
+    );
+  });
+});
+
+it("C314: a value that was stored is kept in the local tier, and another process's change is pushed", async () => {
+  const { memory } = await import("@hotset/memory");
+  const link = redis(proxy.url).valueFormat(json()).layout("string").build();
+  const cache = createCache({ name: "kept" }).tier(memory()).tier(link).defaults({ ttl: "1m" }).build();
+  await cache.connect();
+  expect(await cache.getOrSet("k", async () => "one")).toBe("one");
+  await until("a copy", 5_000, async () => cache.peek("k") === "one");
+  await server.command("DEL", "hotset:kept::k");
+  await until("the push", 5_000, async () => cache.peek("k") === undefined);
+  expect(await cache.getOrSet("k", async () => "two")).toBe("two");
+  await cache.close();
+});
