@@ -436,9 +436,21 @@ class Builder implements RedisBackendBuilder {
     }
     const held = hold(settings.connection, this.#connectSettings());
     checkCoherence(held, settings.coherence);
-    const writeIds = randomWriteIds();
+    const entries = this.#entrySettings(valueFormat, writes, alsoReads);
     const { layout } = settings;
-    const common: Omit<BackendSettings, "layout"> = {
+    return layout === "string"
+      ? new StringBackend(held, { ...entries, layout })
+      : new HashBackend(held, { ...entries, layout });
+  }
+
+  #entrySettings(
+    valueFormat: Format,
+    writes: Compressor,
+    alsoReads: readonly (Format | Compressor)[],
+  ): Omit<BackendSettings, "layout"> {
+    const settings = this.#settings;
+    const writeIds = randomWriteIds();
+    return {
       label: settings.label,
       format: valueFormat,
       compressor: writes,
@@ -463,9 +475,6 @@ class Builder implements RedisBackendBuilder {
               reissueWindowMs: settings.reissueWindowMs,
             },
     };
-    return layout === "string"
-      ? new StringBackend(held, { ...common, layout })
-      : new HashBackend(held, { ...common, layout });
   }
 
   #connectSettings(): ConnectSettings {
