@@ -41,7 +41,7 @@ function isThere({ layout }: Variant): boolean {
   if (layout === undefined) return true;
   try {
     // The types of a version without it refuse its name.
-    redis("redis://127.0.0.1:1").layout(layout as "full");
+    redis("redis://127.0.0.1:1").layout(layout);
     return true;
   } catch {
     return false;
@@ -72,7 +72,7 @@ function built({ format, layout, eviction }: Variant, setup: Setup) {
   const near = memory({ maxEntries: maxItems, ...(eviction !== undefined && { eviction }) });
   let far = redis(url);
   if (format !== undefined) far = far.valueFormat(format());
-  if (layout !== undefined) far = far.layout(layout as "full");
+  if (layout !== undefined) far = far.layout(layout);
   if (isCompressed) far = far.compressor(zstd());
   const stage = createCache({ name: prefix });
   const defaults = { ttl: ttlMs, staleWhileRevalidate: staleMs };

@@ -685,8 +685,8 @@ export function make(cfg, R) {
                     }
                     grant();
                     place();
+                    t.nl++;
                     if (isPlain) g.st = "q";
-                    else t.nl++;
                     return;
                   }
                   if (isPlain && R.acqReads) reg(q, "k");
@@ -704,6 +704,7 @@ export function make(cfg, R) {
                 if (t.l && R.placeholderSeesRefresh) {
                   if (t.h === g.tok) {
                     t.h = 0;
+                    t.nl = mx(0, t.nl - 1);
                     sig(t, "k");
                   }
                   if (R.acqReads && R.backingOffReads) reg(q, "k");
@@ -713,7 +714,6 @@ export function make(cfg, R) {
                   g.st = "h";
                   return;
                 }
-                t.nl++;
                 g.st = TAG && (R.tagsAtGrant || LATE) ? "G" : "l";
                 if (g.lf && R.relGranted) g.rl = 1;
               });

@@ -48,8 +48,8 @@ export interface StringLeaseSettings {
 }
 
 /**
- * Leases of the string layout. A missing entry has a placeholder in its place; any other has a lease beside it, as in the
- * hash layout. Versions are the same as there.
+ * Leases of the string layout. A missing entry has a placeholder in its place; any other has a lease beside it, as in
+ * the hash layout. Versions are the same as there.
  */
 export class StringLeases implements Leases {
   readonly leaseMs: number;
