@@ -23,8 +23,8 @@ interface Server {
 const TRY_IFEQ_AFTER_MS = 60_000;
 
 /**
- * Entries in Redis as strings. A read is GET, many reads are MGET. The load of a missing entry is two plain commands, one
- * that puts a placeholder there and one that replaces it; every other change is a script.
+ * Entries in Redis as strings. A read is GET, many reads are MGET. The load of a missing entry takes plain commands:
+ * one puts a placeholder there, one replaces it. Every other change is a script.
  */
 export class StringBackend extends EntryBackend {
   override readonly leases: Leases;
