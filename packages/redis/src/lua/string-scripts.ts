@@ -118,8 +118,8 @@ return 1`);
 
 /**
  * As ACQUIRE of the hash layout. A missing entry gets a placeholder, unless a refresh runs that began when it was
- * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the lease: it
- * is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
+ * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
+ * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
