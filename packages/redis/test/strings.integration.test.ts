@@ -224,7 +224,7 @@ describe("a read", () => {
 });
 
 describe("the load of a missing entry", () => {
-  it("C312: has its lease in the key: a placeholder, which ends by itself and is no entry", async () => {
+  it("C312: has its lease in the key: a placeholder, which ends by itself and reads as nothing", async () => {
     expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
     expect(await value()).toEqual(PLACEHOLDER);
     const left = await ttl(E);

@@ -19,7 +19,7 @@ return n`);
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
  * `m`, or in an entry without `m` the time between `s` and its end. Where less than that remains, the HSET is the
  * change that is pushed. An entry that has a `w` gets another one: a process that has just written it, and confirms
- * that it is still the same, must not take it for fresh. What the string layout wrote is removed: others may read it.
+ * that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may read it.
  */
 export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
 local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm', 'w')

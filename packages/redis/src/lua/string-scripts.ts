@@ -5,7 +5,7 @@ import { announce, DISCARD, script, SIGNAL, WAKE, WATCH, type Script } from "./s
  * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
  * KEYS[2] is the lease of an entry that is there. Keys and last arguments as in the scripts of hashes.
  *
- * The first two bytes tell an entry, `C1 01`, from a placeholder, `C1 00`, and both from what other programs write: no
+ * An entry begins with `C1 01`, a placeholder with `C1 00`, and strings of other programs with neither: no
  * UTF-8 and no msgpack begins with `C1`.
  */
 const ENTRY = "'\\193\\001'";
@@ -69,7 +69,7 @@ if not KEYS[3] then ${WATCH} end
 ${announce()}
 return 1`;
 
-/** Stores an entry over whatever is there. ARGV: lifetime, freshness, value. */
+/** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
 export const WRITE_STRING: Script = script(put(1));
 
 /** Removes an entry, its lease and a placeholder: 1 when there was an entry. */

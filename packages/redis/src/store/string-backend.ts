@@ -10,7 +10,7 @@ import { stageString, type StagedEntry } from "./staged-entry.ts";
 import { decodeString, encodeString, isEntry, scriptArguments } from "./string-entry.ts";
 import { StringLeases, type PlainCommands } from "./string-leases.ts";
 
-/** What is known of one server. */
+/** One server, as far as it is known. */
 interface Server {
   readonly clock: ServerClock;
   /** Until when IFEQ is not tried. */

@@ -99,7 +99,7 @@ export function decodeString(value: Buffer, serverMs: number): StoredEntry | und
   };
 }
 
-/** The version of what is in the key: `''` for nothing and for a placeholder, `-` for what is no entry. */
+/** The version of what is in the key: `''` for nothing and for a placeholder, `-` for a string of another program. */
 export function versionIn(head: Buffer): string {
   if (head.length === 0 || (head[0] === MARK && head[1] === PLACEHOLDER)) return "";
   if (!isEntry(head)) return NO_VERSION;

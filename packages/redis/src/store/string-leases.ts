@@ -25,7 +25,7 @@ export interface PlainCommands<T> {
   readonly interpret: (reply: unknown) => T | Further;
 }
 
-/** What the leases need of their backend. */
+/** The part of a backend that its leases use. */
 export interface LeaseCommands {
   readonly run: RunLeaseScript;
   readonly confirm: SendEntryCommand;
@@ -114,7 +114,7 @@ export class StringLeases implements Leases {
     return this.#commands.runPlain({
       operation: "store",
       key,
-      // SET is no read for Redis: the next change is pushed because of the GETRANGE, which must find this very entry.
+      // Redis does not count SET as a read: the next change is pushed because of the GETRANGE, which must find this very entry.
       commands: [
         ["SET", encoded.value, ...life, "IFEQ", expected],
         ["GETRANGE", "0", String(HEAD_BYTES - 1)],
