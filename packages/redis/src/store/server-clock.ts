@@ -24,8 +24,8 @@ export function serverMsOf(time: unknown): number {
 }
 
 /**
- * The clock of one server, as far as replies to TIME show it: an instant that it has reached at the earliest, and one at
- * the latest. A writer of an end takes the first, a reader the second, so that no life becomes longer.
+ * The clock of one server, as far as replies to TIME show it: an instant that it has reached at the earliest, and one
+ * at the latest. A writer of an end takes the first, a reader the second, so that no life becomes longer.
  */
 export class ServerClock {
   /** The question that is under way. */

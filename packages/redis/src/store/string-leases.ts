@@ -114,7 +114,7 @@ export class StringLeases implements Leases {
     return this.#commands.runPlain({
       operation: "store",
       key,
-      // Redis does not count SET as a read: the next change is pushed because of the GETRANGE, which must find this very entry.
+      // Redis does not count SET as a read: the GETRANGE, which must find this very entry, makes it push the next change.
       commands: [
         ["SET", encoded.value, ...life, "IFEQ", expected],
         ["GETRANGE", "0", String(HEAD_BYTES - 1)],

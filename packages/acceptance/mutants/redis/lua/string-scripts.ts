@@ -1,0 +1,70 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "strings: a removal leaves the placeholder",
+    promises: ["C313"],
+    rule: "redis.call('DEL', KEYS[2])\nredis.call('DEL', KEYS[1])\n${SIGNAL}",
+    broken: "redis.call('DEL', KEYS[2])\nif not holder then redis.call('DEL', KEYS[1]) end",
+  },
+  {
+    name: "strings: markStale leaves the placeholder",
+    promises: ["C313"],
+    rule: "if was == '' or was == '-' or was == '!' then\n  redis.call('DEL', KEYS[1])\n  ${SIGNAL}",
+    broken: "if was == '' or was == '-' or was == '!' then\n  ${WAKE}",
+  },
+  {
+    name: "strings: markStale keeps the version",
+    promises: ["C310"],
+    rule: "string.char(16) .. version ..",
+    broken: "string.char(16) .. was ..",
+  },
+  {
+    name: "strings: markStale leaves the life",
+    promises: ["C310"],
+    rule: "if window >= 0 and (left < 0 or window < left) then",
+    broken: "if false then",
+  },
+  {
+    name: "strings: a store by script does not compare the placeholder",
+    promises: ["C313"],
+    rule: "if was ~= ARGV[2] or holder and not isPlaceholder then",
+    broken: "if was ~= ARGV[2] then",
+  },
+  {
+    name: "strings: a store by script does not compare the version",
+    promises: ["C315"],
+    rule: "if was ~= ARGV[2] or holder and not isPlaceholder then",
+    broken: "if holder and not isPlaceholder then",
+  },
+  {
+    name: "strings: a placeholder is put beside the lease of a refresh",
+    promises: ["C315"],
+    rule: "local left = redis.call('PTTL', holder and not isMine and KEYS[1] or KEYS[2])",
+    broken: "local left = redis.call('PTTL', KEYS[was == '' and 1 or 2])\n  if isMine then left = -2 end",
+  },
+  {
+    name: "strings: who backs off leaves the placeholder",
+    promises: ["C315"],
+    rule: "    if isMine then\n      redis.call('DEL', KEYS[1])",
+    broken: "    if isMine then",
+  },
+  {
+    name: "strings: a release leaves the placeholder",
+    promises: ["C322"],
+    rule: "if holder == ARGV[1] then\n  redis.call('DEL', KEYS[1])\n",
+    broken: "if holder == ARGV[1] then\n",
+  },
+  {
+    name: "strings: a renewal prolongs any placeholder",
+    promises: ["C313"],
+    rule: "if holder ~= ARGV[1] then return 0 end",
+    broken: "if not holder then return 0 end",
+  },
+  {
+    name: "strings: a refused write leaves the lease",
+    promises: ["C320"],
+    rule: "  if reply.err then\n    redis.call('DEL', KEYS[2])\n    ${SIGNAL}",
+    broken: "  if reply.err then\n    ${SIGNAL}",
+  },
+];
