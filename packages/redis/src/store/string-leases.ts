@@ -114,7 +114,8 @@ export class StringLeases implements Leases {
     return this.#commands.runPlain({
       operation: "store",
       key,
-      // Redis does not count SET as a read: the GETRANGE, which must find this very entry, makes it push the next change.
+      // Redis does not count SET as a read. So it pushes the next change because of the GETRANGE, which must find this
+      // very entry.
       commands: [
         ["SET", encoded.value, ...life, "IFEQ", expected],
         ["GETRANGE", "0", String(HEAD_BYTES - 1)],
