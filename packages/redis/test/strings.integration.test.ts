@@ -193,6 +193,17 @@ describe("a read", () => {
     }
   });
 
+  it("C316: misses an entry whose end has come, also where its TTL was prolonged by hand; it is loaded anew", async () => {
+    await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
+    await server.command("PERSIST", E);
+    await backend.read("shop::clock");
+    await until("the end", 5_000, async () => (await serverMs()) > (await value())!.readUIntBE(25, 6));
+    expect([await backend.read(KEY), await backend.batch!.read([KEY])]).toEqual([undefined, [undefined]]);
+    expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: V1 });
+    expect(await leases.store(KEY, A, V1, stored({ version: A }))).toBe(true);
+    expect((await backend.read(KEY))?.version).toBe(A);
+  });
+
   it("C316: takes a machine that was suspended for later, not for younger", async () => {
     await backend.write(KEY, stored());
     await backend.read(KEY);

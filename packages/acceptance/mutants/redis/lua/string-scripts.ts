@@ -27,7 +27,7 @@ export const MUTANTS: readonly Breakage[] = [
   },
   {
     name: "strings: a store by script does not compare the placeholder",
-    promises: ["C313"],
+    promises: ["C315"],
     rule: "if was ~= ARGV[2] or holder and not isPlaceholder then",
     broken: "if was ~= ARGV[2] then",
   },
