@@ -40,6 +40,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "guide/managed-redis", "guide/redis-on-the-wire"],
   Production: [
     "guide/production",
+    "performance",
     "guide/metrics",
     "guide/operations",
     "guide/deploying",
@@ -113,6 +114,7 @@ export const BAR: readonly Item[] = [
   { text: "Guide", link: "/guide/getting-started" },
   { text: "Toolkit", link: "/guide/toolkit" },
   { text: "Reference", link: "/reference/api/" },
+  { text: "Performance", link: "/performance" },
   { text: "Operations", link: "/guide/production" },
   { text: "Promises", link: "/promises" },
   { text: "Decisions", link: "/decisions/" },

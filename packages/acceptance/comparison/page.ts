@@ -15,7 +15,7 @@ hotset beside other packages, as of ${DAY}, in the versions that the tables name
 promise of hotset, a text in the published files of a package, a text that is in none of them, or a program that was run. The tests look at each source
 again, so a row changes when a package is updated here.
 
-Nothing on this page is about speed; [the README](../../README.md#why-this-one) has figures, and how they were measured.
+Nothing on this page is about speed: [performance](../performance.md) has figures, and how they were measured.
 [Migrating](migrating.md) has the names of the calls, and what one loses.
 
 ${tables.join("\n\n")}

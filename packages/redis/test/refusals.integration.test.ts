@@ -42,9 +42,18 @@ const shown = (...things: unknown[]): string =>
   things
     .map(
       (thing) =>
-        `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)} ${(thing as Error).stack}`,
+        `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${asJson(thing)} ${(thing as Error).stack}`,
     )
     .join("\n");
+
+/** Nothing of a backend that is connected: its client holds itself, and JSON refuses that. */
+function asJson(thing: unknown): string {
+  try {
+    return JSON.stringify(thing);
+  } catch {
+    return "";
+  }
+}
 
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
