@@ -80,6 +80,19 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: 'args: ["EVAL", text, String(keys.length), ...inside, ...args],',
   },
   {
+    name: "R6-23 commands of a limit are sent once Redis is back",
+    file: "packages/redis-toolkit/src/limits/breaker.ts",
+    rule: "    if (error instanceof BackendUnavailableError) breaker.open();\n    throw error;",
+    broken: `    if (error instanceof BackendUnavailableError) breaker.open();
+    void (async () => {
+      for (let i = 0; i < 100; i += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        if (await call().then(() => true, () => false)) return;
+      }
+    })();
+    throw error;`,
+  },
+  {
     name: "R6-26 refusals are not remembered",
     file: LIMITER,
     rule: "const known = this.#listed(key) ?? this.#remembered(key, cost);",
@@ -98,16 +111,16 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: 'const ms = typeof given === "string" ? parsed(option, given) : Number(given) * 1_000;',
   },
   {
-    name: "R6-34 a job whose data cannot be read is tried again",
+    name: "R6-34 a job without its data is handled",
     file: "packages/redis-toolkit/src/queue/delivery.ts",
-    rule: "throw new UnrecoverableError(`the data of the job cannot be read: ${messageOf(error)}`);",
-    broken: "throw error;",
+    rule: 'if (payload === null) throw new UnrecoverableError("the data of the job is missing");',
+    broken: "if (payload === null) return undefined as T;",
   },
   {
     name: "R6-35 a worker ends when Redis is away",
     file: "packages/redis-toolkit/src/queue/worker.ts",
     rule: "      return this.#backOff(error);\n",
-    broken: "      return void error;\n",
+    broken: "      void this.stop();\n      return undefined;\n",
   },
   {
     name: "R6-38 a new group begins at the first entry",

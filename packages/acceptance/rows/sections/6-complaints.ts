@@ -185,7 +185,6 @@ export const SECTION: Section = {
       here: "no command of a limit waits for Redis",
       module: LIMITS,
       test: [TESTS.limitsAway, "A76: while Redis is away no command of a limit waits to be sent"],
-      mutant: "limits: every decision waits for a Redis that is away",
     },
     {
       id: "R6-24",
@@ -283,7 +282,7 @@ export const SECTION: Section = {
       what: "BullMQ: a job stalls while the loop is blocked, and is done twice",
       here: "another worker may get it; the report of the first is refused",
       module: QUEUE,
-      test: [TESTS.queueFaults, "A58: a process whose loop is blocked for longer than its lease is refused"],
+      test: [TESTS.queue, "A58: a heartbeat extends the lease; without one another worker gets the job"],
       mutant: "queue: the report of a worker that has lost the job is accepted",
     },
     {
