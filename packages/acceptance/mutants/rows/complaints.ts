@@ -120,7 +120,7 @@ export const MUTANTS: readonly BrokenRule[] = [
     name: "R6-35 a worker ends when Redis is away",
     file: "packages/redis-toolkit/src/queue/worker.ts",
     rule: "      return this.#backOff(error);\n",
-    broken: "      void this.stop();\n      return undefined;\n",
+    broken: '      this.#phase = "stopped";\n      return undefined;\n',
   },
   {
     name: "R6-38 a new group begins at the first entry",

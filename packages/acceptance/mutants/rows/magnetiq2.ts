@@ -9,6 +9,12 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "",
   },
   {
+    name: "R4-05 the service starts before the cache is healthy",
+    file: "docs/examples/service/compose.yaml",
+    rule: "redis-cache: { condition: service_healthy }",
+    broken: "redis-cache: { condition: service_started }",
+  },
+  {
     name: "R4-06 the configuration of a cache keeps every key",
     file: "docs/operations/redis-cache.conf",
     rule: "maxmemory-policy allkeys-lfu",

@@ -58,6 +58,12 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "",
   },
   {
+    name: "R3-12 the health of the image is asked for each second",
+    file: "docs/examples/service/Dockerfile",
+    rule: "--interval=30s",
+    broken: "--interval=1s",
+  },
+  {
     name: "R3-13 an alert is about a metric that does not exist",
     file: "docs/operations/prometheus-alerts.yml",
     rule: "max by (cache) (cache_pending_invalidations) > 0",

@@ -87,7 +87,16 @@ export const SECTION: Section = {
       module: "@hotset/prometheus",
       test: [PROMETHEUS, "are commands by name with durations and codes, connections, queues and consumers"],
     },
-    { id: "R3-12", what: "Dockerfile, compose, Kubernetes, Helm", open: "files for deployment" },
+    {
+      id: "R3-12",
+      what: "an image with a health check, and compose",
+      here: "a service as it is deployed: not an administrator, probed at its own `/ready`, drained by SIGTERM",
+      module: "docs/examples/service",
+      test: [
+        "docs/examples/service/test/image.test.ts",
+        "asks for its health with bounds that leave the probe its time",
+      ],
+    },
     {
       id: "R3-13",
       what: "advice on monitoring, scaling and high availability",
@@ -122,6 +131,7 @@ export const SECTION: Section = {
       test: [TESTS.commands, "A25: counters"],
     },
     { id: "R3-18", what: "automated backups", open: "a page with a job that was tried" },
+    { id: "R3-19", what: "Kubernetes manifests and a Helm chart", open: "files for deployment" },
     {
       id: "R3-20",
       what: "order state with its history, results of backtests, trading events",

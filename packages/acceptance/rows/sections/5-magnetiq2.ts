@@ -39,7 +39,16 @@ export const SECTION: Section = {
       test: [TESTS.pubsub, "A45: any number of listeners is one connection and one subscription at the server"],
       mutant: "toolkit: the last listener leaves its connection open",
     },
-    { id: "R4-05", what: "compose with Redis, a volume and its configuration", open: "files for deployment" },
+    {
+      id: "R4-05",
+      what: "compose with Redis, a volume and its configuration",
+      here: "a cache and a durable server, healthy before the service starts, without a port of the host",
+      module: "docs/examples/service",
+      test: [
+        "docs/examples/service/test/compose.integration.test.ts",
+        "starts Redis before the service, publishes no port",
+      ],
+    },
     {
       id: "R4-06",
       what: "redis.conf: memory, eviction, persistence, a password",

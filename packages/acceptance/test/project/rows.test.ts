@@ -14,7 +14,7 @@ const top = resolve(import.meta.dirname, "../../../..");
 const read = (file: string): string => readFileSync(join(top, file), "utf8");
 const held = ROWS.filter(isHeld);
 
-describe("rows", () => {
+describe("C270: rows", () => {
   it("have each number of each system, once and in order", () => {
     expect(ROWS.map(({ id }) => id)).toEqual(
       SECTIONS.flatMap(({ rows }) => rows.map(({ id }) => id)).toSorted(byNumber),
