@@ -82,6 +82,18 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: 'price ?? "none"',
   },
   {
+    name: "R3-18 the user of backups may not copy a server",
+    file: "docs/operations/users.acl",
+    rule: "user backup on >CHANGE-ME +@connection +sync +psync +replconf",
+    broken: "user backup on >CHANGE-ME +@connection",
+  },
+  {
+    name: "R3-19 one runs alone",
+    file: "docs/examples/service/kubernetes/shop.yaml",
+    rule: "  replicas: 3\n",
+    broken: "  replicas: 1\n",
+  },
+  {
     name: "R3-17 text is a number",
     file: SOURCES.builder,
     rule: "  if (Number.isNaN(number))\n    throw new CommandError(",

@@ -130,8 +130,26 @@ export const SECTION: Section = {
       module: TOOLKIT,
       test: [TESTS.commands, "A25: counters"],
     },
-    { id: "R3-18", what: "automated backups", open: "a page with a job that was tried" },
-    { id: "R3-19", what: "Kubernetes manifests and a Helm chart", open: "files for deployment" },
+    {
+      id: "R3-18",
+      what: "automated backups",
+      here: "scripts that back up and restore, a user that may do no more, a CronJob; [the page](guide/backup.md)",
+      module: "docs/operations/backup.sh",
+      test: [
+        "docs/examples/service/test/backup.integration.test.ts",
+        "is restored to a new server with every key, value",
+      ],
+    },
+    {
+      id: "R3-19",
+      what: "Kubernetes manifests and a Helm chart",
+      here: "three that are probed, bounded and without rights, and the same as a chart; not run in a cluster here",
+      module: "docs/examples/service/kubernetes",
+      test: [
+        "docs/examples/service/test/kubernetes.test.ts",
+        "runs three, spread over nodes, of which one may be taken",
+      ],
+    },
     {
       id: "R3-20",
       what: "order state with its history, results of backtests, trading events",

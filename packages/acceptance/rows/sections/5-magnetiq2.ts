@@ -91,7 +91,7 @@ export const SECTION: Section = {
     {
       id: "R4-11",
       what: "`MONITOR`, `INFO`, `SLOWLOG GET`, `MEMORY USAGE` on the command line",
-      here: "`health(redis)`: `monitor` for who says that it halves the throughput, `stats`, `slowlog`, `memoryUsage`",
+      here: "`health(redis)`: `monitor` for who says that it halves the throughput, `stats`, `slowlog`, `memoryUsage`; `npx hotset`",
       module: HEALTH,
       test: [TESTS.health, "A91: every command of one server, for as long as asked"],
       mutant: "toolkit: a monitor needs no word",
@@ -125,6 +125,16 @@ export const SECTION: Section = {
       module: HEALTH,
       test: [TESTS.health, "A91: slow commands of all primaries, newest first, and round trips"],
     },
-    { id: "R4-22", what: "other servers: Valkey, KeyDB, DragonflyDB, ElastiCache", open: "a page of tested servers" },
+    {
+      id: "R4-22",
+      what: "other servers: Valkey, KeyDB, DragonflyDB, ElastiCache",
+      here: "each tested, expected or not supported; one that is too old is refused by a sentence",
+      module: "docs/guide/which-server.md",
+      test: [
+        "packages/redis/test/wrong-servers.integration.test.ts",
+        "is refused by a sentence, and not tried again and",
+      ],
+      mutant: "redis: an old server is used, and half works",
+    },
   ],
 };
