@@ -2,12 +2,14 @@
 //
 //   node packages/acceptance/rows/check.ts        after vitest wrote .reports/vitest.json
 //
-// Each test that a row names ran and passed.
+// Each test that a row names ran and passed, and the page is what the rows and the examples say.
 
 import { readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ROWS } from "./all.ts";
+import { ROWS, SECTIONS } from "./all.ts";
+import { findExamples } from "./examples.ts";
+import { renderPage } from "./page.ts";
 import { isHeld, type Row } from "./row.ts";
 
 export interface TestReport {
@@ -33,7 +35,9 @@ export function findUnheld(rows: readonly Row[], report: TestReport, top: string
 function main(): void {
   const top = resolve(import.meta.dirname, "../../..");
   const report = JSON.parse(readFileSync(join(top, ".reports/vitest.json"), "utf8")) as TestReport;
-  const unheld = findUnheld(ROWS, report, top);
+  const unheld = [...findUnheld(ROWS, report, top)];
+  if (readFileSync(join(top, "docs/requirements.md"), "utf8") !== renderPage(SECTIONS, findExamples(top)))
+    unheld.push("docs/requirements.md is not what the rows and the examples say: npm run rows writes it");
   const open = ROWS.filter((row) => "open" in row).map(({ id }) => id);
   console.log(unheld.length === 0 ? `each of ${ROWS.filter(isHeld).length} rows has its tests` : unheld.join("\n"));
   if (open.length > 0) console.log(`${open.length} rows are open: ${open.join(", ")}`);

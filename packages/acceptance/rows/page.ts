@@ -20,6 +20,10 @@ export function renderPage(sections: readonly Section[], examples: ReadonlyMap<s
   return [HEAD, figures, ...sections.map((section) => renderSection(section, examples))].join("\n");
 }
 
+/** The page without the column of examples, which changes with each example. */
+export const withoutExamples = (page: string): string =>
+  page.replaceAll(/\[[^\]]+\]\((?:examples|operations)\/[^)]*\)(?:, )?/g, "").replaceAll(/ +\|/g, " |");
+
 function renderSection({ title, rows }: Section, examples: ReadonlyMap<string, readonly string[]>): string {
   const lines = rows.map((row) => renderRow(row, examples.get(row.id) ?? []));
   const head = "| row | there | here | module | test | example | mutant |\n|---|---|---|---|---|---|---|";

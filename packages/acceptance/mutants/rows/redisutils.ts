@@ -94,6 +94,13 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "  replicas: 1\n",
   },
   {
+    name: "R3-35 sentinels are asked once",
+    file: "packages/redis/src/topology/sentinel.ts",
+    rule: "for (const address of await findPrimary(settings, aborted)) {",
+    broken:
+      "for (const address of await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= findPrimary(settings, aborted))) {",
+  },
+  {
     name: "R3-17 text is a number",
     file: SOURCES.builder,
     rule: "  if (Number.isNaN(number))\n    throw new CommandError(",
