@@ -31,6 +31,7 @@ import { leaseScenarios, missOnTheWire } from "./scenarios/leases.ts";
 import { memoryScenarios } from "./scenarios/memory.ts";
 import { metricsScenarios } from "./scenarios/metrics.ts";
 import { withoutRedis } from "./scenarios/outage.ts";
+import { stringLayout } from "./scenarios/string-layout.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
 import { firstUseOfTags, invalidationOverMany } from "./scenarios/tags.ts";
 import { toolkitBoards } from "./scenarios/toolkit-boards.ts";
@@ -98,6 +99,7 @@ for (const make of [
 const figures = await runTrials([
   costInRedis,
   checksOfBytes,
+  stringLayout,
   garbage,
   missOnTheWire,
   invalidationOverMany,

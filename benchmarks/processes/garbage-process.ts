@@ -2,7 +2,7 @@
  * Counts the bytes and the promises of one operation. Needs `--expose-gc` and a young generation that holds all of them
  * (`--max-semi-space-size`): a collection in between would hide what it frees.
  *
- *     node --expose-gc --max-semi-space-size=512 garbage-process.ts <redis url>
+ *     node --expose-gc --max-semi-space-size=512 garbage-process.ts <redis url> [layout]
  *
  * Prints one JSON object.
  */
@@ -13,14 +13,16 @@ import { createCache, memory, redis } from "hotset";
 import { inFlight } from "../measure.ts";
 
 const url = process.argv[2]!;
+const layout = process.argv[3] === "string" ? "string" : "full";
 const value = { id: 7, name: "Ada Lovelace", roles: ["admin", "editor"], bio: "x".repeat(100) };
 const never = (): never => {
   throw new Error("must not load");
 };
 
-const open = (name: string) => createCache({ name }).tier(memory()).tier(redis(url).build()).defaults({ ttl: "1h" });
+const open = (name: string) =>
+  createCache({ name }).tier(memory()).tier(redis(url).layout(layout).build()).defaults({ ttl: "1h" });
 const writer = open("garbage").build();
-const reader = createCache({ name: "garbage" }).tier(redis(url).build()).defaults({ ttl: "1h" }).build();
+const reader = createCache({ name: "garbage" }).tier(redis(url).layout(layout).build()).defaults({ ttl: "1h" }).build();
 await Promise.all([writer.connect(), reader.connect()]);
 const keys = Array.from({ length: 1_000 }, (_, i) => `hot:${i}`);
 const anyKey = (): string => keys[(next += 1) % keys.length]!;

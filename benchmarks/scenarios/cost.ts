@@ -47,7 +47,7 @@ interface Bench {
 }
 
 let nextKey = 0;
-const newKeys = (count: number): string[] => Array.from({ length: count }, () => `key:${(nextKey += 1)}`);
+export const newKeys = (count: number): string[] => Array.from({ length: count }, () => `key:${(nextKey += 1)}`);
 
 async function missAndDelete(bench: Bench): Promise<Figure[]> {
   const { server, cache } = bench;
@@ -197,7 +197,7 @@ async function idle({ proxy }: Bench): Promise<Figure[]> {
   return [{ what: "an idle process", unit: " commands/s", atMost: 1.2, value: proxy.counts.commands / seconds }];
 }
 
-interface Cost {
+export interface Cost {
   /** Sent over the wire, for each operation. */
   readonly commands: number;
   readonly names: string;
@@ -206,8 +206,8 @@ interface Cost {
 }
 
 /** Runs one operation after the other, and divides by their number. */
-async function costOf(
-  { server, proxy }: Bench,
+export async function costOf(
+  { server, proxy }: Pick<Bench, "server" | "proxy">,
   keys: readonly string[],
   operation: (key: string) => Promise<unknown>,
 ): Promise<Cost> {

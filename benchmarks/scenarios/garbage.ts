@@ -12,15 +12,7 @@ const BOUNDS = { "memory hit": 310, "backend hit": 8_192, "miss with store": 30_
 export const garbage = ({ url }: Conditions): Trial => ({
   name: "garbage of a call",
   async run() {
-    const { stdout } = await promisify(execFile)(process.execPath, [
-      ...process.execArgv,
-      "--expose-gc",
-      "--min-semi-space-size=256",
-      "--max-semi-space-size=512",
-      PROCESS,
-      url,
-    ]);
-    const results = JSON.parse(stdout) as Record<keyof typeof BOUNDS, { bytes: number; promises: number }>;
+    const results = await garbageOf(url, "full");
     return Object.entries(BOUNDS).flatMap(([name, atMost]): readonly Figure[] => {
       const { bytes, promises } = results[name as keyof typeof BOUNDS];
       return [
@@ -30,3 +22,20 @@ export const garbage = ({ url }: Conditions): Trial => ({
     });
   },
 });
+
+/** Bytes and promises of each kind of call. */
+export async function garbageOf(
+  url: string,
+  layout: "full" | "string",
+): Promise<Readonly<Record<keyof typeof BOUNDS, { readonly bytes: number; readonly promises: number }>>> {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...process.execArgv,
+    "--expose-gc",
+    "--min-semi-space-size=256",
+    "--max-semi-space-size=512",
+    PROCESS,
+    url,
+    layout,
+  ]);
+  return JSON.parse(stdout) as Awaited<ReturnType<typeof garbageOf>>;
+}
