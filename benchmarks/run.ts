@@ -2,12 +2,14 @@
  * Compares hotset with the raw limit, in one process and over one transport. Then measures several processes together,
  * and one process without its Redis, against bounds.
  *
- *     npm run bench                              everything: about ten minutes
+ *     npm run bench                              everything: about eight minutes
  *     npm run bench -- "64 in flight" batch      scenarios with one of these in their names; "import": the cost of
  *     imports
  *     npm run bench -- --rounds 15 --unix --json results.json
- *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 30
+ *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 10
  *     npm run bench -- cost                          commands, time and memory of Redis
+ *
+ * A whole run writes benchmarks/results/limits.json and its table in docs/performance.md.
  *
  * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */
@@ -16,7 +18,9 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
+import { keepLimits } from "./limits.ts";
 import { compare, Neighbours, type Outcome, type Scenario, type Spread } from "./measure.ts";
+import { writePages } from "./peers/docs.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
 import { checksOfBytes } from "./scenarios/checks.ts";
 import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
@@ -49,8 +53,8 @@ process.env["NODE_ENV"] ??= "production";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    rounds: { type: "string", default: "9" },
-    outage: { type: "string", default: "30" },
+    rounds: { type: "string", default: "5" },
+    outage: { type: "string", default: "10" },
     unix: { type: "boolean", default: false },
     json: { type: "string" },
   },
@@ -136,12 +140,18 @@ console.log(
     ? `Alone on the machine: others used at most ${percent(busiest)} of a core.`
     : `VOID: not alone on the machine; others used up to ${percent(busiest)} of a core.`,
 );
-if (values.json !== undefined) {
-  const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
+const commit = execFileSync("git", ["rev-parse", "HEAD"], { encoding: "utf8" }).trim();
+const machine = { node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, commit, rounds };
+const results = { ...machine, isAlone, othersOfACore: busiest, outcomes, figures };
+if (values.json !== undefined)
   writeFileSync(
     values.json,
-    `${JSON.stringify({ node: process.version, cpu: cpus()[0]!.model, cores: cpus().length, redis: version, transport: values.unix ? "unix" : "tcp", commit, rounds, isAlone, othersOfACore: busiest, outcomes, figures, imports }, null, 2)}\n`,
+    `${JSON.stringify({ ...results, transport: values.unix ? "unix" : "tcp", imports }, null, 2)}\n`,
   );
+// A part must not replace the whole in the pages.
+if (positionals.length === 0 && !values.unix) {
+  keepLimits(results);
+  await writePages();
 }
 
 async function runAll(scenarios: readonly Scenario[]): Promise<void> {

@@ -6,10 +6,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
+import { limitsTable, readLimits } from "../limits.ts";
+import { toolkitTables } from "../toolkit/table.ts";
 import { plot, type Panel } from "./plots.ts";
 import { readResults, RESULTS, type Results } from "./results.ts";
 import { SCENARIOS } from "./scenarios.ts";
-import { FOREVER, line, medianOf, shown, tableOf } from "./tables.ts";
+import { shown } from "./shown.ts";
+import { FOREVER, line, medianOf, tableOf } from "./tables.ts";
 import { printTargets, targetTable } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
@@ -45,6 +48,8 @@ const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
   ],
 };
 
+const NO_RUN = "No results of a whole run have been committed yet.";
+
 /** Writes plots and pages from the results. */
 export async function writePages(): Promise<void> {
   const results = readResults("peers");
@@ -75,6 +80,14 @@ function figures(name: string, results: Results): string {
       return targetTable(results);
     case "comparison":
       return comparison(results);
+    case "limits": {
+      const limits = readLimits();
+      return limits === undefined
+        ? NO_RUN
+        : `![Ratios to the raw limit](../benchmarks/results/limits.svg)\n\n${limitsTable(limits)}`;
+    }
+    case "toolkit":
+      return toolkitTables(RESULTS) ?? NO_RUN;
     default: {
       const wanted = SCENARIOS.filter((scenario) => scenario.name.startsWith(name));
       if (wanted.length === 0) throw new Error(`no scenario begins with ${JSON.stringify(name)}`);

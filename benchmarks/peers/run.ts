@@ -3,7 +3,7 @@
  * Redis for all.
  *
  *     npm run bench:peers                                everything: some 20 minutes
- *     npm run bench:peers -- "memory hit" --only hotset,lru-cache --rounds 3
+ *     npm run bench:peers -- "memory hit" --only "hotset; lru-cache" --rounds 3
  *     npm run bench:peers -- --resume                    goes on where a run was interrupted
  *     npm run bench:docs                                 writes the figures of the results into the pages again
  *
@@ -35,10 +35,10 @@ const { values, positionals } = parseArgs({
 });
 const rounds = atLeastOne("rounds", values.rounds);
 const roundMs = atLeastOne("ms", values.ms);
-const names = values.only?.split(",").map((name) => name.trim());
+const names = values.only?.split(";").map((name) => name.trim());
 const unknown = names?.find((name) => PRODUCTS.every((product) => product.name !== name));
 if (unknown !== undefined)
-  throw new Error(`--only: ${unknown} is not one of ${PRODUCTS.map(({ name }) => name).join(", ")}`);
+  throw new Error(`--only: ${unknown} is not one of ${PRODUCTS.map(({ name }) => name).join("; ")}`);
 const products = PRODUCTS.filter(({ name }) => names?.includes(name) ?? true);
 const scenarios = SCENARIOS.filter(
   ({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)),

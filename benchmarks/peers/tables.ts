@@ -1,8 +1,8 @@
 import { PRODUCTS } from "../contenders/index.ts";
 import type { Spread } from "../measure.ts";
-import { inShort } from "../trial.ts";
 import type { Results, Row } from "./results.ts";
 import type { Scenario } from "./scenario.ts";
+import { shown } from "./shown.ts";
 
 /** Titles and units of figures; those that are not here are not shown in tables. */
 const COLUMNS: Readonly<Record<string, readonly [title: string, unit: string]>> = {
@@ -86,9 +86,4 @@ function label(product: string): string {
 
 export function line(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
-}
-
-/** Whole numbers of up to four digits as they are, others in three digits. */
-export function shown(value: number): string {
-  return Number.isInteger(value) && value < 10_000 ? value.toLocaleString("en") : inShort(value);
 }

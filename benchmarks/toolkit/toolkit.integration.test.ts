@@ -1,0 +1,23 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+
+it("C309: every figure of the toolkit is measured beside node-redis, ioredis, redlock and rate-limiter-flexible", async () => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--no-warnings", "--conditions=@hotset/source", join(import.meta.dirname, "run.ts"), "--short"],
+    { timeout: 120_000 },
+  );
+  const names = [...stdout.matchAll(/^\*\*toolkit: (.+?)\*\*/gm)].map(([, name]) => name);
+  expect(names).toEqual([
+    "redis-benchmark",
+    "throughput",
+    "p99 at an offered load",
+    "memory",
+    "connections",
+    "kill -9, started after 2 s",
+  ]);
+  for (const peer of ["node-redis", "ioredis", "redlock", "rate-limiter-flexible"])
+    expect(stdout).toMatch(new RegExp(`^\\| ${peer} \\| \\d`, "m"));
+}, 120_000);
