@@ -17,6 +17,7 @@ import { failovers } from "./failovers.ts";
 import { connections, memory, offered, throughput, yardstick } from "./loads.ts";
 import { markdown, type Table } from "./table.ts";
 
+const BUSY = " **The machine was not quiet**: times and rates are preliminary.";
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
@@ -46,7 +47,7 @@ for (const table of await failovers(plan.isShort)) {
 }
 if (!plan.isShort) {
   const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { encoding: "utf8" }).trim();
-  const machine = `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ${plan.rounds} rounds of ${plan.ms} ms; load average before: ${loadBefore.toFixed(1)}.`;
+  const machine = `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ${plan.rounds} rounds of ${plan.ms} ms; load average before: ${loadBefore.toFixed(1)}.${loadBefore > 1 ? BUSY : ""}`;
   writeFileSync(join(RESULTS, "toolkit.json"), `${JSON.stringify({ machine, tables }, null, 1)}\n`);
   await writePages();
 }
