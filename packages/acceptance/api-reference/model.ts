@@ -23,7 +23,18 @@ export interface Model {
 }
 
 /** The packages whose entries are described: the toolkit and the command line have pages that were written by hand. */
-export const DESCRIBED = ["hotset", "core", "memory", "redis", "msgpack", "zstd", "seal", "prometheus"] as const;
+export const DESCRIBED = [
+  "hotset",
+  "core",
+  "memory",
+  "redis",
+  "msgpack",
+  "zstd",
+  "seal",
+  "prometheus",
+  "otel",
+  "instruments",
+] as const;
 
 interface Manifest {
   readonly name: string;

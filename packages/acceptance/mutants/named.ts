@@ -71,7 +71,7 @@ class Judge {
   /** Test files and their texts. */
   readonly #texts: ReadonlyMap<string, string> = new Map(
     globSync(
-      "packages/{acceptance,cli,core,hotset,memory,msgpack,prometheus,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts",
+      "packages/{acceptance,cli,core,hotset,instruments,memory,msgpack,otel,prometheus,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts",
       {
         cwd: TOP,
       },

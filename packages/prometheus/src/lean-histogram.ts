@@ -1,42 +1,28 @@
+import { HistogramSeries, type Labels, type Recorder } from "@hotset/instruments";
 import type { MetricObject, MetricObjectWithValues, MetricValueWithName, Registry } from "prom-client";
 
-interface Series {
-  readonly labels: Readonly<Record<string, string>>;
-  /** For each upper bound, and for what lies above all. */
-  readonly counts: Float64Array;
-  sum: number;
-  count: number;
-}
-
-/**
- * A histogram that takes a fraction of a microsecond for each value: that of prom-client makes a text of the labels.
- */
+/** A histogram whose series are kept by their callers: that of prom-client makes a text of the labels of each value. */
 export class LeanHistogram {
   readonly name: string;
   readonly help: string;
-  readonly #buckets: readonly number[];
-  readonly #series = new Map<string, Series>();
+  readonly #bounds: readonly number[];
+  readonly #series: { readonly labels: Labels; numbers: HistogramSeries }[] = [];
 
-  constructor(name: string, help: string, buckets: readonly number[], register: Registry) {
+  constructor({ name, help }: { readonly name: string; readonly help: string }, bounds: readonly number[]) {
     this.name = name;
     this.help = help;
-    this.#buckets = [...buckets].toSorted((a, b) => a - b);
-    // A registry asks a metric for its name, for its values, and to reset.
-    register.registerMetric(this as never);
+    this.#bounds = bounds.toSorted((a, b) => a - b);
   }
 
-  /** @param place names the series: one for each set of labels. */
-  observe(place: string, labels: Series["labels"], seconds: number): void {
-    let series = this.#series.get(place);
-    if (series === undefined) {
-      series = { labels: { ...labels }, counts: new Float64Array(this.#buckets.length + 1), sum: 0, count: 0 };
-      this.#series.set(place, series);
-    }
-    let i = 0;
-    while (i < this.#buckets.length && seconds > this.#buckets[i]!) i += 1;
-    series.counts[i]! += 1;
-    series.sum += seconds;
-    series.count += 1;
+  /** A registry asks a metric for its name, for its values, and to reset. */
+  register(registry: Registry): void {
+    registry.registerMetric(this as never);
+  }
+
+  series(labels: Labels): Recorder {
+    const one = { labels, numbers: new HistogramSeries(this.#bounds) };
+    this.#series.push(one);
+    return (value) => one.numbers.record(value);
   }
 
   /** As prom-client reads a metric. */
@@ -48,19 +34,17 @@ export class LeanHistogram {
       aggregator: "sum",
       collect: nothing,
     };
-    return Promise.resolve({
-      ...described,
-      values: [...this.#series.values()].flatMap((series) => this.#valuesOf(series)),
-    });
+    const values = this.#series.flatMap(({ labels, numbers }) => this.#valuesOf(labels, numbers));
+    return Promise.resolve({ ...described, values });
   }
 
   reset(): void {
-    this.#series.clear();
+    for (const one of this.#series) one.numbers = new HistogramSeries(this.#bounds);
   }
 
-  #valuesOf({ labels, counts, sum, count }: Series): MetricValueWithName<string>[] {
+  #valuesOf(labels: Labels, { bounds, counts, sum, count }: HistogramSeries): MetricValueWithName<string>[] {
     let total = 0;
-    const buckets = [...this.#buckets, "+Inf"].map((le, i) => {
+    const buckets = [...bounds, "+Inf"].map((le, i) => {
       total += counts[i]!;
       return { labels: { ...labels, le }, value: total, metricName: `${this.name}_bucket` };
     });

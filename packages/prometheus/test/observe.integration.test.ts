@@ -84,7 +84,9 @@ describe("C263: the metrics of a cache", () => {
     await Promise.all([one.close(), other.close(), unobserved.close()]);
     const twice = (): unknown => observe({ register: new Registry(), caches: [one, one] });
     expect(twice).toThrow('observe: two caches are named "one"');
-    expect(() => observe({ register, cache: one } as never)).toThrow('unknown option "cache"; known: register, caches');
+    expect(() => observe({ register, cache: one } as never)).toThrow(
+      'unknown option "cache"; known: register, buckets, caches',
+    );
   });
 });
 

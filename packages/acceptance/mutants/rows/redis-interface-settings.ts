@@ -98,9 +98,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-65 commands of one tick leave at different times",
     file: "packages/redis-toolkit/src/commands/run.ts",
-    rule: "    let reply: unknown;\n    try {",
+    rule: "      let reply: unknown;\n      try {",
     broken:
-      "    let reply: unknown;\n    await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));\n    try {",
+      "      let reply: unknown;\n      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));\n      try {",
   },
   {
     name: "R0-66 calls are refused under load by default",

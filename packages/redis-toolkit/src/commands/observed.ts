@@ -14,20 +14,33 @@ export interface CommandEvent {
 
 const COMMANDS = diagnostics.channel("hotset:redis");
 
-/** Runs `body`, and publishes how it ended. Without a subscriber it costs a look. */
-export function observed<T>(body: () => Promise<T>, operation: string, client: string): Promise<T> {
-  if (!COMMANDS.hasSubscribers) return body();
-  const startedAt = performance.now();
-  const ended = (code: string | undefined): void =>
-    COMMANDS.publish({ operation, client, durationMs: performance.now() - startedAt, code } satisfies CommandEvent);
-  return body().then(
-    (result) => {
-      ended(undefined);
-      return result;
-    },
-    (error: unknown) => {
-      ended(error instanceof CacheError ? error.code : "UNKNOWN");
-      throw error;
-    },
-  );
+/** No subscriber listens: the clock is not read, and no event is made. */
+const UNOBSERVED = -1;
+
+/** To be handed to {@link commandEnded}: two calls, so that no command is wrapped in a function of its own. */
+export const commandStart = (): number => (COMMANDS.hasSubscribers ? performance.now() : UNOBSERVED);
+
+/** Publishes how a command ended, in the asynchronous context of its caller. */
+export function commandEnded(startedAt: number, operation: string, client: string, error?: unknown): void {
+  if (startedAt === UNOBSERVED) return;
+  // A command that was refused here is younger than replies of the same turn.
+  const durationMs = Math.max(0, readAt() - startedAt);
+  const code = error === undefined ? undefined : error instanceof CacheError ? error.code : "UNKNOWN";
+  COMMANDS.publish({ operation, client, durationMs, code } satisfies CommandEvent);
+}
+
+let turnAt: number | undefined;
+
+/**
+ * When the replies of this turn of the event loop were read. One look at the clock for all of them: it costs as much as
+ * all else, and the time in which callers of earlier replies work is not Redis's: docs/decisions/0122.
+ */
+function readAt(): number {
+  if (turnAt !== undefined) return turnAt;
+  setImmediate(endTurn);
+  return (turnAt = performance.now());
+}
+
+function endTurn(): void {
+  turnAt = undefined;
 }

@@ -5,7 +5,7 @@ import type { RedisArgument } from "../keys/key-space.ts";
 import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 import type { Target } from "./target.ts";
-import { observed } from "./observed.ts";
+import { commandEnded, commandStart } from "./observed.ts";
 
 export interface RunnerSettings {
   readonly isEnabled: boolean;
@@ -31,19 +31,23 @@ export class CommandRunner {
       .then((replies) => together(spread, replies));
   }
 
-  runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
-    return observed(() => this.#exchange(caller, invocation), String(invocation.args[0]), this.#settings.clientName);
-  }
-
-  async #exchange<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
-    this.check(invocation.args[0]!, invocation.keys);
-    let reply: unknown;
+  async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
+    const startedAt = commandStart();
     try {
-      reply = await this.#send(caller, invocation);
+      this.check(invocation.args[0]!, invocation.keys);
+      let reply: unknown;
+      try {
+        reply = await this.#send(caller, invocation);
+      } catch (error) {
+        throw replyError(operationOf(invocation), error);
+      }
+      const value = decodeReply(invocation, reply);
+      commandEnded(startedAt, String(invocation.args[0]), this.#settings.clientName);
+      return value;
     } catch (error) {
-      throw replyError(operationOf(invocation), error);
+      commandEnded(startedAt, String(invocation.args[0]), this.#settings.clientName, error);
+      throw error;
     }
-    return decodeReply(invocation, reply);
   }
 
   /** @throws {CommandError} where Redis is disabled, and for keys of several slots of a cluster. */

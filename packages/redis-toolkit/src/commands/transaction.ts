@@ -10,7 +10,7 @@ import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
 import type { CommandRunner } from "./run.ts";
 import type { Bounds } from "./target.ts";
-import { observed } from "./observed.ts";
+import { commandEnded, commandStart } from "./observed.ts";
 
 /**
  * - `committed`: all commands were carried out, one after another, with nothing in between
@@ -116,11 +116,21 @@ function expectKeys(
 
 type Burst = (commands: readonly (readonly RedisArgument[])[], options: BurstOptions) => Promise<readonly unknown[]>;
 
-const carriedOut = <Queued extends readonly Invocation<unknown>[]>(
+async function carriedOut<Queued extends readonly Invocation<unknown>[]>(
   queued: Queued,
   client: string,
   burst: Burst,
-): Promise<TransactionResult<Queued>> => observed(() => carryOut(queued, burst), "EXEC", client);
+): Promise<TransactionResult<Queued>> {
+  const startedAt = commandStart();
+  try {
+    const result = await carryOut(queued, burst);
+    commandEnded(startedAt, "EXEC", client);
+    return result;
+  } catch (error) {
+    commandEnded(startedAt, "EXEC", client, error);
+    throw error;
+  }
+}
 
 async function carryOut<Queued extends readonly Invocation<unknown>[]>(
   queued: Queued,

@@ -2,15 +2,21 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "toolkit: values are on the channel of commands",
+    name: "toolkit: errors with what they quote are on the channel of commands",
     promises: ["C262"],
-    rule: "      ended(undefined);\n",
-    broken: "      ended(String(result));\n",
+    rule: "COMMANDS.publish({ operation, client, durationMs, code } satisfies CommandEvent);",
+    broken: "COMMANDS.publish({ operation, client, durationMs, code, error });",
   },
   {
     name: "toolkit: a command that failed has no code",
     promises: ["C262"],
-    rule: 'ended(error instanceof CacheError ? error.code : "UNKNOWN");',
-    broken: "ended(undefined);",
+    rule: 'error === undefined ? undefined : error instanceof CacheError ? error.code : "UNKNOWN"',
+    broken: "undefined",
+  },
+  {
+    name: "toolkit: all commands have ended when the first one did",
+    promises: ["C262"],
+    rule: "  setImmediate(endTurn);\n",
+    broken: "",
   },
 ];

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "metrics: every name of a command is a label",
     promises: ["C264"],
-    rule: 'known.has(name) ? name : "other"',
+    rule: "recorders.size < MAX_OPERATIONS ? name : OTHER",
     broken: "name",
   },
 ];

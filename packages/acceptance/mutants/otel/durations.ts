@@ -1,0 +1,10 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "otel: histograms of the producer are of seconds without a sum",
+    promises: ["C285"],
+    rule: "counts: [...counts] }, sum, count }",
+    broken: "counts: [...counts] }, sum: 0, count }",
+  },
+];

@@ -1,0 +1,12 @@
+export { connect, type Observed } from "./connect.ts";
+export {
+  DURATION_BUCKETS,
+  prometheusName,
+  type Exporter,
+  type Instrument,
+  type Labels,
+  type Recorder,
+  type Sample,
+} from "./instrument.ts";
+export type { Modules } from "./module-instruments.ts";
+export { HistogramSeries } from "./histogram-series.ts";

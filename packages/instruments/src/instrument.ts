@@ -1,0 +1,45 @@
+/** What is measured, defined once for all exporters. */
+export interface Instrument {
+  /** As OpenTelemetry names instruments: `cache.load.duration`. {@link prometheusName} makes the other name of it. */
+  readonly name: string;
+  readonly kind: "counter" | "gauge" | "histogram";
+  /** By UCUM: `s`, `By`, or what is counted, in braces. */
+  readonly unit: string;
+  readonly help: string;
+  /** Names that a developer has chosen, and outcomes: never a key, a tenant or a user. */
+  readonly labels: readonly string[];
+}
+
+/** Names and values of the labels of one series. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** A value, and the labels that it stands under. */
+export type Sample = readonly [labels: Labels, value: number];
+
+/** Takes the values of one series of a histogram. */
+export type Recorder = (value: number) => void;
+
+/** What the author of an exporter implements. */
+export interface Exporter {
+  /** A counter or a gauge: `read` is called at each collection. It never throws, and never rejects. */
+  observe(instrument: Instrument, read: () => Iterable<Sample> | Promise<Iterable<Sample>>): void;
+  /** @returns what makes a series; it is called once for each set of labels */
+  histogram(instrument: Instrument): (labels: Labels) => Recorder;
+}
+
+/**
+ * The name by the rules of OpenTelemetry for Prometheus: its unit and `total` are endings.
+ *
+ * @see https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/
+ */
+export function prometheusName({ name, unit, kind }: Instrument): string {
+  const ending = ENDINGS[unit] ?? "";
+  return name.replaceAll(".", "_") + ending + (kind === "counter" ? "_total" : "");
+}
+
+const ENDINGS: Readonly<Record<string, string>> = { s: "_seconds", By: "_bytes" };
+
+/** Upper bounds of histograms of durations, in seconds, each about twice the one before. */
+export const DURATION_BUCKETS: readonly number[] = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];

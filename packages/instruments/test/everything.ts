@@ -1,0 +1,14 @@
+import type { Cache } from "@hotset/core";
+import type { Observed } from "@hotset/instruments";
+import type { Redis } from "@hotset/redis-toolkit";
+
+/** Options with one of each thing that can be observed, so that every instrument is made. */
+export const everything = (cache: Cache, redis: Redis): Observed => ({
+  caches: [cache],
+  backendCalls: true,
+  redis: [redis],
+  queues: { jobs: { counts: () => Promise.reject(new Error("away")) } },
+  consumers: {
+    entries: { counts: { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 } },
+  },
+});

@@ -1,0 +1,99 @@
+import { HistogramSeries, type Instrument, type Labels, type Recorder } from "@hotset/instruments";
+
+/** Seconds and nanoseconds since 1970. */
+type HrTime = [seconds: number, nanoseconds: number];
+
+interface DurationPoint {
+  readonly startTime: HrTime;
+  readonly endTime: HrTime;
+  readonly attributes: Record<string, string>;
+  readonly value: { buckets: { boundaries: number[]; counts: number[] }; sum: number; count: number };
+}
+
+interface DurationMetric {
+  readonly descriptor: {
+    readonly name: string;
+    readonly description: string;
+    readonly unit: string;
+    readonly valueType: 1;
+  };
+  /** `CUMULATIVE` */
+  readonly aggregationTemporality: 1;
+  /** `HISTOGRAM` */
+  readonly dataPointType: 0;
+  readonly dataPoints: DurationPoint[];
+}
+
+/** As a reader of the SDK takes it. */
+export interface CollectedDurations {
+  readonly resourceMetrics: {
+    /** Unused: the reader reports its own. */
+    readonly resource: never;
+    readonly scopeMetrics: { scope: { readonly name: string }; metrics: DurationMetric[] }[];
+  };
+  readonly errors: unknown[];
+}
+
+interface Kept {
+  readonly instrument: Instrument;
+  readonly series: { readonly labels: Labels; readonly numbers: HistogramSeries }[];
+}
+
+/**
+ * Histograms of durations, kept by hotset and handed to a reader of the SDK: a `MetricProducer`. It takes some tenths
+ * of what a histogram of the SDK takes for each value, which makes a text of the attributes. Cumulative.
+ *
+ * @see https://opentelemetry.io/docs/specs/otel/metrics/sdk/#metricproducer
+ */
+export class Durations {
+  readonly #kept = new Set<Kept>();
+  readonly #startTime = now();
+
+  /** @internal */
+  add(
+    instrument: Instrument,
+    buckets: readonly number[],
+  ): { readonly series: (labels: Labels) => Recorder; readonly remove: () => void } {
+    const kept: Kept = { instrument, series: [] };
+    this.#kept.add(kept);
+    return {
+      series: (labels) => {
+        const numbers = new HistogramSeries(buckets);
+        kept.series.push({ labels, numbers });
+        return (value) => numbers.record(value);
+      },
+      remove: () => void this.#kept.delete(kept),
+    };
+  }
+
+  /** Called by the reader. */
+  collect(): Promise<CollectedDurations> {
+    const endTime = now();
+    const metrics = [...this.#kept]
+      .filter(({ series }) => series.length > 0)
+      .map((kept) => this.#metricOf(kept, endTime));
+    const scopeMetrics = metrics.length === 0 ? [] : [{ scope: { name: "@hotset/otel" }, metrics }];
+    return Promise.resolve({ resourceMetrics: { resource: NONE, scopeMetrics }, errors: [] });
+  }
+
+  #metricOf({ instrument: { name, help, unit }, series }: Kept, endTime: HrTime): DurationMetric {
+    return {
+      descriptor: { name, description: help, unit, valueType: 1 },
+      aggregationTemporality: 1,
+      dataPointType: 0,
+      dataPoints: series.map(({ labels, numbers: { bounds, counts, sum, count } }) => ({
+        startTime: this.#startTime,
+        endTime,
+        attributes: { ...labels },
+        value: { buckets: { boundaries: [...bounds], counts: [...counts] }, sum, count },
+      })),
+    };
+  }
+}
+
+const NONE = undefined as never;
+
+function now(): HrTime {
+  const ms = Date.now();
+  return [Math.floor(ms / 1_000), (ms % 1_000) * 1e6];
+}

@@ -1,0 +1,2 @@
+export { Durations, type CollectedDurations } from "./durations.ts";
+export { observe, type Observation, type ObserveOptions } from "./observe.ts";

@@ -1,0 +1,143 @@
+import { createCache, json, type Cache } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { Durations, observe, type ObserveOptions } from "@hotset/otel";
+import { observe as observeForPrometheus } from "@hotset/prometheus";
+import { redis, single } from "@hotset/redis";
+import { createRedis } from "@hotset/redis-toolkit";
+import { queue } from "@hotset/redis-toolkit/queue";
+import { consumer, streams } from "@hotset/redis-toolkit/streams";
+import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
+import { MeterProvider, MetricReader, type ResourceMetrics } from "@opentelemetry/sdk-metrics";
+import { Registry } from "prom-client";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+/** Collects when a test asks. */
+class AskedReader extends MetricReader {
+  protected override onShutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+  protected override onForceFlush(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+interface Sdk {
+  readonly meterProvider: MeterProvider;
+  /** As Prometheus has it. */
+  text(): Promise<string>;
+}
+
+function sdk(durations?: Durations): Sdk {
+  const reader = new AskedReader(durations === undefined ? {} : { metricProducers: [durations] });
+  const meterProvider = new MeterProvider({ readers: [reader] });
+  return {
+    meterProvider,
+    text: async () => {
+      const { resourceMetrics } = await reader.collect();
+      return new PrometheusSerializer().serialize(withUnits(resourceMetrics));
+    },
+  };
+}
+
+/** The collector and Prometheus make the unit an ending of a name; this serializer leaves it out. */
+const withUnits = (all: ResourceMetrics): ResourceMetrics => ({
+  ...all,
+  scopeMetrics: all.scopeMetrics.map(({ scope, metrics }) => ({
+    scope,
+    metrics: metrics.map((metric) => {
+      const { name, unit } = metric.descriptor;
+      const ending = { s: ".seconds", By: ".bytes" }[unit] ?? "";
+      return { ...metric, descriptor: { ...metric.descriptor, name: name + ending } };
+    }),
+  })),
+});
+
+/** Series and values, sorted: without comments, and without the labels that OpenTelemetry adds. */
+const lines = (text: string): readonly string[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#") && !line.startsWith("target_info"))
+    .map((line) => {
+      const [, name, labels = "", value] = /^([a-z_]+)(?:\{(.*)\})? (\S+)/.exec(line) ?? [];
+      const own = labels.split(",").filter((label) => !label.startsWith("otel_scope"));
+      return `${name}{${own.toSorted().join(",")}} ${value}`;
+    })
+    .toSorted();
+
+const overRedis = (name: string): Cache =>
+  createCache({ name })
+    .tier(memory({ maxEntries: 2 }))
+    .tier(redis(single(server.url)).valueFormat(json()).build())
+    .build();
+
+describe.each([
+  ["by the meter", () => undefined],
+  ["by a producer", () => new Durations()],
+])("C285: durations %s", (_how, makeDurations) => {
+  it("have the names, labels and values that Prometheus gets of the same traffic", async () => {
+    const durations = makeDurations();
+    const { meterProvider, text } = sdk(durations);
+    const register = new Registry();
+    await using client = createRedis({ env: false, url: server.url, clientName: "shop" });
+    const cache = overRedis("both");
+    const name = randomPrefix();
+    const jobs = queue<number>(client, name);
+    const stream = streams(client).stream(name);
+    const worker = consumer(stream, "group", {}, () => undefined);
+    const observed = {
+      caches: [cache],
+      redis: [client],
+      queues: { emails: jobs },
+      consumers: { payments: worker },
+      backendCalls: true,
+    };
+    const forPrometheus = observeForPrometheus({ register, ...observed });
+    const forOtel = observe({ meterProvider, ...observed, ...(durations && { durations }) });
+
+    await client.initialize();
+    await cache.connect();
+    for (const key of ["a", "b", "c", "a"]) await cache.getOrSet(key, () => 1, { ttl: "1m" });
+    await cache.getOrSet("failing", () => Promise.reject(new Error("of a loader"))).catch(() => undefined);
+    await cache.drain();
+    await client.commands.set(name + "k", "v", { ttl: "1m" });
+    await client.commands.lPush(name + "k", "x").catch(() => undefined);
+    await jobs.add(1);
+    await stream.append({ field: "value" });
+    await expect.poll(() => worker.counts.handled).toBe(1);
+    await worker.stop();
+
+    const [prometheus, otel] = [lines(await register.metrics()), lines(await text())];
+    const names = (all: readonly string[]): readonly string[] => [
+      ...new Set(all.map((line) => line.replace(/\{.*/, ""))),
+    ];
+    expect(names(otel)).toEqual(names(prometheus));
+    expect(names(otel).length).toBeGreaterThan(25);
+    // A worker's last scripts end between the two collections; each times calls of a backend by itself.
+    const isSettled = (line: string): boolean =>
+      !line.includes('operation="EVALSHA"') && !/^cache_operation_duration_seconds_(?:bucket|sum)/.test(line);
+    expect(otel.filter(isSettled)).toEqual(prometheus.filter(isSettled));
+    expect(otel).toContain('redis_command_errors_total{client="shop",code="WRONG_TYPE",operation="LPUSH"} 1');
+
+    forOtel.close();
+    forPrometheus.close();
+    await jobs.add(2);
+    expect(lines(await text())).toContain('redis_queue_jobs{queue="emails",state="waiting"} 1');
+    await cache.close();
+  });
+});
+
+it("C285: an unknown option is refused, and two caches of one name", async () => {
+  const one = overRedis("one");
+  expect(() => observe({ cache: one } as unknown as ObserveOptions)).toThrow(
+    'observe: unknown option "cache"; known: meterProvider',
+  );
+  expect(() => observe({ caches: [one, one] })).toThrow('two caches are named "one"');
+  await one.close();
+});
