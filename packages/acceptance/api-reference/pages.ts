@@ -115,13 +115,17 @@ export const PAGES: readonly PageSpec[] = [
   {
     file: "otel",
     title: "OpenTelemetry",
-    intro: "The same metrics for OpenTelemetry. In use: [metrics](../../guide/metrics.md#for-opentelemetry).",
+    intro:
+      "The same metrics, and spans, for OpenTelemetry. In use: [metrics](../../guide/metrics.md#for-opentelemetry).",
     names: [
       "observe@@hotset/otel",
       "ObserveOptions@@hotset/otel",
       "Observation@@hotset/otel",
       "Durations",
       "CollectedDurations",
+      "startTracing",
+      "TracingOptions",
+      "Tracing",
     ],
   },
   {

@@ -53,8 +53,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   },
   {
     name: "R3-11 errors of commands are not counted",
-    file: "packages/prometheus/src/redis-metrics.ts",
-    rule: "if (code !== undefined) errors.inc({ client, operation, code });",
+    file: "packages/instruments/src/redis-instruments.ts",
+    rule: "    if (code !== undefined) errors.add({ client, operation: recorders.has(operation) ? operation : OTHER, code });\n",
     broken: "",
   },
   {
@@ -71,7 +71,7 @@ export const MUTANTS: readonly BrokenRule[] = [
   },
   {
     name: "R3-15 the use of the pool is not measured",
-    file: "packages/prometheus/src/redis-metrics.ts",
+    file: "packages/instruments/src/redis-instruments.ts",
     rule: '[{ state: "in_use" }, inUse],',
     broken: "",
   },

@@ -29,13 +29,13 @@ import {
   type GetOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
-  type ResolvedPolicy,
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
+import { traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
-import { isThenable } from "../primitives/once.ts";
+import { allowsStale, checkCallOptions, checkValue, isPlainHit } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { warmEntries, type WarmOptions, type WarmResult } from "./warm.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -77,7 +77,8 @@ export class NamespaceView implements Untyped<Namespace> {
         if (options != null && context.checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
-      return readThrough.fetch(this.#call(key, load, options, now), held);
+      const call = this.#call(key, load, options, now);
+      return this.#traced("getOrSet", () => readThrough.fetch(call, held));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -111,11 +112,14 @@ export class NamespaceView implements Untyped<Namespace> {
     const loaded = new Map<K, unknown>();
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
-      const values = await loadMany({ context, readThrough, keySpace, absent }, part, load, (item, loader) => ({
+      const describeItem = (item: K, loader: Loader<unknown>): GetOrSetCall => ({
         ...shared,
         key: targets.get(item)!,
         load: loader,
-      }));
+      });
+      const values = await this.#traced("getOrSetMany", () =>
+        loadMany({ context, readThrough, keySpace, absent }, part, load, describeItem),
+      );
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) loaded.set(item, value);
     }
@@ -149,7 +153,8 @@ export class NamespaceView implements Untyped<Namespace> {
 
   get(key: string, options?: GetOptions): Promise<unknown> {
     try {
-      return this.#engine.reads.get(this.#namespace, this.#key(key), allowsStale(options));
+      const [target, isStaleAllowed] = [this.#key(key), allowsStale(options)];
+      return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, isStaleAllowed));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -161,7 +166,9 @@ export class NamespaceView implements Untyped<Namespace> {
     const isStaleAllowed = allowsStale(options);
     const found = new Map<string, unknown>();
     for (const part of partsOf(unique)) {
-      const values = await this.#engine.reads.getMany(this.#namespace, part, isStaleAllowed);
+      const values = await this.#traced("getMany", () =>
+        this.#engine.reads.getMany(this.#namespace, part, isStaleAllowed),
+      );
       part.forEach(({ name }, i) => {
         if (values[i] !== undefined) found.set(name, values[i]);
       });
@@ -199,7 +206,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const target = this.#key(key);
     checkValue(value);
     checkEntryOptions(options);
-    return this.#engine.mutations.set(this.#namespace, target, value, options);
+    return this.#traced("set", () => this.#engine.mutations.set(this.#namespace, target, value, options));
   }
 
   async setMany(
@@ -216,7 +223,7 @@ export class NamespaceView implements Untyped<Namespace> {
       return { key: this.#key(key), value };
     });
     checkEntryOptions(options);
-    return this.#engine.mutations.setMany(this.#namespace, checked, options);
+    return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, checked, options));
   }
 
   async touch(key: string, options?: TouchOptions): Promise<TouchResult> {
@@ -225,21 +232,23 @@ export class NamespaceView implements Untyped<Namespace> {
     const policy = resolvePolicy(this.#namespace.policy, options);
     if (policy.ttlMs <= 0)
       throw new InvalidArgumentError(`ttl must be above 0 ms, got ${policy.ttlMs} ms; delete the key to end its life`);
-    return this.#engine.touch.touch(this.#namespace, target, options);
+    return this.#traced("touch", () => this.#engine.touch.touch(this.#namespace, target, options));
   }
 
   async delete(key: string): Promise<DeleteResult> {
-    return this.#engine.mutations.delete(this.#namespace, this.#key(key));
+    const target = this.#key(key);
+    return this.#traced("delete", () => this.#engine.mutations.delete(this.#namespace, target));
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
     if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
     const checked = [...new Set(keys)].map((key) => this.#key(key));
-    return this.#engine.mutations.deleteMany(this.#namespace, checked);
+    return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, checked));
   }
 
   async markStale(key: string): Promise<MarkStaleResult> {
-    return this.#engine.mutations.markStale(this.#namespace, this.#key(key));
+    const target = this.#key(key);
+    return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
   }
 
   async invalidateTags(...tags: string[]): Promise<InvalidateResult> {
@@ -252,7 +261,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   async clear(): Promise<InvalidateResult> {
     this.#checkOpen();
-    return this.#engine.mutations.invalidate(this.#namespace, [], "hard");
+    return this.#traced("clear", () => this.#engine.mutations.invalidate(this.#namespace, [], "hard"));
   }
 
   stats(): NamespaceStats {
@@ -310,11 +319,20 @@ export class NamespaceView implements Untyped<Namespace> {
     return wrapped;
   }
 
+  /** Runs `body` within the trace of a call. A fresh local copy is served without one: it takes less than a trace. */
+  #traced<T>(operation: string, body: () => Promise<T>): Promise<T> {
+    return traced("call", body, () => ({
+      cache: this.#engine.context.name,
+      namespace: this.#namespace.keySpace.path,
+      operation,
+    }));
+  }
+
   async #invalidate(tags: readonly string[], mode: "hard" | "soft"): Promise<InvalidateResult> {
     this.#checkOpen();
     checkTags(tags);
     if (tags.length === 0) return { status: "done" };
-    return this.#engine.mutations.invalidate(this.#namespace, tags, mode);
+    return this.#traced("invalidateTags", () => this.#engine.mutations.invalidate(this.#namespace, tags, mode));
   }
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {
@@ -373,41 +391,3 @@ export class NamespaceView implements Untyped<Namespace> {
 }
 
 const NO_TAGS: readonly string[] = Object.freeze([]);
-
-function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
-  // Options that are not an object are refused on the way to a load.
-  if (options == null) return policy.refreshAhead === 1;
-  return (
-    (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
-    options.forceRefresh !== true &&
-    options.maxAge === undefined &&
-    options.after === undefined &&
-    options.onServed === undefined
-  );
-}
-
-function checkCallOptions(options: GetOrSetOptions): void {
-  checkOptions(options, OPTION_NAMES.getOrSet);
-  if (options.tags !== undefined) checkTags(options.tags);
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
-  if (options.onServed !== undefined && typeof options.onServed !== "function")
-    throw new InvalidArgumentError(`onServed must be a function, got ${describe(options.onServed)}`);
-  checkFlag("forceRefresh", options.forceRefresh);
-  if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
-    throw new InvalidArgumentError(`after must be the token of a write result, got ${describe(options.after)}`);
-}
-
-function checkValue(value: unknown): void {
-  if (value === undefined)
-    throw new InvalidArgumentError(
-      "value must not be undefined; give null to remember that there is none, or delete the key",
-    );
-  if (isThenable(value)) throw new InvalidArgumentError("value must not be a promise; await it first");
-}
-
-function allowsStale(options: GetOptions | undefined): boolean {
-  checkOptions(options, OPTION_NAMES.get);
-  checkFlag("allowStale", options?.allowStale);
-  return options?.allowStale === true;
-}

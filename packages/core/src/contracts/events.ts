@@ -146,7 +146,7 @@ export type LoadReason = "miss" | "stale" | "refresh-ahead" | "forced";
 /** Cause that kept a result from being stored. */
 export type FencedBy = CacheEvents["fenced"]["by"];
 
-/** Context of one load or one backend call, published on its tracing channel from start to end. */
+/** Context of one call, load or backend call, published on its tracing channel from start to end. */
 export interface Traced extends CacheEvent {
   readonly key?: string;
   readonly tier?: string;

@@ -135,8 +135,9 @@ const NAMES = [
 /** Kinds that come in storms: docs/decisions/0091. */
 const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set(["load:error", "backend:error", "decode:error"]);
 
-/** Loads run inside `start`, so a span opened there is the parent of all spans that the loader opens. */
-const tracing: { readonly load: TracingChannel<string, Traced>; readonly backend: TracingChannel<string, Traced> } = {
+/** Work runs inside `start`, so a span opened there is the parent of all spans that the work opens. */
+const tracing: { readonly [name in "call" | "load" | "backend"]: TracingChannel<string, Traced> } = {
+  call: diagnostics.tracingChannel("hotset:call"),
   load: diagnostics.tracingChannel("hotset:load"),
   backend: diagnostics.tracingChannel("hotset:backend"),
 };

@@ -2,6 +2,7 @@ import type { Module, ModuleHost } from "./contract.ts";
 
 export type { Module, ModuleHost };
 export { checkName, checkOptions, durationMs, hashTagged, type DurationBounds } from "./arguments.ts";
+export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
 
 /** For functions over a view, such as `locks(redis)`. It never throws: where Redis is disabled, calls do. */

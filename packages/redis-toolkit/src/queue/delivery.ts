@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
-import { durationMs } from "../module/module.ts";
+import { consuming, durationMs } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { decodeJson, encodeJson, readRecord, type JobRecord } from "./job.ts";
 import type { BackoffFunction } from "./options.ts";
@@ -92,7 +92,9 @@ export class Delivery<T, R> {
     if (record === undefined) return this.#outcome("dead", "the record of the job is corrupt");
     try {
       const data = await this.#data();
-      const result = await this.#withinTimeout(this.#jobOf(data, record), record.timeout);
+      const result = await consuming("queue", record.trace ?? {}, () =>
+        this.#withinTimeout(this.#jobOf(data, record), record.timeout),
+      );
       return this.#outcome("complete", resultOf(result));
     } catch (error) {
       if (this.#isStopping) return this.#outcome("return", "");

@@ -41,6 +41,8 @@ export interface JobRecord {
   readonly timeout?: number;
   readonly backoff?: { readonly type: "fixed" | "exponential"; readonly baseMs: number; readonly maxMs: number };
   readonly dedup?: string;
+  /** Texts of the producer for the consumer, such as `traceparent`. */
+  readonly trace?: Readonly<Record<string, string>>;
   readonly dedupEnds?: true;
   readonly progress?: string;
   readonly reason?: string;

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, expectNoEviction, moduleOf, type Module } from "../module/module.ts";
+import { carrierFor, checkName, checkOptions, expectNoEviction, moduleOf } from "../module/module.ts";
+import type { Carrier, Module } from "../module/module.ts";
 import type { Handler, Job, JobContext } from "./delivery.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
@@ -156,7 +157,11 @@ class RedisQueue<T> implements Queue<T> {
   async addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions }[]): Promise<readonly Added[]> {
     if (!Array.isArray(jobs) || jobs.length > MAX_ADDED)
       throw new InvalidArgumentError(`addMany(jobs): the jobs must be a list of at most ${MAX_ADDED}`);
-    const all = jobs.map(({ data, options = {} }) => ({ job: this.#newJob(options), payload: payloadOf(data) }));
+    const trace = carrierFor("queue");
+    const all = jobs.map(({ data, options = {} }) => ({
+      job: carrying(this.#newJob(options), trace),
+      payload: payloadOf(data),
+    }));
     if (all.length === 0) return [];
     await this.#allow();
     const added = await this.#store.add(all);
@@ -291,6 +296,9 @@ class RedisQueue<T> implements Queue<T> {
     }));
   }
 }
+
+const carrying = (job: NewJob, trace: Carrier | undefined): NewJob =>
+  trace === undefined ? job : { ...job, record: { ...job.record, trace } };
 
 function payloadOf(data: unknown): Buffer {
   if (data === undefined) throw new InvalidArgumentError("add(data): the data must not be undefined");

@@ -1,4 +1,5 @@
 import type { Clock } from "@hotset/core";
+import { consuming } from "../module/module.ts";
 import type { Entry } from "./entry.ts";
 import type { EntryId } from "./entry-id.ts";
 import type { Delivery } from "./member.ts";
@@ -72,7 +73,9 @@ export class Batch<T> {
   async #handle(delivery: Delivery<T>, context: ConsumerContext): Promise<void> {
     const { handler, onHandled, onFailed } = this.#settings;
     try {
-      await handler(delivery.entry, context);
+      await consuming("stream", delivery.entry.fields as Readonly<Record<string, unknown>>, () =>
+        handler(delivery.entry, context),
+      );
     } catch (error) {
       await onFailed(delivery, error);
       return;

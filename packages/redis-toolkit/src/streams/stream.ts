@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOptions } from "../module/module.ts";
+import { carrierFor, checkName, checkOptions } from "../module/module.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { readEntries, readId, readInfo, entriesOfOne, writeFields, type Entry, type NewFields } from "./entry.ts";
 import {
@@ -77,7 +77,7 @@ export class Stream<T> {
     const { id = "*", ifExists = false, ...trimming } = options;
     const isTrimmed = trimming.maxLen !== undefined || trimming.minId !== undefined;
     const trim = trimArguments("append", isTrimmed ? trimming : { ...this.#trimming, ...trimming }, "approximate");
-    const written = writeFields("append", fields);
+    const written = withCarried(writeFields("append", fields));
     const position = newId("append: id", id);
     await this.#place.expectNoEviction();
     return this.#place.send(
@@ -180,3 +180,11 @@ export class Stream<T> {
 const APPEND_OPTIONS = ["id", "ifExists", ...TRIM_OPTIONS];
 const READ_OPTIONS = ["after", "count", "block"];
 const RANGE_OPTIONS = ["from", "to", "count", "order"];
+
+/** Carried texts are fields of the entry, as other programs have them; a field of the caller is never replaced. */
+function withCarried(written: readonly (string | Buffer)[]): readonly (string | Buffer)[] {
+  const carrier = carrierFor("stream");
+  if (carrier === undefined) return written;
+  const names = new Set(written.filter((_, i) => i % 2 === 0));
+  return [...written, ...Object.entries(carrier).flatMap((pair) => (names.has(pair[0]) ? [] : pair))];
+}

@@ -1,0 +1,34 @@
+import type { Breakage } from "../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "otel: messages of errors are in spans",
+    promises: ["C286"],
+    rule: "  span?.setStatus({ code: SpanStatusCode.ERROR });",
+    broken: "  span?.setStatus({ code: SpanStatusCode.ERROR, message: code });",
+  },
+  {
+    name: "otel: the work of a span runs outside its context",
+    promises: ["C286"],
+    rule: "return context.with(active, work as",
+    broken: "return context.with(context.active(), work as",
+  },
+  {
+    name: "otel: spans are client spans",
+    promises: ["C286"],
+    rule: "{ kind: SpanKind.INTERNAL, attributes }",
+    broken: "{ kind: SpanKind.CLIENT, attributes }",
+  },
+  {
+    name: "otel: probes of a client are spans of their own",
+    promises: ["C286"],
+    rule: "  if (trace.getSpan(parent) === undefined) return;\n",
+    broken: "",
+  },
+  {
+    name: "otel: a handler is no part of the trace of its producer",
+    promises: ["C287"],
+    rule: "propagation.extract(ROOT_CONTEXT, textsOf(carrier))",
+    broken: "propagation.extract(ROOT_CONTEXT, textsOf({}))",
+  },
+];

@@ -1,0 +1,51 @@
+import { InvalidArgumentError } from "../contracts/errors.ts";
+import { checkTags } from "../entry/key.ts";
+import {
+  checkFlag,
+  checkOptions,
+  OPTION_NAMES,
+  type GetOptions,
+  type GetOrSetOptions,
+  type ResolvedPolicy,
+} from "../entry/policy.ts";
+import { describe } from "../primitives/duration.ts";
+import { isThenable } from "../primitives/once.ts";
+
+/** Whether a fresh local copy answers a call, so that no other option of it counts. */
+export function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {
+  // Options that are not an object are refused on the way to a load.
+  if (options == null) return policy.refreshAhead === 1;
+  return (
+    (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
+    options.forceRefresh !== true &&
+    options.maxAge === undefined &&
+    options.after === undefined &&
+    options.onServed === undefined
+  );
+}
+
+export function checkCallOptions(options: GetOrSetOptions): void {
+  checkOptions(options, OPTION_NAMES.getOrSet);
+  if (options.tags !== undefined) checkTags(options.tags);
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
+    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
+  if (options.onServed !== undefined && typeof options.onServed !== "function")
+    throw new InvalidArgumentError(`onServed must be a function, got ${describe(options.onServed)}`);
+  checkFlag("forceRefresh", options.forceRefresh);
+  if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
+    throw new InvalidArgumentError(`after must be the token of a write result, got ${describe(options.after)}`);
+}
+
+export function checkValue(value: unknown): void {
+  if (value === undefined)
+    throw new InvalidArgumentError(
+      "value must not be undefined; give null to remember that there is none, or delete the key",
+    );
+  if (isThenable(value)) throw new InvalidArgumentError("value must not be a promise; await it first");
+}
+
+export function allowsStale(options: GetOptions | undefined): boolean {
+  checkOptions(options, OPTION_NAMES.get);
+  checkFlag("allowStale", options?.allowStale);
+  return options?.allowStale === true;
+}
