@@ -33,7 +33,7 @@ import { importCosts } from "./scenarios/imports.ts";
 import { lagOfDeletes } from "./scenarios/lag.ts";
 import { leaseScenarios, missOnTheWire } from "./scenarios/leases.ts";
 import { memoryScenarios } from "./scenarios/memory.ts";
-import { metricsScenarios } from "./scenarios/metrics.ts";
+import { observed } from "./scenarios/observed.ts";
 import { withoutRedis } from "./scenarios/outage.ts";
 import { stringLayout } from "./scenarios/string-layout.ts";
 import { foreignInvalidations } from "./scenarios/storm.ts";
@@ -89,7 +89,6 @@ for (const make of [
   backendScenarios,
   leaseScenarios,
   toolkitScenarios,
-  metricsScenarios,
   toolkitLockScenarios,
   toolkitQueueScenarios,
   sessionScenarios,
@@ -101,6 +100,7 @@ for (const make of [
   await made.close();
 }
 const figures = await runTrials([
+  observed,
   costInRedis,
   checksOfBytes,
   stringLayout,

@@ -8,6 +8,8 @@
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
 // Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line; a
 // wrong password shows. Prints the figures of the install beside those of other caches.
+// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, a scrape for the
+// dashboard; a wrong password shows. Prints the figures of the install beside those of other caches.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -15,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import { startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { commandLine } from "./command-line.ts";
+import { dashboard } from "./dashboard.ts";
 import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
 import { examples } from "./examples.ts";
 import { InstalledPackages } from "./installed.ts";
@@ -92,6 +95,7 @@ async function inFull(): Promise<void> {
   await toolkit({ project, step, check }, nodes);
   await examples({ project, step, check }, nodes["Node 24"], { top, redisUrl: redis.url });
   await commandLine({ project, step, check }, redis.url);
+  await dashboard({ project, step, check }, { top, node: nodes["Node 24"], environment: over("metrics") });
 }
 
 async function step(name: string, work: () => Promise<void>): Promise<void> {

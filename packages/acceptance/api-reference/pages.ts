@@ -227,6 +227,7 @@ export const PAGES: readonly PageSpec[] = [
       "Pool",
       "PoolOptions",
       "PoolStatus",
+      "ConnectionCounts",
       "UseOptions",
       "Subscriber",
       "SubscriberEvents",

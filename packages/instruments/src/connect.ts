@@ -3,6 +3,7 @@ import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
 import type { Exporter } from "./instrument.ts";
 import { connectModules, type Modules } from "./module-instruments.ts";
+import { connectProcess } from "./process-instruments.ts";
 import { connectRedis } from "./redis-instruments.ts";
 
 /** What is observed: options that all exporters have. */
@@ -17,9 +18,11 @@ export interface Observed {
   readonly consumers?: Modules["consumers"];
   /** Durations of calls of a backend, as a histogram: some two microseconds for each. @default false */
   readonly backendCalls?: boolean;
+  /** Delays of the event loop, garbage collection, heap and resident memory of this process. @default false */
+  readonly process?: boolean;
 }
 
-const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls"];
+const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "process"];
 
 /**
  * Connects what is observed to an exporter.
@@ -45,6 +48,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   const ends = [
     ...(caches.length === 0 ? [] : [connectCaches(exporter, caches, { isCallTimed: backendCalls })]),
     ...(redis.length === 0 ? [] : [connectRedis(exporter, redis)]),
+    ...(options.process === true ? [connectProcess(exporter)] : []),
   ];
   connectModules(exporter, { queues, consumers });
   return () => ends.forEach((end) => end());

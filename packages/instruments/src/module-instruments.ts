@@ -6,7 +6,7 @@ import { shared } from "./shared.ts";
 /** By the label that each gets. */
 export interface Modules {
   readonly queues: Readonly<Record<string, Pick<Queue<never>, "counts">>>;
-  readonly consumers: Readonly<Record<string, Pick<Consumer<never>, "counts">>>;
+  readonly consumers: Readonly<Record<string, Pick<Consumer<never>, "counts" | "status">>>;
 }
 
 const JOBS: Instrument = {
@@ -25,6 +25,30 @@ const PAUSED: Instrument = {
   labels: ["queue"],
 };
 
+const OLDEST: Instrument = {
+  kind: "gauge",
+  name: "redis.queue.oldest_job",
+  unit: "s",
+  help: "How long ago the oldest job was added that is next in its priority; 0 without one. Absent while Redis is away.",
+  labels: ["queue"],
+};
+
+const LAG: Instrument = {
+  kind: "gauge",
+  name: "redis.consumer.lag",
+  unit: "{entry}",
+  help: "Entries still to be delivered to the group. Absent while Redis is away, and before Redis 7.",
+  labels: ["consumer"],
+};
+
+const PENDING: Instrument = {
+  kind: "gauge",
+  name: "redis.consumer.pending",
+  unit: "{entry}",
+  help: "Entries delivered to the group and not acknowledged. Absent while Redis is away.",
+  labels: ["consumer"],
+};
+
 const ENTRIES: Instrument = {
   kind: "counter",
   name: "redis.consumer.entries",
@@ -35,18 +59,31 @@ const ENTRIES: Instrument = {
 
 export function connectModules(exporter: Exporter, { queues, consumers }: Modules): void {
   if (Object.keys(queues).length > 0) addQueues(exporter, queues);
-  if (Object.keys(consumers).length > 0)
-    exporter.observe(ENTRIES, () =>
-      Object.entries(consumers).flatMap(([consumer, { counts }]) =>
-        Object.entries(counts).map(([outcome, count]): Sample => [{ consumer, outcome }, count]),
-      ),
-    );
+  if (Object.keys(consumers).length > 0) addConsumers(exporter, consumers);
+}
+
+function addConsumers(exporter: Exporter, consumers: Modules["consumers"]): void {
+  exporter.observe(ENTRIES, () =>
+    Object.entries(consumers).flatMap(([consumer, { counts }]) =>
+      Object.entries(counts).map(([outcome, count]): Sample => [{ consumer, outcome }, count]),
+    ),
+  );
+  const statuses = shared(() => answersOf(consumers, (consumer) => consumer.status()));
+  exporter.observe(LAG, async () =>
+    (await statuses()).flatMap(([consumer, { lag }]) => (lag === undefined ? [] : [[{ consumer }, lag] as const])),
+  );
+  exporter.observe(PENDING, async () =>
+    (await statuses()).map(([consumer, { pending }]): Sample => [{ consumer }, pending]),
+  );
 }
 
 function addQueues(exporter: Exporter, queues: Modules["queues"]): void {
   const counts = shared(() => answersOf(queues, (queue) => queue.counts()));
   exporter.observe(JOBS, async () =>
     (await counts()).flatMap(([queue, found]) => STATES.map((state): Sample => [{ queue, state }, found[state]])),
+  );
+  exporter.observe(OLDEST, async () =>
+    (await counts()).map(([queue, { oldestAgeMs = 0 }]): Sample => [{ queue }, oldestAgeMs / 1_000]),
   );
   exporter.observe(PAUSED, async () =>
     (await counts()).map(([queue, { isPaused }]): Sample => [{ queue }, isPaused ? 1 : 0]),

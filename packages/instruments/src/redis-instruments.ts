@@ -67,7 +67,126 @@ const OF_CLIENTS: readonly OfClient[] = [
         return [{ command, code }, count];
       }),
   },
+  {
+    kind: "counter",
+    name: "redis.received",
+    unit: "By",
+    help: "Bytes received, on the wire. 0 over a client of the user.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().connection.bytesReceived]],
+  },
+  {
+    kind: "counter",
+    name: "redis.sent",
+    unit: "By",
+    help: "Bytes sent, on the wire. 0 over a client of the user.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().connection.bytesSent]],
+  },
+  {
+    kind: "counter",
+    name: "redis.retries",
+    unit: "{command}",
+    help: "Reads that were sent again.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().connection.retries]],
+  },
+  {
+    kind: "counter",
+    name: "redis.reconnects",
+    unit: "{connection}",
+    help: "How often the shared connection was lost and came back.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().connection.reconnects]],
+  },
+  {
+    kind: "gauge",
+    name: "redis.pool.size",
+    unit: "{connection}",
+    help: "Exclusive connections, idle and in use.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().pool.size]],
+  },
+  {
+    kind: "counter",
+    name: "redis.locks",
+    unit: "{lock}",
+    help: "Locks that were acquired, that others held until the wait was over, and that were lost while held.",
+    labels: ["outcome"],
+    read: (redis) => {
+      const { locksAcquired, locksUnavailable, locksLost } = redis.stats().modules;
+      return outcomes({ acquired: locksAcquired, unavailable: locksUnavailable, lost: locksLost });
+    },
+  },
+  {
+    kind: "counter",
+    name: "redis.lock_wait",
+    unit: "s",
+    help: "Time that acquisitions of locks have waited for others.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().modules.lockWaitMs / 1_000]],
+  },
+  {
+    kind: "counter",
+    name: "redis.limit.decisions",
+    unit: "{call}",
+    help: "Decisions of rate limits.",
+    labels: ["outcome"],
+    read: (redis) => {
+      const { limitsAllowed, limitsRefused } = redis.stats().modules;
+      return outcomes({ allowed: limitsAllowed, refused: limitsRefused });
+    },
+  },
+  {
+    kind: "counter",
+    name: "redis.limit.degraded",
+    unit: "{call}",
+    help: "Decisions of rate limits that were made without Redis.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().modules.limitsDegraded]],
+  },
+  {
+    kind: "counter",
+    name: "redis.sessions",
+    unit: "{call}",
+    help: "Sessions that were created, found, missing and ended.",
+    labels: ["outcome"],
+    read: (redis) => {
+      const { sessionsCreated, sessionsFound, sessionsMissing, sessionsEnded } = redis.stats().modules;
+      return outcomes({
+        created: sessionsCreated,
+        found: sessionsFound,
+        missing: sessionsMissing,
+        ended: sessionsEnded,
+      });
+    },
+  },
+  {
+    kind: "counter",
+    name: "redis.pubsub.dropped",
+    unit: "{message}",
+    help: "Messages that subscriptions left out: the reader was too slow, or they could not be read.",
+    labels: ["reason"],
+    read: (redis) => {
+      const { messagesDropped, messagesCorrupt } = redis.stats().modules;
+      return [
+        [{ reason: "overflow" }, messagesDropped],
+        [{ reason: "corrupt" }, messagesCorrupt],
+      ];
+    },
+  },
+  {
+    kind: "counter",
+    name: "redis.pubsub.gaps",
+    unit: "{gap}",
+    help: "How often subscriptions were interrupted: messages may have been missed.",
+    labels: [],
+    read: (redis) => [[{}, redis.stats().modules.subscriptionGaps]],
+  },
 ];
+
+const outcomes = (counts: Readonly<Record<string, number>>): readonly Sample[] =>
+  Object.entries(counts).map(([outcome, count]): Sample => [{ outcome }, count]);
 
 const COMMAND_DURATION: Instrument = {
   kind: "histogram",

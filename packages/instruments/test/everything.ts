@@ -9,6 +9,10 @@ export const everything = (cache: Cache, redis: Redis): Observed => ({
   redis: [redis],
   queues: { jobs: { counts: () => Promise.reject(new Error("away")) } },
   consumers: {
-    entries: { counts: { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 } },
+    entries: {
+      counts: { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 },
+      status: () => Promise.reject(new Error("away")),
+    },
   },
+  process: true,
 });

@@ -7,6 +7,7 @@ export {
   type RedisState,
 } from "./redis/create-redis.ts";
 export { redisAddress, type RedisAddress } from "./settings/redis-address.ts";
+export type { ModuleCounts } from "./module/counts.ts";
 export type { RedisEvents } from "./redis/monitor.ts";
 export type { RedisOptions, TlsFiles } from "./settings/options.ts";
 export type { RedisView, ViewPool } from "./commands/view.ts";

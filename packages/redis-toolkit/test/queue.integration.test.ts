@@ -181,7 +181,10 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     });
     await expect
       .poll(() => use.jobs.counts())
-      .toEqual({ waiting: 1, delayed: 1, active: 1, completed: 1, dead: 1, isPaused: false });
+      .toEqual({
+        ...{ waiting: 1, delayed: 1, active: 1, completed: 1, dead: 1, isPaused: false },
+        oldestAgeMs: expect.any(Number) as number,
+      });
     for (const state of STATES) {
       expect(await use.jobs.get(ids[state]!)).toMatchObject({ id: ids[state], state, data: state });
       expect((await use.jobs.list(state)).map(({ id }) => id)).toEqual([ids[state]]);

@@ -5,6 +5,7 @@ export {
   type BurstOptions,
   type Caller,
   type CallOptions,
+  type ConnectionCounts,
   type DedicatedCallOptions,
   type DedicatedConnection,
   type ExclusiveConnection,

@@ -15,6 +15,7 @@ export type {
   BurstOptions,
   Caller,
   CallOptions,
+  ConnectionCounts,
   DedicatedCallOptions,
   DedicatedConnection,
   ExclusiveConnection,

@@ -16,6 +16,7 @@ import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
 import { oneServer, type Servers } from "./connection/servers.ts";
 import { openSession, type SessionSettings } from "./connection/session.ts";
+import { Traffic } from "./connection/traffic.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
@@ -84,12 +85,15 @@ export interface ConnectSettings {
   readonly connects: readonly string[];
   readonly clock: Clock;
   readonly random: () => number;
+  /** Made with the link. */
+  readonly traffic?: Traffic;
 }
 
 /** A shared link, as one of its users has it. */
 export interface Hold {
   readonly link: ObservableLink;
   readonly servers: Servers;
+  readonly traffic: Traffic;
   /** Closes the link if this was its last user. Idempotent. */
   release(): Promise<void>;
 }
@@ -336,7 +340,7 @@ interface Made {
 class SharedConnection<Kind extends "own" | "client"> {
   readonly [CONNECTION]: Kind;
   readonly #make: (settings: ConnectSettings) => Made;
-  readonly #links: (Made & { readonly settings: ConnectSettings; holders: number })[] = [];
+  readonly #links: (Made & Pick<Hold, "traffic"> & { readonly settings: ConnectSettings; holders: number })[] = [];
 
   constructor(kind: Kind, make: (settings: ConnectSettings) => Made) {
     this[CONNECTION] = kind;
@@ -346,8 +350,9 @@ class SharedConnection<Kind extends "own" | "client"> {
   hold(settings: ConnectSettings): Hold {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
     if (shared === undefined) {
-      const made = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName });
-      this.#links.push((shared = { ...made, settings, holders: 0 }));
+      const traffic = new Traffic();
+      const made = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName, traffic });
+      this.#links.push((shared = { ...made, settings, traffic, holders: 0 }));
     }
     const mine = shared;
     mine.holders += 1;
@@ -355,6 +360,7 @@ class SharedConnection<Kind extends "own" | "client"> {
     return {
       link: mine.link,
       servers: mine.servers,
+      traffic: mine.traffic,
       release: () => (released ??= this.#release(mine)),
     };
   }

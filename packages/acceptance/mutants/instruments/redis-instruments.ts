@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "recorders.size < MAX_OPERATIONS ? name : OTHER",
     broken: "name",
   },
+  {
+    name: "metrics: bytes that were received are those that were sent",
+    promises: ["C288"],
+    rule: "redis.stats().connection.bytesReceived",
+    broken: "redis.stats().connection.bytesSent",
+  },
 ];

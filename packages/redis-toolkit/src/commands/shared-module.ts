@@ -1,10 +1,12 @@
 import { CacheError, type CacheLogger, type Clock } from "@hotset/core";
+import { noCounts, type ModuleCounts } from "../module/counts.ts";
 
 const REPORT_EVERY_MS = 1_000;
 
 /** What the modules of all views of one connection share: how they are stopped, and where trouble is reported. */
 export class SharedModule {
   readonly clock: Clock;
+  readonly counts: { -readonly [name in keyof ModuleCounts]: number } = noCounts();
   readonly #logger: CacheLogger | undefined;
   readonly #stops = new Set<() => Promise<unknown>>();
   /** By kind: when it was reported, and how often since. */

@@ -208,6 +208,7 @@ export class RedisView implements ModuleHost {
     const check = (): void => this.#runner.check("open", []);
     return {
       clock: modules.clock,
+      counts: modules.counts,
       random: Math.random,
       get connection() {
         check();

@@ -80,9 +80,17 @@ class RedisRateLimit implements RateLimit {
   async consume(key: string, cost = 1): Promise<RateLimitResult> {
     this.#checkCost(key, cost);
     const known = this.#listed(key) ?? this.#remembered(key, cost);
-    if (known !== undefined) return known;
+    if (known !== undefined) return this.#counted(known);
     const lease = this.#hasSlots ? `${randomUUID()}:${cost}` : "";
-    return this.#decide({ operation: "consume", key, cost, lease });
+    return this.#counted(await this.#decide({ operation: "consume", key, cost, lease }));
+  }
+
+  #counted(result: RateLimitResult): RateLimitResult {
+    const { counts } = this.#module;
+    if (result.allowed) counts.limitsAllowed += 1;
+    else counts.limitsRefused += 1;
+    if (result.degraded) counts.limitsDegraded += 1;
+    return result;
   }
 
   async peek(key: string, cost = 1): Promise<RateLimitResult> {

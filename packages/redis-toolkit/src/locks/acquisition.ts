@@ -33,13 +33,18 @@ export class Acquisition {
 
   /** @throws {LockUnavailableError} while others hold it; the last error of Redis, where that was what failed. */
   async run(): Promise<HeldLease> {
-    const { clock } = this.#ground.module;
+    const { clock, counts } = this.#ground.module;
     const giveUpAt = clock.now() + this.#policy.waitMs;
     this.#signal?.throwIfAborted();
     const first = await this.#attempt(giveUpAt);
     if (first.kind === "granted") return first.lease;
     if (this.#policy.waitMs === 0) return this.#giveUp(first);
-    return this.#waitInLine(first, giveUpAt);
+    const since = clock.now();
+    try {
+      return await this.#waitInLine(first, giveUpAt);
+    } finally {
+      counts.lockWaitMs += clock.now() - since;
+    }
   }
 
   async #waitInLine(first: Exclude<Attempt, { kind: "granted" }>, giveUpAt: number): Promise<HeldLease> {
@@ -99,6 +104,7 @@ export class Acquisition {
 
   #granted({ fence }: Extract<Vote, { kind: "granted" }>, startedAt: number): Attempt {
     const holder = { claim: this.#claim, token: this.#token };
+    this.#ground.module.counts.locksAcquired += 1;
     return { kind: "granted", lease: new HeldLease(this.#ground, holder, this.#policy, { fence, startedAt }) };
   }
 
@@ -110,6 +116,7 @@ export class Acquisition {
   #giveUp(attempt: Exclude<Attempt, { kind: "granted" }>): never {
     this.#forget();
     if (attempt.kind === "away") throw attempt.error;
+    this.#ground.module.counts.locksUnavailable += 1;
     const { resources } = this.#claim;
     const { waitMs } = this.#policy;
     throw new LockUnavailableError(

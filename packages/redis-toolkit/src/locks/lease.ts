@@ -204,10 +204,11 @@ export class HeldLease implements Lease {
   }
 
   #lose(why: string): "lost" {
+    const { clock, counts } = this.#ground.module;
+    if (this.#phase !== "lost") counts.locksLost += 1;
     this.#phase = "lost";
     this.#cancelEnd();
     this.#cancelExtension();
-    const { clock } = this.#ground.module;
     const reason = clock.now() >= this.#heldUntil - driftMs(this.#policy.ttlMs) ? "it was held for maxHold" : why;
     this.#ending.abort(lost(reason, this.resources));
     return "lost";

@@ -1,5 +1,6 @@
 import type { Clock } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
+import type { ModuleCounts } from "./counts.ts";
 import type { KeySpace } from "../keys/key-space.ts";
 
 /** The parts that a module is made of: one for each view, over the connection of all views. */
@@ -10,6 +11,8 @@ export interface Module {
   readonly random: () => number;
   /** Every access throws a `CommandError` `REDIS_DISABLED` where Redis is disabled. */
   readonly connection: RedisConnection;
+  /** Add to these what happens: `redis.stats().modules`, of all views. */
+  readonly counts: { -readonly [name in keyof ModuleCounts]: number };
   /** The keys and channels of the view. */
   readonly space: KeySpace;
   /**

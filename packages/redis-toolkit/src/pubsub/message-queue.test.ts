@@ -1,8 +1,9 @@
 import { expect, it } from "vitest";
+import { noCounts } from "../module/counts.ts";
 import { MessageQueue } from "./message-queue.ts";
 
 const queueOf = (overflow: "drop-oldest" | "close"): MessageQueue<string> =>
-  new MessageQueue({ buffer: 1, overflow, read: (bytes) => Promise.resolve(bytes.toString()) });
+  new MessageQueue({ buffer: 1, overflow, counts: noCounts(), read: (bytes) => Promise.resolve(bytes.toString()) });
 
 const message = (text: string): object => ({
   done: false,

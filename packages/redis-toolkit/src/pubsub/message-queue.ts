@@ -1,3 +1,5 @@
+import type { Module } from "../module/module.ts";
+
 export type ChannelEvent<T> =
   | { readonly kind: "message"; readonly message: T; readonly channel: string }
   /** The connection was lost and is back: messages in between were missed. */
@@ -21,6 +23,8 @@ export interface MessageQueueSettings<T> {
   readonly buffer: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;
+  /** Of all subscriptions. */
+  readonly counts: Module["counts"];
 }
 
 type Waiting =
@@ -55,6 +59,7 @@ export class MessageQueue<T> implements Subscription<T> {
     const { buffer, overflow } = this.#settings;
     if (this.#messages >= buffer) {
       this.dropped += 1;
+      this.#settings.counts.messagesDropped += 1;
       if (overflow === "close") return void this.close();
       if (overflow === "drop-newest") return;
       this.#waiting.splice(
@@ -68,6 +73,7 @@ export class MessageQueue<T> implements Subscription<T> {
   }
 
   gap(): void {
+    if (this.#ended === undefined) this.#settings.counts.subscriptionGaps += 1;
     // Two gaps in a row say no more than one.
     if (this.#ended === undefined && this.#waiting.at(-1)?.kind !== "gap") this.#add({ kind: "gap" });
   }
@@ -93,6 +99,7 @@ export class MessageQueue<T> implements Subscription<T> {
         return { done: false, value: { kind: "message", message, channel: first.channel } };
       } catch {
         this.corrupt += 1;
+        this.#settings.counts.messagesCorrupt += 1;
       }
     }
   }

@@ -107,11 +107,11 @@ class RedisChannel<T> implements Channel<T> {
 
   async subscribe(options: { readonly signal?: AbortSignal } = {}): Promise<Subscription<T>> {
     options.signal?.throwIfAborted();
-    const { connection, space } = moduleOf(this.#redis);
+    const { connection, counts, space } = moduleOf(this.#redis);
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
     const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
     const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);
-    const queue = new MessageQueue<T>({ buffer, overflow, read });
+    const queue = new MessageQueue<T>({ buffer, overflow, read, counts });
     const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
     try {
       const removeGap = subscriber.use.on("gap", () => queue.gap());

@@ -36,6 +36,8 @@ export interface Added {
 
 export interface Counts extends Readonly<Record<JobState, number>> {
   readonly isPaused: boolean;
+  /** How long ago the oldest job was added that is next in its priority, in ms; `undefined` where none waits. */
+  readonly oldestAgeMs: number | undefined;
 }
 
 /** Jobs that have failed for good. */
@@ -215,8 +217,10 @@ class RedisQueue<T> implements Queue<T> {
   }
 
   async counts(): Promise<Counts> {
-    const [waiting = 0, delayed = 0, active = 0, completed = 0, dead = 0, paused] = await this.#store.counts();
-    return { waiting, delayed, active, completed, dead, isPaused: paused === 1 };
+    const [waiting = 0, delayed = 0, active = 0, completed = 0, dead = 0, paused, now = 0, addedAt = -1] =
+      await this.#store.counts();
+    const oldestAgeMs = addedAt < 0 ? undefined : Math.max(0, now - addedAt);
+    return { waiting, delayed, active, completed, dead, isPaused: paused === 1, oldestAgeMs };
   }
 
   async get(id: string): Promise<JobSnapshot<T> | undefined> {

@@ -1,7 +1,8 @@
-import { openConnection, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
+import { openConnection, type ConnectionCounts, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
 import { LenientFailures } from "../commands/lenient.ts";
 import { SharedModule } from "../commands/shared-module.ts";
 import { RedisView } from "../commands/view.ts";
+import type { ModuleCounts } from "../module/counts.ts";
 import type { RedisOptions } from "../settings/options.ts";
 import { resolveSettings, type RedisSettings } from "../settings/settings.ts";
 import { Monitor, type RedisEvents } from "./monitor.ts";
@@ -16,6 +17,10 @@ export interface RedisClientStats {
   readonly pool: PoolStatus;
   /** How often Redis was lost since `initialize`. */
   readonly losses: number;
+  /** Bytes on the wire, reads that were sent again, and how often the shared connection came back. */
+  readonly connection: ConnectionCounts;
+  /** Locks, limits, sessions and subscriptions, of all views. */
+  readonly modules: ModuleCounts;
 }
 
 /** Redis, as the options, the environment and the `.env` file say. */
@@ -72,8 +77,9 @@ export class Redis extends RedisView {
 
   /** For metrics: copies numbers, and asks nothing. */
   stats(): RedisClientStats {
-    const { inFlight, pool } = this.#connection;
-    return { state: this.state, inFlight, pool: pool.status, losses: this.#monitor.losses };
+    const { inFlight, pool, counts: connection } = this.#connection;
+    const { losses } = this.#monitor;
+    return { state: this.state, inFlight, pool: pool.status, losses, connection, modules: { ...this.#modules.counts } };
   }
 
   /**

@@ -1,6 +1,6 @@
 import { EncodeError, InvalidArgumentError, json, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOptions, durationMs, moduleOf, type Module } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
@@ -95,14 +95,17 @@ export function sessions<Data extends object = Record<string, unknown>>(
   options: SessionOptions = {},
 ): Sessions<Data> {
   checkOptions("sessions(redis, options)", options, SESSION_OPTIONS);
-  return new RedisSessions<Data>(new SessionRecords(redis, resolveSessionOptions(options)));
+  const records = new SessionRecords(redis, resolveSessionOptions(options));
+  return new RedisSessions<Data>(records, moduleOf(redis).counts);
 }
 
 class RedisSessions<Data extends object> implements Sessions<Data> {
   readonly #records: SessionRecords;
+  readonly #counts: Module["counts"];
 
-  constructor(records: SessionRecords) {
+  constructor(records: SessionRecords, counts: Module["counts"]) {
     this.#records = records;
+    this.#counts = counts;
   }
 
   async create(options: CreateSessionOptions<Data> = {}): Promise<Session<Data>> {
@@ -112,7 +115,9 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     const { set } = encode(data ?? {});
     const id = this.#records.places.newId();
     const life = idle === undefined ? undefined : { idleMs: durationMs("idle", idle, { min: 1_000 }) };
-    return decode(id, await this.#records.create(this.#placeOf(id)!, set, { userId, ...life }));
+    const created = await this.#records.create(this.#placeOf(id)!, set, { userId, ...life });
+    this.#counts.sessionsCreated += 1;
+    return decode(id, created);
   }
 
   async read(id: string): Promise<Session<Data> | undefined> {
@@ -147,16 +152,18 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
 
   async destroy(id: string): Promise<boolean> {
     const place = this.#placeOf(id);
-    return place !== undefined && this.#records.remove(place);
+    return this.#ended(place);
   }
 
   async revoke(handle: string): Promise<boolean> {
     const place = this.#records.places.ofHandle(checkName("handle", handle));
-    return place !== undefined && this.#records.remove(place);
+    return this.#ended(place);
   }
 
   async destroyAll(userId: string): Promise<number> {
-    return this.#records.removeAll(checkName("userId", userId));
+    const ended = await this.#records.removeAll(checkName("userId", userId));
+    this.#counts.sessionsEnded += ended;
+    return ended;
   }
 
   async list(userId: string): Promise<readonly SessionInfo<Data>[]> {
@@ -169,7 +176,15 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   ): Promise<Session<Data> | undefined> {
     const place = this.#placeOf(id);
     const found = place && (await step(place));
+    if (found === undefined) this.#counts.sessionsMissing += 1;
+    else this.#counts.sessionsFound += 1;
     return found && decode(id, found);
+  }
+
+  async #ended(place: Place | undefined): Promise<boolean> {
+    const wasThere = place !== undefined && (await this.#records.remove(place));
+    if (wasThere) this.#counts.sessionsEnded += 1;
+    return wasThere;
   }
 
   #placeOf(id: string): Place | undefined {

@@ -14,6 +14,8 @@ export interface CallSettings {
   readonly random: () => number;
   /** Called when a node answers that it does not serve a key. */
   readonly onMoved: () => void;
+  /** Called when a read is sent again. */
+  readonly onRetry: () => void;
 }
 
 /** Between two attempts of one read. */
@@ -54,6 +56,7 @@ export class Calls {
         const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
         if (isOver) throw error;
         await this.#pause(waitMs, options.signal);
+        this.#settings.onRetry();
         leftMs = Math.max(endAt - queue.clock.now(), 1);
       }
     }

@@ -194,6 +194,17 @@ export interface Pool {
   use<T>(task: (connection: ExclusiveConnection) => Promise<T>, options?: UseOptions): Promise<T>;
 }
 
+/** Counts since the connection was opened. */
+export interface ConnectionCounts {
+  /** On the wire, of all sockets; 0 over a client of the user. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /** Reads that were sent again. */
+  readonly retries: number;
+  /** How often the shared link was lost and came back. */
+  readonly reconnects: number;
+}
+
 /** Commands to Redis, over sockets that are opened here and nowhere else. The same for every topology. */
 export interface RedisConnection extends Caller, AsyncDisposable {
   readonly protocol: 2 | 3;
@@ -205,6 +216,7 @@ export interface RedisConnection extends Caller, AsyncDisposable {
   readonly state: "idle" | "connecting" | "up" | "down" | "closed";
   /** Commands on the shared link without a reply. */
   readonly inFlight: number;
+  readonly counts: ConnectionCounts;
   /** Exclusive sockets for WATCH and the like. */
   readonly pool: Pool;
   /** Connects now, rather than with the first call. @throws {BackendUnavailableError} when this attempt fails. */

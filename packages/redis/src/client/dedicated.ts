@@ -47,7 +47,11 @@ export class SessionConnection implements DedicatedConnection {
     this.#queue.client = session.client;
     this.#calls = new Calls(
       { queue: this.#queue, admit: (command, send) => this.#admit(command, send) },
-      { onOverload: "wait", readRetries: 0, random: settings.random, onMoved: () => servers.refresh() },
+      {
+        ...{ onOverload: "wait", readRetries: 0, random: settings.random },
+        onMoved: () => servers.refresh(),
+        onRetry: () => undefined,
+      },
     );
     session.onLost((error) => this.#lose(error));
   }

@@ -11,6 +11,7 @@ import type {
   Args,
   BurstOptions,
   CallOptions,
+  ConnectionCounts,
   DedicatedConnection,
   OpenOptions,
   Pool,
@@ -41,12 +42,19 @@ export class LinkConnection implements RedisConnection {
   readonly #closing = new AbortController();
   readonly #stopWatching: () => void;
   #wasUp: boolean;
+  /** How often the shared link came up. */
+  #ups: number;
+  #retries = 0;
   #closed: Promise<void> | undefined;
 
   constructor(hold: Hold, settings: ConnectionSettings) {
     this.#hold = hold;
     this.#settings = settings;
-    this.#callSettings = { ...settings, onMoved: () => hold.servers.refresh() };
+    this.#callSettings = {
+      ...settings,
+      onMoved: () => hold.servers.refresh(),
+      onRetry: () => void (this.#retries += 1),
+    };
     this.#calls = new Calls(hold.link, this.#callSettings);
     this.#pool = new ConnectionPool(hold.servers, (options) => this.#openSession(options), {
       ...settings.pool,
@@ -54,6 +62,7 @@ export class LinkConnection implements RedisConnection {
     });
     this.pool = this.#pool;
     this.#wasUp = hold.link.state === "up";
+    this.#ups = this.#wasUp ? 1 : 0;
     this.#stopWatching = hold.link.onChange(() => this.#onChange());
   }
 
@@ -75,6 +84,16 @@ export class LinkConnection implements RedisConnection {
 
   get inFlight(): number {
     return this.#hold.link.queue.inFlight;
+  }
+
+  get counts(): ConnectionCounts {
+    const { received, sent } = this.#hold.traffic;
+    return {
+      bytesReceived: received,
+      bytesSent: sent,
+      retries: this.#retries,
+      reconnects: Math.max(0, this.#ups - 1),
+    };
   }
 
   async connect(): Promise<void> {
@@ -171,6 +190,7 @@ export class LinkConnection implements RedisConnection {
     const isUp = this.#hold.link.state === "up";
     if (isUp === this.#wasUp) return;
     this.#wasUp = isUp;
+    if (isUp) this.#ups += 1;
     for (const listener of this.#listeners[isUp ? "up" : "down"]) listener();
   }
 

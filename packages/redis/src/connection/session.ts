@@ -2,6 +2,7 @@ import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { scheduleRunning, type Awaitable, type Clock } from "@hotset/core";
 import { connectFault, isLoggedOut, isReply, unlessRefused } from "../primitives/faults.ts";
+import type { Traffic } from "./traffic.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
@@ -28,6 +29,8 @@ export interface SessionSettings {
   /** Bound on the whole attempt: password, name resolution, handshake and scripts. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
+  /** Counts the bytes of the connection. */
+  readonly traffic?: Traffic | undefined;
 }
 
 /** A client while its connection is being prepared. */
@@ -148,7 +151,7 @@ interface ConnectingClient extends NodeClient {
  */
 export async function establish(
   address: string,
-  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs">,
+  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs" | "traffic">,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
   make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<UnconnectedClient>,
@@ -177,6 +180,7 @@ export async function establish(
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
+    settings.traffic?.add(transport ?? socket);
     // No command of a caller is on its way yet.
     giveUp = () => {
       (transport ?? socket)?.destroy();

@@ -10,10 +10,22 @@ else
   wakeOne()
 end`);
 
-/** Returns how many jobs are waiting, delayed, active, completed and dead, 1 if it is paused, and the time. */
+/**
+ * Returns how many jobs are waiting, delayed, active, completed and dead, 1 if it is paused, the time, and when the
+ * oldest job was added that is the next one of its priority, or -1.
+ */
 export const COUNTS: string = scriptOf(`local counts = {}
 for _, set in ipairs(sets) do counts[#counts + 1] = call('ZCARD', set) end
 counts[6], counts[7] = call('HEXISTS', state, 'paused'), now
+local oldest, from = -1, '-inf'
+while true do
+  local next = call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if not next[1] then break end
+  local addedAt = tonumber(string.match(next[1], '^%d+'))
+  if oldest < 0 or addedAt < oldest then oldest = addedAt end
+  from = whole((math.floor(tonumber(next[2]) / 2 ^ 45) + 1) * 2 ^ 45)
+end
+counts[8] = oldest
 return counts`);
 
 /** ARGV: channel, id. Returns the number of its set, its score there, record and payload; nothing if it is in none. */
