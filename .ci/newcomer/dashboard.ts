@@ -59,7 +59,7 @@ const seriesIn = (text: string): ReadonlySet<string> =>
     ).flatMap((query) => query.match(/\b(?:cache|redis)_[a-z_]+\b/g) ?? []),
   );
 
-/** From the packed packages to a scrape in which every series that the dashboard and the alerts ask for has a sample. */
+/** From the packed packages to a scrape in which every series of the dashboard and of the alerts has a sample. */
 export function dashboard(
   { project, step, check }: Newcomer,
   { top, node, environment }: { readonly top: string; readonly node: string; readonly environment: NodeJS.ProcessEnv },
