@@ -15,6 +15,8 @@ const WITH_REDIS: ReadonlySet<string> = new Set(["packages/redis", "packages/red
 const UNSUITABLE = /acceptance\/test\/.*(?:random-histories.*|\.integration)\.test\.ts$/;
 /** Over a real Redis. */
 const REAL = /\.integration\.test\.ts$/;
+/** Their tests hold what is measured and traced in other packages. */
+const EXPORTERS = /^packages\/(?:otel|prometheus)\//;
 const AT_ONCE = Math.min(2, availableParallelism());
 /** For one mutant; a longer run hangs. Three times that over a real Redis. */
 const LIMIT_MS = 60_000;
@@ -168,7 +170,9 @@ class Judge {
     const names = namesOf(promises);
     return [...this.#texts].flatMap(([test, text]) =>
       names.test(text) &&
-      (test.startsWith(`${own}/`) || (test.startsWith("packages/acceptance/") && !WITH_REDIS.has(own)))
+      (test.startsWith(`${own}/`) ||
+        EXPORTERS.test(test) ||
+        (test.startsWith("packages/acceptance/") && !WITH_REDIS.has(own)))
         ? [test]
         : [],
     );
