@@ -16,6 +16,8 @@ import { FOREVER, line, medianOf, tableOf } from "./tables.ts";
 import { printTargets, targetTable } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
+/** The most of a core that others may use for times to count. */
+const QUIET = 0.05;
 /** Pages with figures. */
 export const PAGES = ["docs/performance.md", "README.md"] as const;
 
@@ -101,7 +103,7 @@ function machine({
   othersOfACore,
 }: Results): string {
   const quiet =
-    othersOfACore <= 0.05
+    othersOfACore <= QUIET
       ? "The machine was quiet: other processes used at most 5 % of a core."
       : `**The machine was not quiet**: other processes used up to ${shown(othersOfACore)} cores, load average ${loadBefore} at the start. Times and rates are preliminary; processor time, bytes, promises, loads and counts of faults hold.`;
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
@@ -144,11 +146,13 @@ function comparison(results: Results): string {
       return value >= FOREVER ? "never in time" : `${shown(value)}${unit}`;
     }),
   ]);
-  return [
+  const table = [
     line(["", ...COMPARED.map(versionOf)]),
     `|---|${COMPARED.map(() => "---:|").join("")}`,
     ...rows.map(line),
   ].join("\n");
+  if (results.othersOfACore <= QUIET) return table;
+  return `${table}\n\nPreliminary: the machine was busy, so times and rates are too high or too low; counts and bytes hold.`;
 }
 
 if (import.meta.main) {
