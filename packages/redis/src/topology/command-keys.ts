@@ -8,6 +8,10 @@ export function keyOf(args: readonly (string | Buffer)[]): string | undefined {
     case "HGET":
     case "HLEN":
     case "MGET":
+    case "GET":
+    case "SET":
+    case "GETRANGE":
+    case "EXISTS":
       return args[1] as string;
     case "EVALSHA":
     case "EVAL":
