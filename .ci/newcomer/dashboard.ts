@@ -19,7 +19,10 @@ import { Registry } from "prom-client";
 
 const url = process.env.REDIS_URL;
 const prefix = process.env.KEY_PREFIX.replace(/\\W/g, "");
-const products = createCache({ name: "products" }).tier(memory({ maxEntries: 2 })).tier(redis(url).keyPrefix(prefix).build()).build();
+const products = createCache({ name: "products" })
+  .tier(memory({ maxEntries: 2 }))
+  .tier(redis(url).keyPrefix(prefix).build())
+  .build();
 const shop = createRedis({ url, clientName: "shop" });
 await shop.initialize();
 const tenant = shop.tenant(prefix);
@@ -28,7 +31,13 @@ const orders = streams(tenant).stream("orders");
 const payments = consumer(orders, "payments", {}, () => undefined);
 const register = new Registry();
 const observation = observe({
-  register, caches: [products], redis: [shop], queues: { emails }, consumers: { payments }, backendCalls: true, process: true,
+  register,
+  caches: [products],
+  redis: [shop],
+  queues: { emails },
+  consumers: { payments },
+  backendCalls: true,
+  process: true,
 });
 
 for (const key of ["1", "2", "3", "1"]) await products.getOrSet(key, () => ({ key }), { ttl: "1m" });

@@ -34,7 +34,10 @@ export function plotOf(groups: readonly Group[]): string {
     drawn.push(`<g transform="translate(0 ${y})">${draw(group)}</g>`);
     y += TITLE + group.bars.length * STEP + 14;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" font-size="12" role="img">${STYLE}<rect class="ground" width="100%" height="100%"/>${drawn.join("")}</svg>\n`;
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" font-family="system-ui, sans-serif" ` +
+    `font-size="12" role="img">${STYLE}<rect class="ground" width="100%" height="100%"/>${drawn.join("")}</svg>\n`
+  );
 }
 
 const LIGHT =

@@ -105,10 +105,13 @@ function machine({
   const quiet =
     othersOfACore <= QUIET
       ? "The machine was quiet: other processes used at most 5 % of a core."
-      : `**The machine was not quiet**: other processes used up to ${shown(othersOfACore)} cores, load average ${loadBefore} at the start. Times and rates are preliminary; processor time, bytes, promises, loads and counts of faults hold.`;
+      : `**The machine was not quiet**: other processes used up to ${shown(othersOfACore)} cores, load average ` +
+        `${loadBefore} at the start. Times and rates are preliminary; processor time, bytes, promises, loads and ` +
+        "counts of faults hold.";
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
-    `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each, median and range.`,
+    `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback ` +
+      `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each, median and range.`,
     "",
     quiet,
     "",

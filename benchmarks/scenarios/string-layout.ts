@@ -50,7 +50,9 @@ export const stringLayout = ({ server, url, rounds }: Conditions): Trial => ({
           what: `${name}: ${text}: time of Redis`,
           unit: " us",
           value,
-          remark: `${middle(costs[what].map(({ commands }) => commands)).value.toFixed(1)} commands: ${costs[what].at(-1)!.names}`,
+          remark:
+            `${middle(costs[what].map(({ commands }) => commands)).value.toFixed(1)} commands: ` +
+            `${costs[what].at(-1)!.names}`,
         });
       }
       figures.push(await memoryOf(server, writer, name));

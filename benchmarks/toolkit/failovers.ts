@@ -89,7 +89,8 @@ async function promoted(): Promise<Table> {
   }
   return tableOf(
     "failover by sentinels",
-    "the primary is killed, a replica is promoted after about 1 s of silence; writes that had not reached it are lost by Redis",
+    "the primary is killed, a replica is promoted after about 1 s of silence; writes that had not reached it are " +
+      "lost by Redis",
     rows,
   );
 }

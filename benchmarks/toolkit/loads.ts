@@ -115,7 +115,9 @@ export async function offered(server: OwnRedis, plan: Plan): Promise<readonly Ta
   return [
     {
       name: "toolkit: p99 at an offered load",
-      what: "GET of 64 B, from the moment at which each was due; a rate that is not reached queues, and its p99 is the queue's",
+      what:
+        "GET of 64 B, from the moment at which each was due; a rate that is not reached queues, and its p99 is the " +
+        "queue's",
       columns: ["", "offered", "reached", "p99", "p99 of GET in Redis"],
       rows,
     },

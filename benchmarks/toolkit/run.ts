@@ -47,7 +47,10 @@ for (const table of await failovers(plan.isShort)) {
 }
 if (!plan.isShort) {
   const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { encoding: "utf8" }).trim();
-  const machine = `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ${plan.rounds} rounds of ${plan.ms} ms; load average before: ${loadBefore.toFixed(1)}.${loadBefore > 1 ? BUSY : ""}`;
+  const machine =
+    `Commit ${commit}, Node ${process.version}, Redis ${version}, ${cpus().length} x ${cpus()[0]!.model}; ` +
+    `${plan.rounds} rounds of ${plan.ms} ms; load average before: ` +
+    `${loadBefore.toFixed(1)}.${loadBefore > 1 ? BUSY : ""}`;
   writeFileSync(join(RESULTS, "toolkit.json"), `${JSON.stringify({ machine, tables }, null, 1)}\n`);
   await writePages();
 }

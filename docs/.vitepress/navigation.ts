@@ -89,6 +89,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/events",
     "reference/errors",
     "reference/stats",
+    "reference/metrics",
     "reference/connection",
     "reference/command-line",
     "reference/redis-layout",

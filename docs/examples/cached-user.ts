@@ -47,7 +47,7 @@ console.log(`${visitors[0]?.name}: ${visitors.length} visitors, ${queries.length
 // A user who is not there is remembered, too, so a wrong link does not ask the database each time.
 console.log(await userOf(404), await userOf(404), `${queries.filter((id) => id === 404).length} query`);
 
-// Nobody reads the old name after the change.
+// The old name is not read after the change.
 await rename(123, "Ada Lovelace");
 console.log((await userOf(123))?.name);
 

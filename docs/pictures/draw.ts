@@ -110,11 +110,13 @@ export function widthOf(line: string, size: number): number {
 
 export function svgOf(name: string, { title, description, height, parts }: Picture): string {
   return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${SHOWN_WIDTH}" role="img" aria-labelledby="${name}-title ${name}-desc">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${SHOWN_WIDTH}" role="img" ` +
+      `aria-labelledby="${name}-title ${name}-desc">`,
     `<title id="${name}-title">${escaped(title)}</title>`,
     `<desc id="${name}-desc">${escaped(description)}</desc>`,
     `<style>${style()}</style>`,
-    `<defs><marker id="${name}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>`,
+    `<defs><marker id="${name}-head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" ` +
+      'orient="auto"><path class="head" d="M0 0L8 4L0 8z"/></marker></defs>',
     `<rect class="page" width="${WIDTH}" height="${height}" rx="8"/>`,
     ...parts.map((part) => drawn(name, part)),
     "</svg>",
@@ -129,7 +131,8 @@ function style(): string {
       `.edge{stroke:${colours.line}}.arrow{stroke:${colours.line}}.head{fill:${colours.line}}`,
     ].join("");
   return [
-    `text{font:${SIZES.text}px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}.title{font-size:${SIZES.title}px;font-weight:600}`,
+    `text{font:${SIZES.text}px system-ui,-apple-system,"Segoe ` +
+      `UI",Roboto,sans-serif}.title{font-size:${SIZES.title}px;font-weight:600}`,
     `.edge{stroke-width:1}.arrow{stroke-width:1.5;fill:none}.dashed{stroke-dasharray:5 4}`,
     rules(COLOURS.light),
     `@media (prefers-color-scheme:dark){${rules(COLOURS.dark)}}`,

@@ -23,10 +23,14 @@ const TOP = 42;
 export const ladder: Picture = {
   title: "How getOrSet answers: the first yes wins",
   description:
-    "A ladder of seven questions, from top to bottom. One: is the value in memory fresh? It is served at once. Two: is it stale, within " +
-    "staleWhileRevalidate? It is served at once, and refreshed behind the call. Three: does a load of this key run in this process? All callers " +
-    "share its result. Four: does Redis have it? It is kept in memory and served. Five: does another process load it? Its result is read from " +
-    "Redis when it is stored. Six: your loader runs; if it succeeds, the value is stored in both tiers and served. Seven: if it fails and a stale " +
+    "A ladder of seven questions, from top to bottom. One: is the value in memory fresh? It is served at once. " +
+    "Two: is it stale, within " +
+    "staleWhileRevalidate? It is served at once, and refreshed behind the call. Three: does a load of this key " +
+    "run in this process? All callers " +
+    "share its result. Four: does Redis have it? It is kept in memory and served. Five: does another process " +
+    "load it? Its result is read from " +
+    "Redis when it is stored. Six: your loader runs; if it succeeds, the value is stored in both tiers and " +
+    "served. Seven: if it fails and a stale " +
     "value is within staleIfError, that is served as the fallback. Otherwise the caller gets the error of the loader.",
   height: TOP + RUNGS.length * STEP + 44,
   parts: [

@@ -34,10 +34,14 @@ const STEP = 50;
 export const protocol: Picture = {
   title: "How a change in process A reaches the copy in process B",
   description:
-    "Three lines of time: process A, Redis, process B. First B reads a key; Redis answers with the value and remembers that B has read it; B " +
-    "keeps a copy in memory. Then A deletes the key: in the same step Redis takes away the permission of any load that is running to store its " +
-    "result. Redis sends B the message that the key has changed, and B drops its copy; after that A gets its acknowledgement. Every half second B " +
-    "sends a heartbeat, and an answer lets B trust its copies for two seconds, counted from when it asked. Without an answer B serves no copy " +
+    "Three lines of time: process A, Redis, process B. First B reads a key; Redis answers with the value and " +
+    "remembers that B has read it; B " +
+    "keeps a copy in memory. Then A deletes the key: in the same step Redis takes away the permission of any " +
+    "load that is running to store its " +
+    "result. Redis sends B the message that the key has changed, and B drops its copy; after that A gets its " +
+    "acknowledgement. Every half second B " +
+    "sends a heartbeat, and an answer lets B trust its copies for two seconds, counted from when it asked. " +
+    "Without an answer B serves no copy " +
     "after these two seconds without asking Redis.",
   height: TOP + 7 * STEP + 78,
   parts: [

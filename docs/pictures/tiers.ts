@@ -3,9 +3,12 @@ import { arrow, box, text, type Picture } from "./draw.ts";
 export const tiers: Picture = {
   title: "Memory in each process, over one Redis, over your source",
   description:
-    "Two processes, A and B. Each has a memory of its own with live values. A miss in memory goes down to Redis, which both share and which " +
-    "holds encoded values. A miss in Redis goes down to your source, a database or another service: one process loads the value, the other " +
-    "waits for it. When a key changes, Redis sends a message up to each process that has read it, and that process drops its copy.",
+    "Two processes, A and B. Each has a memory of its own with live values. A miss in memory goes down to Redis, " +
+    "which both share and which " +
+    "holds encoded values. A miss in Redis goes down to your source, a database or another service: one process " +
+    "loads the value, the other " +
+    "waits for it. When a key changes, Redis sends a message up to each process that has read it, and that process " +
+    "drops its copy.",
   height: 372,
   parts: [
     box([8, 10, 166, 112], "process", ["process A"], "holder"),

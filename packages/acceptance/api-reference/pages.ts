@@ -132,7 +132,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "instruments",
     title: "Instruments, for authors of exporters",
     intro:
-      "The definition of every metric, for those who write an exporter to another system. Why they are in a package of their own: [decision 0122](../../decisions/0122-instruments-are-defined-once.md).",
+      "The definition of every metric, for those who write an exporter to another system. Why they are in a " +
+      "package of their own: [decision 0122](../../decisions/0122-instruments-are-defined-once.md).",
     names: [
       "connect",
       "Observed",

@@ -72,12 +72,9 @@ class Judge {
   readonly #runs = new TestRuns();
   /** Test files and their texts. */
   readonly #texts: ReadonlyMap<string, string> = new Map(
-    globSync(
-      "packages/{acceptance,cli,core,hotset,instruments,memory,msgpack,otel,prometheus,redis,redis-toolkit,seal}/{src,test}/**/*.test.ts",
-      {
-        cwd: TOP,
-      },
-    )
+    globSync("packages/*/{src,test}/**/*.test.ts", {
+      cwd: TOP,
+    })
       .filter((file) => !UNSUITABLE.test(file))
       .map((file) => [file, readFileSync(join(TOP, file), "utf8")]),
   );

@@ -16,7 +16,8 @@ export function renderPage(sections: readonly Section[], examples: ReadonlyMap<s
   const rows = sections.flatMap((section) => section.rows);
   const open = rows.filter((row) => "open" in row);
   const notTaken = rows.filter((row) => "notTaken" in row);
-  const figures = `Of ${rows.length} rows ${rows.filter(isHeld).length} are held, ${notTaken.length} not taken, ${open.length} open.\n`;
+  const held = rows.filter(isHeld);
+  const figures = `Of ${rows.length} rows ${held.length} are held, ${notTaken.length} not taken, ${open.length} open.\n`;
   return [HEAD, figures, ...sections.map((section) => renderSection(section, examples))].join("\n");
 }
 

@@ -78,6 +78,7 @@ function refuseSecrets(given: readonly string[]): void {
     throw new UsageError("passwords are read from the environment, never from arguments; set REDIS_PASSWORD");
   if (given.some((word) => URL_WITH_PASSWORD.test(word)))
     throw new UsageError(
-      "a URL in the arguments holds a password, which every process on this machine can read; set REDIS_URL, or REDIS_PASSWORD",
+      "a URL in the arguments holds a password, which every process on this machine can read; set REDIS_URL, or " +
+        "REDIS_PASSWORD",
     );
 }

@@ -235,7 +235,8 @@ describe("C280: stats and keys", () => {
   it("end quietly where the reader has gone in the middle", async () => {
     await using server = await startOwnRedis();
     await server.command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k:' .. i, i, 'EX', 600) end", 0);
-    const script = `"${process.execPath}" --conditions=@hotset/source "${BIN}" keys --json --limit 100000; echo "exit $?" >&2`;
+    const keys = `"${process.execPath}" --conditions=@hotset/source "${BIN}" keys --json --limit 100000`;
+    const script = `${keys}; echo "exit $?" >&2`;
     const child = spawn("sh", ["-c", `{ ${script}; } | head -n 1`], {
       env: { PATH: process.env["PATH"], REDIS_URL: server.url },
     });

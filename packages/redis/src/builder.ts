@@ -431,7 +431,8 @@ class Builder implements RedisBackendBuilder {
     }
     if (settings.keyPrefix === "" && settings.layout === "string") {
       throw new ConfigurationError(
-        'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a prefix, or layout("full")',
+        'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a ' +
+          'prefix, or layout("full")',
       );
     }
     const held = hold(settings.connection, this.#connectSettings());

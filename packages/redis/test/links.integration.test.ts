@@ -289,3 +289,14 @@ describe("TLS", () => {
     expect(error.retryable).toBe(retryable);
   });
 });
+
+it("a connected backend is its label to a logger that writes JSON", async () => {
+  const nodes = await startCluster({ replicas: 0 });
+  const backend = on(cluster(nodes.nodes.map(({ url }) => url)))
+    .label("eu-1")
+    .build();
+  await backend.connect!();
+  expect(JSON.stringify({ backend })).toBe('{"backend":{"label":"eu-1"}}');
+  await backend.close();
+  await nodes.stop();
+});

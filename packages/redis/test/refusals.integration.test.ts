@@ -42,7 +42,8 @@ const shown = (...things: unknown[]): string =>
   things
     .map(
       (thing) =>
-        `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${asJson(thing)} ${(thing as Error).stack}`,
+        `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${asJson(thing)} ` +
+        `${(thing as Error).stack}`,
     )
     .join("\n");
 

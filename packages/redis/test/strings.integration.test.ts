@@ -158,7 +158,7 @@ describe("an entry", () => {
 });
 
 describe("a read", () => {
-  it("C311: is one GET, many are one MGET; the clock is asked for at most once a second, in the same trip", async () => {
+  it("C311: is one GET, many are one MGET; TIME is sent at most once a second, in the same trip", async () => {
     await backend.write(KEY, stored());
     expect(await sent(() => backend.read(KEY)), "the first one").toEqual({ GET: 1, EVALSHA: 1 });
     expect(proxy.counts.roundTrips).toBe(1);
@@ -193,7 +193,7 @@ describe("a read", () => {
     }
   });
 
-  it("C316: misses an entry whose end has come, also where its TTL was prolonged by hand; it is loaded anew", async () => {
+  it("C316: misses an entry whose end has come, also where its TTL was prolonged by hand", async () => {
     await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
     await server.command("PERSIST", E);
     await backend.read("shop::clock");
@@ -256,7 +256,7 @@ describe("the load of a missing entry", () => {
     expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ SET: 1, EXISTS: 1, EVALSHA: 1 });
   });
 
-  it("C314: is stored by one plain command and a read of it where the server knows IFEQ, else by a script", async () => {
+  it("C314: is stored by a plain command and a read where the server knows IFEQ, else by a script", async () => {
     await backend.write("shop::clock", stored());
     await backend.read("shop::clock");
     const store = async (key: string): Promise<boolean> => {
@@ -507,7 +507,8 @@ describe("the builder", () => {
     expect(() =>
       redis(server.url).valueFormat(json()).coherence("none").keyPrefix("").layout("string").build(),
     ).toThrow(
-      'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a prefix, or layout("full")',
+      'redis: layout("string") puts placeholders in keys that other programs read with keyPrefix(""); set a ' +
+        'prefix, or layout("full")',
     );
   });
 });

@@ -71,7 +71,7 @@ app.post("/login", express.json(), limited, withSession, (request, response, nex
   const { name, password }: Partial<Login> = request.body ?? {};
   if (!hasPassword(name, password)) return void response.sendStatus(401);
   const { cart = [] } = request.session;
-  // A new id: one that somebody else has given to the visitor is worth nothing.
+  // A new id: one that another person has given to the visitor is worth nothing.
   return void request.session.regenerate((failure: unknown) => {
     if (failure) return next(failure);
     Object.assign(request.session, { user: name, cart });

@@ -66,7 +66,7 @@ app.register(async (shop) => {
   shop.post<{ Body: Login }>("/login", { ...limited, schema: { body: LOGIN } }, async (request, reply) => {
     const { name, password } = request.body;
     if (!hasPassword(name, password)) return reply.code(401).send();
-    // A new id: one that somebody else has given to the visitor is worth nothing.
+    // A new id: one that another person has given to the visitor is worth nothing.
     await session.of(request).regenerate({ userId: name });
     return reply.code(204).send();
   });

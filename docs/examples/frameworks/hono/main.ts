@@ -63,7 +63,7 @@ app.use("/cart/*", session.middleware);
 app.post("/login", async (context) => {
   const { name, password } = await loginOf(context);
   if (name === undefined || !hasPassword(name, password)) return context.body(null, 401);
-  // A new id: one that somebody else has given to the visitor is worth nothing.
+  // A new id: one that another person has given to the visitor is worth nothing.
   await session.of(context).regenerate({ userId: name });
   return context.body(null, 204);
 });

@@ -101,7 +101,7 @@ class Visits {
     const { name, password }: Partial<Login> = request.body ?? {};
     if (!hasPassword(name, password)) throw new UnauthorizedException();
     const { cart = [] } = request.session;
-    // A new id: one that somebody else has given to the visitor is worth nothing.
+    // A new id: one that another person has given to the visitor is worth nothing.
     await new Promise<void>((resolve, reject) => {
       request.session.regenerate((error: unknown) => (error ? reject(error) : resolve()));
     });

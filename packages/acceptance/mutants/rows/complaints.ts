@@ -71,7 +71,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: LIMITER,
     rule: "    const { operation, key, cost, lease } = call;\n",
     broken:
-      "    const { operation, key, cost, lease } = call;\n    if (!verdict.isAllowed) return Promise.reject(this.#result(verdict) as unknown as Error);\n",
+      "    const { operation, key, cost, lease } = call;\n    if (!verdict.isAllowed) return " +
+      "Promise.reject(this.#result(verdict) as unknown as Error);\n",
   },
   {
     name: "R6-22 a script is sent as text",

@@ -66,7 +66,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: "packages/redis/src/shared-connection.ts",
     rule: "      const made = this.#make({ ...settings,",
     broken:
-      "      void this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName }).link.connect();\n      const made = this.#make({ ...settings,",
+      "      void this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName " +
+      "}).link.connect();\n      const made = this.#make({ ...settings,",
   },
   {
     name: "R1-20 the order of names counts",

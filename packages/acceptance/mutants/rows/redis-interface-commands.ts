@@ -179,7 +179,7 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "if (clock.now() - this.#silence.since < 0) {",
   },
   {
-    name: "R0-40 RESP3 is spoken whatever was asked for",
+    name: "R0-40 RESP3 is spoken also where RESP2 was asked for",
     file: SOURCES.settings,
     rule: 'protocol: oneOf("protocol", options.protocol, [2, 3]) ?? 3,',
     broken: 'protocol: (oneOf("protocol", options.protocol, [2, 3]), 3),',

@@ -45,7 +45,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: SOURCES.address,
     rule: "    if (part === undefined || part.name !== kind?.name) return undefined;\n    if (part.value.length === 0)",
     broken:
-      "    if (part === undefined || part.name !== kind?.name) return [`redis://localhost:${this.port()?.value}`];\n    if (part.value.length === 0)",
+      "    if (part === undefined || part.name !== kind?.name) return " +
+      "[`redis://localhost:${this.port()?.value}`];\n    if (part.value.length === 0)",
   },
   {
     name: "R0-57 a cluster of no nodes is accepted",
@@ -100,7 +101,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: "packages/redis-toolkit/src/commands/run.ts",
     rule: "      let reply: unknown;\n      try {",
     broken:
-      "      let reply: unknown;\n      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));\n      try {",
+      "      let reply: unknown;\n      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100));\n" +
+      "      try {",
   },
   {
     name: "R0-66 calls are refused under load by default",
@@ -153,7 +155,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-75 a blank password is accepted",
     file: SOURCES.environment,
-    rule: '  if (text.trim() === "") throw new ConfigurationError(`${name} must not be blank; leave it out`);\n  return text;',
+    rule:
+      '  if (text.trim() === "") throw new ConfigurationError(`${name} must not be blank; leave it out`);\n  return ' +
+      "text;",
     broken: "  return text;",
   },
   {

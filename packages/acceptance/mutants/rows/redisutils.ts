@@ -17,7 +17,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R3-04 the certificate of this client is not sent",
     file: SOURCES.address,
-    rule: "    ...(cert === undefined ? undefined : { cert: readPem(cert) }),\n    ...(key === undefined ? undefined : { key: readPem(key) }),\n",
+    rule:
+      "    ...(cert === undefined ? undefined : { cert: readPem(cert) }),\n    ...(key === undefined ? undefined : { " +
+      "key: readPem(key) }),\n",
     broken: "",
   },
   {
@@ -43,7 +45,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: SOURCES.scripts,
     rule: "redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])",
     broken:
-      "redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f', (redis.call('HGET', KEYS[1], ARGV[i]) or 0) + ARGV[i + 1]))",
+      "redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f', (redis.call('HGET', KEYS[1], ARGV[i]) or 0) + " +
+      "ARGV[i + 1]))",
   },
   {
     name: "R3-10 events are sent as their text",
@@ -54,7 +57,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R3-11 errors of commands are not counted",
     file: "packages/instruments/src/redis-instruments.ts",
-    rule: "    if (code !== undefined) errors.add({ client, operation: recorders.has(operation) ? operation : OTHER, code });\n",
+    rule:
+      "    if (code !== undefined) errors.add({ client, operation: recorders.has(operation) ? operation : OTHER, " +
+      "code });\n",
     broken: "",
   },
   {
@@ -98,7 +103,8 @@ export const MUTANTS: readonly BrokenRule[] = [
     file: "packages/redis/src/topology/sentinel.ts",
     rule: "for (const address of await findPrimary(settings, aborted)) {",
     broken:
-      "for (const address of await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= findPrimary(settings, aborted))) {",
+      "for (const address of await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= " +
+      "findPrimary(settings, aborted))) {",
   },
   {
     name: "R3-17 text is a number",

@@ -55,7 +55,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R2-09 a new counter has no end",
     file: SOURCES.scripts,
-    rule: "if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end\nreturn redis.call('GET', KEYS[1])",
+    rule:
+      "if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end\nreturn redis.call('GET', " +
+      "KEYS[1])",
     broken: "return redis.call('GET', KEYS[1])",
   },
   {

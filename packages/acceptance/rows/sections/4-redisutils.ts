@@ -112,7 +112,9 @@ export const SECTION: Section = {
     {
       id: "R3-15",
       what: "metrics: use of the pool, latency, errors, retries, memory, network",
-      here: "`redis_pool_connections`, `redis_command_duration_seconds`, `redis_command_errors_total`, `redis_losses_total`",
+      here:
+        "`redis_pool_connections`, `redis_command_duration_seconds`, `redis_command_errors_total`, " +
+        "`redis_losses_total`",
       module: "@hotset/prometheus",
       test: [PROMETHEUS, "are commands by name with durations and codes, connections, queues and consumers"],
     },

@@ -91,7 +91,9 @@ export const SECTION: Section = {
     {
       id: "R4-11",
       what: "`MONITOR`, `INFO`, `SLOWLOG GET`, `MEMORY USAGE` on the command line",
-      here: "`health(redis)`: `monitor` for who says that it halves the throughput, `stats`, `slowlog`, `memoryUsage`; `npx hotset`",
+      here:
+        "`health(redis)`: `monitor` for who says that it halves the throughput, `stats`, `slowlog`, `memoryUsage`; " +
+        "`npx hotset`",
       module: HEALTH,
       test: [TESTS.health, "A91: every command of one server, for as long as asked"],
       mutant: "toolkit: a monitor needs no word",

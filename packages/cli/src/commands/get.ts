@@ -42,7 +42,9 @@ function unserved(meta: string, bytes: number): Answer {
   return {
     exitCode: EXIT.findings,
     json: { version: 1, state: "unserved", bytes, format },
-    text: `an entry of ${bytesText(bytes)} is there, and is not served: its tags have ended it, or it is sealed, or in a format of your own${format === undefined ? "" : ` (${format})`}`,
+    text:
+      `an entry of ${bytesText(bytes)} is there, and is not served: its tags have ended it, or it is sealed, or in a ` +
+      `format of your own${format === undefined ? "" : ` (${format})`}`,
   };
 }
 

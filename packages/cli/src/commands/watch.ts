@@ -67,7 +67,8 @@ function watchedOf({ words }: Arguments): Watched {
   const watched = WATCHED.find((one) => one === first);
   if (watched === undefined)
     throw new UsageError(
-      `watch one of ${WATCHED.join(", ")}${first === undefined ? "" : `, got ${shown(first)}${nearest(first, WATCHED)}`}`,
+      "watch one of " +
+        `${WATCHED.join(", ")}${first === undefined ? "" : `, got ${shown(first)}${nearest(first, WATCHED)}`}`,
     );
   const extra = watched === "changes" ? second : more;
   if (extra !== undefined) throw new UsageError(`a word too many: ${shown(extra)}`);

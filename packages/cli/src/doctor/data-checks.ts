@@ -35,7 +35,9 @@ export function checkMemory(facts: Facts): readonly Finding[] {
       findings.push({
         check: "memory",
         severity: "error",
-        found: `${Math.round((100 * used) / limit)} % of maxmemory is used, and nothing is evicted: writes are about to be refused`,
+        found:
+          `${Math.round((100 * used) / limit)} % of maxmemory is used, and nothing is evicted: writes are about to ` +
+          "be refused",
         evidence: { server: info.address, usedBytes: used, maxmemory: limit },
         fix: "raise maxmemory, or give keys an end",
       });
@@ -60,7 +62,9 @@ export function checkEviction(facts: Facts): readonly Finding[] {
       findings.push({
         check: "eviction",
         severity: "error",
-        found: `maxmemory-policy is ${policy}: when memory is short, Redis removes keys of ${modulesOf(inDanger).join(", ")}${limit === 0 ? ", as soon as there is a maxmemory" : ""}`,
+        found:
+          `maxmemory-policy is ${policy}: when memory is short, Redis removes keys of ` +
+          `${modulesOf(inDanger).join(", ")}${limit === 0 ? ", as soon as there is a maxmemory" : ""}`,
         evidence: { ...evidence, keysInDanger: inDanger.length, modules: modulesOf(inDanger) },
         fix: "CONFIG SET maxmemory-policy noeviction, and give caches a server of their own",
       });
@@ -97,7 +101,9 @@ export function checkPersistence(facts: Facts): readonly Finding[] {
     findings.push({
       check: "persistence",
       severity: "error",
-      found: `there is no append-only file${onWhich(without, facts.primaries.length)}: a crash loses keys of ${modulesOf(keys).join(", ")}`,
+      found:
+        `there is no append-only file${onWhich(without, facts.primaries.length)}: a crash loses keys of ` +
+        `${modulesOf(keys).join(", ")}`,
       evidence: { aofEnabled: 0, keys: keys.length, modules: modulesOf(keys), ...changesOf(without[0]!) },
       fix: "CONFIG SET appendonly yes, with appendfsync everysec; see docs/operations/redis-durable.conf",
     });
@@ -140,7 +146,9 @@ export function checkTtl(facts: Facts): readonly Finding[] {
     findings.push({
       check: "ttl",
       severity: "error",
-      found: `${counted(broken)} of ${modulesOf(broken).join(", ")} without an end, which hotset always gives them: another program wrote them`,
+      found:
+        `${counted(broken)} of ${modulesOf(broken).join(", ")} without an end, which hotset always gives them: ` +
+        "another program wrote them",
       evidence: of(broken),
       fix: 'health(redis).ttlAudit({ match, fix: "1h" }) gives them one',
     });
@@ -180,7 +188,9 @@ export function checkSizes(facts: Facts): readonly Finding[] {
     {
       check: "size",
       severity: isError ? "error" : "warning",
-      found: `${counted(large)} too large; the largest has ${bytesText(largest.bytes)}: while it is read or written, all others wait`,
+      found:
+        `${counted(large)} too large; the largest has ${bytesText(largest.bytes)}: while it is read or written, all ` +
+        "others wait",
       evidence: {
         keys: large.length,
         sampledKeys: sample!.keys.length,

@@ -20,7 +20,8 @@ export const doctor: Command = {
   summary: "looks for what makes trouble in production, and says how to end it",
   words: "",
   about: [
-    "Asks every primary, reads a sample of the keys, and changes nothing. A question that its user may not ask is a finding, too.",
+    "Asks every primary, reads a sample of the keys, and changes nothing. A question that its user may not ask is " +
+      "a finding, too.",
     `Modules: ${MODULES.join(", ")}`,
     `Checks: ${CHECKS.join(", ")}`,
   ],

@@ -12,9 +12,13 @@ export function checkRights({ rights, user }: Facts): readonly Finding[] {
       {
         check: "rights",
         severity: "error",
-        found: `the user ${name} may not do all that ${module} needs: it lacks ${missing.slice(0, 8).join(" ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""}`,
+        found:
+          `the user ${name} may not do all that ${module} needs: it lacks ` +
+          `${missing.slice(0, 8).join(" ")}${missing.length > 8 ? ` and ${missing.length - 8} more` : ""}`,
         evidence: { module, user: name, missing },
-        fix: `ACL SETUSER ${"value" in user ? user.value : "<user>"} ${missing.slice(0, 8).join(" ")}; docs/operations/users.acl has a line for each module`,
+        fix:
+          `ACL SETUSER ${"value" in user ? user.value : "<user>"} ${missing.slice(0, 8).join(" ")}; ` +
+          "docs/operations/users.acl has a line for each module",
       },
     ];
   });

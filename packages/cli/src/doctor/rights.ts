@@ -82,9 +82,10 @@ const WITH: Readonly<Record<string, Probe>> = {
 
 /** Commands that change a key: a user with none of them for a module is not one of its users. */
 const WRITES = new Set(
-  "del decr hdel hincrby hset incrby persist pexpire pexpireat pfadd rename rpush set setbit unlink xack xadd zadd zpopmin zrem".split(
-    " ",
-  ),
+  (
+    "del decr hdel hincrby hset incrby persist pexpire pexpireat pfadd rename rpush set setbit unlink xack xadd zadd " +
+    "zpopmin zrem"
+  ).split(" "),
 );
 
 interface Needs {
@@ -101,25 +102,25 @@ const OBJECT = hashTagged("hotset-doctor");
 export const NEEDS: Readonly<Record<Module, Needs>> = {
   cache: {
     key: "hotset:hotset-doctor::key",
-    commands:
-      "ping pttl hmget hget mget script|load evalsha eval hset hstrlen rename hlen hincrby del pexpire persist set get time".split(
-        " ",
-      ),
+    commands: (
+      "ping pttl hmget hget mget script|load evalsha eval hset hstrlen rename hlen hincrby del pexpire persist set " +
+      "get time"
+    ).split(" "),
   },
   queue: {
     key: `queue:${OBJECT}:state`,
-    commands:
-      "eval evalsha time hset hget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange zrangebyscore zscore zpopmin bzpopmin".split(
-        " ",
-      ),
+    commands: (
+      "eval evalsha time hset hget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange " +
+      "zrangebyscore zscore zpopmin bzpopmin"
+    ).split(" "),
     channel: (key) => ({ kind: "shard", name: key.replace(/:[^:]*$/, ":events") }),
   },
   streams: {
     key: "hotset-doctor",
-    commands:
-      "eval evalsha xadd xack xautoclaim xclaim xgroup|create xgroup|delconsumer xinfo|consumers xpending xrange xreadgroup".split(
-        " ",
-      ),
+    commands: (
+      "eval evalsha xadd xack xautoclaim xclaim xgroup|create xgroup|delconsumer xinfo|consumers xpending xrange " +
+      "xreadgroup"
+    ).split(" "),
   },
   lock: {
     key: `lock:${OBJECT}`,
@@ -131,17 +132,17 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   },
   "rate-limit": {
     key: `rate_limit:hotset-doctor:${OBJECT}:block`,
-    commands:
-      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl rpush rpop llen lindex ltrim hgetall hincrby hdel zadd zcount zrevrange zremrangebyscore".split(
-        " ",
-      ),
+    commands: (
+      "eval evalsha time get set mget del decr decrby incr incrby unlink pexpire pttl rpush rpop llen lindex ltrim " +
+      "hgetall hincrby hdel zadd zcount zrevrange zremrangebyscore"
+    ).split(" "),
   },
   sessions: {
     key: `session:${OBJECT}:0`,
-    commands:
-      "eval evalsha time get set del unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange zremrangebyscore zremrangebyrank".split(
-        " ",
-      ),
+    commands: (
+      "eval evalsha time get set del unlink rename hset hdel hgetall hmget pexpire pttl zadd zrem zrange " +
+      "zremrangebyscore zremrangebyrank"
+    ).split(" "),
   },
   leaderboard: {
     key: `leaderboard:${OBJECT}:scores`,

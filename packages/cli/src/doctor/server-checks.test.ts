@@ -24,7 +24,7 @@ const facts = (primaries: readonly PrimaryFacts[], more: Partial<Facts> = {}): F
   isResp3Refused: false,
   ...more,
 });
-const told = (findings: readonly Finding[]): readonly string[] =>
+const linesOf = (findings: readonly Finding[]): readonly string[] =>
   findings.map(({ severity, found }) => `${severity}: ${found}`);
 
 describe("the kind of a server", () => {
@@ -42,14 +42,14 @@ describe("the kind of a server", () => {
   });
 
   it("is a finding where it is not supported, or not tested", () => {
-    expect(told(checkServer(facts([primary({ redis_version: "6.3.4", mvcc_depth: "0" })])))).toEqual([
+    expect(linesOf(checkServer(facts([primary({ redis_version: "6.3.4", mvcc_depth: "0" })])))).toEqual([
       "error: the server is KeyDB 6.3.4, which hotset does not support",
     ]);
-    expect(told(checkServer(facts([primary({ dragonfly_version: "df-v1.27" })])))).toEqual([
+    expect(linesOf(checkServer(facts([primary({ dragonfly_version: "df-v1.27" })])))).toEqual([
       "warning: the server is Dragonfly df-v1.27, which hotset is not tested on",
     ]);
     expect(checkServer(facts([primary({ redis_version: "7.0.15", role: "master", loading: "0" })]))).toEqual([]);
-    expect(told(checkServer(facts([primary({ role: "slave", loading: "1" })])))).toEqual([
+    expect(linesOf(checkServer(facts([primary({ role: "slave", loading: "1" })])))).toEqual([
       "error: the address leads to a replica, which takes no writes",
       expect.stringMatching(/^warning: the server still loads its data/),
     ]);
@@ -74,12 +74,12 @@ describe("a cluster", () => {
     ],
     ["that was not shown", hidden, []],
   ])("%s", (_, known, expected) => {
-    expect(told(checkCluster(facts([replicated], { isCluster: true, cluster: known })))).toEqual(expected);
+    expect(linesOf(checkCluster(facts([replicated], { isCluster: true, cluster: known })))).toEqual(expected);
   });
 
   it("has primaries without a replica", () => {
     const found = checkCluster(facts([replicated, primary({ connected_slaves: "0" })], { isCluster: true }));
-    expect(told(found)).toEqual(["warning: 1 of 2 primaries have no replica: their keys are lost with them"]);
+    expect(linesOf(found)).toEqual(["warning: 1 of 2 primaries have no replica: their keys are lost with them"]);
   });
 });
 
@@ -93,9 +93,9 @@ describe("clients and latency", () => {
       { server: "10.0.0.1:6379", rejectedConnections: 3, maxclients: 100 },
       { timeout: 300 },
     ]);
-    expect(told(checkLatency(facts([busy])))).toEqual([
+    expect(linesOf(checkLatency(facts([busy])))).toEqual([
       "warning: a round trip takes 250 ms",
-      "error: only 25 % of the memory of the server is resident: the rest is swapped",
+      "error: only 25 % of the server's memory is resident: the rest is swapped",
     ]);
     const idle = primary({ rejected_connections: "0", used_memory: "1000000", used_memory_rss: "100000" });
     expect([...checkClients(facts([idle])), ...checkLatency(facts([idle]))]).toEqual([]);

@@ -12,7 +12,9 @@ export function checkServer(facts: Facts): readonly Finding[] {
       findings.push({
         check: "server",
         severity: support === "unsupported" ? "error" : "warning",
-        found: `the server is ${name} ${version}, which hotset ${support === "unsupported" ? "does not support" : "is not tested on"}`,
+        found:
+          `the server is ${name} ${version}, which hotset ` +
+          `${support === "unsupported" ? "does not support" : "is not tested on"}`,
         evidence: { server: address, kind: name, version },
         fix: "use Redis 7.0 or later, or Valkey 7.2 or later; docs/guide/managed-redis.md has the services",
       });
@@ -56,7 +58,9 @@ export function checkProtocol({ primaries, isResp3Refused }: Facts): readonly Fi
     {
       check: "protocol",
       severity: "error",
-      found: `${old.length} of ${ours.length} connections of hotset speak RESP2, although the server speaks RESP3: such caches cannot track`,
+      found:
+        `${old.length} of ${ours.length} connections of hotset speak RESP2, although the server speaks RESP3: such ` +
+        "caches cannot track",
       evidence: {
         connections: ours.length,
         resp2: old.length,
@@ -121,7 +125,9 @@ export function checkClients(facts: Facts): readonly Finding[] {
     findings.push({
       check: "clients",
       severity: "warning",
-      found: `the server closes connections that are idle for ${timeouts[0]!.number("timeout")} s${onWhich(timeouts, facts.primaries.length)}, subscribers of invalidations included`,
+      found:
+        `the server closes connections that are idle for ${timeouts[0]!.number("timeout")} ` +
+        `s${onWhich(timeouts, facts.primaries.length)}, subscribers of invalidations included`,
       evidence: { timeout: timeouts[0]!.number("timeout") },
       fix: "CONFIG SET timeout 0, and tcp-keepalive 60",
     });
@@ -148,7 +154,7 @@ export function checkLatency(facts: Facts): readonly Finding[] {
       findings.push({
         check: "latency",
         severity: "error",
-        found: `only ${Math.round((100 * resident) / used)} % of the memory of the server is resident: the rest is swapped`,
+        found: `only ${Math.round((100 * resident) / used)} % of the server's memory is resident: the rest is swapped`,
         evidence: { server: info.address, usedBytes: used, residentBytes: resident },
         fix: "give the machine more memory, or lower maxmemory; a Redis that swaps is slower than the disk",
       });

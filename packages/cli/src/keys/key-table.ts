@@ -43,7 +43,7 @@ const ROWS: readonly Row[] = [
   row(
     "queue",
     "never",
-    `queue:${OWNER}:(?:state|waiting|delayed|active|completed|dead|jobs|data|dedup|dedup-ends|repeats|repeats-due|wake)`,
+    `queue:${OWNER}:(?:state|waiting|delayed|active|completed|dead|jobs|data|dedup(?:-ends)?|repeats(?:-due)?|wake)`,
   ),
   row("lock", "always", "lock:(?:fence:|permits:|permits-fence:|writer:|readers:|read-write-fence:)?\\{[^}]*\\}.*"),
   row("rate-limit", "always", "rate_limit:(?<owner>.+?):\\{[^}]*\\}(?::.+)?"),

@@ -187,6 +187,11 @@ export abstract class EntryBackend implements Backend {
   /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
   protected abstract stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined;
 
+  /** For loggers: a connection refers to itself. */
+  toJSON(): { readonly label: string } {
+    return { label: this.label };
+  }
+
   get coherenceMode(): "tracking" | "pubsub" | undefined {
     return this.coherence?.mode;
   }

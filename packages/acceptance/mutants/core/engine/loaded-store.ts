@@ -6,7 +6,8 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C18", "C60", "C61"],
     rule: "this.#versionsFor(draft, pinned!)",
     broken:
-      "this.#versionsFor(draft, await remote.versions.pin([...pinned!.versions.keys()]).then(({ at, versions: found }) => ({ at, versions: new Map([...pinned!.versions.keys()].map((each, i) => [each, found[i]!])) })))",
+      "this.#versionsFor(draft, await remote.versions.pin([...pinned!.versions.keys()]).then(({ at, versions: " +
+      "found }) => ({ at, versions: new Map([...pinned!.versions.keys()].map((each, i) => [each, found[i]!])) })))",
   },
   {
     name: "fence: a fenced load is stored locally",

@@ -6,7 +6,8 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["A43"],
     rule: 'this.script("write", WRITE, key, args, nothing)',
     broken:
-      'this.send(this.origins.write, ["HSET", this.keys.entry(key), ...args.slice(1)], nothing).then(() => this.send(this.origins.write, ["PEXPIRE", this.keys.entry(key), args[0] as string], nothing))',
+      'this.send(this.origins.write, ["HSET", this.keys.entry(key), ...args.slice(1)], nothing).then(() => ' +
+      'this.send(this.origins.write, ["PEXPIRE", this.keys.entry(key), args[0] as string], nothing))',
   },
   {
     name: "redis: a key of another type is an error",

@@ -2,7 +2,7 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "strings: a placeholder counts as taken, whatever is beside it",
+    name: "strings: a placeholder counts as taken, also where another lies beside it",
     promises: ["C315"],
     rule: "return isTaken && refreshes === 0 ?",
     broken: "return isTaken ?",
