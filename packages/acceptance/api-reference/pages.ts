@@ -189,6 +189,7 @@ export const PAGES: readonly PageSpec[] = [
       "redis",
       "RedisBackendBuilder",
       "RedisBackend",
+      "KeyContent",
       "RedisBackendSettings",
       "BreakerOptions",
       "single",

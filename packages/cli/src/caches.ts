@@ -24,10 +24,14 @@ export interface SeenCache {
   tagKey(tag: string): string;
 }
 
-/** Over a connection of its own, to the server of the session. Close its `cache`. */
-export function seenCache(session: Session, name: string): SeenCache {
+/**
+ * Over a connection of its own, to the server of the session. Close its `cache`.
+ *
+ * @param layout of the entries that it reads. Versions of tags are the same in all.
+ */
+export function seenCache(session: Session, name: string, layout: "full" | "string" = "full"): SeenCache {
   const { arguments: given } = session;
-  const backend = backendOf(session);
+  const backend = backendOf(session, layout);
   const version = given.text("cache-version");
   const cache = createCache({ name, ...(version === undefined ? undefined : { version }) })
     .tier(backend)
@@ -47,11 +51,12 @@ export function seenCache(session: Session, name: string): SeenCache {
   };
 }
 
-function backendOf({ settings, timeoutMs, arguments: given }: Session): RedisBackend {
+function backendOf({ settings, timeoutMs, arguments: given }: Session, layout: "full" | "string"): RedisBackend {
   const { connection, username, password } = redisAddress(settings);
   let builder = backendOver(connection as Connection)
     .keyPrefix(given.text("prefix") ?? "hotset")
     .keyFormat(isHashed(given) ? "hashed" : "readable")
+    .layout(layout)
     .coherence("none")
     .responseTimeout(timeoutMs)
     .connectTimeout(timeoutMs)

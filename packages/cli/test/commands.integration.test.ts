@@ -74,6 +74,95 @@ describe("C280: hotset get", () => {
   });
 });
 
+describe("C346: the layout of an entry is found, and not asked for", () => {
+  const stringCacheOver = (url: string): Cache =>
+    createCache({ name: "shop" }).tier(backend(url).layout("string").coherence("none").build()).build();
+
+  it("an entry of layout(string) is shown, counted and invalidated as one in a hash", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const cache = stringCacheOver(server.url);
+    await cache.set("{p:1", { total: 12 }, { ttl: "1h", staleIfError: "1h", tags: ["kitchen"] });
+    const found = await json<Record<string, unknown>>(["get", "shop", "{p:1", "--value"], variables);
+    expect(found).toMatchObject({ exitCode: 0, state: "fresh", tags: ["kitchen"], value: { total: 12 } });
+    expect(found).toMatchObject({ format: "msgpack", compressor: "none", bytes: 8 });
+    expect(found["freshForMs"]).toBeGreaterThan(3_500_000);
+    expect(found["freshForMs"]).toBeLessThanOrEqual(3_600_000);
+    expect(found["expiresInMs"]).toBeGreaterThan(7_100_000);
+
+    const { keys } = await json<{ keys: object[] }>(["keys", "hotset:shop::*"], variables);
+    expect(keys).toMatchObject([{ key: "hotset:shop::%7Bp:1", type: "string", module: "cache" }]);
+    const { groups } = await json<{ groups: object[] }>(["stats"], variables);
+    // The entry, and the versions of the cache and of the tag.
+    expect(groups).toContainEqual(expect.objectContaining({ module: "cache", owner: "hotset:shop", keys: 3 }));
+    expect(await json(["doctor"], variables)).toMatchObject({ modules: ["cache"] });
+
+    const { tagVersion: before } = await json<{ tagVersion: string }>(["tag", "shop", "kitchen"], variables);
+    expect(await json(["tag", "shop", "kitchen", "invalidate", "--write"], variables)).toMatchObject({
+      exitCode: 0,
+      tagVersionBefore: before,
+      tagVersion: expect.not.stringMatching(before) as string,
+    });
+    expect(await json(["get", "shop", "{p:1"], variables)).toMatchObject({
+      exitCode: 1,
+      state: "unserved",
+      format: "msgpack",
+    });
+    await cache.close();
+  });
+
+  it("a placeholder is a load that is under way", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const cache = stringCacheOver(server.url);
+    const started = Promise.withResolvers<undefined>();
+    const loaded = Promise.withResolvers<number>();
+    const value = cache.getOrSet(
+      "p:1",
+      () => {
+        started.resolve(undefined);
+        return loaded.promise;
+      },
+      { ttl: "1h" },
+    );
+    await started.promise;
+    expect(await json(["get", "shop", "p:1"], variables)).toMatchObject({ exitCode: 1, state: "loading" });
+    expect((await inProcess(["get", "shop", "p:1"], variables)).stdout).toBe("no entry yet: a load is under way\n");
+    loaded.resolve(7);
+    expect(await value).toBe(7);
+    expect(await json(["get", "shop", "p:1", "--value"], variables)).toMatchObject({ state: "fresh", value: 7 });
+    await cache.close();
+  });
+
+  it("a user with the rights of a cache sees entries in hashes, and is told which right the rest needs", async () => {
+    await using server = await startOwnRedis();
+    const rights = ["~hotset:*", "+ping", "+hello", "+client", "+pttl", "+hmget", "+mget"];
+    await server.command("ACL", "SETUSER", "cache", "on", ">hunter2", ...rights);
+    const variables = { REDIS_URL: server.url, REDIS_USERNAME: "cache", REDIS_PASSWORD: "hunter2" };
+    const cache = cacheOver(server.url);
+    await cache.set("p:1", 1, { ttl: "1h" });
+    expect(await json(["get", "shop", "p:1"], variables)).toMatchObject({ exitCode: 0, state: "fresh" });
+    const refused = await inProcess(["get", "shop", "p:2"], variables);
+    expect([refused.exitCode, refused.stdout, refused.stderr]).toEqual([4, "", expect.stringContaining("'type'")]);
+    await cache.close();
+  });
+
+  it.each([
+    ["list", ["RPUSH", "hotset:shop::p:1", "of-a-list"]],
+    ["string", ["SET", "hotset:shop::p:1", "of-a-text"]],
+    ["string", ["SET", "hotset:shop::p:1", ""]],
+    ["hash", ["HSET", "hotset:shop::p:1", "name", "of-a-hash"]],
+  ])("a %s that is no entry is said to be there: %j", async (type, command) => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await server.command(...(command as [string, ...string[]]));
+    expect(await json(["get", "shop", "p:1"], variables)).toEqual({ exitCode: 1, version: 1, state: "foreign", type });
+    expect((await inProcess(["get", "shop", "p:1"], variables)).stdout).toBe(
+      `no entry: the key holds a ${type} of another program, or of another version of hotset\n`,
+    );
+  });
+});
+
 describe("C281: changes need --write", () => {
   it("of a tag", async () => {
     await using server = await startOwnRedis();
@@ -327,6 +416,23 @@ describe("C284: hotset watch", () => {
     run.interrupt();
     expect(await run.ended()).toBe(0);
     await shop.close();
+  });
+});
+
+describe("C346: in a cluster", () => {
+  it("entries of either layout are found on any primary", async () => {
+    await using cluster = await startCluster({ replicas: 0 });
+    const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
+    const strings = createCache({ name: "shop" })
+      .tier(backend(clusterOf(cluster.urls)).layout("string").coherence("none").build())
+      .build();
+    for (const key of ["a", "b", "c", "d"]) {
+      await strings.set(key, key, { ttl: "1h" });
+      expect(await json(["get", "shop", key, "--value"], variables)).toMatchObject({ state: "fresh", value: key });
+      await strings.delete(key);
+      expect(await json(["get", "shop", key], variables)).toMatchObject({ state: "absent" });
+    }
+    await strings.close();
   });
 });
 

@@ -12,7 +12,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
-import type { BackendSettings } from "./store/entry-backend.ts";
+import type { BackendSettings, KeyContent } from "./store/entry-backend.ts";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
@@ -180,6 +180,13 @@ export interface RedisBackend extends Backend {
   readonly coherenceMode: "tracking" | "pubsub" | undefined;
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   ping(): Promise<number>;
+  /**
+   * What is in the key of an entry, whichever layout wrote it: for tools. Its value is not transferred.
+   *
+   * @param key as a cache gives it to its backend.
+   * @throws {BackendUnavailableError}
+   */
+  peek(key: string): Promise<KeyContent>;
 }
 
 export const RedisBackend: {

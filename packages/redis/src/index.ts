@@ -1,4 +1,5 @@
 export { redis, RedisBackend, type RedisBackendBuilder, type RedisBackendSettings } from "./builder.ts";
+export type { KeyContent } from "./store/entry-backend.ts";
 export {
   cluster,
   fromClient,

@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { EntryInfo } from "@hotset/core";
-import { CACHE_OPTIONS, seenCache } from "../caches.ts";
+import type { KeyContent } from "@hotset/redis";
+import { CACHE_OPTIONS, seenCache, type SeenCache } from "../caches.ts";
 import type { Answer, Command } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { fields } from "../output/table.ts";
@@ -18,23 +19,45 @@ export const get: Command = {
   },
   async run(session) {
     const [name, key] = session.arguments.words as readonly [string, string];
-    const { cache, backend, place, entryKey } = seenCache(session, name);
-    try {
-      await cache.connect();
-      const info = await place.inspect(key);
-      if (info !== undefined) {
-        const value = session.arguments.flag("value") ? await place.get(key, { allowStale: true }) : undefined;
-        return present(info, value);
-      }
-      const stored = await backend.read(entryKey(key));
-      return stored === undefined ? ABSENT : unserved(stored.meta, stored.data.byteLength);
-    } finally {
-      await cache.close();
-    }
+    const look = (layout: "full" | "string"): Promise<Answer | KeyContent> =>
+      within(seenCache(session, name, layout), async ({ backend, place, entryKey }) => {
+        const info = await place.inspect(key);
+        if (info !== undefined) {
+          const value = session.arguments.flag("value") ? await place.get(key, { allowStale: true }) : undefined;
+          return present(info, value);
+        }
+        const stored = await backend.read(entryKey(key));
+        return stored === undefined ? backend.peek(entryKey(key)) : unserved(stored.meta, stored.data.byteLength);
+      });
+    // Types are asked for last: a user with the rights of a cache may not.
+    let found = await look("full");
+    if ("type" in found && found.type === "string" && !found.isPlaceholder) found = await look("string");
+    return "type" in found ? noEntry(found) : found;
   },
 };
 
-const ABSENT: Answer = { exitCode: EXIT.findings, json: { version: 1, state: "absent" }, text: "no such entry" };
+async function within<T>(seen: SeenCache, use: (seen: SeenCache) => Promise<T>): Promise<T> {
+  try {
+    await seen.cache.connect();
+    return await use(seen);
+  } finally {
+    await seen.cache.close();
+  }
+}
+
+function noEntry({ type, isPlaceholder }: KeyContent): Answer {
+  const answer = (text: string, json: object): Answer => ({
+    exitCode: EXIT.findings,
+    json: { version: 1, ...json },
+    text,
+  });
+  if (type === "none") return answer("no such entry", { state: "absent" });
+  if (isPlaceholder) return answer("no entry yet: a load is under way", { state: "loading" });
+  return answer(`no entry: the key holds a ${type} of another program, or of another version of hotset`, {
+    state: "foreign",
+    type,
+  });
+}
 
 /** It is there, and no cache with this name and these formats serves it. */
 function unserved(meta: string, bytes: number): Answer {

@@ -21,6 +21,7 @@ import type { EntryCommand } from "./leases.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
+import { isPlaceholder, MARK_BYTES } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
 
 export interface BackendSettings {
@@ -82,6 +83,14 @@ export type Operation =
   | "store"
   | "release"
   | "confirm";
+
+/** What is in the key of an entry. */
+export interface KeyContent {
+  /** The type of the key, as Redis names it; `none` where there is no key. */
+  readonly type: string;
+  /** Whether it is the placeholder of a missing entry that is being loaded. */
+  readonly isPlaceholder: boolean;
+}
 
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
@@ -201,6 +210,22 @@ export abstract class EntryBackend implements Backend {
     const startedAt = performance.now();
     await this.send(this.origins.ping, ["PING"], nothing);
     return performance.now() - startedAt;
+  }
+
+  async peek(key: string): Promise<KeyContent> {
+    const entryKey = this.keys.entry(key);
+    let head: Buffer | undefined;
+    const interpret = (type: unknown): KeyContent => ({
+      type: String(type),
+      isPlaceholder: head !== undefined && isPlaceholder(head),
+    });
+    return this.send(this.origins.read, ["TYPE", entryKey], interpret, {
+      // An error where the key is no string.
+      before: [["GETRANGE", entryKey, "0", String(MARK_BYTES - 1)]],
+      onBefore: (start) => {
+        head = start as Buffer;
+      },
+    });
   }
 
   connect(): Promise<void> {

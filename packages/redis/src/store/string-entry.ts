@@ -101,7 +101,7 @@ export function decodeString(value: Buffer, serverMs: number): StoredEntry | und
 
 /** The version of what is in the key: `''` for nothing and for a placeholder, `-` for a string of another program. */
 export function versionIn(head: Buffer): string {
-  if (head.length === 0 || (head[0] === MARK && head[1] === PLACEHOLDER)) return "";
+  if (head.length === 0 || isPlaceholder(head)) return "";
   if (!isEntry(head)) return NO_VERSION;
   const end = VERSION_AT + head[2]!;
   return end <= head.length ? versionOf(head.subarray(VERSION_AT, end)) : NO_VERSION;
@@ -109,6 +109,12 @@ export function versionIn(head: Buffer): string {
 
 /** Whether an entry may be in the string: then the time is needed to read it. */
 export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] === MARK && value[1] === ENTRY;
+
+/** Whether a missing entry is being loaded. */
+export const isPlaceholder = (value: Buffer): boolean => value[0] === MARK && value[1] === PLACEHOLDER;
+
+/** As many bytes of a string as {@link isPlaceholder} needs. */
+export const MARK_BYTES = 2;
 
 const instant = (serverMs: number, inMs: string): number =>
   inMs === "" ? NEVER : Math.max(0, Math.floor(serverMs + Number(inMs)));

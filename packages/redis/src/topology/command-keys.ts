@@ -12,6 +12,7 @@ export function keyOf(args: readonly (string | Buffer)[]): string | undefined {
     case "SET":
     case "GETRANGE":
     case "EXISTS":
+    case "TYPE":
       return args[1] as string;
     case "EVALSHA":
     case "EVAL":

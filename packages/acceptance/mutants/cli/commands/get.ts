@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'session.arguments.flag("value") ?',
     broken: "session !== undefined ?",
   },
+  {
+    name: "cli: get calls an entry in a string a key of another program",
+    promises: ["C346"],
+    rule: 'found.type === "string" && !found.isPlaceholder',
+    broken: "false",
+  },
 ];
