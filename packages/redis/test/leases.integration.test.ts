@@ -661,3 +661,15 @@ describe("the plain layout", () => {
     await plain.close();
   });
 });
+
+it("C52: a load that begins in the last millisecond of an entry is stored", async () => {
+  for (let i = 0; i < 40; i += 1) {
+    await backend.write(KEY, stored("old", { staleInMs: 4, expiresInMs: 4 }));
+    let version = "";
+    for (let read = await backend.read(KEY); read !== undefined; read = await backend.read(KEY))
+      version = read.version!;
+    expect(await leases.acquire(KEY, `token-${i}`, 60_000, version)).toMatchObject({ granted: true, version: "" });
+    await expect.poll(() => server.command("EXISTS", E)).toBe(0);
+    expect(await leases.store(KEY, `token-${i}`, "", stored())).toBe(true);
+  }
+});

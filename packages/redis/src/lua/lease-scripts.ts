@@ -23,6 +23,9 @@ end`;
  * compares nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with
  * an entry of another version: another process stored meanwhile.
  *
+ * An entry in its last millisecond is over for readers. It is removed: if it ended during the load, the store would be
+ * taken for overtaken.
+ *
  * A lease without an end, or with more time left than any is given, has no holder: the server's clock was set back, or
  * another program made it.
  */
@@ -31,6 +34,13 @@ if ARGV[3] == '?' then
   ${WATCH}
 else
   ${PRESENT}
+end
+if was ~= '' and was ~= '!' then
+  local left = redis.call('PTTL', KEYS[1])
+  if left == 0 or left == 1 then
+    redis.call('DEL', KEYS[1])
+    was = ''
+  end
 end
 if ARGV[3] == '*' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

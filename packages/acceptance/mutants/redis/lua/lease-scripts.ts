@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "redis: a lease is granted over an entry whose life is over",
+    promises: ["C52"],
+    rule: "if left == 0 or left == 1 then",
+    broken: "if false then",
+  },
+  {
     name: "redis: a lease is granted to many",
     promises: ["C52"],
     rule: "'NX', 'PX', ARGV[2])",
