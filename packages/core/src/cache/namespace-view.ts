@@ -33,7 +33,7 @@ import {
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
-import { traced } from "../primitives/event-port.ts";
+import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import { allowsStale, checkCallOptions, checkValue, isPlainHit } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
@@ -78,6 +78,8 @@ export class NamespaceView implements Untyped<Namespace> {
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
       const call = this.#call(key, load, options, now);
+      // Without subscribers a miss has no closure and no frames for it.
+      if (!isTraced("call")) return readThrough.fetch(call, held);
       return this.#traced("getOrSet", () => readThrough.fetch(call, held));
     } catch (error) {
       return Promise.reject(error);

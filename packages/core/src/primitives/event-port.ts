@@ -142,12 +142,15 @@ const tracing: { readonly [name in "call" | "load" | "backend"]: TracingChannel<
   backend: diagnostics.tracingChannel("hotset:backend"),
 };
 
+/** Whether a tracing channel has subscribers. */
+export const isTraced = (channel: keyof typeof tracing): boolean => tracing[channel].hasSubscribers;
+
 /**
  * Runs `body` and publishes its start and end on the tracing channel `hotset:<channel>`, without its result, which
  * holds a value. Without subscribers `context` is not called.
  */
 export function traced<T>(channel: keyof typeof tracing, body: () => Promise<T>, context: () => Traced): Promise<T> {
-  if (!tracing[channel].hasSubscribers) return body();
+  if (!isTraced(channel)) return body();
   let result: T;
   const keepResult = async (): Promise<void> => {
     result = await body();
