@@ -57,7 +57,12 @@ export function parseArguments(given: readonly string[], known: Readonly<Record<
   };
 }
 
-export const shown = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+/** A URL may hold a secret at any place, also one that no program can read. */
+const isUrl = (word: string): boolean => word.includes("://");
+
+/** A word of the arguments for a sentence, in quotes. */
+export const shown = (word: string): string =>
+  isUrl(word) ? "a URL" : JSON.stringify(word.length > 60 ? `${word.slice(0, 60)}…` : word);
 
 /** The nearest word, as the end of a sentence. @param before stands before it, such as `--`. */
 export function nearest(given: string, known: readonly string[], before = ""): string {
@@ -69,8 +74,8 @@ const unknownOption = (rawName: string, known: readonly string[]): UsageError =>
   new UsageError(`unknown option ${shown(rawName)}${nearest(rawName.replace(/^-+/, ""), known, "--")}`);
 
 const PASSWORD_OPTIONS = /^(?:-a|--pass|--password|--user-password|--auth)(?:=|$)/;
-/** With text between a colon and an `@`. */
-const URL_WITH_PASSWORD = /[a-z]+:\/\/[^/?#\s]*:[^/?#\s]+@/i;
+/** A colon and later an `@`, whatever is between: passwords that are not encoded hold any character. */
+const URL_WITH_PASSWORD = /:\/\/.*:.*@/s;
 
 /** Arguments are in the list of processes and in the history of the shell. The sentence does not quote them. */
 function refuseSecrets(given: readonly string[]): void {

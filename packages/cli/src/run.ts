@@ -12,7 +12,7 @@ import { connect, CONNECTION_OPTIONS } from "./connect.ts";
 import { doctor } from "./doctor/doctor.ts";
 import { EXIT, type ExitCode, type Io } from "./io.ts";
 import { helpOf, overview } from "./help.ts";
-import { safe } from "./output/text.ts";
+import { jsonText, safe } from "./output/text.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
@@ -72,7 +72,7 @@ async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
     const answer = await command.run(session);
     if (answer === undefined) return EXIT.fine;
     if (io.signal.aborted) return EXIT.interrupted;
-    io.print(parsed.flag("json") ? `${JSON.stringify(answer.json, undefined, 2)}\n` : `${answer.text}\n`);
+    io.print(parsed.flag("json") ? `${jsonText(answer.json, 2)}\n` : `${answer.text}\n`);
     return answer.exitCode;
   } finally {
     io.signal.removeEventListener("abort", interrupt);

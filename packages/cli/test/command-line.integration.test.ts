@@ -32,12 +32,25 @@ describe("C275: arguments", () => {
     ["a URL", ["doctor", "--url", "redis://:hunter2@127.0.0.1:1"]],
     ["a URL in place of a command", ["redis://app:hunter2@127.0.0.1:1"]],
     ["a URL of an option that does not exist", ["doctor", "--uri=rediss://app:hunter2@127.0.0.1:1"]],
+    ["a URL with a mark of its own in it", ["redis://app:#hunter2@127.0.0.1:1"]],
+    ["a URL with a path before its end", ["doctor", "--url", "redis://app:/?hunter2@127.0.0.1:1"]],
+    ["a URL in the name of an option", ["doctor", "--redis://app:#hunter2@127.0.0.1:1"]],
     ["an option", ["doctor", "--password", "hunter2"]],
     ["the option of redis-cli", ["doctor", "-a", "hunter2"]],
   ])("a password in %s is refused, and not shown", async (_, words) => {
     const { exitCode, stdout, stderr } = await inProcess(words, { REDIS_URL: "redis://127.0.0.1:1" });
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(/password/);
+    expect(stderr).not.toContain("hunter2");
+  });
+
+  it.each([
+    ["a command", ["redis://hunter2"], "unknown command a URL; known:"],
+    ["an option", ["doctor", "--redis://hunter2"], "unknown option a URL"],
+    ["a word too many", ["stats", `${"x".repeat(60)}redis://hunter2`], "a word too many: a URL"],
+  ])("a URL in place of %s is not quoted", async (_, words, sentence) => {
+    const { exitCode, stdout, stderr } = await inProcess(words);
+    expect([exitCode, stdout, stderr]).toEqual([2, "", expect.stringContaining(sentence)]);
     expect(stderr).not.toContain("hunter2");
   });
 

@@ -6,17 +6,11 @@ import { sessions } from "@hotset/redis-toolkit/sessions";
 import { startCluster, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { cluster as clusterOf, createCache, redis as backend, type Cache } from "hotset";
 import { describe, expect, it } from "vitest";
-import { BIN, hotset, inProcess, json, printed } from "./hotset.ts";
+import { BIN, hotset, inProcess, json, printed, table } from "./hotset.ts";
 
 /** A cache without a local tier, as a service would make it. */
 const cacheOver = (url: string, name = "shop", prefix = "hotset"): Cache =>
   createCache({ name }).tier(backend(url).keyPrefix(prefix).coherence("none").build()).build();
-
-const table = (text: string): readonly string[] =>
-  text
-    .trimEnd()
-    .split("\n")
-    .map((line) => line.trim().replace(/ {2,}/g, " | "));
 
 describe("C280: hotset get", () => {
   it("shows an entry as its cache sees it, and its value on request", async () => {
@@ -51,6 +45,16 @@ describe("C280: hotset get", () => {
       format: "msgpack",
     });
     expect(await json(["get", "shop", "p:2"], variables)).toMatchObject({ exitCode: 1, state: "absent" });
+    await cache.close();
+  });
+
+  it("C280: shows bytes as base64 in JSON, as a Buffer too", async () => {
+    await using server = await startOwnRedis();
+    const cache = cacheOver(server.url);
+    const at = new Date(0);
+    await cache.set("p:1", { bytes: Buffer.from("hotset"), list: [new Uint8Array([255])], at }, { ttl: "1h" });
+    const found = await json<{ value: unknown }>(["get", "shop", "p:1", "--value"], { REDIS_URL: server.url });
+    expect(found.value).toEqual({ bytes: "aG90c2V0", list: ["/w=="], at: "1970-01-01T00:00:00.000Z" });
     await cache.close();
   });
 
@@ -319,6 +323,21 @@ describe("C280: stats and keys", () => {
     const { stdout } = await inProcess(["keys"], { REDIS_URL: server.url });
     expect(stdout).toContain(String.raw`evil\u001b[2J\u000a`);
     expect(stdout).not.toContain("\u001B");
+  });
+
+  it("C280: show such names in JSON as text, too, and the same after it is read", async () => {
+    await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
+    const variables = { REDIS_URL: server.url };
+    const key = "foo:\u007F\u009B31m\u202E\u2066\u001B\n\u2028";
+    await server.command("SET", key, "v");
+    const { stdout } = await inProcess(["keys", "--json"], variables);
+    expect(stdout).toContain(String.raw`"foo:\u007f\u009b31m\u202e\u2066\u001b\n\u2028"`);
+    expect(JSON.parse(stdout)).toMatchObject({ keys: [{ key }] });
+    const run = await watching(["keys", "--limit", "1"], variables);
+    await server.command("DEL", key);
+    expect(await run.ended()).toBe(0);
+    expect(printed.at(-2)).toContain(String.raw`"foo:\u007f\u009b31m\u202e\u2066\u001b\n\u2028"`);
+    expect(run.events()).toMatchObject([{ event: "del", name: key }]);
   });
 
   it("end quietly where the reader has gone in the middle", async () => {

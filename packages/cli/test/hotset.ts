@@ -61,3 +61,10 @@ export async function json<T>(
   if (stderr !== "") throw new Error(stderr);
   return { ...(JSON.parse(stdout) as T), exitCode };
 }
+
+/** Lines of a table, with the cells of each apart by ` | `. */
+export const table = (text: string): readonly string[] =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.trim().replace(/ {2,}/g, " | "));

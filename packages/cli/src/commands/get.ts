@@ -107,10 +107,12 @@ function present(info: EntryInfo, value: unknown): Answer {
 const finite = (ms: number): number | null => (ms === Infinity ? null : ms);
 
 /** Values that JSON cannot say, as text or lists. */
-function plain(_: string, value: unknown): unknown {
+function plain(this: Readonly<Record<string, unknown>>, name: string, value: unknown): unknown {
+  // A Buffer is a list of numbers by now: its own toJSON() comes first.
+  const given = this[name];
+  if (given instanceof Uint8Array) return Buffer.from(given).toString("base64");
   if (typeof value === "bigint") return `${value}`;
   if (value instanceof Map) return [...(value as ReadonlyMap<unknown, unknown>)];
   if (value instanceof Set) return [...(value as ReadonlySet<unknown>)];
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
   return value;
 }

@@ -5,7 +5,7 @@ import { hashSlot, type RedisConnection, type Subscriber } from "@hotset/redis/c
 import { nearest, shown, type Arguments } from "../arguments.ts";
 import type { Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { cut, safe } from "../output/text.ts";
+import { cut, jsonText, safe } from "../output/text.ts";
 import { TENANT_OPTION, viewOf } from "../places.ts";
 
 const WATCHED = ["keys", "changes", "queue"] as const;
@@ -51,11 +51,11 @@ export const watch: Command = {
     const print = (event: Event): void => {
       if (left <= 0) return;
       left -= 1;
-      io.print(given.flag("json") ? `${JSON.stringify({ at: new Date(), ...event })}\n` : lineOf(event));
+      io.print(given.flag("json") ? `${jsonText({ at: new Date(), ...event })}\n` : lineOf(event));
       if (left === 0) end();
     };
     const stop = await start(session, watchedOf(given), print);
-    io.complain(`hotset: watching ${given.words.join(" ")}\n`);
+    io.complain(`hotset: watching ${safe(given.words.map(shown).join(" "))}\n`);
     await sleep(durationOf(given), undefined, { signal: ended.signal }).catch(() => undefined);
     await stop();
     return undefined;
