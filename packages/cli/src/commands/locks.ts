@@ -3,9 +3,10 @@ import { defineScript } from "@hotset/redis-toolkit/scripts";
 import type { RedisView } from "@hotset/redis-toolkit";
 import type { Answer, Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
-import { sampleOf, type SampledKey } from "../keys/sample.ts";
+import { decoded, exitCodeOf, NOT_READABLE, readable } from "../keys/readable.ts";
+import { sampleOf } from "../keys/sample.ts";
 import { table } from "../output/table.ts";
-import { durationText } from "../output/text.ts";
+import { durationText, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
 
 const LIMIT = { fallback: 100, max: 10_000 };
@@ -20,7 +21,7 @@ export const locks: Command = {
   ],
   options: {
     ...TENANT_OPTION,
-    limit: { value: "<n>", text: `look at so many keys of locks at most; default: ${LIMIT.fallback}` },
+    limit: { value: "<n>", text: `without a name: look at so many keys at most; default: ${LIMIT.fallback}` },
     ...WRITE_OPTION,
   },
   check(given) {
@@ -36,72 +37,118 @@ export const locks: Command = {
 /** `{name}`, or a name that begins with a hash tag, as it is. docs/reference/toolkit-keys.md */
 const tagged = (name: string): string => (/^\{[^}]+\}./s.test(name) ? name : hashTagged(name));
 
-/** One key that is held. */
-interface Held {
-  readonly kind: "lock" | "permits" | "writer" | "readers";
-  readonly name: string;
+/** Forms of a lock, with what stands before its name in a key, and in that of its fence. */
+const FORMS = {
+  lock: ["", "fence:"],
+  permits: ["permits:", "permits-fence:"],
+  writer: ["writer:", "read-write-fence:"],
+  readers: ["readers:", "read-write-fence:"],
+} as const;
+type Kind = keyof typeof FORMS;
+
+/** The key of a holder. */
+interface Place {
+  readonly kind: Kind;
+  /** As Redis has it: below a tenant, or not. */
   readonly key: string;
-  readonly lifeMs: number | undefined;
-  /** The beginning of the token, or how many hold. */
-  readonly holder: string | number | undefined;
-  readonly fence: string | undefined;
+  readonly name: string;
+  readonly fenceKey: string;
 }
 
-const FENCES = { lock: "fence", permits: "permits-fence", writer: "read-write-fence", readers: "read-write-fence" };
+/** One key that is held. */
+interface Held extends Omit<Place, "fenceKey"> {
+  /** Without the rest where it is another type, or the user may not read it. */
+  readonly isReadable: boolean;
+  readonly lifeMs?: number;
+  /** The beginning of the token, or how many hold. */
+  readonly holder?: string | number;
+  readonly fence?: string | undefined;
+}
+
 const KEY = /^(?<before>(?:[^:{}]+:)?lock:)(?:(?<kind>permits|writer|readers):)?(?<tag>\{[^}]*\}.*)$/s;
 
+/** Nothing for a fence. */
+function placeOf(key: string): readonly Place[] {
+  const parts = KEY.exec(key)?.groups;
+  if (parts === undefined) return [];
+  const { before = "", kind: form = "lock", tag = "" } = parts;
+  const kind = form as Kind;
+  const name = /^\{[^}]*\}$/.test(tag) ? decoded(tag.slice(1, -1)) : tag;
+  return [{ kind, name, key, fenceKey: `${before}${FORMS[kind][1]}${tag}` }];
+}
+
 async function held(session: Session, name: string | undefined): Promise<Answer> {
-  const isTenant = session.arguments.text("tenant") !== undefined;
-  const match = isTenant ? moduleOf(viewOf(session)).space.pattern("lock:*") : "*lock:*";
-  const sample = await sampleOf(session, { keys: session.arguments.count("limit", LIMIT), match });
-  const wanted = name === undefined ? undefined : tagged(name);
-  const all = (await Promise.all(sample.keys.map((key) => heldAt(session, key, wanted)))).flat();
+  const { places, isComplete } = name === undefined ? await sampled(session) : named(session, name);
+  const all = (await Promise.all(places.map((place) => heldAt(session, place)))).flat();
   const found = all.toSorted((one, other) => (one.key < other.key ? -1 : 1));
   return {
-    exitCode: found.length === 0 ? EXIT.findings : EXIT.fine,
+    exitCode: exitCodeOf(found),
     json: {
       version: 1,
-      isComplete: sample.isComplete,
-      locks: found.map(({ lifeMs, ...one }) => ({ ...one, lifeMs: lifeMs === Infinity ? null : lifeMs })),
+      isComplete,
+      locks: found.map((one) => ({ ...one, ...(one.lifeMs === Infinity ? { lifeMs: null } : undefined) })),
     },
-    text:
-      found.length === 0
-        ? "no lock is held"
-        : table(
-            ["kind", "lock", "holder", "ends in", "fence", "key"],
-            found.map(({ kind, name: own, holder, lifeMs, fence, key }) => [
-              kind,
-              own,
-              typeof holder === "number" ? `${holder} holders` : holder,
-              durationText(lifeMs),
-              fence,
-              key,
-            ]),
-          ),
+    text: [
+      found.length === 0 ? "no lock is held" : tableOf(found),
+      ...(name === undefined ? [sampleNote(isComplete)] : []),
+    ].join("\n"),
   };
 }
 
-/** Nothing for a fence, for a key of another module, and for another lock than is wanted. */
-async function heldAt(
-  { redis }: Session,
-  { key, known, lifeMs }: SampledKey,
-  wanted: string | undefined,
-): Promise<readonly Held[]> {
-  const parts = KEY.exec(key)?.groups;
-  if (known?.module !== "lock" || parts === undefined) return [];
-  const { before = "", kind: part = "lock", tag = "" } = parts;
-  if (wanted !== undefined && tag !== wanted) return [];
-  const kind = part as Held["kind"];
-  const isOne = kind === "lock" || kind === "writer";
-  const [holder, fence] = await Promise.all([
-    isOne ? redis.commands.get(key) : redis.commands.zCard(key),
-    redis.commands.get(`${before}${FENCES[kind]}:${tag}`),
-  ]);
-  // It has ended meanwhile.
-  if (holder === undefined) return [];
-  const name = /^\{[^}]*\}$/.test(tag) ? decodeURIComponent(tag.slice(1, -1)) : tag;
+const tableOf = (found: readonly Held[]): string =>
+  table(
+    ["kind", "lock", "holder", "ends in", "fence", "key"],
+    found.map(({ kind, name, holder, lifeMs, fence, key, isReadable }) => [
+      kind,
+      name,
+      !isReadable ? NOT_READABLE : typeof holder === "number" ? `${holder} holders` : holder,
+      durationText(lifeMs),
+      fence,
+      key,
+    ]),
+  );
+
+interface Places {
+  readonly places: readonly Place[];
+  /** Whether no other lock can be held. */
+  readonly isComplete: boolean;
+}
+
+/** The keys of one lock in each form: it is found among any number of others. */
+function named(session: Session, name: string): Places {
+  const { space } = moduleOf(viewOf(session));
+  const places = Object.values(FORMS).flatMap(([form]) => placeOf(space.inside(`lock:${form}${tagged(name)}`)));
+  return { places, isComplete: true };
+}
+
+async function sampled(session: Session): Promise<Places> {
+  const isTenant = session.arguments.text("tenant") !== undefined;
+  const match = isTenant ? moduleOf(viewOf(session)).space.pattern("lock:*") : "*lock:*";
+  const { keys, isComplete } = await sampleOf(session, { keys: session.arguments.count("limit", LIMIT), match });
+  return { places: keys.flatMap(({ key, known }) => (known?.module === "lock" ? placeOf(key) : [])), isComplete };
+}
+
+async function heldAt({ redis: { commands } }: Session, { fenceKey, ...place }: Place): Promise<readonly Held[]> {
+  const isOne = place.kind === "lock" || place.kind === "writer";
+  const found = await readable(() =>
+    Promise.all([
+      isOne ? commands.get(place.key) : commands.zCard(place.key),
+      commands.ttl(place.key),
+      commands.get(fenceKey),
+    ]),
+  );
+  if (found === NOT_READABLE) return [{ ...place, isReadable: false }];
+  const [holder, life, fence] = found;
+  // Nobody holds it, or it has ended meanwhile.
+  if (holder === undefined || life === "missing") return [];
   return [
-    { kind, name, key, lifeMs, holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : Number(holder), fence },
+    {
+      ...place,
+      isReadable: true,
+      lifeMs: life === "none" ? Infinity : life,
+      holder: typeof holder === "string" ? `${holder.slice(0, 6)}…` : Number(holder),
+      fence,
+    },
   ];
 }
 

@@ -1,10 +1,12 @@
+import { hashTagged, moduleOf } from "@hotset/redis-toolkit/module";
 import { queue as queueOver, type JobSnapshot, type JobState, type Queue } from "@hotset/redis-toolkit/queue";
 import type { Answer, Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { EXIT } from "../io.ts";
+import { decoded, exitCodeOf, NOT_READABLE, readable } from "../keys/readable.ts";
 import { sampleOf } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
-import { cut, durationText } from "../output/text.ts";
+import { cut, durationText, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
 
 const ACTIONS = ["retry", "pause", "resume", "drain"];
@@ -40,36 +42,57 @@ export const queue: Command = {
   },
 };
 
+/** A queue that a key is of. */
+interface Found {
+  readonly tenant: string | undefined;
+  readonly name: string;
+  /** What its keys begin with. */
+  readonly before: string;
+}
+
 async function allQueues(session: Session): Promise<Answer> {
   const sample = await sampleOf(session, { keys: SAMPLED, match: "*queue:{*}:*" });
-  const names = new Map<string, { readonly tenant: string | undefined; readonly name: string }>();
+  const wanted = session.arguments.text("tenant");
+  const found = new Map<string, Found>();
   for (const { key, known } of sample.keys) {
     if (known?.module !== "queue") continue;
     // Tenants and names are percent-encoded in keys.
-    const tenant = key.startsWith("queue:") ? undefined : decodeURIComponent(key.slice(0, key.indexOf(":")));
-    const name = decodeURIComponent(known.owner);
-    names.set(`${tenant ?? ""}\n${name}`, { tenant, name });
+    const tenant = key.startsWith("queue:") ? undefined : decoded(key.slice(0, key.indexOf(":")));
+    const before = key.slice(0, key.lastIndexOf(":"));
+    if (wanted === undefined || tenant === wanted) found.set(before, { tenant, name: decoded(known.owner), before });
   }
-  const wanted = session.arguments.text("tenant");
-  const listed = [...names.values()]
-    .filter(({ tenant }) => wanted === undefined || tenant === wanted)
-    .slice(0, session.arguments.count("limit", LIMIT));
-  const queues = await Promise.all(
-    listed.map(async ({ tenant, name }) => {
-      const view = tenant === undefined ? session.redis : session.redis.tenant(tenant);
-      return { tenant, name, ...(await queueOver(view, name).counts()) };
-    }),
-  );
-  const rows = queues.map(({ tenant, name, isPaused, ...counts }) => [
+  const listed = [...found.values()].slice(0, session.arguments.count("limit", LIMIT));
+  const queues = await Promise.all(listed.map((one) => countsOf(session, one)));
+  const rows = queues.map(({ tenant, name, counts }) => [
     tenant === undefined ? name : `${tenant}: ${name}`,
-    ...STATES.map((state) => counts[state]),
-    isPaused ? "paused" : "",
+    ...STATES.map((state) => counts?.[state]),
+    counts === undefined ? NOT_READABLE : counts.isPaused ? "paused" : "",
   ]);
+  const more = found.size - listed.length;
   return {
-    exitCode: queues.length === 0 ? EXIT.findings : EXIT.fine,
-    json: { version: 1, isComplete: sample.isComplete && listed.length === names.size, queues },
-    text: queues.length === 0 ? "no queues" : table(["queue", ...STATES, ""], rows),
+    exitCode: exitCodeOf(queues),
+    json: {
+      version: 1,
+      isComplete: sample.isComplete && more === 0,
+      queues: queues.map(({ counts, ...one }) => ({ ...one, ...counts })),
+    },
+    text: [
+      queues.length === 0 ? "no queues" : table(["queue", ...STATES, ""], rows),
+      ...(more === 0 ? [] : [`... and ${more} more; see --limit`]),
+      sampleNote(sample.isComplete),
+    ].join("\n"),
   };
+}
+
+/** Of a key that no queue of this name would write, the counts would be those of another queue. */
+async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
+  const counts = await readable(async () => {
+    const view = tenant === undefined ? redis : redis.tenant(tenant);
+    const isOwn = moduleOf(view).space.inside(`queue:${hashTagged(name)}`) === before;
+    return isOwn ? queueOver(view, name).counts() : NOT_READABLE;
+  });
+  const isReadable = counts !== NOT_READABLE;
+  return { tenant, name, isReadable, counts: isReadable ? counts : undefined };
 }
 
 async function oneQueue(session: Session, one: Queue<unknown>, name: string): Promise<Answer> {

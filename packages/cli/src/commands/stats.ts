@@ -3,7 +3,7 @@ import type { Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { groupsOf, sampleOf, type Group } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
-import { bytesText, numberText } from "../output/text.ts";
+import { bytesText, numberText, sampleNote } from "../output/text.ts";
 import { checkWords } from "../places.ts";
 
 const SAMPLED = 10_000;
@@ -67,7 +67,6 @@ function groupsText(groups: readonly Group[], isComplete: boolean): string {
       withoutEnd,
       bytesText(bytes),
     ]);
-  const note = isComplete ? "of all keys" : "of a sample";
   const more = groups.length > LISTED ? `\n... and ${groups.length - LISTED} more; --json has all` : "";
-  return `${table(["module", "name", "keys", "without end", "size"], rows)}${more}\n(${note})`;
+  return `${table(["module", "name", "keys", "without end", "size"], rows)}${more}\n${sampleNote(isComplete)}`;
 }

@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "cli: a lock that is named is looked for in a sample",
+    promises: ["C280"],
+    rule: "name === undefined ? await sampled(session) : named(session, name)",
+    broken: "await sampled(session)",
+  },
+];
