@@ -1,5 +1,7 @@
+import diagnostics from "node:diagnostics_channel";
 import { gate, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
+import type { Consuming } from "../module/module.ts";
 import { backoffMs, Delivery, type DeliverySettings, type Handler } from "./delivery.ts";
 import { UnrecoverableError } from "./errors.ts";
 import type { JobRecord } from "./job.ts";
@@ -123,3 +125,25 @@ describe("a delivery", () => {
     expect(await ran).toMatchObject({ kind: "complete" });
   });
 });
+
+describe("C287: what came with a job", () => {
+  it.each<[what: string, trace: unknown, carrier: Record<string, string>]>([
+    ["texts", { traceparent: "00-1", tracestate: "a=b" }, { traceparent: "00-1", tracestate: "a=b" }],
+    ["no text", { traceparent: { toString: 1, valueOf: 1 }, tracestate: 1, baggage: "a=b" }, { baggage: "a=b" }],
+    ["no fields", "00-1", {}],
+    ["a long text", { baggage: "x".repeat(8_192), traceparent: "00-1" }, { traceparent: "00-1" }],
+    ["many", Object.fromEntries(Array.from({ length: 99 }, (_, i) => [`f${i}`, ""])), sixteen()],
+  ])("is given to subscribers as few short texts: %s", async (_what, trace, carrier) => {
+    const seen: unknown[] = [];
+    const listen = (started: unknown): void => void seen.push((started as Consuming).carrier);
+    diagnostics.subscribe("tracing:hotset:consume:start", listen);
+    const { delivery } = deliveryOf(() => "handled", { trace: trace as Record<string, string> });
+    expect(await delivery.run()).toMatchObject({ kind: "complete" });
+    diagnostics.unsubscribe("tracing:hotset:consume:start", listen);
+    expect(seen).toEqual([carrier]);
+  });
+});
+
+function sixteen(): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`f${i}`, ""]));
+}

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
 import { consuming, durationMs } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
-import { decodeJson, encodeJson, readRecord, type JobRecord } from "./job.ts";
+import { decodeJson, encodeJson, readRecord, traceOf, type JobRecord } from "./job.ts";
 import type { BackoffFunction } from "./options.ts";
 import type { Delivered, Extension, Outcome } from "./store.ts";
 
@@ -92,7 +92,7 @@ export class Delivery<T, R> {
     if (record === undefined) return this.#outcome("dead", "the record of the job is corrupt");
     try {
       const data = await this.#data();
-      const result = await consuming("queue", record.trace ?? {}, () =>
+      const result = await consuming("queue", traceOf(record), () =>
         this.#withinTimeout(this.#jobOf(data, record), record.timeout),
       );
       return this.#outcome("complete", resultOf(result));

@@ -87,6 +87,24 @@ export function readRecord(text: Buffer | null | undefined): JobRecord | undefin
   }
 }
 
+/** Characters, all together. */
+const MAX_TRACE_LENGTH = 8_192;
+const MAX_TRACE_FIELDS = 16;
+
+/** What came with the job, for subscribers. Whoever may write to Redis wrote the record: only few short texts are taken. */
+export function traceOf(record: JobRecord): Readonly<Record<string, string>> {
+  const trace: unknown = record.trace;
+  if (typeof trace !== "object" || trace === null) return {};
+  const texts: [name: string, text: string][] = [];
+  let room = MAX_TRACE_LENGTH;
+  for (const [name, text] of Object.entries(trace as Record<string, unknown>).slice(0, MAX_TRACE_FIELDS)) {
+    if (typeof text !== "string" || name.length + text.length > room) continue;
+    texts.push([name, text]);
+    room -= name.length + text.length;
+  }
+  return Object.fromEntries(texts);
+}
+
 function readOr(bytes: Buffer | null | undefined, fallback: unknown): unknown {
   if (bytes == null) return fallback;
   try {
