@@ -36,7 +36,10 @@ export interface CollectedDurations {
 
 interface Kept {
   readonly instrument: Instrument;
-  readonly series: { readonly labels: Labels; readonly numbers: HistogramSeries }[];
+  /** By their labels, as JSON. */
+  readonly series: Map<string, { readonly labels: Labels; readonly numbers: HistogramSeries }>;
+  /** Observations that fill it. */
+  users: number;
 }
 
 /**
@@ -46,7 +49,8 @@ interface Kept {
  * @see https://opentelemetry.io/docs/specs/otel/metrics/sdk/#metricproducer
  */
 export class Durations {
-  readonly #kept = new Set<Kept>();
+  /** By the name of the instrument: two observations share its metric, as they would share that of a meter. */
+  readonly #kept = new Map<string, Kept>();
   readonly #startTime = now();
 
   /** @internal */
@@ -54,23 +58,29 @@ export class Durations {
     instrument: Instrument,
     buckets: readonly number[],
   ): { readonly series: (labels: Labels) => Recorder; readonly remove: () => void } {
-    const kept: Kept = { instrument, series: [] };
-    this.#kept.add(kept);
+    const { name } = instrument;
+    const kept = this.#kept.get(name) ?? { instrument, series: new Map(), users: 0 };
+    this.#kept.set(name, kept);
+    kept.users += 1;
     return {
       series: (labels) => {
-        const numbers = new HistogramSeries(buckets);
-        kept.series.push({ labels, numbers });
+        const key = JSON.stringify(labels);
+        const { numbers } = kept.series.get(key) ?? { numbers: new HistogramSeries(buckets) };
+        kept.series.set(key, { labels, numbers });
         return (value) => numbers.record(value);
       },
-      remove: () => void this.#kept.delete(kept),
+      remove: () => {
+        kept.users -= 1;
+        if (kept.users === 0) this.#kept.delete(name);
+      },
     };
   }
 
   /** Called by the reader. */
   collect(): Promise<CollectedDurations> {
     const endTime = now();
-    const metrics = [...this.#kept]
-      .filter(({ series }) => series.length > 0)
+    const metrics = [...this.#kept.values()]
+      .filter(({ series }) => series.size > 0)
       .map((kept) => this.#metricOf(kept, endTime));
     const scopeMetrics = metrics.length === 0 ? [] : [{ scope: { name: "@hotset/otel" }, metrics }];
     return Promise.resolve({ resourceMetrics: { resource: NONE, scopeMetrics }, errors: [] });
@@ -81,7 +91,7 @@ export class Durations {
       descriptor: { name, description: help, unit, valueType: 1 },
       aggregationTemporality: 1,
       dataPointType: 0,
-      dataPoints: series.map(({ labels, numbers: { bounds, counts, sum, count } }) => ({
+      dataPoints: Array.from(series.values(), ({ labels, numbers: { bounds, counts, sum, count } }) => ({
         startTime: this.#startTime,
         endTime,
         attributes: { ...labels },

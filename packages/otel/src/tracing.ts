@@ -5,6 +5,7 @@ import type { CommandEvent } from "@hotset/redis-toolkit";
 import type { Consuming, Producing } from "@hotset/redis-toolkit/module";
 import {
   context,
+  diag,
   propagation,
   ROOT_CONTEXT,
   SpanKind,
@@ -34,14 +35,15 @@ export interface TracingOptions {
 
 /** Spans that are being made. */
 export interface Tracing {
-  /** Ends it: no further span begins. */
+  /** Ends it: no further span begins. Those that have begun end with their work. */
   close(): void;
 }
 
 /**
  * Makes spans of all caches and clients of the process: of calls, loads and calls of backends, of commands of the
  * toolkit, and of handlers of streams and queues. The context of a producer travels with its entry or job, by the
- * propagator of the process. All spans are internal; none has a key, a value, a tenant or a user.
+ * propagator of the process. All spans are internal; none has a key, a value, a tenant or a user. What a provider or a
+ * propagator throws costs its span, never the call, and is told to `diag`.
  *
  * @throws {InvalidArgumentError} for an unknown option.
  */
@@ -91,34 +93,63 @@ class ContextStorage extends AsyncLocalStorage<Context> {
   }
 }
 
-/** A span for each trace of a tracing channel, in whose context the traced work runs. */
+/**
+ * A span for each trace of a tracing channel, in whose context the traced work runs.
+ *
+ * @returns a function after which none begins; those that have begun end with their work
+ */
 function spansOf<C extends object>(channel: string, start: (traced: C) => Begun): () => void {
   const tracing: TracingChannel<Context, C> = diagnostics.tracingChannel<Context, C>(channel);
   const spans = new WeakMap<C, Span>();
   const storage = new ContextStorage();
+  let open = 0;
+  let isClosed = false;
   tracing.start.bindStore(storage, (traced) => {
-    const { span, active } = start(traced);
-    spans.set(traced, span);
-    return active;
+    const begun = attempt(() => start(traced));
+    if (begun === undefined) return context.active();
+    spans.set(traced, begun.span);
+    open += 1;
+    return begun.active;
   });
+  const endSpan = (traced: C): void => {
+    const span = spans.get(traced);
+    if (span === undefined) return;
+    spans.delete(traced);
+    open -= 1;
+    attempt(() => span.end());
+    if (isClosed && open === 0) tracing.unsubscribe(handlers);
+  };
   const handlers = {
     start: ignore,
-    end: ignore,
+    // Work that throws at once has no asynchronous end.
+    end: (traced: C) => void ("error" in traced && endSpan(traced)),
     asyncStart: ignore,
-    asyncEnd: (traced: C) => spans.get(traced)?.end(),
-    error: (traced: C) => failed(spans.get(traced), codeOf((traced as { readonly error?: unknown }).error)),
+    asyncEnd: endSpan,
+    error: (traced: C) =>
+      attempt(() => failed(spans.get(traced), codeOf((traced as { readonly error?: unknown }).error))),
   };
   tracing.subscribe(handlers);
   return () => {
+    isClosed = true;
     tracing.start.unbindStore(storage);
-    tracing.unsubscribe(handlers);
+    if (open === 0) tracing.unsubscribe(handlers);
   };
 }
 
 function subscribed<E>(channel: string, listener: (event: E) => void): () => void {
-  const listen = (event: unknown): void => listener(event as E);
+  const listen = (event: unknown): void => attempt(() => listener(event as E));
   diagnostics.subscribe(channel, listen);
   return () => void diagnostics.unsubscribe(channel, listen);
+}
+
+/** Node ends the process for what a subscriber throws: what a provider or a propagator throws costs only a span. */
+function attempt<T>(step: () => T): T | undefined {
+  try {
+    return step();
+  } catch (error) {
+    diag.error("hotset: tracing failed", error);
+    return undefined;
+  }
 }
 
 /** Made when the command has ended: no span can be below it. Without a span around it, such as for a probe, none. */
@@ -147,10 +178,20 @@ const codeOf = (error: unknown): string => {
   return typeof code === "string" ? code : typeof name === "string" ? name : "UNKNOWN";
 };
 
-/** Fields of an entry are texts or Buffers. */
-const textsOf = (carrier: Readonly<Record<string, unknown>>): Record<string, string> =>
-  Object.fromEntries(
-    propagation.fields().flatMap((field) => (carrier[field] === undefined ? [] : [[field, String(carrier[field])]])),
-  );
+/** Characters or bytes, all together: what the W3C asks for baggage. */
+const MAX_CARRIED_LENGTH = 8_192;
+
+/** Fields of an entry are texts or Buffers. Whoever may write to Redis wrote them: others, and long ones, are left. */
+function textsOf(carrier: Readonly<Record<string, unknown>>): Record<string, string> {
+  const texts: Record<string, string> = {};
+  let room = MAX_CARRIED_LENGTH;
+  for (const field of propagation.fields()) {
+    const value = carrier[field];
+    if ((typeof value !== "string" && !Buffer.isBuffer(value)) || value.length > room) continue;
+    texts[field] = value.toString();
+    room -= value.length;
+  }
+  return texts;
+}
 
 const ignore = (): void => undefined;

@@ -80,6 +80,30 @@ describe.each([
   });
 });
 
+it("C285: two observations with one producer share its metrics, until each is closed", async () => {
+  const durations = new Durations();
+  const { meterProvider } = sdk(durations);
+  const caches = ["one", "two"].map(overRedis);
+  const [first, second] = caches.map((cache) => observe({ meterProvider, durations, caches: [cache] }));
+  for (const cache of caches) await cache.getOrSet("k", () => 1);
+  const loads = async (): Promise<unknown[]> => {
+    const { resourceMetrics } = await durations.collect();
+    return resourceMetrics.scopeMetrics.flatMap(({ metrics }) =>
+      metrics
+        .filter(({ descriptor }) => descriptor.name === "cache.load.duration")
+        .map(({ dataPoints }) => dataPoints.map(({ attributes, value }) => [attributes["cache"], value.count])),
+    );
+  };
+  const both = [["one", "two"].map((name) => [name, 1])];
+  expect(await loads()).toEqual(both);
+  first!.close();
+  first!.close();
+  expect(await loads()).toEqual(both);
+  second!.close();
+  expect(await loads()).toEqual([]);
+  for (const cache of caches) await cache.close();
+});
+
 it("C285: an unknown option is refused, and two caches of one name", async () => {
   const one = overRedis("one");
   expect(() => observe({ cache: one } as unknown as ObserveOptions)).toThrow(

@@ -31,4 +31,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "propagation.extract(ROOT_CONTEXT, textsOf(carrier))",
     broken: "propagation.extract(ROOT_CONTEXT, textsOf({}))",
   },
+  {
+    name: "otel: spans under way stay open when tracing ends",
+    promises: ["C286"],
+    rule: "    tracing.start.unbindStore(storage);\n    if (open === 0)",
+    broken: "    tracing.start.unbindStore(storage);\n   ",
+  },
+  {
+    name: "otel: what a provider throws ends the process",
+    promises: ["C286"],
+    rule: "const begun = attempt(() => start(traced));",
+    broken: "const begun: Begun | undefined = start(traced);",
+  },
+  {
+    name: "otel: whatever came with a job is made text",
+    promises: ["C287"],
+    rule: '(typeof value !== "string" && !Buffer.isBuffer(value)) || value.length > room',
+    broken: "value === undefined",
+  },
 ];

@@ -91,7 +91,10 @@ export function readRecord(text: Buffer | null | undefined): JobRecord | undefin
 const MAX_TRACE_LENGTH = 8_192;
 const MAX_TRACE_FIELDS = 16;
 
-/** What came with the job, for subscribers. Whoever may write to Redis wrote the record: only few short texts are taken. */
+/**
+ * The texts that came with the job, for subscribers: few and short, whatever else the record has. Whoever may write to
+ * Redis may have written it.
+ */
 export function traceOf(record: JobRecord): Readonly<Record<string, string>> {
   const trace: unknown = record.trace;
   if (typeof trace !== "object" || trace === null) return {};
