@@ -35,15 +35,15 @@ export interface TracingOptions {
 
 /** Spans that are being made. */
 export interface Tracing {
-  /** Ends it: no further span begins. Those that have begun end with their work. */
+  /** Ends it: no further span begins. Spans under way end with their work. */
   close(): void;
 }
 
 /**
  * Makes spans of all caches and clients of the process: of calls, loads and calls of backends, of commands of the
  * toolkit, and of handlers of streams and queues. The context of a producer travels with its entry or job, by the
- * propagator of the process. All spans are internal; none has a key, a value, a tenant or a user. What a provider or a
- * propagator throws costs its span, never the call, and is told to `diag`.
+ * propagator of the process. All spans are internal; none has a key, a value, a tenant or a user. An error of a
+ * provider or a propagator costs its span, never the call, and is logged by `diag` of `@opentelemetry/api`.
  *
  * @throws {InvalidArgumentError} for an unknown option.
  */
@@ -181,7 +181,7 @@ const codeOf = (error: unknown): string => {
 /** Characters or bytes, all together: what the W3C asks for baggage. */
 const MAX_CARRIED_LENGTH = 8_192;
 
-/** Fields of an entry are texts or Buffers. Whoever may write to Redis wrote them: others, and long ones, are left. */
+/** Anyone who may write to Redis can have written the carrier: only short texts and Buffers are taken. */
 function textsOf(carrier: Readonly<Record<string, unknown>>): Record<string, string> {
   const texts: Record<string, string> = {};
   let room = MAX_CARRIED_LENGTH;

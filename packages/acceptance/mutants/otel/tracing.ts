@@ -44,9 +44,9 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const begun: Begun | undefined = start(traced);",
   },
   {
-    name: "otel: whatever came with a job is made text",
+    name: "otel: texts of a producer are read at any length",
     promises: ["C287"],
     rule: '(typeof value !== "string" && !Buffer.isBuffer(value)) || value.length > room',
-    broken: "value === undefined",
+    broken: 'typeof value !== "string" && !Buffer.isBuffer(value)',
   },
 ];

@@ -92,8 +92,8 @@ const MAX_TRACE_LENGTH = 8_192;
 const MAX_TRACE_FIELDS = 16;
 
 /**
- * The texts that came with the job, for subscribers: few and short, whatever else the record has. Whoever may write to
- * Redis may have written it.
+ * The texts that came with the job, for subscribers. Anyone who may write to Redis can have written the record: only
+ * few and short texts are taken.
  */
 export function traceOf(record: JobRecord): Readonly<Record<string, string>> {
   const trace: unknown = record.trace;
