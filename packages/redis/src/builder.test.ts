@@ -173,6 +173,16 @@ describe("settings that contradict each other", () => {
           .build(),
       /^redis: readFromReplicas has no effect with coherence\("tracking"\): .* set coherence\("none"\)/,
     ],
+    [
+      "C171: readFromReplicas of strings",
+      () =>
+        redis(cluster(["redis://a"], { readFromReplicas: true }))
+          .valueFormat(json())
+          .coherence("none")
+          .layout("string")
+          .build(),
+      /^redis: readFromReplicas has no effect with layout\("string"\); remove it, or set layout\("full"\)/,
+    ],
     ["tls without a rediss: URL", () => single("redis://localhost", { tls: { ca: "" } }), /rediss:/],
     [
       "a certificate without its key",

@@ -443,6 +443,7 @@ class Builder implements RedisBackendBuilder {
       );
     }
     const held = hold(settings.connection, this.#connectSettings());
+    checkReaders(held, settings.layout);
     checkCoherence(held, settings.coherence);
     const entries = this.#entrySettings(valueFormat, writes, alsoReads);
     const { layout } = settings;
@@ -524,6 +525,15 @@ class Builder implements RedisBackendBuilder {
   #with(change: Partial<Settings>): this {
     return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
   }
+}
+
+/** @throws {ConfigurationError} where entries would be read from primaries all the same. */
+function checkReaders({ link, release }: Hold, layout: Settings["layout"]): void {
+  if (layout !== "string" || link.readsFromReplicas !== true) return;
+  release().catch(() => undefined);
+  throw new ConfigurationError(
+    'redis: readFromReplicas has no effect with layout("string"); remove it, or set layout("full")',
+  );
 }
 
 /** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */

@@ -527,3 +527,33 @@ it("C314: a value that was stored is kept in the local tier, and another process
   expect(await cache.getOrSet("k", async () => "two")).toBe("two");
   await cache.close();
 });
+
+describe("at its edges", () => {
+  it("C310: a write that a missing right stops half-way leaves nothing without an end", async () => {
+    await server.command("ACL", "SETUSER", "default", "-setrange");
+    try {
+      await expect(backend.write(KEY, stored({ expiresInMs: 60_000 }))).rejects.toThrow();
+      const left = await ttl(E);
+      expect(left > 0 && left <= 60_000, `${left}`).toBe(true);
+    } finally {
+      await server.command("ACL", "SETUSER", "default", "+@all");
+    }
+  });
+
+  it("C314: a load that begins when the entry is over for readers is stored", async () => {
+    for (let i = 0; i < 40; i += 1) {
+      await backend.write(KEY, stored({ staleInMs: 6, expiresInMs: 6, version: V1 }));
+      while ((await backend.read(KEY)) !== undefined);
+      expect(await leases.acquire(KEY, A, MINUTE, V1)).toMatchObject({ granted: true, version: "" });
+      await until("the end", 5_000, async () => (await value())?.[1] !== 1);
+      expect(await leases.store(KEY, A, "", stored({ version: A }))).toBe(true);
+      await backend.remove(KEY);
+    }
+  });
+
+  it("C318: an entry that is cut within its times is removed when it is marked stale", async () => {
+    await server.command("SET", E, Buffer.from("c1010141", "hex"));
+    expect(await backend.markStale!(KEY)).toBe("missing");
+    expect(await keys()).toEqual([]);
+  });
+});

@@ -37,6 +37,9 @@ elseif head ~= '' then
   end
 end`;
 
+/** Readers take an entry as over somewhat earlier than the server does: they round down, and asked a trip ago. */
+const OVER_MS = 5;
+
 /** The clock of the server that has the key. Reads nothing. */
 export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
 
@@ -44,12 +47,19 @@ export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
  * ARGV[at] is the lifetime and ARGV[at + 1] the freshness, in ms, `''` for none; then comes the value, unless it is
  * staged. Its instants are put in here. A refused write removes the entry.
  */
-const put = (at: number): string => `if KEYS[3] then
+const put = (at: number): string => `local life = ARGV[${at}]
+if KEYS[3] then
   if redis.call('EXISTS', KEYS[3]) == 0 then return 2 end
   ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])
+  if life == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], life) end
 else
-  local reply = redis.pcall('SET', KEYS[1], ARGV[${at + 2}])
+  local reply
+  if life == '' then
+    reply = redis.pcall('SET', KEYS[1], ARGV[${at + 2}])
+  else
+    reply = redis.pcall('SET', KEYS[1], ARGV[${at + 2}], 'PX', life)
+  end
   if reply.err then
     redis.call('DEL', KEYS[2])
     ${SIGNAL}
@@ -61,9 +71,8 @@ end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
-local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(ARGV[${at}]))
+local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(life))
 redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
-if ARGV[${at}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${at}]) end
 redis.call('DEL', KEYS[2])
 if not KEYS[3] then ${WATCH} end
 ${announce()}
@@ -96,6 +105,12 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local value = redis.call('GET', KEYS[1])
 local at = 4 + #was
+if #value < at + 11 then
+  redis.call('DEL', KEYS[1])
+  ${SIGNAL}
+  ${announce()}
+  return 0
+end
 local staleAt, endAt = struct.unpack('>I6I6', string.sub(value, at, at + 11))
 local window = endAt < ${NEVER} and math.max(0, endAt - math.max(0, staleAt)) or -1
 if staleAt > now then staleAt = now end
@@ -120,6 +135,9 @@ return 1`);
  * As ACQUIRE of the hash layout. A missing entry gets a placeholder, unless a refresh runs that began when it was
  * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
  * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
+ *
+ * An entry that is about to end counts as missing, and is removed: if it ended during the load, the store would be
+ * taken for overtaken.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
@@ -132,6 +150,13 @@ if ARGV[3] ~= '*' then
       ${WATCH}
     end
     return {0, left}
+  end
+end
+if was ~= '' and was ~= '-' and was ~= '!' then
+  local ends = redis.call('PTTL', KEYS[1])
+  if ends >= 0 and ends <= ${OVER_MS} then
+    redis.call('DEL', KEYS[1])
+    was = ''
   end
 end
 if was ~= '' then
