@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
 import { redis, type RedisBackend } from "@hotset/redis";
 import { startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
@@ -555,5 +556,36 @@ describe("at its edges", () => {
     await server.command("SET", E, Buffer.from("c1010141", "hex"));
     expect(await backend.markStale!(KEY)).toBe("missing");
     expect(await keys()).toEqual([]);
+  });
+
+  it("C310: the user cache of docs/operations/users.acl may do all that strings need", async () => {
+    const file = readFileSync(new URL("../../../docs/operations/users.acl", import.meta.url), "utf8");
+    const [, name, ...rights] = file
+      .split("\n")
+      .find((line) => line.startsWith("user cache "))!
+      .split(" ");
+    await server.command("ACL", "SETUSER", name!, ...rights, ">secret");
+    await server.command("ACL", "LOG", "RESET");
+    const own = redis(server.url.replace("://", "://cache:secret@")).valueFormat(json()).layout("string").build();
+    try {
+      await own.write(KEY, stored());
+      expect([(await own.read(KEY))?.version, await own.markStale!(KEY), await own.remove(KEY)]).toEqual([
+        V1,
+        "stale",
+        "deleted",
+      ]);
+      expect(await own.leases!.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+      expect(await own.leases!.renew(KEY, A, MINUTE)).toBe(true);
+      expect(await own.leases!.store(KEY, A, "", stored({ version: A }))).toBe(true);
+      expect([await own.leases!.confirm(KEY), await own.leases!.acquire(KEY, B, MINUTE, A)]).toEqual([
+        A,
+        { granted: true, version: A },
+      ]);
+      await own.leases!.release(KEY, B);
+      expect(await server.command("ACL", "LOG")).toEqual([]);
+    } finally {
+      await own.close();
+      await server.command("ACL", "DELUSER", name!);
+    }
   });
 });
