@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
-import { redis, type RedisBackend } from "@hotset/redis";
-import { startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { cluster, redis, type RedisBackend } from "@hotset/redis";
+import { startCluster, startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { makeFull, makeRoom } from "./memory-full.ts";
 import { Tracker } from "./tracker.ts";
@@ -588,4 +588,38 @@ describe("at its edges", () => {
       await server.command("ACL", "DELUSER", name!);
     }
   });
+
+  it("C314: a store that is refused for want of memory says nothing about IFEQ", async () => {
+    await backend.read("shop::clock");
+    const load = async (key: string): Promise<void> => {
+      const { granted } = await leases.acquire(key, A, MINUTE, "");
+      if (granted) await leases.store(key, A, "", stored({ version: A }));
+    };
+    expect(await leases.acquire(KEY, A, MINUTE, "")).toMatchObject({ granted: true });
+    await makeFull(server);
+    await leases.store(KEY, A, "", stored({ version: A })).catch(() => undefined);
+    await makeRoom(server);
+    // The placeholder, and the entry in its place.
+    expect((await sent(() => load("shop::2")))["SET"]).toBe(2);
+    expect((await sent(() => load("shop::3")))["SET"]).toBe(hasIfeq ? 2 : 1);
+  });
 });
+
+it("C310: in a cluster each command of strings goes to the node of its key", async () => {
+  const nodes = await startCluster({ replicas: 0 });
+  const shards = redis(cluster(nodes.nodes.map(({ url }) => url)))
+    .valueFormat(json())
+    .coherence("none")
+    .layout("string")
+    .build();
+  for (let i = 0; i < 30; i += 1) {
+    const key = `shop::${i}`;
+    expect(await shards.leases!.acquire(key, A, MINUTE, "")).toEqual({ granted: true, version: "" });
+    expect(await shards.leases!.store(key, A, "", stored({ version: A }))).toBe(true);
+    expect([await shards.leases!.confirm(key), (await shards.read(key))?.version]).toEqual([A, A]);
+    expect([await shards.markStale!(key), await shards.remove(key)]).toEqual(["stale", "deleted"]);
+  }
+  for (const node of nodes.nodes) expect((await node.info("errorstats"))["errorstat_MOVED"]).toBe(undefined);
+  await shards.close();
+  await nodes.stop();
+}, 60_000);

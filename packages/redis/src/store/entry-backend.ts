@@ -63,7 +63,7 @@ export interface Sending {
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
   readonly before?: readonly (string | Buffer)[][];
-  /** Receives each of their replies, unless it is an error. */
+  /** Receives each of their replies; an `Error` where it was refused. */
   readonly onBefore?: (reply: unknown) => void;
   /** Goes on where a key is of another type. @default that is an error */
   readonly onWrongType?: () => Further;
@@ -223,7 +223,7 @@ export abstract class EntryBackend implements Backend {
       // An error where the key is no string.
       before: [["GETRANGE", entryKey, "0", String(MARK_BYTES - 1)]],
       onBefore: (start) => {
-        head = start as Buffer;
+        if (!(start instanceof Error)) head = start as Buffer;
       },
     });
   }
@@ -316,11 +316,10 @@ export abstract class EntryBackend implements Backend {
       queue.replied();
       onBefore?.(reply);
     };
-    const failedBefore = (): void => queue.replied();
     const send = (client: RawClient): void => {
       command.sent(before.length + 1);
       // The reply of the last one shows whether they took effect.
-      for (const one of before) client.sendCommand(one).then(repliedBefore, failedBefore);
+      for (const one of before) client.sendCommand(one).then(repliedBefore, repliedBefore);
       before = NO_COMMANDS;
       client.sendCommand(args).then(
         (reply) => {

@@ -41,17 +41,18 @@ export class StringBackend extends EntryBackend {
         confirm: (command, key, interpret) => this.confirm(command, key, interpret),
         runPlain: (plain) => this.#runPlain(plain),
         earliestMs: (key) => {
-          const { clock } = this.#server(key);
+          const { clock } = this.#server(this.keys.entry(key));
           return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
         },
-        acquiresPlain: (key) => this.#server(key).refreshesUntilMs <= this.link.queue.clock.now(),
+        acquiresPlain: (key) => this.#server(this.keys.entry(key)).refreshesUntilMs <= this.link.queue.clock.now(),
         noteRefresh: (key, heldForMs) => {
-          this.#server(key).refreshesUntilMs = this.link.queue.clock.now() + heldForMs;
+          this.#server(this.keys.entry(key)).refreshesUntilMs = this.link.queue.clock.now() + heldForMs;
         },
         storesPlain: (key) =>
-          this.announce.channel === "" && this.#server(key).noIfeqUntilMs <= this.link.queue.clock.now(),
+          this.announce.channel === "" &&
+          this.#server(this.keys.entry(key)).noIfeqUntilMs <= this.link.queue.clock.now(),
         noteNoIfeq: (key) => {
-          this.#server(key).noIfeqUntilMs = this.link.queue.clock.now() + TRY_IFEQ_AFTER_MS;
+          this.#server(this.keys.entry(key)).noIfeqUntilMs = this.link.queue.clock.now() + TRY_IFEQ_AFTER_MS;
         },
       },
       settings,
@@ -69,12 +70,12 @@ export class StringBackend extends EntryBackend {
     const command = queue.begin<StoredEntry | undefined>(this.origins.read);
     const send = (client: RawClient): void => {
       command.sent(1);
-      this.#keepTime(key, entryKey, client);
+      const clock = this.#clock(entryKey, client);
       client.sendCommand(["GET", entryKey]).then(
         (reply) => {
           queue.replied();
           if (reply === null || !isEntry(reply as Buffer)) return command.done(undefined);
-          this.#answer(command, { key, entryKey, client }, (now) => decodeString(reply as Buffer, now));
+          this.#answer(command, { clock, entryKey, client }, (now) => decodeString(reply as Buffer, now));
         },
         (error: unknown) => {
           queue.replied();
@@ -119,16 +120,17 @@ export class StringBackend extends EntryBackend {
       return Promise.reject(error);
     }
     const command = queue.begin<BatchAnswer>(this.origins.read);
-    const key = keys[0]!;
     const entryKey = entryKeys[0]!;
     const send = (client: RawClient): void => {
       command.sent(1);
-      this.#keepTime(key, entryKey, client);
+      const clock = this.#clock(entryKey, client);
       client.sendCommand(["MGET", ...entryKeys]).then(
         (reply) => {
           queue.replied();
           const values = reply as readonly (Buffer | null)[];
-          this.#answer(command, { key, entryKey, client }, (now) =>
+          if (!values.some((value) => value !== null && isEntry(value)))
+            return command.done(values.map(() => undefined));
+          this.#answer(command, { clock, entryKey, client }, (now) =>
             values.map((value) => (value === null ? undefined : decodeString(value, now))),
           );
         },
@@ -184,11 +186,12 @@ export class StringBackend extends EntryBackend {
     });
   }
 
-  #server(key: string): Server {
-    const part = this.parts?.of(key) ?? "";
+  /** That of a key in Redis. */
+  #server(entryKey: string): Server {
+    const part = this.link.parts?.of(entryKey) ?? "";
     let server = this.#servers.get(part);
     if (server === undefined) {
-      const names = this.parts?.names() ?? [];
+      const names = this.link.parts?.names() ?? [];
       for (const known of this.#servers.keys()) if (!names.includes(known)) this.#servers.delete(known);
       const clock = new ServerClock(() => this.link.queue.clock.now(), this.#settings.epochMs);
       this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity, refreshesUntilMs: -Infinity }));
@@ -196,10 +199,11 @@ export class StringBackend extends EntryBackend {
     return server;
   }
 
-  /** Asks for the time on the server of a key where the last reply is too old. */
-  #keepTime(key: string, entryKey: string, client: RawClient): void {
-    const { clock } = this.#server(key);
+  /** The clock of the server of a key; asks for the time where the last reply is too old. */
+  #clock(entryKey: string, client: RawClient): ServerClock {
+    const { clock } = this.#server(entryKey);
     if (clock.isDue(client)) void this.#ask(clock, entryKey, client);
+    return clock;
   }
 
   #ask(clock: ServerClock, entryKey: string, client: RawClient): Promise<void> {
@@ -216,8 +220,7 @@ export class StringBackend extends EntryBackend {
   }
 
   /** Settles a read of an entry: at once where the time on its server is known. */
-  #answer<T>(command: Command<T>, { key, entryKey, client }: Asked, decode: (serverMs: number) => T): void {
-    const { clock } = this.#server(key);
+  #answer<T>(command: Command<T>, { clock, entryKey, client }: Asked, decode: (serverMs: number) => T): void {
     const answer = (): void => command.answer(() => decode(clock.latestMs));
     if (clock.counts(client)) return answer();
     this.#ask(clock, entryKey, client).then(answer, (error: unknown) => command.fail(error));
@@ -226,7 +229,7 @@ export class StringBackend extends EntryBackend {
 
 /** A read that was sent. */
 interface Asked {
-  readonly key: string;
+  readonly clock: ServerClock;
   readonly entryKey: string;
   readonly client: RawClient;
 }

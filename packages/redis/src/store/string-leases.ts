@@ -18,7 +18,7 @@ export interface PlainCommands<T> {
   /** Both over the entry, unless the second is over its lease. Each without the key, which is its second word. */
   readonly commands: readonly [first: PlainCommand, second: PlainCommand];
   readonly second: "entry" | "lease";
-  /** Reads both replies; the first is `undefined` where it was refused. `undefined` asks the script. */
+  /** Reads both replies; the first is an `Error` where it was refused. `undefined` asks the script. */
   readonly settled: (first: unknown, second: unknown) => T | undefined;
   readonly script: Script;
   readonly args: readonly (string | Buffer)[];
@@ -38,7 +38,7 @@ export interface LeaseCommands {
   noteRefresh(key: string, heldForMs: number): void;
   /** Whether the server of `key` knows IFEQ, and nothing has to be announced. */
   storesPlain(key: string): boolean;
-  /** The server of `key` does not know IFEQ, it seems. */
+  /** The server of `key` does not know IFEQ. */
   noteNoIfeq(key: string): void;
 }
 
@@ -79,11 +79,12 @@ export class StringLeases implements Leases {
       key,
       commands: [["SET", placeholder(token), "NX", "PX", life], ["EXISTS"]],
       second: "lease",
-      // A refused SET NX has read nothing: the end of the other lease would not be pushed. And the refresh of an entry
-      // that has ended meanwhile has its lease beside it.
+      // Redis pushes the end of a lease only to clients that have read its key. SET NX is not a read: where it is
+      // refused, the script is asked, which reads. An entry that ended while it was refreshed has its lease beside it.
       settled: (taken, refreshes) => {
-        const isTaken = taken !== null && taken !== undefined;
-        // The script takes the placeholder away, which is pushed to this process, too: it would try again at once.
+        const isTaken = taken !== null && !(taken instanceof Error);
+        // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
+        // would try again at once, without end.
         mayBackOff = isTaken;
         return isTaken && refreshes === 0 ? { granted: true, version: "" } : undefined;
       },
@@ -109,7 +110,6 @@ export class StringLeases implements Leases {
     const serverMs = seen === "" && this.#commands.storesPlain(key) ? this.#commands.earliestMs(key) : undefined;
     if (serverMs === undefined) return this.#commands.run("store", STORE_STRING, key, args, isOne);
     stamp(encoded, serverMs);
-    const expected = placeholder(token);
     const life = encoded.lifeMs === "" ? [] : ["PX", encoded.lifeMs];
     return this.#commands.runPlain({
       operation: "store",
@@ -117,14 +117,14 @@ export class StringLeases implements Leases {
       // Redis does not count SET as a read. So it pushes the next change because of the GETRANGE, which must find this
       // very entry.
       commands: [
-        ["SET", encoded.value, ...life, "IFEQ", expected],
+        ["SET", encoded.value, ...life, "IFEQ", placeholder(token)],
         ["GETRANGE", "0", String(HEAD_BYTES - 1)],
       ],
       second: "entry",
-      settled: (_, reply) => {
-        const head = reply as Buffer;
-        if (versionIn(head) === version) return true;
-        if (head.equals(expected)) this.#commands.noteNoIfeq(key);
+      settled: (replaced, head) => {
+        if (versionIn(head as Buffer) === version) return true;
+        // Any other refusal, such as for want of memory, says nothing about the command.
+        if (replaced instanceof Error && replaced.message.includes("syntax")) this.#commands.noteNoIfeq(key);
         return undefined;
       },
       script: STORE_STRING,

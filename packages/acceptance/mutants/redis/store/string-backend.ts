@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: who waits for a refresh tries a placeholder again and again",
     promises: ["C315"],
-    rule: "acquiresPlain: (key) => this.#server(key).refreshesUntilMs <= this.link.queue.clock.now(),",
+    rule: "acquiresPlain: (key) => this.#server(this.keys.entry(key)).refreshesUntilMs <= this.link.queue.clock.now(),",
     broken: "acquiresPlain: () => true,",
   },
 ];

@@ -10,7 +10,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: a store counts without a look at what is there",
     promises: ["C313"],
-    rule: "if (versionIn(head) === version) return true;",
+    rule: "if (versionIn(head as Buffer) === version) return true;",
     broken: "return true;",
+  },
+  {
+    name: "strings: each refusal counts as a server without IFEQ",
+    promises: ["C314"],
+    rule: 'if (replaced instanceof Error && replaced.message.includes("syntax")) this.#commands.noteNoIfeq(key);',
+    broken: "if (replaced instanceof Error) this.#commands.noteNoIfeq(key);",
   },
 ];
