@@ -228,6 +228,35 @@ describe("a server that is silent", () => {
     expect(soonMs).toBeLessThan(2_700);
   });
 
+  it("C327: the error of a call that is cut off by our own reset says why the connection was given up", async () => {
+    proxy.swallow();
+    const first = settled(backend.read("shop::1"));
+    expect((await first).error).toMatchObject(unavailable);
+    const second = await settled(backend.read("shop::2"), DEADLINE_MS * 1.5);
+    expect(second.error).toMatchObject({ ...unavailable, maybeExecuted: true });
+    const reason = /^redis: read failed: the connection to Redis was lost: no answer for 2\d{3} ms$/;
+    expect((second.error as unknown as Error).message).toMatch(reason);
+    await proxy.pass();
+    await recovered();
+  });
+
+  it("C327: so does that of a call that is cut off since a write has shown that the server is a replica", async () => {
+    const other = await startOwnRedis();
+    await server.command("REPLICAOF", "127.0.0.1", String(other.port));
+    const hold = proxy.hold("HMGET", "reply");
+    const write = settled(backend.write("shop::1", stored()));
+    const read = settled(backend.read("shop::1"));
+    await write;
+    const { error } = await read;
+    await server.command("REPLICAOF", "NO", "ONE");
+    hold.release();
+    await other.stop();
+    expect(error).toMatchObject({ ...unavailable, maybeExecuted: true });
+    expect((error as unknown as Error).message).toMatch(
+      /^redis: read failed: the connection to Redis was lost: READONLY /,
+    );
+  });
+
   it("has the connection that is given up reset: unsent bytes are not delivered later", async () => {
     // Passes everything on until `isSilent`, and records how its client ends the connection.
     const ends: string[] = [];

@@ -2,7 +2,7 @@ import { BackendUnavailableError, type Clock } from "@hotset/core";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
-import type { NodeClient, Session } from "../connection/session.ts";
+import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
 import { milliseconds } from "../primitives/option-checks.ts";
 import { unreachable, type Origin } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
@@ -90,7 +90,9 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   close(): Promise<void> {
-    if (this.#ended === undefined) this.#end(closed(CONNECT));
+    if (this.#ended !== undefined) return Promise.resolve();
+    rejectInFlight(this.#session.client, new Error("it was closed by close()"));
+    this.#end(closed(CONNECT));
     return Promise.resolve();
   }
 
@@ -117,6 +119,7 @@ export class SessionConnection implements DedicatedConnection {
   #lose(error: Error): void {
     if (this.#ended !== undefined) return;
     const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
+    rejectInFlight(this.#session.client, cause);
     this.#end(cause);
     for (const listener of this.#listeners) listener(cause);
   }

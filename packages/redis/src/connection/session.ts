@@ -54,6 +54,8 @@ export interface NodeClient extends RawClient {
    */
   _getQueue(): {
     addPushHandler(handler: (push: readonly unknown[]) => boolean): void;
+    /** Rejects the commands that have no reply. */
+    flushAll?(error: Error): void;
     readonly decoder?: { onErrorReply(error: Error): void };
   };
 }
@@ -122,6 +124,14 @@ export async function openSession(
 /** Not by node-redis, for which a refusal is a failure to connect. */
 const setName = (client: NodeClient, name: string): Promise<unknown> =>
   unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
+
+/**
+ * To be called before a session is destroyed: its commands in flight reject with `reason`. By itself node-redis says
+ * only that it was disconnected.
+ */
+export function rejectInFlight(client: RawClient, reason: Error): void {
+  (client as Partial<NodeClient>)._getQueue?.().flushAll?.(reason);
+}
 
 /** node-redis before 6.2 throws when the client has closed itself, after a lost connection. */
 function destroyClient(client: ConnectingClient): void {

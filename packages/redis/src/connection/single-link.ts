@@ -4,7 +4,7 @@ import { connectFault, unreachable, type Origin } from "../primitives/faults.ts"
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
-import type { Session } from "./session.ts";
+import { rejectInFlight, type Session } from "./session.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
 const REFUSED_MS = 1_000;
@@ -237,6 +237,7 @@ export class SingleLink implements ObservableLink {
     this.#retryLater(cause);
     // Trust must end before the commands in flight reject.
     this.#observer?.down(cause);
+    rejectInFlight(session.client, cause);
     session.destroy();
     this.queue.failWaiting((origin) => unreachable(origin, cause));
     this.changed();

@@ -8,6 +8,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (this.#closing.signal.aborted) {",
   },
   {
+    name: "redis: calls that are cut off by a reset of our own learn only that they were disconnected",
+    promises: ["C327"],
+    rule: "    rejectInFlight(session.client, cause);\n",
+    broken: "",
+  },
+  {
     name: "redis: each refused write leaves a replica",
     promises: ["C183"],
     rule: "if (now - this.#leftReplicaAt < REPLICA_MS) return;",
