@@ -5,13 +5,15 @@ export const WRITE: Script = script(`${SPARE}
 ${put(1)}`);
 
 /**
- * Removes an entry and its lease: 1 when there was an entry. The lease goes first, so that its holder cannot store in
- * between.
+ * Removes an entry and its lease: 1 when there was an entry, whose DEL is the change that is pushed. The lease goes
+ * first, so that its holder cannot store in between.
  */
 export const REMOVE: Script = script(`${SPARE}
 redis.call('DEL', KEYS[2])
 local n = redis.call('DEL', KEYS[1])
-${SIGNAL}
+if n == 0 then
+  ${SIGNAL}
+end
 ${announce()}
 return n`);
 

@@ -7,14 +7,15 @@ export const MAX_LEASE_MS = 60_000;
  * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
  * the key is of another type, which cannot be read.
  */
-const PRESENT = `was = redis.pcall('HGET', KEYS[1], 'w')
-if type(was) == 'table' then
+const PRESENT = `was = redis.pcall('HLEN', KEYS[1])
+if was == 0 then
+  was = ''
+elseif type(was) == 'table' then
   if not string.find(was.err, 'WRONGTYPE', 1, true) then return was end
   was = '!'
-elseif not was then
-  was = redis.call('HLEN', KEYS[1]) == 0 and '' or '-'
-elseif #was > 32 or not string.find(was, '^[%w_-]+$') then
-  was = '-'
+else
+  was = redis.call('HGET', KEYS[1], 'w')
+  if not was or #was > 32 or not string.find(was, '^[%w_-]+$') then was = '-' end
 end`;
 
 /**

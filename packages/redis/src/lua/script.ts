@@ -93,10 +93,15 @@ export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
  * takes all keys of a script for read as soon as one of them is, and would remember each staged one for good. So the
  * entry is read before it is written: the writer is pushed its own change, and reads again.
  *
+ * The number of fields is asked for last: that read is the {@link WATCH} too. More than were written are of the former
+ * entry.
+ *
  * @param life index of the lifetime in ARGV, in ms or `''` for none. Fields and values follow.
  */
 export function put(life: number): string {
   const hset = `redis.pcall('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))`;
+  const expire = `if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1])
+else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end`;
   return `local reply = not KEYS[3] and ${hset}
 if not reply then
   if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end
@@ -112,13 +117,15 @@ elseif type(reply) == 'table' then
   end
   redis.call('DEL', KEYS[1])
   ${hset}
-elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
+end
+${expire}
+redis.call('DEL', KEYS[2])
+if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
   redis.call('DEL', KEYS[1])
   ${hset}
+  ${expire}
+  ${WATCH}
 end
-if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
-redis.call('DEL', KEYS[2])
-if not KEYS[3] then ${WATCH} end
 ${announce()}
 return 1`;
 }

@@ -84,8 +84,9 @@ export const WRITE_STRING: Script = script(put(1));
 /** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
 export const REMOVE_STRING: Script = script(`${PRESENT}
 redis.call('DEL', KEYS[2])
-redis.call('DEL', KEYS[1])
-${SIGNAL}
+if redis.call('DEL', KEYS[1]) == 0 then
+  ${SIGNAL}
+end
 ${announce()}
 return was == '' and 0 or 1`);
 

@@ -28,14 +28,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a removal of a missing entry is not pushed",
     promises: ["C56"],
-    rule: "local n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
-    broken: "local n = redis.call('DEL', KEYS[1])",
+    rule: "if n == 0 then\n  ${SIGNAL}\nend",
+    broken: "",
   },
   {
     name: "redis: a removal of a missing entry is pushed only where there was a lease",
     promises: ["C81"],
-    rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\n${SIGNAL}",
-    broken:
-      "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then ${SIGNAL} end",
+    rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif n == 0 then",
+    broken: "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then",
   },
 ];

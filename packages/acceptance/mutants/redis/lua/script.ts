@@ -4,26 +4,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a write leaves fields of the former entry",
     promises: ["A39"],
-    rule: "elseif redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then",
-    broken: "elseif false then",
+    rule: "if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then",
+    broken: "if not KEYS[3] and redis.call('HLEN', KEYS[1]) == 0 then",
   },
   {
     name: "redis: a write without an end inherits the former one",
     promises: ["A39"],
-    rule: "if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1]) else",
+    rule: "if ARGV[${life}] == '' then redis.call('PERSIST', KEYS[1])\nelse",
     broken: "if ARGV[${life}] ~= '' then",
   },
   {
     name: "redis: a write leaves the lease",
     promises: ["C56", "C61"],
-    rule: "redis.call('DEL', KEYS[2])\nif not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
-    broken: "if not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
+    rule: "redis.call('DEL', KEYS[2])\nif not KEYS[3] and",
+    broken: "if not KEYS[3] and",
   },
   {
     name: "redis: a process that has written a key does not watch it",
     promises: ["C195"],
-    rule: "if not KEYS[3] then ${WATCH} end\n${announce()}\nreturn 1`;",
-    broken: "${announce()}\nreturn 1`;",
+    rule: "if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then",
+    broken: "if false then",
   },
   {
     name: "redis: a process whose write was refused does not watch its key",

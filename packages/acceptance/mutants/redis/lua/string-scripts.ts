@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: a removal leaves the placeholder",
     promises: ["C313"],
-    rule: "redis.call('DEL', KEYS[2])\nredis.call('DEL', KEYS[1])\n${SIGNAL}",
+    rule: "if redis.call('DEL', KEYS[1]) == 0 then\n  ${SIGNAL}\nend",
     broken: "redis.call('DEL', KEYS[2])\nif not holder then redis.call('DEL', KEYS[1]) end",
   },
   {
