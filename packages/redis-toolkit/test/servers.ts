@@ -57,7 +57,8 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
     [single_, cluster_, sentinel_] = await Promise.all([
       user === undefined ? startOwnRedis() : startAclRedis({ users: [lineOf(user, keys)] }),
       startCluster({ replicas: 0 }),
-      startSentinel(),
+      // The default of sentinels. With less they may replace a primary that a test only stalls, amid the next test.
+      startSentinel({ downAfterMs: 30_000 }),
     ]);
   }, 60_000);
   afterAll(async () => {

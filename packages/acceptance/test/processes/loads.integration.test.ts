@@ -9,6 +9,7 @@ import {
   loadsNow,
   PATIENCE,
   Pool,
+  refreshBegins,
   sharedNow,
   waitsFor,
   type Fleet,
@@ -180,8 +181,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const [loading, other] = fleet.members as [Member, Member];
       await loading.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h", tags: ["t"] });
       await expect.poll(async () => (await loading.inspect("k"))?.state, PATIENCE).toBe("stale");
-      expect(await loading.getOrSet("k", { gate: "k", value: "refreshed" }, { tags: ["t"], ttl: "10m" })).toBe("old");
-      await loadsNow(loading, "k");
+      const plan = { gate: "k", value: "refreshed" };
+      expect(await refreshBegins(loading, "k", plan, { tags: ["t"], ttl: "10m" })).toEqual(["old"]);
       await change(other);
       await loading.openGate("k");
       await loading.drain();
@@ -287,8 +288,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [holder, other] = fleet.members as [Member, Member];
     await holder.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h" });
     await expect.poll(async () => (await holder.inspect("k"))?.state, PATIENCE).toBe("stale");
-    expect(await holder.getOrSet("k", { gate: "k", value: "refreshed" }, { ttl: "10m" })).toBe("old");
-    await loadsNow(holder, "k");
+    const plan = { gate: "k", value: "refreshed" };
+    expect(await refreshBegins(holder, "k", plan, { ttl: "10m" })).toEqual(["old"]);
     for (let i = 0; i < 3; i += 1) {
       const startedAt = sharedNow();
       expect(await other.serve("k", { value: "second" })).toMatchObject({

@@ -1,6 +1,6 @@
 /** Several processes with a cache each, driven from a test. */
 import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
-import type { LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
+import type { CallOptions, LoadPlan, LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "./fleet-servers.ts";
 import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
@@ -207,8 +207,34 @@ export const waitsFor = (member: Member, key: string): Promise<true> =>
   );
 
 /** Waits until the process has started its loader of `key` so many times. */
-export const loadsNow = (member: Member, key: string, times = 1): Promise<true> =>
-  until(`a load of ${key}`, PATIENCE_MS, async () => (await member.loads(key)).length === times);
+export const loadsNow = async (member: Member, key: string, times = 1): Promise<void> => {
+  try {
+    await until(`a load of ${key}`, PATIENCE_MS, async () => (await member.loads(key)).length === times);
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message}; ${(await member.explain(key)).join("; ")}`, { cause });
+  }
+};
+
+/**
+ * Calls `getOrSet` until the refresh behind its answer runs the loader. One call may begin none: its copy is stale from
+ * `ttl` after it was written, and a refresh that finds the entry of Redis fresh ends. That one began its life when the
+ * write arrived, which on a busy machine is later than the copy's by more than a short `ttl`.
+ *
+ * @returns each distinct answer once.
+ */
+export async function refreshBegins(
+  member: Member,
+  key: string,
+  plan: LoadPlan,
+  options?: CallOptions,
+): Promise<readonly unknown[]> {
+  const answers = new Set<unknown>();
+  await until(`a refresh of ${key}`, PATIENCE_MS, async () => {
+    answers.add(await member.getOrSet(key, plan, options));
+    return (await member.loads(key)).length === 1;
+  });
+  return [...answers];
+}
 
 /**
  * Waits until the local copy is gone or has another value. @returns the time it took in milliseconds, up to the
