@@ -86,8 +86,9 @@ class Judge {
     const files = [...new Set(chosen.flatMap((mutant) => judge.#testsOf(mutant)))];
     const promises = [...new Set(chosen.flatMap((mutant) => mutant.promises))];
     const more = [`--maxWorkers=${AT_ONCE}`];
-    const { report, log } = await judge.#run({ files, promises, more, mutant: undefined });
-    if (report === undefined) throw new Error(`no test ran over unbroken rules: ${log}`);
+    const { report, log, isStopped } = await judge.#run({ files, promises, more, mutant: undefined });
+    if (report === undefined)
+      throw new Error(`no test ran over unbroken rules: ${isStopped ? "it took too long" : log}`);
     judge.#failsAnyway = new Set(failuresOf(report));
     for (const fullName of judge.#failsAnyway) console.log(`fails without any mutant: ${fullName}`);
     return judge;
@@ -154,7 +155,8 @@ class Judge {
         ...run.more,
       ],
       needsRedis: isReal,
-      limitMs: run.mutant === undefined ? 5 * LIMIT_MS : limitMs,
+      // Unbroken rules: the tests of all chosen mutants run at once.
+      limitMs: run.mutant === undefined ? (5 + run.files.length) * LIMIT_MS : limitMs,
     });
   }
 
