@@ -10,7 +10,7 @@ import {
   type TlsOptions,
   type TlsSource,
 } from "@hotset/redis";
-import { flag, list, lookUp, secret, wholeNumber, word, type Environment, type Found } from "./environment.ts";
+import { flag, list, lookUp, port, secret, wholeNumber, word, type Environment, type Found } from "./environment.ts";
 import type { RedisOptions, TlsFiles } from "./options.ts";
 
 /** Where Redis is, and who asks. The credentials are not part of the connection, so no URL holds them. */
@@ -118,7 +118,7 @@ class Parts {
   }
 
   port(): Part<number> | undefined {
-    return this.#part("port", { REDIS_PORT: wholeNumber(1, 65_535) });
+    return this.#part("port", { REDIS_PORT: port });
   }
 
   database(): Part<number> | undefined {

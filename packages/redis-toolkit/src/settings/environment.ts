@@ -88,6 +88,18 @@ export const wholeNumber =
     return number >= least && number <= most ? number : refuse(name, text, `a whole number ${bounds}`);
   };
 
+const portNumber = wholeNumber(1, 65_535);
+
+/** @throws {ConfigurationError} with the way out for the variable that Kubernetes sets for a service named "redis". */
+export function port(name: string, text: string): number {
+  if (/^(?:tcp|udp|sctp):\/\//.test(text))
+    throw new ConfigurationError(
+      `${name} must be a whole number from 1 to 65535, got ${JSON.stringify(text.slice(0, 40))}, which is a service ` +
+        `link that Kubernetes sets for a Service named "redis"; set enableServiceLinks: false in the pod, or set ${name}`,
+    );
+  return portNumber(name, text);
+}
+
 /** Whole milliseconds of a number of `unitMs`, such as seconds with a fraction. */
 export const timeIn =
   (unitMs: number, leastMs = 1) =>

@@ -183,6 +183,12 @@ describe("what can never work is refused by name, before a socket opens", () => 
   it.each([
     [{ REDIS_PORT: "70000" }, "REDIS_PORT must be a whole number from 1 to 65535"],
     [{ REDIS_PORT: "abc" }, 'REDIS_PORT must be a whole number from 1 to 65535, got "abc"'],
+    [
+      { REDIS_PORT: "tcp://10.0.0.1:6379" },
+      'got "tcp://10.0.0.1:6379", which is a service link that Kubernetes sets for a Service named "redis"; set ' +
+        "enableServiceLinks: false in the pod, or set REDIS_PORT",
+    ],
+    [{ REDIS_PORT: "http://a:6379" }, 'REDIS_PORT must be a whole number from 1 to 65535, got "http://a:6379"'],
     [{ REDIS_DB: "-1" }, "REDIS_DB must be a whole number from 0"],
     [{ REDIS_HOST: " " }, "REDIS_HOST must be text that is not blank"],
     [{ REDIS_USERNAME: " ", REDIS_PASSWORD: "x" }, "REDIS_USERNAME"],

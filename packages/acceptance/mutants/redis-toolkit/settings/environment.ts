@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "[file === false ? {} : readFile(file), variables]",
     broken: "[variables, file === false ? {} : readFile(file)]",
   },
+  {
+    name: "toolkit: a service link of Kubernetes is any wrong port",
+    promises: ["A2"],
+    rule: "if (/^(?:tcp|udp|sctp):\\/\\//.test(text))",
+    broken: "if (false)",
+  },
 ];
