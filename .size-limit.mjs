@@ -40,7 +40,7 @@ export default [
   toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
-  toolkit("queue", "12.4 kB"),
+  toolkit("queue", "12.7 kB"),
   toolkit("streams", "10 kB"),
   toolkit("lock", "8 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.

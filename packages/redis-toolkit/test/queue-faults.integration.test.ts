@@ -286,6 +286,45 @@ describe("a queue on a server of its own", () => {
     expect(await redis.commands.hLen("queue:{jobs}:jobs")).toBe(3);
   });
 
+  const forged = { attempt: 0, attempts: 3, priority: 0 };
+  it.each([
+    "null",
+    "5",
+    "[]",
+    '"text"',
+    "{}",
+    JSON.stringify({ ...forged, attempt: "0" }),
+    JSON.stringify({ ...forged, timeout: "soon" }),
+    JSON.stringify({ ...forged, backoff: 5 }),
+    JSON.stringify({ ...forged, backoff: { type: "fixed" } }),
+    JSON.stringify({ ...forged, backoff: { type: "never", baseMs: 1, maxMs: 1 } }),
+    JSON.stringify({ ...forged, dedup: {} }),
+    JSON.stringify({ ...forged, order: "first" }),
+    JSON.stringify({ ...forged, progress: 5 }),
+    JSON.stringify({ ...forged, reason: null }),
+    '{"attempt":0,"attempts":1e999,"priority":0}',
+  ])("C324: a job whose record is %s is removed and reported, and keeps no other from being handled", async (text) => {
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
+    await using own = createRedis({ ...ALONE, url: server.url, logger });
+    const jobs = queue<string>(own, "jobs", { attempts: 1 });
+    const [corrupt] = await jobs.addMany([{ data: "corrupt" }, { data: "good" }]);
+    await redis.commands.hset("queue:{jobs}:jobs", { [corrupt!.id]: text });
+    expect(await jobs.get(corrupt!.id)).toBe(undefined);
+    expect((await jobs.list("waiting")).map(({ data }) => data)).toEqual(["good"]);
+    expect(await jobs.finished(corrupt!.id)).toEqual({ status: "gone" });
+    const seen: string[] = [];
+    const handler = ({ data }: { readonly data: string }): void => {
+      seen.push(data);
+      throw new Error("broken");
+    };
+    const worker = started(jobs.worker(handler, { concurrency: 2 }));
+    await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 1 });
+    expect(seen).toEqual(["good"]);
+    expect(worker.stats).toEqual({ delivered: 1, completed: 0, retried: 0, dead: 1, lost: 0 });
+    expect(lines).toEqual([expect.stringContaining("1 jobs without a record that can be read were removed")]);
+  });
+
   it("C233: a key of another type is reported, and the worker goes on once it is gone", async () => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };

@@ -78,6 +78,7 @@ export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null
   };
 }
 
+/** `text` was checked by the script that gives it. */
 export function readRecord(text: Buffer | null | undefined): JobRecord | undefined {
   if (text == null) return undefined;
   try {

@@ -32,7 +32,10 @@ return counts`);
 export const GET: string = scriptOf(`local id = ARGV[2]
 for i, set in ipairs(sets) do
   local score = call('ZSCORE', set, id)
-  if score then return {i, score, call('HGET', jobs, id), call('HGET', data, id)} end
+  if score then
+    local _, record = read(id)
+    return {i, score, record, call('HGET', data, id)}
+  end
 end
 return {}`);
 
@@ -43,7 +46,8 @@ local list = {}
 for i = 1, #found, 2 do
   list[#list + 1] = found[i]
   list[#list + 1] = found[i + 1]
-  list[#list + 1] = call('HGET', jobs, found[i])
+  local _, record = read(found[i])
+  list[#list + 1] = record
   list[#list + 1] = call('HGET', data, found[i])
 end
 return list`);

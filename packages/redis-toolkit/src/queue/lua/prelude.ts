@@ -20,6 +20,8 @@
  * - `whole`: Lua writes numbers of more than 14 digits with an exponent
  * - `mayGrow`: a removal of nothing, after which a full server refuses no write of the script
  * - `publish`: a user without the right to publish must not end a script half way
+ * - `has`: JSON of Lua reads numbers that it cannot write, such as 1e999
+ * - `read`: the record and its text; none for a text that is not a record: other programs may write here, too
  * - `line`: higher priorities are lower scores; within a priority the order counts
  * - `delay`: a worker has to learn that something is due sooner than it knows
  * - `release`: a dedup id with an end is kept until then; one without ends with its job
@@ -39,14 +41,33 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function mayGrow() call('HDEL', state, '') end
 
+local numbers = {'attempt', 'attempts', 'priority', 'timeout', 'finishedAt'}
+local texts = {'dedup', 'order', 'progress', 'reason', 'result'}
+local times = {'baseMs', 'maxMs'}
+
+local function has(record, kind, names)
+  for _, name in ipairs(names) do
+    local value = record[name]
+    if value ~= nil and (type(value) ~= kind or kind == 'number' and value - value ~= 0) then return false end
+  end
+  return true
+end
+
+local function isRecord(job)
+  if type(job) ~= 'table' or not (job.attempt and job.attempts and job.priority) then return false end
+  if not has(job, 'number', numbers) or not has(job, 'string', texts) or not tonumber(job.order or 0) then return false end
+  local backoff = job.backoff
+  if backoff == nil then return true end
+  return type(backoff) == 'table' and (backoff.type == 'fixed' or backoff.type == 'exponential')
+    and backoff.baseMs and backoff.maxMs and has(backoff, 'number', times)
+end
+
 local function read(id)
   local text = call('HGET', jobs, id)
-  if not text then return nil end
+  if not text then return nil, false end
   local isJson, job = pcall(cjson.decode, text)
-  local isJob = isJson and type(job) == 'table'
-  if isJob and tonumber(job.attempt) and tonumber(job.attempts) and tonumber(job.priority) then
-    return job
-  end
+  if isJson and isRecord(job) then return job, text end
+  return nil, false
 end
 
 local function write(id, job) call('HSET', jobs, id, cjson.encode(job)) end

@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  call('HDEL', jobs, id)\n  call('HDEL', data, id)\n",
     broken: "  call('HDEL', jobs, id)\n",
   },
+  {
+    name: "queue: any record is delivered",
+    promises: ["C324"],
+    rule: "if isJson and isRecord(job) then",
+    broken: "if isJson and type(job) == 'table' and job.attempt then",
+  },
 ];
