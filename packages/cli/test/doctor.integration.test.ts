@@ -9,6 +9,7 @@ import { streams } from "@hotset/redis-toolkit/streams";
 import { startAclRedis, startCluster, startOwnRedis, startSentinel, startTlsRedis } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { describe, expect, it } from "vitest";
+import { NEEDS } from "../src/doctor/rights.ts";
 import type { Finding } from "../src/doctor/finding.ts";
 import { hotset, json, printed } from "./hotset.ts";
 
@@ -109,6 +110,27 @@ describe("C277: hotset doctor", () => {
       evidence: { module: "queue", user: "part", missing: ["+evalsha", "+zpopmin", "&queue:{emails}:events"] },
     });
     expect(await server.command("DBSIZE")).toBe(before);
+  });
+
+  it("C333: asks for the rights of the layout whose entries it finds", async () => {
+    const rights = `~hotset:* ~hotset~* ${NEEDS.cache.commands.map((name) => `+${name}`).join(" ")}`;
+    const looking = "+multi +discard +info +scan +type +memory|usage";
+    await using server = await startAclRedis({ users: [`user shop on >hunter2 ${rights} ${looking}`] });
+    const write = async (layout: "full" | "string"): Promise<void> => {
+      const cache = createCache({ name: layout })
+        .tier(backend(server.url).layout(layout).coherence("none").build())
+        .build();
+      await cache.set("cup", 12, { ttl: "1h" });
+      await cache.close();
+    };
+    const rightsOf = async (): Promise<readonly unknown[]> =>
+      (await doctor({ REDIS_URL: server.urlOf("shop", "hunter2") })).findings
+        .filter(({ check }) => check === "rights")
+        .map(({ evidence }) => [evidence["module"], evidence["missing"]]);
+    await write("full");
+    expect(await rightsOf()).toEqual([]);
+    await write("string");
+    expect(await rightsOf()).toEqual([["cache", ["+exists", "+getrange", "+setrange"]]]);
   });
 
   it("finds that there is no append-only file", async () => {

@@ -11,19 +11,23 @@ import { startAclRedis, type AclRedis } from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MODULES, type Module } from "../src/keys/key-table.ts";
-import { NEEDS } from "../src/doctor/rights.ts";
+import { NEEDS, NEEDS_OF_STRINGS } from "../src/doctor/rights.ts";
+
+async function useCache(url: string, layout: "full" | "string"): Promise<void> {
+  const cache = createCache({ name: "shop" }).tier(backend(url).layout(layout).coherence("none").build()).build();
+  await cache.set("kettle", "x".repeat(10_000), { ttl: "1h", tags: ["kitchen"] });
+  expect(await cache.getOrSet("cup", () => 12, { ttl: "1h", tags: ["kitchen"] })).toBe(12);
+  await cache.markStale("cup");
+  expect(await cache.getOrSet("cup", () => 13, { ttl: "1h", tags: ["kitchen"] })).toBe(13);
+  await cache.invalidateTags("kitchen");
+  expect(await cache.get("kettle")).toBe(undefined);
+  await cache.delete("cup");
+  await cache.close();
+}
 
 /** The daily work of each module. */
 const WORK: Readonly<Record<Module, (redis: Redis, url: string) => Promise<unknown>>> = {
-  async cache(_, url) {
-    const cache = createCache({ name: "shop" }).tier(backend(url).coherence("none").build()).build();
-    await cache.set("kettle", "x".repeat(10_000), { ttl: "1h", tags: ["kitchen"] });
-    expect(await cache.getOrSet("cup", () => 12, { ttl: "1h", tags: ["kitchen"] })).toBe(12);
-    await cache.invalidateTags("kitchen");
-    expect(await cache.get("kettle")).toBe(undefined);
-    await cache.delete("cup");
-    await cache.close();
-  },
+  cache: (_, url) => useCache(url, "full"),
   async queue(redis) {
     const jobs = queue<number>(redis, "emails", { keep: { completed: 1 } });
     const { id } = await jobs.add(1, { dedupId: "1" });
@@ -101,15 +105,24 @@ describe("C279: the commands that hotset doctor asks about", () => {
   });
   afterAll(() => server.stop());
 
-  it.each(MODULES)("suffice for %s", async (module) => {
-    const commands = NEEDS[module].commands.map((name) => `+${name}`);
+  async function suffice(
+    module: Module,
+    names: readonly string[],
+    work: (redis: Redis, url: string) => Promise<unknown>,
+  ): Promise<void> {
+    const commands = names.map((name) => `+${name}`);
     const rules = [">secret", "on", "~*", "&*", "-@all", ...CONNECTING.split(" "), ...commands];
     await server.command("ACL", "SETUSER", module, ...rules);
     await server.command("ACL", "LOG", "RESET");
     const url = server.urlOf(module, "secret");
     await using redis = createRedis({ url, env: false, clientName: module });
-    await WORK[module](redis, url);
+    await work(redis, url);
     const refused = (await server.command("ACL", "LOG")) as readonly (readonly unknown[])[];
     expect(refused.map((entry) => entry[7])).toEqual([]);
-  });
+  }
+
+  it.each(MODULES)("suffice for %s", (module) => suffice(module, NEEDS[module].commands, WORK[module]));
+
+  it("C333: suffice for a cache over strings, where its entries are found", () =>
+    suffice("cache", [...NEEDS.cache.commands, ...NEEDS_OF_STRINGS], (_, url) => useCache(url, "string")));
 });

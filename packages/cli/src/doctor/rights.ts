@@ -30,6 +30,7 @@ const WITH: Readonly<Record<string, Probe>> = {
   evalsha: (key) => ["EVALSHA", "0".repeat(40), "1", key],
   exists: (key) => ["EXISTS", key],
   get: (key) => ["GET", key],
+  getrange: (key) => ["GETRANGE", key, "0", "1"],
   hdel: (key) => ["HDEL", key, "f"],
   hexists: (key) => ["HEXISTS", key, "f"],
   hget: (key) => ["HGET", key, "f"],
@@ -51,6 +52,7 @@ const WITH: Readonly<Record<string, Probe>> = {
   rename: (key) => ["RENAME", key, key],
   rpush: (key) => ["RPUSH", key, "v"],
   set: (key) => ["SET", key, "v"],
+  setrange: (key) => ["SETRANGE", key, "0", "v"],
   setbit: (key) => ["SETBIT", key, "0", "1"],
   bitcount: (key) => ["BITCOUNT", key],
   time: () => ["TIME"],
@@ -158,6 +160,16 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   },
 };
 
+/** What a cache needs besides for `layout("string")`. */
+export const NEEDS_OF_STRINGS: readonly string[] = ["exists", "getrange", "setrange"];
+
+/** A cache is asked about the layout of the entries that were found. */
+function commandsOf(module: Module, keys: readonly SampledKey[]): readonly string[] {
+  const { commands } = NEEDS[module];
+  const hasStrings = module === "cache" && keys.some(({ known }) => known?.isStringEntry === true);
+  return hasStrings ? [...commands, ...NEEDS_OF_STRINGS] : commands;
+}
+
 /**
  * Asks the server itself, by a transaction that is discarded: it judges the rights of each command when it is queued,
  * and carries out none. So no right to look at users is needed, and what it says holds for this very user.
@@ -179,8 +191,9 @@ export async function probeRights(
   const all: ModuleRights[] = [];
   for (const module of wanted) {
     const key = found.get(module) ?? NEEDS[module].key;
-    const refused = await refusedCommands(connection, key, NEEDS[module].commands);
-    const isWriter = NEEDS[module].commands.some((name) => WRITES.has(name) && !refused.has(name));
+    const commands = commandsOf(module, keys);
+    const refused = await refusedCommands(connection, key, commands);
+    const isWriter = commands.some((name) => WRITES.has(name) && !refused.has(name));
     const channel = isWriter ? await refusedChannel(connection, NEEDS[module].channel?.(key)) : [];
     const missing = [...missingOf(refused, key), ...channel];
     all.push({

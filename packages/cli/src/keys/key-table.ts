@@ -20,6 +20,8 @@ export interface KnownKey {
   readonly owner: string;
   /** Whether it must have an end, may have one, or has none. */
   readonly ends: "always" | "either" | "never";
+  /** Whether it is an entry in one string, or a placeholder: of `layout("string")`. */
+  readonly isStringEntry?: true;
 }
 
 interface Row {
@@ -80,7 +82,13 @@ export function knownKey(key: string, type: string): KnownKey | undefined {
   const version = type === "string" ? VERSION.exec(key)?.groups : undefined;
   if (version !== undefined) return { module: "cache", owner: ownerOf(version), ends: "either" };
   const entry = type === "hash" || type === "string" ? ENTRY.exec(key)?.groups : undefined;
-  return entry === undefined ? undefined : { module: "cache", owner: ownerOf(entry), ends: "either" };
+  if (entry === undefined) return undefined;
+  return {
+    module: "cache",
+    owner: ownerOf(entry),
+    ends: "either",
+    ...(type === "string" && { isStringEntry: true }),
+  };
 }
 
 /** `hotset:shop` for the cache `shop` under the prefix `hotset`. */
