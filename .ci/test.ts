@@ -21,11 +21,27 @@ interface Step {
   readonly isShown?: true;
 }
 
+/** Suites that run over `layout("string")` too; `npm run test:strings` runs all. Together under a minute. */
+const OVER_STRINGS = [
+  "outage/refusals",
+  "processes/changes",
+  "processes/lease-holders",
+  "processes/loads",
+  "redis/defects-of-peers",
+  "redis/keys",
+  "redis/stories",
+  "redis/touch",
+].map((name) => `packages/acceptance/test/${name}.integration.test.ts`);
+
 /** Each runs alone: the tests measure time against real servers, and there may be only two cores. */
 const STEPS: readonly Step[] = [
   {
     name: "vitest",
     command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+  },
+  {
+    name: "strings",
+    command: ["env", "HOTSET_LAYOUT=string", "vitest", "run", ...OVER_STRINGS],
   },
   {
     name: "torture",

@@ -5,6 +5,7 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 import { watch } from "../support/watch.ts";
 
 const POLL = { timeout: 20_000, interval: 50 };
@@ -14,7 +15,7 @@ it("C164: what was acknowledged just before the loss is issued again after 60 s 
   const clock = new TestClock();
   await using cache = createCache({ name: "shop", clock })
     .tier(memory())
-    .tier(redis(server.url).keyPrefix(randomPrefix()).valueFormat(json()).build())
+    .tier(redis(server.url).layout(LAYOUT).keyPrefix(randomPrefix()).valueFormat(json()).build())
     .defaults({ ttl: "1h" })
     .build();
   const recoveries = watch(cache, "recover");

@@ -4,6 +4,7 @@ import { cluster, redis } from "@hotset/redis";
 import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { setTimeout as sleep } from "node:timers/promises";
+import { LAYOUT } from "../support/layout.ts";
 
 /** The nodes agree on a failure after this long: no replica takes over while a test measures. */
 const NODE_TIMEOUT_MS = 30_000;
@@ -21,7 +22,7 @@ afterAll(() => servers.stop());
 const open = (prefix: string): Cache =>
   createCache({ name: "shop" })
     .tier(memory({ maxEntries: 1_000 }))
-    .tier(redis(cluster(servers.urls)).valueFormat(json()).keyPrefix(prefix).build())
+    .tier(redis(cluster(servers.urls)).layout(LAYOUT).valueFormat(json()).keyPrefix(prefix).build())
     .defaults({ ttl: "10m" })
     .build();
 

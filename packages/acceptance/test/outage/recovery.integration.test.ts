@@ -17,6 +17,7 @@ import {
   type Member,
 } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
+import { plant, replaceData } from "../support/stored-entries.ts";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 
@@ -213,6 +214,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const member of fleet.members) await gone(member, "k", "new");
   });
 
+  const THEIRS = { data: '"theirs"', meta: '{"f":"json"}' };
   const writers: readonly (readonly [
     what: string,
     write: (fleet: Fleet, key: string) => Promise<unknown>,
@@ -221,8 +223,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["SET", (fleet, key) => fleet.redis("SET", key, "no entry"), undefined],
     ["DEL", (fleet, key) => fleet.redis("DEL", key), undefined],
     ["UNLINK", (fleet, key) => fleet.redis("UNLINK", key), undefined],
-    ["HSET", (fleet, key) => fleet.redis("HSET", key, "d", '"theirs"', "w", "their_write"), "theirs"],
-    ["HSET that leaves w as it was", (fleet, key) => fleet.redis("HSET", key, "d", '"theirs"'), "theirs"],
+    ["another entry", async (fleet, key) => plant(await fleet.servers.primaryOf(key), key, THEIRS), "theirs"],
+    [
+      "other data in the same entry",
+      async (fleet, key) => replaceData(await fleet.servers.primaryOf(key), key, THEIRS.data),
+      "theirs",
+    ],
     ["PEXPIRE", (fleet, key) => fleet.redis("PEXPIRE", key, 30), undefined],
     ["EXPIRE 0", (fleet, key) => fleet.redis("EXPIRE", key, 0), undefined],
     ["eviction", (fleet, key) => evict(fleet, key), undefined],
@@ -254,11 +260,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await expect.poll(async () => (await one.inspect("k"))?.state, PATIENCE).toBe("stale");
     const load = one.getOrSet("k", { gate: "k", value: "loaded" });
     await expect.poll(async () => (await one.loads("k")).length, PATIENCE).toBe(1);
-    await fleet.redis("HSET", fleet.keyOf("k"), "d", '"theirs"', "w", "their_write");
+    await plant(await fleet.servers.primaryOf(fleet.keyOf("k")), fleet.keyOf("k"), THEIRS);
     await fleet.redis("PERSIST", fleet.keyOf("k"));
     await one.openGate("k");
     expect(await load).toBe("loaded");
-    expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"theirs"');
+    expect(await fleet.stored("k")).toBe('"theirs"');
     for (const member of [one, other]) expect(await member.peek("k")).toBe(undefined);
   });
 

@@ -14,6 +14,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { plant, READ_RIGHTS } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 const PATIENCE = { timeout: 15_000, interval: 10 };
@@ -299,9 +300,9 @@ describe("A12 a half-open link", () => {
 
 describe("A93 the breaker", () => {
   it.for<readonly [who: string, rights: string, mode: "tracking" | "pubsub", states: readonly string[]]>([
-    ["without a right to receive changes", "+ping +pttl +hmget +mget", "tracking", ["detached"]],
-    ["with the right to subscribe", "+ping +pttl +hmget +mget +subscribe &hotset~changes", "pubsub", ["up"]],
-    ["with the right to track", "+ping +pttl +hmget +mget +client|tracking", "tracking", ["up"]],
+    ["without a right to receive changes", READ_RIGHTS, "tracking", ["detached"]],
+    ["with the right to subscribe", `${READ_RIGHTS} +subscribe &hotset~changes`, "pubsub", ["up"]],
+    ["with the right to track", `${READ_RIGHTS} +client|tracking`, "tracking", ["up"]],
   ])(
     "stays closed when single commands are refused for missing rights, for a user %s",
     async ([, rights, mode, states]) => {
@@ -411,7 +412,7 @@ describe("A95 the primary becomes a replica", () => {
       expect(await cache.get("k")).toBe("sent once");
       // As after a failover that kept what there was before.
       await own.command("REPLICAOF", "NO", "ONE");
-      await own.command("HSET", "hotset:shop::k", "d", '"old"');
+      await plant(own, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
       await replayed(cache);
       expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
       expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);

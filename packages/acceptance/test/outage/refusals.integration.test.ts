@@ -5,6 +5,7 @@ import { startAclRedis, startOwnRedis, type OwnRedis } from "@hotset/test-server
 import { describe, expect, it } from "vitest";
 import { impatient, over } from "../support/over-redis.ts";
 import { counted } from "../support/stacks.ts";
+import { READ_RIGHTS } from "../support/stored-entries.ts";
 
 const PATIENCE = { timeout: 15_000, interval: 10 };
 const WITH_MEMORY = { stack: "memory over backend" } as const;
@@ -83,7 +84,7 @@ describe.each(refusals)("C134 while Redis answers $code to writes", ({ code, con
 
 it("C134 a user that may only read loads a value once", { timeout: 60_000 }, async () => {
   await using users = await startAclRedis({
-    users: ["user reader on >readerpass ~hotset:* ~hotset~* +ping +pttl +hmget +mget +client|tracking"],
+    users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
   });
   const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
   const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
@@ -99,7 +100,7 @@ it(
   { timeout: 60_000 },
   async () => {
     await using users = await startAclRedis({
-      users: ["user reader on >readerpass ~hotset:* ~hotset~* +ping +pttl +hmget +mget +client|tracking"],
+      users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
     });
     const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
     const writer = over(impatient(users.urlOf("admin", "adminpass")).build());

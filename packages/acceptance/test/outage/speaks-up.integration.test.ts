@@ -1,6 +1,7 @@
 import { createCache, redis, type CacheLogger } from "hotset";
 import { freePort, randomPrefix, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 
 const warnings: (Error & { readonly code?: string })[] = [];
 const remember = (warning: Error): void => void warnings.push(warning);
@@ -20,7 +21,7 @@ async function useOf(
   readonly state: string;
 }> {
   await using cache = createCache({ name: "shop", ...(logger && { logger }) })
-    .tier(redis(url).keyPrefix(randomPrefix()).responseTimeout("2s").build())
+    .tier(redis(url).layout(LAYOUT).keyPrefix(randomPrefix()).responseTimeout("2s").build())
     .build();
   for (let i = 0; i < 3; i += 1) expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
   const { state } = cache.stats().tiers[0]!;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadsNow, PATIENCE, Pool, type Fleet, type Member } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
+import { READ } from "../support/stored-entries.ts";
 
 const pool = new Pool();
 let folder: string;
@@ -64,7 +65,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         expect(await member.get("k")).toBe(expected);
         expect([undefined, expected]).toContain(await member.peek("k"));
       }
-      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe(JSON.stringify(expected));
+      expect(await fleet.stored("k")).toBe(JSON.stringify(expected));
       expect((await fleet.loads("k")).length).toBe(left === undefined ? 2 : 1);
     },
   );
@@ -241,7 +242,7 @@ describe.each(["single", "cluster"] as const)("over %s, of which every reply can
     hold.release();
     await expect.poll(() => proxy.openConnections, PATIENCE).toBeLessThan(open);
     for (let i = 0; i < 20; i += 1) {
-      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"newer"');
+      expect(await fleet.stored("k")).toBe('"newer"');
       expect([await writing.get("k"), await other.get("k")]).toEqual(["newer", "newer"]);
     }
   });
@@ -250,7 +251,7 @@ describe.each(["single", "cluster"] as const)("over %s, of which every reply can
 const reads =
   (fleet: Fleet, key: string) =>
   ([name, redisKey]: ReadonlyCommand): boolean =>
-    name === "HMGET" && redisKey === fleet.keyOf(key);
+    name === READ && redisKey === fleet.keyOf(key);
 
 async function writeWhole(path: string, text: string): Promise<void> {
   await writeFile(`${path}.next`, text);

@@ -28,7 +28,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       expect(await call).toMatchObject({ value: "taken over", status: "miss" });
       expect(sharedNow() - killedAt).toBeLessThan(leftMs + POLL_MS + BUSY_MS);
       expect(await lost).toContain("SIGKILL");
-      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"taken over"');
+      expect(await fleet.stored("k")).toBe('"taken over"');
     }),
   );
 
@@ -66,7 +66,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       expect(await held).toMatchObject({ value: "loaded", status: "miss" });
       expect(await call).toMatchObject({ value: "loaded", status: "hit", tier: "redis" });
       expect(await fleet.loads("k")).toHaveLength(1);
-      expect(await fleet.redis("EXISTS", fleet.leaseOf("k"))).toBe(0);
+      expect(await fleet.isLeased("k")).toBe(false);
     }),
   );
 
@@ -93,7 +93,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       await frozen.openGate("go on");
       expect(await held).toBe("from before");
       expect([await frozen.get("copy"), await frozen.get("k")]).toEqual(["new", "newer"]);
-      expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"newer"');
+      expect(await fleet.stored("k")).toBe('"newer"');
       for (const { value, lastAt } of await frozen.sightings("copy"))
         expect(value === "old" && lastAt >= resumedAt).toBe(false);
       for (const { value } of await frozen.sightings("k")) expect([undefined, "newer"]).toContain(value);

@@ -149,7 +149,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await holder.openGate("k");
     expect(await held).toBe("older");
     for (const member of fleet.members) expect(await member.get("k")).toBe("forced");
-    expect(await fleet.redis("HGET", fleet.keyOf("k"), "d")).toBe('"forced"');
+    expect(await fleet.stored("k")).toBe('"forced"');
   });
 
   it("C24: while a source is down, each process tries once within errorBackoff, and never two at a time", async () => {
@@ -237,12 +237,12 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       const call = loading.serve(what, plan, options);
       if (plan.gate !== undefined) {
         await loadsNow(loading, what);
-        expect(await fleet.redis("EXISTS", fleet.leaseOf(what)), what).toBe(1);
+        expect(await fleet.isLeased(what), what).toBe(true);
       }
       if (options?.abortGate !== undefined) await loading.openGate(options.abortGate);
       await call;
       // Without a release it would last ten seconds, and longer while it is renewed.
-      await expect.poll(() => fleet.redis("EXISTS", fleet.leaseOf(what)), { message: what, timeout: SOON_MS }).toBe(0);
+      await expect.poll(() => fleet.isLeased(what), { message: what, timeout: SOON_MS }).toBe(false);
       expect(await other.getOrSet(what, { value: "next" }), what).toEqual(
         plan.kind === "uncloneable" ? { value: 1 } : "next",
       );

@@ -381,7 +381,10 @@ async function writesOf(servers: FleetServers): Promise<number> {
 /** The number of commands that read entries or versions, without heartbeats. */
 async function readsOf(servers: FleetServers): Promise<number> {
   const calls = await callsOf(servers);
-  return ["hmget", "pttl", "mget", "get", "hget", "evalsha"].reduce((sum, name) => sum + (calls[name] ?? 0), 0);
+  return ["hmget", "pttl", "mget", "get", "hget", "getrange", "evalsha"].reduce(
+    (sum, name) => sum + (calls[name] ?? 0),
+    0,
+  );
 }
 
 async function dumpOf(fleet: Fleet, key: string): Promise<Uint8Array | undefined> {

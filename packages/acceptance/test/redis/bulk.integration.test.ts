@@ -3,6 +3,7 @@
 import { createCache, memory, redis, type Cache } from "hotset";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 
 let server: OwnRedis;
 let cache: Cache;
@@ -18,7 +19,7 @@ beforeEach(async () => {
   await server.command("FLUSHALL");
   errors = [];
   recoveries = 0;
-  cache = createCache({ name: "bulk" }).tier(memory()).tier(redis(server.url).build()).build();
+  cache = createCache({ name: "bulk" }).tier(memory()).tier(redis(server.url).layout(LAYOUT).build()).build();
   cache.on("backend:error", ({ operation, error }) => void errors.push(`${operation}: ${error.message}`));
   cache.on("recover", () => void (recoveries += 1));
   await cache.connect();
@@ -62,7 +63,7 @@ describe("calls of many keys", () => {
     expect((await cache.getOrSetMany(keys(60_000), (key) => key, load)).size).toBe(60_000);
     expect(asked).toBe(60_000);
 
-    const other = createCache({ name: "bulk" }).tier(redis(server.url).build()).build();
+    const other = createCache({ name: "bulk" }).tier(redis(server.url).layout(LAYOUT).build()).build();
     expect((await other.getOrSetMany(keys(60_000), (key) => key, load)).size).toBe(60_000);
     await other.close();
     expect(asked).toBe(60_000);
@@ -92,7 +93,7 @@ describe("calls of one turn", () => {
 
   it("C160: 50,000 reads are answered by Redis", { timeout: 120_000 }, async () => {
     await cache.setMany(keys(50_000).map((key) => [key, key] as const));
-    const other = createCache({ name: "bulk" }).tier(redis(server.url).build()).build();
+    const other = createCache({ name: "bulk" }).tier(redis(server.url).layout(LAYOUT).build()).build();
     other.on("backend:error", ({ operation, error }) => void errors.push(`${operation}: ${error.message}`));
     const found = await Promise.all(keys(50_000).map((key) => other.get(key)));
     await other.close();

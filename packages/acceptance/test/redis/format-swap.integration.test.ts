@@ -6,6 +6,7 @@ import { zstd } from "@hotset/zstd";
 import { redis } from "hotset";
 import { afterEach, describe, expect, inject, it } from "vitest";
 import type { Service, ServiceSettings } from "../support/format-service.ts";
+import { LAYOUT } from "../support/layout.ts";
 import { numbered } from "../support/sources.ts";
 import { watch } from "../support/watch.ts";
 
@@ -155,6 +156,7 @@ describe("in this process", () => {
     alsoReads: readonly (Format | Compressor)[] = [],
   ) {
     const backend = redis(inject("redisUrl"))
+      .layout(LAYOUT)
       .keyPrefix(keyPrefix)
       .valueFormat(format)
       .compressor(compressor)

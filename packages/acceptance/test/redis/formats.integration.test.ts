@@ -5,8 +5,10 @@ import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";
 import { counted, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { replaceData, storedData } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 let server: OwnRedis;
@@ -48,7 +50,12 @@ const random = (size: number): string => {
 };
 
 const builder = (keyPrefix: string, format: Format, compressor: Compressor): RedisBackendBuilder =>
-  redis(server.url).keyPrefix(keyPrefix).valueFormat(format).compressor(compressor).responseTimeout("5s");
+  redis(server.url)
+    .layout(LAYOUT)
+    .keyPrefix(keyPrefix)
+    .valueFormat(format)
+    .compressor(compressor)
+    .responseTimeout("5s");
 const open = (backend: RedisBackendBuilder, options?: OverRedisOptions): Cache => over(backend.build(), options);
 
 describe.each(COMBINATIONS)("A42 R1-06: %s, %s, %s keys", (_format, _compressor, keyFormat, format, compressor) => {
@@ -110,9 +117,9 @@ describe.each(COMBINATIONS.filter(([, , , format]) => format !== text))(
       for (const value of [repetitive(20_000), random(3_000)]) {
         await cache.set("k", value);
         const [key] = (await server.command("KEYS", `${prefix}:shop::*`)) as readonly [string];
-        const whole = (await server.commandBytes("HGET", key, "d")) as Buffer;
+        const whole = (await storedData(server, key))!;
         for (const length of [0, 1, Math.floor(whole.length / 2), whole.length - 1]) {
-          await server.command("HSET", key, "d", whole.subarray(0, length));
+          await replaceData(server, key, whole.subarray(0, length));
           expect(await cache.get("k"), `${length} of ${whole.length} bytes`).toBe(undefined);
         }
         expect(await cache.getOrSet("k", () => value)).toBe(value);
@@ -133,7 +140,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const keys = Array.from({ length: 10 }, (_, i) => `k${i}`);
     for (const key of keys) {
       await writer.set(key, { some: "value" });
-      await server.command("HSET", `${prefix}:shop::${key}`, "d", '{"some":"val');
+      await replaceData(server, `${prefix}:shop::${key}`, '{"some":"val');
     }
     for (const key of [...keys, ...keys]) expect(await cache.get(key)).toBe(undefined);
     expect(seen.map(([name, event]) => (name === "decode:error" ? event.key : name))).toEqual([
@@ -158,9 +165,9 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     await expect(cache.set("k", cycle as never)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
     expect([await cache.get("k"), await other.get("k")]).toEqual(["old", "old"]);
     expect(await cache.getOrSet("new", () => cycle as never)).toBe(cycle);
-    // It is kept where it can be: in memory.
+    // It is kept where it can be: in memory. With strings the end of the placeholder is a change (decision 0149).
     expect([await cache.get("new"), await other.get("new")]).toEqual([
-      stack === "backend" ? undefined : cycle,
+      stack === "backend" || LAYOUT === "string" ? undefined : cycle,
       undefined,
     ]);
     expect(cache.stats().pending).toBe(0);

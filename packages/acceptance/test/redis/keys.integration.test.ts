@@ -4,6 +4,7 @@ import { cluster, redis } from "@hotset/redis";
 import { randomPrefix, RespClient, startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { HOSTILE_KEYS } from "../support/hostile-keys.ts";
+import { LAYOUT } from "../support/layout.ts";
 import { over } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
@@ -14,10 +15,10 @@ beforeAll(async () => {
 afterAll(() => nodes.stop());
 
 const deployments = [
-  ["one server", () => redis(inject("redisUrl")), "readable"],
-  ["one server", () => redis(inject("redisUrl")), "hashed"],
-  ["a cluster", () => redis(cluster(nodes.urls)), "readable"],
-  ["a cluster", () => redis(cluster(nodes.urls)), "hashed"],
+  ["one server", () => redis(inject("redisUrl")).layout(LAYOUT), "readable"],
+  ["one server", () => redis(inject("redisUrl")).layout(LAYOUT), "hashed"],
+  ["a cluster", () => redis(cluster(nodes.urls)).layout(LAYOUT), "readable"],
+  ["a cluster", () => redis(cluster(nodes.urls)).layout(LAYOUT), "hashed"],
 ] as const;
 
 describe.each(deployments)("on %s", (_, start, keyFormat) => {
@@ -75,7 +76,9 @@ describe("keys made of named parts", () => {
     keyFormat: "readable" | "hashed",
   ): Promise<{ readonly prefix: string; readonly keys: readonly string[] }> {
     const prefix = randomPrefix();
-    const cache = over(redis(inject("redisUrl")).valueFormat(json()).keyPrefix(prefix).keyFormat(keyFormat).build());
+    const cache = over(
+      redis(inject("redisUrl")).layout(LAYOUT).valueFormat(json()).keyPrefix(prefix).keyFormat(keyFormat).build(),
+    );
     await cache.set(key, "value");
     expect(await cache.get(samePartsOtherwise)).toBe("value");
     expect(await cache.get(keyOf("user", { tenant: "acme", id: 42 }, "de"))).toBe(undefined);

@@ -4,8 +4,10 @@ import { json, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis, type TrafficCounts } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 import { over } from "../support/over-redis.ts";
 import { never, type Stack } from "../support/stacks.ts";
+import { plant } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 let server: OwnRedis;
@@ -23,7 +25,7 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
-/** Without heartbeats, which come every quarter of `maxStaleness`: the tests count the commands of calls. */
+/** The tests count the commands of calls: with hashes, and without heartbeats, every quarter of `maxStaleness`. */
 const open = (): Cache => over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").build());
 
 async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
@@ -32,7 +34,7 @@ async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
   return proxy.counts;
 }
 
-describe("A43 round trips", () => {
+describe("A43 round trips, with hashes", () => {
   const KEYS = Array.from({ length: 100 }, (_, i) => `k${i}`);
 
   it("of a read: one for a hit or a miss, and one for a hundred keys as well", async () => {
@@ -211,7 +213,7 @@ function flagsOf(reply: unknown): readonly string[] {
 
 describe("R1-11 A41 a backend under its label", () => {
   it("is shared by caches, and its label is in the events and numbers of each", async () => {
-    const backend = redis(proxy.url).valueFormat(json()).label("eu-1").responseTimeout("1s").build();
+    const backend = redis(proxy.url).layout(LAYOUT).valueFormat(json()).label("eu-1").responseTimeout("1s").build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     expect(users.stats().tiers).toMatchObject([{ label: "eu-1", state: "idle", hits: 0, misses: 0 }]);
     const seen = watch(users, "hit", "store", "backend:state", "backend:error", "decode:error");
@@ -220,7 +222,7 @@ describe("R1-11 A41 a backend under its label", () => {
     await users.set("k", 1);
     await users.getOrSet("k", never, { onServed: ({ tier }) => served.push(tier) });
     await orders.set("k", 2);
-    await server.command("HSET", "hotset:users::broken", "d", "{", "m", '1 0;{"f":"json"}');
+    await plant(server, "hotset:users::broken", { data: "{", meta: '{"f":"json"}' });
     await users.get("broken");
     expect([await users.get("k"), await orders.get("k")]).toEqual([1, 2]);
     proxy.swallow();
@@ -255,7 +257,7 @@ describe("R1-11 A41 a backend under its label", () => {
   });
 
   it("closes its one connection when the last of them closes", async () => {
-    const backend = redis(proxy.url).valueFormat(json()).build();
+    const backend = redis(proxy.url).layout(LAYOUT).valueFormat(json()).build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     await Promise.all([users.set("k", 1), orders.set("k", 2)]);
     expect(proxy.counts.connections).toBe(1);

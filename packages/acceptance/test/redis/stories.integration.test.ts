@@ -22,9 +22,11 @@ import {
 } from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 import { timed } from "../support/over-redis.ts";
 import { failing } from "../support/sources.ts";
 import { never } from "../support/stacks.ts";
+import { plant, READ, replaceData, storedData, TYPE } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 type Stack = "redis" | "memory over redis";
@@ -54,6 +56,7 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
   } = options;
   const backend = more(
     redis(url)
+      .layout(LAYOUT)
       .keyPrefix(prefix)
       .valueFormat(json())
       .compressor(compressor)
@@ -69,8 +72,10 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
   return cache;
 }
 
-/** Where commands are counted: a heartbeat comes every quarter of this. */
-const withoutHeartbeats = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.maxStaleness("1h");
+/** Where commands are counted. Strings have tests of their own for that. */
+const withHashes = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.layout("full");
+/** A heartbeat comes every quarter of this. */
+const withoutHeartbeats = (builder: RedisBackendBuilder): RedisBackendBuilder => withHashes(builder).maxStaleness("1h");
 
 describe.each(STACKS)("over %s", (stack) => {
   const url = inject("redisUrl");
@@ -130,33 +135,21 @@ describe.each(STACKS)("over %s", (stack) => {
 
   describe("C98 C113 an entry that does not decode is a miss, reported once, and overwritten by the next load", () => {
     const key = (): string => `${prefix}:shop::k`;
-    const meta = (text: string): readonly string[] => ["m", `1 0;${text}`, "w", "0123456789abcdef"];
+    const put = (data: string | Uint8Array, meta: string) => plant(wire, key(), { data, meta });
     const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
-      [
-        "no JSON",
-        () => wire.command("HSET", key(), "d", Uint8Array.of(0xff, 0x00), ...meta('{"f":"json","t":1000}')),
-        true,
-      ],
-      ["no bytes", () => wire.command("HSET", key(), "d", "", ...meta('{"f":"json","t":1000}')), true],
-      ["an unknown format", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"cbor"}')), true],
-      [
-        "an unknown compressor",
-        () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"lz4"}')),
-        true,
-      ],
-      ["no gzip", () => wire.command("HSET", key(), "d", '"value"', ...meta('{"f":"json","c":"gzip"}')), true],
-      ["meta that is not JSON", () => wire.command("HSET", key(), "d", '"value"', ...meta("{{{")), true],
+      ["no JSON", () => put(Uint8Array.of(0xff, 0x00), '{"f":"json","t":1000}'), true],
+      ["no bytes", () => put("", '{"f":"json","t":1000}'), true],
+      ["an unknown format", () => put('"value"', '{"f":"cbor"}'), true],
+      ["an unknown compressor", () => put('"value"', '{"f":"json","c":"lz4"}'), true],
+      ["no gzip", () => put('"value"', '{"f":"json","c":"gzip"}'), true],
+      ["meta that is not JSON", () => put('"value"', "{{{"), true],
       [
         "meta of another layout",
         () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"),
         false,
       ],
       ["meta without a head", () => wire.command("HSET", key(), "d", '"value"', "m", "", "w", ""), false],
-      [
-        "a prototype",
-        () => wire.command("HSET", key(), "d", '{"__proto__":{"isAdmin":true}}', ...meta('{"f":"json"}')),
-        true,
-      ],
+      ["a prototype", () => put('{"__proto__":{"isAdmin":true}}', '{"f":"json"}'), true],
       ["another program's hash", () => wire.command("HSET", key(), "name", "Ada"), false],
       ["a string", () => wire.command("SET", key(), "value"), false],
       ["a list", () => wire.command("RPUSH", key(), "value"), false],
@@ -178,15 +171,15 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(states).toEqual([]);
       expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
       expect(await open("redis", url, prefix).get("k")).toBe("loaded");
-      expect(await wire.command("TYPE", key())).toBe("hash");
+      expect(await wire.command("TYPE", key())).toBe(TYPE);
     });
 
     it("cut short", async () => {
       const options: Options = { compressor: zstd({ minBytes: 0 }) };
       const writer = open("redis", url, prefix, options);
       await writer.set("k", "value ".repeat(1_000));
-      const bytes = (await wire.commandBytes("HGET", key(), "d")) as Buffer;
-      await wire.command("HSET", key(), "d", bytes.subarray(0, bytes.length >> 1));
+      const bytes = (await storedData(wire, key()))!;
+      await replaceData(wire, key(), bytes.subarray(0, bytes.length >> 1));
       const cache = open(stack, url, prefix, options);
       const told = watch(cache, "decode:error");
       expect(await cache.get("k")).toBeUndefined();
@@ -194,10 +187,10 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
     });
 
-    it("without meta is read with the configured format, and ends with its TTL", async () => {
+    it("without meta, in a hash, is read with the configured format, and ends with its TTL", async () => {
       await wire.command("HSET", key(), "d", '"theirs"', "s", String(Date.now() + 30_000));
       await wire.command("PEXPIRE", key(), "60000");
-      const cache = open(stack, url, prefix);
+      const cache = open(stack, url, prefix, { redis: withHashes });
       expect(await cache.get("k")).toBe("theirs");
       const { freshForMs, expiresInMs } = (await cache.inspect("k"))!;
       expect(freshForMs).toBeGreaterThan(25_000);
@@ -208,7 +201,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 });
 
-describe("A43 round trips of a cache over Redis", () => {
+describe("A43 round trips of a cache over Redis, with hashes", () => {
   let proxy: FaultProxy;
   let prefix: string;
   let cache: Cache;
@@ -256,7 +249,7 @@ describe("A43 round trips of a cache over Redis", () => {
   });
 
   it("one while versions are not known yet: they are read beside the entry, once", async () => {
-    const there = open("redis", inject("redisUrl"), prefix).namespace("users");
+    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes }).namespace("users");
     await there.set("k", "value", { tags: ["a"] });
     await catchUp();
     const read = () => cache.namespace("users").getOrSet("k", never, { tags: ["a"] });
@@ -279,7 +272,7 @@ describe("A43 round trips of a cache over Redis", () => {
   });
 
   it("two for a hit of an entry with tags that the call does not name", async () => {
-    const there = open("redis", inject("redisUrl"), prefix);
+    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes });
     await there.set("k", "value", { tags: ["a"] });
     await catchUp();
     expect(await count(() => cache.get("k"))).toEqual({
@@ -313,7 +306,7 @@ describe("A43 round trips of a cache over Redis", () => {
 
   it("three for a set whose tag versions another process has renewed meanwhile", async () => {
     await cache.set("k", "value", { tags: ["a"] });
-    const there = open("redis", inject("redisUrl"), prefix);
+    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes });
     await there.invalidateTags("a");
     expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 3 });
     expect(await there.get("k")).toBe("newer");
@@ -377,8 +370,8 @@ describe("A43 round trips of a cache over Redis", () => {
   });
 });
 
-it("between the caller of getOrSet and node-redis are at most four frames of the library", async () => {
-  const cache = open("memory over redis", inject("redisUrl"), randomPrefix());
+it("between the caller of getOrSet and node-redis are at most four frames of the library, with hashes", async () => {
+  const cache = open("memory over redis", inject("redisUrl"), randomPrefix(), { redis: withHashes });
   await cache.set("warm", "value");
   // The copy of @hotset/redis, which alone depends on it.
   const { RedisClient } = createRequire(new URL("../../../redis/package.json", import.meta.url))("@redis/client") as {
@@ -438,7 +431,7 @@ describe("with a server that is broken", () => {
       await there.set("k", "old");
       const cache = openHere(stack);
       await cache.connect();
-      const held = proxy.hold("HMGET", "reply");
+      const held = proxy.hold(READ, "reply");
       const startedAt = performance.now();
       const answer = timed(
         cache.getOrSet("k", () => "loaded"),
@@ -462,7 +455,7 @@ describe("with a server that is broken", () => {
     await cache.set("k", "old");
     if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
     await new Promise((resolve) => setTimeout(resolve, 5));
-    const held = proxy.hold("HMGET", "reply");
+    const held = proxy.hold(READ, "reply");
     const answer = timed(
       cache.getOrSet("k", () => "loaded"),
       stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2,

@@ -5,6 +5,7 @@ import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { aesGcm } from "@hotset/seal";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
 
 let server: OwnRedis;
 beforeAll(async () => {
@@ -15,7 +16,9 @@ afterAll(() => server.stop());
 type Make = (builder: RedisBackendBuilder) => RedisBackendBuilder;
 
 function open(prefix: string, make: Make): Cache {
-  const backend = make(redis(server.url).keyPrefix(prefix).valueFormat(json()).responseTimeout("10s")).build();
+  const backend = make(
+    redis(server.url).layout(LAYOUT).keyPrefix(prefix).valueFormat(json()).responseTimeout("10s"),
+  ).build();
   const cache = createCache({ name: "shop" })
     .tier(memory())
     .tier(backend)

@@ -2,6 +2,7 @@
 import { createCache, json } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
+import { LAYOUT } from "./layout.ts";
 
 export interface ClockServiceSettings {
   readonly url: string;
@@ -14,7 +15,7 @@ const { url, keyPrefix, offsetMs } = JSON.parse(process.argv[2]!) as ClockServic
 const wallClock = Date.now;
 Date.now = () => wallClock() + offsetMs;
 const cache = createCache({ name: "shop" })
-  .tier(redis(url).keyPrefix(keyPrefix).valueFormat(json()).build())
+  .tier(redis(url).layout(LAYOUT).keyPrefix(keyPrefix).valueFormat(json()).build())
   .defaults({ ttl: "10m" })
   .build();
 

@@ -17,6 +17,7 @@ import { cluster, redis, sentinel, single, type Connection, type RedisBackendBui
 import { answerCalls } from "@hotset/test-servers";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { LAYOUT } from "./layout.ts";
 
 /** The address of Redis. */
 export type Place =
@@ -193,15 +194,19 @@ function backendOf(settings: MemberSettings): RedisBackendBuilder {
     responseTimeoutMs = 5_000,
     connectTimeoutMs = 10_000,
   } = settings;
-  return redis(connectionOf(settings.place))
-    .valueFormat(json())
-    .keyPrefix(keyPrefix)
-    .coherence(coherence)
-    .protocol(protocol)
-    .maxStaleness(maxStalenessMs)
-    .responseTimeout(responseTimeoutMs)
-    .connectTimeout(connectTimeoutMs)
-    .backoff({ base: 10, max: 100 });
+  return (
+    redis(connectionOf(settings.place))
+      // Strings are read from primaries alone.
+      .layout("readFromReplicas" in settings.place && settings.place.readFromReplicas === true ? "full" : LAYOUT)
+      .valueFormat(json())
+      .keyPrefix(keyPrefix)
+      .coherence(coherence)
+      .protocol(protocol)
+      .maxStaleness(maxStalenessMs)
+      .responseTimeout(responseTimeoutMs)
+      .connectTimeout(connectTimeoutMs)
+      .backoff({ base: 10, max: 100 })
+  );
 }
 
 function connectionOf(place: Place): Connection {

@@ -2,6 +2,7 @@
 import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
 import type { CallOptions, LoadPlan, LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "./fleet-servers.ts";
+import { hasPlaceholder, leaseBeside, leaseOfMissing, storedData } from "./stored-entries.ts";
 import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
@@ -50,8 +51,9 @@ export class Fleet implements AsyncDisposable {
     return `${this.keyPrefix}:shop::${key}`;
   }
 
+  /** The Redis key of the lease of an entry that is missing. */
   leaseOf(key: string): string {
-    return `${this.keyPrefix}~lease:{${this.keyOf(key)}}`;
+    return leaseOfMissing(this.keyOf(key));
   }
 
   /** The Redis key of a tag's version; `''` is the namespace's own. */
@@ -66,6 +68,18 @@ export class Fleet implements AsyncDisposable {
   /** Sends a command as redis-cli would. */
   redis(command: string, redisKey: string, ...more: readonly (string | number)[]): Promise<Reply> {
     return this.servers.command(command, redisKey, ...more);
+  }
+
+  /** The JSON of an entry of the root namespace, as it is in Redis; `undefined` where there is none. */
+  async stored(key: string): Promise<string | undefined> {
+    return (await storedData(await this.servers.primaryOf(this.keyOf(key)), this.keyOf(key)))?.toString();
+  }
+
+  /** Whether a process holds the lease of this entry. */
+  async isLeased(key: string): Promise<boolean> {
+    const redisKey = this.keyOf(key);
+    const server = await this.servers.primaryOf(redisKey);
+    return (await server.command("EXISTS", leaseBeside(redisKey))) === 1 || hasPlaceholder(server, redisKey);
   }
 
   /** Waits until every process receives invalidations and has nothing pending. */

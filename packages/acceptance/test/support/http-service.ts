@@ -8,11 +8,13 @@ import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
+import { LAYOUT } from "./layout.ts";
 
 const cache = createCache({ name: "shop" })
   .tier(memory())
   .tier(
     redis(process.env["REDIS_URL"]!)
+      .layout(LAYOUT)
       .keyPrefix(process.env["KEY_PREFIX"]!)
       .valueFormat(msgpack())
       .coherence("tracking")

@@ -2,6 +2,7 @@ import { createCache, json, type Backend, type Cache, type CacheOptions, type Po
 import { memory } from "@hotset/memory";
 import { redis, type Connection, type RedisBackendBuilder } from "@hotset/redis";
 import { onTestFinished } from "vitest";
+import { LAYOUT } from "./layout.ts";
 import type { Stack } from "./stacks.ts";
 
 /** Deadline of each command in the tests of faults: long enough for a busy machine, short enough to wait for. */
@@ -14,6 +15,7 @@ await nobody.connect!().catch(() => nobody.close());
 /** A backend that notices faults soon and comes back soon. */
 export const impatient = (connection: string | Connection): RedisBackendBuilder =>
   redis(connection)
+    .layout(LAYOUT)
     .valueFormat(json())
     .responseTimeout(DEADLINE_MS)
     .connectTimeout("1s")

@@ -3,6 +3,7 @@ import { createCache, json, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
+import { LAYOUT } from "./layout.ts";
 
 export interface StallServiceSettings {
   readonly url: string;
@@ -12,7 +13,7 @@ export interface StallServiceSettings {
 const { url, keyPrefix } = JSON.parse(process.argv[2]!) as StallServiceSettings;
 const cache = createCache({ name: "shop" })
   .tier(memory())
-  .tier(redis(url).keyPrefix(keyPrefix).valueFormat(json()).build())
+  .tier(redis(url).layout(LAYOUT).keyPrefix(keyPrefix).valueFormat(json()).build())
   .defaults({ ttl: "10m" })
   .build();
 const errors: string[] = [];
