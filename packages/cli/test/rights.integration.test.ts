@@ -105,24 +105,22 @@ describe("C279: the commands that hotset doctor asks about", () => {
   });
   afterAll(() => server.stop());
 
-  async function suffice(
-    module: Module,
-    names: readonly string[],
-    work: (redis: Redis, url: string) => Promise<unknown>,
-  ): Promise<void> {
-    const commands = names.map((name) => `+${name}`);
+  it.each<readonly [what: string, commands: readonly string[], work: (typeof WORK)[Module]]>([
+    ...MODULES.map((module) => [module, NEEDS[module].commands, WORK[module]] as const),
+    [
+      "cache, where entries as strings are found (C333)",
+      [...NEEDS.cache.commands, ...NEEDS_OF_STRINGS],
+      (_, url) => useCache(url, "string"),
+    ],
+  ])("suffice for %s", async (_, needed, work) => {
+    const commands = needed.map((name) => `+${name}`);
     const rules = [">secret", "on", "~*", "&*", "-@all", ...CONNECTING.split(" "), ...commands];
-    await server.command("ACL", "SETUSER", module, ...rules);
+    await server.command("ACL", "SETUSER", "module", "reset", ...rules);
     await server.command("ACL", "LOG", "RESET");
-    const url = server.urlOf(module, "secret");
-    await using redis = createRedis({ url, env: false, clientName: module });
+    const url = server.urlOf("module", "secret");
+    await using redis = createRedis({ url, env: false });
     await work(redis, url);
     const refused = (await server.command("ACL", "LOG")) as readonly (readonly unknown[])[];
     expect(refused.map((entry) => entry[7])).toEqual([]);
-  }
-
-  it.each(MODULES)("suffice for %s", (module) => suffice(module, NEEDS[module].commands, WORK[module]));
-
-  it("C333: suffice for a cache over strings, where its entries are found", () =>
-    suffice("cache", [...NEEDS.cache.commands, ...NEEDS_OF_STRINGS], (_, url) => useCache(url, "string")));
+  });
 });
