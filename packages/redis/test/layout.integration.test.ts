@@ -76,7 +76,7 @@ describe("a write", () => {
       "c",
       "1",
     );
-    await server.command("PEXPIRE", KEY, 50);
+    await server.command("PEXPIRE", KEY, 60_000);
     await server.command("SET", LEASE, "token");
     await backend.write("shop::user:1", stored({ staleInMs: Infinity, expiresInMs: Infinity, meta: "" }));
     expect(await hash()).toEqual({ d: "new", m: "1 0;", w: expect.any(String) });

@@ -55,8 +55,7 @@ export class LoadedStore {
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;
     const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
-    /** Of the callers, of a kept entry, of the loader. */
-    const names = [...new Set([...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])])];
+    const names = tagsOf(flight, kept, loaded);
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context, flight, dependsOn);
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
@@ -259,15 +258,11 @@ export class LoadedStore {
    * The result of `write`, or `undefined` if it failed, which the tier has reported. When the time is spent, the
    * callers get the loaded value; the flight goes on waiting.
    */
-  async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
-    try {
-      return await within(this.#context.clock, flight.backendLeftMs, write, () => {
-        this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
-        return write;
-      });
-    } catch {
-      return undefined;
-    }
+  #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
+    return within(this.#context.clock, flight.backendLeftMs, write, () => {
+      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
+      return write;
+    }).catch(failed);
   }
 }
 
@@ -277,9 +272,18 @@ function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {
   return versions.length === entry.dependsOn.length ? { ...entry, versions } : entry;
 }
 
+/** Of the callers, of a kept entry, of the loader; each once. */
+function tagsOf(flight: Flight, kept: Entry | undefined, loaded: Loaded): readonly string[] {
+  const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])];
+  return names.length === 0 ? NO_TAGS : [...new Set(names)];
+}
+
+const NO_TAGS: readonly string[] = [];
 const noRoomForMeta = (label: string): EncodeError =>
   new EncodeError(`${label}: its layout has no room for tags and validators; the value is not stored`, {
     tier: label,
     operation: "encode",
   });
 const ignore = (): void => undefined;
+/** The outcome of a write whose failure was reported. */
+const failed = (): undefined => undefined;

@@ -4,7 +4,7 @@ import { BackendUnavailableError, CacheError } from "../contracts/errors.ts";
 import type { BreakerPolicy, Parts } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
 import { ONE_PART } from "../coherence/trust.ts";
-import { traced, type Events } from "../primitives/event-port.ts";
+import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { Deadline, Deadlines, scheduleRunning } from "../primitives/deadlines.ts";
@@ -130,7 +130,7 @@ export class BackendCalls {
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
     return this.bound(operation, target, budgetMs, (done, fail) => {
       try {
-        call().then(done, (error: unknown) => fail(error));
+        call().then(done, fail);
       } catch (error) {
         fail(error);
       }
@@ -144,36 +144,43 @@ export class BackendCalls {
    *   the answer, such as the decoded value: its time and its failure are not those of the backend.
    */
   bound<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>): Promise<T> {
-    const { keySpace, part } = target;
     this.begin();
-    const startedAt = this.#clock.now();
-    const bounded = (): Promise<T> =>
-      new Promise((resolve, reject) => {
-        let isOver = false;
-        const fail = (error: unknown, failedPart = part): void => {
-          if (isOver) return;
-          isOver = true;
-          endDeadline();
-          reject(this.failed(operation, { keySpace, part: failedPart }, error));
-        };
-        const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
-        const done = (value: Awaitable<T>): void => {
-          // An answer after the deadline, whose failure concerns no caller.
-          if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
-          isOver = true;
-          endDeadline();
-          this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-          this.answered(part);
-          resolve(value);
-        };
-        work(done, fail, startedAt);
-      });
-    return traced("backend", bounded, () => ({
+    return isTraced("backend")
+      ? this.#traced(operation, target, () => this.#settled(operation, target, budgetMs, work))
+      : this.#settled(operation, target, budgetMs, work);
+  }
+
+  #traced<T>(operation: Operation, { keySpace }: Target, call: () => Promise<T>): Promise<T> {
+    return traced("backend", call, () => ({
       cache: this.#cache,
       namespace: keySpace?.path ?? [],
       tier: this.label,
       operation,
     }));
+  }
+
+  #settled<T>(operation: Operation, { keySpace, part }: Target, budgetMs: number, work: Work<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const fail = (error: unknown, failedPart = part): void => {
+        if (isOver) return;
+        isOver = true;
+        endDeadline();
+        reject(this.failed(operation, { keySpace, part: failedPart }, error));
+      };
+      const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
+      const done = (value: Awaitable<T>): void => {
+        // An answer after the deadline, whose failure concerns no caller.
+        if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
+        isOver = true;
+        endDeadline();
+        this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+        this.answered(part);
+        resolve(value);
+      };
+      work(done, fail, startedAt);
+    });
   }
 
   /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */

@@ -4,6 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
+import { whenReady } from "../primitives/once.ts";
 import type { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import type { SealConflicts } from "./seal-conflicts.ts";
@@ -56,35 +57,37 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   };
   return {
     leaseMs: leases.leaseMs ?? DEFAULT_LEASE_MS,
-    acquire: async (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
+    acquire: (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
       const { key } = request;
-      let isOver = false;
       // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
       aliases?.add(key.backend);
       const sentAt = clock.now();
-      const answer = await call(key, async () => {
-        const answered = await leases.acquire(key.backend, token, leaseMs, seen);
-        // Granted after the deadline: released, since no load will use it.
-        if (isOver && answered.granted) leases.release(key.backend, token).catch(ignore);
-        return answered;
-      }).finally(() => {
-        isOver = true;
-      });
-      if (answer.granted) return { kind: "granted", seen: answer.version };
-      if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
-      const expected = dependencies(key.space, request.expectedTags);
-      return {
-        kind: "entry",
-        seen: answer.entry.version ?? "",
-        entry: await tier.decodeCurrent({ request, expected, sentAt }, answer.entry),
-      };
+      let asked: ReturnType<Leases["acquire"]> | undefined;
+      return call(key, () => (asked = leases.acquire(key.backend, token, leaseMs, seen))).then(
+        (answer): Awaitable<LeaseAnswer> => {
+          if (answer.granted) return { kind: "granted", seen: answer.version };
+          if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
+          const expected = dependencies(key.space, request.expectedTags);
+          const { version = "" } = answer.entry;
+          return whenReady(tier.decodeCurrent({ request, expected, sentAt }, answer.entry), (entry) => ({
+            kind: "entry",
+            seen: version,
+            entry,
+          }));
+        },
+        (error: unknown) => {
+          // Granted after the deadline: released, since no load will use it.
+          asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).catch(ignore);
+          throw error;
+        },
+      );
     },
     renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release,
     store: (key, write, token, seen) => {
       if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);
       return tier.store<StoreStatus>(key, write, {
-        send: async (stored) => ((await leases.store(key.backend, token, seen, stored)) ? "stored" : "overtaken"),
+        send: (stored) => leases.store(key.backend, token, seen, stored).then(statusOf),
         // Only the lease holder may remove the entry; the lease is extended just long enough for that.
         refuse: async () => {
           const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
@@ -97,4 +100,5 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
 }
 
 const ENDS = true;
+const statusOf = (isStored: boolean): StoreStatus => (isStored ? "stored" : "overtaken");
 const ignore = (): void => {};

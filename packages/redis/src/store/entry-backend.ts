@@ -14,7 +14,7 @@ import type {
 import type { BatchAnswer } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
-import { Further, type RawClient } from "../connection/command-queue.ts";
+import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { EntryCommand } from "./leases.ts";
@@ -69,6 +69,15 @@ export interface Sending {
   readonly onWrongType?: () => Further;
   /** @default that of the backend */
   readonly link?: Link;
+}
+
+/** A call that is sent. */
+interface Sent<T> {
+  readonly command: Command<T>;
+  readonly link: Link;
+  args: readonly (string | Buffer)[];
+  readonly interpret: (reply: unknown) => T | Further;
+  readonly sending: Sending;
 }
 
 export type Operation =
@@ -273,7 +282,9 @@ export abstract class EntryBackend implements Backend {
     args: readonly (string | Buffer)[],
   ): (string | Buffer)[] {
     const { channel, sender } = this.announce;
-    return ["EVALSHA", script.sha, String(keys.length), ...keys, ...args, channel, sender];
+    // Of its size at once: spread, it would grow twice on the way.
+    const command: (string | Buffer)[] = ["EVALSHA", script.sha, String(keys.length)];
+    return command.concat(keys, args, [channel, sender]);
   }
 
   #sendTagCommand(args: (string | Buffer)[], script: Script | undefined): Promise<unknown> {
@@ -308,55 +319,70 @@ export abstract class EntryBackend implements Backend {
     origin: Origin,
     args: (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
-    { script, before = NO_COMMANDS, onBefore, onWrongType, link = this.link }: Sending = {},
+    sending: Sending = NOTHING_MORE,
   ): Promise<T> {
+    const link = sending.link ?? this.link;
+    const call: Sent<T> = { command: link.queue.begin<T>(origin), link, args, interpret, sending };
+    this.#start(call, sending.before);
+    return call.command.promise;
+  }
+
+  /** @param before sent just before it; not again where the command goes on with another one. */
+  #start<T>(call: Sent<T>, before: Sending["before"]): void {
+    const { command, link } = call;
+    if (command.isOver) return;
     const { queue } = link;
-    const command = queue.begin<T>(origin);
-    const repliedBefore = (reply: unknown): void => {
-      queue.replied();
-      onBefore?.(reply);
-    };
-    const send = (client: RawClient): void => {
-      command.sent(before.length + 1);
+    if (queue.hasRoom) this.#transmit(call, before, queue.client!);
+    else link.admit(command, (client) => this.#transmit(call, before, client));
+  }
+
+  #transmit<T>(call: Sent<T>, before: Sending["before"], client: RawClient): void {
+    const { command, link, sending } = call;
+    const { queue } = link;
+    command.sent((before?.length ?? 0) + 1);
+    if (before !== undefined) {
+      const replied = (reply: unknown): void => {
+        queue.replied();
+        sending.onBefore?.(reply);
+      };
       // The reply of the last one shows whether they took effect.
-      for (const one of before) client.sendCommand(one).then(repliedBefore, repliedBefore);
-      before = NO_COMMANDS;
-      client.sendCommand(args).then(
-        (reply) => {
-          queue.replied();
-          let result: T | Further;
-          try {
-            result = interpret(reply);
-          } catch (thrown) {
-            return command.fail(thrown);
-          }
-          if (result instanceof Further) goOn(result);
-          else command.done(result);
-        },
-        (error: unknown) => {
-          queue.replied();
-          if (args[0] === "EVALSHA" && isNoScript(error) && queue.client !== undefined) {
-            args = ["EVAL", script!.text, ...args.slice(2)];
-            send(queue.client);
-          } else if (onWrongType !== undefined && isWrongType(error)) {
-            goOn(onWrongType());
-          } else {
-            command.fail(this.fault(origin, error));
-          }
-        },
-      );
-    };
-    const goOn = (further: Further): void => {
-      args = [...further.args];
-      start();
-    };
-    const start = (): void => {
-      if (command.isOver) return;
-      if (queue.hasRoom) send(queue.client!);
-      else link.admit(command, send);
-    };
-    start();
-    return command.promise;
+      for (const one of before) client.sendCommand(one).then(replied, replied);
+    }
+    client.sendCommand(call.args).then(
+      (reply) => {
+        queue.replied();
+        let result: T | Further;
+        try {
+          result = call.interpret(reply);
+        } catch (thrown) {
+          return command.fail(thrown);
+        }
+        if (result instanceof Further) this.#goOn(call, result);
+        else command.done(result);
+      },
+      (error: unknown) => {
+        queue.replied();
+        this.#refused(call, error);
+      },
+    );
+  }
+
+  #goOn<T>(call: Sent<T>, { args }: Further): void {
+    call.args = [...args];
+    this.#start(call, undefined);
+  }
+
+  #refused<T>(call: Sent<T>, error: unknown): void {
+    const { command, args, link, sending } = call;
+    const { client } = link.queue;
+    if (args[0] === "EVALSHA" && isNoScript(error) && client !== undefined) {
+      call.args = ["EVAL", sending.script!.text, ...args.slice(2)];
+      this.#transmit(call, undefined, client);
+    } else if (sending.onWrongType !== undefined && isWrongType(error)) {
+      this.#goOn(call, sending.onWrongType());
+    } else {
+      command.fail(this.fault(command.origin, error));
+    }
   }
 
   protected fault(origin: Origin, error: unknown): unknown {
@@ -367,6 +393,6 @@ export abstract class EntryBackend implements Backend {
 
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
-const NO_COMMANDS: readonly (string | Buffer)[][] = [];
+const NOTHING_MORE: Sending = Object.freeze({});
 const nothing = (): void => undefined;
 const asIs = (reply: unknown): unknown => reply;

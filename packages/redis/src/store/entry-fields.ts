@@ -87,15 +87,17 @@ export function encodeEntry(
   if (lifeMs < 1) return undefined;
 
   const ttl = lifeMs > MAX_LIFE_MS ? "" : String(lifeMs);
-  const data = ["d", asBuffer(entry.data)] as const;
-  const staleAt = freshMs > MAX_LIFE_MS ? [] : (["s", String(Math.floor(nowMs) + freshMs)] as const);
-  if (layout === "plain") return [ttl, ...data, ...staleAt];
-
-  const end = ["w", writeId] as const;
-  if (freshMs > MAX_LIFE_MS) return [ttl, ...data, "m", `1 0;${entry.meta}`, ...end];
-  if (ttl !== "") return [ttl, ...data, ...staleAt, "m", `1 ${lifeMs - freshMs};${entry.meta}`, ...end];
+  const data = asBuffer(entry.data);
+  const isAlwaysFresh = freshMs > MAX_LIFE_MS;
+  // Each a literal: an array that grows, or that others are spread into, costs several times its size.
+  if (layout === "plain")
+    return isAlwaysFresh ? [ttl, "d", data] : [ttl, "d", data, "s", String(Math.floor(nowMs) + freshMs)];
+  if (isAlwaysFresh) return [ttl, "d", data, "m", `1 0;${entry.meta}`, "w", writeId];
+  const staleAt = String(Math.floor(nowMs) + freshMs);
+  if (ttl !== "") return [ttl, "d", data, "s", staleAt, "m", `1 ${lifeMs - freshMs};${entry.meta}`, "w", writeId];
   // Freshness is measured from the end, so an entry without one gets a distant one.
-  return [String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS), ...data, ...staleAt, "m", `1 -;${entry.meta}`, ...end];
+  const distant = String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS);
+  return [distant, "d", data, "s", staleAt, "m", `1 -;${entry.meta}`, "w", writeId];
 }
 
 /** The reply to `HMGET key d s m w`. Any program may have written it. */

@@ -67,8 +67,13 @@ export class RedisLeases implements Leases {
     this.#compares = settings.layout === "full";
   }
 
-  async acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
-    const life = leaseLife(leaseMs);
+  acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
+    let life: string;
+    try {
+      life = leaseLife(leaseMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
     return this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) => {
       const answer = this.#acquired(reply as AcquireReply);
@@ -85,10 +90,15 @@ export class RedisLeases implements Leases {
     await this.#run("release", RELEASE, key, [token], isOne);
   }
 
-  async store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
+  store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
     const { layout, epochMs, writeIds } = this.#settings;
-    const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? ["0"];
-    return this.#run("store", STORE, key, [token, this.#compares ? expectedVersion : "?", ...written], isOne);
+    const condition: readonly (string | Buffer)[] = [token, this.#compares ? expectedVersion : "?"];
+    try {
+      const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? LIFE_IS_OVER;
+      return this.#run("store", STORE, key, condition.concat(written), isOne);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async confirm(key: string): Promise<string> {
@@ -133,5 +143,8 @@ export function leaseLife(leaseMs: number): string {
   if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
   return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
 }
+
+/** In place of what is written: the entry is removed. */
+const LIFE_IS_OVER: readonly string[] = ["0"];
 
 export const isOne = (reply: unknown): boolean => reply === 1;

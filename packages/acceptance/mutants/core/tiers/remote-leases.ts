@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a lease granted after the deadline is kept",
     promises: ["C55"],
-    rule: "if (isOver && answered.granted) leases.release(key.backend, token).catch(ignore);",
+    rule: "asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).catch(ignore);",
     broken: "",
   },
   {
