@@ -23,6 +23,19 @@ const toolkit = (entry, limit) => ({
   }),
 });
 
+/** Each beside what it observes, and beside the library that it exports to. */
+const metrics = (name, limit) => ({
+  name: `@hotset/${name}`,
+  path: `packages/${name}/dist/index.js`,
+  limit,
+  gzip: true,
+  modifyRolldownConfig: (config) => ({
+    ...config,
+    platform: "node",
+    external: (id) => /^(?:@hotset|@opentelemetry)\/|^prom-client$/.test(id) || id.startsWith("node:"),
+  }),
+});
+
 export default [
   { ...core, name: "@hotset/core", limit: "53.7 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "44.9 kB" },
@@ -43,6 +56,9 @@ export default [
   toolkit("queue", "12.7 kB"),
   toolkit("streams", "10 kB"),
   toolkit("lock", "8 kB"),
+  metrics("instruments", "4.9 kB"),
+  metrics("prometheus", "1 kB"),
+  metrics("otel", "2.6 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.
   {
     name: "@hotset/cli",

@@ -3,7 +3,7 @@ import diagnostics from "node:diagnostics_channel";
 import { createRedis, defaultRedis, resetDefaultRedis, type CommandEvent } from "@hotset/redis-toolkit";
 import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ALONE, startServers } from "./servers.ts";
 
 const servers = startServers();
@@ -141,6 +141,34 @@ describe("away, disabled and closed", () => {
     }));
     expect(seen).toEqual(all);
     for (const { durationMs } of seen) expect(durationMs).toSatisfy((ms: number) => ms > 0 && ms < 5_000);
+  });
+
+  it("C342: commands begun together have one beginning, and those whose replies are read together one end", async () => {
+    await using redis = createRedis({ ...ALONE, url: servers.single.url, clientName: "timed" });
+    await redis.initialize();
+    const seen: (readonly [operation: string, durationMs: number])[] = [];
+    const note = (event: unknown): void => {
+      const { client, operation, durationMs } = event as CommandEvent;
+      if (client === "timed") seen.push([operation, durationMs]);
+    };
+    let now = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    diagnostics.subscribe("hotset:redis", note);
+    const first = redis.commands.get("k");
+    now += 5;
+    const second = redis.commands.ttl("k");
+    now += 15;
+    await Promise.all([first, second]);
+    await new Promise((resolve) => setImmediate(resolve));
+    now += 100;
+    await redis.commands.exists("k");
+    diagnostics.unsubscribe("hotset:redis", note);
+    clock.mockRestore();
+    expect(seen).toEqual([
+      ["GET", 20],
+      ["PTTL", 20],
+      ["EXISTS", 0],
+    ]);
   });
 
   it("C262: its own numbers are there at once: what is in flight, the pool, and how often Redis was lost", async () => {

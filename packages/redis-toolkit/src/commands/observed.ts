@@ -18,7 +18,7 @@ const COMMANDS = diagnostics.channel("hotset:redis");
 const UNOBSERVED = -1;
 
 /** To be handed to {@link commandEnded}: two calls, so that no command is wrapped in a function of its own. */
-export const commandStart = (): number => (COMMANDS.hasSubscribers ? performance.now() : UNOBSERVED);
+export const commandStart = (): number => (COMMANDS.hasSubscribers ? begunAt() : UNOBSERVED);
 
 /** Publishes how a command ended, in the asynchronous context of its caller. */
 export function commandEnded(startedAt: number, operation: string, client: string, error?: unknown): void {
@@ -27,6 +27,24 @@ export function commandEnded(startedAt: number, operation: string, client: strin
   const durationMs = Math.max(0, readAt() - startedAt);
   const code = error === undefined ? undefined : error instanceof CacheError ? error.code : "UNKNOWN";
   COMMANDS.publish({ operation, client, durationMs, code } satisfies CommandEvent);
+}
+
+let burstAt: number | undefined;
+
+/**
+ * When the commands of this burst were begun: those that are started one after another, until the microtasks that are
+ * due have run. They are sent together and share one look at the clock: docs/decisions/0153.
+ */
+function begunAt(): number {
+  if (burstAt !== undefined) return burstAt;
+  void NOW.then(endBurst);
+  return (burstAt = performance.now());
+}
+
+const NOW = Promise.resolve();
+
+function endBurst(): void {
+  burstAt = undefined;
 }
 
 let turnAt: number | undefined;

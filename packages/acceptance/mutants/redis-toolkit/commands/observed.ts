@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  setImmediate(endTurn);\n",
     broken: "",
   },
+  {
+    name: "toolkit: all commands have begun when the first one did",
+    promises: ["C342"],
+    rule: "  void NOW.then(endBurst);\n",
+    broken: "",
+  },
+  {
+    name: "toolkit: each command that is observed looks at the clock",
+    promises: ["A90"],
+    rule: "  if (burstAt !== undefined) return burstAt;\n",
+    broken: "",
+  },
 ];
