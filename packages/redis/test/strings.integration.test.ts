@@ -449,6 +449,32 @@ describe("markStale", () => {
     expect([String(marked.data), marked.meta]).toEqual(["new", "json none"]);
   });
 
+  /** Gives the entry another end in Redis: by hand, or as where the clock of its server was not known well. */
+  const heldOn = (): Promise<unknown> => server.command("PEXPIRE", E, 600_000);
+
+  it("C332: is missing for an entry that has ended by its own instant, and removes it", async () => {
+    await backend.write(KEY, stored({ staleInMs: 10, expiresInMs: 50 }));
+    for (const hold of [heldOn, () => server.command("PERSIST", E)]) {
+      await hold();
+      await until("the end", 5_000, async () => (await serverMs()) > ((await value())?.readUIntBE(25, 6) ?? 0));
+    }
+    expect(await keys()).toEqual([E]);
+    expect(await backend.markStale!(KEY)).toBe("missing");
+    expect([await backend.read(KEY), await keys()]).toEqual([undefined, []]);
+  });
+
+  it("C332: never lengthens a life, whatever the TTL in Redis is", async () => {
+    for (const hold of [heldOn, () => server.command("PERSIST", E)]) {
+      await backend.write(KEY, stored({ staleInMs: -50_000, expiresInMs: 10_000 }));
+      const endAt = (await value())!.readUIntBE(25, 6);
+      await hold();
+      expect(await backend.markStale!(KEY)).toBe("stale");
+      expect((await value())!.readUIntBE(25, 6)).toBe(endAt);
+      const left = await ttl(E);
+      expect(left > 5_000 && left <= 10_000, `${left}`).toBe(true);
+    }
+  });
+
   it("C310: removes an entry without a window", async () => {
     await backend.write(KEY, stored({ staleInMs: 60_000, expiresInMs: 60_000 }));
     expect(await backend.markStale!(KEY)).toBe("stale");

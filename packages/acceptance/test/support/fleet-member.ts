@@ -17,7 +17,7 @@ import { cluster, redis, sentinel, single, type Connection, type RedisBackendBui
 import { answerCalls } from "@hotset/test-servers";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LAYOUT } from "./layout.ts";
+import { LAYOUT, type Layout } from "./layout.ts";
 
 /** The address of Redis. */
 export type Place =
@@ -33,6 +33,8 @@ export interface MemberSettings {
   readonly memory?: MemoryOptions;
   readonly coherence?: "tracking" | "pubsub" | "none";
   readonly protocol?: 2 | 3;
+  /** @default that of the tests */
+  readonly layout?: Layout;
   /** @default 10000: long enough for messages to arrive on a busy machine */
   readonly maxStalenessMs?: number;
   /** @default 5000 */
@@ -194,19 +196,16 @@ function backendOf(settings: MemberSettings): RedisBackendBuilder {
     responseTimeoutMs = 5_000,
     connectTimeoutMs = 10_000,
   } = settings;
-  return (
-    redis(connectionOf(settings.place))
-      // Strings are read from primaries alone.
-      .layout("readFromReplicas" in settings.place && settings.place.readFromReplicas === true ? "full" : LAYOUT)
-      .valueFormat(json())
-      .keyPrefix(keyPrefix)
-      .coherence(coherence)
-      .protocol(protocol)
-      .maxStaleness(maxStalenessMs)
-      .responseTimeout(responseTimeoutMs)
-      .connectTimeout(connectTimeoutMs)
-      .backoff({ base: 10, max: 100 })
-  );
+  return redis(connectionOf(settings.place))
+    .layout(settings.layout ?? LAYOUT)
+    .valueFormat(json())
+    .keyPrefix(keyPrefix)
+    .coherence(coherence)
+    .protocol(protocol)
+    .maxStaleness(maxStalenessMs)
+    .responseTimeout(responseTimeoutMs)
+    .connectTimeout(connectTimeoutMs)
+    .backoff({ base: 10, max: 100 });
 }
 
 function connectionOf(place: Place): Connection {

@@ -92,7 +92,8 @@ return was == '' and 0 or 1`);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Both instants are in the value, so it is written anew, under another
- * version. A placeholder is removed, and so is what this layout cannot read: others may.
+ * version; what is left is its stale window, or less. A placeholder is removed, and so is what this layout cannot read:
+ * others may. So is an entry that is over by its own end, whatever its TTL is.
  */
 export const MARK_STRING_STALE: Script = script(`redis.call('DEL', KEYS[2])
 ${PRESENT}
@@ -106,20 +107,20 @@ local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local value = redis.call('GET', KEYS[1])
 local at = 4 + #was
-if #value < at + 11 then
+local staleAt, endAt = 0, 0
+if #value >= at + 11 then staleAt, endAt = struct.unpack('>I6I6', string.sub(value, at, at + 11)) end
+if endAt <= now then
   redis.call('DEL', KEYS[1])
   ${SIGNAL}
   ${announce()}
   return 0
 end
-local staleAt, endAt = struct.unpack('>I6I6', string.sub(value, at, at + 11))
-local window = endAt < ${NEVER} and math.max(0, endAt - math.max(0, staleAt)) or -1
-if staleAt > now then staleAt = now end
 local left = redis.call('PTTL', KEYS[1])
-if window >= 0 and (left < 0 or window < left) then
-  left = window
-  endAt = now + window
+if endAt < ${NEVER} then
+  endAt = endAt - math.max(0, staleAt - now)
+  if left < 0 or endAt - now < left then left = math.max(0, endAt - now) end
 end
+if staleAt > now then staleAt = now end
 local version = string.sub(redis.sha1hex(was), 1, 16)
 value = ${ENTRY} .. string.char(16) .. version .. struct.pack('>I6I6', staleAt, endAt) .. string.sub(value, at + 12)
 if left == 0 then

@@ -22,7 +22,31 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: markStale leaves the life",
     promises: ["C310"],
-    rule: "if window >= 0 and (left < 0 or window < left) then",
+    rule: "  endAt = endAt - math.max(0, staleAt - now)\n",
+    broken: "",
+  },
+  {
+    name: "strings: markStale brings back an entry that has ended",
+    promises: ["C332"],
+    rule: "if endAt <= now then",
+    broken: "if endAt == 0 then",
+  },
+  {
+    name: "strings: markStale leaves a TTL that is longer than the life",
+    promises: ["C332"],
+    rule: "if left < 0 or endAt - now < left then",
+    broken: "if false then",
+  },
+  {
+    name: "strings: markStale trusts an entry that is cut short",
+    promises: ["C318"],
+    rule: "if #value >= at + 11 then staleAt",
+    broken: "if true then staleAt",
+  },
+  {
+    name: "strings: an entry that is about to end is loaded beside it",
+    promises: ["C314"],
+    rule: "if ends >= 0 and ends <= ${OVER_MS} then",
     broken: "if false then",
   },
   {
