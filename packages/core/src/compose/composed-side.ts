@@ -53,9 +53,14 @@ export class ComposedSide {
     const isHidden = requests.map(({ key }) => this.isHidden(key));
     if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
     const asked = requests.filter((_, i) => !isHidden[i]).map((request) => partOf(request, isLead));
-    const reads = this.tier.readMany(asked, Math.min(budgetMs, this.tier.deadlineMs)).values();
+    const outcomes = asked.map(() => Promise.withResolvers<Entry | undefined>());
+    this.tier.readMany(asked, Math.min(budgetMs, this.tier.deadlineMs), (i, outcome) => {
+      if (outcome instanceof Error) outcomes[i]!.reject(outcome);
+      else outcomes[i]!.resolve(outcome);
+    });
+    const reads = outcomes.values();
     const answers = requests.map(async (request, i) => {
-      const found = isHidden[i] ? undefined : await reads.next().value!;
+      const found = isHidden[i] ? undefined : await reads.next().value!.promise;
       const entry = found && (await this.check(request, found, tags));
       this.tier.meter[entry === undefined ? "misses" : "hits"] += 1;
       return entry;

@@ -4,7 +4,7 @@ import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
-import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, ReadOutcome, ReadRequest } from "../tiers/entry-tier.ts";
 import { composedLeases } from "./composed-leases.ts";
 import { ComposedReads } from "./composed-reads.ts";
 import { ComposedSide, type EntryCheck, type TagCheck } from "./composed-side.ts";
@@ -77,11 +77,20 @@ export class ComposedTier implements EntryTier {
   }
 
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    return this.readMany([request], budgetMs)[0]!;
+    return this.#reads.readMany([request], budgetMs)[0]!;
   }
 
-  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
-    return this.#reads.readMany(requests, budgetMs);
+  readMany(
+    requests: readonly ReadRequest[],
+    budgetMs: number,
+    settled: (index: number, outcome: ReadOutcome) => void,
+  ): void {
+    this.#reads.readMany(requests, budgetMs).forEach((read, i) => {
+      read.then(
+        (entry) => settled(i, entry),
+        (error: Error) => settled(i, error),
+      );
+    });
   }
 
   encode(value: unknown): Awaitable<Encoded> {

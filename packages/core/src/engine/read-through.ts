@@ -3,6 +3,7 @@ import type { Entry } from "../entry/entry.ts";
 import { isTooOld, judge, newer } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/once.ts";
+import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { answerFor, type Situation } from "./answer-for.ts";
 import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
@@ -103,15 +104,17 @@ export class ReadThrough {
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
   fetchMany(calls: readonly (readonly [GetOrSetCall, Entry | undefined])[]): readonly Entered[] {
     const entered = calls.map(([call, held]) => this.#enter(call, held));
-    const flights = entered.flatMap(({ flight }) => flight ?? []);
-    const reading = flights.filter((flight) => this.#reads(flight) && !this.#isCovered(flight));
-    const sent = reading[0]?.call.namespace.remote!.readMany(reading, reading[0].backendLeftMs) ?? [];
-    const reads = new Map(reading.map((flight, i) => [flight, sent[i]]));
-    for (const flight of flights) {
-      const read = reads.get(flight) ?? (this.#isCovered(flight) ? this.#readAfterReplay(flight) : undefined);
-      if (read === undefined) void this.#load(flight);
-      else this.#proceed(flight, read);
+    const reading: Flight[] = [];
+    for (const { flight } of entered) {
+      if (flight === undefined) continue;
+      if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
+      else if (this.#reads(flight)) reading.push(flight);
+      else void this.#load(flight);
     }
+    const [first] = reading;
+    first?.call.namespace.remote!.readMany(reading, first.backendLeftMs, (i, outcome) =>
+      this.#readEnded(reading[i]!, outcome),
+    );
     return entered;
   }
 
@@ -234,12 +237,15 @@ export class ReadThrough {
 
   #proceed(flight: Flight, read: Promise<Entry | undefined>): void {
     read.then(
-      (entry) => {
-        flight.readAnswered(this.#context.clock.now());
-        this.#found(flight, entry);
-      },
-      () => this.#unreachable(flight),
+      (entry) => this.#readEnded(flight, entry),
+      (error: Error) => this.#readEnded(flight, error),
     );
+  }
+
+  #readEnded(flight: Flight, outcome: ReadOutcome): void {
+    if (outcome instanceof Error) return this.#unreachable(flight);
+    flight.readAnswered(this.#context.clock.now());
+    this.#found(flight, outcome);
   }
 
   /**

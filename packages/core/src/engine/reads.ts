@@ -2,7 +2,7 @@ import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
 import { judge, lifeOf, newer, type Windows } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
-import type { ReadRequest } from "../tiers/entry-tier.ts";
+import type { ReadOutcome, ReadRequest } from "../tiers/entry-tier.ts";
 import { Answers, hit, MISS, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
@@ -73,36 +73,48 @@ export class Reads {
         flights.add(keys[i]!.local, guard);
         return guard;
       });
-      const outcomes = await this.#readMany(
-        namespace,
-        asked.map((i) => keys[i]!),
-      );
+      const outcomes =
+        asked.length === 0
+          ? []
+          : await this.#readMany(
+              namespace,
+              asked.map((i) => keys[i]!),
+            );
       for (const [n, outcome] of outcomes.entries()) {
         const i = asked[n]!;
         const key = keys[i]!;
-        if (outcome.status === "fulfilled") {
-          found[i] = this.#promote(namespace, key, guards[n]!, outcome.value);
-        } else {
+        if (outcome instanceof Error) {
           flights.remove(guards[n]!);
           held[i] ??= local?.unconfirmed(key.local, clock.now());
-        }
+        } else found[i] = this.#promote(namespace, key, guards[n]!, outcome);
       }
     }
     return keys.map((key, i) => this.#answer({ namespace, key, startedAt, allowStale }, held[i], found[i]));
   }
 
   /** One trip for all keys but those that a pending invalidation covers. */
-  #readMany(
-    namespace: NamespaceContext,
-    keys: readonly EntryKey[],
-  ): Promise<readonly PromiseSettledResult<Entry | undefined>[]> {
+  #readMany(namespace: NamespaceContext, keys: readonly EntryKey[]): Promise<readonly ReadOutcome[]> {
     const remote = namespace.remote!;
-    const isCovered = keys.map((key) => this.#isCovered(key));
-    const requests = keys.filter((_, i) => !isCovered[i]).map((key) => this.#request(namespace, key));
-    const sent = remote.readMany(requests, remote.deadlineMs).values();
-    return Promise.allSettled(
-      keys.map((key, i) => (isCovered[i] === true ? this.#readAfterReplay(namespace, key) : sent.next().value!)),
-    );
+    return new Promise((resolve) => {
+      const outcomes = new Array<ReadOutcome>(keys.length);
+      let left = keys.length;
+      const settled = (i: number, outcome: ReadOutcome): void => {
+        outcomes[i] = outcome;
+        left -= 1;
+        if (left === 0) resolve(outcomes);
+      };
+      const asked: number[] = [];
+      for (const [i, key] of keys.entries()) {
+        if (!this.#isCovered(key)) asked.push(i);
+        else
+          this.#readAfterReplay(namespace, key).then(
+            (entry) => settled(i, entry),
+            (error: Error) => settled(i, error),
+          );
+      }
+      const requests = asked.map((i) => this.#request(namespace, keys[i]!));
+      remote.readMany(requests, remote.deadlineMs, (n, outcome) => settled(asked[n]!, outcome));
+    });
   }
 
   /** A peek that found no fresh copy counts as a miss, like every call. */

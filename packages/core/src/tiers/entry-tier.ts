@@ -22,6 +22,9 @@ export interface ReadRequest {
   saw?(version: string): void;
 }
 
+/** How one of many reads ended: an error where the entry could not be read. */
+export type ReadOutcome = Entry | Error | undefined;
+
 /** The outcome of an attempt to take a lease. */
 export type LeaseAnswer =
   | { readonly kind: "granted"; /** The version in the backend now, for `store`. */ readonly seen: string }
@@ -78,7 +81,15 @@ export interface EntryTier {
   readonly codecId: string;
   /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
-  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[];
+  /**
+   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A promise
+   * for each would cost more than the read.
+   */
+  readMany(
+    requests: readonly ReadRequest[],
+    budgetMs: number,
+    settled: (index: number, outcome: ReadOutcome) => void,
+  ): void;
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
   /** A part of a value as readers of this tier get it, without a schema. Throws when it cannot be written. */

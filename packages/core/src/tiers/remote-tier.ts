@@ -16,7 +16,7 @@ import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
 import { BackendCalls, type Target } from "./backend-calls.ts";
-import type { EntryLeases, EntryTier, EntryWrite, ReadRequest } from "./entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, ReadOutcome, ReadRequest } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 import { SealConflicts } from "./seal-conflicts.ts";
 
@@ -157,62 +157,65 @@ export class RemoteTier implements EntryTier {
   }
 
   /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
-  readMany(requests: readonly ReadRequest[], budgetMs: number): readonly Promise<Entry | undefined>[] {
+  readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
     const { batch, parts } = this.#backend;
-    if (batch === undefined || requests.length < 2) return requests.map((request) => this.read(request, budgetMs));
-    if (parts === undefined) return this.#readTogether(batch, requests, ONE_PART, budgetMs);
-    const byPart = new Map<string, ReadRequest[]>();
-    for (const request of requests) {
-      const part = parts.of(request.key.backend);
-      const others = byPart.get(part);
-      if (others === undefined) byPart.set(part, [request]);
-      else others.push(request);
-    }
-    const outcomes = new Map<ReadRequest, Promise<Entry | undefined>>();
-    for (const [part, some] of byPart)
-      this.#readTogether(batch, some, part, budgetMs).forEach((outcome, i) => outcomes.set(some[i]!, outcome));
-    return requests.map((request) => outcomes.get(request)!);
+    if (batch === undefined || requests.length < 2)
+      return requests.forEach((request, i) => {
+        this.read(request, budgetMs).then(
+          (entry) => settled(i, entry),
+          (error: Error) => settled(i, error),
+        );
+      });
+    if (parts === undefined) return void this.#readTogether(batch, { requests, part: ONE_PART }, budgetMs, settled);
+    const byPart = Map.groupBy(requests.keys(), (i) => parts.of(requests[i]!.key.backend));
+    for (const [part, indexes] of byPart)
+      void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>
+        settled(indexes[i]!, outcome),
+      );
   }
 
   /**
    * In one trip: if it fails, all reads fail. Where the backend could not read some of the keys, these fail, and are
    * reported once. A second trip, for unexpected tags of one entry, fails alone.
    */
-  #readTogether(
+  async #readTogether(
     batch: Batch,
-    requests: readonly ReadRequest[],
-    part: string,
+    { requests, part }: { readonly requests: readonly ReadRequest[]; readonly part: string },
     budgetMs: number,
-  ): readonly Promise<Entry | undefined>[] {
-    const { key: first, expectedTags } = requests[0]!;
+    settled: Settled,
+  ): Promise<void> {
+    const { key: first, expectedTags, isAfter } = requests[0]!;
     const expected = dependencies(first.space, expectedTags);
     if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
-    const isKnown = requests[0]!.isAfter !== true && this.#table?.knows(expected) === true;
+    const isKnown = isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
-    const outcomes = requests.map(() => Promise.withResolvers<Entry | undefined>());
-    this.#calls
-      .run("read", { keySpace: first.space, part }, budgetMs, () =>
+    let stored: Awaited<ReturnType<Batch["read"]>>;
+    let versions: Versions | undefined;
+    try {
+      [stored, versions] = await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, () =>
         Promise.all([
           batch.read(requests.map(({ key }) => key.backend)),
           isKnown ? undefined : this.#tagVersions?.read(expected),
         ]),
-      )
-      .then(async ([stored, asked]) => {
-        const versions =
-          asked ?? (this.#tagVersions && (this.#table?.known(expected) ?? (await this.versions!.read(expected))));
-        const failure = stored.find((found) => found instanceof Error);
-        const error = failure && this.#calls.report("read", first.space, failure);
-        requests.forEach((request, i) => {
-          const found = stored[i];
-          if (found instanceof Error) return outcomes[i]!.reject(error);
-          request.saw?.(found?.version ?? "");
-          outcomes[i]!.resolve(found && this.#decode({ request, expected, sentAt }, found, versions));
-        });
-      })
-      .catch((error: unknown) => {
-        for (const { reject } of outcomes) reject(error);
-      });
-    return outcomes.map(({ promise }) => promise);
+      );
+      if (this.#tagVersions !== undefined)
+        versions ??= this.#table?.known(expected) ?? (await this.versions!.read(expected));
+    } catch (error) {
+      return requests.forEach((_, i) => settled(i, error as Error));
+    }
+    const failure = stored.find((found) => found instanceof Error);
+    const error = failure && this.#calls.report("read", first.space, failure);
+    requests.forEach((request, i) => {
+      const found = stored[i];
+      if (found instanceof Error) return settled(i, error);
+      request.saw?.(found?.version ?? "");
+      const entry = found && this.#decode({ request, expected, sentAt }, found, versions);
+      if (!isThenable(entry)) return settled(i, entry);
+      entry.then(
+        (each) => settled(i, each),
+        (thrown: Error) => settled(i, thrown),
+      );
+    });
   }
 
   partOf(backendKey: string): string {
@@ -447,6 +450,7 @@ const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read
   },
 });
 
+type Settled = (index: number, outcome: ReadOutcome) => void;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;

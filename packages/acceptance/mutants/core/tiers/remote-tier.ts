@@ -4,8 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "batch: a key that could not be read is absent",
     promises: ["C161"],
-    rule: "if (found instanceof Error) return outcomes[i]!.reject(error);",
-    broken: "if (found instanceof Error) return outcomes[i]!.resolve(undefined);",
+    rule: "if (found instanceof Error) return settled(i, error);",
+    broken: "if (found instanceof Error) return settled(i, undefined);",
+  },
+  {
+    name: "batch: a promise for each key",
+    promises: ["C336"],
+    rule: "if (!isThenable(entry)) return settled(i, entry);",
+    broken: "if (!isThenable(entry)) return void Promise.resolve(entry).then((each) => settled(i, each));",
   },
   {
     name: "promotion: the life of a copy counts from the arrival of the answer",
