@@ -64,7 +64,7 @@ export class Flight extends Guard implements ReadRequest {
   #abortedFor: { readonly reason: unknown } | undefined;
   #loaded: { readonly value: unknown } | undefined;
   #tags: readonly string[];
-  #waiters: Waiter[] = [];
+  #waiters: Waiter[] = NO_WAITERS;
   #joined: number;
   #aborted = 0;
   #unserved = 0;
@@ -403,7 +403,9 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   await(waiter: Waiter): void {
-    this.#waiters.push(waiter);
+    // Nearly every flight has one: an array that grows would have room for 17.
+    if (this.#waiters.length === 0) this.#waiters = [waiter];
+    else this.#waiters.push(waiter);
     this.#joined += 1;
   }
 
@@ -425,13 +427,19 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes: (waiter: Waiter) => boolean = () => true): readonly Waiter[] {
-    const waiters = this.#waiters.filter(takes);
-    this.#waiters = waiters.length === this.#waiters.length ? [] : this.#waiters.filter((each) => !takes(each));
+  takeAll(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
+    const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(takes);
+    this.#waiters =
+      takes === undefined || waiters.length === this.#waiters.length
+        ? NO_WAITERS
+        : this.#waiters.filter((each) => !takes(each));
     for (const waiter of waiters) waiter.end();
     return waiters;
   }
 }
+
+/** Never changed: the first caller begins an array of its own. */
+const NO_WAITERS: Waiter[] = [];
 
 /** The phases that may follow each phase. */
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {

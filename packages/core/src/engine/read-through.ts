@@ -1,6 +1,6 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isTooOld, judge, newer } from "../entry/freshness.ts";
+import { isTooOld, judge, newer, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
@@ -281,16 +281,16 @@ export class ReadThrough {
 
   /** The best entry is known: answers the callers that it is good for, and goes on for the others. */
   #decide(flight: Flight): void {
-    const { clock } = this.#context;
-    const { fallback, fallbackTier: tier, call } = flight;
-    const now = clock.now();
+    const { fallback, call } = flight;
+    const now = this.#context.clock.now();
     const verdict = judge(fallback, now, call.policy);
-    // A caller that joined may accept no entry of this age: it waits for the load.
-    if (verdict === "fresh" && !flight.waiters.some((waiter) => isTooOld(fallback!, waiter.call.policy))) {
-      this.#waiters.end(flight);
-      this.#waiters.answerAll(flight, hit(fallback!, tier));
-      return;
-    }
+    if (verdict !== "fresh" || !suitsAll(flight)) return this.#goOn(flight, verdict, now);
+    this.#waiters.end(flight);
+    this.#waiters.answerAll(flight, hit(fallback!, flight.fallbackTier));
+  }
+
+  #goOn(flight: Flight, verdict: Verdict, now: number): void {
+    const { fallback, fallbackTier: tier, call } = flight;
     if (verdict !== "absent") flight.loadBecause(verdict === "ahead" ? "refresh-ahead" : "stale");
     // Callers that come while these are answered find what is known.
     flight.queue();
@@ -407,6 +407,11 @@ export class ReadThrough {
     this.#failures.end(localKey);
     this.#pauses.end(localKey);
   }
+}
+
+/** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
+function suitsAll({ fallback, waiters }: Flight): boolean {
+  return !waiters.some((waiter) => isTooOld(fallback!, waiter.call.policy));
 }
 
 const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>

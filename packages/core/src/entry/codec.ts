@@ -121,29 +121,32 @@ export class Codec {
         throw new UnreadableEntry(`its format is ${cut(meta.encoding.format)}, which this backend does not read`);
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
       const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
-      // Every backend hit passes here: the synchronous case skips the checks for promises.
-      if (bytes instanceof Uint8Array && schema === undefined) {
-        if (bytes !== stored.data) entry.uncompressedBytes = bytes.length;
-        entry.value = format.decode(bytes, this.#maxDecodedBytes);
-        return entry;
-      }
-      const value = whenReady(bytes, (each) => {
-        if (each !== stored.data) entry.uncompressedBytes = each.length;
-        return format.decode(each, this.#maxDecodedBytes);
-      });
-      const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
-      const filled = whenReady(checked, (each) => {
-        entry.value = each;
-        return entry;
-      });
-      return filled instanceof Promise
-        ? filled.catch((cause: unknown) => {
-            throw this.#decodeError(cause);
-          })
-        : filled;
+      // Every backend hit passes here: the synchronous case makes no closure.
+      if (!(bytes instanceof Uint8Array) || schema !== undefined)
+        return this.#decodeLater(bytes, { format, schema, entry, stored });
+      if (bytes !== stored.data) entry.uncompressedBytes = bytes.length;
+      entry.value = format.decode(bytes, this.#maxDecodedBytes);
+      return entry;
     } catch (cause) {
       throw this.#decodeError(cause);
     }
+  }
+
+  #decodeLater(bytes: Awaitable<Uint8Array>, { format, schema, entry, stored }: Decoding): Awaitable<Entry> {
+    const value = whenReady(bytes, (each) => {
+      if (each !== stored.data) entry.uncompressedBytes = each.length;
+      return format.decode(each, this.#maxDecodedBytes);
+    });
+    const checked = schema === undefined ? value : whenReady(value, (each) => validate(schema, each));
+    const filled = whenReady(checked, (each) => {
+      entry.value = each;
+      return entry;
+    });
+    return filled instanceof Promise
+      ? filled.catch((cause: unknown) => {
+          throw this.#decodeError(cause);
+        })
+      : filled;
   }
 
   #bytesOf(value: unknown): Uint8Array {
@@ -235,6 +238,16 @@ function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "e
 const FREE_BYTES = 2 ** 20;
 const MAX_RATIO = 200;
 
+type EmptyEntry = Entry & { value: unknown; uncompressedBytes: number | undefined };
+
+/** An entry whose bytes are decompressed, decoded or validated. */
+interface Decoding {
+  readonly format: Format;
+  readonly schema: StandardSchema<unknown> | undefined;
+  readonly entry: EmptyEntry;
+  readonly stored: StoredEntry;
+}
+
 /** The entry of `stored`, without its value. */
 function emptyEntry(
   stored: StoredEntry,
@@ -242,7 +255,7 @@ function emptyEntry(
   keySpace: KeySpace,
   now: number,
   tagSequence: number,
-): Entry & { value: unknown; uncompressedBytes: number | undefined } {
+): EmptyEntry {
   const windowMs = stored.expiresInMs - stored.staleInMs;
   const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
   const staleInMs = possibleFreshness(stored, meta);

@@ -64,7 +64,10 @@ export class SealedEntries {
     const { seal } = this.#backend;
     const sealedBy = SEALED_META.exec(stored.meta)?.[1];
     if (sealedBy !== seal?.id) throw this.#refusal(seal === undefined ? sealed(sealedBy!) : unsealed(seal, sealedBy));
-    if (seal === undefined) return stored;
+    return seal === undefined ? stored : this.#open(seal, key, stored);
+  }
+
+  #open(seal: Seal, key: EntryKey, stored: StoredEntry): Awaitable<StoredEntry | undefined> {
     const fail = (cause: unknown): never => {
       throw this.#refusal(cause instanceof DecodeError ? cause.message : `${seal.id} does not open it`, cause);
     };

@@ -62,11 +62,12 @@ export class KnownVersions {
   /** All of them, in order; `undefined` if one is not known. */
   known(tags: readonly string[]): readonly TagVersion[] | undefined {
     const since = this.#believedSince();
-    const versions: TagVersion[] = [];
-    for (const tag of tags) {
-      const known = this.#versions.get(tag);
+    // Asked for at each hit: an array that grows would have room for 17.
+    const versions = new Array<TagVersion>(tags.length);
+    for (let i = 0; i < tags.length; i++) {
+      const known = this.#versions.get(tags[i]!);
       if (known === undefined || known.readAt <= since) return undefined;
-      versions.push(known.version);
+      versions[i] = known.version;
     }
     return versions;
   }

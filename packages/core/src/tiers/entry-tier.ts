@@ -82,8 +82,8 @@ export interface EntryTier {
   /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
   /**
-   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A promise
-   * for each would cost more than the read.
+   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A
+   * promise for each would cost more than the read.
    */
   readMany(
     requests: readonly ReadRequest[],

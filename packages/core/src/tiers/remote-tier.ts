@@ -367,37 +367,56 @@ export class RemoteTier implements EntryTier {
 
   /**
    * Decodes an entry and applies `versions`; `undefined` if it cannot be decoded, or not within the time that a call
-   * may take. Synchronous where the decoder is.
+   * may take. Synchronous where the decoder is: then it makes no closure, since every hit comes this way.
    */
-  #decode(
-    { request, expected, sentAt }: SentRead,
+  #decode(read: SentRead, stored: StoredEntry, versions: Versions | undefined): Awaitable<Entry | undefined> {
+    try {
+      const opened = this.#sealed.open(read.request.key, stored);
+      const entry = isThenable(opened) ? this.#decodeLater(read, opened) : this.#decodeNow(read, opened);
+      return isThenable(entry) ? this.#inTime(read, stored, versions, entry) : this.#under(read, versions, entry);
+    } catch (error) {
+      return this.#reportUndecodable(read.request, error as DecodeError, stored.version);
+    }
+  }
+
+  #decodeLater(read: SentRead, opened: PromiseLike<StoredEntry | undefined>): PromiseLike<Entry | undefined> {
+    return opened.then((each) => this.#decodeNow(read, each));
+  }
+
+  #decodeNow({ request, sentAt }: SentRead, opened: StoredEntry | undefined): Awaitable<Entry | undefined> {
+    if (opened === undefined) return undefined;
+    const { key, schema, tagSequence } = request;
+    const entry = this.#codec.decode(opened, key.space, schema, sentAt, tagSequence);
+    return this.#backend.readsLag === true ? whenReady(entry, withoutCopy) : entry;
+  }
+
+  /** @param entry as it is decoded. */
+  #inTime(
+    read: SentRead,
     stored: StoredEntry,
     versions: Versions | undefined,
-  ): Awaitable<Entry | undefined> {
-    const checked = (entry: Entry | undefined): Awaitable<Entry | undefined> => {
-      if (entry === undefined || versions === undefined) return entry;
-      const more = request.isAfter === true ? this.versions! : this.#tagVersionsUnlessKnown!;
-      return underVersions(entry, expected, versions, more, this.#clock);
-    };
-    try {
-      const { key, schema, tagSequence } = request;
-      const decoded = whenReady(
-        this.#sealed.open(key, stored),
-        (opened) => opened && this.#codec.decode(opened, key.space, schema, sentAt, tagSequence),
+    entry: PromiseLike<Entry | undefined>,
+  ): Promise<Entry | undefined> {
+    return within(this.#clock, this.deadlineMs, entry, () => {
+      throw new DecodeError(
+        `${this.label}: the value was not decoded within ${this.deadlineMs} ms; check the schema and the compressor`,
+        { tier: this.label, operation: "read" },
       );
-      const entry =
-        this.#backend.readsLag === true ? whenReady(decoded, (each) => each && { ...each, localTtlMs: 0 }) : decoded;
-      return isThenable(entry)
-        ? within(this.#clock, this.deadlineMs, entry, () => {
-            throw new DecodeError(
-              `${this.label}: the value was not decoded within ${this.deadlineMs} ms; check the schema and the compressor`,
-              { tier: this.label, operation: "read" },
-            );
-          }).then(checked, (error: unknown) => this.#reportUndecodable(request, error as DecodeError, stored.version))
-        : checked(entry);
-    } catch (error) {
-      return this.#reportUndecodable(request, error as DecodeError, stored.version);
-    }
+    }).then(
+      (each) => this.#under(read, versions, each),
+      (error: unknown) => this.#reportUndecodable(read.request, error as DecodeError, stored.version),
+    );
+  }
+
+  /** The entry, checked against the versions of `expected`; `undefined` where these are not checked. */
+  #under(
+    { request, expected }: SentRead,
+    versions: Versions | undefined,
+    entry: Entry | undefined,
+  ): Awaitable<Entry | undefined> {
+    if (entry === undefined || versions === undefined) return entry;
+    const more = request.isAfter === true ? this.versions! : this.#tagVersionsUnlessKnown!;
+    return underVersions(entry, expected, versions, more, this.#clock);
   }
 
   #reportUndecodable(request: ReadRequest, found: DecodeError, version?: string): undefined {
@@ -454,4 +473,5 @@ type Settled = (index: number, outcome: ReadOutcome) => void;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;
+const withoutCopy = (entry: Entry): Entry => ({ ...entry, localTtlMs: 0 });
 const ignore = (): void => {};

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 import { describe, expect, it } from "vitest";
-import { decodeEntry, encodeEntry, randomWriteIds, UNBOUNDED_WINDOW_MS, writeIdOf } from "./entry-fields.ts";
+import { decodeEntry, encodeEntry, metaText, randomWriteIds, UNBOUNDED_WINDOW_MS, writeIdOf } from "./entry-fields.ts";
 
 const NOW = 1_700_000_000_000;
 const entry = (times: { staleInMs: number; expiresInMs: number }, meta = "json none"): StoredEntry => ({
@@ -253,4 +253,11 @@ describe("what is read", () => {
     const m = Buffer.from("1 7;2 5;é🦊\0;", "utf8").toString("latin1");
     expect(read("v", null, m, "w", 1_000)?.meta).toBe("2 5;é🦊\0;");
   });
+});
+
+it("reads the text of meta anew where equal bytes have their head elsewhere", () => {
+  const bytes = Buffer.from("..1 0;text..");
+  expect(metaText(bytes, 6, 2, 10)).toBe("text");
+  expect(metaText(bytes, 2, 2, 10)).toBe("1 0;text");
+  expect(metaText(Buffer.from("1 0;text"), 4)).toBe("text");
 });

@@ -48,9 +48,9 @@ const VERSION = /^[\w-]{1,32}$/;
 /**
  * The version of an entry that was read, from its `w`. It is compared in scripts, so it has the form that they accept.
  */
-export function versionOf(w: Buffer | null): string {
+export function versionOf(w: Buffer | null, from: number = 0, to: number | undefined = w?.length): string {
   if (w === null) return NO_VERSION;
-  const version = w.toString("latin1");
+  const version = w.toString("latin1", from, to);
   return VERSION.test(version) ? version : NO_VERSION;
 }
 
@@ -147,18 +147,23 @@ export function decodeEntry(
     : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
 }
 
-let lastMeta: Buffer | undefined;
+let lastMeta: Buffer = Buffer.alloc(0);
+let lastHeadBytes = 0;
 let lastText = "";
 
 /**
  * Equal policies give equal bytes, so the text of the last entry is nearly always that of the next; and a consumer that
  * caches by text finds it at once.
+ *
+ * @param textAt where the text begins. What is before it, from `from` on, is compared with that of the last one, too.
  */
-export function metaText(meta: Buffer, from = 0): string {
-  if (lastMeta?.equals(meta) !== true) {
+export function metaText(bytes: Buffer, textAt: number, from: number = 0, to: number = bytes.length): string {
+  const headBytes = textAt - from;
+  if (headBytes !== lastHeadBytes || bytes.compare(lastMeta, 0, lastMeta.length, from, to) !== 0) {
     // A copy: the bytes are a view of a whole chunk of replies.
-    lastMeta = Buffer.from(meta);
-    lastText = meta.toString("utf8", from);
+    lastMeta = Buffer.from(bytes.subarray(from, to));
+    lastHeadBytes = headBytes;
+    lastText = bytes.toString("utf8", textAt, to);
   }
   return lastText;
 }

@@ -85,7 +85,8 @@ export function decodeString(value: Buffer, serverMs: number): StoredEntry | und
   let at = VERSION_AT + value[2]!;
   const metaAt = at + 14;
   if (value.length < metaAt) return undefined;
-  const version = versionOf(value.subarray(VERSION_AT, at));
+  // No slices: each would cost as much as the entry.
+  const version = versionOf(value, VERSION_AT, at);
   const staleInMs = left(value.readUIntBE(at, 6), serverMs);
   const expiresInMs = left(value.readUIntBE((at += 6), 6), serverMs);
   const dataAt = metaAt + value.readUInt16BE(at + 6);
@@ -94,7 +95,7 @@ export function decodeString(value: Buffer, serverMs: number): StoredEntry | und
     data: value.subarray(dataAt),
     staleInMs,
     expiresInMs,
-    meta: metaText(value.subarray(metaAt, dataAt)),
+    meta: metaText(value, metaAt, metaAt, dataAt),
     version,
   };
 }
@@ -104,7 +105,7 @@ export function versionIn(head: Buffer): string {
   if (head.length === 0 || isPlaceholder(head)) return "";
   if (!isEntry(head)) return NO_VERSION;
   const end = VERSION_AT + head[2]!;
-  return end <= head.length ? versionOf(head.subarray(VERSION_AT, end)) : NO_VERSION;
+  return end <= head.length ? versionOf(head, VERSION_AT, end) : NO_VERSION;
 }
 
 /** Whether an entry may be in the string: then the time is needed to read it. */

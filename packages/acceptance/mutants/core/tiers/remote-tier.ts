@@ -28,9 +28,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: an entry that cannot be decoded opens the breaker",
     promises: ["C98"],
-    rule: "} catch (error) {\n      return this.#reportUndecodable(request, error as DecodeError, stored.version);",
+    rule: "} catch (error) {\n      return this.#reportUndecodable(read.request, error as DecodeError, stored.version);",
     broken:
-      '} catch (error) {\n      this.#reportUndecodable(request, error as DecodeError, stored.version);\n      return Promise.reject(this.#calls.refusal("read"));',
+      '} catch (error) {\n      this.#reportUndecodable(read.request, error as DecodeError, stored.version);\n      return Promise.reject(this.#calls.refusal("read"));',
   },
   {
     name: "backend: a decoder may take as long as it likes",

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: a value that is cut short has a version",
     promises: ["C318"],
-    rule: "return end <= head.length ? versionOf(head.subarray(VERSION_AT, end)) : NO_VERSION;",
-    broken: "return versionOf(head.subarray(VERSION_AT, end));",
+    rule: "return end <= head.length ? versionOf(head, VERSION_AT, end) : NO_VERSION;",
+    broken: "return versionOf(head, VERSION_AT, end);",
   },
   {
     name: "strings: a life that is over is served",
