@@ -65,13 +65,26 @@ function isName(bytes: Uint8Array, end: number): boolean {
 export const isFlat = (text: string, value: unknown): boolean =>
   text.length < 2 * MAX_DEPTH || !mayBeDeep(text) || isFlatBelow(value, MAX_DEPTH);
 
-/** Whether `text` has enough brackets. A level of objects takes five characters at least. */
+/**
+ * Whether `text` has enough brackets. A level of objects takes five characters at least.
+ *
+ * One that follows `},` or `],` at once does not count: it takes the level of the one that closed there. Inside text
+ * neither of the two counts, so this is exact, and a long list of objects is not walked.
+ */
 function mayBeDeep(text: string): boolean {
   let left = MAX_DEPTH;
-  for (let at = text.indexOf("["); at !== -1; at = text.indexOf("[", at + 1)) if (--left < 0) return true;
+  for (let at = text.indexOf("["); at !== -1; at = text.indexOf("[", at + 1))
+    if (!takesLevelOfLast(text, at) && --left < 0) return true;
   if (text.length <= 5 * left) return false;
-  for (let at = text.indexOf("{"); at !== -1; at = text.indexOf("{", at + 1)) if (--left < 0) return true;
+  for (let at = text.indexOf("{"); at !== -1; at = text.indexOf("{", at + 1))
+    if (!takesLevelOfLast(text, at) && --left < 0) return true;
   return false;
+}
+
+function takesLevelOfLast(text: string, at: number): boolean {
+  if (text.charCodeAt(at - 1) !== COMMA) return false;
+  const last = text.charCodeAt(at - 2);
+  return last === BRACE_END || last === BRACKET_END;
 }
 
 function isFlatBelow(value: unknown, levels: number): boolean {

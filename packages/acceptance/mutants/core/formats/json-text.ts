@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (depth === MAX_DEPTH) return undefined;\n        heap.array(1);",
     broken: "heap.array(1);",
   },
+  {
+    name: "json: a bracket after any comma takes the level of the last",
+    promises: ["C337"],
+    rule: "return last === BRACE_END || last === BRACKET_END;",
+    broken: "return !Number.isNaN(last);",
+  },
+  {
+    name: "json: each bracket counts as a level",
+    promises: ["C337"],
+    rule: "if (text.charCodeAt(at - 1) !== COMMA) return false;",
+    broken: "if (text.charCodeAt(at - 1) !== at) return false;",
+  },
 ];
