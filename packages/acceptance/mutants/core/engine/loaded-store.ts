@@ -103,7 +103,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a store that was refused leaves a copy",
     promises: ["C11", "C61", "C105"],
     rule: 'if (status === "overtaken") {\n        flight.lose();\n        return "refused";\n      }',
-    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry(), trust.epochOf(key.local));',
+    broken: 'if (status === "overtaken") return this.#keepLocally(draft, entry, trust.epochOf(key.local));',
   },
   {
     name: "changes: a copy that one's own message made unconfirmed stays so",
