@@ -36,7 +36,7 @@ export interface Arenas extends AsyncDisposable {
 }
 
 export function arenas(): Arenas {
-  const kept = new Map<Topology, Arena>();
+  const kept = new Map<string, Arena>();
   const close = async (): Promise<void> => {
     await Promise.all([...kept.values()].map((arena) => arena[Symbol.asyncDispose]()));
     kept.clear();
@@ -44,7 +44,9 @@ export function arenas(): Arenas {
   return {
     enter: async (plan) => {
       if (plan.topology === "single") return openSingle(plan);
-      const before = kept.get(plan.topology);
+      const { topology } = plan;
+      const name = topology === "sentinel" ? `${topology} ${plan.settings.downAfter}` : topology;
+      const before = kept.get(name);
       if (before !== undefined) {
         try {
           await before.heal();
@@ -52,12 +54,12 @@ export function arenas(): Arenas {
           return shared(before);
         } catch {
           // Servers that cannot be healed are started anew.
-          kept.delete(plan.topology);
+          kept.delete(name);
           await before[Symbol.asyncDispose]();
         }
       }
-      const arena = plan.topology === "sentinel" ? await openSentinel() : await openCluster();
-      kept.set(plan.topology, arena);
+      const arena = topology === "sentinel" ? await openSentinel(plan.settings.downAfter) : await openCluster();
+      kept.set(name, arena);
       return shared(arena);
     },
     [Symbol.asyncDispose]: close,
@@ -97,8 +99,8 @@ async function openSingle({ settings }: Plan): Promise<Arena> {
   };
 }
 
-async function openSentinel(): Promise<Arena> {
-  const sentinel = await startSentinel({ replicas: 2, downAfterMs: 700 });
+async function openSentinel(downAfterMs: number): Promise<Arena> {
+  const sentinel = await startSentinel({ replicas: 2, downAfterMs });
   return {
     topology: "sentinel",
     single: undefined,

@@ -366,7 +366,7 @@ class Checker {
     for (const fault of this.#lossesOf(change, read)) {
       const inStepAt = this.#reach.inStepAt(change.process, fault);
       const isDead = (this.#reach.diedAt(change.process) ?? Infinity) <= inStepAt;
-      const isOld = inStepAt - (change.endedAt ?? Infinity) > this.#history.terms.reissueWindowMs;
+      const isOld = fault.from - (change.endedAt ?? Infinity) > this.#history.terms.reissueWindowMs;
       if (change.process === FOREIGN || isDead || isOld) return "lost and forgotten";
     }
     return undefined;
@@ -391,7 +391,7 @@ class Checker {
   #lateSet(version: number, read: Read, floorAt: Instant): Exemption | undefined {
     const isLate = (this.#changesOf.get(read.key) ?? []).some((change) => {
       if (
-        !/^(set|foreignSet)$/.test(change.kind) ||
+        !isSet(change) ||
         change.process === read.process ||
         !change.keys.some(([key, set]) => key === read.key && set === version)
       )
@@ -440,7 +440,7 @@ class Checker {
         .map((load) => load.endedAt ?? Infinity),
       ...(this.#changesOf.get(read.key) ?? [])
         .filter(({ keys }) => keys.some(([key, set]) => key === read.key && set === version))
-        .filter(({ kind }) => kind === "set" || kind === "foreignSet")
+        .filter(isSet)
         .map((change) => this.#overAt(change)),
     ];
     if (origins.length === 0) return;
@@ -771,6 +771,8 @@ const isExpected = ({ kind, error }: Read): boolean =>
   kind.startsWith("getOrSet") &&
   /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
+const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
+
 /** A load holds its lease from some instant after this one. */
 const askedAt = ({ askedAt: at, startedAt }: Load): Instant => at ?? startedAt;
 
@@ -788,7 +790,7 @@ function storedIn({ loads, changes, terms }: History): readonly Stored[] {
     return isRefused ? [] : [{ process, id, key, version: version!, from: calledAt, at }];
   });
   const set = changes.flatMap(({ process, id, kind, keys, status, startedAt, endedAt }) =>
-    kind === "set" && status === "acknowledged"
+    (kind === "set" || kind === "setMany") && status === "acknowledged"
       ? keys.map(([key, version]) => ({ process, id, key, version, from: startedAt, at: endedAt! }))
       : [],
   );

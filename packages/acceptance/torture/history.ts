@@ -38,6 +38,9 @@ export interface Terms {
   readonly slackMs: number;
 }
 
+/** As `code` of a failure: Redis could be reached, and has no memory, no disk or too few replicas for a write. */
+export const REFUSED = "REFUSED";
+
 /** Programs without the library. */
 export const FOREIGN = "foreign";
 
@@ -136,6 +139,7 @@ export interface Failure {
   readonly process: string;
   readonly at: Instant;
   readonly operation: string;
+  /** Of the error; {@link REFUSED} where Redis answered that it does not carry writes out now. */
   readonly code: string;
 }
 

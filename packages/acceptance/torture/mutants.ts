@@ -211,6 +211,25 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) * 10 : ttlMs,",
   },
 
+  // ---- pauses of seconds, and calls of thousands
+
+  {
+    name: "pauses: time in which the loop stood still counts for deadlines",
+    shows: OLDER,
+    focus: "pauses",
+    file: `${CORE}/primitives/deadlines.ts`,
+    rule: "    this.#moveBy(now - expectedAt, expectedAt);\n",
+    broken: "",
+  },
+  {
+    name: "bulk: a later change of a key whose turn has not come is replaced",
+    shows: OLDER,
+    focus: "bulk",
+    file: `${CORE}/engine/bulk-writes.ts`,
+    rule: "for (const keys of this.#underWay) keys.delete(localKey);",
+    broken: "",
+  },
+
   // ---- other servers
 
   {

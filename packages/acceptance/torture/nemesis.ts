@@ -1,10 +1,12 @@
-import type { ClusterNode, FaultProxy, OwnRedis } from "@hotset/test-servers";
+import type { FaultProxy } from "@hotset/test-servers";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
-import type { FaultKind, FaultPlan, KeyPlan, Plan } from "./plan.ts";
+import type { FaultKind, FaultPlan, Plan } from "./plan.ts";
+import { REFUSALS } from "./refusals.ts";
+import { REPLICATION_LAG_MS, Replacements, type RedisKeys } from "./replacements.ts";
 
 /** The processes of the round, for faults that concern processes. */
 export interface Victims {
@@ -12,21 +14,17 @@ export interface Victims {
   name(worker: number): string;
   freeze(worker: number): void;
   thaw(worker: number): void;
+  /** Stops its event loop from within. Resolves when it goes on. */
+  block(worker: number, forMs: number): Promise<void>;
+  /** Its wall clock is `byMs` ahead from now on. */
+  setClock(worker: number, byMs: number): Promise<void>;
   /** Kills it and starts another in its place. */
   kill(worker: number): Promise<void>;
 }
 
-/** The Redis keys of an entry and its lease. */
-export interface RedisKeys {
-  entry(key: KeyPlan): string;
-  lease(key: KeyPlan): string;
-}
-
-/** Acknowledged, and perhaps not replicated yet. */
-export const REPLICATION_LAG_MS = 1_000;
-
 /**
- * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another.
+ * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another, and so do
+ * the pauses of one process.
  *
  * @returns the faults, when the last of them is over
  */
@@ -39,10 +37,17 @@ export async function unleash(
 ): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   let servers: Promise<unknown> = Promise.resolve();
+  const pauses = new Map<number, Promise<unknown>>();
   const nemesis = new Nemesis(plan, arena, victims, keys, now);
   await Promise.all(
     plan.faults.map(async (fault) => {
       await sleep(Math.max(0, fault.at - now()));
+      if (PAUSES.has(fault.kind)) {
+        const paused = (pauses.get(fault.worker) ?? Promise.resolve()).then(() => nemesis.strike(fault));
+        pauses.set(fault.worker, paused);
+        faults.push(await paused);
+        return;
+      }
       if (ONES_OWN.has(fault.kind)) {
         faults.push(await nemesis.strike(fault));
         return;
@@ -63,9 +68,14 @@ const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
   "stall",
   "delay",
   "refuse",
-  "freeze process",
+  "clock jump",
   "kill process",
 ]);
+
+const PAUSES: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>(["freeze process", "block loop"]);
+
+/** By how much a wall clock is set, ahead or back. */
+const CLOCK_JUMP_MS = 3_600_000;
 
 /** Besides those that lose writes. A lease under a tag version that is gone is given up. */
 const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
@@ -78,6 +88,7 @@ const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "lose primary",
   "freeze primary",
   "failover",
+  "lose shard",
   "move slot",
   "move slot and back",
 ]);
@@ -100,6 +111,7 @@ class Nemesis {
   readonly #victims: Victims;
   readonly #keys: RedisKeys;
   readonly #now: () => Instant;
+  readonly #replacements: Replacements;
 
   constructor(plan: Plan, arena: Arena, victims: Victims, keys: RedisKeys, now: () => Instant) {
     this.#plan = plan;
@@ -107,6 +119,7 @@ class Nemesis {
     this.#victims = victims;
     this.#keys = keys;
     this.#now = now;
+    this.#replacements = new Replacements(plan, arena, keys, now);
   }
 
   /** Errors during a fault belong to it: a server that is replaced closes the connections of the nemesis too. */
@@ -134,7 +147,7 @@ class Nemesis {
     }
   }
 
-  async #commit({ kind, forMs, worker }: FaultPlan): Promise<Fault> {
+  async #commit({ kind, at, forMs, worker }: FaultPlan): Promise<Fault> {
     const from = this.#now();
     const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
     const name = this.#victims.name(worker);
@@ -149,13 +162,10 @@ class Nemesis {
       case "refuse":
         return this.#disturbLink({ ...strike, kind });
       case "freeze process":
-        this.#victims.freeze(worker);
-        await sleep(forMs);
-        this.#victims.thaw(worker);
-        return fault({ processes: [name], freezes: true });
+      case "block loop":
+      case "clock jump":
       case "kill process":
-        await this.#victims.kill(worker);
-        return fault({ processes: [name] });
+        return this.#strikeProcess({ ...strike, kind }, at);
       case "freeze server":
       case "restart empty":
       case "restart from append-only file":
@@ -168,6 +178,10 @@ class Nemesis {
       case "flush all":
         return this.#strikePrimaries({ ...strike, kind });
       case "memory full":
+      case "disk full":
+      case "too few replicas":
+      case "read-only":
+        return this.#refuseWrites({ ...strike, kind });
       case "real eviction":
       case "evict entries":
       case "evict leases":
@@ -175,21 +189,20 @@ class Nemesis {
       case "evict issuer":
         return this.#takeMemory({ ...strike, kind });
       case "failover":
-        return this.#failover(fault);
+        return this.#replacements.failover(fault);
       case "lose primary":
-        return this.#losePrimary(fault, (primary) => primary.kill());
+        return this.#replacements.losePrimary(fault, (primary) => primary.kill());
       case "freeze primary":
-        return this.#losePrimary(fault, async (primary) => primary.pause(), forMs);
-      case "lose sentinel": {
-        const sentinel = this.#arena.sentinel!.sentinels[worker % 3]!;
-        await sentinel.kill();
-        await sleep(forMs);
-        await sentinel.start();
-        return fault();
-      }
+        return this.#replacements.losePrimary(fault, async (primary) => primary.pause(), forMs);
+      case "stall primary":
+        return this.#replacements.stallPrimary(fault, forMs);
+      case "lose shard":
+        return this.#replacements.loseShard(fault, forMs, worker);
+      case "lose sentinel":
+        return this.#replacements.loseSentinel(fault, forMs, worker);
       case "move slot":
       case "move slot and back":
-        return this.#moveSlot(kind, forMs, worker, fault);
+        return this.#replacements.moveSlot(kind, forMs, worker, fault);
     }
   }
 
@@ -200,6 +213,31 @@ class Nemesis {
     await proxy.pass();
     // A swallowed connection stays silent for good, as with a forgotten peer: it is found dead in time.
     return fault(this.#arena.topology === "single" ? { processes: [name] } : {});
+  }
+
+  async #strikeProcess(
+    { kind, forMs, worker, fault, name }: Strike<"freeze process" | "block loop" | "clock jump" | "kill process">,
+    plannedAt: Instant,
+  ): Promise<Fault> {
+    const processes = [name];
+    switch (kind) {
+      case "freeze process":
+        this.#victims.freeze(worker);
+        await sleep(forMs);
+        this.#victims.thaw(worker);
+        return fault({ processes, freezes: true });
+      case "block loop":
+        await this.#victims.block(worker, forMs);
+        return fault({ processes, freezes: true });
+      case "clock jump":
+        await this.#victims.setClock(worker, plannedAt % 2 < 1 ? CLOCK_JUMP_MS : -CLOCK_JUMP_MS);
+        await sleep(forMs);
+        await this.#victims.setClock(worker, 0);
+        return fault({ processes });
+      case "kill process":
+        await this.#victims.kill(worker);
+        return fault({ processes });
+    }
   }
 
   /** The only server of the round. */
@@ -281,21 +319,30 @@ class Nemesis {
     }
   }
 
-  /** Entries, leases and tags that Redis evicts, or has no memory for. */
+  /** Servers that answer every write, or every write that takes memory, with an error. */
+  async #refuseWrites({
+    kind,
+    forMs,
+    fault,
+  }: Strike<"memory full" | "disk full" | "too few replicas" | "read-only">): Promise<Fault> {
+    const { begin, end } = REFUSALS[kind];
+    const primaries = await this.#arena.primaries();
+    try {
+      for (const primary of primaries) await begin(primary);
+      await sleep(forMs);
+    } finally {
+      for (const primary of primaries) await end(primary);
+    }
+    return fault();
+  }
+
+  /** Entries, leases and tags that Redis evicts. */
   async #takeMemory({
     kind,
     forMs,
     fault,
-  }: Strike<
-    "memory full" | "real eviction" | "evict entries" | "evict leases" | "evict tags" | "evict issuer"
-  >): Promise<Fault> {
+  }: Strike<"real eviction" | "evict entries" | "evict leases" | "evict tags" | "evict issuer">): Promise<Fault> {
     switch (kind) {
-      case "memory full":
-        for (const primary of await this.#arena.primaries())
-          await primary.command("CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction");
-        await sleep(forMs);
-        await this.#restoreMemory();
-        return fault();
       case "real eviction":
         for (const primary of await this.#arena.primaries())
           await primary.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", "1");
@@ -369,81 +416,4 @@ class Nemesis {
       for (const name of names) await primary.command("UNLINK", name).catch(() => undefined);
     }
   }
-
-  async #failover(fault: (more?: Partial<Fault>) => Fault): Promise<Fault> {
-    const { sentinel, cluster } = this.#arena;
-    const losesSince = this.#now() - REPLICATION_LAG_MS;
-    if (sentinel !== undefined) {
-      await sentinel.failover();
-      await this.#arena.heal();
-    } else {
-      const replica = (await cluster!.replicas())[0]!;
-      await replica.command("CLUSTER", "FAILOVER");
-      await cluster!.waitUntilOk();
-    }
-    return fault({ losesSince });
-  }
-
-  async #losePrimary(
-    fault: (more?: Partial<Fault>) => Fault,
-    lose: (primary: OwnRedis) => Promise<void>,
-    forMs = 0,
-  ): Promise<Fault> {
-    const { sentinel, cluster } = this.#arena;
-    const losesSince = this.#now() - REPLICATION_LAG_MS;
-    if (sentinel !== undefined) {
-      const primary = await sentinel.primary();
-      await lose(primary);
-      await sleep(forMs);
-      await sentinel.waitForPrimary(primary);
-      if (primary.state === "paused") {
-        // There are two primaries for a while: the old one does not know yet.
-        primary.resume();
-        await sleep(300);
-      }
-      await sentinel.rejoin(primary);
-      await this.#arena.heal();
-    } else {
-      const masters = await cluster!.masters();
-      const master = await withReplica(masters, (each) => cluster!.replicas(each));
-      await lose(master);
-      await sleep(forMs);
-      await cluster!.waitUntilOk().catch(() => undefined);
-      if (master.state === "paused") master.resume();
-      await this.#arena.heal();
-    }
-    return fault({ losesSince });
-  }
-
-  async #moveSlot(
-    kind: FaultPlan["kind"],
-    forMs: number,
-    worker: number,
-    fault: (more?: Partial<Fault>) => Fault,
-  ): Promise<Fault> {
-    const cluster = this.#arena.cluster!;
-    const key = this.#keys.entry(this.#plan.keys[worker % this.#plan.keys.length]!);
-    const slot = await cluster.slotOf(key);
-    const from = await cluster.ownerOf(slot);
-    const to = (await cluster.masters()).find((master) => master !== from)!;
-    const moving = await cluster.migrateHalfway(slot, to);
-    await moving.move(key);
-    await sleep(Math.min(forMs, 1_000));
-    await moving.finish();
-    if (kind === "move slot and back") {
-      const back = await cluster.migrateHalfway(slot, from);
-      await sleep(Math.min(forMs, 300));
-      await back.finish();
-    }
-    return fault();
-  }
-}
-
-/** The first master with a replica that can replace it. */
-async function withReplica(
-  masters: readonly ClusterNode[],
-  replicasOf: (master: ClusterNode) => Promise<readonly ClusterNode[]>,
-): Promise<ClusterNode> {
-  for (const master of masters) if ((await replicasOf(master)).length > 0) return master;
-  throw new Error("No master of the cluster has a replica");
 }

@@ -43,6 +43,11 @@ const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
     "pause all",
     "flush all",
   ],
+  refusals: ["memory full", "disk full", "too few replicas", "read-only", "kill connections"],
+  pauses: ["freeze process", "freeze process", "block loop", "block loop", "freeze server", "clock jump"],
+  bulk: ["cut", "stall", "freeze process", "block loop", "freeze server", "memory full", "pause all", "disk full"],
+  shards: [],
+  patience: [],
 };
 
 const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
@@ -74,11 +79,14 @@ const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "restart from snapshot",
   "restart from append-only file",
   "freeze server",
+  "read-only",
 ]);
 
 function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
   if (topology === "single") return ON_SINGLE[focus];
   const own = SERVERS_OF[topology];
+  if (focus === "patience") return ["stall primary", "stall primary", "failover", "kill connections", "lose sentinel"];
+  if (focus === "shards") return ["lose shard", "lose shard", "stall", "freeze process"];
   if (focus === "calm") return [];
   if (focus === "servers" || focus === "snapshots" || focus === "links") return own;
   const shared = ON_SINGLE[focus].filter((kind) => !ONLY_SINGLE.has(kind));
@@ -103,9 +111,12 @@ export function faultsFor(
   const faults: FaultPlan[] = [];
   const slow = topology !== "single";
   for (let now = 400 + random.below(800); now < durationMs - 800;) {
-    const kind = random.one(kinds);
-    const forMs = lengthOf(random, kind, settings);
+    // Its first fault is one after which the sentinels wait for 30 s.
+    const kind = focus === "patience" && faults.length === 0 ? "lose primary" : random.one(kinds);
+    const forMs =
+      LENGTHS_OF[focus]?.[kind] === undefined ? lengthOf(random, kind, settings) : random.one(LENGTHS_OF[focus][kind]);
     faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker: random.below(workers) });
+    if (kind === "lose primary" && settings.downAfter > 1_000) now += settings.downAfter;
     // Failovers take seconds and one at a time; the others may overlap.
     now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
   }
@@ -113,7 +124,25 @@ export function faultsFor(
 }
 
 const isSlow = (kind: FaultKind): boolean =>
-  ["failover", "lose primary", "freeze primary", "move slot", "move slot and back"].includes(kind);
+  [
+    "failover",
+    "lose primary",
+    "freeze primary",
+    "stall primary",
+    "lose shard",
+    "disk full",
+    "read-only",
+    "move slot",
+    "move slot and back",
+  ].includes(kind);
+
+const PAUSES_MS: readonly number[] = [1_000, 2_000, 3_500, 10_000];
+const STALLS_MS: readonly number[] = [1_000, 1_600, 3_000];
+
+/** Where a focus has lengths of its own. */
+const LENGTHS_OF: Readonly<Partial<Record<Focus, Readonly<Partial<Record<FaultKind, readonly number[]>>>>>> = {
+  pauses: { "freeze process": PAUSES_MS, "block loop": PAUSES_MS, "freeze server": STALLS_MS, "clock jump": STALLS_MS },
+};
 
 function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
   switch (kind) {
@@ -143,6 +172,9 @@ function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
       return 100 + random.below(700);
     case "freeze primary":
       return 2_500;
+    case "stall primary":
+    case "lose shard":
+      return random.one(STALLS_MS);
     default:
       return random.one([50, 300, 1_000, settings.maxStaleness + 400]);
   }

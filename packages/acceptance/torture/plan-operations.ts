@@ -9,9 +9,12 @@ export interface Shape {
   readonly hearsForeign: boolean;
   /** More loads that take long, so that a pause meets one. */
   readonly isHeld: boolean;
+  /** Calls of thousands of keys. */
+  readonly hasBulk: boolean;
 }
 
 const READ_EVERY_MS = 9;
+const BULK_EVERY_MS = 500;
 
 const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
 
@@ -29,6 +32,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
     addKeyChanges(drawing);
     addSpaceChanges(drawing);
   }
+  if (shape.hasBulk) addBulk(drawing);
   return operations.sort((a, b) => a.at - b.at);
 }
 
@@ -124,6 +128,24 @@ function addSpaceChanges({ random, shape, at, add }: Drawing): void {
         space,
         isFollowed,
       });
+  }
+}
+
+/** Each call has one key that is checked, among thousands that are not. */
+function addBulk({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(BULK_EVERY_MS); now < shape.durationMs; now += random.gap(BULK_EVERY_MS)) {
+    const worker = random.below(shape.workers);
+    const kind = random.one(["setMany", "setMany", "deleteMany", "getMany", "getOrSetMany"] as const);
+    const plain = shape.keys.filter(({ tags, isForeign, id }) => {
+      const mayCall = kind === "setMany" || kind === "deleteMany" || mayRead(shape.keys, id, worker);
+      return tags.length === 0 && !isForeign && mayCall;
+    });
+    const keys = [random.one(plain).id];
+    const fillers = random.one([1_500, 3_000, 6_000]);
+    const load = loaderOf(random, shape.isHeld);
+    if (kind === "getMany") add({ ...at(now, worker), kind, keys, fillers });
+    else if (kind === "getOrSetMany") add({ ...at(now, worker), kind, keys, fillers, load });
+    else add({ ...at(now, worker), kind, keys, fillers, isFollowed: !random.oneIn(3) });
   }
 }
 

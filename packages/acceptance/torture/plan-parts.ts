@@ -21,8 +21,28 @@ export const TOPOLOGIES = ["single", "sentinel", "cluster"] as const;
 export type Topology = (typeof TOPOLOGIES)[number];
 
 /** The kind of faults of a round. */
-export const FOCUSES = ["calm", "links", "freezes", "servers", "snapshots", "memory", "deaths", "mixed"] as const;
+export const FOCUSES = [
+  "calm",
+  "links",
+  "freezes",
+  "servers",
+  "snapshots",
+  "memory",
+  "deaths",
+  "mixed",
+  "refusals",
+  "pauses",
+  "bulk",
+  "shards",
+  "patience",
+] as const;
 export type Focus = (typeof FOCUSES)[number];
+
+/** The kinds of faults that a topology can have. */
+export const focusesOn = (topology: Topology): readonly Focus[] =>
+  FOCUSES.filter((focus) =>
+    focus === "shards" ? topology === "cluster" : focus === "patience" ? topology === "sentinel" : true,
+  );
 
 /** The same for every process of a round. Durations in milliseconds. */
 export interface Settings {
@@ -35,6 +55,8 @@ export interface Settings {
   readonly reissueWindow: number;
   readonly responseTimeout: number;
   readonly maxEntries: number;
+  /** How long a server may be silent before the sentinels take it for down. */
+  readonly downAfter: number;
   readonly persistence: "none" | "append-only";
 }
 
@@ -87,10 +109,23 @@ export type Operation =
       readonly refreshAhead?: number;
       readonly leaveAfterMs?: number;
     })
-  | (At & { readonly kind: "getOrSetMany"; readonly keys: readonly string[]; readonly load: LoaderPlan })
+  | (At & {
+      readonly kind: "getOrSetMany";
+      readonly keys: readonly string[];
+      readonly load: LoaderPlan;
+      /** How many keys beside `keys` it reads, `0`, `1`, `2`..., which no source has. @default 0 */
+      readonly fillers?: number;
+    })
   | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
-  | (At & { readonly kind: "getMany"; readonly keys: readonly string[] })
+  | (At & { readonly kind: "getMany"; readonly keys: readonly string[]; readonly fillers?: number })
   | (At & { readonly kind: "set" | "delete" | "markStale"; readonly key: string; readonly isFollowed: boolean })
+  | (At & {
+      readonly kind: "setMany" | "deleteMany";
+      /** Without tags, in one namespace. */
+      readonly keys: readonly string[];
+      readonly fillers: number;
+      readonly isFollowed: boolean;
+    })
   | (At & {
       readonly kind: "invalidateTags" | "markTagsStale";
       readonly tag: string;
@@ -109,8 +144,11 @@ export const FAULT_KINDS = [
   "delay",
   "refuse",
   "freeze process",
+  "block loop",
+  "clock jump",
   "kill process",
   "freeze server",
+  "stall primary",
   "pause writes",
   "pause all",
   "kill connections",
@@ -120,6 +158,9 @@ export const FAULT_KINDS = [
   "flush scripts",
   "flush all",
   "memory full",
+  "disk full",
+  "too few replicas",
+  "read-only",
   "evict entries",
   "evict tags",
   "evict leases",
@@ -129,6 +170,7 @@ export const FAULT_KINDS = [
   "lose primary",
   "freeze primary",
   "lose sentinel",
+  "lose shard",
   "move slot",
   "move slot and back",
 ] as const;
@@ -159,6 +201,9 @@ export function coveredBy(keys: readonly KeyPlan[], operation: Operation): reado
     case "foreignDelete":
     case "foreignSet":
       return [operation.key];
+    case "setMany":
+    case "deleteMany":
+      return operation.keys;
     default:
       return [];
   }

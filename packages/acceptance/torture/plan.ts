@@ -3,7 +3,7 @@ import { operationsOf } from "./plan-operations.ts";
 import {
   type Plan,
   type Topology,
-  FOCUSES,
+  focusesOn,
   type Focus,
   type Settings,
   type WorkerPlan,
@@ -44,16 +44,18 @@ export interface PlanOptions {
   readonly topology: Topology;
   /** @default chosen by the seed */
   readonly focus?: Focus;
-  /** Without faults. @default 6_000 */
+  /** Without faults. @default 6_000; longer where faults last for seconds */
   readonly durationMs?: number;
 }
 
 const WORKERS = ["A", "B", "C"];
 
 /** Draws a plan. Its parts draw from sequences of their own. */
-export function planOf(seed: number, { topology, focus: given, durationMs = 6_000 }: PlanOptions): Plan {
+export function planOf(seed: number, { topology, focus: given, durationMs: givenMs }: PlanOptions): Plan {
   const random = new Random(seed * 2_654_435_761);
-  const focus = given ?? FOCUSES[seed % FOCUSES.length]!;
+  const focuses = focusesOn(topology);
+  const focus = given ?? focuses[seed % focuses.length]!;
+  const durationMs = givenMs ?? LASTS_MS[focus] ?? 6_000;
   const settings = settingsOf(random, focus);
   const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
@@ -87,7 +89,8 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
       durationMs,
       changesToo: true,
       hearsForeign,
-      isHeld: focus === "freezes",
+      isHeld: focus === "freezes" || focus === "pauses",
+      hasBulk: focus === "bulk",
     }),
     faults,
     tail: operationsOf(random.fork(3), "t", {
@@ -97,10 +100,14 @@ export function planOf(seed: number, { topology, focus: given, durationMs = 6_00
       changesToo: false,
       hearsForeign,
       isHeld: false,
+      hasBulk: false,
     }),
     tailMs: 800,
   };
 }
+
+/** A pause takes up to 10 s; by default sentinels wait for 30 s before they replace a primary. */
+const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = { pauses: 14_000, shards: 9_000, patience: 45_000 };
 
 function settingsOf(random: Random, focus: Focus): Settings {
   const isRestarted = focus === "snapshots" || focus === "servers";
@@ -114,6 +121,7 @@ function settingsOf(random: Random, focus: Focus): Settings {
     reissueWindow: 30_000,
     responseTimeout: random.one([300, 500, 1_000]),
     maxEntries: random.oneIn(5) ? 3 : 1_000,
+    downAfter: focus === "patience" ? 30_000 : 700,
     persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
   };
 }

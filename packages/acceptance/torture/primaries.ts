@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Arena } from "./arena.ts";
 import type { Fault, Instant } from "./history.ts";
-import { REPLICATION_LAG_MS } from "./nemesis.ts";
+import { REPLICATION_LAG_MS } from "./replacements.ts";
 
 const WATCH_EVERY_MS = 100;
 /** The time that a failover may have begun before it is seen: a server that is silent for so long is replaced. */
@@ -16,17 +16,15 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
   const faults: Fault[] = [];
   let isStopped = false;
   const watching = (async () => {
-    let before: string | undefined;
+    let before: ReadonlySet<number> | undefined;
     while (!isStopped) {
       await sleep(WATCH_EVERY_MS);
       try {
         const at = now();
-        const primaries = (await arena.primaries())
-          .map(({ port }) => port)
-          .sort((a, b) => a - b)
-          .join();
-        const isOther = before !== undefined && primaries !== before;
-        before = primaries;
+        const ports = (await arena.primaries()).map(({ port }) => port);
+        // A shard without a primary is one that nothing replaces: it comes back as it was.
+        const isOther = before !== undefined && ports.some((port) => !before!.has(port));
+        if (before === undefined || isOther) before = new Set(ports);
         if (!isOther) continue;
         // Where a fault is under way that keeps them from it, that one says when it is over.
         await arena.settle().catch(() => undefined);

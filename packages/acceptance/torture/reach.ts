@@ -1,4 +1,13 @@
-import { FOREIGN, type Change, type Fault, type History, type Instant, type Read, type Removal } from "./history.ts";
+import {
+  FOREIGN,
+  REFUSED,
+  type Change,
+  type Fault,
+  type History,
+  type Instant,
+  type Read,
+  type Removal,
+} from "./history.ts";
 
 export interface Span {
   readonly from: Instant;
@@ -14,6 +23,8 @@ export class Reach {
   /** By process, the times in which it did not run. */
   readonly #pauses: ReadonlyMap<string, readonly Span[]>;
   readonly #outages: ReadonlyMap<string, readonly Span[]>;
+  /** By process, the instants at which Redis refused a command. */
+  readonly #refusals: ReadonlyMap<string, readonly Span[]>;
   readonly #inStep = new Map<string, Instant>();
 
   constructor(history: History) {
@@ -23,7 +34,10 @@ export class Reach {
     );
     const names = history.processes.map(({ name }) => name);
     this.#pauses = new Map(names.map((name) => [name, this.#pausesOf(name)]));
-    this.#outages = new Map(names.map((name) => [name, [...this.#spansDown(name), ...this.#failuresOf(name)]]));
+    this.#outages = new Map(
+      names.map((name) => [name, [...this.#spansDown(name), ...this.#failuresOf(name, UNAVAILABLE)]]),
+    );
+    this.#refusals = new Map(names.map((name) => [name, this.#failuresOf(name, REFUSED)]));
   }
 
   diedAt(process: string): Instant | undefined {
@@ -63,14 +77,15 @@ export class Reach {
     return at;
   }
 
-  /** Whether a process could not reach Redis, or a call of its backend failed, within this span. */
+  /** Whether a process could not reach Redis, or a call of its backend failed or was refused, within this span. */
   isCutOff(process: string, from: Instant, to: Instant): boolean {
-    return this.#outagesOf(process, { from, to }).length > 0;
+    const isRefused = (this.#refusals.get(process) ?? []).some((span) => overlap(span, { from, to }));
+    return isRefused || this.#outagesOf(process, { from, to }).length > 0;
   }
 
   /**
    * Whether a process may have served its own copy: Redis could not be reached during the read, or a call that was
-   * under way failed, and not because the process itself did not run.
+   * under way failed, and not because the process itself did not run. A refusal is an answer: Redis was reached.
    */
   mayFallBack({ process, startedAt, endedAt }: Read): boolean {
     return this.#outagesOf(process, { from: startedAt, to: endedAt }).some((span) => !this.#isOwnFault(process, span));
@@ -139,9 +154,9 @@ export class Reach {
     return spans;
   }
 
-  #failuresOf(process: string): readonly Span[] {
+  #failuresOf(process: string, code: string): readonly Span[] {
     return this.#history.failures
-      .filter((failure) => failure.process === process && failure.code === "BACKEND_UNAVAILABLE")
+      .filter((failure) => failure.process === process && failure.code === code)
       .map(({ at }) => ({ from: at, to: at }));
   }
 
@@ -177,6 +192,8 @@ export class Reach {
 
 /** The interval in which the state of processes is recorded, with room for a busy machine. */
 export const LOOK_MS = 100;
+
+const UNAVAILABLE = "BACKEND_UNAVAILABLE";
 
 const concerns = ({ processes }: Fault, process: string): boolean =>
   processes === undefined || processes.includes(process);

@@ -16,10 +16,11 @@ import {
   type Instant,
   type Process,
 } from "./history.ts";
-import { unleash, type RedisKeys, type Victims } from "./nemesis.ts";
+import { unleash, type Victims } from "./nemesis.ts";
 import type { KeyPlan, Operation, Plan } from "./plan.ts";
 import { watchPrimaries } from "./primaries.ts";
 import { recorded } from "./recorder.ts";
+import type { RedisKeys } from "./replacements.ts";
 import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";
 
@@ -138,6 +139,14 @@ class Fleet implements Victims {
 
   thaw(worker: number): void {
     this.#current(worker).script.resume();
+  }
+
+  block(worker: number, forMs: number): Promise<void> {
+    return this.#current(worker).script.call("block", forMs);
+  }
+
+  setClock(worker: number, byMs: number): Promise<void> {
+    return this.#current(worker).script.call("setClock", byMs);
   }
 
   /** One at a time: the next one waits until its successor runs. */

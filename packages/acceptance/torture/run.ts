@@ -59,7 +59,7 @@ const { values } = parseArgs({
 
 /** Seeds that go through every focus with faults on one server, and through failovers elsewhere. */
 const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [
-  ["single", 1, 7],
+  ["single", 1, 10],
   ["sentinel", 3, 1],
   ["cluster", 3, 1],
 ];

@@ -5,11 +5,13 @@ import {
   json,
   type BatchLoadContext,
   type Cache,
+  type DeleteManyResult,
   type GetOrSetOptions,
   type LoadContext,
   type Namespace,
   type NotModified,
   type Served,
+  type WriteManyResult,
 } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import {
@@ -26,7 +28,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
-import type { Change, Incident, Load, Read } from "./history.ts";
+import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
 import { asCache } from "./peers/as-cache.ts";
 import { CONTENDERS, openContender } from "./peers/contenders.ts";
 import {
@@ -279,7 +281,7 @@ class Fleetmate {
       case "getOrSet":
         return this.#getOrSet(id, operation);
       case "getOrSetMany":
-        return this.#getOrSetMany(id, operation.keys, operation.load);
+        return this.#getOrSetMany(id, operation.keys, operation.load, fillersOf(operation));
       case "get":
       case "getStale":
         return this.#get(id, operation.key, operation.kind === "getStale");
@@ -288,7 +290,7 @@ class Fleetmate {
       case "watch":
         return this.#watch(id, operation.key);
       case "getMany":
-        return this.#getMany(id, operation.keys);
+        return this.#getMany(id, operation.keys, fillersOf(operation));
       case "foreignDelete":
       case "foreignSet":
         return;
@@ -347,7 +349,7 @@ class Fleetmate {
     }
   }
 
-  async #getOrSetMany(id: string, all: readonly string[], plan: LoaderPlan): Promise<void> {
+  async #getOrSetMany(id: string, all: readonly string[], plan: LoaderPlan, fillers: readonly string[]): Promise<void> {
     const space = this.#keys.get(all[0]!)!.space;
     const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
     const startedAt = now();
@@ -356,15 +358,16 @@ class Fleetmate {
       kind: "getOrSetMany",
       startedAt,
       freshness: "unknown",
-      boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout,
+      boundMs: 2 * settings.loadTimeout + LEASE_MS + 4 * settings.responseTimeout * windowsOf(fillers),
     } as const;
     try {
       const found = await this.#spaceOf(space).getOrSetMany(
-        keys,
+        [...keys, ...fillers],
         (key) => key,
         async (missing: readonly string[], ctx: BatchLoadContext<string>) => {
           const values = await Promise.all(
             missing.map(async (key) => {
+              if (!this.#keys.has(key)) return [key, fillerOf(key)] as const;
               ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
               const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
               return [
@@ -384,8 +387,22 @@ class Fleetmate {
         },
       );
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
+      this.#noteStrays(id, fillers, found, common);
     } catch (error) {
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
+    }
+  }
+
+  /** Of the keys that no source has, the values that are another key's. */
+  #noteStrays(
+    id: string,
+    fillers: readonly string[],
+    found: ReadonlyMap<string, unknown>,
+    common: Omit<Read, "id" | "key" | "endedAt">,
+  ): void {
+    for (const key of fillers) {
+      const answer = versionOf(key, found.get(key));
+      if (answer.strayKey !== undefined) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...answer });
     }
   }
 
@@ -463,7 +480,7 @@ class Fleetmate {
     }
   }
 
-  async #getMany(id: string, all: readonly string[]): Promise<void> {
+  async #getMany(id: string, all: readonly string[], fillers: readonly string[]): Promise<void> {
     const space = this.#keys.get(all[0]!)!.space;
     const keys = all.filter((key) => this.#keys.get(key)!.space.join() === space.join());
     const startedAt = now();
@@ -472,11 +489,12 @@ class Fleetmate {
       kind: "getMany",
       startedAt,
       freshness: "fresh",
-      boundMs: 3 * settings.responseTimeout,
+      boundMs: 3 * settings.responseTimeout * windowsOf(fillers),
     } as const;
     try {
-      const found = await this.#spaceOf(space).getMany(keys);
+      const found = await this.#spaceOf(space).getMany([...keys, ...fillers]);
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, ...versionOf(key, found.get(key)) });
+      this.#noteStrays(id, fillers, found, common);
     } catch (error) {
       for (const key of keys) this.#noteRead({ ...common, id: `${id}/${key}`, key, error: shown(error) });
     }
@@ -539,8 +557,8 @@ class Fleetmate {
     const versions = await this.#source.begin({
       change: id,
       keys,
-      isSet: operation.kind === "set",
-      isChained: "key" in operation,
+      isSet: operation.kind === "set" || operation.kind === "setMany",
+      isChained: "key" in operation || "fillers" in operation,
     });
     if (versions === undefined) return;
     const covered = keys.map((key, i) => [key, versions[i]!] as const);
@@ -556,7 +574,7 @@ class Fleetmate {
       ...(touches.length > 0 && { touches }),
       mode: isSoft ? "soft" : "hard",
       startedAt: now(),
-      boundMs: (queued + 1) * 2 * settings.responseTimeout,
+      boundMs: (queued + 1) * 2 * settings.responseTimeout * windowsOf(fillersOf(operation)),
     };
     recorder.note({ t: "change", change });
     try {
@@ -585,6 +603,17 @@ class Fleetmate {
 
   #send(operation: Operation, version: number): Promise<{ readonly status: string; readonly token?: string }> {
     switch (operation.kind) {
+      case "setMany": {
+        const entries = operation.keys.map((key) => [key, { k: key, v: version } satisfies Value] as const);
+        const fillers = fillersOf(operation).map((key) => [key, fillerOf(key)] as const);
+        const half = fillers.length / 2;
+        const all = [...fillers.slice(0, half), ...entries, ...fillers.slice(half)];
+        return this.#spaceOf(this.#keys.get(operation.keys[0]!)!.space).setMany(all).then(statusOfAll);
+      }
+      case "deleteMany": {
+        const all = [...fillersOf(operation), ...operation.keys];
+        return this.#spaceOf(this.#keys.get(operation.keys[0]!)!.space).deleteMany(all).then(statusOfAll);
+      }
       case "set": {
         const { id, space, tags } = this.#keys.get(operation.key)!;
         return this.#spaceOf(space).set(id, { k: id, v: version } satisfies Value, { tags });
@@ -688,11 +717,31 @@ async function openCache(): Promise<Cache> {
     .build();
 }
 
-/** An error reply of Redis counts as one of the cache's own: it could not do what it was asked for. */
+/** The keys of a bulk call beside those that are checked. */
+const fillersOf = (operation: Operation): readonly string[] =>
+  Array.from({ length: "fillers" in operation ? (operation.fillers ?? 0) : 0 }, (_, i) => String(i));
+
+const fillerOf = (key: string): Value => ({ k: key, v: 1 });
+
+/** How many deadlines a call of so many keys may need, one after another. */
+const windowsOf = (fillers: readonly string[]): number => 1 + Math.ceil(fillers.length / KEYS_AT_A_TIME);
+const KEYS_AT_A_TIME = 1_000;
+
+/** The status of each key of a bulk call, as far as its counts say. */
+function statusOfAll({ pending, ...rest }: WriteManyResult | DeleteManyResult): { readonly status: string } {
+  if ("refused" in rest && rest.refused > 0) return { status: "refused" };
+  return { status: pending > 0 ? "pending" : "stored" };
+}
+
+/** Any other error reply of Redis counts as one of the cache's own: it could not do what it was asked for. */
 function noteFailure(operation: string, error: unknown): void {
-  const code = error instanceof CacheError ? error.code : "BACKEND_UNAVAILABLE";
+  const code = isRefusal(error) ? REFUSED : error instanceof CacheError ? error.code : "BACKEND_UNAVAILABLE";
   recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code } });
 }
+
+/** `READONLY` is none: after a failover it says that the server is no primary any more. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof Error && (/^(OOM|MISCONF|NOREPLICAS)\b/.test(error.message) || isRefusal(error.cause));
 
 /** As a service has one already, which reconnects by itself. */
 async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]> {
@@ -773,6 +822,7 @@ const source = await askSource(given.sourcePath, {
 mate = new Fleetmate(source, await openCache());
 const fleetmate = mate;
 
+const wallClock = Date.now;
 const handlers = {
   /** Its clock, to be compared. */
   now: (): number => now(),
@@ -780,6 +830,11 @@ const handlers = {
   /** Resolves at once; the operations run by themselves. */
   run: (operations: readonly Operation[], from: number): void => void fleetmate.run(operations, from),
   connect: (): Promise<void> => fleetmate.connect(),
+  /** Nothing runs in this process meanwhile. */
+  block: (forMs: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, forMs),
+  setClock(byMs: number): void {
+    Date.now = () => wallClock() + byMs;
+  },
   isInStep: (): boolean => fleetmate.isInStep(),
   finish: (): Promise<void> => fleetmate.finish(),
 };

@@ -4,7 +4,15 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { check, type Rule } from "../../torture/checker.ts";
 import { histogram } from "../../torture/histogram.ts";
-import type { Change, Fault, History, Load, Read, Sighting } from "../../torture/history.ts";
+import {
+  REFUSED,
+  type Change,
+  type Fault,
+  type History,
+  type Load,
+  type Read,
+  type Sighting,
+} from "../../torture/history.ts";
 import { MUTANTS } from "../../torture/mutants.ts";
 import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES, type Focus } from "../../torture/plan.ts";
 import { sightPlanted } from "../../torture/planting.ts";
@@ -415,6 +423,33 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
+      "a process serves an older copy beside a write that Redis refused (C344)",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        failures: [{ process: "B", at: 1_602, operation: "lease", code: REFUSED }],
+        reads: [read("B", 1_601, 1, { tier: "memory", endedAt: 1_603 })],
+      },
+    ],
+    [
+      "an outage longer than reissueWindow loses what was changed just before it (C344)",
+      "elsewhere",
+      {
+        changes: [change("A", 2)],
+        faults: [{ ...restart, to: 40_000 }],
+        sightings: [
+          ...sightings("A", [510, "down"], [40_100, "up"], [40_150, "up"]),
+          ...sightings("B", [510, "down"], [40_100, "up"], [40_150, "up"]),
+        ],
+        reads: [read("B", 42_000, 1)],
+      },
+    ],
+    [
+      "a value that was set among thousands is not found",
+      "missed",
+      { changes: [change("A", 2, { kind: "setMany" })], reads: [read("B", 120, undefined)] },
+    ],
+    [
       "a value that was set is not found",
       "missed",
       { changes: [change("A", 2, { kind: "set" })], reads: [read("B", 120, undefined)] },
@@ -588,6 +623,14 @@ describe("a good history is accepted,", () => {
       },
     ],
     [
+      "a value is not found while Redis refuses writes (C344)",
+      {
+        changes: [change("A", 2, { kind: "set" })],
+        failures: [{ process: "B", at: 121, operation: "remove", code: REFUSED }],
+        reads: [read("B", 120, undefined, { endedAt: 122 })],
+      },
+    ],
+    [
       "a value is not found while Redis cannot be reached",
       {
         changes: [change("A", 2, { kind: "set" })],
@@ -701,6 +744,14 @@ describe("a good history is accepted,", () => {
       "load without a lease",
       {
         failures: [{ process: "B", at: 590, operation: "lease", code: "BACKEND_UNAVAILABLE" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { calledAt: 580, isAlone: true })],
+      },
+    ],
+    [
+      "a load runs without a lease beside another, since Redis refused it one (C344)",
+      "load without a lease",
+      {
+        failures: [{ process: "B", at: 590, operation: "acquire", code: REFUSED }],
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { calledAt: 580, isAlone: true })],
       },
     ],
