@@ -54,6 +54,36 @@ describe("calls of many keys", () => {
     expect(await cache.get(LAST)).toBe(expected);
   });
 
+  it("C345: once it ended it has replaced what was there, also where a later call's turn for a key has not come", async () => {
+    const { cache, backend, first, all } = await heldSetMany();
+    const second = gate();
+    backend.script("write", { times: 1_000, before: second });
+    const others = Array.from({ length: 1_000 }, (_, i) => `other ${i}`);
+    const later = cache.setMany([...others, LAST].map((key) => [key, "later"] as const));
+    await second.arrived();
+    first.open();
+    expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+    expect(await cache.get(LAST)).toBe("bulk");
+    second.open();
+    await later;
+    expect(await cache.get(LAST)).toBe("later");
+  });
+
+  it("C345: a call of many keys ends after the later write that won a key of it", async () => {
+    const { cache, backend, first, all } = await heldSetMany();
+    const won = gate();
+    backend.script("write", { times: 1, before: won });
+    const ended: string[] = [];
+    const calls = [all.then(() => ended.push("all")), cache.setMany([[LAST, "later"]]).then(() => ended.push("later"))];
+    await won.arrived();
+    first.open();
+    for (const key of KEYS.slice(0, 1_000)) await expect.poll(() => cache.get(key)).toBe("bulk");
+    expect(ended).toEqual([]);
+    won.open();
+    await Promise.all(calls);
+    expect(await cache.get(LAST)).toBe("later");
+  });
+
   it("C162: of a key that is named twice in a call, the last value counts", async () => {
     const { cache } = open("memory over backend");
     const twice = [...KEYS, "k0", "k0"].map((key, i) => [key, i] as const);

@@ -170,6 +170,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
   const { name, explain, waitUntil } = options;
   const isDevelopment = process.env["NODE_ENV"] !== "production";
   const freezesShared = options.freezeShared ?? isDevelopment;
+  const writes = new KeyedQueue();
   const reissueWindows = reporting.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS);
   return {
     name,
@@ -199,8 +200,8 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     trust,
     flights: new Flights(trust),
     leases: new Set(),
-    writes: new KeyedQueue(),
-    bulkWrites: new BulkWrites(),
+    writes,
+    bulkWrites: new BulkWrites(writes),
     lostClasses: new LostClasses(events, name),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),

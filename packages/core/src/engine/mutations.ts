@@ -123,11 +123,8 @@ export class Mutations {
     write: (item: T) => Promise<S>,
   ): Promise<readonly S[]> {
     const { writes, bulkWrites } = this.#context;
-    for (const { key } of items) {
-      bulkWrites.overtake(key.local);
-      // In memory alone each write is one step.
-      if (remote !== undefined) this.#fence(key, by);
-    }
+    // In memory alone each write is one step.
+    if (remote !== undefined) for (const { key } of items) this.#fence(key, by);
     return writes.include(bulkWrites.run(items, write, overtaken));
   }
 
