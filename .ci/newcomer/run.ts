@@ -6,10 +6,8 @@
 //                                      that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line; a
-// wrong password shows. Prints the figures of the install beside those of other caches.
-// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, a scrape for the
-// dashboard; a wrong password shows. Prints the figures of the install beside those of other caches.
+// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line, a
+// scrape for the dashboard; a wrong password shows. Prints the figures of the install beside those of other caches.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

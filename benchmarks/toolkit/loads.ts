@@ -4,6 +4,7 @@ import { spread } from "../measure.ts";
 import { shown } from "../peers/shown.ts";
 import { CLIENTS } from "./clients.ts";
 import type { Table } from "./table.ts";
+import type { ToolkitFigures } from "./verdicts.ts";
 import type { ClientWorker, Operation } from "./worker.ts";
 
 export interface Plan {
@@ -11,6 +12,12 @@ export interface Plan {
   /** The time of one measurement. */
   readonly ms: number;
   readonly isShort: boolean;
+}
+
+/** Tables for people, and the toolkit's own figures of them. */
+export interface Measured {
+  readonly tables: readonly Table[];
+  readonly figures: Partial<ToolkitFigures>;
 }
 
 const WORKER = new URL("worker.ts", import.meta.url);
@@ -21,46 +28,49 @@ const SIZES = [
 ] as const;
 const OPERATIONS: readonly Operation[] = ["GET", "SET", "90:10"];
 const KINDS = Object.keys(CLIENTS);
+/** The one whose figures decide rows. */
+const OURS = "hotset toolkit";
 
 /** redis-benchmark of the same machine: what the server gives to a client that does nothing else. */
-export async function yardstick(server: OwnRedis, { isShort }: Plan): Promise<readonly Table[]> {
+export function yardstick(server: OwnRedis, { isShort }: Plan): Measured {
   const requests = isShort ? 1_000 : 200_000;
-  const run = (bytes: number, pipeline: number): readonly string[] => {
+  const run = (bytes: number, at: number): ToolkitFigures["yardstick"][0] => {
     const args = ["-p", `${server.port}`, "-t", "set,get", "-c", "50", "-d", `${bytes}`, "-n", `${requests}`];
-    const printed = execFileSync("redis-benchmark", [...args, "-P", `${pipeline}`, "-r", "2000", "--csv"], {
+    const printed = execFileSync("redis-benchmark", [...args, "-P", `${at}`, "-r", "2000", "--csv"], {
       encoding: "utf8",
     });
-    const rate = (test: string): string => {
-      const fields =
-        printed
-          .split("\n")
-          .find((line) => line.startsWith(`"${test}`))
-          ?.split(",") ?? [];
-      return `${shown(Number(fields[1]?.replaceAll('"', "")))}/s`;
-    };
-    return [rate("GET"), rate("SET")];
+    const rate = (test: string): number => Number(new RegExp(`^"${test}[^"]*","([\\d.]+)"`, "m").exec(printed)?.[1]);
+    return { bytes, at, get: rate("GET"), set: rate("SET") };
   };
+  let figures: ToolkitFigures["yardstick"] = [];
   let rows: readonly (readonly string[])[];
   try {
-    rows = SIZES.flatMap(([size, bytes]) => [
-      [`${size}, 50 connections`, ...run(bytes, 1)],
-      [`${size}, 50 connections, 16 commands at once`, ...run(bytes, 16)],
-    ]);
+    figures = SIZES.flatMap(([, bytes]) => [run(bytes, 1), run(bytes, 16)]);
+    rows = figures.map(({ bytes, at, get, set }) => {
+      const together = at === 1 ? "" : `, ${at} commands at once`;
+      return [`${sizeOf(bytes)}, 50 connections${together}`, `${shown(get)}/s`, `${shown(set)}/s`];
+    });
   } catch (error) {
     rows = [[`not measured: ${error instanceof Error ? error.message.split("\n")[0]! : String(error)}`, "", ""]];
   }
-  return [
-    { name: "toolkit: redis-benchmark", what: "the yardstick of this machine", columns: ["", "GET", "SET"], rows },
-  ];
+  return {
+    tables: [
+      { name: "toolkit: redis-benchmark", what: "the yardstick of this machine", columns: ["", "GET", "SET"], rows },
+    ],
+    figures: { yardstick: figures },
+  };
 }
 
+const sizeOf = (bytes: number): string => SIZES.find(([, each]) => each === bytes)![0];
+
 /** Rates with 50 in flight; GET of 64 B with 500, too. Counted by the caller and by Redis. */
-export async function throughput(server: OwnRedis, plan: Plan): Promise<readonly Table[]> {
+export async function throughput(server: OwnRedis, plan: Plan): Promise<Measured> {
   const cases = [
     ...SIZES.flatMap(([size, bytes]) => OPERATIONS.map((name) => [name, size, bytes, 50] as const)),
     ["GET", "64 B", 64, 500] as const,
   ];
   const rows: (readonly string[])[] = [];
+  let gets = { byCaller: NaN, byInfo: NaN };
   for (const [operation, size, bytes, limit] of isIn(plan, cases)) {
     await withClients(server, 1, async (workers) => {
       for (const [, worker] of workers) await worker.call("throughput", "SET", bytes, 50, plan.ms);
@@ -71,28 +81,27 @@ export async function throughput(server: OwnRedis, plan: Plan): Promise<readonly
         const byInfo = ((await commandsOf(server)) - before) / ((performance.now() - startedAt) / 1_000);
         return [rate, byInfo];
       });
-      for (const [kind, taken] of rates)
-        rows.push([
-          kind,
-          `${operation}, ${size}, ${limit} in flight`,
-          range(taken.map(([rate]) => rate!)),
-          range(taken.map(([, byInfo]) => byInfo!)),
-        ]);
+      for (const [kind, taken] of rates) {
+        const [byCaller, byInfo] = [taken.map(([rate]) => rate!), taken.map(([, rate]) => rate!)];
+        rows.push([kind, `${operation}, ${size}, ${limit} in flight`, range(byCaller), range(byInfo)]);
+        if (kind === OURS && operation === "GET" && bytes === 64 && limit === 50)
+          gets = { byCaller: spread(byCaller).median, byInfo: spread(byInfo).median };
+      }
     });
   }
-  return [
-    {
-      name: "toolkit: throughput",
-      what: "one connection; calls a second as the caller counts, and commands a second as INFO does",
-      columns: ["", "operation", "calls a second", "by INFO"],
-      rows,
-    },
-  ];
+  const table = {
+    name: "toolkit: throughput",
+    what: "one connection; calls a second as the caller counts, and commands a second as INFO does",
+    columns: ["", "operation", "calls a second", "by INFO"],
+    rows,
+  };
+  return { tables: [table], figures: { gets } };
 }
 
 /** p99 of GET at fixed rates, beside the server's own. */
-export async function offered(server: OwnRedis, plan: Plan): Promise<readonly Table[]> {
+export async function offered(server: OwnRedis, plan: Plan): Promise<Measured> {
   const rows: (readonly string[])[] = [];
+  const ours: ToolkitFigures["offered"][0][] = [];
   await withClients(server, 1, async (workers) => {
     for (const [, worker] of workers) await worker.call("throughput", "SET", 64, 50, plan.ms);
     for (const perSecond of isIn(plan, [20_000, 50_000, 100_000])) {
@@ -102,32 +111,40 @@ export async function offered(server: OwnRedis, plan: Plan): Promise<readonly Ta
         const latencies = (await server.info("latencystats"))["latency_percentiles_usec_get"] ?? "";
         return [p99Ms, reached, Number(/p99=([\d.]+)/.exec(latencies)?.[1] ?? NaN)];
       });
-      for (const [kind, figures] of taken)
+      for (const [kind, figures] of taken) {
+        const [p99s, ...others] = [0, 1, 2].map((i) => figures.map((each) => each[i]!)) as [
+          number[],
+          number[],
+          number[],
+        ];
+        const [reached, inRedisUs] = others.map((each) => spread(each).median) as [number, number];
         rows.push([
           kind,
           `${shown(perSecond)}/s`,
-          `${shown(spread(figures.map(([, reached]) => reached!)).median)}/s`,
-          `${range(figures.map(([p99]) => p99!))} ms`,
-          `${shown(spread(figures.map(([, , server99]) => server99!)).median)} µs`,
+          `${shown(reached)}/s`,
+          `${range(p99s)} ms`,
+          `${shown(inRedisUs)} µs`,
         ]);
+        if (kind === OURS) ours.push({ perSecond, reached, p99Ms: spread(p99s).median, inRedisUs });
+      }
     }
   });
-  return [
-    {
-      name: "toolkit: p99 at an offered load",
-      what:
-        "GET of 64 B, from the moment at which each was due; a rate that is not reached queues, and its p99 is the " +
-        "queue's",
-      columns: ["", "offered", "reached", "p99", "p99 of GET in Redis"],
-      rows,
-    },
-  ];
+  const table = {
+    name: "toolkit: p99 at an offered load",
+    what:
+      "GET of 64 B, from the moment at which each was due; a rate that is not reached queues, and its p99 is the " +
+      "queue's",
+    columns: ["", "offered", "reached", "p99", "p99 of GET in Redis"],
+    rows,
+  };
+  return { tables: [table], figures: { offered: ours } };
 }
 
 /** Memory above a bare process, and of a further connection. */
-export async function memory(server: OwnRedis, plan: Plan): Promise<readonly Table[]> {
+export async function memory(server: OwnRedis, plan: Plan): Promise<Measured> {
   const more = plan.isShort ? 5 : 100;
   const rows: (readonly string[])[] = [];
+  let ours = { residentMb: NaN, heapMb: NaN, furtherKb: NaN };
   for (const kind of KINDS.filter((name) => !name.includes(","))) {
     const taken: [number, number, number][] = [];
     for (let round = 0; round < Math.min(plan.rounds, 3); round += 1) {
@@ -142,20 +159,22 @@ export async function memory(server: OwnRedis, plan: Plan): Promise<readonly Tab
     }
     const column = (i: 0 | 1 | 2): readonly number[] => taken.map((figures) => figures[i]);
     rows.push([kind, `${range(column(0))} MB`, `${range(column(1))} MB`, `${range(column(2))} KB`]);
+    const [residentMb, heapMb, furtherKb] = ([0, 1, 2] as const).map((i) => spread(column(i)).median);
+    if (kind === OURS) ours = { residentMb: residentMb!, heapMb: heapMb!, furtherKb: furtherKb! };
   }
-  return [
-    {
-      name: "toolkit: memory",
-      what: "added to a process that has imported all clients, and by each of 100 further connections",
-      columns: ["", "resident, first connection", "heap, first connection", "resident, each further one"],
-      rows,
-    },
-  ];
+  const table = {
+    name: "toolkit: memory",
+    what: "added to a process that has imported all clients, and by each of 100 further connections",
+    columns: ["", "resident, first connection", "heap, first connection", "resident, each further one"],
+    rows,
+  };
+  return { tables: [table], figures: { memory: ours } };
 }
 
 /** 500 calls in flight over 1 to 500 connections, each a client of its own. */
-export async function connections(server: OwnRedis, plan: Plan): Promise<readonly Table[]> {
+export async function connections(server: OwnRedis, plan: Plan): Promise<Measured> {
   const rows: (readonly string[])[] = [];
+  const ours: ToolkitFigures["connections"][0][] = [];
   for (const count of isIn(plan, [1, 10, 50, 100, 500]))
     await withClients(
       server,
@@ -164,18 +183,21 @@ export async function connections(server: OwnRedis, plan: Plan): Promise<readonl
         const taken = await rounds(plan, workers, async (worker) => [
           await worker.call("throughput", "GET", 64, 500, plan.ms),
         ]);
-        for (const [kind, figures] of taken) rows.push([kind, shown(count), range(figures.map(([rate]) => rate!))]);
+        for (const [kind, figures] of taken) {
+          const rates = figures.map(([rate]) => rate!);
+          rows.push([kind, shown(count), range(rates)]);
+          if (kind === OURS) ours.push({ count, perSecond: spread(rates).median });
+        }
       },
       KINDS.filter((name) => !name.includes(",")),
     );
-  return [
-    {
-      name: "toolkit: connections",
-      what: "GET of 64 B, 500 in flight; more connections are for commands that block or watch, not for speed",
-      columns: ["", "connections", "calls a second"],
-      rows,
-    },
-  ];
+  const table = {
+    name: "toolkit: connections",
+    what: "GET of 64 B, 500 in flight; more connections are for commands that block or watch, not for speed",
+    columns: ["", "connections", "calls a second"],
+    rows,
+  };
+  return { tables: [table], figures: { connections: ours } };
 }
 
 type Opened = readonly (readonly [kind: string, worker: ScriptProcess<ClientWorker>])[];

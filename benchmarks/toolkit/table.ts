@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { RowVerdict } from "./verdicts.ts";
 
 /** Figures as people read them: medians with ranges. */
 export interface Table {
@@ -27,8 +28,25 @@ export function markdown({ name, what, columns, rows }: Table): string {
 export interface ToolkitResults {
   /** Where and how they were taken. */
   readonly machine: string;
+  /** Whether its rates and times count. */
+  readonly isQuiet: boolean;
+  readonly rows: readonly RowVerdict[];
   readonly tables: readonly Table[];
 }
+
+export const verdictTable = (rows: readonly RowVerdict[]): Table => ({
+  name: "toolkit: rows",
+  what: "what the users of RedisUtils were promised, judged by this run",
+  columns: ["", "measured", "target", "value", "yardstick", ""],
+  rows: rows.map(({ id, what, target, value, yardstick, isMet }) => [
+    id,
+    what,
+    target,
+    value,
+    yardstick,
+    isMet ? "met" : "**not met**",
+  ]),
+});
 
 /** `undefined`: no run has been committed. */
 export function toolkitTables(folder: string): string | undefined {
