@@ -29,6 +29,7 @@ import {
   text,
   type BreakerOptions,
 } from "./primitives/option-checks.ts";
+import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { loadScripts } from "./connection/session.ts";
 import {
   hold,
@@ -445,7 +446,7 @@ class Builder implements RedisBackendBuilder {
     const held = hold(settings.connection, this.#connectSettings());
     checkReaders(held, settings.layout);
     checkCoherence(held, settings.coherence);
-    const entries = this.#entrySettings(valueFormat, writes, alsoReads);
+    const entries = this.#entrySettings(valueFormat, writes, alsoReads, held.link);
     const { layout } = settings;
     return layout === "string"
       ? new StringBackend(held, { ...entries, layout })
@@ -456,6 +457,7 @@ class Builder implements RedisBackendBuilder {
     valueFormat: Format,
     writes: Compressor,
     alsoReads: readonly (Format | Compressor)[],
+    link: ObservableLink,
   ): Omit<BackendSettings, "layout"> {
     const settings = this.#settings;
     const writeIds = randomWriteIds();
@@ -471,7 +473,7 @@ class Builder implements RedisBackendBuilder {
       responseTimeoutMs: settings.responseTimeoutMs,
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       leaseMs: settings.leaseMs,
-      breaker: settings.breaker,
+      breaker: { ...settings.breaker, onReconnect: (listener) => onReconnect(link, listener) },
       writeIds,
       epochMs: () => Date.now(),
       coherence:

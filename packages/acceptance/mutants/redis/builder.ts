@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (/[:~]/.test(keyPrefix))",
     broken: "if (false)",
   },
+  {
+    name: "redis: without invalidations a new connection leaves the breaker open",
+    promises: ["C329"],
+    rule: "breaker: { ...settings.breaker, onReconnect: (listener) => onReconnect(link, listener) },",
+    broken: "breaker: settings.breaker,",
+  },
 ];

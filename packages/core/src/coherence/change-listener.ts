@@ -22,8 +22,8 @@ export interface ChangeListener extends Pick<
    * @param aliveAt as in {@link detached}.
    */
   partLost(part: string, aliveAt: number): void;
-  /** This part gave a sign of life. */
-  partBack(part: string): void;
+  /** This part, `""` where there is one, gave a sign of life, which it was asked for at `sentAt` of the clock. */
+  alive(part: string, sentAt: number): void;
   /** Changes of this part are reported from now on. */
   partRegained(part: string): void;
   /** Changes of all parts that the backend has now are reported. Called with each sign of life. */

@@ -35,7 +35,7 @@ function subscription(maxStalenessMs?: number): ChangeSubscription {
     detached: (error) => calls.push(`detached: ${(error as Error).message}`),
     replaced: () => calls.push("replaced"),
     partLost: (part, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}`),
-    partBack: (part) => calls.push(`back ${part}`),
+    alive: (part) => part !== "" && calls.push(`back ${part}`),
     partRegained: (part) => calls.push(`regained ${part}`),
     allBack: () => calls.push("all back"),
   });

@@ -1,7 +1,7 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { ChangeListener } from "./change-listener.ts";
-import type { KeyParts, Trust, TrustSource } from "./trust.ts";
+import { ONE_PART, type KeyParts, type Trust, type TrustSource } from "./trust.ts";
 
 /**
  * The subscription of one cache to the changes of one backend.
@@ -127,7 +127,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#aliveAt = sentAtMs;
     const isRegained = this.#source.alive(sentAtMs, part);
     if (isRegained) this.#listener.everythingChanged();
-    if (part !== undefined) this.#listener.partBack(part);
+    this.#listener.alive(part ?? ONE_PART, sentAtMs);
     if (isRegained) this.#listener.partRegained(part!);
     if (this.#source.isReportedInAll) this.#listener.allBack();
   }

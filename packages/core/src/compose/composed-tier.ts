@@ -130,8 +130,8 @@ export class ComposedTier implements EntryTier {
       partLost: (part, aliveAt) => {
         for (const each of listeners) each.partLost?.(part, aliveAt);
       },
-      partBack: (part) => {
-        for (const each of listeners) each.partBack?.(part);
+      alive: (part, sentAt) => {
+        for (const each of listeners) each.alive?.(part, sentAt);
       },
     };
   }

@@ -52,6 +52,13 @@ export interface BreakerPolicy {
   readonly waitMs: number;
   /** Milliseconds that the wait doubles to. @default 30_000 */
   readonly longestWaitMs: number;
+  /**
+   * Calls `listener` with the name of a part, `""` where there is one, each time that it is connected to again: its
+   * breaker closes without a call as a probe. Listened to from the first failure on.
+   *
+   * @returns a function that ends it.
+   */
+  readonly onReconnect?: ((listener: (part: string) => void) => () => void) | undefined;
 }
 
 /**

@@ -209,9 +209,9 @@ describe("a backend", () => {
   });
 
   it("C173: of which a part is lost: the window of re-issue stands still until all of it is back", () => {
-    const { partLost, partBack, partRegained, allBack } = listener();
+    const { partLost, alive, partRegained, allBack } = listener();
     partLost("a", 7);
-    partBack("b");
+    alive("b", 0);
     pending = 1;
     partRegained("a");
     allBack();

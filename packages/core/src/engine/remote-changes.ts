@@ -60,7 +60,7 @@ export class RemoteChanges {
         tier.partLost?.(part, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
-      partBack: (part) => tier.partBack?.(part),
+      alive: (part, sentAt) => tier.alive?.(part, sentAt),
       partRegained: () => {
         if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
       },

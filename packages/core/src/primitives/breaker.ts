@@ -23,6 +23,7 @@ export class Breaker {
   /** The kind of call that is part of the probe, until the end of the tick. */
   #companion: CallKind | undefined;
   #probeAt = 0;
+  #failedAt = -Infinity;
   #waitMs: number;
   readonly #policy: BreakerPolicy;
 
@@ -57,8 +58,17 @@ export class Breaker {
     return this.isOpen ? Math.max(0, this.#probeAt - this.#clock.now()) : 0;
   }
 
+  /**
+   * Whether the answer to a heartbeat shows that calls are answered again: it was sent after the last failure, and took
+   * less time than a call may.
+   */
+  isDisprovedBy(sentAt: number, deadlineMs: number): boolean {
+    return sentAt >= this.#failedAt && this.#clock.now() - sentAt < deadlineMs;
+  }
+
   failed(): void {
     this.#failures += 1;
+    this.#failedAt = this.#clock.now();
     if (this.#failures === this.#policy.failures) this.#probeAt = this.#clock.now() + this.#waitMs;
     else if (this.#isProbing) {
       this.#waitMs = Math.min(this.#policy.longestWaitMs, this.#waitMs * 2);

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import type { BreakerPolicy } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import type { TierState } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
@@ -6,7 +7,10 @@ import { TestClock } from "../testing/test-clock.ts";
 import { BackendCalls, type Target } from "./backend-calls.ts";
 
 /** Calls of a backend with parts, whose keys begin with the name of theirs. */
-function callsOf(names: string[] | undefined): {
+function callsOf(
+  names: string[] | undefined,
+  onReconnect?: BreakerPolicy["onReconnect"],
+): {
   readonly calls: BackendCalls;
   readonly clock: TestClock;
   readonly states: TierState[];
@@ -23,6 +27,7 @@ function callsOf(names: string[] | undefined): {
     clock,
     events,
     cache: "shop",
+    breaker: { failures: 5, waitMs: 1_000, longestWaitMs: 30_000, onReconnect },
     parts: names && { names: () => names, of: (key) => key.slice(0, 1) },
     onFirstCall: undefined,
   });
@@ -73,13 +78,13 @@ it("C169: the state changes once with a part, however many calls of others are a
 });
 
 it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is back", () => {
-  const { calls, fail, states } = callsOf(["a", "b"]);
+  const { calls, clock, fail, states } = callsOf(["a", "b"]);
   calls.answered("b");
   calls.partLost("a");
   fail("a", 5);
   calls.answered("b");
   expect(states).toEqual(["up", "degraded"]);
-  calls.partBack("a");
+  calls.alive("a", clock.now());
   expect([states.at(-1), calls.admits("read", "a")]).toEqual(["up", true]);
 });
 
@@ -106,4 +111,67 @@ it("has one breaker where there are no parts", () => {
   fail(calls.partOf("k"), 3);
   fail(calls.partOfVersionReads, 2);
   expect([calls.admits("read", calls.partOf("other")), states]).toEqual([false, ["down"]]);
+});
+
+it("C328: an answered heartbeat closes the breaker of its part, and no call has to probe", () => {
+  const { calls, clock, fail, states } = callsOf(["a", "b"]);
+  calls.answered("a");
+  fail("a", 5);
+  fail("b", 5);
+  clock.advance(100);
+  calls.alive("a", clock.now());
+  expect(["a", "b"].map((part) => calls.admits("read", part))).toEqual([true, false]);
+  expect(states).toEqual(["up", "degraded", "down", "degraded"]);
+});
+
+it("C328: a heartbeat that was sent before the last failure closes no breaker", () => {
+  const { calls, clock, fail, states } = callsOf(undefined);
+  const sentAt = clock.now();
+  clock.advance(1);
+  fail("", 5);
+  calls.alive("", sentAt);
+  expect([calls.admits("read", ""), states]).toEqual([false, ["down"]]);
+});
+
+it("C328: a heartbeat that took as long as a call may take closes no breaker", () => {
+  const { calls, clock, fail, states } = callsOf(undefined);
+  fail("", 5);
+  const sentAt = clock.now();
+  clock.advance(1_000);
+  calls.alive("", sentAt);
+  expect(states).toEqual(["down"]);
+  calls.alive("", sentAt + 1);
+  expect(states).toEqual(["down", "up"]);
+});
+
+it("C328: a failed probe doubles the wait, also after heartbeats that closed no breaker", () => {
+  const { calls, clock, fail } = callsOf(undefined);
+  const sentAt = clock.now();
+  clock.advance(1);
+  fail("", 5);
+  calls.alive("", sentAt);
+  clock.advance(1_000);
+  expect(calls.admits("read", "")).toBe(true);
+  fail("", 1);
+  calls.alive("", sentAt);
+  expect(calls.retryInMs).toBe(2_000);
+});
+
+it("C329: a new connection closes the breaker of its part; connections are watched from the first failure to the end", () => {
+  const listeners = new Set<(part: string) => void>();
+  const { calls, fail, states } = callsOf(["a", "b"], (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  });
+  calls.answered("a");
+  expect(listeners.size).toBe(0);
+  fail("a", 5);
+  fail("b", 5);
+  expect(listeners.size).toBe(1);
+  for (const listener of listeners) listener("b");
+  expect(["a", "b"].map((part) => calls.admits("read", part))).toEqual([false, true]);
+  expect(states).toEqual(["up", "degraded", "down", "degraded"]);
+  calls.stop();
+  fail("b", 5);
+  expect(listeners.size).toBe(0);
 });

@@ -36,6 +36,8 @@ export class BackendCalls {
   readonly #deadlines: Deadlines | undefined;
   readonly #refusals = new Map<string, CacheError>();
   #onFirstCall: (() => void) | undefined;
+  #stopWatching: (() => void) | undefined;
+  #isStopped = false;
   #state: TierState = "idle";
   /** The state while no call has succeeded. No event reports it: there the breaker, or an answer, decides. */
   #stateOfFailures: TierState = "idle";
@@ -260,16 +262,29 @@ export class BackendCalls {
     this.#enter(this.#current());
   }
 
-  /** Changes of this part are reported: it answers. No call is needed to close its breaker. */
-  partBack(part: string): void {
+  /** A heartbeat that was sent at `sentAt` was answered: changes of this part are reported. */
+  alive(part: string, sentAt: number): void {
     if (this.#breakers.size === 0 && this.#lostParts.size === 0) return;
-    this.#lostParts.delete(part);
-    this.answered(part);
+    const wasLost = this.#lostParts.delete(part);
+    const isAnswering = this.#breakers.get(part)?.isDisprovedBy(sentAt, this.deadlineMs) === true;
+    if (isAnswering) this.#breakers.delete(part);
+    if (wasLost || isAnswering) this.#enter(this.#current());
+  }
+
+  /** Connections are not watched any more. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
   }
 
   #breakerOf(part: string): Breaker {
     let breaker = this.#breakers.get(part);
     if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock, this.#policy)));
+    if (!this.#isStopped)
+      this.#stopWatching ??= this.#policy?.onReconnect?.((connected) => {
+        if (this.#breakers.has(connected)) this.answered(connected);
+      });
     return breaker;
   }
 

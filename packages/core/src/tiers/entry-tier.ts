@@ -100,7 +100,7 @@ export interface EntryTier {
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
   /** The methods to call about the link to `backend`; none where the tier does not use it. */
-  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached" | "partLost" | "partBack">>;
+  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">>;
   /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;
   /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */

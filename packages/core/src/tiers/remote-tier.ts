@@ -299,14 +299,16 @@ export class RemoteTier implements EntryTier {
       attached: () => this.#calls.attached(),
       detached: (error) => this.#calls.detached(error),
       partLost: (part) => this.#calls.partLost(part),
-      partBack: (part) => this.#calls.partBack(part),
+      alive: (part, sentAt) => this.#calls.alive(part, sentAt),
     };
   }
 
   async settled(): Promise<void> {}
 
   /** The backend itself is closed by the last cache that uses it. */
-  stop(): void {}
+  stop(): void {
+    this.#calls.stop();
+  }
 
   stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
     return [this.meter.snapshot(this.label, this.#calls.state)];

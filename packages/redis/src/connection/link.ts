@@ -39,9 +39,24 @@ export interface ObservableLink extends Link {
    * while it is being opened.
    */
   readonly state: "idle" | "connecting" | "up" | "down" | "closed";
+  /** The parts that can be reached now; one without a name where there is one. */
+  readonly reachableParts: readonly string[];
   /** Calls `listener` after each change of `state` to `up` or from it. @returns a function that ends this. */
   onChange(listener: () => void): () => void;
 }
+
+/** Calls `listener` with each part that can be reached, and could not. @returns a function that ends this. */
+export function onReconnect(link: ObservableLink, listener: (part: string) => void): () => void {
+  let reached = link.reachableParts;
+  return link.onChange(() => {
+    const before = reached;
+    reached = link.reachableParts;
+    for (const part of reached) if (!before.includes(part)) listener(part);
+  });
+}
+
+/** The {@link ObservableLink.reachableParts} of a link without others. */
+export const THE_ONE_PART: readonly string[] = Object.freeze([""]);
 
 export interface LinkSettings {
   readonly clock: Clock;

@@ -3,7 +3,7 @@ import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
-import { closed, CONNECT, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
+import { closed, CONNECT, THE_ONE_PART, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
 import { rejectInFlight, type Session } from "./session.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
@@ -99,6 +99,10 @@ export class SingleLink implements ObservableLink {
   /** Where the current connection leads. */
   get address(): string | undefined {
     return this.#session?.address;
+  }
+
+  get reachableParts(): readonly string[] {
+    return this.#session === undefined ? [] : THE_ONE_PART;
   }
 
   /** Changes with each reply, and while the bytes of a large one move: a connection that is slow lives. */

@@ -4,7 +4,15 @@ import { conceal } from "../primitives/secrets.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
-import { closed, CONNECT, whenDrained, type Link, type LinkSettings, type ObservableLink } from "../connection/link.ts";
+import {
+  closed,
+  CONNECT,
+  THE_ONE_PART,
+  whenDrained,
+  type Link,
+  type LinkSettings,
+  type ObservableLink,
+} from "../connection/link.ts";
 import {
   identityOf,
   type Identity,
@@ -107,6 +115,10 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     if (this.queue.client !== undefined) return "up";
     if (this.#whyUnusable() !== undefined) return "down";
     return this.#preparing === undefined ? "idle" : "connecting";
+  }
+
+  get reachableParts(): readonly string[] {
+    return this.#closed === undefined && this.#whyUnusable() === undefined ? THE_ONE_PART : [];
   }
 
   get address(): string {

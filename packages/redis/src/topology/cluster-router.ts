@@ -116,7 +116,11 @@ export class ClusterRouter implements RawClient {
 
   /** Whether some primary can be reached. */
   get isReachable(): boolean {
-    return [...this.#primaries].some(({ link }) => link.queue.client !== undefined);
+    return this.reachableParts.length !== 0;
+  }
+
+  get reachableParts(): readonly string[] {
+    return [...this.#primaries].filter(({ link }) => link.queue.client !== undefined).map(({ part }) => part);
   }
 
   primaries(): readonly Primary[] {

@@ -105,6 +105,10 @@ class ClusterLink extends SingleLink {
     return this.#wasReachable ? "down" : "connecting";
   }
 
+  override get reachableParts(): readonly string[] {
+    return this.#router()?.reachableParts ?? [];
+  }
+
   nodeChanged(): void {
     this.#wasReachable ||= this.#isReachable;
     this.changed();

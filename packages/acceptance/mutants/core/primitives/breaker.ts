@@ -43,4 +43,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#policy = policy;",
     broken: "this.#policy = DEFAULT_POLICY;",
   },
+  {
+    name: "core: a heartbeat that was sent before the last failure closes the breaker",
+    promises: ["C328"],
+    rule: "sentAt >= this.#failedAt && ",
+    broken: "",
+  },
+  {
+    name: "core: a heartbeat that was slower than a call may be closes the breaker",
+    promises: ["C328"],
+    rule: " && this.#clock.now() - sentAt < deadlineMs;",
+    broken: ";",
+  },
 ];

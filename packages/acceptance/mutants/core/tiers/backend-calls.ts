@@ -43,4 +43,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (isTransport && target",
     broken: "if (target",
   },
+  {
+    name: "core: an answered heartbeat leaves the breaker open",
+    promises: ["C328"],
+    rule: "    if (isAnswering) this.#breakers.delete(part);\n",
+    broken: "",
+  },
+  {
+    name: "core: connections are watched after the end of the cache",
+    promises: ["C329"],
+    rule: "    if (!this.#isStopped)\n      this.#stopWatching",
+    broken: "    this.#stopWatching",
+  },
 ];

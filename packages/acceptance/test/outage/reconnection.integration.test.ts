@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { createCache, json, type Cache, type TierState } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { cluster, fromClient, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
+import {
+  startCluster,
+  startOwnRedis,
+  startProxy,
+  type FaultProxy,
+  type OwnRedis,
+  type TestCluster,
+} from "@hotset/test-servers";
+import { createClient } from "@redis/client";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+beforeAll(async () => {
+  server = await startOwnRedis();
+  proxy = await startProxy(server.port);
+});
+afterAll(async () => {
+  await proxy.close();
+  await server.stop();
+});
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end();
+  await server.command("FLUSHALL");
+});
+
+const open = (backend: RedisBackend): { readonly cache: Cache; readonly states: TierState[] } => {
+  const cache = createCache({ name: "shop" })
+    .tier(memory())
+    .tier(backend)
+    .defaults({ ttl: "10m", localTtl: "1ms" })
+    .build();
+  ends.push(() => cache.close());
+  const states: TierState[] = [];
+  cache.on("backend:state", ({ state }) => states.push(state));
+  return { cache, states };
+};
+
+/** Cuts the connection while six reads wait for their answers: enough to open the breaker. */
+async function cutUnderReads(cache: Cache, keys: readonly string[], at: FaultProxy): Promise<void> {
+  const hold = at.hold("HMGET", "reply");
+  const reads = keys.map((key) => cache.get(key));
+  await hold.reached;
+  hold.cut();
+  expect(await Promise.all(reads)).toEqual(keys.map(() => undefined));
+}
+
+const KEYS = Array.from({ length: 6 }, (_, i) => `k${i}`);
+const impatient = (builder: RedisBackendBuilder): RedisBackendBuilder =>
+  builder.valueFormat(json()).coherence("none").backoff({ base: 20, max: 50 });
+
+it("C329: without invalidations the breaker closes with the next connection, and no call is a probe", async () => {
+  const { cache, states } = open(impatient(redis(proxy.url)).build());
+  for (const key of KEYS) await cache.set(key, key);
+  await sleep(5);
+  await cutUnderReads(cache, KEYS, proxy);
+  await expect.poll(() => states).toEqual(["up", "down", "up"]);
+  expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
+});
+
+it("C329: the same holds over a client of the user, once that has reconnected", async () => {
+  const client = createClient({ url: proxy.url, disableOfflineQueue: true, socket: { reconnectStrategy: () => 20 } });
+  client.on("error", () => undefined);
+  await client.connect();
+  ends.push(() => client.destroy());
+  const { cache, states } = open(redis(fromClient(client)).valueFormat(json()).coherence("none").build());
+  for (const key of KEYS) await cache.set(key, key);
+  await sleep(5);
+  await cutUnderReads(cache, KEYS, proxy);
+  await expect.poll(() => states).toEqual(["up", "down", "up"]);
+  expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
+});
+
+it("C328: a server that stood still is used as soon as it answers a heartbeat, and no call is a probe", async () => {
+  const own = await startOwnRedis();
+  ends.push(() => own.stop());
+  const backend = redis(own.url).valueFormat(json()).responseTimeout(300).breaker({ wait: "30s" }).build();
+  const { cache, states } = open(backend);
+  for (const key of KEYS) await cache.set(key, key);
+  await sleep(5);
+  own.pause();
+  expect(await Promise.all(KEYS.map((key) => cache.get(key)))).toEqual(KEYS.map(() => undefined));
+  expect(states).toEqual(["up", "down"]);
+  own.resume();
+  await expect.poll(() => states, { timeout: 3_000 }).toEqual(["up", "down", "up"]);
+  expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
+});
+
+it("C329: in a cluster that holds for the node whose connection was lost", async () => {
+  const nodes: TestCluster = await startCluster({ replicas: 0, proxied: true });
+  ends.push(() => nodes.stop());
+  const { cache, states } = open(impatient(redis(cluster(nodes.urls))).build());
+  await cache.connect();
+  const [node] = nodes.nodes;
+  const keys: string[] = [];
+  for (let i = 0; keys.length < KEYS.length; i++)
+    if ((await nodes.ownerOf(`hotset:shop::k${i}`)) === node) keys.push(`k${i}`);
+  for (const key of keys) await cache.set(key, key);
+  await sleep(5);
+  await cutUnderReads(cache, keys, node!.proxy!);
+  await expect.poll(() => states).toEqual(["up", "degraded", "up"]);
+  expect(await cache.getMany(keys)).toEqual(new Map(keys.map((key) => [key, key])));
+}, 60_000);
