@@ -514,6 +514,7 @@ class Builder implements RedisBackendBuilder {
       backoff,
       maxInFlight,
       prepare: loadScripts,
+      reconnects: "used",
       connects,
       clock: systemClock,
       random: Math.random,

@@ -82,6 +82,7 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
       idleMs: milliseconds("pool.idleMs", pool.idleMs ?? 30_000),
     },
     prepare: nothing,
+    reconnects: "always",
     connects: [],
     clock,
     random: Math.random,

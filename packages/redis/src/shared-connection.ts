@@ -77,6 +77,7 @@ export interface ConnectSettings {
   readonly connectTimeoutMs: number;
   readonly responseTimeoutMs: number;
   readonly retries: number;
+  readonly reconnects: "always" | "used";
   readonly backoff: Backoff;
   readonly maxInFlight: number;
   /** Makes each connection ready, such as by loading scripts. */
@@ -147,7 +148,8 @@ export function cluster(
     const cluster: ClusterSettings = {
       seeds: urls.map(({ address }) => address),
       node,
-      link: settings,
+      // A replica is read while it is connected.
+      link: options?.readFromReplicas === true ? { ...settings, reconnects: "always" } : settings,
       prepare: settings.prepare,
       readFromReplicas: options?.readFromReplicas ?? false,
       resolveAddress,
@@ -399,6 +401,7 @@ const isEqual = (one: ConnectSettings, other: ConnectSettings): boolean =>
   one.connectTimeoutMs === other.connectTimeoutMs &&
   one.responseTimeoutMs === other.responseTimeoutMs &&
   one.retries === other.retries &&
+  one.reconnects === other.reconnects &&
   one.backoff.baseMs === other.backoff.baseMs &&
   one.backoff.factor === other.backoff.factor &&
   one.backoff.maxMs === other.backoff.maxMs &&

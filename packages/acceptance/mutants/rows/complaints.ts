@@ -21,8 +21,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R6-03 a command has no deadline",
     file: COMMAND_QUEUE,
-    rule: "    this.#deadlines.start(command, deadlineMs);\n    return command;",
-    broken: "    return command;",
+    rule: "    this.#deadlines.start(command, deadlineMs);\n",
+    broken: "",
   },
   {
     name: "R6-04 any number of commands may wait",

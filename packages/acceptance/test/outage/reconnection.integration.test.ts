@@ -107,3 +107,23 @@ it("C329: in a cluster that holds for the node whose connection was lost", async
   await expect.poll(() => states).toEqual(["up", "degraded", "up"]);
   expect(await cache.getMany(keys)).toEqual(new Map(keys.map((key) => [key, key])));
 }, 60_000);
+
+it("C330: a server that closes idle connections costs neither connections, nor events, nor a call", async () => {
+  const own = await startOwnRedis({ config: ["timeout 2"] });
+  ends.push(() => own.stop());
+  // Each connection begins with one.
+  const greetings = async (): Promise<number> =>
+    Number(/cmdstat_hello:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))![1]);
+  const silent = open(impatient(redis(own.url)).build());
+  const listening = open(redis(own.url).valueFormat(json()).build());
+  for (const { cache } of [silent, listening]) {
+    await cache.set("k", "v");
+    cache.on("backend:error", ({ error }) => expect.unreachable(error.message));
+  }
+  const before = await greetings();
+  await sleep(6_000);
+  expect(await greetings()).toBe(before);
+  expect([await silent.cache.get("k"), await listening.cache.get("k")]).toEqual(["v", "v"]);
+  expect(await greetings()).toBe(before + 1);
+  expect([silent.states, listening.states]).toEqual([["up"], ["up"]]);
+}, 20_000);

@@ -114,12 +114,14 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
   });
   const channelLink = new SingleLink(
     (aborted) => open(aborted, (client) => channelFeed.prepare(client, nothing)),
-    link,
+    // It is used by receiving.
+    { ...link, reconnects: "always" },
     channelFeed,
   );
   const dataLink = new SingleLink((aborted) => open(aborted, (client) => feed.prepare(client, prepare)), link, feed, {
     tracking: reports?.tracking,
     channel: reports?.channel,
+    hasListeners: () => hubs.tracking.hasListeners || hubs.channel.hasListeners,
     close: () => channelLink.close(),
   });
   return { link: dataLink, feed, channelLink, channelFeed, identityGuard };

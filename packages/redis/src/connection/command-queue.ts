@@ -55,6 +55,8 @@ export class CommandQueue {
   inFlight = 0;
   /** Counts replies, errors included. A link whose count does not change is silent. */
   replies = 0;
+  /** When the last command began, by the clock. */
+  lastBeganAt = -Infinity;
   readonly maxInFlight: number;
   readonly #maxWaiting: number;
   readonly deadlineMs: number;
@@ -97,6 +99,7 @@ export class CommandQueue {
   begin<T>(origin: Origin, deadlineMs?: number): Command<T> {
     const command = new Command<T>(this, origin, deadlineMs);
     this.#deadlines.start(command, deadlineMs);
+    this.lastBeganAt = command.dueAt - (deadlineMs ?? this.deadlineMs);
     return command;
   }
 

@@ -35,8 +35,8 @@ export interface Link {
 /** A link whose state can be observed. */
 export interface ObservableLink extends Link {
   /**
-   * `idle` before the first use. `down` after a failed attempt or a lost connection, until there is one again, also
-   * while it is being opened.
+   * `idle` before the first use, and after a connection was lost that was not in use. `down` after a failed attempt or
+   * any other lost connection, until there is one again, also while it is being opened.
    */
   readonly state: "idle" | "connecting" | "up" | "down" | "closed";
   /** The parts that can be reached now; one without a name where there is one. */
@@ -69,6 +69,11 @@ export interface LinkSettings {
   readonly backoff: Backoff;
   /** Failed attempts in a row before giving up until the next call. */
   readonly retries: number;
+  /**
+   * When a lost connection is replaced. `used`: if it was lost while it was not in use, by the next call, which waits
+   * for it. A server or a proxy that closes idle connections would close the next one, too. @default 'always'
+   */
+  readonly reconnects?: "always" | "used";
 }
 
 /** The error of commands after `close`. */

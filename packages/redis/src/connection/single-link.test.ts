@@ -70,9 +70,10 @@ const settings = {
   maxInFlight: 100,
   backoff: { baseMs: 100, factor: 2, maxMs: 1_000 },
   retries: Infinity,
+  reconnects: "always" as "always" | "used",
 };
 
-function start(overrides: Partial<typeof settings> = {}): void {
+function start(overrides: Partial<typeof settings> = {}, hasListeners?: () => boolean): void {
   attempts = [];
   notified = [];
   link = new SingleLink(
@@ -83,6 +84,7 @@ function start(overrides: Partial<typeof settings> = {}): void {
     },
     { ...settings, ...overrides, clock },
     { up: (which) => notified.push(which === link ? "up" : "another"), down: (error) => notified.push(error.message) },
+    hasListeners && { tracking: undefined, channel: undefined, hasListeners, close: () => Promise.resolve() },
   );
 }
 
@@ -287,6 +289,56 @@ describe("a lost connection", () => {
     clock.advance(1);
     link.leaveReplica(READONLY);
     expect(attempts[1]!.isDestroyed).toBe(true);
+  });
+});
+
+describe("a connection that is replaced when it is used", () => {
+  let hasListeners: boolean;
+  const open = async (): Promise<void> => {
+    hasListeners = false;
+    start({ reconnects: "used" }, () => hasListeners);
+    void link.connect();
+    await attempts[0]!.succeed();
+    void request("GET 1");
+    await attempts[0]!.wire.reply("one");
+  };
+  beforeEach(open);
+
+  it("C330: and was closed while nobody used it, is replaced by the next call, which waits for it", async () => {
+    clock.advance(1_000);
+    attempts[0]!.lose();
+    expect([link.state, attempts[0]!.isDestroyed]).toEqual(["idle", true]);
+    clock.advance(3_600_000);
+    await flush();
+    expect(attempts).toHaveLength(1);
+    const call = request("GET 2");
+    await attempts[1]!.succeed();
+    await attempts[1]!.wire.reply("two");
+    expect([await call, link.state]).toEqual(["two", "up"]);
+  });
+
+  it("C330: a call that finds no server then fails at once, and from then on calls are refused until there is one", async () => {
+    clock.advance(1_000);
+    attempts[0]!.lose();
+    const call = request("GET 2");
+    await attempts[1]!.fail();
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    expect([link.state, await outcome(request("GET 3"))]).toMatchObject(["down", { status: "rejected" }]);
+    clock.advance(100);
+    expect(attempts).toHaveLength(3);
+  });
+
+  it.for<readonly [string, () => void, number]>([
+    ["a call is in flight", () => void request("GET 2"), 1_000],
+    ["the last call was less than a second ago", () => undefined, 999],
+    ["changes are received over it", () => void (hasListeners = true), 1_000],
+  ])("C330 A15: but without a call while %s", ([, use, idleMs]) => {
+    use();
+    clock.advance(idleMs);
+    attempts[0]!.lose();
+    expect(link.state).toBe("down");
+    clock.advance(100);
+    expect(attempts).toHaveLength(2);
   });
 });
 

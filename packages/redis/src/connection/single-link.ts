@@ -12,6 +12,8 @@ const REFUSED_MS = 1_000;
 const STABLE_MS = 1_000;
 /** A connection is given up when nothing at all is answered for two deadlines, and for at least this long. */
 const SILENT_MS = 1_000;
+/** A connection over which no command was sent for this long, and none is in flight, is not in use. */
+const IDLE_MS = 1_000;
 /** How often a replica is left for the server that its name leads to now. Until then it is read: it may be meant. */
 const REPLICA_MS = 10_000;
 
@@ -25,6 +27,8 @@ export interface ConnectionObserver {
 export interface ChangeReporting {
   readonly tracking: ChangeNotifier | undefined;
   readonly channel: ChangeNotifier | undefined;
+  /** Whether changes are received: then the connection is in use. */
+  readonly hasListeners: () => boolean;
   /** Called once, when the link is closed. */
   close(): Promise<void>;
 }
@@ -34,7 +38,8 @@ export interface ChangeReporting {
  *
  *   idle ──first use───▶ opening ──▶ up ──lost──▶ down ──back-off──▶ opening ──▶ up
  *     ▲                     └──failed──────────────▲ │
- *     └──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
+ *     ├──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
+ *     └──────────────── lost while it was not in use, from up
  *
  * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command
  * issued while Redis was unreachable is never executed later.
@@ -233,18 +238,29 @@ export class SingleLink implements ObservableLink {
     const session = this.#session;
     if (session === undefined) return;
     const { clock } = this.#settings;
+    const isInUse = this.#isInUse;
     this.#session = undefined;
     this.queue.client = undefined;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
     const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
-    this.#retryLater(cause);
+    if (isInUse) this.#retryLater(cause);
     // Trust must end before the commands in flight reject.
     this.#observer?.down(cause);
     rejectInFlight(session.client, cause);
     session.destroy();
     this.queue.failWaiting((origin) => unreachable(origin, cause));
     this.changed();
+  }
+
+  get #isInUse(): boolean {
+    const { clock, reconnects } = this.#settings;
+    return (
+      reconnects !== "used" ||
+      this.queue.inFlight !== 0 ||
+      this.#changes?.hasListeners() === true ||
+      clock.now() - Math.max(this.queue.lastBeganAt, this.#upSince) < IDLE_MS
+    );
   }
 
   #retryLater(cause: BackendUnavailableError): void {

@@ -89,6 +89,7 @@ class ClusterLink extends SingleLink {
     super(open, { ...settings.link, maxInFlight: Infinity, maxWaiting: MAX_WAITING * maxInFlight }, undefined, {
       tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
       channel: hubs.channel,
+      hasListeners: () => hubs.tracking.hasListeners || hubs.channel.hasListeners,
       close: () => Promise.resolve(),
     });
     this.readsFromReplicas = settings.readFromReplicas;

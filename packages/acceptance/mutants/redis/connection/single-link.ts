@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (now - this.#leftReplicaAt < REPLICA_MS) return;",
     broken: "",
   },
+  {
+    name: "redis: a connection that was not in use is replaced at once",
+    promises: ["C330"],
+    rule: "if (isInUse) this.#retryLater(cause);",
+    broken: "this.#retryLater(cause);",
+  },
+  {
+    name: "redis: a connection that receives changes is not in use",
+    promises: ["C330"],
+    rule: "      this.#changes?.hasListeners() === true ||\n",
+    broken: "",
+  },
 ];
