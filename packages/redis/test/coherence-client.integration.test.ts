@@ -1,6 +1,7 @@
-import { json } from "@hotset/core";
+import { createCache, json } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { outcome } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
@@ -59,6 +60,32 @@ describe("a client of the user", () => {
       .poll(async () => String(await server.command("CLIENT", "LIST")).match(/resp=3/g) ?? [])
       .toHaveLength(options === undefined || !("RESP" in options) ? 1 : 0);
     expect(client.isReady).toBe(true);
+  });
+
+  it.for([
+    ["that its owner selected", {}],
+    ["that its owner selected, over the URL's", { database: 2 }],
+    ["of RESP2", { RESP: 2 }],
+  ] as const)("C331: confirms writes in the database %s", async ([, options]) => {
+    const client = await connected({ url: server.url, ...options });
+    await client.select(3);
+    const mode = "RESP" in options ? "pubsub" : "tracking";
+    const backend = redis(fromClient(client)).valueFormat(json()).coherence(mode).build();
+    const cache = createCache({ name: "shop" }).tier(memory()).tier(backend).defaults({ ttl: "1m" }).build();
+    await cache.connect();
+    for (let i = 0; i < 20; i++) await cache.set(`k${i}`, i);
+    const hitsOf = (): number => cache.stats().tiers[0]!.hits;
+    // Each write is confirmed behind its acknowledgement. A key that was read already would be confirmed by that.
+    let next = 0;
+    await expect
+      .poll(async () => {
+        const before = hitsOf();
+        const value = await cache.get(`k${next++}`);
+        return value === next - 1 && hitsOf() - before;
+      })
+      .toBe(1);
+    expect(next).toBeLessThan(20);
+    await cache.close();
   });
 
   it("C86: receives no changes on a connection that was reset, which its heartbeat detects", async () => {

@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { fault, unreachable } from "../primitives/faults.ts";
+import { fault, unlessRefused, unreachable } from "../primitives/faults.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
@@ -243,10 +243,13 @@ function openDuplicate(
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
 ): Promise<Session> {
-  return establish(ADDRESS, settings, aborted, prepare, () => {
+  return establish(ADDRESS, settings, aborted, prepare, async (failed) => {
+    const database = await Promise.race([databaseOf(client), failed]);
     const original: RedisClientLike & { readonly options?: { readonly socket?: object } } = client;
     const overrides = {
       RESP: protocol,
+      // A database in the URL, whose parts are options of their own by now, would win.
+      ...(database === undefined ? undefined : { database, url: undefined }),
       socket: { ...original.options?.socket, reconnectStrategy: false },
       commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
       disableOfflineQueue: true,
@@ -257,6 +260,17 @@ function openDuplicate(
     const duplicate = (original as { duplicate(overrides: object): unknown }).duplicate(overrides);
     return { client: duplicate as UnconnectedClient["client"], transport: undefined, secrets: secretsOf(client) };
   });
+}
+
+/**
+ * The database that the client is in: its owner may have called `select`. `undefined` where the server does not say;
+ * then its options decide.
+ */
+async function databaseOf(client: RedisClientLike & { readonly isReady?: boolean }): Promise<number | undefined> {
+  if (client.isReady === false) return undefined;
+  const info = await unlessRefused(client.sendCommand(["CLIENT", "INFO"]));
+  const database = /(?:^| )db=(\d+)/.exec(String(info))?.[1];
+  return database === undefined ? undefined : Number(database);
 }
 
 const ADDRESS = "the address of the client given to fromClient";

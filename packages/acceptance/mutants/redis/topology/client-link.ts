@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    await whenDrained(this.queue, this.#settings);\n",
     broken: "",
   },
+  {
+    name: "redis: the duplicate of a client of the user is in the database of its options",
+    promises: ["C331"],
+    rule: "...(database === undefined ? undefined : { database, url: undefined }),",
+    broken: "",
+  },
 ];
