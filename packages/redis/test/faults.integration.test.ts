@@ -257,6 +257,19 @@ describe("a server that is silent", () => {
     );
   });
 
+  it("C329: each new connection in place of a lost one is reported to the breaker", async () => {
+    const parts: string[] = [];
+    const end = backend.breaker!.onReconnect!((part) => parts.push(part));
+    for (const count of [1, 2]) {
+      proxy.cut();
+      await expect.poll(() => parts).toHaveLength(count);
+    }
+    end();
+    proxy.cut();
+    await recovered();
+    expect(parts).toEqual(["", ""]);
+  });
+
   it("has the connection that is given up reset: unsent bytes are not delivered later", async () => {
     // Passes everything on until `isSilent`, and records how its client ends the connection.
     const ends: string[] = [];
