@@ -14,7 +14,7 @@ export interface Shape {
 }
 
 const READ_EVERY_MS = 9;
-const BULK_EVERY_MS = 500;
+const BULK_EVERY_MS = 800;
 
 const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
 
@@ -141,7 +141,7 @@ function addBulk({ random, shape, at, add }: Drawing): void {
       return tags.length === 0 && !isForeign && mayCall;
     });
     const keys = [random.one(plain).id];
-    const fillers = random.one([1_500, 3_000, 6_000]);
+    const fillers = random.one([1_100, 2_000, 4_000]);
     const load = loaderOf(random, shape.isHeld);
     if (kind === "getMany") add({ ...at(now, worker), kind, keys, fillers });
     else if (kind === "getOrSetMany") add({ ...at(now, worker), kind, keys, fillers, load });
