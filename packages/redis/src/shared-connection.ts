@@ -192,7 +192,8 @@ export function sentinel(
     const watcher = new SentinelWatcher(group);
     const open: OpenSession = (aborted, prepare) => openPrimary(group, watcher, aborted, prepare);
     const { link } = subscribedLink(open, settings);
-    return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
+    const servers = oneServer(link, ({ aborted, prepare }) => open(aborted, prepare));
+    return { link, servers, onClosed: () => watcher.close() };
   });
 }
 
@@ -336,6 +337,8 @@ function credentialsOf(
 interface Made {
   readonly link: ObservableLink;
   readonly servers: Servers;
+  /** Called when the last user has gone and the link is closed. */
+  readonly onClosed?: () => void;
 }
 
 /** Hands out links, one for each set of equal settings. Its fields are private, so no log prints them. */
@@ -367,7 +370,7 @@ class SharedConnection<Kind extends "own" | "client"> {
     };
   }
 
-  async #release(shared: { readonly link: ObservableLink; holders: number }): Promise<void> {
+  async #release(shared: Made & { holders: number }): Promise<void> {
     shared.holders -= 1;
     if (shared.holders > 0) return;
     this.#links.splice(
@@ -375,6 +378,7 @@ class SharedConnection<Kind extends "own" | "client"> {
       1,
     );
     await shared.link.close();
+    shared.onClosed?.();
   }
 }
 

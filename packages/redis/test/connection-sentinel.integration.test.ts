@@ -1,8 +1,8 @@
 /** Failovers behind sentinels, with many sockets over one connection. */
 import { sentinel } from "@hotset/redis";
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
-import { RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { RespClient, startOwnRedis, startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 
 let group: TestSentinel;
 beforeAll(async () => {
@@ -81,4 +81,34 @@ it("a blocking call that a failover ends is refused as retryable", async () => {
   const error = (await popped) as Error & { readonly retryable?: boolean };
   // The server unblocks it before the sentinels announce the failover, or after.
   expect(error.retryable === true || error.message.startsWith("UNBLOCKED ")).toBe(true);
+}, 60_000);
+
+it("C326: a sentinel that contradicts the others ends a connection at most once, and is left for the next one", async () => {
+  await using decoy = await startOwnRedis();
+  const [first] = group.sentinels;
+  const client = RespClient.fromUrl(first!.url);
+  const names = async (port: number): Promise<void> => {
+    await client.command("SENTINEL", "REMOVE", group.name);
+    await client.command("SENTINEL", "MONITOR", group.name, "127.0.0.1", port, 2);
+  };
+  const primary = await group.primary();
+  try {
+    await names(decoy.port);
+    // It is listened to first.
+    using _first = vi.spyOn(Math, "random").mockReturnValue(0);
+    await using redis = open(3);
+    let losses = 0;
+    redis.on("down", () => void (losses += 1));
+    await expect.poll(() => redis.call(["SET", "k", "value"]).catch(() => undefined)).toBe("OK");
+    await expect.poll(() => losses).toBe(1);
+    await expect.poll(() => watchers("watch3"), { timeout: 5_000 }).toBe(1);
+    expect(await primary.command("GET", "k")).toBe("value");
+    await using socket = await redis.open({ role: "exclusive" });
+    expect(await socket.call(["PING"])).toBe("PONG");
+    expect([losses, redis.isUp, socket.isOpen]).toEqual([1, true, true]);
+    expect(await decoy.command("DBSIZE")).toBe(0);
+  } finally {
+    await names(primary.port);
+    client.close();
+  }
 }, 60_000);

@@ -6,98 +6,124 @@ const NEXT_SENTINEL_MS = 1_000;
 
 /** One connection to a primary. */
 export interface Watched {
-  /** Where it leads. */
-  readonly address: string;
+  /** Where it leads: to the primary that the watcher knew, else to the one that all sentinels named. */
+  readonly address: Address;
   /** Called once, when the sentinels name another primary. */
   moved(): void;
 }
 
 /**
- * Listens to the sentinels for all connections to one primary: over one connection, while there are any. A sentinel
- * that is lost is replaced by the next one.
+ * Listens to the sentinels for all connections to one primary: over one connection, from the first of them until
+ * `close`. A sentinel that is lost, or contradicts the others, is replaced by the next one.
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
 export class SentinelWatcher {
   readonly #group: SentinelSettings;
   readonly #watched = new Set<Watched>();
-  #subscriber: { readonly session: Session; ask(): Promise<void> } | undefined;
-  /** Ends the connection to a sentinel, or the attempt or wait for one. `undefined` while nothing is watched. */
-  #listening: AbortController | undefined;
+  readonly #closing = new AbortController();
+  #isListening = false;
+  #subscriber: { readonly session: Session; ask(): void } | undefined;
+  #cancelNext: () => void = ignore;
+  #primary: Address | undefined;
 
   constructor(group: SentinelSettings) {
     this.#group = group;
   }
 
+  /** As all sentinels together have named it, or one has announced it. `undefined`: all of them are to be asked. */
+  get primary(): Address | undefined {
+    return this.#primary;
+  }
+
+  /** A connection to `primary` was lost, or could not be opened. */
+  doubt(primary: Address): void {
+    if (this.#primary !== undefined && isSame(this.#primary, primary)) this.#primary = undefined;
+  }
+
   /** @returns a function that ends it. */
   watch(watched: Watched): () => void {
     this.#watched.add(watched);
-    if (this.#listening === undefined) {
-      this.#listening = new AbortController();
-      this.#listen(Math.floor(Math.random() * this.#group.sentinels.length), this.#listening.signal);
-    } else if (this.#subscriber !== undefined) {
-      // The announcement may have come before. A sentinel that does not answer is lost, and the next one is asked.
-      this.#subscriber.ask().catch(ignore);
+    this.#primary ??= watched.address;
+    if (!this.#isListening) {
+      this.#isListening = true;
+      this.#listen(Math.floor(Math.random() * this.#group.sentinels.length));
+    } else {
+      // The announcement may have come before.
+      this.#subscriber?.ask();
     }
-    return () => this.#end(watched);
+    return () => this.#watched.delete(watched);
   }
 
-  #end(watched: Watched): void {
-    this.#watched.delete(watched);
-    if (this.#watched.size !== 0) return;
-    this.#listening?.abort();
-    this.#listening = undefined;
+  close(): void {
+    this.#closing.abort();
+    this.#cancelNext();
     this.#subscriber?.session.destroy();
-    this.#subscriber = undefined;
   }
 
   /** Listens to one sentinel after the other, and asks each once. */
-  #listen(index: number, ended: AbortSignal): void {
-    const { sentinels, primaryName, primary } = this.#group;
+  #listen(index: number): void {
+    const { sentinels, primary } = this.#group;
+    const { signal: closing } = this.#closing;
     const sentinel = sentinels[index % sentinels.length]!;
-    const again = (): void => {
-      if (ended.aborted) return;
+    let hasEnded = false;
+    const next = (): void => {
+      if (hasEnded || closing.aborted) return;
+      hasEnded = true;
+      this.#subscriber?.session.destroy();
       this.#subscriber = undefined;
-      const cancel = primary.clock.schedule(() => this.#listen(index + 1, ended), NEXT_SENTINEL_MS);
-      ended.addEventListener("abort", cancel, { once: true });
+      this.#primary = undefined;
+      this.#cancelNext = primary.clock.schedule(() => this.#listen(index + 1), NEXT_SENTINEL_MS);
     };
     let ask: () => Promise<void>;
-    openSession(sentinel.address, sentinel.settings, ended, async (client) => {
-      ask = () => this.#ask(sentinel, client, ended);
-      await client.subscribe("+switch-master", (message) => {
-        const [name, , , host, port] = message.split(" ");
-        if (name !== primaryName) return;
-        try {
-          this.#named(primaryAddress({ host: host!, port: Number(port) }, this.#group));
-        } catch {
-          this.#named(undefined);
-        }
-      });
+    openSession(sentinel.address, sentinel.settings, closing, async (client) => {
+      ask = () => this.#ask(sentinel, client);
+      await client.subscribe("+switch-master", (message) => this.#announced(message));
       await ask();
     }).then((session) => {
-      if (ended.aborted) return session.destroy();
-      this.#subscriber = { session, ask };
-      session.onLost(again);
-    }, again);
+      if (closing.aborted) return session.destroy();
+      this.#subscriber = { session, ask: () => void ask().catch(next) };
+      session.onLost(next);
+    }, next);
   }
 
-  async #ask(sentinel: Sentinel, subscriber: NodeClient, ended: AbortSignal): Promise<void> {
+  #announced(message: string): void {
+    const [name, , , host, port] = message.split(" ");
+    if (name !== this.#group.primaryName) return;
+    try {
+      this.#primary = primaryAddress({ host: host!, port: Number(port) }, this.#group);
+    } catch {
+      // It must not be used.
+      this.#primary = undefined;
+    }
+    this.#endOthers(this.#primary);
+  }
+
+  /** @throws when this sentinel knows no primary, or another one than all of them together. */
+  async #ask(sentinel: Sentinel, subscriber: NodeClient): Promise<void> {
     // Over RESP2 a connection that is subscribed takes no other command.
     const named =
       sentinel.settings.protocol === 3
         ? await namesPrimary(subscriber, this.#group)
-        : await namedPrimary(sentinel, this.#group, ended);
-    if (named !== undefined) this.#named(named);
+        : await namedPrimary(sentinel, this.#group, this.#closing.signal);
+    if (named === undefined) throw new Error("it does not know the primary");
+    // It knows of a failover before the others, or does not learn of it: they are asked again.
+    if (this.#endOthers(named)) throw new Error("it names another primary than the other sentinels");
   }
 
-  /** @param primary `undefined`: another one, which must not be used. */
-  #named(primary: Address | undefined): void {
-    for (const watched of [...this.#watched]) {
-      if (primary !== undefined && watched.address === addressText(primary)) continue;
-      this.#end(watched);
-      watched.moved();
+  /** @returns whether there were connections to others than `primary`. */
+  #endOthers(primary: Address | undefined): boolean {
+    const others = Array.from(this.#watched).filter(
+      ({ address }) => primary === undefined || !isSame(address, primary),
+    );
+    for (const other of others) {
+      this.#watched.delete(other);
+      other.moved();
     }
+    return others.length > 0;
   }
 }
+
+const isSame = (one: Address, other: Address): boolean => addressText(one) === addressText(other);
 
 const ignore = (): void => undefined;

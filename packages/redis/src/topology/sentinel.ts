@@ -4,8 +4,9 @@ import { namedPrimary, type SentinelSettings } from "./sentinel-group.ts";
 import type { SentinelWatcher } from "./sentinel-watcher.ts";
 
 /**
- * Opens a connection to the primary. Each attempt asks the sentinels for its address. The connection counts as lost
- * when they announce another primary: the old one may live on, and accept writes that are discarded later.
+ * Opens a connection to the primary that the watcher knows; where it knows none all sentinels are asked. The connection
+ * counts as lost when they announce another primary: the old one may live on, and accept writes that are discarded
+ * later.
  *
  * @see https://redis.io/docs/latest/develop/reference/sentinel-clients/
  */
@@ -17,8 +18,9 @@ export async function openPrimary(
 ): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
+  const known = watcher.primary;
   let lastError: unknown;
-  for (const address of await findPrimary(settings, aborted)) {
+  for (const address of known === undefined ? await findPrimary(settings, aborted) : [known]) {
     const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
     if (leftMs <= 0) break;
     try {
@@ -26,11 +28,12 @@ export async function openPrimary(
         await expectPrimary(client);
         await prepare(client);
       });
-      return lostOnFailover(session, watcher);
+      return lostOnFailover(session, address, watcher);
     } catch (error) {
       lastError = error;
     }
   }
+  if (known !== undefined && !aborted.aborted) watcher.doubt(known);
   throw connectFault(
     "the sentinels' primary",
     lastError ?? new Error("finding its address took all of connectTimeout"),
@@ -86,10 +89,10 @@ async function expectPrimary(client: NodeClient): Promise<void> {
 }
 
 /** `session`, lost also when the sentinels name another primary. */
-function lostOnFailover(session: Session, watcher: SentinelWatcher): Session {
+function lostOnFailover(session: Session, address: Address, watcher: SentinelWatcher): Session {
   const moved = Promise.withResolvers<Error>();
   const end = watcher.watch({
-    address: session.address,
+    address,
     moved: () => moved.resolve(new Error("the sentinels announced another primary")),
   });
   return {
@@ -98,6 +101,7 @@ function lostOnFailover(session: Session, watcher: SentinelWatcher): Session {
     onLost(listener) {
       session.onLost((error) => {
         end();
+        watcher.doubt(address);
         listener(error);
       });
       void moved.promise.then(listener);
