@@ -1,0 +1,3 @@
+import { huntStreams } from "./stream-hunt.ts";
+
+export const hunt = huntStreams("cluster");
