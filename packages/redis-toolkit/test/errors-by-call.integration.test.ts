@@ -1,8 +1,12 @@
 // Each call that Redis refuses rejects with an error that names the call.
-import { createRedis, type Redis } from "@hotset/redis-toolkit";
+import { CacheError } from "@hotset/core";
+import { CommandError, createRedis, type Redis } from "@hotset/redis-toolkit";
+import { health } from "@hotset/redis-toolkit/health";
+import { locks } from "@hotset/redis-toolkit/lock";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
+import { queue } from "@hotset/redis-toolkit/queue";
 import { streams } from "@hotset/redis-toolkit/streams";
-import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ALONE } from "./servers.ts";
 
@@ -124,4 +128,47 @@ describe("an error", () => {
       operation: "SUBSCRIBE",
     });
   });
+
+  /** Calls that send over a connection of their own, or to each server. */
+  const apart: readonly (readonly [string, string, (by: Redis) => Promise<unknown>])[] = [
+    ["a subscription", "SUBSCRIBE", (by) => pubsub(by).channel("c").subscribe()],
+    ["events of a queue", "SSUBSCRIBE", (by) => queue(by, "q").listen(() => undefined)],
+    ["the end of a job", "SSUBSCRIBE", (by) => queue(by, "q").finished("1-1")],
+    ["a command that waits", "BLPOP", (by) => by.commands.blPop("l", 0.1)],
+    ["a read that waits", "XREAD", (by) => streams(by).stream("s").read({ block: 100 })],
+    ["a connection of the pool", "GET", (by) => by.pool.use((own) => own.get("k"))],
+    ["a transaction", "WATCH", (by) => by.transaction({ watch: ["k"] }, () => [])],
+    ["the slow log", "SLOWLOG", (by) => health(by).slowlog()],
+    ["latencies", "LATENCY", (by) => health(by).latency(1)],
+    ["statistics", "INFO", (by) => health(by).stats()],
+    [
+      "MONITOR",
+      "MONITOR",
+      (by) => health(by).monitor(() => undefined, { iKnowItHalvesThroughput: true, duration: 100 }),
+    ],
+    ["a scan", "SCAN", async (by) => (await by.commands.scan()[Symbol.asyncIterator]().next()).value],
+    ["a lock", "EVALSHA", (by) => locks(by).acquire("l", { ttl: 1_000, wait: 100 })],
+  ];
+  it.each(apart)("C216: of %s that Redis refuses is a CommandError", async (_what, operation, call) => {
+    await own.command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&none", "-@all", "+@connection");
+    await using mute = createRedis({ ...ALONE, url: own.url, username: "mute", password: "pw" });
+    const error = await call(mute).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(CommandError);
+    expect(error).toMatchObject({
+      code: "NO_PERMISSION",
+      operation: expect.stringMatching(`^${operation}\\b`) as string,
+    });
+  });
+
+  it.each(apart)(
+    "C216: of %s is a CacheError where the server is unreachable, or resets connections",
+    async (_what, _operation, call) => {
+      await using proxy = await startProxy(own.port);
+      await proxy.refuse("reset");
+      for (const url of ["redis://127.0.0.1:1", proxy.url]) {
+        await using away = createRedis({ ...ALONE, url, readRetries: 0, commandTimeout: "300ms" });
+        expect(await call(away).catch((thrown: unknown) => thrown)).toBeInstanceOf(CacheError);
+      }
+    },
+  );
 });

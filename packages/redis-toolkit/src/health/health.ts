@@ -72,17 +72,25 @@ export function health(redis: RedisView, options: HealthOptions = {}): Health {
     (probing ??= probe(module, deadlineMs).finally(() => {
       probing = undefined;
     }));
+  /** Servers are asked one by one, or over a connection of its own: beside the commands of the view. */
+  const asked = async <T>(operation: string, ask: () => Promise<T>): Promise<T> => {
+    try {
+      return await ask();
+    } catch (error) {
+      throw redis.errorOf(operation, error);
+    }
+  };
   return {
     liveness,
     readiness,
     handler: (request, response) => void answer(request, response, readiness),
-    stats: () => statsOf(module),
-    slowlog: (count) => slowlogOf(module.connection, count),
-    latency: (samples) => latencyOf(module.connection, module.clock, samples),
+    stats: () => asked("INFO", () => statsOf(module)),
+    slowlog: (count) => asked("SLOWLOG", () => slowlogOf(module.connection, count)),
+    latency: (samples) => asked("LATENCY", () => latencyOf(module.connection, module.clock, samples)),
     memoryUsage: async (key) => (await redis.commands.memoryUsage(key)) ?? undefined,
     bigKeys: (given) => bigKeys(redis, given),
     ttlAudit: (given) => ttlAudit(redis, given),
-    monitor: async (listener, given) => monitor(module, listener, given),
+    monitor: (listener, given) => asked("MONITOR", () => monitor(module, listener, given)),
   };
 }
 

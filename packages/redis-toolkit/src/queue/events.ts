@@ -1,6 +1,7 @@
 import type { Subscriber } from "@hotset/redis/connection";
 import { durationMs, type Module } from "../module/module.ts";
 import type { Duration } from "@hotset/core";
+import type { RedisView } from "../index.ts";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
 import type { QueueStore } from "./store.ts";
@@ -35,12 +36,14 @@ const EVENT_MS = 20;
 
 /** The events of one queue, over one subscription that lives as long as it has listeners. */
 export class QueueEvents {
+  readonly #redis: RedisView;
   readonly #module: Module;
   readonly #store: QueueStore;
   readonly #listeners = new Set<Listener>();
   #subscriber: Promise<Subscriber> | undefined;
 
-  constructor(module: Module, store: QueueStore) {
+  constructor(redis: RedisView, module: Module, store: QueueStore) {
+    this.#redis = redis;
     this.#module = module;
     this.#store = store;
   }
@@ -143,7 +146,7 @@ export class QueueEvents {
       return subscriber;
     } catch (error) {
       await subscriber.close();
-      throw error;
+      throw this.#redis.errorOf("SSUBSCRIBE", error);
     }
   }
 

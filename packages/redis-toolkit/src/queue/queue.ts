@@ -145,7 +145,7 @@ class RedisQueue<T> implements Queue<T> {
     this.#settings = resolveQueueOptions(options);
     this.#module = moduleOf(redis);
     this.#store = new QueueStore(redis, this.#module, name);
-    this.#events = new QueueEvents(this.#module, this.#store);
+    this.#events = new QueueEvents(redis, this.#module, this.#store);
     this.#repeats = new Repeats(this.#store);
     const required = options.requireNoEviction ?? false;
     this.#checkEviction = () => expectNoEviction(redis, "queue", { required });
