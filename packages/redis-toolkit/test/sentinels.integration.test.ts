@@ -17,7 +17,7 @@ afterAll(() => Promise.all([...proxies, group].map((each) => each[Symbol.asyncDi
 /** Connections to the sentinels that were ever made. */
 const connections = (): number => proxies.reduce((sum, { counts }) => sum + counts.connections, 0);
 
-/** Those of this name that there are now. */
+/** Connections of this name that there are now. */
 async function watchers(name: string): Promise<number> {
   const lists = await Promise.all(
     group.sentinels.map(async ({ url }) => {
@@ -35,7 +35,7 @@ async function watchers(name: string): Promise<number> {
 it.each([3, 2] as const)(
   "C325: sockets of all kinds and a failover share one watcher, and what it knows: RESP%i",
   async (protocol) => {
-    // It listens to the first sentinel, which is told to fail over, so learns of it first.
+    // It listens to the first sentinel, which begins the failover, so learns of it first.
     using _first = vi.spyOn(Math, "random").mockReturnValue(0);
     const connection = sentinel(
       proxies.map(({ url }) => url),

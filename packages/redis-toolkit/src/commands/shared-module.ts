@@ -22,7 +22,7 @@ export class SharedModule {
     return () => void this.#stops.delete(stop);
   }
 
-  /** Each is called once. What fails is reported. */
+  /** Each is called once. A failure is reported. */
   async stop(): Promise<void> {
     const stops = [...this.#stops];
     this.#stops.clear();

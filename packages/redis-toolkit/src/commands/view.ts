@@ -32,7 +32,7 @@ export interface ViewSettings {
   readonly defaultHashTtlMs: number | undefined;
   readonly failures: LenientFailures;
   readonly modules: SharedModule;
-  /** Of every call. @default none */
+  /** For every call. @default none */
   readonly bounds?: Bounds;
 }
 

@@ -30,7 +30,7 @@ export interface HealthOptions {
 
 /** Whether Redis can be used, and how it is. Probes ask every primary, at once. */
 export interface Health {
-  /** Of this process alone: never asks Redis, whose loss must not restart it. */
+  /** About this process alone: never asks Redis, whose loss must not restart it. */
   liveness(): { readonly status: "alive"; readonly uptimeSeconds: number };
   /**
    * Never rejects. Calls at the same time are one probe. Where Redis is disabled nothing is asked, and it is `ready`.

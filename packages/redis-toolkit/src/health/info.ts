@@ -18,7 +18,7 @@ export interface ServerInfo {
   readonly fragmentation: number | undefined;
   readonly commandsProcessed: number | undefined;
   readonly commandsPerSecond: number | undefined;
-  /** Of the whole server, since its start. */
+  /** For the whole server, since its start. */
   readonly keyspaceHits: number | undefined;
   readonly keyspaceMisses: number | undefined;
   readonly expiredKeys: number | undefined;

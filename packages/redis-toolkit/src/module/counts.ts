@@ -9,7 +9,7 @@ export interface ModuleCounts {
   readonly lockWaitMs: number;
   readonly limitsAllowed: number;
   readonly limitsRefused: number;
-  /** Of these two, decisions without Redis. */
+  /** Among these two, decisions without Redis. */
   readonly limitsDegraded: number;
   readonly sessionsCreated: number;
   /** Reads, touches and changes of a session that was there. */

@@ -23,7 +23,7 @@ export interface MessageQueueSettings<T> {
   readonly buffer: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;
-  /** Of all subscriptions. */
+  /** For all subscriptions. */
   readonly counts: Module["counts"];
 }
 
