@@ -72,7 +72,7 @@ it.each([3, 2] as const)(
     const events = subscription[Symbol.asyncIterator]();
     expect((await events.next()).value).toMatchObject({ kind: "gap" });
     expect((await events.next()).value).toMatchObject({ kind: "message", message: "after" });
-    expect(await watchers(clientName)).toBe(1);
+    await expect.poll(() => watchers(clientName)).toBe(1);
     expect(opened()).toBeLessThanOrEqual(most + (protocol === 3 ? 0 : 11));
     await redis.disconnect();
     await expect.poll(() => watchers(clientName)).toBe(0);
