@@ -213,3 +213,40 @@ describe("commands in flight", () => {
     expect(proxy.counts.commandsByName["EVALSHA"]).toBe(50);
   });
 });
+
+/** The calls of each command while `work` runs, of those in scripts as well. */
+async function ran(work: () => Promise<unknown>): Promise<Readonly<Record<string, number>>> {
+  await server.command("CONFIG", "RESETSTAT");
+  await work();
+  const lines = String(await server.command("INFO", "commandstats")).matchAll(/cmdstat_(\w+):calls=(\d+)/g);
+  return Object.fromEntries(
+    Array.from(lines, ([, name, calls]) => [name!, Number(calls)] as const).filter(([name]) => WORK.has(name)),
+  );
+}
+
+/** Not the heartbeat, the set-up of a connection, or the question itself. */
+const WORK: ReadonlySet<string> = new Set(
+  "del evalsha exists get getdel hget hlen hmget hset persist pexpire pttl rename set unlink".split(" "),
+);
+
+describe("what Redis runs", () => {
+  it("C339: a miss with its store is ten commands, eight of them in its two scripts", async () => {
+    const miss = async (key: string): Promise<void> => {
+      await backend.read(key);
+      await backend.leases!.acquire(key, "token", 2_000, "");
+      expect(await backend.leases!.store(key, "token", "", stored())).toBe(true);
+    };
+    await miss("shop::first");
+    expect(await ran(() => miss("shop::1"))).toEqual({
+      ...{ pttl: 1, hmget: 1, evalsha: 2 },
+      ...{ hlen: 3, set: 1, get: 1, hset: 1, pexpire: 1, del: 1 },
+    });
+  });
+
+  it("C340: a removal of an entry that is there is two commands in its script; one of nothing is a signal more", async () => {
+    await backend.write("shop::1", stored());
+    await backend.remove("shop::first");
+    expect(await ran(() => backend.remove("shop::1"))).toEqual({ evalsha: 1, del: 2 });
+    expect(await ran(() => backend.remove("shop::1"))).toEqual({ evalsha: 1, del: 3, set: 1 });
+  });
+});

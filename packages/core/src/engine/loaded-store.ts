@@ -272,7 +272,7 @@ function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {
   return versions.length === entry.dependsOn.length ? { ...entry, versions } : entry;
 }
 
-/** Of the callers, of a kept entry, of the loader; each once. */
+/** Tags of the callers, of a kept entry, of the loader; each once. */
 function tagsOf(flight: Flight, kept: Entry | undefined, loaded: Loaded): readonly string[] {
   const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])];
   return names.length === 0 ? NO_TAGS : [...new Set(names)];

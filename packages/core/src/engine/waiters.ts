@@ -136,10 +136,13 @@ export class Waiters {
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
-    const answers = new Map(flight.waiters.map((waiter) => [waiter, answerOf(waiter.call)]));
-    // All are taken before the first is answered: its listener may come back.
-    for (const waiter of flight.takeAll((each) => answers.get(each) !== undefined))
-      this.#answer(waiter, answers.get(waiter)!);
+    const answers = flight.waiters.map(({ call }) => answerOf(call));
+    if (answers.some((answer) => answer !== undefined)) {
+      const byWaiter = new Map(flight.waiters.map((waiter, i) => [waiter, answers[i]]));
+      // All are taken before the first is answered: its listener may come back.
+      for (const waiter of flight.takeAll((each) => byWaiter.get(each) !== undefined))
+        this.#answer(waiter, byWaiter.get(waiter)!);
+    }
     this.#goesOn(flight);
   }
 

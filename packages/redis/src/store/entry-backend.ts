@@ -282,7 +282,7 @@ export abstract class EntryBackend implements Backend {
     args: readonly (string | Buffer)[],
   ): (string | Buffer)[] {
     const { channel, sender } = this.announce;
-    // Of its size at once: spread, it would grow twice on the way.
+    // At its size at once: spread, it would grow twice on the way.
     const command: (string | Buffer)[] = ["EVALSHA", script.sha, String(keys.length)];
     return command.concat(keys, args, [channel, sender]);
   }

@@ -20,11 +20,13 @@ export interface KeySettings {
 export class RedisKeys {
   readonly #prefix: string;
   readonly #lease: string;
+  readonly #issuer: string;
   readonly isHashed: boolean;
 
   constructor(settings: KeySettings) {
     this.#prefix = settings.prefix;
     this.#lease = `${settings.prefix}~lease:`;
+    this.#issuer = `${settings.prefix}~issuer:`;
     this.isHashed = settings.format === "hashed";
   }
 
@@ -57,13 +59,12 @@ export class RedisKeys {
 
   /** The issuer of the versions of a tag: in the tag's slot, and outside `<prefix>:`. */
   issuer(tag: string): string {
-    return `${this.#prefix}~issuer:${tag.slice(0, tag.indexOf("}") + 1)}`;
+    return this.#issuer + tag.slice(0, tag.indexOf("}") + 1);
   }
 
   /** A tag of the issuer with this Redis key: any of those whose versions it issues. `undefined` for other keys. */
   tagOfIssuer(redisKey: string): string | undefined {
-    const issuer = `${this.#prefix}~issuer:`;
-    return redisKey.startsWith(issuer) ? `${redisKey.slice(issuer.length)}::~` : undefined;
+    return redisKey.startsWith(this.#issuer) ? `${redisKey.slice(this.#issuer.length)}::~` : undefined;
   }
 
   /** The prefix that coherence tracks: of the keys of entries and tags, and of no others. */

@@ -62,8 +62,13 @@ export class StringLeases implements Leases {
     this.leaseMs = settings.leaseMs;
   }
 
-  async acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
-    const life = leaseLife(leaseMs);
+  acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
+    let life: string;
+    try {
+      life = leaseLife(leaseMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const isPlain = seen === "" && this.#commands.acquiresPlain(key);
     let mayBackOff = !isPlain && seen === "";
     const interpret = (reply: unknown): Acquired | Further => {

@@ -32,6 +32,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "redis: a removal of an entry is signalled besides",
+    promises: ["C340"],
+    rule: "if n == 0 then\n  ${SIGNAL}\nend",
+    broken: "${SIGNAL}",
+  },
+  {
     name: "redis: a removal of a missing entry is pushed only where there was a lease",
     promises: ["C81"],
     rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif n == 0 then",

@@ -8,6 +8,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if false then",
   },
   {
+    name: "redis: a version is looked for where there is no entry",
+    promises: ["C339"],
+    rule: "was = redis.pcall('HLEN', KEYS[1])\nif was == 0 then",
+    broken: "redis.pcall('HGET', KEYS[1], 'w')\nwas = redis.pcall('HLEN', KEYS[1])\nif was == 0 then",
+  },
+  {
     name: "redis: a lease is granted to many",
     promises: ["C52"],
     rule: "'NX', 'PX', ARGV[2])",

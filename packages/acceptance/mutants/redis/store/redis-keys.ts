@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: renewals of tags that were not read are not reported",
     promises: ["C196"],
-    rule: "return redisKey.startsWith(issuer) ?",
-    broken: "return redisKey === issuer ?",
+    rule: "return redisKey.startsWith(this.#issuer) ?",
+    broken: "return redisKey === this.#issuer ?",
   },
 ];
