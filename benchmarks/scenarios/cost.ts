@@ -214,7 +214,7 @@ export async function costOf(
   await server.command("CONFIG", "RESETSTAT");
   proxy.resetCounts();
   for (const key of keys) await operation(key);
-  // What follows the answer belongs to it.
+  // All that follows the answer belongs to it.
   await sleep(20);
   const sent = Object.entries(proxy.counts.commandsByName).filter(([name]) => !HEARTBEATS.includes(name));
   const stats = await commandStats(server);

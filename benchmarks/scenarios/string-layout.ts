@@ -70,7 +70,7 @@ export const stringLayout = ({ server, url, rounds }: Conditions): Trial => ({
   },
 });
 
-/** Of an entry with a value of 82 bytes. */
+/** For an entry with a value of 82 bytes. */
 async function memoryOf(server: OwnRedis, cache: Cache, name: string): Promise<Figure> {
   await cache.set("memory", "x".repeat(80));
   const bytes = (await server.command("MEMORY", "USAGE", `hotset:layout-${name}::memory`)) as number;

@@ -199,7 +199,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["missed"],
     focus: "calm",
     file: `${CORE}/engine/loaded-store.ts`,
-    rule: 'if (fencedBy(this.#context, flight, draft.entry.dependsOn) !== undefined) return "refused";',
+    rule: 'if (fencedBy(this.#context, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";',
     broken: 'return "refused";',
   },
   {

@@ -496,6 +496,21 @@ describe("C107 the heap does not grow", () => {
   });
 });
 
+it("C334 an entry takes at most 175 bytes beside its key and its value", { timeout: 120_000 }, async () => {
+  const count = 32_000;
+  const caches = Array.from({ length: 4 }, () => open("memory", { ttl: "1h", memory: { maxEntries: count } }));
+  const keys = Array.from({ length: count }, (_, i) => `user:${i}`);
+  const value = { name: "Ada" };
+  const limitBytes = 175 * count;
+  const growth = await heapGrowth(limitBytes, async (run) => {
+    const { cache, clock } = caches[run]!;
+    clock.advance(0.7);
+    for (const key of keys) await cache.set(key, value);
+  });
+  expect(caches[0]!.cache.stats().tiers[0]!.entries).toBe(count);
+  expect(growth).toBeLessThan(limitBytes);
+});
+
 it("C102 an evict event has the original key and namespace", async () => {
   const { cache } = open("memory", { memory: { maxEntries: 1 } });
   const evicted: CacheEvents["evict"][] = [];

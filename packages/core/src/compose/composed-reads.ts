@@ -1,6 +1,6 @@
 import type { CacheError } from "../contracts/errors.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { Entry } from "../entry/entry.ts";
+import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { dependencies } from "../entry/key.ts";
 import { newId } from "../primitives/ids.ts";
 import { underVersions } from "../tags/tag-versions.ts";
@@ -170,8 +170,11 @@ export class ComposedReads {
 }
 
 /** The entry with a life that ends at this instant at the latest. */
-export const endingBy = (entry: Entry, until: number): Entry =>
-  entry.expiresAt <= until ? entry : { ...entry, expiresAt: until, deadAt: until };
+export function endingBy(entry: Entry, until: number): Entry {
+  if (entry.expiresAt <= until) return entry;
+  const expiresAt = wholeInstant(until);
+  return { ...entry, expiresAt, deadAt: expiresAt };
+}
 
 const valueOf = (outcome: Outcome): Entry | undefined => (outcome.status === "fulfilled" ? outcome.value : undefined);
 const ignore = (): undefined => undefined;
@@ -182,7 +185,8 @@ async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
 }
 
 /** When the life of the entry ends. For a copy that `nearTtl` limits, the end of the full entry. */
-const endOf = (entry: Entry): number => entry.staleAt + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+const endOf = ({ staleAt, terms }: Entry): number =>
+  staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs);
 
 /** The first value that is not `undefined`; `undefined` when there is none. */
 function first<T>(works: readonly Promise<T | undefined>[]): Promise<T | undefined> {

@@ -95,7 +95,7 @@ export class LeaseAcquisition {
           fallback !== undefined &&
           compareVersions(
             fallback.versions,
-            fallback.dependsOn.map((each) => pinned()?.versions.get(each)),
+            fallback.terms.dependsOn.map((each) => pinned()?.versions.get(each)),
           ) !== "current";
         if (!isHarmed) flight.hearUpTo(tags.sequence);
       },
@@ -108,7 +108,8 @@ export class LeaseAcquisition {
     const { remote } = namespace;
     const versions = remote?.versions;
     if (versions === undefined || flight.isUnreachable) return undefined;
-    const names = flight.fallback === undefined ? flight.tags : [...new Set([...flight.tags, ...flight.fallback.tags])];
+    const names =
+      flight.fallback === undefined ? flight.tags : [...new Set([...flight.tags, ...flight.fallback.terms.tags])];
     const keys = dependencies(flight.key.space, names);
     const known = isAfter ? undefined : remote!.pinned?.(keys);
     if (known !== undefined) return known;

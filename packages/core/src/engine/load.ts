@@ -147,8 +147,8 @@ export class Load {
       ...(stale !== undefined && {
         stale: {
           value: request.handOut(stale.value),
-          ...(stale.etag !== undefined && { etag: stale.etag }),
-          ...(stale.lastModified !== undefined && { lastModified: stale.lastModified }),
+          ...(stale.terms.etag !== undefined && { etag: stale.terms.etag }),
+          ...(stale.terms.lastModified !== undefined && { lastModified: stale.terms.lastModified }),
           notModified: () => notModified!,
         },
       }),

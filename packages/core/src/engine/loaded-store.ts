@@ -1,8 +1,9 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { Entry } from "../entry/entry.ts";
+import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
 import { EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
@@ -66,23 +67,16 @@ export class LoadedStore {
       this.#reportUnwritable(flight, noRoomForMeta(namespace.remote.label));
       return Promise.resolve("refused");
     }
-    const now = clock.now();
-    const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
-    const entry: Entry = {
+    const etag = options?.etag ?? kept?.terms.etag;
+    const lastModified = options?.lastModified ?? kept?.terms.lastModified;
+    const entry = newEntry({
       value: loaded.value,
-      ...life,
-      staleAt: now + life.ttlMs,
-      expiresAt,
-      deadAt: expiresAt,
-      tags: names,
-      dependsOn,
-      versions: undefined,
-      version: flight.lease?.token,
-      epoch: undefined,
+      ttlMs: life.ttlMs,
+      terms: termsIn(key.space, life, { tags: names, etag, lastModified }),
+      now: clock.now(),
       tagSequence: flight.tagSequence,
-      etag: loaded.options?.etag ?? kept?.etag,
-      lastModified: loaded.options?.lastModified ?? kept?.lastModified,
-    };
+      version: flight.lease?.token,
+    });
     const result = loaded.kind === "not-modified" ? "not-modified" : "stored";
     return this.#storeUnderVersions({ flight, entry, result }, pinned);
   }
@@ -113,7 +107,7 @@ export class LoadedStore {
         flight,
         writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),
       );
-      const fence = fencedBy(this.#context, flight, entry.dependsOn);
+      const fence = fencedBy(this.#context, flight, entry.terms.dependsOn);
       return fence === undefined ? (result ?? "refused") : this.#fenced(flight, fence);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
@@ -128,14 +122,13 @@ export class LoadedStore {
     const { flight } = draft;
     const { key, lease } = flight;
     // Its turn may have come late: a later call of this process is newer.
-    if (fencedBy(this.#context, flight, draft.entry.dependsOn) !== undefined) return "refused";
+    if (fencedBy(this.#context, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";
     // Without leases nothing else keeps it from undoing a change of another process.
     if (lease === undefined && flight.isTainted) {
       flight.lose();
       return "refused";
     }
-    const { encoding, data, uncompressedBytes } = encoded;
-    const entry: Entry = { ...draft.entry, versions, encoding, encodedBytes: data.length, uncompressedBytes };
+    const entry = storedEntry(draft.entry, versions, encoded);
     try {
       // From here on the copy is the stored entry, unless a change is received.
       flight.resend(trust.epoch);
@@ -182,7 +175,7 @@ export class LoadedStore {
     const { local, flights } = this.#context;
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.
-    if (flight.isOver || fencedBy(this.#context, flight, entry.dependsOn) !== undefined) return "refused";
+    if (flight.isOver || fencedBy(this.#context, flight, entry.terms.dependsOn) !== undefined) return "refused";
     this.#context.bulkWrites.overtake(key.local);
     flights.fenceOlder(key.local, flight);
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
@@ -227,7 +220,7 @@ export class LoadedStore {
   }
 
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
-    const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.dependsOn);
+    const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.terms.dependsOn);
     if (!isThenable(versions)) return versions;
     return inTime(this.#context.clock, flight, versions).then(
       (found) => found ?? "fenced",
@@ -268,13 +261,13 @@ export class LoadedStore {
 
 /** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
 function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {
-  const versions = entry.dependsOn.flatMap((key) => pinned?.versions.get(key) ?? []);
-  return versions.length === entry.dependsOn.length ? { ...entry, versions } : entry;
+  const versions = entry.terms.dependsOn.flatMap((key) => pinned?.versions.get(key) ?? []);
+  return versions.length === entry.terms.dependsOn.length ? { ...entry, versions } : entry;
 }
 
 /** Tags of the callers, of a kept entry, of the loader; each once. */
 function tagsOf(flight: Flight, kept: Entry | undefined, loaded: Loaded): readonly string[] {
-  const names = [...flight.tags, ...(kept?.tags ?? []), ...(loaded.options?.tags ?? [])];
+  const names = [...flight.tags, ...(kept?.terms.tags ?? []), ...(loaded.options?.tags ?? [])];
   return names.length === 0 ? NO_TAGS : [...new Set(names)];
 }
 

@@ -2,7 +2,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { Entry } from "../entry/entry.ts";
+import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -10,6 +10,7 @@ import type { NamespaceContext } from "./call.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
@@ -194,9 +195,7 @@ export class Mutations {
     });
     this.#acknowledged(key, "set");
     this.#context.lostClasses.examine(namespace, key, entry.value);
-    const { encoding, data, uncompressedBytes } = encoded;
-    const kept = { ...entry, versions, encoding, encodedBytes: data.length, uncompressedBytes };
-    this.#keep(namespace, key, kept, guard, status);
+    this.#keep(namespace, key, storedEntry(entry, versions, encoded), guard, status);
     return status;
   }
 
@@ -208,24 +207,17 @@ export class Mutations {
     options: EntryOptions | undefined,
   ): Entry {
     const { local, clock, tags } = this.#context;
-    const now = clock.now();
-    const names = [...new Set(options?.tags ?? [])];
-    const expiresAt = now + life.ttlMs + Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs);
-    return {
+    const names = options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)];
+    const marks = { tags: names, etag: options?.etag, lastModified: options?.lastModified };
+    return newEntry({
       // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.handOut(value),
-      ...life,
-      staleAt: now + life.ttlMs,
-      expiresAt,
-      deadAt: expiresAt,
-      tags: names,
-      dependsOn: dependencies(key.space, names),
-      version: remote?.leases && newId(),
-      epoch: undefined,
+      ttlMs: life.ttlMs,
+      terms: termsIn(key.space, life, marks),
+      now: clock.now(),
       tagSequence: tags.sequence,
-      etag: options?.etag,
-      lastModified: options?.lastModified,
-    };
+      version: remote?.leases && newId(),
+    });
   }
 
   /** Without a backend. One step, so the old copy is dropped only for a new one. */
@@ -246,7 +238,7 @@ export class Mutations {
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
   #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
     const { local, tags, trust, flights } = this.#context;
-    if (guard.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.tagSequence)) return;
+    if (guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
     local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
@@ -386,17 +378,18 @@ export class Mutations {
     }
     const versions = remote.versions;
     if (versions === undefined) return { status: await remote.write(key, { entry, encoded, versions }), versions };
-    const guesses = entry.dependsOn.map((each) => this.#guessed.get(each));
+    const { dependsOn } = entry.terms;
+    const guesses = dependsOn.map((each) => this.#guessed.get(each));
     if (guesses.every((guess) => guess !== undefined)) {
       const [status, current] = await Promise.all([
         remote.write(key, { entry, encoded, versions: guesses }),
-        versions.read(entry.dependsOn),
+        versions.read(dependsOn),
       ]);
       if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
     }
-    const pinned = await this.#pin(versions, entry.dependsOn);
+    const pinned = await this.#pin(versions, dependsOn);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
-    entry.dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
+    dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
     return {
       status: await remote.write(key, { entry, encoded, versions: pinned.versions }),
       versions: pinned.versions,

@@ -137,13 +137,15 @@ export class Reads {
     const entry = held ?? found;
     if (entry === undefined) return undefined;
     const now = clock.now();
+    const { tags, etag, lastModified } = entry.terms;
     return {
       state: isFresh(entry, now) ? "fresh" : "stale",
       tier: held !== undefined ? local!.label : remote!.label,
       ...lifeOf(entry, now),
-      tags: entry.tags,
-      ...(entry.etag !== undefined && { etag: entry.etag }),
-      ...(entry.lastModified !== undefined && { lastModified: entry.lastModified }),
+      // A copy: other entries have the same array.
+      tags: [...tags],
+      ...(etag !== undefined && { etag }),
+      ...(lastModified !== undefined && { lastModified }),
       ...(entry.encoding !== undefined && { encoding: { ...entry.encoding, bytes: entry.encodedBytes! } }),
     };
   }
@@ -160,7 +162,7 @@ export class Reads {
   #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
     const { clock, tags, recovery } = this.#context;
     const entry = found && tags.applyTo(found, clock.now());
-    return entry === undefined || recovery?.covers(key, entry.dependsOn) === true ? undefined : entry;
+    return entry === undefined || recovery?.covers(key, entry.terms.dependsOn) === true ? undefined : entry;
   }
 
   /** As {@link #valid}; promoted unless something newer happened meanwhile. */

@@ -6,7 +6,7 @@ import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { Encoded } from "../entry/codec.ts";
-import type { Entry } from "../entry/entry.ts";
+import { storedEntry, wholeInstant, type Entry } from "../entry/entry.ts";
 import { lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
@@ -88,15 +88,14 @@ export class Touch {
     const { flights, trust, tags, local } = this.#context;
     const { namespace, key } = call;
     const isOvertaken = (): boolean =>
-      guard.fencedBy !== undefined || tags.wasCalled(entry.dependsOn, entry.tagSequence);
+      guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence);
     // Without leases nothing else keeps it from undoing a change of another process.
     if (isOvertaken() || (remote.leases === undefined && guard.isTainted)) return "refused";
     guard.resend(trust.epoch);
     const token = remote.leases && newId();
     if (token !== undefined && !(await this.#takeLease(remote.leases!, call, entry, token, isOvertaken)))
       return "refused";
-    const { encoding, data, uncompressedBytes } = encoded;
-    const kept = { ...entry, version: token, encoding, encodedBytes: data.length, uncompressedBytes };
+    const kept = storedEntry({ ...entry, version: token }, entry.versions, encoded);
     const write = { entry: kept, encoded, versions: entry.versions };
     const status =
       token === undefined
@@ -113,7 +112,7 @@ export class Touch {
   async #takeLease(
     leases: EntryLeases,
     { namespace: { schema }, key }: TouchCall,
-    { version = "", tags, tagSequence }: Entry,
+    { version = "", terms: { tags }, tagSequence }: Entry,
     token: string,
     isOvertaken: () => boolean,
   ): Promise<boolean> {
@@ -132,13 +131,13 @@ export class Touch {
     options: TouchOptions | undefined,
   ): Entry | undefined {
     const { clock, random } = this.#context;
-    const now = clock.now();
+    const now = wholeInstant(clock.now());
     if (entry === undefined || now >= entry.staleAt || now >= entry.deadAt) return undefined;
     const ttl = options?.ttl;
     const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl }, random);
     // A namespace may keep no `null`.
     if (ttlMs <= 0) return undefined;
-    const expiresAt = now + ttlMs + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+    const expiresAt = now + ttlMs + Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
     // Its age goes on: a call with `maxAge` asks when the value was loaded.
     return { ...entry, ttlMs: ttlMs + lifeOf(entry, now).ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
   }

@@ -173,7 +173,7 @@ export class Waiters {
       fallback === undefined ||
       this.#context.clock.now() >= fallback.deadAt ||
       (flight.fencedBy !== undefined && flight.fencedBy !== "stale") ||
-      this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence);
+      this.#context.tags.wasInvalidated(fallback.terms.dependsOn, flight.tagSequence);
     return { entry: isGone ? undefined : fallback, tier };
   }
 }

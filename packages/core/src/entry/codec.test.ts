@@ -4,7 +4,7 @@ import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../co
 import { Codec, type Encoded } from "./codec.ts";
 import { gzip } from "../compressors/gzip.ts";
 import { passthrough } from "../compressors/passthrough.ts";
-import { HUNDRED_YEARS_MS, type Entry } from "./entry.ts";
+import { HUNDRED_YEARS_MS, type Entry, type Terms } from "./entry.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { v8 } from "../formats/v8.ts";
 import { keySpaceBelow, rootKeySpace } from "./key.ts";
@@ -22,20 +22,20 @@ const backend = (options: Omit<ScriptedBackendOptions, "clock"> & { readonly kee
   );
 const codec = (options?: Parameters<typeof backend>[0]): Codec => new Codec(backend(options));
 
-function entry(changes: Partial<Entry> = {}): Entry {
+type Changes = Partial<Entry & Terms>;
+
+function entry(changes: Changes = {}): Entry {
+  const { staleWhileRevalidateMs = 0, staleIfErrorMs = 0, localTtlMs = Infinity, ...more } = changes;
+  const { tags = [], dependsOn = users.tagPrefixes, etag, lastModified, ...rest } = more;
   return {
     value: "Ada",
     ttlMs: 60_000,
     staleAt: NOW + 60_000,
     expiresAt: NOW + 60_000,
     deadAt: NOW + 60_000,
-    staleWhileRevalidateMs: 0,
-    staleIfErrorMs: 0,
-    localTtlMs: Infinity,
-    tags: [],
-    dependsOn: users.tagPrefixes,
+    terms: { staleWhileRevalidateMs, staleIfErrorMs, localTtlMs, tags, dependsOn, etag, lastModified },
     tagSequence: 7,
-    ...changes,
+    ...rest,
   };
 }
 const PLAIN: Encoded = { data: Buffer.from('"Ada"'), encoding: { format: "json", compressor: "none" } };
@@ -151,55 +151,53 @@ describe("encode", () => {
 
 describe("meta, byte for byte", () => {
   const VERSIONS = [version("a.1"), version("a.2", "a.5")];
-  it.for<readonly [string, Partial<Entry>, Encoded["encoding"] | undefined, readonly TagVersion[] | undefined, string]>(
+  it.for<readonly [string, Changes, Encoded["encoding"] | undefined, readonly TagVersion[] | undefined, string]>([
+    ["of defaults", {}, undefined, undefined, '["json",60000]'],
     [
-      ["of defaults", {}, undefined, undefined, '["json",60000]'],
-      [
-        "of an endless entry",
-        { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity },
-        undefined,
-        undefined,
-        '["json",null]',
-      ],
-      [
-        "of another format, compressed",
-        {},
-        { format: "msgpack", compressor: "zstd" },
-        undefined,
-        '["msgpack",60000,0,0,0,{"c":"zstd"}]',
-      ],
-      [
-        "with both windows",
-        { staleWhileRevalidateMs: 300_000, staleIfErrorMs: 3_600_000 },
-        undefined,
-        undefined,
-        '["json",60000,300000,3600000]',
-      ],
-      ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '["json",60000,0,0,0,{"l":2000}]'],
-      ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '["json",60000,0,0,0,{"l":0}]'],
-      [
-        "with tags and versions",
-        { tags: ["users", "org:7"] },
-        undefined,
-        VERSIONS,
-        '["json",60000,0,0,["a.1",["a.2","a.5"]],{"g":["users","org:7"]}]',
-      ],
-      [
-        "with validators",
-        { etag: 'W/"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" },
-        undefined,
-        undefined,
-        '["json",60000,0,0,0,{"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}]',
-      ],
-      [
-        "with empty validators",
-        { etag: "", lastModified: "" },
-        undefined,
-        undefined,
-        '["json",60000,0,0,0,{"a":"","m":""}]',
-      ],
+      "of an endless entry",
+      { ttlMs: Infinity, staleAt: Infinity, expiresAt: Infinity },
+      undefined,
+      undefined,
+      '["json",null]',
     ],
-  )("%s", ([, changes, encoding, versions, meta]) => {
+    [
+      "of another format, compressed",
+      {},
+      { format: "msgpack", compressor: "zstd" },
+      undefined,
+      '["msgpack",60000,0,0,0,{"c":"zstd"}]',
+    ],
+    [
+      "with both windows",
+      { staleWhileRevalidateMs: 300_000, staleIfErrorMs: 3_600_000 },
+      undefined,
+      undefined,
+      '["json",60000,300000,3600000]',
+    ],
+    ["with a local limit", { localTtlMs: 2_000 }, undefined, undefined, '["json",60000,0,0,0,{"l":2000}]'],
+    ["without a local copy", { localTtlMs: 0 }, undefined, undefined, '["json",60000,0,0,0,{"l":0}]'],
+    [
+      "with tags and versions",
+      { tags: ["users", "org:7"] },
+      undefined,
+      VERSIONS,
+      '["json",60000,0,0,["a.1",["a.2","a.5"]],{"g":["users","org:7"]}]',
+    ],
+    [
+      "with validators",
+      { etag: 'W/"1"', lastModified: "Thu, 01 Jan 1970 00:00:00 GMT" },
+      undefined,
+      undefined,
+      '["json",60000,0,0,0,{"a":"W/\\"1\\"","m":"Thu, 01 Jan 1970 00:00:00 GMT"}]',
+    ],
+    [
+      "with empty validators",
+      { etag: "", lastModified: "" },
+      undefined,
+      undefined,
+      '["json",60000,0,0,0,{"a":"","m":""}]',
+    ],
+  ])("%s", ([, changes, encoding, versions, meta]) => {
     const one = entry(changes);
     const stored = codec().toStored(encoding === undefined ? PLAIN : { ...PLAIN, encoding }, one, versions, NOW);
     expect(stored.meta).toBe(meta);
@@ -260,7 +258,7 @@ describe("meta, byte for byte", () => {
 });
 
 describe("times", () => {
-  it.for<readonly [string, Partial<Entry>, staleInMs: number, expiresInMs: number]>([
+  it.for<readonly [string, Changes, staleInMs: number, expiresInMs: number]>([
     ["the remaining time", {}, 60_000, 60_000],
     [
       "with the longer window",
@@ -304,7 +302,7 @@ const decode = (
 ): Entry | PromiseLike<Entry> => codec(options).decode(given, users, schema, NOW, 3);
 
 describe("decode", () => {
-  it.for<readonly [string, Partial<Entry>, readonly TagVersion[] | undefined]>([
+  it.for<readonly [string, Changes, readonly TagVersion[] | undefined]>([
     ["defaults", {}, undefined],
     [
       "windows, a local limit, validators",
@@ -338,7 +336,7 @@ describe("decode", () => {
       versions: read,
       ...rest
     } = decode(codec().toStored(PLAIN, one, versions, NOW)) as Entry;
-    expect(rest).toEqual({ ...one, tagSequence: 3, etag: one.etag, lastModified: one.lastModified });
+    expect(rest).toEqual({ ...one, tagSequence: 3 });
     expect([encoding, encodedBytes, read]).toEqual([{ format: "json", compressor: "none" }, 5, versions]);
   });
 
@@ -379,18 +377,19 @@ describe("decode", () => {
     expect(decode(stored({ meta: "" }))).toMatchObject({
       value: "Ada",
       ttlMs: 40_000,
-      staleWhileRevalidateMs: 0,
-      staleIfErrorMs: 0,
-      localTtlMs: Infinity,
-      tags: [],
-      dependsOn: users.tagPrefixes,
+      terms: {
+        staleWhileRevalidateMs: 0,
+        staleIfErrorMs: 0,
+        localTtlMs: Infinity,
+        tags: [],
+        dependsOn: users.tagPrefixes,
+        etag: undefined,
+      },
       versions: undefined,
-      etag: undefined,
     });
     expect(decode(stored({ meta: "", staleInMs: -5, expiresInMs: 95 }))).toMatchObject({
       ttlMs: 0,
-      staleWhileRevalidateMs: 100,
-      staleIfErrorMs: 100,
+      terms: { staleWhileRevalidateMs: 100, staleIfErrorMs: 100 },
     });
     const compressed = await gzip().compress(Buffer.from('"Ada"'));
     expect(await decode(stored({ meta: "", data: compressed }), { compressor: gzip() })).toMatchObject({
@@ -416,7 +415,7 @@ describe("decode", () => {
   it("parses equal metas once, and stays bounded", () => {
     const one = codec();
     const tags = (): readonly string[] =>
-      (one.decode(stored({ meta: '{"f":"json","g":["t"]}' }), users, undefined, NOW, 0) as Entry).tags;
+      (one.decode(stored({ meta: '{"f":"json","g":["t"]}' }), users, undefined, NOW, 0) as Entry).terms.tags;
     const first = tags();
     expect(tags()).toBe(first);
     for (let i = 0; i < 600; i += 1)
@@ -611,10 +610,10 @@ describe("C143 a meta is checked before it is used", () => {
   });
 
   it("reads the longest that is written", () => {
-    expect(withTags(["t".repeat(512)], ["a", "b", "c", "d"])).toMatchObject({ tags: ["t".repeat(512)] });
+    expect(withTags(["t".repeat(512)], ["a", "b", "c", "d"])).toMatchObject({ terms: { tags: ["t".repeat(512)] } });
     const meta = (bytes: number) => stored({ meta: JSON.stringify({ f: "json", a: "x".repeat(bytes - 19) }) });
     expect(meta(4_096).meta).toHaveLength(4_096);
-    expect((decode(meta(4_096)) as Entry).etag).toHaveLength(4_077);
+    expect((decode(meta(4_096)) as Entry).terms.etag).toHaveLength(4_077);
     expect(() => decode(meta(4_097))).toThrow(DecodeError);
   });
 
@@ -643,7 +642,7 @@ describe("C143 a meta is checked before it is used", () => {
           NOW,
           0,
         ) as Entry
-      ).tags;
+      ).terms.tags;
     const first = read(0);
     expect(read(0)).toBe(first);
     for (let i = 1; i < 9; i += 1) read(i);

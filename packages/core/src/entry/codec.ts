@@ -18,11 +18,12 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { HUNDRED_YEARS_MS, type Encoding, type Entry } from "./entry.ts";
+import { HUNDRED_YEARS_MS, wholeInstant, type Entry, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
-import { dependencies, type KeySpace } from "./key.ts";
+import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
+import { termsIn } from "./terms.ts";
 import { whenReady } from "../primitives/once.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
@@ -213,11 +214,7 @@ export class Codec {
 }
 
 /** A value as bytes. Made once for all tiers and attempts that write it. */
-export interface Encoded {
-  readonly data: Uint8Array;
-  readonly encoding: Encoding;
-  /** The size before compression, where `data` is compressed. */
-  readonly uncompressedBytes?: number;
+export interface Encoded extends StoredForm {
   /** The same value for each of two composed tiers that encode it differently. */
   readonly parts?: readonly [near: Encoded, far: Encoded];
 }
@@ -227,7 +224,7 @@ function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "e
     const leftMs = Math.max(1, wholeMs(entry.expiresAt - now));
     return { staleInMs: leftMs, expiresInMs: leftMs };
   }
-  const windowMs = Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs);
+  const windowMs = Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
   // A backend computes the stale window from the two times, so an endless life with a window is written as a long one.
   if (entry.staleAt === Infinity && windowMs > 0)
     return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
@@ -260,27 +257,27 @@ function emptyEntry(
   const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
   const staleInMs = possibleFreshness(stored, meta);
   const isPossible = staleInMs === stored.staleInMs;
-  const expiresAt = isEndless ? Infinity : now + (isPossible ? stored.expiresInMs : windowMs);
-  return {
-    value: undefined,
-    ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-    staleAt: isEndless ? Infinity : now + staleInMs + (isPossible ? meta.cutMs : 0),
-    expiresAt,
-    deadAt: expiresAt,
+  const at = wholeInstant(now);
+  const windows = {
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
     localTtlMs: meta.localTtlMs,
-    tags: meta.tags,
-    dependsOn: dependencies(keySpace, meta.tags),
-    versions: meta.versions,
-    version: stored.version,
-    epoch: undefined,
+  };
+  const expiresAt = isEndless ? Infinity : at + (isPossible ? stored.expiresInMs : windowMs);
+  return {
+    value: undefined,
+    ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
+    staleAt: isEndless ? Infinity : at + staleInMs + (isPossible ? meta.cutMs : 0),
+    expiresAt,
+    deadAt: expiresAt,
+    terms: termsIn(keySpace, windows, meta),
     tagSequence,
-    etag: meta.etag,
-    lastModified: meta.lastModified,
+    epoch: undefined,
+    version: stored.version,
+    versions: meta.versions,
+    encoding: meta.encoding,
     encodedBytes: stored.data.length,
     uncompressedBytes: undefined,
-    encoding: meta.encoding,
   };
 }
 

@@ -68,21 +68,22 @@ export function writeMeta(
   { format, compressor }: Encoding,
   versions: readonly TagVersion[] | undefined,
 ): string {
+  const { localTtlMs, tags, etag, lastModified, staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
   const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
-    ...(entry.localTtlMs !== Infinity && { l: entry.localTtlMs }),
+    ...(localTtlMs !== Infinity && { l: localTtlMs }),
     ...(entry.expiresAt < entry.staleAt && {
       k: entry.staleAt === Infinity ? null : wholeMs(entry.staleAt - entry.expiresAt),
     }),
-    ...(entry.tags.length !== 0 && { g: entry.tags }),
-    ...(entry.etag !== undefined && { a: entry.etag }),
-    ...(entry.lastModified !== undefined && { m: entry.lastModified }),
+    ...(tags.length !== 0 && { g: tags }),
+    ...(etag !== undefined && { a: etag }),
+    ...(lastModified !== undefined && { m: lastModified }),
   };
   const row = [
     format,
     entry.ttlMs === Infinity ? null : entry.ttlMs,
-    entry.staleWhileRevalidateMs,
-    entry.staleIfErrorMs,
+    staleWhileRevalidateMs,
+    staleIfErrorMs,
     versions?.map(({ hard, soft }) => (hard === soft ? hard : [hard, soft])) ?? 0,
     rest,
   ];

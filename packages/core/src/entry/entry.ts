@@ -2,11 +2,12 @@ import type { LocalEntry } from "../contracts/local-tier.ts";
 import type { TagVersion } from "../contracts/backend.ts";
 
 /**
- * A value with its freshness, validators and tags. Instants are `clock.now()` of this process.
+ * A value with its freshness, validators and tags. Instants are `clock.now()` of this process, see `wholeInstant`.
  *
  *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
  *
- * Immutable once built, except for `tagSequence` and `epoch`.
+ * Immutable once built, except for `tagSequence` and `epoch`. A process holds a hundred thousand of them: what many
+ * have in common is in `terms`, and `newEntry` and `storedEntry` make them, so that they have few shapes.
  */
 export interface Entry extends LocalEntry {
   /** How long it was fresh when it was written, jitter included. Its age is this minus the remaining freshness. */
@@ -16,14 +17,8 @@ export interface Entry extends LocalEntry {
   readonly expiresAt: number;
   /** The end of this copy: `expiresAt`, or earlier because of `localTtl`. */
   readonly deadAt: number;
-  readonly staleWhileRevalidateMs: number;
-  readonly staleIfErrorMs: number;
-  /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
-  readonly localTtlMs: number;
-  readonly tags: readonly string[];
-  /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
-  readonly dependsOn: readonly string[];
-  /** The tag versions under which it was stored, in the order of `dependsOn`; absent if no backend keeps it. */
+  readonly terms: Terms;
+  /** The tag versions under which it was stored, in the order of `terms.dependsOn`; absent if no backend keeps it. */
   readonly versions?: readonly TagVersion[] | undefined;
   /** Identifies the write that stored it, if the backend keeps versions. */
   readonly version?: string | undefined;
@@ -31,9 +26,90 @@ export interface Entry extends LocalEntry {
   tagSequence: number;
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */
   epoch?: { readonly until: number } | undefined;
-  readonly etag?: string | undefined;
-  readonly lastModified?: string | undefined;
   readonly encoding?: Encoding | undefined;
+}
+
+/** Shared by many entries of a namespace. Immutable. */
+export interface Terms extends LifeLimits, Marks {
+  /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
+  readonly dependsOn: readonly string[];
+}
+
+export interface LifeLimits {
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
+  readonly localTtlMs: number;
+}
+
+export interface Marks {
+  readonly tags: readonly string[];
+  readonly etag: string | undefined;
+  readonly lastModified: string | undefined;
+}
+
+/**
+ * The whole millisecond that `now` is in, for the instants of an entry: a life ends at most that much too early, never
+ * too late. V8 keeps a fraction, and a number of 2^31 or more, in an object of 16 bytes.
+ */
+export const wholeInstant = (now: number): number => Math.floor(now);
+
+/** The parts of a new entry. */
+export interface NewEntry {
+  readonly value: unknown;
+  readonly ttlMs: number;
+  readonly terms: Terms;
+  readonly now: number;
+  readonly tagSequence: number;
+  readonly version: string | undefined;
+}
+
+/** An entry whose life begins now, not stored yet. */
+export function newEntry({ value, ttlMs, terms, now, tagSequence, version }: NewEntry): Entry {
+  const staleAt = wholeInstant(now) + ttlMs;
+  const expiresAt = staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs);
+  return {
+    value,
+    ttlMs,
+    staleAt,
+    expiresAt,
+    deadAt: expiresAt,
+    terms,
+    tagSequence,
+    epoch: undefined,
+    version,
+  };
+}
+
+/** A value in the form in which a backend stores it. */
+export interface StoredForm {
+  readonly data: Uint8Array;
+  readonly encoding: Encoding;
+  /** The size before compression, where `data` is compressed. */
+  readonly uncompressedBytes?: number;
+}
+
+/** The same entry as a backend keeps it: under these tag versions, in this form. */
+export function storedEntry(
+  { value, ttlMs, staleAt, expiresAt, deadAt, terms, tagSequence, epoch, version }: Entry,
+  versions: readonly TagVersion[] | undefined,
+  { encoding, data, uncompressedBytes }: StoredForm,
+): Entry {
+  return {
+    value,
+    ttlMs,
+    staleAt,
+    expiresAt,
+    deadAt,
+    terms,
+    tagSequence,
+    epoch,
+    version,
+    versions,
+    encoding,
+    encodedBytes: data.length,
+    uncompressedBytes,
+  };
 }
 
 /** Replaces an infinite window: the end of a window must stay a number that backends can store. */

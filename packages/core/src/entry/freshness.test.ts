@@ -9,23 +9,22 @@ import {
   type Verdict,
   type Windows,
 } from "./freshness.ts";
-import type { Entry } from "./entry.ts";
+import type { Entry, Terms } from "./entry.ts";
+
+const TERMS = { localTtlMs: Infinity, tags: [], dependsOn: [], etag: undefined, lastModified: undefined };
 
 /** Loaded at 1,000; fresh for 100, then stale for 50 (revalidate) and 200 (error). */
-function entry(changes: Partial<Entry> = {}): Entry {
+function entry(changes: Partial<Entry & Terms> = {}): Entry {
+  const { staleWhileRevalidateMs = 50, staleIfErrorMs = 200, ...rest } = changes;
   return {
     value: "Ada",
     ttlMs: 100,
     staleAt: 1_100,
     expiresAt: 1_300,
     deadAt: 1_300,
-    staleWhileRevalidateMs: 50,
-    staleIfErrorMs: 200,
-    localTtlMs: Infinity,
-    tags: [],
-    dependsOn: [],
+    terms: { ...TERMS, staleWhileRevalidateMs, staleIfErrorMs },
     tagSequence: 0,
-    ...changes,
+    ...rest,
   };
 }
 const windows = (changes: Partial<Windows> = {}): Windows => ({
@@ -79,7 +78,7 @@ describe("judge", () => {
     ["C214 made stale, and too old", staleFrom(entry(), 1_040), 1_049, windows({ loadedAfter: 1_000 }), "absent"],
     [
       "C214 of no known age, made stale",
-      staleFrom({ ...FOREVER, staleWhileRevalidateMs: 100 }, 1_000),
+      staleFrom({ ...FOREVER, terms: { ...FOREVER.terms, staleWhileRevalidateMs: 100 } }, 1_000),
       1_001,
       windows({ loadedAfter: 0 }),
       "absent",
@@ -203,8 +202,7 @@ describe("staleByTag", () => {
     expect(stale).toMatchObject({
       ttlMs: 40,
       staleAt: 1_040,
-      staleWhileRevalidateMs: 110,
-      staleIfErrorMs: 260,
+      terms: { staleWhileRevalidateMs: 110, staleIfErrorMs: 260 },
       expiresAt: 1_300,
       deadAt: 1_300,
     });
@@ -218,14 +216,15 @@ describe("staleByTag", () => {
 
   it("judged again later, ends at the same instants", () => {
     for (const now of [1_000, 1_050, 1_099]) {
-      const { staleAt, staleWhileRevalidateMs, staleIfErrorMs } = staleByTag(entry(), now);
+      const { staleAt, terms } = staleByTag(entry(), now);
+      const { staleWhileRevalidateMs, staleIfErrorMs } = terms;
       expect([staleAt, staleAt + staleWhileRevalidateMs, staleAt + staleIfErrorMs]).toEqual([now, 1_150, 1_300]);
     }
   });
 
   it("adds no window to an entry without one", () => {
     const stale = staleByTag(entry({ staleWhileRevalidateMs: 0 }), 1_040);
-    expect(stale).toMatchObject({ staleWhileRevalidateMs: 0, staleIfErrorMs: 260 });
+    expect(stale).toMatchObject({ terms: { staleWhileRevalidateMs: 0, staleIfErrorMs: 260 } });
     expect(judge(staleByTag(entry({ staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }), 1_040), 1_040, windows())).toBe(
       "fallback",
     );

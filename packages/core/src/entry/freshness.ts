@@ -1,4 +1,4 @@
-import type { Entry } from "./entry.ts";
+import { wholeInstant, type Entry } from "./entry.ts";
 
 /** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
 export interface Windows {
@@ -32,7 +32,8 @@ export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
 export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
   if (entry === undefined || now >= entry.deadAt || isTooOld(entry, windows)) return "absent";
   if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
-  if (now < entry.staleAt + shorter(entry.staleWhileRevalidateMs, windows.staleWhileRevalidateMs)) return "revalidate";
+  if (now < entry.staleAt + shorter(entry.terms.staleWhileRevalidateMs, windows.staleWhileRevalidateMs))
+    return "revalidate";
   return "fallback";
 }
 
@@ -51,7 +52,7 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
     entry !== undefined &&
     now < entry.deadAt &&
     !isTooOld(entry, windows) &&
-    now < entry.staleAt + shorter(entry.staleIfErrorMs, windows.staleIfErrorMs)
+    now < entry.staleAt + shorter(entry.terms.staleIfErrorMs, windows.staleIfErrorMs)
   );
 }
 
@@ -79,11 +80,13 @@ export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: 
 /** The same entry, stale from `now` on: both windows begin now; its life ends no later than before. Pure. */
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
-  const expiresAt = Math.min(entry.expiresAt, now + Math.max(entry.staleWhileRevalidateMs, entry.staleIfErrorMs));
+  const staleAt = wholeInstant(now);
+  const { staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
+  const expiresAt = Math.min(entry.expiresAt, staleAt + Math.max(staleWhileRevalidateMs, staleIfErrorMs));
   return {
     ...entry,
-    ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,
-    staleAt: now,
+    ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,
+    staleAt,
     expiresAt,
     deadAt: Math.min(entry.deadAt, expiresAt),
   };
@@ -94,15 +97,20 @@ export function staleFrom(entry: Entry, now: number): Entry {
  * at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there. Pure.
  */
 export function staleByTag(entry: Entry, now: number): Entry {
-  const leftMs = entry.staleAt - now;
-  if (leftMs <= 0) return entry;
+  if (entry.staleAt <= now) return entry;
+  const staleAt = wholeInstant(now);
+  const leftMs = entry.staleAt - staleAt;
+  const { staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
   const longer = (windowMs: number): number => (windowMs === 0 ? 0 : windowMs + leftMs);
   return {
     ...entry,
-    ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,
-    staleAt: now,
-    staleWhileRevalidateMs: longer(entry.staleWhileRevalidateMs),
-    staleIfErrorMs: longer(entry.staleIfErrorMs),
+    ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,
+    staleAt,
+    terms: {
+      ...entry.terms,
+      staleWhileRevalidateMs: longer(staleWhileRevalidateMs),
+      staleIfErrorMs: longer(staleIfErrorMs),
+    },
   };
 }
 

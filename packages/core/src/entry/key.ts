@@ -1,5 +1,6 @@
 import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import type { Terms } from "./entry.ts";
 
 const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 512;
@@ -48,6 +49,8 @@ export interface KeySpace {
   readonly tagPrefixes: readonly string[];
   /** True: its values, and those of all namespaces below it, never leave the process. */
   readonly isLocalOnly: boolean;
+  /** The terms of the last entry that was made here, see `termsIn`. */
+  lastTerms: Terms | undefined;
 }
 
 export function rootKeySpace(name: string, version?: string | number): KeySpace {
@@ -58,6 +61,7 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
     localPrefix: "",
     tagPrefixes: [`{~${segment}}::`],
     isLocalOnly: false,
+    lastTerms: undefined,
   };
 }
 
@@ -83,6 +87,7 @@ export function keySpaceBelow(
     localPrefix: `${isLocalOnly ? LOCAL_ONLY : BELOW_ROOT}${path.map(encodeSegment).join(":")}${BELOW_ROOT}`,
     tagPrefixes: [...parent.tagPrefixes, below(parent.tagPrefixes.at(-1)!)],
     isLocalOnly,
+    lastTerms: undefined,
   };
 }
 

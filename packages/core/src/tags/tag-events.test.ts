@@ -16,11 +16,15 @@ function entry(keySpace = users, names: readonly string[] = ["t"], changes: Part
     staleAt: 1_100,
     expiresAt: 1_300,
     deadAt: 1_300,
-    staleWhileRevalidateMs: 0,
-    staleIfErrorMs: 200,
-    localTtlMs: Infinity,
-    tags: names,
-    dependsOn: dependencies(keySpace, names),
+    terms: {
+      staleWhileRevalidateMs: 0,
+      staleIfErrorMs: 200,
+      localTtlMs: Infinity,
+      tags: names,
+      dependsOn: dependencies(keySpace, names),
+      etag: undefined,
+      lastModified: undefined,
+    },
     tagSequence: 0,
     ...changes,
   };
@@ -63,7 +67,10 @@ describe("TagEvents", () => {
     tags.called(root, tagKeys(root, ["t"]), "soft");
     expect(tags.applyTo(one, 1_040)).toMatchObject({ value: 1, staleAt: 1_040, deadAt: 1_300 });
     expect(tags.applyTo(one, 1_050)).toMatchObject({ staleAt: 1_050 });
-    expect([tags.wasInvalidated(one.dependsOn, 0), tags.wasCalled(one.dependsOn, 0)]).toEqual([false, true]);
+    expect([tags.wasInvalidated(one.terms.dependsOn, 0), tags.wasCalled(one.terms.dependsOn, 0)]).toEqual([
+      false,
+      true,
+    ]);
     tags.called(users, tagKeys(users, ["t"]), "hard");
     expect(tags.applyTo(one, 1_050)).toBe(undefined);
   });
@@ -101,8 +108,8 @@ describe("TagEvents", () => {
       for (let i = 0; i < 10_001; i += 1) tags.called(keySpaceBelow(root, `n${i}`), [`{~shop}:orders::${i}`], mode);
       expect(tags.applyTo(old, 1_000)?.staleAt).toBe(staleAt);
       expect([
-        tags.wasInvalidated(old.dependsOn, since),
-        tags.wasCalled(old.dependsOn, since),
+        tags.wasInvalidated(old.terms.dependsOn, since),
+        tags.wasCalled(old.terms.dependsOn, since),
         tags.hasEvents(users, since, since),
       ]).toEqual([invalidated, called, joined]);
       const fresh = entry(users, ["t"], { tagSequence: tags.sequence });

@@ -48,8 +48,8 @@ export class TagEvents {
    */
   applyTo(entry: Entry, now: number): Entry | undefined {
     if (entry.tagSequence === this.sequence) return entry;
-    if (this.wasInvalidated(entry.dependsOn, entry.tagSequence)) return undefined;
-    return this.#soft.hasSince(entry.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
+    if (this.wasInvalidated(entry.terms.dependsOn, entry.tagSequence)) return undefined;
+    return this.#soft.hasSince(entry.terms.dependsOn, entry.tagSequence) ? staleByTag(entry, now) : entry;
   }
 
   /** Whether one of these keys was invalidated, or may have been, after call number `since`. */

@@ -37,7 +37,8 @@ export function underVersions(
   store: Pick<TagVersions, "read">,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
-  const { versions, dependsOn } = entry;
+  const { versions } = entry;
+  const { dependsOn } = entry.terms;
   if (versions === undefined) return entry;
   const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
     const verdict = compareVersions(versions, current);

@@ -1,6 +1,6 @@
 import { unwritablePlace } from "../entry/place.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Entry } from "../entry/entry.ts";
+import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -105,7 +105,7 @@ export class LocalCopies {
     const table = entry.epoch === EPOCH_ALWAYS ? undefined : this.#table;
     // Loaded while the backend refused to issue versions: there is nothing to compare, so any tag event ends its trust.
     if (table !== undefined && entry.versions === undefined) return undefined;
-    const current = table?.known(entry.dependsOn);
+    const current = table?.known(entry.terms.dependsOn);
     // To be confirmed: a version it depends on may have changed.
     if (table !== undefined && current === undefined) return undefined;
     const verdict = current === undefined ? "current" : compareVersions(entry.versions, current);
@@ -127,7 +127,7 @@ export class LocalCopies {
    * served only while the backend is unreachable.
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): CacheError | undefined {
-    const limitMs = Math.min(localTtlMs, entry.localTtlMs);
+    const limitMs = Math.min(localTtlMs, entry.terms.localTtlMs);
     if (limitMs <= 0 || this.#isClosed || this.#isBypassed) {
       this.tier.delete(localKey);
       return undefined;
@@ -135,7 +135,7 @@ export class LocalCopies {
     if (this.#table !== undefined && entry.versions === undefined && soundEpoch !== this.#trust.unconfirmed)
       this.#hasUnversioned = true;
     const now = this.#clock.now();
-    const deadAt = Math.min(entry.expiresAt, now + limitMs);
+    const deadAt = Math.min(entry.expiresAt, wholeInstant(now + limitMs));
     try {
       const value = this.own(entry.value);
       if (deadAt === entry.deadAt && value === entry.value) {

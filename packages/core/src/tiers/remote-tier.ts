@@ -475,5 +475,5 @@ type Settled = (index: number, outcome: ReadOutcome) => void;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;
-const withoutCopy = (entry: Entry): Entry => ({ ...entry, localTtlMs: 0 });
+const withoutCopy = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, localTtlMs: 0 } });
 const ignore = (): void => {};

@@ -34,8 +34,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: a copy lives longer than the one that it was made of",
     promises: ["C121"],
-    rule: "  entry.expiresAt <= until ? entry : {",
-    broken: "  entry.expiresAt === until ? entry : {",
+    rule: "if (entry.expiresAt <= until) return entry;",
+    broken: "if (entry.expiresAt === until) return entry;",
   },
   {
     name: "compose: an entry read before a change is copied to near",

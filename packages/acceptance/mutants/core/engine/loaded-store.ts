@@ -12,13 +12,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a fenced load is stored locally",
     promises: ["C59", "C60"],
-    rule: 'if (flight.isOver || fencedBy(this.#context, flight, entry.dependsOn) !== undefined) return "refused";',
+    rule: 'if (flight.isOver || fencedBy(this.#context, flight, entry.terms.dependsOn) !== undefined) return "refused";',
     broken: 'if (flight.isOver) return "refused";',
   },
   {
     name: "fence: a fenced load is stored in the backend",
     promises: ["C59", "C60"],
-    rule: 'if (fencedBy(this.#context, flight, draft.entry.dependsOn) !== undefined) return "refused";\n    // Without leases nothing else keeps it from undoing a change of another process.\n    if (lease === undefined && flight.isTainted) {\n      flight.lose();\n      return "refused";\n    }',
+    rule: 'if (fencedBy(this.#context, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";\n    // Without leases nothing else keeps it from undoing a change of another process.\n    if (lease === undefined && flight.isTainted) {\n      flight.lose();\n      return "refused";\n    }',
     broken: "",
   },
   {
@@ -30,20 +30,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: a reload keeps the old ones",
     promises: ["C75"],
-    rule: "...(kept?.tags ?? []), ...(loaded",
-    broken: "...(flight.fallback?.tags ?? []), ...(loaded",
+    rule: "...(kept?.terms.tags ?? []), ...(loaded",
+    broken: "...(flight.fallback?.terms.tags ?? []), ...(loaded",
   },
   {
     name: "tags: notModified loses them",
     promises: ["C18"],
-    rule: "...(kept?.tags ?? []), ...(loaded",
+    rule: "...(kept?.terms.tags ?? []), ...(loaded",
     broken: "...(loaded",
-  },
-  {
-    name: "freshness: the lifetime is that of the shorter window",
-    promises: ["C21"],
-    rule: "Math.max(life.staleWhileRevalidateMs, life.staleIfErrorMs)",
-    broken: "Math.min(life.staleWhileRevalidateMs, life.staleIfErrorMs)",
   },
   {
     name: "storing: a loaded value is kept in the backend alone",
@@ -72,8 +66,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: notModified loses the validators",
     promises: ["C18"],
-    rule: "loaded.options?.etag ?? kept?.etag",
-    broken: "loaded.options?.etag",
+    rule: "options?.etag ?? kept?.terms.etag",
+    broken: "options?.etag",
   },
   {
     name: "storing: a value that cannot be encoded stays in the local tier",

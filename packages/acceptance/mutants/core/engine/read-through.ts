@@ -69,7 +69,7 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#waiters.end(flight);\n    this.#waiters.failAll",
     broken:
       "const { fallback } = flight;\n    const now = this.#context.clock.now();\n" +
-      "    if (fallback !== undefined) this.#context.local?.put(flight.key.local, { ...fallback, staleAt: now, expiresAt: now + fallback.staleIfErrorMs, deadAt: now + fallback.staleIfErrorMs }, Infinity);\n" +
+      "    if (fallback !== undefined) this.#context.local?.put(flight.key.local, { ...fallback, staleAt: now, expiresAt: now + fallback.terms.staleIfErrorMs, deadAt: now + fallback.terms.staleIfErrorMs }, Infinity);\n" +
       "    this.#waiters.end(flight);\n    this.#waiters.failAll",
   },
   {

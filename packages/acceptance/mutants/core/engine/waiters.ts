@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: an entry invalidated while a load ran is served as its fallback",
     promises: ["C69"],
-    rule: "this.#context.tags.wasInvalidated(fallback.dependsOn, flight.tagSequence);",
+    rule: "this.#context.tags.wasInvalidated(fallback.terms.dependsOn, flight.tagSequence);",
     broken: "false;",
   },
   {

@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: stale values are served as fallback after staleIfError",
     promises: ["C23", "C25"],
-    rule: "now < entry.staleAt + shorter(entry.staleIfErrorMs",
-    broken: "now < Infinity + shorter(entry.staleIfErrorMs",
+    rule: "now < entry.staleAt + shorter(entry.terms.staleIfErrorMs",
+    broken: "now < Infinity + shorter(entry.terms.staleIfErrorMs",
   },
   {
     name: "freshness: a reader cannot shorten the stale windows",
@@ -64,14 +64,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: an infinite copy that a tag made stale counts as loaded just now",
     promises: ["C29"],
-    rule: "ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, now).ageMs,",
-    broken: "ttlMs: lifeOf(entry, now).ageMs,",
+    rule: "ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,",
+    broken: "ttlMs: lifeOf(entry, staleAt).ageMs,",
   },
   {
     name: "freshness: markStale keeps the end of the life",
     promises: ["C70"],
-    rule: "const expiresAt = Math.min(entry.expiresAt, now +",
-    broken: "const expiresAt = Math.max(entry.expiresAt, now +",
+    rule: "const expiresAt = Math.min(entry.expiresAt, staleAt +",
+    broken: "const expiresAt = Math.max(entry.expiresAt, staleAt +",
   },
   {
     name: "freshness: maxAge admits an entry of unknown age",

@@ -54,6 +54,6 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C61", "C81"],
     rule: "if (entry.tagSequence === this.sequence) return entry;",
     broken:
-      "if (entry.tagSequence === this.sequence) return entry;\n    if (!this.wasCalled(entry.dependsOn, entry.tagSequence)) entry.tagSequence = this.sequence;",
+      "if (entry.tagSequence === this.sequence) return entry;\n    if (!this.wasCalled(entry.terms.dependsOn, entry.tagSequence)) entry.tagSequence = this.sequence;",
   },
 ];

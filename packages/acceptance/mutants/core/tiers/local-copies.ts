@@ -16,13 +16,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: a copy may live as long as its writer allowed, and the limit of the reader is ignored",
     promises: ["C6"],
-    rule: "Math.min(localTtlMs, entry.localTtlMs)",
-    broken: "entry.localTtlMs",
+    rule: "Math.min(localTtlMs, entry.terms.localTtlMs)",
+    broken: "entry.terms.localTtlMs",
   },
   {
     name: "promotion: the entry's own localTtl is forgotten",
     promises: ["C7"],
-    rule: "Math.min(localTtlMs, entry.localTtlMs)",
+    rule: "Math.min(localTtlMs, entry.terms.localTtlMs)",
     broken: "localTtlMs",
   },
   {

@@ -1,0 +1,22 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "terms: each entry has its own",
+    promises: ["C334"],
+    rule: "  space.lastTerms = {",
+    broken: "  return {",
+  },
+  {
+    name: "terms: entries with other windows share them",
+    promises: ["C334"],
+    rule: "last !== undefined && haveEqualWindows(last, windows)",
+    broken: "last !== undefined",
+  },
+  {
+    name: "terms: entries with other tags share them",
+    promises: ["C334"],
+    rule: "some.tags.every((tag, i) => tag === others.tags[i])",
+    broken: "true",
+  },
+];
