@@ -422,6 +422,23 @@ describe("A95 the primary becomes a replica", () => {
     },
   );
 
+  it("C347: and a primary again, with the data of another one, before a heartbeat: recent removals are issued again", async () => {
+    await using own = await startOwnRedis();
+    await using copied = await startOwnRedis();
+    await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
+    await plant(copied, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
+    // Heartbeats are 5 s apart.
+    const cache = over(impatient(own.url).maxStaleness("20s").build(), WITH_MEMORY);
+    await cache.set("k", "older");
+    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
+    await own.command("REPLICAOF", "127.0.0.1", copied.port);
+    await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
+    await own.command("REPLICAOF", "NO", "ONE");
+    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await expect.poll(() => own.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(0);
+    expect([await cache.get("k"), (await own.info("replication"))["role"]]).toEqual([undefined, "master"]);
+  }, 40_000);
+
   it(
     "C93 C94 C91: when a primary behind sentinels dies, pending calls are replayed at the next one, and recently acknowledged ones are issued again",
     { timeout: 60_000 },

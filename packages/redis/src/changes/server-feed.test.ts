@@ -169,3 +169,28 @@ it("a command to a server that was never connected fails, and leaves no rejectio
     process.off("unhandledRejection", remember);
   }
 });
+
+it("C347 a server that was emptied is asked whose data it has, and given up where that is another one's", async () => {
+  let push: Parameters<ListenMode["handlePushes"]>[1] | undefined;
+  const mode: ListenMode = {
+    handlePushes: (_client, hub) => void (push = hub),
+    subscribe: () => Promise.resolve({ topics: [], hasGap: false }),
+    heartbeat: () => Promise.resolve(true),
+    unsubscribe: () => Promise.resolve(),
+  };
+  let history = "h1";
+  let asked = 0;
+  const { feed, dropped } = await connected(mode, (command) => {
+    if (command !== "INFO replication") return command === "INFO server" ? "run_id:r1\r\n" : 1;
+    asked += 1;
+    return `role:master\r\nmaster_replid:${history}\r\n`;
+  });
+  expect([await feed.heartbeat(1_000), asked]).toEqual([true, 1]);
+  push!.everythingChanged();
+  expect([await feed.heartbeat(1_000), await feed.heartbeat(1_000), asked]).toEqual([true, true, 2]);
+  // A primary has another history once its first replica attaches, too. It keeps its data then.
+  history = "h2";
+  expect([await feed.heartbeat(1_000), asked, dropped]).toEqual([true, 2, []]);
+  push!.everythingChanged();
+  expect([await feed.heartbeat(1_000), dropped]).toEqual([false, ["it has the data of another server now"]]);
+});

@@ -15,7 +15,7 @@ import type { SingleLink, ConnectionObserver } from "../connection/single-link.t
 /** A way to receive changes over one connection. */
 export interface ListenMode {
   /** Makes a new client hand incoming changes to `hub`. Sends nothing. */
-  handlePushes(client: NodeClient, hub: ChangeHub): void;
+  handlePushes(client: NodeClient, hub: Pick<ChangeHub, "changed" | "everythingChanged">): void;
   /**
    * Receives changes to `wanted` from the acknowledgement on. All commands are sent at once.
    *
@@ -43,6 +43,8 @@ interface Connection {
   readonly id: number | undefined;
   readonly identity: Identity;
   topics: readonly string[];
+  /** Everything changed, and nobody has asked since whether the server has the data of another one. */
+  wasEmptied: boolean;
 }
 
 export interface ServerFeedSettings {
@@ -98,7 +100,13 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
   async prepare(client: NodeClient, prepareMore: (client: NodeClient) => Promise<void>): Promise<void> {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
-    this.#mode.handlePushes(client, this.#hub);
+    this.#mode.handlePushes(client, {
+      changed: (keys) => this.#hub.changed(keys),
+      everythingChanged: () => {
+        if (this.#current?.client === client) this.#current.wasEmptied = true;
+        this.#hub.everythingChanged();
+      },
+    });
     const [id, identity, subscription] = await Promise.all([
       unlessRefused(send(["CLIENT", "ID"])),
       identityOf(send),
@@ -111,6 +119,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       id: typeof id === "number" ? id : undefined,
       identity,
       topics: subscription?.topics ?? [],
+      wasEmptied: false,
     };
     const previous = this.#previous;
     // On another server the same id may be that of a foreign client.
@@ -146,18 +155,33 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     const link = this.#link;
     if (link === undefined) throw new Error("not connected");
     try {
-      const [isListening, isPrimary] = await Promise.all([
+      const [isListening, isPrimary, hasItsData] = await Promise.all([
         this.#mode.heartbeat((args) => this.exchange(args, deadlineMs)),
         this.#isPrimary(deadlineMs),
+        this.#hasItsData(deadlineMs),
       ]);
       if (!isListening) link.distrust(new Error("this connection does not receive changes any more"));
-      return isListening && isPrimary && this.#identityGuard.leadsToOneServer;
+      if (!hasItsData) link.distrust(new Error("it has the data of another server now"));
+      return isListening && isPrimary && hasItsData && this.#identityGuard.leadsToOneServer;
     } catch (error) {
       if (!isReply(error)) throw error;
       if (isLoggedOut(error)) link.distrust(error as Error);
       // Neither BUSY nor LOADING proves anything: while a script runs, Redis sends replies before their pushes.
       return false;
     }
+  }
+
+  /**
+   * A server that copies another one is emptied first. If it is a primary again before it is asked for its role, only
+   * the history of its data shows it.
+   */
+  async #hasItsData(deadlineMs: number): Promise<boolean> {
+    const current = this.#current;
+    if (current?.wasEmptied !== true) return true;
+    const { history } = await identityOf((args) => this.exchange(args, deadlineMs));
+    const isSame = history === current.identity.history;
+    if (isSame) current.wasEmptied = false;
+    return isSame;
   }
 
   /** Like `send`; a connection that answers nothing at all within `deadlineMs` is given up. */

@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "Math.max(deadlineMs, 2 * link.queue.deadlineMs)",
     broken: "deadlineMs",
   },
+  {
+    name: "redis: a server that was emptied is taken for what it was",
+    promises: ["C347"],
+    rule: "if (current?.wasEmptied !== true) return true;",
+    broken: "return true;",
+  },
 ];
