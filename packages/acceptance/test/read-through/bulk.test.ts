@@ -1,3 +1,4 @@
+import type { EntryOptions } from "@hotset/core";
 import { gate } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";
@@ -7,12 +8,15 @@ const KEYS = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
 const LAST = KEYS.at(-1)!;
 
 /** A `setMany` whose first 1,000 writes are held at the backend, so that the turn of the last key has not come. */
-async function heldSetMany() {
+async function heldSetMany(options?: EntryOptions) {
   const { cache, backend } = open("memory over backend");
   await cache.set(LAST, "old");
   const first = gate();
   backend.script("write", { times: 1_000, before: first });
-  const all = cache.setMany(KEYS.map((key) => [key, "bulk"] as const));
+  const all = cache.setMany(
+    KEYS.map((key) => [key, "bulk"] as const),
+    options,
+  );
   await first.arrived();
   return { cache, backend, first, all };
 }
@@ -83,6 +87,18 @@ describe("calls of many keys", () => {
     await Promise.all(calls);
     expect(await cache.get(LAST)).toBe("later");
   });
+
+  it.each(["invalidateTags", "markTagsStale"] as const)(
+    "C345: where %s of a tag of the call comes before the turn of a key, what was there without the tag is not served",
+    async (how) => {
+      const { cache, first, all } = await heldSetMany({ tags: ["t"] });
+      const call = cache[how]("t");
+      first.open();
+      await call;
+      expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+      expect([cache.peek(LAST), await cache.get(LAST)]).toEqual([undefined, undefined]);
+    },
+  );
 
   it("C162: of a key that is named twice in a call, the last value counts", async () => {
     const { cache } = open("memory over backend");

@@ -104,10 +104,12 @@ export class Mutations {
     const { tags } = this.#context;
     const dependsOn = dependencies(namespace.keySpace, options?.tags ?? NO_TAGS);
     const { sequence } = tags;
-    const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) =>
-      // A later call on its tags would hide it at once.
-      tags.wasCalled(dependsOn, sequence) ? "stored" : (await this.#set(namespace, key, value, options)).status,
-    );
+    const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) => {
+      if (!tags.wasCalled(dependsOn, sequence)) return (await this.#set(namespace, key, value, options)).status;
+      // A later call has hidden what would be set: with all that was there, or by its tags alone.
+      if (tags.wasCalled(namespace.keySpace.tagPrefixes, sequence)) return "stored";
+      return (await this.#delete(namespace, key)).status === "pending" ? "pending" : "stored";
+    });
     return {
       stored: tally(statuses, "stored"),
       pending: tally(statuses, "pending"),

@@ -56,7 +56,7 @@ export class CommandQueue {
   /** Counts replies, errors included. A link whose count does not change is silent. */
   replies = 0;
   /** When the last command began, by the clock. */
-  lastBeganAt = -Infinity;
+  lastBeganAt: number = -Infinity;
   readonly maxInFlight: number;
   readonly #maxWaiting: number;
   readonly deadlineMs: number;

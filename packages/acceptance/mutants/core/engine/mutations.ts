@@ -141,4 +141,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "const MAX_GUESSED = 10_000;",
     broken: "const MAX_GUESSED = Infinity;",
   },
+  {
+    name: "many keys: a later call on their tags leaves what was there without the tags",
+    promises: ["C345"],
+    rule: 'if (tags.wasCalled(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
+    broken: 'return "stored" as const;',
+  },
 ];
