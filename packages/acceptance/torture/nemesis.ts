@@ -68,11 +68,14 @@ const ONES_OWN: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
   "stall",
   "delay",
   "refuse",
-  "clock jump",
   "kill process",
 ]);
 
-const PAUSES: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>(["freeze process", "block loop"]);
+const PAUSES: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
+  "freeze process",
+  "block loop",
+  "clock jump",
+]);
 
 /** By how much a wall clock is set, ahead or back. */
 const CLOCK_JUMP_MS = 3_600_000;
@@ -327,12 +330,16 @@ class Nemesis {
   }: Strike<"memory full" | "disk full" | "too few replicas" | "read-only">): Promise<Fault> {
     const { begin, end } = REFUSALS[kind];
     const primaries = await this.#arena.primaries();
+    let ended: readonly PromiseSettledResult<unknown>[];
     try {
       for (const primary of primaries) await begin(primary);
       await sleep(forMs);
     } finally {
-      for (const primary of primaries) await end(primary);
+      // Each by itself: one that is gone leaves no other refusing.
+      ended = await Promise.allSettled(primaries.map(end));
     }
+    const failed = ended.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
     return fault();
   }
 

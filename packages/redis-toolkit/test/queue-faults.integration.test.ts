@@ -303,6 +303,8 @@ describe("a queue on a server of its own", () => {
     JSON.stringify({ ...forged, progress: 5 }),
     JSON.stringify({ ...forged, reason: null }),
     '{"attempt":0,"attempts":1e999,"priority":0}',
+    '{"attempt":0,"attempts":3,"priority":0,"unknown":1e999}',
+    '{"attempt":0,"attempts":3,"priority":0,"trace":{"a":1e999}}',
   ])("C324: a job whose record is %s is removed and reported, and keeps no other from being handled", async (text) => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };

@@ -1,7 +1,7 @@
 /** Failovers behind sentinels, with many sockets over one connection. */
 import { sentinel } from "@hotset/redis";
 import { openConnection, type RedisConnection } from "@hotset/redis/connection";
-import { RespClient, startOwnRedis, startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { RespClient, startOwnRedis, startProxy, startSentinel, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 
 let group: TestSentinel;
@@ -10,20 +10,14 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => group.stop());
 
-const open = (protocol: 2 | 3): RedisConnection =>
-  openConnection(
-    sentinel(
-      group.sentinels.map(({ url }) => url),
-      { primaryName: group.name },
-    ),
-    {
-      responseTimeoutMs: 1_000,
-      backoff: { baseMs: 10, maxMs: 100 },
-      protocol,
-      heartbeatMs: 200,
-      clientName: `watch${protocol}`,
-    },
-  );
+const open = (protocol: 2 | 3, urls = group.sentinels.map(({ url }) => url)): RedisConnection =>
+  openConnection(sentinel(urls, { primaryName: group.name }), {
+    responseTimeoutMs: 1_000,
+    backoff: { baseMs: 10, maxMs: 100 },
+    protocol,
+    heartbeatMs: 200,
+    clientName: `watch${protocol}`,
+  });
 
 /** Connections to the sentinels, of this connection alone. */
 async function watchers(name: string): Promise<number> {
@@ -82,6 +76,24 @@ it("a blocking call that a failover ends is refused as retryable", async () => {
   // The server unblocks it before the sentinels announce the failover, or after.
   expect(error.retryable === true || error.message.startsWith("UNBLOCKED ")).toBe(true);
 }, 60_000);
+
+it("C325: a socket that is opened later asks no sentinel over a connection of its own", async () => {
+  const paths = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
+  const opened = (): number => paths.reduce((sum, { counts }) => sum + counts.connections, 0);
+  {
+    await using redis = open(
+      3,
+      paths.map(({ url }) => url),
+    );
+    await redis.call(["PING"]);
+    // Each sentinel was asked, and one is listened to.
+    await expect.poll(opened).toBe(paths.length + 1);
+    await expect.poll(() => watchers("watch3")).toBe(1);
+    for (let i = 0; i < 3; i += 1) await (await redis.open({ role: "exclusive" })).call(["PING"]);
+    expect(opened()).toBe(paths.length + 1);
+  }
+  await Promise.all(paths.map((path) => path[Symbol.asyncDispose]()));
+});
 
 it("C326: a sentinel that contradicts the others ends a connection at most once, and is left for the next one", async () => {
   await using decoy = await startOwnRedis();

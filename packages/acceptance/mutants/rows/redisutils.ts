@@ -101,9 +101,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R3-35 sentinels are asked once",
     file: "packages/redis/src/topology/sentinel.ts",
-    rule: "known === undefined ? await findPrimary(settings, aborted) : [known]) {",
+    rule: "await openFirst(await findPrimary(settings, aborted));",
     broken:
-      "await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= findPrimary(settings, aborted))) {",
+      "await openFirst(await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= findPrimary(settings, aborted)));",
   },
   {
     name: "R3-17 text is a number",

@@ -1,4 +1,4 @@
-import type { EntryOptions } from "@hotset/core";
+import { json, type EntryOptions } from "@hotset/core";
 import { gate } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";
@@ -9,8 +9,8 @@ const LAST = KEYS.at(-1)!;
 
 /** A `setMany` whose first 1,000 writes are held at the backend, so that the turn of the last key has not come. */
 async function heldSetMany(options?: EntryOptions) {
-  const { cache, backend } = open("memory over backend");
-  await cache.set(LAST, "old");
+  const { cache, backend } = open("memory over backend", { backend: { format: json() } });
+  await cache.set(LAST, "old", { staleIfError: "1m" });
   const first = gate();
   backend.script("write", { times: 1_000, before: first });
   const all = cache.setMany(
@@ -99,6 +99,32 @@ describe("calls of many keys", () => {
       expect([cache.peek(LAST), await cache.get(LAST)]).toEqual([undefined, undefined]);
     },
   );
+
+  it("C345: a later set of a key that fails replaces nothing, so the key is written in its turn", async () => {
+    const { cache, first, all } = await heldSetMany();
+    const failing = [cache.set(LAST, 1n), cache.setMany([[LAST, 2n]])].map((call) => expect(call).rejects.toThrow());
+    first.open();
+    await Promise.all(failing);
+    expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+    expect(await cache.get(LAST)).toBe("bulk");
+  });
+
+  it("C345: a later load of a key that the backend did not store leaves the key to its turn", async () => {
+    const { cache, backend, first, all } = await heldSetMany();
+    backend.script("write", { key: `test::${LAST}`, refuse: new Error("OOM") });
+    expect(await cache.getOrSet(LAST, () => "loaded", { forceRefresh: true })).toBe("loaded");
+    first.open();
+    await all;
+    expect([backend.count("write", `test::${LAST}`), await cache.get(LAST)]).toEqual([3, "bulk"]);
+  });
+
+  it("C345: markStale before the turn of a key brings nothing back that is older than the call", async () => {
+    const { cache, first, all } = await heldSetMany({ staleIfError: "1m" });
+    const marked = cache.markStale(LAST);
+    first.open();
+    await Promise.all([all, marked]);
+    expect(await cache.get(LAST, { allowStale: true })).toBe(undefined);
+  });
 
   it("C162: of a key that is named twice in a call, the last value counts", async () => {
     const { cache } = open("memory over backend");

@@ -201,7 +201,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     flights: new Flights(trust),
     leases: new Set(),
     writes,
-    bulkWrites: new BulkWrites(writes),
+    bulkWrites: new BulkWrites(),
     lostClasses: new LostClasses(events, name),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),

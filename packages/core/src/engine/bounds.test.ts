@@ -130,7 +130,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect([writes.size, writes.has("k0")]).toEqual([0, false]);
   },
   "keys of calls of many that wait for their turn": async () => {
-    const bulk = new BulkWrites(new KeyedQueue());
+    const bulk = new BulkWrites();
     const held = gate<void>();
     const items = names(3_000).map((name) => ({ key: entryKey(root, name) }));
     const all = bulk.run(items, () => held.pass().then(() => "stored"), "stored");

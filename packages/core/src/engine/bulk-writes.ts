@@ -1,44 +1,41 @@
 import type { EntryKey } from "../entry/key.ts";
 import { inWindow } from "../primitives/in-windows.ts";
-import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 
 /**
- * The keys of `setMany` and `deleteMany` whose turn has not come. The order of calls holds all the same: a key that a
- * later call has changed, or whose turn in a later call came first, is left out, since the later change would replace
- * this one at once. A call ends when these later writes have, so that nothing older is read after it.
+ * The keys of `setMany` and `deleteMany` whose turn has not come. The order of calls holds all the same: where a later
+ * call has changed a key by then, or its turn there came first, the key is left out once that change has succeeded,
+ * since it has replaced what was there. If it failed, the key is written.
  */
 export class BulkWrites {
-  /** For each call under way, the local keys that no later call has changed. */
-  readonly #underWay = new Set<Set<string>>();
-  readonly #writes: KeyedQueue;
-
-  /** @param writes where a write waits for earlier ones of its key. */
-  constructor(writes: KeyedQueue) {
-    this.#writes = writes;
-  }
+  readonly #underWay = new Set<BulkCall>();
 
   get size(): number {
     return this.#underWay.size;
   }
 
-  /** A later call changes this key, or has stored it. */
-  overtake(localKey: string): void {
-    for (const keys of this.#underWay) keys.delete(localKey);
+  /** Whether the turn of this key in a call under way has not come. */
+  has(localKey: string): boolean {
+    for (const { later, begun } of this.#underWay) if (later.has(localKey) && !begun.has(localKey)) return true;
+    return false;
   }
 
-  /** The turn of this key has come in the call of `keys`: earlier calls leave it out. */
-  #overtakeEarlier(localKey: string, keys: Set<string>): void {
+  /** A later call of this process changes this key by `change`. */
+  overtake(localKey: string, change: Promise<unknown>): void {
+    for (const { later } of this.#underWay) if (later.has(localKey)) later.set(localKey, change);
+  }
+
+  /** The turn of this key has come in `call`, which changes it by `change`. */
+  #overtakeEarlier(localKey: string, call: BulkCall, change: Promise<unknown>): void {
     for (const earlier of this.#underWay) {
-      if (earlier === keys) return;
-      earlier.delete(localKey);
+      if (earlier === call) return;
+      if (earlier.later.has(localKey)) earlier.later.set(localKey, change);
     }
   }
 
   /**
-   * Calls `write` for each item whose key was not overtaken when its turn comes; the others end as `overtaken`, after
-   * the writes of their keys.
+   * Calls `write` for each item in its turn. Items whose key a later call has changed end as `overtaken`, after that
+   * change.
    *
-   * @param write is in the queue of its key when it returns.
    * @returns the statuses, in the order of `items`.
    * @throws the first error of a write, after all others have settled.
    */
@@ -47,20 +44,36 @@ export class BulkWrites {
     write: (item: T) => Promise<S>,
     overtaken: S,
   ): Promise<readonly S[]> {
-    const keys = new Set(items.map(({ key }) => key.local));
-    this.#underWay.add(keys);
+    const call: BulkCall = { later: new Map(items.map(({ key }) => [key.local, undefined])), begun: new Set() };
+    const { later, begun } = call;
+    this.#underWay.add(call);
     try {
       return await inWindow(items, async (item) => {
         const { local } = item.key;
-        if (!keys.has(local)) {
-          if (this.#writes.has(local)) await this.#writes.run(local, () => Promise.resolve());
-          return overtaken;
+        for (let change = later.get(local); change !== undefined; change = later.get(local)) {
+          if (await hasSucceeded(change)) return overtaken;
+          if (later.get(local) === change) later.set(local, undefined);
         }
-        this.#overtakeEarlier(local, keys);
-        return write(item);
+        begun.add(local);
+        const written = write(item);
+        this.#overtakeEarlier(local, call, written);
+        return written;
       });
     } finally {
-      this.#underWay.delete(keys);
+      this.#underWay.delete(call);
     }
   }
 }
+
+interface BulkCall {
+  /** All its keys, each with the last change by a later call. */
+  readonly later: Map<string, Promise<unknown> | undefined>;
+  /** Those whose turn has come. */
+  readonly begun: Set<string>;
+}
+
+const hasSucceeded = (change: Promise<unknown>): Promise<boolean> =>
+  change.then(
+    () => true,
+    () => false,
+  );

@@ -157,7 +157,7 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     meters: new Meters(),
     flights: new Flights(trust),
     leases: new Set(),
-    bulkWrites: new BulkWrites(new KeyedQueue()),
+    bulkWrites: new BulkWrites(),
     lostClasses: new LostClasses(events, "test"),
     writes: new KeyedQueue(),
     loads: new Semaphore(1_000),

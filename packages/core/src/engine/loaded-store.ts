@@ -88,7 +88,10 @@ export class LoadedStore {
     const { remote } = flight.call.namespace;
     let versions: Entry["versions"];
     try {
-      if (remote === undefined) return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
+      if (remote === undefined) {
+        this.#context.bulkWrites.overtake(flight.key.local, DONE);
+        return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
+      }
       if (
         flight.isUnreachable ||
         (remote.versions !== undefined && pinned === undefined) ||
@@ -145,6 +148,7 @@ export class LoadedStore {
       // A forced load is a write of this process: anything that began before it is older.
       if (flight.call.isForced) recovery?.acknowledgedKey(key);
       else recovery?.forgetKey(key);
+      if (status === "stored") this.#context.bulkWrites.overtake(key.local, DONE);
       // If the backend refused the entry, it has nothing to confirm the copy by.
       this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
@@ -176,7 +180,6 @@ export class LoadedStore {
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.
     if (flight.isOver || fencedBy(this.#context, flight, entry.terms.dependsOn) !== undefined) return "refused";
-    this.#context.bulkWrites.overtake(key.local);
     flights.fenceOlder(key.local, flight);
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (error !== undefined) this.#reportUnwritable(flight, error);
@@ -277,6 +280,7 @@ const noRoomForMeta = (label: string): EncodeError =>
     tier: label,
     operation: "encode",
   });
+const DONE = Promise.resolve();
 const ignore = (): void => undefined;
 /** The outcome of a write whose failure was reported. */
 const failed = (): undefined => undefined;

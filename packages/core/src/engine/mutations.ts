@@ -91,8 +91,9 @@ export class Mutations {
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    this.#context.bulkWrites.overtake(key.local);
-    return this.#set(namespace, key, value, options);
+    const done = this.#set(namespace, key, value, options);
+    this.#context.bulkWrites.overtake(key.local, done);
+    return done;
   }
 
   /** As {@link set}, with the same options for all. */
@@ -107,7 +108,7 @@ export class Mutations {
     const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) => {
       if (!tags.wasCalled(dependsOn, sequence)) return (await this.#set(namespace, key, value, options)).status;
       // A later call has hidden what would be set: with all that was there, or by its tags alone.
-      if (tags.wasCalled(namespace.keySpace.tagPrefixes, sequence)) return "stored";
+      if (tags.wasInvalidated(namespace.keySpace.tagPrefixes, sequence)) return "stored";
       return (await this.#delete(namespace, key)).status === "pending" ? "pending" : "stored";
     });
     return {
@@ -117,7 +118,7 @@ export class Mutations {
     };
   }
 
-  /** Nothing older than the call is served or stored by this process from now on. */
+  /** Loads and copies from before the call are fenced. An earlier call of many keys may store a key until its turn. */
   #bulk<T extends { readonly key: EntryKey }, S extends string>(
     { remote }: NamespaceContext,
     by: "set" | "delete",
@@ -248,8 +249,9 @@ export class Mutations {
   }
 
   delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
-    this.#context.bulkWrites.overtake(key.local);
-    return this.#delete(namespace, key);
+    const done = this.#delete(namespace, key);
+    this.#context.bulkWrites.overtake(key.local, done);
+    return done;
   }
 
   /** As {@link delete}. */
@@ -282,8 +284,15 @@ export class Mutations {
     return { status: wasHere ? "deleted" : status, token: this.#token() };
   }
 
-  async markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
-    this.#context.bulkWrites.overtake(key.local);
+  markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
+    const { bulkWrites } = this.#context;
+    const done = this.#markStale(namespace, key, bulkWrites.has(key.local));
+    bulkWrites.overtake(key.local, done);
+    return done;
+  }
+
+  /** @param isReplaced what is there may be older than a call of many keys, whose turn for this key has not come. */
+  async #markStale(namespace: NamespaceContext, key: EntryKey, isReplaced: boolean): Promise<MarkStaleResult> {
     const { local, clock, writes, recovery } = this.#context;
     const { remote } = namespace;
     const now = clock.now();
@@ -291,15 +300,15 @@ export class Mutations {
     this.#fence(key, "stale");
     this.#reportKey(key, "stale");
     if (remote === undefined) {
-      if (held === undefined) return { status: "missing" };
+      if (held === undefined || isReplaced) return { status: "missing" };
       const staleNow = staleFrom(held, now);
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(key.local, staleNow);
       return { status: "stale" };
     }
     const status = await writes.run(key.local, () =>
       orPending(recovery, key, async () => {
-        if (recovery?.covers(key, NO_TAGS) !== true) return remote.markStale(key);
-        // A removal is pending: the entry that is still there must not come back as stale.
+        if (!isReplaced && recovery?.covers(key, NO_TAGS) !== true) return remote.markStale(key);
+        // Its removal or replacement is pending: the entry that is still there must not come back as stale.
         await remote.remove(key);
         return "missing";
       }),

@@ -124,6 +124,17 @@ it("C328: an answered heartbeat closes the breaker of its part, and no call has 
   expect(states).toEqual(["up", "degraded", "down", "degraded"]);
 });
 
+it("C328: answered heartbeats between failures leave their count, since calls may fail all the same", () => {
+  const { calls, clock, fail, states } = callsOf(undefined);
+  for (let i = 0; i < 5; i += 1) {
+    fail("", 1);
+    calls.alive("", clock.now());
+  }
+  expect([calls.admits("read", ""), states]).toEqual([true, ["down", "up"]]);
+  fail("", 1);
+  expect(states).toEqual(["down", "up"]);
+});
+
 it("C328: a heartbeat that was sent before the last failure closes no breaker", () => {
   const { calls, clock, fail, states } = callsOf(undefined);
   const sentAt = clock.now();

@@ -266,7 +266,9 @@ export class BackendCalls {
   alive(part: string, sentAt: number): void {
     if (this.#breakers.size === 0 && this.#lostParts.size === 0) return;
     const wasLost = this.#lostParts.delete(part);
-    const isAnswering = this.#breakers.get(part)?.isDisprovedBy(sentAt, this.deadlineMs) === true;
+    const breaker = this.#breakers.get(part);
+    // While it is closed it counts: calls may fail one after the other although heartbeats are answered.
+    const isAnswering = breaker?.isOpen === true && breaker.isDisprovedBy(sentAt, this.deadlineMs);
     if (isAnswering) this.#breakers.delete(part);
     if (wasLost || isAnswering) this.#enter(this.#current());
   }

@@ -139,13 +139,14 @@ export class QueueEvents {
 
   async #subscribe(): Promise<Subscriber> {
     const { channel } = this.#store;
-    const subscriber = await this.#module.connection.open({ role: "subscriber", key: channel });
+    let subscriber: Subscriber | undefined;
     try {
+      subscriber = await this.#module.connection.open({ role: "subscriber", key: channel });
       subscriber.on("gap", () => this.#tell({ kind: "gap" }));
       await subscriber.subscribe("shard", channel, (message) => this.#receive(message));
       return subscriber;
     } catch (error) {
-      await subscriber.close();
+      await subscriber?.close();
       throw this.#redis.errorOf("SSUBSCRIBE", error);
     }
   }

@@ -43,8 +43,8 @@ interface Connection {
   readonly id: number | undefined;
   readonly identity: Identity;
   topics: readonly string[];
-  /** Everything changed, and nobody has asked since whether the server has the data of another one. */
-  wasEmptied: boolean;
+  /** `wasEmptied`: everything changed, and the server was not asked since whether it has the data of another one. */
+  readonly data: { wasEmptied: boolean };
 }
 
 export interface ServerFeedSettings {
@@ -100,10 +100,11 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
   async prepare(client: NodeClient, prepareMore: (client: NodeClient) => Promise<void>): Promise<void> {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
+    const data = { wasEmptied: false };
     this.#mode.handlePushes(client, {
-      changed: (keys) => this.#hub.changed(keys),
+      changed: (keys, sender) => this.#hub.changed(keys, sender),
       everythingChanged: () => {
-        if (this.#current?.client === client) this.#current.wasEmptied = true;
+        data.wasEmptied = true;
         this.#hub.everythingChanged();
       },
     });
@@ -119,7 +120,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       id: typeof id === "number" ? id : undefined,
       identity,
       topics: subscription?.topics ?? [],
-      wasEmptied: false,
+      data,
     };
     const previous = this.#previous;
     // On another server the same id may be that of a foreign client.
@@ -177,11 +178,16 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
    */
   async #hasItsData(deadlineMs: number): Promise<boolean> {
     const current = this.#current;
-    if (current?.wasEmptied !== true) return true;
-    const { history } = await identityOf((args) => this.exchange(args, deadlineMs));
-    const isSame = history === current.identity.history;
-    if (isSame) current.wasEmptied = false;
-    return isSame;
+    if (current?.data.wasEmptied !== true) return true;
+    // Before it is asked: it may be emptied once more until the answer is looked at.
+    current.data.wasEmptied = false;
+    try {
+      const { history } = await identityOf((args) => this.exchange(args, deadlineMs));
+      return history === current.identity.history;
+    } catch (error) {
+      current.data.wasEmptied = true;
+      throw error;
+    }
   }
 
   /** Like `send`; a connection that answers nothing at all within `deadlineMs` is given up. */

@@ -312,6 +312,7 @@ export class SingleLink implements ObservableLink {
     queue.client = undefined;
     if (session === undefined) return;
     this.#observer?.down(closed(CONNECT));
+    rejectInFlight(session.client, closed(CONNECT));
     session.destroy();
   }
 }

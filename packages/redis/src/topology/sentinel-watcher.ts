@@ -1,3 +1,4 @@
+import { scheduleRunning } from "@hotset/core";
 import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
 import { namedPrimary, namesPrimary, primaryAddress, type Sentinel, type SentinelSettings } from "./sentinel-group.ts";
 
@@ -82,7 +83,15 @@ export class SentinelWatcher {
       await ask();
     }).then((session) => {
       if (closing.aborted) return session.destroy();
-      this.#subscriber = { session, ask: () => void ask().catch(next) };
+      const { connectTimeoutMs } = sentinel.settings;
+      const askInTime = (): void => {
+        const cancel = scheduleRunning(primary.clock, connectTimeoutMs, next);
+        ask().then(cancel, () => {
+          cancel();
+          next();
+        });
+      };
+      this.#subscriber = { session, ask: askInTime };
       session.onLost(next);
     }, next);
   }

@@ -20,20 +20,34 @@ export async function openPrimary(
   const startedAt = primary.clock.now();
   const known = watcher.primary;
   let lastError: unknown;
-  for (const address of known === undefined ? await findPrimary(settings, aborted) : [known]) {
-    const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
-    if (leftMs <= 0) break;
-    try {
-      const session = await openSession(address, { ...primary, connectTimeoutMs: leftMs }, aborted, async (client) => {
-        await expectPrimary(client);
-        await prepare(client);
-      });
-      return lostOnFailover(session, address, watcher);
-    } catch (error) {
-      lastError = error;
+  const openFirst = async (addresses: readonly Address[]): Promise<Session | undefined> => {
+    for (const address of addresses) {
+      const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
+      if (leftMs <= 0) return undefined;
+      try {
+        const session = await openSession(
+          address,
+          { ...primary, connectTimeoutMs: leftMs },
+          aborted,
+          async (client) => {
+            await expectPrimary(client);
+            await prepare(client);
+          },
+        );
+        return lostOnFailover(session, address, watcher);
+      } catch (error) {
+        lastError = error;
+      }
     }
+    return undefined;
+  };
+  if (known !== undefined) {
+    const session = await openFirst([known]);
+    if (session !== undefined) return session;
+    if (!aborted.aborted) watcher.doubt(known);
   }
-  if (known !== undefined && !aborted.aborted) watcher.doubt(known);
+  const session = await openFirst(await findPrimary(settings, aborted));
+  if (session !== undefined) return session;
   throw connectFault(
     "the sentinels' primary",
     lastError ?? new Error("finding its address took all of connectTimeout"),
@@ -96,8 +110,7 @@ function lostOnFailover(session: Session, address: Address, watcher: SentinelWat
     moved: () => moved.resolve(new Error("the sentinels announced another primary")),
   });
   return {
-    address: session.address,
-    client: session.client,
+    ...session,
     onLost(listener) {
       session.onLost((error) => {
         end();

@@ -183,4 +183,11 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return this.#keepLocally(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
     broken: 'return "refused";',
   },
+  {
+    name: "many keys: a load that was not stored takes the turn of its key",
+    promises: ["C345"],
+    rule: "flights.fenceOlder(key.local, flight);\n    const error",
+    broken:
+      "flights.fenceOlder(key.local, flight);\n    this.#context.bulkWrites.overtake(key.local, DONE);\n    const error",
+  },
 ];

@@ -82,7 +82,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a markStale brings back what waits to be removed",
     promises: ["C93"],
-    rule: "if (recovery?.covers(key, NO_TAGS) !== true) return",
+    rule: "if (!isReplaced && recovery?.covers(key, NO_TAGS) !== true) return",
     broken: "return",
   },
   {
@@ -144,7 +144,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: a later call on their tags leaves what was there without the tags",
     promises: ["C345"],
-    rule: 'if (tags.wasCalled(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
+    rule: 'if (tags.wasInvalidated(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
     broken: 'return "stored" as const;',
+  },
+  {
+    name: "many keys: markStale before the turn of a key marks what is older",
+    promises: ["C345"],
+    rule: "const done = this.#markStale(namespace, key, bulkWrites.has(key.local));",
+    broken: "const done = this.#markStale(namespace, key, false);",
   },
 ];

@@ -55,4 +55,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    if (!this.#isStopped)\n      this.#stopWatching",
     broken: "    this.#stopWatching",
   },
+  {
+    name: "breaker: a heartbeat forgets the failures of a closed one",
+    promises: ["C328"],
+    rule: "breaker?.isOpen === true && breaker.isDisprovedBy(sentAt, this.deadlineMs)",
+    broken: "breaker?.isDisprovedBy(sentAt, this.deadlineMs) === true",
+  },
 ];

@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a server that was emptied is taken for what it was",
     promises: ["C347"],
-    rule: "if (current?.wasEmptied !== true) return true;",
+    rule: "if (current?.data.wasEmptied !== true) return true;",
     broken: "return true;",
   },
 ];

@@ -66,7 +66,7 @@ local function read(id)
   local text = call('HGET', jobs, id)
   if not text then return nil, false end
   local isJson, job = pcall(cjson.decode, text)
-  if isJson and isRecord(job) then return job, text end
+  if isJson and isRecord(job) and pcall(cjson.encode, job) then return job, text end
   return nil, false
 end
 

@@ -46,7 +46,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: any record is delivered",
     promises: ["C324"],
-    rule: "if isJson and isRecord(job) then",
-    broken: "if isJson and type(job) == 'table' and job.attempt then",
+    rule: "if isJson and isRecord(job) and",
+    broken: "if isJson and type(job) == 'table' and job.attempt and",
+  },
+  {
+    name: "queue: a record that cannot be written is delivered",
+    promises: ["C324"],
+    rule: " and pcall(cjson.encode, job) then return",
+    broken: " then return",
   },
 ];
