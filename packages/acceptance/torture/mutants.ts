@@ -226,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "bulk",
     file: `${CORE}/engine/bulk-writes.ts`,
-    rule: "for (const keys of this.#underWay) keys.delete(localKey);",
+    rule: "for (const { later } of this.#underWay) if (later.has(localKey)) later.set(localKey, change);",
     broken: "",
   },
 

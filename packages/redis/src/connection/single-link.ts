@@ -312,7 +312,7 @@ export class SingleLink implements ObservableLink {
     queue.client = undefined;
     if (session === undefined) return;
     this.#observer?.down(closed(CONNECT));
-    rejectInFlight(session.client, closed(CONNECT));
+    rejectInFlight(session.client, new Error("it was closed by close()"));
     session.destroy();
   }
 }
