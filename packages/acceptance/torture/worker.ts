@@ -747,7 +747,7 @@ function noteFailure(operation: string, error: unknown): void {
   recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code } });
 }
 
-/** `READONLY` is none: after a failover it says that the server is no primary any more. */
+/** Not `READONLY`: after a failover it says that the server has become a replica. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof Error && (/^(OOM|MISCONF|NOREPLICAS)\b/.test(error.message) || isRefusal(error.cause));
 

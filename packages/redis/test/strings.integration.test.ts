@@ -248,7 +248,9 @@ describe("the load of a missing entry", () => {
     expect(await other.batch!.read([KEY])).toEqual([undefined]);
     expect(await other.leases!.confirm(KEY)).toBe("");
     expect(await other.leases!.acquire(KEY, B, MINUTE, "")).toMatchObject({ granted: false });
-    expect(await other.leases!.acquire(KEY, B, MINUTE, V1), "whatever was seen").toMatchObject({ granted: false });
+    expect(await other.leases!.acquire(KEY, B, MINUTE, V1), "with another version seen").toMatchObject({
+      granted: false,
+    });
     expect(await other.remove(KEY), "not an entry").toBe("missing");
     expect(await keys()).toEqual([]);
   });
@@ -463,7 +465,7 @@ describe("markStale", () => {
     expect([await backend.read(KEY), await keys()]).toEqual([undefined, []]);
   });
 
-  it("C332: never lengthens a life, whatever the TTL in Redis is", async () => {
+  it("C332: never lengthens a life, also where the TTL in Redis is longer", async () => {
     for (const hold of [heldOn, () => server.command("PERSIST", E)]) {
       await backend.write(KEY, stored({ staleInMs: -50_000, expiresInMs: 10_000 }));
       const endAt = (await value())!.readUIntBE(25, 6);

@@ -170,7 +170,6 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
   const { name, explain, waitUntil } = options;
   const isDevelopment = process.env["NODE_ENV"] !== "production";
   const freezesShared = options.freezeShared ?? isDevelopment;
-  const writes = new KeyedQueue();
   const reissueWindows = reporting.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS);
   return {
     name,
@@ -200,7 +199,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     trust,
     flights: new Flights(trust),
     leases: new Set(),
-    writes,
+    writes: new KeyedQueue(),
     bulkWrites: new BulkWrites(),
     lostClasses: new LostClasses(events, name),
     loads: new Semaphore(options.maxLoads ?? 1_000),

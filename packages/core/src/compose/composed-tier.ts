@@ -4,7 +4,14 @@ import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
-import type { EntryLeases, EntryTier, EntryWrite, ReadOutcome, ReadRequest } from "../tiers/entry-tier.ts";
+import {
+  settle,
+  type EntryLeases,
+  type EntryTier,
+  type EntryWrite,
+  type ReadRequest,
+  type Settled,
+} from "../tiers/entry-tier.ts";
 import { composedLeases } from "./composed-leases.ts";
 import { ComposedReads } from "./composed-reads.ts";
 import { ComposedSide, type EntryCheck, type TagCheck } from "./composed-side.ts";
@@ -80,17 +87,8 @@ export class ComposedTier implements EntryTier {
     return this.#reads.readMany([request], budgetMs)[0]!;
   }
 
-  readMany(
-    requests: readonly ReadRequest[],
-    budgetMs: number,
-    settled: (index: number, outcome: ReadOutcome) => void,
-  ): void {
-    this.#reads.readMany(requests, budgetMs).forEach((read, i) => {
-      read.then(
-        (entry) => settled(i, entry),
-        (error: Error) => settled(i, error),
-      );
-    });
+  readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
+    this.#reads.readMany(requests, budgetMs).forEach((read, i) => settle(read, i, settled));
   }
 
   encode(value: unknown): Awaitable<Encoded> {

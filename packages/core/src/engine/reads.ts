@@ -2,7 +2,7 @@ import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
 import { judge, lifeOf, newer, type Windows } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
-import type { ReadOutcome, ReadRequest } from "../tiers/entry-tier.ts";
+import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
 import { Answers, hit, MISS, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
@@ -98,19 +98,15 @@ export class Reads {
     return new Promise((resolve) => {
       const outcomes = new Array<ReadOutcome>(keys.length);
       let left = keys.length;
-      const settled = (i: number, outcome: ReadOutcome): void => {
+      const settled: Settled = (i, outcome) => {
         outcomes[i] = outcome;
         left -= 1;
         if (left === 0) resolve(outcomes);
       };
       const asked: number[] = [];
       for (const [i, key] of keys.entries()) {
-        if (!this.#isCovered(key)) asked.push(i);
-        else
-          this.#readAfterReplay(namespace, key).then(
-            (entry) => settled(i, entry),
-            (error: Error) => settled(i, error),
-          );
+        if (this.#isCovered(key)) settle(this.#readAfterReplay(namespace, key), i, settled);
+        else asked.push(i);
       }
       const requests = asked.map((i) => this.#request(namespace, keys[i]!));
       remote.readMany(requests, remote.deadlineMs, (n, outcome) => settled(asked[n]!, outcome));

@@ -258,7 +258,7 @@ function emptyEntry(
   const staleInMs = possibleFreshness(stored, meta);
   const isPossible = staleInMs === stored.staleInMs;
   const at = wholeInstant(now);
-  const windows = {
+  const limits = {
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
     localTtlMs: meta.localTtlMs,
@@ -270,7 +270,7 @@ function emptyEntry(
     staleAt: isEndless ? Infinity : at + staleInMs + (isPossible ? meta.cutMs : 0),
     expiresAt,
     deadAt: expiresAt,
-    terms: termsIn(keySpace, windows, meta),
+    terms: termsIn(keySpace, limits, meta),
     tagSequence,
     epoch: undefined,
     version: stored.version,

@@ -7,7 +7,8 @@ import type { TagVersion } from "../contracts/backend.ts";
  *     loadedAt ──fresh──▶ staleAt ──stale──▶ expiresAt ──expired──▶
  *
  * Immutable once built, except for `tagSequence` and `epoch`. A process holds a hundred thousand of them: what many
- * have in common is in `terms`, and `newEntry` and `storedEntry` make them, so that they have few shapes.
+ * have in common is in `terms`, and `newEntry`, `storedEntry` and the codec's `emptyEntry` give them the same fields in
+ * the same order, so that they have few shapes.
  */
 export interface Entry extends LocalEntry {
   /** How long it was fresh when it was written, jitter included. Its age is this minus the remaining freshness. */
@@ -30,7 +31,7 @@ export interface Entry extends LocalEntry {
 }
 
 /** Shared by many entries of a namespace. Immutable. */
-export interface Terms extends LifeLimits, Marks {
+export interface Terms extends LifeLimits, Labels {
   /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
   readonly dependsOn: readonly string[];
 }
@@ -42,7 +43,7 @@ export interface LifeLimits {
   readonly localTtlMs: number;
 }
 
-export interface Marks {
+export interface Labels {
   readonly tags: readonly string[];
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;

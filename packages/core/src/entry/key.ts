@@ -49,7 +49,7 @@ export interface KeySpace {
   readonly tagPrefixes: readonly string[];
   /** True: its values, and those of all namespaces below it, never leave the process. */
   readonly isLocalOnly: boolean;
-  /** The terms of the last entry that was made here, see `termsIn`. */
+  /** The terms of the last entry that was made here; `termsIn` replaces them. */
   lastTerms: Terms | undefined;
 }
 

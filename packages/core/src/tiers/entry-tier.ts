@@ -25,6 +25,17 @@ export interface ReadRequest {
 /** How one of many reads ended: an error where the entry could not be read. */
 export type ReadOutcome = Entry | Error | undefined;
 
+/** Called once with the index of a read, when it has ended. */
+export type Settled = (index: number, outcome: ReadOutcome) => void;
+
+/** Reports how `read` ended. */
+export function settle(read: PromiseLike<Entry | undefined>, index: number, settled: Settled): void {
+  read.then(
+    (entry) => settled(index, entry),
+    (error: Error) => settled(index, error),
+  );
+}
+
 /** The outcome of an attempt to take a lease. */
 export type LeaseAnswer =
   | { readonly kind: "granted"; /** The version in the backend now, for `store`. */ readonly seen: string }
@@ -85,11 +96,7 @@ export interface EntryTier {
    * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A
    * promise for each would cost more than the read.
    */
-  readMany(
-    requests: readonly ReadRequest[],
-    budgetMs: number,
-    settled: (index: number, outcome: ReadOutcome) => void,
-  ): void;
+  readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void;
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
   /** A part of a value as readers of this tier get it, without a schema. Throws when it cannot be written. */

@@ -16,7 +16,14 @@ import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
 import { BackendCalls, type Target } from "./backend-calls.ts";
-import type { EntryLeases, EntryTier, EntryWrite, ReadOutcome, ReadRequest } from "./entry-tier.ts";
+import {
+  settle,
+  type EntryLeases,
+  type EntryTier,
+  type EntryWrite,
+  type ReadRequest,
+  type Settled,
+} from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 import { SealConflicts } from "./seal-conflicts.ts";
 
@@ -160,12 +167,7 @@ export class RemoteTier implements EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
     const { batch, parts } = this.#backend;
     if (batch === undefined || requests.length < 2)
-      return requests.forEach((request, i) => {
-        this.read(request, budgetMs).then(
-          (entry) => settled(i, entry),
-          (error: Error) => settled(i, error),
-        );
-      });
+      return requests.forEach((request, i) => settle(this.read(request, budgetMs), i, settled));
     if (parts === undefined) return void this.#readTogether(batch, { requests, part: ONE_PART }, budgetMs, settled);
     const byPart = Map.groupBy(requests.keys(), (i) => parts.of(requests[i]!.key.backend));
     for (const [part, indexes] of byPart)
@@ -210,11 +212,8 @@ export class RemoteTier implements EntryTier {
       if (found instanceof Error) return settled(i, error);
       request.saw?.(found?.version ?? "");
       const entry = found && this.#decode({ request, expected, sentAt }, found, versions);
-      if (!isThenable(entry)) return settled(i, entry);
-      entry.then(
-        (each) => settled(i, each),
-        (thrown: Error) => settled(i, thrown),
-      );
+      if (isThenable(entry)) settle(entry, i, settled);
+      else settled(i, entry);
     });
   }
 
@@ -471,7 +470,6 @@ const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read
   },
 });
 
-type Settled = (index: number, outcome: ReadOutcome) => void;
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;

@@ -35,6 +35,8 @@ export function reportReplaced(hubs: ChangeHubs, part?: string): void {
   hubs.channel.replaced(part);
 }
 
+export const haveListeners = (hubs: ChangeHubs): boolean => hubs.tracking.hasListeners || hubs.channel.hasListeners;
+
 export interface SubscribedLinkSettings extends LinkSettings {
   readonly protocol: 2 | 3;
   /** Makes data connections ready. */
@@ -121,7 +123,7 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
   const dataLink = new SingleLink((aborted) => open(aborted, (client) => feed.prepare(client, prepare)), link, feed, {
     tracking: reports?.tracking,
     channel: reports?.channel,
-    hasListeners: () => hubs.tracking.hasListeners || hubs.channel.hasListeners,
+    hasListeners: () => haveListeners(hubs),
     close: () => channelLink.close(),
   });
   return { link: dataLink, feed, channelLink, channelFeed, identityGuard };

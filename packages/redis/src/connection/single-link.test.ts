@@ -304,7 +304,7 @@ describe("a connection that is replaced when it is used", () => {
   };
   beforeEach(open);
 
-  it("C330: and was closed while nobody used it, is replaced by the next call, which waits for it", async () => {
+  it("C330: and was closed while it was not in use, is replaced by the next call, which waits for it", async () => {
     clock.advance(1_000);
     attempts[0]!.lose();
     expect([link.state, attempts[0]!.isDestroyed]).toEqual(["idle", true]);

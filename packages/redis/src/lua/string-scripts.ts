@@ -93,7 +93,7 @@ return was == '' and 0 or 1`);
 /**
  * Ends an entry's freshness: 1 when there was one. Both instants are in the value, so it is written anew, under another
  * version; what is left is its stale window, or less. A placeholder is removed, and so is what this layout cannot read:
- * others may. So is an entry that is over by its own end, whatever its TTL is.
+ * others may. So is an entry that is over by its own end, also where its TTL is longer.
  */
 export const MARK_STRING_STALE: Script = script(`redis.call('DEL', KEYS[2])
 ${PRESENT}

@@ -229,7 +229,7 @@ export abstract class EntryBackend implements Backend {
       isPlaceholder: head !== undefined && isPlaceholder(head),
     });
     return this.send(this.origins.read, ["TYPE", entryKey], interpret, {
-      // An error where the key is no string.
+      // An error where the key holds another type.
       before: [["GETRANGE", entryKey, "0", String(MARK_BYTES - 1)]],
       onBefore: (start) => {
         if (!(start instanceof Error)) head = start as Buffer;

@@ -68,22 +68,18 @@ export class RedisLeases implements Leases {
   }
 
   acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
-    let life: string;
-    try {
-      life = leaseLife(leaseMs);
-    } catch (error) {
-      return Promise.reject(error);
-    }
     const compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
-    return this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) => {
-      const answer = this.#acquired(reply as AcquireReply);
-      // The entry there cannot be read, so it is taken for the expected one.
-      return typeof answer === "string" ? new Further([token, life, answer]) : answer;
-    });
+    return withLife(leaseMs, (life) =>
+      this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) => {
+        const answer = this.#acquired(reply as AcquireReply);
+        // The entry there cannot be read, so it is taken for the expected one.
+        return typeof answer === "string" ? new Further([token, life, answer]) : answer;
+      }),
+    );
   }
 
-  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return this.#run("renew", RENEW_LEASE, key, [token, leaseLife(leaseMs)], isOne);
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return withLife(leaseMs, (life) => this.#run("renew", RENEW_LEASE, key, [token, life], isOne));
   }
 
   async release(key: string, token: string): Promise<void> {
@@ -135,13 +131,13 @@ type AcquireReply =
   | readonly [changed: 2, ttlMs: number, fields: EntryFields];
 
 /**
- * Whole milliseconds, as PEXPIRE wants them, and at most the longest that a lease is given.
- *
- * @throws {InvalidArgumentError} for `NaN`.
+ * Sends the life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.
+ * Rejects with `InvalidArgumentError` for `NaN`.
  */
-export function leaseLife(leaseMs: number): string {
-  if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
-  return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
+export function withLife<T>(leaseMs: number, send: (life: string) => Promise<T>): Promise<T> {
+  if (Number.isNaN(leaseMs))
+    return Promise.reject(new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN"));
+  return send(String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS)));
 }
 
 /** In place of what is written: the entry is removed. */

@@ -1,6 +1,6 @@
 import type { Leases, StoredEntry } from "@hotset/core";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
-import { isOne, leaseLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
+import { isOne, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
 import { ACQUIRE_STRING, HEAD_BYTES, RELEASE_STRING, RENEW_STRING, STORE_STRING } from "../lua/string-scripts.ts";
 import type { Script } from "../lua/script.ts";
 import { Further } from "../connection/command-queue.ts";
@@ -63,12 +63,10 @@ export class StringLeases implements Leases {
   }
 
   acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
-    let life: string;
-    try {
-      life = leaseLife(leaseMs);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return withLife(leaseMs, (life) => this.#acquire(key, token, life, seen));
+  }
+
+  #acquire(key: string, token: string, life: string, seen: string): Promise<Acquired> {
     const isPlain = seen === "" && this.#commands.acquiresPlain(key);
     let mayBackOff = !isPlain && seen === "";
     const interpret = (reply: unknown): Acquired | Further => {
@@ -99,8 +97,8 @@ export class StringLeases implements Leases {
     });
   }
 
-  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return this.#commands.run("renew", RENEW_STRING, key, [token, leaseLife(leaseMs)], isOne);
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return withLife(leaseMs, (life) => this.#commands.run("renew", RENEW_STRING, key, [token, life], isOne));
   }
 
   async release(key: string, token: string): Promise<void> {

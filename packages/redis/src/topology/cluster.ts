@@ -1,6 +1,6 @@
 import type { Parts } from "@hotset/core";
 import { ChangeHub } from "../changes/change-hub.ts";
-import { reportReplaced, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
+import { haveListeners, reportReplaced, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { ServerFeed } from "../changes/server-feed.ts";
 import { MAX_WAITING } from "../connection/command-queue.ts";
 import type { ObservableLink } from "../connection/link.ts";
@@ -89,7 +89,7 @@ class ClusterLink extends SingleLink {
     super(open, { ...settings.link, maxInFlight: Infinity, maxWaiting: MAX_WAITING * maxInFlight }, undefined, {
       tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
       channel: hubs.channel,
-      hasListeners: () => hubs.tracking.hasListeners || hubs.channel.hasListeners,
+      hasListeners: () => haveListeners(hubs),
       close: () => Promise.resolve(),
     });
     this.readsFromReplicas = settings.readFromReplicas;

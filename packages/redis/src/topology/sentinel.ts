@@ -18,22 +18,18 @@ export async function openPrimary(
 ): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
+  const leftMs = (): number => primary.connectTimeoutMs - (primary.clock.now() - startedAt);
   const known = watcher.primary;
   let lastError: unknown;
   const openFirst = async (addresses: readonly Address[]): Promise<Session | undefined> => {
     for (const address of addresses) {
-      const leftMs = primary.connectTimeoutMs - (primary.clock.now() - startedAt);
-      if (leftMs <= 0) return undefined;
+      const connectTimeoutMs = leftMs();
+      if (connectTimeoutMs <= 0) return undefined;
       try {
-        const session = await openSession(
-          address,
-          { ...primary, connectTimeoutMs: leftMs },
-          aborted,
-          async (client) => {
-            await expectPrimary(client);
-            await prepare(client);
-          },
-        );
+        const session = await openSession(address, { ...primary, connectTimeoutMs }, aborted, async (client) => {
+          await expectPrimary(client);
+          await prepare(client);
+        });
         return lostOnFailover(session, address, watcher);
       } catch (error) {
         lastError = error;
@@ -46,7 +42,8 @@ export async function openPrimary(
     if (session !== undefined) return session;
     if (!aborted.aborted) watcher.doubt(known);
   }
-  const session = await openFirst(await findPrimary(settings, aborted));
+  // The next attempt asks, since the one that was known is doubted now.
+  const session = leftMs() > 0 ? await openFirst(await findPrimary(settings, aborted)) : undefined;
   if (session !== undefined) return session;
   throw connectFault(
     "the sentinels' primary",

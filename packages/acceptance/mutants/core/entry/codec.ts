@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: an entry read from the backend has lost its validators",
     promises: ["C19"],
-    rule: "termsIn(keySpace, windows, meta)",
-    broken: "termsIn(keySpace, windows, { ...meta, etag: undefined })",
+    rule: "termsIn(keySpace, limits, meta)",
+    broken: "termsIn(keySpace, limits, { ...meta, etag: undefined })",
   },
   {
     name: "backend: bytes of an unknown format are read with the configured one",

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "terms: entries with other windows share them",
     promises: ["C334"],
-    rule: "last !== undefined && haveEqualWindows(last, windows)",
+    rule: "last !== undefined && haveEqualLimits(last, limits)",
     broken: "last !== undefined",
   },
   {

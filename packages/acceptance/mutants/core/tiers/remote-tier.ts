@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "batch: a promise for each key",
     promises: ["C336"],
-    rule: "if (!isThenable(entry)) return settled(i, entry);",
-    broken: "if (!isThenable(entry)) return void Promise.resolve(entry).then((each) => settled(i, each));",
+    rule: "      else settled(i, entry);",
+    broken: "      else settle(Promise.resolve(entry), i, settled);",
   },
   {
     name: "promotion: the life of a copy counts from the arrival of the answer",
