@@ -99,10 +99,10 @@ export const MUTANTS: readonly BrokenRule[] = [
     broken: "  replicas: 1\n",
   },
   {
-    name: "R3-35 sentinels are asked once",
+    name: "R3-35 the first primary is the primary for ever",
     file: "packages/redis/src/topology/sentinel.ts",
-    rule: "await findPrimary(settings, aborted)",
-    broken: "await ((globalThis as { found?: Promise<readonly Address[]> }).found ??= findPrimary(settings, aborted))",
+    rule: "of addresses) {",
+    broken: "of ((globalThis as { first?: readonly Address[] }).first ??= addresses)) {",
   },
   {
     name: "R3-17 text is a number",
