@@ -3,6 +3,7 @@ import type { Connection, RedisBackend } from "@hotset/redis";
 import { redisAddress } from "@hotset/redis-toolkit";
 import type { Arguments, OptionSpec } from "./arguments.ts";
 import type { Session } from "./command.ts";
+import { SILENT } from "./connect.ts";
 
 /** Options that say which cache: as its service makes it. */
 export const CACHE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
@@ -33,7 +34,8 @@ export function seenCache(session: Session, name: string, layout: "full" | "stri
   const { arguments: given } = session;
   const backend = backendOf(session, layout);
   const version = given.text("cache-version");
-  const cache = createCache({ name, ...(version === undefined ? undefined : { version }) })
+  // A refusal is the sentence at the end of the run, and not a warning of the process as well.
+  const cache = createCache({ name, logger: SILENT, ...(version === undefined ? undefined : { version }) })
     .tier(backend)
     .build();
   const path = given.texts("namespace");

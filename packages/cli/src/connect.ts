@@ -14,7 +14,7 @@ export const CONNECTION_OPTIONS: Readonly<Record<string, OptionSpec>> = {
 };
 
 const NAME = "hotset-cli";
-const SILENT = { error: () => undefined, warn: () => undefined, info: () => undefined };
+export const SILENT = { error: () => undefined, warn: () => undefined, info: () => undefined };
 
 /**
  * Connects as the environment says, once: nothing is tried again.
@@ -45,11 +45,17 @@ export async function connect(given: Arguments, io: Io): Promise<Session> {
     } catch (error) {
       await redis.disconnect();
       refused.push(error);
-      if ((error as { readonly retryable?: boolean }).retryable !== false) break;
+      if ((error as { readonly retryable?: boolean }).retryable !== false || isLoginMissing(error)) break;
     }
   }
-  throw new UnreachableError((refused[0] as Error).message);
+  const [first] = refused as [Error];
+  throw new UnreachableError(
+    first.message + (isLoginMissing(first) ? "; set REDIS_PASSWORD, or put the password into REDIS_URL" : ""),
+  );
 }
+
+/** RESP2 connects without a login all the same, and each command is refused then. */
+const isLoginMissing = (error: unknown): boolean => /\bNOAUTH\b/.test((error as Error).message);
 
 function timeoutOf(given: Arguments): number {
   const text = given.text("timeout");

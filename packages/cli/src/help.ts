@@ -1,21 +1,30 @@
 import type { OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { fields } from "./output/table.ts";
 
 export function overview(commands: readonly Command[]): string {
   return [
-    "hotset: caches, queues and locks in Redis, looked at from outside",
+    "hotset: caches, queues and locks in Redis, seen from outside of your services",
     "",
     "  hotset <command> [options]",
     "",
-    indented(fields(commands.map(({ name, summary }) => [name, summary] as const))),
+    ...explained(commands.map(({ name, summary }) => [name, summary] as const)),
     "",
-    "Redis is found as createRedis() finds it: REDIS_URL, or REDIS_HOST and REDIS_PASSWORD, or REDIS_CLUSTER_URLS, ...",
+    ...wrapped(
+      "Redis is found by the variables of createRedis(): REDIS_URL, or REDIS_HOST and REDIS_PASSWORD, or " +
+        "REDIS_CLUSTER_URLS, or REDIS_SENTINELS. Without any it is localhost:6379.",
+    ),
     "",
     "  hotset <command> --help   more about one command",
     "  hotset --version",
     "",
-    "Exit codes: 0 fine, 1 findings or nothing found, 2 wrong arguments or settings, 3 Redis unreachable, 4 failed",
+    "Exit codes",
+    ...explained([
+      ["0", "all is well, or done"],
+      ["1", "doctor has findings, or what was asked for is not there"],
+      ["2", "wrong arguments or settings; nothing was sent"],
+      ["3", "Redis could not be reached, or refused the login"],
+      ["4", "Redis refused a command, or hotset failed"],
+    ]),
     "",
   ].join("\n");
 }
@@ -27,14 +36,29 @@ export function helpOf(command: Command, common: Readonly<Record<string, OptionS
       text,
     ]);
   return [
-    `hotset ${command.name}: ${command.summary}`,
+    ...wrapped(`hotset ${command.name}: ${command.summary}`),
     "",
-    `  hotset ${[command.name, command.words, "[options]"].filter((word) => word !== "").join(" ")}`,
+    ...wrapped(`  hotset ${[command.name, command.words, "[options]"].filter((word) => word !== "").join(" ")}`, 4),
     "",
-    ...(command.about.length === 0 ? [] : [...command.about, ""]),
-    indented(fields([...lines(command.options), ...lines(common)])),
+    ...(command.about.length === 0 ? [] : [...command.about.flatMap((line) => wrapped(line)), ""]),
+    ...explained([...lines(command.options), ...lines(common)]),
     "",
   ].join("\n");
 }
 
-const indented = (text: string): string => text.replace(/^/gm, "  ");
+/** Columns of the narrowest terminal that is usual. */
+const WIDTH = 80;
+
+/** Names to the left; what they are to the right, in as many lines as it takes. */
+function explained(rows: readonly (readonly [name: string, text: string])[]): readonly string[] {
+  const at = 4 + Math.max(...rows.map(([name]) => name.length));
+  return rows.flatMap(([name, text]) => wrapped(`  ${name}`.padEnd(at) + text, at));
+}
+
+/** Lines of at most 80 columns. @param indent columns that all lines but the first leave free. */
+function wrapped(text: string, indent = 0): readonly string[] {
+  if (text.length <= WIDTH) return [text];
+  const end = text.lastIndexOf(" ", WIDTH);
+  if (end <= indent) return [text];
+  return [text.slice(0, end).trimEnd(), ...wrapped(" ".repeat(indent) + text.slice(end + 1), indent)];
+}

@@ -36,7 +36,7 @@ export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
     if (io.signal.aborted) return EXIT.interrupted;
     const [exitCode, hint] =
       error instanceof UsageError
-        ? [EXIT.usage, "; see hotset --help"]
+        ? [EXIT.usage, `; see hotset ${isCommand(given[0]) ? `${given[0]} ` : ""}--help`]
         : error instanceof UnreachableError
           ? [EXIT.unreachable, ""]
           : [EXIT.failed, ""];
@@ -79,6 +79,8 @@ async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
     await session.redis.disconnect();
   }
 }
+
+const isCommand = (name: string | undefined): boolean => COMMANDS.some((command) => command.name === name);
 
 /** @param given for words that must not be quoted: a URL with a password in place of a command. */
 function commandOf(name: string, given: readonly string[] = [name]): Command {

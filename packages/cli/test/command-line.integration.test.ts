@@ -21,7 +21,7 @@ describe("C275: arguments", () => {
       ["doctor", "--timeout", "5 years"],
       /^hotset: --timeout must be from 1 ms/,
     ],
-    ["a setting that cannot work", ["doctor", "--url", "http://x"], /^hotset: url: .*; see hotset --help\n$/],
+    ["a setting that cannot work", ["doctor", "--url", "http://x"], /^hotset: url: .*; see hotset doctor --help\n$/],
   ])("%s ends with 2 and a sentence", async (_, words, sentence) => {
     const { exitCode, stdout, stderr } = await inProcess(words);
     expect([exitCode, stdout]).toEqual([2, ""]);
@@ -89,6 +89,36 @@ describe("C275: arguments", () => {
     expect(away.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/);
     const off = await inProcess(["doctor"], { ENABLE_REDIS: "false" });
     expect([off.exitCode, off.stderr]).toEqual([2, expect.stringMatching(/^hotset: ENABLE_REDIS is off/)]);
+  });
+});
+
+describe("C378: a password that is missing", () => {
+  it.each([["doctor"], ["stats"], ["get", "shop", "p:1"], ["queue"], ["watch", "keys"]])(
+    "ends with 3 and one sentence that says where to set it: %s %s",
+    async (...words) => {
+      await using server = await startOwnRedis({ password: "hunter2" });
+      const away = await inProcess(words, { REDIS_URL: `redis://127.0.0.1:${server.port}` });
+      expect([away.exitCode, away.stdout]).toEqual([3, ""]);
+      expect(away.stderr).toMatch(
+        /^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: NOAUTH .*; set REDIS_PASSWORD.*\n$/,
+      );
+    },
+  );
+});
+
+describe("C378: the help", () => {
+  it("fits into a terminal of 80 columns", async () => {
+    for (const words of [
+      [],
+      ...["doctor", "stats", "get", "keys", "tag", "queue", "locks", "watch"].map((name) => [name]),
+    ])
+      for (const line of (await inProcess([...words, "--help"])).stdout.split("\n"))
+        expect(line.length, line).toBeLessThanOrEqual(80);
+  });
+
+  it("is named by a wrong argument: that of the command", async () => {
+    expect((await inProcess(["watch"])).stderr).toMatch(/; see hotset watch --help\n$/);
+    expect((await inProcess(["docter"])).stderr).toMatch(/; see hotset --help\n$/);
   });
 });
 

@@ -167,6 +167,45 @@ describe("C346: the layout of an entry is found, and not asked for", () => {
   });
 });
 
+describe("C378: what is not there", () => {
+  it("an entry is named by the key that Redis was asked for", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    const words = ["get", "sh{op}", "p{1:", "--prefix", "app", "--cache-version", "2", "--namespace", "a b"];
+    const { exitCode, stdout } = await inProcess(words, variables);
+    const [, key = ""] = /^no such entry: Redis has no key (.+)\n$/.exec(stdout) ?? [stdout];
+    expect([exitCode, key]).toEqual([1, "app:sh%7Bop%7D@2:a b::p%7B1:"]);
+    expect(await json(words, variables)).toMatchObject({ exitCode: 1, state: "absent", key });
+    await server.command("SADD", key, "member");
+    expect(await json(words, variables)).toMatchObject({ exitCode: 1, state: "foreign" });
+    expect((await json<{ key: string }>(["get", "shop", "user:1", "--hashed"], variables)).key).toBe(
+      "hotset:shop::#q8Oke4rRi4VcaH2cosYJHucxLbVWMCGUKletqInIezQ",
+    );
+  });
+
+  it("a queue that no job was ever added to is not an empty one", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await using redis = createRedis({ url: server.url, env: false });
+    const absent = await inProcess(["queue", "emials"], variables);
+    expect([absent.exitCode, absent.stdout]).toEqual([1, "no such queue: Redis has no key queue:{emials}:state\n"]);
+    expect(await json(["queue", "emials", "--tenant", "acme"], variables)).toEqual({
+      exitCode: 1,
+      version: 1,
+      name: "emials",
+      isKnown: false,
+    });
+    const emails = queue(redis, "emails");
+    await emails.add(1);
+    await emails.drain();
+    expect(await json(["queue", "emails"], variables)).toMatchObject({ exitCode: 0, isKnown: true, isPaused: false });
+    await queue(redis, "later").add(1, { delay: "1h" });
+    expect(await json(["queue", "later"], variables)).toMatchObject({ exitCode: 0, isKnown: true });
+    await queue(redis, "paused").pause();
+    expect(await json(["queue", "paused"], variables)).toMatchObject({ exitCode: 0, isPaused: true });
+  });
+});
+
 describe("C281: changes need --write", () => {
   it("of a tag", async () => {
     await using server = await startOwnRedis();
@@ -177,7 +216,7 @@ describe("C281: changes need --write", () => {
     const refused = await hotset(["tag", "shop", "kitchen", "invalidate"], variables);
     expect([refused.exitCode, refused.stderr]).toEqual([
       2,
-      "hotset: invalidate changes Redis; add --write; see hotset --help\n",
+      "hotset: invalidate changes Redis; add --write; see hotset tag --help\n",
     ]);
     expect(await cache.get("p:1")).toBe(1);
     expect(await json(["tag", "shop", "kitchen", "invalidate", "--write"], variables)).toMatchObject({
@@ -397,6 +436,26 @@ describe("C284: hotset watch", () => {
       ]);
     run.interrupt();
     expect(await run.ended()).toBe(0);
+  });
+
+  it("C378: says that a server sends no notices of keys, and which setting makes it", async () => {
+    await using server = await startOwnRedis();
+    const words = ["watch", "keys", "--for", "10ms"];
+    const warned = /^hotset: .*127\.0\.0\.1:\d+ sends no .*CONFIG SET notify-keyspace-events KEA/m;
+    expect(await inProcess(words, { REDIS_URL: server.url })).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringMatching(warned) as string,
+    });
+    await server.command("CONFIG", "SET", "notify-keyspace-events", "Ex");
+    expect((await inProcess(words, { REDIS_URL: server.url })).stderr).toMatch(warned);
+    for (const enough of ["KEA", "Kg", "K$"]) {
+      await server.command("CONFIG", "SET", "notify-keyspace-events", enough);
+      expect((await inProcess(words, { REDIS_URL: server.url })).stderr).toBe("hotset: watching keys\n");
+    }
+    await server.command("CONFIG", "SET", "notify-keyspace-events", "");
+    await server.command("ACL", "SETUSER", "reader", "on", ">hunter2", "~*", "&*", "+@all", "-config");
+    const unknown = await inProcess(words, { REDIS_URL: server.url.replace("//", "//reader:hunter2@") });
+    expect([unknown.exitCode, unknown.stderr]).toEqual([0, "hotset: watching keys\n"]);
   });
 
   it("prints what happens to jobs, as many lines as wanted, and results on request", async () => {

@@ -5,7 +5,7 @@ import { CACHE_OPTIONS, seenCache, type SeenCache } from "../caches.ts";
 import type { Answer, Command } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { fields } from "../output/table.ts";
-import { bytesText, cut, durationText } from "../output/text.ts";
+import { bytesText, cut, durationText, safe } from "../output/text.ts";
 import { checkWords } from "../places.ts";
 
 export const get: Command = {
@@ -45,13 +45,13 @@ async function within<T>(seen: SeenCache, use: (seen: SeenCache) => Promise<T>):
   }
 }
 
-function noEntry({ type, isPlaceholder }: KeyContent): Answer {
+function noEntry({ key, type, isPlaceholder }: KeyContent): Answer {
   const answer = (text: string, json: object): Answer => ({
     exitCode: EXIT.findings,
     json: { version: 1, ...json },
     text,
   });
-  if (type === "none") return answer("no such entry", { state: "absent" });
+  if (type === "none") return answer(`no such entry: Redis has no key ${safe(key)}`, { state: "absent", key });
   if (isPlaceholder) return answer("no entry yet: a load is under way", { state: "loading" });
   return answer(`no entry: the key holds a ${type} of another program, or of another version of hotset`, {
     state: "foreign",

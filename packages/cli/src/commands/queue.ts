@@ -6,7 +6,7 @@ import { EXIT } from "../io.ts";
 import { decoded, exitCodeOf, NOT_READABLE, readable } from "../keys/readable.ts";
 import { sampleOf } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
-import { cut, durationText, sampleNote } from "../output/text.ts";
+import { cut, durationText, safe, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
 
 const ACTIONS = ["retry", "pause", "resume", "drain"];
@@ -97,13 +97,18 @@ async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
 
 async function oneQueue(session: Session, one: Queue<unknown>, name: string): Promise<Answer> {
   const limit = session.arguments.count("limit", LIMIT);
-  const [counts, now, dead, repeats, ...first] = await Promise.all([
+  const key = `queue:${hashTagged(name)}:state`;
+  const [counts, isUsed, now, dead, repeats, ...first] = await Promise.all([
     one.counts(),
+    readable(() => viewOf(session).commands.exists(key)),
     serverNow(session),
     one.list("dead", { count: limit }),
     one.repeats(),
     ...STATES.map((state) => one.list(state, { count: 1 })),
   ]);
+  // An empty queue keeps the key, with the order of its jobs; a misspelt name has none.
+  if (isUsed === false && repeats.length === 0 && !counts.isPaused && STATES.every((state) => counts[state] === 0))
+    return noQueue(session, name, key);
   const withValues = session.arguments.flag("value");
   const states = STATES.map((state, i) => ({ state, jobs: counts[state], firstAgeMs: ageOf(first[i]?.[0], now) }));
   const jobs = dead.map(({ id, attempt, attempts, addedAt, finishedAt, reason, data }) => ({
@@ -124,7 +129,7 @@ async function oneQueue(session: Session, one: Queue<unknown>, name: string): Pr
   ]);
   return {
     exitCode: EXIT.fine,
-    json: { version: 1, name, isPaused: counts.isPaused, states, dead: jobs, repeats },
+    json: { version: 1, name, isKnown: true, isPaused: counts.isPaused, states, dead: jobs, repeats },
     text: [
       fields([
         ["queue", `${name}${counts.isPaused ? ", paused" : ""}`],
@@ -141,6 +146,12 @@ async function oneQueue(session: Session, one: Queue<unknown>, name: string): Pr
     ].join("\n"),
   };
 }
+
+const noQueue = (session: Session, name: string, key: string): Answer => ({
+  exitCode: EXIT.findings,
+  json: { version: 1, name, isKnown: false },
+  text: `no such queue: Redis has no key ${safe(moduleOf(viewOf(session)).space.inside(key))}`,
+});
 
 const ageOf = (job: JobSnapshot<unknown> | undefined, now: number): number | undefined =>
   job === undefined ? undefined : Math.max(0, now - job.addedAt);

@@ -25,15 +25,18 @@ export const watch: Command = {
   summary: "prints what happens now: to keys, to entries of caches, to jobs of a queue",
   words: "keys [pattern] | changes | queue <name>",
   about: [
-    "keys: keyspace notifications, where the server sends them (notify-keyspace-events KEA); it is not set here.",
-    'changes: entries and tags that caches with coherence("pubsub") announce.',
-    "queue: what happens to jobs. Ends with Ctrl-C. With --json each line is one object.",
+    "keys: keyspace notifications. The server sends them if notify-keyspace-events is set, to KEA for example. " +
+      "This command does not set it.",
+    'changes: entries and tags that caches with coherence("pubsub") announce. Caches with the default, tracking, ' +
+      "announce nothing: watch their keys.",
+    "queue: what happens to jobs.",
+    "Ends with Ctrl-C. With --json each line is one object.",
   ],
   options: {
     ...TENANT_OPTION,
     prefix: { value: "<prefix>", text: "keyPrefix of the caches, for changes; default: hotset" },
     limit: { value: "<n>", text: `end after so many lines; default: ${LIMIT.fallback}` },
-    for: { value: "<duration>", text: "end after this time; default: none" },
+    for: { value: "<duration>", text: "end after this time; default: a day" },
     value: { text: "show progress and results of jobs, too" },
   },
   check(given) {
@@ -55,7 +58,7 @@ export const watch: Command = {
       if (left === 0) end();
     };
     const stop = await start(session, watchedOf(given), print);
-    io.complain(`hotset: watching ${safe(given.words.map(shown).join(" "))}\n`);
+    io.complain(`hotset: watching ${safe(given.words.join(" "))}\n`);
     await sleep(durationOf(given), undefined, { signal: ended.signal }).catch(() => undefined);
     await stop();
     return undefined;
@@ -110,7 +113,12 @@ function start(session: Session, watched: Watched, print: Print): Promise<Stop> 
 
 /** `__keyspace@0__:<key>`, with the name of the event as the message. Each node reports its own keys. */
 async function watchKeys(session: Session, print: Print): Promise<Stop> {
-  const { arguments: given, connection } = session;
+  const { arguments: given, connection, io } = session;
+  for (const address of await silentPrimaries(session))
+    io.complain(
+      `hotset: ${address} sends no notices of keys: nothing will be shown; ` +
+        "CONFIG SET notify-keyspace-events KEA turns them on\n",
+    );
   const pattern = `__keyspace@*__:${given.words[1] ?? "*"}`;
   return onEveryPrimary(connection, print, (subscriber) =>
     subscriber.subscribe("pattern", pattern, (message, channel) => {
@@ -118,6 +126,19 @@ async function watchKeys(session: Session, print: Print): Promise<Stop> {
       print({ event: message.toString(), name: text.slice(text.indexOf(":") + 1) });
     }),
   );
+}
+
+/** Those whose settings send none. A server that does not show its settings may send them. */
+async function silentPrimaries({ connection, timeoutMs: deadlineMs }: Session): Promise<readonly string[]> {
+  const question = ["CONFIG", "GET", "notify-keyspace-events"];
+  const found = await connection.each(async (primary) => {
+    const reply = await primary.call(question, { isReadOnly: true, deadlineMs }).catch(() => undefined);
+    if (reply === undefined) return [];
+    const setting = String(Array.isArray(reply) ? reply[1] : (reply as Record<string, unknown>)[question[2]!]);
+    // `K` is for messages by key; each other letter but `E` is a kind of event.
+    return setting.includes("K") && /[^KE]/.test(setting) ? [] : [primary.address];
+  });
+  return found.flat();
 }
 
 /** `1 <sender> <key>`: docs/reference/redis-layout.md, "Announcements". */

@@ -95,6 +95,8 @@ export type Operation =
 
 /** What is in the key of an entry. */
 export interface KeyContent {
+  /** The key in Redis. */
+  readonly key: string;
   /** The type of the key, as Redis names it; `none` where there is no key. */
   readonly type: string;
   /** Whether it is the placeholder of a missing entry that is being loaded. */
@@ -225,6 +227,7 @@ export abstract class EntryBackend implements Backend {
     const entryKey = this.keys.entry(key);
     let head: Buffer | undefined;
     const interpret = (type: unknown): KeyContent => ({
+      key: entryKey,
       type: String(type),
       isPlaceholder: head !== undefined && isPlaceholder(head),
     });

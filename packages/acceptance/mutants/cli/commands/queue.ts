@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "isOwn ? queueOver(view, name).counts() : NOT_READABLE",
     broken: "queueOver(view, name).counts()",
   },
+  {
+    name: "cli: a misspelt queue is shown as an empty one",
+    promises: ["C378"],
+    rule: "isUsed === false && ",
+    broken: "isUsed === NOT_READABLE && ",
+  },
 ];

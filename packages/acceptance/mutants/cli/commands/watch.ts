@@ -1,0 +1,10 @@
+import type { Breakage } from "../../mutant.ts";
+
+export const MUTANTS: readonly Breakage[] = [
+  {
+    name: "cli: watch keys waits in silence where the server sends nothing",
+    promises: ["C378"],
+    rule: 'setting.includes("K") && /[^KE]/.test(setting)',
+    broken: 'setting !== "absent"',
+  },
+];
