@@ -2,6 +2,9 @@ import type { Clock } from "./clock.ts";
 
 /**
  * Holds live values in this process, for one cache. Synchronous. Has a contract suite: `describeLocalTier`.
+ *
+ * Only `set` may throw: then nothing is kept under the key, not even an older entry. If another method throws, a call
+ * may reject with its error, and an older value may stay; every call settles all the same.
  */
 export interface LocalTier {
   readonly label: string;
@@ -13,7 +16,7 @@ export interface LocalTier {
   /** Called once, by `build`. */
   attach(host: LocalTierHost): void;
   get(key: string): LocalEntry | undefined;
-  /** May refuse or evict. A kept entry is the same object as the given one. */
+  /** May refuse, evict or throw. A kept entry is the same object as the given one. */
   set(key: string, entry: LocalEntry): void;
   delete(key: string): boolean;
   clear(): void;

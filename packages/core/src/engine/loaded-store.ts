@@ -49,8 +49,20 @@ export class LoadedStore {
     this.#answers = new Answers(context);
   }
 
+  /** Never rejects. */
+  async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+    try {
+      return await this.#store(flight, loaded, pinned);
+    } catch (cause) {
+      // A tier breaks its contract.
+      const tier = this.#context.local?.label ?? "";
+      this.#reportUnwritable(flight, new EncodeError("storing a loaded value failed; see cause", { tier, cause }));
+      return "refused";
+    }
+  }
+
   /** First: what may be stored? */
-  store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+  #store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
     if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;

@@ -97,7 +97,7 @@ export class ReadThrough {
     if (flight === undefined) return answer;
     if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
     else if (this.#reads(flight)) this.#proceed(flight, call.namespace.remote!.read(flight, flight.backendLeftMs));
-    else void this.#load(flight);
+    else this.#load(flight);
     return answer;
   }
 
@@ -109,7 +109,7 @@ export class ReadThrough {
       if (flight === undefined) continue;
       if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
       else if (this.#reads(flight)) reading.push(flight);
-      else void this.#load(flight);
+      else this.#load(flight);
     }
     const [first] = reading;
     first?.call.namespace.remote!.readMany(reading, first.backendLeftMs, (i, outcome) =>
@@ -243,9 +243,13 @@ export class ReadThrough {
   }
 
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
-    if (outcome instanceof Error) return this.#unreachable(flight);
-    flight.readAnswered(this.#context.clock.now());
-    this.#found(flight, outcome);
+    try {
+      if (outcome instanceof Error) return this.#unreachable(flight);
+      flight.readAnswered(this.#context.clock.now());
+      this.#found(flight, outcome);
+    } catch (error) {
+      this.#failed(flight, error);
+    }
   }
 
   /**
@@ -257,7 +261,7 @@ export class ReadThrough {
     const { local, clock, decisions } = this.#context;
     const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());
     decisions?.note(flight.key.local, "backend", describeUnreachable(copy));
-    if (copy === undefined) return void this.#load(flight);
+    if (copy === undefined) return this.#load(flight);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
     this.#decide(flight);
   }
@@ -302,13 +306,17 @@ export class ReadThrough {
     }
     // The fallback is known only now.
     for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
-    void this.#load(flight);
+    this.#load(flight);
   }
 
   // ---- the load
 
-  /** Never rejects. */
-  async #load(flight: Flight): Promise<void> {
+  /** An exception on the way, from a tier that breaks its contract say, fails the flight: its callers settle. */
+  #load(flight: Flight): void {
+    this.#climb(flight).catch((error: unknown) => this.#failed(flight, error));
+  }
+
+  async #climb(flight: Flight): Promise<void> {
     if (flight.isOver) return;
     flight.queue();
     const taken = this.#slots.take(flight);

@@ -9,6 +9,7 @@ import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { SealedEntries, UnopenedEntry } from "../entry/sealed-entries.ts";
 import type { TierMeter } from "../primitives/meters.ts";
+import { describe } from "../primitives/duration.ts";
 import { isThenable, whenReady } from "../primitives/once.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
@@ -196,7 +197,7 @@ export class RemoteTier implements EntryTier {
     try {
       [stored, versions] = await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, () =>
         Promise.all([
-          batch.read(requests.map(({ key }) => key.backend)),
+          batch.read(requests.map(({ key }) => key.backend)).then((found) => checkedBatch(found, requests.length)),
           isKnown ? undefined : this.#tagVersions?.read(expected),
         ]),
       );
@@ -211,7 +212,7 @@ export class RemoteTier implements EntryTier {
       const found = stored[i];
       if (found instanceof Error) return settled(i, error);
       request.saw?.(found?.version ?? "");
-      const entry = found && this.#decode({ request, expected, sentAt }, found, versions);
+      const entry = found ? this.#decode({ request, expected, sentAt }, found, versions) : undefined;
       if (isThenable(entry)) settle(entry, i, settled);
       else settled(i, entry);
     });
@@ -333,7 +334,8 @@ export class RemoteTier implements EntryTier {
       awaited -= 1;
       if (awaited !== 0) return;
       read.request.saw?.(stored?.version ?? "");
-      done(stored && this.#withCurrentVersions(read, stored, versions));
+      // Some backends say `null` where there is nothing.
+      done(stored ? this.#withCurrentVersions(read, stored, versions) : undefined);
     };
     // A backend that unpacks its own blobs may reject with a DecodeError: that is an answer, not a failure.
     answer.then(
@@ -469,6 +471,13 @@ const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read
     return backend.write(key, entry);
   },
 });
+
+/** @throws {TypeError} for an answer that does not say for each key what was found. */
+function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
+  if (Array.isArray(found) && found.length === count) return found;
+  const got = Array.isArray(found) ? `${found.length} of them` : describe(found);
+  throw new TypeError(`batch.read must resolve to an array with one item for each of ${count} keys, got ${got}`);
+}
 
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;

@@ -186,7 +186,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: a failed read fails the call",
     promises: ["C92"],
-    rule: "if (copy === undefined) return void this.#load(flight);",
+    rule: "if (copy === undefined) return this.#load(flight);",
     broken: "if (copy === undefined) return void this.#waiters.abort(flight, new Error());",
   },
   {
@@ -247,8 +247,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: an unconfirmed copy is not served while the backend is unreachable",
     promises: ["C92"],
-    rule: "if (copy === undefined) return void this.#load(flight);",
-    broken: "return void this.#load(flight);",
+    rule: "if (copy === undefined) return this.#load(flight);",
+    broken: "return this.#load(flight);",
   },
   {
     name: "tokens: copies answer",
@@ -291,5 +291,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C214"],
     rule: "isTooOld(fallback!, waiter.call.policy)",
     broken: "false",
+  },
+  {
+    name: "settling: an exception after a read leaves the flight and its callers",
+    promises: ["C348"],
+    rule: "    } catch (error) {\n      this.#failed(flight, error);\n    }\n  }\n\n  /**\n   * No backend",
+    broken: "    } catch (error) {\n      throw error;\n    }\n  }\n\n  /**\n   * No backend",
   },
 ];

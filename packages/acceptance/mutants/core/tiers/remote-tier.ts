@@ -74,4 +74,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();",
     broken: "",
   },
+  {
+    name: "answers: a batch that is no list is taken as one",
+    promises: ["C348"],
+    rule: "if (Array.isArray(found) && found.length === count) return found;",
+    broken: "if (count > 0) return found;",
+  },
 ];
