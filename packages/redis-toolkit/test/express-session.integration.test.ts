@@ -315,6 +315,26 @@ describe("an application with express-session", () => {
     await expect.poll(async () => (await app.get("/", cookie)).status).toBe(200);
   });
 
+  it("C369: a session that cannot be stored is refused by name, and one that cannot be read is CORRUPT_VALUE", async () => {
+    const redis = await servers.open("one server");
+    const prefix = newPrefix();
+    const store = new SessionStore(redis, { prefix, hashIds: false });
+    const cycle: Record<string, unknown> = {};
+    cycle["self"] = cycle;
+    for (const [field, value] of Object.entries({ big: 1n, cart: cycle }))
+      await expect(store.set("sid", plain({ cookie: {}, [field]: value }))).rejects.toMatchObject({
+        code: "ENCODE_FAILED",
+        message: expect.stringContaining(`the field "${field}" of the session cannot be written`),
+      });
+    const ended = plain({ cookie: { originalMaxAge: null, expires: new Date(Number.NaN) } });
+    await expect(store.set("sid", ended)).rejects.toThrow("cookie.expires, is not a date");
+    await expect(store.touch("sid", ended)).rejects.toThrow("cookie.expires, is not a date");
+    expect(await redis.commands.exists(`${prefix}sid`)).toBe(false);
+    await store.set("sid", plain({ cookie: { originalMaxAge: null } }));
+    await redis.commands.hSet(`${prefix}sid`, ".foo", "{");
+    await expect(store.get("sid")).rejects.toMatchObject({ code: "CORRUPT_VALUE" });
+  });
+
   it("A81: a session that is saved again after it was destroyed by another request is not created", async () => {
     const redis = await servers.open("one server");
     const store = new SessionStore(redis, { prefix: newPrefix() });

@@ -199,6 +199,20 @@ it("C238: a closed limit without Redis is 503", async () => {
   expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
 });
 
+it("C238: a request that was answered before the limit had decided gives its slot back", async () => {
+  const limit = limitOf({ rules: [concurrency({ limit: 1 })] });
+  const app = express();
+  app.use((_request, response, next) => {
+    response.status(503).send("took too long");
+    next();
+  });
+  app.use(expressRateLimit(limit, { key: () => "u" }));
+  app.use(((_error, _request, _response, _next) => undefined) satisfies express.ErrorRequestHandler);
+  const send = await listen(app as RequestListener);
+  expect((await send()).status).toBe(503);
+  await expect.poll(() => limit.peek("u")).toMatchObject({ allowed: true, remaining: 1 });
+});
+
 it("C238: a client that leaves gives its slot back", async () => {
   const limit = limitOf({ rules: [concurrency({ limit: 1 })] });
   const send = await FRAMEWORKS[0]![1](limit, {}, () => new Promise(() => undefined));

@@ -300,6 +300,24 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     await expect(foreign.update("hash", {})).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|SCRIPT/) });
   });
 
+  it("C369: a field that is not JSON is CORRUPT_VALUE, by an error that does not quote it", async () => {
+    const { id } = await auth.create({ userId: "ada" });
+    await redis.commands.hSet(await keyOf(), ".cart", "4111111111111111");
+    await redis.commands.hSet(await keyOf(), ".note", "card 4111");
+    const calls = [
+      () => auth.read(id),
+      () => auth.touch(id),
+      () => auth.update(id, { left: 1 }),
+      () => auth.list("ada"),
+    ];
+    for (const call of calls) {
+      const error = await call().then(String, (thrown: Error) => thrown);
+      expect(error).toMatchObject({ code: "CORRUPT_VALUE" });
+      expect(inspect(error)).not.toContain("4111");
+    }
+    expect(await auth.destroy(id)).toBe(true);
+  });
+
   it("A35: sessions of a tenant are its own", async () => {
     const [acme, other] = ["acme", "other"].map((name) => sessions(redis.tenant(prefix + name), { secret: SECRET }));
     const { id } = await acme!.create({ userId: "1" });

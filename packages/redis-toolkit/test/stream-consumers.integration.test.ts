@@ -128,6 +128,15 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
     expect([await jobs.dead.len(), await jobs.len()]).toEqual([1, 3]);
   });
 
+  it("C368: an entry whose handler throws an error without a text is a dead letter all the same", async () => {
+    await using _own = consumer(jobs, "processors", { ...QUICK, maxDeliveries: 1 }, () => {
+      throw Object.defineProperty(new Error("x"), "message", { value: { code: 7 } });
+    });
+    await appendAll(jobs, ["poison"]);
+    await expect.poll(() => jobs.dead.len(), { timeout: 5_000 }).toBe(1);
+    expect(await jobs.dead.range()).toMatchObject([{ reason: "handler", error: "a value of type object" }]);
+  });
+
   it("A52: what consumers that ended have held too often is a dead letter, and is not handled", async () => {
     const group = jobs.group("processors");
     await group.ensure("0");

@@ -36,8 +36,9 @@ export function expressRateLimit<Request>(
     const pass = async (): Promise<boolean> => {
       const passage = await gate.ask(request);
       if (passage === undefined) return true;
-      for (const [name, value] of Object.entries(passage.result.headers)) response.setHeader(name, value);
+      // First: a response that was sent meanwhile, by a timeout say, takes no header.
       releaseAtEnd(response, passage);
+      for (const [name, value] of Object.entries(passage.result.headers)) response.setHeader(name, value);
       if (passage.refusal === undefined) return true;
       const { status, type, body } = passage.refusal;
       response.statusCode = status;
@@ -66,8 +67,8 @@ export function fastifyRateLimit<Request>(
   return async (request, reply) => {
     const passage = await gate.ask(request);
     if (passage === undefined) return undefined;
-    for (const [name, value] of Object.entries(passage.result.headers)) reply.header(name, value);
     releaseAtEnd(reply.raw, passage);
+    for (const [name, value] of Object.entries(passage.result.headers)) reply.header(name, value);
     if (passage.refusal === undefined) return undefined;
     const { status, type, body } = passage.refusal;
     reply.code(status);

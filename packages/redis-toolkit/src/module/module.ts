@@ -4,6 +4,7 @@ export type { Module, ModuleHost };
 export { checkName, checkOptions, durationMs, hashTagged, type DurationBounds } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
+export { thrownText } from "./thrown.ts";
 
 /** For functions over a view, such as `locks(redis)`. It never throws: where Redis is disabled, calls do. */
 export const moduleOf = (redis: ModuleHost): Module => redis.module;

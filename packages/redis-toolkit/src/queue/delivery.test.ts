@@ -33,6 +33,16 @@ function deliveryOf(
   return { delivery, clock, extensions };
 }
 
+const UNREADABLE = "an error that cannot be read";
+
+const mute = (message: PropertyDescriptor): Error => Object.defineProperty(new Error("x"), "message", message);
+
+function revoked(): Error {
+  const { proxy, revoke } = Proxy.revocable(new Error("x"), {});
+  revoke();
+  return proxy;
+}
+
 const REPORT = { id: "1700-1", token: "token", delayMs: 0 };
 
 describe("a delivery", () => {
@@ -71,6 +81,16 @@ describe("a delivery", () => {
     expect(await thrown.delivery.run()).toMatchObject({ kind: "retry", detail: "a value of type object" });
     const long = deliveryOf(() => Promise.reject(new Error(`${"x".repeat(1_999)}\u{1F600}`)));
     expect((await long.delivery.run()).detail).toBe(`${"x".repeat(1_999)}\uFFFD`);
+  });
+
+  it.each<[what: string, thrown: Error, kind: string, reason: string]>([
+    ["undefined", undefined as never, "retry", "a value of type undefined"],
+    ["an error with an object as message", mute({ value: { code: 7 } }), "retry", "a value of type object"],
+    ["an error whose message throws", mute({ get: () => JSON.parse("{") as string }), "retry", UNREADABLE],
+    ["a proxy that was revoked", revoked(), "dead", UNREADABLE],
+  ])("C368: whatever a handler throws, its attempt ends: %s", async (_what, thrown, kind, reason) => {
+    const outcome = await deliveryOf(() => Promise.reject(thrown)).delivery.run();
+    expect(outcome).toMatchObject({ kind, detail: expect.stringContaining(reason) });
   });
 
   it("A57: a back-off function gets the failed attempts and the error; one that fails ends the job", async () => {

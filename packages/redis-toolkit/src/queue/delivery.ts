@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
-import { consuming, durationMs } from "../module/module.ts";
+import { consuming, durationMs, thrownText } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { decodeJson, encodeJson, readRecord, traceOf, type JobRecord } from "./job.ts";
 import type { BackoffFunction } from "./options.ts";
@@ -48,8 +48,6 @@ export interface DeliverySettings<T, R> {
 }
 
 const MAX_BACKOFF_MS = 366 * 86_400_000;
-/** Characters of the message of an error. */
-const MAX_REASON_LENGTH = 2_000;
 
 /** A job in the hands of this process, from its delivery until its outcome is known. */
 export class Delivery<T, R> {
@@ -113,7 +111,7 @@ export class Delivery<T, R> {
       const checked = await this.#settings.schema["~standard"].validate(value);
       if (checked.issues === undefined) return checked.value;
     } catch (error) {
-      throw new UnrecoverableError(`the data of the job cannot be read: ${messageOf(error)}`);
+      throw new UnrecoverableError(`the data of the job cannot be read: ${thrownText(error)}`);
     }
     throw new UnrecoverableError("the data of the job does not fit the schema");
   }
@@ -162,12 +160,12 @@ export class Delivery<T, R> {
 
   #failed(error: unknown, record: JobRecord): Outcome {
     const { attempt, attempts } = record;
-    const reason = messageOf(error);
-    if (error instanceof UnrecoverableError || attempt >= attempts) return this.#outcome("dead", reason);
+    const reason = thrownText(error);
     try {
+      if (error instanceof UnrecoverableError || attempt >= attempts) return this.#outcome("dead", reason);
       return this.#outcome("retry", reason, backoffMs(record.backoff ?? this.#settings.backoff, attempt, error));
     } catch (wrong) {
-      return this.#outcome("dead", `${reason}; backoff failed: ${messageOf(wrong)}`);
+      return this.#outcome("dead", `${reason}; backoff failed: ${thrownText(wrong)}`);
     }
   }
 
@@ -194,12 +192,6 @@ function resultOf(result: unknown): Buffer | string {
   try {
     return encodeJson(result);
   } catch (error) {
-    throw new UnrecoverableError(`the handler ended, but its result is not JSON: ${messageOf(error)}`);
+    throw new UnrecoverableError(`the handler ended, but its result is not JSON: ${thrownText(error)}`);
   }
-}
-
-function messageOf(error: unknown): string {
-  const text =
-    error instanceof Error ? error.message : typeof error === "string" ? error : `a value of type ${typeof error}`;
-  return text.slice(0, MAX_REASON_LENGTH).toWellFormed();
 }

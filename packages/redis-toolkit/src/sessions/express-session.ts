@@ -5,7 +5,7 @@ import { checkName, checkOptions, durationMs, moduleOf, type Module } from "../m
 import { resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
-import { slackMs, type StoredSession } from "./session-replies.ts";
+import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replies.ts";
 
 /** `"24h"`: connect-redis counts seconds where hotset counts milliseconds, so a bare number is refused. */
 export type Ttl = Exclude<Duration, number>;
@@ -108,7 +108,7 @@ export class SessionStore extends Store {
   /** Each with its id as `id`; with hashed ids that is its handle. */
   all(callback?: Callback<SessionData[]>): Promise<SessionData[]> {
     const withIds = async (): Promise<SessionData[]> =>
-      (await this.#records.all()).map((stored) => ({ ...dataOf(stored), id: stored.place.handle }));
+      (await this.#records.all()).map((stored) => ({ ...sessionDataOf(stored), id: stored.place.handle }));
     return answer(withIds(), callback);
   }
 
@@ -132,7 +132,7 @@ export class SessionStore extends Store {
     const place = this.#records.places.ofId(sid);
     const stored = place && (await this.#records.read(place));
     if (stored === undefined) return null;
-    const data = dataOf(stored);
+    const data = sessionDataOf(stored);
     this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
     return data;
   }
@@ -203,7 +203,10 @@ export class SessionStore extends Store {
   #lifeMs(data: SessionData): number {
     if (typeof this.#ttl === "function") return ttlMs(this.#ttl(data));
     const { expires } = data.cookie ?? {};
-    return expires ? Math.ceil(Number(new Date(expires)) - Date.now()) : ttlMs(this.#ttl);
+    if (!expires) return ttlMs(this.#ttl);
+    const lifeMs = Math.ceil(Number(new Date(expires)) - Date.now());
+    if (!Number.isNaN(lifeMs)) return lifeMs;
+    throw new InvalidArgumentError("the end of the cookie of a session, cookie.expires, is not a date");
   }
 }
 
@@ -223,7 +226,7 @@ function ttlMs(ttl: Ttl): number {
 function fieldsOf(data: SessionData): Fields {
   const fields = new Map<string, string>();
   for (const [name, value] of Object.entries(data)) {
-    const text = JSON.stringify(name === "cookie" ? withoutEnd(value) : value) as string | undefined;
+    const text = fieldText(name, name === "cookie" ? withoutEnd(value) : value);
     if (text !== undefined) fields.set(name, text);
   }
   return fields;
@@ -245,12 +248,10 @@ function quietMs(stored: StoredSession | undefined): number {
   return sinceMs < 0 ? 0 : slackMs(stored.idleMs) - sinceMs;
 }
 
-function dataOf({ fields, endsAt }: StoredSession): SessionData {
-  const data = Object.fromEntries(
-    [...fields].map(([name, text]) => [name, JSON.parse(text)]),
-  ) as unknown as SessionData;
+function sessionDataOf(stored: StoredSession): SessionData {
+  const data = dataOf<SessionData>(stored) as SessionData;
   data.cookie ??= { originalMaxAge: null } as session.Cookie;
-  if (data.cookie.expires) data.cookie.expires = new Date(endsAt).toISOString() as never;
+  if (data.cookie.expires) data.cookie.expires = new Date(stored.endsAt).toISOString() as never;
   return data;
 }
 

@@ -1,5 +1,6 @@
 import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
 import type { SessionCookie } from "./session-cookie.ts";
+import { fieldText } from "./session-replies.ts";
 
 /** The session of one request. */
 export interface RequestSession<Data extends object> {
@@ -120,8 +121,6 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
 }
 
 function textsOf(data: object): ReadonlyMap<string, string> {
-  const texts = Object.entries(data).map(
-    ([name, value]) => [name, JSON.stringify(value) as string | undefined] as const,
-  );
+  const texts = Object.entries(data).map(([name, value]) => [name, fieldText(name, value)] as const);
   return new Map(texts.filter((entry): entry is readonly [string, string] => entry[1] !== undefined));
 }

@@ -1,4 +1,5 @@
-import { DecodeError } from "@hotset/core";
+import { DecodeError, EncodeError } from "@hotset/core";
+import { CommandError } from "../index.ts";
 import type { Place } from "./session-places.ts";
 
 /** A session as Redis has it. Instants are milliseconds by the clock of the server. */
@@ -84,6 +85,32 @@ function sessionOf(
     fields,
     isRenewed,
   };
+}
+
+/** JSON of a field; `undefined` for what JSON leaves out, such as a function. @throws {EncodeError} that names it. */
+export function fieldText(name: string, value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new EncodeError(
+      `the field ${JSON.stringify(name)} of the session cannot be written: a bigint, a cycle, or a toJSON that throws`,
+      { operation: "encode" },
+    );
+  }
+}
+
+/**
+ * The data of a session.
+ *
+ * @throws {CommandError} `CORRUPT_VALUE` for a field that another program has written, and that is not JSON.
+ */
+export function dataOf<Data extends object>({ fields }: Pick<StoredSession, "fields">): Partial<Data> {
+  try {
+    return Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)])) as Partial<Data>;
+  } catch {
+    // Without its cause, which quotes the field.
+    throw new CommandError("the session has a field that is not JSON", { code: "CORRUPT_VALUE", operation: "HGETALL" });
+  }
 }
 
 /** The fields of a session that another program has stored as one JSON object. */

@@ -5,7 +5,7 @@ import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
-import type { StoredSession } from "./session-replies.ts";
+import { dataOf, type StoredSession } from "./session-replies.ts";
 
 export { SessionConflictError, type SessionOptions };
 
@@ -217,14 +217,14 @@ function decode<Data extends object>(id: string, stored: StoredSession): Session
 }
 
 function infoOf<Data extends object>(stored: StoredSession): SessionInfo<Data> {
-  const { place, userId, createdAt, lastActivity, endsAt, version, fields } = stored;
+  const { place, userId, createdAt, lastActivity, endsAt, version } = stored;
   return {
     handle: place.handle,
     userId,
     createdAt: iso(createdAt),
     lastActivity: iso(lastActivity),
     expiresAt: iso(endsAt),
-    data: Object.fromEntries([...fields].map(([name, text]) => [name, JSON.parse(text)])) as Partial<Data>,
+    data: dataOf<Data>(stored),
     version,
   };
 }

@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { CommandError } from "../index.ts";
-import { checkName } from "../module/module.ts";
+import { checkName, thrownText } from "../module/module.ts";
 import { Acks } from "./acks.ts";
 import { Batch, type ConsumerHandler } from "./batch.ts";
 import { resolveConsumerOptions, type ConsumerOptions, type ConsumerSettings } from "./consumer-options.ts";
@@ -251,7 +251,7 @@ export class Consumer<T> implements AsyncDisposable {
     }
     if (delivery.deliveries < maxDeliveries) return;
     try {
-      this.#countBuried(await this.#member.bury(delivery.entry.id, messageOf(error)));
+      this.#countBuried(await this.#member.bury(delivery.entry.id, thrownText(error, MAX_ERROR_LENGTH)));
     } catch (problem) {
       // It stays pending, and is buried when it is idle.
       report("stream consumer", problem);
@@ -311,6 +311,3 @@ const BASE_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 5_000;
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 const MAX_ERROR_LENGTH = 1_000;
-
-const messageOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).slice(0, MAX_ERROR_LENGTH);

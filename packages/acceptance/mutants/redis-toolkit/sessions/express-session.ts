@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "express-session: cookie.expires is the end from before the touch",
     promises: ["A83"],
-    rule: "  if (data.cookie.expires) data.cookie.expires = new Date(endsAt).toISOString() as never;\n",
+    rule: "  if (data.cookie.expires) data.cookie.expires = new Date(stored.endsAt).toISOString() as never;\n",
     broken: "",
   },
   {
