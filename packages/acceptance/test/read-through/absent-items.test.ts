@@ -67,3 +67,23 @@ describe("C191 items that a batch loader leaves out", () => {
     expect(cache.stats().loads).toBe(0);
   });
 });
+
+describe("a batch loader whose result is not a list of pairs", () => {
+  it.each([
+    ["undefined", undefined, "undefined"],
+    ["null", null, "null"],
+    ["an object", { "1": "Ada" }, "an object"],
+    ["text", "Ada", '"Ada"'],
+    ["values alone", [{ name: "Ada" }], "a list with an object"],
+    ["texts alone", ["Ada"], 'a list with "Ada"'],
+    ["rows", [[1, "Ada", 36]], "a list with an array"],
+  ])("C349: has failed, and no item counts as left out: %s", async (_, result, shown) => {
+    const cache = createTestCache({ ttl: "1m" });
+    const load = (): never => result as never;
+    await expect(cache.getOrSetMany([1, 2], keyOf, load, { absentAsNull: true })).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: `load must return pairs of an item and its value, as a Map or a list such as [[item, value]], got ${shown}`,
+    });
+    expect(await cache.get(keyOf(1))).toBe(undefined);
+  });
+});

@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from "../contracts/errors.ts";
+import { describe } from "../primitives/duration.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { localKey, type KeySpace } from "../entry/key.ts";
 import type { EntryOptions } from "../entry/policy.ts";
@@ -175,7 +177,7 @@ export class BatchLoad<K, T> implements FlightBatch {
           for (const { context } of byItem.get(item) ?? []) context.setOptions(options);
         },
       });
-      const values = new Map(pairs);
+      const values = valuesByItem(pairs);
       for (const { item, resolve } of arrived) {
         const value = values.get(item);
         resolve(value === undefined ? this.#absent : value);
@@ -185,3 +187,24 @@ export class BatchLoad<K, T> implements FlightBatch {
     }
   }
 }
+
+/**
+ * The values of a batch, by item.
+ *
+ * @throws {InvalidArgumentError} for anything but pairs: a list of values alone, say, would leave out every item.
+ */
+function valuesByItem<K, T>(given: Iterable<readonly [K, T]>): ReadonlyMap<K, T> {
+  if (typeof given !== "object" || typeof (given as typeof given | null)?.[Symbol.iterator] !== "function")
+    throw notPairs(describe(given));
+  const values = new Map<K, T>();
+  for (const pair of given) {
+    if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${describe(pair)}`);
+    values.set(pair[0], pair[1]);
+  }
+  return values;
+}
+
+const notPairs = (got: string): InvalidArgumentError =>
+  new InvalidArgumentError(
+    `load must return pairs of an item and its value, as a Map or a list such as [[item, value]], got ${got}`,
+  );

@@ -48,7 +48,8 @@ export interface NotModified {
 
 /**
  * Loads the missing items. Items it leaves out are absent from the result and are not stored:
- * return `null` to remember that the value is absent, or call with `absentAsNull`.
+ * return `null` to remember that the value is absent, or call with `absentAsNull`. A result that is not a list of pairs
+ * is a failed load.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],

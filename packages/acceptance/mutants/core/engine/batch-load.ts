@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "value === undefined ? this.#absent : value",
     broken: "value",
   },
+  {
+    name: "batches: what is no pair is left out",
+    promises: ["C349"],
+    rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${describe(pair)}`);",
+    broken: "if (!Array.isArray(pair) || pair.length !== 2) continue;",
+  },
 ];
