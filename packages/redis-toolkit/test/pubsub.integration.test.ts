@@ -1,7 +1,7 @@
 import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "pubsub", keys: "any" });
@@ -124,6 +124,24 @@ it("A47: a slow reader loses messages, as many as are counted, by the policy", a
     outcomes[overflow] = read;
   }
   expect(outcomes).toEqual({ "drop-oldest": [2, 3, 4], "drop-newest": [0, 1, 2], close: [0, 1, 2] });
+});
+
+it("C257: a subscription ends when its connection is closed, one that is begun meanwhile too; nothing stays behind", async () => {
+  const redis = await servers.open("one server");
+  const channel = pubsub(redis).channel<string>(randomPrefix());
+  const lasting = new AbortController();
+  const removed = vi.spyOn(lasting.signal, "removeEventListener");
+  const loop = async (): Promise<string> => {
+    for await (const _event of await channel.subscribe({ signal: lasting.signal }));
+    return "ended";
+  };
+  const waiting = loop();
+  await using listening = await channel.listen(() => undefined);
+  const late = loop().catch((error: Error) => error.message);
+  await redis.disconnect();
+  expect([await waiting, await late]).toEqual(["ended", expect.stringMatching(/^ended$|closed/)]);
+  await listening.close();
+  expect(removed).toHaveBeenCalledTimes(2);
 });
 
 it("a signal ends a subscription, and what can never work is refused", async () => {

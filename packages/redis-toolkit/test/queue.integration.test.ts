@@ -10,7 +10,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { gate } from "@hotset/core/testing";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
@@ -331,6 +331,22 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     );
     expect(await queue(use.redis, "emails").get((await own.list("waiting"))[0]!.id)).toBeUndefined();
   });
+});
+
+it("C257: disconnect rejects what waits for a job, and a worker that begins later stops", async () => {
+  const redis = await servers.open("one server");
+  const jobs = queue<string>(redis, randomPrefix());
+  const { id } = await jobs.add("x", { delay: "1h" });
+  const end = jobs.finished(id, { timeout: "1h" }).catch((error: unknown) => error);
+  await jobs.listen(() => undefined);
+  await redis.disconnect();
+  expect(await end).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, operation: "finished" });
+  const cleared = vi.spyOn(globalThis, "clearInterval");
+  const worker = jobs.worker(() => undefined);
+  // That which keeps its process alive.
+  await expect.poll(() => cleared.mock.calls.length, { timeout: 8_000 }).toBe(1);
+  await worker.stop();
+  cleared.mockRestore();
 });
 
 /** Scripts are the same everywhere, and these wait for real time. */

@@ -52,3 +52,13 @@ it("C257: all that run are stopped, once each, also where one fails; one that wi
   await modules.stop();
   expect([stopped, reported]).toEqual([["one"], ["hotset: redis: stop: of hotset"]]);
 });
+
+it("C257: what begins after the stop is stopped at once, when its constructor is done", async () => {
+  const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
+  await modules.stop();
+  const order: string[] = [];
+  modules.onDisconnect(async () => void order.push("stopped"));
+  order.push("made");
+  await Promise.resolve();
+  expect(order).toEqual(["made", "stopped"]);
+});

@@ -9,6 +9,7 @@ export class SharedModule {
   readonly counts: { -readonly [name in keyof ModuleCounts]: number } = noCounts();
   readonly #logger: CacheLogger | undefined;
   readonly #stops = new Set<() => Promise<unknown>>();
+  #isStopped = false;
   /** By kind: when it was reported, and how often since. */
   readonly #reports = new Map<string, { readonly at: number; omitted: number }>();
 
@@ -18,23 +19,26 @@ export class SharedModule {
   }
 
   onDisconnect(stop: () => Promise<unknown>): () => void {
-    this.#stops.add(stop);
+    // Later, since a constructor that calls this is not done.
+    if (this.#isStopped) queueMicrotask(() => void this.#end(stop));
+    else this.#stops.add(stop);
     return () => void this.#stops.delete(stop);
   }
 
   /** Each is called once. A failure is reported. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const stops = [...this.#stops];
     this.#stops.clear();
-    await Promise.all(
-      stops.map(async (stop) => {
-        try {
-          await stop();
-        } catch (error) {
-          this.report("stop", error);
-        }
-      }),
-    );
+    await Promise.all(stops.map((stop) => this.#end(stop)));
+  }
+
+  async #end(stop: () => Promise<unknown>): Promise<void> {
+    try {
+      await stop();
+    } catch (error) {
+      this.report("stop", error);
+    }
   }
 
   report(kind: string, error: unknown): void {

@@ -17,6 +17,7 @@ export interface Module {
   readonly space: KeySpace;
   /**
    * `redis.disconnect()` calls `stop` and waits for it, with all others, before it closes the connection: bound it.
+   * After that `stop` is called at once.
    *
    * @returns a function that takes it back
    */

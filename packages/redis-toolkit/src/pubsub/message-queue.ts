@@ -5,7 +5,7 @@ export type ChannelEvent<T> =
   /** The connection was lost and is back: messages in between were missed. */
   | { readonly kind: "gap" };
 
-/** The events of one subscriber. Ends by `close`, by leaving the loop, or by its signal. */
+/** The events of one subscriber. Ends by `close`, by leaving the loop, by its signal, or by `redis.disconnect()`. */
 export interface Subscription<T> extends AsyncIterableIterator<ChannelEvent<T>>, AsyncDisposable {
   /** Messages left out because the reader was too slow. */
   readonly dropped: number;

@@ -25,7 +25,7 @@ export interface Listening extends AsyncDisposable {
   readonly corrupt: number;
   /** Events whose handler threw, or rejected. */
   readonly failures: number;
-  /** Ends it, once the handler that runs has ended. */
+  /** Ends it, and resolves once the handler that runs has ended: a handler must not wait for it. */
   close(): Promise<void>;
 }
 
@@ -107,27 +107,35 @@ class RedisChannel<T> implements Channel<T> {
 
   async subscribe(options: { readonly signal?: AbortSignal } = {}): Promise<Subscription<T>> {
     options.signal?.throwIfAborted();
-    const { connection, counts, space } = moduleOf(this.#redis);
+    const { connection, counts, onDisconnect, space } = moduleOf(this.#redis);
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
     const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
     const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);
     const queue = new MessageQueue<T>({ buffer, overflow, read, counts });
     const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
+    const end = (): void => void queue.close();
+    const forget = onDisconnect(() => queue.close());
+    options.signal?.addEventListener("abort", end);
+    const detach = (): void => {
+      forget();
+      options.signal?.removeEventListener("abort", end);
+    };
     try {
       const removeGap = subscriber.use.on("gap", () => queue.gap());
       const unsubscribe = await subscriber.use.subscribe(this.#kind, name, (message, channel) =>
         queue.push(message, space.outside(channel.toString())),
       );
       queue.onEnd(async () => {
+        detach();
         removeGap();
         await unsubscribe();
         await subscriber.release();
       });
     } catch (error) {
+      detach();
       await subscriber.release();
       throw this.#redis.errorOf(SUBSCRIBES[this.#kind], error);
     }
-    options.signal?.addEventListener("abort", () => void queue.close(), { once: true });
     if (options.signal?.aborted) await queue.close();
     return queue;
   }

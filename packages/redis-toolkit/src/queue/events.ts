@@ -1,6 +1,6 @@
 import type { Subscriber } from "@hotset/redis/connection";
 import { durationMs, type Module } from "../module/module.ts";
-import type { Duration } from "@hotset/core";
+import { BackendUnavailableError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
@@ -93,6 +93,7 @@ export class QueueEvents {
     const lookLater = (): void => {
       cancelLook = clock.schedule(() => (lookAgain(), lookLater()), RECHECK_MS);
     };
+    const forget = this.#module.onDisconnect(async () => ended.reject(disconnected()));
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();
     look(ended.reject);
@@ -102,6 +103,7 @@ export class QueueEvents {
     } finally {
       cancelTimeout();
       cancelLook();
+      forget();
       signal?.removeEventListener("abort", abort);
       await listening.close();
     }
@@ -163,6 +165,13 @@ export class QueueEvents {
     for (const listener of this.#listeners) listener(event);
   }
 }
+
+const disconnected = (): BackendUnavailableError =>
+  new BackendUnavailableError("finished(id): redis.disconnect() was called before the job had ended", {
+    operation: "finished",
+    retryable: false,
+    maybeExecuted: false,
+  });
 
 const completed = (result: unknown): Finished => ({
   status: "completed",

@@ -16,7 +16,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "toolkit: a module that fails to stop keeps the others running",
     promises: ["C257"],
-    rule: '          await stop();\n        } catch (error) {\n          this.report("stop", error);',
-    broken: "          await stop();\n        } catch (error) {\n          throw error;",
+    rule: '      this.report("stop", error);\n',
+    broken: "      throw error;\n",
+  },
+  {
+    name: "toolkit: what begins after the stop is never stopped",
+    promises: ["C257"],
+    rule: "if (this.#isStopped) queueMicrotask",
+    broken: "if (this.#stops.size < 0) queueMicrotask",
   },
 ];

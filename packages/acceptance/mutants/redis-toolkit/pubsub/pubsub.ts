@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "(forget() ? use.close() : undefined)",
     broken: "(forget() ? undefined : undefined)",
   },
+  {
+    name: "pubsub: a subscription waits on when its connection was closed",
+    promises: ["C257"],
+    rule: "const forget = onDisconnect(() => queue.close());",
+    broken: "const forget = onDisconnect(() => Promise.resolve());",
+  },
+  {
+    name: "pubsub: a signal that lives on keeps every subscription that it could have ended",
+    promises: ["C257"],
+    rule: 'options.signal?.removeEventListener("abort", end);',
+    broken: "",
+  },
 ];
