@@ -75,6 +75,31 @@ describe("a large value", () => {
     },
   );
 
+  it.each(["full", "string"] as const)(
+    "C358: stays where it is while its freshness ends, in layout(%o): Redis is not stopped for a copy",
+    async (layout) => {
+      await backend.close();
+      backend = redis(server.url).valueFormat(json()).coherence("none").layout(layout).responseTimeout("10s").build();
+      await backend.write("shop::user:1", large(16 * MB));
+      await server.command("CONFIG", "RESETSTAT");
+      await backend.read("shop::user:1");
+      const reading = (await timeIn("hmget")) + (await timeIn("get"));
+      expect(await backend.markStale!("shop::user:1")).toBe("stale");
+      // A plain read of these bytes takes milliseconds, and one in a script ten times as long.
+      expect((await timeIn("evalsha")) * 2).toBeLessThan(reading);
+
+      const entry = await backend.read("shop::user:1");
+      expect(Buffer.compare(entry!.data, large(16 * MB).data)).toBe(0);
+      expect(entry!.staleInMs).toBeLessThanOrEqual(0);
+    },
+  );
+
+  it("C358: an empty one is an entry, too", async () => {
+    await backend.write("shop::user:1", large(0));
+    expect(await backend.markStale!("shop::user:1")).toBe("stale");
+    expect((await backend.read("shop::user:1"))!.staleInMs).toBeLessThanOrEqual(0);
+  });
+
   it("C184: replaces what was there, of any type, ends the lease, and may have no end", async () => {
     await server.command("SET", LEASE, "token");
     for (const before of [

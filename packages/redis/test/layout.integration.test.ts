@@ -293,6 +293,15 @@ describe("markStale", () => {
     expect(Math.abs(entry!.expiresInMs - expected.left)).toBeLessThan(30_000);
   });
 
+  it.each(["-1e999", "-inf", "-Infinity", "-5"])(
+    "C70: an entry of another program that turned stale at %s is not fresh",
+    async (s) => {
+      await server.command("HSET", KEY, "d", "theirs", "s", s);
+      expect(await mark()).toBe("stale");
+      expect((await backend.read("shop::user:1"))!.staleInMs).toBeLessThanOrEqual(0);
+    },
+  );
+
   it.each([
     ["a window that no clock can count", ["d", "v", "m", "1 99999999999999999999;"], undefined, 2 ** 53 - 1],
     ["a staleness that is not a number", ["d", "v", "s", "nan"], undefined, -2],
@@ -331,6 +340,7 @@ describe("the plain layout", () => {
 
   it.each([
     ["a string", ["SET", "foreign", "theirs"]],
+    ["bytes that begin as an entry of the string layout", ["SET", "foreign", Buffer.of(0xc1, 1, 2)]],
     ["a list", ["RPUSH", "foreign", "theirs"]],
     ["a hash of other fields", ["HSET", "foreign", "cart", "theirs"]],
   ] as const)("C146: a key that holds %s is not changed by any call", async (_, command) => {

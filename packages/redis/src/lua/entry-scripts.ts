@@ -1,4 +1,4 @@
-import { announce, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
+import { announce, HAS_PREFIX, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
@@ -21,31 +21,34 @@ return n`);
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
  * `m`, or in an entry without `m` the time between `s` and its end. Where less than that remains, the HSET is the
  * change that is pushed. An entry that has a `w` gets another one: a process that has just written it, and confirms
- * that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may read it.
+ * that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may read it;
+ * that layout needs a prefix, so without one such bytes are those of another program.
+ *
+ * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
 export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
-local e = redis.pcall('HMGET', KEYS[1], 'd', 's', 'm', 'w')
-if not e[1] then
-  if e.err and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
+local e = redis.pcall('HMGET', KEYS[1], 's', 'm', 'w')
+if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
+  if e.err and ${HAS_PREFIX} and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
   ${WAKE}
   return 0
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local ttl = redis.call('PTTL', KEYS[1])
-local s = e[2] and tonumber(e[2])
+local s = e[1] and tonumber(e[1])
 if s ~= s then s = nil end
 local window = 0
-if e[3] then
-  window = string.match(e[3], '^1 (%d+);')
-  if not window and string.find(e[3], '^1 %-;') then window = '3155760000000' end
+if e[2] then
+  window = string.match(e[2], '^1 (%d+);')
+  if not window and string.find(e[2], '^1 %-;') then window = '3155760000000' end
   window = math.min(tonumber(window or 0), 9007199254740991)
 elseif s then
   window = -1
   if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
 end
-redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.min(s or now, now)))
-if e[4] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[4]), 1, 16)) end
+redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
+if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end
 if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
 ${announce()}
 return 1`);

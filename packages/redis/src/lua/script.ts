@@ -71,13 +71,16 @@ end
 ${announce()}`;
 
 /**
- * Refuses to change a key that holds no entry, where keys have no prefix and so may be those of other programs. The key
- * of the lease shows this: it begins with the prefix, which has no `~`.
+ * Without a prefix keys may be those of other programs. The key of the lease shows this: it begins with the prefix,
+ * which has no `~`.
  */
-export const SPARE = `if string.byte(KEYS[2]) == 126 then
-  local data = redis.pcall('HGET', KEYS[1], 'd')
-  if type(data) == 'table' then return data end
-  if not data and redis.call('HLEN', KEYS[1]) > 0 then
+export const HAS_PREFIX = "string.byte(KEYS[2]) ~= 126";
+
+/** Refuses to change a key that holds no entry, where it may be that of another program. */
+export const SPARE = `if not (${HAS_PREFIX}) then
+  local bytes = redis.pcall('HSTRLEN', KEYS[1], 'd')
+  if type(bytes) == 'table' then return bytes end
+  if bytes == 0 and not redis.call('HGET', KEYS[1], 'd') and redis.call('HLEN', KEYS[1]) > 0 then
     return redis.error_reply('WRONGTYPE this hash has no field d, so it is not an entry')
   end
 end`;

@@ -91,9 +91,10 @@ ${announce()}
 return was == '' and 0 or 1`);
 
 /**
- * Ends an entry's freshness: 1 when there was one. Both instants are in the value, so it is written anew, under another
- * version; what is left is its stale window, or less. A placeholder is removed, and so is what this layout cannot read:
- * others may. So is an entry that is over by its own end, also where its TTL is longer.
+ * Ends an entry's freshness: 1 when there was one. Both instants are in the value, before which stands another version
+ * of the same length; what is left is its stale window, or less. The rest of the value stays where it is: Redis does
+ * nothing else while it is copied into Lua. A placeholder is removed, and so is what this layout cannot read: others
+ * may. So is an entry that is over by its own end, also where its TTL is longer.
  */
 export const MARK_STRING_STALE: Script = script(`redis.call('DEL', KEYS[2])
 ${PRESENT}
@@ -105,10 +106,9 @@ if was == '' or was == '-' or was == '!' then
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local value = redis.call('GET', KEYS[1])
-local at = 4 + #was
+local times = string.sub(head, 4 + #was, 15 + #was)
 local staleAt, endAt = 0, 0
-if #value >= at + 11 then staleAt, endAt = struct.unpack('>I6I6', string.sub(value, at, at + 11)) end
+if #times == 12 then staleAt, endAt = struct.unpack('>I6I6', times) end
 if endAt <= now then
   redis.call('DEL', KEYS[1])
   ${SIGNAL}
@@ -121,15 +121,9 @@ if endAt < ${NEVER} then
   if left < 0 or endAt - now < left then left = math.max(0, endAt - now) end
 end
 if staleAt > now then staleAt = now end
-local version = string.sub(redis.sha1hex(was), 1, 16)
-value = ${ENTRY} .. string.char(16) .. version .. struct.pack('>I6I6', staleAt, endAt) .. string.sub(value, at + 12)
-if left == 0 then
-  redis.call('DEL', KEYS[1])
-elseif left < 0 then
-  redis.call('SET', KEYS[1], value)
-else
-  redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', left))
-end
+local version = string.sub(redis.sha1hex(was), 1, #was)
+redis.call('SETRANGE', KEYS[1], 3, version .. struct.pack('>I6I6', staleAt, endAt))
+if left >= 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) end
 ${announce()}
 return 1`);
 

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: the end of freshness keeps the version of the entry",
     promises: ["C26", "C61"],
-    rule: "if e[4] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[4]), 1, 16)) end",
+    rule: "if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end",
     broken: "",
   },
   {
@@ -42,5 +42,29 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C81"],
     rule: "redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif n == 0 then",
     broken: "local held = redis.call('DEL', KEYS[2])\nlocal n = redis.call('DEL', KEYS[1])\nif held == 1 then",
+  },
+  {
+    name: "redis: markStale reads the value in its script",
+    promises: ["C358"],
+    rule: "redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd')",
+    broken: "not redis.call('HGET', KEYS[1], 'd')",
+  },
+  {
+    name: "redis: markStale takes an empty value for none",
+    promises: ["C358"],
+    rule: "redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd')",
+    broken: "redis.call('HSTRLEN', KEYS[1], 'd') == 0",
+  },
+  {
+    name: "redis: without a prefix, markStale removes bytes of another program",
+    promises: ["C146"],
+    rule: "if e.err and ${HAS_PREFIX} and",
+    broken: "if e.err and",
+  },
+  {
+    name: "redis: markStale writes an instant that is not a number",
+    promises: ["C70"],
+    rule: "math.max(0, math.min(s or now, now))",
+    broken: "math.min(s or now, now)",
   },
 ];

@@ -52,13 +52,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: keys of other programs are replaced where there is no prefix",
     promises: ["C146"],
-    rule: "if type(data) == 'table' then return data end",
-    broken: "if type(data) == 'table' then data = 1 end",
+    rule: "if type(bytes) == 'table' then return bytes end",
+    broken: "if type(bytes) == 'table' then bytes = 1 end",
   },
   {
     name: "redis: hashes of other programs are replaced where there is no prefix",
     promises: ["C146"],
-    rule: "if not data and redis.call('HLEN', KEYS[1]) > 0 then",
+    rule: "if bytes == 0 and not redis.call('HGET', KEYS[1], 'd') and redis.call('HLEN', KEYS[1]) > 0 then",
     broken: "if false then",
   },
   {

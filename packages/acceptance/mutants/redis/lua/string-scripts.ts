@@ -16,8 +16,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: markStale keeps the version",
     promises: ["C310"],
-    rule: "string.char(16) .. version ..",
-    broken: "string.char(16) .. was ..",
+    rule: "3, version ..",
+    broken: "3, was ..",
   },
   {
     name: "strings: markStale leaves the life",
@@ -40,7 +40,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: markStale trusts an entry that is cut short",
     promises: ["C318"],
-    rule: "if #value >= at + 11 then staleAt",
+    rule: "if #times == 12 then staleAt",
     broken: "if true then staleAt",
   },
   {
