@@ -21,7 +21,7 @@ export const MUTANTS: readonly Breakage[] = [
   },
   {
     name: "redis: the watcher of the sentinels outlives its connection",
-    promises: ["C325"],
+    promises: ["C225"],
     rule: "    this.#closing.abort();\n    this.#cancelNext();\n    this.#subscriber?.session.destroy();\n",
     broken: "",
   },
