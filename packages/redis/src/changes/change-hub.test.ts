@@ -135,6 +135,38 @@ describe("attaching", () => {
     expect(listener.received).toEqual(["hotset:shop::1", expect.stringMatching(/^alive/)]);
   });
 
+  it("C359: listeners that attach together cost one subscription and one sign of life", async () => {
+    const others = Array.from({ length: 200 }, () => new RecordingListener());
+    const attaching = Promise.all(others.map((other) => hub.attach(other)));
+    reachable.resolve();
+    await flush();
+    expect(sources[0]!.subscriptions).toHaveLength(1);
+    const acknowledgedAt = clock.now();
+    await sources[0]!.acknowledge();
+    expect(sources[0]!.heartbeats).toHaveLength(1);
+    await sources[0]!.answer();
+    await attaching;
+    for (const { received } of others) expect(received).toEqual([`alive ${acknowledgedAt}`]);
+  });
+
+  it("C359: one that comes later is subscribed by itself: what was asked for before may not be for it", async () => {
+    const first = hub.attach(listener);
+    reachable.resolve();
+    await flush();
+    const late = new RecordingListener();
+    const second = hub.attach(late);
+    await flush();
+    expect(sources[0]!.subscriptions).toHaveLength(2);
+    for (const subscription of sources[0]!.subscriptions) subscription.resolve();
+    await flush();
+    expect(sources[0]!.heartbeats).toHaveLength(2);
+    await sources[0]!.answer(true, 0);
+    expect(await outcome(first)).toMatchObject({ status: "fulfilled" });
+    expect(await outcome(second)).toEqual({ status: "pending" });
+    await sources[0]!.answer(true, 1);
+    await second;
+  });
+
   it("starts again when a connection is lost meanwhile", async () => {
     const attached = hub.attach(listener);
     reachable.resolve();

@@ -59,6 +59,7 @@ export class ChangeHub implements ChangeNotifier {
   readonly #refs = new WeakMap<ChangeListener, WeakRef<ChangeListener>>();
   readonly #unansweredHeartbeats = new Map<string | undefined, number>();
   readonly #settling = new Map<string | undefined, Promise<boolean>>();
+  #nextAttempt: Promise<boolean> | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
   /**
@@ -157,9 +158,17 @@ export class ChangeHub implements ChangeNotifier {
     };
   }
 
-  /** One attempt; one part is enough. @returns `false` when it failed, and another one may help. */
-  async #subscribeToAll(): Promise<boolean> {
-    await this.#whenReachable();
+  /** One attempt, for all listeners that attach before it sends anything. */
+  #subscribeToAll(): Promise<boolean> {
+    return (this.#nextAttempt ??= this.#whenReachable()
+      .finally(() => {
+        this.#nextAttempt = undefined;
+      })
+      .then(() => this.#subscribeToParts()));
+  }
+
+  /** One part is enough. @returns `false` when it failed, and another attempt may help. */
+  async #subscribeToParts(): Promise<boolean> {
     const outcomes = await Promise.allSettled(Array.from(this.#byPart(), (group) => this.#subscribe(group)));
     const errors = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [outcome.reason as unknown] : []));
     const refusal = errors.find((error) => error instanceof SubscriptionRefusedError);

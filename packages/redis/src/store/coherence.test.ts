@@ -1,5 +1,5 @@
 import { BackendUnavailableError, InvalidArgumentError, type CoherenceListener } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { flush, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
 import { ChangeHub } from "../changes/change-hub.ts";
@@ -103,9 +103,9 @@ describe("over a channel", () => {
       lost: note,
     };
   };
-  const hubOf = (): ChangeHub =>
+  const hubOf = (clock = new TestClock()): ChangeHub =>
     new ChangeHub(
-      new TestClock(),
+      clock,
       () => Promise.resolve(),
       () => [
         { subscribe: () => Promise.resolve(), heartbeat: () => Promise.resolve(true), unsubscribe: () => undefined },
@@ -115,7 +115,7 @@ describe("over a channel", () => {
     mode: "tracking" | "pubsub",
     hubs: { readonly tracking: ChangeHub | undefined; readonly channel: ChangeHub },
   ): RedisCoherence =>
-    new RedisCoherence(hubs as never, {
+    new RedisCoherence({ ...hubs, queue: { clock: new TestClock() } } as never, {
       label: "redis",
       keys,
       mode,
@@ -137,6 +137,32 @@ describe("over a channel", () => {
     channel.changed([keys.entry("shop::1")], "me");
     channel.changed([keys.entry("shop::2")], "another");
     expect(received).toEqual(["shop::1", "shop::2"]);
+  });
+
+  it("C359 the versions of tags in use are read once for all caches over one backend, not once for each", async () => {
+    const clock = new TestClock();
+    const hub = hubOf(clock);
+    const reads: string[][] = [];
+    const coherence = new RedisCoherence({ tracking: hub, channel: hub, queue: { clock } } as never, {
+      label: "redis",
+      keys,
+      mode: "tracking",
+      sender: "me",
+      maxStalenessMs: 2_000,
+      reissueWindowMs: 30_000,
+      readTags: (args) => Promise.resolve(reads.push(args)),
+    });
+    await coherence.attach(listener([]));
+    coherence.noteTagsInUse(["MGET", keys.entry("{~shop}::t")]);
+    reads.splice(0);
+    clock.advance(2_000);
+    await Promise.all(Array.from({ length: 200 }, () => coherence.attach(listener([]))));
+    expect(reads).toHaveLength(1);
+    for (let i = 0; i < 4; i += 1) {
+      clock.advance(500);
+      await flush();
+    }
+    expect(reads).toHaveLength(2);
   });
 
   it("A93 a fault that passes while subscribing is rejected as it is, and a refusal as a ConfigurationError", async () => {

@@ -29,6 +29,7 @@ export class RedisCoherence implements Coherence {
   readonly #settings: CoherenceSettings;
   readonly #listeners = new WeakMap<CoherenceListener, ChangeListener>();
   readonly #tags: WarmTags;
+  #tagsTouchedAt: number = -Infinity;
   readonly #detachers = new Set<() => Promise<void>>();
   /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
   #wasShared = false;
@@ -82,6 +83,14 @@ export class RedisCoherence implements Coherence {
     await Promise.all(Array.from(this.#detachers, (detach) => detach()));
   }
 
+  /** Not with every heartbeat, nor for each listener: this serves only to keep the versions in use. */
+  #touchTags(): void {
+    const now = this.#link.queue.clock.now();
+    if (now - this.#tagsTouchedAt < this.maxStalenessMs) return;
+    this.#tagsTouchedAt = now;
+    this.#tags.touch();
+  }
+
   async #track(listener: ChangeListener): Promise<() => Promise<void>> {
     const { label } = this.#settings;
     try {
@@ -128,7 +137,6 @@ export class RedisCoherence implements Coherence {
 
   #translate(listener: CoherenceListener): ChangeListener {
     const { keys, maxStalenessMs, sender: ownSender } = this.#settings;
-    let touchedAt = -Infinity;
     return {
       topic: this.mode === "tracking" ? keys.tracked : keys.channel,
       maxStalenessMs,
@@ -149,10 +157,7 @@ export class RedisCoherence implements Coherence {
       everythingChanged: () => listener.everythingChanged(),
       alive: (sentAtMs, part) => {
         listener.alive(sentAtMs, part);
-        // Not with every heartbeat: this serves only to keep the versions in use.
-        if (sentAtMs - touchedAt < maxStalenessMs) return;
-        touchedAt = sentAtMs;
-        this.#tags.touch();
+        this.#touchTags();
       },
       replaced: (part) => listener.replaced(part),
       lost: (error, part) => listener.lost(error, part),
