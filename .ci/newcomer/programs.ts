@@ -80,6 +80,18 @@ const BODY = `
   const user = await cache.getOrSet("user", () => Promise.reject(new Error("down")));
   await cache.close();`;
 
+const TIMERS = `const { createCache, memory } = require("hotset");
+test("fake timers move a cache", async () => {
+  jest.useFakeTimers();
+  const cache = createCache({ name: "timers" }).tier(memory()).defaults({ ttl: "1m" }).build();
+  await cache.set("key", "Ada");
+  jest.advanceTimersByTime(59_999);
+  expect(await cache.get("key")).toBe("Ada");
+  jest.advanceTimersByTime(2);
+  expect(await cache.get("key")).toBe(undefined);
+});
+`;
+
 const SUITE = `import { json } from "hotset";
 import { describeFormat } from "hotset/contract-suites";
 describeFormat("json", { open: () => json(), keeps: [] });
@@ -115,6 +127,20 @@ export function runnerTests(): readonly RunnerTest[] {
         "kit.test.js": `${kit}test("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
       },
       command: ["--experimental-vm-modules", "node_modules/jest/bin/jest.js"],
+    },
+    {
+      name: "jest, CommonJS by @swc/jest",
+      dependencies: { jest: "30", "@swc/jest": "0.2", "@swc/core": "1" },
+      files: {
+        // docs/guide/testing.md, "Jest".
+        "jest.config.json": String.raw`{
+          "transform": { "\\.[cm]?[jt]s$": "@swc/jest" },
+          "transformIgnorePatterns": ["/node_modules/(?!.*hotset/)"]
+        }`,
+        "kit.test.cjs": `const { createTestCache, TestClock } = require("hotset/testing");\ntest("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
+        "timers.test.cjs": TIMERS,
+      },
+      command: ["node_modules/jest/bin/jest.js"],
     },
   ];
 }

@@ -12,9 +12,18 @@ let loading: Promise<NodeRedis> | undefined;
 export function nodeRedis(): Promise<NodeRedis> {
   return (loading ??= import("@redis/client").catch((cause: unknown) => {
     loading = undefined;
-    throw new ConfigurationError(
-      "@hotset/redis: node-redis could not be loaded; install @redis/client 6 beside it (npm install @redis/client)",
-      { cause },
-    );
+    throw loadingFailed(cause);
   }));
 }
+
+export const loadingFailed = (cause: unknown): ConfigurationError =>
+  new ConfigurationError(`@hotset/redis: node-redis could not be loaded; ${adviceFor(cause)}; see the cause`, {
+    cause,
+  });
+
+/** esbuild makes a function that throws of each `require` in a module of CommonJS, if the bundle is ESM. */
+const adviceFor = (cause: unknown): string =>
+  String((cause as Partial<Error> | undefined)?.message).startsWith("Dynamic require of")
+    ? "a bundle in ESM by esbuild needs a `require`: build it with --format=cjs, or with the banner `import { " +
+      'createRequire } from "node:module"; const require = createRequire(import.meta.url);`'
+    : "install @redis/client 6 beside it (npm install @redis/client)";
