@@ -1,3 +1,5 @@
+import type { Backend } from "../contracts/backend.ts";
+
 /**
  * Maps hashed keys in invalidation messages back to cache keys. Bounded: dropping an alias drops the local copy of its
  * key too.
@@ -37,3 +39,15 @@ export class KeyAliases {
 
 const MAX_ALIASES = 100_000;
 const FORGOTTEN_AT_ONCE = 1_000;
+
+/** Records the aliases of all keys that are read and written, so that messages about them can be resolved. */
+export const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
+  read(key) {
+    aliases.add(key);
+    return backend.read(key);
+  },
+  write(key, entry) {
+    aliases.add(key);
+    return backend.write(key, entry);
+  },
+});

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError, CacheError } from "../contracts/errors.ts";
+import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
 import type { BreakerPolicy, Parts } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
 import { ONE_PART } from "../coherence/trust.ts";
@@ -210,7 +210,8 @@ export class BackendCalls {
   }
 
   /** Reports a failed call, and returns the error for its caller. */
-  failed(operation: string, target: Target, cause: unknown): CacheError {
+  failed(operation: string, target: Target, given: unknown): CacheError {
+    const cause = ownError(given);
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
     else this.#breakers.delete(target.part);
@@ -221,8 +222,9 @@ export class BackendCalls {
   }
 
   /** Reports the failure of a part of a call, whose other parts were answered; returns the error for its caller. */
-  report(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
+  report(operation: string, keySpace: KeySpace | undefined, given: unknown): CacheError {
     this.meter.errors += 1;
+    const cause = ownError(given);
     const error =
       cause instanceof CacheError
         ? cause
@@ -251,7 +253,7 @@ export class BackendCalls {
   detached(error: unknown): void {
     this.#isDetached = true;
     this.#lostParts.clear();
-    if (error !== undefined && !(error instanceof BackendUnavailableError))
+    if (error !== undefined && !(ownError(error) instanceof BackendUnavailableError))
       this.failed("attach", { keySpace: undefined, part: ONE_PART }, error);
     if (this.#state === "up") this.#enter("detached");
   }
@@ -323,6 +325,18 @@ export class BackendCalls {
   #report(): void {
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state: this.state });
   }
+}
+
+/**
+ * An error of another copy of this package, as one of this copy. A process has two where one is part of a bundle, or
+ * where their versions differ; a backend may be built on the other.
+ */
+export function ownError(given: unknown): unknown {
+  if (given instanceof CacheError || !(given instanceof Error)) return given;
+  const { code, tier, operation, retryable = true, maybeExecuted = true } = given as Partial<BackendUnavailableError>;
+  const details = { tier, operation, retryable, maybeExecuted, cause: given };
+  if ((code as unknown) === "BACKEND_UNAVAILABLE") return new BackendUnavailableError(given.message, details);
+  return (code as unknown) === "DECODE_FAILED" ? new DecodeError(given.message, details) : given;
 }
 
 /** The backend answered, and does not carry the call out: it has no memory left, say. So it is reachable. */

@@ -3,7 +3,7 @@ import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersion, TagVersions
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import type { KeyAliases } from "../coherence/key-aliases.ts";
+import { withAliases, type KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
@@ -16,7 +16,7 @@ import type { KnownVersions } from "../tags/known-versions.ts";
 import { underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
-import { BackendCalls, type Target } from "./backend-calls.ts";
+import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
 import {
   settle,
   type EntryLeases,
@@ -343,8 +343,11 @@ export class RemoteTier implements EntryTier {
         stored = found;
         arrived();
       },
-      (error: unknown) =>
-        error instanceof DecodeError ? done(this.#reportUndecodable(read.request, error)) : fail(error),
+      (given: unknown) => {
+        const error = ownError(given);
+        if (error instanceof DecodeError) done(this.#reportUndecodable(read.request, error));
+        else fail(error);
+      },
     );
     current?.then(
       (found) => {
@@ -459,18 +462,6 @@ export class RemoteTier implements EntryTier {
     return { ...this.#target(key), ends: ENDS };
   }
 }
-
-/** Records the aliases of all keys that are read and written, so that messages about them can be resolved. */
-const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
-  read(key) {
-    aliases.add(key);
-    return backend.read(key);
-  },
-  write(key, entry) {
-    aliases.add(key);
-    return backend.write(key, entry);
-  },
-});
 
 /** @throws {TypeError} for an answer that does not say for each key what was found. */
 function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {

@@ -61,4 +61,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "breaker?.isOpen === true && breaker.isDisprovedBy(sentAt, this.deadlineMs)",
     broken: "breaker?.isDisprovedBy(sentAt, this.deadlineMs) === true",
   },
+  {
+    name: "errors: those of a second copy of the package are none of ours",
+    promises: ["C350"],
+    rule: "if (given instanceof CacheError || !(given instanceof Error)) return given;",
+    broken: "if (given instanceof CacheError || given instanceof Error) return given;",
+  },
 ];
