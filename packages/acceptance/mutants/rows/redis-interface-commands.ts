@@ -163,8 +163,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-37 watched keys are not watched",
     file: "packages/redis-toolkit/src/commands/transaction.ts",
-    rule: 'exclusive.call(["WATCH", ...watched])',
-    broken: 'exclusive.call(["EXISTS", ...watched])',
+    rule: 'exclusive.call(["WATCH", ...watched], bounds)',
+    broken: 'exclusive.call(["EXISTS", ...watched], bounds)',
   },
   {
     name: "R0-38 a Redis that is away for long is not reported",

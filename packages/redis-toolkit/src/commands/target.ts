@@ -1,7 +1,8 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { Caller, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkOptions, durationMs } from "../module/module.ts";
+import { beginInTime } from "./begin-in-time.ts";
 
 /** Where commands go: over the shared connection, or over one that a caller has for itself. */
 export interface Target extends Caller, Pick<RedisConnection, "isCluster" | "protocol"> {
@@ -45,12 +46,20 @@ export function checkBounds(place: string, given: CallBounds): Bounds {
   };
 }
 
-export function targetOf(connection: RedisConnection, bounds: Bounds | undefined): Target {
+export function targetOf(connection: RedisConnection, bounds: Bounds | undefined, clock: Clock): Target {
   return {
     protocol: connection.protocol,
     isCluster: connection.isCluster,
     call: bounded(connection, bounds).call,
-    each: (task) => connection.each((primary) => task(bounded(primary, bounds))),
+    each: (task) =>
+      bounds === undefined
+        ? connection.each(task)
+        : beginInTime(bounds, clock, ({ begin }) =>
+            connection.each((primary) => {
+              begin();
+              return task(bounded(primary, bounds));
+            }),
+          ),
     isShared: true,
     /** On a socket of its own: the shared one would wait with it. */
     wait: async (args, { key, blockMs, typeMapping }) => {

@@ -48,6 +48,8 @@ export interface TransactionParts {
   readonly place: CallPlace;
   readonly runner: CommandRunner;
   readonly commandsOn: (exclusive: ExclusiveConnection) => Commands;
+  /** Lends a connection of its own to `task`; in a cluster that of the node of `key`. */
+  readonly borrow: <T>(task: (exclusive: ExclusiveConnection) => Promise<T>, key: RedisArgument) => Promise<T>;
   readonly commands: Commands;
 }
 
@@ -74,21 +76,17 @@ export async function runTransaction<const Queued extends readonly Invocation<un
       connection.burst(keys[0], commands, { ...options, ...bounds }),
     );
   }
-  const [key] = watched;
-  return connection.pool.use(
-    async (exclusive): Promise<TransactionResult<Queued>> => {
-      await exclusive.call(["WATCH", ...watched]).catch((error: unknown) => {
-        throw replyError("WATCH", error);
-      });
-      const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
-      if (queued === DISCARD) return { status: "discarded" };
-      expectKeys(runner, watched, queued);
-      return carriedOut<Queued>(queued, clientName, (commands, options) =>
-        exclusive.burst(commands, { ...options, ...bounds }),
-      );
-    },
-    { ...(key === undefined ? undefined : { key }), ...(bounds.signal && { signal: bounds.signal }) },
-  );
+  return parts.borrow(async (exclusive): Promise<TransactionResult<Queued>> => {
+    await exclusive.call(["WATCH", ...watched], bounds).catch((error: unknown) => {
+      throw replyError("WATCH", error);
+    });
+    const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
+    if (queued === DISCARD) return { status: "discarded" };
+    expectKeys(runner, watched, queued);
+    return carriedOut<Queued>(queued, clientName, (commands, options) =>
+      exclusive.burst(commands, { ...options, ...bounds }),
+    );
+  }, watched[0]!);
 }
 
 const discard = (): Discard => DISCARD;

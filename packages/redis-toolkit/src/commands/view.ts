@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkOptions, type Module, type ModuleHost } from "../module/module.ts";
+import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
@@ -52,7 +53,7 @@ export class RedisView implements ModuleHost {
     this.#settings = settings;
     this.#space = space;
     this.#builder = new CommandBuilder({ ...settings, space });
-    this.#target = targetOf(settings.connection, settings.bounds);
+    this.#target = targetOf(settings.connection, settings.bounds, settings.modules.clock);
     this.#runner = new CommandRunner(this.#target, settings);
     this.#options = options;
     this.commands = this.#commandsOver(this.#target);
@@ -141,6 +142,7 @@ export class RedisView implements ModuleHost {
       clientName: this.#settings.clientName,
       commands: this.commands,
       commandsOn: (exclusive: ExclusiveConnection) => this.#commandsOn(exclusive),
+      borrow: this.#borrow.bind(this),
     };
     return runTransaction(parts, options, describe);
   }
@@ -154,12 +156,29 @@ export class RedisView implements ModuleHost {
         this.#runner.check("pool.use", []);
         const { key, signal } = options;
         const inside = key === undefined ? undefined : this.#space.inside(key);
-        return connection.pool.use((exclusive) => task(this.#commandsOn(exclusive)), {
-          ...(inside === undefined ? undefined : { key: inside }),
-          ...(signal === undefined ? undefined : { signal }),
-        });
+        return this.#borrow((exclusive) => task(this.#commandsOn(exclusive)), inside, signal);
       },
     };
+  }
+
+  /** A connection for one caller, who waits for it as long as a call of this view may take. */
+  #borrow<T>(
+    task: (exclusive: ExclusiveConnection) => Promise<T>,
+    key: RedisArgument | undefined,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const { connection, bounds = {}, modules } = this.#settings;
+    const signals = [bounds.signal, signal].filter((one) => one !== undefined);
+    const both = signals.length === 0 ? {} : { signal: AbortSignal.any(signals) };
+    return beginInTime({ ...bounds, ...both }, modules.clock, (wait) =>
+      connection.pool.use(
+        (exclusive) => {
+          wait.begin();
+          return task(exclusive);
+        },
+        { ...(key === undefined ? undefined : { key }), signal: wait.signal },
+      ),
+    );
   }
 
   /** For modules. @internal */

@@ -1,0 +1,48 @@
+import { BackendUnavailableError, type Clock } from "@hotset/core";
+
+/** Ends the wait for a connection; `begin` throws where it is over, so nothing is sent late. */
+export interface Wait {
+  readonly signal: AbortSignal;
+  begin(): void;
+}
+
+/**
+ * Runs `work`, which waits for a connection before it begins: no longer than the bounds of its view say. From then on
+ * its calls are bounded by themselves.
+ *
+ * @throws {BackendUnavailableError} where the deadline comes first: nothing was sent. The reason of the signal.
+ */
+export async function beginInTime<T>(
+  { deadlineMs = Infinity, signal }: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
+  clock: Clock,
+  work: (wait: Wait) => Promise<T>,
+): Promise<T> {
+  const waiting = new AbortController();
+  const over = new Promise<never>((_, reject) => {
+    waiting.signal.addEventListener("abort", () => reject(waiting.signal.reason as Error));
+  });
+  const abort = (): void => waiting.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  const cancel = clock.schedule(() => waiting.abort(tooLate(deadlineMs)), deadlineMs);
+  const end = (): void => {
+    cancel();
+    signal?.removeEventListener("abort", abort);
+  };
+  const begin = (): void => {
+    waiting.signal.throwIfAborted();
+    end();
+  };
+  try {
+    return await Promise.race([over, work({ signal: waiting.signal, begin })]);
+  } finally {
+    end();
+  }
+}
+
+const tooLate = (deadlineMs: number): BackendUnavailableError =>
+  new BackendUnavailableError(`redis: no connection became available within ${deadlineMs} ms`, {
+    tier: "redis",
+    operation: "connect",
+    maybeExecuted: false,
+  });
