@@ -15,7 +15,7 @@ await using redis = createRedis();
 const app = redis.tenant(process.env["KEY_PREFIX"] ?? "hotset-examples");
 await app.purge(); // what an earlier run may have left
 
-// Now: each request says that a user was seen. Who is not seen for five minutes is gone by itself.
+// Now: each request says that a user was seen. A user who is not seen for five minutes is removed.
 const online = presence(app, "active_users", { ttl: "5m" });
 await online.seen("ada", "bob", "cem");
 await online.seen("ada");

@@ -40,7 +40,7 @@ const work = async (worker: string): Promise<string> => {
     });
   } catch (error) {
     if (error instanceof LockUnavailableError) return "left it to another";
-    throw error; // Redis is away, say: nobody knows who holds it
+    throw error; // Redis is unreachable, say: the holder is not known
   }
 };
 console.log((await Promise.all(["a", "b", "c", "d"].map(work))).toSorted().join(", "));

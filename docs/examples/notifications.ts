@@ -1,5 +1,5 @@
 /**
- * Notifications by pub/sub, which is at most once: Redis keeps no message, so one that nobody listens to is lost, and
+ * Notifications by pub/sub, which is at most once: Redis keeps no message, so one without a listener is lost, and
  * so are those of a lost connection and of a reader that is too slow. Each loss is counted or reported. Where nothing
  * may be lost, see trading-events.ts.
  *

@@ -20,7 +20,7 @@ await using redis = createRedis();
 const shop = redis.tenant(process.env["KEY_PREFIX"] ?? "hotset-examples");
 await shop.purge(); // what an earlier run may have left
 
-// Redis holds hashes of ids: nobody gets into a session with what a dump of Redis shows.
+// Redis holds hashes of ids: a dump of Redis does not give access to a session.
 const auth = sessions<Shopping>(shop, { idle: "24h", absolute: "30d", secret: "keep it in your vault" });
 
 // A visitor without an account, who then logs in: the cart stays, and the id from before is worth nothing.

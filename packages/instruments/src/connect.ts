@@ -29,7 +29,8 @@ const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "pro
  *
  * @param known the options of the exporter beside those of {@link Observed}.
  * @returns a function that ends it; the exporter takes its own away
- * @throws {InvalidArgumentError} for an option that neither knows, and for two caches or two clients of one name.
+ * @throws {InvalidArgumentError} for an option that neither knows, for caches or clients that are not a list, and for
+ *   two caches or two clients of one name. Nothing is connected after an error; the exporter takes its own away.
  */
 export function connect(exporter: Exporter, options: Observed, known: readonly string[] = []): () => void {
   const all = [...known, ...OBSERVED];
@@ -37,6 +38,8 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     if (!all.includes(name))
       throw new InvalidArgumentError(`observe: unknown option ${JSON.stringify(name)}; known: ${all.join(", ")}`);
   const { caches = [], redis = [], queues = {}, consumers = {}, backendCalls = false } = options;
+  expectList("caches", caches, { member: "stats", maker: "createCache" });
+  expectList("redis", redis, { member: "commands", maker: "createRedis" });
   expectDifferent(
     "caches",
     caches.map(({ name }) => name),
@@ -45,13 +48,32 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     "clients",
     redis.map(({ clientName }) => clientName),
   );
-  const ends = [
-    ...(caches.length === 0 ? [] : [connectCaches(exporter, caches, { isCallTimed: backendCalls })]),
-    ...(redis.length === 0 ? [] : [connectRedis(exporter, redis)]),
-    ...(options.process === true ? [connectProcess(exporter)] : []),
-  ];
-  connectModules(exporter, { queues, consumers });
-  return () => ends.forEach((end) => end());
+  const ends: (() => void)[] = [];
+  const end = (): void => ends.forEach((each) => each());
+  try {
+    connectModules(exporter, { queues, consumers });
+    if (caches.length > 0) ends.push(connectCaches(exporter, caches, { isCallTimed: backendCalls }));
+    if (redis.length > 0) ends.push(connectRedis(exporter, redis));
+    if (options.process === true) ends.push(connectProcess(exporter));
+  } catch (error) {
+    end();
+    throw error;
+  }
+  return end;
+}
+
+/** @param expected a member that all have, and the function that makes them. */
+function expectList(
+  option: string,
+  given: readonly unknown[],
+  { member, maker }: { readonly member: string; readonly maker: string },
+): void {
+  const isOne = (each: unknown): boolean => typeof each === "object" && each !== null && member in each;
+  if (Array.isArray(given) && given.every(isOne)) return;
+  throw new InvalidArgumentError(
+    `observe: ${option} must be a list of what ${maker}() gives, such as [${option === "redis" ? "shop" : "cache"}]` +
+      (isOne(given) ? ", got one without a list" : ""),
+  );
 }
 
 /** Figures of two under one label would be mixed. */

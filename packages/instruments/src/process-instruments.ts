@@ -43,7 +43,6 @@ const RESOLUTION_MS = 10;
 /** @returns a function that ends it */
 export function connectProcess(exporter: Exporter): () => void {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-  delays.enable();
   exporter.observe(LOOP_DELAY, () => {
     const samples = QUANTILES.map((quantile): Sample => [
       { quantile: String(quantile) },
@@ -56,6 +55,7 @@ export function connectProcess(exporter: Exporter): () => void {
   exporter.observe(HEAP, () => [[{}, process.memoryUsage().heapUsed]]);
   exporter.observe(RESIDENT, () => [[{}, process.memoryUsage.rss()]]);
   const endGarbage = addGarbage(exporter);
+  delays.enable();
   return () => {
     delays.disable();
     endGarbage();

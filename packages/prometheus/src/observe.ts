@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "@hotset/core";
 import { connect, DURATION_BUCKETS, type Observed } from "@hotset/instruments";
 import type { Registry } from "prom-client";
 import { RegistryExporter } from "./registry-exporter.ts";
@@ -20,15 +21,25 @@ export interface Observation {
  * Registers metrics, and fills them from events, tracing channels and, at a scrape, from numbers that are there. No
  * label is a key, a tenant or a user.
  *
- * @throws {InvalidArgumentError} for unknown options, and for two caches or two clients of one name.
+ * @throws {InvalidArgumentError} for unknown options, without a registry, for one that has metrics of these names, as
+ *   after another `observe`, and for two caches or two clients of one name. Nothing is registered after an error.
  */
 export function observe({ register, buckets = DURATION_BUCKETS, ...observed }: ObserveOptions): Observation {
+  if (typeof (register as Partial<Registry> | undefined)?.registerMetric !== "function")
+    throw new InvalidArgumentError(
+      "observe: register must be a Registry of prom-client: new Registry(), or its register",
+    );
   const exporter = new RegistryExporter(register, buckets);
-  const end = connect(exporter, observed, ["register", "buckets"]);
-  return {
-    close() {
-      end();
-      exporter.remove();
-    },
-  };
+  try {
+    const end = connect(exporter, observed, ["register", "buckets"]);
+    return {
+      close() {
+        end();
+        exporter.remove();
+      },
+    };
+  } catch (error) {
+    exporter.remove();
+    throw error;
+  }
 }

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "@hotset/core";
 import {
   prometheusName,
   type Exporter,
@@ -56,6 +57,12 @@ export class RegistryExporter implements Exporter {
 
   #nameOf(instrument: Instrument): string {
     const name = prometheusName(instrument);
+    // Before it is one of ours: remove() must leave the metrics of another observation.
+    if (this.#register.getSingleMetric(name) !== undefined)
+      throw new InvalidArgumentError(
+        `observe: register has a metric ${name} already, of another observe() or of your own; close() that observation ` +
+          "first, observe all caches and clients in one call, or give this one a registry of its own",
+      );
     this.#names.push(name);
     return name;
   }

@@ -90,6 +90,45 @@ describe("C263: the metrics of a cache", () => {
   });
 });
 
+describe("C381: a wrong observation", () => {
+  const cache = createCache({ name: "wrong" }).tier(memory()).build();
+  const register = new Registry();
+
+  it.each([
+    ["no registry", { caches: [cache] }, "observe: register must be a Registry of prom-client"],
+    ["a cache without a list", { register, caches: cache }, "observe: caches must be a list of what createCache()"],
+    [
+      "a list of something else",
+      { register, caches: ["wrong"] },
+      "observe: caches must be a list of what createCache()",
+    ],
+    ["a cache as a client", { register, redis: [cache] }, "observe: redis must be a list of what createRedis()"],
+  ])("%s is refused by name", async (_, options, sentence) => {
+    expect(() => observe(options as never)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringContaining(sentence) as string,
+      }) as Error,
+    );
+    expect(await register.metrics()).toBe("\n");
+  });
+
+  it("over a registry in use is refused, adds nothing and leaves the first one whole", async () => {
+    const first = observe({ register, process: true });
+    const before = register.getMetricsAsArray().map(({ name }) => name);
+    const second = (): unknown => observe({ register, caches: [cache], process: true });
+    expect(second).toThrow(
+      "register has a metric nodejs_eventloop_delay_seconds already, of another observe() or of your own; close() that",
+    );
+    expect(register.getMetricsAsArray().map(({ name }) => name)).toEqual(before);
+    first.close();
+    const again = observe({ register, caches: [cache], process: true });
+    expect(await scraped(register, "cache_size")).toEqual(['cache_size{cache="wrong",tier="memory"} 0']);
+    again.close();
+    await cache.close();
+  });
+});
+
 describe("C264: the metrics of the toolkit", () => {
   it("are commands by name with durations and codes, connections, queues and consumers", async () => {
     const register = new Registry();

@@ -128,7 +128,7 @@ async function watchKeys(session: Session, print: Print): Promise<Stop> {
   );
 }
 
-/** Those whose settings send none. A server that does not show its settings may send them. */
+/** Addresses of servers whose settings send none. A server that does not show its settings may send them. */
 async function silentPrimaries({ connection, timeoutMs: deadlineMs }: Session): Promise<readonly string[]> {
   const question = ["CONFIG", "GET", "notify-keyspace-events"];
   const found = await connection.each(async (primary) => {
