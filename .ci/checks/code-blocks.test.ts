@@ -1,10 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { extractBlocks, judgeBlocks, makePrograms, type CodeBlock } from "./code-blocks.ts";
+import { extractBlocks, judgeBlocks, makePrograms, readPages, type CodeBlock } from "./code-blocks.ts";
 
 const COMMANDS = { scripts: ["test", "demo"], packages: ["hotset", "@hotset/redis"] };
 
 const problems = (markdown: string): readonly string[] => judgeBlocks(extractBlocks("README.md", markdown), COMMANDS);
 const fenced = (info: string, code: string): string => `\`\`\`${info}\n${code}\n\`\`\``;
+
+describe("C382: programs of the guide", () => {
+  it("import hotset where it has the name: under pnpm its parts are not found beside it", () => {
+    const importing = readPages().filter(
+      ({ page, code }) => /^(?:README|docs\/(?:guide|reference)\/)/.test(page) && code.includes('from "@hotset/core'),
+    );
+    // Authors of backends depend on the core: it is a package that they publish for.
+    expect([...new Set(importing.map(({ page }) => page))]).toEqual(["docs/guide/writing-a-backend.md"]);
+  });
+});
 
 describe("extraction", () => {
   it("finds each block with its line, language, tags and code", () => {

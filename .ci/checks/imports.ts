@@ -22,7 +22,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/redis": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/redis"],
   "@hotset/instruments": ["@hotset/core", "@hotset/redis-toolkit"],
-  "@hotset/prometheus": ["@hotset/instruments"],
+  "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],
   "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
   hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
