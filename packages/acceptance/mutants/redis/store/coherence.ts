@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'this.mode === "pubsub" ? settings.keys.channel : ""',
     broken: "settings.keys.channel",
   },
+  {
+    name: "redis: tags in use are read again for each cache",
+    promises: ["C359"],
+    rule: "    if (now - this.#tagsTouchedAt < this.maxStalenessMs) return;\n",
+    broken: "",
+  },
 ];
