@@ -193,6 +193,59 @@ describe("credentials", () => {
     );
   });
 
+  describe.each(["full", "string"] as const)("in layout(%o)", (layout) => {
+    /** In scripts, as Redis 7.0 and later say it. */
+    const NOT_PERMITTED = /^(?:NOPERM|ERR The user executing the script can't run) /;
+    const lacking = async (right: string, use: (backend: RedisBackend) => Promise<void>): Promise<void> => {
+      const backend = on(server.urlOf("app", "apppass")).coherence("none").layout(layout).build();
+      await backend.connect!();
+      await server.command("FLUSHALL");
+      await server.command("ACL", "SETUSER", "app", `-${right}`);
+      try {
+        await use(backend);
+      } finally {
+        await server.command("ACL", "SETUSER", "app", `+${right}`);
+        await backend.close();
+      }
+    };
+
+    it("C360: without the right to read a lease its load is not said to have lost it", () =>
+      lacking("get", async ({ leases }) => {
+        const lease = "hotset~lease:{hotset:shop::1}";
+        await server.command("SET", lease, "mine", "PX", "10000");
+        await expect(leases!.renew("shop::1", "mine", 10_000)).rejects.toThrow(NOT_PERMITTED);
+        await expect(leases!.store("shop::1", "mine", "", { ...stored, version: "mine" })).rejects.toThrow(
+          NOT_PERMITTED,
+        );
+        await expect(leases!.release("shop::1", "mine")).rejects.toThrow(NOT_PERMITTED);
+        expect(await server.command("GET", lease)).toBe("mine");
+      }));
+
+    it("C360: without the right to read a version it is not replaced by a new one", () =>
+      lacking("get", async ({ tagVersions }) => {
+        const [tag, version] = ["{~shop}::a", "id.1|id.1"];
+        await server.command("SET", `hotset:${tag}`, version);
+        await expect(tagVersions!.pin([tag])).rejects.toThrow(NOT_PERMITTED);
+        await expect(tagVersions!.unchangedSince("id.1", [tag])).rejects.toThrow(NOT_PERMITTED);
+        expect(await server.command("GET", `hotset:${tag}`)).toBe(version);
+      }));
+
+    it("C360: without the right to read the issuer of versions it is not made anew", () =>
+      lacking("hmget", async ({ tagVersions }) => {
+        await server.command("HSET", "hotset~issuer:{~shop}", "id", "id", "n", "7");
+        await expect(tagVersions!.pin(["{~shop}::a"])).rejects.toThrow(NOT_PERMITTED);
+        await expect(tagVersions!.renew(["{~shop}::a"], "hard")).rejects.toThrow(NOT_PERMITTED);
+        expect(await server.command("HGET", "hotset~issuer:{~shop}", "n")).toBe("7");
+      }));
+
+    it("C360: without the right to read an entry it is not said to be missing when it is marked stale", async () => {
+      await lacking(layout === "full" ? "hmget" : "getrange", async (backend) => {
+        await backend.write("shop::1", stored).catch(() => undefined);
+        await expect(backend.markStale!("shop::1")).rejects.toThrow(NOT_PERMITTED);
+      });
+    });
+  });
+
   it("A93: a user who may only read can read; NOPERM on a write does not count as a fault of the connection", async () => {
     const writer = on(server.urlOf("app", "apppass")).build();
     await writer.write("shop::1", stored);

@@ -1,4 +1,4 @@
-import { announce, HAS_PREFIX, put, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
+import { announce, HAS_PREFIX, put, readAny, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
@@ -27,7 +27,7 @@ return n`);
  * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
 export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
-local e = redis.pcall('HMGET', KEYS[1], 's', 'm', 'w')
+${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
 if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
   if e.err and ${HAS_PREFIX} and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
   ${WAKE}

@@ -1,4 +1,4 @@
-import { announce, DISCARD, put, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
+import { announce, DISCARD, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** The longest time that a lease is given. */
 export const MAX_LEASE_MS = 60_000;
@@ -56,8 +56,12 @@ if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {1, was}`);
 
+/** Sets `lease` to the token of the holder. */
+export const HOLDER: string = readAny("lease", "'GET', KEYS[2]");
+
 /** Prolongs a lease: 1 when it is held. ARGV: token, its life in ms. */
-export const RENEW_LEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+export const RENEW_LEASE: Script = script(`${HOLDER}
+if lease ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
 
 /**
@@ -65,7 +69,8 @@ return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
  * compares nothing), lifetime (`0` where it is over already), fields and values. Without the lease nothing is touched;
  * where the entry has another version by now, only the lease ends.
  */
-export const STORE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
+export const STORE: Script = script(`${HOLDER}
+if lease ~= ARGV[1] then
   ${DISCARD}
   return 0
 end
@@ -89,7 +94,8 @@ end
 ${put(3)}`);
 
 /** Ends a lease: 1 when it was held. ARGV: token. */
-export const RELEASE: Script = script(`if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+export const RELEASE: Script = script(`${HOLDER}
+if lease ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
 ${WAKE}
 return 1`);

@@ -47,6 +47,14 @@ export const announce = (key = "KEYS[1]"): string =>
   `if ARGV[#ARGV - 1] ~= '' then redis.pcall('PUBLISH', ARGV[#ARGV - 1], '1 ' .. ARGV[#ARGV] .. ' ' .. ${key}) end`;
 
 /**
+ * Sets `name` to the reply of a command over a key that may be of another type: then it is a table with `err`. Any
+ * other error, such as for a right that is missing, ends the script: it must not pass for a key that holds nothing of
+ * ours.
+ */
+export const readAny = (name: string, command: string): string => `local ${name} = redis.pcall(${command})
+if type(${name}) == 'table' and ${name}.err and not string.find(${name}.err, 'WRONGTYPE', 1, true) then error(${name}) end`;
+
+/**
  * The last step of a script that writes an entry: a server that remembers which clients read a key forgets them at each
  * change, and pushes the next change only to those that have read it since. So the writer, which keeps a copy, reads.
  */

@@ -1,5 +1,5 @@
-import { MAX_LEASE_MS } from "./lease-scripts.ts";
-import { announce, DISCARD, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
+import { HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
+import { announce, DISCARD, readAny, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
 
 /**
  * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
@@ -22,9 +22,8 @@ export const HEAD_BYTES = 67;
  * string. Sets `holder` to the token of a placeholder.
  */
 const PRESENT = `local was, holder = '', nil
-local head = redis.pcall('GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1})
+${readAny("head", `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`)}
 if type(head) == 'table' then
-  if not string.find(head.err, 'WRONGTYPE', 1, true) then return head end
   was = '!'
 elseif string.sub(head, 1, 2) == ${PLACEHOLDER} then
   holder = string.sub(head, 3)
@@ -164,7 +163,8 @@ end
 return {1, was}`);
 
 /** Prolongs a lease, or a placeholder: 1 when it is held. ARGV: token, its life in ms. */
-export const RENEW_STRING: Script = script(`if redis.pcall('GET', KEYS[2]) == ARGV[1] then
+export const RENEW_STRING: Script = script(`${HOLDER}
+if lease == ARGV[1] then
   return redis.call('PEXPIRE', KEYS[2], ARGV[2])
 end
 ${PRESENT}
@@ -176,9 +176,12 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
  */
 export const STORE_STRING: Script = script(`${PRESENT}
 local isPlaceholder = holder == ARGV[1]
-if not isPlaceholder and redis.pcall('GET', KEYS[2]) ~= ARGV[1] then
-  ${DISCARD}
-  return 0
+if not isPlaceholder then
+  ${HOLDER}
+  if lease ~= ARGV[1] then
+    ${DISCARD}
+    return 0
+  end
 end
 if was ~= ARGV[2] or holder and not isPlaceholder then
   ${DISCARD}
@@ -202,7 +205,8 @@ if holder == ARGV[1] then
   ${announce()}
   return 1
 end
-if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+${HOLDER}
+if lease ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[2])
 ${WAKE}
 return 1`);

@@ -1,4 +1,4 @@
-import { announce, script, type Script } from "./script.ts";
+import { announce, readAny, script, type Script } from "./script.ts";
 
 /** Two halves of an id and a count: longer ones would fill the meta of every entry under them. */
 export const MAX_VERSION_BYTES = 80;
@@ -12,7 +12,7 @@ export const MAX_VERSION_BYTES = 80;
 const ISSUER = `local life = tonumber(ARGV[2])
 local function prolong(key) if redis.call('PTTL', key) < life / 2 then redis.call('PEXPIRE', key, ARGV[2]) end end
 local function version(key)
-  local v = redis.pcall('GET', key)
+  ${readAny("v", "'GET', key")}
   if type(v) == 'string' and #v <= ${MAX_VERSION_BYTES} and string.find(v, '^[^|]+|[^|]+$') then return v end
 end
 local function issue(key, v)
@@ -20,7 +20,7 @@ local function issue(key, v)
   ${announce("key")}
   return v
 end
-local g = redis.pcall('HMGET', KEYS[1], 'id', 'n')
+${readAny("g", "'HMGET', KEYS[1], 'id', 'n'")}
 `;
 const WITH_ISSUER = `local isId = g[1] and #g[1] <= 16 and string.find(g[1], '^[%w_-]+$')
 if not (isId and g[2] and #g[2] <= 15 and string.find(g[2], '^%d+$')) then

@@ -34,13 +34,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a lease is renewed without its token",
     promises: ["C54"],
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nreturn redis",
+    rule: "if lease ~= ARGV[1] then return 0 end\nreturn redis",
     broken: "return redis",
   },
   {
     name: "redis: a lease is released without its token",
     promises: ["C54"],
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
+    rule: "if lease ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
     broken: "redis.call('DEL', KEYS[2])",
   },
   {
@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a process without the lease stores",
     promises: ["C53", "C61"],
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then\n  ${DISCARD}",
+    rule: "if lease ~= ARGV[1] then\n  ${DISCARD}",
     broken: "if false then\n  ${DISCARD}",
   },
   {

@@ -67,4 +67,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end",
     broken: "if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 1 end",
   },
+  {
+    name: "redis: a right that is missing passes for a key that holds nothing",
+    promises: ["C360"],
+    rule: ".err, 'WRONGTYPE', 1, true) then error(${name}) end",
+    broken: ".err, 'WRONGTYPE', 1, true) then end",
+  },
 ];
