@@ -1,3 +1,4 @@
+import { parseSync } from "oxc-parser";
 import { describe, expect, it } from "vitest";
 import { extractBlocks, judgeBlocks, makePrograms, readPages, type CodeBlock } from "./code-blocks.ts";
 
@@ -14,6 +15,16 @@ describe("C382: programs of the guide", () => {
     // Authors of backends depend on the core: it is a package that they publish for.
     expect([...new Set(importing.map(({ page }) => page))]).toEqual(["docs/guide/writing-a-backend.md"]);
   });
+});
+
+describe("C383: the first program", () => {
+  it.each(["README.md", "packages/hotset/README.md", "docs/guide/getting-started.md"])(
+    "of %s runs as JavaScript and as TypeScript",
+    (page) => {
+      const first = readPages().find((block) => block.page === page && block.tags.includes("run"));
+      expect(parseSync("program.mjs", first!.code).errors).toEqual([]);
+    },
+  );
 });
 
 describe("extraction", () => {
