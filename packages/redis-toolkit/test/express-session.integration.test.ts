@@ -315,6 +315,23 @@ describe("an application with express-session", () => {
     await expect.poll(async () => (await app.get("/", cookie)).status).toBe(200);
   });
 
+  it("C288: sessions of the store are counted as others are", async () => {
+    const redis = await servers.open("one server");
+    const store = new SessionStore(redis, { prefix: newPrefix(), userOf: ({ user }) => user });
+    const data = plain({ cookie: { originalMaxAge: null }, user: "ada", left: 1 });
+    for (const sid of ["one", "two", "three"]) await store.set(sid, { ...data });
+    await store.get("one");
+    await store.touch("two", data);
+    await store.get("none");
+    await store.get("{no id}");
+    await store.destroy("one");
+    await store.destroy("one");
+    await store.destroyAll("ada");
+    await store.all();
+    const counts = { sessionsCreated: 3, sessionsFound: 2, sessionsMissing: 2, sessionsEnded: 3 };
+    expect(redis.stats().modules).toMatchObject(counts);
+  });
+
   it("C369: a session that cannot be stored is refused by name, and one that cannot be read is CORRUPT_VALUE", async () => {
     const redis = await servers.open("one server");
     const prefix = newPrefix();

@@ -129,8 +129,7 @@ export class SessionStore extends Store {
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    const place = this.#records.places.ofId(sid);
-    const stored = place && (await this.#records.read(place));
+    const stored = await this.#records.read(this.#records.places.ofId(sid));
     if (stored === undefined) return null;
     const data = sessionDataOf(stored);
     this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
@@ -176,8 +175,7 @@ export class SessionStore extends Store {
   }
 
   async #destroy(sid: string): Promise<void> {
-    const place = this.#records.places.ofId(sid);
-    if (place !== undefined) await this.#records.remove(place);
+    await this.#records.remove(this.#records.places.ofId(sid));
   }
 
   async #handles(): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { RedisView } from "../commands/view.ts";
 import { CommandError } from "../index.ts";
-import { expectNoEviction, moduleOf } from "../module/module.ts";
+import { expectNoEviction, moduleOf, type Module } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import type { Place, Places } from "./session-places.ts";
 import { decodeHash, decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
@@ -42,6 +42,7 @@ export class SessionRecords {
   readonly #redis: RedisView;
   readonly #settings: RecordSettings;
   readonly #answer: "data" | "own";
+  readonly #counts: Module["counts"];
   #isEvictionChecked = false;
 
   /** @param answer `own`: touch and update give sessions without data, for a caller that has them */
@@ -50,6 +51,7 @@ export class SessionRecords {
     this.#redis = redis;
     this.#settings = settings;
     this.places = settings.places;
+    this.#counts = moduleOf(redis).counts;
   }
 
   async create(
@@ -63,21 +65,26 @@ export class SessionRecords {
     const user = userId === undefined ? [] : ["u", userId, "e", await this.#enrol(userId, place.handle, life)];
     const reply = await this.#run(CREATE, [place.key], [String(life), String(absoluteMs), ...user, ...flat(fields)]);
     if (reply.kind !== "session") throw new TypeError(`a session was created, and there is ${reply.kind}`);
+    this.#counts.sessionsCreated += 1;
     return { ...reply.session, place, userId, fields };
   }
 
-  read(place: Place): Promise<StoredSession | undefined> {
-    return this.#follow(place, (at) => this.#read(at));
+  /** @param place `undefined` for an id that no session has */
+  read(place: Place | undefined): Promise<StoredSession | undefined> {
+    return this.#counted(place && this.#find(place));
   }
 
-  async touch(place: Place, idleMs?: number): Promise<StoredSession | undefined> {
-    return this.#follow(place, ({ key }) =>
-      this.#run(TOUCH, [key], [this.#answer, idleMs === undefined ? "" : String(idleMs)]),
-    );
+  async touch(place: Place | undefined, idleMs?: number): Promise<StoredSession | undefined> {
+    const args = [this.#answer, idleMs === undefined ? "" : String(idleMs)];
+    return this.#counted(place && this.#follow(place, ({ key }) => this.#run(TOUCH, [key], args)));
   }
 
   /** @throws {SessionConflictError} where it has another version than `ifVersion`. */
-  async update(place: Place, changes: Changes): Promise<StoredSession | undefined> {
+  async update(place: Place | undefined, changes: Changes): Promise<StoredSession | undefined> {
+    return this.#counted(place && this.#update(place, changes));
+  }
+
+  async #update(place: Place, changes: Changes): Promise<StoredSession | undefined> {
     const { set, removed, idleMs, userId, ifVersion } = changes;
     const epoch = userId === undefined ? "" : await this.#enrol(userId, place.handle, idleMs ?? this.#settings.idleMs);
     const args = [
@@ -104,7 +111,7 @@ export class SessionRecords {
   ): Promise<StoredSession | undefined> {
     const { idleMs, absoluteMs } = this.#settings;
     const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);
-    const before = await this.read(from);
+    const before = await this.#find(from);
     if (before === undefined || before.place.handle !== from.handle) return undefined;
     if (userId === undefined && before.userId !== undefined) await this.#enrol(before.userId, to.handle, before.idleMs);
     const args = [String(graceMs), to.handle, userId ?? "", epoch, String(absoluteMs)];
@@ -114,7 +121,13 @@ export class SessionRecords {
     return this.#valid(to, reply);
   }
 
-  async remove(place: Place): Promise<boolean> {
+  async remove(place: Place | undefined): Promise<boolean> {
+    const wasThere = place !== undefined && (await this.#remove(place));
+    if (wasThere) this.#counts.sessionsEnded += 1;
+    return wasThere;
+  }
+
+  async #remove(place: Place): Promise<boolean> {
     let from: Place | undefined = place;
     let isRemoved = false;
     for (let moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
@@ -131,7 +144,9 @@ export class SessionRecords {
     const handles = await this.#send(EXPEL, this.places.ofUser(userId), [], (reply) => reply as readonly string[]);
     const keys = handles.flatMap((handle) => this.places.ofHandle(handle)?.key ?? []);
     try {
-      return await this.#delete(keys);
+      const ended = await this.#delete(keys);
+      this.#counts.sessionsEnded += ended;
+      return ended;
     } catch (error) {
       // They have ended with the epoch: what is left of them goes with its life.
       moduleOf(this.#redis).report("sessions", error);
@@ -164,7 +179,7 @@ export class SessionRecords {
     const handles = await collected(this.handles());
     const found = await inWindows(handles, async (handle) => {
       const place = this.places.ofHandle(handle);
-      return place === undefined ? undefined : this.read(place);
+      return place === undefined ? undefined : this.#find(place);
     });
     // An id in its grace leads to a session that has a handle of its own here.
     return found.filter((session, i) => session?.place.handle === handles[i]) as StoredSession[];
@@ -182,6 +197,17 @@ export class SessionRecords {
     const asked = expectNoEviction(this.#redis, "sessions", { required });
     if (required) await asked;
     this.#isEvictionChecked = true;
+  }
+
+  async #counted(step: Promise<StoredSession | undefined> | undefined): Promise<StoredSession | undefined> {
+    const session = await step;
+    if (session === undefined) this.#counts.sessionsMissing += 1;
+    else this.#counts.sessionsFound += 1;
+    return session;
+  }
+
+  #find(place: Place): Promise<StoredSession | undefined> {
+    return this.#follow(place, (at) => this.#read(at));
   }
 
   /** Carries out a step where the session is now. */
@@ -218,7 +244,7 @@ export class SessionRecords {
       session.isRenewed ? this.#hint(["ZADD", indexKey, "XX", String(session.endsAt), place.handle]) : undefined,
     ]);
     if (epoch === session.epoch) return session;
-    await this.remove(place);
+    await this.#remove(place);
     return undefined;
   }
 

@@ -1,6 +1,6 @@
 import { EncodeError, InvalidArgumentError, json, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, durationMs, moduleOf, type Module } from "../module/module.ts";
+import { checkName, checkOptions, durationMs } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
@@ -96,16 +96,14 @@ export function sessions<Data extends object = Record<string, unknown>>(
 ): Sessions<Data> {
   checkOptions("sessions(redis, options)", options, SESSION_OPTIONS);
   const records = new SessionRecords(redis, resolveSessionOptions(options));
-  return new RedisSessions<Data>(records, moduleOf(redis).counts);
+  return new RedisSessions<Data>(records);
 }
 
 class RedisSessions<Data extends object> implements Sessions<Data> {
   readonly #records: SessionRecords;
-  readonly #counts: Module["counts"];
 
-  constructor(records: SessionRecords, counts: Module["counts"]) {
+  constructor(records: SessionRecords) {
     this.#records = records;
-    this.#counts = counts;
   }
 
   async create(options: CreateSessionOptions<Data> = {}): Promise<Session<Data>> {
@@ -116,7 +114,6 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     const id = this.#records.places.newId();
     const life = idle === undefined ? undefined : { idleMs: durationMs("idle", idle, { min: 1_000 }) };
     const created = await this.#records.create(this.#placeOf(id)!, set, { userId, ...life });
-    this.#counts.sessionsCreated += 1;
     return decode(id, created);
   }
 
@@ -151,19 +148,15 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   }
 
   async destroy(id: string): Promise<boolean> {
-    const place = this.#placeOf(id);
-    return this.#ended(place);
+    return this.#records.remove(this.#placeOf(id));
   }
 
   async revoke(handle: string): Promise<boolean> {
-    const place = this.#records.places.ofHandle(checkName("handle", handle));
-    return this.#ended(place);
+    return this.#records.remove(this.#records.places.ofHandle(checkName("handle", handle)));
   }
 
   async destroyAll(userId: string): Promise<number> {
-    const ended = await this.#records.removeAll(checkName("userId", userId));
-    this.#counts.sessionsEnded += ended;
-    return ended;
+    return this.#records.removeAll(checkName("userId", userId));
   }
 
   async list(userId: string): Promise<readonly SessionInfo<Data>[]> {
@@ -172,19 +165,10 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
 
   async #at(
     id: string,
-    step: (place: Place) => Promise<StoredSession | undefined>,
+    step: (place: Place | undefined) => Promise<StoredSession | undefined>,
   ): Promise<Session<Data> | undefined> {
-    const place = this.#placeOf(id);
-    const found = place && (await step(place));
-    if (found === undefined) this.#counts.sessionsMissing += 1;
-    else this.#counts.sessionsFound += 1;
+    const found = await step(this.#placeOf(id));
     return found && decode(id, found);
-  }
-
-  async #ended(place: Place | undefined): Promise<boolean> {
-    const wasThere = place !== undefined && (await this.#records.remove(place));
-    if (wasThere) this.#counts.sessionsEnded += 1;
-    return wasThere;
   }
 
   #placeOf(id: string): Place | undefined {

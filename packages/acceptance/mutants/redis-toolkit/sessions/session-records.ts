@@ -24,9 +24,15 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C242"],
     rule:
       'const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);\n    const before = ' +
-      "await this.read(from);",
+      "await this.#find(from);",
     broken:
-      "const before = await this.read(from);\n    userId ??= before?.userId;\n    const epoch = userId === " +
+      "const before = await this.#find(from);\n    userId ??= before?.userId;\n    const epoch = userId === " +
       'undefined ? "" : await this.#enrol(userId, to.handle, idleMs);',
+  },
+  {
+    name: "sessions: those that end are counted by sessions() alone",
+    promises: ["C288"],
+    rule: "    if (wasThere) this.#counts.sessionsEnded += 1;\n",
+    broken: "",
   },
 ];
