@@ -85,7 +85,7 @@ ${announce()}`;
 export const HAS_PREFIX = "string.byte(KEYS[2]) ~= 126";
 
 /** Refuses to change a key that holds no entry, where it may be that of another program. */
-export const SPARE = `if not (${HAS_PREFIX}) then
+export const SPARE: string = `if not (${HAS_PREFIX}) then
   local bytes = redis.pcall('HSTRLEN', KEYS[1], 'd')
   if type(bytes) == 'table' then return bytes end
   if bytes == 0 and not redis.call('HGET', KEYS[1], 'd') and redis.call('HLEN', KEYS[1]) > 0 then
