@@ -2,6 +2,7 @@ import { TestClock } from "@hotset/core/testing";
 import diagnostics from "node:diagnostics_channel";
 import { createRedis, defaultRedis, resetDefaultRedis, type CommandEvent } from "@hotset/redis-toolkit";
 import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
+import { rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { describe, expect, it, vi } from "vitest";
 import { ALONE, startServers } from "./servers.ts";
@@ -100,6 +101,29 @@ describe("away, disabled and closed", () => {
     expect(away).toEqual([6_000]);
     expect(lines).toEqual(["hotset: redis has been away for 6000 ms"]);
     expect(() => redis.on("gone" as never, () => undefined)).toThrow("the events are up, down, unavailable");
+  });
+
+  it("C258: a logger that throws, or whose promise rejects, changes nothing", async () => {
+    const fails: readonly ((line: string) => unknown)[] = [
+      () => Promise.reject(new Error("of the logger")),
+      () => {
+        throw new Error("of the logger");
+      },
+    ];
+    for (const fail of fails) {
+      const lines: string[] = [];
+      const log = (line: string): unknown => (lines.push(line), fail(line));
+      const logger = { error: log, warn: log, info: log };
+      await using redis = createRedis({ ...ALONE, url: "redis://127.0.0.1:1", logger });
+      expect(await redis.initialize()).toBe(false);
+      expect(await redis.lenient.get("a")).toBe(undefined);
+      await expect(rateLimit(redis, { name: "x" }).consume("a")).resolves.toMatchObject({ degraded: true });
+      expect(lines).toEqual([
+        expect.stringContaining("redis is down"),
+        expect.stringContaining("get failed and was answered with its default"),
+        expect.stringContaining("rate limit"),
+      ]);
+    }
   });
 
   it("C258: a listener that throws, or whose promise rejects, changes nothing", async () => {

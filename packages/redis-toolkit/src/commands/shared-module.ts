@@ -51,19 +51,10 @@ export class SharedModule {
     const more = last === undefined || last.omitted === 0 ? "" : `; ${last.omitted} more since the last line`;
     // Messages of others may hold values.
     const text = error instanceof CacheError ? error.message : error instanceof Error ? error.name : typeof error;
-    if (this.#logger !== undefined) return this.#write(`hotset: redis: ${kind}: ${text}${more}`);
+    if (this.#logger !== undefined) return void this.#logger.warn(`hotset: redis: ${kind}: ${text}${more}`);
     process.emitWarning(`hotset: redis: ${kind}: ${text}. Shown once; pass createRedis({ logger }) for all`, {
       type: "HotsetWarning",
       code: `HOTSET_REDIS_${kind.toUpperCase().replace(/\W+/g, "_")}`,
     });
-  }
-
-  /** A logger that throws must not end the work that reports. */
-  #write(line: string): void {
-    try {
-      this.#logger?.warn(line);
-    } catch {
-      return;
-    }
   }
 }

@@ -9,6 +9,7 @@ import {
 } from "@hotset/core";
 import { resolveAddress, type Address } from "./address.ts";
 import { flag, lookUp, readEnvironment, timeIn, wholeNumber, type Environment } from "./environment.ts";
+import { loggerOf } from "./logger.ts";
 import type { RedisOptions, TlsFiles } from "./options.ts";
 
 /** Checked options, with defaults. Never print them: they may hold a password. */
@@ -186,13 +187,4 @@ function option<T>(name: string, given: T | undefined, type: "boolean" | "string
   throw new ConfigurationError(
     `${name} must be a ${type}${type === "string" ? " that is not empty" : ""}, got a value of type ${typeof given}`,
   );
-}
-
-function loggerOf(logger: CacheLogger | undefined): CacheLogger | undefined {
-  if (
-    logger === undefined ||
-    (["error", "warn", "info"] as const).every((level) => typeof logger?.[level] === "function")
-  )
-    return logger;
-  throw new ConfigurationError("logger must have the methods error, warn and info, as console has");
 }
