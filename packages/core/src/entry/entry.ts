@@ -34,6 +34,8 @@ export interface Entry extends LocalEntry {
 export interface Terms extends LifeLimits, Labels {
   /** Keys of the tag versions it depends on: its tags and its namespaces, see `dependencies`. */
   readonly dependsOn: readonly string[];
+  /** Read where data may be older than an acknowledged write: no local tier keeps it. Not stored. @default false */
+  readonly mayLag?: boolean;
 }
 
 export interface LifeLimits {

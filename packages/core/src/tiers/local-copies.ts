@@ -128,7 +128,7 @@ export class LocalCopies {
    */
   put(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): CacheError | undefined {
     const limitMs = Math.min(localTtlMs, entry.terms.localTtlMs);
-    if (limitMs <= 0 || this.#isClosed || this.#isBypassed) {
+    if (limitMs <= 0 || entry.terms.mayLag === true || this.#isClosed || this.#isBypassed) {
       this.tier.delete(localKey);
       return undefined;
     }

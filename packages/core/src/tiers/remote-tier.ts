@@ -393,7 +393,7 @@ export class RemoteTier implements EntryTier {
     if (opened === undefined) return undefined;
     const { key, schema, tagSequence } = request;
     const entry = this.#codec.decode(opened, key.space, schema, sentAt, tagSequence);
-    return this.#backend.readsLag === true ? whenReady(entry, withoutCopy) : entry;
+    return this.#backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }
 
   /** @param entry as it is decoded. */
@@ -473,5 +473,5 @@ function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
 type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;
-const withoutCopy = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, localTtlMs: 0 } });
+const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });
 const ignore = (): void => {};

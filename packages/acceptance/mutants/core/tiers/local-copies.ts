@@ -123,4 +123,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       "if (!isPlainData(each) && (typeof each !== 'object' || each === null || ArrayBuffer.isView(each))) continue;",
   },
+  {
+    name: "replicas: what they answer is kept in memory",
+    promises: ["A44"],
+    rule: "entry.terms.mayLag === true ||",
+    broken: "",
+  },
 ];

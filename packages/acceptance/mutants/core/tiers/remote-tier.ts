@@ -80,4 +80,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (Array.isArray(found) && found.length === count) return found;",
     broken: "if (count > 0) return found;",
   },
+  {
+    name: "replicas: what a touch stores is marked as kept nowhere",
+    promises: ["C361"],
+    rule: "terms: { ...entry.terms, mayLag: true } });",
+    broken: "terms: { ...entry.terms, localTtlMs: 0 } });",
+  },
 ];
