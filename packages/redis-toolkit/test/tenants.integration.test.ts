@@ -77,6 +77,20 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     expect(await commands.ttl(`${p}h`)).toBe("none");
   });
 
+  it("C370: a tenant of a tenant falls back to that one, and no further", async () => {
+    const outer = redis.tenant(p);
+    await redis.commands.set(`${p}key`, "of all");
+    await outer.commands.set("own", "of the outer one");
+    for (const fallback of ["read", "migrate"] as const) {
+      const inner = outer.tenant("inner", { fallback }).within({ deadline: "5s" });
+      expect(await inner.commands.get(`${p}key`)).toBe(undefined);
+      expect(await inner.commands.delete(`${p}key`)).toBe(0);
+      expect(await inner.commands.get("own")).toBe("of the outer one");
+    }
+    expect(await redis.commands.get(`${p}key`)).toBe("of all");
+    expect(await outer.tenant("inner").commands.get("own")).toBe("of the outer one");
+  });
+
   it("A37: a tenant that falls back has the other commands of node-redis too, more than once", async () => {
     const { commands } = redis.tenant(p, { fallback: "read" });
     expect([await commands.zAdd("z", { score: 1, value: "m" }), await commands.zCard("z")]).toEqual([1, 1]);

@@ -3,7 +3,8 @@ import type { Commands } from "./own-commands.ts";
 
 export interface FallbackOptions {
   /**
-   * `read`: a key that the tenant does not have is looked for outside it, as it was before there were tenants.
+   * `read`: a key that the tenant does not have is looked for outside it, as it was before there were tenants: among
+   * those of the view that it is made of.
    * `migrate`: it is also moved to the tenant, with the life that is left. Deleting removes both. Writes go to the
    * tenant alone.
    */

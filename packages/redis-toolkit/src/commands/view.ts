@@ -45,17 +45,17 @@ export class RedisView implements ModuleHost {
   readonly #target: Target;
   readonly #builder: CommandBuilder;
   readonly #runner: CommandRunner;
-  readonly #options: FallbackOptions;
+  readonly #fallback: Fallback | undefined;
   #module: Module | undefined;
   #lenient: LenientCommands | undefined;
 
-  constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, options: FallbackOptions = {}) {
+  constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, fallback?: Fallback) {
     this.#settings = settings;
     this.#space = space;
     this.#builder = new CommandBuilder({ ...settings, space });
     this.#target = targetOf(settings.connection, settings.bounds, settings.modules.clock);
     this.#runner = new CommandRunner(this.#target, settings);
-    this.#options = options;
+    this.#fallback = fallback;
     this.commands = this.#commandsOver(this.#target);
   }
 
@@ -77,7 +77,8 @@ export class RedisView implements ModuleHost {
     checkOptions("tenant(id)", options, ["fallback"]);
     if (options.fallback !== undefined && !["read", "migrate"].includes(options.fallback))
       throw new InvalidArgumentError('tenant(id): fallback must be "read" or "migrate"');
-    return new RedisView(this.#settings, this.#space.tenant(id), options);
+    const fallback = options.fallback && { how: options.fallback, outside: this.#space };
+    return new RedisView(this.#settings, this.#space.tenant(id), fallback);
   }
 
   /**
@@ -87,7 +88,7 @@ export class RedisView implements ModuleHost {
    */
   within(bounds: CallBounds): RedisView {
     const merged = { ...this.#settings.bounds, ...checkBounds("within", bounds) };
-    return new RedisView({ ...this.#settings, bounds: merged }, this.#space, this.#options);
+    return new RedisView({ ...this.#settings, bounds: merged }, this.#space, this.#fallback);
   }
 
   /** Removes every key of a tenant, by `SCAN` and `UNLINK`. @returns how many keys */
@@ -250,12 +251,11 @@ export class RedisView implements ModuleHost {
   }
 
   #commandsOver(target: Target): Commands {
-    const { fallback } = this.#options;
+    const fallback = this.#fallback;
     const own = commandsOf({ ...this.#settings, connection: target, space: this.#space });
     if (fallback === undefined) return own;
-    const { root } = KeySpace;
-    const outside = commandsOf({ ...this.#settings, connection: target, space: root });
-    return withFallback(own, outside, fallback === "read" ? stays : (key) => this.#move(key, root));
+    const outside = commandsOf({ ...this.#settings, connection: target, space: fallback.outside });
+    return withFallback(own, outside, fallback.how === "read" ? stays : (key) => this.#move(key, fallback.outside));
   }
 
   /** Any type of value, with the life that is left. The two keys may lie on different nodes, so it is not one step. */
@@ -275,6 +275,12 @@ export class RedisView implements ModuleHost {
     }
     await this.#runner.run(plain(["UNLINK", older], older, { isReadOnly: false, replies: "text" }));
   }
+}
+
+/** Where a tenant looks for what it does not have: the keys of the view that it was made of, and no further. */
+interface Fallback {
+  readonly how: NonNullable<FallbackOptions["fallback"]>;
+  readonly outside: KeySpace;
 }
 
 export interface ViewPool {
