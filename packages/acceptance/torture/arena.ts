@@ -69,9 +69,10 @@ export function arenas(): Arenas {
 /** Not closed with the round. */
 const shared = (arena: Arena): Arena => ({ ...arena, [Symbol.asyncDispose]: async () => undefined });
 
-async function openSingle({ settings }: Plan): Promise<Arena> {
+async function openSingle({ settings, focus }: Plan): Promise<Arena> {
   const redis = await startOwnRedis({
     config: settings.persistence === "append-only" ? ["appendonly yes", "appendfsync always"] : [],
+    hasOwnClock: focus === "clocks",
   });
   const proxies: FaultProxy[] = [];
   return {

@@ -8,6 +8,7 @@ import {
   type Load,
   type Read,
 } from "./history.ts";
+import { isJump, Jumps, LEASE_MS } from "./jumps.ts";
 import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 
 /**
@@ -66,6 +67,8 @@ export interface Violation {
  * after the replay; without one, with the life of the entry.
  * - `load without a lease`: the backend granted none within the time that the call may wait for it, or a call of its
  * own process had overtaken it before it began.
+ * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
+ * Ends when that instant has come again.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
  * the load are not notified. Ends with `loadTimeout` of that load.
  */
@@ -75,6 +78,7 @@ export type Exemption =
   | "lost and forgotten"
   | "set with unknown outcome"
   | "load without a lease"
+  | "clock set back after markStale"
   | "foreign delete during a load";
 
 export interface Verdict {
@@ -169,6 +173,7 @@ class Checker {
   readonly #excusedLoads = new Set<string>();
   readonly #changesOf: ReadonlyMap<string, readonly Change[]>;
   readonly #reach: Reach;
+  readonly #jumps: Jumps;
   /** By key, in the order of time. */
   readonly #storedOf: ReadonlyMap<string, readonly Stored[]>;
   /** In the order of their versions. */
@@ -177,6 +182,7 @@ class Checker {
   constructor(history: History) {
     this.#history = history;
     this.#reach = new Reach(history);
+    this.#jumps = new Jumps(history);
     this.#loadsOf = grouped(history.loads, ({ key }) => key);
     this.#changesOf = changesByKey(history.changes);
     this.#storedOf = grouped(storedIn(history), ({ key }) => key);
@@ -271,7 +277,10 @@ class Checker {
       const isDue = change?.mode !== "soft" || read.freshness === "fresh";
       const exemption = !isDue
         ? "not due"
-        : change && (this.#lost(change, read) ?? this.#lateSet(version, read, change.endedAt ?? Infinity));
+        : change &&
+          (this.#lost(change, read) ??
+            this.#lateSet(version, read, change.endedAt ?? Infinity) ??
+            this.#unmarked(change, read));
       if (exemption === undefined)
         return this.#older("token", read, token.version, token.change, "the write whose token it carried");
       if (exemption !== "not due") this.#exempt(exemption);
@@ -291,7 +300,10 @@ class Checker {
   #judgeOwn(read: Read, version: number): boolean {
     for (const mode of modesOf(read)) {
       for (const floor of floorsOf(this.#own[mode], `${read.process} ${read.key}`).above(version, read.startedAt)) {
-        const exemption = this.#forgotten(floor.change, read) ?? this.#lateSet(version, read, floor.at);
+        const exemption =
+          this.#forgotten(floor.change, read) ??
+          this.#lateSet(version, read, floor.at) ??
+          this.#unmarked(floor.change, read);
         const rule = (this.#reach.replayedAt(floor.change) ?? Infinity) <= read.startedAt ? "reappeared" : "own";
         if (exemption === undefined)
           return this.#older(
@@ -338,6 +350,7 @@ class Checker {
       this.#lost(floor.change, read) ??
       (this.#isFallback(read) ? "fallback" : undefined) ??
       this.#lateSet(read.version!, read, floor.at) ??
+      this.#unmarked(floor.change, read) ??
       this.#foreignDelete(floor, read)
     );
   }
@@ -416,6 +429,13 @@ class Checker {
     return thawedAt + DELIVERED_MS;
   }
 
+  /** Marked entries alone: versions of tags are no instants. */
+  #unmarked(change: Change, read: Read): Exemption | undefined {
+    if (change.kind !== "markStale") return undefined;
+    const marked = { from: change.startedAt, to: this.#overAt(change) };
+    return this.#jumps.mayBeFreshAgain(marked, read.startedAt) ? "clock set back after markStale" : undefined;
+  }
+
   /** A load that began before the delete and was joined after it: until it is given up. */
   #foreignDelete({ change, at }: Floor, read: Read): Exemption | undefined {
     if (change.process !== FOREIGN) return undefined;
@@ -433,20 +453,17 @@ class Checker {
   /** A value ends with its life, counted from the last load or `set` that may have stored it. */
   #judgeLife(read: Read, version: number): void {
     const { ttlMs, staleMs } = this.#history.terms;
-    const lifeMs = read.freshness === "fresh" ? ttlMs : ttlMs + staleMs;
-    const origins = [
-      ...(this.#loadsOf.get(read.key) ?? [])
-        .filter((load) => load.version === version && load.startedAt <= read.endedAt)
-        .map((load) => load.endedAt ?? Infinity),
-      ...(this.#changesOf.get(read.key) ?? [])
-        .filter(({ keys }) => keys.some(([key, set]) => key === read.key && set === version))
-        .filter(isSet)
-        .map((change) => this.#overAt(change)),
-    ];
+    const isFresh = read.freshness === "fresh";
+    const lifeMs = isFresh ? ttlMs : ttlMs + staleMs;
+    const origins = this.#originsOf(read, version);
     if (origins.length === 0) return;
-    const storedAt = Math.max(...origins);
-    const lateMs = read.startedAt - (storedAt + lifeMs) - this.#onTheWayMs(storedAt, read.startedAt);
-    if (lateMs > 0)
+    const storedAt = Math.max(...origins.map(({ to }) => to));
+    const endsAt = origins.map(({ from, to }) => {
+      const latest = to + this.#onTheWayMs(to, read.startedAt);
+      const jumpedMs = this.#jumps.longerMs({ from, to: latest }, read.startedAt, isFresh ? "freshness" : "life");
+      return latest + lifeMs + jumpedMs;
+    });
+    if (read.startedAt > Math.max(...endsAt))
       this.#violate({
         rule: "outlived",
         at: read.startedAt,
@@ -456,10 +473,24 @@ class Checker {
       });
   }
 
+  /** The times of the loads and `set`s that may have stored a version: it was stored after each, or within it. */
+  #originsOf(read: Read, version: number): readonly Span[] {
+    const { clockAgeMs = 0 } = this.#history.terms;
+    const loaded = (this.#loadsOf.get(read.key) ?? [])
+      .filter((load) => load.version === version && load.startedAt <= read.endedAt)
+      // A process that computes the end of an entry asked for the time before the load.
+      .map(({ calledAt, endedAt = Infinity }) => ({ from: clockAgeMs === 0 ? endedAt : calledAt, to: endedAt }));
+    const set = (this.#changesOf.get(read.key) ?? [])
+      .filter(({ keys }) => keys.some(([key, each]) => key === read.key && each === version))
+      .filter(isSet)
+      .map((change) => ({ from: change.startedAt, to: this.#overAt(change) }));
+    return [...loaded, ...set];
+  }
+
   /** How much later than its loader ended a value may have been stored: the store may have been sent into a fault. */
   #onTheWayMs(from: Instant, to: Instant): number {
     const { faults, stalls, terms } = this.#history;
-    const pausedMs = [...faults, ...stalls]
+    const pausedMs = [...faults.filter((fault) => !isJump(fault)), ...stalls]
       .filter((pause) => overlap(pause, { from, to }))
       .reduce((sum, pause) => sum + (pause.to - pause.from), 0);
     return pausedMs === 0 ? LOOK_MS : pausedMs + terms.responseTimeoutMs;
@@ -506,7 +537,8 @@ class Checker {
       this.#isForcedWithin(key, span) ||
       this.#isChangedWithin(key, span) ||
       this.#isReplayedWithin(key, span) ||
-      this.#isLeaseLostWithin([first, second], span)
+      this.#isLeaseLostWithin([first, second], span) ||
+      this.#jumps.mayEndLease(span)
     );
   }
 
@@ -612,7 +644,8 @@ class Checker {
       this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
       this.#isReplayedWithin(key, span) ||
       // It takes the lease over: the value is not stored.
-      this.#isForcedWithin(key, { from: stored.from, to: stored.at });
+      this.#isForcedWithin(key, { from: stored.from, to: stored.at }) ||
+      this.#jumps.mayEndEarly({ from: stored.from, to: stored.at }, to);
     if (isChanged || this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, span.from, span.to)))
       return;
     this.#violate({
@@ -642,7 +675,11 @@ class Checker {
       this.#reach.isDisturbed(read.process, span.from - LEASE_MS, span.to)
     )
       return;
-    if (this.#history.faults.some((fault) => overlap({ from: fault.from, to: fault.to + LEASE_MS }, span))) return;
+    const mayWait = this.#history.faults.some(
+      (fault) =>
+        !isJump(fault) && (overlap(fault, span) || (fault.from <= span.to && this.#jumps.mayHold(fault.to, span))),
+    );
+    if (mayWait) return;
     let loadedUntil = span.from;
     let loadedMs = 0;
     for (const load of this.#loadsOf.get(read.key) ?? []) {
@@ -759,8 +796,6 @@ const WATCHED_MS = 2;
 
 /** A waiter looks again after 1 s, also without a message; the rest is for a busy machine. */
 const SLEEP_MS = 1_400;
-/** The longest time that a dead process keeps others waiting. */
-const LEASE_MS = 2_000;
 
 /** The modes of changes after which a read may not answer the replaced value. */
 const modesOf = ({ freshness }: Read): readonly Change["mode"][] =>

@@ -36,6 +36,13 @@ export interface Terms {
   readonly healMs: number;
   /** Added to every bound on a call, for a busy machine. */
   readonly slackMs: number;
+  /**
+   * How old the time of the server may be by which a process computes the ends of entries. 0 where Redis replies with
+   * the time that is left.
+   *
+   * @default 0
+   */
+  readonly clockAgeMs?: number;
 }
 
 /** As `code` of a failure: Redis could be reached, and has no memory, no disk or too few replicas for a write. */
@@ -159,6 +166,8 @@ export interface Fault {
   readonly losesLeases?: boolean;
   /** Until a process is in step again it may use a server that another one has replaced. */
   readonly splits?: boolean;
+  /** By how much the wall clock of the server jumped, ahead or back: no call fails because of that. */
+  readonly jumpMs?: number;
 }
 
 /** A problem that does not depend on values. */

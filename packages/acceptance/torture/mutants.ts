@@ -230,6 +230,17 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "",
   },
 
+  // ---- a server whose clock jumps
+
+  {
+    name: "clocks: an entry is fresh for longer than it ever was",
+    shows: ["outlived"],
+    focus: "clocks",
+    file: `${CORE}/entry/codec.ts`,
+    rule: "return staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;",
+    broken: "return staleInMs;",
+  },
+
   // ---- other servers
 
   {

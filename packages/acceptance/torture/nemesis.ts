@@ -150,7 +150,7 @@ class Nemesis {
     }
   }
 
-  async #commit({ kind, at, forMs, worker }: FaultPlan): Promise<Fault> {
+  async #commit({ kind, at, forMs, worker, byMs = 0 }: FaultPlan): Promise<Fault> {
     const from = this.#now();
     const fault = (more: Partial<Fault> = {}): Fault => ({ kind, from, to: this.#now(), ...more });
     const name = this.#victims.name(worker);
@@ -180,6 +180,8 @@ class Nemesis {
       case "flush scripts":
       case "flush all":
         return this.#strikePrimaries({ ...strike, kind });
+      case "server clock jump":
+        return this.#jump(byMs, fault);
       case "memory full":
       case "disk full":
       case "too few replicas":
@@ -290,6 +292,12 @@ class Nemesis {
         return { ...fault({ losesSince: from }), from: killedAt };
       }
     }
+  }
+
+  /** Its clock stays where it is until the next jump. */
+  async #jump(byMs: number, fault: Strike<FaultKind>["fault"]): Promise<Fault> {
+    await this.#arena.single!.jumpClock(byMs);
+    return fault({ jumpMs: byMs });
   }
 
   /** Commands to every primary. */

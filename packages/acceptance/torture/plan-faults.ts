@@ -48,6 +48,7 @@ const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
   bulk: ["cut", "stall", "freeze process", "block loop", "freeze server", "memory full", "pause all", "disk full"],
   shards: [],
   patience: [],
+  clocks: ["server clock jump", "kill process"],
 };
 
 const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
@@ -79,6 +80,7 @@ const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "restart from snapshot",
   "restart from append-only file",
   "freeze server",
+  "server clock jump",
   "read-only",
 ]);
 
@@ -106,6 +108,7 @@ export function faultsFor(
   random: Random,
   { topology, focus, durationMs, workers, settings }: FaultOptions,
 ): readonly FaultPlan[] {
+  if (focus === "clocks") return jumpsFor(random, durationMs, workers);
   const kinds = faultsOf(topology, focus);
   if (kinds.length === 0) return [];
   const faults: FaultPlan[] = [];
@@ -119,6 +122,28 @@ export function faultsFor(
     if (kind === "lose primary" && settings.downAfter > 1_000) now += settings.downAfter;
     // Failovers take seconds and one at a time; the others may overlap.
     now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
+  }
+  return faults;
+}
+
+/**
+ * Jumps of the server's clock. Before each second one a process dies: others wait for its lease, and the clock stays
+ * where it is until they have.
+ */
+function jumpsFor(random: Random, durationMs: number, workers: number): readonly FaultPlan[] {
+  const faults: FaultPlan[] = [];
+  const add = (kind: FaultKind, at: number, byMs?: number): void => {
+    const id = `f${faults.length}`;
+    faults.push({ id, kind, at, forMs: 0, worker: random.below(workers), ...(byMs !== undefined && { byMs }) });
+  };
+  for (let now = 400 + random.below(800); now < durationMs - 800; now += 600 + random.below(2_000)) {
+    const byMs = random.one(JUMPS_MS) * (random.oneIn(2) ? 1 : -1);
+    if (random.oneIn(2)) {
+      add("server clock jump", now, byMs);
+      continue;
+    }
+    add("kill process", now);
+    add("server clock jump", now + 20 + random.below(300), random.oneIn(2) ? -HOUR_MS : byMs);
   }
   return faults;
 }
@@ -138,6 +163,10 @@ const isSlow = (kind: FaultKind): boolean =>
 
 const PAUSES_MS: readonly number[] = [1_000, 2_000, 3_500, 10_000];
 const STALLS_MS: readonly number[] = [1_000, 1_600, 3_000];
+
+const HOUR_MS = 3_600_000;
+/** Less than what clocks are corrected by all the time, more, more than a lease lasts, and an hour. */
+const JUMPS_MS: readonly number[] = [500, 1_500, 5_000, 30_000, HOUR_MS];
 
 /** Where a focus has lengths of its own. */
 const LENGTHS_OF: Readonly<Partial<Record<Focus, Readonly<Partial<Record<FaultKind, readonly number[]>>>>>> = {

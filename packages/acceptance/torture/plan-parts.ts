@@ -35,14 +35,24 @@ export const FOCUSES = [
   "bulk",
   "shards",
   "patience",
+  "clocks",
 ] as const;
 export type Focus = (typeof FOCUSES)[number];
 
+/** Each needs servers of one topology. */
+const ONLY_ON: Readonly<Partial<Record<Focus, Topology>>> = {
+  shards: "cluster",
+  patience: "sentinel",
+  clocks: "single",
+};
+
 /** The kinds of faults that a topology can have. */
 export const focusesOn = (topology: Topology): readonly Focus[] =>
-  FOCUSES.filter((focus) =>
-    focus === "shards" ? topology === "cluster" : focus === "patience" ? topology === "sentinel" : true,
-  );
+  FOCUSES.filter((focus) => (ONLY_ON[focus] ?? topology) === topology);
+
+/** A seed chooses among these: `clocks` needs a library that most machines do not have. */
+export const drawnOn = (topology: Topology): readonly Focus[] =>
+  focusesOn(topology).filter((focus) => focus !== "clocks");
 
 /** The same for every process of a round. Durations in milliseconds. */
 export interface Settings {
@@ -146,6 +156,7 @@ export const FAULT_KINDS = [
   "freeze process",
   "block loop",
   "clock jump",
+  "server clock jump",
   "kill process",
   "freeze server",
   "stall primary",
@@ -183,6 +194,8 @@ export interface FaultPlan {
   readonly forMs: number;
   /** Index of the worker that it concerns, if it concerns one. */
   readonly worker: number;
+  /** By how much the clock of the server jumps, ahead or back. */
+  readonly byMs?: number;
 }
 
 /** The keys that an operation replaces: those of its tag below its namespace, all below it, or its own. */

@@ -3,7 +3,7 @@ import { operationsOf } from "./plan-operations.ts";
 import {
   type Plan,
   type Topology,
-  focusesOn,
+  drawnOn,
   type Focus,
   type Settings,
   type WorkerPlan,
@@ -23,6 +23,7 @@ export {
   type LoaderPlan,
   type Operation,
   FAULT_KINDS,
+  focusesOn,
   type FaultKind,
   type FaultPlan,
   coveredBy,
@@ -53,14 +54,16 @@ const WORKERS = ["A", "B", "C"];
 /** Draws a plan. Its parts draw from sequences of their own. */
 export function planOf(seed: number, { topology, focus: given, durationMs: givenMs }: PlanOptions): Plan {
   const random = new Random(seed * 2_654_435_761);
-  const focuses = focusesOn(topology);
+  const focuses = drawnOn(topology);
   const focus = given ?? focuses[seed % focuses.length]!;
   const durationMs = givenMs ?? LASTS_MS[focus] ?? 6_000;
   const settings = settingsOf(random, focus);
   const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
   const keys = KEYS.map((key): KeyPlan => ({
     ...key,
-    changedEveryMs: key.isForeign ? 1_500 : random.one([60, 400, 1_500, 3_000]),
+    changedEveryMs: key.isForeign
+      ? 1_500
+      : random.one(focus === "clocks" ? [1_500, 3_000, 6_000] : [60, 400, 1_500, 3_000]),
     ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
   }));
   const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: WORKERS.length, settings });
@@ -89,7 +92,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
       durationMs,
       changesToo: true,
       hearsForeign,
-      isHeld: focus === "freezes" || focus === "pauses",
+      isHeld: focus === "freezes" || focus === "pauses" || focus === "clocks",
       hasBulk: focus === "bulk",
     }),
     faults,
@@ -106,13 +109,22 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
   };
 }
 
-/** A pause takes up to 10 s; by default sentinels wait for 30 s before they replace a primary. */
-const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = { pauses: 14_000, shards: 9_000, patience: 45_000 };
+/**
+ * A pause takes up to 10 s; by default sentinels wait for 30 s before they replace a primary. Entries age, and callers
+ * wait for leases, between two jumps of a clock.
+ */
+const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = {
+  pauses: 14_000,
+  shards: 9_000,
+  patience: 45_000,
+  clocks: 15_000,
+};
 
 function settingsOf(random: Random, focus: Focus): Settings {
   const isRestarted = focus === "snapshots" || focus === "servers";
   return {
-    ttl: random.one([300, 2_000, 60_000, 60_000]),
+    // Leases and ends of entries count there, and changes hide both.
+    ttl: random.one(focus === "clocks" ? [300, 300, 2_000, 60_000] : [300, 2_000, 60_000, 60_000]),
     staleWhileRevalidate: random.one([0, 0, 200, 2_000]),
     staleIfError: random.one([0, 0, 500, 5_000]),
     loadTimeout: 1_500,

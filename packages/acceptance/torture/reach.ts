@@ -96,11 +96,16 @@ export class Reach {
     return (this.#outages.get(process) ?? []).filter((span) => overlap(span, within));
   }
 
-  /** Whether a fault concerned a process, or it could not reach Redis, within this span. */
+  /**
+   * Whether a fault concerned a process, or it could not reach Redis, within this span. A jump of the server's clock
+   * concerns entries and leases, and no process.
+   */
   isDisturbed(process: string, from: Instant, to: Instant): boolean {
     const isFault = this.#history.faults.some(
       (fault) =>
-        concerns(fault, process) && overlap({ from: fault.from, to: this.inStepAt(process, fault) }, { from, to }),
+        fault.jumpMs === undefined &&
+        concerns(fault, process) &&
+        overlap({ from: fault.from, to: this.inStepAt(process, fault) }, { from, to }),
     );
     return isFault || this.isCutOff(process, from, to);
   }
@@ -174,6 +179,7 @@ export class Reach {
         !this.#history.faults.some(
           (fault) =>
             fault.freezes !== true &&
+            fault.jumpMs === undefined &&
             concerns(fault, process) &&
             overlap({ from: fault.from, to: this.inStepAt(process, fault) }, { from: pause.from, to: span.to }),
         ),

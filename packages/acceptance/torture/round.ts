@@ -234,6 +234,7 @@ class Fleet implements Victims {
         staleMs: Math.max(plan.settings.staleWhileRevalidate, plan.settings.staleIfError),
         healMs: this.#given.options.healWithinMs ?? HEAL_WITHIN_MS,
         slackMs: SLACK_MS,
+        clockAgeMs: process.env["HOTSET_LAYOUT"] === "string" ? CLOCK_AGE_MS : 0,
       },
       ...notes,
       processes: this.#members
@@ -305,6 +306,9 @@ const HEAL_WITHIN_MS = 10_000;
 /** A running process answers sooner than this. */
 const PROMPT_MS = 100;
 
+/** In the string layout a process asks for the time of the server at most once in this. */
+const CLOCK_AGE_MS = 1_000;
+
 /** The time that a busy machine may add to any bound. */
 const SLACK_MS = 1_000;
 
@@ -314,12 +318,12 @@ function redisKeys(prefix: string): RedisKeys {
   return { entry, lease: (key) => `${prefix}~lease:{${entry(key)}}` };
 }
 
-/** As docs/reference/redis-layout.md says, with the clock of this machine for that of its server. */
-function stringEntry(data: string, ttl: number): Buffer {
+/** As docs/reference/redis-layout.md says. @param now the time of its server, epoch milliseconds. */
+function stringEntry(data: string, ttl: number, now: number): Buffer {
   const meta = `["json",${ttl}]`;
   const times = Buffer.alloc(14);
-  times.writeUIntBE(Date.now() + ttl, 0, 6);
-  times.writeUIntBE(Date.now() + ttl, 6, 6);
+  times.writeUIntBE(now + ttl, 0, 6);
+  times.writeUIntBE(now + ttl, 6, 6);
   times.writeUInt16BE(meta.length, 12);
   const version = randomBytes(12).toString("base64url");
   return Buffer.concat([Buffer.of(0xc1, 1, version.length), Buffer.from(version), times, Buffer.from(meta + data)]);
@@ -370,6 +374,12 @@ class ForeignProgram {
     this.#client?.destroy();
   }
 
+  /** Epoch milliseconds. */
+  async #serverTime(): Promise<number> {
+    const [seconds, microseconds] = await this.#client!.sendCommand<readonly [string, string]>(["TIME"]);
+    return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+  }
+
   async #change(kind: "foreignDelete" | "foreignSet", id: string): Promise<void> {
     this.#last += 1;
     const change = `${FOREIGN}.${this.#last}`;
@@ -389,10 +399,11 @@ class ForeignProgram {
       boundMs: Infinity,
     } as const;
     try {
+      const isString = kind === "foreignSet" && process.env["HOTSET_LAYOUT"] === "string";
+      const now = isString ? await this.#serverTime() : 0;
       const commands = this.#client!.multi().del(entry).del(this.#keys.lease(key));
       const data = JSON.stringify({ k: id, v: versions[0] });
-      if (kind === "foreignSet" && process.env["HOTSET_LAYOUT"] === "string")
-        commands.set(entry, stringEntry(data, ttl), { expiration: { type: "PX", value: ttl } });
+      if (isString) commands.set(entry, stringEntry(data, ttl, now), { expiration: { type: "PX", value: ttl } });
       else if (kind === "foreignSet")
         commands.hSet(entry, { d: data, s: String(Date.now() + ttl) }).pExpire(entry, ttl);
       await commands.exec();

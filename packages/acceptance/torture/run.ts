@@ -7,6 +7,7 @@
  *     npm run torture -- --seed 17                           that round again
  *     npm run torture -- --seed 17 --shrink                  and, if it fails, the smallest plan that still fails
  *     npm run torture -- --focus snapshots                   one kind of faults only
+ *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
  *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/acceptance/torture/recorded
@@ -25,7 +26,7 @@ import { arenas } from "./arena.ts";
 import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
 import { MUTANTS, type Mutant } from "./mutants.ts";
-import { FOCUSES, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
+import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
 import { planted } from "./planted.ts";
 import { withManyLoads } from "./planting.ts";
 import { run } from "./round.ts";
@@ -67,6 +68,7 @@ const SOON_SEEDS = 3;
 
 const topology = among("topology", values.topology, TOPOLOGIES);
 const focus = values.focus === undefined ? undefined : among("focus", values.focus, FOCUSES);
+if (focus !== undefined) among("focus", focus, focusesOn(topology));
 // For this process, which plays another program, and for the workers.
 process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
 const servers = arenas();

@@ -37,9 +37,13 @@ export function timeline(history: History, violation: Violation): string {
     ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
     ...history.faults
       .filter((fault) => fault.from <= to && fault.to >= from)
-      .flatMap(({ kind, from: began, to: ended, processes }) => [
+      .flatMap(({ kind, from: began, to: ended, processes, jumpMs }) => [
         {
-          ...line(began, "nemesis", `${kind}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`),
+          ...line(
+            began,
+            "nemesis",
+            `${kind}${jumpMs === undefined ? "" : `, by ${jumpMs} ms`}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`,
+          ),
           isFault: true,
         },
         { ...line(ended, "nemesis", `${kind}: over`), isFault: true },

@@ -5,6 +5,7 @@ import { freePort } from "./port.ts";
 import type { Frame } from "./resp.ts";
 import { infoFields, RespClient, type Reply } from "./resp-client.ts";
 import { AddressInUseError, ServerProcess, temporaryDirectory, type ServerState } from "./server-process.ts";
+import { WallClock } from "./wall-clock.ts";
 
 /** A running Redis. */
 export interface TestRedis extends AsyncDisposable {
@@ -55,6 +56,12 @@ export interface OwnRedis extends TestRedis {
   pause(): void;
   /** SIGCONT. */
   resume(): void;
+  /**
+   * Sets its wall clock ahead, or back, from where it is, by whole milliseconds.
+   *
+   * @throws {Error} without `hasOwnClock`, and where the server does not show it within a second.
+   */
+  jumpClock(byMs: number): Promise<void>;
   /** The last lines of its log. @param lines @default 20 */
   logTail(lines?: number): Promise<string>;
 }
@@ -72,6 +79,8 @@ export interface OwnRedisOptions {
   readonly port?: number;
   /** Bounds each start. @default 10000 */
   readonly startTimeoutMs?: number;
+  /** Allows `jumpClock`. Needs libfaketime, on Linux. @default false */
+  readonly hasOwnClock?: boolean;
 }
 
 /** A unique key prefix. */
@@ -121,6 +130,7 @@ export async function launchRedis(options: OwnRedisOptions, kind: ServerKind): P
 async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind): Promise<OwnRedis> {
   const { password, startTimeoutMs, config = [] } = options;
   const directory = await temporaryDirectory(kind.name);
+  const wallClock = options.hasOwnClock === true ? await WallClock.in(directory) : undefined;
   const socketPath = join(directory, "redis.sock");
   const user = kind.administrator ?? { username: undefined, password };
   const server = new ServerProcess({
@@ -139,6 +149,7 @@ async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind
     ],
     connect: { connect: { path: socketPath }, ...user },
     ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
+    ...(wallClock !== undefined && { env: wallClock.env }),
   });
   try {
     await server.start();
@@ -146,7 +157,8 @@ async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind
     await server.stop();
     throw error;
   }
-  return ownRedis(server, { url: kind.url(credentialsOf(user.username, user.password), port), port, socketPath });
+  const url = kind.url(credentialsOf(user.username, user.password), port);
+  return ownRedis(server, { url, port, socketPath, wallClock });
 }
 
 /** A word of redis.conf. */
@@ -159,14 +171,18 @@ export function credentialsOf(username: string | undefined, password: string | u
   return password === undefined ? "" : `${encodeURIComponent(username ?? "")}:${encodeURIComponent(password)}@`;
 }
 
-function ownRedis(
-  server: ServerProcess,
-  at: { readonly url: string; readonly port: number; readonly socketPath: string },
-): OwnRedis {
+interface OwnAddress {
+  readonly url: string;
+  readonly port: number;
+  readonly socketPath: string;
+  readonly wallClock: WallClock | undefined;
+}
+
+function ownRedis(server: ServerProcess, { wallClock, ...address }: OwnAddress): OwnRedis {
   const { client } = server;
   const stop = (): Promise<void> => server.stop();
   return {
-    ...at,
+    ...address,
     ...questions(client),
     host: "127.0.0.1",
     keyPrefix: randomPrefix(),
@@ -186,6 +202,10 @@ function ownRedis(
     },
     pause: () => server.pause(),
     resume: () => server.resume(),
+    jumpClock: async (byMs) => {
+      if (wallClock === undefined) throw new Error("jumpClock() needs startOwnRedis({ hasOwnClock: true })");
+      await wallClock.jump(byMs, () => timeOf(client));
+    },
     logTail: (lines) => server.logTail(lines),
     stop,
     [Symbol.asyncDispose]: stop,
@@ -245,6 +265,12 @@ async function startContainer(): Promise<SharedRedis | undefined> {
   return container === undefined
     ? undefined
     : sharedRedis(container.getConnectionUrl(), "the container", () => container.stop());
+}
+
+/** Epoch milliseconds. */
+async function timeOf(client: RespClient): Promise<number> {
+  const [seconds, microseconds] = (await client.command("TIME")) as readonly unknown[];
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
 }
 
 function questions(client: RespClient): Pick<TestRedis, "command" | "commandBytes" | "runId" | "info"> {

@@ -20,6 +20,8 @@ export interface ServerProcessOptions {
   readonly directory: string;
   /** Bounds one start. @default 10000 */
   readonly startTimeoutMs?: number;
+  /** Added to its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export type ServerState = "running" | "paused" | "down";
@@ -87,6 +89,7 @@ export class ServerProcess {
       cwd: this.directory,
       stdio: ["ignore", log, log],
       detached: true,
+      ...(this.#options.env !== undefined && { env: { ...process.env, ...this.#options.env } }),
     });
     closeSync(log);
     child.unref();

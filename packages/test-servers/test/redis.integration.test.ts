@@ -6,6 +6,36 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { RespClient, startOwnRedis, startRedis, type OwnRedis } from "../src/index.ts";
 
+describe("a Redis with a clock of its own", () => {
+  it("jumps ahead and back; keys end by it, and timers do not; or names the package that is missing", async () => {
+    const started = startOwnRedis({ hasOwnClock: true });
+    const missing = await started.then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    if (missing !== undefined) {
+      expect(missing).toBe(
+        "A server whose clock can be set needs libfaketime, which this machine has not: apt-get install libfaketime",
+      );
+      return;
+    }
+    await using redis = await started;
+    await redis.command("SET", "hour", "x", "PX", 3_600_000);
+    await redis.jumpClock(-3_600_000);
+    expect(Number(await redis.command("PTTL", "hour")) / 3_600_000).toBeCloseTo(2, 2);
+    await redis.jumpClock(7_200_000);
+    expect(await redis.command("GET", "hour")).toBe(null);
+    await redis.restart();
+    const [seconds] = (await redis.command("TIME")) as readonly string[];
+    expect(Number(seconds) - Date.now() / 1_000).toBeGreaterThan(3_595);
+  });
+
+  it("is asked for", async () => {
+    await using redis = await startOwnRedis();
+    await expect(redis.jumpClock(1_000)).rejects.toThrow("jumpClock() needs startOwnRedis({ hasOwnClock: true })");
+  });
+});
+
 describe("the Redis of the run", () => {
   it("is there in every test file", async () => {
     const client = RespClient.fromUrl(inject("redisUrl"));

@@ -14,7 +14,7 @@ import {
   type Sighting,
 } from "../../torture/history.ts";
 import { MUTANTS } from "../../torture/mutants.ts";
-import { coveredBy, FAULT_KINDS, FOCUSES, planOf, TOPOLOGIES, type Focus } from "../../torture/plan.ts";
+import { coveredBy, FAULT_KINDS, FOCUSES, focusesOn, planOf, TOPOLOGIES, type Focus } from "../../torture/plan.ts";
 import { sightPlanted } from "../../torture/planting.ts";
 import { shrink } from "../../torture/shrink.ts";
 import { timeline } from "../../torture/timeline.ts";
@@ -875,6 +875,186 @@ describe("a violation", () => {
   });
 });
 
+describe("C389: where the clock of the server jumps", () => {
+  const jump = (at: number, jumpMs: number): Fault => ({ kind: "server clock jump", from: at, to: at, jumpMs });
+  const SHORT = { ...TERMS, ttlMs: 2_000 };
+  const STRINGS = { ...SHORT, clockAgeMs: 1_000 };
+  const loaded = [load("A", 10, 20, 1)];
+  const kill = (process: string, at: number): Fault => ({
+    kind: "kill process",
+    from: at,
+    to: at,
+    processes: [process],
+  });
+  const waits = (from: number, to: number): Read =>
+    read("B", from, 1, { kind: "getOrSet", endedAt: to, boundMs: 9_000 });
+  const set = change("A", 2, { kind: "set" });
+  const missed = (at: number, faults: readonly Fault[]): Partial<History> => ({
+    changes: [set],
+    reads: [read("B", at, undefined)],
+    faults,
+  });
+
+  it.for<readonly [string, readonly Rule[], Partial<History>]>([
+    [
+      "a replaced value",
+      ["elsewhere"],
+      { changes: [change("A", 2)], reads: [read("B", 1_111, 1)], faults: [jump(105, -500)] },
+    ],
+    [
+      "a deleted value of its own",
+      ["own"],
+      { changes: [change("A", 2)], reads: [read("A", 111, 1)], faults: [jump(111, -500)] },
+    ],
+    ["one load", [], { loads: [load("A", 500, 900, 1), load("B", 600, 650, 1)], faults: [jump(550, 500)] }],
+    [
+      "one load after a jump back",
+      ["two loads"],
+      { loads: [load("A", 500, 900, 1), load("B", 600, 650, 1)], faults: [jump(550, -5_000)] },
+    ],
+    [
+      "one load after a jump before it",
+      ["two loads"],
+      { loads: [load("A", 500, 900, 1), load("B", 600, 650, 1)], faults: [jump(450, 5_000)] },
+    ],
+    [
+      "an impossible lease",
+      [],
+      { loads: [load("A", 500, 900, 1), load("B", 600, 650, 1)], faults: [jump(550, -3_600_000)] },
+    ],
+    [
+      "two jumps that make it so",
+      [],
+      { loads: [load("A", 500, 900, 1), load("B", 600, 650, 1)], faults: [jump(550, -30_000), jump(560, -30_000)] },
+    ],
+    ["a value within its ttl", [], { terms: SHORT, loads: loaded, reads: [read("B", 2_010, 1)] }],
+    ["a value after its ttl", ["outlived"], { terms: SHORT, loads: loaded, reads: [read("B", 2_130, 1)] }],
+    [
+      "as long as the clock was set back",
+      [],
+      { terms: SHORT, loads: loaded, reads: [read("B", 3_500, 1)], faults: [jump(1_900, -1_500)] },
+    ],
+    [
+      "no longer",
+      ["outlived"],
+      { terms: SHORT, loads: loaded, reads: [read("B", 3_700, 1)], faults: [jump(1_900, -1_500)] },
+    ],
+    [
+      "ahead and back is where it was",
+      ["outlived"],
+      { terms: SHORT, loads: loaded, reads: [read("B", 3_500, 1)], faults: [jump(5, 1_500), jump(1_900, 1_500)] },
+    ],
+    [
+      "fresh for longer than ever",
+      ["outlived"],
+      { terms: SHORT, loads: loaded, reads: [read("B", 3_500, 1)], faults: [jump(100, -3_600_000)] },
+    ],
+    [
+      "stale for longer",
+      [],
+      {
+        terms: { ...SHORT, staleMs: 100 },
+        loads: loaded,
+        reads: [read("B", 3_500, 1, { freshness: "stale" })],
+        faults: [jump(100, -3_600_000)],
+      },
+    ],
+    ["nothing missed", ["missed"], missed(1_000, [])],
+    ["a value from before a jump ahead", [], missed(1_000, [jump(500, 500)])],
+    ["a value from after it", ["missed"], missed(1_000, [jump(90, 500)])],
+    ["a value with an age that can be", ["missed"], missed(1_000, [jump(500, -1_000)])],
+    ["a value without a known age", [], missed(1_000, [jump(500, -1_001)])],
+    [
+      "a string that was stored by the time from before",
+      [],
+      { ...missed(1_000, [jump(90, 500)]), terms: { ...TERMS, clockAgeMs: 1_000 } },
+    ],
+    [
+      "a string that was stored later",
+      ["missed"],
+      { ...missed(1_000, [jump(-1_050, 500)]), terms: { ...TERMS, clockAgeMs: 1_000 } },
+    ],
+    ["no sleep beside a jump", ["slept"], { reads: [waits(600, 2_100)], faults: [jump(500, -3_600_000)] }],
+    ["the lease of a dead process", [], { reads: [waits(600, 2_100)], faults: [kill("C", 500)] }],
+    ["and its end", ["slept"], { reads: [waits(2_600, 4_100)], faults: [kill("C", 500)] }],
+    [
+      "and its end after a jump back",
+      [],
+      { reads: [waits(2_600, 4_100)], faults: [kill("C", 500), jump(550, -1_500)] },
+    ],
+    [
+      "and its end when it is impossible",
+      ["slept"],
+      { reads: [waits(2_600, 4_100)], faults: [kill("C", 500), jump(550, -3_600_000)] },
+    ],
+    [
+      "a value that was marked",
+      ["own"],
+      { changes: [change("A", 2, { kind: "markStale", mode: "soft" })], reads: [read("A", 300, 1)] },
+    ],
+    [
+      "one marked before a jump back",
+      [],
+      {
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        reads: [read("A", 1_500, 1)],
+        faults: [jump(200, -1_500)],
+      },
+    ],
+    [
+      "and the end of that",
+      ["own"],
+      {
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        reads: [read("A", 1_800, 1)],
+        faults: [jump(200, -1_500)],
+      },
+    ],
+    [
+      "and one beyond its ttl",
+      ["own"],
+      {
+        terms: SHORT,
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        loads: [load("A", 10, 20, 1)],
+        reads: [read("A", 300, 1)],
+        faults: [jump(200, -30_000)],
+      },
+    ],
+    [
+      "a tag that was marked",
+      ["own"],
+      {
+        changes: [change("A", 2, { kind: "markTagsStale", mode: "soft" })],
+        reads: [read("A", 300, 1)],
+        faults: [jump(200, -1_500)],
+      },
+    ],
+    [
+      "a string marked before a jump ahead",
+      [],
+      {
+        terms: STRINGS,
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        reads: [read("A", 300, 1)],
+        faults: [jump(50, 500)],
+      },
+    ],
+    [
+      "a hash marked before it",
+      ["own"],
+      {
+        terms: SHORT,
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        reads: [read("A", 300, 1)],
+        faults: [jump(50, 500)],
+      },
+    ],
+  ])("%s: %j", ([, expected, parts]) => {
+    expect(rules(parts)).toEqual(expected);
+  });
+});
+
 describe("a plan", () => {
   it("is the same for the same seed, and another for the next", () => {
     for (const topology of TOPOLOGIES) {
@@ -884,11 +1064,27 @@ describe("a plan", () => {
   });
 
   it("has every kind of fault somewhere, and every focus", () => {
-    const plans = TOPOLOGIES.flatMap((topology) => Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology })));
+    const drawn = TOPOLOGIES.flatMap((topology) => Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology })));
+    // It needs a library, so it is had by its name alone.
+    const named = Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology: "single", focus: "clocks" }));
+    expect(new Set(drawn.map(({ focus }) => focus))).not.toContain("clocks");
+    const plans = [...drawn, ...named];
     expect(new Set(plans.map(({ focus }) => focus))).toEqual(new Set(FOCUSES));
     expect([...new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)))].sort()).toEqual(
       [...FAULT_KINDS].sort(),
     );
+  });
+
+  it("C388: of the clocks has jumps of a server's clock, ahead and back, from half a second to an hour", () => {
+    const plans = Array.from({ length: 80 }, (_, seed) => planOf(seed, { topology: "single", focus: "clocks" }));
+    const jumps = plans.flatMap(({ faults }) => faults.flatMap(({ byMs }) => byMs ?? []));
+    const sizes = [500, 1_500, 5_000, 30_000, 3_600_000];
+    expect([...new Set(jumps)].sort((one, other) => one - other)).toEqual([
+      ...sizes.map((ms) => -ms).reverse(),
+      ...sizes,
+    ]);
+    for (const { faults } of plans) expect(faults.length).toBeGreaterThan(5);
+    expect(focusesOn("sentinel")).not.toContain("clocks");
   });
 
   it("knows which keys a tag and a namespace cover", () => {
