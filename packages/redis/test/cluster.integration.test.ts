@@ -92,6 +92,47 @@ describe("a cluster", () => {
       expect(slotOf(key)).toBe(await servers.slotOf(key));
   });
 
+  it.each(["full", "string"] as const)(
+    "C362: each command of layout(%o) goes to the node of its key, and a large value does not pass through Lua there",
+    async (layout) => {
+      await backend.close();
+      backend = redis(cluster(servers.urls)).valueFormat(json()).layout(layout).keyPrefix(prefix).build();
+      await backend.connect!();
+      const masters = await servers.masters();
+      for (const node of masters) await node.command("CONFIG", "RESETSTAT");
+      const leases = backend.leases!;
+      const versions = backend.tagVersions!;
+      for (const key of KEYS.slice(0, 30)) {
+        for (const entry of [stored("small"), stored("x".repeat(100_000))]) {
+          await backend.write(key, entry);
+          expect((await backend.read(key))!.data).toEqual(entry.data);
+          await backend.markStale!(key);
+          await backend.remove(key);
+          const { version } = (await leases.acquire(key, "token", 10_000, "")) as { readonly version: string };
+          await leases.renew(key, "token", 10_000);
+          expect(await leases.store(key, "token", version, { ...entry, version: "token" })).toBe(true);
+          await leases.acquire(key, "next", 10_000, await leases.confirm(key));
+          await leases.release(key, "next");
+          await backend.peek(key);
+        }
+        const tags = ["a", "b"].map((tag) => `{~${key.replace("::", "")}}::${tag}`);
+        const { at } = await versions.pin(tags);
+        await versions.unchangedSince(at, tags);
+        await versions.renew(tags, "soft");
+        await versions.read(tags);
+      }
+      await backend.ping();
+      for (const node of masters) expect((await node.info("errorstats"))["errorstat_MOVED"]).toBe(undefined);
+      const renames = await Promise.all(
+        masters.map(async (node) => /calls=(\d+)/.exec((await node.info("commandstats"))["cmdstat_rename"] ?? "")?.[1]),
+      );
+      // Servers with IFEQ store strings without a script.
+      const stagedWrites = renames.reduce((sum, calls) => sum + Number(calls), 0);
+      expect(layout === "full" ? stagedWrites === 60 : stagedWrites >= 30, `${stagedWrites}`).toBe(true);
+      for (const node of masters) expect(await node.command("KEYS", `${prefix}~staged*`)).toEqual([]);
+    },
+  );
+
   it("C114: takes one round trip to each node for a batch", async () => {
     await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     resetCounts();

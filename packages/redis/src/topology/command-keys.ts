@@ -1,24 +1,15 @@
 import { hasHashTag } from "../primitives/hash-slots.ts";
 
-/** The key that decides where a command goes. */
-export function keyOf(args: readonly (string | Buffer)[]): string | undefined {
-  switch (args[0]) {
-    case "PTTL":
-    case "HMGET":
-    case "HGET":
-    case "HLEN":
-    case "MGET":
-    case "GET":
-    case "SET":
-    case "GETRANGE":
-    case "EXISTS":
-    case "TYPE":
-      return args[1] as string;
+/** The key that decides where a command of the cache goes. It comes first in all that have one, but for scripts. */
+export function keyOf([name, first, , scriptKey]: readonly (string | Buffer)[]): string | undefined {
+  switch (name) {
+    case "PING":
+      return undefined;
     case "EVALSHA":
     case "EVAL":
-      return args[3] as string;
+      return scriptKey as string;
     default:
-      return undefined;
+      return first as string;
   }
 }
 
