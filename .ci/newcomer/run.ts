@@ -81,7 +81,7 @@ async function inFull(): Promise<void> {
   await tools.run("npm", ["install", "--ignore-scripts"]);
   const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
   const nodes = { "Node 22.15": bin("node22"), "Node 24": bin("node24") };
-  await documents(nodes, /^(?:README\.md|packages\/hotset\/README\.md|docs\/guide\/(?:getting-started|testing)\.md)$/);
+  await documents(nodes, /^(?:(?:packages\/hotset\/)?README|docs\/guide\/.+)\.md$/);
   await bundled(tools, nodes["Node 22.15"]);
   await step("next build and a route handler", () =>
     nextApplication({ project, check }, nodes["Node 24"], over("next")),
@@ -155,11 +155,14 @@ function pnpmInstall(): Promise<void> {
   });
 }
 
-/** Each program of these pages, pasted into a file. */
+/** Each program of these pages that needs hotset alone, pasted into a file. */
 async function documents(nodes: Readonly<Record<string, string>>, pages: RegExp): Promise<void> {
   const made = project("documents", { type: "module" });
   await made.run("npm", ["install", "hotset"]);
-  const programs = makePrograms(readPages()).filter((program) => program.isRun && pages.test(program.page));
+  const needsMore = /^(?:import|\}) .*from "(?!hotset["/]|node:)/m;
+  const programs = makePrograms(readPages()).filter(
+    ({ isRun, page, text }) => isRun && pages.test(page) && !needsMore.test(text),
+  );
   for (const [name, node] of Object.entries(nodes))
     await step(`${name}: ${programs.length} programs of the documents`, async () => {
       for (const { page, line, text } of programs) {
