@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { BackendUnavailableError, CacheError } from "@hotset/core";
 import { nearest, parseArguments, shown, type OptionSpec } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { get } from "./commands/get.ts";
@@ -37,7 +37,7 @@ export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
     const [exitCode, hint] =
       error instanceof UsageError
         ? [EXIT.usage, `; see hotset ${isCommand(given[0]) ? `${given[0]} ` : ""}--help`]
-        : error instanceof UnreachableError
+        : error instanceof UnreachableError || error instanceof BackendUnavailableError
           ? [EXIT.unreachable, ""]
           : [EXIT.failed, ""];
     io.complain(`hotset: ${safe(messageOf(error))}${hint}\n`);

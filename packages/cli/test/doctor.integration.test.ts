@@ -6,7 +6,14 @@ import { queue } from "@hotset/redis-toolkit/queue";
 import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
-import { startAclRedis, startCluster, startOwnRedis, startSentinel, startTlsRedis } from "@hotset/test-servers";
+import {
+  startAclRedis,
+  startCluster,
+  startOwnRedis,
+  startSentinel,
+  startTlsRedis,
+  type ClusterNode,
+} from "@hotset/test-servers";
 import { createCache, redis as backend } from "hotset";
 import { describe, expect, it } from "vitest";
 import { NEEDS } from "../src/doctor/rights.ts";
@@ -253,6 +260,27 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     expect(report.sampledKeys).toBe(5 * 5);
     const alone = await doctor({ REDIS_URL: cluster.urls[0]! });
     expect([alone.exitCode, listed(alone)]).toEqual([1, ["error cluster"]]);
+  });
+
+  it("C384: a primary of a cluster that does not answer is an error, and no question of rights", async () => {
+    await using cluster = await startCluster({ replicas: 0, nodeTimeoutMs: 60_000, config: DURABLE });
+    const [first, silent] = cluster.nodes as unknown as readonly [ClusterNode, ClusterNode];
+    const variables = { REDIS_CLUSTER_URLS: first.url };
+    silent.pause();
+    const report = await doctor(variables, "--timeout", "500ms");
+    const calls = ["stats", "keys", "queue", "locks"];
+    const others = await Promise.all(calls.map((name) => hotset([name, "--timeout", "500ms"], variables)));
+    silent.resume();
+    expect(report.exitCode).toBe(1);
+    const errors = report.findings.filter(({ severity }) => severity === "error");
+    expect(errors.map(({ check, found, evidence }) => [check, found, evidence["server"]])).toEqual([
+      ["server", "a server does not answer: every call for its keys fails", `127.0.0.1:${silent.port}`],
+    ]);
+    expect(report.findings.filter(({ fix }) => fix.includes("grant"))).toEqual([]);
+    for (const { exitCode, stdout, stderr } of others) {
+      expect([exitCode, stdout]).toEqual([3, ""]);
+      expect(stderr).toMatch(new RegExp(`^hotset: .*127\\.0\\.0\\.1:${silent.port} cannot be used: no answer .*\\n$`));
+    }
   });
 
   it("behind sentinels, and over TLS with a password", async () => {

@@ -7,6 +7,10 @@ import { probeRights, probeTracking, type ModuleRights } from "./rights.ts";
 /** An answer, or why there is none. */
 export type Known<T> = { readonly value: T } | { readonly refused: string };
 
+/** Whether no server answered the question. */
+export const isUnanswered = (known: Known<unknown>): boolean =>
+  "refused" in known && known.refused === "BACKEND_UNAVAILABLE";
+
 /** One primary. */
 export interface PrimaryFacts {
   readonly address: string;

@@ -1,4 +1,4 @@
-import type { Facts, Known } from "./facts.ts";
+import { isUnanswered, type Facts, type Known, type PrimaryFacts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { orNone } from "./primaries.ts";
 
@@ -44,11 +44,13 @@ export function checkAccess({ primaries, sample, rights, tracking }: Facts): rea
   const hasSizes = !("value" in sample) || sample.value.hasSizes;
   const hidden = "value" in sample ? sample.value.keys.filter(({ type }) => type === "").length : 0;
   const asked: readonly (readonly [what: string, known: Known<unknown>, right: string])[] = [
-    ...primaries.flatMap(({ info, config, clients }) => [
-      ["memory, eviction and persistence", info, "+info"] as const,
-      ["output buffers and other settings", config, "+config|get"] as const,
-      ["the protocol of other clients", clients, "+client|list"] as const,
-    ]),
+    ...primaries
+      .filter(isAnswering)
+      .flatMap(({ info, config, clients }) => [
+        ["memory, eviction and persistence", info, "+info"] as const,
+        ["output buffers and other settings", config, "+config|get"] as const,
+        ["the protocol of other clients", clients, "+client|list"] as const,
+      ]),
     ["the keys", sample, "+scan +type +pttl ~*"],
     [
       `${hidden} of the keys`,
@@ -67,7 +69,12 @@ export function checkAccess({ primaries, sample, rights, tracking }: Facts): rea
         severity: "info",
         found: `${what} could not be looked at: ${known.refused}`,
         evidence: { needs: right, reason: known.refused },
-        fix: `grant ${right} to the user of hotset doctor, or look yourself`,
+        fix: isUnanswered(known)
+          ? "run hotset doctor again when all servers answer"
+          : `grant ${right} to the user of hotset doctor, or look yourself`,
       });
   return [...findings.values()];
 }
+
+/** One that does not is a finding of its own. */
+const isAnswering = ({ roundTripMs }: PrimaryFacts): boolean => !isUnanswered(roundTripMs);

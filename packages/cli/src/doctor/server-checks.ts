@@ -1,11 +1,19 @@
-import type { Facts } from "./facts.ts";
+import { isUnanswered, type Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { configs, infos, onWhich, orNone } from "./primaries.ts";
 import { serverKind } from "./server-kind.ts";
 
 export function checkServer(facts: Facts): readonly Finding[] {
   const findings: Finding[] = [];
-  for (const { address, info } of facts.primaries) {
+  for (const { address, info, roundTripMs } of facts.primaries) {
+    if (isUnanswered(roundTripMs))
+      findings.push({
+        check: "server",
+        severity: "error",
+        found: "a server does not answer: every call for its keys fails",
+        evidence: { server: address },
+        fix: "look at its process, its machine and the network to it; --timeout bounds how long doctor waits",
+      });
     if (!("value" in info)) continue;
     const { name, version = "unknown", support } = serverKind(info.value);
     if (support === "unsupported" || support === "untested")
