@@ -677,14 +677,15 @@ class Checker {
       return;
     const mayWait = this.#history.faults.some(
       (fault) =>
-        !isJump(fault) && (overlap(fault, span) || (fault.from <= span.to && this.#jumps.mayHold(fault.to, span))),
+        !isJump(fault) &&
+        (overlap(fault, span) || (fault.from <= span.to && this.#jumps.mayHold(this.#lastGrantBefore(fault), span))),
     );
     if (mayWait) return;
     let loadedUntil = span.from;
     let loadedMs = 0;
     for (const load of this.#loadsOf.get(read.key) ?? []) {
       const from = Math.max(loadedUntil, load.startedAt);
-      const to = Math.min(span.to, load.endedAt ?? Infinity);
+      const to = Math.min(span.to, load.endedAt ?? this.#reach.diedAt(load.process) ?? Infinity);
       if (to <= from) continue;
       loadedMs += to - from;
       loadedUntil = to;
@@ -698,6 +699,12 @@ class Checker {
         ids: [read.id],
         text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which no process loaded it`,
       });
+  }
+
+  /** The last instant at which a lease was granted that a fault keeps from its holder. A killed process takes none. */
+  #lastGrantBefore({ processes = [], to }: Fault): Instant {
+    const died = processes.map((process) => this.#reach.diedAt(process) ?? to);
+    return Math.min(to, ...died);
   }
 
   #judgeBound(call: Read | Change): void {

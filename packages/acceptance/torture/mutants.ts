@@ -63,7 +63,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${REDIS}/lua/lease-scripts.ts`,
-    rule: "if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then\n  ${DISCARD}",
+    rule: "if lease ~= ARGV[1] then\n  ${DISCARD}",
     broken: "if false then\n  ${DISCARD}",
   },
   {

@@ -110,6 +110,12 @@ const load = (
   ...more,
 });
 
+/** A load whose process died meanwhile. */
+function unendedLoad(process: string, startedAt: number): Load {
+  const { endedAt: _endedAt, ...begun } = load(process, startedAt, startedAt, 1);
+  return begun;
+}
+
 const sightings = (
   process: string,
   ...seen: readonly (readonly [at: number, state: string, pending?: number])[]
@@ -197,6 +203,18 @@ describe("a bad history is rejected,", () => {
       {
         loads: [load("A", 100, 200, 1)],
         reads: [read("B", 150, 1, { kind: "getOrSet", endedAt: 1_700, boundMs: 9_000 })],
+      },
+    ],
+    [
+      "a waiter sleeps, and the process that loaded died long before",
+      "slept",
+      {
+        processes: [
+          { name: "A", bornAt: 0, diedAt: 150 },
+          { name: "B", bornAt: 0 },
+        ],
+        loads: [unendedLoad("A", 100)],
+        reads: [read("B", 2_600, 1, { kind: "getOrSet", endedAt: 4_100, boundMs: 9_000 })],
       },
     ],
     ["a call hangs", "unbounded", { reads: [read("A", 100, 1, { endedAt: 400 })] }],
@@ -981,6 +999,19 @@ describe("C389: where the clock of the server jumps", () => {
       "and its end after a jump back",
       [],
       { reads: [waits(2_600, 4_100)], faults: [kill("C", 500), jump(550, -1_500)] },
+    ],
+    [
+      "and its end when it became so while its successor started",
+      ["slept"],
+      {
+        processes: [
+          { name: "A", bornAt: 0 },
+          { name: "B", bornAt: 0 },
+          { name: "C", bornAt: 0, diedAt: 501 },
+        ],
+        reads: [waits(600, 2_100)],
+        faults: [{ ...kill("C", 500), to: 580 }, jump(550, -3_600_000)],
+      },
     ],
     [
       "and its end when it is impossible",
