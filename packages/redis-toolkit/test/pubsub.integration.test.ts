@@ -151,6 +151,10 @@ it("a signal ends a subscription, and what can never work is refused", async () 
   ending.abort();
   expect(await subscription.next()).toEqual({ done: true, value: undefined });
   await expect(pubsub(redis).channel("c").subscribe({ signal: AbortSignal.abort() })).rejects.toThrow("aborted");
+  const unheard = pubsub(redis)
+    .channel("c")
+    .listen({} as never);
+  await expect(unheard).rejects.toThrow("listen(handler): the handler must be a function");
   expect(() => pubsub(redis).channel("")).toThrow("the name must be text");
   expect(() => pubsub(redis).channel("c", { buffer: 0 })).toThrow("buffer must be a whole number");
   expect(() => pubsub(redis).channel("c", { size: 1 } as never)).toThrow('unknown option "size"');

@@ -338,6 +338,7 @@ it("C257: disconnect rejects what waits for a job, and a worker that begins late
   const jobs = queue<string>(redis, randomPrefix());
   const { id } = await jobs.add("x", { delay: "1h" });
   const end = jobs.finished(id, { timeout: "1h" }).catch((error: unknown) => error);
+  await expect(jobs.listen(undefined as never)).rejects.toThrow("the listener must be a function");
   await jobs.listen(() => undefined);
   await redis.disconnect();
   expect(await end).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: false, operation: "finished" });

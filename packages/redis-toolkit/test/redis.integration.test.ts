@@ -101,6 +101,7 @@ describe("away, disabled and closed", () => {
     expect(away).toEqual([6_000]);
     expect(lines).toEqual(["hotset: redis has been away for 6000 ms"]);
     expect(() => redis.on("gone" as never, () => undefined)).toThrow("the events are up, down, unavailable");
+    expect(() => redis.on("up", undefined as never)).toThrow("the listener must be a function");
   });
 
   it("C258: a logger that throws, or whose promise rejects, changes nothing", async () => {

@@ -144,6 +144,8 @@ class RedisChannel<T> implements Channel<T> {
     handler: (event: ChannelEvent<T>) => unknown,
     options?: { readonly signal?: AbortSignal },
   ): Promise<Listening> {
+    if (typeof handler !== "function")
+      throw new InvalidArgumentError("listen(handler): the handler must be a function");
     const subscription = await this.subscribe(options);
     let failures = 0;
     const ended = (async () => {

@@ -264,7 +264,9 @@ class RedisQueue<T> implements Queue<T> {
     return this.#repeats.list();
   }
 
-  listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening> {
+  async listen(listener: (event: QueueEvent) => unknown): Promise<QueueListening> {
+    if (typeof listener !== "function")
+      throw new InvalidArgumentError("listen(listener): the listener must be a function");
     return this.#events.listen(listener);
   }
 

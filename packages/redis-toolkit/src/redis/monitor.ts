@@ -42,6 +42,8 @@ export class Monitor {
   on(event: keyof RedisEvents, listener: Listener): () => void {
     if (!EVENTS.includes(event))
       throw new InvalidArgumentError(`on: the events are ${EVENTS.join(", ")}, got ${JSON.stringify(event)}`);
+    if (typeof listener !== "function")
+      throw new InvalidArgumentError("on(event, listener): the listener must be a function");
     let listeners = this.#listeners.get(event);
     if (listeners === undefined) this.#listeners.set(event, (listeners = new Set()));
     listeners.add(listener);
