@@ -12,10 +12,10 @@ const DEADLINE_MS = 1_000;
 const sourceDown = new Error("the source is down");
 const refusal = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
 
-/** Moves time in steps: all that is due at a step happens before the next. */
-async function elapse(clock: TestClock, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= 250) {
-    clock.advance(Math.min(250, left));
+/** Moves time in steps, shorter than a deadline: all that is due at a step happens before the next. */
+async function elapse(clock: TestClock, ms: number, stepMs: number = 250): Promise<void> {
+  for (let left = ms; left > 0; left -= stepMs) {
+    clock.advance(Math.min(stepMs, left));
     await flush(2);
   }
 }
@@ -576,7 +576,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
     expect(await users.get("k0")).toBeUndefined();
     backend.up();
     expect(await users.getMany(keys.slice(0, 100))).toEqual(new Map());
-    await elapse(clock, 60_000);
+    await elapse(clock, 60_000, 25);
     expect(cache.stats().pending).toBe(0);
     expect(recovered).toEqual([
       ["recover", { cache: "test", namespace: [], tier: "scripted", replayed: 1, overflowed: true }],
@@ -1100,7 +1100,7 @@ describe("C101 a thousand random faults", () => {
       // With the faults gone the cache works.
       for (const takeBack of injections) takeBack();
       const closing = cache.drain();
-      await elapse(clock, 60_000);
+      await elapse(clock, 60_000, 25);
       await closing;
       await cache.delete("k0");
       expect(await cache.getOrSet("k0", () => "sound")).toBe("sound");

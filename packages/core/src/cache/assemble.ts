@@ -187,7 +187,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
         root,
         replayed: {
           key: (key) => later.mutations.replayed(key),
-          tags: (space, keys) => tags.called(space, keys, "hard"),
+          tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
         },
         reissueWindowMs: Math.max(0, ...reissueWindows),
       }),

@@ -155,6 +155,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
       expect(tags.wasCalled(["never called"], 0)).toBe(true);
       // Only the oldest tenth counts as called.
       expect(tags.wasCalled(["never called"], 1_001)).toBe(false);
+      expect([tags.wasMade(["never called"], 0), tags.wasMade(["never called"], 1_001)]).toEqual([true, false]);
     }
     const elsewhere = new TagEvents();
     const space = keySpaceBelow(root, "users");

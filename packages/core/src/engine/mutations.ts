@@ -106,9 +106,9 @@ export class Mutations {
     const dependsOn = dependencies(namespace.keySpace, options?.tags ?? NO_TAGS);
     const { sequence } = tags;
     const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) => {
-      if (!tags.wasCalled(dependsOn, sequence)) return (await this.#set(namespace, key, value, options)).status;
+      if (!tags.wasMade(dependsOn, sequence)) return (await this.#set(namespace, key, value, options)).status;
       // A later call has hidden what would be set: with all that was there, or by its tags alone.
-      if (tags.wasInvalidated(namespace.keySpace.tagPrefixes, sequence)) return "stored";
+      if (tags.wasMade(namespace.keySpace.tagPrefixes, sequence)) return "stored";
       return (await this.#delete(namespace, key)).status === "pending" ? "pending" : "stored";
     });
     return {
@@ -361,7 +361,7 @@ export class Mutations {
       recovery?.addTags(keySpace, keys, mode, callSequence);
       return { status: "pending" };
     } finally {
-      tags.called(keySpace, keys, mode);
+      tags.acknowledged(keySpace, keys, mode);
       // Leases granted meanwhile: the results of their loads are fenced by now.
       for (const lease of leases) lease.releaseUnder(keys);
     }
@@ -376,17 +376,8 @@ export class Mutations {
    * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
    * pinned, and the entry is written under them.
    */
-  async #write(
-    remote: EntryTier,
-    key: EntryKey,
-    entry: Entry,
-    encoded: Encoded,
-  ): Promise<{ readonly status: "stored" | "refused"; readonly versions: readonly TagVersion[] | undefined }> {
-    if (remote.isBypassed) {
-      // It keeps nothing new, and nothing older for when it is used again.
-      await remote.remove(key);
-      return { status: "refused", versions: undefined };
-    }
+  async #write(remote: EntryTier, key: EntryKey, entry: Entry, encoded: Encoded): Promise<Written> {
+    if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key);
     const versions = remote.versions;
     if (versions === undefined) return { status: await remote.write(key, { entry, encoded, versions }), versions };
     const { dependsOn } = entry.terms;
@@ -399,12 +390,27 @@ export class Mutations {
       if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
     }
     const pinned = await this.#pin(versions, dependsOn);
+    if (this.#isHidden(entry)) return this.#removeInstead(remote, key);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
     return {
       status: await remote.write(key, { entry, encoded, versions: pinned.versions }),
       versions: pinned.versions,
     };
+  }
+
+  /**
+   * Whether a tag call was made after the `set` of this entry. Under the versions of today the entry
+   * would outlive that call.
+   */
+  #isHidden({ terms, tagSequence }: Entry): boolean {
+    return this.#context.tags.wasMade(terms.dependsOn, tagSequence);
+  }
+
+  /** A bypassed backend keeps nothing new, and nothing older for when it is used again. */
+  async #removeInstead(remote: EntryTier, key: EntryKey): Promise<Written> {
+    await remote.remove(key);
+    return { status: remote.isBypassed ? "refused" : "stored", versions: undefined };
   }
 
   /**
@@ -466,6 +472,11 @@ export function checkRoomForMeta({ remote }: NamespaceContext): void {
       `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
       { tier: remote.label },
     );
+}
+
+interface Written {
+  readonly status: "stored" | "refused";
+  readonly versions: readonly TagVersion[] | undefined;
 }
 
 interface Pinning {

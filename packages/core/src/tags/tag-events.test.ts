@@ -43,6 +43,17 @@ describe("TagEvents", () => {
     expect(one.tagSequence).toBe(0);
   });
 
+  it("separate calls that were made later from earlier ones that were acknowledged later", () => {
+    const tags = new TagEvents();
+    const keys = tagKeys(users, ["t"]);
+    tags.called(users, keys, "hard");
+    const since = tags.sequence;
+    tags.acknowledged(users, keys, "hard");
+    expect([tags.wasMade(keys, since), tags.wasCalled(keys, since)]).toEqual([false, true]);
+    tags.called(users, keys, "soft");
+    expect([tags.wasMade(keys, since), tags.wasMade(keys, tags.sequence)]).toEqual([true, false]);
+  });
+
   it.for([
     ["its tag, in its namespace", users, ["t"]],
     ["its tag, above", root, ["other", "t"]],

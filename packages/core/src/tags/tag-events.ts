@@ -18,11 +18,19 @@ export class TagEvents {
   readonly #soft = new LastEvents();
   /** By namespace, the last call there: flights from before it are not joined. */
   readonly #byNamespace = new LastEvents();
+  /** By tag key, the last call that was made, however late it was acknowledged. */
+  readonly #made = new LastEvents();
   /** As `#byNamespace`, for changes by others. */
   readonly #changedByNamespace = new LastEvents();
 
-  /** Records a call on these tag keys of one namespace: once when it is made, and again when it is acknowledged. */
+  /** Records a call on these tag keys of one namespace that is made now. */
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
+    this.acknowledged(keySpace, keys, mode);
+    for (const key of keys) this.#made.add(key, this.sequence);
+  }
+
+  /** As {@link called}, when the backend has acknowledged it: a read or a load since then may be older. */
+  acknowledged(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     this.sequence += 1;
     for (const key of keys) (mode === "hard" ? this.#hard : this.#soft).add(key, this.sequence);
     this.#byNamespace.add(keySpace.tagPrefixes.at(-1)!, this.sequence);
@@ -60,6 +68,11 @@ export class TagEvents {
   /** Whether one of these keys was invalidated or marked stale, or may have been, after call number `since`. */
   wasCalled(keys: readonly string[], since: number): boolean {
     return this.wasInvalidated(keys, since) || this.#soft.hasSince(keys, since);
+  }
+
+  /** As {@link wasCalled}, for calls that were made after it: the acknowledgement of an earlier one does not count. */
+  wasMade(keys: readonly string[], since: number): boolean {
+    return this.#made.hasSince(keys, since);
   }
 
   /**

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "bypass: set leaves the older value in a bypassed backend",
     promises: ["C175"],
-    rule: 'await remote.remove(key);\n      return { status: "refused", versions: undefined };',
-    broken: 'return { status: "refused", versions: undefined };',
+    rule: "await remote.remove(key);\n    return { status: remote.isBypassed",
+    broken: "return { status: remote.isBypassed",
   },
   {
     name: "fence: none before a delete is sent",
@@ -52,7 +52,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: none after a tag call was acknowledged",
     promises: ["C60", "C62", "C69"],
-    rule: "} finally {\n      tags.called(keySpace, keys, mode);",
+    rule: "} finally {\n      tags.acknowledged(keySpace, keys, mode);",
     broken: "} finally {",
   },
   {
@@ -144,7 +144,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: a later call on their tags leaves what was there without the tags",
     promises: ["C345"],
-    rule: 'if (tags.wasInvalidated(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
+    rule: 'if (tags.wasMade(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
     broken: 'return "stored" as const;',
   },
   {
@@ -152,5 +152,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C345"],
     rule: "const done = this.#markStale(namespace, key, bulkWrites.has(key.local));",
     broken: "const done = this.#markStale(namespace, key, false);",
+  },
+  {
+    name: "order: a set outlives a tag call that was made before its turn",
+    promises: ["C351"],
+    rule: "if (remote.isBypassed || this.#isHidden(entry)) return",
+    broken: "if (remote.isBypassed) return",
+  },
+  {
+    name: "order: a set outlives a tag call that was made while it asked for versions",
+    promises: ["C351"],
+    rule: "if (this.#isHidden(entry)) return this.#removeInstead(remote, key);\n    if (this",
+    broken: "if (this",
+  },
+  {
+    name: "order: the acknowledgement of an earlier clear ends a later setMany",
+    promises: ["C351"],
+    rule: "if (!tags.wasMade(dependsOn, sequence)) return",
+    broken: "if (!tags.wasCalled(dependsOn, sequence)) return",
   },
 ];
