@@ -79,7 +79,7 @@ const CACHES: readonly Table[] = [
         has("dist/lib/AbstractCache.d.ts", "asyncCache"),
       ),
       caches(
-        "processes tell each other of changes",
+        "processes notify each other of changes",
         promise("C81", "that a key changed, by the server"),
         has(BENTO_TYPES, "useBus", "keys, over a bus"),
         has("dist/index.d.mts", "CacheableSync", "values, where `sync` is set"),
