@@ -233,6 +233,14 @@ export const MUTANTS: readonly Mutant[] = [
   // ---- a server whose clock jumps
 
   {
+    name: "clocks: a lease that lasts for an hour is waited for",
+    shows: ["slept"],
+    focus: "clocks",
+    file: `${REDIS}/lua/lease-scripts.ts`,
+    rule: "if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end",
+    broken: "if left >= 0 then return {0, left} end",
+  },
+  {
     name: "clocks: an entry is fresh for longer than it ever was",
     shows: ["outlived"],
     focus: "clocks",

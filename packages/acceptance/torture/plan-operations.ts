@@ -11,6 +11,8 @@ export interface Shape {
   readonly isHeld: boolean;
   /** Calls of thousands of keys. */
   readonly hasBulk: boolean;
+  /** Few calls that free a lease or take it over, so that its end counts. */
+  readonly leavesLeases: boolean;
 }
 
 const READ_EVERY_MS = 9;
@@ -66,7 +68,7 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
       kind: "getOrSet",
       key,
       load,
-      forced: random.oneIn(14),
+      forced: random.oneIn(shape.leavesLeases ? 200 : 14),
       isAfter: random.oneIn(8),
       ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
       ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
@@ -115,7 +117,8 @@ function addKeyChanges({ random, shape, at, add }: Drawing): void {
 }
 
 function addSpaceChanges({ random, shape, at, add }: Drawing): void {
-  for (let now = random.gap(200); now < shape.durationMs; now += random.gap(200)) {
+  const everyMs = shape.leavesLeases ? 1_500 : 200;
+  for (let now = random.gap(everyMs); now < shape.durationMs; now += random.gap(everyMs)) {
     const worker = random.below(shape.workers);
     const isFollowed = !random.oneIn(3);
     const space = random.one([...SPACES, []]);

@@ -94,6 +94,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
       hearsForeign,
       isHeld: focus === "freezes" || focus === "pauses" || focus === "clocks",
       hasBulk: focus === "bulk",
+      leavesLeases: focus === "clocks",
     }),
     faults,
     tail: operationsOf(random.fork(3), "t", {
@@ -104,6 +105,7 @@ export function planOf(seed: number, { topology, focus: given, durationMs: given
       hearsForeign,
       isHeld: false,
       hasBulk: false,
+      leavesLeases: false,
     }),
     tailMs: 800,
   };
