@@ -2,9 +2,9 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
-    name: "toolkit: the rejection of a logger ends the process",
+    name: "toolkit: what a logger throws ends the work that reports",
     promises: ["C258"],
-    rule: "Promise.resolve(given[level](line)).catch(() => undefined);",
-    broken: "void given[level](line);",
+    rule: "} catch {\n        return;\n      }",
+    broken: "} catch (error) {\n        throw error;\n      }",
   },
 ];

@@ -1,0 +1,36 @@
+import { gate, TestClock } from "@hotset/core/testing";
+import { expect, it } from "vitest";
+import { beginInTime } from "./begin-in-time.ts";
+
+it("C261: work that gets its connection after the deadline does not begin", async () => {
+  const clock = new TestClock();
+  const connected = gate();
+  let begun: unknown = "not tried";
+  const late = beginInTime({ deadlineMs: 50 }, clock, async ({ begin }) => {
+    await connected.pass();
+    try {
+      begin();
+      begun = "begun";
+    } catch (error) {
+      begun = error;
+    }
+  }).catch((error: unknown) => error);
+  clock.advance(50);
+  const error = await late;
+  expect(error).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  connected.open();
+  await expect.poll(() => begun).toBe(error);
+});
+
+it("C261: once work has begun, neither the deadline nor the signal of its wait ends it", async () => {
+  const clock = new TestClock();
+  const ending = new AbortController();
+  const done = beginInTime({ deadlineMs: 50, signal: ending.signal }, clock, async ({ begin }) => {
+    begin();
+    clock.advance(50);
+    ending.abort();
+    await Promise.resolve();
+    return "done";
+  });
+  expect(await done).toBe("done");
+});
