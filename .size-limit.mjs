@@ -39,7 +39,7 @@ const metrics = (name, limit) => ({
 export default [
   { ...core, name: "@hotset/core", limit: "55.3 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "46.3 kB" },
-  toolkit("index", "16.8 kB"),
+  toolkit("index", "17.3 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7 kB"),
   toolkit("presence", "3 kB"),
@@ -48,12 +48,12 @@ export default [
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "6.6 kB"),
-  toolkit("sessions/express-session", "7 kB"),
+  toolkit("sessions/express-session", "7.3 kB"),
   toolkit("sessions/fastify", "2 kB"),
   toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
-  toolkit("queue", "12.7 kB"),
+  toolkit("queue", "12.9 kB"),
   toolkit("streams", "10 kB"),
   toolkit("lock", "8 kB"),
   metrics("instruments", "4.9 kB"),
