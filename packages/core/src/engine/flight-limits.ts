@@ -1,3 +1,4 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -14,18 +15,35 @@ export function fencedBy({ tags }: EngineContext, flight: Flight, dependsOn: rea
 
 /**
  * Settles as `work` does, within the time that the flight may still wait for the backend. When that is spent it
- * rejects; the work goes on, and has its own deadline.
+ * rejects; the work goes on.
  */
-export function inTime<T>(clock: Clock, flight: Flight, work: PromiseLike<T>): Promise<T> {
-  const sentAt = clock.now();
-  const spend = (): void => flight.spendBackendTime(clock.now() - sentAt);
-  const answered = within(clock, flight.backendLeftMs, work, () => {
-    const { label } = flight.call.namespace.remote!;
-    throw new BackendUnavailableError(`${label}: no time is left to wait for it`, {
-      tier: label,
-      operation: "getOrSet",
-    });
+export const inTime = <T>(clock: Clock, flight: Flight, work: PromiseLike<T>): Promise<T> =>
+  spending(clock, flight, work, () => {
+    throw noTimeLeft(flight);
   });
-  answered.then(spend, spend);
-  return answered;
+
+/** As {@link inTime}, for one call of the backend: it has its own deadline, so it may stand in line for longer. */
+export function callInTime<T>(clock: Clock, flight: Flight, call: PromiseLike<T>): Promise<T> {
+  const { answered } = flight.call.namespace.remote!.meter;
+  return spending(clock, flight, call, () => {
+    if (flight.hasStoodInLine(answered)) return call;
+    throw noTimeLeft(flight);
+  });
+}
+
+function spending<T>(clock: Clock, flight: Flight, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
+  const { answered } = flight.call.namespace.remote!.meter;
+  const sentAt = clock.now();
+  const spend = (): void => flight.spendBackendTime(clock.now() - sentAt, answered);
+  const settled = within(clock, flight.backendLeftMs, work, late);
+  settled.then(spend, spend);
+  return settled;
+}
+
+function noTimeLeft(flight: Flight): BackendUnavailableError {
+  const { label } = flight.call.namespace.remote!;
+  return new BackendUnavailableError(`${label}: no time is left to wait for it`, {
+    tier: label,
+    operation: "getOrSet",
+  });
 }

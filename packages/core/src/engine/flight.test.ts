@@ -10,11 +10,12 @@ import { Flight, type Phase } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Waiter } from "./waiter.ts";
-import { Meter } from "../primitives/meters.ts";
+import { Meter, TierMeter } from "../primitives/meters.ts";
 
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
+const BACKEND = new TierMeter();
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -23,7 +24,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
       policy: DEFAULT_POLICY,
       schema: undefined,
       checksLoads: false,
-      remote: { deadlineMs: 500 } as EntryTier,
+      remote: { deadlineMs: 500, meter: BACKEND } as EntryTier,
       meter: new Meter(),
     },
     key: entryKey(KEY_SPACE, "k"),
@@ -130,7 +131,7 @@ describe("the phases of a flight", () => {
 describe("a flight that starts again", () => {
   it("begins as if now: no fence, no taint; and no caller joins", () => {
     const one = inPhase("waiting");
-    one.spendBackendTime(400);
+    one.spendBackendTime(400, BACKEND.answered);
     one.fence("delete");
     expect([one.fencedBy, one.isTainted, one.isJoinable, one.backendLeftMs]).toEqual(["delete", true, false, 100]);
     one.restart(1, 7, 3_000);
@@ -158,13 +159,26 @@ describe("the time for the backend", () => {
     const one = flight();
     one.readAnswered(1_200);
     expect(one.backendLeftMs).toBe(300);
-    one.spendBackendTime(50);
+    one.spendBackendTime(50, BACKEND.answered);
     expect(one.backendLeftMs).toBe(250);
+  });
+
+  it("is not spent by standing in line: C392", () => {
+    const one = flight();
+    for (let i = 0; i < 100; i += 1) BACKEND.read.record(1);
+    const answered = BACKEND.answered;
+    one.readAnswered(1_100);
+    expect(one.backendLeftMs).toBe(400);
+    const other = flight();
+    for (let i = 0; i < 101; i += 1) BACKEND.write.record(1);
+    other.readAnswered(9_000);
+    other.spendBackendTime(9_000, answered);
+    expect(other.backendLeftMs).toBe(500);
   });
 
   it("is whole again once it has waited for another process", () => {
     const one = inPhase("leasing");
-    one.spendBackendTime(400);
+    one.spendBackendTime(400, BACKEND.answered);
     one.waitElsewhere(1_000);
     expect(one.backendLeftMs).toBe(500);
   });

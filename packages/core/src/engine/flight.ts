@@ -49,6 +49,8 @@ export class Flight extends Guard implements ReadRequest {
   #tagSequence: number;
   #heardSequence: number;
   #readAt: number;
+  /** How many calls the backend had answered when it was asked last. */
+  #answeredBefore: number;
   #backendLeftMs: number;
   #seen = "";
   #reason: LoadReason;
@@ -83,6 +85,7 @@ export class Flight extends Guard implements ReadRequest {
     this.#joined = side === "background" ? 1 : 0;
     this.#backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
     this.#readAt = call.startedAt;
+    this.#answeredBefore = call.namespace.remote?.meter.answered ?? 0;
   }
 
   // ---- phases
@@ -143,6 +146,7 @@ export class Flight extends Guard implements ReadRequest {
     this.resend(epoch);
     this.#tagSequence = tagSequence;
     this.#readAt = now;
+    this.#answeredBefore = this.call.namespace.remote!.meter.answered;
   }
 
   /** The loader was called, and has returned. */
@@ -227,18 +231,31 @@ export class Flight extends Guard implements ReadRequest {
     return this.#readAt;
   }
 
-  /** How long this flight may still wait for the backend. */
+  /** How long this flight may still wait for the backend, in all steps together. */
   get backendLeftMs(): number {
     return this.#backendLeftMs;
   }
 
   /** A read was answered: what it took is spent. */
   readAnswered(now: number): void {
-    this.#backendLeftMs -= now - this.#readAt;
+    this.spendBackendTime(now - this.#readAt, this.#answeredBefore);
   }
 
-  spendBackendTime(ms: number): void {
-    this.#backendLeftMs -= ms;
+  /**
+   * A step took so long, unless it stood in line for it.
+   *
+   * @param answeredBefore how many calls the backend had answered when the step began.
+   */
+  spendBackendTime(ms: number, answeredBefore: number): void {
+    if (!this.hasStoodInLine(answeredBefore)) this.#backendLeftMs -= ms;
+  }
+
+  /**
+   * Whether the backend has answered a crowd of calls since: it is not slow, but this process has more to do than time
+   * for it. Each call still has its own deadline.
+   */
+  hasStoodInLine(answeredBefore: number): boolean {
+    return this.call.namespace.remote!.meter.answered - answeredBefore > CROWD;
   }
 
   /** The version of the entry in the backend when it was read; `''` for none. */
@@ -437,6 +454,9 @@ export class Flight extends Guard implements ReadRequest {
     return waiters;
   }
 }
+
+/** So many calls take a few milliseconds, where there is time for them. */
+const CROWD = 100;
 
 /** Never changed: the first caller begins an array of its own. */
 const NO_WAITERS: Waiter[] = [];

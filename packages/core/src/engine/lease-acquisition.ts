@@ -7,7 +7,7 @@ import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import { fencedBy, inTime } from "./flight-limits.ts";
+import { callInTime, fencedBy } from "./flight-limits.ts";
 import { Lease } from "./lease.ts";
 
 /** The lease, or the reason why there is none; with the tag versions, where a load follows. */
@@ -51,7 +51,7 @@ export class LeaseAcquisition {
     const acquiring = leases.acquire(flight, token, leases.leaseMs, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
-      answer = await inTime(this.#context.clock, flight, acquiring);
+      answer = await callInTime(this.#context.clock, flight, acquiring);
     } catch (error) {
       flight.dropLease();
       // If it is granted after all, too late for this flight, other processes need it.
@@ -121,7 +121,7 @@ export class LeaseAcquisition {
 
   async #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
     try {
-      return await inTime(this.#context.clock, flight, pinning);
+      return await callInTime(this.#context.clock, flight, pinning);
     } catch (error) {
       unreachableBy(error, flight);
       return undefined;

@@ -16,7 +16,7 @@ import { orPending } from "../tiers/recovery.ts";
 import { Answers, loadedAnswer } from "./answers.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import { fencedBy, inTime } from "./flight-limits.ts";
+import { callInTime, fencedBy } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -237,7 +237,7 @@ export class LoadedStore {
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
     const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.terms.dependsOn);
     if (!isThenable(versions)) return versions;
-    return inTime(this.#context.clock, flight, versions).then(
+    return callInTime(this.#context.clock, flight, versions).then(
       (found) => found ?? "fenced",
       () => "unreachable",
     );

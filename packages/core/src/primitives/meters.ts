@@ -8,6 +8,10 @@ export class Histogram {
   #counts: Uint32Array = NONE;
   #count = 0;
 
+  get count(): number {
+    return this.#count;
+  }
+
   record(durationMs: number): void {
     if (this.#counts === NONE) this.#counts = new Uint32Array(BUCKETS);
     const steps = Math.ceil(Math.log2(Math.max(1, durationMs * 1_000)) * STEPS_PER_OCTAVE);
@@ -57,6 +61,11 @@ export class TierMeter {
   readonly read: Histogram = new Histogram();
   readonly write: Histogram = new Histogram();
   readonly remove: Histogram = new Histogram();
+
+  /** How many calls it has answered. */
+  get answered(): number {
+    return this.read.count + this.write.count + this.remove.count;
+  }
 
   snapshot(
     label: string,

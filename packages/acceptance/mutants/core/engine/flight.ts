@@ -28,8 +28,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: each step of a flight has the whole budget",
     promises: ["C43", "C92"],
-    rule: "this.#backendLeftMs -= now - this.#readAt;",
+    rule: "this.spendBackendTime(now - this.#readAt, this.#answeredBefore);",
     broken: "",
+  },
+  {
+    name: "backend: a flight that stands in line spends its budget",
+    promises: ["C392"],
+    rule: "this.call.namespace.remote!.meter.answered - answeredBefore > CROWD",
+    broken: "false",
   },
   {
     name: "limits: a caller that was served already can abandon the refresh of another",
