@@ -1,6 +1,7 @@
 import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
+import { gate, TestClock } from "@hotset/core/testing";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
@@ -126,7 +127,7 @@ it("A47: a slow reader loses messages, as many as are counted, by the policy", a
   expect(outcomes).toEqual({ "drop-oldest": [2, 3, 4], "drop-newest": [0, 1, 2], close: [0, 1, 2] });
 });
 
-it("C257: a subscription ends when its connection is closed, one that is begun meanwhile too; nothing stays behind", async () => {
+it("C257: a subscription ends when its connection is closed, one that is begun meanwhile too", async () => {
   const redis = await servers.open("one server");
   const channel = pubsub(redis).channel<string>(randomPrefix());
   const lasting = new AbortController();
@@ -142,6 +143,26 @@ it("C257: a subscription ends when its connection is closed, one that is begun m
   expect([await waiting, await late]).toEqual(["ended", expect.stringMatching(/^ended$|closed/)]);
   await listening.close();
   expect(removed).toHaveBeenCalledTimes(2);
+});
+
+it("C372: disconnect waits 10 seconds for the handler of a listener, and no longer", async () => {
+  const clock = new TestClock();
+  const redis = await servers.open("one server", { clock });
+  const channel = pubsub(redis).channel<string>(randomPrefix());
+  const held = gate();
+  const listening = await channel.listen(() => held.pass());
+  await channel.publish("go");
+  await held.arrived();
+  let isOver = false;
+  const disconnected = redis.disconnect().then(() => (isOver = true));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  clock.advance(9_999);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(isOver).toBe(false);
+  clock.advance(1);
+  await disconnected;
+  held.open();
+  await listening.close();
 });
 
 it("a signal ends a subscription, and what can never work is refused", async () => {

@@ -10,6 +10,7 @@ import {
   type Worker,
   type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { gate } from "@hotset/core/testing";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
@@ -348,6 +349,69 @@ it("C257: disconnect rejects what waits for a job, and a worker that begins late
   await expect.poll(() => cleared.mock.calls.length, { timeout: 8_000 }).toBe(1);
   await worker.stop();
   cleared.mockRestore();
+});
+
+it("C371: a handler may begin to wait for a job, or for messages, while disconnect waits for it", async () => {
+  const redis = await servers.open("one server");
+  const elsewhere = await servers.open("one server");
+  const [name, otherName] = [randomPrefix(), randomPrefix()];
+  const topic = `queue:${name}`;
+  const jobs = queue<string>(redis, name, { attempts: 1, keep: { completed: 10 } });
+  const other = queue<string>(redis, otherName);
+  const [began, added] = [gate(), gate()];
+  jobs.worker(async () => {
+    await began.pass();
+    const messages = await pubsub(redis).channel<string>(topic).subscribe();
+    const { id } = await other.add("x");
+    const end = other.finished(id);
+    await added.pass();
+    const heard = await messages.next();
+    return { end: await end, heard: heard.value };
+  });
+  const { id } = await jobs.add("x");
+  await began.arrived();
+  const disconnected = redis.disconnect();
+  began.open();
+  await added.arrived();
+  await pubsub(elsewhere).channel(topic).publish("hello");
+  const worker = queue<string>(elsewhere, otherName).worker(() => "done");
+  added.open();
+  await disconnected;
+  expect(await queue<string>(elsewhere, name).get(id)).toMatchObject({
+    state: "completed",
+    result: {
+      end: { status: "completed", result: "done" },
+      heard: { kind: "message", message: "hello", channel: topic },
+    },
+  });
+  await worker.stop();
+});
+
+it("C372: disconnect waits for the handler of a listener, which may send, and wait for a job meanwhile", async () => {
+  const redis = await servers.open("one server");
+  const elsewhere = await servers.open("one server");
+  const channel = pubsub(redis).channel<string>(`queue:${randomPrefix()}`);
+  const name = randomPrefix();
+  const jobs = queue<string>(redis, name);
+  const [first, second] = [gate(), gate()];
+  const seen: unknown[] = [];
+  const listening = await channel.listen(async () => {
+    await first.pass();
+    const { id } = await jobs.add("x");
+    await second.pass();
+    seen.push(await jobs.finished(id), await redis.commands.ping());
+  });
+  await channel.publish("go");
+  await first.arrived();
+  const disconnected = redis.disconnect().then(() => seen.push("disconnected"));
+  first.open();
+  await second.arrived();
+  const worker = queue<string>(elsewhere, name, { keep: { completed: 1 } }).worker(() => "done");
+  second.open();
+  await disconnected;
+  expect(seen).toEqual([{ status: "completed", result: "done" }, "PONG", "disconnected"]);
+  expect(listening.failures).toBe(0);
+  await worker.stop();
 });
 
 /** Scripts are the same everywhere, and these wait for real time. */

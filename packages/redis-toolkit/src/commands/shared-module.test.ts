@@ -46,6 +46,22 @@ it("C257: all that run are stopped, once each, also where one fails; one that wi
   expect([stopped, reported]).toEqual([["one"], ["hotset: redis: stop: of hotset"]]);
 });
 
+it("C371: one stage follows the other, and what begins meanwhile belongs to its stage", async () => {
+  const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
+  const order: string[] = [];
+  modules.onDisconnect(async () => void order.push("wait"), "waits");
+  modules.onDisconnect(async () => void order.push("listener"), "listeners");
+  modules.onDisconnect(async () => {
+    await Promise.resolve();
+    modules.onDisconnect(async () => void order.push("late worker"));
+    modules.onDisconnect(async () => void order.push("late wait"), "waits");
+    await Promise.resolve();
+    order.push("worker");
+  });
+  await modules.stop();
+  expect(order).toEqual(["late worker", "worker", "listener", "wait", "late wait"]);
+});
+
 it("C257: what begins after the stop is stopped at once, when its constructor is done", async () => {
   const modules = new SharedModule({ clock: new TestClock(), logger: undefined });
   await modules.stop();

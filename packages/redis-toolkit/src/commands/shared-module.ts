@@ -1,15 +1,23 @@
 import { CacheError, type CacheLogger, type Clock } from "@hotset/core";
+import type { StopStage } from "../module/contract.ts";
 import { noCounts, type ModuleCounts } from "../module/counts.ts";
 
 const REPORT_EVERY_MS = 1_000;
+
+/** Handlers may wait for what a later stage ends. */
+const STAGES: readonly StopStage[] = ["workers", "listeners", "waits"];
 
 /** What the modules of all views of one connection share: how they are stopped, and where trouble is reported. */
 export class SharedModule {
   readonly clock: Clock;
   readonly counts: { -readonly [name in keyof ModuleCounts]: number } = noCounts();
   readonly #logger: CacheLogger | undefined;
-  readonly #stops = new Set<() => Promise<unknown>>();
-  #isStopped = false;
+  readonly #stops: Readonly<Record<StopStage, Set<() => Promise<unknown>>>> = {
+    workers: new Set(),
+    listeners: new Set(),
+    waits: new Set(),
+  };
+  readonly #begun = new Set<StopStage>();
   /** By kind: when it was reported, and how often since. */
   readonly #reports = new Map<string, { readonly at: number; omitted: number }>();
 
@@ -18,19 +26,22 @@ export class SharedModule {
     this.#logger = settings.logger;
   }
 
-  onDisconnect(stop: () => Promise<unknown>): () => void {
+  onDisconnect(stop: () => Promise<unknown>, stage: StopStage = "workers"): () => void {
+    const stops = this.#stops[stage];
     // Later, since a constructor that calls this is not done.
-    if (this.#isStopped) queueMicrotask(() => void this.#end(stop));
-    else this.#stops.add(stop);
-    return () => void this.#stops.delete(stop);
+    if (this.#begun.has(stage)) queueMicrotask(() => void this.#end(stop));
+    else stops.add(stop);
+    return () => void stops.delete(stop);
   }
 
   /** Each is called once. A failure is reported. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    const stops = [...this.#stops];
-    this.#stops.clear();
-    await Promise.all(stops.map((stop) => this.#end(stop)));
+    for (const stage of STAGES) {
+      this.#begun.add(stage);
+      const stops = [...this.#stops[stage]];
+      this.#stops[stage].clear();
+      await Promise.all(stops.map((stop) => this.#end(stop)));
+    }
   }
 
   async #end(stop: () => Promise<unknown>): Promise<void> {

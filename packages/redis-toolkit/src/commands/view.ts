@@ -235,7 +235,7 @@ export class RedisView implements ModuleHost {
         return connection;
       },
       space: this.#space,
-      onDisconnect: (stop) => modules.onDisconnect(stop),
+      onDisconnect: (stop, stage) => modules.onDisconnect(stop, stage),
       report: (kind, error) => modules.report(kind, error),
     };
   }

@@ -79,7 +79,7 @@ export class Wakes {
     module.onDisconnect(async () => {
       this.isClosed = true;
       for (const { waiters } of this.#lines.values()) for (const waiter of waiters) waiter.rouse();
-    });
+    }, "waits");
   }
 
   static of(module: Module): Wakes {

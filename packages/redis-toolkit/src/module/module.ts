@@ -1,6 +1,6 @@
-import type { Module, ModuleHost } from "./contract.ts";
+import type { Module, ModuleHost, StopStage } from "./contract.ts";
 
-export type { Module, ModuleHost };
+export type { Module, ModuleHost, StopStage };
 export { checkName, checkOptions, durationMs, hashTagged, type DurationBounds } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";

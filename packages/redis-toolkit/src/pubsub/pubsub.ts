@@ -1,4 +1,4 @@
-import { InvalidArgumentError, json, type StandardSchema } from "@hotset/core";
+import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
 import type { RedisView } from "../commands/view.ts";
 import { checkOptions, moduleOf } from "../module/module.ts";
@@ -38,7 +38,10 @@ export interface Channel<T> {
    * @throws {CommandError} where the server refuses it, as for a user without the right to this channel.
    */
   subscribe(options?: { readonly signal?: AbortSignal }): Promise<Subscription<T>>;
-  /** One event after another. A handler that fails is counted, and the next event follows. */
+  /**
+   * One event after another. A handler that fails is counted, and the next event follows. `redis.disconnect()` ends it
+   * and waits for its handler, 10 seconds at most.
+   */
   listen(handler: (event: ChannelEvent<T>) => unknown, options?: { readonly signal?: AbortSignal }): Promise<Listening>;
 }
 
@@ -59,6 +62,8 @@ export function pubsub(redis: RedisView): PubSub {
 
 const OPTIONS = ["codec", "schema", "kind", "buffer", "overflow"];
 const DEFAULT_BUFFER = 32;
+/** How long `redis.disconnect()` waits for the handler of a listener. */
+const LISTENER_GRACE_MS = 10_000;
 const SUBSCRIBES = { channel: "SUBSCRIBE", pattern: "PSUBSCRIBE", shard: "SSUBSCRIBE" } as const;
 
 function check<T>(name: string, options: ChannelOptions<T>): void {
@@ -114,7 +119,7 @@ class RedisChannel<T> implements Channel<T> {
     const queue = new MessageQueue<T>({ buffer, overflow, read, counts });
     const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
     const end = (): void => void queue.close();
-    const forget = onDisconnect(() => queue.close());
+    const forget = onDisconnect(() => queue.close(), "waits");
     options.signal?.addEventListener("abort", end);
     const detach = (): void => {
       forget();
@@ -146,6 +151,7 @@ class RedisChannel<T> implements Channel<T> {
   ): Promise<Listening> {
     if (typeof handler !== "function")
       throw new InvalidArgumentError("listen(handler): the handler must be a function");
+    const { clock, onDisconnect } = moduleOf(this.#redis);
     const subscription = await this.subscribe(options);
     let failures = 0;
     const ended = (async () => {
@@ -160,6 +166,8 @@ class RedisChannel<T> implements Channel<T> {
       await subscription.close();
       await ended;
     };
+    const forget = onDisconnect(() => atMost(LISTENER_GRACE_MS, close(), clock), "listeners");
+    void ended.then(forget);
     return {
       get dropped() {
         return subscription.dropped;
@@ -174,6 +182,15 @@ class RedisChannel<T> implements Channel<T> {
       [Symbol.asyncDispose]: close,
     };
   }
+}
+
+/** Resolves with `work`, or after `ms`. */
+function atMost(ms: number, work: Promise<void>, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.schedule(resolve, ms);
+    const end = (): void => (cancel(), resolve());
+    work.then(end, end);
+  });
 }
 
 function encode(codec: "json" | "text" | "bytes", message: unknown): string | Buffer {

@@ -93,7 +93,7 @@ export class QueueEvents {
     const lookLater = (): void => {
       cancelLook = clock.schedule(() => (lookAgain(), lookLater()), RECHECK_MS);
     };
-    const forget = this.#module.onDisconnect(async () => ended.reject(disconnected()));
+    const forget = this.#module.onDisconnect(async () => ended.reject(disconnected()), "waits");
     signal?.addEventListener("abort", abort);
     if (signal?.aborted) abort();
     look(ended.reject);

@@ -22,7 +22,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "toolkit: what begins after the stop is never stopped",
     promises: ["C257"],
-    rule: "if (this.#isStopped) queueMicrotask",
-    broken: "if (this.#stops.size < 0) queueMicrotask",
+    rule: "if (this.#begun.has(stage)) queueMicrotask",
+    broken: "if (stops.size < 0) queueMicrotask",
+  },
+  {
+    name: "toolkit: waits end while handlers that wait for them still run",
+    promises: ["C371"],
+    rule: '["workers", "listeners", "waits"]',
+    broken: '["waits", "workers", "listeners"]',
   },
 ];

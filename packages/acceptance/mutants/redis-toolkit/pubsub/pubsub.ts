@@ -16,13 +16,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "pubsub: a subscription waits on when its connection was closed",
     promises: ["C257"],
-    rule: "const forget = onDisconnect(() => queue.close());",
-    broken: "const forget = onDisconnect(() => Promise.resolve());",
+    rule: 'const forget = onDisconnect(() => queue.close(), "waits");',
+    broken: 'const forget = onDisconnect(() => Promise.resolve(), "waits");',
   },
   {
     name: "pubsub: a signal that lives on keeps every subscription that it could have ended",
     promises: ["C257"],
     rule: 'options.signal?.removeEventListener("abort", end);',
     broken: "",
+  },
+  {
+    name: "pubsub: disconnect does not wait for the handler of a listener",
+    promises: ["C372"],
+    rule: "atMost(LISTENER_GRACE_MS, close(), clock)",
+    broken: "atMost(0, close(), clock)",
   },
 ];
