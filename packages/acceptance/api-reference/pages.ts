@@ -146,6 +146,7 @@ export const PAGES: readonly PageSpec[] = [
       "HistogramSeries",
       "prometheusName",
       "DURATION_BUCKETS",
+      "checkBuckets",
     ],
   },
   {

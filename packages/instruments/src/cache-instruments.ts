@@ -108,19 +108,22 @@ const EVICTIONS: Instrument = {
   labels: ["cache", "tier", "reason"],
 };
 
-/** @param isCallTimed whether calls of a backend are timed. @returns a function that ends it */
+interface CachesSettings {
+  /** Whether calls of a backend are timed. */
+  readonly isCallTimed: boolean;
+  /** Takes what ends each listener as soon as there is one: another may fail after it. */
+  readonly ends: (() => void)[];
+}
+
 export function connectCaches(
   exporter: Exporter,
   caches: readonly Cache[],
-  { isCallTimed }: { readonly isCallTimed: boolean },
-): () => void {
+  { isCallTimed, ends }: CachesSettings,
+): void {
   addStatistics(exporter, caches);
-  const ends = [
-    ...addLoads(exporter, caches),
-    ...addEvents(exporter, caches),
-    ...(isCallTimed ? [addCalls(exporter, caches)] : []),
-  ];
-  return () => ends.forEach((end) => end());
+  addLoads(exporter, caches, ends);
+  addEvents(exporter, caches, ends);
+  if (isCallTimed) ends.push(addCalls(exporter, caches));
 }
 
 function addStatistics(exporter: Exporter, caches: readonly Cache[]): void {
@@ -139,20 +142,18 @@ function addStatistics(exporter: Exporter, caches: readonly Cache[]): void {
 const under = (outer: Sample[0], samples: readonly Sample[]): readonly Sample[] =>
   samples.map(([labels, value]) => [{ ...outer, ...labels }, value]);
 
-function addLoads(exporter: Exporter, caches: readonly Cache[]): readonly (() => void)[] {
+function addLoads(exporter: Exporter, caches: readonly Cache[], ends: CachesSettings["ends"]): void {
   const series = exporter.histogram(LOAD_DURATION);
-  return caches.flatMap((cache) => {
+  for (const cache of caches) {
     const recorders = new Map<string, Recorder>();
     const record = (result: string, durationMs: number): void => {
       let recorder = recorders.get(result);
       if (recorder === undefined) recorders.set(result, (recorder = series({ cache: cache.name, result })));
       recorder(durationMs / 1_000);
     };
-    return [
-      cache.on("load", ({ durationMs, result }) => record(result, durationMs)),
-      cache.on("load:error", ({ durationMs }) => record("error", durationMs)),
-    ];
-  });
+    ends.push(cache.on("load", ({ durationMs, result }) => record(result, durationMs)));
+    ends.push(cache.on("load:error", ({ durationMs }) => record("error", durationMs)));
+  }
 }
 
 /** The context of a backend call. */
@@ -175,12 +176,12 @@ function addCalls(exporter: Exporter, caches: readonly Cache[]): () => void {
   });
 }
 
-function addEvents(exporter: Exporter, caches: readonly Cache[]): readonly (() => void)[] {
+function addEvents(exporter: Exporter, caches: readonly Cache[], ends: CachesSettings["ends"]): void {
   const [puts, evictions] = [new Tally(), new Tally()];
   exporter.observe(PUTS, () => puts.samples());
   exporter.observe(EVICTIONS, () => evictions.samples());
-  return caches.flatMap((cache) => [
-    cache.on("store", ({ tier }) => puts.add({ cache: cache.name, tier })),
-    cache.on("evict", ({ tier, reason }) => evictions.add({ cache: cache.name, tier, reason })),
-  ]);
+  for (const cache of caches) {
+    ends.push(cache.on("store", ({ tier }) => puts.add({ cache: cache.name, tier })));
+    ends.push(cache.on("evict", ({ tier, reason }) => evictions.add({ cache: cache.name, tier, reason })));
+  }
 }

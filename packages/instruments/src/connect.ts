@@ -28,9 +28,10 @@ const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "pro
  * Connects what is observed to an exporter.
  *
  * @param known the options of the exporter beside those of {@link Observed}.
- * @returns a function that ends it; the exporter takes its own away
- * @throws {InvalidArgumentError} for an option that neither knows, for caches or clients that are not a list, and for
- *   two caches or two clients of one name. Nothing is connected after an error; the exporter takes its own away.
+ * @returns a function that ends it, and has the exporter remove what it has made. A second call does nothing.
+ * @throws {InvalidArgumentError} for an option that neither knows, for what is not a list of caches or of clients, and
+ *   for two caches or two clients of one name. Nothing is connected after an error, and the exporter has removed its
+ *   own.
  */
 export function connect(exporter: Exporter, options: Observed, known: readonly string[] = []): () => void {
   const all = [...known, ...OBSERVED];
@@ -38,8 +39,8 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     if (!all.includes(name))
       throw new InvalidArgumentError(`observe: unknown option ${JSON.stringify(name)}; known: ${all.join(", ")}`);
   const { caches = [], redis = [], queues = {}, consumers = {}, backendCalls = false } = options;
-  expectList("caches", caches, { member: "stats", maker: "createCache" });
-  expectList("redis", redis, { member: "commands", maker: "createRedis" });
+  expectList("caches", caches, { members: ["getOrSet", "name"], maker: "createCache" });
+  expectList("redis", redis, { members: ["commands", "clientName"], maker: "createRedis" });
   expectDifferent(
     "caches",
     caches.map(({ name }) => name),
@@ -48,11 +49,11 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     "clients",
     redis.map(({ clientName }) => clientName),
   );
-  const ends: (() => void)[] = [];
-  const end = (): void => ends.forEach((each) => each());
+  const ends = [() => exporter.remove()];
+  const end = (): void => ends.splice(0).forEach((each) => each());
   try {
     connectModules(exporter, { queues, consumers });
-    if (caches.length > 0) ends.push(connectCaches(exporter, caches, { isCallTimed: backendCalls }));
+    if (caches.length > 0) connectCaches(exporter, caches, { isCallTimed: backendCalls, ends });
     if (redis.length > 0) ends.push(connectRedis(exporter, redis));
     if (options.process === true) ends.push(connectProcess(exporter));
   } catch (error) {
@@ -62,13 +63,14 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   return end;
 }
 
-/** @param expected a member that all have, and the function that makes them. */
+/** @param expected members that namespaces and tenants do not have, and the function that makes them. */
 function expectList(
   option: string,
   given: readonly unknown[],
-  { member, maker }: { readonly member: string; readonly maker: string },
+  { members, maker }: { readonly members: readonly string[]; readonly maker: string },
 ): void {
-  const isOne = (each: unknown): boolean => typeof each === "object" && each !== null && member in each;
+  const isOne = (each: unknown): boolean =>
+    typeof each === "object" && each !== null && members.every((member) => member in each);
   if (Array.isArray(given) && given.every(isOne)) return;
   throw new InvalidArgumentError(
     `observe: ${option} must be a list of what ${maker}() gives, such as [${option === "redis" ? "shop" : "cache"}]` +

@@ -1,5 +1,6 @@
 export { connect, type Observed } from "./connect.ts";
 export {
+  checkBuckets,
   DURATION_BUCKETS,
   prometheusName,
   type Exporter,

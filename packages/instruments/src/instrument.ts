@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from "@hotset/core";
+
 /** What is measured, defined once for all exporters. */
 export interface Instrument {
   /** As OpenTelemetry names instruments: `cache.load.duration`. {@link prometheusName} makes the other name of it. */
@@ -25,6 +27,8 @@ export interface Exporter {
   observe(instrument: Instrument, read: () => Iterable<Sample> | Promise<Iterable<Sample>>): void;
   /** @returns what makes a series; it is called once for each set of labels */
   histogram(instrument: Instrument): (labels: Labels) => Recorder;
+  /** Takes away all that it has made: called once, at the end and after an error. */
+  remove(): void;
 }
 
 /**
@@ -43,3 +47,21 @@ const ENDINGS: Readonly<Record<string, string>> = { s: "_seconds", By: "_bytes" 
 export const DURATION_BUCKETS: readonly number[] = [
   0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
+
+/**
+ * What the option `buckets` of an exporter says.
+ *
+ * @param given upper bounds in seconds, in any order.
+ * @returns ascending
+ * @throws {InvalidArgumentError} for what is not a list of different, finite numbers.
+ */
+export function checkBuckets(given: readonly number[] = DURATION_BUCKETS): readonly number[] {
+  const isList = Array.isArray(given) && given.every(Number.isFinite) && new Set(given).size === given.length;
+  if (isList) return given.toSorted((a, b) => a - b);
+  throw new InvalidArgumentError(
+    "observe: buckets must be a list of different, finite numbers of seconds, such as [0.001, 0.01, 0.1], got " +
+      `${Array.isArray(given) ? `[${given.map(shown).join(",")}]` : shown(given)}`,
+  );
+}
+
+const shown = (given: unknown): string => (typeof given === "string" ? JSON.stringify(given) : String(given));

@@ -26,6 +26,7 @@ it("C285: the reference lists every instrument; `vitest run -u` writes it", asyn
   const end = connect(
     {
       observe: (instrument) => void instruments.push(instrument),
+      remove: () => undefined,
       histogram: (instrument) => {
         instruments.push(instrument);
         return () => () => undefined;

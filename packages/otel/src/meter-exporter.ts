@@ -48,8 +48,8 @@ export class MeterExporter implements Exporter {
     return (labels) => (value) => histogram.record(value, labels);
   }
 
-  /** An instrument stays in its meter, without values. A second call does nothing. */
+  /** An instrument stays in its meter, without values. */
   remove(): void {
-    for (const remove of this.#removals.splice(0)) remove();
+    for (const remove of this.#removals) remove();
   }
 }

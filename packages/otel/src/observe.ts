@@ -1,4 +1,4 @@
-import { connect, DURATION_BUCKETS, type Observed } from "@hotset/instruments";
+import { checkBuckets, connect, type Observed } from "@hotset/instruments";
 import { metrics, type MeterProvider } from "@opentelemetry/api";
 import type { Durations } from "./durations.ts";
 import { MeterExporter } from "./meter-exporter.ts";
@@ -26,17 +26,11 @@ export interface Observation {
  * Creates instruments, and fills them from events, tracing channels and, at a collection, from numbers that are there.
  * No attribute is a key, a tenant or a user.
  *
- * @throws {InvalidArgumentError} for unknown options, and for two caches or two clients of one name.
+ * @throws {InvalidArgumentError} for unknown options, for what is not a list of caches, of clients or of buckets, and
+ *   for two caches or two clients of one name. Nothing is observed after an error.
  */
 export function observe({ meterProvider, durations, buckets, ...observed }: ObserveOptions): Observation {
   const meter = (meterProvider ?? metrics).getMeter("@hotset/otel");
-  const bounds = (buckets ?? DURATION_BUCKETS).toSorted((a, b) => a - b);
-  const exporter = new MeterExporter(meter, { buckets: bounds, durations });
-  const end = connect(exporter, observed, ["meterProvider", "durations", "buckets"]);
-  return {
-    close() {
-      end();
-      exporter.remove();
-    },
-  };
+  const exporter = new MeterExporter(meter, { buckets: checkBuckets(buckets), durations });
+  return { close: connect(exporter, observed, ["meterProvider", "durations", "buckets"]) };
 }

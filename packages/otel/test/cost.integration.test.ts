@@ -81,6 +81,7 @@ it("A90: labels are looked up once for each name of a command", async () => {
   const end = connect(
     {
       observe: () => undefined,
+      remove: () => undefined,
       histogram: () => (labels) => {
         made.push(labels);
         return () => void (recorded += 1);

@@ -104,6 +104,25 @@ it("C285: two observations with one producer share its metrics, until each is cl
   for (const cache of caches) await cache.close();
 });
 
+it("C381: a wrong observation is refused by name, and leaves no callback", async () => {
+  const durations = new Durations();
+  const { meterProvider, text } = sdk(durations);
+  const cache = overRedis("good");
+  const bad = { name: "bad", getOrSet: () => undefined, on: () => expect.fail("of a cache") } as unknown as Cache;
+  const wrong = (options: object): (() => unknown) => {
+    return () => observe({ meterProvider, durations, caches: [cache], ...options });
+  };
+  await using client = createRedis({ env: false, url: server.url });
+  expect(wrong({ caches: [client] })).toThrow("observe: caches must be a list of what createCache()");
+  expect(wrong({ caches: cache })).toThrow("observe: caches must be a list of what createCache()");
+  expect(wrong({ redis: [client.tenant("a")] })).toThrow("observe: redis must be a list of what createRedis()");
+  expect(wrong({ buckets: 5 })).toThrow("observe: buckets must be a list of different, finite numbers of seconds");
+  expect(wrong({ process: true, caches: [cache, bad] })).toThrow("of a cache");
+  await cache.getOrSet("k", () => 1);
+  expect(lines(await text())).toEqual([]);
+  await cache.close();
+});
+
 it("C285: an unknown option is refused, and two caches of one name", async () => {
   const one = overRedis("one");
   expect(() => observe({ cache: one } as unknown as ObserveOptions)).toThrow(

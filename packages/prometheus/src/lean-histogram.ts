@@ -8,10 +8,11 @@ export class LeanHistogram {
   readonly #bounds: readonly number[];
   readonly #series: { readonly labels: Labels; numbers: HistogramSeries }[] = [];
 
+  /** @param bounds ascending */
   constructor({ name, help }: { readonly name: string; readonly help: string }, bounds: readonly number[]) {
     this.name = name;
     this.help = help;
-    this.#bounds = bounds.toSorted((a, b) => a - b);
+    this.#bounds = bounds;
   }
 
   /** A registry asks a metric for its name, for its values, and to reset. */

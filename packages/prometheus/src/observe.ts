@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { connect, DURATION_BUCKETS, type Observed } from "@hotset/instruments";
+import { checkBuckets, connect, type Observed } from "@hotset/instruments";
 import type { Registry } from "prom-client";
 import { RegistryExporter } from "./registry-exporter.ts";
 
@@ -22,24 +22,14 @@ export interface Observation {
  * label is a key, a tenant or a user.
  *
  * @throws {InvalidArgumentError} for unknown options, without a registry, for one that has metrics of these names, as
- *   after another `observe`, and for two caches or two clients of one name. Nothing is registered after an error.
+ *   after another `observe`, for what is not a list of caches, of clients or of buckets, and for two caches or two
+ *   clients of one name. Nothing is registered after an error.
  */
-export function observe({ register, buckets = DURATION_BUCKETS, ...observed }: ObserveOptions): Observation {
+export function observe({ register, buckets, ...observed }: ObserveOptions): Observation {
   if (typeof (register as Partial<Registry> | undefined)?.registerMetric !== "function")
     throw new InvalidArgumentError(
       "observe: register must be a Registry of prom-client: new Registry(), or its register",
     );
-  const exporter = new RegistryExporter(register, buckets);
-  try {
-    const end = connect(exporter, observed, ["register", "buckets"]);
-    return {
-      close() {
-        end();
-        exporter.remove();
-      },
-    };
-  } catch (error) {
-    exporter.remove();
-    throw error;
-  }
+  const exporter = new RegistryExporter(register, checkBuckets(buckets));
+  return { close: connect(exporter, observed, ["register", "buckets"]) };
 }

@@ -16,7 +16,7 @@ export class RegistryExporter implements Exporter {
   readonly #buckets: readonly number[];
   readonly #names: string[] = [];
 
-  /** @param buckets in seconds */
+  /** @param buckets in seconds, ascending */
   constructor(register: Registry, buckets: readonly number[]) {
     this.#register = register;
     this.#buckets = buckets;
@@ -60,8 +60,8 @@ export class RegistryExporter implements Exporter {
     // Before it is one of ours: remove() must leave the metrics of another observation.
     if (this.#register.getSingleMetric(name) !== undefined)
       throw new InvalidArgumentError(
-        `observe: register has a metric ${name} already, of another observe() or of your own; close() that observation ` +
-          "first, observe all caches and clients in one call, or give this one a registry of its own",
+        `observe: register has a metric ${name} already, of another observe() or of your own; close() that ` +
+          "observation first, observe all caches and clients in one call, or give this one a registry of its own",
       );
     this.#names.push(name);
     return name;

@@ -6,7 +6,7 @@ import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { Registry } from "prom-client";
+import { Gauge, Registry } from "prom-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 let server: OwnRedis;
@@ -92,6 +92,7 @@ describe("C263: the metrics of a cache", () => {
 
 describe("C381: a wrong observation", () => {
   const cache = createCache({ name: "wrong" }).tier(memory()).build();
+  const client = createRedis({ env: false, url: "redis://localhost:1" });
   const register = new Registry();
 
   it.each([
@@ -103,6 +104,25 @@ describe("C381: a wrong observation", () => {
       "observe: caches must be a list of what createCache()",
     ],
     ["a cache as a client", { register, redis: [cache] }, "observe: redis must be a list of what createRedis()"],
+    ["a client as a cache", { register, caches: [client] }, "observe: caches must be a list of what createCache()"],
+    [
+      "a namespace as a cache",
+      { register, caches: [cache.namespace("a")] },
+      "observe: caches must be a list of what createCache()",
+    ],
+    [
+      "a tenant as a client",
+      { register, redis: [client.tenant("a")] },
+      "observe: redis must be a list of what createRedis()",
+    ],
+    [
+      "one bucket without a list",
+      { register, caches: [cache], buckets: 5 },
+      "observe: buckets must be a list of different, finite numbers of seconds, such as [0.001, 0.01, 0.1], got 5",
+    ],
+    ["a bucket that is text", { register, buckets: [0.1, "1"] }, 'got [0.1,"1"]'],
+    ["a bucket that is there always", { register, buckets: [0.1, Infinity] }, "must be a list of different, finite"],
+    ["a bucket twice", { register, buckets: [0.1, 0.1] }, "got [0.1,0.1]"],
   ])("%s is refused by name", async (_, options, sentence) => {
     expect(() => observe(options as never)).toThrow(
       expect.objectContaining({
@@ -110,6 +130,30 @@ describe("C381: a wrong observation", () => {
         message: expect.stringContaining(sentence) as string,
       }) as Error,
     );
+    expect(await register.metrics()).toBe("\n");
+  });
+
+  it("leaves no listener on a cache", async () => {
+    const own = new Registry();
+    new Gauge({ name: "cache_evictions_total", help: "of the application", registers: [own] });
+    let listeners = 0;
+    const heard = {
+      name: "heard",
+      getOrSet: () => undefined,
+      stats: () => cache.stats(),
+      on() {
+        listeners += 1;
+        return () => (listeners -= 1);
+      },
+    };
+    const caches = [heard as unknown as Cache];
+    expect(() => observe({ register: own, caches })).toThrow("register has a metric cache_evictions_total already");
+    expect(listeners).toBe(0);
+    const deaf = { ...heard, name: "deaf", on: () => expect.fail("of a cache") } as unknown as Cache;
+    expect(() => observe({ register, caches: [...caches, deaf] })).toThrow("of a cache");
+    expect(listeners).toBe(0);
+    observe({ register, caches }).close();
+    expect(listeners).toBe(0);
     expect(await register.metrics()).toBe("\n");
   });
 
