@@ -161,8 +161,8 @@ export class Delivery<T, R> {
   #failed(error: unknown, record: JobRecord): Outcome {
     const { attempt, attempts } = record;
     const reason = thrownText(error);
+    if (attempt >= attempts || isUnrecoverable(error)) return this.#outcome("dead", reason);
     try {
-      if (error instanceof UnrecoverableError || attempt >= attempts) return this.#outcome("dead", reason);
       return this.#outcome("retry", reason, backoffMs(record.backoff ?? this.#settings.backoff, attempt, error));
     } catch (wrong) {
       return this.#outcome("dead", `${reason}; backoff failed: ${thrownText(wrong)}`);
@@ -171,6 +171,15 @@ export class Delivery<T, R> {
 
   #outcome(kind: Outcome["kind"], detail: Buffer | string, delayMs = 0): Outcome {
     return { kind, id: this.id, token: this.token, detail, delayMs };
+  }
+}
+
+/** A handler may throw what cannot be looked at, such as a revoked proxy. */
+function isUnrecoverable(thrown: unknown): boolean {
+  try {
+    return thrown instanceof UnrecoverableError;
+  } catch {
+    return false;
   }
 }
 

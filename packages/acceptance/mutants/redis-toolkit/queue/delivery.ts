@@ -10,7 +10,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: an unrecoverable job is tried again",
     promises: ["A57"],
-    rule: "error instanceof UnrecoverableError || attempt",
-    broken: "attempt",
+    rule: "attempts || isUnrecoverable(error)) return",
+    broken: "attempts) return",
+  },
+  {
+    name: "queue: a job whose handler threw what cannot be looked at is never tried again",
+    promises: ["C368"],
+    rule: "  } catch {\n    return false;",
+    broken: "  } catch {\n    return true;",
   },
 ];
