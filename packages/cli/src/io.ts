@@ -18,7 +18,7 @@ export const EXIT = {
   findings: 1,
   /** Arguments or settings that can never work. Redis was not asked. */
   usage: 2,
-  /** Redis could not be reached, or refused the login. */
+  /** Redis could not be reached, did not answer in time, or refused the login. */
   unreachable: 3,
   /** Redis refused a command, or a fault in this program. */
   failed: 4,

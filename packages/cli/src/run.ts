@@ -38,12 +38,18 @@ export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
       error instanceof UsageError
         ? [EXIT.usage, `; see hotset ${isCommand(given[0]) ? `${given[0]} ` : ""}--help`]
         : error instanceof UnreachableError || error instanceof BackendUnavailableError
-          ? [EXIT.unreachable, ""]
+          ? [EXIT.unreachable, isMaybeChanged(error, given) ? MAYBE_CHANGED : ""]
           : [EXIT.failed, ""];
     io.complain(`hotset: ${safe(messageOf(error))}${hint}\n`);
     return exitCode;
   }
 }
+
+/** Reads are sent with `--write` as well: which call was not answered is not known here. */
+const isMaybeChanged = (error: Error, given: readonly string[]): boolean =>
+  error instanceof BackendUnavailableError && error.maybeExecuted && given.includes("--write");
+
+const MAYBE_CHANGED = "; the change may have been made: look before you repeat it";
 
 async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
   const [name, ...rest] = given;

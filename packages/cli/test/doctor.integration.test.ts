@@ -240,10 +240,10 @@ describe("C278: a server that shows little", () => {
     expect([sampled.sampledKeys, sampled.isSampleComplete]).toEqual([600, false]);
     server.pause();
     const startedAt = Date.now();
-    const away = await hotset(["doctor", "--timeout", "500ms"], { REDIS_URL: server.url });
+    const unreachable = await hotset(["doctor", "--timeout", "500ms"], { REDIS_URL: server.url });
     server.resume();
-    expect([away.exitCode, away.stdout]).toEqual([3, ""]);
-    expect(away.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
+    expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
+    expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
     expect(Date.now() - startedAt).toBeLessThan(10_000);
   });
 });

@@ -129,3 +129,25 @@ describe("C280: a key that is not what its name says", () => {
     expect(await json(["queue"], { REDIS_URL: server.url })).toMatchObject({ exitCode: 4, isComplete: true });
   });
 });
+
+describe("C385: a change without an answer in time", () => {
+  it.each([
+    ["queue", "emails", "drain"],
+    ["queue", "emails", "pause"],
+    ["locks", "deploy", "release"],
+    ["tag", "shop", "users", "invalidate"],
+  ])("ends with 3, and says that it may have been made: %s %s %s", async (...words) => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await server.command("CLIENT", "PAUSE", 60_000, "WRITE");
+    const change = await inProcess([...words, "--write", "--timeout", "300ms"], variables);
+    expect([change.exitCode, change.stdout]).toEqual([3, ""]);
+    expect(change.stderr).toMatch(/^hotset: .*; the change may have been made: look before you repeat it\n$/);
+    await server.command("CLIENT", "UNPAUSE");
+    server.pause();
+    const unsent = await inProcess([...words, "--write", "--timeout", "300ms"], variables);
+    server.resume();
+    expect([unsent.exitCode, unsent.stdout]).toEqual([3, ""]);
+    expect(unsent.stderr).not.toContain("may have been made");
+  });
+});

@@ -116,7 +116,7 @@ async function watchKeys(session: Session, print: Print): Promise<Stop> {
   const { arguments: given, connection, io } = session;
   for (const address of await silentPrimaries(session))
     io.complain(
-      `hotset: ${address} sends no notices of keys: nothing will be shown; ` +
+      `hotset: ${address} sends no notices of keys: its keys will not be shown; ` +
         "CONFIG SET notify-keyspace-events KEA turns them on\n",
     );
   const pattern = `__keyspace@*__:${given.words[1] ?? "*"}`;

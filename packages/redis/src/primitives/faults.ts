@@ -111,7 +111,9 @@ export function connectFault(address: string, error: unknown): BackendUnavailabl
   const cause = error instanceof Error ? error : new Error(String(error));
   const isMistake = cause instanceof ConfigurationError || cause instanceof InvalidArgumentError;
   const { advice, retryable } = isMistake ? final("see the cause") : diagnose(cause);
-  return new BackendUnavailableError(`Redis at ${address} cannot be used: ${cause.message}; ${advice}`, {
+  // Sentences of Redis end with a stop.
+  const reason = cause.message.replace(/\.$/, "");
+  return new BackendUnavailableError(`Redis at ${address} cannot be used: ${reason}; ${advice}`, {
     operation: "connect",
     cause,
     retryable,
