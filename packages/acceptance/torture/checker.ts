@@ -429,7 +429,7 @@ class Checker {
     return thawedAt + DELIVERED_MS;
   }
 
-  /** Marked entries alone: versions of tags are no instants. */
+  /** Marked entries alone: versions of tags have no instants. */
   #unmarked(change: Change, read: Read): Exemption | undefined {
     if (change.kind !== "markStale") return undefined;
     const marked = { from: change.startedAt, to: this.#overAt(change) };

@@ -202,6 +202,8 @@ for (const [name, start] of Object.entries(WAYS)) {
         await attached;
         // The replacement is reported before queued commands are sent.
         expect(listener.received).toContain("replaced");
+        // A client of the user's may lose its first connection to a server that is starting, and makes another.
+        await expect.poll(() => backend.read("shop::again").then(() => "answered", String)).toBe("answered");
         await receives("shop::again");
       });
     });

@@ -57,6 +57,22 @@ describe("C175 a bypassed backend", () => {
     },
   );
 
+  it("keeps no value of a set that it refused, also if it is used again before it has answered", async () => {
+    const {
+      all: [one, other],
+    } = await inStep();
+    one.cache.bypass(["scripted"]);
+    const removing = gate();
+    one.backend.script("remove", { before: removing });
+    const written = one.cache.set("k", "mine");
+    await removing.arrived();
+    one.cache.bypass("none");
+    removing.open();
+    expect(await written).toEqual({ status: "refused" });
+    await flush();
+    expect([await one.cache.get("k"), await other.cache.get("k")]).toEqual([undefined, undefined]);
+  });
+
   it("keeps a value of set in this process, until the backend is used again", async () => {
     const {
       all: [{ cache }],

@@ -72,11 +72,11 @@ describe("a batch loader whose result is not a list of pairs", () => {
   it.each([
     ["undefined", undefined, "undefined"],
     ["null", null, "null"],
-    ["an object", { "1": "Ada" }, "an object"],
-    ["text", "Ada", '"Ada"'],
-    ["values alone", [{ name: "Ada" }], "a list with an object"],
-    ["texts alone", ["Ada"], 'a list with "Ada"'],
-    ["rows", [[1, "Ada", 36]], "a list with an array"],
+    ["an object", { "1": "Ada" }, "a value of type object"],
+    ["text", "Ada", "a value of type string"],
+    ["values alone", [{ name: "Ada" }], "a list with a value of type object"],
+    ["texts alone", ["Ada"], "a list with a value of type string"],
+    ["rows", [[1, "Ada", 36]], "a list with an array of 3"],
   ])("C349: has failed, and no item counts as left out: %s", async (_, result, shown) => {
     const cache = createTestCache({ ttl: "1m" });
     const load = (): never => result as never;

@@ -51,6 +51,16 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
+  it("C351: a setMany leaves no older value, also where too many tags are invalidated meanwhile to remember each", async () => {
+    const { users, root, elsewhere } = opened(stack, { memory: { maxEntries: 2_000 } });
+    const keys = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
+    await users.set("k1000", "older");
+    const many = users.setMany(keys.map((key) => [key, "new"] as const));
+    await Promise.all(Array.from({ length: 11_000 }, (_, i) => root.invalidateTags(`tag ${i}`)));
+    expect((await many).stored).toBe(1_001);
+    for (const read of [users, elsewhere]) expect(await read.get("k1000")).not.toBe("older");
+  });
+
   it.each(CALLS)("C351: nor if it waited for an earlier write until after the %s", async (_, call) => {
     const { users, root, elsewhere, backend } = opened(stack);
     const first = gate();

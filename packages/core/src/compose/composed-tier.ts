@@ -75,6 +75,10 @@ export class ComposedTier implements EntryTier {
     for (const { tier } of this.#both) tier.bypass(labels !== "all" && labels.has(this.label) ? "all" : labels);
   }
 
+  get answered(): number {
+    return this.#both.reduce((sum, { tier }) => sum + tier.answered, 0);
+  }
+
   get retryInMs(): number {
     return Math.min(...this.#both.map(({ tier }) => tier.retryInMs));
   }

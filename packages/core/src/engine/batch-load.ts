@@ -1,5 +1,4 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { describe } from "../primitives/duration.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { localKey, type KeySpace } from "../entry/key.ts";
 import type { EntryOptions } from "../entry/policy.ts";
@@ -195,13 +194,19 @@ export class BatchLoad<K, T> implements FlightBatch {
  */
 function valuesByItem<K, T>(given: Iterable<readonly [K, T]>): ReadonlyMap<K, T> {
   if (typeof given !== "object" || typeof (given as typeof given | null)?.[Symbol.iterator] !== "function")
-    throw notPairs(describe(given));
+    throw notPairs(shapeOf(given));
   const values = new Map<K, T>();
   for (const pair of given) {
-    if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${describe(pair)}`);
+    if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);
     values.set(pair[0], pair[1]);
   }
   return values;
+}
+
+/** Without the value, which may be anything that users store. */
+function shapeOf(given: unknown): string {
+  if (given === null || given === undefined) return String(given);
+  return Array.isArray(given) ? `an array of ${given.length}` : `a value of type ${typeof given}`;
 }
 
 const notPairs = (got: string): InvalidArgumentError =>

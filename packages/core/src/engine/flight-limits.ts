@@ -22,20 +22,24 @@ export const inTime = <T>(clock: Clock, flight: Flight, work: PromiseLike<T>): P
     throw noTimeLeft(flight);
   });
 
-/** As {@link inTime}, for one call of the backend: it has its own deadline, so it may stand in line for longer. */
+/** As {@link inTime}, for one call of the backend: it has its own deadline, so it may wait behind others for longer. */
 export function callInTime<T>(clock: Clock, flight: Flight, call: PromiseLike<T>): Promise<T> {
-  const { answered } = flight.call.namespace.remote!.meter;
-  return spending(clock, flight, call, () => {
-    if (flight.hasStoodInLine(answered)) return call;
+  return spending(clock, flight, call, (answered) => {
+    if (flight.isBehind(answered)) return call;
     throw noTimeLeft(flight);
   });
 }
 
-function spending<T>(clock: Clock, flight: Flight, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
-  const { answered } = flight.call.namespace.remote!.meter;
+function spending<T>(
+  clock: Clock,
+  flight: Flight,
+  work: PromiseLike<T>,
+  late: (answeredBefore: number) => Awaitable<T>,
+): Promise<T> {
+  const { answered } = flight.call.namespace.remote!;
   const sentAt = clock.now();
   const spend = (): void => flight.spendBackendTime(clock.now() - sentAt, answered);
-  const settled = within(clock, flight.backendLeftMs, work, late);
+  const settled = within(clock, flight.backendLeftMs, work, () => late(answered));
   settled.then(spend, spend);
   return settled;
 }

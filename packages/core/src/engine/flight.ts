@@ -85,7 +85,7 @@ export class Flight extends Guard implements ReadRequest {
     this.#joined = side === "background" ? 1 : 0;
     this.#backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
     this.#readAt = call.startedAt;
-    this.#answeredBefore = call.namespace.remote?.meter.answered ?? 0;
+    this.#answeredBefore = call.namespace.remote?.answered ?? 0;
   }
 
   // ---- phases
@@ -146,7 +146,7 @@ export class Flight extends Guard implements ReadRequest {
     this.resend(epoch);
     this.#tagSequence = tagSequence;
     this.#readAt = now;
-    this.#answeredBefore = this.call.namespace.remote!.meter.answered;
+    this.#answeredBefore = this.call.namespace.remote!.answered;
   }
 
   /** The loader was called, and has returned. */
@@ -242,20 +242,20 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /**
-   * A step took so long, unless it stood in line for it.
+   * A step took so long, unless it waited behind other calls.
    *
    * @param answeredBefore how many calls the backend had answered when the step began.
    */
   spendBackendTime(ms: number, answeredBefore: number): void {
-    if (!this.hasStoodInLine(answeredBefore)) this.#backendLeftMs -= ms;
+    if (!this.isBehind(answeredBefore)) this.#backendLeftMs -= ms;
   }
 
   /**
-   * Whether the backend has answered a crowd of calls since: it is not slow, but this process has more to do than time
-   * for it. Each call still has its own deadline.
+   * Whether the backend has answered many calls since: it is not slow, but this process is behind with its answers.
+   * Each call still has its own deadline.
    */
-  hasStoodInLine(answeredBefore: number): boolean {
-    return this.call.namespace.remote!.meter.answered - answeredBefore > CROWD;
+  isBehind(answeredBefore: number): boolean {
+    return this.call.namespace.remote!.answered - answeredBefore > MANY;
   }
 
   /** The version of the entry in the backend when it was read; `''` for none. */
@@ -456,7 +456,7 @@ export class Flight extends Guard implements ReadRequest {
 }
 
 /** So many calls take a few milliseconds, where there is time for them. */
-const CROWD = 100;
+const MANY = 100;
 
 /** Never changed: the first caller begins an array of its own. */
 const NO_WAITERS: Waiter[] = [];

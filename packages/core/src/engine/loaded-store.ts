@@ -4,7 +4,7 @@ import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { EncodeError, type CacheError } from "../contracts/errors.ts";
+import { ConfigurationError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/once.ts";
@@ -54,9 +54,9 @@ export class LoadedStore {
     try {
       return await this.#store(flight, loaded, pinned);
     } catch (cause) {
-      // A tier breaks its contract.
-      const tier = this.#context.local?.label ?? "";
-      this.#reportUnwritable(flight, new EncodeError("storing a loaded value failed; see cause", { tier, cause }));
+      const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
+      const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
+      this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
       return "refused";
     }
   }

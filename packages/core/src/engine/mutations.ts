@@ -7,7 +7,7 @@ import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
-import { dependencies, type EntryKey } from "../entry/key.ts";
+import type { EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -91,7 +91,7 @@ export class Mutations {
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    const done = this.#set(namespace, key, value, options);
+    const done = this.#set(namespace, key, value, options, this.#context.tags.sequence);
     this.#context.bulkWrites.overtake(key.local, done);
     return done;
   }
@@ -102,15 +102,10 @@ export class Mutations {
     entries: readonly { readonly key: EntryKey; readonly value: unknown }[],
     options: EntryOptions | undefined,
   ): Promise<WriteManyResult> {
-    const { tags } = this.#context;
-    const dependsOn = dependencies(namespace.keySpace, options?.tags ?? NO_TAGS);
-    const { sequence } = tags;
-    const statuses = await this.#bulk(namespace, "set", entries, "stored", async ({ key, value }) => {
-      if (!tags.wasMade(dependsOn, sequence)) return (await this.#set(namespace, key, value, options)).status;
-      // A later call has hidden what would be set: with all that was there, or by its tags alone.
-      if (tags.wasMade(namespace.keySpace.tagPrefixes, sequence)) return "stored";
-      return (await this.#delete(namespace, key)).status === "pending" ? "pending" : "stored";
-    });
+    const { sequence } = this.#context.tags;
+    const statuses = await this.#bulk(namespace, "set", entries, "stored", ({ key, value }) =>
+      this.#set(namespace, key, value, options, sequence).then(({ status }) => status),
+    );
     return {
       stored: tally(statuses, "stored"),
       pending: tally(statuses, "pending"),
@@ -132,11 +127,13 @@ export class Mutations {
     return writes.include(bulkWrites.run(items, write, overtaken));
   }
 
+  /** @param calledAt the number of the last tag event before the call. */
   async #set(
     namespace: NamespaceContext,
     key: EntryKey,
     value: unknown,
     options: EntryOptions | undefined,
+    calledAt: number,
   ): Promise<WriteResult> {
     const { random } = this.#context;
     const { remote } = namespace;
@@ -146,6 +143,7 @@ export class Mutations {
     if (life.ttlMs <= 0)
       return { status: (await this.#delete(namespace, key)).status === "pending" ? "pending" : "refused" };
     const entry = this.#entryOf(namespace, key, value, life, options);
+    entry.tagSequence = calledAt;
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry });
     this.#reportKey(key, "remove");
@@ -241,7 +239,8 @@ export class Mutations {
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
   #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
     const { local, tags, trust, flights } = this.#context;
-    if (guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
+    if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
+    if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
     local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
@@ -409,8 +408,9 @@ export class Mutations {
 
   /** A bypassed backend keeps nothing new, and nothing older for when it is used again. */
   async #removeInstead(remote: EntryTier, key: EntryKey): Promise<Written> {
+    const status = remote.isBypassed ? "refused" : "stored";
     await remote.remove(key);
-    return { status: remote.isBypassed ? "refused" : "stored", versions: undefined };
+    return { status, versions: undefined };
   }
 
   /**

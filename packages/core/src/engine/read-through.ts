@@ -313,10 +313,14 @@ export class ReadThrough {
 
   /** An exception on the way, from a tier that breaks its contract say, fails the flight: its callers settle. */
   #load(flight: Flight): void {
-    this.#climb(flight).catch((error: unknown) => this.#failed(flight, error));
+    this.#loadUnderLease(flight).catch((error: unknown) => {
+      if (!flight.isOver) return this.#failed(flight, error);
+      // It was thrown between the end of the flight and the last answer.
+      for (const waiter of flight.takeAll()) waiter.reject(error);
+    });
   }
 
-  async #climb(flight: Flight): Promise<void> {
+  async #loadUnderLease(flight: Flight): Promise<void> {
     if (flight.isOver) return;
     flight.queue();
     const taken = this.#slots.take(flight);

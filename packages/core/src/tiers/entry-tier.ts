@@ -76,6 +76,8 @@ export interface EntryTier {
   readonly isBypassed: boolean;
   /** Bypasses what has one of these labels, and nothing else from now on. */
   bypass(labels: ReadonlySet<string> | "all"): void;
+  /** How many calls it has answered. */
+  readonly answered: number;
   /** How long until an unreachable tier may be tried again, in milliseconds. */
   readonly retryInMs: number;
   /** The part of the backend that keeps this key, of an entry or of a tag. @default one part */

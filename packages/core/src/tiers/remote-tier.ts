@@ -138,6 +138,10 @@ export class RemoteTier implements EntryTier {
     this.#calls.bypass(labels === "all" || labels.has(this.label));
   }
 
+  get answered(): number {
+    return this.meter.answered;
+  }
+
   get retryInMs(): number {
     return this.#calls.retryInMs;
   }

@@ -26,8 +26,8 @@ return n`);
  *
  * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
-export const MARK_STALE: Script = script(`redis.call('DEL', KEYS[2])
-${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
+export const MARK_STALE: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
+redis.call('DEL', KEYS[2])
 if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
   if e.err and ${HAS_PREFIX} and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
   ${WAKE}

@@ -52,7 +52,9 @@ export const announce = (key = "KEYS[1]"): string =>
  * ours.
  */
 export const readAny = (name: string, command: string): string => `local ${name} = redis.pcall(${command})
-if type(${name}) == 'table' and ${name}.err and not string.find(${name}.err, 'WRONGTYPE', 1, true) then error(${name}) end`;
+if type(${name}) == 'table' and ${name}.err and not string.find(${name}.err, 'WRONGTYPE', 1, true) then
+  error(${name})
+end`;
 
 /**
  * The last step of a script that writes an entry: a server that remembers which clients read a key forgets them at each

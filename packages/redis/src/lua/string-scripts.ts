@@ -95,8 +95,8 @@ return was == '' and 0 or 1`);
  * nothing else while it is copied into Lua. A placeholder is removed, and so is what this layout cannot read: others
  * may. So is an entry that is over by its own end, also where its TTL is longer.
  */
-export const MARK_STRING_STALE: Script = script(`redis.call('DEL', KEYS[2])
-${PRESENT}
+export const MARK_STRING_STALE: Script = script(`${PRESENT}
+redis.call('DEL', KEYS[2])
 if was == '' or was == '-' or was == '!' then
   redis.call('DEL', KEYS[1])
   ${SIGNAL}

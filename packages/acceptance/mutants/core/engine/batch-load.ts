@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "batches: what is no pair is left out",
     promises: ["C349"],
-    rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${describe(pair)}`);",
+    rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);",
     broken: "if (!Array.isArray(pair) || pair.length !== 2) continue;",
   },
 ];

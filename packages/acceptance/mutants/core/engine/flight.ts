@@ -32,9 +32,9 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "backend: a flight that stands in line spends its budget",
+    name: "backend: a flight that waits behind others spends its budget",
     promises: ["C392"],
-    rule: "this.call.namespace.remote!.meter.answered - answeredBefore > CROWD",
+    rule: "this.call.namespace.remote!.answered - answeredBefore > MANY",
     broken: "false",
   },
   {

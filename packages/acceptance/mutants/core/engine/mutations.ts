@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "bypass: set leaves the older value in a bypassed backend",
     promises: ["C175"],
-    rule: "await remote.remove(key);\n    return { status: remote.isBypassed",
-    broken: "return { status: remote.isBypassed",
+    rule: "await remote.remove(key);\n    return { status,",
+    broken: "return { status,",
   },
   {
     name: "fence: none before a delete is sent",
@@ -58,8 +58,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a set keeps its own copy though something newer was called",
     promises: ["C60"],
-    rule: "if (guard.fencedBy !== undefined || tags",
-    broken: "if (tags",
+    rule: "if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;",
+    broken: "if (this.#isHidden(entry)) return;",
   },
   {
     name: "tags: a set under versions that were seen last is not checked",
@@ -142,16 +142,22 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "const MAX_GUESSED = Infinity;",
   },
   {
-    name: "many keys: a later call on their tags leaves what was there without the tags",
+    name: "many keys: a later call on their tags does not concern those whose turn comes after it",
     promises: ["C345"],
-    rule: 'if (tags.wasMade(namespace.keySpace.tagPrefixes, sequence)) return "stored";',
-    broken: 'return "stored" as const;',
+    rule: "this.#set(namespace, key, value, options, sequence).then",
+    broken: "this.#set(namespace, key, value, options, this.#context.tags.sequence).then",
   },
   {
     name: "many keys: markStale before the turn of a key marks what is older",
     promises: ["C345"],
     rule: "const done = this.#markStale(namespace, key, bulkWrites.has(key.local));",
     broken: "const done = this.#markStale(namespace, key, false);",
+  },
+  {
+    name: "bypass: a set that was refused counts as stored if the backend is used again meanwhile",
+    promises: ["C175"],
+    rule: 'const status = remote.isBypassed ? "refused" : "stored";\n    await remote.remove(key);',
+    broken: 'await remote.remove(key);\n    const status = remote.isBypassed ? "refused" : "stored";',
   },
   {
     name: "order: a set outlives a tag call that was made before its turn",
@@ -168,7 +174,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "order: the acknowledgement of an earlier clear ends a later setMany",
     promises: ["C351"],
-    rule: "if (!tags.wasMade(dependsOn, sequence)) return",
-    broken: "if (!tags.wasCalled(dependsOn, sequence)) return",
+    rule: "return this.#context.tags.wasMade(terms.dependsOn, tagSequence);",
+    broken: "return this.#context.tags.wasCalled(terms.dependsOn, tagSequence);",
   },
 ];

@@ -22,8 +22,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: markStale leaves the lease",
     promises: ["C56", "C61"],
-    rule: "redis.call('DEL', KEYS[2])\n${readAny(\"e\"",
-    broken: '${readAny("e"',
+    rule: "'s', 'm', 'w'\")}\nredis.call('DEL', KEYS[2])",
+    broken: "'s', 'm', 'w'\")}",
   },
   {
     name: "redis: a removal of a missing entry is not pushed",

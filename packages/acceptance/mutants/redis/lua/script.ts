@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a right that is missing passes for a key that holds nothing",
     promises: ["C360"],
-    rule: ".err, 'WRONGTYPE', 1, true) then error(${name}) end",
-    broken: ".err, 'WRONGTYPE', 1, true) then end",
+    rule: "then\n  error(${name})\nend",
+    broken: "then\nend",
   },
 ];
