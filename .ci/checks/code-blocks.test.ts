@@ -1,19 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseSync } from "oxc-parser";
 import { describe, expect, it } from "vitest";
 import { extractBlocks, judgeBlocks, makePrograms, readPages, type CodeBlock } from "./code-blocks.ts";
 
 const COMMANDS = { scripts: ["test", "demo"], packages: ["hotset", "@hotset/redis"] };
 
+const TOP = join(import.meta.dirname, "../..");
+
 const problems = (markdown: string): readonly string[] => judgeBlocks(extractBlocks("README.md", markdown), COMMANDS);
 const fenced = (info: string, code: string): string => `\`\`\`${info}\n${code}\n\`\`\``;
 
 describe("C382: programs of the guide", () => {
+  /** What `hotset` does not have. Authors of backends depend on the core: it is a package that they publish for. */
+  const ONLY_THERE = ["docs/guide/writing-a-backend.md @hotset/core", "@hotset/redis/connection"];
+
   it("import hotset where it has the name: under pnpm its parts are not found beside it", () => {
-    const importing = readPages().filter(
-      ({ page, code }) => /^(?:README|docs\/(?:guide|reference)\/)/.test(page) && code.includes('from "@hotset/core'),
+    const imports = readPages()
+      .filter(({ page }) => /^(?:README|packages\/hotset\/|docs\/(?:guide|reference)\/)/.test(page))
+      .flatMap(({ page, code }) =>
+        Array.from(
+          code.matchAll(/\bfrom "(@hotset\/(?:core|memory|redis|seal|msgpack|zstd)(?:\/[^"]*)?)"/g),
+          ([, path]) => ({ page, path: path! }),
+        ),
+      );
+    expect(imports.map(({ path }) => path)).toContain("@hotset/redis/connection");
+    const wrong = imports.filter(
+      ({ page, path }) => !ONLY_THERE.some((known) => path === known || `${page} ${path}`.startsWith(known)),
     );
-    // Authors of backends depend on the core: it is a package that they publish for.
-    expect([...new Set(importing.map(({ page }) => page))]).toEqual(["docs/guide/writing-a-backend.md"]);
+    expect(wrong).toEqual([]);
   });
 });
 
@@ -22,7 +37,16 @@ describe("C383: the first program", () => {
     "of %s runs as JavaScript and as TypeScript",
     (page) => {
       const first = readPages().find((block) => block.page === page && block.tags.includes("run"));
-      expect(parseSync("program.mjs", first!.code).errors).toEqual([]);
+      for (const ending of ["mjs", "mts"]) expect(parseSync(`program.${ending}`, first!.code).errors).toEqual([]);
+    },
+  );
+
+  it.each(["README.md", "packages/hotset/README.md", "docs/guide/getting-started.md"])(
+    "of %s is given an ending that the lowest Node runs, or the Node that runs it",
+    (page) => {
+      const text = readFileSync(join(TOP, page), "utf8");
+      const paragraphs = text.split("\n\n").filter((paragraph) => paragraph.includes("`.mts`"));
+      for (const paragraph of paragraphs) expect(paragraph).toMatch(/22\.18[^]*--experimental-strip-types/);
     },
   );
 });

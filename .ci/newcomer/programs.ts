@@ -125,6 +125,8 @@ export function runnerTests(): readonly RunnerTest[] {
       dependencies: { jest: "30" },
       files: {
         "kit.test.js": `${kit}test("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
+        // Node 24.9 or later.
+        "kit.test.cjs": `const { createTestCache, TestClock } = require("hotset/testing");\ntest("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
       },
       command: ["--experimental-vm-modules", "node_modules/jest/bin/jest.js"],
     },
