@@ -332,7 +332,7 @@ describe("an application with express-session", () => {
     expect(redis.stats().modules).toMatchObject(counts);
   });
 
-  it("C369: a session that cannot be stored is refused by name, and one that cannot be read is CORRUPT_VALUE", async () => {
+  it("C369: a session that cannot be stored is refused by name; one that cannot be read is CORRUPT_VALUE", async () => {
     const redis = await servers.open("one server");
     const prefix = newPrefix();
     const store = new SessionStore(redis, { prefix, hashIds: false });
@@ -347,7 +347,8 @@ describe("an application with express-session", () => {
     await expect(store.set("sid", ended)).rejects.toThrow("cookie.expires, is not a date");
     await expect(store.touch("sid", ended)).rejects.toThrow("cookie.expires, is not a date");
     expect(await redis.commands.exists(`${prefix}sid`)).toBe(false);
-    await store.set("sid", plain({ cookie: { originalMaxAge: null } }));
+    await store.set("sid", plain({ cookie: { originalMaxAge: null }, run: () => undefined, none: undefined }));
+    expect(await store.get("sid")).toEqual({ cookie: { originalMaxAge: null } });
     await redis.commands.hSet(`${prefix}sid`, ".foo", "{");
     await expect(store.get("sid")).rejects.toMatchObject({ code: "CORRUPT_VALUE" });
   });

@@ -14,6 +14,7 @@ interface Shop {
   readonly right: number;
 }
 
+const NAMES_PROTO = '{"__proto__":{"isAdmin":true}}';
 const servers = startServers({ user: "sessions", keys: "any" });
 const SECRET = "a secret of the shop";
 
@@ -298,6 +299,26 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     await expect(foreign.read("list")).rejects.toMatchObject({ code: "WRONG_TYPE" });
     await redis.commands.hset(`${prefix}sess:hash`, { x: "y" });
     await expect(foreign.update("hash", {})).rejects.toMatchObject({ code: expect.stringMatching(/CORRUPT|SCRIPT/) });
+  });
+
+  it("C369: data that cannot be written is refused by an error that names the field; nothing was written", async () => {
+    const { id } = await auth.create({ data: { left: 1 } });
+    const cycle: Record<string, unknown> = {};
+    cycle["self"] = cycle;
+    const refused = { big: 1n, cart: cycle, run: () => undefined, mark: Symbol("x"), nested: JSON.parse(NAMES_PROTO) };
+    for (const [field, value] of Object.entries(refused)) {
+      const data = { left: 2, [field]: value as unknown };
+      const reason = {
+        code: "ENCODE_FAILED",
+        message: expect.stringContaining(`the field "${field}" of the session cannot be written`),
+      };
+      const calls = await Promise.allSettled([auth.create({ data }), auth.update(id, data)]);
+      expect(calls).toMatchObject([
+        { status: "rejected", reason },
+        { status: "rejected", reason },
+      ]);
+    }
+    expect((await auth.read(id))?.data).toEqual({ left: 1 });
   });
 
   it("C369: a field that is not JSON is CORRUPT_VALUE, by an error that does not quote it", async () => {

@@ -1,4 +1,4 @@
-import { DecodeError, EncodeError } from "@hotset/core";
+import { DecodeError, EncodeError, json } from "@hotset/core";
 import { CommandError } from "../index.ts";
 import type { Place } from "./session-places.ts";
 
@@ -87,16 +87,19 @@ function sessionOf(
   };
 }
 
-/** JSON of a field; `undefined` for what JSON leaves out, such as a function. @throws {EncodeError} that names it. */
+/** JSON of a field; `undefined` for one that is `undefined`, so not there. @throws {EncodeError} that names it. */
 export function fieldText(name: string, value: unknown): string | undefined {
+  if (value === undefined) return undefined;
   try {
-    return JSON.stringify(value);
+    if (name !== "__proto__") return Buffer.from(json().encode(value)).toString();
   } catch {
-    throw new EncodeError(
-      `the field ${JSON.stringify(name)} of the session cannot be written: a bigint, a cycle, or a toJSON that throws`,
-      { operation: "encode" },
-    );
+    // Below, without its cause, which may quote the value.
   }
+  throw new EncodeError(
+    `the field ${JSON.stringify(name)} of the session cannot be written: it must be JSON, so no bigint, function, ` +
+      "symbol or cycle, and no name may be __proto__",
+    { operation: "encode" },
+  );
 }
 
 /**

@@ -1,11 +1,11 @@
-import { EncodeError, InvalidArgumentError, json, type Duration } from "@hotset/core";
+import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkName, checkOptions, durationMs } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
-import { dataOf, type StoredSession } from "./session-replies.ts";
+import { dataOf, fieldText, type StoredSession } from "./session-replies.ts";
 
 export { SessionConflictError, type SessionOptions };
 
@@ -35,7 +35,7 @@ export type SessionChanges<Data extends object> = { readonly [K in keyof Data]?:
 
 export interface CreateSessionOptions<Data extends object> {
   readonly userId?: string | undefined;
-  /** Must be JSON. */
+  /** Must be JSON. A field that is `undefined` is left out. */
   readonly data?: SessionChanges<Data> | undefined;
   /** @default that of the sessions */
   readonly idle?: Duration | undefined;
@@ -53,17 +53,21 @@ export interface RegenerateOptions {
  * with a `CommandError`: `undefined` always means that the session does not exist.
  */
 export interface Sessions<Data extends object> {
-  /** A new session with a new id. @throws {EncodeError} for data that is not JSON. */
+  /** A new session with a new id. @throws {EncodeError} for a field that is not JSON: it is named. */
   create(options?: CreateSessionOptions<Data>): Promise<Session<Data>>;
-  /** Leaves its end as it is. */
+  /** Leaves its end as it is. @throws {CommandError} `CORRUPT_VALUE` for a session with a field that is not JSON. */
   read(id: string): Promise<Session<Data> | undefined>;
-  /** Reads it and moves its end, at most once a minute: for the begin of a request. */
+  /**
+   * Reads it and moves its end, at most once a minute: for the begin of a request.
+   *
+   * @throws {CommandError} `CORRUPT_VALUE` for a session with a field that is not JSON.
+   */
   touch(id: string): Promise<Session<Data> | undefined>;
   /**
    * Sets the fields that are named, leaves all others, and moves the end. A session that has ended stays so.
    *
    * @throws {SessionConflictError} where the version is not `ifVersion`; then nothing was written.
-   * @throws {EncodeError} for values that are not JSON.
+   * @throws {EncodeError} for a field that is not JSON: it is named, and nothing was written.
    */
   update(
     id: string,
@@ -81,7 +85,11 @@ export interface Sessions<Data extends object> {
   revoke(handle: string): Promise<boolean>;
   /** Ends all sessions of a user, also those that the user's index does not name. @returns how many it knew */
   destroyAll(userId: string): Promise<number>;
-  /** The sessions of a user, at most 1,000, those that end soonest first. */
+  /**
+   * The sessions of a user, at most 1,000, those that end soonest first.
+   *
+   * @throws {CommandError} `CORRUPT_VALUE` where one of them has a field that is not JSON.
+   */
   list(userId: string): Promise<readonly SessionInfo<Data>[]>;
 }
 
@@ -187,10 +195,9 @@ function encode(changes: object): { readonly set: Fields; readonly removed: read
   const set = new Map<string, string>();
   const removed: string[] = [];
   for (const [name, value] of Object.entries(changes)) {
-    if (name === "__proto__")
-      throw new EncodeError("a field of a session must not be named __proto__", { operation: "encode" });
-    if (value === undefined) removed.push(name);
-    else set.set(name, Buffer.from(json().encode(value)).toString());
+    const text = fieldText(name, value);
+    if (text === undefined) removed.push(name);
+    else set.set(name, text);
   }
   return { set, removed };
 }

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: '{ code: "CORRUPT_VALUE", operation: "HGETALL" });',
     broken: '{ code: "CORRUPT_VALUE", operation: "HGETALL", cause: [...fields] });',
   },
+  {
+    name: "sessions: what JSON leaves out is removed without a word",
+    promises: ["C369"],
+    rule: "Buffer.from(json().encode(value)).toString()",
+    broken: "JSON.stringify(value)",
+  },
 ];
