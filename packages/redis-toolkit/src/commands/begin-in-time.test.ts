@@ -34,3 +34,18 @@ it("C261: once work has begun, neither the deadline nor the signal of its wait e
   });
   expect(await done).toBe("done");
 });
+
+it("C261: a signal that was aborted before it rejects nothing else, also where the work throws at once", async () => {
+  const rejections: unknown[] = [];
+  const onRejection = (reason: unknown): unknown => rejections.push(reason);
+  process.on("unhandledRejection", onRejection);
+  const signal = AbortSignal.abort(new Error("over"));
+  const wrong = new Error("wrong");
+  const failed = beginInTime({ signal }, new TestClock(), () => {
+    throw wrong;
+  });
+  await expect(failed).rejects.toThrow(/over|wrong/);
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("unhandledRejection", onRejection);
+  expect(rejections).toEqual([]);
+});

@@ -17,12 +17,12 @@ export async function beginInTime<T>(
   clock: Clock,
   work: (wait: Wait) => Promise<T>,
 ): Promise<T> {
+  signal?.throwIfAborted();
   const waiting = new AbortController();
   const over = new Promise<never>((_, reject) => {
     waiting.signal.addEventListener("abort", () => reject(waiting.signal.reason as Error));
   });
   const abort = (): void => waiting.abort(signal?.reason);
-  if (signal?.aborted) abort();
   signal?.addEventListener("abort", abort);
   const cancel = clock.schedule(() => waiting.abort(tooLate(deadlineMs)), deadlineMs);
   const end = (): void => {
@@ -34,7 +34,8 @@ export async function beginInTime<T>(
     end();
   };
   try {
-    return await Promise.race([over, work({ signal: waiting.signal, begin })]);
+    // A call of its own, so that work that throws at once loses the race like any other.
+    return await Promise.race([over, (async () => work({ signal: waiting.signal, begin }))()]);
   } finally {
     end();
   }

@@ -82,7 +82,8 @@ export class RedisView implements ModuleHost {
   }
 
   /**
-   * The same keys and connection, with other bounds on each call: `redis.within({ deadline: "50ms" })`.
+   * The same keys and connection, with other bounds on each call: `redis.within({ deadline: "50ms" })`. The time that a
+   * call waits for a connection counts. Subscriptions, and what modules do in the background, are not bounded by it.
    *
    * @throws {InvalidArgumentError} for a deadline that is not above 0, and for unknown options.
    */
@@ -169,9 +170,8 @@ export class RedisView implements ModuleHost {
     signal?: AbortSignal,
   ): Promise<T> {
     const { connection, bounds = {}, modules } = this.#settings;
-    const signals = [bounds.signal, signal].filter((one) => one !== undefined);
-    const both = signals.length === 0 ? {} : { signal: AbortSignal.any(signals) };
-    return beginInTime({ ...bounds, ...both }, modules.clock, (wait) =>
+    const both = bounds.signal && signal ? AbortSignal.any([bounds.signal, signal]) : (bounds.signal ?? signal);
+    return beginInTime({ ...bounds, ...(both && { signal: both }) }, modules.clock, (wait) =>
       connection.pool.use(
         (exclusive) => {
           wait.begin();
@@ -291,6 +291,8 @@ export interface ViewPool {
    * it is that of the node of `key`. Afterwards the connection is as new, or closed.
    *
    * @throws {OverloadedError} when none became free in `pool.wait`. An error of `task` is passed on.
+   * @throws {BackendUnavailableError} when none became free within the deadline of the view: nothing was sent. The
+   *   reason of a signal that came first, likewise.
    */
   use<T>(
     task: (commands: Commands) => Promise<T>,

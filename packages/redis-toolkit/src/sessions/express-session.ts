@@ -220,7 +220,10 @@ function ttlMs(ttl: Ttl): number {
   );
 }
 
-/** JSON of each field, without functions, as express-session would write the whole. The end of the cookie is that of the session. */
+/**
+ * JSON of each field, without functions, as express-session would write the whole. The end of the cookie is that of the
+ * session.
+ */
 function fieldsOf(data: SessionData): Fields {
   const fields = new Map<string, string>();
   for (const [name, value] of Object.entries(data)) {
