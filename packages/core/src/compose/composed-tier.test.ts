@@ -14,7 +14,7 @@ const request: ReadRequest = { key: entryKey(keySpace, "k"), schema: undefined, 
 function open(read: "sequential" | "race" | "freshest") {
   const clock = new TestClock();
   const near = scriptedBackend({ clock, label: "near", deadlineMs: 200 });
-  const far = scriptedBackend({ clock, label: "far", deadlineMs: 1_000 });
+  const far = scriptedBackend({ clock, label: "far", deadlineMs: 1_000, leases: true });
   return {
     clock,
     near,
@@ -58,4 +58,16 @@ describe("ComposedTier.read", () => {
     clock.advance(1);
     await expect(read).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   });
+});
+
+it("C392: a ComposedTier has answered the calls of both its sides, those for leases included", async () => {
+  const { near, far, tier } = open("sequential");
+  const answeredIn = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = tier.answered;
+    await work();
+    return tier.answered - before;
+  };
+  expect(await answeredIn(() => tier.remove(request.key))).toBe(2);
+  expect([near.count("remove"), far.count("remove")]).toEqual([1, 1]);
+  expect(await answeredIn(() => tier.leases!.acquire(request, "token", 1_000, ""))).toBe(1);
 });
