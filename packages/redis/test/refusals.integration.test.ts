@@ -194,8 +194,8 @@ describe("credentials", () => {
   });
 
   describe.each(["full", "string"] as const)("in layout(%o)", (layout) => {
-    /** In scripts, as Redis 7.0 and later say it. */
-    const NOT_PERMITTED = /^(?:NOPERM|ERR The user executing the script can't run) /;
+    /** In scripts, as Redis 7.0 and later say it, and Valkey. */
+    const NOT_PERMITTED = /^(?:NOPERM|ERR The user executing the script can't run|ERR ACL failure in script:) /;
     const lacking = async (right: string, use: (backend: RedisBackend) => Promise<void>): Promise<void> => {
       const backend = on(server.urlOf("app", "apppass")).coherence("none").layout(layout).build();
       await backend.connect!();
