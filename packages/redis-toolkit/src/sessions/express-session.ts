@@ -220,15 +220,11 @@ function ttlMs(ttl: Ttl): number {
   );
 }
 
-/**
- * JSON of each field, without functions, as express-session would write the whole. The end of the cookie is that of the
- * session.
- */
+/** JSON of each field, as express-session would write the whole. The end of the cookie is that of the session. */
 function fieldsOf(data: SessionData): Fields {
   const fields = new Map<string, string>();
   for (const [name, value] of Object.entries(data)) {
-    if (typeof value === "function") continue;
-    const text = fieldText(name, name === "cookie" ? withoutEnd(value) : value);
+    const text = fieldText(name, name === "cookie" ? withoutEnd(value) : value, JSON.stringify);
     if (text !== undefined) fields.set(name, text);
   }
   return fields;

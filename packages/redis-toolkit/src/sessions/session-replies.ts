@@ -87,11 +87,22 @@ function sessionOf(
   };
 }
 
-/** JSON of a field; `undefined` for one that is `undefined`, so not there. @throws {EncodeError} that names it. */
-export function fieldText(name: string, value: unknown): string | undefined {
+const strictly = (value: unknown): string => Buffer.from(json().encode(value)).toString();
+
+/**
+ * JSON of a field; `undefined` for one that is left out.
+ *
+ * @param write refuses what would be read as another value; `JSON.stringify` writes that as best it can.
+ * @throws {EncodeError} that names the field.
+ */
+export function fieldText(
+  name: string,
+  value: unknown,
+  write: (value: unknown) => string | undefined = strictly,
+): string | undefined {
   if (value === undefined) return undefined;
   try {
-    if (name !== "__proto__") return Buffer.from(json().encode(value)).toString();
+    if (name !== "__proto__") return write(value);
   } catch {
     // Below, without its cause, which may quote the value.
   }
