@@ -20,6 +20,7 @@ import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { keepLimits } from "./limits.ts";
 import { compare, Neighbours, type Outcome, type Scenario, type Spread } from "./measure.ts";
+import { descendants } from "./peers/descendants.ts";
 import { writePages } from "./peers/docs.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
 import { checksOfBytes } from "./scenarios/checks.ts";
@@ -71,7 +72,6 @@ execFileSync("turbo", ["run", "build", "--output-logs=errors-only"], { stdio: "i
 const server = await startOwnRedis();
 const transport = values.unix ? `unix://${server.socketPath}` : server.url;
 const info = await server.info("server");
-const serverPid = Number(info["process_id"]);
 const version = info["valkey_version"] ?? info["redis_version"];
 const neighbours = new Neighbours();
 
@@ -122,9 +122,9 @@ const figures = await runTrials([
   limitsInRedis,
 ]);
 await server.stop();
-neighbours.look([]);
+neighbours.look(descendants());
 const imports = isWanted("import") ? importCosts(rounds) : [];
-if (imports.length > 0) others.push(neighbours.look([]));
+if (imports.length > 0) others.push(neighbours.look(descendants()));
 for (const { name, ms, processorMs, emptyMs, maxMs } of imports)
   console.log(
     `${`import ${name}`.padEnd(38)}${milliseconds(emptyMs)}${milliseconds(ms)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(
@@ -153,13 +153,15 @@ if (positionals.length === 0 && !values.unix) {
   keepLimits(results);
   await writePages();
 }
+// A client of a scenario, or its exporter, may still wait for something.
+process.exit();
 
 async function runAll(scenarios: readonly Scenario[]): Promise<void> {
   for (const scenario of scenarios) {
     if (!isWanted(scenario.name)) continue;
-    neighbours.look([serverPid]);
+    neighbours.look(descendants());
     const outcome = await compare(scenario, rounds);
-    others.push(neighbours.look([serverPid]));
+    others.push(neighbours.look(descendants()));
     outcomes.push(outcome);
     console.log(line(outcome));
   }
@@ -173,9 +175,9 @@ async function runTrials(
     const trial = make({ server, url: transport, rounds, outageMs: outageSeconds * 1_000 });
     if (!isWanted(trial.name)) continue;
     await server.command("FLUSHALL");
-    neighbours.look([serverPid]);
+    neighbours.look(descendants());
     const results = await trial.run();
-    others.push(neighbours.look([serverPid]));
+    others.push(neighbours.look(descendants()));
     found[trial.name] = results;
     console.log(trial.name);
     for (const figure of results) console.log(figureLine(figure));
