@@ -97,8 +97,11 @@ import { describeFormat } from "hotset/contract-suites";
 describeFormat("json", { open: () => json(), keeps: [] });
 `;
 
+const NODE_TEST = 'const assert = require("node:assert");\nconst { it } = require("node:test");\n';
+
 export function runnerTests(): readonly RunnerTest[] {
   const kit = 'import { createTestCache, TestClock } from "hotset/testing";\n';
+  const required = 'const { createTestCache, TestClock } = require("hotset/testing");\n';
   const vitest = (version: string): RunnerTest => ({
     name: `vitest ${version}`,
     dependencies: { vitest: version },
@@ -114,7 +117,7 @@ export function runnerTests(): readonly RunnerTest[] {
       dependencies: {},
       files: {
         "kit.test.js": `${kit}import assert from "node:assert";\nimport { it } from "node:test";\nit("works", async () => {${BODY}\n  assert.equal(user, "Ada");\n});\n`,
-        "kit.test.cjs": `const { createTestCache, TestClock } = require("hotset/testing");\nconst assert = require("node:assert");\nconst { it } = require("node:test");\nit("works", async () => {${BODY}\n  assert.equal(user, "Ada");\n});\n`,
+        "kit.test.cjs": `${required}${NODE_TEST}it("works", async () => {${BODY}\n  assert.equal(user, "Ada");\n});\n`,
       },
       command: ["--test"],
     },
@@ -126,7 +129,7 @@ export function runnerTests(): readonly RunnerTest[] {
       files: {
         "kit.test.js": `${kit}test("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
         // Node 24.9 or later.
-        "kit.test.cjs": `const { createTestCache, TestClock } = require("hotset/testing");\ntest("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
+        "kit.test.cjs": `${required}test("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
       },
       command: ["--experimental-vm-modules", "node_modules/jest/bin/jest.js"],
     },
@@ -139,7 +142,7 @@ export function runnerTests(): readonly RunnerTest[] {
           "transform": { "\\.[cm]?[jt]s$": "@swc/jest" },
           "transformIgnorePatterns": ["/node_modules/(?!.*hotset/)"]
         }`,
-        "kit.test.cjs": `const { createTestCache, TestClock } = require("hotset/testing");\ntest("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
+        "kit.test.cjs": `${required}test("works", async () => {${BODY}\n  expect(user).toBe("Ada");\n});\n`,
         "timers.test.cjs": TIMERS,
       },
       command: ["node_modules/jest/bin/jest.js"],

@@ -418,7 +418,7 @@ class Nemesis {
   }
 
   /**
-   * As an eviction does: the key is gone, and its deletion is pushed as any other. In a cluster each lies on one node.
+   * As an eviction does: the key is gone, and its deletion is pushed like others. In a cluster each lies on one node.
    */
   async #evict(names: readonly string[]): Promise<void> {
     for (const primary of await this.#arena.primaries())

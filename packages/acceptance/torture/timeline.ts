@@ -42,7 +42,9 @@ export function timeline(history: History, violation: Violation): string {
           ...line(
             began,
             "nemesis",
-            `${kind}${jumpMs === undefined ? "" : `, by ${jumpMs} ms`}${processes === undefined ? "" : ` of ${processes.join(", ")}`}`,
+            kind +
+              (jumpMs === undefined ? "" : `, by ${jumpMs} ms`) +
+              (processes === undefined ? "" : ` of ${processes.join(", ")}`),
           ),
           isFault: true,
         },

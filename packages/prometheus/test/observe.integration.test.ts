@@ -137,8 +137,8 @@ describe("C381: a wrong observation", () => {
     const own = new Registry();
     new Gauge({ name: "cache_evictions_total", help: "of the application", registers: [own] });
     let listeners = 0;
-    const heard = {
-      name: "heard",
+    const counting = {
+      name: "counting",
       getOrSet: () => undefined,
       stats: () => cache.stats(),
       on() {
@@ -146,11 +146,11 @@ describe("C381: a wrong observation", () => {
         return () => (listeners -= 1);
       },
     };
-    const caches = [heard as unknown as Cache];
+    const caches = [counting as unknown as Cache];
     expect(() => observe({ register: own, caches })).toThrow("register has a metric cache_evictions_total already");
     expect(listeners).toBe(0);
-    const deaf = { ...heard, name: "deaf", on: () => expect.fail("of a cache") } as unknown as Cache;
-    expect(() => observe({ register, caches: [...caches, deaf] })).toThrow("of a cache");
+    const refusing = { ...counting, name: "refusing", on: () => expect.fail("of a cache") } as unknown as Cache;
+    expect(() => observe({ register, caches: [...caches, refusing] })).toThrow("of a cache");
     expect(listeners).toBe(0);
     observe({ register, caches }).close();
     expect(listeners).toBe(0);

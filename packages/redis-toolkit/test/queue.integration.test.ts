@@ -365,8 +365,8 @@ it("C371: a handler may begin to wait for a job, or for messages, while disconne
     const { id } = await other.add("x");
     const end = other.finished(id);
     await added.pass();
-    const heard = await messages.next();
-    return { end: await end, heard: heard.value };
+    const { value: message } = await messages.next();
+    return { end: await end, message };
   });
   const { id } = await jobs.add("x");
   await began.arrived();
@@ -381,7 +381,7 @@ it("C371: a handler may begin to wait for a job, or for messages, while disconne
     state: "completed",
     result: {
       end: { status: "completed", result: "done" },
-      heard: { kind: "message", message: "hello", channel: topic },
+      message: { kind: "message", message: "hello", channel: topic },
     },
   });
   await worker.stop();

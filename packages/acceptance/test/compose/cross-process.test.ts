@@ -418,7 +418,7 @@ describe("leases of composed backends", () => {
     expect([valueIn(p1.near, "shop::l"), valueIn(p1.far, "shop::l")]).toEqual([undefined, undefined]);
   });
 
-  it("are not used when neither backend has any", async () => {
+  it("are not used when both backends lack them", async () => {
     const { p1 } = await twoProcesses({ near: { leases: false }, far: { leases: false } });
     expect(await p1.cache.getOrSet("k", () => "v")).toBe("v");
     expect(await p1.cache.get("k")).toBe("v");

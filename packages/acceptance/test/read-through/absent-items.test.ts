@@ -68,6 +68,8 @@ describe("C191 items that a batch loader leaves out", () => {
   });
 });
 
+const PAIRS = "load must return pairs of an item and its value, as a Map or a list such as [[item, value]]";
+
 describe("a batch loader whose result is not a list of pairs", () => {
   it.each([
     ["undefined", undefined, "undefined"],
@@ -82,7 +84,7 @@ describe("a batch loader whose result is not a list of pairs", () => {
     const load = (): never => result as never;
     await expect(cache.getOrSetMany([1, 2], keyOf, load, { absentAsNull: true })).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
-      message: `load must return pairs of an item and its value, as a Map or a list such as [[item, value]], got ${shown}`,
+      message: `${PAIRS}, got ${shown}`,
     });
     expect(await cache.get(keyOf(1))).toBe(undefined);
   });

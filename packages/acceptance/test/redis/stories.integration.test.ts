@@ -358,7 +358,7 @@ describe("A43 round trips of a cache over Redis, with hashes", () => {
     const near = open("memory over redis", proxy.url, randomPrefix(), { redis: withoutHeartbeats });
     await near.connect();
     await near.set("k", "value", { tags: ["a"] });
-    // The message of its own write arrives as any other, and the copy is confirmed afterwards.
+    // The message of its own write arrives like all others, and the copy is confirmed afterwards.
     await expect.poll(() => near.peek("k")).toBe("value");
     expect(
       await count(async () => {

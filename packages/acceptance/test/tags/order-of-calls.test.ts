@@ -51,7 +51,7 @@ describe.each(STACKS)("over %s", (stack) => {
 });
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
-  it("C351: a setMany leaves no older value, also where too many tags are invalidated meanwhile to remember each", async () => {
+  it("C351: a setMany leaves no older value, also where too many tags are invalidated", async () => {
     const { users, root, elsewhere } = opened(stack, { memory: { maxEntries: 2_000 } });
     const keys = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
     await users.set("k1000", "older");

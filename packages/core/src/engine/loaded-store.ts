@@ -49,20 +49,8 @@ export class LoadedStore {
     this.#answers = new Answers(context);
   }
 
-  /** Never rejects. */
-  async store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
-    try {
-      return await this.#store(flight, loaded, pinned);
-    } catch (cause) {
-      const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
-      const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
-      this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
-      return "refused";
-    }
-  }
-
-  /** First: what may be stored? */
-  #store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+  /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link broken}. */
+  store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
     if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;
@@ -232,6 +220,14 @@ export class LoadedStore {
     await leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
+  }
+
+  /** Reports that a tier broke its contract while a loaded value was stored. */
+  broken(flight: Flight, cause: unknown): "refused" {
+    const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
+    const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
+    this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
+    return "refused";
   }
 
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {

@@ -2,7 +2,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
+import { newEntry, storedEntry, type Entry, type Labels, type Terms } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -142,8 +142,8 @@ export class Mutations {
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
       return { status: (await this.#delete(namespace, key)).status === "pending" ? "pending" : "refused" };
-    const entry = this.#entryOf(namespace, key, value, life, options);
-    entry.tagSequence = calledAt;
+    const terms = termsIn(key.space, life, labelsOf(options));
+    const entry = this.#entryOf(namespace, value, life.ttlMs, terms, calledAt);
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry });
     this.#reportKey(key, "remove");
@@ -200,23 +200,15 @@ export class Mutations {
     return status;
   }
 
-  #entryOf(
-    { remote }: NamespaceContext,
-    key: EntryKey,
-    value: unknown,
-    life: ReturnType<typeof lifetimeOf>,
-    options: EntryOptions | undefined,
-  ): Entry {
-    const { local, clock, tags } = this.#context;
-    const names = options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)];
-    const marks = { tags: names, etag: options?.etag, lastModified: options?.lastModified };
+  #entryOf({ remote }: NamespaceContext, value: unknown, ttlMs: number, terms: Terms, tagSequence: number): Entry {
+    const { local, clock } = this.#context;
     return newEntry({
       // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.handOut(value),
-      ttlMs: life.ttlMs,
-      terms: termsIn(key.space, life, marks),
+      ttlMs,
+      terms,
       now: clock.now(),
-      tagSequence: tags.sequence,
+      tagSequence,
       version: remote?.leases && newId(),
     });
   }
@@ -240,6 +232,7 @@ export class Mutations {
   #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
     const { local, tags, trust, flights } = this.#context;
     if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
+    // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
     local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
@@ -493,6 +486,12 @@ const isEqual = (some: readonly string[], others: readonly string[]): boolean =>
   some.length === others.length && some.every((each, i) => each === others[i]);
 
 const NO_TAGS: readonly string[] = [];
+
+const labelsOf = (options: EntryOptions | undefined): Labels => ({
+  tags: options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)],
+  etag: options?.etag,
+  lastModified: options?.lastModified,
+});
 const MAX_GUESSED = 10_000;
 const PROCESS = Math.random().toString(36).slice(2, 10);
 let tokens = 0;

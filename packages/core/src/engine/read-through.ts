@@ -19,7 +19,7 @@ import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
 import { POLL_MS } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import { LoadSlots } from "./load-slots.ts";
-import type { LoadedStore } from "./loaded-store.ts";
+import type { LoadedStore, StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant } from "./loading.ts";
 import { Pauses } from "./pauses.ts";
 import type { Waiters } from "./waiters.ts";
@@ -393,7 +393,12 @@ export class ReadThrough {
     flight.store(loaded.value);
     this.#failures.end(flight.key.local);
     decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
-    const result = await this.#loadedStore.store(flight, loaded, pinned);
+    let result: StoreResult;
+    try {
+      result = await this.#loadedStore.store(flight, loaded, pinned);
+    } catch (error) {
+      result = this.#loadedStore.broken(flight, error);
+    }
     decisions?.note(flight.key.local, "store", describeStore(flight, result));
     // The stale entry stays: without a pause each hit of it would load again.
     if (result === "no-store" && flight.fallback !== undefined) this.#pause(flight, this.#pauses);

@@ -20,7 +20,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "value",
   },
   {
-    name: "batches: what is no pair is left out",
+    name: "batches: an item of the list that is not a pair is left out",
     promises: ["C349"],
     rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);",
     broken: "if (!Array.isArray(pair) || pair.length !== 2) continue;",

@@ -190,10 +190,4 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       "flights.fenceOlder(key.local, flight);\n    this.#context.bulkWrites.overtake(key.local, DONE);\n    const error",
   },
-  {
-    name: "storing: a tier that breaks its contract costs the callers their value",
-    promises: ["C348"],
-    rule: "      return await this.#store(flight, loaded, pinned);\n    } catch (cause) {",
-    broken: "      return await this.#store(flight, loaded, pinned);\n    } catch (cause) {\n      throw cause;",
-  },
 ];

@@ -298,4 +298,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    } catch (error) {\n      this.#failed(flight, error);\n    }\n  }\n\n  /**\n   * No backend",
     broken: "    } catch (error) {\n      throw error;\n    }\n  }\n\n  /**\n   * No backend",
   },
+  {
+    name: "storing: a tier that breaks its contract costs the callers their value",
+    promises: ["C348"],
+    rule: "result = this.#loadedStore.broken(flight, error);",
+    broken: "throw error;",
+  },
 ];

@@ -75,7 +75,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "answers: a batch that is no list is taken as one",
+    name: "answers: an object is taken as the list of a batch",
     promises: ["C348"],
     rule: "if (Array.isArray(found) && found.length === count) return found;",
     broken: "if (count > 0) return found;",

@@ -32,7 +32,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "local hasTies = wantsTies\n",
   },
   {
-    name: "boards: a score that no member has any more still counts as a rank",
+    name: "boards: a score that its last member has left still counts as a rank",
     promises: ["A84"],
     rule: 'if hasLevels and redis.call("ZCOUNT", scores, score, score) == 0 then',
     broken: "if false then",
