@@ -35,8 +35,7 @@ export class Replacements {
       await this.#arena.heal();
     } else {
       const replica = (await cluster!.replicas())[0]!;
-      await replica.command("CLUSTER", "FAILOVER");
-      await cluster!.waitUntilOk();
+      await cluster!.promote(replica);
     }
     return fault({ losesSince });
   }

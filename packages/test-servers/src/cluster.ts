@@ -48,10 +48,15 @@ export interface TestCluster extends AsyncDisposable {
   /** A key that `master` serves: `<prefix><number>`. */
   keyOn(master: ClusterNode, prefix?: string): Promise<string>;
   /**
-   * Waits until the running nodes agree: state ok, a running master for every slot, replicas in sync. After the loss of
-   * a master this includes the failover. @param timeoutMs @default 20000
+   * Waits until the running nodes agree: state ok, a running master for every slot, all others replicas in sync. After
+   * the loss of a master this includes the failover. @param timeoutMs @default 20000
    */
   waitUntilOk(timeoutMs?: number): Promise<void>;
+  /**
+   * CLUSTER FAILOVER: makes a replica the master while the old one stays up. Resolves when it is, and when the running
+   * nodes agree as after `waitUntilOk`: the command alone only begins it, and the old master still takes writes.
+   */
+  promote(replica: ClusterNode): Promise<void>;
   /**
    * Begins to move a slot and stops half-way: `from` still serves the keys it has, answers ASK for others, and TRYAGAIN
    * to commands over both kinds.
@@ -124,6 +129,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
       }
     },
     waitUntilOk: (timeoutMs = 20_000) => waitUntilAgreed(nodes, 0, timeoutMs),
+    promote: (replica) => promote(nodes, replica),
     migrateHalfway: async (slot, to) => migrateHalfway(nodes, slot, await ownerOf(slot), to, options.password),
     stop,
     [Symbol.asyncDispose]: stop,
@@ -250,7 +256,7 @@ async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: numb
   await until("the cluster's nodes to agree that it is ok", timeoutMs, async () => {
     const alive = nodes.filter(({ state }) => state === "running");
     const ids = new Set(alive.map(({ id }) => id));
-    const owners = new Set<string>();
+    const views = new Set<string>();
     for (const node of alive) {
       if (!(await isOk(node))) return false;
       const view = await viewOf(node);
@@ -258,12 +264,32 @@ async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: numb
       const replicas = view.filter(({ id, masterId }) => ids.has(id) && masterId !== undefined);
       const covered = masters.flatMap(({ slots }) => slots).reduce((sum, [first, last]) => sum + last - first + 1, 0);
       if (covered !== SLOTS || !masters.every(({ id }) => ids.has(id)) || replicas.length < replicaCount) return false;
-      owners.add(JSON.stringify(masters.map(({ id, slots }) => [id, slots]).sort()));
+      // A lost master that came back has neither slots nor a master until the others know its new role.
+      if (masters.length + replicas.length < alive.length) return false;
+      const roles = [...masters, ...replicas].map(({ id, masterId = "", slots }) => [id, masterId, slots]);
+      views.add(JSON.stringify(roles.sort()));
       const { role, master_link_status: link } = await node.info("replication");
       if (role === "slave" && link !== "up") return false;
     }
-    return owners.size === 1;
+    return views.size === 1;
   });
+}
+
+/** A replica gives up a manual failover after this time, and notes it in its log only. */
+const MANUAL_FAILOVER_MS = 5_000;
+
+async function promote(nodes: readonly ClusterNode[], replica: ClusterNode): Promise<void> {
+  const isMaster = async (): Promise<boolean> => {
+    const [role] = (await replica.command("ROLE")) as readonly unknown[];
+    return role === "master";
+  };
+  await until("the replica to be a master", 40_000, async () => {
+    if (await isMaster()) return true;
+    // Refused until the replica is in sync. Not repeated at once: that would begin a running one anew.
+    await replica.command("CLUSTER", "FAILOVER");
+    return until("the failover", MANUAL_FAILOVER_MS + 1_000, isMaster);
+  });
+  await waitUntilAgreed(nodes, 0, 20_000);
 }
 
 async function migrateHalfway(

@@ -1,6 +1,6 @@
 import { createCluster } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RespClient, startCluster, type ClusterNode, type TestCluster } from "../src/index.ts";
+import { RespClient, startCluster, until, type ClusterNode, type TestCluster } from "../src/index.ts";
 
 let cluster: TestCluster;
 let proxied: TestCluster;
@@ -66,6 +66,38 @@ describe("a cluster", () => {
     await cluster.waitUntilOk();
     expect(await cluster.replicas(heir)).toEqual([lost]);
   }, 30_000);
+
+  it("promotes a replica: afterwards all nodes send clients to it, and the old master is its replica", async () => {
+    const [old] = (await cluster.masters()) as readonly [ClusterNode];
+    const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
+    const key = await cluster.keyOn(old);
+    await cluster.promote(heir);
+    expect(await heir.command("SET", key, "v")).toBe("OK");
+    for (const node of cluster.nodes) {
+      if (node !== heir) await expect(node.command("GET", key)).rejects.toThrow(`127.0.0.1:${heir.port}`);
+    }
+    expect(await cluster.replicas(heir)).toEqual([old]);
+    // Nothing is to do.
+    await cluster.promote(heir);
+  }, 60_000);
+
+  it("promotes a replica although a first attempt was given up, as its master did not answer", async () => {
+    const [old] = (await cluster.masters()) as readonly [ClusterNode];
+    const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
+    const nodeTimeoutMs = async (ms: number): Promise<void> => {
+      for (const node of cluster.nodes) await node.command("CONFIG", "SET", "cluster-node-timeout", ms);
+    };
+    // Else the other masters would elect it.
+    await nodeTimeoutMs(60_000);
+    old.pause();
+    const promoted = cluster.promote(heir);
+    await until("the replica to give up", 15_000, async () => (await heir.logTail(5)).includes("failover timed out"));
+    expect(((await heir.command("ROLE")) as readonly unknown[])[0]).toBe("slave");
+    old.resume();
+    await promoted;
+    expect(await cluster.replicas(heir)).toEqual([old]);
+    await nodeTimeoutMs(1_000);
+  }, 60_000);
 });
 
 describe("a cluster behind proxies", () => {
