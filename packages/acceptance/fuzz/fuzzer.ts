@@ -5,6 +5,9 @@ export interface Failure {
   readonly reason: string;
 }
 
+/** How long the process may take until its first round: the machine may be busy. */
+const START_MS = 30_000;
+
 /** Rounds in processes of their own: a decoder that takes too much memory or time ends that process, and is found. */
 export class Fuzzer {
   readonly #script: string;
@@ -28,7 +31,7 @@ export class Fuzzer {
       reason = `it took more than ${this.#silenceMs} ms`;
       child.kill("SIGKILL");
     };
-    let silence = setTimeout(giveUp, this.#silenceMs);
+    let silence = setTimeout(giveUp, Math.max(this.#silenceMs, START_MS));
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       clearTimeout(silence);
       silence = setTimeout(giveUp, this.#silenceMs);

@@ -75,7 +75,7 @@ describe("composed Redis and files", () => {
       .label("near")
       .valueFormat(msgpack())
       .compressor(zstd())
-      .responseTimeout("200ms")
+      .responseTimeout("1s")
       .build();
   const open = (options: Partial<ComposeOptions> = {}) =>
     createCache({ name: "shop" })
@@ -159,7 +159,7 @@ describe("two composed Redis servers", () => {
 
   const open = () => {
     const side = (server: OwnRedis, label: string) =>
-      redis(server.url).layout(LAYOUT).label(label).responseTimeout("200ms");
+      redis(server.url).layout(LAYOUT).label(label).responseTimeout("1s");
     return createCache({ name: "shop" })
       .tier(
         compose(side(nearServer, "near").build(), side(farServer, "far").valueFormat(v8()).build(), {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { forkScript, randomPrefix } from "@hotset/test-servers";
 import { expect, inject, it } from "vitest";
 import type { HttpService } from "../support/http-service.ts";
@@ -25,7 +24,8 @@ it("C200 an HTTP service under load that closes its cache on SIGTERM fails no re
     }
   };
   const clients = Promise.allSettled(Array.from({ length: 10 }, (_, number) => client(number)));
-  await sleep(500);
+  await expect.poll(() => service.call("hasSlowLoad"), { interval: 10 }).toBe(true);
+  await expect.poll(() => answers.length, { interval: 10 }).toBeGreaterThan(20);
   isSignalled = true;
   const exited = service.kill("SIGTERM");
   expect(await slow).toBe("200 Ada");

@@ -22,12 +22,16 @@ const cache = createCache({ name: "shop" })
   )
   .build();
 
+let hasSlowLoad = false;
 const server = createServer(({ url }, response) => void answer(url!, response));
 
 async function answer(url: string, response: ServerResponse): Promise<void> {
   try {
     const isSlow = url === "/slow";
-    const user = await cache.getOrSet(`user:${url}`, () => sleep(isSlow ? 1_500 : 10, "Ada"));
+    const user = await cache.getOrSet(`user:${url}`, () => {
+      hasSlowLoad ||= isSlow;
+      return sleep(isSlow ? 1_500 : 10, "Ada");
+    });
     const page = isSlow ? user : await cache.getOrSet(`page:${url}`, () => sleep(10, `Hello ${user}`));
     response.end(page);
   } catch (error) {
@@ -49,6 +53,7 @@ const handlers = {
     await once(server, "listening");
     return (server.address() as AddressInfo).port;
   },
+  hasSlowLoad: (): boolean => hasSlowLoad,
 };
 
 export type HttpService = typeof handlers;
