@@ -281,6 +281,17 @@ describe("C141 values of too much memory are refused", () => {
     expect(() => format.decode(fromHex(`81 a${length} ${name} 01`))).toThrow("a property name is not UTF-8");
   });
 
+  it.each([
+    ["that may be an index", "81 db 07ffffff 39"],
+    ["in a large value", `dc ffff ${"01".repeat(300_000)}`.replace("01", "81 db 07ffffff 61")],
+  ])("C400: a name %s, and claims 128 MiB, is refused at once", (_, bytes) => {
+    const startedAt = process.cpuUsage();
+    expect(() => format.decode(fromHex(bytes))).toThrow("they are cut short");
+    const { user, system } = process.cpuUsage(startedAt);
+    // In microseconds. To look for each byte that it claims takes three seconds.
+    expect(user + system).toBeLessThan(1_000_000);
+  });
+
   it("names in other scripts and names that begin with a digit are read", () => {
     const value = { ก: 1, é: 2, "😀": 3, 日: 4, "2026-01-31": 5, "9é": 6 };
 
@@ -299,6 +310,12 @@ describe("bytes refused on reading", () => {
     ["an array of 5 with 3", "95 01 02 03", "they are cut short"],
     ["a map of 4 billion", "df ffffffff", "they are cut short"],
     ["a map of 2 with 1", "82 a161 01", "they are cut short"],
+    ["100 arrays of 4 billion", "dd ffffffff".repeat(100), "they are cut short"],
+    ["a map of 4 billion, with 1", "df ffffffff a161 01", "they are cut short"],
+    ["a name of 4 GiB", "81 db ffffffff 61 01", "they are cut short"],
+    ["a name of 65,535", "81 da ffff 61 01", "they are cut short"],
+    ["a name without a value", "81 a161", "they are cut short"],
+    ["an empty name without a value", "81 a0", "they are cut short"],
     ["text of 4 GiB", "db ffffffff 61", "they are cut short"],
     ["text of 65,535", "da ffff 61", "they are cut short"],
     ["text of 255", "d9 ff 61", "they are cut short"],

@@ -14,8 +14,10 @@ export class Malformed extends Error {}
  */
 export function inspect(bytes: Uint8Array, maxBytes: number): { readonly hasMarks: boolean } {
   const walk = new Walk(bytes, maxBytes);
-  walk.values(1, 0);
-  walk.end(maxBytes);
+  const end = walk.value();
+  if (end < bytes.byteLength) throw new Malformed("something follows the value");
+  if (end > bytes.byteLength) throw cutShort();
+  if (walk.heap?.exceeds(maxBytes) === true) throw new Malformed(tooMuchHeap(maxBytes));
   return walk;
 }
 
@@ -28,215 +30,271 @@ const TYPED_ARRAY_BYTES = 320;
 const SET_BYTES = 240;
 const DATE_BYTES = 128;
 
+const NOT_FIXED = -1;
+/** Bytes after the token of nil, a boolean or a number of any size; `NOT_FIXED` for other tokens. */
+const REST = /* @__PURE__ */ Int8Array.from({ length: 0x100 }, (_, token) => {
+  switch (token) {
+    case 0xc0: // nil
+    case 0xc2: // false
+    case 0xc3: // true
+      return 0;
+    case 0xcc: // integers
+    case 0xd0:
+      return 1;
+    case 0xcd:
+    case 0xd1:
+      return 2;
+    case 0xca: // float 32
+    case 0xce:
+    case 0xd2:
+      return 4;
+    case 0xcb: // float 64
+    case 0xcf:
+    case 0xd3:
+      return 8;
+    default:
+      return NOT_FIXED;
+  }
+});
+
+// Of each enclosing container: how many members follow, and whether each has a name. One walk at a time uses them. The
+// innermost container is text with a mark, at a depth of `MAX_DEPTH`.
+const LEFT = /* @__PURE__ */ new Int32Array(MAX_DEPTH + 1);
+const IS_MAP = /* @__PURE__ */ new Uint8Array(MAX_DEPTH + 1);
+
 class Walk {
   hasMarks = false;
-  readonly #bytes: Uint8Array;
-  #at = 0;
   /** Absent for bytes that cannot take too much memory, until an index-like name occurs. */
-  #heap: InstanceType<typeof HeapEstimate> | undefined;
+  heap: InstanceType<typeof HeapEstimate> | undefined;
+  readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array, maxBytes: number) {
     this.#bytes = bytes;
-    this.#heap = mayExceed(bytes.byteLength, HEAP_PER_BYTE, maxBytes) ? new HeapEstimate(MAX_GAP) : undefined;
+    this.heap = mayExceed(bytes.byteLength, HEAP_PER_BYTE, maxBytes) ? new HeapEstimate(MAX_GAP) : undefined;
   }
 
-  end(maxBytes: number): void {
-    if (this.#at < this.#bytes.byteLength) throw new Malformed("something follows the value");
-    if (this.#at > this.#bytes.byteLength) throw new Malformed("they are cut short");
-    if (this.#heap?.exceeds(maxBytes) === true) throw new Malformed(tooMuchHeap(maxBytes));
+  /**
+   * Walks over one value and all inside it: one loop over local variables, because each hit in Redis pays for the walk,
+   * and a call for each value takes nearly twice as long. `| 0` makes the result of a call an integer to the compiler.
+   *
+   * @returns where it ends, after the end of the bytes if they are cut short.
+   */
+  value(): number {
+    const bytes = this.#bytes;
+    let at = 0;
+    /** Number of enclosing containers. */
+    let depth = 0;
+    /** How many members of the innermost one follow, and whether each has a name. */
+    let left = 1;
+    let isMap = false;
+    for (;;) {
+      while (left === 0) {
+        if (depth === 0) return at;
+        depth--;
+        left = LEFT[depth]!;
+        isMap = IS_MAP[depth] === 1;
+      }
+      left--;
+      if (isMap) at = this.#name(bytes, at, depth - 1) | 0;
+      if (at >= bytes.length) throw cutShort();
+      let token = bytes[at++]!;
+      if (token < 0x80 || token >= 0xe0) continue; // small integers
+      if (isShortText(token)) {
+        this.heap?.text(token & 0x1f);
+        at += token & 0x1f;
+        continue;
+      }
+      const rest = REST[token]!;
+      if (rest !== NOT_FIXED) {
+        at += rest;
+        continue;
+      }
+      if (token === 0xd4 && bytes[at] === SET) {
+        token = this.#membersOfSet(at);
+        at += 3;
+      }
+      if (!isContainer(token)) {
+        at = this.#scalar(token, at) | 0;
+        continue;
+      }
+      const count = this.#count(token, at);
+      const isInnerMap = token < 0x90 || token >= 0xde;
+      at += countBytes(token);
+      const isMark = this.#open(at, count, isInnerMap, depth);
+      LEFT[depth] = left;
+      IS_MAP[depth] = isMap ? 1 : 0;
+      depth++;
+      isMap = isInnerMap;
+      left = isMark ? count - 1 : count;
+      if (isMark) at++;
+    }
   }
 
-  /** Walks over `count` values. */
-  values(count: number, depth: number): void {
-    while (count-- > 0) this.#value(this.#byte(), depth);
+  /** Charges a container whose members begin at `at`. @returns whether a mark comes first. */
+  #open(at: number, count: number, isMap: boolean, depth: number): boolean {
+    const isMark = !isMap && count > 0 && this.#bytes[at] === 0xc1;
+    // Values are not deeper than `MAX_DEPTH`, but the innermost may be text that needs a mark.
+    if (depth >= MAX_DEPTH && !(isMark && depth === MAX_DEPTH)) throw new Malformed(tooDeep);
+    // A member has a byte at least.
+    if (count > this.#bytes.length - at) throw cutShort();
+    if (isMap) this.heap?.object(depth);
+    else this.heap?.array(count);
+    if (isMark) {
+      this.hasMarks = true;
+      this.heap?.add(SET_BYTES);
+    }
+    return isMark;
   }
 
-  #value(token: number, depth: number): void {
-    if (token < 0x80 || token >= 0xe0) return; // small integers
-    if (token < 0x90) return this.#map(token & 0x0f, depth);
-    if (token < 0xa0) return this.#array(token & 0x0f, depth);
-    if (token < 0xc0) return this.#text(token & 0x1f);
+  /** How many members a container has, after its `token`. */
+  #count(token: number, at: number): number {
+    if (token < 0xa0) return token & 0x0f;
+    return token === 0xdc || token === 0xde ? this.#uint16(at) : this.#uint32(at);
+  }
+
+  /** @returns where the rest ends of a value that is no container, after its `token`. */
+  #scalar(token: number, at: number): number {
     switch (token) {
-      case 0xc0: // nil
-      case 0xc2: // false
-      case 0xc3: // true
-        return;
       case 0xc4:
-        return this.#buffer(this.#byte());
+        return this.#buffer(at + 1, this.#byte(at));
       case 0xc5:
-        return this.#buffer(this.#uint16());
+        return this.#buffer(at + 2, this.#uint16(at));
       case 0xc6:
-        return this.#buffer(this.#uint32());
+        return this.#buffer(at + 4, this.#uint32(at));
       case 0xd9:
-        return this.#text(this.#byte());
+        return this.#text(at + 1, this.#byte(at));
       case 0xda:
-        return this.#text(this.#uint16());
+        return this.#text(at + 2, this.#uint16(at));
       case 0xdb:
-        return this.#text(this.#uint32());
+        return this.#text(at + 4, this.#uint32(at));
       case 0xc7: // extensions of any length
-        return this.#extension(this.#byte());
+        return this.#extension(at + 1, this.#byte(at));
       case 0xc8:
-        return this.#extension(this.#uint16());
+        return this.#extension(at + 2, this.#uint16(at));
       case 0xc9:
-        return this.#extension(this.#uint32());
-      case 0xcc: // integers
-      case 0xd0:
-        return this.#skip(1);
-      case 0xcd:
-      case 0xd1:
-        return this.#skip(2);
-      case 0xca: // float 32
-      case 0xce:
-      case 0xd2:
-        return this.#skip(4);
-      case 0xcb: // float 64
-      case 0xcf:
-      case 0xd3:
-        return this.#skip(8);
+        return this.#extension(at + 4, this.#uint32(at));
       case 0xd4: // extensions of 1, 2, 4, 8 and 16 bytes
-        return this.#shortExtension(depth);
+        return this.#shortExtension(at);
       case 0xd5:
       case 0xd6:
       case 0xd7:
       case 0xd8:
-        return this.#extension(1 << (token - 0xd4));
-      case 0xdc:
-        return this.#array(this.#uint16(), depth);
-      case 0xdd:
-        return this.#array(this.#uint32(), depth);
-      case 0xde:
-        return this.#map(this.#uint16(), depth);
-      case 0xdf:
-        return this.#map(this.#uint32(), depth);
+        return this.#extension(at, 1 << (token - 0xd4));
       default: // c1 outside of a mark
         throw new Malformed("they hold the byte c1 in a place without a mark");
     }
   }
 
-  #text(byteLength: number): void {
-    this.#heap?.text(byteLength);
-    this.#skip(byteLength);
+  #text(at: number, byteLength: number): number {
+    this.heap?.text(byteLength);
+    return this.#after(at, byteLength);
   }
 
-  #buffer(byteLength: number): void {
-    this.#heap?.add(BUFFER_BYTES + byteLength);
-    this.#skip(byteLength);
+  #buffer(at: number, byteLength: number): number {
+    this.heap?.add(BUFFER_BYTES + byteLength);
+    return this.#after(at, byteLength);
   }
 
-  #array(length: number, depth: number): void {
-    const isMark = length > 0 && this.#bytes[this.#at] === 0xc1;
-    // Values are not deeper than `MAX_DEPTH`, but the innermost may be text that needs a mark.
-    if (depth >= MAX_DEPTH && !(isMark && depth === MAX_DEPTH)) throw new Malformed(tooDeep);
-    this.#heap?.array(length);
-    if (isMark) {
-      this.hasMarks = true;
-      this.#heap?.add(SET_BYTES);
-      this.#at++;
-      length--;
+  /** The name of a property. @returns where it ends. */
+  #name(bytes: Uint8Array, at: number, depth: number): number {
+    if (at >= bytes.length) throw cutShort();
+    const token = bytes[at++]!;
+    let length = token & 0x1f;
+    if (!isShortText(token)) {
+      if (token < 0xd9 || token > 0xdb) throw new Malformed("a property name is not text");
+      length = token === 0xd9 ? this.#byte(at) : token === 0xda ? this.#uint16(at) : this.#uint32(at);
+      at += 1 << (token - 0xd9);
     }
-    this.values(length, depth + 1);
-  }
-
-  #map(size: number, depth: number): void {
-    if (depth === MAX_DEPTH) throw new Malformed(tooDeep);
-    this.#heap?.object(depth);
-    while (size-- > 0) {
-      this.#propertyName(depth);
-      this.#value(this.#byte(), depth + 1);
-    }
-  }
-
-  #propertyName(depth: number): void {
-    const token = this.#byte();
-    let length: number;
-    if (token >= 0xa0 && token < 0xc0) length = token & 0x1f;
-    else if (token === 0xd9) length = this.#byte();
-    else if (token === 0xda) length = this.#uint16();
-    else if (token === 0xdb) length = this.#uint32();
-    else throw new Malformed("a property name is not text");
-    if (length === PROTO.length && this.#isProto()) throw new Malformed("a property is named __proto__");
-    const first = this.#bytes[this.#at]!;
-    if (first <= NINE || first >= 0xc0) this.#oddName(depth, length);
-    else this.#heap?.name(depth, this.#bytes, this.#at, this.#at + length);
-    this.#skip(length);
+    const end = at + length;
+    if (end >= bytes.length) throw cutShort(); // its value must follow
+    const first = bytes[at]!;
+    if (length === PROTO.length && this.#isProto(at)) throw new Malformed("a property is named __proto__");
+    if (first <= NINE || first >= 0xc0) this.#oddName(at, end, depth);
+    else this.heap?.name(depth, this.#bytes, at, end);
+    return end;
   }
 
   /** A name that may be a number, in UTF-8 or in an overlong form of it, which msgpackr reads. */
-  #oddName(depth: number, length: number): void {
-    const to = this.#at + length;
-    for (let at = this.#at; at < to; at++)
+  #oddName(from: number, end: number, depth: number): void {
+    for (let at = from; at < end; at++)
       if (isOverlong(this.#bytes[at]!, this.#bytes[at + 1]!)) throw new Malformed("a property name is not UTF-8");
-    const index = indexIn(this.#bytes, this.#at, to);
-    if (index !== undefined) (this.#heap ??= new HeapEstimate(MAX_GAP)).index(depth, index);
-    else this.#heap?.name(depth, this.#bytes, this.#at, to);
+    const index = indexIn(this.#bytes, from, end);
+    if (index !== undefined) (this.heap ??= new HeapEstimate(MAX_GAP)).index(depth, index);
+    else this.heap?.name(depth, this.#bytes, from, end);
   }
 
-  #isProto(): boolean {
-    for (let i = 0; i < PROTO.length; i++) if (this.#bytes[this.#at + i] !== PROTO.charCodeAt(i)) return false;
+  #isProto(at: number): boolean {
+    for (let i = 0; i < PROTO.length; i++) if (this.#bytes[at + i] !== PROTO.charCodeAt(i)) return false;
     return true;
   }
 
-  #extension(byteLength: number): void {
-    switch (this.#byte()) {
+  #extension(at: number, byteLength: number): number {
+    switch (this.#byte(at)) {
       case DATE:
         if (byteLength !== 4 && byteLength !== 8 && byteLength !== 12) throw new Malformed("a date is malformed");
-        this.#heap?.add(DATE_BYTES);
+        this.heap?.add(DATE_BYTES);
         break;
       case BIGINT:
         if (byteLength === 0) throw new Malformed("an extension is empty");
-        this.#heap?.add(DATE_BYTES + byteLength);
+        this.heap?.add(DATE_BYTES + byteLength);
         break;
       case TYPED_ARRAY:
         if (byteLength === 0) throw new Malformed("an extension is empty");
-        this.#heap?.add(TYPED_ARRAY_BYTES + byteLength);
+        this.heap?.add(TYPED_ARRAY_BYTES + byteLength);
         break;
       default:
         throw new Malformed("they hold an extension that is not read");
     }
-    this.#skip(byteLength);
+    return this.#after(at + 1, byteLength);
   }
 
-  #shortExtension(depth: number): void {
-    const type = this.#byte();
-    this.#skip(1);
-    switch (type) {
+  #shortExtension(at: number): number {
+    switch (this.#byte(at)) {
       case UNDEFINED:
-        return;
+        return at + 2;
       case BIGINT:
       case DATE: // an invalid one
-        this.#heap?.add(DATE_BYTES);
-        return;
-      case SET: {
-        // msgpackr writes the members after it, as an array.
-        const token = this.#byte();
-        if ((token & 0xf0) !== 0x90 && token !== 0xdc && token !== 0xdd) throw new Malformed("a Set is malformed");
-        this.#heap?.add(SET_BYTES);
-        this.#value(token, depth);
-        return;
-      }
+        this.heap?.add(DATE_BYTES);
+        return at + 2;
       default:
         throw new Malformed("they hold an extension that is not read");
     }
   }
 
-  #byte(): number {
-    const byte = this.#bytes[this.#at++];
-    if (byte === undefined) throw new Malformed("they are cut short");
-    return byte;
+  /** @returns the token of the members of a Set, which msgpackr writes after its extension, as an array. */
+  #membersOfSet(at: number): number {
+    const token = this.#byte(at + 2);
+    if ((token & 0xf0) !== 0x90 && token !== 0xdc && token !== 0xdd) throw new Malformed("a Set is malformed");
+    this.heap?.add(SET_BYTES);
+    return token;
   }
 
-  #uint16(): number {
-    return this.#byte() * 0x100 + this.#byte();
+  #byte(at: number): number {
+    if (at >= this.#bytes.length) throw cutShort();
+    return this.#bytes[at]!;
   }
 
-  #uint32(): number {
-    return this.#uint16() * 0x1_0000 + this.#uint16();
+  #uint16(at: number): number {
+    return this.#byte(at) * 0x100 + this.#byte(at + 1);
   }
 
-  #skip(byteLength: number): void {
-    this.#at += byteLength;
+  #uint32(at: number): number {
+    return this.#uint16(at) * 0x1_0000 + this.#uint16(at + 2);
+  }
+
+  #after(at: number, byteLength: number): number {
+    if (byteLength > this.#bytes.length - at) throw cutShort();
+    return at + byteLength;
   }
 }
+
+const cutShort = (): Malformed => new Malformed("they are cut short");
+
+const isShortText = (token: number): boolean => (token & 0xe0) === 0xa0;
+/** Of the tokens below e0. */
+const isContainer = (token: number): boolean => token < 0xa0 || token >= 0xdc;
+/** Bytes that the number of members takes after the `token` of a container. */
+const countBytes = (token: number): number => (token < 0xa0 ? 0 : (token & 1) === 0 ? 2 : 4);
 
 /** Whether the bytes begin a character of more bytes than UTF-8 has for it (RFC 3629, section 3). */
 const isOverlong = (byte: number, next: number): boolean =>

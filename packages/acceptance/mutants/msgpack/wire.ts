@@ -4,14 +4,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "msgpack: buffers take their bytes alone",
     promises: ["C141"],
-    rule: "this.#heap?.add(BUFFER_BYTES + byteLength);",
-    broken: "this.#heap?.add(byteLength);",
+    rule: "this.heap?.add(BUFFER_BYTES + byteLength);",
+    broken: "this.heap?.add(byteLength);",
   },
   {
     name: "msgpack: an index in a small value is a name like others",
     promises: ["C141"],
     rule: "if (first <= NINE || first >= 0xc0)",
     broken: "if (first >= 0xc0)",
+  },
+  {
+    name: "msgpack: a name is looked at as far as it claims",
+    promises: ["C400"],
+    rule: "if (end >= bytes.length) throw cutShort();",
+    broken: "",
   },
   {
     name: "msgpack: names in an overlong form are read",
