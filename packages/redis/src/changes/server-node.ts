@@ -17,15 +17,19 @@ export interface ChangeHubs {
   readonly channel: ChangeHub;
 }
 
-/**
- * One server, with two connections. Commands go over `link`, and changes are pushed there by tracking. `channelLink`
- * subscribes to the channel; it is opened when it is needed.
- */
-export interface ServerNode {
-  readonly link: SingleLink;
+/** One way in which the changes of one server are received. */
+export interface Receiver {
   readonly feed: ServerFeed;
-  readonly channelLink: SingleLink;
-  readonly channelFeed: ServerFeed;
+  /** Connections that must be up before changes are received, that of `link` among them. */
+  readonly links: readonly SingleLink[];
+}
+
+/**
+ * One server, with two connections. Commands go over `link`, and changes are pushed there by tracking. The channel is
+ * subscribed to on another one, which is opened when it is needed.
+ */
+export interface ServerNode extends Readonly<Record<keyof ChangeHubs, Receiver>> {
+  readonly link: SingleLink;
   readonly identityGuard: ServerIdentityGuard;
 }
 
@@ -50,28 +54,23 @@ export function subscribedLink(
   open: OpenSession,
   settings: SubscribedLinkSettings,
 ): { readonly link: SingleLink; readonly identityGuard: ServerIdentityGuard } {
-  const hubs: ChangeHubs = {
-    tracking: new ChangeHub(
+  const hubOver = (way: keyof ChangeHubs): ChangeHub =>
+    new ChangeHub(
       settings.clock,
-      () => node.link.ready(),
-      () => [node.feed],
-    ),
-    channel: new ChangeHub(
-      settings.clock,
-      async () => void (await Promise.all([node.link.ready(), node.channelLink.ready()])),
-      () => [node.channelFeed],
-    ),
-  };
+      async () => void (await Promise.all(node[way].links.map((link) => link.ready()))),
+      () => [node[way].feed],
+    );
+  const hubs: ChangeHubs = { tracking: hubOver("tracking"), channel: hubOver("channel") };
   const node: ServerNode = serverNode({
     open,
     link: settings,
     hubs,
     isPrimary: primaryCheck(
-      (args, deadlineMs) => node.feed.exchange(args, deadlineMs),
+      (args, deadlineMs) => node.tracking.feed.exchange(args, deadlineMs),
       (error) => node.link.distrust(error),
     ),
     prepare: settings.prepare,
-    carries: settings.carries ?? "data",
+    carries: settings.carries,
     reports: { tracking: settings.protocol === 3 ? hubs.tracking : undefined, channel: hubs.channel },
   });
   return node;
@@ -85,7 +84,7 @@ export interface ServerNodeSettings {
   readonly isPrimary: (deadlineMs: number) => Promise<boolean>;
   /** Makes data connections ready. */
   readonly prepare: (client: NodeClient) => Promise<void>;
-  readonly carries: "data" | "changes";
+  readonly carries?: SubscribedLinkSettings["carries"];
   /** The part whose keys it serves. @default all */
   readonly part?: string;
   /** The hubs that the link offers to listeners. None where several servers report to one hub. */
@@ -93,7 +92,7 @@ export interface ServerNodeSettings {
 }
 
 export function serverNode(settings: ServerNodeSettings): ServerNode {
-  const { open, link, hubs, isPrimary, prepare, carries, part, reports } = settings;
+  const { open, link, hubs, isPrimary, prepare, carries = "data", part, reports } = settings;
   const { clock } = link;
   const identityGuard = new ServerIdentityGuard(() => reportReplaced(hubs, part));
   const feed = new ServerFeed({
@@ -126,7 +125,12 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
     hasListeners: () => haveListeners(hubs),
     close: () => channelLink.close(),
   });
-  return { link: dataLink, feed, channelLink, channelFeed, identityGuard };
+  return {
+    link: dataLink,
+    tracking: { feed, links: [dataLink] },
+    channel: { feed: channelFeed, links: [dataLink, channelLink] },
+    identityGuard,
+  };
 }
 
 /**

@@ -1,5 +1,4 @@
 import type { Clock } from "@hotset/core";
-import type { ServerNode } from "../changes/server-node.ts";
 import type { SingleLink } from "../connection/single-link.ts";
 
 /**
@@ -38,9 +37,8 @@ export class AwaitedLinks {
     return undefined;
   }
 
-  forget({ link, channelLink }: Pick<ServerNode, "link" | "channelLink">): void {
-    this.#links.delete(link);
-    this.#links.delete(channelLink);
+  forget(links: readonly SingleLink[]): void {
+    for (const link of links) this.#links.delete(link);
   }
 
   /** Resolves when one of them has connected or failed, at the latest after `waitMs`. */

@@ -1,6 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
 import type { ChangeSource } from "../changes/change-hub.ts";
-import type { ServerFeed } from "../changes/server-feed.ts";
 import { reportReplaced, serverNode, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
 import type { RawClient, SendOptions } from "../connection/command-queue.ts";
 import { closed, CONNECT, send, sendBurst } from "../connection/link.ts";
@@ -169,21 +168,22 @@ export class ClusterRouter implements RawClient {
   }
 
   /**
-   * Resolves once all primaries, which may change meanwhile, can be reached over `links`; where some cannot, after a
-   * while, once one can.
+   * Resolves once the changes of all primaries, which may change meanwhile, can be received in this way; where those of
+   * some cannot, after a while, once those of one can.
    *
    * @throws {BackendUnavailableError} when no primary can be reached, and trying again cannot help.
    */
-  async ready(links: (node: ServerNode) => readonly SingleLink[]): Promise<void> {
+  async ready(way: keyof ChangeHubs): Promise<void> {
     const { clock } = this.#settings.link;
-    const isReached = (node: ServerNode): boolean => links(node).every(({ queue }) => queue.client !== undefined);
+    const linksOf = (node: Node): readonly SingleLink[] => node[way].links;
+    const isReached = (node: Node): boolean => linksOf(node).every(({ queue }) => queue.client !== undefined);
     const giveUpAt = clock.now() + ALL_READY_MS;
     for (let waitMs = MIN_REFRESH_MS; !this.#closing.signal.aborted; waitMs = Math.min(2 * waitMs, MAX_REFRESH_MS)) {
       const primaries = [...this.#primaries];
       const unreachable = primaries.filter((node) => !isReached(node));
       if (unreachable.length === 0) return;
       if (unreachable.length < primaries.length && clock.now() >= giveUpAt) return;
-      const failures = unreachable.flatMap(links).flatMap((link) => this.#awaited.add(link) ?? []);
+      const failures = unreachable.flatMap(linksOf).flatMap((link) => this.#awaited.add(link) ?? []);
       if (failures.length !== 0 && unreachable.length === primaries.length)
         throw connectFault("the cluster", failures[0]);
       await this.#awaited.settledWithin(unreachable.length < primaries.length ? ALL_READY_MS / 4 : waitMs);
@@ -196,18 +196,15 @@ export class ClusterRouter implements RawClient {
    * The feeds of all primaries, and those that are subscribed already, such as of a node that a slot is moving to.
    * Asked for with each heartbeat: primaries that cannot be reached are looked for again.
    */
-  sources(
-    feedOf: (node: ServerNode) => ServerFeed,
-    links: (node: ServerNode) => readonly SingleLink[],
-  ): readonly ChangeSource[] {
-    for (const link of [...this.#primaries].flatMap(links)) {
+  sources(way: keyof ChangeHubs): readonly ChangeSource[] {
+    for (const link of [...this.#primaries].flatMap((node) => node[way].links)) {
       if (link.queue.client !== undefined) continue;
       this.#awaited.add(link);
       this.refresh(ALL_READY_MS);
     }
     return [...this.#nodes.values()]
-      .filter((node) => this.#primaries.has(node) || (!this.#replicas.has(node) && feedOf(node).isSubscribed))
-      .map(feedOf);
+      .filter((node) => this.#primaries.has(node) || (!this.#replicas.has(node) && node[way].feed.isSubscribed))
+      .map((node) => node[way].feed);
   }
 
   close(): void {
@@ -335,7 +332,6 @@ export class ClusterRouter implements RawClient {
           hubs: this.#hubs,
           isPrimary: (deadlineMs) => this.#isPrimary(made, deadlineMs),
           prepare: (client) => this.#prepare(made, client),
-          carries: "data",
         }),
       };
       made.link.onChange(this.#onChange);
@@ -359,7 +355,7 @@ export class ClusterRouter implements RawClient {
     const probe = this.#probeOf(node);
     if (probe === undefined) return true;
     try {
-      await node.feed.exchange(["PTTL", probe], deadlineMs);
+      await node.tracking.feed.exchange(["PTTL", probe], deadlineMs);
       return true;
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
@@ -486,7 +482,7 @@ export class ClusterRouter implements RawClient {
     for (const [name, node] of this.#nodes) {
       if (named.has(node)) continue;
       this.#nodes.delete(name);
-      this.#awaited.forget(node);
+      this.#awaited.forget(node.channel.links);
       node.link.close().catch(ignore);
     }
   }

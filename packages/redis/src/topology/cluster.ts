@@ -1,7 +1,6 @@
 import type { Parts } from "@hotset/core";
 import { ChangeHub } from "../changes/change-hub.ts";
-import { haveListeners, reportReplaced, type ChangeHubs, type ServerNode } from "../changes/server-node.ts";
-import type { ServerFeed } from "../changes/server-feed.ts";
+import { haveListeners, reportReplaced, type ChangeHubs } from "../changes/server-node.ts";
 import { MAX_WAITING } from "../connection/command-queue.ts";
 import type { ObservableLink } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
@@ -22,29 +21,17 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 export function clusterLink(settings: ClusterSettings): { readonly link: ObservableLink; readonly servers: Servers } {
   const { clock } = settings.link;
   let router: ClusterRouter | undefined;
-  const whenReachable = async (links: (node: ServerNode) => readonly SingleLink[]): Promise<void> => {
+  const whenReachable = async (way: keyof ChangeHubs): Promise<void> => {
     await link.ready();
-    await router!.ready(links);
+    await router!.ready(way);
   };
-  const hubOver = (
-    feedOf: (node: ServerNode) => ServerFeed,
-    links: (node: ServerNode) => readonly SingleLink[],
-  ): ChangeHub =>
+  const hubOver = (way: keyof ChangeHubs): ChangeHub =>
     new ChangeHub(
       clock,
-      () => whenReachable(links),
-      () => router?.sources(feedOf, links) ?? [],
+      () => whenReachable(way),
+      () => router?.sources(way) ?? [],
     );
-  const hubs: ChangeHubs = {
-    tracking: hubOver(
-      (node) => node.feed,
-      (node) => [node.link],
-    ),
-    channel: hubOver(
-      (node) => node.channelFeed,
-      (node) => [node.link, node.channelLink],
-    ),
-  };
+  const hubs: ChangeHubs = { tracking: hubOver("tracking"), channel: hubOver("channel") };
   const open = async (aborted: AbortSignal): Promise<Session> => {
     const client = new ClusterRouter(settings, await topologyFromSeeds(settings, aborted), hubs, () =>
       link.nodeChanged(),
