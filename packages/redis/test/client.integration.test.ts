@@ -1,10 +1,9 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { isLate, randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
-import { isLate } from "./timing.ts";
 
 const DEADLINE_MS = 1_000;
 

@@ -113,7 +113,7 @@ describe.for(TOPOLOGIES)("C219 a connection to Redis: $name", ({ open, primaries
   });
 
   it("opens a socket for a call that blocks, and its abort closes the socket", async () => {
-    await using redis = await open({ responseTimeoutMs: 500 });
+    await using redis = await open({ responseTimeoutMs: 2_000 });
     const key = randomPrefix();
     await using blocking = await redis.open({ role: "blocking", key });
     const popped = blocking.call(["BLPOP", key, "5"], { blockMs: 5_000 });

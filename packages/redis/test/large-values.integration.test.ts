@@ -36,6 +36,30 @@ const large = (bytes = MB, change: Partial<StoredEntry> = {}): StoredEntry => ({
   ...change,
 });
 
+const ATTEMPTS = 5;
+
+/** The least that each group of commands took in some attempts: the server may lose its core amid one. */
+async function leastTimes(
+  step: () => Promise<unknown>,
+  groups: readonly (readonly string[])[],
+  before = async (): Promise<unknown> => undefined,
+): Promise<number[]> {
+  let least = groups.map(() => Infinity);
+  for (let i = 0; i < ATTEMPTS; i += 1) {
+    await before();
+    await server.command("CONFIG", "RESETSTAT");
+    await step();
+    const times = await Promise.all(groups.map((group) => Promise.all(group.map(timeIn))));
+    least = least.map((ms, at) =>
+      Math.min(
+        ms,
+        times[at]!.reduce((sum, us) => sum + us),
+      ),
+    );
+  }
+  return least;
+}
+
 /** Microseconds in one command since the statistics were reset. */
 async function timeIn(command: string): Promise<number> {
   const row = (await server.info("commandstats"))[`cmdstat_${command}`] ?? "usec=0,";
@@ -47,25 +71,26 @@ const fieldsOf = async (key: string): Promise<readonly unknown[]> =>
 
 describe("a large value", () => {
   it.each([
-    ["write", () => backend.write("shop::user:1", large())],
+    ["write", async (): Promise<void> => undefined, (): Promise<unknown> => backend.write("shop::user:1", large())],
     [
       "store",
-      async () => {
+      async (): Promise<void> => {
+        await server.command("DEL", KEY);
         await backend.leases!.acquire("shop::user:1", "token", 10_000, "");
-        await backend.leases!.store("shop::user:1", "token", "", large(MB, { version: "token" }));
       },
+      () => backend.leases!.store("shop::user:1", "token", "", large(MB, { version: "token" })),
     ],
   ] as const)(
-    "C184: does not travel through Lua: %s takes one trip, and Redis no longer than for its HSET",
-    async (_, step) => {
+    "C184: does not travel through Lua: %s takes one trip, and Redis at most three times as long as its HSET",
+    async (_, before, step) => {
       await using proxy = await startProxy(server.port);
       await backend.close();
       backend = redis(proxy.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
       await backend.connect!();
-      await server.command("CONFIG", "RESETSTAT");
-      await step();
-      expect(await timeIn("evalsha")).toBeLessThan(await timeIn("hset"));
-      expect(proxy.counts.commandsByName).toMatchObject({ HSET: 2, PEXPIRE: 1 });
+      const [script, hset] = await leastTimes(step, [["evalsha"], ["hset"]], before);
+      // Through Lua it takes thirty times as long.
+      expect(script).toBeLessThan(hset! * 2);
+      expect(proxy.counts.commandsByName).toMatchObject({ HSET: 2 * ATTEMPTS, PEXPIRE: ATTEMPTS });
 
       const entry = await backend.read("shop::user:1");
       expect(Buffer.compare(entry!.data, large().data)).toBe(0);
@@ -81,12 +106,13 @@ describe("a large value", () => {
       await backend.close();
       backend = redis(server.url).valueFormat(json()).coherence("none").layout(layout).responseTimeout("10s").build();
       await backend.write("shop::user:1", large(16 * MB));
-      await server.command("CONFIG", "RESETSTAT");
-      await backend.read("shop::user:1");
-      const reading = (await timeIn("hmget")) + (await timeIn("get"));
-      expect(await backend.markStale!("shop::user:1")).toBe("stale");
+      const [reading] = await leastTimes(() => backend.read("shop::user:1"), [["hmget", "get"]]);
+      const [marking] = await leastTimes(
+        async () => expect(await backend.markStale!("shop::user:1")).toBe("stale"),
+        [["evalsha"]],
+      );
       // A plain read of these bytes takes milliseconds, and one in a script ten times as long.
-      expect((await timeIn("evalsha")) * 2).toBeLessThan(reading);
+      expect(marking! * 2).toBeLessThan(reading!);
 
       const entry = await backend.read("shop::user:1");
       expect(Buffer.compare(entry!.data, large(16 * MB).data)).toBe(0);

@@ -9,14 +9,14 @@ describe("the process", () => {
     await using server = await startOwnRedis();
     await using script = worker();
     expect(await script.call("read", server.url, true)).toBe("answered");
-    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+    expect(await script.end(15_000)).toEqual({ code: 0, signal: null });
     expect(script.stderr).toBe("");
   });
 
   it("A7 C116: ends by itself with a backend that was not used", async () => {
     await using script = worker();
     await script.call("build", "redis://127.0.0.1:1");
-    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+    expect(await script.end(15_000)).toEqual({ code: 0, signal: null });
   });
 
   it("node-redis is loaded by the first connection, not by the import", async () => {
@@ -30,7 +30,7 @@ describe("the process", () => {
   it("C116: ends by itself while Redis is unreachable: retries do not keep it alive", async () => {
     await using script = worker();
     expect(await script.call("read", "redis://127.0.0.1:1", false)).toBe("refused");
-    expect(await script.end(2_000)).toEqual({ code: 0, signal: null });
+    expect(await script.end(15_000)).toEqual({ code: 0, signal: null });
   });
 
   it("is kept alive by an open connection: close() is required", async () => {

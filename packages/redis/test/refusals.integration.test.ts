@@ -7,6 +7,7 @@ import { inspect } from "node:util";
 import { BackendUnavailableError, json, type StoredEntry } from "@hotset/core";
 import { cluster, fromClient, redis, sentinel, single, type RedisBackend, type TlsOptions } from "@hotset/redis";
 import {
+  isLate,
   startAclRedis,
   startOwnRedis,
   startProxy,
@@ -17,7 +18,6 @@ import {
 } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isLate } from "./timing.ts";
 
 const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 /** Long enough that "at once" is less on a busy machine too. */

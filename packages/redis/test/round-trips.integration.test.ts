@@ -1,9 +1,16 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import {
+  isLate,
+  quickest,
+  randomPrefix,
+  startOwnRedis,
+  startProxy,
+  type FaultProxy,
+  type OwnRedis,
+} from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { found } from "./found.ts";
-import { isLate, quickest } from "./timing.ts";
 
 let server: OwnRedis;
 let proxy: FaultProxy;

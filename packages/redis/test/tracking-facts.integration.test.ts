@@ -35,7 +35,8 @@ const send = (...words: string[]): Promise<unknown> => tracker.client.sendComman
 async function inOneTurn<T extends readonly unknown[]>(
   ...steps: { readonly [K in keyof T]: () => Promise<T[K]> }
 ): Promise<unknown[]> {
-  const busy = server.command("DEBUG", "SLEEP", "0.4");
+  // Long enough that all of them are sent before it ends, also where this process stands still for a while.
+  const busy = server.command("DEBUG", "SLEEP", "1.2");
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
   await pause();
   const replies: Promise<unknown>[] = [];

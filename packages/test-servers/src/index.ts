@@ -40,4 +40,5 @@ export {
 export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
+export { isLate, quickest } from "./timing.ts";
 export { until } from "./until.ts";
