@@ -1,12 +1,14 @@
 import { json, type StoredEntry } from "@hotset/core";
-import { redis, type RedisBackend } from "@hotset/redis";
+import { fromClient, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { createClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { slotOf } from "../src/primitives/hash-slots.ts";
 import { RedisKeys } from "../src/store/redis-keys.ts";
 import { WRITE } from "../src/lua/entry-scripts.ts";
 import { STORE } from "../src/lua/lease-scripts.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
+import { RecordingListener } from "./recording-listener.ts";
 import { Tracker } from "./tracker.ts";
 
 const KEY = "hotset:shop::user:1";
@@ -224,5 +226,40 @@ describe("a large write that does not succeed", () => {
       expect(staged.startsWith(keys.tracked)).toBe(false);
       expect(staged).not.toBe(keys.lease(entry));
     }
+  });
+});
+
+describe("the channel", () => {
+  const clients: { destroy(): void }[] = [];
+  const own = async (RESP: 2 | 3): Promise<RedisBackendSettings> => {
+    const client = createClient({ url: server.url, RESP }).on("error", () => undefined);
+    clients.push(client);
+    await client.connect();
+    return redis(fromClient(client));
+  };
+  beforeAll(() => server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0"));
+  afterAll(() => server.command("CONFIG", "SET", "client-output-buffer-limit", "pubsub 32mb 8mb 60"));
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.destroy();
+  });
+
+  it.each([
+    ["RESP3", () => redis(server.url)],
+    ["RESP2", () => redis(server.url).protocol(2)],
+    ["a client of the user", () => own(3)],
+    ["a client of the user over RESP2", () => own(2)],
+  ] as const)("C402: over %s large values are read beside it, and it is not lost", async (_, make) => {
+    const subscribed = (await make()).valueFormat(json()).coherence("pubsub").responseTimeout("10s").build();
+    const listener = new RecordingListener();
+    await subscribed.coherence!.attach(listener);
+    const keys = ["shop::1", "shop::2", "shop::3"];
+    for (const key of keys) await backend.write(key, large(2 * MB));
+    expect((await subscribed.read(keys[0]!))?.data).toHaveLength(2 * MB);
+    const found = await Promise.all(keys.map((key) => subscribed.read(key)));
+    expect(found.map((entry) => entry?.data.byteLength)).toEqual([2 * MB, 2 * MB, 2 * MB]);
+    const other = redis(server.url).valueFormat(json()).coherence("pubsub").build();
+    await other.remove("shop::1");
+    await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
+    await Promise.all([other.close(), subscribed.close()]);
   });
 });

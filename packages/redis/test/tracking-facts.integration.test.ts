@@ -212,3 +212,17 @@ describe("F5: the end of keys", () => {
     evicted.close();
   });
 });
+
+describe("F6: replies that wait to be sent", () => {
+  it("have the limit of subscribers once a connection has subscribed: it is closed before a byte of a large one", async () => {
+    await using small = await startOwnRedis({ config: ["client-output-buffer-limit pubsub 1mb 0 0"] });
+    await small.command("SET", "large", "x".repeat(2_000_000));
+    const tracking = await Tracker.open(small.url, "f:");
+    const { client } = tracking;
+    expect(await client.sendCommand<string>(["GET", "large"])).toHaveLength(2_000_000);
+    await client.subscribe("news", () => undefined);
+    expect(await client.sendCommand(["STRLEN", "large"])).toBe(2_000_000);
+    await expect(client.sendCommand(["GET", "large"])).rejects.toThrow(/closed/);
+    tracking.close();
+  });
+});
