@@ -166,7 +166,7 @@ describe("v8", () => {
       "it is nested more than 500 levels deep",
     ],
     [
-      "__proto__ in Latin-1",
+      "C401: __proto__ in Latin-1",
       clone(...text('o"'), 9, ...text("__proto__o{"), 0, ...text("{"), 1),
       "a property is named __proto__",
     ],
@@ -185,6 +185,21 @@ describe("v8", () => {
       clone(...text("A"), 0, 0x22, 9, ...text("__proto__T$"), 1, 0),
       "a property is named __proto__",
     ],
+    [
+      "C401: __proto__ with a length of two bytes",
+      clone(...text('o"'), 0x89, 0, ...text("__proto__o{"), 0, ...text("{"), 1),
+      "a property is named __proto__",
+    ],
+    [
+      "C401: __proto__ in UTF-16 with a length of five bytes",
+      clone(...text("oc"), 0x92, 0x80, 0x80, 0x80, 0, ...Buffer.from("__proto__", "utf16le"), ...text("T{"), 1),
+      "a property is named __proto__",
+    ],
+    ["a name that is cut short", clone(...text('o"'), 9, ...text("name")), "it is cut short"],
+    ["text that is cut short", clone(0x22, 5, ...text("text")), "it is cut short"],
+    ["a double that is cut short", clone(...text("N"), 1, 2, 3), "it is cut short"],
+    ["an object without an end", clone(...text('o"'), 1, ...text("aT")), "it is cut short"],
+    ["an error without an end", clone(...text("r")), "it is cut short"],
   ])("refuses to read %s", (_, bytes, reason) => {
     const act = () => format.decode(bytes);
 

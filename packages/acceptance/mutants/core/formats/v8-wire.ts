@@ -4,14 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "v8: holes take no memory",
     promises: ["C141"],
-    rule: "heap.array(length);",
-    broken: "heap.array(0);",
+    rule: "this.#certainly().array(length);",
+    broken: "this.#certainly().array(0);",
   },
   {
     name: "v8: an index in UTF-16 is a name",
     promises: ["C141"],
-    rule: "this.#at, tag === 0x63 ? 2 : 1)",
-    broken: "this.#at, 1)",
+    rule: "indexIn(this.#bytes, from, end, unitBytes)",
+    broken: "indexIn(this.#bytes, from, end, 1)",
   },
   {
     name: "v8: values of any depth are read and written",
@@ -22,7 +22,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "v8: buffers that can grow take no memory",
     promises: ["C141"],
-    rule: "Math.max(byteLength, this.#varint())",
-    broken: "this.#varint() * 0",
+    rule: "Math.max(byteLength, this.#number(at))",
+    broken: "this.#number(at) * 0",
+  },
+  {
+    name: "v8: __proto__ is looked for only after a length of one byte",
+    promises: ["C401"],
+    rule: "byteLength === PROTO.length * unitBytes &&",
+    broken: "byteLength === PROTO.length * unitBytes && this.#bytes[at]! < 0x80 &&",
+  },
+  {
+    name: "v8: a short name may be __proto__",
+    promises: ["C401"],
+    rule: "&& byteLength !== PROTO.length;",
+    broken: ";",
   },
 ];
