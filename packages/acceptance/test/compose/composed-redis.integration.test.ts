@@ -214,7 +214,7 @@ describe("two processes, each with its own Redis before a shared one", () => {
 
   const open = async (options: Partial<ComposeOptions> = {}, tiers: "memory" | "none" = "none") => {
     const side = (server: OwnRedis, label: string) =>
-      redis(server.url).layout(LAYOUT).label(label).responseTimeout("1s").backoff({ base: 10, max: 100 });
+      redis(server.url).layout(LAYOUT).label(label).responseTimeout("5s").backoff({ base: 10, max: 100 });
     const caches = nears.map((near) => {
       const composed = compose(side(near, "near").build(), side(far, "far").valueFormat(v8()).build(), {
         nearTtl: "1m",

@@ -97,6 +97,20 @@ async function elapse(clock: TestClock, seconds: number): Promise<void> {
   }
 }
 
+it.each(READS)(
+  "%s: an entry is found in far though its tag versions were issued after near was asked (C52)",
+  async (read) => {
+    const { p1, p2 } = await twoProcesses({ read });
+    const slow = gate();
+    p1.near.script("read", { before: slow, key: K });
+    const reading = p1.cache.getOrSet("k", never);
+    await slow.arrived();
+    await p2.cache.set("k", "theirs", { tags: ["t"] });
+    slow.open();
+    expect(await reading).toBe("theirs");
+  },
+);
+
 describe("a copy in near", () => {
   it.each([true, false])(
     "hides a change by another process until nearTtl has passed, local tier: %s (C121)",

@@ -46,7 +46,8 @@ export class ComposedReads {
     let askedFarAt = startedAt;
     const askFar = (some: readonly ReadRequest[]): ReadonlyMap<ReadRequest, Read> => {
       askedFarAt = clock.now();
-      const fars = far.ask(some, budgetMs - (askedFarAt - startedAt), { tags, isLead: lead === far });
+      const check = plan.read === "sequential" ? this.#checkingAgain(first, tags) : tags;
+      const fars = far.ask(some, budgetMs - (askedFarAt - startedAt), { tags: check, isLead: lead === far });
       return new Map(some.map((request, i) => [request, fars[i]!]));
     };
     const askMissing = async (): Promise<ReadonlyMap<ReadRequest, Read>> => {
@@ -85,6 +86,15 @@ export class ComposedReads {
       entry.versions === undefined
         ? entry
         : underVersions(entry, expected, await (asked ?? source.read(expected)), source, clock);
+  }
+
+  /**
+   * For entries that were asked for later than the versions: one that is younger than these is hidden by them, and is
+   * checked against those of now.
+   */
+  #checkingAgain(request: ReadRequest, tags: TagCheck): TagCheck {
+    let again: TagCheck | undefined;
+    return async (entry) => (await tags(entry)) ?? (again ??= this.tagCheckFor(request))(entry);
   }
 
   /** The entry that counts. Rejects only when both sides failed, with both causes. */

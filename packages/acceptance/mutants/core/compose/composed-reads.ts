@@ -26,6 +26,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "budgetMs",
   },
   {
+    name: "compose: versions that are older than an entry hide it",
+    promises: ["C52"],
+    rule: "(await tags(entry)) ?? (again ??= this.tagCheckFor(request))(entry)",
+    broken: "tags(entry) ?? again",
+  },
+  {
     name: "compose: nearTtl counts from when the copy is written",
     promises: ["C121"],
     rule: "endingBy(entry, askedFarAt + plan.nearTtlMs)",
