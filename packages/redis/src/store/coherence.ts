@@ -48,7 +48,7 @@ export class RedisCoherence implements Coherence {
   /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
     const known = this.#listenerOf(listener);
-    return this.#keep(await (this.mode === "tracking" ? this.#track(known) : this.#subscribe(known)));
+    return this.#keep(await this.#receive(known));
   }
 
   get hasListeners(): boolean {
@@ -91,29 +91,18 @@ export class RedisCoherence implements Coherence {
     this.#tags.touch();
   }
 
-  async #track(listener: ChangeListener): Promise<() => Promise<void>> {
+  async #receive(listener: ChangeListener): Promise<() => Promise<void>> {
     const { label } = this.#settings;
+    const { tracking, channel } = this.#link;
+    const isTracking = this.mode === "tracking";
     try {
-      return await required(this.#link.tracking).attach(listener);
+      return await required(isTracking ? tracking : channel).attach(listener);
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
-      throw new ConfigurationError(
-        `${label}: the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")`,
-        { tier: label, operation: "attach", cause: error },
-      );
-    }
-  }
-
-  async #subscribe(listener: ChangeListener): Promise<() => Promise<void>> {
-    const { label } = this.#settings;
-    try {
-      return await required(this.#link.channel).attach(listener);
-    } catch (error) {
-      if (!(error instanceof SubscriptionRefusedError)) throw error;
-      throw new ConfigurationError(
-        `${label}: the server refuses to report changes: ${error.message}; grant the user +subscribe +unsubscribe +publish and the channel &${listener.topic}, or set coherence("none")`,
-        { tier: label, operation: "attach", cause: error },
-      );
+      const message = isTracking
+        ? `the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")`
+        : `the server refuses to report changes: ${error.message}; grant the user +subscribe +unsubscribe +publish and the channel &${listener.topic}, or set coherence("none")`;
+      throw new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
     }
   }
 
