@@ -130,9 +130,25 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Connects a duplicate of the client, once: it never reconnects by itself. */
+  /** Connects a duplicate, once: it must not reconnect by itself, since it would receive no changes then. */
   openDuplicate(aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
-    return openDuplicate(this.#client, this.#protocol, this.#settings, aborted, prepare);
+    const client: RedisClientLike & { readonly options?: { readonly socket?: object } } = this.#client;
+    return establish(ADDRESS, this.#settings, aborted, prepare, async (failed) => {
+      const database = await Promise.race([databaseOf(client), failed]);
+      const overrides = {
+        RESP: this.#protocol,
+        // A database in the URL, whose parts are options of their own by now, would win.
+        ...(database === undefined ? undefined : { database, url: undefined }),
+        socket: { ...client.options?.socket, reconnectStrategy: false },
+        commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
+        disableOfflineQueue: true,
+        // Each of these would set up tracking of its own.
+        clientSideCache: undefined,
+        emitInvalidate: false,
+      };
+      const duplicate = (client as { duplicate(overrides: object): unknown }).duplicate(overrides);
+      return { client: duplicate as UnconnectedClient["client"], transport: undefined, secrets: secretsOf(client) };
+    });
   }
 
   #changed(): void {
@@ -233,33 +249,6 @@ function protocolOf(client: RedisClientLike): 2 | 3 {
     _getQueue,
   }: RedisClientLike & { readonly options?: { readonly RESP?: unknown }; readonly _getQueue?: unknown } = client;
   return options?.RESP === 2 || typeof _getQueue !== "function" ? 2 : 3;
-}
-
-/** Connects a duplicate, once: it must not reconnect by itself, since it would receive no changes then. */
-function openDuplicate(
-  client: RedisClientLike,
-  protocol: 2 | 3,
-  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs">,
-  aborted: AbortSignal,
-  prepare: (client: NodeClient) => Promise<void>,
-): Promise<Session> {
-  return establish(ADDRESS, settings, aborted, prepare, async (failed) => {
-    const database = await Promise.race([databaseOf(client), failed]);
-    const original: RedisClientLike & { readonly options?: { readonly socket?: object } } = client;
-    const overrides = {
-      RESP: protocol,
-      // A database in the URL, whose parts are options of their own by now, would win.
-      ...(database === undefined ? undefined : { database, url: undefined }),
-      socket: { ...original.options?.socket, reconnectStrategy: false },
-      commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
-      disableOfflineQueue: true,
-      // Each of these would set up tracking of its own.
-      clientSideCache: undefined,
-      emitInvalidate: false,
-    };
-    const duplicate = (original as { duplicate(overrides: object): unknown }).duplicate(overrides);
-    return { client: duplicate as UnconnectedClient["client"], transport: undefined, secrets: secretsOf(client) };
-  });
 }
 
 /**
