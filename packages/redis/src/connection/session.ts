@@ -90,7 +90,7 @@ export async function openSession(
   address: Address,
   settings: SessionSettings,
   aborted: AbortSignal,
-  prepare: (client: NodeClient) => Promise<void> = loadScripts,
+  prepare: (client: NodeClient) => Promise<void>,
 ): Promise<Session> {
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(addressText(address), error);
@@ -168,7 +168,7 @@ export async function establish(
 ): Promise<Session> {
   const loss = new Loss();
   const stopClock = scheduleRunning(settings.clock, settings.connectTimeoutMs, () =>
-    loss.report(new ConnectTimeout(settings.connectTimeoutMs)),
+    loss.report(new Error(`no answer within ${settings.connectTimeoutMs} ms`)),
   );
   const onAbort = (): void => loss.report(new Error("the connection was closed while it was being opened"));
   if (aborted.aborted) onAbort();
@@ -268,43 +268,31 @@ class Loss {
   }
 }
 
-/** A connection attempt took longer than `connectTimeout`. */
-export class ConnectTimeout extends Error {
-  readonly timeoutMs: number;
-  constructor(timeoutMs: number) {
-    super(`no answer within ${timeoutMs} ms`);
-    this.timeoutMs = timeoutMs;
-  }
-}
-
-/** A function of the user failed. Its error is kept only as the cause: it may quote secrets. */
-export class CallbackError extends Error {
-  constructor(option: "password" | "tls", cause: unknown) {
-    super(`the ${option} function failed`, { cause });
-  }
-}
-
 async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {
   if (typeof given !== "function") return given;
   const password: unknown = await called("password", given);
   if (typeof password === "string") return password;
-  throw new CallbackError("password", new TypeError(`it must return a string, got ${typeof password}`));
+  throw failed("password", new TypeError(`it must return a string, got ${typeof password}`));
 }
 
 async function tlsOf(given: TlsSource | undefined): Promise<TlsOptions | undefined> {
   if (typeof given !== "function") return given;
   const tls: unknown = await called("tls", given);
   if (typeof tls === "object" && tls !== null) return checkTls("the tls function", tls);
-  throw new CallbackError("tls", new TypeError(`it must return an object, got ${typeof tls}`));
+  throw failed("tls", new TypeError(`it must return an object, got ${typeof tls}`));
 }
 
 async function called<T>(option: "password" | "tls", callback: () => Awaitable<T>): Promise<T> {
   try {
     return await callback();
   } catch (error) {
-    throw new CallbackError(option, error);
+    throw failed(option, error);
   }
 }
+
+/** A function of the user failed. Its error is kept only as the cause: it may quote secrets. */
+const failed = (option: "password" | "tls", cause: unknown): Error =>
+  new Error(`the ${option} function failed`, { cause });
 
 /** The socket under TLS, made here because only a plain TCP socket can be reset. */
 function connectTcp(
