@@ -97,7 +97,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
    *
    * @param prepareMore sends further commands in the same trip.
    */
-  async prepare(client: NodeClient, prepareMore: (client: NodeClient) => Promise<void>): Promise<void> {
+  async prepare(client: NodeClient, prepareMore?: (client: NodeClient) => Promise<void>): Promise<void> {
     const send: Send = (args) => client.sendCommand([...args]);
     const topics = this.#hub.topics();
     const data = { wasEmptied: false };
@@ -113,7 +113,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       identityOf(send),
       // A refusal is reported by `subscribe`, and must not stop reads and writes.
       topics.length === 0 ? undefined : unlessRefused(this.#mode.subscribe(client, send, [], topics)),
-      prepareMore(client),
+      prepareMore?.(client),
     ]);
     this.#prepared = {
       client,

@@ -114,7 +114,7 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
     isPrimary,
   });
   const channelLink = new SingleLink(
-    (aborted) => open(aborted, (client) => channelFeed.prepare(client, nothing)),
+    (aborted) => open(aborted, (client) => channelFeed.prepare(client)),
     // It is used by receiving.
     { ...link, reconnects: "always" },
     channelFeed,
@@ -159,5 +159,3 @@ function primaryCheck(
     }
   };
 }
-
-const nothing = (): Promise<void> => Promise.resolve();

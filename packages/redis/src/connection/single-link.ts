@@ -30,7 +30,7 @@ export interface ChangeReporting {
   /** Whether changes are received: then the connection is in use. */
   readonly hasListeners: () => boolean;
   /** Called once, when the link is closed. */
-  close(): Promise<void>;
+  close?(): Promise<void>;
 }
 
 /**
@@ -304,7 +304,7 @@ export class SingleLink implements ObservableLink {
     this.#whenReady = undefined;
     const { queue } = this;
     queue.failWaiting(closed);
-    await this.#changes?.close();
+    await this.#changes?.close?.();
     await this.#attempt?.catch(ignore);
     await whenDrained(queue, this.#settings);
     const session = this.#session;

@@ -77,7 +77,6 @@ class ClusterLink extends SingleLink {
       tracking: settings.node.protocol === 3 ? hubs.tracking : undefined,
       channel: hubs.channel,
       hasListeners: () => haveListeners(hubs),
-      close: () => Promise.resolve(),
     });
     this.readsFromReplicas = settings.readFromReplicas;
     this.parts = { names: () => router()?.parts() ?? [], of: (key) => router()?.partOf(key) ?? "" };
