@@ -1,16 +1,21 @@
+import { mkdir } from "node:fs/promises";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { watchdog } from "./watchdog.ts";
 
 /**
- * Ports of 127.0.0.1 that can be bound now. They are below the range of outgoing connections, so that a restarted
- * server gets its port again, and below 55536, so that `port + 10000` is a port, too.
+ * Ports of 127.0.0.1 that can be bound now. They are below the range of outgoing connections, and reserved until this
+ * process ends, so that a restarted server gets its port again; and below 55536, so that `port + 10000` is a port, too.
  *
- * Another process may take them before the caller does: then try again.
+ * A program that is no test may take them before the caller does: then try again.
  */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
-  while (ports.size < count) {
+  for (let tries = 0; ports.size < count; tries += 1) {
+    if (tries > 1_000 + count) throw new Error(`no free port found; is ${tmpdir()} full of hotset-port-*?`);
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST));
-    if (!ports.has(port) && (await isFree(port))) ports.add(port);
+    if ((await reserve(port)) && (await isFree(port))) ports.add(port);
   }
   return [...ports];
 }
@@ -24,6 +29,19 @@ export async function freePort(): Promise<number> {
 
 const LOWEST = 11_000;
 const HIGHEST = 32_000;
+
+/** Whether no test has it: a folder stands for each port that one has, also while its server is down. */
+async function reserve(port: number): Promise<boolean> {
+  const folder = join(tmpdir(), `hotset-port-${port}`);
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+  watchdog.sweep(folder);
+  return true;
+}
 
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {

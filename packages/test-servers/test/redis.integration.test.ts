@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { RespClient, startOwnRedis, startRedis, type OwnRedis } from "../src/index.ts";
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
+import { freePort, RespClient, startOwnRedis, startRedis, type OwnRedis } from "../src/index.ts";
 
 describe("a Redis with a clock of its own", () => {
   it("jumps ahead and back; keys end by it, and timers do not; or names the package that is missing", async () => {
@@ -66,6 +66,12 @@ describe("the Redis of the run", () => {
       'HOTSET_TEST_SERVER must be one of redis7, redis8, valkey8, got "redis6"',
     );
   });
+});
+
+it("a port is given once until the process ends, also while its server is down", async () => {
+  using _random = vi.spyOn(Math, "random").mockReturnValueOnce(0.5).mockReturnValueOnce(0.5);
+  const [one, other] = [await freePort(), await freePort()];
+  expect(other).not.toBe(one);
 });
 
 describe("an own Redis", () => {
@@ -171,11 +177,12 @@ describe("when its process ends", () => {
       const [line] = (await once(createInterface(holder.stdout), "line")) as [string];
       const { pids, directories } = JSON.parse(line) as { pids: readonly number[]; directories: readonly string[] };
       expect(pids.map(isRunning)).toEqual([true, true]);
+      expect(directories.map(existsSync)).toEqual([true, true, true, true]);
       if (end === "a normal exit") holder.stdin.end();
       else holder.kill(end);
       await once(holder, "exit");
       await expect.poll(() => pids.map(isRunning)).toEqual([false, false]);
-      await expect.poll(() => directories.map(existsSync)).toEqual([false, false]);
+      await expect.poll(() => directories.map(existsSync)).toEqual([false, false, false, false]);
     });
   }
 });
