@@ -39,7 +39,7 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
 let isReady = true; // the answer to the readiness probe of the load balancer
 async function shutDown(): Promise<void> {
   isReady = false;
-  await sleep(1_000); // longer than the balancer takes to notice: the kernel resets connections that come later
+  await sleep(3_000); // longer than the balancer takes to notice: the kernel resets connections that come later
   server.close(); // no new connections; idle ones are closed
   await once(server, "close"); // every request that was accepted has been answered
   await cache.close(); // replays what Redis has missed, frees leases, closes the connection
