@@ -19,6 +19,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+/** The nodes of a cluster hand a message on to one another: one that comes again may cost a copy at the last moment. */
+const ATTEMPTS = 4;
 /** The loads that no call may wait for never end. */
 const SOON_MS = 6_000;
 
@@ -182,19 +184,25 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         each[2] ?? "loaded",
       ]);
       for (const [what, change, , got] of cases) {
-        await changing.set("k", "old", { tags: ["t"] });
-        await fleet.allHold("k", "old");
-        // All messages until now have arrived.
-        await reading.getMany(["k", "something else", "another thing"]);
-        await fleet.allHold("k", "old");
-        const [begun, end] = ["begun", "end"].map((name) =>
-          join(folder, `${topology} ${coherence} ${what} ${name}`),
-        ) as [string, string];
-        const blocked = reading.blocked("k", begun, end);
-        await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
-        const { token } = await change(changing);
-        await writeWhole(end, token!);
-        expect(await blocked, what).toEqual({ peeked: "old", got });
+        let peeked: unknown;
+        for (let attempt = 0; peeked !== "old" && attempt < ATTEMPTS; attempt += 1) {
+          await changing.set("k", "old", { tags: ["t"] });
+          await fleet.allHold("k", "old");
+          // All messages until now have arrived.
+          await reading.getMany(["k", "something else", "another thing"]);
+          await fleet.allHold("k", "old");
+          const [begun, end] = ["begun", "end"].map((name) =>
+            join(folder, `${topology} ${coherence} ${what} ${attempt} ${name}`),
+          ) as [string, string];
+          const blocked = reading.blocked("k", begun, end);
+          await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
+          const { token } = await change(changing);
+          await writeWhole(end, token!);
+          const outcome = await blocked;
+          expect(outcome.got, what).toBe(got);
+          peeked = outcome.peeked;
+        }
+        expect(peeked, what).toBe("old");
       }
     },
   );
