@@ -5,6 +5,7 @@ import {
   createCache,
   json,
   type Cache,
+  type ComposedBackend,
   type ComposeOptions,
   type Policy,
 } from "@hotset/core";
@@ -110,6 +111,64 @@ it.each(READS)(
     expect(await reading).toBe("theirs");
   },
 );
+
+it("an entry is found in far though its tags were marked stale after near was asked (C52)", async () => {
+  const { p1, p2 } = await twoProcesses({ read: "sequential", policy: { staleIfError: "1h" } });
+  await p2.cache.set("k", "old", { tags: ["t"] });
+  const slow = gate();
+  p1.near.script("read", { before: slow, key: K });
+  let loads = 0;
+  const reading = p1.cache.getOrSet("k", () => `load ${(loads += 1)}`, { tags: ["t"] });
+  await slow.arrived();
+  await flush();
+  await p2.cache.markTagsStale("t");
+  await p2.cache.set("k", "theirs", { tags: ["t"] });
+  slow.open();
+  expect([await reading, loads]).toEqual(["theirs", 0]);
+});
+
+describe("an entry of far that its tag versions hide, where they cannot be read again", () => {
+  it("is a miss, and the load has a lease (C52)", async () => {
+    const { p1, p2 } = await twoProcesses({ far: { coherence: "none" } });
+    await p2.cache.set("k", "old", { tags: ["t"] });
+    await p2.cache.invalidateTags("t");
+    const slow = gate();
+    p1.near.script("read", { before: slow, key: K, fail: true });
+    const reading = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"] });
+    await slow.arrived();
+    await flush();
+    p1.far.script("tags.read", { fail: true, times: Infinity });
+    slow.open();
+    expect(await reading).toBe("loaded");
+    await flush();
+    expect([p1.far.count("tags.read"), p1.far.count("leases.acquire"), valueIn(p1.far)]).toEqual([2, 1, "loaded"]);
+  });
+
+  it("is not served by a composition in a composition (C125)", async () => {
+    const clock = new TestClock();
+    const [a, b, c, far] = ["a", "b", "c", "far"].map((label) =>
+      scriptedBackend({ clock, label, leases: true, tagVersions: true }),
+    ) as [ScriptedBackend, ScriptedBackend, ScriptedBackend, ScriptedBackend];
+    const start = (near: ScriptedBackend | ComposedBackend, other: ScriptedBackend): Cache =>
+      createCache({ name: "shop", clock })
+        .tier(compose(near, other, { nearTtl: "1h" }))
+        .defaults({ ttl: "1h" })
+        .build();
+    const [p1, p2] = [start(compose(a, b, { nearTtl: "1h" }), far), start(c, far.peer())];
+    for (const cache of [p1, p2]) await cache.connect();
+    await p1.set("k", "old");
+    a.store.delete(K);
+    await p2.clear();
+    const slow = gate();
+    a.script("read", { before: slow, key: K });
+    const reading = p1.get("k");
+    await slow.arrived();
+    await flush();
+    far.script("tags.read", { fail: true, times: Infinity });
+    slow.open();
+    expect(await reading).toBeUndefined();
+  });
+});
 
 describe("a copy in near", () => {
   it.each([true, false])(

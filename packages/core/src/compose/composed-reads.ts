@@ -89,12 +89,18 @@ export class ComposedReads {
   }
 
   /**
-   * For entries that were asked for later than the versions: one that is younger than these is hidden by them, and is
-   * checked against those of now.
+   * For entries that were asked for later than the versions: one that is younger than these is hidden by them, or stale
+   * under them, and is checked against those of now.
    */
   #checkingAgain(request: ReadRequest, tags: TagCheck): TagCheck {
     let again: TagCheck | undefined;
-    return async (entry) => (await tags(entry)) ?? (again ??= this.tagCheckFor(request))(entry);
+    return async (entry) => {
+      const checked = await tags(entry);
+      if (checked === entry) return entry;
+      again ??= this.tagCheckFor(request);
+      // The first verdict stands where the versions of now cannot be read.
+      return again(entry).catch(() => checked);
+    };
   }
 
   /** The entry that counts. Rejects only when both sides failed, with both causes. */

@@ -28,8 +28,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: versions that are older than an entry hide it",
     promises: ["C52"],
-    rule: "(await tags(entry)) ?? (again ??= this.tagCheckFor(request))(entry)",
-    broken: "tags(entry) ?? again",
+    rule: "again ??= this.tagCheckFor(request);",
+    broken: "again ??= tags;",
+  },
+  {
+    name: "compose: versions that are older than an entry make it stale",
+    promises: ["C52"],
+    rule: "if (checked === entry) return entry;",
+    broken: "if (checked !== undefined) return checked;",
+  },
+  {
+    name: "compose: a second check that fails replaces the verdict of the first",
+    promises: ["C52", "C125"],
+    rule: "return again(entry).catch(() => checked);",
+    broken: "return again(entry);",
   },
   {
     name: "compose: nearTtl counts from when the copy is written",
