@@ -27,14 +27,15 @@ export class Fuzzer {
     });
     let [last, errors, reason] = [String(seed), "", ""];
     let rest = "";
-    const giveUp = (): void => {
-      reason = `it took more than ${this.#silenceMs} ms`;
-      child.kill("SIGKILL");
-    };
-    let silence = setTimeout(giveUp, Math.max(this.#silenceMs, START_MS));
+    const giveUpAfter = (ms: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        reason = `it took more than ${ms} ms`;
+        child.kill("SIGKILL");
+      }, ms);
+    let silence = giveUpAfter(Math.max(this.#silenceMs, START_MS));
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       clearTimeout(silence);
-      silence = setTimeout(giveUp, this.#silenceMs);
+      silence = giveUpAfter(this.#silenceMs);
       const lines = (rest + text).split("\n");
       rest = lines.pop()!;
       last = lines.at(-1) ?? last;

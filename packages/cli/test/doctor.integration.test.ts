@@ -268,7 +268,7 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     const variables = { REDIS_CLUSTER_URLS: first.url };
     silent.pause();
     const report = await doctor(variables, "--timeout", "1500ms");
-    /** On a busy machine the deadline of the first command may be over before that of the connection: one more try. */
+    /** On a busy machine the deadline of the first command may be over before that of the connection: try again. */
     const ended = async (name: string, tries = 5): ReturnType<typeof hotset> => {
       const outcome = await hotset([name, "--timeout", "1500ms"], variables);
       return tries > 1 && /was not sent within 1500 ms/.test(outcome.stderr) ? ended(name, tries - 1) : outcome;

@@ -292,6 +292,13 @@ describe("C141 values of too much memory are refused", () => {
     expect(user + system).toBeLessThan(1_000_000);
   });
 
+  it("C400: bytes whose positions are not integers of 32 bits are refused", () => {
+    const bytes = new Uint8Array(2 ** 31 + 64);
+    bytes.set(fromHex("93 db 80000000"));
+    bytes.set(fromHex("c7 03 77"), 2 ** 31 + 6);
+    expect(() => format.decode(bytes)).toThrow("they are longer than 2 GB");
+  });
+
   it("names in other scripts and names that begin with a digit are read", () => {
     const value = { ก: 1, é: 2, "😀": 3, 日: 4, "2026-01-31": 5, "9é": 6 };
 
@@ -340,6 +347,7 @@ describe("bytes refused on reading", () => {
     ["__proto__", "81 a9 5f5f70726f746f5f5f 81 a1 61 01", "a property is named __proto__"],
     ["__proto__ inside", "91 81 d9 09 5f5f70726f746f5f5f 01", "a property is named __proto__"],
     ["a name that is a number", "81 01 01", "a property name is not text"],
+    ["a map below a mark", `${"91".repeat(500)} 92 c1 80`, "it is nested more than 500 levels deep"],
     ["502 levels", "91".repeat(502) + "c0", "it is nested more than 500 levels deep"],
     ["a million levels", "91".repeat(1_000_000), "it is nested more than 500 levels deep"],
     ["a million levels of objects", "81a161".repeat(1_000_000), "it is nested more than 500 levels deep"],

@@ -13,6 +13,7 @@ export class Malformed extends Error {}
  * @throws {Malformed} for all other bytes, and where the value would take too much memory.
  */
 export function inspect(bytes: Uint8Array, maxBytes: number): { readonly hasMarks: boolean } {
+  if (bytes.byteLength > MAX_BYTES) throw new Malformed("they are longer than 2 GB");
   const walk = new Walk(bytes, maxBytes);
   const end = walk.value();
   if (end < bytes.byteLength) throw new Malformed("something follows the value");
@@ -21,6 +22,8 @@ export function inspect(bytes: Uint8Array, maxBytes: number): { readonly hasMark
   return walk;
 }
 
+/** Positions are integers of 32 bits, also those shortly after the end. */
+const MAX_BYTES = 2e9;
 /** The most heap that one byte of MessagePack can take, index-like names aside: an empty buffer takes 206 bytes. */
 export const HEAP_PER_BYTE = 128;
 /** The holes that V8 makes in an object for an index-like name. */
@@ -210,7 +213,7 @@ class Walk {
     const first = bytes[at]!;
     if (length === PROTO.length && this.#isProto(at)) throw new Malformed("a property is named __proto__");
     if (first <= NINE || first >= 0xc0) this.#oddName(at, end, depth);
-    else this.heap?.name(depth, this.#bytes, at, end);
+    else this.heap?.name(depth, bytes, at, end);
     return end;
   }
 
@@ -291,7 +294,7 @@ class Walk {
 const cutShort = (): Malformed => new Malformed("they are cut short");
 
 const isShortText = (token: number): boolean => (token & 0xe0) === 0xa0;
-/** Of the tokens below e0. */
+/** Of the tokens 80 to df that are neither short text nor in `REST`. */
 const isContainer = (token: number): boolean => token < 0xa0 || token >= 0xdc;
 /** Bytes that the number of members takes after the `token` of a container. */
 const countBytes = (token: number): number => (token < 0xa0 ? 0 : (token & 1) === 0 ? 2 : 4);

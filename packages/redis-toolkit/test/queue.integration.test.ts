@@ -17,6 +17,8 @@ import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
 const servers = startServers({ user: "queue" });
 
+/** Less than the 5 s after which a worker asks for jobs although nothing has woken it. */
+const SOON = { timeout: 4_000 };
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const NOTHING = { waiting: 0, delayed: 0, active: 0, completed: 0, dead: 0, isPaused: false };
 
@@ -101,7 +103,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(job!.dueAt! - job!.addedAt).toBe(300);
     const seen: [string, number][] = [];
     use.working(({ data, addedAt }) => seen.push([data, Date.now() - addedAt]));
-    await expect.poll(() => seen.map(([data]) => data)).toEqual(["sooner", "later"]);
+    await expect.poll(() => seen.map(([data]) => data), SOON).toEqual(["sooner", "later"]);
     // One machine, so one clock.
     expect(seen[0]![1]).toBeGreaterThanOrEqual(99);
     expect(seen[1]![1]).toBeGreaterThanOrEqual(299);
@@ -457,7 +459,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
       seen.push(`second ${attempt}`);
       await held[1].pass();
     });
-    await expect.poll(() => seen).toEqual(["first 1", "second 2"]);
+    await expect.poll(() => seen, SOON).toEqual(["first 1", "second 2"]);
     held[0].open();
     await expect.poll(() => first.stats).toMatchObject({ delivered: 1, completed: 0, lost: 1 });
     expect(seen).toEqual(["first 1", "second 2", "aborted true"]);
@@ -495,10 +497,10 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
       );
     lost();
     lost();
-    await expect.poll(() => seen).toEqual([1, 2]);
+    await expect.poll(() => seen, SOON).toEqual([1, 2]);
     use.working(({ attempt }) => seen.push(attempt));
     await expect
-      .poll(() => use.jobs.get(id))
+      .poll(() => use.jobs.get(id), SOON)
       .toMatchObject({
         state: "dead",
         attempt: 2,
@@ -514,7 +516,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.repeats()).toEqual([before]);
     const seen: number[] = [];
     for (let i = 0; i < 3; i += 1) use.working(({ addedAt }) => seen.push(addedAt));
-    await expect.poll(() => seen.length).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => seen.length, SOON).toBeGreaterThanOrEqual(3);
     expect(await use.jobs.removeRepeat("tick")).toBe(true);
     expect(await use.jobs.removeRepeat("tick")).toBe(false);
     const instants = seen.map((addedAt) => Math.floor((addedAt - before!.nextAt) / 200));

@@ -363,7 +363,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
   const asked = (): readonly (number | undefined)[] =>
     [primary, replica!].map(({ proxy }) => proxy!.counts.commandsByName["MGET"]);
   try {
-    // Its pause is to be no failure.
+    // The pause must not count as a failure of the node.
     await nodeTimeoutMs(60_000);
     resetCounts();
     primary.pause();

@@ -81,8 +81,9 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
   it("C86 C91 C165: reports the loss of a primary as that of its keys, then changes from its successor, and a replacement", async () => {
     const backend = await attached();
     const [victim, ...others] = await servers.masters();
+    await expectAllHeard();
     await victim!.kill();
-    // Its successor may be heard already when this looks.
+    // Changes of its successor may be received already.
     await expect.poll(() => listener.parts.has(partOf(victim!))).toBe(false);
     expect(others.map(partOf).filter((part) => !listener.parts.has(part))).toEqual([]);
     expect(listener.losses.length).toBeGreaterThan(0);
@@ -174,7 +175,7 @@ describe("a cluster", () => {
         .filter((line) => /flags=\S*r/.test(line)).length;
     await expect.poll(mayRead).toBe(1);
     await servers.promote(promoted!);
-    // The old primary answers MOVED to the first write, which the end of the connection to the replica then refuses.
+    // The first write is answered MOVED. It is refused if the connection to the former replica is closed meanwhile.
     await expect
       .poll(() =>
         backend.write(key, stored()).then(

@@ -40,7 +40,7 @@ const large = (bytes = MB, change: Partial<StoredEntry> = {}): StoredEntry => ({
 
 const ATTEMPTS = 5;
 
-/** The least that each group of commands took in some attempts: the server may lose its core amid one. */
+/** The least that each group of commands took in five attempts: the server may lose its core amid one. */
 async function leastTimes(
   step: () => Promise<unknown>,
   groups: readonly (readonly string[])[],

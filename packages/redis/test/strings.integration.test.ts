@@ -587,7 +587,7 @@ describe("at its edges", () => {
     for (let i = 0; i < 40; i += 1) {
       await backend.write(KEY, stored({ staleInMs: 6, expiresInMs: 6, version: V1 }));
       while ((await backend.read(KEY)) !== undefined);
-      // A reader whose trip was long takes it as over even earlier. The script counts on trips of less than this.
+      // A reader whose trip was long takes it as over even earlier. The script counts on trips below `OVER_MS`, 5 ms.
       await until("its last milliseconds", 5_000, async () => (await ttl(E)) <= 5);
       expect(await leases.acquire(KEY, A, MINUTE, V1)).toMatchObject({ granted: true, version: "" });
       await until("the end", 5_000, async () => (await value())?.[1] !== 1);

@@ -283,7 +283,7 @@ async function promote(nodes: readonly ClusterNode[], replica: ClusterNode): Pro
     const [role] = (await replica.command("ROLE")) as readonly unknown[];
     return role === "master";
   };
-  await until("the replica to be a master", 40_000, async () => {
+  await until("the replica to be a master", 25_000, async () => {
     if (await isMaster()) return true;
     // Refused until the replica is in sync. Not repeated at once: that would begin a running one anew.
     await replica.command("CLUSTER", "FAILOVER");

@@ -8,7 +8,7 @@ import { watchdog } from "./watchdog.ts";
  * Ports of 127.0.0.1 that can be bound now. They are below the range of outgoing connections, and reserved until this
  * process ends, so that a restarted server gets its port again; and below 55536, so that `port + 10000` is a port, too.
  *
- * A program that is no test may take them before the caller does: then try again.
+ * Another program may take them before the caller does: then try again.
  */
 export async function freePorts(count: number): Promise<readonly number[]> {
   const ports = new Set<number>();
@@ -30,7 +30,7 @@ export async function freePort(): Promise<number> {
 const LOWEST = 11_000;
 const HIGHEST = 32_000;
 
-/** Whether no test has it: a folder stands for each port that one has, also while its server is down. */
+/** Reserves the port by a folder, also while its server is down. `false` where another test has it. */
 async function reserve(port: number): Promise<boolean> {
   const folder = join(tmpdir(), `hotset-port-${port}`);
   try {

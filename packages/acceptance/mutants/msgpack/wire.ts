@@ -20,6 +20,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "msgpack: positions may leave 32 bits",
+    promises: ["C400"],
+    rule: "if (bytes.byteLength > MAX_BYTES)",
+    broken: "if (false)",
+  },
+  {
     name: "msgpack: names in an overlong form are read",
     promises: ["C141"],
     rule: "byte === 0xc0 || byte === 0xc1 ||",

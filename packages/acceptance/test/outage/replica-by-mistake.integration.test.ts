@@ -26,7 +26,7 @@ it.each(["tracking", "pubsub", "none"] as const)(
       refusals.add(String((error.cause as Error | undefined)?.message).split(" ")[0]!),
     );
     await cache.connect();
-    // The first refusal leaves the replica once: how long a machine takes to connect again is not counted.
+    // The first refused write closes the connection once: the time to connect again is not counted.
     await cache.getOrSet("absent", () => "loaded");
     await expect.poll(() => cache.get("k0"), PATIENCE).toBe("stored");
     const states: string[] = [];

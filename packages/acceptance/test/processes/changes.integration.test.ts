@@ -19,7 +19,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The nodes of a cluster hand a message on to one another: one that comes again may cost a copy at the last moment. */
+/** Cluster nodes forward messages: a late duplicate may remove the copy just before the process is blocked. */
 const ATTEMPTS = 4;
 /** The loads that no call may wait for never end. */
 const SOON_MS = 6_000;

@@ -9,7 +9,7 @@ const POLL_MS = 1_000;
 const BUSY_MS = 4_000;
 /** The lease was renewed at most so long ago; the rest is the way there and back. */
 const DELAY_MS = LEASE_MS + 500;
-/** On a busy machine one of them has no other delay. */
+/** A busy machine adds delays: one attempt without any is enough. */
 const ATTEMPTS = 4;
 /** Much longer than a lease, and than the copies of a silent process are trusted. */
 const FROZEN_MS = 11_000;
@@ -50,6 +50,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       } while (took.length < ATTEMPTS && Math.min(...took) > DELAY_MS);
       expect(Math.min(...took)).toBeLessThanOrEqual(DELAY_MS);
     },
+    60_000,
   );
 
   it(
@@ -70,7 +71,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       left.sort((a, b) => a - b);
       expect(left[0]).toBeGreaterThan(0);
       // It is renewed when a quarter of it is over; a busy machine may be late with some of the renewals.
-      expect(left[left.length >> 1]).toBeGreaterThan(LEASE_MS * 0.6);
+      expect(left[left.length >> 1]).toBeGreaterThan(LEASE_MS * 0.7);
       expect(await held).toMatchObject({ value: "loaded", status: "miss" });
       expect(await call).toMatchObject({ value: "loaded", status: "hit", tier: "redis" });
       expect(await fleet.loads("k")).toHaveLength(1);

@@ -49,7 +49,7 @@ export class LoadedStore {
     this.#answers = new Answers(context);
   }
 
-  /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link broken}. */
+  /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link reportBroken}. */
   store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
     if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
@@ -79,6 +79,14 @@ export class LoadedStore {
     });
     const result = loaded.kind === "not-modified" ? "not-modified" : "stored";
     return this.#storeUnderVersions({ flight, entry, result }, pinned);
+  }
+
+  /** Reports that a tier broke its contract while a loaded value was stored. */
+  reportBroken(flight: Flight, cause: unknown): "refused" {
+    const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
+    const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
+    this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
+    return "refused";
   }
 
   /** Second: under which versions? A value that must not reach the backend is kept only here. */
@@ -220,14 +228,6 @@ export class LoadedStore {
     await leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
-  }
-
-  /** Reports that a tier broke its contract while a loaded value was stored. */
-  broken(flight: Flight, cause: unknown): "refused" {
-    const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
-    const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
-    this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
-    return "refused";
   }
 
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {

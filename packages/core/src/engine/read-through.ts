@@ -397,7 +397,7 @@ export class ReadThrough {
     try {
       result = await this.#loadedStore.store(flight, loaded, pinned);
     } catch (error) {
-      result = this.#loadedStore.broken(flight, error);
+      result = this.#loadedStore.reportBroken(flight, error);
     }
     decisions?.note(flight.key.local, "store", describeStore(flight, result));
     // The stale entry stays: without a pause each hit of it would load again.

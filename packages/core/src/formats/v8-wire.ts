@@ -14,6 +14,7 @@ import { HeapEstimate, indexIn, MAX_DEPTH, mayExceed, tooDeep, tooMuchHeap } fro
  * @see https://github.com/v8/v8/blob/main/src/objects/value-serializer.cc
  */
 export function unsafeReason(bytes: Uint8Array, maxBytes: number): string | undefined {
+  if (bytes.byteLength > MAX_BYTES) return "it is longer than 2 GB";
   const walk = new Walk(bytes, maxBytes);
   try {
     walk.header();
@@ -46,6 +47,8 @@ const SET_END = 0x2c; // ,
 const ERROR_END = 0x2e; // .
 
 const HEADER_BYTES = 2;
+/** Positions are integers of 32 bits, also those shortly after the end. */
+const MAX_BYTES = 2e9;
 // Node 22 and 24 write version 15. A later version may have tags that are missing below: add them, then raise the
 // number.
 const OLDEST_VERSION = 13;
@@ -67,7 +70,7 @@ const BOX_BYTES = 48;
 const LEFT = /* @__PURE__ */ new Int32Array(MAX_DEPTH);
 const ENDS = /* @__PURE__ */ new Uint8Array(MAX_DEPTH);
 
-/** Methods take the position where something begins, and return where it ends unless they say otherwise. */
+/** Methods that take `at`, where something begins, return where it ends, unless they say otherwise. */
 class Walk {
   /** Absent for bytes that cannot take too much memory, until holes or an index-like name occur. */
   heap: HeapEstimate | undefined;
@@ -128,8 +131,11 @@ class Walk {
       else if (isConstant(tag)) continue;
       else if (isContainer(tag)) {
         if (depth === MAX_DEPTH) throw new Unsafe(tooDeep);
-        const length = hasLength(tag) ? this.#number(at) : 0;
-        if (hasLength(tag)) at = this.#afterNumber(at) | 0;
+        let length = 0;
+        if (hasLength(tag)) {
+          length = this.#number(at);
+          at = this.#afterNumber(at) | 0;
+        }
         LEFT[depth] = left;
         ENDS[depth] = end;
         left = tag === DENSE_ARRAY ? this.#room(at, length) : 0;
@@ -244,6 +250,7 @@ class Walk {
     const isUsual = bytes[at] === ONE_BYTE_TEXT && byteLength < 0x80 && byteLength !== PROTO.length;
     if (!isUsual || bytes[at + 2]! <= NINE) return this.#anyName(this.#byte(at), at + 1, depth);
     const end = at + 2 + byteLength;
+    if (end > bytes.length) throw cutShort();
     this.heap?.name(depth, bytes, at + 2, end);
     return end;
   }
@@ -322,6 +329,7 @@ class Walk {
     return at;
   }
 
+  /** @returns the byte at `at`. */
   #byte(at: number): number {
     if (at >= this.#bytes.length) throw cutShort();
     return this.#bytes[at]!;

@@ -195,6 +195,7 @@ describe("v8", () => {
       clone(...text("oc"), 0x92, 0x80, 0x80, 0x80, 0, ...Buffer.from("__proto__", "utf16le"), ...text("T{"), 1),
       "a property is named __proto__",
     ],
+    ["C400: more bytes than positions can tell apart", new Uint8Array(2 ** 31 + 64), "it is longer than 2 GB"],
     ["a name that is cut short", clone(...text('o"'), 9, ...text("name")), "it is cut short"],
     ["text that is cut short", clone(0x22, 5, ...text("text")), "it is cut short"],
     ["a double that is cut short", clone(...text("N"), 1, 2, 3), "it is cut short"],

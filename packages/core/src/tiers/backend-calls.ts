@@ -216,18 +216,15 @@ export class BackendCalls {
     if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
     else this.#breakers.delete(target.part);
     this.#stateOfFailures = isTransport ? "down" : "up";
-    const error = this.#reported(operation, target.keySpace, cause);
+    const error = this.report(operation, target.keySpace, cause);
     if (this.#reach() !== "all") this.#enter(this.#current());
     return error;
   }
 
   /** Reports the failure of a part of a call, whose other parts were answered; returns the error for its caller. */
   report(operation: string, keySpace: KeySpace | undefined, given: unknown): CacheError {
-    return this.#reported(operation, keySpace, ownError(given));
-  }
-
-  #reported(operation: string, keySpace: KeySpace | undefined, cause: unknown): CacheError {
     this.meter.errors += 1;
+    const cause = ownError(given);
     const error =
       cause instanceof CacheError
         ? cause

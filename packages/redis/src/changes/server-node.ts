@@ -28,8 +28,10 @@ export interface Receiver {
  * One server, with two connections. Commands go over `link`, and changes are pushed there by tracking. The channel is
  * subscribed to on another one, which is opened when it is needed.
  */
-export interface ServerNode extends Readonly<Record<keyof ChangeHubs, Receiver>> {
+export interface ServerNode {
   readonly link: SingleLink;
+  readonly tracking: Receiver;
+  readonly channel: Receiver;
   readonly identityGuard: ServerIdentityGuard;
 }
 

@@ -272,26 +272,26 @@ async function passwordOf(given: SessionSettings["password"]): Promise<string | 
   if (typeof given !== "function") return given;
   const password: unknown = await called("password", given);
   if (typeof password === "string") return password;
-  throw failed("password", new TypeError(`it must return a string, got ${typeof password}`));
+  throw callbackFailure("password", new TypeError(`it must return a string, got ${typeof password}`));
 }
 
 async function tlsOf(given: TlsSource | undefined): Promise<TlsOptions | undefined> {
   if (typeof given !== "function") return given;
   const tls: unknown = await called("tls", given);
   if (typeof tls === "object" && tls !== null) return checkTls("the tls function", tls);
-  throw failed("tls", new TypeError(`it must return an object, got ${typeof tls}`));
+  throw callbackFailure("tls", new TypeError(`it must return an object, got ${typeof tls}`));
 }
 
 async function called<T>(option: "password" | "tls", callback: () => Awaitable<T>): Promise<T> {
   try {
     return await callback();
   } catch (error) {
-    throw failed(option, error);
+    throw callbackFailure(option, error);
   }
 }
 
 /** A function of the user failed. Its error is kept only as the cause: it may quote secrets. */
-const failed = (option: "password" | "tls", cause: unknown): Error =>
+const callbackFailure = (option: "password" | "tls", cause: unknown): Error =>
   new Error(`the ${option} function failed`, { cause });
 
 /** The socket under TLS, made here because only a plain TCP socket can be reset. */

@@ -482,7 +482,7 @@ export class ClusterRouter implements RawClient {
     for (const [name, node] of this.#nodes) {
       if (named.has(node)) continue;
       this.#nodes.delete(name);
-      this.#awaited.forget(node.channel.links);
+      this.#awaited.forget(node.channel.links); // both of its connections
       node.link.close().catch(ignore);
     }
   }

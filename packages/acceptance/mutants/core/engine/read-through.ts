@@ -301,7 +301,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a tier that breaks its contract costs the callers their value",
     promises: ["C348"],
-    rule: "result = this.#loadedStore.broken(flight, error);",
+    rule: "result = this.#loadedStore.reportBroken(flight, error);",
     broken: "throw error;",
   },
 ];

@@ -6,6 +6,7 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C402"],
     rule: "feed.prepare(client, prepare)",
     broken:
-      'feed.prepare(client, async (made) => {\n      await prepare(made);\n      await made.subscribe("shared", () => undefined);\n    })',
+      "feed.prepare(client, async (made) => {\n      await prepare(made);\n" +
+      '      await made.subscribe("shared", () => undefined);\n    })',
   },
 ];
