@@ -17,7 +17,7 @@ import { brotli, type Compressor, type Format, gzip, json, passthrough, v8 } fro
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
 import { Packr } from "msgpackr";
-import { Neighbours, spread } from "./measure.ts";
+import { Neighbours, QUIET, spread } from "./measure.ts";
 import { payloads } from "./payloads.ts";
 
 const { values, positionals } = parseArgs({
@@ -37,9 +37,9 @@ console.log(`Node ${process.version}, ${cpus().length} x ${cpus()[0]!.model}, me
 const neighbours = new Neighbours();
 for (const [name, run] of Object.entries(sections))
   if (positionals.length === 0 || positionals.includes(name)) await run();
-const others = neighbours.look([]);
+const others = neighbours.look();
 console.log(
-  `\nOthers used ${(others * 100).toFixed(0)} % of a core.${others > 0.05 ? " NOT ALONE: compare figures of one table with one another, and those of the wall clock with nothing." : ""}`,
+  `\nOthers used ${(others * 100).toFixed(0)} % of a core.${others > QUIET ? " NOT ALONE: compare figures of one table with one another, and those of the wall clock with nothing." : ""}`,
 );
 
 async function formats(): Promise<void> {

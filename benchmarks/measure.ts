@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { descendants } from "./descendants.ts";
 
 /** One side of a comparison. `run` performs `operations` of them and resolves when all are done. */
 export interface Contender {
@@ -119,15 +120,18 @@ async function allocatedEach({ run }: Contender): Promise<number> {
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
+/** The most of a core that others may use for times and rates to count. */
+export const QUIET = 0.05;
+
 /** Processor time that other processes use while a benchmark runs. Linux only; `NaN` elsewhere. */
 export class Neighbours {
   #machine = machineTicks();
   #own = ownTicks();
 
-  /** Share of one core that other processes used since the last look, except for those in `mine`. */
-  look(mine: readonly number[]): number {
+  /** Share of one core that others used since the last look. What this process has started is its own. */
+  look(): number {
     const machine = machineTicks();
-    const own = ownTicks(mine);
+    const own = ownTicks();
     const busy = machine.busy - this.#machine.busy - (own - this.#own);
     const perCore = (machine.all - this.#machine.all) / machine.cores;
     this.#machine = machine;
@@ -147,8 +151,8 @@ function machineTicks(): { readonly busy: number; readonly all: number; readonly
   }
 }
 
-function ownTicks(others: readonly number[] = []): number {
-  return [process.pid, ...others].reduce((sum, pid) => {
+function ownTicks(): number {
+  return [process.pid, ...descendants()].reduce((sum, pid) => {
     try {
       const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
       // With those of children that have ended.

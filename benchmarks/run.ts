@@ -19,8 +19,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { keepLimits } from "./limits.ts";
-import { compare, Neighbours, type Outcome, type Scenario, type Spread } from "./measure.ts";
-import { descendants } from "./peers/descendants.ts";
+import { compare, Neighbours, QUIET, type Outcome, type Scenario, type Spread } from "./measure.ts";
 import { writePages } from "./peers/docs.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
 import { checksOfBytes } from "./scenarios/checks.ts";
@@ -122,9 +121,9 @@ const figures = await runTrials([
   limitsInRedis,
 ]);
 await server.stop();
-neighbours.look(descendants());
+neighbours.look();
 const imports = isWanted("import") ? importCosts(rounds) : [];
-if (imports.length > 0) others.push(neighbours.look(descendants()));
+if (imports.length > 0) others.push(neighbours.look());
 for (const { name, ms, processorMs, emptyMs, maxMs } of imports)
   console.log(
     `${`import ${name}`.padEnd(38)}${milliseconds(emptyMs)}${milliseconds(ms)}   (${ms.least.toFixed(1)} to ${ms.most.toFixed(1)})`.padEnd(
@@ -134,7 +133,7 @@ for (const { name, ms, processorMs, emptyMs, maxMs } of imports)
   );
 
 const busiest = Math.max(...others);
-const isAlone = busiest <= 0.05;
+const isAlone = busiest <= QUIET;
 console.log(
   isAlone
     ? `Alone on the machine: others used at most ${percent(busiest)} of a core.`
@@ -159,9 +158,9 @@ process.exit();
 async function runAll(scenarios: readonly Scenario[]): Promise<void> {
   for (const scenario of scenarios) {
     if (!isWanted(scenario.name)) continue;
-    neighbours.look(descendants());
+    neighbours.look();
     const outcome = await compare(scenario, rounds);
-    others.push(neighbours.look(descendants()));
+    others.push(neighbours.look());
     outcomes.push(outcome);
     console.log(line(outcome));
   }
@@ -175,9 +174,9 @@ async function runTrials(
     const trial = make({ server, url: transport, rounds, outageMs: outageSeconds * 1_000 });
     if (!isWanted(trial.name)) continue;
     await server.command("FLUSHALL");
-    neighbours.look(descendants());
+    neighbours.look();
     const results = await trial.run();
-    others.push(neighbours.look(descendants()));
+    others.push(neighbours.look());
     found[trial.name] = results;
     console.log(trial.name);
     for (const figure of results) console.log(figureLine(figure));

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
 import { limitsTable, readLimits } from "../limits.ts";
+import { QUIET } from "../measure.ts";
 import { toolkitTables } from "../toolkit/table.ts";
 import { plot, type Panel } from "./plots.ts";
 import { readResults, RESULTS, type Results } from "./results.ts";
@@ -16,8 +17,6 @@ import { FOREVER, line, medianOf, tableOf } from "./tables.ts";
 import { printTargets, targetTable } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
-/** The most of a core that others may use for times to count. */
-const QUIET = 0.05;
 /** Pages with figures. */
 export const PAGES = ["docs/performance.md", "README.md"] as const;
 

@@ -15,7 +15,6 @@ import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { PRODUCTS } from "../contenders/index.ts";
 import { Neighbours } from "../measure.ts";
-import { descendants } from "./descendants.ts";
 import { writePages } from "./docs.ts";
 import { Journal, machineOf, RESULTS, writeResults } from "./results.ts";
 import { runScenario } from "./runner.ts";
@@ -65,9 +64,9 @@ const startedAt = performance.now();
 for (const scenario of scenarios) {
   const before = performance.now();
   await server.command("FLUSHALL");
-  neighbours.look(descendants());
+  neighbours.look();
   await runScenario(scenario, products, journal, { server, roundMs, scale: 1 });
-  const others = neighbours.look(descendants());
+  const others = neighbours.look();
   othersOfACore = Math.max(othersOfACore, others);
   const seconds = (performance.now() - before) / 1_000;
   console.log(

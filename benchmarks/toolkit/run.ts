@@ -10,8 +10,7 @@ import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
-import { Neighbours } from "../measure.ts";
-import { descendants } from "../peers/descendants.ts";
+import { Neighbours, QUIET } from "../measure.ts";
 import { failovers } from "./failovers.ts";
 import { connections, memory, offered, throughput, yardstick } from "./loads.ts";
 import { keepResults } from "./results.ts";
@@ -19,8 +18,6 @@ import { markdown, verdictTable, type Table } from "./table.ts";
 import { judgeRows, type ToolkitFigures } from "./verdicts.ts";
 
 const BUSY = " **The machine was not quiet**: times and rates are preliminary.";
-/** The most of a core that others may use for times and rates to count. */
-const QUIET = 0.05;
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "5" },
@@ -37,7 +34,7 @@ const server = await startOwnRedis();
 const neighbours = new Neighbours();
 let othersOfACore = 0;
 const look = (): void => {
-  othersOfACore = Math.max(othersOfACore, neighbours.look(descendants()));
+  othersOfACore = Math.max(othersOfACore, neighbours.look());
 };
 const tables: Table[] = [];
 const show = (table: Table): void => {

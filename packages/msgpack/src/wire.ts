@@ -155,7 +155,7 @@ class Walk {
     return token === 0xdc || token === 0xde ? this.#uint16(at) : this.#uint32(at);
   }
 
-  /** @returns where the rest ends of a value that is no container, after its `token`. */
+  /** @returns where a value without members ends, after its `token`. */
   #scalar(token: number, at: number): number {
     switch (token) {
       case 0xc4:

@@ -3,10 +3,8 @@ import { LockLostError, locks, LockUnavailableError, type Lease } from "@hotset/
 import { TestClock } from "@hotset/core/testing";
 import { randomPrefix, until } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { PAUSE_MS } from "../src/locks/wakes.ts";
 import { EVERYWHERE, startServers } from "./servers.ts";
-
-/** Between two looks of one waiter. */
-const PAUSE_MS = 60;
 
 const servers = startServers({ user: "locks" });
 

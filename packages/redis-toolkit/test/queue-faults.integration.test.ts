@@ -6,11 +6,10 @@ import { queue, simpleQueue, type QueueEvent, type Worker } from "@hotset/redis-
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { gate } from "@hotset/core/testing";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
+import { SOON } from "./queue-patience.ts";
 import { ALONE } from "./servers.ts";
 
 const WORKER = new URL("./processes/queue-worker.ts", import.meta.url);
-/** Less than the 5 s after which a worker asks for jobs although nothing has woken it. */
-const SOON = { timeout: 4_000 };
 
 describe("a queue on a server of its own", () => {
   let server: OwnRedis;

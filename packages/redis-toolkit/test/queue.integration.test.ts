@@ -13,12 +13,11 @@ import {
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { gate } from "@hotset/core/testing";
+import { SOON } from "./queue-patience.ts";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
 const servers = startServers({ user: "queue" });
 
-/** Less than the 5 s after which a worker asks for jobs although nothing has woken it. */
-const SOON = { timeout: 4_000 };
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 const NOTHING = { waiting: 0, delayed: 0, active: 0, completed: 0, dead: 0, isPaused: false };
 

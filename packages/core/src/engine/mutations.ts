@@ -231,6 +231,7 @@ export class Mutations {
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
   #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
     const { local, tags, trust, flights } = this.#context;
+    // If it is hidden, it may have been removed instead.
     if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
     // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
@@ -492,6 +493,7 @@ const labelsOf = (options: EntryOptions | undefined): Labels => ({
   etag: options?.etag,
   lastModified: options?.lastModified,
 });
+
 const MAX_GUESSED = 10_000;
 const PROCESS = Math.random().toString(36).slice(2, 10);
 let tokens = 0;

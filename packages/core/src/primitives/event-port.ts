@@ -83,7 +83,7 @@ interface Listener<T> {
   readonly accepts: ((event: T) => boolean) | undefined;
 }
 
-/** `event` with its key and tags replaced, if it has any. */
+/** `event` with its key and tags replaced, where it has them. */
 export function redacted<T extends { readonly key?: string; readonly tags?: readonly string[] }>(
   event: T,
   redactKey: (key: string) => string,

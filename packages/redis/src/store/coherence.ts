@@ -100,8 +100,8 @@ export class RedisCoherence implements Coherence {
     } catch (error) {
       if (!(error instanceof SubscriptionRefusedError)) throw error;
       const message = isTracking
-        ? `the server refuses tracking: ${error.message}; grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")`
-        : `the server refuses to report changes: ${error.message}; grant the user +subscribe +unsubscribe +publish and the channel &${listener.topic}, or set coherence("none")`;
+        ? `the server refuses tracking: ${error.message}; ${TO_TRACK}`
+        : `the server refuses to report changes: ${error.message}; ${toSubscribeTo(listener.topic)}`;
       throw new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
     }
   }
@@ -158,3 +158,8 @@ function required(notifier: ChangeNotifier | undefined): ChangeNotifier {
   if (notifier === undefined) throw new SubscriptionRefusedError("this connection does not support it");
   return notifier;
 }
+
+const TO_TRACK =
+  'grant the user +client|tracking, over RESP3, or set coherence("pubsub") in all processes, or ("none")';
+const toSubscribeTo = (topic: string): string =>
+  `grant the user +subscribe +unsubscribe +publish and the channel &${topic}, or set coherence("none")`;

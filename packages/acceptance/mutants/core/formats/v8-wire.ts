@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "&& byteLength !== PROTO.length;",
     broken: ";",
   },
+  {
+    name: "v8: positions may leave 32 bits",
+    promises: ["C400"],
+    rule: 'if (bytes.byteLength > MAX_BYTES) return "it is longer than 2 GB";',
+    broken: "",
+  },
 ];
