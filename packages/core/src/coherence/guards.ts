@@ -9,11 +9,15 @@ import { KeyNode } from "../primitives/key-table.ts";
  *   whether it may be stored.
  */
 export class Guard extends KeyNode {
-  /** Its place in the order in which guards of this process began. */
-  readonly serial: number = (lastSerial += 1);
+  #serial = nextSerial();
   #fencedBy: FencedBy | undefined;
   #isTainted = false;
   #epoch = 0;
+
+  /** Its place in the order in which guards of this process began. */
+  get serial(): number {
+    return this.#serial;
+  }
 
   get fencedBy(): FencedBy | undefined {
     return this.#fencedBy;
@@ -55,11 +59,15 @@ export class Guard extends KeyNode {
     this.#epoch = epoch;
   }
 
-  protected unfence(): void {
+  /** It begins anew: nothing is newer, and what was called until now does not concern it. */
+  protected beginAnew(): void {
+    this.#serial = nextSerial();
     this.#fencedBy = undefined;
   }
 }
+
 let lastSerial = 0;
+const nextSerial = (): number => (lastSerial += 1);
 
 /** A write of this process on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
 export class WriteGuard extends Guard {}

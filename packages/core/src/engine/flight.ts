@@ -142,7 +142,7 @@ export class Flight extends Guard implements ReadRequest {
   /** Asks the backend again, as if it began now. Its callers go on waiting, and no caller joins. */
   restart(epoch: number, tagSequence: number, now: number): void {
     this.#to("reading");
-    this.unfence();
+    this.beginAnew();
     this.resend(epoch);
     this.#tagSequence = tagSequence;
     this.#readAt = now;

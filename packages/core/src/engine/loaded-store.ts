@@ -213,7 +213,6 @@ export class LoadedStore {
     );
     // A read before the acknowledgement may have found the old entry.
     if (fencedBy(this.#context, flight, dependsOn) === undefined) drop();
-    flights.releaseFenced(key.local);
     return "refused";
   }
 

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: '(this.#fencedBy === "stale" && by !== "lease")',
     broken: "false",
   },
+  {
+    name: "fence: a load that waited is older than what its own process stored meanwhile",
+    promises: ["C52"],
+    rule: "this.#serial = nextSerial();",
+    broken: "",
+  },
 ];

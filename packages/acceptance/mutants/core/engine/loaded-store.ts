@@ -82,12 +82,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "within(this.#context.clock, Infinity, write,",
   },
   {
-    name: "leases: a flight fenced by a load without a lifetime keeps its lease",
-    promises: ["C61"],
-    rule: "if (fencedBy(this.#context, flight, dependsOn) === undefined) drop();\n    flights.releaseFenced(key.local);",
-    broken: "if (fencedBy(this.#context, flight, dependsOn) === undefined) drop();",
-  },
-  {
     name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
     rule: 'this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
