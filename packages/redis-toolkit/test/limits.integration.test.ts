@@ -11,6 +11,7 @@ import {
   slidingLog,
   tokenBucket,
   type ExpressStore,
+  type RateLimit,
   type RateLimitOptions,
   type Rule,
 } from "@hotset/redis-toolkit/rate-limit";
@@ -142,6 +143,21 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
     expect(await limit.release("u", lasting.lease!)).toBe(true);
     expect((await limit.peek("u", 2)).allowed).toBe(true);
     await expect(limit.release("u", "*")).rejects.toThrow("lease must be that of a result of consume");
+  });
+
+  it("C417: a slot that has ended is not held any more, also while Redis still has it", async () => {
+    const [long, brief] = (["1h", 150] as const).map((hold) =>
+      limitOf({ rules: [concurrency({ limit: 4, hold })] }),
+    ) as [RateLimit, RateLimit];
+    // Its slot keeps the key in Redis.
+    const held = await long.consume("u");
+    const ended = await brief.consume("u", 2);
+    await expect.poll(async () => (await brief.peek("u")).remaining, { interval: 20 }).toBe(3);
+    const key = `rate_limit:${name}:{u}:concurrency`;
+    expect(await redis.commands.zCard(key)).toBe(3);
+    expect(await brief.release("u", ended.lease!)).toBe(false);
+    expect(await redis.commands.zCard(key)).toBe(1);
+    expect(await long.release("u", held.lease!)).toBe(true);
   });
 
   it("A35: all keys of a limit lie in one slot, below its tenant, also for keys with braces", async () => {

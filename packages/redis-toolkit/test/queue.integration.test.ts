@@ -468,6 +468,29 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
+  it("C419: a job that ends after its lease, before another worker has it, is not run again", async () => {
+    const done = gate();
+    const seen: number[] = [];
+    const { id } = await use.jobs.add("x");
+    const worker = use.working(
+      async ({ attempt }, { signal }) => {
+        await done.pass();
+        seen.push(attempt);
+        expect(signal.aborted).toBe(true);
+      },
+      { visibility: 150, heartbeat: "manual" },
+    );
+    await expect.poll(() => worker.active).toBe(1);
+    const { dueAt } = (await use.jobs.get(id))!;
+    // Both clocks are this machine's.
+    await expect.poll(() => Date.now() > dueAt! + 10, { interval: 20 }).toBe(true);
+    expect(await use.jobs.get(id)).toMatchObject({ state: "active", attempt: 1, dueAt });
+    done.open();
+    await expect.poll(() => worker.stats).toMatchObject({ delivered: 1, completed: 1, lost: 0 });
+    expect(await use.jobs.counts()).toEqual(NOTHING);
+    expect(seen).toEqual([1]);
+  });
+
   it("A58: leases are extended as long as the handler runs", async () => {
     const seen: number[] = [];
     await use.jobs.add("x");

@@ -247,6 +247,18 @@ describe.each(EVERYWHERE)("sessions over %s", (where) => {
     expect(await auth.update(lost.id, { theme: "back" })).toBeUndefined();
   });
 
+  it("C418: a session that ended with all of its user was not there for destroy, though Redis still has it", async () => {
+    const [lost, anonymous] = [await auth.create({ userId: "1" }), await auth.create()];
+    await redis.commands.zRem(`${prefix}~user:{1}:index`, lost.handle);
+    expect(await auth.destroyAll("1")).toBe(0);
+    const later = await auth.create({ userId: "1" });
+    expect(await auth.destroy(lost.id)).toBe(false);
+    expect(await auth.revoke(later.handle)).toBe(true);
+    expect(await auth.destroy(later.id)).toBe(false);
+    expect(await auth.destroy(anonymous.id)).toBe(true);
+    expect(await auth.list("1")).toEqual([]);
+  });
+
   it("C242: a session that is moved, changed or touched while all of its user end, ends too, at any step", async () => {
     const work: readonly ((over: Sessions<Shop>, id: string) => ReturnType<typeof auth.read>)[] = [
       (over, id) => over.regenerate(id),

@@ -7,7 +7,7 @@ import type { RedisView } from "../commands/view.ts";
  */
 export const change = (
   redis: RedisView,
-  name: "UNLINK" | "ZREM" | "PSETEX",
+  name: "UNLINK" | "PSETEX",
   keys: readonly string[],
   rest: readonly string[] = [],
 ): Promise<number> =>

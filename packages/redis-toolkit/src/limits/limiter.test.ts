@@ -1,7 +1,7 @@
 import { TestClock } from "@hotset/core/testing";
 import { createRedis } from "@hotset/redis-toolkit";
 import { expect, it } from "vitest";
-import { fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";
+import { concurrency, fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";
 
 // Redis is disabled: only what one process decides by itself.
 const clock = new TestClock();
@@ -42,6 +42,18 @@ it("A76: in memory every rule is a window of this process' share, at least one u
   expect(await limit.peek("u")).toMatchObject({ allowed: false, limit: 10, remaining: 0 });
   await limit.reward("u", 11);
   expect((await limit.consume("u")).allowed).toBe(true);
+});
+
+it("C417: in memory too a slot that has ended is not held any more", async () => {
+  const limit = limitOf({ rules: [concurrency({ limit: 2, hold: "10s" })] });
+  const lease = (await limit.consume("u", 2)).lease!;
+  clock.advance(9_999);
+  const refused = await limit.consume("u");
+  expect([refused.allowed, refused.retryAfterMs]).toEqual([false, 1]);
+  clock.advance(1);
+  // Redis is asked then, and it is disabled.
+  await expect(limit.release("u", lease)).rejects.toMatchObject({ code: "REDIS_DISABLED" });
+  expect((await limit.consume("u", 2)).allowed).toBe(true);
 });
 
 it("A76: in memory at most maxKeys are counted: the one that was new first is forgotten", async () => {

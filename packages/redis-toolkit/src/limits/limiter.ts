@@ -10,6 +10,7 @@ import { LocalCounts, type LimitCall } from "./local-counts.ts";
 import { resolveOptions, type RateLimitOptions, type RateLimitSettings } from "./options.ts";
 import { Refusals } from "./refusals.ts";
 import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
+import { RELEASE_SLOTS } from "./rule-scripts.ts";
 import { whole } from "./rules.ts";
 import { readVerdict, type Verdict } from "./verdict.ts";
 
@@ -39,7 +40,7 @@ export interface RateLimit {
   /**
    * Gives back the slots of a call that was allowed. Twice is harmless.
    *
-   * @returns whether they were still held
+   * @returns whether they were still held: those that have ended by themselves are not
    * @throws {BackendUnavailableError} where Redis is away: then the slots end by themselves, after `hold`.
    */
   release(key: string, lease: string): Promise<boolean>;
@@ -123,9 +124,11 @@ class RedisRateLimit implements RateLimit {
   async release(key: string, lease: string): Promise<boolean> {
     checkName("the key of a limit", key);
     const slots = slotsOf(lease);
-    if (this.#local.release(key, lease)) return true;
+    if (this.#local.release(key, lease, this.#module.clock.now())) return true;
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
-    return at !== -1 && (await change(this.#redis, "ZREM", [this.#keysOf(key)[at + 1]!], slots)) > 0;
+    if (at === -1) return false;
+    const keys = [this.#keysOf(key)[at + 1]!];
+    return (await this.#redis.runScript(RELEASE_SLOTS, keys, slots, { decode: Number })) > 0;
   }
 
   async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {

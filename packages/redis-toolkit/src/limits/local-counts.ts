@@ -49,9 +49,9 @@ export class LocalCounts {
     return { isAllowed, blockedMs: 0, at, states };
   }
 
-  /** @returns whether there was such a slot */
-  release(key: string, lease: string): boolean {
-    const released = this.#counts.get(key)?.map((count) => count.release(lease));
+  /** @returns whether such a slot was held */
+  release(key: string, lease: string, now: number): boolean {
+    const released = this.#counts.get(key)?.map((count) => count.release(lease, now));
     return released?.includes(true) ?? false;
   }
 
@@ -81,7 +81,7 @@ interface Count {
   take(cost: number, now: number, lease: string): void;
   /** Beyond the limit too; below zero gives back. */
   adjust(cost: number, now: number): void;
-  release(lease: string): boolean;
+  release(lease: string, now: number): boolean;
 }
 
 class Window implements Count {
@@ -129,7 +129,7 @@ class Slots implements Count {
   }
 
   room(now: number): number {
-    this.#slots = this.#slots.filter(({ endsAt }) => now < endsAt);
+    this.#dropEnded(now);
     return this.#slots.reduce((room, { cost }) => room - cost, this.#share);
   }
 
@@ -141,10 +141,15 @@ class Slots implements Count {
     // Slots belong to calls that were allowed.
   }
 
-  release(lease: string): boolean {
+  release(lease: string, now: number): boolean {
+    this.#dropEnded(now);
     const left = this.#slots.filter((slot) => slot.lease !== lease);
     const isFound = left.length < this.#slots.length;
     this.#slots = left;
     return isFound;
+  }
+
+  #dropEnded(now: number): void {
+    this.#slots = this.#slots.filter(({ endsAt }) => now < endsAt);
   }
 }

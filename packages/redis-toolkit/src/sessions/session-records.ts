@@ -5,7 +5,19 @@ import { expectNoEviction, moduleOf, type Module } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import type { Place, Places } from "./session-places.ts";
 import { decodeHash, decodeReply, fieldName, type SessionReply, type StoredSession } from "./session-replies.ts";
-import { ADOPT, CREATE, ENROL, EXAMINE, EXPEL, REGENERATE, REMOVE, ROSTER, TOUCH, UPDATE } from "./session-scripts.ts";
+import {
+  ADOPT,
+  CREATE,
+  ENROL,
+  EXAMINE,
+  EXPEL,
+  REGENERATE,
+  REMOVE,
+  ROSTER,
+  STRIKE,
+  TOUCH,
+  UPDATE,
+} from "./session-scripts.ts";
 
 /** Fields of the data and their JSON. */
 export type Fields = ReadonlyMap<string, string>;
@@ -131,9 +143,10 @@ export class SessionRecords {
     let from: Place | undefined = place;
     let isRemoved = false;
     for (let moves = 0; from !== undefined && moves <= MAX_MOVES; moves += 1) {
-      const [count, userId, to]: Removed = await this.#send(REMOVE, [from.key], [], (reply) => reply as Removed);
-      if (userId !== null) await this.#strike(userId, from.handle);
-      isRemoved ||= count === 1 && to === null;
+      const [count, userId, epoch, to]: Removed = await this.#send(REMOVE, [from.key], [], (reply) => reply as Removed);
+      const current = userId === null ? epoch : await this.#strike(userId, from.handle);
+      // Unknown where the index could not be changed: the record was there all the same.
+      isRemoved ||= count === 1 && to === null && (current === epoch || current === undefined);
       from = to === null ? undefined : this.places.ofHandle(to);
     }
     return isRemoved;
@@ -282,8 +295,14 @@ export class SessionRecords {
     return this.#send(ENROL, this.places.ofUser(userId), args, String);
   }
 
-  async #strike(userId: string, handle: string): Promise<void> {
-    await this.#hint(["ZREM", this.places.ofUser(userId)[1], handle]);
+  /** Takes a session out of the index of its user: a hint, too. @returns the epoch; `undefined` where that failed */
+  async #strike(userId: string, handle: string): Promise<string | null | undefined> {
+    try {
+      return await this.#send(STRIKE, this.places.ofUser(userId), [handle], (reply) => reply as string | null);
+    } catch (error) {
+      moduleOf(this.#redis).report("sessions", error);
+      return undefined;
+    }
   }
 
   /** Key by key: in a cluster they lie in many slots. */
@@ -325,7 +344,7 @@ export class SessionRecords {
   }
 }
 
-type Removed = readonly [count: number, userId: string | null, to: string | null];
+type Removed = readonly [count: number, userId: string | null, epoch: string | null, to: string | null];
 
 const EPOCH_BYTES = 12;
 

@@ -148,11 +148,11 @@ if ARGV[1] ~= '0' then
 end
 return report(KEYS[2], 1)`;
 
-/** KEYS: session. Returns whether it was there, its user, and the handle that it moved to. */
+/** KEYS: session. Returns whether it was there, its user, the user's epoch in it, and the handle that it moved to. */
 export const REMOVE: string = `
-local found = redis.pcall('HMGET', KEYS[1], 'u', 'to')
-if found.err then found = {false, false} end
-return {redis.call('UNLINK', KEYS[1]), found[1], found[2]}`;
+local found = redis.pcall('HMGET', KEYS[1], 'u', 'e', 'to')
+if found.err then found = {false, false, false} end
+return {redis.call('UNLINK', KEYS[1]), unpack(found)}`;
 
 /**
  * A session of another program, which is text, becomes a hash, unless it was changed meanwhile. It keeps its end: its
@@ -197,6 +197,11 @@ return redis.call('GET', KEYS[1])`;
 export const ROSTER: string = `${CLOCK}
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', clock())
 return {redis.call('GET', KEYS[1]), redis.call('ZRANGE', KEYS[2], 0, -1)}`;
+
+/** KEYS: epoch, index. ARGV: the handle of a session that was removed. Returns the epoch. */
+export const STRIKE: string = `
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('GET', KEYS[1])`;
 
 /** Ends every session of a user: none has an epoch that is absent. KEYS: epoch, index. Returns the handles. */
 export const EXPEL: string = `

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#counts.size >= this.#maxKeys) this.#counts.delete(this.#counts.keys().next().value!);",
     broken: "",
   },
+  {
+    name: "limits: in memory a slot that has ended is held until it is removed",
+    promises: ["C417"],
+    rule: "this.#dropEnded(now);\n    const left",
+    broken: "const left",
+  },
 ];

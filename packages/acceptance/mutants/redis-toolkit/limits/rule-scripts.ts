@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "'(' .. now, '+inf')",
     broken: "'-inf', '+inf')",
   },
+  {
+    name: "limits: a slot that has ended is held until it is removed",
+    promises: ["C417"],
+    rule: "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)",
+    broken: "",
+  },
 ];

@@ -35,4 +35,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    if (wasThere) this.#counts.sessionsEnded += 1;\n",
     broken: "",
   },
+  {
+    name: "sessions: one that ended with all of its user was there",
+    promises: ["C418"],
+    rule: "(current === epoch || current === undefined)",
+    broken: "(current === epoch || current !== epoch)",
+  },
 ];

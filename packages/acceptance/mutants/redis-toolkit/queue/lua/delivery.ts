@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "'rateCount', used + #taken / 3)",
     broken: "'rateCount', used)",
   },
+  {
+    name: "queue: a report after the end of a lease is refused",
+    promises: ["C419"],
+    rule: "if not job or job.token ~= owner then return 0 end",
+    broken: "if not job or job.token ~= owner or now >= tonumber(call('ZSCORE', active, id) or 0) then return 0 end",
+  },
 ];
