@@ -220,11 +220,11 @@ export class LoadedStore {
    * The copy of the entry that this process has just stored: the change message of its own write, which looks like that
    * of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
    */
-  async confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
+  confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
     const { local, trust } = this.#context;
-    if (local === undefined || !local.holds(key.local, version)) return;
+    if (local === undefined || !local.holds(key.local, version)) return DONE;
     const { epoch } = trust;
-    await leases.confirm(key).then((now) => {
+    return leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
   }

@@ -130,6 +130,11 @@ export class BackendCalls {
     if (target.ends === true) {
       if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
+    // What the backend bounds needs no promise beside that of the backend.
+    if (this.#deadlines === undefined && budgetMs >= this.deadlineMs && !isTraced("backend")) {
+      this.begin();
+      return this.#counted(operation, target, call);
+    }
     return this.bound(operation, target, budgetMs, (done, fail) => {
       try {
         call().then(done, fail);
@@ -137,6 +142,23 @@ export class BackendCalls {
         fail(error);
       }
     });
+  }
+
+  #counted<T>(operation: Operation, target: Target, call: () => Promise<T>): Promise<T> {
+    const startedAt = this.#clock.now();
+    try {
+      return call().then(
+        (value) => {
+          this.#succeeded(operation, target.part, startedAt);
+          return value;
+        },
+        (error: unknown) => {
+          throw this.failed(operation, target, error);
+        },
+      );
+    } catch (error) {
+      return Promise.reject(this.failed(operation, target, error));
+    }
   }
 
   /**
@@ -177,12 +199,16 @@ export class BackendCalls {
         if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
         isOver = true;
         endDeadline();
-        this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
-        this.answered(part);
+        this.#succeeded(operation, part, startedAt);
         resolve(value);
       };
       work(done, fail, startedAt);
     });
+  }
+
+  #succeeded(operation: Operation, part: string, startedAt: number): void {
+    this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+    this.answered(part);
   }
 
   /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */

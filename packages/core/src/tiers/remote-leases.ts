@@ -95,7 +95,8 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
         },
       });
     },
-    confirm: async (key) => conflicts.confirmedBy(key.backend, await call(key, () => leases.confirm(key.backend))),
+    confirm: (key) =>
+      call(key, () => leases.confirm(key.backend)).then((version) => conflicts.confirmedBy(key.backend, version)),
   };
 }
 
