@@ -1,6 +1,7 @@
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { productNamed } from "../contenders/index.ts";
 import type { Contender, Setup, Shape, Value } from "../contenders/contender.ts";
+import { atRate } from "../at-rate.ts";
 import { inFlight } from "../measure.ts";
 import { record } from "../payloads.ts";
 import { percentile } from "../trial.ts";
@@ -129,10 +130,7 @@ async function batch(of: Case): Promise<Workload> {
   return hits(of, flights(call, of, { times: 100, run: (times) => inFlight(1, times, call) }));
 }
 
-/**
- * Reads, and one write in twenty, of keys by Zipf at a fixed rate. Each counts from the moment at which it was due,
- * also where the process was too busy to begin it: a slow answer cannot hide the ones behind it.
- */
+/** Reads, and one write in twenty, of keys by Zipf at a fixed rate. */
 async function mix(of: Case): Promise<Workload> {
   const { contender, names, perSecond, valueOf, loads } = of;
   await filled(of);
@@ -142,29 +140,17 @@ async function mix(of: Case): Promise<Workload> {
     return i % 20 === 19 ? contender.set(key, valueOf(key)) : contender.getOrSet(key);
   };
   const round = async (ms: number): Promise<Metrics> => {
-    const count = Math.round((perSecond * ms) / 1_000);
-    const latencies: number[] = [];
     const loadsBefore = loads();
     const cpu = process.cpuUsage();
-    const startedAt = performance.now();
-    const running: Promise<void>[] = [];
-    for (let i = 0; i < count; await turn()) {
-      const due = Math.min(count, Math.floor(((performance.now() - startedAt) * perSecond) / 1_000));
-      for (; i < due; i += 1) {
-        const dueAt = startedAt + (i * 1_000) / perSecond;
-        running.push(call(i).then(() => void latencies.push(performance.now() - dueAt)));
-      }
-    }
-    await Promise.all(running);
-    const elapsedMs = performance.now() - startedAt;
+    const { latencies, elapsedMs } = await atRate(perSecond, ms, call);
     const used = process.cpuUsage(cpu);
     return {
-      operations: count,
-      perSecond: (count / elapsedMs) * 1_000,
+      operations: latencies.length,
+      perSecond: (latencies.length / elapsedMs) * 1_000,
       p50Ms: percentile(latencies, 0.5),
       p99Ms: percentile(latencies, 0.99),
       p999Ms: percentile(latencies, 0.999),
-      clientUs: (used.user + used.system) / count,
+      clientUs: (used.user + used.system) / latencies.length,
       loads: loads() - loadsBefore,
     };
   };

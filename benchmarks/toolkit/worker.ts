@@ -1,6 +1,7 @@
 /** One client in a process of its own, and the figures that its caller sees. */
-import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { answerCalls } from "@hotset/test-servers";
+import { atRate } from "../at-rate.ts";
 import { percentile } from "../trial.ts";
 import { zipf } from "../peers/zipf.ts";
 import { CLIENTS, GUARDS, type Client, type Place } from "./clients.ts";
@@ -49,19 +50,8 @@ const handlers = {
   /** GET at a fixed rate, each from the moment at which it was due. */
   async offered(perSecond: number, ms: number): Promise<{ readonly p99Ms: number; readonly perSecond: number }> {
     const client = clients[0]!;
-    const count = Math.round((perSecond * ms) / 1_000);
-    const latencies: number[] = [];
-    const running: Promise<unknown>[] = [];
-    const startedAt = performance.now();
-    for (let i = 0; i < count; await turn()) {
-      const due = Math.min(count, Math.floor(((performance.now() - startedAt) * perSecond) / 1_000));
-      for (; i < due; i += 1) {
-        const dueAt = startedAt + (i * 1_000) / perSecond;
-        running.push(client.get(names[i % KEYS]!).then(() => latencies.push(performance.now() - dueAt)));
-      }
-    }
-    await Promise.all(running);
-    return { p99Ms: percentile(latencies, 0.99), perSecond: (count / (performance.now() - startedAt)) * 1_000 };
+    const { latencies, elapsedMs } = await atRate(perSecond, ms, (i) => client.get(names[i % KEYS]!));
+    return { p99Ms: percentile(latencies, 0.99), perSecond: (latencies.length / elapsedMs) * 1_000 };
   },
   /** Needs `--expose-gc`. */
   async memory(): Promise<{ readonly rssMb: number; readonly heapMb: number }> {
