@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HeapEstimate, indexIn } from "./heap-estimate.ts";
+import { HeapEstimate, indexIn, MAX_DEPTH } from "./heap-estimate.ts";
 import { json } from "./json.ts";
 import { v8 } from "./v8.ts";
 
@@ -25,6 +25,29 @@ describe("HeapEstimate", () => {
     ["divided elsewhere", ["idn", "ame"]],
   ])("counts names %s as new", (_, names) => {
     expect(heapOf(["id", "name"], names) - heapOf(["id", "name"])).toBe(64 + 256 + names.join("").length);
+  });
+
+  it("counts 8 bytes for a name that was there before, wherever it is in the bytes", () => {
+    const heap = new HeapEstimate(1_024);
+    heap.object(0);
+    heap.name(0, bytesOf("id"), 0, 2);
+    const before = heap.bytes;
+    heap.object(0);
+    heap.name(0, bytesOf("...id"), 3, 5);
+    expect(heap.bytes - before).toBe(64 + 8);
+  });
+
+  it("counts on the deepest level as on any other", () => {
+    const heap = new HeapEstimate(1_024);
+    heap.object(MAX_DEPTH);
+    heap.index(MAX_DEPTH, 900);
+    heap.index(MAX_DEPTH, 1_000);
+    expect(heap.bytes).toBe(64 + 64 + 8 * 1_367 + 8);
+    heap.name(MAX_DEPTH, bytesOf("id"), 0, 2);
+    const before = heap.bytes;
+    heap.object(MAX_DEPTH);
+    heap.name(MAX_DEPTH, bytesOf("id"), 0, 2);
+    expect(heap.bytes - before).toBe(64 + 8);
   });
 
   it("counts the room that an index claims, once", () => {
