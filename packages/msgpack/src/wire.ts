@@ -33,37 +33,11 @@ const TYPED_ARRAY_BYTES = 320;
 const SET_BYTES = 240;
 const DATE_BYTES = 128;
 
-const NOT_FIXED = -1;
-/** Bytes after the token of nil, a boolean or a number of any size; `NOT_FIXED` for other tokens. */
-const REST = /* @__PURE__ */ Int8Array.from({ length: 0x100 }, (_, token) => {
-  switch (token) {
-    case 0xc0: // nil
-    case 0xc2: // false
-    case 0xc3: // true
-      return 0;
-    case 0xcc: // integers
-    case 0xd0:
-      return 1;
-    case 0xcd:
-    case 0xd1:
-      return 2;
-    case 0xca: // float 32
-    case 0xce:
-    case 0xd2:
-      return 4;
-    case 0xcb: // float 64
-    case 0xcf:
-    case 0xd3:
-      return 8;
-    default:
-      return NOT_FIXED;
-  }
-});
-
-// Of each enclosing container: how many members follow, and whether each has a name. One walk at a time uses them. The
-// innermost container is text with a mark, at a depth of `MAX_DEPTH`.
+/**
+ * Of each enclosing container: how many members follow, below 0 if each has a name. One walk at a time uses it. The
+ * innermost container is text with a mark, at a depth of `MAX_DEPTH`.
+ */
 const LEFT = /* @__PURE__ */ new Int32Array(MAX_DEPTH + 1);
-const IS_MAP = /* @__PURE__ */ new Uint8Array(MAX_DEPTH + 1);
 
 class Walk {
   hasMarks = false;
@@ -78,39 +52,69 @@ class Walk {
 
   /**
    * Walks over one value and all inside it: one loop over local variables, because each hit in Redis pays for the walk,
-   * and a call for each value takes nearly twice as long. `| 0` makes the result of a call an integer to the compiler.
+   * and a call for each value takes nearly twice as long. `| 0` makes a length or the result of a call an integer to
+   * the compiler. Frequent tokens have branches, which a processor predicts; a table of sizes would make it wait.
    *
    * @returns where it ends, after the end of the bytes if they are cut short.
    */
   value(): number {
     const bytes = this.#bytes;
+    const length = bytes.length | 0;
     let at = 0;
     /** Number of enclosing containers. */
     let depth = 0;
-    /** How many members of the innermost one follow, and whether each has a name. */
+    /** How many members of the innermost one follow, below 0 if each has a name. */
     let left = 1;
-    let isMap = false;
+    let isCharged = this.heap !== undefined;
     for (;;) {
       while (left === 0) {
         if (depth === 0) return at;
         depth--;
         left = LEFT[depth]!;
-        isMap = IS_MAP[depth] === 1;
       }
-      left--;
-      if (isMap) at = this.#name(bytes, at, depth - 1) | 0;
-      if (at >= bytes.length) throw cutShort();
+      if (at >= length) throw cutShort();
+      if (left > 0) left--;
+      else {
+        left++;
+        const name = bytes[at]!;
+        const end = at + 1 + (name & 0x1f);
+        if (!isCharged && mayBeUsual(name) && end < length && isUsualFirst(bytes[at + 1]!)) at = end;
+        else {
+          at = this.#name(bytes, at, depth - 1) | 0;
+          isCharged = this.heap !== undefined;
+        }
+      }
       let token = bytes[at++]!;
-      if (token < 0x80 || token >= 0xe0) continue; // small integers
+      if (token < 0x80) continue; // small integers
       if (isShortText(token)) {
-        this.heap?.text(token & 0x1f);
+        if (isCharged) this.heap?.text(token & 0x1f);
         at += token & 0x1f;
         continue;
       }
-      const rest = REST[token]!;
-      if (rest !== NOT_FIXED) {
-        at += rest;
-        continue;
+      if (token >= 0xe0) continue; // small negative integers
+      switch (token) {
+        case 0xc0: // nil
+        case 0xc2: // false
+        case 0xc3: // true
+          continue;
+        case 0xcc: // integers
+        case 0xd0:
+          at += 1;
+          continue;
+        case 0xcd:
+        case 0xd1:
+          at += 2;
+          continue;
+        case 0xca: // float 32
+        case 0xce:
+        case 0xd2:
+          at += 4;
+          continue;
+        case 0xcb: // float 64
+        case 0xcf:
+        case 0xd3:
+          at += 8;
+          continue;
       }
       if (token === 0xd4 && bytes[at] === SET) {
         token = this.#membersOfSet(at);
@@ -125,10 +129,8 @@ class Walk {
       at += countBytes(token);
       const isMark = this.#open(at, count, isInnerMap, depth);
       LEFT[depth] = left;
-      IS_MAP[depth] = isMap ? 1 : 0;
       depth++;
-      isMap = isInnerMap;
-      left = isMark ? count - 1 : count;
+      left = isInnerMap ? -count : isMark ? count - 1 : count;
       if (isMark) at++;
     }
   }
@@ -198,9 +200,8 @@ class Walk {
     return this.#after(at, byteLength);
   }
 
-  /** The name of a property. @returns where it ends. */
+  /** The name of a property. @returns where it ends, before the end of the bytes. */
   #name(bytes: Uint8Array, at: number, depth: number): number {
-    if (at >= bytes.length) throw cutShort();
     const token = bytes[at++]!;
     let length = token & 0x1f;
     if (!isShortText(token)) {
@@ -212,8 +213,8 @@ class Walk {
     if (end >= bytes.length) throw cutShort(); // its value must follow
     const first = bytes[at]!;
     if (length === PROTO.length && this.#isProto(at)) throw new Malformed("a property is named __proto__");
-    if (first <= NINE || first >= 0xc0) this.#oddName(at, end, depth);
-    else this.heap?.name(depth, bytes, at, end);
+    if (isUsualFirst(first)) this.heap?.name(depth, bytes, at, end);
+    else this.#oddName(at, end, depth);
     return end;
   }
 
@@ -294,7 +295,11 @@ class Walk {
 const cutShort = (): Malformed => new Malformed("they are cut short");
 
 const isShortText = (token: number): boolean => (token & 0xe0) === 0xa0;
-/** Of the tokens 80 to df that are neither short text nor in `REST`. */
+/** Whether a name with this token is short and not `__proto__`. */
+const mayBeUsual = (token: number): boolean => isShortText(token) && token !== PROTO_TOKEN;
+/** Whether a name that begins with this byte is neither a number nor in an overlong form. */
+const isUsualFirst = (byte: number): boolean => byte > NINE && byte < 0xc0;
+/** Of the tokens 80 to df that are neither short text nor numbers. */
 const isContainer = (token: number): boolean => token < 0xa0 || token >= 0xdc;
 /** Bytes that the number of members takes after the `token` of a container. */
 const countBytes = (token: number): number => (token < 0xa0 ? 0 : (token & 1) === 0 ? 2 : 4);
@@ -304,6 +309,7 @@ const isOverlong = (byte: number, next: number): boolean =>
   byte === 0xc0 || byte === 0xc1 || (byte === 0xe0 && next < 0xa0) || (byte === 0xf0 && next < 0x90);
 
 const PROTO = "__proto__";
+const PROTO_TOKEN = 0xa9;
 const NINE = 0x39;
 
 // Types of extensions: MessagePack defines the date, msgpackr the others.

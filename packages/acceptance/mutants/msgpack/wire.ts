@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "msgpack: an index in a small value is a name like others",
     promises: ["C141"],
-    rule: "if (first <= NINE || first >= 0xc0)",
-    broken: "if (first >= 0xc0)",
+    rule: "byte > NINE && byte < 0xc0;",
+    broken: "byte < 0xc0;",
   },
   {
     name: "msgpack: a name is looked at as far as it claims",
