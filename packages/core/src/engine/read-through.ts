@@ -5,7 +5,7 @@ import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/once.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import { answerFor, type Situation } from "./answer-for.ts";
+import { answerFor, type Offer, type Situation } from "./answer-for.ts";
 import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
@@ -298,8 +298,7 @@ export class ReadThrough {
     if (verdict !== "absent") flight.loadBecause(verdict === "ahead" ? "refresh-ahead" : "stale");
     // Callers that come while these are answered find what is known.
     flight.queue();
-    const situation = this.#situation(call.key, now);
-    this.#waiters.answerEach(flight, ({ policy }) => answerFor({ entry: fallback, tier }, policy, now, situation));
+    if (fallback !== undefined) this.#answerFrom(flight, { entry: fallback, tier }, now);
     if (!flight.isAwaited && (this.#isPaused(call.key, now) || flight.fencedBy !== undefined)) {
       this.#waiters.end(flight);
       return;
@@ -307,6 +306,12 @@ export class ReadThrough {
     // The fallback is known only now.
     for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
     this.#load(flight);
+  }
+
+  /** Answers the callers that the offer is good for. */
+  #answerFrom(flight: Flight, offer: Offer, now: number): void {
+    const situation = this.#situation(flight.key, now);
+    this.#waiters.answerEach(flight, ({ policy }) => answerFor(offer, policy, now, situation));
   }
 
   // ---- the load

@@ -297,8 +297,13 @@ export abstract class EntryBackend implements Backend {
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
   protected confirm<T>(command: EntryCommand, key: string, interpret: (reply: unknown) => T | Further): Promise<T> {
-    const entryKey = this.keys.entry(key);
-    const over = ([name, ...more]: Further["args"]): (string | Buffer)[] => [name!, entryKey, ...more];
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const over = (given: Further["args"]): (string | Buffer)[] => given.toSpliced(1, 0, entryKey);
     const again = (reply: unknown): T | Further => {
       const result = interpret(reply);
       return result instanceof Further ? new Further(over(result.args)) : result;

@@ -12,6 +12,7 @@ import {
 import { Further } from "../connection/command-queue.ts";
 import { ACQUIRE, MAX_LEASE_MS, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
+import { isWrongType } from "../primitives/faults.ts";
 
 export { MAX_LEASE_MS };
 
@@ -97,17 +98,12 @@ export class RedisLeases implements Leases {
     }
   }
 
-  async confirm(key: string): Promise<string> {
-    if (!this.#compares) return "";
-    try {
-      return await this.#send(["HGET", "w"], key, (reply) => {
-        if (reply === null) return new Further(["HLEN"]);
-        return typeof reply === "number" ? (reply === 0 ? "" : NO_VERSION) : versionOf(reply as Buffer);
-      });
-    } catch (error) {
-      if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return "!";
-      throw error;
-    }
+  confirm(key: string): Promise<string> {
+    if (!this.#compares) return Promise.resolve("");
+    return this.#send<string>(["HGET", "w"], key, (reply) => {
+      if (reply === null) return new Further(["HLEN"]);
+      return typeof reply === "number" ? (reply === 0 ? "" : NO_VERSION) : versionOf(reply as Buffer);
+    }).catch(ofAnotherType);
   }
 
   /** @returns only the version of an entry that cannot be read. */
@@ -142,5 +138,11 @@ export function withLife<T>(leaseMs: number, send: (life: string) => Promise<T>)
 
 /** In place of what is written: the entry is removed. */
 const LIFE_IS_OVER: readonly string[] = ["0"];
+
+/** The version of a key of another type. Any other error stays one. */
+export function ofAnotherType(error: unknown): "!" {
+  if (isWrongType(error)) return "!";
+  throw error;
+}
 
 export const isOne = (reply: unknown): boolean => reply === 1;

@@ -1,6 +1,6 @@
 import type { Leases, StoredEntry } from "@hotset/core";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
-import { isOne, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
+import { isOne, ofAnotherType, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
 import { ACQUIRE_STRING, HEAD_BYTES, RELEASE_STRING, RENEW_STRING, STORE_STRING } from "../lua/string-scripts.ts";
 import type { Script } from "../lua/script.ts";
 import { Further } from "../connection/command-queue.ts";
@@ -136,15 +136,10 @@ export class StringLeases implements Leases {
     });
   }
 
-  async confirm(key: string): Promise<string> {
-    try {
-      return await this.#commands.confirm(["GETRANGE", "0", String(HEAD_BYTES - 1)], key, (reply) =>
-        versionIn(reply as Buffer),
-      );
-    } catch (error) {
-      if (error instanceof Error && error.message.startsWith("WRONGTYPE")) return "!";
-      throw error;
-    }
+  confirm(key: string): Promise<string> {
+    return this.#commands
+      .confirm(["GETRANGE", "0", String(HEAD_BYTES - 1)], key, (reply) => versionIn(reply as Buffer))
+      .catch(ofAnotherType);
   }
 }
 
