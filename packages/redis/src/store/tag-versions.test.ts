@@ -22,3 +22,23 @@ it("C80 parsed versions are shared while they come again, and 1,000 at most are 
   await read("another|one");
   expect(await read("h0|s0")).not.toBe(first);
 });
+
+it.each([
+  ["h|s", { hard: "h", soft: "s" }],
+  ["|s", undefined],
+  ["h|", undefined],
+  ["|", undefined],
+  ["hs", undefined],
+  ["h|s|x", undefined],
+  ["", undefined],
+  [`h|${"s".repeat(78)}`, { hard: "h", soft: "s".repeat(78) }],
+  [`h|${"s".repeat(79)}`, undefined],
+])("what another program wrote into a version is no version, unless it could be one: %j", async (text, version) => {
+  const versions = new RedisTagVersions(
+    async () => [Buffer.from(text), null],
+    new RedisKeys({ prefix: "hotset", format: "readable" }),
+    () => "id",
+    { channel: "", sender: "" },
+  );
+  expect(await versions.read(["{~shop}::t", "{~shop}::u"])).toEqual([version, undefined]);
+});
