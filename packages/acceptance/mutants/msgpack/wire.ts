@@ -20,6 +20,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "msgpack: a short name may be __proto__",
+    promises: ["C403"],
+    rule: "isShortText(token) && token !== PROTO_TOKEN",
+    broken: "isShortText(token)",
+  },
+  {
+    name: "msgpack: a short name may end after the bytes",
+    promises: ["C403"],
+    rule: "mayBeUsual(name) && end < length &&",
+    broken: "mayBeUsual(name) &&",
+  },
+  {
     name: "msgpack: positions may leave 32 bits",
     promises: ["C400"],
     rule: "if (bytes.byteLength > MAX_BYTES)",

@@ -90,24 +90,28 @@ class Walk {
 
   /**
    * Walks over one value and all inside it: one loop over local variables, because each hit in Redis pays for the walk,
-   * and a call for each value takes twice as long. `| 0` makes the result of a call an integer to the compiler.
+   * and a call for each value takes twice as long. `| 0` makes a length or the result of a call an integer to the
+   * compiler.
    *
    * @returns where it ends, after the end of the bytes if they are cut short.
    */
   value(at: number): number {
     const bytes = this.#bytes;
+    const length = bytes.length | 0;
     /** Number of enclosing containers. */
     let depth = 0;
     /** How many elements follow, of an array without holes; at first, the value itself. */
     let left = 1;
     /** The tag that ends the innermost container. */
     let end = 0;
+    /** Whether there is an estimate: read after the calls that may begin one, not for each value. */
+    let isCharged = this.heap !== undefined;
     for (;;) {
       if (left > 0) left--;
       else if (depth === 0) return at;
+      else if (end === OBJECT_END && !isCharged && isUsualName(bytes, at, length)) at += 2 + bytes[at + 1]!;
       else {
-        if (end === ERROR_END) at = this.#errorField(at) | 0;
-        else while (bytes[at] === 0) at++;
+        at = (end === ERROR_END ? this.#errorField(at) : this.#padding(at)) | 0;
         if (bytes[at] === end) {
           at = this.#close(end, at + 1) | 0;
           depth--;
@@ -115,33 +119,40 @@ class Walk {
           end = ENDS[depth]!;
           continue;
         }
-        if (end === OBJECT_END || end === DENSE_END || end === SPARSE_END) at = this.#name(bytes, at, depth - 1) | 0;
-        else if (end === ERROR_END) at++;
+        if (end === OBJECT_END || end === DENSE_END || end === SPARSE_END) {
+          at = this.#name(bytes[at]!, at + 1, depth - 1) | 0;
+          isCharged = this.heap !== undefined;
+        } else if (end === ERROR_END) at++;
         else this.heap?.add(MEMBER_BYTES);
       }
-      while (bytes[at] === 0) at++;
-      if (at >= bytes.length) throw cutShort();
+      if (at >= length || bytes[at] === 0) at = this.#padding(at) | 0;
       const tag = bytes[at++]!;
-      this.heap?.slots(1);
+      if (isCharged) this.heap?.slots(1);
       if (tag === ONE_BYTE_TEXT && bytes[at]! < 0x80) {
-        this.heap?.text(bytes[at]!);
+        if (isCharged) this.heap?.text(bytes[at]!);
         at += 1 + bytes[at]!;
-      } else if (tag === INT32) at = (bytes[at]! < 0x80 ? at + 1 : this.#afterNumber(at)) | 0;
-      else if (tag === DOUBLE) at += 8;
+      } else if (tag === INT32) {
+        // Most have one to three bytes.
+        if (bytes[at++]! >= 0x80 && bytes[at++]! >= 0x80 && bytes[at++]! >= 0x80) at = this.#afterNumber(at - 3) | 0;
+      } else if (tag === DOUBLE) at += 8;
       else if (isConstant(tag)) continue;
       else if (isContainer(tag)) {
         if (depth === MAX_DEPTH) throw new Unsafe(tooDeep);
-        let length = 0;
+        let elements = 0;
         if (hasLength(tag)) {
-          length = this.#number(at);
+          elements = this.#number(at);
           at = this.#afterNumber(at) | 0;
         }
         LEFT[depth] = left;
         ENDS[depth] = end;
-        left = tag === DENSE_ARRAY ? this.#room(at, length) : 0;
-        end = this.#open(tag, length, depth);
+        left = tag === DENSE_ARRAY ? this.#room(at, elements) : 0;
+        end = this.#open(tag, elements, depth);
         depth++;
-      } else at = this.#scalar(tag, at) | 0;
+        isCharged = this.heap !== undefined;
+      } else {
+        at = this.#scalar(tag, at) | 0;
+        isCharged = this.heap !== undefined;
+      }
     }
   }
 
@@ -244,18 +255,8 @@ class Walk {
     return (this.heap ??= new HeapEstimate(MAX_GAP));
   }
 
-  /** The name of a property of the object at `depth`. */
-  #name(bytes: Uint8Array, at: number, depth: number): number {
-    const byteLength = bytes[at + 1]!;
-    const isUsual = bytes[at] === ONE_BYTE_TEXT && byteLength < 0x80 && byteLength !== PROTO.length;
-    if (!isUsual || bytes[at + 2]! <= NINE) return this.#anyName(this.#byte(at), at + 1, depth);
-    const end = at + 2 + byteLength;
-    if (end > bytes.length) throw cutShort();
-    this.heap?.name(depth, bytes, at + 2, end);
-    return end;
-  }
-
-  #anyName(tag: number, at: number, depth: number): number {
+  /** The name of a property of the object at `depth`, after its `tag`. */
+  #name(tag: number, at: number, depth: number): number {
     if (!isText(tag)) return this.#numberedName(tag, at, depth);
     const byteLength = this.#number(at);
     const from = this.#afterNumber(at);
@@ -369,6 +370,12 @@ const cutShort = (): Unsafe => new Unsafe("it is cut short");
 const isConstant = (tag: number): boolean =>
   tag === 0x54 || tag === 0x46 || tag === 0x30 || tag === 0x5f || tag === 0x2d;
 const isText = (tag: number): boolean => tag === ONE_BYTE_TEXT || tag === TWO_BYTE_TEXT || tag === UTF8_TEXT;
+/** Whether a short name that is neither a number nor `__proto__` begins at `at`, and something follows it. */
+function isUsualName(bytes: Uint8Array, at: number, length: number): boolean {
+  if (at + 2 >= length || bytes[at] !== ONE_BYTE_TEXT) return false;
+  const byteLength = bytes[at + 1]!;
+  return byteLength < 0x80 && byteLength !== PROTO.length && at + 2 + byteLength < length && bytes[at + 2]! > NINE;
+}
 const hasLength = (tag: number): boolean => tag === DENSE_ARRAY || tag === SPARSE_ARRAY;
 /** o, A, a, ;, ' and r: objects, arrays, Map, Set and errors. */
 const isContainer = (tag: number): boolean =>

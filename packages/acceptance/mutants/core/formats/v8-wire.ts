@@ -34,8 +34,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "v8: a short name may be __proto__",
     promises: ["C401"],
-    rule: "&& byteLength !== PROTO.length;",
-    broken: ";",
+    rule: "byteLength < 0x80 && byteLength !== PROTO.length &&",
+    broken: "byteLength < 0x80 &&",
+  },
+  {
+    name: "v8: an index in a small value is a name like others",
+    promises: ["C141"],
+    rule: "bytes[at + 2]! > NINE;",
+    broken: "bytes[at + 2]! > 0;",
+  },
+  {
+    name: "v8: an integer of four bytes ends after three",
+    promises: ["C403"],
+    rule: "at = this.#afterNumber(at - 3) | 0;",
+    broken: "at = this.heap === undefined ? at : this.#afterNumber(at - 3) | 0;",
   },
   {
     name: "v8: positions may leave 32 bits",
