@@ -1,6 +1,7 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { dependencies } from "../entry/key.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
@@ -141,8 +142,7 @@ function pinOnce(
   batch: FlightBatch | undefined,
 ): ReturnType<TagVersions["pin"]> {
   const shared = batch?.pinned;
-  if (shared !== undefined && shared.keys.length === keys.length && shared.keys.every((key, i) => key === keys[i]))
-    return shared.pinning;
+  if (shared !== undefined && haveEqualItems(shared.keys, keys)) return shared.pinning;
   const pinning = versions.pin(keys);
   if (batch !== undefined) batch.pinned = { keys, pinning };
   return pinning;

@@ -11,6 +11,7 @@ import type { EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
@@ -414,7 +415,8 @@ export class Mutations {
   #pin(versions: TagVersions, dependsOn: readonly string[]): ReturnType<TagVersions["pin"]> {
     const { sequence } = this.#context.tags;
     const last = this.#pinning;
-    if (last !== undefined && last.sequence === sequence && isEqual(last.dependsOn, dependsOn)) return last.pinned;
+    if (last !== undefined && last.sequence === sequence && haveEqualItems(last.dependsOn, dependsOn))
+      return last.pinned;
     const pinning = { dependsOn, sequence, pinned: versions.pin(dependsOn) };
     this.#pinning = pinning;
     const end = (): void => {
@@ -482,9 +484,6 @@ interface Pinning {
 
 const tally = (statuses: readonly string[], status: string): number =>
   statuses.filter((each) => each === status).length;
-
-const isEqual = (some: readonly string[], others: readonly string[]): boolean =>
-  some.length === others.length && some.every((each, i) => each === others[i]);
 
 const NO_TAGS: readonly string[] = [];
 

@@ -433,7 +433,8 @@ export class ReadThrough {
 
 /** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
 function suitsAll({ fallback, waiters }: Flight): boolean {
-  return !waiters.some((waiter) => isTooOld(fallback!, waiter.call.policy));
+  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
+  return true;
 }
 
 const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>

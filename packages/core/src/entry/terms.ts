@@ -1,5 +1,6 @@
 import type { Labels, Terms, LifeLimits } from "./entry.ts";
 import { dependencies, type KeySpace } from "./key.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 
 /** The terms of an entry in `space`: those of the one that was made there before it, if they are the same. */
 export function termsIn(space: KeySpace, limits: LifeLimits, labels: Labels): Terms {
@@ -18,7 +19,4 @@ const haveEqualLimits = (some: LifeLimits, others: LifeLimits): boolean =>
   some.localTtlMs === others.localTtlMs;
 
 const haveEqualLabels = (some: Labels, others: Labels): boolean =>
-  some.etag === others.etag &&
-  some.lastModified === others.lastModified &&
-  some.tags.length === others.tags.length &&
-  some.tags.every((tag, i) => tag === others.tags[i]);
+  some.etag === others.etag && some.lastModified === others.lastModified && haveEqualItems(some.tags, others.tags);

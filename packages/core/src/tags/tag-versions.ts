@@ -4,6 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import type { KeySpace } from "../entry/key.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 
 /**
  * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
@@ -37,25 +38,32 @@ export function underVersions(
   store: Pick<TagVersions, "read">,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
-  const { versions } = entry;
   const { dependsOn } = entry.terms;
-  if (versions === undefined) return entry;
-  const under = (current: readonly (TagVersion | undefined)[]): Entry | undefined => {
-    const verdict = compareVersions(versions, current);
-    return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
-  };
-  if (
-    dependsOn === expected ||
-    (dependsOn.length === expected.length && dependsOn.every((key, i) => key === expected[i]))
-  )
-    return under(found);
-  const byKey = versionsByKey(expected, found);
+  if (entry.versions === undefined) return entry;
+  return dependsOn === expected || haveEqualItems(dependsOn, expected)
+    ? applied(entry, found, clock)
+    : underMoreVersions(entry, versionsByKey(expected, found), store, clock);
+}
+
+function underMoreVersions(
+  entry: Entry,
+  byKey: ReturnType<typeof versionsByKey>,
+  store: Pick<TagVersions, "read">,
+  clock: Clock,
+): Awaitable<Entry | undefined> {
+  const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
   const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined => {
     const moreByKey = versionsByKey(unexpected, more);
-    return under(dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key)));
+    const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
+    return applied(entry, all, clock);
   };
   return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
+}
+
+function applied(entry: Entry, current: readonly (TagVersion | undefined)[], clock: Clock): Entry | undefined {
+  const verdict = compareVersions(entry.versions, current);
+  return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
 }
 
 const versionsByKey = (

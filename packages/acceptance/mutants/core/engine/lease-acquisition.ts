@@ -64,7 +64,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tags: the items of a batch share their versions, though a caller brought more tags",
     promises: ["C49"],
-    rule: "if (shared !== undefined && shared.keys.length === keys.length && shared.keys.every((key, i) => key === keys[i]))",
+    rule: "if (shared !== undefined && haveEqualItems(shared.keys, keys))",
     broken: "if (shared !== undefined)",
   },
 ];

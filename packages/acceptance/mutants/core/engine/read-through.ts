@@ -289,7 +289,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "read-through: a joined caller gets an entry that is too old for it",
     promises: ["C214"],
-    rule: "isTooOld(fallback!, waiter.call.policy)",
+    rule: "isTooOld(fallback!, call.policy)",
     broken: "false",
   },
   {

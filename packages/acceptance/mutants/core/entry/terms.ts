@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "terms: entries with other tags share them",
     promises: ["C334"],
-    rule: "some.tags.every((tag, i) => tag === others.tags[i])",
-    broken: "true",
+    rule: "haveEqualItems(some.tags, others.tags)",
+    broken: "some.tags.length === others.tags.length",
   },
 ];
