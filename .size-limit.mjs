@@ -47,7 +47,7 @@ export default [
   toolkit("module", "2 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
-  toolkit("sessions", "6.7 kB"),
+  toolkit("sessions", "6.8 kB"),
   toolkit("sessions/express-session", "7.3 kB"),
   toolkit("sessions/fastify", "2 kB"),
   toolkit("sessions/hono", "2 kB"),

@@ -268,12 +268,9 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     const variables = { REDIS_CLUSTER_URLS: first.url };
     silent.pause();
     const report = await doctor(variables, "--timeout", "1500ms");
-    /** On a busy machine the deadline of the first command may be over before that of the connection: try again. */
-    const ended = async (name: string, tries = 5): ReturnType<typeof hotset> => {
-      const outcome = await hotset([name, "--timeout", "1500ms"], variables);
-      return tries > 1 && /was not sent within 1500 ms/.test(outcome.stderr) ? ended(name, tries - 1) : outcome;
-    };
-    const others = [await ended("stats"), await ended("keys"), await ended("queue"), await ended("locks")];
+    const others: Awaited<ReturnType<typeof hotset>>[] = [];
+    for (const name of ["stats", "keys", "queue", "locks"])
+      others.push(await hotset([name, "--timeout", "1500ms"], variables));
     silent.resume();
     expect(report.exitCode).toBe(1);
     const errors = report.findings.filter(({ severity }) => severity === "error");
@@ -283,7 +280,11 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     expect(report.findings.filter(({ fix }) => fix.includes("grant"))).toEqual([]);
     for (const { exitCode, stdout, stderr } of others) {
       expect([exitCode, stdout]).toEqual([3, ""]);
-      expect(stderr).toMatch(new RegExp(`^hotset: .*127\\.0\\.0\\.1:${silent.port} cannot be used: no answer .*\\n$`));
+      // On a busy machine the deadline of the first command may be over before that of the connection.
+      const at = `127\\.0\\.0\\.1:${silent.port}`;
+      expect(stderr).toMatch(
+        new RegExp(`^hotset: .*(?:${at} cannot be used: no answer .*|was not sent within \\d+ ms to ${at}; .*)\\n$`),
+      );
     }
   }, 60_000);
 

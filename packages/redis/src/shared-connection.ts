@@ -15,7 +15,7 @@ import { subscribedLink, type OpenSession } from "./changes/server-node.ts";
 import type { RawClient } from "./connection/command-queue.ts";
 import type { ObservableLink } from "./connection/link.ts";
 import { oneServer, type Servers } from "./connection/servers.ts";
-import { openSession, type SessionSettings } from "./connection/session.ts";
+import { addressText, openSession, type SessionSettings } from "./connection/session.ts";
 import { Traffic } from "./connection/traffic.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
 import type { ResolveAddress } from "./topology/named-address.ts";
@@ -108,7 +108,7 @@ export function single(given: string | URL | ServerAddress, options?: Connection
     const { address, tls, database } = target;
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
     const open: OpenSession = (aborted, prepare) => openSession(address, session, aborted, prepare);
-    const { link } = subscribedLink(open, settings);
+    const { link } = subscribedLink(open, { ...settings, address: addressText(address) });
     return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
   });
 }

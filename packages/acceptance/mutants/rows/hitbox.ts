@@ -10,8 +10,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R1-02 replicas are not read",
     file: "packages/redis/src/topology/cluster-router.ts",
-    rule: "return this.#settings.readFromReplicas ? this.#read(shard, args) : this.#forward(shard.primary, args, 0);",
-    broken: "return this.#forward(shard.primary, args, 0);",
+    rule: "return this.#settings.readFromReplicas ? this.#read(shard, args) : this.#forward(this.#begin(shard.primary), args);",
+    broken: "return this.#forward(this.#begin(shard.primary), args);",
   },
   {
     name: "R1-03 a cluster takes any option",

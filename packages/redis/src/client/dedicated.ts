@@ -45,6 +45,7 @@ export class SessionConnection implements DedicatedConnection {
       maxInFlight: settings.maxInFlight,
     });
     this.#queue.client = session.client;
+    this.#queue.server = () => session.address;
     this.#calls = new Calls(
       { queue: this.#queue, admit: (command, send) => this.#admit(command, send) },
       {
@@ -118,7 +119,9 @@ export class SessionConnection implements DedicatedConnection {
 
   #lose(error: Error): void {
     if (this.#ended !== undefined) return;
-    const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
+    const cause = new BackendUnavailableError(`the connection to Redis at ${this.address} was lost: ${error.message}`, {
+      cause: error,
+    });
     rejectInFlight(this.#session.client, cause);
     this.#end(cause);
     for (const listener of this.#listeners) listener(cause);

@@ -11,6 +11,12 @@ export interface SendOptions {
   readonly typeMapping?: object;
 }
 
+/** Where a command is under way. It changes when the command is redirected. */
+export interface Route {
+  /** Host and port, or several of them. `undefined` where that is not known. */
+  readonly server: string | undefined;
+}
+
 /** The part of a node-redis client that commands use. Blob replies come as Buffers. */
 export interface RawClient {
   sendCommand(args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown>;
@@ -19,6 +25,8 @@ export interface RawClient {
    * where all commands go to one server.
    */
   sendBurst?(commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): Promise<readonly unknown[]>;
+  /** That of the command that was sent last, for errors. Absent where all commands go to one server. */
+  readonly lastRoute?: Route | undefined;
 }
 
 /** Sends one command on a given connection. */
@@ -66,6 +74,8 @@ export class CommandQueue {
    * began; time in which the event loop stood still does not count.
    */
   onSilence: ((since: number) => void) | undefined;
+  /** Where its commands go, for errors; a {@link Route} says it better. `undefined` while that is not known. */
+  server: (() => string | undefined) | undefined;
   /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
   readonly #deadlines: Deadlines;
@@ -190,6 +200,7 @@ export class Command<T> extends Deadline {
   readonly #queue: CommandQueue;
   /** A deadline of its own, which counts from `begin` on. */
   readonly #totalMs: number | undefined;
+  #route: Route | undefined;
   #waits = 0;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
@@ -205,18 +216,26 @@ export class Command<T> extends Deadline {
     });
   }
 
-  /** To be called with the number of Redis commands, each time that some are handed to the client. */
-  sent(count: number): void {
-    if (this.#waitsForRoom) this.#queue.restart(this);
+  /** To be called with the number of Redis commands, right after some were handed to the client. */
+  sent(count: number, route: Route | undefined = this.#queue.client?.lastRoute): void {
+    const queue = this.#queue;
+    if (this.#waitsForRoom) queue.restart(this);
     this.isSent = true;
-    this.repliesBefore = this.#queue.replies;
-    this.#queue.inFlight += count;
+    this.repliesBefore = queue.replies;
+    this.#route = route;
+    queue.inFlight += count;
+  }
+
+  /** Where it was sent, or waits to be sent, as far as that is known. */
+  get server(): string | undefined {
+    return this.#route?.server ?? this.#queue.server?.();
   }
 
   /** Sends one Redis command, and settles with its bare reply or error. */
   exchange(client: RawClient, args: readonly (string | Buffer)[], options?: SendOptions): void {
+    const answer = client.sendCommand(args, options);
     this.sent(1);
-    client.sendCommand(args, options).then(
+    answer.then(
       (reply) => {
         this.#queue.replied();
         this.done(reply as T);
@@ -232,20 +251,20 @@ export class Command<T> extends Deadline {
   exchangeAll(client: RawClient, commands: readonly (readonly (string | Buffer)[])[], options: SendOptions): void {
     const replied = (): void => this.#queue.replied();
     if (client.sendBurst !== undefined) {
-      this.sent(1);
       const burst = client.sendBurst(commands, options);
+      this.sent(1);
       burst.then(replied, replied);
       return void burst.then(
         (replies) => this.done(replies as T),
         (error: unknown) => this.fail(error),
       );
     }
-    this.sent(commands.length);
     const replies = commands.map((args) => {
       const reply = client.sendCommand(args, options);
       reply.then(replied, replied);
       return reply.catch((error: unknown) => error);
     });
+    this.sent(commands.length);
     void Promise.all(replies).then((all) => this.done(all as T));
   }
 

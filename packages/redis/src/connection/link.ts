@@ -69,6 +69,8 @@ export interface LinkSettings {
   readonly backoff: Backoff;
   /** Failed attempts in a row before giving up until the next call. */
   readonly retries: number;
+  /** Host and port where it leads, if that is known before it is connected: for errors. */
+  readonly address?: string | undefined;
   /**
    * When a lost connection is replaced. `used`: if it was lost while it was not in use, by the next call, which waits
    * for it. A server or a proxy that closes idle connections would close the next one, too. @default 'always'

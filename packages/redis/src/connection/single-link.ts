@@ -91,6 +91,7 @@ export class SingleLink implements ObservableLink {
       maxInFlight: settings.maxInFlight,
       maxWaiting: settings.maxWaiting,
     });
+    this.queue.server = () => this.address ?? settings.address;
     this.queue.onSilence = (since) => this.#onSilence(since);
   }
 
@@ -243,7 +244,10 @@ export class SingleLink implements ObservableLink {
     this.queue.client = undefined;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
-    const cause = new BackendUnavailableError(`the connection to Redis was lost: ${error.message}`, { cause: error });
+    const cause = new BackendUnavailableError(
+      `the connection to Redis at ${session.address} was lost: ${error.message}`,
+      { cause: error },
+    );
     if (isInUse) this.#retryLater(cause);
     // Trust must end before the commands in flight reject.
     this.#observer?.down(cause);

@@ -8,16 +8,22 @@ export interface Origin {
   readonly operation: string;
 }
 
-/** The error of a command that was not answered in time. */
-export const overdue = (
+/**
+ * The error of a command that was not answered in time.
+ *
+ * @param command `server`: host and port where it was sent, or waits to be sent; `undefined` where that is not known.
+ */
+export function overdue(
   origin: Origin,
   deadlineMs: number,
-  command: { readonly isSent: boolean },
-): BackendUnavailableError =>
-  new BackendUnavailableError(
-    `${origin.tier}: ${origin.operation} was not ${command.isSent ? "answered" : "sent"} within ${deadlineMs} ms; check responseTimeout, and whether Redis is overloaded or unreachable`,
-    { ...origin, maybeExecuted: command.isSent },
+  { isSent, server }: { readonly isSent: boolean; readonly server: string | undefined },
+): BackendUnavailableError {
+  const where = server === undefined ? "" : ` ${isSent ? "by" : "to"} ${server}`;
+  return new BackendUnavailableError(
+    `${origin.tier}: ${origin.operation} was not ${isSent ? "answered" : "sent"} within ${deadlineMs} ms${where}; check responseTimeout, and whether Redis is overloaded or unreachable`,
+    { ...origin, maybeExecuted: isSent },
   );
+}
 
 /** The error of a command when too many are waiting. */
 export const overloaded = (origin: Origin, maxInFlight: number): BackendUnavailableError =>

@@ -11,7 +11,7 @@ import type {
   StoredEntry,
   TagVersions,
 } from "@hotset/core";
-import type { BatchAnswer } from "./batch-read.ts";
+import type { BatchAnswer, BatchCall } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
@@ -204,6 +204,13 @@ export abstract class EntryBackend implements Backend {
   abstract markStale(key: string): Promise<"stale" | "missing">;
   /** Many reads in one trip, as far as there is room. A failed read is a miss, as long as another one was answered. */
   protected abstract readMany(keys: readonly string[]): Promise<BatchAnswer>;
+  /** For reads of many keys. Replicas answer for keys in turn, so then nothing is known before a read is sent. */
+  protected batchOf(keys: readonly string[]): BatchCall {
+    const { queue, readsFromReplicas } = this.link;
+    const parts = readsFromReplicas === true ? undefined : this.parts;
+    return { queue, origin: this.origins.read, serverOf: (i) => parts?.of(keys[i]!) };
+  }
+
   /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
   protected abstract stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined;
 
@@ -347,7 +354,6 @@ export abstract class EntryBackend implements Backend {
   #transmit<T>(call: Sent<T>, before: Sending["before"], client: RawClient): void {
     const { command, link, sending } = call;
     const { queue } = link;
-    command.sent((before?.length ?? 0) + 1);
     if (before !== undefined) {
       const replied = (reply: unknown): void => {
         queue.replied();
@@ -356,7 +362,9 @@ export abstract class EntryBackend implements Backend {
       // The reply of the last one shows whether they took effect.
       for (const one of before) client.sendCommand(one).then(replied, replied);
     }
-    client.sendCommand(call.args).then(
+    const answer = client.sendCommand(call.args);
+    command.sent((before?.length ?? 0) + 1);
+    answer.then(
       (reply) => {
         queue.replied();
         let result: T | Further;

@@ -124,7 +124,7 @@ export class HashBackend extends EntryBackend {
     const { queue } = this.link;
     if (queue.client !== undefined && queue.inFlight + 2 * keys.length <= queue.maxInFlight)
       return this.#readTogether(queue.client, keys);
-    return readInParts(keys, queue, this.origins.read, (key) => this.read(key));
+    return readInParts(keys, this.batchOf(keys), (key) => this.read(key));
   }
 
   #readTogether(client: RawClient, keys: readonly string[]): Promise<BatchAnswer> {

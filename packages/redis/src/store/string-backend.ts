@@ -69,9 +69,10 @@ export class StringBackend extends EntryBackend {
     const { queue } = this.link;
     const command = queue.begin<StoredEntry | undefined>(this.origins.read);
     const send = (client: RawClient): void => {
-      command.sent(1);
       const clock = this.#clock(entryKey, client);
-      client.sendCommand(["GET", entryKey]).then(
+      const answer = client.sendCommand(["GET", entryKey]);
+      command.sent(1);
+      answer.then(
         (reply) => {
           queue.replied();
           if (reply === null || !isEntry(reply as Buffer)) return command.done(undefined);
@@ -112,7 +113,7 @@ export class StringBackend extends EntryBackend {
   protected override readMany(keys: readonly string[]): Promise<BatchAnswer> {
     if (keys.length === 0) return Promise.resolve([]);
     const { queue } = this.link;
-    if (this.parts !== undefined) return readInParts(keys, queue, this.origins.read, (key) => this.read(key));
+    if (this.parts !== undefined) return readInParts(keys, this.batchOf(keys), (key) => this.read(key));
     let entryKeys: readonly string[];
     try {
       entryKeys = keys.map((key) => this.keys.entry(key));
@@ -122,9 +123,10 @@ export class StringBackend extends EntryBackend {
     const command = queue.begin<BatchAnswer>(this.origins.read);
     const entryKey = entryKeys[0]!;
     const send = (client: RawClient): void => {
-      command.sent(1);
       const clock = this.#clock(entryKey, client);
-      client.sendCommand(["MGET", ...entryKeys]).then(
+      const answer = client.sendCommand(["MGET", ...entryKeys]);
+      command.sent(1);
+      answer.then(
         (reply) => {
           queue.replied();
           const values = reply as readonly (Buffer | null)[];

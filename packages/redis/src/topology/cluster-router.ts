@@ -13,6 +13,7 @@ import { asIs, isUnexecuted, withAsking, type Commands } from "./burst.ts";
 import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
 import { keyBelow, keyOf } from "./command-keys.ts";
 import { namedAddress } from "./named-address.ts";
+import { Way, type Redirected } from "./way.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
@@ -36,13 +37,6 @@ interface Node extends ServerNode {
   readonly part: string;
 }
 
-/** Where a command goes next. */
-interface Redirected {
-  readonly node: Node;
-  /** `asking`: this once, since the slot is being moved there. */
-  readonly mode: "plain" | "asking";
-}
-
 /** The client of a cluster: sends each command to the node of its key, and follows redirections. */
 export class ClusterRouter implements RawClient {
   readonly #settings: ClusterSettings;
@@ -64,6 +58,7 @@ export class ClusterRouter implements RawClient {
   readonly #substituted = new WeakSet<Node>();
   readonly #awaited: AwaitedLinks;
   readonly #probes = new WeakMap<Node, string>();
+  lastRoute: Way<Node> | undefined;
 
   /** @param onChange called when a node was connected or lost. */
   constructor(
@@ -84,14 +79,23 @@ export class ClusterRouter implements RawClient {
     // Commands of the cache come without options.
     if (options !== undefined) {
       const node = this.#primaryOf(options.key);
-      return node === undefined ? Promise.reject(this.#unserved()) : this.#forward(node, args, 0, "plain", options);
+      return node === undefined ? this.#refuse() : this.#forward(this.#begin(node), args, options);
     }
     const key = keyOf(args);
-    if (key === undefined) return this.#forward(this.#anyNode(), args, 0);
+    if (key === undefined) return this.#forward(this.#begin(this.#anyNode()), args);
     const shard = this.#shards[slotOf(key)];
-    if (shard === undefined) return Promise.reject(this.#unserved());
+    if (shard === undefined) return this.#refuse();
     if (args[0] === "MGET") return this.#readVersions(shard, args);
-    return this.#settings.readFromReplicas ? this.#read(shard, args) : this.#forward(shard.primary, args, 0);
+    return this.#settings.readFromReplicas ? this.#read(shard, args) : this.#forward(this.#begin(shard.primary), args);
+  }
+
+  #begin(node: Node): Way<Node> {
+    return (this.lastRoute = new Way(node));
+  }
+
+  #refuse(): Promise<never> {
+    this.lastRoute = undefined;
+    return Promise.reject(this.#unserved());
   }
 
   /**
@@ -99,17 +103,17 @@ export class ClusterRouter implements RawClient {
    * would be executed outside of it, and commands would overtake one another.
    */
   async sendBurst(commands: Commands, options: SendOptions): Promise<readonly unknown[]> {
-    let node = this.#primaryOf(options.key);
-    if (node === undefined) throw this.#unserved();
-    let mode: Redirected["mode"] = "plain";
-    for (let redirections = 0; ; redirections++) {
-      const { sent, resultsOf } = mode === "asking" ? withAsking(commands) : asIs(commands);
-      const results = resultsOf(await sendBurst(node.link, COMMAND, sent, options));
+    const node = this.#primaryOf(options.key);
+    if (node === undefined) return this.#refuse();
+    for (const way = this.#begin(node); ;) {
+      const { sent, resultsOf } = way.mode === "asking" ? withAsking(commands) : asIs(commands);
+      const results = resultsOf(await sendBurst(way.node.link, COMMAND, sent, options));
       const redirection = results.find(isRedirection);
       if (redirection === undefined) return results;
-      const next = this.#redirected(redirection, node);
-      if (next === undefined || redirections === MAX_REDIRECTIONS || !isUnexecuted(commands, results)) return results;
-      ({ node, mode } = next);
+      const next = this.#redirected(redirection, way.node);
+      if (next === undefined || way.redirections === MAX_REDIRECTIONS || !isUnexecuted(commands, results))
+        return results;
+      way.goOn(next);
     }
   }
 
@@ -222,7 +226,7 @@ export class ClusterRouter implements RawClient {
   async #readVersions({ primary, replicas }: Shard, args: readonly (string | Buffer)[]): Promise<unknown> {
     if (primary.link.state !== "down" || replicas.length === 0) {
       this.#substituted.delete(primary);
-      return this.#forward(primary, args, 0);
+      return this.#forward(this.#begin(primary), args);
     }
     this.refresh();
     if (!this.#substituted.has(primary)) {
@@ -230,9 +234,11 @@ export class ClusterRouter implements RawClient {
       reportReplaced(this.#hubs, primary.part);
     }
     let lastError: unknown;
-    for (const { link } of replicas) {
+    const way = this.#begin(replicas[0]!);
+    for (const replica of replicas) {
+      way.node = replica;
       try {
-        return await send(link, COMMAND, args);
+        return await send(replica.link, COMMAND, args);
       } catch (error) {
         lastError = error;
       }
@@ -243,11 +249,13 @@ export class ClusterRouter implements RawClient {
   /** A command that replicas may answer, if it is a read. One that cannot answer now is passed over. */
   async #read(shard: Shard, args: readonly (string | Buffer)[]): Promise<unknown> {
     const reader = this.#readerOf(shard, args[0] as string);
+    const way = this.#begin(reader);
     try {
-      return await this.#forward(reader, args, 0);
+      return await this.#forward(way, args);
     } catch (error) {
       if (reader === shard.primary || !isUnfit(error)) throw error;
-      return this.#forward(shard.primary, args, 0);
+      way.goOn({ node: shard.primary, mode: "plain" });
+      return this.#forward(way, args);
     }
   }
 
@@ -260,20 +268,18 @@ export class ClusterRouter implements RawClient {
     return this.#reader!;
   }
 
-  async #forward(
-    node: Node,
-    args: readonly (string | Buffer)[],
-    redirections: number,
-    mode: Redirected["mode"] = "plain",
-    options?: SendOptions,
-  ): Promise<unknown> {
+  async #forward(way: Way<Node>, args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
+    const { node, mode } = way;
     try {
       return await (mode === "asking"
         ? this.#sendAsking(node, args, options)
         : send(node.link, COMMAND, args, options));
     } catch (error) {
-      const next = redirections === MAX_REDIRECTIONS ? undefined : this.#redirected(error, node);
-      if (next !== undefined) return this.#forward(next.node, args, redirections + 1, next.mode, options);
+      const next = way.redirections === MAX_REDIRECTIONS ? undefined : this.#redirected(error, node);
+      if (next !== undefined) {
+        way.goOn(next);
+        return this.#forward(way, args, options);
+      }
       const message = error instanceof Error ? error.message : "";
       if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message))
         this.refresh();
@@ -282,7 +288,7 @@ export class ClusterRouter implements RawClient {
   }
 
   /** Where `node` redirects to. After MOVED later commands go there at once. */
-  #redirected(error: unknown, node: Node): Redirected | undefined {
+  #redirected(error: unknown, node: Node): Redirected<Node> | undefined {
     const redirection = parseRedirection(error instanceof Error ? error.message : "", node.address);
     if (redirection === undefined) return undefined;
     const target = this.#node(namedAddress(redirection, redirection.kind, this.#settings.resolveAddress));
@@ -328,7 +334,7 @@ export class ClusterRouter implements RawClient {
         ...serverNode({
           part: name,
           open: (aborted, prepare) => openSession(address, settings, aborted, prepare),
-          link,
+          link: { ...link, address: name },
           hubs: this.#hubs,
           isPrimary: (deadlineMs) => this.#isPrimary(made, deadlineMs),
           prepare: (client) => this.#prepare(made, client),

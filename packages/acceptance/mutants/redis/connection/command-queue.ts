@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: the time of a command begins before it is sent",
     promises: ["C160"],
-    rule: "if (this.#waitsForRoom) this.#queue.restart(this);",
+    rule: "if (this.#waitsForRoom) queue.restart(this);",
     broken: "",
   },
   {
@@ -24,5 +24,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C223"],
     rule: "this.#totalMs === undefined &&",
     broken: "",
+  },
+  {
+    name: "redis: an error names the cluster, and not the node that was silent",
+    promises: ["C420"],
+    rule: "return this.#route?.server ?? this.#queue.server?.();",
+    broken: "return this.#queue.server?.();",
   },
 ];
