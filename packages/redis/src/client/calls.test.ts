@@ -1,0 +1,272 @@
+import { BackendUnavailableError } from "@hotset/core";
+import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { ErrorReply } from "@redis/client";
+import { beforeEach, describe, expect, it } from "vitest";
+import { Wire } from "../../test/wire.ts";
+import { CommandQueue } from "../connection/command-queue.ts";
+import { Calls, type CallSettings } from "./calls.ts";
+import type { CallOptions } from "./contract.ts";
+
+const DEADLINE_MS = 1_000;
+/** With `random` near 1, the waits between attempts are 10, 20, 40 ... ms. */
+const RANDOM = 1;
+
+let clock: TestClock;
+let wire: Wire;
+let queue: CommandQueue;
+let events: string[];
+
+const callsWith = (settings: Partial<CallSettings> = {}): Calls =>
+  new Calls(
+    { queue, admit: (command, send) => queue.enqueue(command, send) },
+    {
+      onOverload: "wait",
+      readRetries: 2,
+      random: () => RANDOM,
+      onMoved: () => events.push("moved"),
+      onRetry: () => events.push("retry"),
+      ...settings,
+    },
+  );
+
+/** It may fail before the test looks at it. */
+const watched = <T>(call: Promise<T>): Promise<T> => {
+  call.catch(() => undefined);
+  return call;
+};
+
+const ORIGIN = { tier: "redis", operation: "GET" };
+const READ: CallOptions = { isReadOnly: true };
+const lost = (): Error => new Error("Socket closed unexpectedly");
+const reply = (text: string): Error => new ErrorReply(text);
+
+beforeEach(() => {
+  clock = new TestClock();
+  wire = new Wire();
+  queue = new CommandQueue({ clock, deadlineMs: DEADLINE_MS, maxInFlight: 2 });
+  queue.client = wire;
+  events = [];
+});
+
+describe("a read that was lost", () => {
+  it("is sent again after 10 and 20 ms, twice at most, and then fails", async () => {
+    const call = watched(callsWith().call(["GET", "k"], READ));
+    for (const waitMs of [10, 20]) {
+      await wire.fail(lost());
+      const { length } = wire.sent;
+      clock.advance(waitMs - 1);
+      await flush();
+      expect(wire.sent).toHaveLength(length);
+      clock.advance(1);
+      await flush();
+      expect(wire.sent).toHaveLength(length + 1);
+    }
+    await wire.fail(lost());
+    expect(await outcome(call)).toMatchObject({
+      status: "rejected",
+      reason: { code: "BACKEND_UNAVAILABLE", operation: "GET", maybeExecuted: true },
+    });
+    expect(events).toEqual(["retry", "retry"]);
+    expect(wire.sent).toEqual(["GET k", "GET k", "GET k"]);
+  });
+
+  it("gives the reply of a later attempt", async () => {
+    const call = watched(callsWith().call(["GET", "k"], READ));
+    await wire.fail(lost());
+    clock.advance(10);
+    await flush();
+    await wire.reply("v");
+    expect(await call).toBe("v");
+    expect(events).toEqual(["retry"]);
+  });
+
+  it("is not sent again where the wait would reach its deadline, its own or that of the queue", async () => {
+    const own = watched(callsWith().call(["GET", "a"], { ...READ, deadlineMs: 60 }));
+    const other = watched(callsWith().call(["GET", "b"], READ));
+    clock.advance(50);
+    await wire.fail(lost());
+    expect(await outcome(own)).toMatchObject({ status: "rejected" });
+    clock.advance(DEADLINE_MS - 50 - 11);
+    await wire.fail(lost());
+    expect(await outcome(other)).toEqual({ status: "pending" });
+    clock.advance(10);
+    await flush();
+    expect(wire.sent).toEqual(["GET a", "GET b", "GET b"]);
+    await wire.reply("v");
+    expect(await other).toBe("v");
+  });
+
+  it("has what is left of its own deadline in each attempt", async () => {
+    const call = watched(callsWith().call(["GET", "k"], { ...READ, deadlineMs: 100 }));
+    clock.advance(40);
+    await wire.fail(lost());
+    clock.advance(10);
+    await flush();
+    expect(wire.sent).toHaveLength(2);
+    clock.advance(49);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { operation: "GET" } });
+  });
+
+  it("ends at once when its signal is aborted during the wait, and leaves no listener and no timer", async () => {
+    const leaving = new AbortController();
+    const call = watched(callsWith().call(["GET", "k"], { ...READ, signal: leaving.signal }));
+    await wire.fail(lost());
+    leaving.abort(new Error("enough"));
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { message: "enough" } });
+    clock.advance(1_000);
+    await flush();
+    expect(wire.sent).toHaveLength(1);
+  });
+
+  it.each<readonly [string, CallOptions, Partial<CallSettings>, () => Error]>([
+    ["it is no read", {}, {}, lost],
+    ["the connection repeats nothing", READ, { readRetries: 0 }, lost],
+    ["the server has refused it", READ, {}, () => reply("ERR wrong number of arguments")],
+    ["its key lies on another node", READ, {}, () => reply("MOVED 1 other:6379")],
+    [
+      "Redis refuses for good",
+      READ,
+      {},
+      () => new BackendUnavailableError("closed", { tier: "redis", operation: "x", retryable: false }),
+    ],
+  ])("is not sent again where %s", async (_, options, settings, error) => {
+    const call = watched(callsWith(settings).call(["GET", "k"], options));
+    await wire.fail(error());
+    clock.advance(DEADLINE_MS);
+    expect(await outcome(call)).toMatchObject({ status: "rejected" });
+    expect(wire.sent).toEqual(["GET k"]);
+    expect(events).toEqual(error().message.startsWith("MOVED") ? ["moved"] : []);
+  });
+
+  it("counts no attempt that was not sent: it waits for a connection as long as its deadline lets it", async () => {
+    let failures = 0;
+    const away = new Calls(
+      {
+        queue,
+        admit: (command) => {
+          failures += 1;
+          command.fail(new BackendUnavailableError("away", { ...ORIGIN, maybeExecuted: false }));
+        },
+      },
+      { onOverload: "wait", readRetries: 1, random: () => RANDOM, onMoved: () => undefined, onRetry: () => undefined },
+    );
+    queue.client = undefined;
+    const call = watched(away.call(["GET", "k"], READ));
+    for (const waitMs of [10, 20, 40, 80, 160, 320]) {
+      await flush();
+      clock.advance(waitMs);
+    }
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    expect(failures).toBe(7);
+  });
+});
+
+describe("a signal", () => {
+  it("that is aborted already sends nothing", async () => {
+    const signal = AbortSignal.abort(new Error("enough"));
+    for (const call of [
+      watched(callsWith().call(["SET", "k", "v"], { signal })),
+      watched(callsWith().burst("k", [["PING"]], { signal })),
+    ])
+      expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { message: "enough" } });
+    expect(wire.sent).toEqual([]);
+  });
+
+  it("ends a call that was sent, and one that waits for room, which is then never sent", async () => {
+    const leaving = new AbortController();
+    const others = [callsWith().call(["SET", "a", "1"]), callsWith().call(["SET", "b", "1"])];
+    const waiting = watched(callsWith().call(["SET", "c", "1"], { signal: leaving.signal }));
+    leaving.abort(new Error("enough"));
+    expect(await outcome(waiting)).toMatchObject({ status: "rejected", reason: { message: "enough" } });
+    for (const _ of others) await wire.reply("OK");
+    expect(await Promise.all(others)).toEqual(["OK", "OK"]);
+    expect(wire.sent).toEqual(["SET a 1", "SET b 1"]);
+  });
+
+  it("has no listener left when the call has ended", async () => {
+    const leaving = new AbortController();
+    let listeners = 0;
+    const { signal } = leaving;
+    const { addEventListener, removeEventListener } = signal;
+    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+      listeners += 1;
+      addEventListener.apply(signal, args);
+    };
+    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+      listeners -= 1;
+      removeEventListener.apply(signal, args);
+    };
+    const call = watched(callsWith().call(["GET", "k"], { ...READ, signal }));
+    expect(listeners).toBe(1);
+    await wire.fail(lost());
+    // That of the wait before the next attempt.
+    expect(listeners).toBe(1);
+    clock.advance(10);
+    await flush();
+    await wire.reply("v");
+    expect(await call).toBe("v");
+    expect(listeners).toBe(0);
+  });
+});
+
+describe("without room", () => {
+  it("a call waits, or is refused with one error for all calls of a command", async () => {
+    const refusing = callsWith({ onOverload: "reject" });
+    const sent = [refusing.call(["GET", "a"]), refusing.call(["GET", "b"])];
+    const [first, second, other] = await Promise.all(
+      [
+        ["GET", "c"],
+        ["get", "d"],
+        ["SET", "e", "1"],
+      ].map((args) => refusing.call(args).catch((error: unknown) => error)),
+    );
+    expect(first).toMatchObject({
+      code: "OVERLOADED",
+      message: "redis: GET was refused: 2 commands are in flight; see maxInFlight",
+    });
+    expect(second).toBe(first);
+    expect(other).toMatchObject({ code: "OVERLOADED", operation: "SET" });
+    const waiting = watched(callsWith().call(["GET", "f"]));
+    for (const _ of sent) await wire.reply("v");
+    await wire.reply("f");
+    expect(await waiting).toBe("f");
+    expect(wire.sent).toEqual(["GET a", "GET b", "GET f"]);
+  });
+});
+
+describe("a burst", () => {
+  it("of nothing sends nothing", async () => {
+    expect(await callsWith().burst("k", [])).toEqual([]);
+    expect(queue.inFlight).toBe(0);
+  });
+
+  it("has a result for each command, and errors that name theirs", async () => {
+    const burst = callsWith().burst("k", [
+      ["SET", "k", "1"],
+      ["GET", "k"],
+    ]);
+    await wire.reply("OK");
+    await wire.fail(reply("MOVED 1 other:6379"));
+    const [set, get] = await burst;
+    expect(set).toBe("OK");
+    expect(get).toMatchObject({
+      message: "redis: GET was refused: its key lies on another node (MOVED 1 other:6379)",
+      operation: "GET",
+      maybeExecuted: false,
+    });
+    expect(events).toEqual(["moved"]);
+  });
+});
+
+it("errors name the first 500 commands by name, and further ones as one", async () => {
+  const calls = callsWith({ onOverload: "reject" });
+  queue.client = undefined;
+  queue.inFlight = 2;
+  const nameOf = async (command: string): Promise<unknown> =>
+    ((await calls.call([command]).catch((error: unknown) => error)) as BackendUnavailableError).operation;
+  for (let i = 0; i < 500; i += 1) expect(await nameOf(`c${i}`)).toBe(`C${i}`);
+  expect(await nameOf("more")).toBe(await nameOf("others"));
+  expect(await nameOf("c0")).toBe("C0");
+});
