@@ -10,6 +10,7 @@ import { BackendCalls, type Target } from "./backend-calls.ts";
 function callsOf(
   names: string[] | undefined,
   onReconnect?: BreakerPolicy["onReconnect"],
+  { boundsCalls = true }: { readonly boundsCalls?: boolean } = {},
 ): {
   readonly calls: BackendCalls;
   readonly clock: TestClock;
@@ -23,7 +24,7 @@ function callsOf(
   const calls = new BackendCalls({
     label: "far",
     deadlineMs: 1_000,
-    boundsCalls: true,
+    boundsCalls,
     clock,
     events,
     cache: "shop",
@@ -186,3 +187,37 @@ it("C329: a new connection closes the breaker of its part; connections are watch
   fail("b", 5);
   expect(listeners.size).toBe(0);
 });
+
+it.for([{ boundsCalls: true }, { boundsCalls: false }])(
+  "C97: each call is counted once, and its failures open the breaker: %o",
+  async ({ boundsCalls }) => {
+    const { calls, clock, states } = callsOf(undefined, undefined, { boundsCalls });
+    const target: Target = { keySpace: undefined, part: "" };
+    const run = (call: () => Promise<string>): Promise<unknown> =>
+      calls.run("write", target, calls.deadlineMs, call).catch((error: unknown) => error);
+    const away = new BackendUnavailableError("no answer", {});
+
+    expect(await run(() => Promise.resolve("done"))).toBe("done");
+    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 0, ["up"]]);
+
+    const broken = [
+      () => {
+        throw new TypeError("not ready");
+      },
+      () => undefined as unknown as Promise<string>,
+    ];
+    for (const call of broken) expect(await run(call)).toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true });
+    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 2, ["up"]]);
+
+    for (let i = 0; i < 5; i++) expect(await run(() => Promise.reject(away))).toBe(away);
+    expect([calls.meter.answered, calls.meter.errors, states]).toEqual([1, 7, ["up", "down"]]);
+    let asked = 0;
+    const ask = (): Promise<string> => Promise.resolve(`call ${(asked += 1)}`);
+    expect(await run(ask)).toBe(calls.refusal("write"));
+    expect(asked).toBe(0);
+
+    clock.advance(1_000);
+    expect(await run(ask)).toBe("call 1");
+    expect([calls.meter.answered, states]).toEqual([2, ["up", "down", "up"]]);
+  },
+);

@@ -44,6 +44,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (target",
   },
   {
+    name: "backend: failures of calls that it bounds do not count",
+    promises: ["C97"],
+    rule: "throw this.failed(operation, target, error);",
+    broken: "throw error;",
+  },
+  {
+    name: "backend: answers to calls that it bounds do not count",
+    promises: ["C97"],
+    rule: "this.#succeeded(operation, target.part, startedAt);",
+    broken: "",
+  },
+  {
     name: "core: an answered heartbeat leaves the breaker open",
     promises: ["C328"],
     rule: "    if (isAnswering) this.#breakers.delete(part);\n",
