@@ -99,6 +99,10 @@ describe("build", () => {
     await backend.close();
   });
 
+  it("a backend in a log is its label", () => {
+    expect(JSON.stringify({ backend: builder().label("sessions").build() })).toBe('{"backend":{"label":"sessions"}}');
+  });
+
   it("each call returns a new builder and leaves the old one as it was", async () => {
     const base = builder();
     const labelled = base.label("other");

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { CommandQueue } from "../connection/command-queue.ts";
 import { Calls, type CallSettings } from "./calls.ts";
-import type { CallOptions } from "./contract.ts";
+import type { Args, CallOptions } from "./contract.ts";
 
 const DEADLINE_MS = 1_000;
 /** With `random` near 1, the waits between attempts are 10, 20, 40 ... ms. */
@@ -267,6 +267,33 @@ it("errors name the first 500 commands by name, and further ones as one", async 
   const nameOf = async (command: string): Promise<unknown> =>
     ((await calls.call([command]).catch((error: unknown) => error)) as BackendUnavailableError).operation;
   for (let i = 0; i < 500; i += 1) expect(await nameOf(`c${i}`)).toBe(`C${i}`);
-  expect(await nameOf("more")).toBe(await nameOf("others"));
+  expect(await nameOf("more")).toBe("command");
   expect(await nameOf("c0")).toBe("C0");
+});
+
+describe("bad input is refused, and nothing is sent", () => {
+  const BEGINS = "call(args): args must begin with the name of a command, and be a list of strings and Buffers";
+
+  it.each<readonly [unknown, string]>([
+    [[], BEGINS],
+    [[""], BEGINS],
+    [[Buffer.alloc(0), "k"], BEGINS],
+    ["PING", BEGINS],
+    [undefined, BEGINS],
+    [[1], "argument 0 of a command must be a string or a Buffer, got a value of type number"],
+    [["SET", null, "v"], "argument 1 of SET must be a string or a Buffer, got null"],
+    [["SET", "k", new Uint8Array(1)], "argument 2 of SET must be a string or a Buffer, got a value of type object"],
+  ])("arguments %j", async (args, message) => {
+    const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };
+    expect(await outcome(callsWith().call(args as Args))).toMatchObject(refused);
+    expect(await outcome(callsWith().burst("k", [["PING"], args as Args]))).toMatchObject(refused);
+    expect(wire.sent).toEqual([]);
+  });
+
+  it("a deadline", async () => {
+    const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT" } };
+    expect(await outcome(callsWith().call(["PING"], { deadlineMs: -1 }))).toMatchObject(refused);
+    expect(await outcome(callsWith().burst("k", [["PING"]], { deadlineMs: NaN }))).toMatchObject(refused);
+    expect(wire.sent).toEqual([]);
+  });
 });
