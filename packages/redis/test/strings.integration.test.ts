@@ -587,7 +587,7 @@ describe("at its edges", () => {
     for (let i = 0; i < 40; i += 1) {
       await backend.write(KEY, stored({ staleInMs: 6, expiresInMs: 6, version: V1 }));
       while ((await backend.read(KEY)) !== undefined);
-      // A reader whose trip was long takes it as over even earlier. The script counts on trips below `OVER_MS`, 5 ms.
+      // A reader whose trip was long takes it as over even earlier, and says so when it takes the lease.
       await until("its last milliseconds", 5_000, async () => (await ttl(E)) <= 5);
       expect(await leases.acquire(KEY, A, MINUTE, V1)).toMatchObject({ granted: true, version: "" });
       await until("the end", 5_000, async () => (await value())?.[1] !== 1);
@@ -595,6 +595,29 @@ describe("at its edges", () => {
       await backend.remove(KEY);
     }
   });
+
+  it.each(["full", "string"] as const)(
+    "C421: over 60 ms of way the end of a value costs one load, and it is stored, in layout %s",
+    async (layout) => {
+      const link = redis(proxy.url).valueFormat(json()).coherence("none").layout(layout).build();
+      const cache = createCache({ name: "far" }).tier(link).defaults({ ttl: 400 }).build();
+      await cache.connect();
+      proxy.delay(30);
+      const loads: number[] = [];
+      const endsAt = performance.now() + 3_500;
+      const load = async (): Promise<number> => loads.push(performance.now());
+      const caller = async (): Promise<void> => {
+        while (performance.now() < endsAt) await cache.getOrSet("k", load);
+      };
+      await Promise.all([caller(), caller()]);
+      proxy.delay(0);
+      await cache.close();
+      const gaps = loads.slice(1).map((at, i) => Math.round(at - loads[i]!));
+      expect(gaps.length).toBeGreaterThan(2);
+      // A value that was stored lives for 400 ms; readers take it as over up to two trips earlier.
+      expect(gaps.filter((gap) => gap < 250)).toEqual([]);
+    },
+  );
 
   it("C318: an entry that is cut within its times is removed when it is marked stale", async () => {
     await server.command("SET", E, Buffer.from("c1010141", "hex"));

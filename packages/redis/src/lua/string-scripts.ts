@@ -36,9 +36,6 @@ elseif head ~= '' then
   end
 end`;
 
-/** Readers take an entry as over somewhat earlier than the server does: they round down, and asked a trip ago. */
-const OVER_MS = 5;
-
 /** The clock of the server that has the key. Reads nothing. */
 export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
 
@@ -131,8 +128,8 @@ return 1`);
  * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
  * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
  *
- * An entry that is about to end counts as missing, and is removed: if it ended during the load, the store would be
- * taken for overtaken.
+ * An entry that is about to end, in `ARGV[5]` ms at the latest, counts as missing, and is removed: if it ended during
+ * the load, the store would be taken for overtaken.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
@@ -149,7 +146,7 @@ if ARGV[3] ~= '*' then
 end
 if was ~= '' and was ~= '-' and was ~= '!' then
   local ends = redis.call('PTTL', KEYS[1])
-  if ends >= 0 and ends <= ${OVER_MS} then
+  if ends >= 0 and ends <= tonumber(ARGV[5]) then
     redis.call('DEL', KEYS[1])
     was = ''
   end

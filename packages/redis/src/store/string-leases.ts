@@ -32,6 +32,8 @@ export interface LeaseCommands {
   runPlain<T>(plain: PlainCommands<T>): Promise<T>;
   /** The time on the server of `key`, at the earliest; `undefined` where it is not known. */
   earliestMs(key: string): number | undefined;
+  /** How long the last question for that time was under way, there and back. */
+  tripMs(key: string): number;
   /** Whether the lease of `key` may be taken by plain commands. */
   acquiresPlain(key: string): boolean;
   /** A refresh that began when the entry was there has a lease for so long. */
@@ -46,6 +48,14 @@ export interface StringLeaseSettings {
   readonly leaseMs: number;
   readonly writeIds: WriteIds;
 }
+
+/**
+ * Readers take an entry as over somewhat earlier than the server does: by a trip, since they compute by a reply to TIME
+ * that was under way, and by so many ms more, since they round down.
+ */
+const OVER_MS = 5;
+/** Bounds what a reply that was late for once can shorten the life of an entry by, in ms. */
+const MAX_TRIP_MS = 1_000;
 
 /**
  * Leases of the string layout. A missing entry has a placeholder in its place; any other has a lease beside it, as in
@@ -69,14 +79,15 @@ export class StringLeases implements Leases {
   #acquire(key: string, token: string, life: string, seen: string): Promise<Acquired> {
     const isPlain = seen === "" && this.#commands.acquiresPlain(key);
     let mayBackOff = !isPlain && seen === "";
+    const over = String(OVER_MS + Math.ceil(Math.min(this.#commands.tripMs(key), MAX_TRIP_MS)));
     const interpret = (reply: unknown): Acquired | Further => {
       const answer = acquired(reply as AcquireReply);
       if (mayBackOff && typeof answer === "object" && "heldForMs" in answer)
         this.#commands.noteRefresh(key, answer.heldForMs);
       // The entry there cannot be read, so it is taken for the expected one.
-      return typeof answer === "string" ? new Further([token, life, answer, "0"]) : answer;
+      return typeof answer === "string" ? new Further([token, life, answer, "0", over]) : answer;
     };
-    if (!isPlain) return this.#commands.run("acquire", ACQUIRE_STRING, key, [token, life, seen, "0"], interpret);
+    if (!isPlain) return this.#commands.run("acquire", ACQUIRE_STRING, key, [token, life, seen, "0", over], interpret);
     return this.#commands.runPlain<Acquired>({
       operation: "acquire",
       key,
@@ -92,7 +103,7 @@ export class StringLeases implements Leases {
         return isTaken && refreshes === 0 ? { granted: true, version: "" } : undefined;
       },
       script: ACQUIRE_STRING,
-      args: [token, life, seen, "1"],
+      args: [token, life, seen, "1", over],
       interpret,
     });
   }

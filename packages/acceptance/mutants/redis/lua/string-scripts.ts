@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: an entry that is about to end is loaded beside it",
     promises: ["C314"],
-    rule: "if ends >= 0 and ends <= ${OVER_MS} then",
+    rule: "if ends >= 0 and ends <= tonumber(ARGV[5]) then",
     broken: "if false then",
   },
   {

@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (replaced instanceof Error && replaced.message.includes("syntax")) this.#commands.noteNoIfeq(key);',
     broken: "if (replaced instanceof Error) this.#commands.noteNoIfeq(key);",
   },
+  {
+    name: "strings: a trip to Redis takes no time",
+    promises: ["C421"],
+    rule: "Math.ceil(Math.min(this.#commands.tripMs(key), MAX_TRIP_MS))",
+    broken: "0",
+  },
 ];
