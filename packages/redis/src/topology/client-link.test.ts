@@ -90,3 +90,44 @@ it("A18 close waits for the calls in flight, which are answered", async () => {
   expect(await read).toBe("value");
   await closing;
 });
+
+it("reports each change of its state: in use, lost, back, and in use again", async () => {
+  const client = Object.assign(new Client(), { isReady: true });
+  const link = linkOver(client);
+  const states: string[] = [link.state];
+  link.onChange(() => states.push(link.state));
+  let forgotten = 0;
+  link.onChange(() => (forgotten += 1))();
+  const first = send(link, READ, ["GET", "k"]);
+  expect(link.state).toBe("connecting");
+  await client.prepared();
+  client.pending.shift()!("value");
+  expect(await first).toBe("value");
+  expect(states).toEqual(["idle", "up"]);
+  expect(link.reachableParts).toEqual([""]);
+
+  client.isReady = false;
+  client.emit("error", new Error("Socket closed unexpectedly"));
+  expect(states).toEqual(["idle", "up", "down"]);
+  expect(link.reachableParts).toEqual([]);
+  expect(await outcome(link.connect())).toMatchObject({
+    status: "rejected",
+    reason: {
+      message: "the client given to fromClient has no connection at the moment",
+      cause: { message: "Socket closed unexpectedly" },
+    },
+  });
+
+  client.isReady = true;
+  client.emit("ready");
+  expect(states).toEqual(["idle", "up", "down", "idle"]);
+  const connected = link.connect();
+  await client.prepared();
+  await connected;
+  expect(states).toEqual(["idle", "up", "down", "idle", "up"]);
+  await link.close();
+  expect(link.state).toBe("closed");
+  expect(link.reachableParts).toEqual([]);
+  expect(forgotten).toBe(0);
+  expect(client.listenerCount("ready")).toBe(0);
+});
