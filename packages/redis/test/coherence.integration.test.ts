@@ -493,6 +493,17 @@ describe("a user who may not track", () => {
     await expect.poll(() => listener.received.filter((line) => line.startsWith("changed"))).toHaveLength(2);
   });
 
+  it("is not asked for the role again once that was refused, so no heartbeat adds to the ACL log", async () => {
+    await grant("+client|tracking");
+    await acl.command("CONFIG", "RESETSTAT");
+    const backend = open((builder) => builder.coherence("tracking"), acl.appUrl);
+    const listener = new RecordingListener();
+    await backend.coherence!.attach(listener);
+    await expect.poll(() => new Set(listener.signs).size).toBeGreaterThan(3);
+    const stats = String(await acl.command("INFO", "commandstats"));
+    expect(/^cmdstat_role:.*rejected_calls=(\d+)/m.exec(stats)?.[1]).toBe("1");
+  });
+
   it("C88: ignores messages of another form on the channel", async () => {
     const backend = open((builder) => builder.coherence("pubsub"));
     const listener = new RecordingListener();
