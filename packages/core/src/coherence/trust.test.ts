@@ -60,6 +60,37 @@ describe("trust", () => {
     expect([trust.until, trust.epochOf("k").until, copy.until]).toEqual([7_000, 7_000, -Infinity]);
   });
 
+  it("C250: a suspension ends it, and copies of the time before are not trusted by the signs of life after it", () => {
+    const trust = new Trust();
+    const source = trust.addSource(2_000);
+    source.attached();
+    source.alive(1_000);
+    const [copy, epoch] = [trust.epochOf("k"), trust.epoch];
+    trust.suspended(1_500);
+    expect(trust.epoch).toBeGreaterThan(epoch);
+    expect([copy.until, trust.epochOf("k").until, trust.until]).toEqual([-Infinity, -Infinity, -Infinity]);
+    // Asked for before it was noticed: the answer may be from before the suspension.
+    source.alive(1_499);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
+    source.alive(1_500);
+    expect([copy.until, trust.epochOf("k").until]).toEqual([-Infinity, 3_500]);
+  });
+
+  it("a suspension ends it in each part, and none of them counts as lost", () => {
+    const trust = new Trust();
+    const parts = { names: () => ["a", "b"], of: (key: string) => key, ofVersions: () => "a" };
+    const source = trust.addSource(2_000, parts);
+    source.attached();
+    for (const part of ["a", "b"]) source.alive(1_000, part);
+    const copies = ["a", "b"].map((key) => trust.epochOf(key));
+    trust.suspended(1_500);
+    expect(source.isReportedInAll).toBe(true);
+    // The trust in a part that was lost begins with its first sign of life; here it goes on.
+    expect(["a", "b"].map((part) => source.alive(1_600, part))).toEqual([false, false]);
+    expect(copies.map(({ until }) => until)).toEqual([-Infinity, -Infinity]);
+    expect(["a", "b"].map((key) => trust.epochOf(key).until)).toEqual([3_600, 3_600]);
+  });
+
   it("ends with the source whose last sign of life is the oldest", () => {
     const trust = new Trust();
     const [near, far] = [trust.addSource(100), trust.addSource(2_000)];

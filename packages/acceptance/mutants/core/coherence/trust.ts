@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "part.epoch = { until };",
     broken: "part.epoch.until = until;",
   },
+  {
+    name: "trust: copies from before a suspension are served after the next sign of life",
+    promises: ["C250"],
+    rule: "      part.epoch = { until: -Infinity };\n      // Not -Infinity",
+    broken: "      // Not -Infinity",
+  },
 ];
