@@ -773,6 +773,31 @@ describe("a refill of near", () => {
     }
   });
 
+  it.each(READS)(
+    "C422: %s: of a far whose reads lag, nothing that this process has changed lately is copied",
+    async (read) => {
+      const { cache, clock, near, far } = open({ read, nearTtl: "10m", policy: { ttl: "1h" } });
+      Object.assign(far, { readsLag: true });
+      await cache.set("k", "old");
+      const replica = far.store.get(K)!;
+      await cache.set("k", "new");
+      const primary = far.store.get(K)!;
+      // Near has lost its copy, and a replica answers that has not received the change.
+      near.store.delete(K);
+      far.store.set(K, replica);
+      expect(await cache.get("k")).toBe("old");
+      await flush();
+      far.store.set(K, primary);
+      expect(await cache.get("k")).toBe("new");
+      // What others change may be hidden by a copy for nearTtl, so that near is of use here too.
+      near.store.delete(K);
+      clock.advance("10m");
+      await cache.get("k");
+      await flush();
+      expect(valueIn(near)).toBe("new");
+    },
+  );
+
   it("does not copy an entry read during a change when near answers after the change (C124)", async () => {
     const { cache, near, far } = await seeded({ read: "race" });
     near.store.delete(K);
@@ -1067,6 +1092,33 @@ describe("composed tags", () => {
     expect(await read).toBe("v");
     expect(issuers.far.reads.length).toBe(1);
   });
+
+  it.each(READS.flatMap((read) => (["its entry", "the versions"] as const).map((first) => [read, first] as const)))(
+    "C423: %s: an entry of far that was invalidated before the call is not served if %s arrives first",
+    async (read, first) => {
+      const { cache, issuers, near, far, process } = openIssuing("far", { read });
+      await cache.set("k", "old", { tags: ["t"] });
+      near.store.delete(K);
+      await process().invalidateTags("t");
+      const [entry, versions] = [gate(), gate()];
+      far.script("read", { after: entry, key: K });
+      const readVersions = issuers.far.read.bind(issuers.far);
+      issuers.far.read = async (tags) => {
+        const found = await readVersions(tags);
+        await versions.pass();
+        return found;
+      };
+      const call = cache.getOrSet("k", async () => "new", { tags: ["t"] });
+      await Promise.all([entry.arrived(), versions.arrived()]);
+      const order = first === "its entry" ? [entry, versions] : [versions, entry];
+      order[0]!.open();
+      await flush();
+      order[1]!.open();
+      expect(await call).toBe("new");
+      await flush();
+      expect([valueIn(near), valueIn(far)]).toEqual(["new", "new"]);
+    },
+  );
 
   it("make clear pending while the backend that issues them is unreachable (C125)", async () => {
     const { cache, clock, far } = openIssuing("neither");

@@ -170,7 +170,7 @@ export class ComposedReads {
       });
       return;
     }
-    if (!changes.mayCopy(mark)) return;
+    if (!changes.mayCopy(mark, entry)) return;
     const version = tier.leases === undefined ? entry.version : (entry.version ?? newId());
     // Counted from when far was asked: the copy may hide each later change.
     const copy = { ...endingBy(entry, askedFarAt + plan.nearTtlMs), version };

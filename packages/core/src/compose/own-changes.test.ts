@@ -7,7 +7,7 @@ import { OwnChanges } from "./own-changes.ts";
 let clock: TestClock;
 let changes: OwnChanges;
 
-const copy = (version?: string): Entry => ({ version }) as Entry;
+const copy = (version?: string): Entry => ({ version, terms: {} }) as Entry;
 const done = (): Promise<void> => Promise.resolve();
 
 beforeEach(() => {
@@ -61,16 +61,16 @@ describe("an entry that was read", () => {
     const changed = changes.run("k", undefined, () => sending.pass());
     await sending.arrived();
     const during = changes.begin("k");
-    expect([before, during, other].map((mark) => changes.mayCopy(mark))).toEqual([false, false, true]);
+    expect([before, during, other].map((mark) => changes.mayCopy(mark, copy()))).toEqual([false, false, true]);
     sending.open();
     await changed;
     const after = changes.begin("k");
-    expect([before, during, after].map((mark) => changes.mayCopy(mark))).toEqual([false, false, true]);
+    expect([before, during, after].map((mark) => changes.mayCopy(mark, copy()))).toEqual([false, false, true]);
   });
 
   it("is overtaken by a change that failed, too (C124)", async () => {
     const mark = changes.begin("k");
     await expect(changes.run("k", undefined, () => Promise.reject(new Error("lost")))).rejects.toThrow("lost");
-    expect([changes.mayCopy(mark), changes.mayServe("k", copy("old"))]).toEqual([false, false]);
+    expect([changes.mayCopy(mark, copy()), changes.mayServe("k", copy("old"))]).toEqual([false, false]);
   });
 });

@@ -42,9 +42,11 @@ export class OwnChanges {
     this.#reads.remove(mark);
   }
 
-  /** Whether the entry that this read found may be copied to `near` now. */
-  mayCopy(mark: ReadMark): boolean {
-    return !mark.isOvertaken && !this.#queue.has(mark.tableKey);
+  /** Whether the entry that this read found may be copied to `near` now: one that may lag not after a change. */
+  mayCopy(mark: ReadMark, { terms }: Entry): boolean {
+    if (mark.isOvertaken || this.#queue.has(mark.tableKey)) return false;
+    const change = terms.mayLag === true ? this.#recent.get(mark.tableKey) : undefined;
+    return change === undefined || change.until <= this.#clock.now();
   }
 
   /** Whether this copy in `near` cannot be older than a change by this process. A near without leases is its own. */

@@ -58,7 +58,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: an entry read before a change is copied to near",
     promises: ["C124"],
-    rule: "if (!changes.mayCopy(mark)) return;",
+    rule: "if (!changes.mayCopy(mark, entry)) return;",
     broken: "",
   },
   {

@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "isNear || far instanceof ComposedTier ?",
     broken: "isNear || far !== near ?",
   },
+  {
+    name: "compose: an entry of far is not checked against the versions",
+    promises: ["C423"],
+    rule: "unlessInvalidated(far, entry, tags) : tags(entry);",
+    broken: "unlessInvalidated(far, entry, tags) : Promise.resolve(entry);",
+  },
 ];

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: an entry is copied while its key is changed",
     promises: ["C124"],
-    rule: " && !this.#queue.has(mark.tableKey)",
+    rule: " || this.#queue.has(mark.tableKey)",
     broken: "",
   },
   {
@@ -42,5 +42,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C124"],
     rule: "if (this.#recent.size > MAX_RECENT)",
     broken: "if (this.#recent.size < 0)",
+  },
+  {
+    name: "compose: an entry that may lag is copied over a change of this process",
+    promises: ["C422"],
+    rule: "terms.mayLag === true ?",
+    broken: "terms.mayLag === false ?",
   },
 ];
