@@ -126,6 +126,7 @@ describe("C141 v8 refuses values of too much memory", () => {
     ["Maps", "3b3a00", 800],
     ["dates", "440000000000000000", 1_500],
     ["boxes", "79", 2_000],
+    ["boxed texts", "7322026162", 1_500],
     ["texts", "22026162", 3_000],
     ["holes", "61e8074000e807", 20],
     ["objects with an index", "6f4988 0e 4902 7b01".replaceAll(" ", ""), 20],
