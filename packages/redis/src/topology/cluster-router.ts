@@ -105,7 +105,8 @@ export class ClusterRouter implements RawClient {
   async sendBurst(commands: Commands, options: SendOptions): Promise<readonly unknown[]> {
     const node = this.#primaryOf(options.key);
     if (node === undefined) return this.#refuse();
-    for (const way = this.#begin(node); ;) {
+    const way = this.#begin(node);
+    for (;;) {
       const { sent, resultsOf } = way.mode === "asking" ? withAsking(commands) : asIs(commands);
       const results = resultsOf(await sendBurst(way.node.link, COMMAND, sent, options));
       const redirection = results.find(isRedirection);
