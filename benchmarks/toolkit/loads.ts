@@ -99,8 +99,8 @@ export async function throughput(server: OwnRedis, plan: Plan): Promise<Measured
 }
 
 /**
- * p99 of GET at fixed rates, beside the server's own. One client at a time: the timers that another has left behind, one
- * for each command, would count as latency of this one.
+ * p99 of GET at fixed rates, beside the server's own. One client at a time: the timers that another one has left, one
+ * for each command, would count as latency here.
  */
 export async function offered(server: OwnRedis, plan: Plan): Promise<Measured> {
   const rates = isIn(plan, [20_000, 50_000, 100_000]).map((perSecond) => ({

@@ -130,7 +130,7 @@ class Walk {
       const isMark = this.#open(at, count, isInnerMap, depth);
       LEFT[depth] = left;
       depth++;
-      // Not `-count`: -0 of an empty map is no integer to the compiler, and all later walks would take twice as long.
+      // Not `-count`: for -0, of an empty map, the compiler keeps no integer, and later walks take twice as long.
       left = isInnerMap ? 0 - count : isMark ? count - 1 : count;
       if (isMark) at++;
     }

@@ -63,7 +63,7 @@ describe("an option that is refused", () => {
     [{ poool: {} }, 'openConnection: unknown option "poool"; known: username, password,'],
     [{ pool: { maxx: 1 } }, 'openConnection: unknown option "pool.maxx"; known: max, waitMs, idleMs'],
     [{ backoff: { base: 1 } }, 'openConnection: unknown option "backoff.base"; known: baseMs, factor, maxMs'],
-  ])("%o is no set of options", (options, message) => {
+  ])("%o is refused as options", (options, message) => {
     expect(() => open(options as object)).toThrow(InvalidArgumentError);
     expect(() => open(options as object)).toThrow(message);
   });

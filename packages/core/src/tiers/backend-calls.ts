@@ -130,7 +130,7 @@ export class BackendCalls {
     if (target.ends === true) {
       if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
-    // What the backend bounds needs no promise beside that of the backend.
+    // A call that the backend bounds needs no promise beside that of the backend.
     if (this.#deadlines === undefined && budgetMs >= this.deadlineMs && !isTraced("backend")) {
       this.begin();
       return this.#counted(operation, target, call);

@@ -56,7 +56,7 @@ it("the window stands still from when it was stopped until it is resumed", () =>
   expect(taken(recent)[0]).toEqual([]);
 });
 
-it("forgets what is older than the window, once it holds 1,000 more than the bound: that is no overflow", () => {
+it("forgets what is older than the window, once it holds 1,000 more than the bound, and does not overflow", () => {
   const recent = recentOf(10);
   recent.add(0, 1_001);
   clock.advance(WINDOW_MS + 1);

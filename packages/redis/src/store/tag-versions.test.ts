@@ -33,7 +33,7 @@ it.each([
   ["", undefined],
   [`h|${"s".repeat(78)}`, { hard: "h", soft: "s".repeat(78) }],
   [`h|${"s".repeat(79)}`, undefined],
-])("what another program wrote into a version is no version, unless it could be one: %j", async (text, version) => {
+])("what another program wrote into a version does not count, unless it could be one: %j", async (text, version) => {
   const versions = new RedisTagVersions(
     async () => [Buffer.from(text), null],
     new RedisKeys({ prefix: "hotset", format: "readable" }),
