@@ -9,6 +9,7 @@ import {
   type Read,
 } from "./history.ts";
 import { isJump, Jumps, LEASE_MS } from "./jumps.ts";
+import { askedAt, mayHaveLostVersions } from "./lost-versions.ts";
 import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 
 /**
@@ -534,6 +535,7 @@ class Checker {
     // change while its caller still waited for the load of another process explains nothing.
     const span = { from: Math.min(askedAt(first), askedAt(second)), to: second.startedAt };
     return (
+      mayHaveLostVersions(this.#history, first) ||
       this.#isForcedWithin(key, span) ||
       this.#isChangedWithin(key, span) ||
       this.#isReplayedWithin(key, span) ||
@@ -816,7 +818,6 @@ const isExpected = ({ kind, error }: Read): boolean =>
 const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
 
 /** A load holds its lease from some instant after this one. */
-const askedAt = ({ askedAt: at, startedAt }: Load): Instant => at ?? startedAt;
 
 /**
  * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.

@@ -96,6 +96,9 @@ const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "move slot and back",
 ]);
 
+/** Over the channel a process learns of them when another one issues the versions again. */
+const LOSES_VERSIONS: ReadonlySet<string> = new Set<FaultKind>(["flush all", "evict tags", "real eviction"]);
+
 /** A fault that has begun. */
 interface Strike<Kind extends FaultKind> {
   readonly kind: Kind;
@@ -125,6 +128,10 @@ class Nemesis {
     this.#replacements = new Replacements(plan, arena, keys, now);
   }
 
+  get #isOverChannel(): boolean {
+    return this.#plan.workers.some(({ coherence }) => coherence === "pubsub");
+  }
+
   /** Errors during a fault belong to it: a server that is replaced closes the connections of the nemesis too. */
   async strike(plan: FaultPlan): Promise<Fault> {
     const from = this.#now();
@@ -134,6 +141,7 @@ class Nemesis {
       return {
         ...fault,
         ...((isReplaced || LOSES_LEASES.has(fault.kind)) && { losesLeases: true }),
+        ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { isUnreported: true }),
         ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
       };
     } catch (error) {

@@ -303,6 +303,22 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
+      "two loads run at once, not the first since tag versions were lost over the channel",
+      "two loads",
+      {
+        faults: [{ kind: "evict tags", from: 400, to: 410, losesLeases: true, isUnreported: true }],
+        loads: [load("C", 420, 440, 1), load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
+      "two loads run at once after tag versions were lost, which was reported",
+      "two loads",
+      {
+        faults: [{ kind: "evict tags", from: 400, to: 410, losesLeases: true }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
+    [
       "two loads run at once long after a change",
       "two loads",
       { changes: [change("A", 2)], loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)] },
@@ -522,6 +538,13 @@ describe("a bad history is rejected,", () => {
 
 describe("a good history is accepted,", () => {
   it.for<readonly [string, Partial<History>]>([
+    [
+      "two loads run at once, the first since tag versions were lost over the channel",
+      {
+        faults: [{ kind: "evict tags", from: 400, to: 410, losesLeases: true, isUnreported: true }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
+      },
+    ],
     [
       "a read that began before the acknowledgement answers either",
       { changes: [change("A", 2)], reads: [read("A", 109, 1), read("A", 109, 2)] },
