@@ -9,8 +9,8 @@ export interface RateRun {
 }
 
 /**
- * Begins `perSecond` calls a second for `ms`, and waits for all. Each counts from the moment at which it was due, also
- * where the process was too busy to begin it: a slow answer cannot hide the ones behind it.
+ * Begins `perSecond` calls a second for `ms`, at least one, and waits for all. Each counts from the moment at which it
+ * was due, also where the process was too busy to begin it: a slow answer cannot hide the ones behind it.
  *
  * Nothing is kept of a call but its latency. To move 100,000 promises takes the collector milliseconds, which would
  * count as the latency of calls.
@@ -18,7 +18,7 @@ export interface RateRun {
  * @throws the first error of a call.
  */
 export async function atRate(perSecond: number, ms: number, call: (i: number) => Promise<unknown>): Promise<RateRun> {
-  const count = Math.round((perSecond * ms) / 1_000);
+  const count = Math.max(1, Math.round((perSecond * ms) / 1_000));
   const latencies = new Float64Array(count);
   const { promise: all, resolve, reject } = Promise.withResolvers<void>();
   let answered = 0;

@@ -21,7 +21,7 @@ const SEAL: Seal = { id: "test", seal: (bytes) => bytes, open: (bytes) => bytes 
 
 describe("build", () => {
   it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
-    const backend: Backend = redis("redis://nobody.invalid").valueFormat(json()).build();
+    const backend: Backend = redis("redis://nowhere.invalid").valueFormat(json()).build();
     expect(backend).toMatchObject({
       label: "redis",
       format: { id: "json" },
@@ -33,7 +33,7 @@ describe("build", () => {
     });
     expect(backend.coherence).toMatchObject({ maxStalenessMs: 2_000, reissueWindowMs: 30_000 });
     await backend.close();
-    expect(redis("redis://nobody.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
+    expect(redis("redis://nowhere.invalid").coherence("none").valueFormat(json()).build().coherence).toBe(undefined);
   });
 
   it("C140 reads what a package ships until a format or a compressor is set, and alsoReads always", () => {

@@ -11,7 +11,7 @@ const COUNT = "must be a whole number of at least 1, or Infinity";
 const CLIENT_NAME = "clientName must be 1 to 128 printable ASCII characters without spaces";
 const PASSWORD = "password must be a non-empty string, or a function that returns one";
 
-const open = (options: object): Promise<void> => openConnection(single("redis://nobody.invalid"), options).close();
+const open = (options: object): Promise<void> => openConnection(single("redis://nowhere.invalid"), options).close();
 
 describe("an option that is refused", () => {
   it.each<readonly [object, string]>([

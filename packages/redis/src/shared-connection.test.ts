@@ -21,8 +21,8 @@ const SETTINGS: ConnectSettings = {
 };
 
 describe("a connection used several times", () => {
-  it("is one link while all settings are equal, whatever the name for a user without one", async () => {
-    const connection = single("redis://nobody.invalid");
+  it("is one link while all settings are equal; a user without a name is the default user", async () => {
+    const connection = single("redis://nowhere.invalid");
     const [first, second] = [hold(connection, SETTINGS), hold(connection, { ...SETTINGS, defaultName: "other" })];
     expect(second.link).toBe(first.link);
     expect(second.servers).toBe(first.servers);
@@ -47,7 +47,7 @@ describe("a connection used several times", () => {
     ["clock", { clock: { ...systemClock, now: () => 0 } }],
     ["random", { random: () => 0 }],
   ])("is another link, with traffic of its own, for another %s", async (_, changed) => {
-    const connection = single("redis://nobody.invalid");
+    const connection = single("redis://nowhere.invalid");
     const [first, second] = [hold(connection, SETTINGS), hold(connection, { ...SETTINGS, ...changed })];
     expect(second.link).not.toBe(first.link);
     expect(second.traffic).not.toBe(first.traffic);
@@ -55,7 +55,7 @@ describe("a connection used several times", () => {
   });
 
   it("closes the link with its last user, whose release counts once, and opens another one afterwards", async () => {
-    const connection = single("redis://nobody.invalid");
+    const connection = single("redis://nowhere.invalid");
     const [first, second] = [hold(connection, SETTINGS), hold(connection, SETTINGS)];
     await first.release();
     await first.release();
@@ -68,7 +68,7 @@ describe("a connection used several times", () => {
   });
 
   it("leaves links with other settings open", async () => {
-    const connection = single("redis://nobody.invalid");
+    const connection = single("redis://nowhere.invalid");
     const [first, second] = [hold(connection, SETTINGS), hold(connection, { ...SETTINGS, retries: 4 })];
     await second.release();
     const again = hold(connection, SETTINGS);

@@ -315,8 +315,8 @@ describe("a server that is not Redis", () => {
   });
 
   it("a host name that does not exist is reported", async () => {
-    const { error } = await refusal(on("redis://nobody.invalid").build());
-    expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("nobody.invalid") });
+    const { error } = await refusal(on("redis://nowhere.invalid").build());
+    expect(error).toMatchObject({ retryable: true, message: expect.stringContaining("nowhere.invalid") });
   });
 
   it("a socket that does not exist is reported", async () => {

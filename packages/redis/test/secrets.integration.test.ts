@@ -285,7 +285,7 @@ describe("C145: no password, key or value leaves the process", () => {
   it("where the connection is refused, or its host or socket does not exist", async () => {
     for (const url of [
       `redis://:${ENCODED}@127.0.0.1:1`,
-      `redis://:${ENCODED}@nobody.invalid`,
+      `redis://:${ENCODED}@nowhere.invalid`,
       `unix://app:${ENCODED}@/run/no-such-directory/redis.sock`,
     ])
       expect(leaks(await usedOver(url))).toEqual([]);

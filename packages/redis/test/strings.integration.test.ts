@@ -600,22 +600,20 @@ describe("at its edges", () => {
     "C421: over 60 ms of way the end of a value costs one load, and it is stored, in layout %s",
     async (layout) => {
       const link = redis(proxy.url).valueFormat(json()).coherence("none").layout(layout).build();
-      const cache = createCache({ name: "far" }).tier(link).defaults({ ttl: 400 }).build();
+      const cache = createCache({ name: "far" }).tier(link).defaults({ ttl: 800 }).build();
       await cache.connect();
       proxy.delay(30);
       const loads: number[] = [];
-      const endsAt = performance.now() + 3_500;
       const load = async (): Promise<number> => loads.push(performance.now());
       const caller = async (): Promise<void> => {
-        while (performance.now() < endsAt) await cache.getOrSet("k", load);
+        while (loads.length < 5) await cache.getOrSet("k", load);
       };
       await Promise.all([caller(), caller()]);
       proxy.delay(0);
       await cache.close();
       const gaps = loads.slice(1).map((at, i) => Math.round(at - loads[i]!));
-      expect(gaps.length).toBeGreaterThan(2);
-      // A value that was stored lives for 400 ms; readers take it as over up to two trips earlier.
-      expect(gaps.filter((gap) => gap < 250)).toEqual([]);
+      // A value that was stored lives for 800 ms; readers take it as over up to two trips earlier.
+      expect(gaps.filter((gap) => gap < 400)).toEqual([]);
     },
   );
 

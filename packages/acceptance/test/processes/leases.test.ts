@@ -393,6 +393,7 @@ describe("C54 a lease", () => {
     expect(p1.backend.count("leases.renew")).toBe(3);
     loads.runs[0]!.open("loaded");
     await first;
+    await flush(); // No caller waits for the confirmation of the copy.
     expect(p1.cache.peek("k")).toBe("loaded");
   });
 

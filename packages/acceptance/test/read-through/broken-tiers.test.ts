@@ -99,6 +99,24 @@ describe("a local tier whose delete throws", () => {
   });
 });
 
+describe("a local tier whose get throws after a load", () => {
+  it.each([
+    ["alone", false],
+    ["over a backend", true],
+  ])("C348: the loaded value reaches its callers, and the failure is reported once, %s", async (_, withBackend) => {
+    const { cache, breaks } = overLocalTier("get", withBackend);
+    const messages: string[] = [];
+    cache.on("backend:error", ({ error }) => messages.push(error.message));
+    const load = (): string => {
+      breaks();
+      return "loaded";
+    };
+    expect(await cache.getOrSet("k", load)).toBe("loaded");
+    await cache.drain();
+    expect(messages).toEqual(["storing a loaded value failed, and no tier may fail like this; see the cause"]);
+  });
+});
+
 describe("a backend that says null where there is nothing", () => {
   it("C348: is a backend without an entry", async () => {
     const cache = overAnswers(null);

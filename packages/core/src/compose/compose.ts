@@ -20,8 +20,8 @@ export interface ComposeOptions {
   readonly refill?: "always" | "never";
   /**
    * The longest that a copy in `near` may live, and so the longest that it may hide a change in `far` by another
-   * process; where replicas answer for `far`, by their lag longer. More than 0; `Infinity` lets a copy live as long as
-   * its entry.
+   * process; where replicas answer for `far`, their lag comes on top. More than 0; `Infinity` lets a copy live as long
+   * as its entry.
    */
   readonly nearTtl: Duration;
 }

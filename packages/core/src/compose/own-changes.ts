@@ -42,19 +42,16 @@ export class OwnChanges {
     this.#reads.remove(mark);
   }
 
-  /** Whether the entry that this read found may be copied to `near` now: one that may lag not after a change. */
+  /** Whether the entry that this read found cannot be older than a change of its key: it may be copied to `near`. */
   mayCopy(mark: ReadMark, { terms }: Entry): boolean {
     if (mark.isOvertaken || this.#queue.has(mark.tableKey)) return false;
-    const change = terms.mayLag === true ? this.#recent.get(mark.tableKey) : undefined;
-    return change === undefined || change.until <= this.#clock.now();
+    return terms.mayLag !== true || this.#lastChange(mark.tableKey) === undefined;
   }
 
   /** Whether this copy in `near` cannot be older than a change by this process. A near without leases is its own. */
   mayServe(backendKey: string, { version }: Entry): boolean {
-    const change = this.#recent.get(backendKey);
-    return (
-      change === undefined || version === undefined || version === change.version || this.#clock.now() >= change.until
-    );
+    const change = this.#lastChange(backendKey);
+    return change === undefined || version === undefined || version === change.version;
   }
 
   /**
@@ -82,6 +79,12 @@ export class OwnChanges {
       if (change !== undefined) change.version = version;
       return write();
     });
+  }
+
+  /** Unless it is so long ago that no copy from before it is left. */
+  #lastChange(backendKey: string): { readonly version: string | undefined } | undefined {
+    const change = this.#recent.get(backendKey);
+    return change === undefined || change.until <= this.#clock.now() ? undefined : change;
   }
 
   #remember(backendKey: string, version: string | undefined): void {

@@ -119,7 +119,7 @@ export class LoadedStore {
         writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),
       );
       const fence = fencedBy(this.#context, flight, entry.terms.dependsOn);
-      return fence === undefined ? (result ?? "refused") : this.#fenced(flight, fence);
+      return fence === undefined ? result : this.#fenced(flight, fence);
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       this.#reportUnwritable(flight, error);
@@ -257,15 +257,12 @@ export class LoadedStore {
     });
   }
 
-  /**
-   * The result of `write`, or `undefined` if it failed, which the tier has reported. When the time is spent, the
-   * callers get the loaded value; the flight goes on waiting.
-   */
-  #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T | undefined> {
+  /** When the time is spent, the callers get the loaded value; the flight goes on waiting. */
+  #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T> {
     return within(this.#context.clock, flight.backendLeftMs, write, () => {
       this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
       return write;
-    }).catch(failed);
+    });
   }
 }
 
@@ -289,5 +286,3 @@ const noRoomForMeta = (label: string): EncodeError =>
   });
 const DONE = Promise.resolve();
 const ignore = (): void => undefined;
-/** The outcome of a write whose failure was reported. */
-const failed = (): undefined => undefined;

@@ -49,7 +49,7 @@ describe("a slot of several holders", () => {
     expect(await third).toBe(true);
   });
 
-  it("is not waited for by a holder that was cancelled; its place goes to the next in line once nobody waits", async () => {
+  it("is not waited for by a holder that was cancelled; its place goes to the next in line once none waits", async () => {
     const [first, second] = [new SharedSlot(slots), new SharedSlot(slots)];
     first.tryTake();
     const [one, other] = [gate(), gate()];

@@ -131,7 +131,7 @@ export class BackendCalls {
       if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
     // A call that the backend bounds needs no promise beside that of the backend.
-    if (this.#deadlines === undefined && budgetMs >= this.deadlineMs && !isTraced("backend")) {
+    if (this.#isBoundByBackend(budgetMs) && !isTraced("backend")) {
       this.begin();
       return this.#counted(operation, target, call);
     }
@@ -144,6 +144,7 @@ export class BackendCalls {
     });
   }
 
+  /** A call that was admitted, with the promise of the backend. */
   #counted<T>(operation: Operation, target: Target, call: () => Promise<T>): Promise<T> {
     const startedAt = this.#clock.now();
     try {
@@ -213,12 +214,17 @@ export class BackendCalls {
 
   /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
   #limit(budgetMs: number, passed: () => void): () => void {
-    if (this.#deadlines === undefined)
-      return budgetMs < this.deadlineMs ? scheduleRunning(this.#clock, budgetMs, passed) : nothing;
+    if (this.#isBoundByBackend(budgetMs)) return nothing;
     const deadlines = this.#deadlines;
+    if (deadlines === undefined) return scheduleRunning(this.#clock, budgetMs, passed);
     const deadline = new CallDeadline(passed);
     deadlines.start(deadline, budgetMs);
     return () => deadlines.end(deadline);
+  }
+
+  /** It bounds its calls, and none of them by less than its own deadline. */
+  #isBoundByBackend(budgetMs: number): boolean {
+    return this.#deadlines === undefined && budgetMs >= this.deadlineMs;
   }
 
   /** Before every call: the first one calls `onFirstCall`. */

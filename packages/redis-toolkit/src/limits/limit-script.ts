@@ -1,4 +1,4 @@
-import { LUA_OF_KIND, type LuaOfRule } from "./rule-scripts.ts";
+import { LUA_OF_KIND, NOW, type LuaOfRule } from "./rule-scripts.ts";
 import type { Rule } from "./rules.ts";
 
 export type Operation = "consume" | "peek" | "penalty" | "reward";
@@ -53,7 +53,8 @@ export class LimitScript {
     const states = numbers.map((n) => `, room${n}, wait${n}, reset${n}`).join("");
     const keys = numbers.map((n) => `, KEYS[${n + 1}]`).join("");
     return [
-      CLOCK,
+      NOW,
+      "local units = tonumber(ARGV[1])",
       `local strings = redis.call('MGET', KEYS[1]${keys})`,
       "local blocked = strings[1] and redis.call('PTTL', KEYS[1]) or -2",
       ...new Set(this.#kinds.map(({ helper = "" }) => helper)),
@@ -104,11 +105,6 @@ export class LimitScript {
 
 /** `@` stands for the number of the rule. */
 const numbered = (lua: string, index: number): string => lua.replaceAll("@", String(index + 1));
-
-const CLOCK = `
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local units = tonumber(ARGV[1])`;
 
 const BLOCK = `
 redis.call('SET', KEYS[1], '1', 'PX', block)

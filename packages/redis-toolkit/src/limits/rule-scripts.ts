@@ -200,13 +200,16 @@ redis.call('PEXPIRE', key@, reset@)`,
   wait: "wait@ = slot_end(key@, limit@ - wanted) - now",
 };
 
+/** Sets now, in ms of the server. */
+export const NOW: string = `
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)`;
+
 /**
  * Gives back slots, of which those that have ended are held no more. KEYS: the slots of `concurrency`. ARGV: the slots
  * of a call. Returns how many were held. It asks for no memory, so a full server does not refuse it.
  */
-export const RELEASE_SLOTS: string = `
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+export const RELEASE_SLOTS: string = `${NOW}
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local held = 0
 for i = 1, #ARGV, 1000 do

@@ -121,7 +121,7 @@ describe("a read that was lost", () => {
   });
 
   it.each<readonly [string, CallOptions, Partial<CallSettings>, () => Error]>([
-    ["it is no read", {}, {}, lost],
+    ["it does not only read", {}, {}, lost],
     ["the connection repeats nothing", READ, { readRetries: 0 }, lost],
     ["the server has refused it", READ, {}, () => reply("ERR wrong number of arguments")],
     ["its key lies on another node", READ, {}, () => reply("MOVED 1 other:6379")],

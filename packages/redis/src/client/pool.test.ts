@@ -164,7 +164,7 @@ describe("sockets that are kept", () => {
     await using;
   });
 
-  it("serve keys of their own node alone; where there is no room, the oldest is closed", async () => {
+  it("serve keys of their own node alone; where none fits, the oldest is closed", async () => {
     const pool = poolOf();
     await Promise.all([pool.use(nothing, { key: "a1" }), pool.use(nothing, { key: "b1" })]);
     await pool.use(nothing, { key: "a2" });

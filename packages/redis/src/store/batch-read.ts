@@ -72,11 +72,10 @@ class Answers implements Route {
   readonly #answers: (StoredEntry | Error | undefined)[];
   readonly #isOpen: boolean[];
   readonly #stopClock: () => void;
+  readonly #serverOf: BatchCall["serverOf"];
   readonly #overdue: (server: string | undefined) => Error;
   #pending: number;
   #failed = 0;
-
-  readonly #serverOf: BatchCall["serverOf"];
 
   constructor(count: number, { queue, origin, serverOf }: BatchCall) {
     this.#serverOf = serverOf;

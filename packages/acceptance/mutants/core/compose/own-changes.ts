@@ -34,7 +34,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: a change hides near for ever",
     promises: ["C124"],
-    rule: " || this.#clock.now() >= change.until",
+    rule: " || change.until <= this.#clock.now()",
     broken: "",
   },
   {
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: an entry that may lag is copied over a change of this process",
     promises: ["C422"],
-    rule: "terms.mayLag === true ?",
-    broken: "terms.mayLag === false ?",
+    rule: "terms.mayLag !== true ||",
+    broken: "true ||",
   },
 ];

@@ -70,10 +70,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "options?.etag",
   },
   {
-    name: "storing: a value that cannot be encoded stays in the local tier",
-    promises: ["C99"],
+    name: "storing: a tier that breaks its contract is reported as a value that cannot be encoded",
+    promises: ["C348"],
     rule: "if (!(error instanceof EncodeError)) throw error;",
-    broken: "this.#keepLocally(draft, entry, trust.epoch);",
+    broken: "",
   },
   {
     name: "backend: the store of a load is waited for as long as it takes",

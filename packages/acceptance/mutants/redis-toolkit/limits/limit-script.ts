@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: the clock of a process decides",
     promises: ["A73"],
-    rule: "\n      CLOCK,\n",
-    broken: "\n      CLOCK.replace(\"redis.call('TIME')\", `{${Math.floor(Date.now() / 1_000)}, 0}`),\n",
+    rule: "\n      NOW,\n",
+    broken: "\n      NOW.replace(\"redis.call('TIME')\", `{${Math.floor(Date.now() / 1_000)}, 0}`),\n",
   },
   {
     name: "limits: only the first rule is asked",
