@@ -82,7 +82,7 @@ describe("C142 what is written can be read: nesting of 500 levels", () => {
 
   it("json refuses to write what a toJSON nests too deep, and writes what it flattens", () => {
     const written = (levels: number) => [
-      ...Array.from({ length: 600 }, () => []),
+      ...Array.from({ length: 600 }, () => [1, []]), // Enough brackets that the text may be deep.
       nested(levels - 1, (inner) => [inner]),
     ];
     const deep = (levels: number) => ({ toJSON: () => written(levels) });
