@@ -72,10 +72,10 @@ describe("attaching", () => {
     const { epoch } = trust;
     void one.start();
     attempts[0]!.listener.alive(clock.now());
-    expect(trust.until).toBe(-Infinity);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
     attempts[0]!.answer.open();
     await flush();
-    expect([trust.until, one.until, trust.epoch > epoch]).toEqual([clock.now() + 500, clock.now() + 500, true]);
+    expect([trust.epochOf("k").until, trust.epoch > epoch]).toEqual([clock.now() + 500, true]);
   });
 
   it("that is refused resolves as well, is reported once, and is tried again each second", async () => {
@@ -130,14 +130,14 @@ describe("once attached", () => {
     const askedAt = clock.now();
     clock.advance(300);
     attempts[0]!.listener.alive(askedAt + 100);
-    expect(trust.until).toBe(askedAt + 600);
+    expect(trust.epochOf("k").until).toBe(askedAt + 600);
   });
 
   it("everythingChanged ends trust in older copies, and not in later ones", async () => {
     await attached(subscription());
-    const { epoch, until } = trust;
+    const [epoch, until] = [trust.epoch, trust.epochOf("k").until];
     attempts[0]!.listener.everythingChanged();
-    expect([calls, trust.epoch > epoch, trust.until]).toEqual([["everything"], true, until]);
+    expect([calls, trust.epoch > epoch, trust.epochOf("k").until]).toEqual([["everything"], true, until]);
   });
 
   it("a loss ends trust in the same tick, is reported, and attaches again at once; a second one changes nothing", async () => {
@@ -145,7 +145,7 @@ describe("once attached", () => {
     const { epoch } = trust;
     const { listener } = attempts[0]!;
     listener.lost(DOWN);
-    expect([trust.until, trust.epoch > epoch, calls, attempts.length]).toEqual([
+    expect([trust.epochOf("k").until, trust.epoch > epoch, calls, attempts.length]).toEqual([
       -Infinity,
       true,
       ["everything", "detached: not reachable"],
@@ -154,7 +154,7 @@ describe("once attached", () => {
     attempts[1]!.listener.alive(clock.now());
     attempts[1]!.answer.open();
     await flush();
-    expect([attempts[0]!.isDetached, trust.until, calls.slice(2)]).toEqual([
+    expect([attempts[0]!.isDetached, trust.epochOf("k").until, calls.slice(2)]).toEqual([
       true,
       clock.now() + 2_000,
       ["everything", "attached"],
@@ -171,7 +171,12 @@ describe("once stopped", () => {
     listener.lost(DOWN);
     listener.replaced();
     clock.advance(10_000);
-    expect([attempts[0]!.isDetached, attempts.length, trust.until, calls]).toEqual([true, 1, -Infinity, []]);
+    expect([attempts[0]!.isDetached, attempts.length, trust.epochOf("k").until, calls]).toEqual([
+      true,
+      1,
+      -Infinity,
+      [],
+    ]);
   });
 
   it("nothing is begun or waited for", async () => {

@@ -38,11 +38,6 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener = listener;
   }
 
-  /** `clock.now()` until which every change there has been reported. */
-  get until(): number {
-    return this.#source.until;
-  }
-
   /** Attaches, once. Resolves when the first attempt succeeded or failed. */
   start(): Promise<void> {
     if (!this.#hasBegun && !this.#isStopped) void this.#attach();

@@ -4,27 +4,22 @@ import { Trust } from "./trust.ts";
 describe("trust", () => {
   it("has no end, and no copy to confirm, if no backend reports changes", () => {
     const trust = new Trust();
-    expect([trust.hasSources, trust.until, trust.unconfirmed.until, trust.epochOf("k").until]).toEqual([
-      false,
-      Infinity,
-      Infinity,
-      Infinity,
-    ]);
+    expect([trust.hasSources, trust.unconfirmed.until, trust.epochOf("k").until]).toEqual([false, Infinity, Infinity]);
     expect(trust.mayShare("k", -Infinity, 1e12)).toBe(true);
   });
 
   it("begins with the attachment, and ends `maxStalenessMs` after the last sign of life was sent", () => {
     const trust = new Trust();
     const source = trust.addSource(2_000);
-    expect([trust.hasSources, trust.until]).toEqual([true, -Infinity]);
+    expect([trust.hasSources, trust.epochOf("k").until]).toEqual([true, -Infinity]);
     source.alive(1_000);
-    expect(trust.until).toBe(-Infinity);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
     source.attached();
-    expect(trust.until).toBe(3_000);
+    expect(trust.epochOf("k").until).toBe(3_000);
     source.alive(1_500);
-    expect(trust.until).toBe(3_500);
+    expect(trust.epochOf("k").until).toBe(3_500);
     source.alive(1_200);
-    expect(trust.until).toBe(3_500);
+    expect(trust.epochOf("k").until).toBe(3_500);
   });
 
   it("C87: a copy from before the subscription is not trusted by the signs of life after it", () => {
@@ -40,7 +35,7 @@ describe("trust", () => {
   it("has not begun before the first sign of life, even if attached", () => {
     const trust = new Trust();
     trust.addSource(2_000).attached();
-    expect(trust.until).toBe(-Infinity);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
   });
 
   it("C86: ends immediately with the loss, and older copies are not trusted any more", () => {
@@ -52,12 +47,12 @@ describe("trust", () => {
     const copy = trust.epochOf("k");
     expect(copy.until).toBe(3_000);
     source.lost();
-    expect([trust.until, copy.until, trust.epoch > epoch]).toEqual([-Infinity, -Infinity, true]);
+    expect([trust.epochOf("k").until, copy.until, trust.epoch > epoch]).toEqual([-Infinity, -Infinity, true]);
     const { epoch: between } = trust;
     source.attached();
-    expect([trust.until, trust.epoch > between]).toEqual([-Infinity, true]);
+    expect([trust.epochOf("k").until, trust.epoch > between]).toEqual([-Infinity, true]);
     source.alive(5_000);
-    expect([trust.until, trust.epochOf("k").until, copy.until]).toEqual([7_000, 7_000, -Infinity]);
+    expect([trust.epochOf("k").until, copy.until]).toEqual([7_000, -Infinity]);
   });
 
   it("C250: a suspension ends it, and copies of the time before are not trusted by the signs of life after it", () => {
@@ -68,7 +63,7 @@ describe("trust", () => {
     const [copy, epoch] = [trust.epochOf("k"), trust.epoch];
     trust.suspended(1_500);
     expect(trust.epoch).toBeGreaterThan(epoch);
-    expect([copy.until, trust.epochOf("k").until, trust.until]).toEqual([-Infinity, -Infinity, -Infinity]);
+    expect([copy.until, trust.epochOf("k").until]).toEqual([-Infinity, -Infinity]);
     // Asked for before it was noticed: the answer may be from before the suspension.
     source.alive(1_499);
     expect(trust.epochOf("k").until).toBe(-Infinity);
@@ -96,13 +91,13 @@ describe("trust", () => {
     const [near, far] = [trust.addSource(100), trust.addSource(2_000)];
     for (const source of [near, far]) source.attached();
     near.alive(1_000);
-    expect(trust.until).toBe(-Infinity);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
     far.alive(10);
-    expect(trust.until).toBe(1_100);
+    expect(trust.epochOf("k").until).toBe(1_100);
     near.alive(3_000);
-    expect(trust.until).toBe(2_010);
+    expect(trust.epochOf("k").until).toBe(2_010);
     far.lost();
-    expect(trust.until).toBe(-Infinity);
+    expect(trust.epochOf("k").until).toBe(-Infinity);
   });
 
   it("has an epoch for unconfirmed copies in which none is trusted", () => {

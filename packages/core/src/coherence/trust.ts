@@ -31,11 +31,6 @@ export class Trust {
     return this.hasSources ? EPOCH_NONE : EPOCH_ALWAYS;
   }
 
-  /** `clock.now()` from which no copy is served unconfirmed, of any part. */
-  get until(): number {
-    return this.#sources.reduce((until, source) => Math.min(until, source.until), Infinity);
-  }
-
   /** The epoch of a copy of this key, if the backend confirms it now. */
   epochOf(localKey: string): Epoch {
     return this.#inAll((source) => source.epochOf(localKey));
@@ -145,13 +140,6 @@ export class TrustSource {
     this.#trust = trust;
     this.#maxStalenessMs = maxStalenessMs;
     this.#keys = keys;
-  }
-
-  /** `clock.now()` until which every change has been reported, in every part. */
-  get until(): number {
-    let until = this.#parts.size === 0 ? -Infinity : Infinity;
-    for (const { epoch } of this.#parts.values()) until = Math.min(until, epoch.until);
-    return until;
   }
 
   epochOf(localKey: string): Epoch {

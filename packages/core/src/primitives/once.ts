@@ -1,15 +1,5 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 
-/** Runs `connect` on first use, once, and again after a failed attempt: a failure is forgotten. */
-export const once = <T>(connect: () => Promise<T>): (() => Promise<T>) => {
-  let attempt: Promise<T> | undefined;
-  return () =>
-    (attempt ??= connect().catch((error: unknown) => {
-      attempt = undefined;
-      throw error;
-    }));
-};
-
 export const isThenable = (value: unknown): value is PromiseLike<unknown> =>
   value !== null &&
   (typeof value === "object" || typeof value === "function") &&

@@ -78,13 +78,14 @@ export const MUTANTS: readonly Breakage[] = [
     name: "changes: a message reaches a namespace that never leaves the process",
     promises: ["C90"],
     rule: "if (!(now < entry.epoch!.until)) return undefined;",
-    broken: "if (!(now < entry.epoch!.until) || !(now < this.#trust.until)) return undefined;",
+    broken: "if (!(now < entry.epoch!.until) || !(now < this.#trust.epochOf(localKey).until)) return undefined;",
   },
   {
     name: "trust: a copy that may have missed a change is served after the link is back",
     promises: ["C86"],
     rule: "if (!(now < entry.epoch!.until)) return undefined;",
-    broken: "if (entry.epoch === this.#trust.unconfirmed || !(now < this.#trust.until)) return undefined;",
+    broken:
+      "if (entry.epoch === this.#trust.unconfirmed || !(now < this.#trust.epochOf(localKey).until)) return undefined;",
   },
   {
     name: "trust: a copy that this process invalidated is served while the backend is unreachable",
