@@ -9,7 +9,7 @@ import {
   type ResolvedPolicy,
 } from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
-import { isThenable } from "../primitives/once.ts";
+import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
 export function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | undefined): boolean {

@@ -2,7 +2,7 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import type { DeleteStatus } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { EntryKey } from "../entry/key.ts";
-import { whenReady } from "../primitives/once.ts";
+import { whenReady } from "../primitives/thenable.ts";
 import type { EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
 import { endingBy } from "./composed-reads.ts";
 import type { ComposedSide } from "./composed-side.ts";

@@ -7,7 +7,7 @@ import { termsIn } from "../entry/terms.ts";
 import { ConfigurationError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
-import { isThenable } from "../primitives/once.ts";
+import { isThenable } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";

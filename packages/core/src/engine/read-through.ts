@@ -2,7 +2,7 @@ import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isTooOld, judge, newer, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
-import { isThenable } from "../primitives/once.ts";
+import { isThenable } from "../primitives/thenable.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { answerFor, type Offer, type Situation } from "./answer-for.ts";

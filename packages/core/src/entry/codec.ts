@@ -24,7 +24,7 @@ import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
 import { termsIn } from "./terms.ts";
-import { whenReady } from "../primitives/once.ts";
+import { whenReady } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 

@@ -3,7 +3,7 @@ import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { epochMs, type Clock } from "../contracts/clock.ts";
 import { ConfigurationError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { Seal } from "../contracts/seal.ts";
-import { isThenable, whenReady } from "../primitives/once.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { isMetaTooLong, MAX_META_BYTES } from "./entry-meta.ts";
 import type { EntryKey } from "./key.ts";
 

@@ -2,7 +2,7 @@ import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
 import { EventLimit } from "./event-limit.ts";
-import { isThenable } from "./once.ts";
+import { isThenable } from "./thenable.ts";
 
 // Not imported: docs/decisions/0027.
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");

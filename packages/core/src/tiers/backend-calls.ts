@@ -9,7 +9,7 @@ import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { Deadline, Deadlines, scheduleRunning } from "../primitives/deadlines.ts";
 import { TierMeter } from "../primitives/meters.ts";
-import { isThenable } from "../primitives/once.ts";
+import { isThenable } from "../primitives/thenable.ts";
 
 /**
  * The calls of one backend: deadline, circuit breaker, measurement, errors and state.

@@ -4,7 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
-import { whenReady } from "../primitives/once.ts";
+import { whenReady } from "../primitives/thenable.ts";
 import type { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import type { SealConflicts } from "./seal-conflicts.ts";

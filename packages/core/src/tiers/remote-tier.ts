@@ -10,7 +10,7 @@ import { dependencies, type EntryKey } from "../entry/key.ts";
 import { SealedEntries, UnopenedEntry } from "../entry/sealed-entries.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { describe } from "../primitives/duration.ts";
-import { isThenable, whenReady } from "../primitives/once.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { underVersions, type Pinned } from "../tags/tag-versions.ts";
