@@ -1,5 +1,6 @@
 import type { Loader } from "../engine/load.ts";
 import type { GetOrSetOptions } from "../entry/policy.ts";
+import { inWindow } from "../primitives/in-windows.ts";
 
 /** Options of `warm`: those of `getOrSet` for all entries, and how fast. */
 export interface WarmOptions extends Omit<GetOrSetOptions, "onServed" | "after"> {
@@ -38,18 +39,15 @@ export async function warmEntries(
     if (status === "miss") loaded += 1;
     else present += 1;
   };
-  const left = entries.values();
-  const runOn = async (): Promise<void> => {
-    for (const [key, load] of left) {
-      if (options.signal?.aborted === true) return;
-      try {
-        await getOrSet(key, load, { ...options, onServed });
-      } catch (error) {
-        failed.set(key, error);
-      }
+  const fetch = async ([key, load]: WarmEntry): Promise<void> => {
+    if (options.signal?.aborted === true) return;
+    try {
+      await getOrSet(key, load, { ...options, onServed });
+    } catch (error) {
+      failed.set(key, error);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, entries.length) }, runOn));
+  await inWindow(entries, fetch, concurrency);
   options.signal?.throwIfAborted();
   return { present, loaded, failed };
 }

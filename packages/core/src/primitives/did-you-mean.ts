@@ -75,16 +75,14 @@ const ELSEWHERE: ReadonlyMap<string, readonly string[]> = new Map([
   ["prefix", ["keyPrefix", "name"]],
 ]);
 
-const REDIS = "redis(url)";
-const DEFAULTS = ".defaults(...), or by the call";
-
 /** Where options belong that were given in another place. */
-const PLACES: ReadonlyMap<string, string> = new Map([
-  ...["maxEntries", "maxBytes", "maxEntryBytes", "values"].map((name) => [name, "memory(...)"] as const),
-  ...["connection", "username", "password", "keyPrefix", "tls"].map((name) => [name, REDIS] as const),
-  ...["name", "version", "maxLoads", "explain", "logger"].map((name) => [name, "createCache(...)"] as const),
-  ...["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter", "refreshAhead"].map(
-    (name) => [name, DEFAULTS] as const,
-  ),
-  ...["softTimeout", "hardTimeout", "loadTimeout", "errorBackoff"].map((name) => [name, DEFAULTS] as const),
-]);
+const PLACES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    "memory(...)": "maxEntries maxBytes maxEntryBytes values",
+    "redis(url)": "connection username password keyPrefix tls",
+    "createCache(...)": "name version maxLoads explain logger",
+    ".defaults(...), or by the call":
+      "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter refreshAhead " +
+      "softTimeout hardTimeout loadTimeout errorBackoff",
+  }).flatMap(([place, names]) => names.split(" ").map((name) => [name, place] as const)),
+);

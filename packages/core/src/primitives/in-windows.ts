@@ -5,29 +5,27 @@
 export const WINDOW = 1_000;
 
 /**
- * Runs `work` for each item, at most {@link WINDOW} at a time, in their order: one that settles makes room for the
- * next.
+ * Runs `work` for each item, at most `width` at a time, in their order: one that settles makes room for the next.
  *
  * @returns the results, in the order of `items`.
  * @throws the first error in that order, after all have settled.
  */
-export async function inWindow<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {
-  const outcomes = new Array<PromiseSettledResult<R>>(items.length);
-  let next = 0;
+export async function inWindow<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  width: number = WINDOW,
+): Promise<readonly R[]> {
+  const results: Promise<R>[] = [];
+  const left = items.values();
   const runOn = async (): Promise<void> => {
-    while (next < items.length) {
-      const i = next++;
-      outcomes[i] = await work(items[i]!).then(
-        (value) => ({ status: "fulfilled", value }),
-        (reason: unknown) => ({ status: "rejected", reason }),
-      );
+    for (const item of left) {
+      const result = work(item);
+      results.push(result);
+      await result.catch(() => undefined);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(WINDOW, items.length) }, runOn));
-  return outcomes.map((outcome) => {
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
-  });
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, runOn));
+  return Promise.all(results);
 }
 
 /** Parts of at most {@link WINDOW} items, in their order. */

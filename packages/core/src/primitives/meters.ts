@@ -102,19 +102,9 @@ export class Meter {
   }
 
   snapshot(): NamespaceStats {
-    const { hits, staleHits, misses, loads, loadErrors, coalesced, fenced, overloaded } = this;
-    return {
-      hits,
-      staleHits,
-      misses,
-      hitRatio: (hits + staleHits) / (hits + staleHits + misses),
-      loads,
-      loadErrors,
-      coalesced,
-      fenced,
-      overloaded,
-      loadLatency: this.load.snapshot(),
-    };
+    const { load, ...counts }: Meter = this;
+    const answered = counts.hits + counts.staleHits;
+    return { ...counts, hitRatio: answered / (answered + counts.misses), loadLatency: load.snapshot() };
   }
 }
 

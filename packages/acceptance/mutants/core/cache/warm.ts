@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "warm: all loads begin at once",
     promises: ["C208"],
-    rule: "Math.min(concurrency, entries.length)",
-    broken: "entries.length",
+    rule: "fetch, concurrency)",
+    broken: "fetch, entries.length)",
   },
 ];

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: all of them are sent at once",
     promises: ["C158", "C160"],
-    rule: "{ length: Math.min(WINDOW, items.length) }",
+    rule: "{ length: Math.min(width, items.length) }",
     broken: "{ length: items.length }",
   },
   {
