@@ -17,7 +17,7 @@ import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
-import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, type EntryKey } from "../entry/key.ts";
+import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
   checkFlag,
@@ -391,5 +391,3 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed; end all calls before close()`);
   }
 }
-
-const NO_TAGS: readonly string[] = Object.freeze([]);

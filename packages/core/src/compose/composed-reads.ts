@@ -1,6 +1,7 @@
 import type { CacheError } from "../contracts/errors.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
+import { isFresh } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
 import { newId } from "../primitives/ids.ts";
 import { underVersions } from "../tags/tag-versions.ts";
@@ -179,9 +180,7 @@ export class ComposedReads {
   }
 
   #isFresh(entry: Entry | undefined): entry is Entry {
-    if (entry === undefined) return false;
-    const now = this.#parts.clock.now();
-    return now < entry.staleAt && now < entry.deadAt;
+    return isFresh(entry, this.#parts.clock.now());
   }
 }
 

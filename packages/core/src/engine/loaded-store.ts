@@ -1,7 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
-import { dependencies, type EntryKey } from "../entry/key.ts";
+import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { ConfigurationError, EncodeError, type CacheError } from "../contracts/errors.ts";
@@ -278,7 +278,6 @@ function tagsOf(flight: Flight, kept: Entry | undefined, loaded: Loaded): readon
   return names.length === 0 ? NO_TAGS : [...new Set(names)];
 }
 
-const NO_TAGS: readonly string[] = [];
 const noRoomForMeta = (label: string): EncodeError =>
   new EncodeError(`${label}: its layout has no room for tags and validators; the value is not stored`, {
     tier: label,

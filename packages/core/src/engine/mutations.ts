@@ -7,7 +7,7 @@ import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -484,8 +484,6 @@ interface Pinning {
 
 const tally = (statuses: readonly string[], status: string): number =>
   statuses.filter((each) => each === status).length;
-
-const NO_TAGS: readonly string[] = [];
 
 const labelsOf = (options: EntryOptions | undefined): Labels => ({
   tags: options?.tags === undefined ? NO_TAGS : [...new Set(options.tags)],

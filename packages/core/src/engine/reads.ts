@@ -1,9 +1,9 @@
 import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
-import { judge, lifeOf, newer, type Windows } from "../entry/freshness.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { isFresh, lifeOf, newer } from "../entry/freshness.ts";
+import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
-import { Answers, hit, MISS, type Answer } from "./answers.ts";
+import { Answers, hit, MISS, stale, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
@@ -167,7 +167,7 @@ export class Reads {
     flights.remove(guard);
     const entry = this.#valid(key, found);
     // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
-    if (isFresh(entry, clock.now())) promote(this.#context, guard, entry!, namespace.policy.localTtlMs, clock.now());
+    if (isFresh(entry, clock.now())) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());
     return entry;
   }
 
@@ -202,10 +202,10 @@ export class Reads {
     const { local, clock } = this.#context;
     const best = newer(found, held);
     const label = best === found && found !== undefined ? namespace.remote!.label : (local?.label ?? "");
-    const verdict = judge(best, clock.now(), ANY_WINDOW);
-    if (verdict === "fresh") return hit(best!, label);
-    if (verdict === "absent" || !allowStale) return MISS;
-    return { ...hit(best!, label), status: "stale", cause: "revalidating" };
+    const now = clock.now();
+    if (best === undefined || now >= best.deadAt) return MISS;
+    if (now < best.staleAt) return hit(best, label);
+    return allowStale ? stale(best, label, "revalidating") : MISS;
   }
 }
 
@@ -216,14 +216,3 @@ interface ReadCall {
   readonly startedAt: number;
   readonly allowStale: boolean;
 }
-
-const NO_TAGS: readonly string[] = [];
-const ANY_WINDOW: Windows = {
-  staleWhileRevalidateMs: undefined,
-  staleIfErrorMs: undefined,
-  loadedAfter: -Infinity,
-  refreshAhead: 1,
-};
-
-const isFresh = (entry: Entry | undefined, now: number): boolean =>
-  entry !== undefined && now < entry.staleAt && now < entry.deadAt;

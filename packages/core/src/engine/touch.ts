@@ -7,7 +7,7 @@ import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { EncodeError } from "../contracts/errors.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { storedEntry, wholeInstant, type Entry } from "../entry/entry.ts";
-import { lifeOf } from "../entry/freshness.ts";
+import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
@@ -132,7 +132,7 @@ export class Touch {
   ): Entry | undefined {
     const { clock, random } = this.#context;
     const now = wholeInstant(clock.now());
-    if (entry === undefined || now >= entry.staleAt || now >= entry.deadAt) return undefined;
+    if (!isFresh(entry, now)) return undefined;
     const ttl = options?.ttl;
     const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl }, random);
     // A namespace may keep no `null`.

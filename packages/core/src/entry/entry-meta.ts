@@ -1,6 +1,6 @@
 import type { Encoding, Entry } from "./entry.ts";
 import type { TagVersion } from "../contracts/backend.ts";
-import { checkTags } from "./key.ts";
+import { checkTags, NO_TAGS } from "./key.ts";
 
 /**
  * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, and
@@ -111,8 +111,6 @@ export function isMetaTooLong(meta: string): boolean {
 export function foreignMeta(encoding: Encoding): EntryMeta {
   return { ...FOREIGN, encoding };
 }
-
-const NO_TAGS: readonly string[] = Object.freeze([]);
 
 const FOREIGN: Omit<EntryMeta, "encoding"> = {
   ttlMs: undefined,

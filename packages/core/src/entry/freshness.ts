@@ -37,6 +37,11 @@ export function judge(entry: Entry | undefined, now: number, windows: Windows): 
   return "fallback";
 }
 
+/** Whether the entry is fresh, for a call without windows of its own. Pure. */
+export function isFresh(entry: Entry | undefined, now: number): entry is Entry {
+  return entry !== undefined && now < entry.staleAt && now < entry.deadAt;
+}
+
 /**
  * Whether the call does not accept this entry. The age counts at the start of the call: one that is loaded while the
  * call waits, here or by another process, is always accepted. An entry that never becomes stale has no known age, and

@@ -161,6 +161,9 @@ export function dependencies(keySpace: KeySpace, tags: readonly string[]): reado
   return [...keySpace.tagPrefixes, ...tags.flatMap((tag) => keySpace.tagPrefixes.map((prefix) => prefix + tag))];
 }
 
+/** One array for all entries, calls and policies without tags. */
+export const NO_TAGS: readonly string[] = Object.freeze([]);
+
 /** Local keys of namespaces begin with one of these. A root key that begins with one is escaped with `BELOW_ROOT`. */
 const BELOW_ROOT = "\u0000";
 const LOCAL_ONLY = "\u0001";

@@ -280,7 +280,7 @@ export function checkEntryOptions(options: EntryOptions | undefined): void {
   for (const name of ["etag", "lastModified"] as const)
     if (options[name] !== undefined && typeof options[name] !== "string")
       throw new InvalidArgumentError(`${name} must be the text of the header, got ${describe(options[name])}`);
-  resolvePolicy(DEFAULT_POLICY, lifetimeOnly(options));
+  resolvePolicy(DEFAULT_POLICY, options);
 }
 
 /**
@@ -293,7 +293,7 @@ export function lifetimeOf(
   options: EntryOptions | undefined,
   random: () => number,
 ): ResolvedLifetime {
-  const resolved = options === undefined ? policy : resolvePolicy(policy, lifetimeOnly(options));
+  const resolved = resolvePolicy(policy, options);
   const wholeMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
   return {
@@ -306,17 +306,6 @@ export function lifetimeOf(
 }
 
 const bounded = (windowMs: number): number => Math.ceil(Math.min(windowMs, HUNDRED_YEARS_MS));
-
-function lifetimeOnly({ ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter }: Lifetime): Lifetime {
-  return {
-    ...(ttl !== undefined && { ttl }),
-    ...(staleWhileRevalidate !== undefined && { staleWhileRevalidate }),
-    ...(staleIfError !== undefined && { staleIfError }),
-    ...(negativeTtl !== undefined && { negativeTtl }),
-    ...(localTtl !== undefined && { localTtl }),
-    ...(jitter !== undefined && { jitter }),
-  };
-}
 
 function ms(option: string, given: Duration | undefined, least: number): number | undefined {
   if (given === undefined) return undefined;

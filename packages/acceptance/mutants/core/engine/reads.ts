@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get promotes an entry read before a fence",
     promises: ["C62", "C63"],
-    rule: "if (isFresh(entry, clock.now())) promote(this.#context, guard, entry!, namespace.policy.localTtlMs, clock.now());",
+    rule: "if (isFresh(entry, clock.now())) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
     broken:
       "if (entry !== undefined && isFresh(entry, clock.now()))\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },
@@ -17,7 +17,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: get keeps stale entries as well",
     promises: ["C12"],
-    rule: "if (isFresh(entry, clock.now())) promote(this.#context, guard, entry!, namespace.policy.localTtlMs, clock.now());",
+    rule: "if (isFresh(entry, clock.now())) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());",
     broken:
       "if (entry !== undefined && !guard.isTainted)\n      this.#context.local?.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));",
   },

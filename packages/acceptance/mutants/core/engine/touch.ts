@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "touch: a stale entry is revived",
     promises: ["C174"],
-    rule: "if (entry === undefined || now >= entry.staleAt || now >= entry.deadAt) return undefined;",
+    rule: "if (!isFresh(entry, now)) return undefined;",
     broken: "if (entry === undefined || now >= entry.deadAt) return undefined;",
   },
   {
