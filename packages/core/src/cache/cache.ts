@@ -162,7 +162,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   async #settled(): Promise<void> {
     const { recovery } = this.#parts.engine.context;
     await this.drain();
-    if (recovery !== undefined && recovery.size !== 0) await recovery.replay();
+    await recovery?.replay();
     await this.#parts.namespace.remote?.settled();
   }
 

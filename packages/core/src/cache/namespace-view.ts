@@ -163,8 +163,7 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, unknown>> {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
-    const unique = [...new Set(keys)].map((key) => this.#key(key));
+    const unique = this.#keys(keys);
     const isStaleAllowed = allowsStale(options);
     const found = new Map<string, unknown>();
     for (const part of partsOf(unique)) {
@@ -179,14 +178,9 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   peek(key: string): unknown {
-    const engine = this.#engine;
-    const { local, clock } = engine.context;
-    if (local !== undefined && typeof key === "string") {
-      const now = clock.now();
-      const held = local.get(localKey(this.#namespace.keySpace, key), now);
-      if (held !== undefined && now < held.staleAt) return engine.readThrough.hit(this.#namespace, key, now, held);
-    }
-    return engine.reads.nothingToPeek(this.#namespace, this.#key(key));
+    const { context, reads } = this.#engine;
+    const value = this.#freshCopy(key, context.clock.now());
+    return value === undefined ? reads.nothingToPeek(this.#namespace, this.#key(key)) : value;
   }
 
   async has(key: string): Promise<boolean> {
@@ -243,8 +237,7 @@ export class NamespaceView implements Untyped<Namespace> {
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
-    const checked = [...new Set(keys)].map((key) => this.#key(key));
+    const checked = this.#keys(keys);
     return this.#traced("deleteMany", () => this.#engine.mutations.deleteMany(this.#namespace, checked));
   }
 
@@ -344,8 +337,11 @@ export class NamespaceView implements Untyped<Namespace> {
     return { ...this.#options(options, startedAt), key: target, load };
   }
 
-  /** The options of a call, checked; its policy resolved. */
-  /** @param since when the caller began to wait: `hardTimeout` bounds all parts of a large call together. */
+  /**
+   * The options of a call, checked; its policy resolved.
+   *
+   * @param since when the caller began to wait: `hardTimeout` bounds all parts of a large call together.
+   */
   #options(
     options: GetOrSetOptions | undefined,
     startedAt: number,
@@ -383,6 +379,12 @@ export class NamespaceView implements Untyped<Namespace> {
     this.#checkOpen();
     checkKey(key);
     return entryKey(this.#namespace.keySpace, key);
+  }
+
+  /** Each once. */
+  #keys(keys: readonly string[]): readonly EntryKey[] {
+    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
+    return [...new Set(keys)].map((key) => this.#key(key));
   }
 
   #checkOpen(): void {

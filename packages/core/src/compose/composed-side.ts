@@ -51,7 +51,7 @@ export class ComposedSide {
     { tags, isLead }: { readonly tags: TagCheck; readonly isLead: boolean },
   ): readonly Promise<Entry | undefined>[] {
     const isHidden = requests.map(({ key }) => this.isHidden(key));
-    if (this.recovery.size !== 0 && isHidden.includes(true)) void this.recovery.replay();
+    if (isHidden.includes(true)) void this.recovery.replay();
     const asked = requests.filter((_, i) => !isHidden[i]).map((request) => partOf(request, isLead));
     const outcomes = asked.map(() => Promise.withResolvers<Entry | undefined>());
     this.tier.readMany(asked, Math.min(budgetMs, this.tier.deadlineMs), (i, outcome) => {

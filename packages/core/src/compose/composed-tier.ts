@@ -142,7 +142,7 @@ export class ComposedTier implements EntryTier {
     await this.#sides.settled();
     await Promise.all(
       this.#both.map(async ({ tier, recovery }) => {
-        if (recovery.size !== 0) await recovery.replay();
+        await recovery.replay();
         await tier.settled();
       }),
     );

@@ -198,18 +198,14 @@ export class ReadThrough {
    */
   #reads({ call }: Flight): boolean {
     const { remote } = call.namespace;
-    return remote !== undefined && !call.isForced && !(call.isAfter && remote.leases !== undefined) && !this.#isEnding;
+    if (remote === undefined || this.#context.lifecycle.isEnding) return false;
+    return !call.isForced && !(call.isAfter && remote.leases !== undefined);
   }
 
   /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */
   #isCovered(flight: Flight): boolean {
     const { recovery } = this.#context;
     return !flight.call.isForced && recovery?.coversTagged(flight.key, flight.expectedTags) === true;
-  }
-
-  /** Whether the tiers are being closed. */
-  get #isEnding(): boolean {
-    return this.#context.lifecycle.isEnding;
   }
 
   #readAfterReplay(flight: Flight): Promise<Entry | undefined> {

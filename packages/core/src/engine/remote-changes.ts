@@ -50,7 +50,7 @@ export class RemoteChanges {
       attached: () => {
         tier.attached?.();
         context.recovery?.linkBack(backend);
-        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
+        void context.recovery?.replayAfresh();
       },
       detached: (error, aliveAt) => {
         tier.detached?.(error, aliveAt);
@@ -61,9 +61,7 @@ export class RemoteChanges {
         context.recovery?.linkLost(backend, aliveAt);
       },
       alive: (part, sentAt) => tier.alive?.(part, sentAt),
-      partRegained: () => {
-        if (context.recovery !== undefined && context.recovery.size !== 0) void context.recovery.replayAfresh();
-      },
+      partRegained: () => void context.recovery?.replayAfresh(),
       allBack: () => context.recovery?.linkBack(backend),
       replaced: (part) => context.recovery?.reissue(part),
     };

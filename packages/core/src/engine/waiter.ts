@@ -11,7 +11,8 @@ export class Waiter {
   readonly isNested: boolean;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
-  #hasSoftTimeout = false;
+  /** Whether its soft timeout was started. */
+  hasSoftTimeout = false;
   readonly #ended: () => void;
   #cancels: (() => void)[] | undefined;
 
@@ -27,17 +28,6 @@ export class Waiter {
     this.resolve = resolve;
     this.reject = reject;
     this.#ended = ended;
-  }
-
-  /** Whether its soft timeout was started. */
-  get hasSoftTimeout(): boolean {
-    return this.#hasSoftTimeout;
-  }
-
-  /** As {@link until}, for the soft timeout. */
-  untilSoftTimeout(cancel: () => void): void {
-    this.#hasSoftTimeout = true;
-    this.until(cancel);
   }
 
   /** Calls `cancel` when the wait ends, for any reason. */

@@ -74,10 +74,10 @@ export class Waiters {
   startSoftTimeout(flight: Flight, waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
     if (softTimeoutMs === Infinity || flight.fallback === undefined || waiter.hasSoftTimeout) return;
-    const leftMs = waiter.call.startedAt + softTimeoutMs - this.#context.clock.now();
-    waiter.untilSoftTimeout(
-      this.#context.clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)),
-    );
+    const { clock } = this.#context;
+    const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();
+    waiter.hasSoftTimeout = true;
+    waiter.until(clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
   }
 
   #outOfTime(flight: Flight, waiter: Waiter, limit: "soft" | "hard"): void {

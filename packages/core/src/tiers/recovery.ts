@@ -157,7 +157,7 @@ export class Recovery {
     this.#overflowed ||= overflowed;
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
     for (const key of keys) if (isThere(key.backend)) this.addKey(key);
-    if (this.size !== 0) void this.replayAfresh();
+    void this.replayAfresh();
   }
 
   /** Whether an invalidation of this key, or of something it depends on, is still pending. */
@@ -176,7 +176,8 @@ export class Recovery {
    * backend that refuses invalidations is asked once in a while, and not with each read that they cover.
    */
   replay(): Promise<void> {
-    if (this.#running === undefined && this.#nextInMs() > 0) return Promise.resolve();
+    // With nothing pending too: what is added in the tick of a replay waits for the next one.
+    if (this.#running === undefined && (this.size === 0 || this.#nextInMs() > 0)) return Promise.resolve();
     return this.#run();
   }
 

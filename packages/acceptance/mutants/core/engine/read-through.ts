@@ -75,9 +75,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a refresh does not ask the backend first",
     promises: ["C29", "C31"],
-    rule: "#reads({ call }: Flight): boolean {\n    const { remote } = call.namespace;\n    return remote",
+    rule: "#reads({ call }: Flight): boolean {\n    const { remote } = call.namespace;\n    if (remote",
     broken:
-      "#reads({ call, isAwaited }: Flight): boolean {\n    const { remote } = call.namespace;\n    return isAwaited && remote",
+      "#reads({ call, isAwaited }: Flight): boolean {\n    const { remote } = call.namespace;\n    if (!isAwaited || remote",
   },
   {
     name: "freshness: a stale answer from the backend waits for the refresh",
@@ -259,8 +259,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "tokens: a replica answers",
     promises: ["C81"],
-    rule: " && !(call.isAfter && remote.leases !== undefined) && !this.#isEnding;",
-    broken: " && !this.#isEnding;",
+    rule: " && !(call.isAfter && remote.leases !== undefined);",
+    broken: ";",
   },
   {
     name: "tokens: a replica answers after a wait",

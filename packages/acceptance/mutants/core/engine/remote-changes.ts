@@ -58,8 +58,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: nothing is replayed after the subscription is attached again",
     promises: ["C93"],
-    rule: "context.recovery?.linkBack(backend);\n        if (context.recovery !== undefined && context.recovery.size !== 0) void",
-    broken: "context.recovery?.linkBack(backend);\n        if (false) void",
+    rule: "context.recovery?.linkBack(backend);\n        void context.recovery?.replayAfresh();",
+    broken: "context.recovery?.linkBack(backend);",
   },
   {
     name: "refusals: a tag event leaves copies without versions",

@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: softTimeout counts from when a stale value was found",
     promises: ["C35"],
-    rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - this.#context.clock.now();",
+    rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();",
     broken: "const leftMs = softTimeoutMs;",
   },
   {

@@ -112,8 +112,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: each read tries again what the backend refused",
     promises: ["C138"],
-    rule: "if (this.#running === undefined && this.#nextInMs() > 0)",
-    broken: "if (this.#running === undefined && this.#remote.retryInMs > 0)",
+    rule: "(this.size === 0 || this.#nextInMs() > 0)",
+    broken: "(this.size === 0 || this.#remote.retryInMs > 0)",
+  },
+  {
+    name: "recovery: a replay of nothing delays what is added in its tick",
+    promises: ["C93"],
+    rule: "(this.size === 0 || this.#nextInMs() > 0)",
+    broken: "this.#nextInMs() > 0",
   },
   {
     name: "recovery: a hundred refusals are asked for at once",
