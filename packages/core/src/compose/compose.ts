@@ -114,28 +114,20 @@ export interface TierParts extends Omit<CompositionParts, "versions" | "isNear">
 
 /** The tier over a backend or a composition. */
 export function entryTier(backend: Backend | ComposedBackend, parts: TierParts): EntryTier {
-  if (isComposed(backend)) return (backend as Composition).open(backend, parts);
-  const { clock, events, cache, table, aliases, used } = parts;
-  return new RemoteTier(backend, clock, events, cache, {
-    table,
-    aliases: aliases.get(backend),
-    used: () => used(backend),
-  });
+  return isComposed(backend) ? (backend as Composition).open(backend, parts) : remoteTier(backend, parts);
+}
+
+function remoteTier(
+  backend: Backend,
+  { clock, events, cache, table, aliases, used }: TierParts,
+  of: { readonly isComposed?: boolean } = {},
+): RemoteTier {
+  const parts = { ...of, table, aliases: aliases.get(backend), used: () => used(backend) };
+  return new RemoteTier(backend, clock, events, cache, parts);
 }
 
 function composedTier(backend: ComposedBackend, parts: TierParts): EntryTier {
-  const { clock, events, cache, table, aliases, used } = parts;
-  const tiers = new Map(
-    leaves(backend).map((each) => [
-      each,
-      new RemoteTier(each, clock, events, cache, {
-        table,
-        aliases: aliases.get(each),
-        used: () => used(each),
-        isComposed: true,
-      }),
-    ]),
-  );
+  const tiers = new Map(leaves(backend).map((each) => [each, remoteTier(each, parts, { isComposed: true })]));
   const { versions } = tiers.get(versionsOf(backend))!;
   const tierOf = (part: Backend | ComposedBackend, isNear: boolean): EntryTier => {
     if (!isComposed(part)) return tiers.get(part)!;

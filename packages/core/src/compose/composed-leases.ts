@@ -14,20 +14,17 @@ export function composedLeases(
 ): EntryLeases {
   const leases = lead.tier.leases!;
   return {
-    leaseMs: leases.leaseMs,
-    acquire: async (request, token, leaseMs, seen) => {
+    ...leases,
+    acquire: async (request, token, seen) => {
       // The entry with which it may answer is older than that of the other side.
       if (lead.isHidden(request.key)) await lead.recovery.replay();
       if (lead.isHidden(request.key)) throw unasked(lead.tier.label);
-      const answer = await leases.acquire(request, token, leaseMs, seen);
+      const answer = await leases.acquire(request, token, seen);
       if (answer.kind !== "entry" || answer.entry === undefined) return answer;
       // An entry in near may be older than that in far.
       if (lead === sides.near) return { ...answer, entry: await reads.readMany([request], sides.deadlineMs)[0]! };
       return { ...answer, entry: await lead.check(request, answer.entry, reads.tagCheckFor(request)) };
     },
-    renew: (key, token, leaseMs) => leases.renew(key, token, leaseMs),
-    release: (key, token) => leases.release(key, token),
-    confirm: (key) => leases.confirm(key),
     store: (key, write, token, seen) =>
       writes.storeLoaded(key, write, lead, (led) => leases.store(key, led, token, seen)),
   };

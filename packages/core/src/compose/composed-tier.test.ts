@@ -69,5 +69,5 @@ it("C392: a ComposedTier has answered the calls of both its sides, those for lea
   };
   expect(await answeredIn(() => tier.remove(request.key))).toBe(2);
   expect([near.count("remove"), far.count("remove")]).toEqual([1, 1]);
-  expect(await answeredIn(() => tier.leases!.acquire(request, "token", 1_000, ""))).toBe(1);
+  expect(await answeredIn(() => tier.leases!.acquire(request, "token", ""))).toBe(1);
 });

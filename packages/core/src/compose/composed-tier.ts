@@ -121,21 +121,8 @@ export class ComposedTier implements EntryTier {
   }
 
   listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
-    const listeners = this.#both.map(({ tier }) => tier.listenerOf(backend));
-    return {
-      attached: () => {
-        for (const each of listeners) each.attached?.();
-      },
-      detached: (error, aliveAt) => {
-        for (const each of listeners) each.detached?.(error, aliveAt);
-      },
-      partLost: (part, aliveAt) => {
-        for (const each of listeners) each.partLost?.(part, aliveAt);
-      },
-      alive: (part, sentAt) => {
-        for (const each of listeners) each.alive?.(part, sentAt);
-      },
-    };
+    const { near, far } = this.#sides;
+    return near.tier.listenerOf(backend) ?? far.tier.listenerOf(backend);
   }
 
   async settled(): Promise<void> {

@@ -49,7 +49,7 @@ export class LeaseAcquisition {
     const pin = this.#pin(flight);
     if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
-    const acquiring = leases.acquire(flight, token, leases.leaseMs, isForced ? TAKE_OVER : flight.seen);
+    const acquiring = leases.acquire(flight, token, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
       answer = await callInTime(this.#context.clock, flight, acquiring);

@@ -151,7 +151,7 @@ export class Lease {
   #renewLater(): void {
     const { leases, clock, key, lost } = this.#of;
     this.#cancelRenewal = clock.schedule(() => {
-      leases.renew(key, this.token, leases.leaseMs).then(
+      leases.renew(key, this.token).then(
         (isHeld) => {
           if (this.#state === "over") return;
           if (isHeld) return this.#renewLater();

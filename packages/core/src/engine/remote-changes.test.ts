@@ -62,8 +62,10 @@ function listener(aliases?: KeyAliases): ChangeListener {
   const tier: ReturnType<EntryTier["listenerOf"]> = {
     attached: () => calls.push("attached"),
     detached: () => calls.push("detached"),
+    partLost: () => {},
+    alive: () => {},
   };
-  const remote = { listenerOf: (of: Backend) => (of === backend ? tier : {}) };
+  const remote = { listenerOf: (of: Backend) => (of === backend ? tier : undefined) };
   changes = new RemoteChanges({
     context: context as unknown as EngineContext,
     root,

@@ -48,19 +48,19 @@ export class RemoteChanges {
         context.flights.wakeAll();
       },
       attached: () => {
-        tier.attached?.();
+        tier?.attached();
         context.recovery?.linkBack(backend);
         void context.recovery?.replayAfresh();
       },
       detached: (error, aliveAt) => {
-        tier.detached?.(error, aliveAt);
+        tier?.detached(error, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
       partLost: (part, aliveAt) => {
-        tier.partLost?.(part, aliveAt);
+        tier?.partLost(part, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
-      alive: (part, sentAt) => tier.alive?.(part, sentAt),
+      alive: (part, sentAt) => tier?.alive(part, sentAt),
       partRegained: () => void context.recovery?.replayAfresh(),
       allBack: () => context.recovery?.linkBack(backend),
       replaced: (part) => context.recovery?.reissue(part),

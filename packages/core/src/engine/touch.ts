@@ -117,7 +117,7 @@ export class Touch {
     isOvertaken: () => boolean,
   ): Promise<boolean> {
     const request = { key, schema, expectedTags: tags, tagSequence };
-    const answer = await leases.acquire(request, token, leases.leaseMs, version);
+    const answer = await leases.acquire(request, token, version);
     if (answer.kind !== "granted") return false;
     if (answer.seen === version && !isOvertaken()) return true;
     void leases.release(key, token).catch(ignore);

@@ -60,8 +60,8 @@ export type StoreStatus = "stored" | "refused" | "overtaken" | "kept";
 export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
-  acquire(request: ReadRequest, token: string, leaseMs: number, seen: string): Promise<LeaseAnswer>;
-  renew(key: EntryKey, token: string, leaseMs: number): Promise<boolean>;
+  acquire(request: ReadRequest, token: string, seen: string): Promise<LeaseAnswer>;
+  renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
   store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;
   /** The current version of the entry; `''` for none. */
@@ -108,8 +108,8 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** The methods to call about the link to `backend`; none where the tier does not use it. */
-  listenerOf(backend: Backend): Partial<Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">>;
+  /** To be called about the link to `backend`; `undefined` where the tier does not use it. */
+  listenerOf(backend: Backend): Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive"> | undefined;
   /** How many invalidations one of several backends has not acknowledged. */
   readonly pending: number;
   /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */

@@ -44,6 +44,7 @@ export const DEFAULT_LEASE_MS = 2_000;
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   const { calls, clock, aliases, conflicts } = tier;
+  const { leaseMs = DEFAULT_LEASE_MS } = leases;
   const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
     calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
   const release = (key: EntryKey, token: string): Promise<void> =>
@@ -56,8 +57,8 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     return "kept";
   };
   return {
-    leaseMs: leases.leaseMs ?? DEFAULT_LEASE_MS,
-    acquire: (request, token, leaseMs, seen): Promise<LeaseAnswer> => {
+    leaseMs,
+    acquire: (request, token, seen): Promise<LeaseAnswer> => {
       const { key } = request;
       // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
       aliases?.add(key.backend);
@@ -82,7 +83,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
         },
       );
     },
-    renew: (key, token, leaseMs) => call(key, () => leases.renew(key.backend, token, leaseMs)),
+    renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release,
     store: (key, write, token, seen) => {
       if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);

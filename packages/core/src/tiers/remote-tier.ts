@@ -298,13 +298,7 @@ export class RemoteTier implements EntryTier {
   }
 
   listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
-    if (backend !== this.#backend) return {};
-    return {
-      attached: () => this.#calls.attached(),
-      detached: (error) => this.#calls.detached(error),
-      partLost: (part) => this.#calls.partLost(part),
-      alive: (part, sentAt) => this.#calls.alive(part, sentAt),
-    };
+    return backend === this.#backend ? this.#calls : undefined;
   }
 
   async settled(): Promise<void> {}
