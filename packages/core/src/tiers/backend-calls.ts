@@ -7,9 +7,24 @@ import { ONE_PART } from "../coherence/trust.ts";
 import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
-import { Deadline, Deadlines, scheduleRunning } from "../primitives/deadlines.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/thenable.ts";
+import { Timeouts } from "../primitives/timeouts.ts";
+
+interface BackendCallsOf {
+  readonly label: string;
+  readonly deadlineMs: number;
+  /** Whether every call settles within `deadlineMs` by itself. */
+  readonly boundsCalls: boolean;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly breaker?: BreakerPolicy | undefined;
+  /** @default one part */
+  readonly parts?: Parts | undefined;
+  /** Called once, before the first call. */
+  readonly onFirstCall: (() => void) | undefined;
+}
 
 /**
  * The calls of one backend: deadline, circuit breaker, measurement, errors and state.
@@ -23,17 +38,11 @@ export class BackendCalls {
   readonly label: string;
   readonly deadlineMs: number;
   readonly meter: TierMeter = new TierMeter();
-  readonly #clock: Clock;
-  readonly #events: Events;
-  readonly #cache: string;
-  readonly #parts: Parts | undefined;
-  readonly #policy: BreakerPolicy | undefined;
+  readonly #of: BackendCallsOf;
   /** For parts that failed since their last answer. */
   readonly #breakers = new Map<string, Breaker>();
   /** Parts whose changes are not reported, while those of others are. */
   readonly #lostParts = new Set<string>();
-  /** `undefined` if the backend bounds its calls. */
-  readonly #deadlines: Deadlines | undefined;
   readonly #refusals = new Map<string, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #stopWatching: (() => void) | undefined;
@@ -44,29 +53,11 @@ export class BackendCalls {
   #isDetached = false;
   #isBypassed = false;
 
-  constructor(options: {
-    readonly label: string;
-    readonly deadlineMs: number;
-    /** Whether every call settles within `deadlineMs` by itself. */
-    readonly boundsCalls: boolean;
-    readonly clock: Clock;
-    readonly events: Events;
-    readonly cache: string;
-    readonly breaker?: BreakerPolicy | undefined;
-    /** @default one part */
-    readonly parts?: Parts | undefined;
-    /** Called once, before the first call. */
-    readonly onFirstCall: (() => void) | undefined;
-  }) {
-    this.label = options.label;
-    this.deadlineMs = options.deadlineMs;
-    this.#clock = options.clock;
-    this.#events = options.events;
-    this.#cache = options.cache;
-    this.#onFirstCall = options.onFirstCall;
-    this.#parts = options.parts;
-    this.#policy = options.breaker;
-    if (!options.boundsCalls) this.#deadlines = new Deadlines(options.deadlineMs, options.clock);
+  constructor(of: BackendCallsOf) {
+    this.label = of.label;
+    this.deadlineMs = of.deadlineMs;
+    this.#of = of;
+    this.#onFirstCall = of.onFirstCall;
   }
 
   get state(): TierState {
@@ -82,7 +73,7 @@ export class BackendCalls {
 
   /** The part that keeps this key of the backend. */
   partOf(key: string): string {
-    return this.#parts === undefined ? ONE_PART : this.#parts.of(key);
+    return this.#of.parts === undefined ? ONE_PART : this.#of.parts.of(key);
   }
 
   /**
@@ -91,7 +82,7 @@ export class BackendCalls {
    * it.
    */
   get partOfVersionReads(): string {
-    return this.#parts === undefined ? ONE_PART : NO_PART;
+    return this.#of.parts === undefined ? ONE_PART : NO_PART;
   }
 
   get isBypassed(): boolean {
@@ -146,7 +137,7 @@ export class BackendCalls {
 
   /** A call that was admitted, with the promise of the backend. */
   #counted<T>(operation: Operation, target: Target, call: () => Promise<T>): Promise<T> {
-    const startedAt = this.#clock.now();
+    const startedAt = this.#of.clock.now();
     try {
       return call().then(
         (value) => {
@@ -177,7 +168,7 @@ export class BackendCalls {
 
   #traced<T>(operation: Operation, { keySpace }: Target, call: () => Promise<T>): Promise<T> {
     return traced("backend", call, () => ({
-      cache: this.#cache,
+      cache: this.#of.cache,
       namespace: keySpace?.path ?? [],
       tier: this.label,
       operation,
@@ -185,7 +176,7 @@ export class BackendCalls {
   }
 
   #settled<T>(operation: Operation, { keySpace, part }: Target, budgetMs: number, work: Work<T>): Promise<T> {
-    const startedAt = this.#clock.now();
+    const startedAt = this.#of.clock.now();
     return new Promise((resolve, reject) => {
       let isOver = false;
       const fail = (error: unknown, failedPart = part): void => {
@@ -208,23 +199,20 @@ export class BackendCalls {
   }
 
   #succeeded(operation: Operation, part: string, startedAt: number): void {
-    this.meter[METERS[operation]].record(this.#clock.now() - startedAt);
+    this.meter[METERS[operation]].record(this.#of.clock.now() - startedAt);
     this.answered(part);
   }
 
   /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
   #limit(budgetMs: number, passed: () => void): () => void {
     if (this.#isBoundByBackend(budgetMs)) return nothing;
-    const deadlines = this.#deadlines;
-    if (deadlines === undefined) return scheduleRunning(this.#clock, budgetMs, passed);
-    const deadline = new CallDeadline(passed);
-    deadlines.start(deadline, budgetMs);
-    return () => deadlines.end(deadline);
+    const timeout = Timeouts.on(this.#of.clock).start(budgetMs, passed);
+    return () => timeout.end();
   }
 
   /** It bounds its calls, and none of them by less than its own deadline. */
   #isBoundByBackend(budgetMs: number): boolean {
-    return this.#deadlines === undefined && budgetMs >= this.deadlineMs;
+    return this.#of.boundsCalls && budgetMs >= this.deadlineMs;
   }
 
   /** Before every call: the first one calls `onFirstCall`. */
@@ -265,8 +253,8 @@ export class BackendCalls {
             operation,
             cause,
           });
-    this.#events["backend:error"].emit({
-      cache: this.#cache,
+    this.#of.events["backend:error"].emit({
+      cache: this.#of.cache,
       namespace: keySpace?.path ?? [],
       tier: this.label,
       operation,
@@ -316,9 +304,9 @@ export class BackendCalls {
 
   #breakerOf(part: string): Breaker {
     let breaker = this.#breakers.get(part);
-    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock, this.#policy)));
+    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#of.clock, this.#of.breaker)));
     if (!this.#isStopped)
-      this.#stopWatching ??= this.#policy?.onReconnect?.((connected) => {
+      this.#stopWatching ??= this.#of.breaker?.onReconnect?.((connected) => {
         if (this.#breakers.has(connected)) this.answered(connected);
       });
     return breaker;
@@ -332,7 +320,7 @@ export class BackendCalls {
   /** Which parts can be reached, as far as is known. Parts that the backend does not have any more are forgotten. */
   #reach(): "all" | "some" | "none" {
     if (this.#breakers.size === 0 && this.#lostParts.size === 0) return "all";
-    const names = this.#parts?.names() ?? [];
+    const names = this.#of.parts?.names() ?? [];
     if (names.length === 0) return this.#breakers.get(ONE_PART)?.isOpen === true ? "none" : "all";
     const isPresent = new Set(names);
     for (const part of this.#breakers.keys()) if (!isPresent.has(part)) this.#breakers.delete(part);
@@ -355,7 +343,12 @@ export class BackendCalls {
   }
 
   #report(): void {
-    this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state: this.state });
+    this.#of.events["backend:state"].emit({
+      cache: this.#of.cache,
+      namespace: [],
+      tier: this.label,
+      state: this.state,
+    });
   }
 }
 
@@ -378,15 +371,6 @@ const NO_PART = "\0";
 const BREAKER_OPEN = "circuit breaker is open";
 const BYPASSED = "it is bypassed";
 const nothing = (): void => {};
-
-class CallDeadline extends Deadline {
-  override readonly pass: () => void;
-
-  constructor(pass: () => void) {
-    super();
-    this.pass = pass;
-  }
-}
 
 /** The keys that a call is about, and the part of the backend that keeps them. */
 export interface Target {

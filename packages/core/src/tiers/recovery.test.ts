@@ -145,7 +145,7 @@ describe("a pending invalidation", () => {
   ])("of tags: %s", ([, added, [mode, callSequence], left]) => {
     const one = recovery();
     for (const [each, at] of added) one.addTags(root, ["{~shop}::t"], each, at);
-    one.forgetTags(["{~shop}::t", "{~shop}::other"], mode, callSequence);
+    one.acknowledgedTags(root, ["{~shop}::t", "{~shop}::other"], mode, callSequence);
     expect(one.size).toBe(left);
   });
 });
@@ -297,7 +297,7 @@ describe("more than 10,000", () => {
   it("that clear is not covered by a later tag call or key", () => {
     const one = recovery();
     for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
-    one.forgetTags(["{~shop}::"], "hard", 1_000_000);
+    one.acknowledgedTags(root, ["{~shop}::"], "hard", 1_000_000);
     one.forgetKey(entryKey(users, "k1"));
     expect(one.size).toBe(1);
   });

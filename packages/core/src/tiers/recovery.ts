@@ -27,6 +27,17 @@ type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove" | "partOf"> & {
   readonly versions: Pick<TagVersions, "renew"> | undefined;
 };
 
+interface RecoveryOf {
+  readonly remote: Replayed;
+  readonly clock: Clock;
+  readonly events: Events;
+  readonly cache: string;
+  readonly root: KeySpace;
+  readonly replayed: ReplayedOf;
+  /** How long invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
+  readonly reissueWindowMs?: number;
+}
+
 /**
  * The invalidations that could not reach the backend: remembered, and replayed when it answers again.
  *
@@ -35,12 +46,7 @@ type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove" | "partOf"> & {
  * forgets the oldest. Until an invalidation was replayed, nothing that it covers is read from the backend.
  */
 export class Recovery {
-  readonly #remote: Replayed;
-  readonly #clock: Clock;
-  readonly #events: Events;
-  readonly #cache: string;
-  readonly #root: KeySpace;
-  readonly #replayed: ReplayedOf;
+  readonly #of: RecoveryOf;
   /** Only for a backend that reports when another server answers. */
   readonly #issued: RecentInvalidations | undefined;
   /** The links that are lost. */
@@ -56,24 +62,10 @@ export class Recovery {
   #running: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(options: {
-    readonly remote: Replayed;
-    readonly clock: Clock;
-    readonly events: Events;
-    readonly cache: string;
-    readonly root: KeySpace;
-    readonly replayed: ReplayedOf;
-    /** How long invalidations are remembered after their acknowledgement, in milliseconds. @default 0 */
-    readonly reissueWindowMs?: number;
-  }) {
-    const { reissueWindowMs = 0 } = options;
-    if (reissueWindowMs > 0) this.#issued = new RecentInvalidations(options.clock, reissueWindowMs, MAX_PENDING);
-    this.#remote = options.remote;
-    this.#clock = options.clock;
-    this.#events = options.events;
-    this.#cache = options.cache;
-    this.#root = options.root;
-    this.#replayed = options.replayed;
+  constructor(of: RecoveryOf) {
+    const { clock, reissueWindowMs = 0 } = of;
+    this.#of = of;
+    if (reissueWindowMs > 0) this.#issued = new RecentInvalidations(clock, reissueWindowMs, MAX_PENDING);
   }
 
   get size(): number {
@@ -110,20 +102,15 @@ export class Recovery {
   }
 
   /**
-   * A call on these tags was acknowledged. It covers earlier calls; a hard call covers soft ones, a soft one no hard
-   * ones.
+   * A call on these tags was acknowledged: issued again if another server takes over. It covers earlier calls; a hard
+   * call covers soft ones, a soft one no hard ones.
    */
-  forgetTags(keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
+  acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
     for (const key of keys) {
       const pending = this.#tags.get(key);
       if (pending !== undefined && pending.callSequence <= callSequence && (mode === "hard" || pending.mode === "soft"))
         this.#tags.delete(key);
     }
-  }
-
-  /** As {@link forgetTags}; issued again if another server takes over. */
-  acknowledgedTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft", callSequence: number): void {
-    this.forgetTags(keys, mode, callSequence);
     this.#issued?.addTags(keySpace, keys, mode);
   }
 
@@ -151,9 +138,10 @@ export class Recovery {
    */
   reissue(part?: string): void {
     if (this.#issued === undefined) return;
-    const isThere = (key: string): boolean => part === undefined || (this.#remote.partOf?.(key) ?? part) === part;
+    const isThere = (key: string): boolean => part === undefined || (this.#of.remote.partOf?.(key) ?? part) === part;
     const { keys, tags, overflowed } = this.#issued.take();
-    if (overflowed && this.#remote.versions !== undefined) this.addTags(this.#root, tagKeys(this.#root, []), "hard", 0);
+    if (overflowed && this.#of.remote.versions !== undefined)
+      this.addTags(this.#of.root, tagKeys(this.#of.root, []), "hard", 0);
     this.#overflowed ||= overflowed;
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
     for (const key of keys) if (isThere(key.backend)) this.addKey(key);
@@ -190,7 +178,7 @@ export class Recovery {
 
   /** As {@link replay}, but resolves after `limitMs` at the latest; the replay continues. */
   replayWithin(limitMs: number): Promise<void> {
-    return within(this.#clock, limitMs, this.replay(), () => undefined);
+    return within(this.#of.clock, limitMs, this.replay(), () => undefined);
   }
 
   /** Schedules no further attempts, also for a replay in progress. */
@@ -214,10 +202,10 @@ export class Recovery {
     let isRefused = false;
     try {
       for (const [id, pending] of this.#tags) {
-        await this.#remote.versions!.renew(pending.keys, pending.mode);
+        await this.#of.remote.versions!.renew(pending.keys, pending.mode);
         if (this.#tags.get(id) === pending) this.#tags.delete(id);
         this.#issued?.addTags(pending.keySpace, pending.keys, pending.mode);
-        this.#replayed.tags(pending.keySpace, pending.keys);
+        this.#of.replayed.tags(pending.keySpace, pending.keys);
         replayed += 1;
       }
     } catch (error) {
@@ -233,12 +221,12 @@ export class Recovery {
       }
     }
     this.#refusals = isRefused ? this.#refusals + 1 : 0;
-    if (isRefused) this.#notBefore = this.#clock.now() + waitAfter(this.#refusals);
+    if (isRefused) this.#notBefore = this.#of.clock.now() + waitAfter(this.#refusals);
     if (replayed === 0) return;
-    this.#events.recover.emit({
-      cache: this.#cache,
+    this.#of.events.recover.emit({
+      cache: this.#of.cache,
       namespace: [],
-      tier: this.#remote.label,
+      tier: this.#of.remote.label,
       replayed,
       overflowed: this.#overflowed,
     });
@@ -249,7 +237,7 @@ export class Recovery {
   #keysByPart(): Iterable<readonly EntryKey[]> {
     const byPart = new Map<string, EntryKey[]>();
     for (const key of this.#keys.values()) {
-      const part = this.#remote.partOf?.(key.backend) ?? ONE_PART;
+      const part = this.#of.remote.partOf?.(key.backend) ?? ONE_PART;
       const others = byPart.get(part);
       if (others === undefined) byPart.set(part, [key]);
       else others.push(key);
@@ -267,10 +255,10 @@ export class Recovery {
       const outcomes = await Promise.allSettled(
         keys.slice(from, from + atOnce).map(async (key) => {
           if (this.#keys.get(key.backend) !== key) return;
-          await this.#remote.remove(key);
+          await this.#of.remote.remove(key);
           if (this.#keys.get(key.backend) === key) this.#keys.delete(key.backend);
           this.#issued?.addKey(key);
-          this.#replayed.key(key);
+          this.#of.replayed.key(key);
           replayed += 1;
         }),
       );
@@ -283,26 +271,26 @@ export class Recovery {
   #added(): void {
     if (this.size > MAX_PENDING) {
       this.#overflowed = true;
-      if (this.#remote.versions === undefined) {
+      if (this.#of.remote.versions === undefined) {
         this.#keys.delete(this.#keys.keys().next().value!);
         return;
       }
       this.#keys.clear();
       this.#tags.clear();
-      for (const key of tagKeys(this.#root, []))
-        this.#tags.set(key, { keySpace: this.#root, keys: [key], mode: "hard", callSequence: Infinity });
+      for (const key of tagKeys(this.#of.root, []))
+        this.#tags.set(key, { keySpace: this.#of.root, keys: [key], mode: "hard", callSequence: Infinity });
     }
     if (this.#running === undefined) this.#retryLater();
   }
 
   #retryLater(): void {
     if (this.#isStopped) return;
-    this.#cancelRetry ??= this.#clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#nextInMs()));
+    this.#cancelRetry ??= this.#of.clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#nextInMs()));
   }
 
   /** How long a replay waits for the breaker, or after a refusal. */
   #nextInMs(): number {
-    return Math.max(this.#remote.retryInMs, this.#notBefore - this.#clock.now());
+    return Math.max(this.#of.remote.retryInMs, this.#notBefore - this.#of.clock.now());
   }
 }
 

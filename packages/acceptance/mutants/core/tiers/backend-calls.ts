@@ -16,14 +16,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: a call waits as long as the backend takes",
     promises: ["C43", "C92"],
-    rule: "deadlines.start(deadline, budgetMs)",
-    broken: "deadlines.start(deadline, Infinity)",
+    rule: "start(budgetMs, passed)",
+    broken: "start(Infinity, passed)",
   },
   {
     name: "backend: a call has a second deadline beside that of its backend",
     promises: ["C132"],
-    rule: "if (!options.boundsCalls) this",
-    broken: "this",
+    rule: "return this.#of.boundsCalls && budgetMs",
+    broken: "return false && budgetMs",
   },
   {
     name: "backend: the failure of one part is a failure of all",

@@ -10,13 +10,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: nothing is replayed",
     promises: ["C93"],
-    rule: "await this.#remote.remove(key);",
+    rule: "await this.#of.remote.remove(key);",
     broken: "",
   },
   {
     name: "recovery: tag calls are not replayed",
     promises: ["C93", "C95"],
-    rule: "await this.#remote.versions!.renew(pending.keys, pending.mode);",
+    rule: "await this.#of.remote.versions!.renew(pending.keys, pending.mode);",
     broken: "",
   },
   {
@@ -34,13 +34,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a failed replay is forgotten",
     promises: ["C93", "C95"],
-    rule: "await this.#remote.remove(key);",
-    broken: "this.#keys.delete(key.backend);\n          await this.#remote.remove(key);",
+    rule: "await this.#of.remote.remove(key);",
+    broken: "this.#keys.delete(key.backend);\n          await this.#of.remote.remove(key);",
   },
   {
     name: "recovery: a read from before a replay is kept after it",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
+    rule: "this.#issued?.addKey(key);\n          this.#of.replayed.key(key);",
     broken: "this.#issued?.addKey(key);",
   },
   {
@@ -52,13 +52,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a replay is tried while the breaker is open",
     promises: ["C131"],
-    rule: "return Math.max(this.#remote.retryInMs, this.#notBefore - this.#clock.now());",
-    broken: "return this.#notBefore - this.#clock.now();",
+    rule: "return Math.max(this.#of.remote.retryInMs, this.#notBefore - this.#of.clock.now());",
+    broken: "return this.#notBefore - this.#of.clock.now();",
   },
   {
     name: "recovery: an overflow is lost",
     promises: ["C96"],
-    rule: "for (const key of tagKeys(this.#root, []))",
+    rule: "for (const key of tagKeys(this.#of.root, []))",
     broken: "for (const key of [] as string[])",
   },
   {
@@ -94,14 +94,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: tag calls are not remembered",
     promises: ["C93"],
-    rule: "this.forgetTags(keys, mode, callSequence);\n    this.#issued?.addTags(keySpace, keys, mode);",
-    broken: "this.forgetTags(keys, mode, callSequence);",
+    rule: "    }\n    this.#issued?.addTags(keySpace, keys, mode);",
+    broken: "    }",
   },
   {
     name: "reissue: a replayed removal is not remembered",
     promises: ["C93"],
-    rule: "this.#issued?.addKey(key);\n          this.#replayed.key(key);",
-    broken: "this.#replayed.key(key);",
+    rule: "this.#issued?.addKey(key);\n          this.#of.replayed.key(key);",
+    broken: "this.#of.replayed.key(key);",
   },
   {
     name: "recovery: only the first part of a replay is said to have overflowed",
@@ -113,7 +113,7 @@ export const MUTANTS: readonly Breakage[] = [
     name: "recovery: each read tries again what the backend refused",
     promises: ["C138"],
     rule: "(this.size === 0 || this.#nextInMs() > 0)",
-    broken: "(this.size === 0 || this.#remote.retryInMs > 0)",
+    broken: "(this.size === 0 || this.#of.remote.retryInMs > 0)",
   },
   {
     name: "recovery: a replay of nothing delays what is added in its tick",
