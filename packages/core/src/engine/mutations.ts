@@ -2,7 +2,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry, type Labels, type Terms } from "../entry/entry.ts";
+import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -136,15 +136,22 @@ export class Mutations {
     options: EntryOptions | undefined,
     calledAt: number,
   ): Promise<WriteResult> {
-    const { random } = this.#context;
+    const { local, clock, random } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
       return { status: (await this.#delete(namespace, key)).status === "pending" ? "pending" : "refused" };
-    const terms = termsIn(key.space, life, labelsOf(options));
-    const entry = this.#entryOf(namespace, value, life.ttlMs, terms, calledAt);
+    const entry = newEntry({
+      // It may be written late, and until then the caller may change its value.
+      value: remote === undefined || local === undefined ? value : local.handOut(value),
+      ttlMs: life.ttlMs,
+      terms: termsIn(key.space, life, labelsOf(options)),
+      now: clock.now(),
+      tagSequence: calledAt,
+      version: remote?.leases && newId(),
+    });
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry });
     this.#reportKey(key, "remove");
@@ -199,19 +206,6 @@ export class Mutations {
     this.#context.lostClasses.examine(namespace, key, entry.value);
     this.#keep(namespace, key, storedEntry(entry, versions, encoded), guard, status);
     return status;
-  }
-
-  #entryOf({ remote }: NamespaceContext, value: unknown, ttlMs: number, terms: Terms, tagSequence: number): Entry {
-    const { local, clock } = this.#context;
-    return newEntry({
-      // It may be written late, and until then the caller may change its value.
-      value: remote === undefined || local === undefined ? value : local.handOut(value),
-      ttlMs,
-      terms,
-      now: clock.now(),
-      tagSequence,
-      version: remote?.leases && newId(),
-    });
   }
 
   /** Without a backend. One step, so the old copy is dropped only for a new one. */

@@ -18,8 +18,8 @@ export class RecentInvalidations {
   readonly #clock: Clock;
   readonly #windowMs: number;
   readonly #maxSize: number;
-  readonly #keys = new Map<string, { readonly key: EntryKey; readonly issuedAt: number }>();
-  readonly #tags = new Map<string, TagInvalidation & { readonly issuedAt: number }>();
+  /** By the key of an entry or of a tag, which no entry has. */
+  readonly #issued = new Map<string, Issued>();
   #overflowedAt = -Infinity;
   /** `clock.now()` since which the window stands still. */
   #stoppedAt: number | undefined;
@@ -34,18 +34,14 @@ export class RecentInvalidations {
   }
 
   addKey(key: EntryKey): void {
-    this.#add(this.#keys, key.backend, { key, issuedAt: this.#now });
+    this.#add(key.backend, key);
   }
 
   addTags(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
     for (const key of keys) {
-      const before = this.#tags.get(key);
-      this.#add(this.#tags, key, {
-        keySpace,
-        keys: [key],
-        mode: before?.mode === "hard" ? "hard" : mode,
-        issuedAt: this.#now,
-      });
+      const before = this.#issued.get(key)?.what;
+      const isHard = before !== undefined && isTags(before) && before.mode === "hard";
+      this.#add(key, { keySpace, keys: [key], mode: isHard ? "hard" : mode });
     }
   }
 
@@ -56,11 +52,10 @@ export class RecentInvalidations {
     readonly overflowed: boolean;
   } {
     const since = this.#now - this.#windowMs;
-    const recent = <T extends { readonly issuedAt: number }>(all: Map<string, T>): readonly T[] =>
-      [...all.values()].filter(({ issuedAt }) => issuedAt >= since);
+    const recent = [...this.#issued.values()].filter(({ issuedAt }) => issuedAt >= since).map(({ what }) => what);
     return {
-      keys: recent(this.#keys).map(({ key }) => key),
-      tags: recent(this.#tags),
+      keys: recent.filter((what): what is EntryKey => !isTags(what)),
+      tags: recent.filter(isTags),
       overflowed: this.#overflowedAt >= since,
     };
   }
@@ -79,34 +74,29 @@ export class RecentInvalidations {
     return (this.#stoppedAt ?? this.#clock.now()) - this.#stoodStillMs;
   }
 
-  #add<T extends { readonly issuedAt: number }>(all: Map<string, T>, id: string, issued: T): void {
-    all.delete(id);
-    all.set(id, issued);
-    if (this.#size > this.#maxSize + FORGOTTEN_AT_ONCE) this.#forget(issued.issuedAt);
-  }
-
-  get #size(): number {
-    return this.#keys.size + this.#tags.size;
+  #add(id: string, what: Issued["what"]): void {
+    const issuedAt = this.#now;
+    this.#issued.delete(id);
+    this.#issued.set(id, { what, issuedAt });
+    if (this.#issued.size > this.#maxSize + FORGOTTEN_AT_ONCE) this.#forget(issuedAt);
   }
 
   /** Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it. */
   #forget(now: number): void {
-    const both: readonly Map<string, { readonly issuedAt: number }>[] = [this.#keys, this.#tags];
-    for (const all of both) {
-      for (const [oldest, { issuedAt }] of all) {
-        if (issuedAt >= now - this.#windowMs) break;
-        all.delete(oldest);
-      }
-    }
-    if (this.#size <= this.#maxSize) return;
-    this.#overflowedAt = now;
-    for (const all of both) {
-      for (const oldest of all.keys()) {
-        if (this.#size <= this.#maxSize) return;
-        all.delete(oldest);
-      }
+    for (const [oldest, { issuedAt }] of this.#issued) {
+      const isRecent = issuedAt >= now - this.#windowMs;
+      if (isRecent && this.#issued.size <= this.#maxSize) return;
+      if (isRecent) this.#overflowedAt = now;
+      this.#issued.delete(oldest);
     }
   }
 }
+
+interface Issued {
+  readonly what: EntryKey | TagInvalidation;
+  readonly issuedAt: number;
+}
+
+const isTags = (what: Issued["what"]): what is TagInvalidation => "keys" in what;
 
 const FORGOTTEN_AT_ONCE = 1_000;

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: invalidations from before the window are issued again",
     promises: ["C93"],
-    rule: "[...all.values()].filter(({ issuedAt }) => issuedAt >= since);",
-    broken: "[...all.values()];",
+    rule: ".filter(({ issuedAt }) => issuedAt >= since)",
+    broken: "",
   },
   {
     name: "reissue: an overflow is lost",
