@@ -1,5 +1,5 @@
 /** Tiers of a third party that break their contract: calls settle, and the process goes on. */
-import type { Cache, Backend } from "@hotset/core";
+import type { Cache, Backend, Policy } from "@hotset/core";
 import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { rejectionsDuring } from "../support/stacks.ts";
@@ -9,12 +9,23 @@ const broken = (): never => {
 };
 
 /** A cache over a local tier, one method of which throws once `breaks` was called. */
-function overLocalTier(method: "get" | "set" | "delete" | "clear", withBackend: boolean) {
+function overLocalTier(method: "get" | "set" | "delete" | "clear", withBackend: boolean, policy: Policy = {}) {
   const clock = new TestClock();
   const tier = mapTier();
-  const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
-  const cache = createTestCache({ clock, local: tier, backend: withBackend && backend, ttl: "1m", staleIfError: "1h" });
-  return { cache, backend, breaks: () => void Object.assign(tier, { [method]: broken }) };
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+  const settings: Policy = { ttl: "1m", staleIfError: "1h", ...policy };
+  const cache = createTestCache({ clock, local: tier, backend: withBackend && backend, ...settings });
+  const other = createTestCache({ clock, local: false, backend: backend.peer(), ...settings });
+  return { cache, other, clock, backend, breaks: () => void Object.assign(tier, { [method]: broken }) };
+}
+
+/** What `backend:error` reports, in order. */
+function reportsOf(cache: Cache): string[] {
+  const reports: string[] = [];
+  cache.on("backend:error", ({ tier, operation, key, error }) =>
+    reports.push(`${tier}, ${operation} of ${key}: ${(error.cause as Error | undefined)?.message}`),
+  );
+  return reports;
 }
 
 /** A cache over a backend, each of whose reads resolves to `answer`, one by one and as a batch. */
@@ -114,6 +125,119 @@ describe("a local tier whose get throws after a load", () => {
     expect(await cache.getOrSet("k", load)).toBe("loaded");
     await cache.drain();
     expect(messages).toEqual(["storing a loaded value failed, and no tier may fail like this; see the cause"]);
+  });
+});
+
+describe("C352: a value that the local tier refuses is reported, and the call is answered all the same", () => {
+  it.each<readonly [string, (cache: Cache) => Promise<unknown>, unknown]>([
+    ["a load", (cache) => cache.getOrSet("k", () => "loaded", { forceRefresh: true }), "loaded"],
+    ["a read with a loader", (cache) => cache.getOrSet("k", broken), "stored"],
+    ["a read", (cache) => cache.get("k"), "stored"],
+    ["a read of many", (cache) => cache.getMany(["k"]), new Map([["k", "stored"]])],
+    ["set", async (cache) => (await cache.set("k", "new")).status, "stored"],
+    ["touch", async (cache) => (await cache.touch("k")).status, "touched"],
+  ])("%s", async (_, call, answer) => {
+    const { cache, other, breaks } = overLocalTier("set", true);
+    await other.set("k", "stored");
+    const reports = reportsOf(cache);
+    breaks();
+    expect(await call(cache)).toEqual(answer);
+    expect(reports).toEqual(["map, set of k: the tier is broken"]);
+  });
+
+  it("touch without a backend, which refuses", async () => {
+    const { cache, breaks } = overLocalTier("set", false);
+    await cache.set("k", "stored");
+    const reports = reportsOf(cache);
+    breaks();
+    expect(await cache.touch("k")).toEqual({ status: "refused" });
+    expect(reports).toEqual(["map, set of k: the tier is broken"]);
+  });
+});
+
+describe("C353: a local tier that throws where it must not is reported where no caller waits", () => {
+  it("while a load in the background reads, once", async () => {
+    const { cache, clock, backend, breaks } = overLocalTier("get", true, { ttl: 100, staleWhileRevalidate: "1h" });
+    await cache.connect();
+    await cache.set("k", "old");
+    clock.advance(100);
+    const reading = gate();
+    backend.script("read", { key: "test::k", before: reading, fail: new Error("the backend fails") });
+    expect(await cache.getOrSet("k", broken)).toBe("old");
+    const reports = reportsOf(cache);
+    breaks();
+    reading.open();
+    await flush();
+    expect(reports).toEqual(["scripted, read of undefined: the backend fails", "map, read of k: the tier is broken"]);
+  });
+
+  it.each<readonly [string, (cache: Cache) => Promise<unknown>]>([
+    ["a load", (cache) => cache.getOrSet("k", () => "loaded")],
+    ["set", (cache) => cache.set("k", "new")],
+    ["touch", (cache) => cache.touch("k")],
+  ])("while the copy of %s is confirmed: no rejection is unhandled", async (what, call) => {
+    const { cache, other, backend, breaks } = overLocalTier("get", true);
+    await cache.connect();
+    if (what === "touch") await other.set("k", "stored");
+    const confirming = gate();
+    backend.script("leases.confirm", { before: confirming });
+    await call(cache);
+    await confirming.arrived();
+    const reports = reportsOf(cache);
+    breaks();
+    expect(await rejectionsDuring(async () => confirming.open())).toEqual([]);
+    expect(reports).toEqual(["map, get of k: the tier is broken"]);
+  });
+
+  it("when another process changes keys, whose messages have reached all", async () => {
+    const { cache, other, breaks } = overLocalTier("delete", true);
+    await cache.connect();
+    await cache.setMany(["a", "b"].map((key) => [key, "stored"] as const));
+    const reports = reportsOf(cache);
+    breaks();
+    expect(await other.deleteMany(["a", "b"])).toEqual({ deleted: 2, missing: 0, pending: 0 });
+    expect(reports).toEqual(["a", "b"].map((key) => `map, delete of ${key}: the tier is broken`));
+  });
+
+  it("when a pending invalidation was replayed, with those behind it", async () => {
+    const { cache, clock, backend, breaks } = overLocalTier("delete", true);
+    backend.down();
+    for (const key of ["a", "b"]) expect(await cache.delete(key)).toEqual({ status: "pending" });
+    const reports = reportsOf(cache);
+    const replays: number[] = [];
+    cache.on("recover", ({ replayed }) => replays.push(replayed));
+    breaks();
+    backend.up();
+    clock.advance(1_000);
+    await flush();
+    // By the replay, and by the message about it.
+    const keys = ["a", "a", "b", "b"];
+    expect([replays, reports]).toEqual([[2], keys.map((key) => `map, delete of ${key}: the tier is broken`)]);
+  });
+
+  it("when the cache is closed, with its backend", async () => {
+    const { cache, backend, breaks } = overLocalTier("clear", true);
+    await cache.connect();
+    const reports = reportsOf(cache);
+    breaks();
+    await cache.close();
+    expect([backend.isClosed, reports]).toEqual([true, ["map, clear of undefined: the tier is broken"]]);
+  });
+
+  it("when it is bypassed, with the backend behind it", async () => {
+    const { cache, breaks } = overLocalTier("clear", true);
+    const reports = reportsOf(cache);
+    breaks();
+    cache.bypass("all");
+    expect(cache.stats().tiers.map(({ state }) => state)).toEqual(["bypassed", "bypassed"]);
+    expect(reports).toEqual(["map, clear of undefined: the tier is broken"]);
+  });
+
+  it("touch rejects with its error, as other calls do", async () => {
+    const { cache, breaks } = overLocalTier("delete", true);
+    await cache.set("k", "stored", { localTtl: 0 });
+    breaks();
+    await expect(cache.touch("k")).rejects.toThrow("the tier is broken");
   });
 });
 

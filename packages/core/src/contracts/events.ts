@@ -59,7 +59,10 @@ export interface CacheEvents {
     readonly key?: string;
     readonly tags?: readonly string[];
   };
-  /** A call of a backend failed or was refused; with `key` where one value could not be encoded, cloned or kept. */
+  /**
+   * A call of a backend failed or was refused; with `key` where one value could not be encoded, cloned or kept. Or a
+   * local tier broke its contract.
+   */
   "backend:error": CacheEvent &
     LimitedEvent & {
       readonly tier: string;

@@ -4,7 +4,8 @@ import type { Clock } from "./clock.ts";
  * Holds live values in this process, for one cache. Synchronous. Has a contract suite: `describeLocalTier`.
  *
  * Only `set` may throw: then nothing is kept under the key, not even an older entry. If another method throws, a call
- * may reject with its error, and an older value may stay; every call settles all the same.
+ * may reject with its error, and an older value may stay; every call settles all the same. Where no call waits, a
+ * `backend:error` has the error as its cause.
  */
 export interface LocalTier {
   readonly label: string;

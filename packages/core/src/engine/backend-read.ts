@@ -34,5 +34,5 @@ export function promote(
 ): void {
   const { local, flights } = context;
   if (now < entry.deadAt && !guard.isTainted)
-    local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
 }

@@ -81,11 +81,12 @@ export class LoadedStore {
     return this.#storeUnderVersions({ flight, entry, result }, pinned);
   }
 
-  /** Reports that a tier broke its contract while a loaded value was stored. */
+  /** Reports that a tier broke its contract: while a loaded value was stored, or before it was there. */
   reportBroken(flight: Flight, cause: unknown): "refused" {
     const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
-    const text = "storing a loaded value failed, and no tier may fail like this; see the cause";
-    this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation: "store", cause }));
+    const [operation, work] = flight.loaded === undefined ? ["read", "a read"] : ["store", "storing a loaded value"];
+    const text = `${work} failed, and no tier may fail like this; see the cause`;
+    this.#reportUnwritable(flight, new ConfigurationError(text, { tier, operation, cause }));
     return "refused";
   }
 
@@ -189,9 +190,8 @@ export class LoadedStore {
     // A finished flight is unregistered, so a later fence would not reach it.
     if (flight.isOver || fencedBy(this.#context, flight, entry.terms.dependsOn) !== undefined) return "refused";
     flights.fenceOlder(key.local, flight);
-    const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
-    if (error !== undefined) this.#reportUnwritable(flight, error);
-    return error === undefined && local?.tier.get(key.local) !== undefined ? result : "refused";
+    const isKept = local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch) === true;
+    return isKept && local.tier.get(key.local) !== undefined ? result : "refused";
   }
 
   /** A load whose result has no lifetime removes the entry that was there. */

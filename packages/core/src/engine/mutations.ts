@@ -231,7 +231,7 @@ export class Mutations {
     // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
-    local?.put(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
+    local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
       void this.#loadedStore.confirm(remote!.leases!, key, entry.version);
   }
@@ -357,7 +357,9 @@ export class Mutations {
 
   /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
   replayed(key: EntryKey): void {
-    this.#fence(key, "delete");
+    this.#context.flights.fence(key.local, "delete");
+    this.#context.local?.drop(key.local);
+    this.#readThrough.endBackoff(key.local);
   }
 
   /**

@@ -244,8 +244,16 @@ export class ReadThrough {
       flight.readAnswered(this.#context.clock.now());
       this.#found(flight, outcome);
     } catch (error) {
-      this.#failed(flight, error);
+      this.#broken(flight, error);
     }
+  }
+
+  /** An exception on the way, from a tier that breaks its contract say, fails the flight: its callers settle. */
+  #broken(flight: Flight, error: unknown): void {
+    this.#loadedStore.reportBroken(flight, error);
+    if (!flight.isOver) return this.#failed(flight, error);
+    // It was thrown between the end of the flight and the last answer.
+    for (const waiter of flight.takeAll()) waiter.reject(error);
   }
 
   /**
@@ -312,13 +320,8 @@ export class ReadThrough {
 
   // ---- the load
 
-  /** An exception on the way, from a tier that breaks its contract say, fails the flight: its callers settle. */
   #load(flight: Flight): void {
-    this.#loadUnderLease(flight).catch((error: unknown) => {
-      if (!flight.isOver) return this.#failed(flight, error);
-      // It was thrown between the end of the flight and the last answer.
-      for (const waiter of flight.takeAll()) waiter.reject(error);
-    });
+    this.#loadUnderLease(flight).catch((error: unknown) => this.#broken(flight, error));
   }
 
   async #loadUnderLease(flight: Flight): Promise<void> {

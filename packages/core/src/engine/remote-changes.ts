@@ -108,7 +108,7 @@ export class RemoteChanges {
     const { local, flights, events, name, decisions } = this.#of.context;
     decisions?.note(localKey, "changed", "elsewhere, or by a script of this process");
     flights.taint(localKey);
-    if (local?.tier.delete(localKey) !== true || !events.invalidate.isObserved) return;
+    if (local?.drop(localKey) !== true || !events.invalidate.isObserved) return;
     const { path, key } = parseLocalKey(localKey);
     events.invalidate.emit({ cache: name, namespace: path, scope: "key", mode: "remove", origin: "elsewhere", key });
   }

@@ -4,7 +4,7 @@ import type { LoadedStore } from "./loaded-store.ts";
 import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import { EncodeError } from "../contracts/errors.ts";
+import { CacheError, EncodeError } from "../contracts/errors.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { storedEntry, wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
@@ -54,8 +54,8 @@ export class Touch {
     const { local, clock } = this.#context;
     const entry = this.#renewed(namespace, local?.get(key.local, clock.now()), options);
     if (entry === undefined) return "missing";
-    const error = local!.put(key.local, entry, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
-    return error === undefined && local!.tier.get(key.local) !== undefined ? "touched" : "refused";
+    const isKept = local!.keep(key.local, entry, namespace.policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
+    return isKept && local!.tier.get(key.local) !== undefined ? "touched" : "refused";
   }
 
   async #there(remote: EntryTier, call: TouchCall): Promise<TouchResult["status"]> {
@@ -70,7 +70,8 @@ export class Touch {
       const encoded = await remote.encode(entry.value);
       return await writes.run(key.local, () => this.#store(remote, call, guard, { entry, encoded }));
     } catch (error) {
-      if (error instanceof EncodeError) throw error;
+      // A local tier that broke its contract is not reported elsewhere.
+      if (error instanceof EncodeError || !(error instanceof CacheError)) throw error;
       // The tier has reported it. The value is the same with either life, so an unknown outcome leaves nothing to mend.
       return "refused";
     } finally {
@@ -103,7 +104,7 @@ export class Touch {
         : await remote.leases!.store(key, write, token, entry.version ?? "");
     if (status !== "stored") return "refused";
     if (isOvertaken()) return "touched";
-    local?.put(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    local?.keep(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
     if (!flights.isUntainted(guard) && token !== undefined) void this.#loadedStore.confirm(remote.leases!, key, token);
     return "touched";
   }

@@ -2,7 +2,7 @@ import { unwritablePlace } from "../entry/place.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
-import { CacheError, EncodeError } from "../contracts/errors.ts";
+import { CacheError, ConfigurationError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
 import { parseLocalKey } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
@@ -167,6 +167,18 @@ export class LocalCopies {
     return undefined;
   }
 
+  /** As {@link put}. Reports the error of a value that cannot be stored. @returns whether it can be stored. */
+  keep(localKey: string, entry: Entry, localTtlMs: number, soundEpoch: Epoch): boolean {
+    const error = this.put(localKey, entry, localTtlMs, soundEpoch);
+    if (error !== undefined) this.#report(error, localKey);
+    return error === undefined;
+  }
+
+  /** Drops a copy where no caller would get an error of the tier. @returns whether there was one. */
+  drop(localKey: string): boolean {
+    return this.#unlessBroken("delete", () => this.tier.delete(localKey), localKey) === true;
+  }
+
   /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
   get hasUnversioned(): boolean {
     return this.#hasUnversioned;
@@ -182,7 +194,7 @@ export class LocalCopies {
    * would have dropped the copy.
    */
   confirm(localKey: string, version: string, epoch: number): void {
-    const entry = this.tier.get(localKey) as Entry | undefined;
+    const entry = this.#unlessBroken("get", () => this.tier.get(localKey) as Entry | undefined, localKey);
     if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = this.#trust.epochOf(localKey);
   }
 
@@ -194,14 +206,31 @@ export class LocalCopies {
   bypass(isBypassed: boolean): void {
     if (isBypassed === this.#isBypassed) return;
     this.#isBypassed = isBypassed;
-    this.tier.clear();
+    this.#unlessBroken("clear", () => this.tier.clear());
     this.#events["backend:state"].emit({ cache: this.#cache, namespace: [], tier: this.label, state: this.state });
   }
 
   /** Drops all copies, and stores no more. */
   close(): void {
     this.#isClosed = true;
-    this.tier.clear();
+    this.#unlessBroken("clear", () => this.tier.clear());
+  }
+
+  /** `undefined` where the tier throws, which is reported: no caller waits, and other work goes on. */
+  #unlessBroken<T>(operation: "get" | "delete" | "clear", body: () => T, localKey?: string): T | undefined {
+    try {
+      return body();
+    } catch (cause) {
+      const text = `${this.label}: ${operation} threw, and only set of a local tier may; see cause`;
+      this.#report(new ConfigurationError(text, { tier: this.label, operation, cause }), localKey);
+      return undefined;
+    }
+  }
+
+  #report(error: CacheError, localKey: string | undefined): void {
+    const { path, ...key } = localKey === undefined ? { path: [] } : parseLocalKey(localKey);
+    const { tier = this.label, operation = "set" } = error;
+    this.#events["backend:error"].emit({ cache: this.#cache, namespace: path, ...key, tier, operation, error });
   }
 
   /**

@@ -24,8 +24,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a stored load leaves older ones to be stored over it",
     promises: ["C11", "C60"],
-    rule: "flights.fenceOlder(key.local, flight);\n    const error",
-    broken: "const error",
+    rule: "flights.fenceOlder(key.local, flight);\n    const isKept",
+    broken: "const isKept",
   },
   {
     name: "tags: a reload keeps the old ones",
@@ -132,8 +132,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a forced load that was stored fences nothing",
     promises: ["C11"],
-    rule: "flights.fenceOlder(key.local, flight);\n    const error",
-    broken: "if (!flight.call.isForced) flights.fenceOlder(key.local, flight);\n    const error",
+    rule: "flights.fenceOlder(key.local, flight);\n    const isKept",
+    broken: "if (!flight.call.isForced) flights.fenceOlder(key.local, flight);\n    const isKept",
   },
   {
     name: "leases: a value loaded without one is stored",
@@ -180,8 +180,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: a load that was not stored takes the turn of its key",
     promises: ["C345"],
-    rule: "flights.fenceOlder(key.local, flight);\n    const error",
+    rule: "flights.fenceOlder(key.local, flight);\n    const isKept",
     broken:
-      "flights.fenceOlder(key.local, flight);\n    this.#context.bulkWrites.overtake(key.local, DONE);\n    const error",
+      "flights.fenceOlder(key.local, flight);\n    this.#context.bulkWrites.overtake(key.local, DONE);\n    const isKept",
   },
 ];

@@ -177,4 +177,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return this.#context.tags.wasMade(terms.dependsOn, tagSequence);",
     broken: "return this.#context.tags.wasCalled(terms.dependsOn, tagSequence);",
   },
+  {
+    name: "broken tiers: a local tier that throws ends a replay",
+    promises: ["C353"],
+    rule: "this.#context.local?.drop(key.local);",
+    broken: "this.#context.local?.tier.delete(key.local);",
+  },
 ];

@@ -295,8 +295,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "settling: an exception after a read leaves the flight and its callers",
     promises: ["C348"],
-    rule: "    } catch (error) {\n      this.#failed(flight, error);\n    }\n  }\n\n  /**\n   * No backend",
-    broken: "    } catch (error) {\n      throw error;\n    }\n  }\n\n  /**\n   * No backend",
+    rule: "    } catch (error) {\n      this.#broken(flight, error);\n    }",
+    broken: "    } catch (error) {\n      throw error;\n    }",
+  },
+  {
+    name: "broken tiers: an exception after a read in the background is lost in silence",
+    promises: ["C353"],
+    rule: "    this.#loadedStore.reportBroken(flight, error);\n    if (!flight.isOver)",
+    broken: "    if (!flight.isOver)",
   },
   {
     name: "storing: a tier that breaks its contract costs the callers their value",

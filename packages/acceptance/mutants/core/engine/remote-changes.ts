@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a key that changed elsewhere keeps its copy",
     promises: ["C81"],
-    rule: "if (local?.tier.delete(localKey) !== true || !events",
+    rule: "if (local?.drop(localKey) !== true || !events",
     broken: "if (local?.tier.get(localKey) === undefined || !events",
   },
   {

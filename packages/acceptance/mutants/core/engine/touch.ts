@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "ttlMs: ttlMs + lifeOf(entry, now).ageMs",
     broken: "ttlMs",
   },
+  {
+    name: "broken tiers: touch hides the error of a local tier",
+    promises: ["C353"],
+    rule: " || !(error instanceof CacheError)) throw error;",
+    broken: ") throw error;",
+  },
 ];

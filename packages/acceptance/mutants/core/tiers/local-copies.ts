@@ -4,8 +4,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "bypass: copies from before are served again after it",
     promises: ["C175"],
-    rule: "this.#isBypassed = isBypassed;\n    this.tier.clear();",
+    rule: 'this.#isBypassed = isBypassed;\n    this.#unlessBroken("clear", () => this.tier.clear());',
     broken: "this.#isBypassed = isBypassed;",
+  },
+  {
+    name: "broken tiers: a value that the local tier refuses is lost in silence",
+    promises: ["C352"],
+    rule: "if (error !== undefined) this.#report(error, localKey);",
+    broken: "",
+  },
+  {
+    name: "broken tiers: a local tier that throws ends work that no caller waits for",
+    promises: ["C353"],
+    rule: "    } catch (cause) {\n      const text = `${this.label}: ${operation} threw",
+    broken: "    } catch (cause) {\n      throw cause;\n      const text = `${this.label}: ${operation} threw",
+  },
+  {
+    name: "broken tiers: a local tier that throws where no caller waits is not reported",
+    promises: ["C353"],
+    rule: "this.#report(new ConfigurationError(text, { tier: this.label, operation, cause }), localKey);",
+    broken: "void text;",
   },
   {
     name: "bypass: a bypassed local tier keeps what is loaded",
