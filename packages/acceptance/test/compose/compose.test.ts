@@ -15,7 +15,9 @@ import {
   type Compressor,
   type Format,
   type Policy,
+  type Seal,
   type Served,
+  type StoredEntry,
   type TagVersion,
   type TagVersions,
 } from "@hotset/core";
@@ -46,6 +48,30 @@ interface OpenOptions extends Partial<ComposeOptions> {
   readonly near?: Omit<ScriptedBackendOptions, "clock">;
   readonly far?: Omit<ScriptedBackendOptions, "clock">;
   readonly policy?: Policy;
+}
+
+const FAILING_SEAL: Seal = {
+  id: "test",
+  seal: () => {
+    throw new Error("the seal fails");
+  },
+  open: (bytes) => bytes,
+};
+
+const stored = (value: unknown): StoredEntry => ({
+  data: json().encode(value),
+  staleInMs: 60_000,
+  expiresInMs: 60_000,
+  meta: "",
+});
+
+/** What `backend:error` reports, in order. */
+function reportsOf(cache: Cache): string[] {
+  const reports: string[] = [];
+  cache.on("backend:error", ({ tier, operation, key, error }) =>
+    reports.push(`${tier}, ${operation} of ${key}: ${error.message}`),
+  );
+  return reports;
 }
 
 /** A cache over two composed backends, without a local tier unless the test builds one. */
@@ -849,6 +875,18 @@ describe("a refill of near", () => {
       ["near", "encode", "ENCODE_FAILED"],
     ]);
     expect(near.store.get(K)).toBeUndefined();
+  });
+
+  it("C354: that near cannot seal is reported, and the value is returned", async () => {
+    const { cache, near, far } = open({ near: { seal: FAILING_SEAL } });
+    far.store.set(K, stored("v"));
+    const seen = reportsOf(cache);
+    expect(await cache.get("k")).toBe("v");
+    await flush();
+    expect([seen, near.store.get(K)]).toEqual([
+      ["near, encode of k: test cannot seal this entry; see cause"],
+      undefined,
+    ]);
   });
 
   it("that fails in an unreachable near is not retried", async () => {
@@ -1895,4 +1933,40 @@ describe("random faults in any order", () => {
         }).toEqual({ seed, problems: [] });
     },
   );
+});
+
+describe.each(WRITES)("C354: a value that one side cannot write, with %s writes", (write) => {
+  const SIDES = ["near", "far"] as const;
+  it.each(SIDES.flatMap((side) => ["set", "load"].map((call) => [side, call] as const)))(
+    "%s: the other side has it after a %s, it is reported once, and an older entry is removed",
+    async (side, call) => {
+      const { cache, ...both } = open({ write, [side]: { seal: FAILING_SEAL } });
+      both[side].store.set(K, stored("old"));
+      const seen = reportsOf(cache);
+      if (call === "set") expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
+      else expect(await cache.getOrSet("k", () => "new", { forceRefresh: true })).toBe("new");
+      await flush();
+      expect(seen).toEqual([`${side}, encode of k: test cannot seal this entry; see cause`]);
+      expect(await cache.get("k")).toBe("new");
+      await cache.close();
+      expect(both[side].store.get(K)).toBe(undefined);
+    },
+  );
+
+  it.each(SIDES)("%s: what its tier has reported is not reported again", async (side) => {
+    const { cache, ...both } = open({ write });
+    both[side].script("write", { key: K, fail: new Error("the backend fails") });
+    const seen = reportsOf(cache);
+    expect(await cache.set("k", "new")).toMatchObject({ status: "stored" });
+    await flush();
+    expect(seen).toEqual([`${side}, write of undefined: ${side}: write was refused; see cause`]);
+  });
+
+  it("both: set rejects, and nothing is reported beside it", async () => {
+    const { cache } = open({ write, near: { seal: FAILING_SEAL }, far: { seal: FAILING_SEAL } });
+    const seen = reportsOf(cache);
+    await expect(cache.set("k", "new")).rejects.toMatchObject({ code: "ENCODE_FAILED" });
+    await flush();
+    expect(seen).toEqual([]);
+  });
 });

@@ -1,5 +1,3 @@
-import type { CacheError } from "../contracts/errors.ts";
-import type { Encoded } from "../entry/codec.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
@@ -155,28 +153,21 @@ export class ComposedReads {
 
   /** Copies an entry from `far` to `near`, unless `near` has a fresh one, or the key has changed since. */
   async #refill(key: ReadRequest["key"], entry: Entry, { near, mark, askedFarAt }: KeyRead): Promise<void> {
-    const { sides, changes, plan, events, cache } = this.#parts;
+    const { sides, changes, plan } = this.#parts;
     const { tier, recovery } = sides.near;
     if (this.#isFresh(valueOf(await settle(near)))) return;
-    let encoded: Encoded;
     try {
-      encoded = await tier.encode(entry.value);
+      const encoded = await tier.encode(entry.value);
+      if (!changes.mayCopy(mark, entry)) return;
+      const version = tier.leases === undefined ? entry.version : (entry.version ?? newId());
+      // Counted from when far was asked: the copy may hide each later change.
+      const copy = { ...endingBy(entry, askedFarAt + plan.nearTtlMs), version };
+      const write = { entry: copy, encoded, versions: entry.versions };
+      await changes.copy(key.backend, version, () => tier.write(key, write));
+      recovery.forgetKey(key);
     } catch (error) {
-      events["backend:error"].emit({
-        cache,
-        namespace: key.space.path,
-        tier: tier.label,
-        operation: "encode",
-        error: error as CacheError,
-      });
-      return;
+      sides.near.failed(key, error);
     }
-    if (!changes.mayCopy(mark, entry)) return;
-    const version = tier.leases === undefined ? entry.version : (entry.version ?? newId());
-    // Counted from when far was asked: the copy may hide each later change.
-    const copy = { ...endingBy(entry, askedFarAt + plan.nearTtlMs), version };
-    await changes.copy(key.backend, version, () => tier.write(key, { entry: copy, encoded, versions: entry.versions }));
-    recovery.forgetKey(key);
   }
 
   #isFresh(entry: Entry | undefined): entry is Entry {

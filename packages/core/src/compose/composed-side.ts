@@ -1,4 +1,5 @@
 import type { TagVersions } from "../contracts/backend.ts";
+import { EncodeError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
 import type { EntryTier, ReadRequest } from "../tiers/entry-tier.ts";
@@ -19,11 +20,13 @@ export class ComposedSide {
   readonly recovery: Recovery;
   /** Keys whose last write the other side has taken, and this one has not answered. */
   readonly late: Set<string> = new Set();
+  readonly #parts: CompositionParts;
 
   /** @param versions renewed when too many keys are pending; without them the oldest is forgotten. */
   constructor(tier: EntryTier, check: EntryCheck, versions: TagVersions | undefined, parts: CompositionParts) {
     this.tier = tier;
     this.check = check;
+    this.#parts = parts;
     const remote = {
       label: tier.label,
       get retryInMs() {
@@ -38,6 +41,14 @@ export class ComposedSide {
   /** Whether its entry may be older than that of the other side. */
   isHidden(key: EntryKey): boolean {
     return this.late.has(key.backend) || this.recovery.coversTagged(key, []);
+  }
+
+  /** A write failed here, and no caller gets the error. The tier has reported it, unless it cannot write this value. */
+  failed({ space, name: key }: EntryKey, error: unknown): void {
+    if (!(error instanceof EncodeError)) return;
+    const { events, cache } = this.#parts;
+    const { tier = this.tier.label, operation = "encode" } = error;
+    events["backend:error"].emit({ cache, namespace: space.path, key, tier, operation, error });
   }
 
   /**

@@ -108,11 +108,14 @@ export class ComposedWrites {
         : sendTo(other);
       const outcomes = await Promise.allSettled([led, followed]);
       const isTaken = outcomes.some((outcome) => outcome.status === "fulfilled" && outcome.value !== "overtaken");
-      for (const [i, { late, recovery }] of [first, other].entries()) {
-        late.delete(key.backend);
-        // Where it failed on one side only, the older entry is removed there.
-        if (isTaken && outcomes[i]!.status === "rejected") recovery.addKey(key);
-        else if (isTaken) recovery.forgetKey(key);
+      for (const [i, side] of [first, other].entries()) {
+        const outcome = outcomes[i]!;
+        side.late.delete(key.backend);
+        if (isTaken && outcome.status === "rejected") {
+          // It failed on one side only: the older entry is removed there.
+          side.recovery.addKey(key);
+          side.failed(key, outcome.reason);
+        } else if (isTaken) side.recovery.forgetKey(key);
       }
       const statuses = sides.answered("write", outcomes);
       answer.resolve(statuses.find((status) => status !== "refused") ?? statuses[0]!);

@@ -74,7 +74,7 @@ export class SidePair {
     return work;
   }
 
-  /** Lets work go on after the answer. Its failures are ignored: the tier has reported them. */
+  /** Lets work go on after the answer. Its failures are ignored: the tier, or its side, has reported them. */
   inBackground(work: Promise<unknown>): void {
     const running: Promise<unknown> = work.then(ignore, ignore).then(() => this.#background.delete(running));
     this.#background.add(running);

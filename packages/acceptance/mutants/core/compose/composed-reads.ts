@@ -79,4 +79,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (versions === undefined) return",
     broken: "if (versions === undefined || clock.now() >= 0) return",
   },
+  {
+    name: "compose: a copy that near cannot write is left out in silence",
+    promises: ["C354"],
+    rule: "sides.near.failed(key, error);",
+    broken: "",
+  },
 ];

@@ -16,7 +16,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: a write that a side took leaves a removal pending",
     promises: ["C123"],
-    rule: "else if (isTaken) recovery.forgetKey(key);",
+    rule: "else if (isTaken) side.recovery.forgetKey(key);",
     broken: "",
   },
   {
@@ -52,8 +52,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: a removal leaves an earlier one pending",
     promises: ["C123"],
-    rule: "side.recovery.forgetKey(key);",
-    broken: "",
+    rule: "side.recovery.forgetKey(key);\n      return status;",
+    broken: "return status;",
   },
   {
     name: "compose: markStale brings back an entry that is to be removed",
@@ -65,6 +65,12 @@ export const MUTANTS: readonly Breakage[] = [
     name: "compose: markStale leaves the copy in near",
     promises: ["C123"],
     rule: "side === near || ",
+    broken: "",
+  },
+  {
+    name: "compose: a value that one side cannot write is lost there in silence",
+    promises: ["C354"],
+    rule: "side.failed(key, outcome.reason);",
     broken: "",
   },
 ];
