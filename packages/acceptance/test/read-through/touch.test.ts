@@ -1,5 +1,6 @@
 /** A life that slides: a fresh entry gets a new one, and nothing else happens. */
-import { flush, gate } from "@hotset/core/testing";
+import type { Seal } from "@hotset/core";
+import { flush, gate, outcome, type ScriptedStep } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";
@@ -211,4 +212,30 @@ it("C174 touch takes three trips, and works in a namespace that never leaves the
     { freshForMs: 1_000 },
   ]);
   expect(backend.calls).toEqual([]);
+});
+
+describe("C355 a touch that fails", () => {
+  it.each<readonly [string, ScriptedStep | undefined, object]>([
+    ["since its entry cannot be sealed", undefined, { status: "rejected" }],
+    ["since the backend refuses it", { refuse: new Error("OOM") }, { value: { status: "refused" } }],
+    ["since its answer is lost", { loseAnswer: true }, { value: { status: "refused" } }],
+  ])("%s leaves no lease behind", async (_, step, expected) => {
+    let fails = false;
+    const seal: Seal = {
+      id: "test",
+      seal(bytes) {
+        if (fails && step === undefined) throw new Error("the seal fails");
+        return bytes;
+      },
+      open: (bytes) => bytes,
+    };
+    const { cache, backend } = open("backend", { ttl: "1m", backend: { leases: true, tagVersions: true, seal } });
+    await cache.set("k", "v");
+    fails = true;
+    if (step !== undefined) backend.script("leases.store", step);
+    expect(await outcome(cache.touch("k"))).toMatchObject(expected);
+    const seen = backend.store.get("test::k")?.version ?? "";
+    expect(await backend.leases!.acquire("test::k", "another", 1_000, seen)).toMatchObject({ granted: true });
+    expect(backend.count("leases.release")).toBe(1);
+  });
 });

@@ -11,7 +11,7 @@ import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
-import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
 
 /** The outcome of `touch`. */
 export interface TouchResult {
@@ -101,12 +101,28 @@ export class Touch {
     const status =
       token === undefined
         ? await remote.write(key, write)
-        : await remote.leases!.store(key, write, token, entry.version ?? "");
+        : await this.#storeUnderLease(remote.leases!, key, write, token, entry.version ?? "");
     if (status !== "stored") return "refused";
     if (isOvertaken()) return "touched";
     local?.keep(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
     if (!flights.isUntainted(guard) && token !== undefined) void this.#loadedStore.confirm(remote.leases!, key, token);
     return "touched";
+  }
+
+  /** Where it fails the lease is released, also if nothing was sent: other processes would wait for it. */
+  async #storeUnderLease(
+    leases: EntryLeases,
+    key: EntryKey,
+    write: EntryWrite,
+    token: string,
+    seen: string,
+  ): Promise<StoreStatus> {
+    try {
+      return await leases.store(key, write, token, seen);
+    } catch (error) {
+      void leases.release(key, token).catch(ignore);
+      throw error;
+    }
   }
 
   /** Whether the lease was granted over this very entry, and nothing newer was called meanwhile. */
@@ -121,6 +137,7 @@ export class Touch {
     const answer = await leases.acquire(request, token, version);
     if (answer.kind !== "granted") return false;
     if (answer.seen === version && !isOvertaken()) return true;
+    // Its failure the tier has reported; then the lease ends by itself.
     void leases.release(key, token).catch(ignore);
     return false;
   }

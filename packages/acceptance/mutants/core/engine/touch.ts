@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " || !(error instanceof CacheError)) throw error;",
     broken: ") throw error;",
   },
+  {
+    name: "touch: the lease of one that failed is kept",
+    promises: ["C355"],
+    rule: "void leases.release(key, token).catch(ignore);\n      throw error;",
+    broken: "throw error;",
+  },
 ];
