@@ -649,3 +649,48 @@ describe("C143 a meta is checked before it is used", () => {
     expect(read(0)).not.toBe(first);
   });
 });
+
+describe("a compressor whose answers are no promises of the language, as those of a query builder", () => {
+  class Later<T> implements PromiseLike<T> {
+    readonly #answer: Promise<T>;
+
+    constructor(answer: Promise<T>) {
+      this.#answer = answer;
+    }
+
+    // oxlint-disable-next-line unicorn/no-thenable
+    then<A = T, B = never>(
+      done?: ((value: T) => A | PromiseLike<A>) | null,
+      failed?: ((error: unknown) => B | PromiseLike<B>) | null,
+    ): Later<A | B> {
+      return new Later(this.#answer.then(done, failed));
+    }
+  }
+  const later = (answer: () => unknown): Compressor => ({
+    id: "later",
+    compress: () => new Later((async () => answer() as Uint8Array)()),
+    decompress: () => new Later((async () => answer() as Uint8Array)()),
+  });
+  const meta = JSON.stringify({ f: "json", c: "later" });
+  const failing = (): never => {
+    throw new Error("of the secret value");
+  };
+
+  it.each([
+    ["fails", failing],
+    ["gives what does not decode", () => Buffer.from("secret")],
+  ])("C145: when it %s, the error is a DecodeError and quotes nothing", async (_, answer) => {
+    const decoded = codec({ compressor: later(answer) }).decode(stored({ meta }), users, undefined, NOW, 0);
+    const error: unknown = await Promise.resolve(decoded).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(DecodeError);
+    expect(inspect(error)).not.toContain("secret");
+  });
+
+  it.each([
+    ["fails", failing],
+    ["gives nothing", () => undefined],
+  ])("when it %s, the error is an EncodeError", async (_, answer) => {
+    const encoded = codec({ compressor: later(answer) }).encode("Ada");
+    await expect(Promise.resolve(encoded)).rejects.toBeInstanceOf(EncodeError);
+  });
+});

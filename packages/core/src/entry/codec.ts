@@ -24,7 +24,7 @@ import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
 import { checkBySchema } from "./schema.ts";
 import { termsIn } from "./terms.ts";
-import { whenReady } from "../primitives/thenable.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 
@@ -63,7 +63,6 @@ export class Codec {
       // Only meta says whether a value is compressed. Without it all values are.
       const isBig = keepsMeta === false || bytes.length >= (compressor.minBytes ?? 0);
       if (compressor.id === NO_COMPRESSION || !isBig) return plain;
-      const compressed = compressor.compress(bytes);
       const smaller = (data: Uint8Array): Encoded =>
         keepsMeta === false || (data.length < bytes.length && bytes.length <= this.#room(data))
           ? {
@@ -72,11 +71,12 @@ export class Codec {
               uncompressedBytes: bytes.length,
             }
           : plain;
-      return compressed instanceof Uint8Array
-        ? smaller(compressed)
-        : compressed.then(smaller, (cause: unknown) => {
+      const encoded = whenReady(compressor.compress(bytes), smaller);
+      return isThenable(encoded)
+        ? encoded.then(undefined, (cause: unknown) => {
             throw this.#encodeError(cause);
-          });
+          })
+        : encoded;
     } catch (cause) {
       throw this.#encodeError(cause);
     }
@@ -143,8 +143,8 @@ export class Codec {
       entry.value = each;
       return entry;
     });
-    return filled instanceof Promise
-      ? filled.catch((cause: unknown) => {
+    return isThenable(filled)
+      ? filled.then(undefined, (cause: unknown) => {
           throw this.#decodeError(cause);
         })
       : filled;

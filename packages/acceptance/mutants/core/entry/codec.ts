@@ -55,4 +55,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs",
     broken: "staleInMs",
   },
+  {
+    name: "codec: an error of a compressor that answers by a thenable of its own quotes the value",
+    promises: ["C145"],
+    rule: "return isThenable(filled)",
+    broken: "return filled instanceof Promise",
+  },
 ];
