@@ -65,6 +65,44 @@ describe("a connection whose server dies", () => {
     expect(await redis.pool.use((connection) => connection.call(["PING"]))).toBe("PONG");
   });
 
+  it("C357 listeners that throw keep it from no other listener, and from coming back", async () => {
+    await using redis = open();
+    const events: string[] = [];
+    const thrown: string[] = [];
+    const both = (name: string): readonly (() => void)[] => [
+      () => {
+        throw new Error(name);
+      },
+      () => void events.push(name),
+    ];
+    for (const event of ["up", "down"] as const) for (const listener of both(event)) redis.on(event, listener);
+    const listeners = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException").on("uncaughtException", ({ message }) => thrown.push(message));
+    try {
+      await redis.connect();
+      await using blocking = await redis.open({ role: "blocking" });
+      await using subscriber = await redis.open({ role: "subscriber" });
+      for (const listener of both("blocking lost")) blocking.onLost(listener);
+      for (const event of ["lost", "gap"] as const) for (const listener of both(event)) subscriber.on(event, listener);
+      const received: string[] = [];
+      await subscriber.subscribe("channel", "news", (message) => void received.push(message.toString()));
+      for (const times of [1, 2]) {
+        await server.kill();
+        await expect.poll(() => redis.state).toBe("down");
+        await server.start();
+        await expect.poll(() => events.filter((event) => event === "gap")).toHaveLength(times);
+        await expect.poll(() => redis.state).toBe("up");
+        expect(await redis.call(["PUBLISH", "news", `back ${times}`])).toBe(1);
+        await expect.poll(() => received.at(-1)).toBe(`back ${times}`);
+      }
+      const all = ["blocking lost", "down", "down", "gap", "gap", "lost", "lost", "up", "up", "up"];
+      expect([events.toSorted(), thrown.toSorted()]).toEqual([all, all]);
+    } finally {
+      process.removeAllListeners("uncaughtException");
+      for (const listener of listeners) process.on("uncaughtException", listener);
+    }
+  });
+
   it("C217 a read waits for it within its deadline, and only what was sent counts as a repetition", async () => {
     await using redis = open({ readRetries: 1 });
     await redis.call(["PING"]);

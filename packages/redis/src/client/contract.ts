@@ -112,7 +112,12 @@ export interface DedicatedConnection extends AsyncDisposable {
    * @param listener an error that it throws is an uncaught exception.
    */
   monitor(listener: (line: string) => void): Promise<void>;
-  /** Calls `listener` once when the connection is lost; not when it is closed. @returns a function that ends this. */
+  /**
+   * Calls `listener` once when the connection is lost; not when it is closed.
+   *
+   * @param listener an error that it throws is an uncaught exception.
+   * @returns a function that ends this.
+   */
   onLost(listener: (error: Error) => void): () => void;
   /** Closes it at once; calls in flight reject. Idempotent. */
   close(): Promise<void>;
@@ -142,7 +147,10 @@ export interface Subscriber extends AsyncDisposable {
     name: string,
     listener: (message: Buffer, channel: Buffer) => void,
   ): Promise<() => Promise<void>>;
-  /** @returns a function that removes the listener. */
+  /**
+   * @param listener an error that it throws is an uncaught exception.
+   * @returns a function that removes the listener.
+   */
   on<Event extends keyof SubscriberEvents>(event: Event, listener: SubscriberEvents[Event]): () => void;
   /** Closes it at once. Idempotent. */
   close(): Promise<void>;
@@ -223,7 +231,10 @@ export interface RedisConnection extends Caller, AsyncDisposable {
   connect(): Promise<void>;
   /** Closes every socket opened here. Commands in flight on the shared link may finish first. Idempotent. */
   close(): Promise<void>;
-  /** @returns a function that removes the listener. */
+  /**
+   * @param listener an error that it throws is an uncaught exception.
+   * @returns a function that removes the listener.
+   */
   on(event: "up" | "down", listener: () => void): () => void;
   /** Over the shared link: no command that blocks, subscribes, or changes the connection. */
   call(args: Args, options?: CallOptions): Promise<unknown>;

@@ -7,6 +7,7 @@ import { milliseconds } from "../primitives/option-checks.ts";
 import { unreachable, type Origin } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
+import { deliver } from "./deliver.ts";
 
 export interface DedicatedSettings {
   readonly clock: Clock;
@@ -124,7 +125,7 @@ export class SessionConnection implements DedicatedConnection {
     });
     rejectInFlight(this.#session.client, cause);
     this.#end(cause);
-    for (const listener of this.#listeners) listener(cause);
+    for (const listener of this.#listeners) deliver(listener, cause);
   }
 
   #end(cause: BackendUnavailableError): void {

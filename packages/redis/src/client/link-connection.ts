@@ -4,6 +4,7 @@ import { closed, CONNECT } from "../connection/link.ts";
 import { milliseconds, oneOf } from "../primitives/option-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import { SessionConnection } from "./dedicated.ts";
+import { deliver } from "./deliver.ts";
 import { openInTime } from "./opening.ts";
 import { ConnectionPool } from "./pool.ts";
 import { LinkSubscriber } from "./subscriber.ts";
@@ -191,7 +192,7 @@ export class LinkConnection implements RedisConnection {
     if (isUp === this.#wasUp) return;
     this.#wasUp = isUp;
     if (isUp) this.#ups += 1;
-    for (const listener of this.#listeners[isUp ? "up" : "down"]) listener();
+    for (const listener of this.#listeners[isUp ? "up" : "down"]) deliver(listener);
   }
 
   async #close(): Promise<void> {

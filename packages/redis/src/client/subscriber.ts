@@ -5,6 +5,7 @@ import { SingleLink } from "../connection/single-link.ts";
 import { oneOf, text } from "../primitives/option-checks.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
+import { deliver } from "./deliver.ts";
 
 type Listener = (message: Buffer, channel: Buffer) => void;
 
@@ -147,13 +148,13 @@ export class LinkSubscriber implements Subscriber {
     this.#beatLater();
     if (!this.#hasGap) return;
     this.#hasGap = false;
-    for (const listener of this.#listeners.gap) listener();
+    for (const listener of this.#listeners.gap) deliver(listener);
   }
 
   #down(error: Error): void {
     if (this.#closed !== undefined) return;
     this.#hasGap = true;
-    for (const listener of this.#listeners.lost) listener(error);
+    for (const listener of this.#listeners.lost) deliver(listener, error);
   }
 
   #beatLater(): void {
@@ -207,17 +208,6 @@ function stop(client: NodeClient, { kind, name }: Subscription): Promise<void> {
       return client.PUNSUBSCRIBE(name);
     case "shard":
       return client.SUNSUBSCRIBE(name);
-  }
-}
-
-/** One listener that throws must not keep a message from the others, nor break the connection. */
-function deliver(listener: Listener, message: Buffer, channel: Buffer): void {
-  try {
-    listener(message, channel);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }
 

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "deadlineMs: blockMs + responseTimeoutMs,",
     broken: "deadlineMs: blockMs,",
   },
+  {
+    name: "listeners: one of a lost socket that throws keeps it from the others",
+    promises: ["C357"],
+    rule: "deliver(listener, cause);",
+    broken: "listener(cause);",
+  },
 ];

@@ -16,7 +16,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a gap in subscriptions is not reported",
     promises: ["C222"],
-    rule: "for (const listener of this.#listeners.gap) listener();",
+    rule: "for (const listener of this.#listeners.gap) deliver(listener);",
     broken: "",
+  },
+  {
+    name: "listeners: one of a gap that throws breaks the subscriber",
+    promises: ["C357"],
+    rule: "deliver(listener);",
+    broken: "listener();",
   },
 ];
