@@ -1,7 +1,11 @@
+import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { isLate, startCluster, startOwnRedis, type OwnRedis, type TestCluster } from "@hotset/test-servers";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {
   concurrency,
+  expressRateLimit,
+  expressRateLimitStore,
   fixedWindow,
   gcra,
   rateLimit,
@@ -13,6 +17,9 @@ import {
   type RateLimitResult,
 } from "@hotset/redis-toolkit/rate-limit";
 import { hashSlot } from "@hotset/redis/connection";
+import express from "express";
+import { rateLimit as rateLimit8 } from "express-rate-limit";
+import { rateLimit as rateLimit7 } from "express-rate-limit-7";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ALONE } from "./servers.ts";
 
@@ -300,4 +307,64 @@ it("A75: keys that are always allowed or refused are compared as a whole, and Re
   expect(await limit.peek("both")).toMatchObject({ reason: "denied" });
   for (const key of ["10.0.0.10", "110.0.0.1", "10.0.0.1 ", "EVIL", "evi"])
     expect(await limit.consume(key)).toMatchObject({ allowed: false, reason: "away", degraded: true });
+});
+
+describe("C256: Redis that is away when a request ends is a line of the logger", () => {
+  /** Kills Redis during one request. @returns its status, what was logged, and unhandled rejections */
+  async function killedDuring(
+    limiter: (redis: Redis) => unknown,
+    status: number,
+  ): Promise<[number, readonly string[], readonly unknown[]]> {
+    const lines: string[] = [];
+    const warn = (line: string): void => void lines.push(line.split(":").slice(0, 3).join(":"));
+    redis = createRedis({ ...ALONE, url: server.url, logger: { error: warn, warn, info: () => undefined } });
+    const unhandled: unknown[] = [];
+    const remember = (reason: unknown): void => void unhandled.push(reason);
+    const app = express();
+    app.use(limiter(redis) as express.RequestHandler);
+    app.get("/", (_request, response, next) => {
+      server.kill().then(() => response.status(status).send("served"), next);
+    });
+    process.on("unhandledRejection", remember);
+    const listening = app.listen(0);
+    try {
+      const { port } = listening.address() as AddressInfo;
+      const response = await fetch(`http://localhost:${port}/`);
+      await expect.poll(() => [lines.length, unhandled.length]).not.toEqual([0, 0]);
+      await setImmediate();
+      return [response.status, [...new Set(lines)], unhandled];
+    } finally {
+      process.off("unhandledRejection", remember);
+      listening.close().closeAllConnections();
+      await server.start();
+    }
+  }
+
+  it("where slots are given back", async () => {
+    const rules = [concurrency({ limit: 1 })];
+    const limiter = (over: Redis): unknown =>
+      expressRateLimit(rateLimit(over, { name: `n${Math.random()}`, rules }), { key: () => "u" });
+    expect(await killedDuring(limiter, 200)).toEqual([200, ["hotset: redis: rate limit"], []]);
+  });
+
+  it.each([
+    ["7", rateLimit7],
+    ["8", rateLimit8 as unknown as typeof rateLimit7],
+  ])("where express-rate-limit %s takes a hit back, and no rejection is unhandled", async (_, limiter) => {
+    const store = (over: Redis): unknown =>
+      limiter({
+        windowMs: 60_000,
+        limit: 2,
+        skipFailedRequests: true,
+        store: expressRateLimitStore(over, { prefix: `n${Math.random()}` }),
+      });
+    expect(await killedDuring(store, 500)).toEqual([500, ["hotset: redis: rate limit"], []]);
+  });
+
+  it("a store that was not begun refuses to take back all the same", async () => {
+    redis = createRedis({ ...ALONE, url: server.url });
+    await expect(expressRateLimitStore(redis).decrement("u")).rejects.toThrow(
+      "init({ windowMs }) must be called first",
+    );
+  });
 });

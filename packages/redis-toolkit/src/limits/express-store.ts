@@ -3,6 +3,7 @@ import type { RedisView } from "../commands/view.ts";
 import { checkOptions, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
 import { unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
+import { reportTrouble } from "./limiter.ts";
 import { keyPart } from "./options.ts";
 
 export interface ExpressStoreOptions {
@@ -28,6 +29,9 @@ export interface ExpressStore {
   get(key: string): Promise<ExpressStoreHits | undefined>;
   /** @throws {BackendUnavailableError} where Redis is away, at once where that is known; see `passOnStoreError`. */
   increment(key: string): Promise<ExpressStoreHits>;
+  /**
+   * Trouble with Redis is reported, and the hit counts until its window ends: express-rate-limit catches no error here.
+   */
   decrement(key: string): Promise<void>;
   resetKey(key: string): Promise<void>;
   /** Removes all keys of this prefix, by `SCAN`. */
@@ -94,7 +98,12 @@ class RedisExpressStore implements ExpressStore {
   }
 
   async decrement(key: string): Promise<void> {
-    await this.#run(DECREMENT, key);
+    try {
+      await this.#run(DECREMENT, key);
+    } catch (error) {
+      if (error instanceof InvalidArgumentError) throw error;
+      reportTrouble(this.#module, error);
+    }
   }
 
   async resetKey(key: string): Promise<void> {

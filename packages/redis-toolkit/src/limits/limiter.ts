@@ -54,6 +54,21 @@ export interface RateLimit {
 export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimit =>
   new RedisRateLimit(redis, resolveOptions(options));
 
+/**
+ * Gives back slots behind a response, which does not wait for it. Where that fails the slots end by themselves, and
+ * trouble with Redis is reported.
+ */
+export function releaseBehind(limit: RateLimit, key: string, lease: string): void {
+  limit.release(key, lease).catch((error: unknown) => reportTrouble(modules.get(limit), error));
+}
+
+/** A disabled Redis was chosen: nothing is to be reported. */
+export function reportTrouble(module: Module | undefined, error: unknown): void {
+  if (!isDisabled(error)) module?.report("rate limit", error);
+}
+
+const modules = new WeakMap<RateLimit, Module>();
+
 class RedisRateLimit implements RateLimit {
   readonly #redis: RedisView;
   readonly #module: Module;
@@ -69,6 +84,7 @@ class RedisRateLimit implements RateLimit {
     const { name, rules, headers, rememberRefusalsMs, maxKeys } = settings;
     this.#redis = redis;
     this.#module = moduleOf(redis);
+    modules.set(this, this.#module);
     this.#settings = settings;
     this.#script = new LimitScript(rules, settings);
     this.#hasSlots = rules.some(({ kind }) => kind === "concurrency");
@@ -170,8 +186,7 @@ class RedisRateLimit implements RateLimit {
       verdict = await this.#ask(call);
     } catch (error) {
       if (!cannotDecide(error)) throw error;
-      // A disabled Redis was chosen: nothing is to be reported.
-      if (!isDisabled(error)) this.#module.report("rate limit", error);
+      reportTrouble(this.#module, error);
     }
     if (verdict === undefined) return this.#withoutRedis(call);
     const { operation, key, cost, lease } = call;

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { checkOptions } from "../module/module.ts";
 import type { RateLimitResult } from "./result.ts";
-import type { RateLimit } from "./limiter.ts";
+import { releaseBehind, type RateLimit } from "./limiter.ts";
 
 /** Text is sent as it is, anything else as JSON. */
 export type RefusalMessage<Request> =
@@ -150,8 +150,7 @@ class RequestGate<Request> {
       result,
       refusal: result.allowed ? undefined : await this.#refuse(request, result),
       release: () => {
-        // If Redis is away then, the slots end by themselves.
-        if (result.lease !== undefined) this.#limit.release(key, result.lease).catch(() => undefined);
+        if (result.lease !== undefined) releaseBehind(this.#limit, key, result.lease);
       },
     };
   }

@@ -30,6 +30,7 @@ class Scene {
         this.renewed.push(ids);
         return this.lost;
       },
+      onRenewalFailed: (error) => this.log.push(`not renewed: ${(error as Error).message}`),
       handler: ({ fields }, { signal }: ConsumerContext) => {
         this.log.push(`begin ${fields.n}`);
         this.signals.set(fields.n, signal);
@@ -99,7 +100,7 @@ it("A52: entries that wait or are handled are renewed; one that was taken is abo
   expect(scene.renewed).toHaveLength(3);
 });
 
-it("A52: a renewal that fails is tried again", async () => {
+it("A52 C256: a renewal that fails is reported, and tried again", async () => {
   const scene = new Scene();
   let attempts = 0;
   const renew = async (): Promise<never> => {
@@ -110,6 +111,7 @@ it("A52: a renewal that fails is tried again", async () => {
   await scene.advance(100);
   await scene.advance(100);
   expect([attempts, scene.signals.get("1")!.aborted]).toEqual([2, false]);
+  expect(scene.log).toEqual(["begin 1", "not renewed: away", "not renewed: away"]);
   scene.gates.get("1")!.resolve();
   await run;
 });

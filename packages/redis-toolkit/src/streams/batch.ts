@@ -23,6 +23,8 @@ export interface BatchSettings<T> {
   readonly handler: ConsumerHandler<T>;
   readonly renewEveryMs: number;
   readonly renew: (ids: readonly EntryId[]) => Promise<readonly EntryId[]>;
+  /** The entries may be taken meanwhile. It is tried again. */
+  readonly onRenewalFailed: (error: unknown) => void;
   readonly onHandled: (id: EntryId) => void;
   readonly onFailed: (delivery: Delivery<T>, error: unknown) => Promise<void>;
   /** Aborted: handlers are not waited for any more. */
@@ -98,8 +100,8 @@ export class Batch<T> {
     try {
       for (const id of ids.length === 0 ? [] : await this.#settings.renew(ids))
         this.#held.get(id)?.abort(new Error("another consumer has taken the entry"));
-    } catch {
-      // Redis is away, which the next read reports. The entries may be taken meanwhile.
+    } catch (error) {
+      this.#settings.onRenewalFailed(error);
     }
     if (!this.#over.signal.aborted) this.#renewLater();
   }

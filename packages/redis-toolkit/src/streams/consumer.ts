@@ -229,6 +229,7 @@ export class Consumer<T> implements AsyncDisposable {
       handler: this.#handler,
       renewEveryMs: this.#settings.minIdleMs / 3,
       renew: (ids) => this.#member.renew(ids),
+      onRenewalFailed: (error) => this.#place.module.report("stream renewal", error),
       onHandled: (id) => {
         this.#counts.handled += 1;
         this.#acks.add(id);

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'lease: "" });\n    this.#refusals.forget(key);',
     broken: 'lease: "" });',
   },
+  {
+    name: "rate limit: slots that could not be given back behind a response are not reported",
+    promises: ["C256"],
+    rule: "reportTrouble(modules.get(limit), error)",
+    broken: "void error",
+  },
 ];

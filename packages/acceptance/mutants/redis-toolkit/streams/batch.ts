@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (holding?.isAborted === false) await",
     broken: "if (holding !== undefined) await",
   },
+  {
+    name: "streams: a renewal that fails is lost in silence",
+    promises: ["C256"],
+    rule: "this.#settings.onRenewalFailed(error);",
+    broken: "void error;",
+  },
 ];
