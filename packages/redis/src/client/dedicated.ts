@@ -4,7 +4,7 @@ import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
 import { milliseconds } from "../primitives/option-checks.ts";
-import { unreachable, type Origin } from "../primitives/faults.ts";
+import { lost, unreachable, type Origin } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
 import { deliver } from "./deliver.ts";
@@ -93,7 +93,7 @@ export class SessionConnection implements DedicatedConnection {
 
   close(): Promise<void> {
     if (this.#ended !== undefined) return Promise.resolve();
-    rejectInFlight(this.#session.client, new Error("it was closed by close()"));
+    rejectInFlight(this.#session.client, lost(this.address, new Error("it was closed by close()")));
     this.#end(closed(CONNECT));
     return Promise.resolve();
   }
@@ -120,9 +120,7 @@ export class SessionConnection implements DedicatedConnection {
 
   #lose(error: Error): void {
     if (this.#ended !== undefined) return;
-    const cause = new BackendUnavailableError(`the connection to Redis at ${this.address} was lost: ${error.message}`, {
-      cause: error,
-    });
+    const cause = lost(this.address, error);
     rejectInFlight(this.#session.client, cause);
     this.#end(cause);
     for (const listener of this.#listeners) deliver(listener, cause);

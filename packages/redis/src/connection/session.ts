@@ -1,7 +1,7 @@
 import diagnostics from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { scheduleRunning, type Awaitable, type Clock } from "@hotset/core";
-import { connectFault, isLoggedOut, isReply, unlessRefused } from "../primitives/faults.ts";
+import { connectFault, isLoggedOut, isReply, lost, unlessRefused } from "../primitives/faults.ts";
 import type { Traffic } from "./traffic.ts";
 import type { RawClient } from "./command-queue.ts";
 import { nodeRedis } from "../primitives/node-redis.ts";
@@ -182,10 +182,13 @@ export async function establish(
     secrets = made.secrets;
     concealReplies(client, secrets);
     // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
-    // reject the commands in flight with this very error; if it were destroyed in between, they would blame that.
+    // reject the commands in flight with this very error, which names no server: they are rejected before that.
+    // Their callers continue after the report of the loss, by which trust has ended and an attempt has failed.
     client.on("error", (error) => {
       conceal(error, made.secrets);
-      queueMicrotask(() => loss.report(error instanceof Error ? error : new Error(String(error))));
+      const reason = error instanceof Error ? error : new Error(String(error));
+      queueMicrotask(() => loss.report(reason));
+      rejectInFlight(client, lost(address, reason));
     });
     giveUp = () => transport?.destroy();
     const { result: connecting, socket } = withSocket(() => client.connect());

@@ -1,6 +1,6 @@
-import { BackendUnavailableError } from "@hotset/core";
+import type { BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "../primitives/backoff.ts";
-import { connectFault, unreachable, type Origin } from "../primitives/faults.ts";
+import { connectFault, lost, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, THE_ONE_PART, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
@@ -244,10 +244,7 @@ export class SingleLink implements ObservableLink {
     this.queue.client = undefined;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
-    const cause = new BackendUnavailableError(
-      `the connection to Redis at ${session.address} was lost: ${error.message}`,
-      { cause: error },
-    );
+    const cause = lost(session.address, error);
     if (isInUse) this.#retryLater(cause);
     // Trust must end before the commands in flight reject.
     this.#observer?.down(cause);
@@ -316,7 +313,7 @@ export class SingleLink implements ObservableLink {
     queue.client = undefined;
     if (session === undefined) return;
     this.#observer?.down(closed(CONNECT));
-    rejectInFlight(session.client, new Error("it was closed by close()"));
+    rejectInFlight(session.client, lost(session.address, new Error("it was closed by close()")));
     session.destroy();
   }
 }

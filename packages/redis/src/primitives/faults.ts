@@ -35,6 +35,14 @@ export const overloaded = (origin: Origin, maxInFlight: number): BackendUnavaila
     },
   );
 
+/**
+ * The error of a connection that was lost, and of the commands in flight on it, which may have been executed.
+ *
+ * @param address for the message. Not a URL, which could hold credentials.
+ */
+export const lost = (address: string, reason: Error): BackendUnavailableError =>
+  new BackendUnavailableError(`the connection to Redis at ${address} was lost: ${reason.message}`, { cause: reason });
+
 /** The error of a command made while Redis is unreachable. `cause` says why. */
 export const unreachable = (origin: Origin, cause: BackendUnavailableError): BackendUnavailableError =>
   new BackendUnavailableError(`${origin.tier}: ${origin.operation} was not sent: ${cause.message}`, {
@@ -58,7 +66,8 @@ const NOT_NOW = /^(?:LOADING|BUSY|TRYAGAIN|CLUSTERDOWN|MASTERDOWN) /;
 export function fault(origin: Origin, error: unknown): unknown {
   if (error instanceof BackendUnavailableError) {
     const { retryable, maybeExecuted } = error;
-    return new BackendUnavailableError(`${origin.tier}: ${origin.operation} failed: ${error.message}`, {
+    const outcome = maybeExecuted ? "; it may have been executed" : "";
+    return new BackendUnavailableError(`${origin.tier}: ${origin.operation} failed: ${error.message}${outcome}`, {
       ...origin,
       cause: error,
       retryable,

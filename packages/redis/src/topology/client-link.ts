@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { fault, unlessRefused, unreachable } from "../primitives/faults.ts";
+import { fault, isReply, lost, unlessRefused, unreachable } from "../primitives/faults.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { subscribedLink } from "../changes/server-node.ts";
 import type { ChangeNotifier } from "../connection/change-notifier.ts";
@@ -93,6 +93,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
       deadlineMs: settings.responseTimeoutMs,
       maxInFlight: settings.maxInFlight,
     });
+    this.queue.server = () => knownAddress(client);
     const onDown = (error?: unknown): void => {
       conceal(error, secretsOf(client));
       this.#epoch += 1;
@@ -122,7 +123,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   }
 
   get address(): string {
-    return ADDRESS;
+    return knownAddress(this.#client) ?? ADDRESS;
   }
 
   onChange(listener: () => void): () => void {
@@ -133,7 +134,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   /** Connects a duplicate, once: it must not reconnect by itself, since it would receive no changes then. */
   openDuplicate(aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
     const client: RedisClientLike & { readonly options?: { readonly socket?: object } } = this.#client;
-    return establish(ADDRESS, this.#settings, aborted, prepare, async (failed) => {
+    return establish(this.address, this.#settings, aborted, prepare, async (failed) => {
       const database = await Promise.race([databaseOf(client), failed]);
       const overrides = {
         RESP: this.#protocol,
@@ -222,14 +223,20 @@ export class ClientLink implements ObservableLink, TrackedConnection {
 
   /**
    * After a reconnection the client sends again the commands that it had not written to the last connection. Such a
-   * reply may come from another server, before that one is identified: it is rejected.
+   * reply may come from another server, before that one is identified: it is rejected. Where the client itself fails,
+   * and not its server, the error names the server.
    */
   #clientOfEpoch(epoch: number): RawClient {
     const checked = <T>(reply: T): T => {
-      if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");
+      if (epoch !== this.#epoch) throw lost(this.address, new Error("the client has reconnected meanwhile"));
       return reply;
     };
-    return { sendCommand: (args, options) => this.#commands.sendCommand(args, options).then(checked) };
+    const named = (error: unknown): never => {
+      if (!(error instanceof Error) || isReply(error)) throw error;
+      conceal(error, secretsOf(this.#client));
+      throw lost(this.address, error);
+    };
+    return { sendCommand: (args, options) => this.#commands.sendCommand(args, options).then(checked, named) };
   }
 
   async #close(): Promise<void> {
@@ -260,6 +267,14 @@ async function databaseOf(client: RedisClientLike & { readonly isReady?: boolean
   const info = await unlessRefused(client.sendCommand(["CLIENT", "INFO"]));
   const database = /(?:^| )db=(\d+)/.exec(String(info))?.[1];
   return database === undefined ? undefined : Number(database);
+}
+
+/** `undefined` where the client does not show where it leads. It may hold credentials in its URL, which is not read. */
+function knownAddress(client: RedisClientLike): string | undefined {
+  const { options }: RedisClientLike & { readonly options?: { readonly socket?: object } } = client;
+  const { host, port = 6_379, path }: Readonly<Record<string, unknown>> = { ...options?.socket };
+  if (typeof path === "string") return path;
+  return typeof host === "string" && typeof port === "number" ? `${host}:${port}` : undefined;
 }
 
 const ADDRESS = "the address of the client given to fromClient";

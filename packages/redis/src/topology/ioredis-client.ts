@@ -53,7 +53,8 @@ export class IoRedisClient implements RedisClientLike {
   }
 
   get options(): object {
-    return { password: (this.#client.options as Settings).password, RESP: 2 };
+    const { password, host, port, path }: Settings = this.#client.options;
+    return { password, RESP: 2, socket: { host, port, path } };
   }
 
   /** Blobs come as Buffers. An error has its message alone: ioredis adds the command with its arguments. */
@@ -112,6 +113,9 @@ interface Settings {
   readonly keyPrefix?: string | undefined;
   readonly sentinels?: unknown;
   readonly password?: unknown;
+  readonly host?: unknown;
+  readonly port?: unknown;
+  readonly path?: unknown;
 }
 
 type Listener = (error?: unknown) => void;

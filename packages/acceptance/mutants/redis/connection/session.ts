@@ -26,4 +26,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return socket.bytesRead + taken;",
     broken: "return 0;",
   },
+  {
+    name: "redis: a command in flight fails with the words of node-redis, which name no server",
+    promises: ["C373"],
+    rule: "      rejectInFlight(client, lost(address, reason));\n",
+    broken: "",
+  },
 ];

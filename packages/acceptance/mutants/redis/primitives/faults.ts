@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  conceal(reason);\n",
     broken: "",
   },
+  {
+    name: "redis: the message of a lost command does not say that it may have been executed",
+    promises: ["C373"],
+    rule: 'maybeExecuted ? "; it may have been executed" : ""',
+    broken: '""',
+  },
 ];

@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: the reply to a command that a client sent again over its next connection counts",
     promises: ["C91"],
-    rule: 'if (epoch !== this.#epoch) throw new Error("the client has reconnected meanwhile");',
+    rule: 'if (epoch !== this.#epoch) throw lost(this.address, new Error("the client has reconnected meanwhile"));',
     broken: "",
   },
   {
@@ -30,5 +30,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C331"],
     rule: "...(database === undefined ? undefined : { database, url: undefined }),",
     broken: "",
+  },
+  {
+    name: "redis: a command that a client of the user loses fails with the words of that client",
+    promises: ["C373"],
+    rule: ".then(checked, named) };",
+    broken: ".then(checked) };",
   },
 ];

@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'for (const fail of [...this.#inFlight]) fail(new Error("the connection was closed"));',
     broken: "void 0;",
   },
+  {
+    name: "ioredis: an error does not name the server to which its client leads",
+    promises: ["C373"],
+    rule: "socket: { host, port, path } }",
+    broken: "socket: {} }",
+  },
 ];
