@@ -2,6 +2,24 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "batch: a key of one part has the answer of another part's key",
+    promises: ["C374"],
+    rule: "settled(indexes[i]!, outcome),",
+    broken: "settled(i, outcome),",
+  },
+  {
+    name: "batch: the parts of a backend are asked together, and fail together",
+    promises: ["C374"],
+    rule: "if (parts === undefined) return void this.#readTogether",
+    broken: "if (true) return void this.#readTogether",
+  },
+  {
+    name: "batch: one part that fails keeps calls of many keys from all parts",
+    promises: ["C374"],
+    rule: "requests: indexes.map((i) => requests[i]!), part }",
+    broken: "requests: indexes.map((i) => requests[i]!), part: ONE_PART }",
+  },
+  {
     name: "batch: a key that could not be read is absent",
     promises: ["C161"],
     rule: "if (found instanceof Error) return settled(i, error);",
