@@ -16,7 +16,8 @@ import * as zlib from "node:zlib";
 import { brotli, type Compressor, type Format, gzip, json, passthrough, v8 } from "@hotset/core";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
-import { Packr } from "msgpackr";
+// Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it, for hotset in this process as well.
+import { Packr } from "msgpackr/pack";
 import { Neighbours, QUIET, spread } from "./measure.ts";
 import { payloads } from "./payloads.ts";
 
