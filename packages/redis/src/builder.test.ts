@@ -260,6 +260,49 @@ describe("a setting that is refused at once", () => {
       /^breaker: longestWait must be at least wait/,
     ],
     ["breaker", () => builder().breaker({ failure: 3 } as never), /unknown option "failure".*did you mean failures/],
+    ["C363: breaker", () => builder().breaker([] as never), /^breaker must be \{.*\}, got an array$/],
+    ["C363: breaker", () => builder().breaker({ longestWait: null as never }), /^breaker: longestWait must be .*null$/],
+    ["C363: backoff", () => builder().backoff(null as never), /^backoff must be an object of options, got null$/],
+    ["C363: backoff", () => builder().backoff(5 as never), /^backoff must be an object of options, got 5$/],
+    ["C363: backoff", () => builder().backoff({ factor: null as never }), /^backoff.factor must be .*, got null$/],
+    ["C363: backoff", () => builder().backoff({ factor: "2" as never }), /^backoff.factor must be .*, got "2"$/],
+    [
+      "C363: single",
+      () => single("redis://a", null as never),
+      /^single\(url, options\): options must be an .*, got null$/,
+    ],
+    [
+      "C363: cluster",
+      () => cluster(["redis://a"], [] as never),
+      /^cluster\(nodes, options\): options must .* an array$/,
+    ],
+    [
+      "C363: readFromReplicas",
+      () => cluster(["redis://a"], { readFromReplicas: "yes" as never }),
+      /^cluster: readFromReplicas must be true or false, got "yes"$/,
+    ],
+    [
+      "C363: tls",
+      () => single("rediss://a", { tls: null as never }),
+      /^tls: options must be an object of options, got null$/,
+    ],
+    [
+      "C363: tls",
+      () => single({ host: "a", tls: [] as never }),
+      /^single\(\{ host \}\): tls must be .*, got an array$/,
+    ],
+    ["C363: tls.ca", () => single("rediss://a", { tls: { ca: "" } }), /^tls.ca must be PEM, as text that is not empty/],
+    [
+      "C363: tls.key",
+      () => single("rediss://a", { tls: { cert: "x", key: 5 as never } }),
+      /^tls.key must be PEM, as text that is not empty or as a Uint8Array$/,
+    ],
+    [
+      "C363: tls.servername",
+      () => single("rediss://a", { tls: { servername: 5 as never } }),
+      /^tls.servername must be a non-empty string, got 5$/,
+    ],
+    ["C363: tls.pins", () => single("rediss://a", { tls: { pins: [,] as never } }), /^tls.pins must be a list/],
     ["breaker", () => builder().breaker(5 as never), /^breaker must be \{ failures, wait, longestWait \}, got 5/],
     ["reissueWindow", () => builder().reissueWindow(-1), /^reissueWindow must be .*, got -1/],
     ["backoff", () => builder().backoff({ base: "soon" as never }), /^backoff.base must be .*, got "soon"/],
@@ -322,7 +365,7 @@ describe("a setting that is refused at once", () => {
     [
       "backoff",
       () => builder().backoff({ bsae: 1 } as never),
-      /^a setting of backoff must be "base" or "factor" or "max", got "bsae"/,
+      /^redis: unknown option "backoff.bsae"; known: base, factor, max; did you mean base\?$/,
     ],
     [
       "R1-03: single",

@@ -18,8 +18,10 @@ import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
   breakerPolicy,
+  checkOptions,
   compressor,
   count,
+  factor,
   format,
   isCompressor,
   milliseconds,
@@ -389,14 +391,13 @@ class Builder implements RedisBackendBuilder {
   }
 
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
-    for (const name of Object.keys(backoff)) oneOf("a setting of backoff", name, ["base", "factor", "max"]);
-    const { baseMs, factor, maxMs } = this.#settings.backoff;
+    checkOptions("redis", backoff ?? null, ["base", "factor", "max"], "backoff");
+    const { baseMs, factor: growth, maxMs } = this.#settings.backoff;
     const next: Backoff = Object.freeze({
       baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),
-      factor: backoff.factor ?? factor,
+      factor: backoff.factor === undefined ? growth : factor("backoff.factor", backoff.factor),
       maxMs: backoff.max === undefined ? maxMs : milliseconds("backoff.max", backoff.max, 0),
     });
-    if (!(next.factor >= 1 && next.factor < Infinity)) refuse("backoff.factor", next.factor, "a number of at least 1");
     if (next.baseMs > next.maxMs)
       throw new InvalidArgumentError(
         `backoff.base must not be longer than backoff.max, got ${next.baseMs} ms and ${next.maxMs} ms`,

@@ -21,7 +21,7 @@ describe("an option that is refused", () => {
     [{ password: null }, PASSWORD],
     [{ clientName: "" }, `${CLIENT_NAME}, got ""`],
     [{ clientName: "a".repeat(129) }, `${CLIENT_NAME}, got "${"a".repeat(40)}"`],
-    [{ clientName: ["a"] }, `${CLIENT_NAME}, got an object`],
+    [{ clientName: ["a"] }, `${CLIENT_NAME}, got an array`],
     [{ readRetries: 0.5 }, "readRetries must be a whole number of at least 0, got 0.5"],
     [{ readRetries: Infinity }, "readRetries must be a whole number of at least 0, got Infinity"],
     [{ protocol: 1 }, "protocol must be 2 or 3, got 1"],
@@ -66,6 +66,94 @@ describe("an option that is refused", () => {
   ])("%o is refused as options", (options, message) => {
     expect(() => open(options as object)).toThrow(InvalidArgumentError);
     expect(() => open(options as object)).toThrow(message);
+  });
+});
+
+describe("C363: null is not the default, and nothing else stands for an option", () => {
+  const OBJECT = "must be an object of options, got";
+
+  it.each<readonly [object, string]>([
+    [{ protocol: null }, "protocol must be 2 or 3, got null"],
+    [{ connectTimeoutMs: null }, `connectTimeoutMs ${DURATION}, got null`],
+    [{ responseTimeoutMs: null }, `responseTimeoutMs ${DURATION}, got null`],
+    [{ heartbeatMs: null }, `heartbeatMs ${DURATION}, got null`],
+    [{ maxInFlight: null }, `maxInFlight ${COUNT}, got null`],
+    [{ onOverload: null }, 'onOverload must be "wait" or "reject", got null'],
+    [{ retries: null }, `retries ${COUNT}, got null`],
+    [{ readRetries: null }, "readRetries must be a whole number of at least 0, got null"],
+    [{ clock: null }, "clock must be an object with now() and schedule(), got null"],
+    [{ clock: { now: () => 0 } }, "clock must be an object with now() and schedule(), got an object"],
+    [{ backoff: { baseMs: null } }, `backoff.baseMs ${FROM_ZERO}, got null`],
+    [{ backoff: { maxMs: null } }, `backoff.maxMs ${FROM_ZERO}, got null`],
+    [{ backoff: { factor: null } }, "backoff.factor must be a number of at least 1, got null"],
+    [{ backoff: { factor: "2" } }, 'backoff.factor must be a number of at least 1, got "2"'],
+    [{ backoff: { factor: Symbol("2") } }, "backoff.factor must be a number of at least 1, got a symbol"],
+    [{ backoff: [] }, `backoff ${OBJECT} an array`],
+    [{ pool: { max: null } }, `pool.max ${COUNT}, got null`],
+    [{ pool: { waitMs: null } }, `pool.waitMs ${DURATION}, got null`],
+    [{ pool: { idleMs: null } }, `pool.idleMs ${DURATION}, got null`],
+    [{ pool: [10] }, `pool ${OBJECT} an array`],
+    [[], `openConnection: options ${OBJECT} an array`],
+    ["fast" as never, `openConnection: options ${OBJECT} "fast"`],
+  ])("%o", (options, message) => {
+    expect(() => open(options)).toThrow(new InvalidArgumentError(message));
+  });
+});
+
+describe("C364: an argument that cannot work is refused before anything is opened or sent", () => {
+  type Connection = ReturnType<typeof openConnection>;
+  const FUNCTION = "must be a function, got";
+  const nothing = async (): Promise<void> => undefined;
+
+  it.each<readonly [string, (connection: Connection) => unknown]>([
+    [`on(event, listener): listener ${FUNCTION} undefined`, (redis) => redis.on("up", undefined as never)],
+    [`each(task): task ${FUNCTION} null`, (redis) => redis.each(null as never)],
+    [`pool.use(task): task ${FUNCTION} "task"`, (redis) => redis.pool.use("task" as never)],
+    ["signal must be an AbortSignal, got an object", (redis) => redis.pool.use(nothing, { signal: {} as never })],
+    [
+      "waitMs must be a duration of 0 ms to 24 days, in milliseconds, got NaN",
+      (redis) => redis.pool.use(nothing, { waitMs: NaN }),
+    ],
+    ["key must be a string or a Buffer, got 7", (redis) => redis.pool.use(nothing, { key: 7 as never })],
+    [
+      'pool.use(task, options): unknown option "deadlineMs"; known: key, waitMs, signal',
+      (redis) => redis.pool.use(nothing, { deadlineMs: 5 } as never),
+    ],
+    ["open: options must be an object of options, got null", (redis) => redis.open(null as never)],
+    [
+      'open: unknown option "deadline"; known: role, key, deadlineMs, signal; did you mean deadlineMs?',
+      (redis) => redis.open({ role: "blocking", deadline: 5 } as never),
+    ],
+    [
+      'open({ deadlineMs }): deadlineMs must be a duration of 1 ms to 24 days, in milliseconds, got "5s"',
+      (redis) => redis.open({ role: "blocking", deadlineMs: "5s" as never }),
+    ],
+    [
+      "open({ signal }): signal must be an AbortSignal, got null",
+      (redis) => redis.open({ role: "subscriber", signal: null as never }),
+    ],
+    [
+      "open({ key }): key must be a string or a Buffer, got an object",
+      (redis) => redis.open({ role: "exclusive", key: {} as never }),
+    ],
+  ])("%s", async (message, use) => {
+    await using redis = openConnection(single("redis://nowhere.invalid"));
+    const refused = (async () => use(redis))();
+    await expect(refused).rejects.toThrow(new InvalidArgumentError(message));
+    expect(redis.pool.status).toEqual({ size: 0, idle: 0, inUse: 0, waiting: 0 });
+    expect(redis.state).toBe("idle");
+  });
+
+  it("hashSlot takes text or a Buffer", () => {
+    for (const [given, shown] of [
+      [null, "null"],
+      [undefined, "null"],
+      [5, "5"],
+      [["a"], "an array"],
+    ])
+      expect(() => hashSlot(given as never)).toThrow(
+        new InvalidArgumentError(`hashSlot(key): key must be a string or a Buffer, got ${shown as string}`),
+      );
   });
 });
 

@@ -1,7 +1,16 @@
-import { ConfigurationError, didYouMean, InvalidArgumentError, systemClock } from "@hotset/core";
+import { ConfigurationError, InvalidArgumentError, systemClock } from "@hotset/core";
 import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
-import { count, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";
+import {
+  checkKey,
+  checkOptions,
+  clockOf,
+  count,
+  factor,
+  milliseconds,
+  oneOf,
+  refuse,
+} from "./primitives/option-checks.ts";
 import { slotOf } from "./primitives/hash-slots.ts";
 import { hold, type ClientConnection, type Connection } from "./shared-connection.ts";
 
@@ -28,8 +37,11 @@ export function openConnection(
   return new LinkConnection(held, settings);
 }
 
-/** The slot of a key in a cluster, from 0 to 16,383. */
-export const hashSlot = (key: string | Buffer): number => slotOf(key);
+/** The slot of a key in a cluster, from 0 to 16,383. @throws {InvalidArgumentError} for another type. */
+export function hashSlot(key: string | Buffer): number {
+  checkKey("hashSlot(key): key", key ?? null);
+  return slotOf(key);
+}
 
 const OPTIONS: readonly (keyof RedisConnectionOptions)[] = [
   "username",
@@ -49,10 +61,10 @@ const OPTIONS: readonly (keyof RedisConnectionOptions)[] = [
 ];
 
 function resolve(options: RedisConnectionOptions): ConnectionSettings {
-  refuseUnknown("", options, OPTIONS);
+  checkOptions("openConnection", options, OPTIONS);
   const { username, password, clientName, readRetries = 5, backoff = {}, pool = {}, clock = systemClock } = options;
-  refuseUnknown("backoff.", backoff, ["baseMs", "factor", "maxMs"]);
-  refuseUnknown("pool.", pool, ["max", "waitMs", "idleMs"]);
+  const { protocol = 3, connectTimeoutMs = 5_000, responseTimeoutMs = 5_000, heartbeatMs = 2_000 } = options;
+  const { maxInFlight = 5_000, onOverload = "wait", retries = Infinity } = options;
   if (username !== undefined && (typeof username !== "string" || username === ""))
     refuse("username", username, "a non-empty string");
   // Not with refuse(): the message must not contain the password.
@@ -67,48 +79,47 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
     password,
     clientName,
     defaultName: "hotset",
-    protocol: oneOf("protocol", options.protocol ?? 3, [2, 3]),
-    connectTimeoutMs: milliseconds("connectTimeoutMs", options.connectTimeoutMs ?? 5_000),
-    responseTimeoutMs: milliseconds("responseTimeoutMs", options.responseTimeoutMs ?? 5_000),
-    maxInFlight: count("maxInFlight", options.maxInFlight ?? 5_000),
-    onOverload: oneOf("onOverload", options.onOverload ?? "wait", ["wait", "reject"]),
-    retries: count("retries", options.retries ?? Infinity),
+    protocol: oneOf("protocol", protocol, [2, 3]),
+    connectTimeoutMs: milliseconds("connectTimeoutMs", connectTimeoutMs),
+    responseTimeoutMs: milliseconds("responseTimeoutMs", responseTimeoutMs),
+    maxInFlight: count("maxInFlight", maxInFlight),
+    onOverload: oneOf("onOverload", onOverload, ["wait", "reject"]),
+    retries: count("retries", retries),
     backoff: backoffOf(backoff),
     readRetries,
-    heartbeatMs: milliseconds("heartbeatMs", options.heartbeatMs ?? 2_000),
-    pool: {
-      max: count("pool.max", pool.max ?? 10),
-      waitMs: milliseconds("pool.waitMs", pool.waitMs ?? 5_000),
-      idleMs: milliseconds("pool.idleMs", pool.idleMs ?? 30_000),
-    },
+    heartbeatMs: milliseconds("heartbeatMs", heartbeatMs),
+    pool: poolOf(pool),
     prepare: nothing,
     reconnects: "always",
     connects: [],
-    clock,
+    clock: clockOf("clock", clock),
     random: Math.random,
   };
 }
 
-function backoffOf(given: NonNullable<RedisConnectionOptions["backoff"]>): ConnectionSettings["backoff"] {
-  const baseMs = milliseconds("backoff.baseMs", given.baseMs ?? 100, 0);
-  const maxMs = milliseconds("backoff.maxMs", given.maxMs ?? 5_000, 0);
-  const { factor = 2 } = given;
-  if (!(factor >= 1 && factor < Infinity)) refuse("backoff.factor", factor, "a number of at least 1");
-  if (baseMs > maxMs)
-    throw new InvalidArgumentError(
-      `backoff.baseMs must not be longer than backoff.maxMs, got ${baseMs} ms and ${maxMs} ms`,
-    );
-  return { baseMs, factor, maxMs };
+function poolOf(given: NonNullable<RedisConnectionOptions["pool"]>): ConnectionSettings["pool"] {
+  checkOptions("openConnection", given, ["max", "waitMs", "idleMs"], "pool");
+  const { max = 10, waitMs = 5_000, idleMs = 30_000 } = given;
+  return {
+    max: count("pool.max", max),
+    waitMs: milliseconds("pool.waitMs", waitMs),
+    idleMs: milliseconds("pool.idleMs", idleMs),
+  };
 }
 
-function refuseUnknown(path: string, given: object, known: readonly string[]): void {
-  if (typeof given !== "object" || given === null)
-    refuse(path.slice(0, -1) || "options", given, "an object of options");
-  for (const name of Object.keys(given))
-    if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `openConnection: unknown option ${JSON.stringify(path + name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
-      );
+function backoffOf(given: NonNullable<RedisConnectionOptions["backoff"]>): ConnectionSettings["backoff"] {
+  checkOptions("openConnection", given, ["baseMs", "factor", "maxMs"], "backoff");
+  const { baseMs = 100, factor: growth = 2, maxMs = 5_000 } = given;
+  const backoff = {
+    baseMs: milliseconds("backoff.baseMs", baseMs, 0),
+    factor: factor("backoff.factor", growth),
+    maxMs: milliseconds("backoff.maxMs", maxMs, 0),
+  };
+  if (backoff.baseMs > backoff.maxMs)
+    throw new InvalidArgumentError(
+      `backoff.baseMs must not be longer than backoff.maxMs, got ${backoff.baseMs} ms and ${backoff.maxMs} ms`,
+    );
+  return backoff;
 }
 
 /** No script of the cache is loaded. One function for all: links are shared where settings are equal. */

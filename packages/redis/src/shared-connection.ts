@@ -4,7 +4,6 @@ import {
   MissingConnectionError,
   type Awaitable,
   type Clock,
-  didYouMean,
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
 import { IoRedisClient, isIoRedis, type IoRedisClientLike } from "./topology/ioredis-client.ts";
@@ -22,6 +21,7 @@ import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
+import { checkOptions, flag } from "./primitives/option-checks.ts";
 import {
   isServerAddress,
   parseAddress,
@@ -115,11 +115,11 @@ export function single(given: string | URL | ServerAddress, options?: Connection
 
 function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
   if (isServerAddress(given)) {
-    refuseUnknown("single(server)", options, []);
+    checkOptions("single(server)", options, []);
     return parseAddress("single({ host })", given);
   }
   const url = parseUrl("single(url)", given);
-  refuseUnknown("single(url, options)", options, ["tls"]);
+  checkOptions("single(url, options)", options, ["tls"]);
   return { ...url, tls: tlsOf("single", url, options) };
 }
 
@@ -140,8 +140,10 @@ export function cluster(
   if (urls.some(({ database }) => database !== 0))
     throw new InvalidArgumentError("cluster(nodes): URLs must not name a database: a cluster has only database 0");
   const shared = sharedCredentials(urls);
-  refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
+  checkOptions("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
   const resolveAddress = resolverOf("cluster", options);
+  const { readFromReplicas = false } = options ?? {};
+  flag("cluster: readFromReplicas", readFromReplicas);
   const tls = tlsOf("cluster", first, options);
   return new SharedConnection("own", (settings) => {
     const node: SessionSettings = { ...settings, ...credentialsOf(shared, settings), tls, database: 0 };
@@ -149,9 +151,9 @@ export function cluster(
       seeds: urls.map(({ address }) => address),
       node,
       // A replica is read while it is connected.
-      link: options?.readFromReplicas === true ? { ...settings, reconnects: "always" } : settings,
+      link: readFromReplicas ? { ...settings, reconnects: "always" } : settings,
       prepare: settings.prepare,
-      readFromReplicas: options?.readFromReplicas ?? false,
+      readFromReplicas,
       resolveAddress,
     };
     return clusterLink(cluster);
@@ -173,7 +175,7 @@ export function sentinel(
     throw new InvalidArgumentError(
       'sentinel(sentinels, { primaryName }): primaryName must be the name of the primary in the sentinels, such as "mymaster"',
     );
-  refuseUnknown("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
+  checkOptions("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
   const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
   return new SharedConnection("own", (settings) => {
@@ -280,23 +282,13 @@ function parseUrls(
   return [first, ...others];
 }
 
-/** Otherwise an option that does not exist here would be ignored silently. */
-function refuseUnknown(option: string, given: object | undefined, known: readonly string[]): void {
-  for (const name of Object.keys(given ?? {})) {
-    if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `${option}: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
-      );
-  }
-}
-
 function tlsOf(name: string, { isTls }: RedisUrl, options: ConnectionOptions | undefined): TlsSource | undefined {
   const tls = options?.tls;
-  if (tls !== undefined && typeof tls !== "function") checkTls(name, tls);
   if (!isTls && tls !== undefined)
     throw new ConfigurationError(
       `${name}: tls was given, but the URL is not a rediss: one; use rediss: where the server speaks TLS`,
     );
+  if (tls !== undefined && typeof tls !== "function") checkTls(name, tls);
   return isTls ? (tls ?? {}) : undefined;
 }
 

@@ -1,7 +1,7 @@
-import { didYouMean, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { InvalidArgumentError, type Awaitable } from "@hotset/core";
 import type { Address } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
-import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
+import { checkOptions, text as nonEmpty, refuse } from "./primitives/option-checks.ts";
 
 /** Where one server is, in parts: nothing has to be encoded as in a URL. */
 export interface ServerAddress {
@@ -106,11 +106,7 @@ export const isServerAddress = (given: unknown): given is ServerAddress =>
 
 /** @throws {InvalidArgumentError} for a part that is unknown, missing or of a wrong kind; it shows no password. */
 export function parseAddress(option: string, given: ServerAddress): ParsedAddress {
-  for (const name of Object.keys(given))
-    if (!ADDRESS_PARTS.includes(name))
-      throw new InvalidArgumentError(
-        `${option}: unknown option ${JSON.stringify(name)}; known: ${ADDRESS_PARTS.join(", ")}${didYouMean(name, ADDRESS_PARTS)}`,
-      );
+  checkOptions(option, given, ADDRESS_PARTS);
   const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
   const host = nonEmpty(`${option}: host`, given.host);
   if (/[/@\s]/.test(host))
@@ -123,7 +119,7 @@ export function parseAddress(option: string, given: ServerAddress): ParsedAddres
   // Not with refuse(): the message must not contain the password.
   if (password !== undefined && typeof password !== "function" && (typeof password !== "string" || password === ""))
     throw new InvalidArgumentError(`${option}: password must be a non-empty string, or a function that returns one`);
-  if (tls === null || !["boolean", "function", "object"].includes(typeof tls))
+  if (tls === null || Array.isArray(tls) || !["boolean", "function", "object"].includes(typeof tls))
     refuse(`${option}: tls`, tls, "true, false, an object of TLS options, or a function that returns one");
   if (typeof tls === "object") checkTls(option, tls);
   return {

@@ -193,6 +193,37 @@ it("a failover of the sentinels is followed", async () => {
     .toBe("OK");
 }, 60_000);
 
+it("C364: bad input of one caller ends no socket, its own neither", async () => {
+  const connection = open(openConnection(single(redis.url), QUICK));
+  await using socket = await connection.open({ role: "exclusive" });
+  await using subscriber = await connection.open({ role: "subscriber" });
+  const refused: readonly (readonly [() => unknown, string])[] = [
+    [() => socket.call(["PING"], { signal: {} as never }), "signal must be an AbortSignal, got an object"],
+    [
+      () => socket.call(["PING"], { blockMs: "5s" as never }),
+      "blockMs must be a duration of 0 ms to 24 days, in milliseconds",
+    ],
+    [() => socket.call(["PING"], { block: 5 } as never), 'unknown option "block"; known: blockMs, deadlineMs'],
+    [() => socket.call(["GET", ,] as never), "argument 1 of GET must be a string or a Buffer"],
+    [() => socket.monitor(undefined as never), "monitor(listener): listener must be a function, got undefined"],
+    [() => socket.onLost(null as never), "onLost(listener): listener must be a function, got null"],
+    [() => subscriber.on("gap", null as never), "on(event, listener): listener must be a function, got null"],
+    [
+      () => subscriber.subscribe("channel", "news", "listener" as never),
+      'subscribe(kind, name, listener): listener must be a function, got "listener"',
+    ],
+    [() => connection.call(["PING"], { signal: {} as never }), "signal must be an AbortSignal, got an object"],
+  ];
+  for (const [use, message] of refused)
+    await expect((async () => use())()).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining(message) as string,
+    });
+  expect(socket.isOpen).toBe(true);
+  expect(String(await socket.call(["PING"]))).toBe("PONG");
+  expect(String(await connection.call(["PUBSUB", "NUMSUB", "news"]))).toBe("news,0");
+});
+
 it("anything but a connection, and anything but a command, is refused by name", async () => {
   expect(() => openConnection({} as never)).toThrow(/connection must be a URL or a connection/);
   const connection = open(openConnection(single(redis.url), QUICK));

@@ -157,6 +157,16 @@ describe("credentials", () => {
     expect(isPastTimeout).toBe(false);
   });
 
+  it("C363: an empty password of a function is an error, and no login as the default user", async () => {
+    const { error } = await refusal(
+      on(`redis://127.0.0.1:${server.port}`)
+        .password(() => "")
+        .build(),
+    );
+    expect(error.message).toContain("the password function failed");
+    expect(error.message).not.toContain("NOAUTH");
+  });
+
   it("a missing password is reported, with what to check", async () => {
     for (const protocol of [2, 3] as const) {
       const { error } = await refusal(

@@ -281,12 +281,54 @@ describe("bad input is refused, and nothing is sent", () => {
     ["PING", BEGINS],
     [undefined, BEGINS],
     [[1], "argument 0 of a command must be a string or a Buffer, got a value of type number"],
+    [[, "k"], "argument 0 of a command must be a string or a Buffer, got a value of type undefined"],
+    [["GET", ,], "argument 1 of GET must be a string or a Buffer, got a value of type undefined"],
     [["SET", null, "v"], "argument 1 of SET must be a string or a Buffer, got null"],
     [["SET", "k", new Uint8Array(1)], "argument 2 of SET must be a string or a Buffer, got a value of type object"],
   ])("arguments %j", async (args, message) => {
     const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };
     expect(await outcome(callsWith().call(args as Args))).toMatchObject(refused);
     expect(await outcome(callsWith().burst("k", [["PING"], args as Args]))).toMatchObject(refused);
+    expect(wire.sent).toEqual([]);
+  });
+
+  it.each<readonly [unknown, string]>([
+    [{ signal: {} }, "signal must be an AbortSignal, got an object"],
+    [{ signal: null }, "signal must be an AbortSignal, got null"],
+    [{ deadlineMs: null }, "deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got null"],
+    [{ deadlineMs: "5s" }, 'deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got "5s"'],
+    [{ deadlineMs: 2 ** 31 }, "deadlineMs must be a duration of 0 ms to 24 days, in milliseconds, got 2147483648"],
+    [{ typeMapping: "text" }, 'typeMapping must be an object, as node-redis has it, got "text"'],
+  ])("C364: options %o of a call and of a burst", async (options, message) => {
+    const refused = { status: "rejected", reason: { code: "INVALID_ARGUMENT", message } };
+    expect(await outcome(callsWith().call(["PING"], options as CallOptions))).toMatchObject(refused);
+    expect(await outcome(callsWith().burst("k", [["PING"]], options as CallOptions))).toMatchObject(refused);
+    expect(wire.sent).toEqual([]);
+  });
+
+  it.each<readonly [unknown, string]>([
+    [null, "call(args, options): options must be an object of options, got null"],
+    [{ deadline: 5 }, 'call(args, options): unknown option "deadline"; known: key, isReadOnly, deadlineMs'],
+    [{ key: 5 }, "key must be a string or a Buffer, got 5"],
+    [{ isReadOnly: "yes" }, 'isReadOnly must be true or false, got "yes"'],
+  ])("C364: options %o of a call", async (options, message) => {
+    const given = await outcome(callsWith().call(["PING"], options as CallOptions));
+    expect(given).toMatchObject({
+      status: "rejected",
+      reason: { code: "INVALID_ARGUMENT", message: expect.stringContaining(message) as string },
+    });
+    expect(wire.sent).toEqual([]);
+  });
+
+  it.each<readonly [() => Promise<unknown>, string]>([
+    [() => callsWith().burst("k", "PING" as never), 'burst(commands): commands must be a list of commands, got "PING"'],
+    [() => callsWith().burst("k", [["PING"], ,] as never), BEGINS],
+    [() => callsWith().burst(5 as never, [["PING"]]), "burst(key): key must be a string or a Buffer, got 5"],
+  ])("C364: %s", async (burst, message) => {
+    expect(await outcome(burst())).toMatchObject({
+      status: "rejected",
+      reason: { code: "INVALID_ARGUMENT", message },
+    });
     expect(wire.sent).toEqual([]);
   });
 

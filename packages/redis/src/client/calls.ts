@@ -3,7 +3,7 @@ import type { Command, RawClient, SendOptions } from "../connection/command-queu
 import type { Link } from "../connection/link.ts";
 import { backoffMs } from "../primitives/backoff.ts";
 import { fault, isRedirection, isReply, type Origin } from "../primitives/faults.ts";
-import { milliseconds } from "../primitives/option-checks.ts";
+import { checkKey, checkOptions, checkSignal, checkTimeout, flag, refuse } from "../primitives/option-checks.ts";
 import { conceal } from "../primitives/secrets.ts";
 import type { Args, BurstOptions, CallOptions } from "./contract.ts";
 
@@ -38,7 +38,7 @@ export class Calls {
 
   async call(args: Args, options: CallOptions = NONE): Promise<unknown> {
     check(args);
-    checkDeadline(options.deadlineMs);
+    checkCall("call(args, options)", options, CALL_OPTIONS);
     const origin = this.#originOf(args);
     const { queue } = this.#link;
     const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
@@ -67,8 +67,11 @@ export class Calls {
     commands: readonly Args[],
     options: BurstOptions = NONE,
   ): Promise<readonly unknown[]> {
-    for (const args of commands) check(args);
-    checkDeadline(options.deadlineMs);
+    if (!isList(commands)) refuse("burst(commands): commands", commands, "a list of commands");
+    // By its index: a hole is no command.
+    for (let i = 0; i < commands.length; i += 1) check(commands[i]!);
+    checkCall("burst(commands, options)", options, BURST_OPTIONS);
+    checkKey("burst(key): key", key);
     const [first] = commands;
     if (first === undefined) return [];
     const origin = this.#originOf(first);
@@ -167,9 +170,10 @@ function check(args: Args): void {
     Array.isArray(args) &&
     args.length > 0 &&
     args[0]?.length !== 0 &&
-    args.every((arg) => typeof arg === "string" || Buffer.isBuffer(arg));
+    // Not `every`, which leaves out holes.
+    args.findIndex(isNoArgument) < 0;
   if (isValid) return;
-  const wrong = Array.isArray(args) ? args.findIndex((arg) => typeof arg !== "string" && !Buffer.isBuffer(arg)) : -1;
+  const wrong = Array.isArray(args) ? args.findIndex(isNoArgument) : -1;
   throw new InvalidArgumentError(
     wrong < 0
       ? "call(args): args must begin with the name of a command, and be a list of strings and Buffers"
@@ -177,8 +181,23 @@ function check(args: Args): void {
   );
 }
 
-function checkDeadline(deadlineMs: number | undefined): void {
-  if (deadlineMs !== undefined) milliseconds("deadlineMs", deadlineMs, 0);
+const isList = (given: unknown): boolean => Array.isArray(given);
+const isNoArgument = (arg: unknown): boolean => typeof arg !== "string" && !Buffer.isBuffer(arg);
+
+const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal"];
+const CALL_OPTIONS = ["key", "isReadOnly", ...BURST_OPTIONS];
+
+/** Before anything is sent: a signal that is none would fail between a command and its reply. */
+function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
+  if (options === NONE) return;
+  checkOptions(place, options, known);
+  const { key, isReadOnly, typeMapping } = options;
+  checkKey("key", key);
+  if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);
+  checkTimeout("deadlineMs", options.deadlineMs);
+  checkSignal("signal", options.signal);
+  if (typeMapping !== undefined && (typeof typeMapping !== "object" || typeMapping === null))
+    refuse("typeMapping", typeMapping, "an object, as node-redis has it");
 }
 
 /** Without a type mapping that of the connection holds, which one that is undefined would end. */

@@ -3,7 +3,7 @@ import { CommandQueue, type Command, type RawClient } from "../connection/comman
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
-import { milliseconds } from "../primitives/option-checks.ts";
+import { checkFunction, checkOptions, checkTimeout } from "../primitives/option-checks.ts";
 import { lost, unreachable, type Origin } from "../primitives/faults.ts";
 import { Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
@@ -15,6 +15,8 @@ export interface DedicatedSettings {
   readonly responseTimeoutMs: number;
   readonly maxInFlight: number;
 }
+
+const CALL_OPTIONS = ["blockMs", "deadlineMs", "typeMapping", "signal"];
 
 const MONITOR: Origin = Object.freeze({ tier: "redis", operation: "MONITOR" });
 
@@ -67,9 +69,11 @@ export class SessionConnection implements DedicatedConnection {
     return this.#queue.inFlight > 0;
   }
 
-  async call(args: Args, { blockMs, ...options }: DedicatedCallOptions = {}): Promise<unknown> {
+  async call(args: Args, given: DedicatedCallOptions = {}): Promise<unknown> {
+    checkOptions("call(args, options)", given, CALL_OPTIONS);
+    const { blockMs, ...options } = given;
     const { responseTimeoutMs } = this.#settings;
-    if (blockMs !== undefined) milliseconds("blockMs", blockMs, 0);
+    checkTimeout("blockMs", blockMs);
     const bound = blockMs === undefined ? options : { deadlineMs: blockMs + responseTimeoutMs, ...options };
     return await this.#closedIfUnanswered(this.#calls.call(args, bound), options.signal);
   }
@@ -79,6 +83,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   async monitor(listener: (line: string) => void): Promise<void> {
+    checkFunction("monitor(listener): listener", listener);
     if (this.#ended !== undefined) throw unreachable(MONITOR, this.#ended);
     // A session of one server has a client of node-redis.
     await (this.#session.client as NodeClient).MONITOR((line) => {
@@ -87,6 +92,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   onLost(listener: (error: Error) => void): () => void {
+    checkFunction("onLost(listener): listener", listener);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

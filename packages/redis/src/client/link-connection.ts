@@ -1,7 +1,14 @@
 import type { Clock } from "@hotset/core";
 import type { ConnectSettings, Hold } from "../shared-connection.ts";
 import { closed, CONNECT } from "../connection/link.ts";
-import { milliseconds, oneOf } from "../primitives/option-checks.ts";
+import {
+  checkFunction,
+  checkKey,
+  checkOptions,
+  checkSignal,
+  checkTimeout,
+  oneOf,
+} from "../primitives/option-checks.ts";
 import { Calls, type CallSettings } from "./calls.ts";
 import { SessionConnection } from "./dedicated.ts";
 import { deliver } from "./deliver.ts";
@@ -112,6 +119,7 @@ export class LinkConnection implements RedisConnection {
 
   on(event: "up" | "down", listener: () => void): () => void {
     const listeners = this.#listeners[oneOf("on(event): event", event, ["up", "down"])];
+    checkFunction("on(event, listener): listener", listener);
     listeners.add(listener);
     return () => listeners.delete(listener);
   }
@@ -130,6 +138,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   async each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]> {
+    checkFunction("each(task): task", task);
     if (this.#closed !== undefined) throw closed(CONNECT);
     const primaries = await this.#hold.servers.primaries();
     return await Promise.all(
@@ -149,8 +158,11 @@ export class LinkConnection implements RedisConnection {
   async open(
     options: OpenOptions & { readonly role: "blocking" | "exclusive" | "subscriber" },
   ): Promise<DedicatedConnection | Subscriber> {
+    checkOptions("open", options ?? null, ["role", "key", "deadlineMs", "signal"]);
     oneOf("open({ role }): role", options.role, ["blocking", "exclusive", "subscriber"]);
-    if (options.deadlineMs !== undefined) milliseconds("open({ deadlineMs }): deadlineMs", options.deadlineMs);
+    checkKey("open({ key }): key", options.key);
+    checkTimeout("open({ deadlineMs }): deadlineMs", options.deadlineMs, 1);
+    checkSignal("open({ signal }): signal", options.signal);
     if (this.#closed !== undefined) throw closed(CONNECT);
     return await (options.role === "subscriber" ? this.#openSubscriber(options) : this.#openSession(options));
   }

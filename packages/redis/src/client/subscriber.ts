@@ -2,7 +2,7 @@ import type { Servers } from "../connection/servers.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import type { NodeClient } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
-import { oneOf, text } from "../primitives/option-checks.ts";
+import { checkFunction, oneOf, text } from "../primitives/option-checks.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 import { deliver } from "./deliver.ts";
@@ -67,6 +67,7 @@ export class LinkSubscriber implements Subscriber {
   async subscribe(kind: SubscriptionKind, name: string, listener: Listener): Promise<() => Promise<void>> {
     oneOf("subscribe(kind): kind", kind, ["channel", "pattern", "shard"]);
     text("subscribe(kind, name): name", name);
+    checkFunction("subscribe(kind, name, listener): listener", listener);
     const id = `${kind} ${name}`;
     let subscription = this.#subscriptions.get(id);
     if (subscription === undefined) {
@@ -91,6 +92,7 @@ export class LinkSubscriber implements Subscriber {
     const listeners = this.#listeners[oneOf("on(event): event", event, ["lost", "gap"])] as Set<
       SubscriberEvents[Event]
     >;
+    checkFunction("on(event, listener): listener", listener);
     listeners.add(listener);
     return () => listeners.delete(listener);
   }

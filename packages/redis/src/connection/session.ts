@@ -274,8 +274,12 @@ class Loss {
 async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {
   if (typeof given !== "function") return given;
   const password: unknown = await called("password", given);
-  if (typeof password === "string") return password;
-  throw callbackFailure("password", new TypeError(`it must return a string, got ${typeof password}`));
+  // For an empty one the client would log in as the default user.
+  if (typeof password === "string" && password !== "") return password;
+  throw callbackFailure(
+    "password",
+    new TypeError(`it must return a non-empty string, got ${password === "" ? "an empty one" : typeof password}`),
+  );
 }
 
 async function tlsOf(given: TlsSource | undefined): Promise<TlsOptions | undefined> {

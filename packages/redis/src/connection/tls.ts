@@ -1,7 +1,7 @@
 import type { PeerCertificate } from "node:tls";
-import { ConfigurationError, didYouMean, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
-import { oneOf, refuse } from "../primitives/option-checks.ts";
+import { checkOptions, flag, oneOf, text } from "../primitives/option-checks.ts";
 
 /** Adds to what a `rediss:` URL implies. Certificates are verified, unless `dangerouslyAcceptAnyCertificate` is set. */
 export interface TlsOptions {
@@ -49,21 +49,22 @@ const NAMES = [
  * @throws {ConfigurationError} for a certificate without its key, and the reverse.
  */
 export function checkTls(option: string, tls: TlsOptions): TlsOptions {
-  for (const name of Object.keys(tls))
-    if (!NAMES.includes(name))
-      throw new InvalidArgumentError(
-        `tls: unknown option ${JSON.stringify(name)}; known: ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
-      );
-  const { cert, key, minVersion, passphrase, pins } = tls;
+  checkOptions("tls", tls, NAMES);
+  const { cert, key, servername, minVersion, passphrase, pins } = tls;
   if ((cert === undefined) !== (key === undefined))
     throw new ConfigurationError(
       `${option}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`,
     );
+  // Not quoted: a key is a secret. Of an empty one node:tls would take the authorities of the system.
+  for (const name of ["ca", "cert", "key"] as const)
+    if (tls[name] !== undefined && !isPem(tls[name]))
+      throw new InvalidArgumentError(`tls.${name} must be PEM, as text that is not empty or as a Uint8Array`);
+  if (servername !== undefined) text("tls.servername", servername);
   if (minVersion !== undefined) oneOf("tls.minVersion", minVersion, ["TLSv1.2", "TLSv1.3"]);
   // Not quoted: it is a secret.
   if (passphrase !== undefined && typeof passphrase !== "string")
     throw new InvalidArgumentError("tls.passphrase must be a string");
-  if (pins !== undefined && !(Array.isArray(pins) && pins.length > 0 && pins.every(isPin)))
+  if (pins !== undefined && !(Array.isArray(pins) && pins.length > 0 && [...pins].every(isPin)))
     throw new InvalidArgumentError(
       "tls.pins must be a list of at least one SHA-256 of a public key in base64: 44 characters, of which the last is =",
     );
@@ -72,8 +73,7 @@ export function checkTls(option: string, tls: TlsOptions): TlsOptions {
 }
 
 function checkDangerous(option: string, { dangerouslyAcceptAnyCertificate: accepts, ca, pins }: TlsOptions): void {
-  if (typeof accepts !== "boolean") refuse("tls.dangerouslyAcceptAnyCertificate", accepts, "true or false");
-  if (!accepts) return;
+  if (!flag("tls.dangerouslyAcceptAnyCertificate", accepts!)) return;
   // Node checks no pin of a certificate that it could not verify.
   if (ca !== undefined || pins !== undefined)
     throw new ConfigurationError(
@@ -93,6 +93,8 @@ function warnOfAnyCertificate(): void {
     { code: "HOTSET_UNVERIFIED_TLS" },
   );
 }
+
+const isPem = (given: unknown): boolean => (typeof given === "string" && given !== "") || given instanceof Uint8Array;
 
 const isPin = (pin: unknown): boolean => typeof pin === "string" && /^[A-Za-z0-9+/]{43}=$/.test(pin);
 

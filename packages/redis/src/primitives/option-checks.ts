@@ -3,6 +3,7 @@ import {
   InvalidArgumentError,
   parseDuration,
   type BreakerPolicy,
+  type Clock,
   type Compressor,
   type Duration,
   type Format,
@@ -23,7 +24,26 @@ function shown(given: unknown): string {
   if (typeof given === "number") return String(given);
   if (typeof given === "string") return JSON.stringify(given.slice(0, 40));
   if (given === null || given === undefined) return String(given);
+  if (Array.isArray(given)) return "an array";
   return `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
+}
+
+/** Whether it can hold options. Those of a list would be its methods. */
+const isOptions = (given: unknown): given is object =>
+  typeof given === "object" && given !== null && !Array.isArray(given);
+
+/**
+ * @param inside names the option that holds these.
+ * @throws {InvalidArgumentError} unless `given` is `undefined`, or an object with only `known` names.
+ */
+export function checkOptions(place: string, given: unknown, known: readonly string[], inside?: string): void {
+  if (given === undefined) return;
+  if (!isOptions(given)) return refuse(inside ?? `${place}: options`, given, "an object of options");
+  for (const name of Object.keys(given))
+    if (!known.includes(name))
+      throw new InvalidArgumentError(
+        `${place}: unknown option ${JSON.stringify(inside === undefined ? name : `${inside}.${name}`)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
+      );
 }
 
 export const text = (option: string, given: unknown): string =>
@@ -31,6 +51,33 @@ export const text = (option: string, given: unknown): string =>
 
 export const oneOf = <T extends string | number>(option: string, given: T, accepted: readonly T[]): T =>
   accepted.includes(given) ? given : refuse(option, given, accepted.map((one) => JSON.stringify(one)).join(" or "));
+
+export const flag = (option: string, given: boolean): boolean =>
+  typeof given === "boolean" ? given : refuse(option, given, "true or false");
+
+/** A function of the caller. */
+export function checkFunction(option: string, given: unknown): void {
+  if (typeof given !== "function") refuse(option, given, "a function");
+}
+
+export function checkSignal(option: string, given: unknown): void {
+  if (given !== undefined && !(given instanceof AbortSignal)) refuse(option, given, "an AbortSignal");
+}
+
+/** The key that decides a node. */
+export function checkKey(option: string, given: unknown): void {
+  if (given !== undefined && typeof given !== "string" && !Buffer.isBuffer(given))
+    refuse(option, given, "a string or a Buffer");
+}
+
+export const clockOf = (option: string, given: Clock): Clock =>
+  typeof given?.now === "function" && typeof given.schedule === "function"
+    ? given
+    : refuse(option, given, "an object with now() and schedule()");
+
+/** By which a wait grows. */
+export const factor = (option: string, given: number): number =>
+  typeof given === "number" && given >= 1 && given < Infinity ? given : refuse(option, given, "a number of at least 1");
 
 /** A whole number of at least 1, or `Infinity`. */
 export const count = (option: string, given: number): number =>
@@ -44,6 +91,12 @@ export function milliseconds(option: string, given: Duration, atLeast = 1): numb
   return typeof ms === "number" && ms >= atLeast && ms <= MAX_TIMER_MS
     ? Math.ceil(ms)
     : refuse(option, given, `a duration of ${atLeast} ms to 24 days, as milliseconds or like "5s"`);
+}
+
+/** A number of milliseconds that a timer can wait for, as the options of one call have them: not text. */
+export function checkTimeout(option: string, given: number | undefined, atLeast = 0): void {
+  if (given === undefined || (typeof given === "number" && given >= atLeast && given <= MAX_TIMER_MS)) return;
+  refuse(option, given, `a duration of ${atLeast} ms to 24 days, in milliseconds`);
 }
 
 function parsed(option: string, given: string): number {
@@ -94,18 +147,14 @@ export interface BreakerOptions {
 
 /** @throws {InvalidArgumentError} for what is out of range, for a longest wait below the first, and unknown options. */
 export function breakerPolicy(given: BreakerOptions): BreakerPolicy {
-  if (typeof given !== "object" || given === null) return refuse("breaker", given, "{ failures, wait, longestWait }");
-  const known = ["failures", "wait", "longestWait"];
-  for (const name of Object.keys(given))
-    if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `breaker: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
-      );
-  const { failures = 5, wait = 1_000, longestWait } = given;
+  if (!isOptions(given)) return refuse("breaker", given, "{ failures, wait, longestWait }");
+  checkOptions("breaker", given, ["failures", "wait", "longestWait"]);
+  const { failures = 5, wait = 1_000 } = given;
   if (!Number.isSafeInteger(failures) || failures < 1)
     return refuse("breaker: failures", failures, "a whole number of at least 1");
   const waitMs = milliseconds("breaker: wait", wait);
-  const longestWaitMs = milliseconds("breaker: longestWait", longestWait ?? Math.max(30_000, waitMs));
+  const { longestWait = Math.max(30_000, waitMs) } = given;
+  const longestWaitMs = milliseconds("breaker: longestWait", longestWait);
   if (longestWaitMs < waitMs) return refuse("breaker: longestWait", longestWait, `at least wait, ${waitMs} ms`);
   return { failures, waitMs, longestWaitMs };
 }

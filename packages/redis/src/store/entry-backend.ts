@@ -14,6 +14,7 @@ import type {
 import type { BatchAnswer, BatchCall } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
+import { text } from "../primitives/option-checks.ts";
 import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
@@ -231,7 +232,7 @@ export abstract class EntryBackend implements Backend {
   }
 
   async peek(key: string): Promise<KeyContent> {
-    const entryKey = this.keys.entry(key);
+    const entryKey = this.keys.entry(text("peek(key): key", key));
     let head: Buffer | undefined;
     const interpret = (type: unknown): KeyContent => ({
       key: entryKey,

@@ -31,4 +31,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'this.#settings.onOverload === "reject" && queue.isFull',
     broken: "false",
   },
+  {
+    name: "redis: what is no signal is noticed when the command was sent",
+    promises: ["C364"],
+    rule: '  checkSignal("signal", options.signal);\n',
+    broken: "",
+  },
+  {
+    name: "redis: a hole passes for an argument",
+    promises: ["C364"],
+    rule: "args.findIndex(isNoArgument) < 0;",
+    broken: "!args.some((arg, i) => i in args && isNoArgument(arg));",
+  },
+  {
+    name: "redis: an option of one call that does not exist is ignored",
+    promises: ["C364"],
+    rule: "  checkOptions(place, options, known);\n",
+    broken: "  checkOptions(place, options, Object.keys(options ?? {}).concat(known));\n",
+  },
 ];

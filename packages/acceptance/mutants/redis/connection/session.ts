@@ -32,4 +32,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "      rejectInFlight(client, lost(address, reason));\n",
     broken: "",
   },
+  {
+    name: "redis: an empty password of a function logs in as the default user",
+    promises: ["C363"],
+    rule: 'typeof password === "string" && password !== ""',
+    broken: 'typeof password === "string"',
+  },
 ];

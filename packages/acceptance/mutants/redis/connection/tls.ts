@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  warnOfAnyCertificate();\n}",
     broken: "}",
   },
+  {
+    name: "redis: an empty authority is trusted as if none was given",
+    promises: ["C363"],
+    rule: '(typeof given === "string" && given !== "") ||',
+    broken: 'typeof given === "string" ||',
+  },
 ];
