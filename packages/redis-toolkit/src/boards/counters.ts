@@ -1,11 +1,19 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, hashTagged, moduleOf } from "../module/module.ts";
+import {
+  checkName,
+  checkOneOf,
+  checkOptions,
+  checkView,
+  hashTagged,
+  moduleOf,
+  shown,
+  wholeNumber,
+} from "../module/module.ts";
 import {
   MOST_WINDOWS,
   runInCurrentWindow,
   runScriptIn,
-  wholeNumber,
   windowAt,
   windowBefore,
   windowsOf,
@@ -85,10 +93,12 @@ const MOST_AT_ONCE = 10_000;
  */
 export function activeUsers(redis: RedisView, name: string, options: ActiveUsersOptions = {}): ActiveUsers {
   const where = "activeUsers(redis, name, options)";
+  checkView(where, redis);
   checkName(`${where}: name`, name);
   checkOptions(where, options, ["window", "keep", "maxId"]);
-  const maxId = wholeNumber(`${where}: maxId`, options.maxId ?? 2 ** 26 - 1, { min: 0, max: MOST_IDS });
-  const windows = windowsOf(where, { ...options, window: options.window ?? "daily" })!;
+  const { window = "daily", maxId = 2 ** 26 - 1 } = options;
+  wholeNumber(`${where}: maxId`, maxId, { min: 0, max: MOST_IDS });
+  const windows = windowsOf(where, { ...options, window })!;
   return new BitmapUsers(redis, `active:${hashTagged(name)}`, windows, maxId);
 }
 
@@ -141,7 +151,8 @@ class BitmapUsers implements ActiveUsers {
     checkOptions("isActive(id, options)", options, ["back"]);
     const bit = wholeNumber("isActive(id, options): id", id, { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
-    const back = wholeNumber("isActive(id, options): back", options.back ?? 0, { min: 0, max: keep });
+    const { back = 0 } = options;
+    wholeNumber("isActive(id, options): back", back, { min: 0, max: keep });
     const [, is] = await this.#run((current) => ({
       script: IS_ACTIVE,
       keys: [this.#bits(windowBefore(kind, current, back))],
@@ -155,8 +166,7 @@ class BitmapUsers implements ActiveUsers {
     const where = "count(options)";
     checkOptions(where, options, ["windows", "in"]);
     const { in: matched = "any" } = options;
-    if (matched !== "any" && matched !== "every")
-      throw new InvalidArgumentError(`${where}: in must be "any" or "every", got ${JSON.stringify(matched)}`);
+    checkOneOf(`${where}: in`, matched, ["any", "every"]);
     const count = lastWindows(where, options, this.#windows);
     if (count === 1) return (await this.counts())[0]!.count;
     const [, users] = await this.#run((current) => ({
@@ -200,6 +210,7 @@ class BitmapUsers implements ActiveUsers {
  */
 export function uniques(redis: RedisView, name: string, options: UniquesOptions = {}): Uniques {
   const where = "uniques(redis, name, options)";
+  checkView(where, redis);
   checkName(`${where}: name`, name);
   checkOptions(where, options, ["window", "keep", "group"]);
   const { group } = options;
@@ -250,7 +261,9 @@ class HyperLogLogUniques implements Uniques {
   async count(options: LastWindows & { readonly with?: readonly Uniques[] } = {}): Promise<number> {
     const where = "count(options)";
     checkOptions(where, options, ["windows", "with"]);
-    const together = [this, ...(options.with ?? [])].map((one) => this.#fellow(where, one));
+    const { with: others = [] } = options;
+    if (!Array.isArray(others)) throw new InvalidArgumentError(`${where}: with must be a list, got ${shown(others)}`);
+    const together = [this, ...(others as readonly Uniques[])].map((one) => this.#fellow(where, one));
     const counts = together.map((one) => lastWindows(where, options, one.#windows));
     if (counts.reduce((sum, count) => sum + count, 0) > MOST_WINDOWS)
       throw new InvalidArgumentError(`${where}: at most 1,000 windows of all counters together`);

@@ -1,6 +1,16 @@
 import { ConfigurationError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError, type RedisView } from "../index.ts";
-import { checkOptions, checkName, durationMs, expectNoEviction, hashTagged } from "../module/module.ts";
+import {
+  checkFlag,
+  checkName,
+  checkOneOf,
+  checkOptions,
+  checkView,
+  durationMs,
+  expectNoEviction,
+  hashTagged,
+  shown,
+} from "../module/module.ts";
 import { BEST, CLEAR, INCREASE, INDEX, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";
 import { runInCurrentWindow, runScriptIn, wholeNumber, windowBefore, windowsOf } from "./counters.ts";
 import {
@@ -100,10 +110,12 @@ const DAY_MS = 86_400_000;
  */
 export function leaderboard(redis: RedisView, name: string, options: LeaderboardOptions = {}): Leaderboard {
   const where = "leaderboard(redis, name, options)";
+  checkView(where, redis);
   checkName(`${where}: name`, name);
   checkOptions(where, options, OPTIONS);
   const { order = "highest", ties = "by-name", requireNoEviction = false } = options;
   const { ranks = ties === "first-reached" ? "ordinal" : "standard" } = options;
+  checkFlag(`${where}: requireNoEviction`, requireNoEviction);
   checkOneOf(`${where}: order`, order, ["highest", "lowest"]);
   checkOneOf(`${where}: ties`, ties, ["by-name", "first-reached"]);
   checkOneOf(`${where}: ranks`, ranks, ["standard", "dense", "ordinal"]);
@@ -117,12 +129,6 @@ export function leaderboard(redis: RedisView, name: string, options: Leaderboard
     requireNoEviction,
     windows,
   });
-}
-
-function checkOneOf(option: string, given: string, accepted: readonly string[]): void {
-  if (accepted.includes(given)) return;
-  const known = accepted.map((one) => JSON.stringify(one)).join(", ");
-  throw new InvalidArgumentError(`${option} must be one of ${known}, got ${JSON.stringify(given)}`);
 }
 
 interface Board {
@@ -210,7 +216,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   }
 
   async setMany(scores: Iterable<readonly [string, number | bigint]>): Promise<Changes> {
-    const all = [...scores];
+    const all = pairsOf(scores);
     if (all.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`setMany(scores): at most 1,000 at once, got ${all.length}`);
     return all.length === 0 ? { added: 0, changed: 0, unchanged: 0 } : this.#set(all, "setMany(scores)");
@@ -230,7 +236,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
 
   async incr(member: string, by = 1): Promise<number> {
     const where = "incr(member, by)";
-    if (!Number.isFinite(by)) throw new InvalidArgumentError(`${where}: by must be a finite number, got ${String(by)}`);
+    if (!Number.isFinite(by)) throw new InvalidArgumentError(`${where}: by must be a finite number, got ${shown(by)}`);
     const [, sum] = await this.#change(INCREASE, [checkMember(where, member), String(by)]);
     return readScore(String(sum));
   }
@@ -257,7 +263,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
 
   union(options: UnionOptions): Standings {
     const where = "union(options)";
-    checkOptions(where, options, ["windows", "scores", "maxAge"]);
+    checkOptions(where, options ?? null, ["windows", "scores", "maxAge"]);
     const { scores = "sum", maxAge = 0 } = options;
     const { keep } = this.#windows(where);
     wholeNumber(`${where}: windows`, options.windows, { min: 1, max: keep + 1 });
@@ -285,6 +291,16 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     this.#isEvictionReported = true;
     void expectNoEviction(this.board.redis, "leaderboard");
   }
+}
+
+function pairsOf<Pair>(scores: Iterable<Pair>): readonly Pair[] {
+  const isList = typeof scores === "object" && scores !== null && Symbol.iterator in scores;
+  const all = isList ? [...scores] : [];
+  const wrong = all.findIndex((pair) => !Array.isArray(pair));
+  if (isList && wrong < 0) return all;
+  throw new InvalidArgumentError(
+    `setMany(scores): scores must be pairs of a member and a score, got ${shown(isList ? all[wrong] : scores)}`,
+  );
 }
 
 interface Union {

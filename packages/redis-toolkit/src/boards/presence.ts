@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, durationMs, hashTagged, moduleOf } from "../module/module.ts";
+import { checkName, checkOptions, checkView, durationMs, hashTagged, moduleOf } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
 export interface PresenceOptions {
@@ -52,10 +52,12 @@ const MOST_LISTED = 10_000;
  */
 export function presence(redis: RedisView, name: string, options: PresenceOptions = {}): Presence {
   const where = "presence(redis, name, options)";
+  checkView(where, redis);
   checkName(`${where}: name`, name);
   checkOptions(where, options, ["ttl", "throttle"]);
-  const ttlMs = durationMs(`${where}: ttl`, options.ttl ?? "5m");
-  const throttleMs = durationMs(`${where}: throttle`, options.throttle ?? 0, { min: 0 });
+  const { ttl = "5m", throttle = 0 } = options;
+  const ttlMs = durationMs(`${where}: ttl`, ttl);
+  const throttleMs = durationMs(`${where}: throttle`, throttle, { min: 0 });
   return new RedisPresence(redis, { key: `presence:${hashTagged(name)}:until`, ttlMs, throttleMs });
 }
 
@@ -146,8 +148,9 @@ class RedisPresence implements Presence {
   async list(options: ListOptions = {}): Promise<readonly string[]> {
     const where = "list(options)";
     checkOptions(where, options, ["limit", "skip"]);
-    const limit = wholeNumber(`${where}: limit`, options.limit ?? 100, { min: 1, max: MOST_LISTED });
-    const skip = wholeNumber(`${where}: skip`, options.skip ?? 0, { min: 0, max: 2 ** 32 });
+    const { limit = 100, skip = 0 } = options;
+    wholeNumber(`${where}: limit`, limit, { min: 1, max: MOST_LISTED });
+    wholeNumber(`${where}: skip`, skip, { min: 0, max: 2 ** 32 });
     return this.#run(LIST, [String(skip), String(limit)], (reply) => reply as readonly string[], { isReadOnly: true });
   }
 
@@ -164,10 +167,7 @@ class RedisPresence implements Presence {
 function checkMembers(where: string, members: readonly string[]): void {
   if (members.length > MOST_AT_ONCE)
     throw new InvalidArgumentError(`${where}: at most 1,000 at once, got ${members.length}`);
-  for (const member of members) {
-    checkName(`${where}: a member`, member);
-    if (!member.isWellFormed()) throw new InvalidArgumentError(`${where}: a member must be well-formed Unicode`);
-  }
+  for (const member of members) checkName(`${where}: a member`, member);
 }
 
 /** The oldest is forgotten first: then its member is reported once more than needed. */

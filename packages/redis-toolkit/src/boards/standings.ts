@@ -70,7 +70,8 @@ export abstract class QueriedStandings implements Standings {
 
   async page(page: number, options: { readonly size?: number } = {}): Promise<Page> {
     checkOptions("page(page, options)", options, ["size"]);
-    const size = rowCount("page(page, options): size", options.size ?? 10);
+    const { size = 10 } = options;
+    rowCount("page(page, options): size", size);
     wholeNumber("page(page, options): page", page, { min: 1, max: 2 ** 32 });
     const answer = await this.ask(["page", (page - 1) * size, size]);
     return { rows: this.#number(answer), members: answer.members, pages: Math.ceil(answer.members / size) };
@@ -114,10 +115,7 @@ const rowCount = (option: string, given: number): number => wholeNumber(option, 
 
 /** @throws {InvalidArgumentError} for what is not text of 1 to 512 characters, and for half of a surrogate pair. */
 export function checkMember(where: string, member: string): string {
-  checkName(`${where}: a member`, member);
-  // UTF-8 has no bytes for it: several members would become one.
-  if (!member.isWellFormed()) throw new InvalidArgumentError(`${where}: a member must be well-formed Unicode`);
-  return member;
+  return checkName(`${where}: a member`, member);
 }
 
 /** As Redis reads it. @throws {InvalidArgumentError} for `NaN`, and for a `bigint` that would be rounded. */

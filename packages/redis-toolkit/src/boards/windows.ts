@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import { CommandError, type RedisView } from "../index.ts";
-import { moduleOf } from "../module/module.ts";
+import { checkOneOf, moduleOf, wholeNumber } from "../module/module.ts";
 
 /** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
 export type WindowKind = "hourly" | "daily" | "weekly" | "monthly";
@@ -80,27 +80,14 @@ export interface Windows {
 }
 
 /** @internal @throws {InvalidArgumentError} for a kind that is unknown, and for a number that cannot be kept. */
-export function windowsOf(where: string, { window, keep }: WindowOptions): Windows | undefined {
+export function windowsOf(where: string, options: WindowOptions): Windows | undefined {
+  const { window, keep = 1 } = options;
   if (window === undefined) {
-    if (keep !== undefined) throw new InvalidArgumentError(`${where}: keep needs window`);
+    if (options.keep !== undefined) throw new InvalidArgumentError(`${where}: keep needs window`);
     return undefined;
   }
-  if (!WINDOW_KINDS.includes(window))
-    throw new InvalidArgumentError(
-      `${where}: window must be one of ${WINDOW_KINDS.map((kind) => JSON.stringify(kind)).join(", ")}, got ` +
-        `${JSON.stringify(window)}`,
-    );
-  return { kind: window, keep: wholeNumber(`${where}: keep`, keep ?? 1, { min: 0, max: MOST_WINDOWS - 1 }) };
-}
-
-/** @internal */
-export function wholeNumber(
-  option: string,
-  given: number,
-  { min, max }: { readonly min: number; readonly max: number },
-): number {
-  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
-  throw new InvalidArgumentError(`${option} must be a whole number from ${min} to ${max}, got ${String(given)}`);
+  checkOneOf(`${where}: window`, window, WINDOW_KINDS);
+  return { kind: window, keep: wholeNumber(`${where}: keep`, keep, { min: 0, max: MOST_WINDOWS - 1 }) };
 }
 
 /** @internal The first lines of a script: ARGV[1] and ARGV[2] are the start and end of its window, both 0 for none. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { durationMs } from "../module/module.ts";
+import { checkFlag, checkOptions, durationMs, shown } from "../module/module.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import {
   HASH_INCREASE,
@@ -75,7 +75,9 @@ export class CommandBuilder {
   }
 
   set(key: RedisArgument, value: Writable, options: SetOptions = {}): Invocation<"set" | "unchanged"> {
+    checkOptions("set", options, SET_OPTIONS);
     const { keepTtl = false, if: condition } = options;
+    checkFlag("set: keepTtl", keepTtl);
     if (keepTtl && options.ttl !== undefined) throw new InvalidArgumentError("set: give ttl or keepTtl, not both");
     if (keepTtl && condition === "absent")
       throw new InvalidArgumentError('set: keepTtl keeps the life of a key that is present, so not with if: "absent"');
@@ -92,6 +94,7 @@ export class CommandBuilder {
     value: Writable,
     options: { readonly ttl?: Duration } = {},
   ): Invocation<{ readonly value: string; readonly status: "set" | "exists" }> {
+    checkOptions("setIfAbsentAndGet", options, TTL);
     const args = [written("setIfAbsentAndGet", value), this.#life("setIfAbsentAndGet", options.ttl)];
     return this.#script(SET_IF_ABSENT_AND_GET, [key], args, (reply) => {
       const [isSet, text] = reply as readonly [number, string];
@@ -103,7 +106,8 @@ export class CommandBuilder {
     entries: Iterable<readonly [RedisArgument, Writable]>,
     options: { readonly ttl?: Duration } = {},
   ): Invocation<"set" | "exists"> {
-    const all = [...entries];
+    checkOptions("setManyIfAbsent", options, TTL);
+    const all = pairsIn("setManyIfAbsent", entries);
     const values = all.map(([, value]) => written("setManyIfAbsent", value));
     return this.#script(
       SET_ALL_IF_ABSENT,
@@ -129,9 +133,11 @@ export class CommandBuilder {
   }
 
   expireAt(key: RedisArgument, at: Date | number, options: ExpireOptions = {}): Invocation<boolean> {
-    const ms = Math.ceil(Number(at));
+    const ms = typeof at === "number" ? Math.ceil(at) : at instanceof Date ? at.getTime() : Number.NaN;
     if (!Number.isSafeInteger(ms) || ms <= 0)
-      throw new InvalidArgumentError("expireAt: at must be a date, or milliseconds since 1970");
+      throw new InvalidArgumentError(
+        `expireAt: at must be a date, or milliseconds since 1970, got ${at instanceof Date ? "an invalid date" : shown(at)}`,
+      );
     return this.#onKey("PEXPIREAT", key, [String(ms), ...endCondition(options)], { decode: isOne });
   }
 
@@ -148,19 +154,22 @@ export class CommandBuilder {
   }
 
   incr(key: RedisArgument, options: { readonly by?: number; readonly ttl?: Duration } = {}): Invocation<number> {
-    const by = whole("incr: by", options.by ?? 1);
+    checkOptions("incr", options, ["by", "ttl"]);
+    const { by: given = 1 } = options;
+    const by = whole("incr: by", given);
     if (options.ttl === undefined && this.#defaultTtlMs === undefined)
       return this.#onKey("INCRBY", key, [by], { decode: asNumber });
     return this.#script(INCREASE, [key], [by, this.#life("incr", options.ttl)], asNumber);
   }
 
   incrMany(keys: readonly RedisArgument[], by = 1): Invocation<readonly number[]> {
-    return this.#script(INCREASE_ALL, keys, [whole("incrMany: by", by)], (reply) =>
+    return this.#script(INCREASE_ALL, listOf("incrMany", keys), [whole("incrMany: by", by)], (reply) =>
       (reply as readonly unknown[]).map(asNumber),
     );
   }
 
   hset(key: RedisArgument, fields: Fields, options: { readonly ttl?: Duration } = {}): Invocation<number> {
+    checkOptions("hset", options, TTL);
     const life = this.#hashLife("hset", options.ttl);
     const pairs = pairsOf("hset", fields);
     if (life === "0") return this.#onKey("HSET", key, pairs, { decode: asNumber });
@@ -173,6 +182,7 @@ export class CommandBuilder {
     value: Writable,
     options: { readonly ttl?: Duration } = {},
   ): Invocation<"set" | "exists"> {
+    checkOptions("hsetIfAbsent", options, TTL);
     const args = [field, written("hsetIfAbsent", value), this.#hashLife("hsetIfAbsent", options.ttl)];
     return this.#script(HASH_SET_IF_ABSENT, [key], args, (reply) => (isOne(reply) ? "set" : "exists"));
   }
@@ -191,7 +201,8 @@ export class CommandBuilder {
     fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
     options: { readonly ttl?: Duration } = {},
   ): Invocation<ReadonlyMap<string, By>> {
-    const all = [...entriesOf(fields)];
+    checkOptions("hincrMany", options, TTL);
+    const all = [...entriesOf("hincrMany", fields)];
     if (all.length === 0) throw new InvalidArgumentError("hincrMany: give at least one field");
     const args = all.flatMap(([field, by]) => [field, whole(`hincrMany: ${describeField(field)}`, by)]);
     return this.#script(HASH_INCREASE, [key], [this.#hashLife("hincrMany", options.ttl), ...args], (reply) => {
@@ -261,15 +272,36 @@ const life = (operation: string, ttl: Duration): number =>
 const CONDITIONS = { absent: "NX", present: "XX" } as const;
 const ENDS = { none: "NX", some: "XX", later: "GT", sooner: "LT" } as const;
 
-const endCondition = (options: ExpireOptions): readonly string[] =>
-  options.if === undefined ? [] : [ENDS[oneOf("expire: if", options.if, ENDS)]];
+function endCondition(options: ExpireOptions): readonly string[] {
+  checkOptions("expire", options, ["if"]);
+  return options.if === undefined ? [] : [ENDS[oneOf("expire: if", options.if, ENDS)]];
+}
+
+const TTL = ["ttl"];
+const SET_OPTIONS = ["ttl", "keepTtl", "if"];
 
 function oneOf<K extends string>(option: string, given: K, accepted: Readonly<Record<K, string>>): K {
-  if (Object.hasOwn(accepted, given)) return given;
+  if (typeof given === "string" && Object.hasOwn(accepted, given)) return given;
   throw new InvalidArgumentError(
     `${option} must be ${Object.keys(accepted)
       .map((one) => JSON.stringify(one))
-      .join(" or ")}, got ${JSON.stringify(given)}`,
+      .join(" or ")}, got ${shown(given)}`,
+  );
+}
+
+/** @throws {InvalidArgumentError} for what is no list. A hole in it is `undefined`, which no key is. */
+export function listOf<T>(operation: string, given: readonly T[]): readonly T[] {
+  if (Array.isArray(given)) return Array.from(given as readonly T[]);
+  throw new InvalidArgumentError(`${operation}: give a list of keys, got ${shown(given)}`);
+}
+
+function pairsIn<Pair>(operation: string, given: Iterable<Pair>): readonly Pair[] {
+  const isList = typeof given === "object" && given !== null && Symbol.iterator in given;
+  const all = isList ? [...given] : [];
+  const wrong = all.findIndex((pair) => !Array.isArray(pair));
+  if (isList && wrong < 0) return all;
+  throw new InvalidArgumentError(
+    `${operation}: entries must be pairs of a key and a value, got ${shown(isList ? all[wrong] : given)}`,
   );
 }
 
@@ -284,15 +316,20 @@ export function written(operation: string, value: Writable): RedisArgument {
 
 function whole(option: string, by: number | bigint): string {
   if (typeof by === "bigint" || Number.isSafeInteger(by)) return String(by);
-  throw new InvalidArgumentError(`${option} must be a whole number, got ${String(by)}; incrByFloat adds others`);
+  throw new InvalidArgumentError(`${option} must be a whole number, got ${shown(by)}; incrByFloat adds others`);
 }
 
-function entriesOf<V>(fields: Readonly<Record<string, V>> | ReadonlyMap<string, V>): Iterable<readonly [string, V]> {
-  return fields instanceof Map ? fields : Object.entries(fields);
+function entriesOf<V>(
+  operation: string,
+  fields: Readonly<Record<string, V>> | ReadonlyMap<string, V>,
+): Iterable<readonly [string, V]> {
+  if (fields instanceof Map) return fields as ReadonlyMap<string, V>;
+  if (typeof fields === "object" && fields !== null && !Array.isArray(fields)) return Object.entries(fields);
+  throw new InvalidArgumentError(`${operation}: fields must be an object or a Map, got ${shown(fields)}`);
 }
 
 function pairsOf(operation: string, fields: Fields): readonly RedisArgument[] {
-  const pairs = [...entriesOf(fields)].flatMap(([field, value]) => [field, written(operation, value)]);
+  const pairs = [...entriesOf(operation, fields)].flatMap(([field, value]) => [field, written(operation, value)]);
   if (pairs.length === 0) throw new InvalidArgumentError(`${operation}: give at least one field`);
   return pairs;
 }

@@ -2,12 +2,14 @@ import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotse
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import {
   CommandBuilder,
+  listOf,
   type BuilderSettings,
   type ExpireOptions,
   type Fields,
   type SetOptions,
   type Writable,
 } from "./command-builder.ts";
+import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
@@ -78,6 +80,7 @@ class RunningCommands implements OwnCommands {
   }
 
   async setIfAbsent(key: RedisArgument, value: Writable, options: Life = {}): Promise<"set" | "exists"> {
+    checkOptions("setIfAbsent", options, ["ttl"]);
     const result = await this.set(key, value, { ttl: options.ttl, if: "absent" });
     return result === "set" ? "set" : "exists";
   }
@@ -95,6 +98,7 @@ class RunningCommands implements OwnCommands {
   }
 
   async getJson<T = unknown>(key: RedisArgument, schema?: StandardSchema<T>): Promise<T | undefined> {
+    checkSchema("getJson(key, schema): schema", schema);
     const bytes = await this.getBytes(key);
     return bytes === undefined ? undefined : decodeJson("getJson", bytes, schema);
   }
@@ -103,6 +107,7 @@ class RunningCommands implements OwnCommands {
     keys: readonly RedisArgument[],
     schema?: StandardSchema<T>,
   ): Promise<readonly (T | Error | undefined)[]> {
+    checkSchema("getManyJson(keys, schema): schema", schema);
     const found = await this.#readMany<Buffer>(keys, "bytes");
     const read = async (bytes: Buffer | undefined): Promise<T | Error | undefined> =>
       bytes === undefined ? undefined : decodeJson("getManyJson", bytes, schema).catch((error: Error) => error);
@@ -114,7 +119,10 @@ class RunningCommands implements OwnCommands {
     value: unknown,
     options: SetOptions & JsonOptions = {},
   ): Promise<"set" | "unchanged"> {
+    checkOptions("setJson", options, ["ttl", "keepTtl", "if", "compressAbove"]);
     const { compressAbove, ...others } = options;
+    if (compressAbove !== undefined && compressAbove !== Infinity)
+      wholeNumber("setJson: compressAbove", compressAbove, { min: 0, max: Number.MAX_SAFE_INTEGER });
     const bytes = await encodeJson(value, compressAbove === undefined ? {} : { compressAbove });
     return this.set(key, bytes, others);
   }
@@ -124,7 +132,9 @@ class RunningCommands implements OwnCommands {
   }
 
   async delete(...keys: readonly (RedisArgument | readonly RedisArgument[])[]): Promise<number> {
-    const counts = await this.#inParts("delete", keys.flat() as readonly RedisArgument[], (part) => ({
+    // Not `flat`, which drops holes.
+    const all = keys.flatMap((key) => (Array.isArray(key) ? Array.from<RedisArgument>(key) : [key as RedisArgument]));
+    const counts = await this.#inParts("delete", all, (part) => ({
       args: ["UNLINK", ...part],
       keys: part,
       isReadOnly: false,
@@ -195,6 +205,8 @@ class RunningCommands implements OwnCommands {
       throw new InvalidArgumentError(
         "send: a tenant has no send(args), which could leave its keys; use a command by name",
       );
+    checkOptions("send(args, options)", options, ["key"]);
+    if (options.key !== undefined) checkKey("send", options.key);
     const { isShared } = this.#connection;
     const invocation = rawInvocation(loadedTable() ?? (await loadTable()), args, options.key, isShared);
     return this.#runner.run(invocation);
@@ -237,7 +249,7 @@ class RunningCommands implements OwnCommands {
     describe: (part: readonly RedisArgument[]) => Invocation<T>,
   ): Promise<readonly T[]> {
     const size = this.#connection.isCluster ? 1 : WINDOW;
-    const inside = keys.map((key) => this.#space.inside(checkKey(operation, key)));
+    const inside = listOf(operation, keys).map((key) => this.#space.inside(checkKey(operation, key)));
     const parts = Array.from({ length: Math.ceil(inside.length / size) }, (_, i) =>
       inside.slice(i * size, (i + 1) * size),
     );

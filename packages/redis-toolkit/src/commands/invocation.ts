@@ -26,6 +26,13 @@ export interface Invocation<T> {
   readonly script?: string | undefined;
 }
 
+/** Whether it is a list of commands that were described; promises of commands that run already are none. */
+export const areCommands = (given: unknown): given is readonly Invocation<unknown>[] =>
+  Array.isArray(given) &&
+  Array.from<Partial<Invocation<unknown>> | null | undefined>(given).every(
+    (one) => Array.isArray(one?.args) && typeof one.decode === "function",
+  );
+
 /** For errors: the first word, in capitals. */
 export function operationOf({ args }: Pick<Invocation<unknown>, "args">): string {
   const [name = ""] = args;

@@ -3,6 +3,7 @@
 
 import { didYouMean, InvalidArgumentError } from "@hotset/core";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
+import { shown } from "../module/module.ts";
 import type { Invocation } from "./invocation.ts";
 import { CHANGES_CONNECTION, NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
 import { namesInArguments, namesInReply } from "./tenant-names.ts";
@@ -127,6 +128,8 @@ export function rawInvocation(
   key: RedisArgument | undefined,
   isShared: boolean,
 ): Invocation<unknown> {
+  if (!Array.isArray(args))
+    throw new InvalidArgumentError(`send(args): args must be a list of text and Buffers, got ${shown(args)}`);
   checkArguments("send", args);
   const [command = "", subcommand = ""] = args.map((arg) => String(arg).toUpperCase());
   if (command === "") throw new InvalidArgumentError("send(args): args must begin with the name of a command");

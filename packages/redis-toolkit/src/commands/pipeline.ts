@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { CommandBuilder } from "./command-builder.ts";
-import type { Invocation } from "./invocation.ts";
+import { checkFunction } from "../module/module.ts";
+import { areCommands, type Invocation } from "./invocation.ts";
 import { invocationOf, loadTable, type CallPlace } from "./node-redis-commands.ts";
 import type { CommandRunner } from "./run.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
@@ -32,8 +33,9 @@ export async function runPipeline<const Described extends readonly Invocation<un
   place: CallPlace,
   runner: CommandRunner,
 ): Promise<ResultsOf<Described>> {
+  checkFunction("pipeline(describe): describe", describe);
   const described = describe(await recorderOf(builder, place));
-  if (!Array.isArray(described))
+  if (!areCommands(described))
     throw new InvalidArgumentError(
       "pipeline(describe): describe must return a list of commands, such as p => [p.get(key)]",
     );

@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import type { Caller } from "@hotset/redis/connection";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import type { Invocation } from "./invocation.ts";
+import { checkOneOf, checkOptions, shown, wholeNumber } from "../module/module.ts";
 import type { Target } from "./target.ts";
 
 export interface ScanOptions {
@@ -29,7 +30,10 @@ export async function* scanKeys(
   options: ScanOptions,
   step: Step,
 ): AsyncGenerator<string, void, undefined> {
+  checkOptions("scan", options, ["match", "type", "count"]);
   const { match = "*", type } = options;
+  checkMatch("scan", match);
+  if (type !== undefined) checkOneOf("scan: type", type, TYPES);
   const rest = [
     "MATCH",
     space.pattern(match),
@@ -55,7 +59,10 @@ export async function* scanHash(
   step: Step,
 ): AsyncGenerator<readonly [string, string], void, undefined> {
   const inside = space.inside(checkKey("hscan", key));
-  const rest = ["MATCH", options.match ?? "*", "COUNT", countOf(options)];
+  checkOptions("hscan", options, ["match", "count"]);
+  const { match = "*" } = options;
+  checkMatch("hscan", match);
+  const rest = ["MATCH", match, "COUNT", countOf(options)];
   const seen = new Set<string>();
   for await (const flat of pages((cursor) => step(connection, scanning(["HSCAN", inside, cursor, ...rest], inside))))
     for (let i = 0; i < flat.length; i += 2) {
@@ -86,8 +93,12 @@ const scanning = (args: readonly RedisArgument[], key: RedisArgument | undefined
   },
 });
 
-function countOf({ count = DEFAULT_COUNT }: ScanHashOptions): string {
-  if (!Number.isSafeInteger(count) || count < 1)
-    throw new InvalidArgumentError(`scan: count must be a whole number of at least 1, got ${String(count)}`);
-  return String(count);
+const TYPES = ["string", "list", "set", "zset", "hash", "stream"];
+
+function checkMatch(operation: string, match: string): void {
+  if (typeof match !== "string")
+    throw new InvalidArgumentError(`${operation}: match must be a glob, got ${shown(match)}`);
 }
+
+const countOf = ({ count = DEFAULT_COUNT }: ScanHashOptions): string =>
+  String(wholeNumber("scan: count", count, { min: 1, max: Number.MAX_SAFE_INTEGER }));

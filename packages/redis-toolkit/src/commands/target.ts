@@ -1,7 +1,7 @@
-import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
+import type { Clock, Duration } from "@hotset/core";
 import type { Caller, ExclusiveConnection, RedisConnection } from "@hotset/redis/connection";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { checkOptions, durationMs } from "../module/module.ts";
+import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";
 
 /** Where commands go: over the shared connection, or over one that a caller has for itself. */
@@ -37,9 +37,8 @@ export interface Bounds {
 /** @throws {InvalidArgumentError} for a deadline that is not above 0, another signal, and unknown options. */
 export function checkBounds(place: string, given: CallBounds): Bounds {
   checkOptions(place, given, ["deadline", "signal"]);
-  const { deadline, signal } = given;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw new InvalidArgumentError(`${place}: signal must be an AbortSignal`);
+  const { deadline, signal } = given ?? {};
+  checkSignal(`${place}: signal`, signal);
   return {
     ...(deadline === undefined ? undefined : { deadlineMs: durationMs(`${place}: deadline`, deadline) }),
     ...(signal === undefined ? undefined : { signal }),

@@ -3,8 +3,9 @@ import type { BurstOptions, ExclusiveConnection, RedisConnection } from "@hotset
 import { CommandError } from "../errors/command-error.ts";
 import { replyError } from "../errors/reply-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import type { CommandBuilder } from "./command-builder.ts";
-import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
+import { checkFunction, checkOptions } from "../module/module.ts";
+import { listOf, type CommandBuilder } from "./command-builder.ts";
+import { areCommands, decodeReply, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
@@ -61,11 +62,14 @@ export interface TransactionParts {
  */
 export async function runTransaction<const Queued extends readonly Invocation<unknown>[]>(
   parts: TransactionParts,
-  { watch = [] }: TransactionOptions,
+  options: TransactionOptions,
   describe: (transaction: Transaction) => Promise<Queued | Discard> | Queued | Discard,
 ): Promise<TransactionResult<Queued>> {
   const { connection, bounds, clientName, space, runner } = parts;
-  const watched = watch.map((key) => space.inside(checkKey("transaction: watch", key)));
+  checkOptions("transaction(options, describe)", options, ["watch"]);
+  checkFunction("transaction(options, describe): describe", describe);
+  const { watch = [] } = options ?? {};
+  const watched = listOf("transaction: watch", watch).map((key) => space.inside(checkKey("transaction: watch", key)));
   const queue = await recorderOf(parts.builder, parts.place);
   runner.check("MULTI", watched);
   if (watched.length === 0) {
@@ -92,7 +96,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
 const discard = (): Discard => DISCARD;
 
 function checked<Queued extends readonly Invocation<unknown>[]>(given: Queued | Discard): Queued | Discard {
-  if (given === DISCARD || Array.isArray(given)) return given;
+  if (given === DISCARD || areCommands(given)) return given;
   throw new InvalidArgumentError(
     "transaction(describe): describe must return a list of commands, such as [queue.incr(key)], or discard()",
   );

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
-import { KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkOptions, type Module, type ModuleHost } from "../module/module.ts";
+import { checkKey, KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { checkFunction, checkOptions, checkSignal, type Module, type ModuleHost } from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
@@ -154,13 +154,20 @@ export class RedisView implements ModuleHost {
     const { connection } = this.#settings;
     return {
       status: connection.pool.status,
-      use: (task, options = {}) => {
+      use: (task, options) => {
         this.#runner.check("pool.use", []);
-        const { key, signal } = options;
-        const inside = key === undefined ? undefined : this.#space.inside(key);
-        return this.#borrow((exclusive) => task(this.#commandsOn(exclusive)), inside, signal);
+        return this.#use(task, options);
       },
     };
+  }
+
+  async #use<T>(task: (commands: Commands) => Promise<T>, options: Parameters<ViewPool["use"]>[1] = {}): Promise<T> {
+    checkFunction("pool.use(task, options): task", task);
+    checkOptions("pool.use(task, options)", options, ["key", "signal"]);
+    const { key, signal } = options;
+    checkSignal("pool.use: signal", signal);
+    const inside = key === undefined ? undefined : this.#space.inside(checkKey("pool.use", key));
+    return this.#borrow((exclusive) => task(this.#commandsOn(exclusive)), inside, signal);
   }
 
   /** A connection for one caller, who waits for it as long as a call of this view may take. */

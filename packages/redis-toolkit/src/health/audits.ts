@@ -1,6 +1,6 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
+import type { Duration } from "@hotset/core";
 import type { RedisView, ScanOptions } from "../index.ts";
-import { checkOptions, durationMs } from "../module/module.ts";
+import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
 
 export interface BigKeysOptions {
   /** A glob, inside the view. @default every key */
@@ -42,8 +42,10 @@ const MAX_EXAMPLES = 100;
 
 export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): Promise<readonly BigKey[]> {
   checkOptions("bigKeys(options)", options, ["match", "top", "sample"]);
-  const top = whole("bigKeys: top", options.top ?? 10);
-  const sample = whole("bigKeys: sample", options.sample ?? 10_000);
+  const { top = 10, sample = 10_000 } = options;
+  const most = Number.MAX_SAFE_INTEGER;
+  wholeNumber("bigKeys: top", top, { min: 1, max: most });
+  wholeNumber("bigKeys: sample", sample, { min: 1, max: most });
   const { commands } = redis;
   let largest: { readonly key: string; readonly bytes: number }[] = [];
   let seen = 0;
@@ -93,9 +95,4 @@ async function* windows(keys: AsyncIterable<string>, most: number): AsyncGenerat
     window = [];
   }
   if (window.length > 0) yield window;
-}
-
-function whole(name: string, given: number): number {
-  if (Number.isSafeInteger(given) && given >= 1) return given;
-  throw new InvalidArgumentError(`${name} must be a whole number of at least 1, got ${String(given)}`);
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { CacheError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, durationMs, moduleOf, type Module } from "../module/module.ts";
+import { checkOptions, checkView, durationMs, type Module, moduleOf } from "../module/module.ts";
 import { bigKeys, ttlAudit, type BigKey, type BigKeysOptions, type TtlAudit, type TtlAuditOptions } from "./audits.ts";
 import { readInfo, together, type RedisStats, type ServerInfo } from "./info.ts";
 import { monitor, type MonitorOptions } from "./monitor.ts";
@@ -65,7 +65,9 @@ export interface Health {
 /** @throws {InvalidArgumentError} for a deadline that is not above 0, and unknown options. */
 export function health(redis: RedisView, options: HealthOptions = {}): Health {
   checkOptions("health(redis, options)", options, ["deadline"]);
-  const deadlineMs = durationMs("health: deadline", options.deadline ?? 500);
+  checkView("health(redis, options)", redis);
+  const { deadline = 500 } = options;
+  const deadlineMs = durationMs("health: deadline", deadline);
   const module = moduleOf(redis);
   let probing: Promise<Readiness> | undefined;
   const readiness = (): Promise<Readiness> =>

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { checkOptions, durationMs, type Module } from "../module/module.ts";
+import { checkFunction, checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 
 export interface MonitorOptions {
   /** Must be `true`: each command of every client is written a second time, to this process. */
@@ -26,8 +26,10 @@ export async function monitor(
     throw new InvalidArgumentError(
       "monitor(listener, options): MONITOR halves the throughput of the server; pass { iKnowItHalvesThroughput: true }",
     );
-  const { signal, key } = options;
-  const forMs = durationMs("monitor: duration", options.duration ?? 10_000, { max: LONGEST_MS });
+  checkFunction("monitor(listener, options): listener", listener);
+  const { signal, key, duration = 10_000 } = options;
+  const forMs = durationMs("monitor: duration", duration, { max: LONGEST_MS });
+  checkSignal("monitor: signal", signal);
   const place = key === undefined ? undefined : { key: space.inside(key) };
   const ended = Promise.withResolvers<void>();
   // A connection that is lost before MONITOR was answered rejects that, too.

@@ -1,5 +1,6 @@
-import { InvalidArgumentError, type Clock } from "@hotset/core";
+import type { Clock } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
+import { wholeNumber } from "../module/module.ts";
 
 /** A command that took long, from `SLOWLOG`. */
 export interface SlowCommand {
@@ -28,13 +29,8 @@ export interface LatencyReport {
 type SlowlogReply = readonly (readonly [number, number, number, readonly Buffer[], Buffer?, Buffer?])[];
 type LatencyReply = readonly (readonly [Buffer, number, number, number])[];
 
-function whole(name: string, given: number, most: number): number {
-  if (Number.isSafeInteger(given) && given >= 1 && given <= most) return given;
-  throw new InvalidArgumentError(`${name} must be a whole number from 1 to ${most}, got ${String(given)}`);
-}
-
 export async function slowlogOf(connection: RedisConnection, count = 10): Promise<readonly SlowCommand[]> {
-  const asked = String(whole("slowlog: count", count, 10_000));
+  const asked = String(wholeNumber("slowlog: count", count, { min: 1, max: 10_000 }));
   const all = await connection.each(async (primary) => {
     const reply = (await primary.call(["SLOWLOG", "GET", asked], { isReadOnly: true })) as SlowlogReply;
     return reply.map(([id, seconds, tookUs, args, client]): SlowCommand => ({
@@ -53,7 +49,7 @@ export async function slowlogOf(connection: RedisConnection, count = 10): Promis
 }
 
 export async function latencyOf(connection: RedisConnection, clock: Clock, samples = 100): Promise<LatencyReport> {
-  whole("latency: samples", samples, 100_000);
+  wholeNumber("latency: samples", samples, { min: 1, max: 100_000 });
   const all = await connection.each(async (primary) => {
     const times: number[] = [];
     for (let i = 0; i < samples; i += 1) {

@@ -20,12 +20,15 @@ export class KeySpace {
     this.prefix = prefix;
   }
 
-  /** A space inside this one. @throws {InvalidArgumentError} for an id that is not text, empty, or too long. */
+  /** A space inside this one. @throws {InvalidArgumentError} for an id that is not well-formed, empty, or too long. */
   tenant(id: string): KeySpace {
     if (typeof id !== "string" || id === "" || id.length > MAX_ID_LENGTH)
       throw new InvalidArgumentError(
         `tenant(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters, got ${typeof id === "string" ? `${id.length} characters` : `a value of type ${typeof id}`}`,
       );
+    // UTF-8 has no bytes for it: two tenants would be one.
+    if (!id.isWellFormed())
+      throw new InvalidArgumentError("tenant(id): the id must be well-formed text, got half of a surrogate pair");
     return new KeySpace(`${this.prefix}${encode(id)}:`);
   }
 

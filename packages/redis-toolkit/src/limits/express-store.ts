@@ -1,6 +1,6 @@
 import { BackendUnavailableError, InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
+import { checkOptions, checkView, durationMs, hashTagged, type Module, moduleOf, shown } from "../module/module.ts";
 import { unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { reportTrouble } from "./limiter.ts";
@@ -47,9 +47,10 @@ export interface ExpressStore {
  */
 export function expressRateLimitStore(redis: RedisView, options: ExpressStoreOptions = {}): ExpressStore {
   checkOptions("expressRateLimitStore()", options, ["prefix", "deadline"]);
-  return new RedisExpressStore(redis, {
-    prefix: keyPart("prefix", options.prefix ?? "rate_limit:express"),
-    deadlineMs: durationMs("expressRateLimitStore: deadline", options.deadline ?? 250, { max: 60_000 }),
+  const { prefix = "rate_limit:express", deadline = 250 } = options;
+  return new RedisExpressStore(checkView("expressRateLimitStore(redis, options)", redis), {
+    prefix: keyPart("prefix", prefix),
+    deadlineMs: durationMs("expressRateLimitStore: deadline", deadline, { max: 60_000 }),
   });
 }
 
@@ -83,8 +84,9 @@ class RedisExpressStore implements ExpressStore {
     this.#deadlineMs = options.deadlineMs;
   }
 
-  init({ windowMs }: { readonly windowMs: number }): void {
-    this.#windowMs = durationMs("expressRateLimitStore: windowMs", windowMs);
+  init(options: { readonly windowMs: number }): void {
+    // express-rate-limit gives all of its options.
+    this.#windowMs = durationMs("expressRateLimitStore: init({ windowMs }): windowMs", options?.windowMs);
   }
 
   async get(key: string): Promise<ExpressStoreHits | undefined> {
@@ -145,6 +147,8 @@ class RedisExpressStore implements ExpressStore {
   }
 
   #keyOf(key: string): string {
+    if (typeof key !== "string")
+      throw new InvalidArgumentError(`expressRateLimitStore: the key must be text, got ${shown(key)}`);
     return `${this.prefix}:${hashTagged(key)}`;
   }
 }

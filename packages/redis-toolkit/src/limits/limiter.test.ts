@@ -14,7 +14,7 @@ it.each([
   [() => limitOf().consume("u", 0), "cost must be a whole number from 1"],
   [() => limitOf().consume("u", -1), "cost must be a whole number from 1"],
   [() => limitOf().consume("u", 1.5), "cost must be a whole number from 1"],
-  [() => limitOf().consume("u", "2" as never), "got a value of type string"],
+  [() => limitOf().consume("u", "2" as never), 'got "2"'],
   [() => limitOf().consume("u", 101), 'rateLimit "api": a call that costs 101 never fits into a limit of 100'],
   [() => limitOf().penalty("u", Number.NaN), "penalty(key, cost): cost must be a whole number"],
   [() => limitOf().reward("", 1), "the key of a limit must be text"],

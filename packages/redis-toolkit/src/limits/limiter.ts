@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, durationMs, hashTagged, moduleOf, type Module } from "../module/module.ts";
+import { checkName, checkView, durationMs, hashTagged, type Module, moduleOf, wholeNumber } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
@@ -11,7 +11,6 @@ import { resolveOptions, type RateLimitOptions, type RateLimitSettings } from ".
 import { Refusals } from "./refusals.ts";
 import { ResultWriter, type RateLimitResult, type RefusalReason } from "./result.ts";
 import { RELEASE_SLOTS } from "./rule-scripts.ts";
-import { whole } from "./rules.ts";
 import { readVerdict, type Verdict } from "./verdict.ts";
 
 /**
@@ -82,7 +81,7 @@ class RedisRateLimit implements RateLimit {
 
   constructor(redis: RedisView, settings: RateLimitSettings) {
     const { name, rules, headers, rememberRefusalsMs, maxKeys } = settings;
-    this.#redis = redis;
+    this.#redis = checkView("rateLimit(redis, options)", redis);
     this.#module = moduleOf(redis);
     modules.set(this, this.#module);
     this.#settings = settings;
@@ -149,7 +148,7 @@ class RedisRateLimit implements RateLimit {
 
   async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {
     checkName("the key of a limit", key);
-    whole(`${operation}(key, cost): cost`, cost, { min: 1, max: MOST_COST });
+    wholeNumber(`${operation}(key, cost): cost`, cost, { min: 1, max: MOST_COST });
     const listed = this.#listed(key);
     if (listed !== undefined) return listed;
     const result = await this.#decide({ operation, key, cost, lease: "" });
@@ -159,7 +158,7 @@ class RedisRateLimit implements RateLimit {
 
   #checkCost(key: string, cost: number): void {
     checkName("the key of a limit", key);
-    whole("cost", cost, { min: 1, max: MOST_COST });
+    wholeNumber("cost", cost, { min: 1, max: MOST_COST });
     if (cost > this.#least) throw new CostAboveLimitError(this.#settings.name, cost, this.#least);
   }
 

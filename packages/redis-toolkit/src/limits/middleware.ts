@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
-import { checkOptions } from "../module/module.ts";
+import { checkFunction, checkOptions, shown } from "../module/module.ts";
 import type { RateLimitResult } from "./result.ts";
 import { releaseBehind, type RateLimit } from "./limiter.ts";
 
@@ -131,9 +131,14 @@ class RequestGate<Request> {
     for (const name of ["key", "cost", "skip"] as const)
       if (typeof options[name] !== "function" && (name === "key" || options[name] !== undefined))
         throw new InvalidArgumentError(`rate limit of requests: ${name} must be a function of the request`);
-    const { status = 429 } = options;
+    checkFunction("rate limit of requests: consume of the limit", (limit as Partial<RateLimit> | null)?.consume);
+    const { status = 429, message = "" } = options;
     if (!Number.isInteger(status) || status < 400 || status > 599)
-      throw new InvalidArgumentError(`rate limit of requests: status must be from 400 to 599, got ${String(status)}`);
+      throw new InvalidArgumentError(`rate limit of requests: status must be from 400 to 599, got ${shown(status)}`);
+    if (!["string", "object", "function"].includes(typeof message) || message === null)
+      throw new InvalidArgumentError(
+        `rate limit of requests: message must be text, an object or a function of the request, got ${shown(message)}`,
+      );
     this.#limit = limit;
     this.#options = options;
   }

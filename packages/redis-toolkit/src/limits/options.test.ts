@@ -29,7 +29,7 @@ it.each([
   [() => fixedWindow({ limit: 0 }), "fixedWindow: limit must be a whole number from 1 to 1000000000, got 0"],
   [() => fixedWindow({ limit: 1.5 }), "fixedWindow: limit must be a whole number"],
   [() => fixedWindow({ limit: Number.NaN }), "got NaN"],
-  [() => fixedWindow({ limit: "5" as never }), "got a value of type string"],
+  [() => fixedWindow({ limit: "5" as never }), 'got "5"'],
   [() => fixedWindow({ window: -1 }), "fixedWindow: window must be from 1 to"],
   [
     () => fixedWindow({ window: "2 days" as never }),

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkFlag, checkName, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
 import type { HeaderStyle } from "./result.ts";
-import { fixedWindow, whole, type Rule } from "./rules.ts";
+import { fixedWindow, type Rule } from "./rules.ts";
 
 export interface RateLimitOptions {
   /** Part of its keys, and of its header fields. No braces. */
@@ -78,23 +78,30 @@ const MOST_RULES = 8;
 /** @throws {InvalidArgumentError} that names the option. */
 export function resolveOptions(options: RateLimitOptions): RateLimitSettings {
   checkOptions("rateLimit()", options ?? null, OPTIONS);
-  const { blockFor, countRefused = false, rememberRefusals = "1s" } = options;
-  if (typeof countRefused !== "boolean") refuse("countRefused must be true or false");
+  const {
+    rules = [fixedWindow()],
+    prefix = "rate_limit",
+    whenAway = "memory",
+    processes = 1,
+    deadline = 250,
+  } = options;
+  const { blockFor, countRefused = false, rememberRefusals = "1s", maxKeys = 10_000, headers = "draft-8" } = options;
+  checkFlag("rateLimit: countRefused", countRefused);
   const isEndless = rememberRefusals === Infinity;
   return Object.freeze({
     name: keyPart("name", options.name),
-    rules: checkRules(options.rules ?? [fixedWindow()]),
-    prefix: keyPart("prefix", options.prefix ?? "rate_limit"),
-    whenAway: oneOf("whenAway", options.whenAway ?? "memory", ["open", "closed", "memory"]),
-    processes: whole("rateLimit: processes", options.processes ?? 1, { min: 1, max: 1_000_000 }),
-    deadlineMs: durationMs("rateLimit: deadline", options.deadline ?? 250, { max: 60_000 }),
+    rules: checkRules(rules),
+    prefix: keyPart("prefix", prefix),
+    whenAway: oneOf("whenAway", whenAway, ["open", "closed", "memory"]),
+    processes: wholeNumber("rateLimit: processes", processes, { min: 1, max: 1_000_000 }),
+    deadlineMs: durationMs("rateLimit: deadline", deadline, { max: 60_000 }),
     blockForMs: blockFor === undefined ? 0 : durationMs("rateLimit: blockFor", blockFor),
     countRefused,
     rememberRefusalsMs: isEndless ? Infinity : durationMs("rateLimit: rememberRefusals", rememberRefusals, { min: 0 }),
-    maxKeys: whole("rateLimit: maxKeys", options.maxKeys ?? 10_000, { min: 1, max: 10_000_000 }),
+    maxKeys: wholeNumber("rateLimit: maxKeys", maxKeys, { min: 1, max: 10_000_000 }),
     allow: keySet("allow", options.allow),
     deny: keySet("deny", options.deny),
-    headers: oneOf("headers", options.headers ?? "draft-8", ["draft-8", "draft-6", "none"]),
+    headers: oneOf("headers", headers, ["draft-8", "draft-6", "none"]),
   });
 }
 
@@ -123,7 +130,7 @@ function checkRules(rules: readonly Rule[]): readonly Rule[] {
 
 function oneOf<T extends string>(option: string, given: T, accepted: readonly T[]): T {
   if (accepted.includes(given)) return given;
-  return refuse(`${option} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}`);
+  return refuse(`${option} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}, got ${shown(given)}`);
 }
 
 function keySet(option: string, given: Iterable<string> | undefined): ReadonlySet<string> {

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkOptions, durationMs } from "../module/module.ts";
+import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
 
 export type RuleKind = "fixed-window" | "sliding-log" | "sliding-counter" | "token-bucket" | "gcra" | "concurrency";
 
@@ -52,7 +52,8 @@ export interface SlidingCounterOptions extends WindowOptions {
  */
 export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
   const { limit, windowMs } = windowOf("slidingCounter", options, ["limit", "window", "slices"]);
-  const slices = whole("slidingCounter: slices", options.slices ?? 10, { min: 2, max: 100 });
+  const { slices = 10 } = options;
+  wholeNumber("slidingCounter: slices", slices, { min: 2, max: 100 });
   const sliceMs = Math.ceil(windowMs / slices);
   const made = rule("sliding-counter", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, sliceMs] });
   // Slices of another length cannot be added to these.
@@ -71,8 +72,8 @@ export interface TokenBucketOptions {
 /** A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`. */
 export function tokenBucket(options: TokenBucketOptions = {}): Rule {
   checkOptions("tokenBucket()", options, ["limit", "refill", "burst"]);
-  const { refill, ...others } = options;
-  const window = durationMs("tokenBucket: refill", refill ?? DEFAULT_WINDOW, { max: LONGEST_MS });
+  const { refill = DEFAULT_WINDOW, ...others } = options;
+  const window = durationMs("tokenBucket: refill", refill, { max: LONGEST_MS });
   return bucket("token-bucket", { ...others, window });
 }
 
@@ -99,8 +100,9 @@ export interface ConcurrencyOptions {
 /** At most `limit` calls under way at once: each that was allowed has a `lease`, to be given to `release`. */
 export function concurrency(options: ConcurrencyOptions = {}): Rule {
   checkOptions("concurrency()", options, ["limit", "hold"]);
-  const limit = whole("concurrency: limit", options.limit ?? DEFAULT_LIMIT, { min: 1, max: MOST_KEPT });
-  const holdMs = durationMs("concurrency: hold", options.hold ?? "1m", { max: LONGEST_MS });
+  const { limit = DEFAULT_LIMIT, hold = "1m" } = options;
+  wholeNumber("concurrency: limit", limit, { min: 1, max: MOST_KEPT });
+  const holdMs = durationMs("concurrency: hold", hold, { max: LONGEST_MS });
   const made = rule("concurrency", { capacity: limit, periodMs: holdMs, numbers: [limit, holdMs] });
   return Object.freeze({ ...made, id: made.kind });
 }
@@ -120,16 +122,18 @@ function windowOf(
   most: number = MOST,
 ): { readonly limit: number; readonly windowMs: number } {
   checkOptions(`${name}()`, options, known);
+  const { limit = DEFAULT_LIMIT, window = DEFAULT_WINDOW } = options;
   return {
-    limit: whole(`${name}: limit`, options.limit ?? DEFAULT_LIMIT, { min: 1, max: most }),
-    windowMs: durationMs(`${name}: window`, options.window ?? DEFAULT_WINDOW, { max: LONGEST_MS }),
+    limit: wholeNumber(`${name}: limit`, limit, { min: 1, max: most }),
+    windowMs: durationMs(`${name}: window`, window, { max: LONGEST_MS }),
   };
 }
 
 function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
   const name = kind === "gcra" ? kind : "tokenBucket";
   const { limit, windowMs } = windowOf(name, options, ["limit", "window", "burst"]);
-  const burst = whole(`${name}: burst`, options.burst ?? limit, { min: 1, max: MOST });
+  const { burst = limit } = options;
+  wholeNumber(`${name}: burst`, burst, { min: 1, max: MOST });
   // Twice this, and the limit, are added in whole numbers.
   if (burst * windowMs > 2 ** 51)
     throw new InvalidArgumentError(
@@ -147,16 +151,3 @@ function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
 function rule(kind: RuleKind, parts: Pick<Rule, "capacity" | "periodMs" | "numbers">): Rule {
   return Object.freeze({ kind, id: `${kind}:${parts.periodMs}`, ...parts, numbers: Object.freeze(parts.numbers) });
 }
-
-/** @throws {InvalidArgumentError} that names `option`. */
-export function whole(
-  option: string,
-  given: number,
-  { min, max }: { readonly min: number; readonly max: number },
-): number {
-  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
-  throw new InvalidArgumentError(`${option} must be a whole number from ${min} to ${max}, got ${shown(given)}`);
-}
-
-const shown = (given: unknown): string =>
-  typeof given === "number" || typeof given === "bigint" ? String(given) : `a value of type ${typeof given}`;

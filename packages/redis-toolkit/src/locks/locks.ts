@@ -1,6 +1,16 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, durationMs, expectNoEviction, moduleOf, type Module } from "../module/module.ts";
+import {
+  checkFlag,
+  checkName,
+  checkOptions,
+  checkView,
+  durationMs,
+  expectNoEviction,
+  type Module,
+  moduleOf,
+  wholeNumber,
+} from "../module/module.ts";
 import { Acquisition } from "./acquisition.ts";
 import { exclusive, permit, reading, writing, type Claim } from "./claim.ts";
 import type { Hold, HeldLease, Lease } from "./lease.ts";
@@ -103,7 +113,9 @@ class RedisLocks implements Locks {
     this.#prefix = prefixOf(options);
     const views = [redis, ...furtherOf(redis, options)];
     this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicasOf(options)) };
-    this.#eviction = evictionCheck(views, options.requireNoEviction ?? false);
+    const { requireNoEviction = false } = options;
+    checkFlag("locks(): requireNoEviction", requireNoEviction);
+    this.#eviction = evictionCheck(views, requireNoEviction);
   }
 
   async acquire(resources: string | readonly string[], options: AcquireOptions = {}): Promise<Lease> {
@@ -122,8 +134,7 @@ class RedisLocks implements Locks {
   semaphore(name: string, permits: number): Lockable {
     checkName("semaphore: the name", name);
     this.#expectOneServer("semaphore");
-    if (!Number.isSafeInteger(permits) || permits < 1)
-      throw new InvalidArgumentError(`semaphore: permits must be a whole number of at least 1, got ${String(permits)}`);
+    wholeNumber("semaphore: permits", permits, { min: 1, max: Number.MAX_SAFE_INTEGER });
     return this.#lockable(permit(this.#prefix, name, permits));
   }
 
@@ -259,8 +270,9 @@ function prefixOf({ prefix = "lock:" }: LocksOptions): string {
 }
 
 function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly RedisView[] {
-  if (!isView(redis)) throw new InvalidArgumentError("locks(redis): give createRedis(...), or a tenant of it");
-  if (!Array.isArray(quorum) || !quorum.every(isView))
+  checkView("locks(redis)", redis);
+  // Not `every`, which leaves out holes.
+  if (!Array.isArray(quorum) || quorum.findIndex((view) => !isView(view)) >= 0)
     throw new InvalidArgumentError("locks(): quorum must be a list of further servers, each from createRedis()");
   if (quorum.length % 2 === 1)
     throw new InvalidArgumentError(
@@ -275,8 +287,7 @@ function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly Re
 const isView = (given: unknown): boolean => typeof (given as Partial<RedisView> | undefined)?.runScript === "function";
 
 function replicasOf({ replicas = 0, replicaTimeout = 500 }: LocksOptions): Replicas | undefined {
-  if (!Number.isSafeInteger(replicas) || replicas < 0)
-    throw new InvalidArgumentError(`locks(): replicas must be a whole number of at least 0, got ${String(replicas)}`);
+  wholeNumber("locks(): replicas", replicas, { min: 0, max: Number.MAX_SAFE_INTEGER });
   const withinMs = durationMs("locks(): replicaTimeout", replicaTimeout);
   return replicas === 0 ? undefined : { count: replicas, withinMs };
 }

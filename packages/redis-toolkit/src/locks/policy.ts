@@ -1,5 +1,5 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkOptions, durationMs } from "../module/module.ts";
+import type { Duration } from "@hotset/core";
+import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 
 export interface LeaseOptions {
   /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
@@ -47,10 +47,7 @@ export const ttlMsOf = (place: string, ttl: Duration): number =>
 /** @throws {InvalidArgumentError} for unknown options, and for a signal of another type. */
 export function checkAcquireOptions(place: string, options: AcquireOptions, known: readonly string[]): void {
   checkOptions(place, options, [...known, "signal"]);
-  if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw new InvalidArgumentError(
-      `${place}: signal must be an AbortSignal, got a value of type ${typeof options.signal}`,
-    );
+  checkSignal(`${place}: signal`, options.signal);
 }
 
 /**

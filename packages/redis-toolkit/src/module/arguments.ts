@@ -1,4 +1,5 @@
 import { didYouMean, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import type { ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
 const LONGEST_MS = 2 ** 52;
@@ -36,12 +37,13 @@ function parsed(option: string, given: string): number {
   }
 }
 
-const shown = (given: unknown): string =>
+/** Describes an argument for an error: short, and without what an object holds. Never throws. */
+export const shown = (given: unknown): string =>
   typeof given === "string"
     ? JSON.stringify(given.slice(0, 40))
-    : typeof given === "number"
+    : typeof given === "number" || typeof given === "bigint"
       ? `${given}`
-      : typeof given;
+      : kindOf(given);
 
 /** @throws {InvalidArgumentError} for another thing than an object, and for an option that is not `known`. */
 export function checkOptions(place: string, given: unknown, known: readonly string[]): void {
@@ -55,9 +57,66 @@ export function checkOptions(place: string, given: unknown, known: readonly stri
       );
 }
 
-/** @throws {InvalidArgumentError} for what is not text, for empty text, and for more than 512 characters. */
+/** @throws {InvalidArgumentError} It names `option`. */
+export function wholeNumber(
+  option: string,
+  given: number,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (Number.isSafeInteger(given) && given >= min && given <= max) return given;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new InvalidArgumentError(`${option} must be a whole number ${range}, got ${shown(given)}`);
+}
+
+/** @throws {InvalidArgumentError} for anything but `undefined`, `true` and `false`: the text "false" would be true. */
+export function checkFlag(option: string, given: unknown): void {
+  if (given !== undefined && typeof given !== "boolean")
+    throw new InvalidArgumentError(`${option} must be true or false, got ${shown(given)}`);
+}
+
+/** @throws {InvalidArgumentError} unless it is one of `accepted`. */
+export function checkOneOf(option: string, given: unknown, accepted: readonly string[]): void {
+  if (accepted.includes(given as string)) return;
+  const known = accepted.map((one) => JSON.stringify(one)).join(", ");
+  throw new InvalidArgumentError(`${option} must be one of ${known}, got ${shown(given)}`);
+}
+
+/** @throws {InvalidArgumentError} for what is no function. */
+export function checkFunction(option: string, given: unknown): void {
+  if (typeof given !== "function") throw new InvalidArgumentError(`${option} must be a function, got ${shown(given)}`);
+}
+
+/** @throws {InvalidArgumentError} for anything but `undefined` and a signal. */
+export function checkSignal(option: string, given: unknown): void {
+  if (given !== undefined && !(given instanceof AbortSignal))
+    throw new InvalidArgumentError(`${option} must be an AbortSignal, got ${shown(given)}`);
+}
+
+/** @throws {InvalidArgumentError} for anything but `undefined` and a Standard Schema. */
+export function checkSchema(option: string, given: unknown): void {
+  const schema = given as { readonly "~standard"?: { readonly validate?: unknown } } | null | undefined;
+  if (given !== undefined && typeof schema?.["~standard"]?.validate !== "function")
+    throw new InvalidArgumentError(
+      `${option} must be a Standard Schema (https://standardschema.dev), got ${shown(given)}`,
+    );
+}
+
+/** @throws {InvalidArgumentError} for what is not `createRedis(...)`, or a view of it. */
+export function checkView<View extends ModuleHost>(place: string, given: View): View {
+  const view = given as { readonly runScript?: unknown } | null | undefined;
+  if (typeof view?.runScript === "function") return given;
+  throw new InvalidArgumentError(`${place}: give createRedis(...), or a tenant of it, got ${shown(given)}`);
+}
+
+/**
+ * @throws {InvalidArgumentError} for what is not text, for empty text, for more than 512 characters, and for half of a
+ *   surrogate pair: UTF-8 has no bytes for it, so several names would become one.
+ */
 export function checkName(place: string, given: string): string {
-  if (typeof given === "string" && given !== "" && given.length <= MAX_NAME_LENGTH) return given;
+  if (typeof given === "string" && given !== "" && given.length <= MAX_NAME_LENGTH) {
+    if (given.isWellFormed()) return given;
+    throw new InvalidArgumentError(`${place} must be well-formed text, got half of a surrogate pair`);
+  }
   const got = typeof given === "string" ? `${given.length} characters` : kindOf(given);
   throw new InvalidArgumentError(`${place} must be text of 1 to ${MAX_NAME_LENGTH} characters, got ${got}`);
 }

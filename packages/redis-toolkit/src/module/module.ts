@@ -1,7 +1,21 @@
 import type { Module, ModuleHost, StopStage } from "./contract.ts";
 
 export type { Module, ModuleHost, StopStage };
-export { checkName, checkOptions, durationMs, hashTagged, type DurationBounds } from "./arguments.ts";
+export {
+  checkFlag,
+  checkFunction,
+  checkName,
+  checkOneOf,
+  checkOptions,
+  checkSchema,
+  checkSignal,
+  checkView,
+  durationMs,
+  hashTagged,
+  shown,
+  wholeNumber,
+  type DurationBounds,
+} from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
 export { thrownText } from "./thrown.ts";

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, moduleOf } from "../module/module.ts";
+import { checkOptions, checkSchema, checkSignal, checkView, moduleOf } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
 export type { ChannelEvent, Overflow, Subscription };
@@ -52,6 +52,7 @@ export interface PubSub {
 }
 
 export function pubsub(redis: RedisView): PubSub {
+  checkView("pubsub(redis)", redis);
   return {
     channel: <T>(name: string, options: ChannelOptions<T> = {}) => {
       check(name, options);
@@ -72,7 +73,8 @@ function check<T>(name: string, options: ChannelOptions<T>): void {
   };
   if (typeof name !== "string" || name === "") refuse("the name must be text that is not empty");
   checkOptions("channel(name, options)", options, OPTIONS);
-  const { codec = "json", kind = "channel", buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = options;
+  const { codec = "json", kind = "channel", buffer = DEFAULT_BUFFER, overflow = "drop-oldest", schema } = options;
+  checkSchema("channel(name, options): schema", schema);
   if (!["json", "text", "bytes"].includes(codec)) refuse('codec must be "json", "text" or "bytes"');
   if (!["channel", "pattern", "shard"].includes(kind)) refuse('kind must be "channel", "pattern" or "shard"');
   if (!Number.isSafeInteger(buffer) || buffer < 1) refuse("buffer must be a whole number of at least 1");
@@ -111,6 +113,8 @@ class RedisChannel<T> implements Channel<T> {
   }
 
   async subscribe(options: { readonly signal?: AbortSignal } = {}): Promise<Subscription<T>> {
+    checkOptions("subscribe(options)", options, ["signal"]);
+    checkSignal("subscribe: signal", options.signal);
     options.signal?.throwIfAborted();
     const { connection, counts, onDisconnect, space } = moduleOf(this.#redis);
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);

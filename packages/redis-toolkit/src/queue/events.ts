@@ -1,5 +1,5 @@
 import type { Subscriber } from "@hotset/redis/connection";
-import { durationMs, type Module } from "../module/module.ts";
+import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { BackendUnavailableError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
 import { JobTimeoutError } from "./errors.ts";
@@ -68,8 +68,10 @@ export class QueueEvents {
     id: string,
     options: { readonly timeout?: Duration; readonly signal?: AbortSignal } = {},
   ): Promise<Finished> {
+    checkOptions("finished(id, options)", options, ["timeout", "signal"]);
     const { timeout = "30s", signal } = options;
     const timeoutMs = durationMs("timeout", timeout);
+    checkSignal("finished: signal", signal);
     signal?.throwIfAborted();
     const ended = Promise.withResolvers<Finished>();
     const look = (failed: (error: unknown) => void): void =>

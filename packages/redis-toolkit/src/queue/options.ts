@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
-import { checkOptions, durationMs } from "../module/module.ts";
+import { checkFlag, checkOptions, checkSchema, durationMs, wholeNumber } from "../module/module.ts";
 import type { JobRecord } from "./job.ts";
 
 /** How long a failed job waits for its next attempt. */
@@ -82,10 +82,12 @@ export function resolveQueueOptions<T>(options: QueueOptions<T>): QueueSettings<
     "schema",
     "requireNoEviction",
   ]);
-  const { attempts = 3, backoff, timeout, keep = {}, schema } = options;
+  const { attempts = 3, backoff, timeout, keep = {}, schema, requireNoEviction } = options;
+  checkSchema("queue: schema", schema);
+  checkFlag("queue: requireNoEviction", requireNoEviction);
   checkOptions("queue: keep", keep, ["completed", "failed"]);
   return {
-    attempts: whole("attempts", attempts, { min: 1, max: MAX_ATTEMPTS }),
+    attempts: wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS }),
     backoff: typeof backoff === "function" ? backoff : (resolveBackoff(backoff) ?? DEFAULT_BACKOFF),
     timeoutMs: timeout === undefined ? undefined : durationMs("timeout", timeout, { min: 1, max: YEAR_MS }),
     keepCompleted: resolveKeep("keep.completed", keep.completed, 0),
@@ -102,17 +104,20 @@ function resolveBackoff(backoff: Backoff | undefined): JobRecord["backoff"] {
     refuse('backoff must be { type: "fixed" or "exponential", base }; a function can only be an option of the queue');
   checkOptions("backoff", backoff, ["type", "base", "max"]);
   const baseMs = durationMs("backoff.base", backoff.base, { min: 0, max: YEAR_MS });
-  const max = backoff.type === "exponential" ? (backoff.max ?? "1h") : backoff.base;
-  return { type: backoff.type, baseMs, maxMs: durationMs("backoff.max", max, { min: 0, max: YEAR_MS }) };
+  const { max } = backoff as { readonly max?: Duration };
+  if (backoff.type === "fixed" && max !== undefined) refuse('backoff.max is for type: "exponential"; leave it out');
+  const longest = backoff.type === "exponential" ? (max === undefined ? "1h" : max) : backoff.base;
+  return { type: backoff.type, baseMs, maxMs: durationMs("backoff.max", longest, { min: 0, max: YEAR_MS }) };
 }
 
 function resolveKeep(option: string, keep: Keep | undefined, count: number): Bounds {
   if (keep === undefined) return { count, ageMs: -1 };
-  if (typeof keep === "number") return { count: whole(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
+  if (typeof keep === "number") return { count: wholeNumber(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
   const bounds = typeof keep === "string" ? { age: keep } : keep;
   checkOptions(option, bounds, ["count", "age"]);
+  const { count: most = KEPT_FAILED } = bounds;
   return {
-    count: whole(`${option}.count`, bounds.count ?? KEPT_FAILED, { min: 0, max: MAX_KEPT }),
+    count: wholeNumber(`${option}.count`, most, { min: 0, max: MAX_KEPT }),
     ageMs: bounds.age === undefined ? -1 : durationMs(`${option}.age`, bounds.age, { min: 1, max: 10 * YEAR_MS }),
   };
 }
@@ -137,8 +142,8 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
     "timeout",
   ]);
   const { delay = 0, priority = 0, dedupId, dedupFor, attempts = settings.attempts, timeout } = options;
-  whole("priority", priority, { min: 0, max: MAX_PRIORITY });
-  whole("attempts", attempts, { min: 1, max: MAX_ATTEMPTS });
+  wholeNumber("priority", priority, { min: 0, max: MAX_PRIORITY });
+  wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS });
   if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
   if (dedupId !== undefined && !isDedupId(dedupId))
     refuse(`dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
@@ -166,15 +171,3 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
 /** Lua's JSON refuses half of a surrogate pair. */
 const isDedupId = (given: unknown): boolean =>
   typeof given === "string" && given !== "" && given.length <= MAX_DEDUP_LENGTH && given.isWellFormed();
-
-export function whole(
-  option: string,
-  given: unknown,
-  { min, max }: { readonly min: number; readonly max: number },
-): number {
-  if (Number.isSafeInteger(given) && (given as number) >= min && (given as number) <= max) return given as number;
-  return refuse(
-    `${option} must be a whole number from ${min} to ${max}, got ` +
-      `${typeof given === "number" ? given : `a value of type ${typeof given}`}`,
-  );
-}

@@ -1,6 +1,16 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { carrierFor, checkName, checkOptions, expectNoEviction, moduleOf } from "../module/module.ts";
+import {
+  carrierFor,
+  checkFlag,
+  checkName,
+  checkOptions,
+  checkView,
+  expectNoEviction,
+  moduleOf,
+  shown,
+  wholeNumber,
+} from "../module/module.ts";
 import type { Carrier, Module } from "../module/module.ts";
 import type { Handler, Job, JobContext } from "./delivery.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
@@ -9,7 +19,6 @@ import { encodeJson, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import {
   resolveAddOptions,
   resolveQueueOptions,
-  whole,
   type AddOptions,
   type Backoff,
   type BackoffFunction,
@@ -123,6 +132,7 @@ export interface Queue<T> {
  * @throws {InvalidArgumentError}
  */
 export function queue<T = unknown>(redis: RedisView, name: string, options: QueueOptions<T> = {}): Queue<T> {
+  checkView("queue(redis, name)", redis);
   checkName("queue(redis, name): the name", name);
   return new RedisQueue<T>(redis, name, options);
 }
@@ -147,7 +157,7 @@ class RedisQueue<T> implements Queue<T> {
     this.#store = new QueueStore(redis, this.#module, name);
     this.#events = new QueueEvents(redis, this.#module, this.#store);
     this.#repeats = new Repeats(this.#store);
-    const required = options.requireNoEviction ?? false;
+    const { requireNoEviction: required = false } = options;
     this.#checkEviction = () => expectNoEviction(redis, "queue", { required });
   }
 
@@ -160,10 +170,11 @@ class RedisQueue<T> implements Queue<T> {
     if (!Array.isArray(jobs) || jobs.length > MAX_ADDED)
       throw new InvalidArgumentError(`addMany(jobs): the jobs must be a list of at most ${MAX_ADDED}`);
     const trace = carrierFor("queue");
-    const all = jobs.map(({ data, options = {} }) => ({
-      job: carrying(this.#newJob(options), trace),
-      payload: payloadOf(data),
-    }));
+    // `Array.from` takes holes as jobs too, which are refused.
+    const all = Array.from(jobs, (job) => {
+      const { data, options = {} } = checkJob(job);
+      return { job: carrying(this.#newJob(options), trace), payload: payloadOf(data) };
+    });
     if (all.length === 0) return [];
     await this.#allow();
     const added = await this.#store.add(all);
@@ -198,6 +209,7 @@ class RedisQueue<T> implements Queue<T> {
   async drain(options: { readonly delayed?: boolean } = {}): Promise<number> {
     checkOptions("drain(options)", options, ["delayed"]);
     const { delayed = false } = options;
+    checkFlag("drain: delayed", delayed);
     const counts = await this.counts();
     // As many as there were: others may add faster than this removes.
     let left = counts.waiting + (delayed ? counts.delayed : 0);
@@ -213,7 +225,9 @@ class RedisQueue<T> implements Queue<T> {
 
   async obliterate(options: { readonly force?: boolean } = {}): Promise<boolean> {
     checkOptions("obliterate(options)", options, ["force"]);
-    return this.#store.obliterate(options.force ?? false);
+    const { force = false } = options;
+    checkFlag("obliterate: force", force);
+    return this.#store.obliterate(force);
   }
 
   async counts(): Promise<Counts> {
@@ -235,8 +249,8 @@ class RedisQueue<T> implements Queue<T> {
       throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
     checkOptions("list(state, options)", options, ["offset", "count"]);
     const { offset = 0, count = 100 } = options;
-    whole("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
-    return this.#store.list<T>(state, offset, whole("count", count, { min: 1, max: MAX_LISTED }));
+    wholeNumber("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
+    return this.#store.list<T>(state, offset, wholeNumber("count", count, { min: 1, max: MAX_LISTED }));
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
@@ -306,6 +320,11 @@ class RedisQueue<T> implements Queue<T> {
 const carrying = (job: NewJob, trace: Carrier | undefined): NewJob =>
   trace === undefined ? job : { ...job, record: { ...job.record, trace } };
 
+function checkJob<Job>(job: Job): Job {
+  if (typeof job === "object" && job !== null) return job;
+  throw new InvalidArgumentError(`addMany(jobs): a job must be { data, options }, got ${shown(job)}`);
+}
+
 function payloadOf(data: unknown): Buffer {
   if (data === undefined) throw new InvalidArgumentError("add(data): the data must not be undefined");
   return encodeJson(data);
@@ -313,5 +332,7 @@ function payloadOf(data: unknown): Buffer {
 
 function checkId(operation: string, id: string): string {
   if (typeof id === "string" && id !== "" && id.length <= MAX_ID_LENGTH) return id;
-  throw new InvalidArgumentError(`${operation}(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters`);
+  throw new InvalidArgumentError(
+    `${operation}(id): the id must be text of 1 to ${MAX_ID_LENGTH} characters, got ${shown(id)}`,
+  );
 }

@@ -74,15 +74,16 @@ export class Repeats {
 const read = (definition: Buffer): Definition => decodeJson(definition) as Definition;
 
 async function resolveSchedule(schedule: Schedule): Promise<RepeatInfo["schedule"]> {
-  checkOptions("repeat: the schedule", schedule, ["every", "cron", "timeZone"]);
+  checkOptions("repeat: the schedule", schedule ?? null, ["every", "cron", "timeZone"]);
   if ("every" in schedule) {
     if ("cron" in schedule || "timeZone" in schedule)
       throw new InvalidArgumentError("repeat: give every, or cron with or without timeZone");
     return { everyMs: durationMs("every", schedule.every, { min: MIN_EVERY_MS, max: YEAR_MS }) };
   }
   const { cron, timeZone = "UTC" } = schedule;
-  if (typeof cron !== "string" || typeof timeZone !== "string")
-    throw new InvalidArgumentError("repeat: cron and timeZone must be text");
+  // An empty time zone would be that of the process.
+  if (typeof cron !== "string" || typeof timeZone !== "string" || timeZone === "")
+    throw new InvalidArgumentError("repeat: cron and timeZone must be text, and timeZone not empty");
   const resolved = { cron, timeZone };
   await nextAt(resolved, 0, 0);
   return resolved;

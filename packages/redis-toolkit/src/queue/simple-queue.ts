@@ -1,6 +1,6 @@
 import type { Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, durationMs } from "../module/module.ts";
+import { checkName, checkOptions, checkSignal, checkView, durationMs } from "../module/module.ts";
 import { decodeJson, encodeJson } from "./job.ts";
 
 /**
@@ -24,10 +24,14 @@ const HOUR_MS = 3_600_000;
 
 /** @param key of the list, inside the view */
 export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQueue<T> {
+  checkView("simpleQueue(redis, key)", redis);
   checkName("simpleQueue(redis, key): the key", key);
   return {
     push: async (message) => redis.commands.lPush(key, encodeJson(message)),
-    pop: async ({ timeout = "30s", signal } = {}) => {
+    pop: async (options = {}) => {
+      checkOptions("pop(options)", options, ["timeout", "signal"]);
+      const { timeout = "30s", signal } = options;
+      checkSignal("pop: signal", signal);
       const blockMs = durationMs("timeout", timeout, { max: HOUR_MS });
       signal?.throwIfAborted();
       const how = { isReadOnly: false, replies: "bytes", signal } as const;

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkOptions, durationMs, type Module } from "../module/module.ts";
+import { checkOptions, durationMs, type Module, wholeNumber } from "../module/module.ts";
 import { Delivery, type Handler } from "./delivery.ts";
-import { whole, type QueueSettings } from "./options.ts";
+import type { QueueSettings } from "./options.ts";
 import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
 
@@ -61,11 +61,11 @@ export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
     throw new InvalidArgumentError('worker: heartbeat must be "auto" or "manual"');
   checkOptions("worker: rate", rate, ["limit", "per"]);
   return {
-    concurrency: whole("concurrency", concurrency, { min: 1, max: MAX_CONCURRENCY }),
+    concurrency: wholeNumber("concurrency", concurrency, { min: 1, max: MAX_CONCURRENCY }),
     visibilityMs: durationMs("visibility", visibility, { min: MIN_VISIBILITY_MS, max: 30 * DAY_MS }),
     isAuto: heartbeat === "auto",
     rate: rate && {
-      limit: whole("rate.limit", rate.limit, { min: 1, max: 1_000_000_000 }),
+      limit: wholeNumber("rate.limit", rate.limit, { min: 1, max: 1_000_000_000 }),
       perMs: durationMs("rate.per", rate.per, { min: 1, max: 366 * DAY_MS }),
     },
     graceMs: durationMs("grace", grace, { min: 0, max: DAY_MS }),

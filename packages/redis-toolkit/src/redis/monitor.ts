@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
+import { shown } from "../module/module.ts";
 import type { RedisSettings } from "../settings/settings.ts";
 
 export interface RedisEvents {
@@ -41,7 +42,7 @@ export class Monitor {
 
   on(event: keyof RedisEvents, listener: Listener): () => void {
     if (!EVENTS.includes(event))
-      throw new InvalidArgumentError(`on: the events are ${EVENTS.join(", ")}, got ${JSON.stringify(event)}`);
+      throw new InvalidArgumentError(`on: the events are ${EVENTS.join(", ")}, got ${shown(event)}`);
     if (typeof listener !== "function")
       throw new InvalidArgumentError("on(event, listener): the listener must be a function");
     let listeners = this.#listeners.get(event);

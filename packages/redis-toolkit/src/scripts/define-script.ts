@@ -1,5 +1,6 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
+import { checkFlag, checkOneOf, checkOptions, checkView, shown, wholeNumber } from "../module/module.ts";
 import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
@@ -56,29 +57,37 @@ export function defineScript<
   const Args extends readonly ScriptArgument[] = readonly [],
   Reply extends ScriptReply = "nothing",
 >(definition: ScriptDefinition<Args, Reply>): Script<Args, Reply> {
+  checkOptions("defineScript", definition ?? null, ["lua", "keys", "args", "reply", "readOnly"]);
   const { lua, keys: keyCount, args: kinds = [] as unknown as Args, reply, readOnly = false } = definition;
   if (typeof lua !== "string" || lua.trim() === "")
     throw new InvalidArgumentError("defineScript: lua must be the text of a script");
-  if (!Number.isSafeInteger(keyCount) || keyCount < 0)
-    throw new InvalidArgumentError(`defineScript: keys must be a whole number of at least 0, got ${String(keyCount)}`);
+  wholeNumber("defineScript: keys", keyCount, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (!isList(kinds)) throw new InvalidArgumentError(`defineScript: args must be a list of kinds, got ${shown(kinds)}`);
+  for (const kind of kinds) checkOneOf("defineScript: each of args", kind, Object.keys(KINDS));
+  checkOneOf("defineScript: reply", reply, Object.keys(READERS));
+  checkFlag("defineScript: readOnly", readOnly);
   const read = READERS[reply];
-  if (read === undefined)
-    throw new InvalidArgumentError(
-      `defineScript: reply must be one of ${Object.keys(READERS).join(", ")}, got ${JSON.stringify(reply)}`,
-    );
   return async (redis, keys, args) => {
+    checkView("a script", redis);
+    if (!isList(keys) || !isList(args))
+      throw new InvalidArgumentError(
+        `this script takes a list of keys and a list of arguments, got ${shown(keys)} and ${shown(args)}`,
+      );
     if (keys.length !== keyCount || args.length !== kinds.length)
       throw new InvalidArgumentError(
         `this script takes ${keyCount} keys and ${kinds.length} arguments, got ${keys.length} and ${args.length}`,
       );
-    const written = args.map((arg, i) => writeArgument(kinds[i]!, arg, i));
-    return redis.runScript(lua, keys, written, {
+    // `Array.from` takes holes too, which are refused.
+    const written = Array.from<unknown, RedisArgument>(args, (arg, i) => writeArgument(kinds[i]!, arg, i));
+    return redis.runScript(lua, Array.from<RedisArgument>(keys), written, {
       isReadOnly: readOnly,
       replies: reply.endsWith("bytes") ? "bytes" : "text",
       decode: (given) => read(given) as ReplyTypes[Reply],
     });
   };
 }
+
+const isList = (given: unknown): boolean => Array.isArray(given);
 
 function writeArgument(kind: ScriptArgument, given: unknown, index: number): RedisArgument {
   const isRight =

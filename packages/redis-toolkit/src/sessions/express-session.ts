@@ -1,8 +1,17 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import session, { type SessionData } from "express-session";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, durationMs, moduleOf, type Module } from "../module/module.ts";
-import { resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
+import {
+  checkFlag,
+  checkFunction,
+  checkName,
+  checkOptions,
+  checkView,
+  durationMs,
+  type Module,
+  moduleOf,
+} from "../module/module.ts";
+import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
 import { SessionRecords, type Fields } from "./session-records.ts";
 import { dataOf, fieldText, slackMs, type StoredSession } from "./session-replies.ts";
@@ -64,6 +73,9 @@ export class SessionStore extends Store {
     super();
     checkOptions("new SessionStore(redis, options)", options, KNOWN_OPTIONS);
     const { ttl = "24h", disableTouch = false, userOf = () => undefined, ...others } = options;
+    checkView("new SessionStore(redis, options)", redis);
+    checkFlag("disableTouch", disableTouch);
+    checkFunction("userOf", userOf);
     if (typeof ttl !== "function") ttlMs(ttl);
     this.#records = new SessionRecords(redis, resolveSessionOptions({ ...others, ...idleOf(ttl) }, "ttl"), "own");
     this.#module = moduleOf(redis);
@@ -129,7 +141,7 @@ export class SessionStore extends Store {
   }
 
   async #get(sid: string): Promise<SessionData | null> {
-    const stored = await this.#records.read(this.#records.places.ofId(sid));
+    const stored = await this.#records.read(this.#records.places.ofId(checkId(sid)));
     if (stored === undefined) return null;
     const data = sessionDataOf(stored);
     this.#remember(data, { sid, fields: stored.fields, userId: stored.userId }, stored);
@@ -175,7 +187,7 @@ export class SessionStore extends Store {
   }
 
   async #destroy(sid: string): Promise<void> {
-    await this.#records.remove(this.#records.places.ofId(sid));
+    await this.#records.remove(this.#records.places.ofId(checkId(sid)));
   }
 
   async #handles(): Promise<readonly string[]> {
@@ -190,7 +202,7 @@ export class SessionStore extends Store {
   }
 
   #placeOf(sid: string): Place {
-    const place = this.#records.places.ofId(sid);
+    const place = this.#records.places.ofId(checkId(sid));
     if (place !== undefined) return place;
     throw new InvalidArgumentError(
       "the id of a session must be 1 to 256 letters, digits and _ . : , + / = @ -; correct genid of express-session",

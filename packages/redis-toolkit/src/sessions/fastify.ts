@@ -1,4 +1,4 @@
-import { OpenSession, type RequestSession } from "./request-session.ts";
+import { checkSessions, OpenSession, type RequestSession } from "./request-session.ts";
 import { SessionCookie, type SessionCookieOptions } from "./session-cookie.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -41,6 +41,7 @@ export function fastifySessions<Data extends object>(
   options?: SessionCookieOptions,
 ): FastifySessions<Data> {
   const cookie = new SessionCookie(options);
+  checkSessions(auth);
   const open = new WeakMap<object, OpenSession<Data>>();
   const plugin = async (app: FastifyInstance): Promise<void> => {
     app.addHook("onRequest", async (request) => {

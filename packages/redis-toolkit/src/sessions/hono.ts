@@ -1,4 +1,4 @@
-import { OpenSession, type RequestSession } from "./request-session.ts";
+import { checkSessions, OpenSession, type RequestSession } from "./request-session.ts";
 import { SessionCookie, type SessionCookieOptions } from "./session-cookie.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -27,6 +27,7 @@ export function honoSessions<Data extends object>(
   options?: SessionCookieOptions,
 ): HonoSessions<Data> {
   const cookie = new SessionCookie(options);
+  checkSessions(auth);
   const open = new WeakMap<object, OpenSession<Data>>();
   return {
     async middleware(context, next) {

@@ -1,4 +1,5 @@
 import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
+import { checkFunction } from "../module/module.ts";
 import type { SessionCookie } from "./session-cookie.ts";
 import { fieldText } from "./session-replies.ts";
 
@@ -16,6 +17,14 @@ export interface RequestSession<Data extends object> {
   regenerate(options?: RegenerateOptions): Promise<void>;
   /** A logout: ends the session and removes the cookie. */
   destroy(): Promise<void>;
+}
+
+/** @throws {InvalidArgumentError} for what `sessions()` did not make. */
+export function checkSessions(auth: unknown): void {
+  checkFunction(
+    "the sessions of requests: touch of sessions(redis)",
+    (auth as Partial<Sessions<object>> | null)?.touch,
+  );
 }
 
 /**

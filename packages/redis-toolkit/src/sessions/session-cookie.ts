@@ -31,7 +31,7 @@ export class SessionCookie {
     const { name = "sid", path = "/", domain, secure = true, sameSite = "lax" } = options;
     if (typeof name !== "string" || !TOKEN.test(name))
       throw new InvalidArgumentError("name must be letters, digits and characters of a token, as RFC 6265 has it");
-    if (!Object.hasOwn(SAME_SITE, sameSite))
+    if (typeof sameSite !== "string" || !Object.hasOwn(SAME_SITE, sameSite))
       throw new InvalidArgumentError('sameSite must be "strict", "lax" or "none"');
     if (typeof secure !== "boolean") throw new InvalidArgumentError("secure must be true or false");
     if (sameSite === "none" && !secure)

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOptions, checkView, durationMs, wholeNumber } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
@@ -102,6 +102,7 @@ export function sessions<Data extends object = Record<string, unknown>>(
   redis: RedisView,
   options: SessionOptions = {},
 ): Sessions<Data> {
+  checkView("sessions(redis, options)", redis);
   checkOptions("sessions(redis, options)", options, SESSION_OPTIONS);
   const records = new SessionRecords(redis, resolveSessionOptions(options));
   return new RedisSessions<Data>(records);
@@ -118,7 +119,7 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     checkOptions("create(options)", options, ["userId", "data", "idle"]);
     const { userId, data, idle } = options;
     if (userId !== undefined) checkName("userId", userId);
-    const { set } = encode(data ?? {});
+    const { set } = encode(data === undefined ? {} : data);
     const id = this.#records.places.newId();
     const life = idle === undefined ? undefined : { idleMs: durationMs("idle", idle, { min: 1_000 }) };
     const created = await this.#records.create(this.#placeOf(id)!, set, { userId, ...life });
@@ -140,7 +141,10 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   ): Promise<Session<Data> | undefined> {
     checkOptions("update(id, changes, options)", options, ["ifVersion"]);
     const encoded = encode(changes);
-    return this.#at(id, (place) => this.#records.update(place, { ...encoded, ifVersion: options.ifVersion }));
+    const { ifVersion } = options;
+    if (ifVersion !== undefined)
+      wholeNumber("update(id, changes, options): ifVersion", ifVersion, { min: 0, max: Number.MAX_SAFE_INTEGER });
+    return this.#at(id, (place) => this.#records.update(place, { ...encoded, ifVersion }));
   }
 
   async regenerate(id: string, options: RegenerateOptions = {}): Promise<Session<Data> | undefined> {

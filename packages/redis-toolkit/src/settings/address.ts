@@ -31,6 +31,7 @@ interface Part<T> extends Found<T> {
  * @throws {ConfigurationError} for what can never work; it names the option or variable, and shows no secret.
  */
 export function resolveAddress(options: RedisOptions, environment: Environment): Address {
+  checkShapes(options);
   const parts = new Parts(options, environment);
   const kinds = parts.kinds();
   if (options.connection !== undefined) return own(options.connection, parts);
@@ -49,6 +50,45 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
     password: password?.value ?? fromUrl?.password,
   };
 }
+
+const isText = (given: unknown): boolean => typeof given === "string";
+const isList = (given: unknown): boolean => Array.isArray(given) && [...given].every(isText);
+const isIndex = (given: unknown): boolean => Number.isSafeInteger(given) && (given as number) >= 0;
+const URLS = { is: isList, accepted: "a list of URLs, each as text" };
+const TEXT = { is: isText, accepted: "text" };
+
+/** What an option of the address can be at all. */
+const SHAPES = {
+  url: TEXT,
+  host: TEXT,
+  username: TEXT,
+  sentinelName: TEXT,
+  port: { is: isIndex, accepted: "a whole number from 1 to 65535" },
+  database: { is: isIndex, accepted: "a whole number of at least 0" },
+  password: {
+    is: (given: unknown) => isText(given) || typeof given === "function",
+    accepted: "text, or a function that returns it",
+  },
+  cluster: URLS,
+  sentinels: URLS,
+  resolveAddress: { is: (given: unknown) => typeof given === "function", accepted: "a function of { host, port }" },
+  tls: {
+    is: (given: unknown) => typeof given === "boolean" || (typeof given === "object" && !Array.isArray(given)),
+    accepted: "true, false or an object of TLS options",
+  },
+} as const;
+
+/** Also of those that are not used. No message shows what was given: it may be a secret. */
+function checkShapes(options: RedisOptions): void {
+  for (const name of Object.keys(SHAPES) as (keyof typeof SHAPES)[]) {
+    const given = options[name];
+    if (given !== undefined && (given === null || !SHAPES[name].is(given)))
+      throw new ConfigurationError(`${name} must be ${SHAPES[name].accepted}, got ${kindOf(given)}`);
+  }
+}
+
+const kindOf = (given: unknown): string =>
+  given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
 function own(connection: Connection | ClientConnection, parts: Parts): Address {
   const beside = parts.optionsBesideConnection();
@@ -260,10 +300,10 @@ function naming<T>(name: string, make: () => T): T {
   try {
     return make();
   } catch (error) {
-    if (error instanceof ConfigurationError || !(error instanceof Error)) throw error;
-    const text =
-      error instanceof InvalidArgumentError ? error.message : "a % is not followed by two hexadecimal digits";
-    throw new ConfigurationError(`${name}: ${text}`);
+    if (error instanceof InvalidArgumentError) throw new ConfigurationError(`${name}: ${error.message}`);
+    if (error instanceof URIError)
+      throw new ConfigurationError(`${name}: a % is not followed by two hexadecimal digits`);
+    throw error;
   }
 }
 
@@ -281,6 +321,10 @@ function tlsFiles(
   const cert = path("certPath", "REDIS_TLS_CERT_PATH");
   const key = path("keyPath", "REDIS_TLS_KEY_PATH");
   const { servername, minVersion } = files;
+  if (servername !== undefined && (typeof servername !== "string" || servername === ""))
+    throw new ConfigurationError(`tls.servername must be text that is not empty, got ${kindOf(servername)}`);
+  if (minVersion !== undefined && !["TLSv1.2", "TLSv1.3"].includes(minVersion))
+    throw new ConfigurationError('tls.minVersion must be "TLSv1.2" or "TLSv1.3"');
   if ((cert === undefined) !== (key === undefined))
     throw new ConfigurationError(
       `${(cert ?? key)!.name} was given without its ${cert === undefined ? "certificate" : "key"}; give both, or neither`,

@@ -247,6 +247,41 @@ describe("what can never work is refused by name, before a socket opens", () => 
     expect(refusal({}, options as unknown as RedisOptions)).toContain(message);
   });
 
+  it.each([
+    [{ host: null }, "host must be text, got null"],
+    [{ port: null }, "port must be a whole number from 1 to 65535, got null"],
+    [{ database: null }, "database must be a whole number of at least 0, got null"],
+    [{ username: 5, password: "p" }, "username must be text, got a value of type number"],
+    [{ password: null }, "password must be text, or a function that returns it, got null"],
+    [{ url: 5 }, "url must be text, got a value of type number"],
+    [{ cluster: "a:1" }, "cluster must be a list of URLs, each as text, got a value of type string"],
+    [{ cluster: [, "a:1"] }, "cluster must be a list of URLs, each as text, got a list"],
+    [{ sentinelName: 5 }, "sentinelName must be text, got a value of type number"],
+    [{ resolveAddress: {} }, "resolveAddress must be a function of { host, port }, got a value of type object"],
+    [{ tls: "false" }, "tls must be true, false or an object of TLS options, got a value of type string"],
+    [{ tls: { servername: 5 } }, "tls.servername must be text that is not empty, got a value of type number"],
+    [{ tls: { minVersion: "TLSv1" } }, 'tls.minVersion must be "TLSv1.2" or "TLSv1.3"'],
+    [{ pool: [] }, "createRedis: pool: options must be an object, got a list"],
+    [{ backoff: null }, "createRedis: backoff: options must be an object, got null"],
+    [{ commandTimeout: Object.create(null) as object }, "commandTimeout must be a duration"],
+    [{ protocol: 3n }, "protocol must be 2 or 3, got 3"],
+    [{ env: null }, "env must be an object of variables, or false, got null"],
+    [{ env: "REDIS_HOST=a" }, 'env must be an object of variables, or false, got "REDIS_HOST=a"'],
+    [{ envFile: null }, "envFile must be the path of a file, true or false, got null"],
+    [{ clock: {} }, "clock must have now() and schedule(), got a value of type object"],
+  ])("C363: %o: %s", (options, message) => {
+    expect(refusal({}, options as unknown as RedisOptions)).toContain(message);
+  });
+
+  it("C363: an error of an option that is read is passed on as it is", () => {
+    const tls = {
+      get servername(): string {
+        throw new Error("not ready");
+      },
+    };
+    expect(() => resolveSettings({ host: "a", tls, env: false, envFile: false })).toThrow(new Error("not ready"));
+  });
+
   it("A2: files of TLS are read and checked at once", () => {
     const ca = file("ca.pem", PEM);
     expect(refusal({ REDIS_TLS_ENABLED: "true", REDIS_TLS_CA_PATH: ca })).toBe("accepted");

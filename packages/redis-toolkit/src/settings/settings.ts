@@ -39,7 +39,13 @@ export function resolveSettings(options: RedisOptions = {}): RedisSettings {
   checkNames("createRedis: pool", options.pool, ["max", "wait"]);
   checkNames("createRedis: backoff", options.backoff, ["base", "max"]);
   if (typeof options.tls === "object") checkNames("createRedis: tls", options.tls, TLS_FILES);
-  const { env = process.env, envFile = true } = options;
+  const { env = process.env, envFile = true, clock = systemClock } = options;
+  if (env !== false && (typeof env !== "object" || env === null || Array.isArray(env)))
+    throw new ConfigurationError(`env must be an object of variables, or false, got ${shown(env)}`);
+  if (typeof envFile !== "boolean" && (typeof envFile !== "string" || envFile === ""))
+    throw new ConfigurationError(`envFile must be the path of a file, true or false, got ${shown(envFile)}`);
+  if (typeof clock?.now !== "function" || typeof clock.schedule !== "function")
+    throw new ConfigurationError(`clock must have now() and schedule(), got ${shown(clock)}`);
   const environment = readEnvironment(env === false ? {} : env, env === false ? false : envFile);
   const commandTimeoutMs = duration("commandTimeout", options.commandTimeout, environment, COMMAND_TIMEOUT) ?? 5_000;
   const backoff = {
@@ -80,7 +86,7 @@ export function resolveSettings(options: RedisOptions = {}): RedisSettings {
     unavailableAfterMs,
     checkIntervalMs,
     logger: loggerOf(options.logger),
-    clock: options.clock ?? systemClock,
+    clock,
   };
 }
 
@@ -135,14 +141,26 @@ const OPTIONS: readonly (keyof RedisOptions)[] = [
 
 function checkNames(place: string, given: object | undefined, accepted: readonly string[]): void {
   if (given === undefined) return;
-  if (typeof given !== "object" || given === null)
-    throw new ConfigurationError(`${place}: options must be an object, got a value of type ${typeof given}`);
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new ConfigurationError(`${place}: options must be an object, got ${shown(given)}`);
   for (const name of Object.keys(given))
     if (!accepted.includes(name))
       throw new ConfigurationError(
         `${place}: unknown option ${JSON.stringify(name)}; accepted are ${accepted.filter((one) => one !== "clock").join(", ")}${didYouMean(name, accepted)}`,
       );
 }
+
+/** For errors: short, and without what an object holds. */
+const shown = (given: unknown): string =>
+  typeof given === "string"
+    ? JSON.stringify(given.slice(0, 40))
+    : typeof given === "number" || typeof given === "bigint"
+      ? `${given}`
+      : given === null
+        ? "null"
+        : Array.isArray(given)
+          ? "a list"
+          : `a value of type ${typeof given}`;
 
 /** Whole milliseconds of an option, or of the first variable that is set. */
 function duration(
@@ -155,7 +173,7 @@ function duration(
   const ms = typeof given === "string" ? parsed(name, given) : given;
   if (typeof ms !== "number" || !(ms >= 1 && ms <= 2 ** 31 - 1))
     throw new ConfigurationError(
-      `${name} must be a duration of 1 ms to 24 days, as milliseconds or like "5s"; got ${String(given)}`,
+      `${name} must be a duration of 1 ms to 24 days, as milliseconds or like "5s"; got ${shown(given)}`,
     );
   return Math.round(ms);
 }
@@ -172,13 +190,13 @@ function parsed(name: string, given: string): number {
 
 function count(name: string, given: number | undefined, least = 1): number | undefined {
   if (given === undefined || (Number.isSafeInteger(given) && given >= least)) return given;
-  throw new ConfigurationError(`${name} must be a whole number of at least ${least}, got ${String(given)}`);
+  throw new ConfigurationError(`${name} must be a whole number of at least ${least}, got ${shown(given)}`);
 }
 
 function oneOf<T>(name: string, given: T | undefined, accepted: readonly T[]): T | undefined {
   if (given === undefined || accepted.includes(given)) return given;
   throw new ConfigurationError(
-    `${name} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}, got ${JSON.stringify(given)}`,
+    `${name} must be ${accepted.map((one) => JSON.stringify(one)).join(" or ")}, got ${shown(given)}`,
   );
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOptions, durationMs, shown } from "../module/module.ts";
 import type { Delivery } from "./member.ts";
 import { blockMsOf, countOf } from "./limits.ts";
 
@@ -78,7 +78,7 @@ export function resolveConsumerOptions<T>(options: ConsumerOptions<T>): Consumer
   const { name, count = 1, concurrency = 1, block = "2s", minIdle = "30s", maxDeliveries = 5 } = options;
   const { onLostGroup = "0", maxDead, stopTimeout = "30s", onError } = options;
   if (onLostGroup !== "0" && onLostGroup !== "$")
-    throw new InvalidArgumentError(`consumer: onLostGroup must be "0" or "$", got ${JSON.stringify(onLostGroup)}`);
+    throw new InvalidArgumentError(`consumer: onLostGroup must be "0" or "$", got ${shown(onLostGroup)}`);
   if (onError !== undefined && typeof onError !== "function")
     throw new InvalidArgumentError("consumer: onError must be a function");
   return {

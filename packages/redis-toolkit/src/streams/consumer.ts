@@ -49,6 +49,10 @@ export const consumer = <T>(
 ): Consumer<T> => {
   if (typeof handler !== "function")
     throw new InvalidArgumentError("consumer(stream, group, options, handler): the handler must be a function");
+  if (typeof (stream as Partial<Stream<T>> | null)?.append !== "function")
+    throw new InvalidArgumentError(
+      "consumer(stream, group, options, handler): give a stream, as streams(redis) makes it",
+    );
   return new Consumer<T>(stream.place, stream.group(checkName("consumer: group", group)), options, handler);
 };
 

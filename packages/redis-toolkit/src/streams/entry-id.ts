@@ -35,7 +35,9 @@ export function entryId(option: string, given: unknown): EntryId {
 
 /** @throws {InvalidArgumentError} */
 export const entryIds = (operation: string, given: readonly unknown[]): readonly EntryId[] =>
-  given.map((id) => entryId(`${operation}: id`, id));
+  Array.isArray(given)
+    ? Array.from(given, (id: unknown) => entryId(`${operation}: id`, id))
+    : refuse(`${operation}: ids`, "a list of ids", given);
 
 /** @throws {InvalidArgumentError} unless it is an id, `*`, or a millisecond with `-*`. */
 export function newId(option: string, given: unknown): NewId {

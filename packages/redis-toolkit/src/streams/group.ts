@@ -1,5 +1,5 @@
 import type { Duration } from "@hotset/core";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOneOf, checkOptions, durationMs } from "../module/module.ts";
 import { readEntries, readEntry, readId, readInfo, entriesOfOne, type Entry } from "./entry.ts";
 import { entryId, entryIds, rangeEnd, startId, ZERO, type EntryId, type RangeEnd, type StartId } from "./entry-id.ts";
 import {
@@ -85,7 +85,7 @@ export class ConsumerGroup<T> {
 
   /** Entries that the consumer is given, or holds already. Entries deleted meanwhile are left out, but stay pending. */
   async read(options: GroupReadOptions): Promise<readonly Entry<T>[]> {
-    checkOptions("group.read", options, ["consumer", "after", "count", "block"]);
+    checkOptions("group.read", options ?? null, ["consumer", "after", "count", "block"]);
     const { consumer, after = ">", count, block } = options;
     const position = after === ">" || after === "0" ? after : entryId("group.read: after", after);
     const { args, blockMs } = readArguments("group.read", count, block);
@@ -109,12 +109,12 @@ export class ConsumerGroup<T> {
     readonly minIdle: Duration;
     readonly ids: readonly EntryId[];
   }): Promise<readonly Entry<T>[]> {
-    checkOptions("claim", options, ["consumer", "minIdle", "ids"]);
+    checkOptions("claim", options ?? null, ["consumer", "minIdle", "ids"]);
     const { consumer, minIdle, ids } = options;
-    if (ids.length === 0) return [];
     const taker = checkName("claim: consumer", consumer);
     const idle = String(durationMs("claim: minIdle", minIdle));
     const checked = entryIds("claim", ids);
+    if (checked.length === 0) return [];
     return this.#place.send((key) => ["XCLAIM", key, this.name, taker, idle, ...checked], { decode: readEntries<T> });
   }
 
@@ -125,7 +125,7 @@ export class ConsumerGroup<T> {
     readonly start?: EntryId;
     readonly count?: number;
   }): Promise<AutoClaimed<T>> {
-    checkOptions("autoClaim", options, ["consumer", "minIdle", "start", "count"]);
+    checkOptions("autoClaim", options ?? null, ["consumer", "minIdle", "start", "count"]);
     const { consumer, minIdle, start = ZERO, count = DEFAULT_COUNT } = options;
     const taker = checkName("autoClaim: consumer", consumer);
     const idle = String(durationMs("autoClaim: minIdle", minIdle));
@@ -204,7 +204,9 @@ export class ConsumerGroup<T> {
   async deleteConsumer(name: string, options: { readonly ifPending?: "drop" | "keep" } = {}): Promise<number> {
     checkOptions("deleteConsumer", options, ["ifPending"]);
     const consumer = checkName("deleteConsumer(name)", name);
-    if (options.ifPending === "keep") return this.#place.script(LEAVE, [this.name, consumer], Number);
+    const { ifPending = "drop" } = options;
+    checkOneOf("deleteConsumer: ifPending", ifPending, ["drop", "keep"]);
+    if (ifPending === "keep") return this.#place.script(LEAVE, [this.name, consumer], Number);
     const held = await this.#place.send((key) => ["XGROUP", "DELCONSUMER", key, this.name, consumer], {
       decode: Number,
     });

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { durationMs } from "../module/module.ts";
+import { durationMs, shown } from "../module/module.ts";
 
 /** The most entries of one read. */
 export const MOST_AT_ONCE = 10_000;
@@ -12,7 +12,7 @@ const LONGEST_BLOCK_MS = 3_600_000;
 /** @throws {InvalidArgumentError} unless it is a whole number of 1 to `most`. */
 export function countOf(option: string, given: number, most: number = MOST_AT_ONCE): number {
   if (Number.isSafeInteger(given) && given >= 1 && given <= most) return given;
-  throw new InvalidArgumentError(`${option} must be a whole number of 1 to ${most}, got ${String(given)}`);
+  throw new InvalidArgumentError(`${option} must be a whole number of 1 to ${most}, got ${shown(given)}`);
 }
 
 /** Redis would take 0 for ever. */
@@ -22,10 +22,10 @@ export const blockMsOf = (option: string, given: Duration): number =>
 /** `COUNT` and `BLOCK`. */
 export function readArguments(
   operation: string,
-  count: number | undefined,
-  block: Duration | undefined,
+  count: number = DEFAULT_COUNT,
+  block?: Duration,
 ): { readonly args: readonly string[]; readonly blockMs: number | undefined } {
-  const args = ["COUNT", String(countOf(`${operation}: count`, count ?? DEFAULT_COUNT))];
+  const args = ["COUNT", String(countOf(`${operation}: count`, count))];
   if (block === undefined) return { args, blockMs: undefined };
   const blockMs = blockMsOf(`${operation}: block`, block);
   return { args: [...args, "BLOCK", String(blockMs)], blockMs };

@@ -1,5 +1,5 @@
 import type { Duration } from "@hotset/core";
-import { checkOptions } from "../module/module.ts";
+import { checkOptions, checkSignal } from "../module/module.ts";
 import { BlockingReads } from "./blocking-reads.ts";
 import { entriesOfOne, type Entry } from "./entry.ts";
 import { startId, ZERO, type EntryId, type StartId } from "./entry-id.ts";
@@ -30,6 +30,7 @@ export class StreamReader<T> implements AsyncIterable<Entry<T>>, AsyncDisposable
   constructor(place: StreamPlace, findLast: () => Promise<EntryId>, options: ReaderOptions) {
     checkOptions("reader", options, ["after", "count", "block", "signal"]);
     const { after = "0", count = DEFAULT_COUNT, block = "2s", signal } = options;
+    checkSignal("reader: signal", signal);
     this.#reads = new BlockingReads(place);
     this.#findLast = findLast;
     this.#count = String(countOf("reader: count", count));

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { carrierFor, checkName, checkOptions } from "../module/module.ts";
+import { carrierFor, checkFlag, checkName, checkOptions } from "../module/module.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { readEntries, readId, readInfo, entriesOfOne, writeFields, type Entry, type NewFields } from "./entry.ts";
 import {
@@ -75,6 +75,7 @@ export class Stream<T> {
   async append(fields: NewFields<T>, options: AppendOptions = {}): Promise<EntryId | undefined> {
     checkOptions("append", options, APPEND_OPTIONS);
     const { id = "*", ifExists = false, ...trimming } = options;
+    checkFlag("append: ifExists", ifExists);
     const isTrimmed = trimming.maxLen !== undefined || trimming.minId !== undefined;
     const trim = trimArguments("append", isTrimmed ? trimming : { ...this.#trimming, ...trimming }, "approximate");
     const written = withCarried(writeFields("append", fields));
@@ -120,7 +121,7 @@ export class Stream<T> {
 
   /** @returns how many entries were removed. An approximate trim may remove fewer, also none. */
   async trim(options: TrimOptions): Promise<number> {
-    checkOptions("trim", options, TRIM_OPTIONS);
+    checkOptions("trim", options ?? null, TRIM_OPTIONS);
     const trim = trimArguments("trim", options, "exact");
     if (trim.length === 0) throw new InvalidArgumentError("trim: give maxLen or minId");
     return this.#place.send((key) => ["XTRIM", key, ...trim], { decode: Number });

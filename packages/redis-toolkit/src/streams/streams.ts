@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions } from "../module/module.ts";
+import { checkFlag, checkName, checkOptions, checkView, shown } from "../module/module.ts";
 import { readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { startId, type StartId } from "./entry-id.ts";
 import { readArguments } from "./limits.ts";
@@ -57,6 +57,7 @@ export interface Streams {
 }
 
 export function streams(redis: RedisView): Streams {
+  checkView("streams(redis)", redis);
   return {
     stream: <T extends FieldsOf<T>>(name: string, options?: StreamOptions): Stream<T> => {
       checkName("stream(name)", name);
@@ -64,8 +65,7 @@ export function streams(redis: RedisView): Streams {
       const { values = "text", requireNoEviction = false, ...trimming } = options ?? {};
       if (values !== "text" && values !== "bytes")
         throw new InvalidArgumentError('stream: values must be "text" or "bytes"');
-      if (typeof requireNoEviction !== "boolean")
-        throw new InvalidArgumentError("stream: requireNoEviction must be true or false");
+      checkFlag("stream: requireNoEviction", requireNoEviction);
       trimArguments("stream", trimming, "approximate");
       return new Stream<T>(new StreamPlace(redis, name, { values, requireNoEviction }), trimming);
     },
@@ -81,6 +81,8 @@ async function readSeveral(
   options: { readonly count?: number; readonly block?: Duration },
 ): Promise<Readonly<Record<string, readonly Entry<Record<string, string>>[]>>> {
   checkOptions("read", options, ["count", "block"]);
+  if (typeof after !== "object" || after === null || Array.isArray(after))
+    throw new InvalidArgumentError(`read(after): after must be an object of ids by stream, got ${shown(after)}`);
   const names = Object.keys(after).map((name) => checkName("read: the name of a stream", name));
   const ids = names.map((name) => startId(`read: ${JSON.stringify(name)}`, after[name]));
   if (names.length === 0) throw new InvalidArgumentError("read(after): give at least one stream");

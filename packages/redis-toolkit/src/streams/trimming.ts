@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { isEntryId, type EntryId } from "./entry-id.ts";
+import { shown } from "../module/module.ts";
 
 export interface TrimOptions {
   /** The newest so many entries stay. */
@@ -21,18 +22,18 @@ export const TRIM_OPTIONS: readonly string[] = ["maxLen", "minId", "trim", "limi
 /** `MAXLEN` or `MINID` with its arguments; none without a threshold. @throws {InvalidArgumentError} */
 export function trimArguments(
   operation: string,
-  { maxLen, minId, trim, limit }: TrimOptions,
+  options: TrimOptions,
   usual: "approximate" | "exact",
 ): readonly string[] {
+  const { maxLen, minId, trim: how = usual, limit } = options;
   const refuse = (text: string): never => {
     throw new InvalidArgumentError(`${operation}: ${text}`);
   };
-  const how = trim ?? usual;
   if (how !== "approximate" && how !== "exact") refuse('trim must be "approximate" or "exact"');
   if (maxLen !== undefined && minId !== undefined) refuse("give maxLen or minId, not both");
-  if (maxLen !== undefined && !isWhole(maxLen)) refuse(`maxLen must be a whole number, got ${String(maxLen)}`);
-  if (minId !== undefined && !isEntryId(minId)) refuse(`minId must be an id, got ${JSON.stringify(minId)}`);
-  if (limit !== undefined && !isWhole(limit)) refuse(`limit must be a whole number, got ${String(limit)}`);
+  if (maxLen !== undefined && !isWhole(maxLen)) refuse(`maxLen must be a whole number, got ${shown(maxLen)}`);
+  if (minId !== undefined && !isEntryId(minId)) refuse(`minId must be an id, got ${shown(minId)}`);
+  if (limit !== undefined && !isWhole(limit)) refuse(`limit must be a whole number, got ${shown(limit)}`);
   if (limit !== undefined && how === "exact") refuse('limit is for trim: "approximate"');
   const threshold = maxLen === undefined ? minId : String(maxLen);
   if (threshold === undefined) return [];

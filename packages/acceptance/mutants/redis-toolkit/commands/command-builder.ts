@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'const inside = keys.map((key) => space.inside(checkKey("script", key)));',
     broken: 'const inside = keys.map((key) => checkKey("script", key));',
   },
+  {
+    name: "toolkit: text is taken for the fields of a hash",
+    promises: ["C364"],
+    rule: 'typeof fields === "object" && fields !== null && !Array.isArray(fields)',
+    broken: "fields !== null",
+  },
+  {
+    name: "toolkit: an option of a command that does not exist is ignored",
+    promises: ["C363"],
+    rule: '    checkOptions("set", options, SET_OPTIONS);\n',
+    broken: '    checkOptions("set", options, Object.keys(options ?? {}));\n',
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "/[A-Za-z0-9_.-]/",
     broken: "/[A-Za-z0-9_.:-]/",
   },
+  {
+    name: "toolkit: half of a surrogate pair leads into another tenant",
+    promises: ["C364"],
+    rule: "    if (!id.isWellFormed())\n",
+    broken: '    if (id === "")\n',
+  },
 ];
