@@ -489,6 +489,8 @@ describe("memory", () => {
     ],
     [null, "memory: options must be an object, got null"],
     [5, "memory: options must be an object, got 5"],
+    // The values() of an array would be its option.
+    [[], "memory: options must be an object, got an array"],
     [{ label: "" }, 'memory: label must be a non-empty string, got ""'],
     [{ label: 5 }, "memory: label must be a non-empty string, got 5"],
     [{ maxEntries: 0 }, "memory: maxEntries must be a whole number from 1 to 16777216, got 0"],

@@ -247,7 +247,8 @@ const VALUES: readonly unknown[] = ["shared", "frozen", "cloned"] satisfies Memo
 const EVICTIONS: readonly unknown[] = ["lru", "adaptive"] satisfies MemoryOptions["eviction"][];
 
 function resolve(options: MemoryOptions): Limits {
-  if (typeof options !== "object" || options === null) refuse("options", options, "an object");
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    refuse("options", options, "an object");
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name))
       throw new InvalidArgumentError(

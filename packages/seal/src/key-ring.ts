@@ -40,7 +40,8 @@ export class KeyRing {
       if (name !== "keys") throw new InvalidArgumentError(`${seal}: the options are keys, got ${JSON.stringify(name)}`);
     if (!Array.isArray(keys) || keys.length === 0)
       throw new InvalidArgumentError(`${seal}: keys must be a list of at least one { id, key }`);
-    const ring = keys.map((each: unknown, i) => ringKey(`${seal}: keys[${i}]`, each));
+    // Not `map`, which leaves out holes.
+    const ring = Array.from(keys, (each: unknown, i) => ringKey(`${seal}: keys[${i}]`, each));
     this.#seal = seal;
     this.#keys = new Map(ring.map((each) => [each.id, each]));
     this.first = ring[0]!;

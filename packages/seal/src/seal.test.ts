@@ -144,6 +144,7 @@ describe.each(SEALS)("C153 %s", (_, make) => {
     for (const id of ["", "a b", "x".repeat(33), 7, undefined])
       expect(message([old, { id, key: key(1) }])).toMatch(/keys\[1\]\.id must be 1 to 32 of A-Z a-z 0-9 \. _ -$/);
     expect(message([old, old])).toMatch(/keys must have different ids$/);
+    expect(message([, old])).toMatch(/keys\[0\]\.id must be/);
     expect(message([undefined])).toMatch(/keys\[0\]\.id must be/);
     expect(() => make({ keys: [old], key: "secret" } as never)).toThrow('the options are keys, got "key"');
   });

@@ -405,12 +405,12 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "wrap",
       (cache) => cache.wrap(never, {} as never),
-      "name must be a non-empty string of its own for each wrapped function, got undefined",
+      "name must be a non-empty, well-formed string of its own for each wrapped function, got undefined",
     ],
     [
       "wrap",
       (cache) => cache.wrap(never, undefined as never),
-      "name must be a non-empty string of its own for each wrapped function, got undefined",
+      "name must be a non-empty, well-formed string of its own for each wrapped function, got undefined",
     ],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
     [
@@ -787,4 +787,50 @@ it("set refuses a value that the local tier cannot clone, and the old value stay
   await cache.set("k", "old");
   expect(await errorOf(() => cache.set("k", () => 1))).toMatchObject({ code: "ENCODE_FAILED", tier: "memory" });
   expect(await cache.get("k")).toBe("old");
+});
+
+it("C363: a schema of null, and a hole in a list of tiers, are refused by name", async () => {
+  const { cache } = open("memory");
+  expect(await errorOf(() => cache.namespace("n", { schema: null as never }))).toMatchObject({
+    ...INVALID,
+    message: "schema must be a Standard Schema (https://standardschema.dev), got null",
+  });
+  for (const tiers of [[,], [undefined], ["memory", ,]])
+    expect(await errorOf(() => cache.bypass(tiers as never))).toMatchObject({
+      ...INVALID,
+      message: 'tiers must be "all", "none" or a list of labels (memory), got undefined',
+    });
+  await cache.set("k", 1);
+  expect(cache.peek("k")).toBe(1);
+});
+
+it("C364: an event that cannot be written as text is refused like any other", async () => {
+  const { cache } = open("memory");
+  for (const event of [Object.create(null) as object, Symbol("evict"), ["evict"]])
+    expect((await errorOf(() => cache.on(event as never, never))).message).toMatch(/^event must be one of /);
+});
+
+it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)(
+  "C365: a wrapped function whose key gives %o is not called, and two users get no value in common",
+  async ([part]) => {
+    const { cache } = open("memory");
+    const loaded: unknown[] = [];
+    const load = async (user: string): Promise<string> => {
+      loaded.push(user);
+      return user;
+    };
+    const wrapped = cache.wrap(load, { name: "user", key: (() => part) as never });
+    for (const use of [wrapped, wrapped.refresh, wrapped.invalidate])
+      expect(await errorOf(() => use("ada"))).toMatchObject({
+        ...INVALID,
+        message: expect.stringMatching(/^key must return a string for the arguments of a call, got /) as string,
+      });
+    expect(loaded).toEqual([]);
+  },
+);
+
+it("C363: the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
+  const { cache } = open("memory");
+  const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" } as never));
+  expect(error.message).toMatch(/^name must be a non-empty, well-formed string of its own/);
 });

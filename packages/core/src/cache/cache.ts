@@ -86,12 +86,12 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   /** @throws {InvalidArgumentError} unless each is the label of a tier. */
   #labels(given: unknown): readonly string[] {
     const labels = this.stats().tiers.map(({ label }) => label);
-    const unknown = Array.isArray(given) ? given.find((label) => !labels.includes(label as string)) : given;
-    if (!Array.isArray(given) || unknown !== undefined)
-      throw new InvalidArgumentError(
-        `tiers must be "all", "none" or a list of labels (${labels.join(", ")}), got ${describe(unknown)}`,
-      );
-    return given;
+    // By its index: a hole is no label.
+    const wrong = Array.isArray(given) ? given.findIndex((label) => !labels.includes(label as string)) : 0;
+    if (Array.isArray(given) && wrong < 0) return given;
+    throw new InvalidArgumentError(
+      `tiers must be "all", "none" or a list of labels (${labels.join(", ")}), got ${describe(Array.isArray(given) ? given[wrong] : given)}`,
+    );
   }
 
   async connect(): Promise<void> {

@@ -272,7 +272,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void {
     const { events } = this.#engine.context;
-    const port = Object.hasOwn(events, event) ? events[event] : undefined;
+    const port = typeof event === "string" && Object.hasOwn(events, event) ? events[event] : undefined;
     if (port === undefined)
       throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
     if (typeof listener !== "function")
@@ -289,7 +289,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const { context } = this.#engine;
     if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
-    if (options?.schema !== undefined && typeof options.schema["~standard"]?.validate !== "function")
+    if (options?.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function")
       throw new InvalidArgumentError(
         `schema must be a Standard Schema (https://standardschema.dev), got ${describe(options.schema)}`,
       );

@@ -61,9 +61,9 @@ export function wrapFunction(
 ): Wrapped<unknown[], unknown> {
   if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${describe(fn)}`);
   checkOptions(options, OPTION_NAMES.wrap);
-  if (typeof options?.name !== "string" || options.name === "")
+  if (typeof options?.name !== "string" || options.name === "" || !options.name.isWellFormed())
     throw new InvalidArgumentError(
-      `name must be a non-empty string of its own for each wrapped function, got ${describe(options?.name)}`,
+      `name must be a non-empty, well-formed string of its own for each wrapped function, got ${describe(options?.name)}`,
     );
   const { name, key, tags, ...policy } = options;
   if (key !== undefined && typeof key !== "function")
@@ -75,7 +75,7 @@ export function wrapFunction(
   });
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
   const keyFor = (args: unknown[]): string =>
-    key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, key(...args));
+    key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, checkPart(key(...args)));
   const loaderFor =
     (args: unknown[]) =>
     async (context: LoadContext): Promise<unknown> => {
@@ -90,4 +90,10 @@ export function wrapFunction(
     invalidate: async (...args: unknown[]) => namespace.delete(keyFor(args)),
     refresh: async (...args: unknown[]) => namespace.getOrSet(keyFor(args), loaderFor(args), forced),
   });
+}
+
+/** `keyOf` leaves out `undefined`: calls without an id would share one value. */
+function checkPart(part: unknown): string {
+  if (typeof part === "string") return part;
+  throw new InvalidArgumentError(`key must return a string for the arguments of a call, got ${describe(part)}`);
 }

@@ -22,6 +22,7 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
     [{ minBytes: 0.5 }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got 0.5`],
     [{ minBytes: "1kb" }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got "1kb"`],
     [{ minBytes: null }, `${id}: minBytes must be a whole number of bytes, at least 0, or Infinity, got null`],
+    [[6], `${id}: options must be an object with level and minBytes, or undefined, got an array`],
   ])("refuses %o and names the accepted values", (options, message) => {
     const act = () => compressor(options as CompressorOptions);
 

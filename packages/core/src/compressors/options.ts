@@ -22,7 +22,7 @@ export function resolveCompressorOptions(
   levels: CompressorLevels,
 ): { readonly level: number; readonly minBytes: number } {
   if (options === undefined) return { level: levels.default, minBytes: DEFAULT_MIN_BYTES };
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new InvalidArgumentError(
       `${id}: options must be an object with level and minBytes, or undefined, got ${describe(options)}`,
     );

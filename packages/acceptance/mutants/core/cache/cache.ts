@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "context.lifecycle.drain();",
     broken: "context.lifecycle.close();",
   },
+  {
+    name: "bypass: a hole passes for a label",
+    promises: ["C363"],
+    rule: "given.findIndex((label) => !labels.includes(label as string))",
+    broken: "given.findIndex((label, i) => i in given && label !== undefined && !labels.includes(label as string))",
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (tags !== undefined && typeof tags !== "function") checkTags(tags);',
     broken: "",
   },
+  {
+    name: "wrap: a key that is no string is written as it is",
+    promises: ["C365"],
+    rule: 'if (typeof part === "string") return part;',
+    broken: "return part as string;",
+  },
 ];
