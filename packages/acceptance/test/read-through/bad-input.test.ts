@@ -831,6 +831,6 @@ it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)
 
 it("C363: the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
   const { cache } = open("memory");
-  const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" } as never));
+  const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" }));
   expect(error.message).toMatch(/^name must be a non-empty, well-formed string of its own/);
 });
