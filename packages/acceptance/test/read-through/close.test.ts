@@ -1,5 +1,5 @@
-import { createCache, type Cache, type Clock, type Namespace } from "@hotset/core";
-import { flush, gate, outcome, TestClock } from "@hotset/core/testing";
+import { BackendUnavailableError, compose, createCache, type Cache, type Clock, type Namespace } from "@hotset/core";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { forkScript } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
@@ -452,5 +452,45 @@ describe("close of a local tier", () => {
     expect(build).toThrow(expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error);
     await cache.close();
     expect(tier.entryCount).toBe(0);
+  });
+});
+
+describe("C356 a backend that fails to close", () => {
+  const openTwo = () => {
+    const clock = new TestClock();
+    const [near, far] = ["near", "far"].map((label) => scriptedBackend({ clock, label, deadlineMs: 100 }));
+    const cache = createCache({ name: "test", clock })
+      .tier(compose(near!, far!, { nearTtl: "1m" }))
+      .build();
+    const reports: string[] = [];
+    cache.on("backend:error", ({ tier, operation, error }) =>
+      reports.push(`${tier}, ${operation}: ${error.message}, ${(error.cause as Error | undefined)?.message}`),
+    );
+    return { cache, clock, near: near!, far: far!, reports };
+  };
+
+  it("is reported; the other one is closed, and close resolves", async () => {
+    const { cache, near, far, reports } = openTwo();
+    near.script("close", { fail: new Error("busy") });
+    await cache.close();
+    expect([far.isClosed, reports]).toEqual([true, ["near, close: near: close failed; see cause, busy"]]);
+  });
+
+  it("is reported by its own error, also after close has resolved", async () => {
+    const { cache, clock, near, reports } = openTwo();
+    const failing = gate();
+    const close = async (): Promise<void> => {
+      await failing.pass();
+      throw new BackendUnavailableError("near is away", { tier: "near" });
+    };
+    Object.assign(near, { close });
+    const closing = cache.close();
+    await failing.arrived();
+    clock.advance(1_000);
+    await closing;
+    expect(reports).toEqual([]);
+    failing.open();
+    await flush();
+    expect(reports).toEqual(["near, close: near is away, undefined"]);
   });
 });

@@ -1,10 +1,11 @@
 import type { Backend } from "../contracts/backend.ts";
-import { CacheClosedError, InvalidArgumentError } from "../contracts/errors.ts";
+import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
 import { within } from "../primitives/within.ts";
+import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
@@ -146,8 +147,25 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     await this.#within(remote?.deadlineMs ?? 0, Promise.all(unsubscribing));
     if (remote === undefined) return;
     remote.stop();
-    const closing = this.#releaseBackends().map(async (backend) => backend.close());
-    await this.#within(remote.deadlineMs, Promise.allSettled(closing));
+    const closing = this.#releaseBackends().map((backend) => this.#closeBackend(backend));
+    await this.#within(remote.deadlineMs, Promise.all(closing));
+  }
+
+  /** A failure is reported: the backend may have left something open. */
+  async #closeBackend(backend: Backend): Promise<void> {
+    try {
+      await backend.close();
+    } catch (given) {
+      const { events, name } = this.#parts.engine.context;
+      const { label: tier } = backend;
+      const cause = ownError(given);
+      const failed = { tier, operation: "close" } as const;
+      const error =
+        cause instanceof CacheError
+          ? cause
+          : new BackendRefusedError(`${tier}: close failed; see cause`, { ...failed, cause });
+      events["backend:error"].emit({ cache: name, namespace: [], ...failed, error });
+    }
   }
 
   /** The backends that no other cache uses. */

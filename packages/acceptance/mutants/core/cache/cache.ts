@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "given.findIndex((label) => !labels.includes(label as string))",
     broken: "given.findIndex((label, i) => i in given && label !== undefined && !labels.includes(label as string))",
   },
+  {
+    name: "life: a backend that fails to close is lost in silence",
+    promises: ["C356"],
+    rule: 'events["backend:error"].emit({ cache: name, namespace: [], ...failed, error });',
+    broken: "void [events, name, error];",
+  },
 ];
