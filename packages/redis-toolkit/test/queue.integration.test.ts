@@ -495,12 +495,12 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const seen: number[] = [];
     await use.jobs.add("x");
     const work = async ({ attempt }: Job<string>): Promise<void> => {
-      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      await new Promise((resolve) => setTimeout(resolve, 4_500));
       seen.push(attempt);
     };
-    use.working(work, { visibility: 1_000 });
-    use.working(work, { visibility: 1_000 });
-    await expect.poll(() => seen).toEqual([1]);
+    use.working(work, { visibility: 3_000 });
+    use.working(work, { visibility: 3_000 });
+    await expect.poll(() => seen, { timeout: 10_000 }).toEqual([1]);
     await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
     expect(seen).toEqual([1]);
   });

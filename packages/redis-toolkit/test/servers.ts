@@ -56,7 +56,8 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
   beforeAll(async () => {
     [single_, cluster_, sentinel_] = await Promise.all([
       user === undefined ? startOwnRedis() : startAclRedis({ users: [lineOf(user, keys)] }),
-      startCluster({ replicas: 0 }),
+      // With less the nodes may count one as failed that a test only stalls.
+      startCluster({ replicas: 0, nodeTimeoutMs: 30_000 }),
       // The default of sentinels. With less they may replace a primary that a test only stalls, amid the next test.
       startSentinel({ downAfterMs: 30_000 }),
     ]);

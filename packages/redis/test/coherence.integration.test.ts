@@ -395,7 +395,7 @@ describe("a server that is busy", () => {
 
   it("C81: pushes what was changed before, and its replies are not signs of life", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
-    const backend = open(undefined, own.url);
+    const backend = open((builder) => builder.responseTimeout("10s"), own.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     await backend.read("shop::1");
@@ -403,7 +403,7 @@ describe("a server that is busy", () => {
     await Promise.all([sleeper!, writer!, looper!].map((client) => client.command("PING")));
     // Commands that arrive meanwhile are executed in one turn of the server's loop: the change, then the script.
     // It sleeps for less than a heartbeat may take, and for longer than this process may stand still meanwhile.
-    const asleep = sleeper!.command("DEBUG", "SLEEP", 0.9);
+    const asleep = sleeper!.command("DEBUG", "SLEEP", 2.5);
     await new Promise((resolve) => setTimeout(resolve, 100));
     const written = writer!.command("SET", "hotset:shop::1", "x").then(() => performance.now());
     await new Promise((resolve) => setTimeout(resolve, 50));

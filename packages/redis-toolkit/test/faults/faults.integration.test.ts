@@ -112,7 +112,8 @@ describe.each(EVERYWHERE)("C260 over %s", (where) => {
   );
 
   it("a server that stalls for 1.6 s: every call is carried out, once", TEST, async () => {
-    const tried = subjectsOver(await servers.open(where));
+    // The stall may be longer on a busy machine.
+    const tried = subjectsOver(await servers.open(where, { commandTimeout: "10s" }));
     await ofEach(tried, (one) => one.write());
     const stalled = await primaries(where);
     for (const server of stalled) server.pause();
@@ -228,9 +229,9 @@ describe("C260 a server is lost", () => {
     const [dead] = await cluster.masters();
     await dead!.kill();
     await writeAll();
-    const before = performance.now();
-    const outcomes = await writeAll();
-    expect(performance.now() - before).toBeLessThan(2_000);
+    const ended = writeAll();
+    expect(await isLate(ended, 2_000)).toBe(false);
+    const outcomes = await ended;
     for (const { name } of SUBJECTS) {
       const own = outcomes.filter(([subject]) => subject === name).map(([, outcome]) => outcome);
       const failed = own.filter((outcome) => outcome !== "done");
