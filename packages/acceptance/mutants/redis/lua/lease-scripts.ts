@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "redis: a release that comes late wakes those who wait for the next holder",
+    promises: ["C375"],
+    rule: "if lease ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
+    broken: "if lease ~= ARGV[1] then\n  ${WAKE}\n  return 0\nend\nredis.call('DEL', KEYS[2])",
+  },
+  {
     name: "redis: a lease is granted over an entry whose life is over",
     promises: ["C52"],
     rule: "if left == 0 or left == 1 then",

@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "redis: a lease that ends is announced twice",
+    promises: ["C375"],
+    rule: "redis.call('PERSIST', KEYS[1])\nend\n${announce()}`",
+    broken: "redis.call('PERSIST', KEYS[1])\nend\n${announce()}\n${announce()}`",
+  },
+  {
     name: "redis: a write leaves fields of the former entry",
     promises: ["A39"],
     rule: "if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then",
