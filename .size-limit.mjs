@@ -39,7 +39,7 @@ const metrics = (name, limit) => ({
 export default [
   { ...core, name: "@hotset/core", limit: "56.5 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "47.1 kB" },
-  toolkit("index", "17.3 kB"),
+  toolkit("index", "18.7 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7 kB"),
   toolkit("presence", "3 kB"),
@@ -47,17 +47,17 @@ export default [
   toolkit("module", "2 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
-  toolkit("sessions", "6.8 kB"),
-  toolkit("sessions/express-session", "7.3 kB"),
-  toolkit("sessions/fastify", "2 kB"),
+  toolkit("sessions", "7 kB"),
+  toolkit("sessions/express-session", "7.5 kB"),
+  toolkit("sessions/fastify", "2.1 kB"),
   toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
-  toolkit("queue", "12.9 kB"),
-  toolkit("streams", "10 kB"),
+  toolkit("queue", "13.3 kB"),
+  toolkit("streams", "10.2 kB"),
   toolkit("lock", "8 kB"),
-  metrics("instruments", "4.9 kB"),
-  metrics("prometheus", "1 kB"),
+  metrics("instruments", "5.2 kB"),
+  metrics("prometheus", "1.1 kB"),
   metrics("otel", "2.6 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.
   {

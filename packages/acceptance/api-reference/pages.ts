@@ -147,6 +147,7 @@ export const PAGES: readonly PageSpec[] = [
       "prometheusName",
       "DURATION_BUCKETS",
       "checkBuckets",
+      "checkObject",
     ],
   },
   {

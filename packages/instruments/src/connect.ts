@@ -34,11 +34,16 @@ const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "pro
  *   own.
  */
 export function connect(exporter: Exporter, options: Observed, known: readonly string[] = []): () => void {
+  checkObject("options", options);
   const all = [...known, ...OBSERVED];
   for (const name of Object.keys(options))
     if (!all.includes(name))
       throw new InvalidArgumentError(`observe: unknown option ${JSON.stringify(name)}; known: ${all.join(", ")}`);
-  const { caches = [], redis = [], queues = {}, consumers = {}, backendCalls = false } = options;
+  const { caches = [], redis = [], queues = {}, consumers = {}, backendCalls = false, process = false } = options;
+  for (const [name, flag] of Object.entries({ backendCalls, process }))
+    if (typeof flag !== "boolean") throw new InvalidArgumentError(`observe: ${name} must be true or false`);
+  expectEach("queues", queues, "counts");
+  expectEach("consumers", consumers, "status");
   expectList("caches", caches, { members: ["getOrSet", "name"], maker: "createCache" });
   expectList("redis", redis, { members: ["commands", "clientName"], maker: "createRedis" });
   expectDifferent(
@@ -55,12 +60,31 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
     connectModules(exporter, { queues, consumers });
     if (caches.length > 0) connectCaches(exporter, caches, { isCallTimed: backendCalls, ends });
     if (redis.length > 0) ends.push(connectRedis(exporter, redis));
-    if (options.process === true) ends.push(connectProcess(exporter));
+    if (process) ends.push(connectProcess(exporter));
   } catch (error) {
     end();
     throw error;
   }
   return end;
+}
+
+/** For exporters too, before they read their own options. @throws {InvalidArgumentError} */
+export function checkObject(option: string, given: unknown): void {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw new InvalidArgumentError(`observe: ${option} must be an object, got ${kindOf(given)}`);
+}
+
+const kindOf = (given: unknown): string =>
+  given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
+
+/** @param method that each of them has */
+function expectEach(option: "queues" | "consumers", given: object, method: string): void {
+  checkObject(option, given);
+  for (const [label, each] of Object.entries(given) as readonly [string, Record<string, unknown> | null][])
+    if (typeof each?.[method] !== "function")
+      throw new InvalidArgumentError(
+        `observe: ${option} must be an object of ${option} by their labels, got ${kindOf(each)} for ${JSON.stringify(label)}`,
+      );
 }
 
 /** @param expected members that namespaces and tenants do not have, and the function that makes them. */
@@ -71,7 +95,8 @@ function expectList(
 ): void {
   const isOne = (each: unknown): boolean =>
     typeof each === "object" && each !== null && members.every((member) => member in each);
-  if (Array.isArray(given) && given.every(isOne)) return;
+  // Not `every`, which leaves out holes.
+  if (Array.isArray(given) && given.findIndex((each) => !isOne(each)) < 0) return;
   throw new InvalidArgumentError(
     `observe: ${option} must be a list of what ${maker}() gives, such as [${option === "redis" ? "shop" : "cache"}]` +
       (isOne(given) ? ", got one without a list" : ""),

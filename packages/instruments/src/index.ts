@@ -1,4 +1,4 @@
-export { connect, type Observed } from "./connect.ts";
+export { checkObject, connect, type Observed } from "./connect.ts";
 export {
   checkBuckets,
   DURATION_BUCKETS,

@@ -56,12 +56,17 @@ export const DURATION_BUCKETS: readonly number[] = [
  * @throws {InvalidArgumentError} for what is not a list of different, finite numbers.
  */
 export function checkBuckets(given: readonly number[] = DURATION_BUCKETS): readonly number[] {
-  const isList = Array.isArray(given) && given.every(Number.isFinite) && new Set(given).size === given.length;
+  const isList = Array.isArray(given) && [...given].every(Number.isFinite) && new Set(given).size === given.length;
   if (isList) return given.toSorted((a, b) => a - b);
   throw new InvalidArgumentError(
     "observe: buckets must be a list of different, finite numbers of seconds, such as [0.001, 0.01, 0.1], got " +
-      `${Array.isArray(given) ? `[${given.map(shown).join(",")}]` : shown(given)}`,
+      `${Array.isArray(given) ? `[${Array.from(given, shown).join(",")}]` : shown(given)}`,
   );
 }
 
-const shown = (given: unknown): string => (typeof given === "string" ? JSON.stringify(given) : String(given));
+const shown = (given: unknown): string =>
+  typeof given === "string"
+    ? JSON.stringify(given)
+    : typeof given === "object" && given !== null
+      ? "an object"
+      : String(given);

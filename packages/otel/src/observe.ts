@@ -1,6 +1,7 @@
-import { checkBuckets, connect, type Observed } from "@hotset/instruments";
+import { InvalidArgumentError } from "@hotset/core";
+import { checkBuckets, checkObject, connect, type Observed } from "@hotset/instruments";
 import { metrics, type MeterProvider } from "@opentelemetry/api";
-import type { Durations } from "./durations.ts";
+import { Durations } from "./durations.ts";
 import { MeterExporter } from "./meter-exporter.ts";
 
 /** The caches and clients to observe, and where their metrics go. */
@@ -29,8 +30,14 @@ export interface Observation {
  * @throws {InvalidArgumentError} for unknown options, for what is not a list of caches, of clients or of buckets, and
  *   for two caches or two clients of one name. Nothing is observed after an error.
  */
-export function observe({ meterProvider, durations, buckets, ...observed }: ObserveOptions): Observation {
-  const meter = (meterProvider ?? metrics).getMeter("@hotset/otel");
+export function observe(options: ObserveOptions): Observation {
+  checkObject("options", options);
+  const { meterProvider = metrics, durations, buckets, ...observed } = options;
+  if (typeof (meterProvider as MeterProvider | null)?.getMeter !== "function")
+    throw new InvalidArgumentError("observe: meterProvider must be a MeterProvider of OpenTelemetry");
+  if (durations !== undefined && !(durations instanceof Durations))
+    throw new InvalidArgumentError("observe: durations must be new Durations()");
+  const meter = meterProvider.getMeter("@hotset/otel");
   const exporter = new MeterExporter(meter, { buckets: checkBuckets(buckets), durations });
   return { close: connect(exporter, observed, ["meterProvider", "durations", "buckets"]) };
 }

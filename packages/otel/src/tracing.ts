@@ -48,10 +48,15 @@ export interface Tracing {
  * @throws {InvalidArgumentError} for an unknown option.
  */
 export function startTracing(options: TracingOptions = {}): Tracing {
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw new InvalidArgumentError("startTracing: options must be an object");
   for (const name of Object.keys(options))
     if (name !== "tracerProvider")
       throw new InvalidArgumentError(`startTracing: unknown option ${JSON.stringify(name)}; known: tracerProvider`);
-  const tracer = (options.tracerProvider ?? trace).getTracer("@hotset/otel");
+  const { tracerProvider = trace } = options;
+  if (typeof (tracerProvider as TracerProvider | null)?.getTracer !== "function")
+    throw new InvalidArgumentError("startTracing: tracerProvider must be a TracerProvider of OpenTelemetry");
+  const tracer = tracerProvider.getTracer("@hotset/otel");
   const ends = [
     spansOf<Traced>("hotset:call", ({ cache, operation = "" }) =>
       begin(tracer, `cache ${operation}`, { "hotset.cache": cache }),

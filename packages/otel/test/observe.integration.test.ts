@@ -1,6 +1,6 @@
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { Durations, observe, type ObserveOptions } from "@hotset/otel";
+import { Durations, observe, startTracing, type ObserveOptions } from "@hotset/otel";
 import { observe as observeForPrometheus } from "@hotset/prometheus";
 import { redis, single } from "@hotset/redis";
 import { createRedis } from "@hotset/redis-toolkit";
@@ -104,7 +104,7 @@ it("C285: two observations with one producer share its metrics, until each is cl
   for (const cache of caches) await cache.close();
 });
 
-it("C381: a wrong observation is refused by name, and leaves no callback", async () => {
+it("C381: C363: a wrong observation is refused by name, and leaves no callback", async () => {
   const durations = new Durations();
   const { meterProvider, text } = sdk(durations);
   const cache = overRedis("good");
@@ -117,6 +117,18 @@ it("C381: a wrong observation is refused by name, and leaves no callback", async
   expect(wrong({ caches: cache })).toThrow("observe: caches must be a list of what createCache()");
   expect(wrong({ redis: [client.tenant("a")] })).toThrow("observe: redis must be a list of what createRedis()");
   expect(wrong({ buckets: 5 })).toThrow("observe: buckets must be a list of different, finite numbers of seconds");
+  expect(() => observe(null as never)).toThrow("observe: options must be an object, got null");
+  for (const provider of [null, {}, "sdk"])
+    expect(wrong({ meterProvider: provider })).toThrow(
+      "observe: meterProvider must be a MeterProvider of OpenTelemetry",
+    );
+  for (const kept of [null, {}, true])
+    expect(wrong({ durations: kept })).toThrow("observe: durations must be new Durations()");
+  for (const tracerProvider of [null, {}, "sdk"])
+    expect(() => startTracing({ tracerProvider } as never)).toThrow(
+      "startTracing: tracerProvider must be a TracerProvider of OpenTelemetry",
+    );
+  expect(() => startTracing([] as never)).toThrow("startTracing: options must be an object");
   expect(wrong({ process: true, caches: [cache, bad] })).toThrow("of a cache");
   await cache.getOrSet("k", () => 1);
   expect(lines(await text())).toEqual([]);

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkBuckets, connect, type Observed } from "@hotset/instruments";
+import { checkBuckets, checkObject, connect, type Observed } from "@hotset/instruments";
 import type { Registry } from "prom-client";
 import { RegistryExporter } from "./registry-exporter.ts";
 
@@ -25,7 +25,9 @@ export interface Observation {
  *   after another `observe`, for what is not a list of caches, of clients or of buckets, and for two caches or two
  *   clients of one name. Nothing is registered after an error.
  */
-export function observe({ register, buckets, ...observed }: ObserveOptions): Observation {
+export function observe(options: ObserveOptions): Observation {
+  checkObject("options", options);
+  const { register, buckets, ...observed } = options;
   if (typeof (register as Partial<Registry> | undefined)?.registerMetric !== "function")
     throw new InvalidArgumentError(
       "observe: register must be a Registry of prom-client: new Registry(), or its register",

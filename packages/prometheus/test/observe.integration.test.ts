@@ -123,6 +123,29 @@ describe("C381: a wrong observation", () => {
     ["a bucket that is text", { register, buckets: [0.1, "1"] }, 'got [0.1,"1"]'],
     ["a bucket that is there always", { register, buckets: [0.1, Infinity] }, "must be a list of different, finite"],
     ["a bucket twice", { register, buckets: [0.1, 0.1] }, "got [0.1,0.1]"],
+    ["a hole among buckets", { register, buckets: [0.1, ,] }, "got [0.1,undefined]"],
+    ["a bucket without text", { register, buckets: [Object.create(null) as object] }, "got [an object]"],
+    ["C363: null", null, "observe: options must be an object, got null"],
+    [
+      "C363: a hole among caches",
+      { register, caches: [, cache] },
+      "observe: caches must be a list of what createCache()",
+    ],
+    ["C363: a hole among clients", { register, redis: [,] }, "observe: redis must be a list of what createRedis()"],
+    ["C363: queues of null", { register, queues: null }, "observe: queues must be an object, got null"],
+    ["C363: a list of queues", { register, queues: [] }, "observe: queues must be an object, got a list"],
+    [
+      "C363: a queue that is none",
+      { register, queues: { jobs: {} } },
+      'observe: queues must be an object of queues by their labels, got a value of type object for "jobs"',
+    ],
+    [
+      "C363: a consumer that is none",
+      { register, consumers: { jobs: null } },
+      'observe: consumers must be an object of consumers by their labels, got null for "jobs"',
+    ],
+    ["C363: text as a flag", { register, process: "false" }, "observe: process must be true or false"],
+    ["C363: null as a flag", { register, backendCalls: null }, "observe: backendCalls must be true or false"],
   ])("%s is refused by name", async (_, options, sentence) => {
     expect(() => observe(options as never)).toThrow(
       expect.objectContaining({

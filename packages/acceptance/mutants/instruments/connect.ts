@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "end();\n    throw error;",
     broken: "throw error;",
   },
+  {
+    name: "metrics: text passes for a flag",
+    promises: ["C363"],
+    rule: 'if (typeof flag !== "boolean")',
+    broken: "if (flag === null)",
+  },
+  {
+    name: "metrics: anything passes for a queue",
+    promises: ["C363"],
+    rule: 'if (typeof each?.[method] !== "function")',
+    broken: "if (each === undefined)",
+  },
 ];
