@@ -1,5 +1,5 @@
 /** Tiers of a third party that break their contract: calls settle, and the process goes on. */
-import type { Cache, Backend, Policy } from "@hotset/core";
+import type { Backend, Cache, Parts, Policy } from "@hotset/core";
 import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { rejectionsDuring } from "../support/stacks.ts";
@@ -275,5 +275,79 @@ describe("a backend whose batch answers with something else than a list of entri
     });
     const message = `batch.read must resolve to an array with one item for each of 2 keys, got ${shown}`;
     expect([unhandled, errors]).toEqual([[], [message, message]]);
+  });
+});
+
+describe("a backend whose functions throw", () => {
+  const ONE: Parts = { names: () => ["one"], of: () => "one" };
+  const BREAKER = { failures: 5, waitMs: 1_000, longestWaitMs: 30_000 };
+  const scripted = (clock: TestClock) =>
+    scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported", alias: identity });
+
+  it.each<readonly [string, (breaks: () => void) => Partial<Backend>, string]>([
+    ["alias", (breaks) => ({ alias: (key) => (breaks(), key) }), "read"],
+    ["parts.of", (breaks) => ({ parts: { ...ONE, of: () => (breaks(), "one") } }), "parts"],
+    ["parts.names", (breaks) => ({ parts: { ...ONE, names: () => (breaks(), ["one"]) } }), "parts"],
+    [
+      "onReconnect",
+      (breaks) => ({ breaker: { ...BREAKER, onReconnect: () => (breaks(), identity) } as never }),
+      "breaker",
+    ],
+  ])(
+    "C348: %s: every call settles, no rejection is unhandled, and it is reported",
+    async (what, changes, operation) => {
+      const clock = new TestClock();
+      const backend = scripted(clock);
+      let isBroken = false;
+      const breaks = (): void => {
+        if (isBroken) broken();
+      };
+      const cache = createTestCache({ clock, backend: { ...backend, ...changes(breaks) }, ttl: "1m" });
+      await cache.connect();
+      await cache.set("k", "stored");
+      const operations = new Set<string>();
+      cache.on("backend:error", ({ operation: failed, error }) => {
+        if ((error.cause as Error | undefined)?.message === "the tier is broken") operations.add(failed);
+      });
+      isBroken = true;
+      if (what === "onReconnect" || what === "parts.names") backend.down();
+      const unhandled = await rejectionsDuring(async () => {
+        const calls = [
+          ...loads(cache),
+          cache.get("x"),
+          cache.getMany(["x", "y"]),
+          cache.set("x", 1),
+          cache.setMany([["y", 1]]),
+          cache.touch("k"),
+          cache.markStale("k"),
+          cache.delete("x"),
+          cache.invalidateTags("t"),
+        ];
+        const outcomes = await Promise.all(calls.map(outcome));
+        expect(outcomes.flatMap(({ status }, i) => (status === "fulfilled" ? [] : [i]))).toEqual([]);
+        expect(await outcome(cache.drain())).toMatchObject({ status: "fulfilled" });
+      });
+      expect([unhandled, cache.stats().waiting, operations.has(operation)]).toEqual([[], 0, true]);
+    },
+  );
+
+  it.each([
+    ["nothing", (): unknown => undefined],
+    // oxlint-disable-next-line unicorn/no-thenable -- as a backend may return it
+    ["a thenable that throws", (): unknown => ({ then: broken })],
+  ])("C348: a read that returns %s has failed at once, also where the backend bounds its calls", async (_, read) => {
+    for (const bounds of [{}, { boundsCalls: true }] as const) {
+      const clock = new TestClock();
+      const backend: Backend = { ...scripted(clock), read: read as Backend["read"], ...bounds };
+      const cache = createTestCache({ clock, local: false, backend, ttl: "1m" });
+      const reports: string[] = [];
+      cache.on("backend:error", ({ operation, error }) => reports.push(`${operation}: ${error.message}`));
+      const unhandled = await rejectionsDuring(async () => {
+        expect(await cache.get("k")).toBe(undefined);
+        await flush();
+        clock.advance(5_000);
+      });
+      expect([unhandled, reports]).toEqual([[], ["read: scripted: read was refused; see cause"]]);
+    }
   });
 });

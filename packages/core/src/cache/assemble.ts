@@ -29,6 +29,7 @@ import { TagEvents } from "../tags/tag-events.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
+import { steadyParts } from "../tiers/steady-parts.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
@@ -148,7 +149,9 @@ function openTiers({ plan: { options, backend }, root, clock, events, tags, trus
   return { reporting, aliases, known, remote };
 }
 
-function keyParts({ parts }: Backend, root: KeySpace): KeyParts | undefined {
+function keyParts(backend: Backend, root: KeySpace): KeyParts | undefined {
+  // Where it throws its tier reports it.
+  const parts = backend.parts && steadyParts(backend.parts);
   return (
     parts && {
       names: () => parts.names(),

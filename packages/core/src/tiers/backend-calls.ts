@@ -10,6 +10,7 @@ import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
+import { steadyParts } from "./steady-parts.ts";
 
 interface BackendCallsOf {
   readonly label: string;
@@ -56,7 +57,8 @@ export class BackendCalls {
   constructor(of: BackendCallsOf) {
     this.label = of.label;
     this.deadlineMs = of.deadlineMs;
-    this.#of = of;
+    const parts = of.parts && steadyParts(of.parts, (error) => this.report("parts", undefined, error));
+    this.#of = { ...of, parts };
     this.#onFirstCall = of.onFirstCall;
   }
 
@@ -126,13 +128,7 @@ export class BackendCalls {
       this.begin();
       return this.#counted(operation, target, call);
     }
-    return this.bound(operation, target, budgetMs, (done, fail) => {
-      try {
-        call().then(done, fail);
-      } catch (error) {
-        fail(error);
-      }
-    });
+    return this.bound(operation, target, budgetMs, (done, fail) => void call().then(done, fail));
   }
 
   /** A call that was admitted, with the promise of the backend. */
@@ -194,7 +190,11 @@ export class BackendCalls {
         this.#succeeded(operation, part, startedAt);
         resolve(value);
       };
-      work(done, fail, startedAt);
+      try {
+        work(done, fail, startedAt);
+      } catch (error) {
+        fail(error);
+      }
     });
   }
 
@@ -306,10 +306,19 @@ export class BackendCalls {
     let breaker = this.#breakers.get(part);
     if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#of.clock, this.#of.breaker)));
     if (!this.#isStopped)
-      this.#stopWatching ??= this.#of.breaker?.onReconnect?.((connected) => {
+      this.#stopWatching ??= this.#watch((connected) => {
         if (this.#breakers.has(connected)) this.answered(connected);
       });
     return breaker;
+  }
+
+  #watch(reconnected: (part: string) => void): (() => void) | undefined {
+    try {
+      return this.#of.breaker?.onReconnect?.(reconnected);
+    } catch (error) {
+      this.report("breaker", undefined, error);
+      return undefined;
+    }
   }
 
   #current(): TierState {

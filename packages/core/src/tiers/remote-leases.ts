@@ -60,11 +60,13 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     leaseMs,
     acquire: (request, token, seen): Promise<LeaseAnswer> => {
       const { key } = request;
-      // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
-      aliases?.add(key.backend);
       const sentAt = clock.now();
       let asked: ReturnType<Leases["acquire"]> | undefined;
-      return call(key, () => (asked = leases.acquire(key.backend, token, leaseMs, seen))).then(
+      return call(key, () => {
+        // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
+        aliases?.add(key.backend);
+        return (asked = leases.acquire(key.backend, token, leaseMs, seen));
+      }).then(
         (answer): Awaitable<LeaseAnswer> => {
           if (answer.granted) return { kind: "granted", seen: answer.version };
           if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };

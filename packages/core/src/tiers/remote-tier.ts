@@ -151,10 +151,10 @@ export class RemoteTier implements EntryTier {
     const part = this.#calls.partOf(request.key.backend);
     if (!this.#calls.admits("read", part)) return Promise.reject(this.#calls.refusal("read"));
     const expected = dependencies(request.key.space, request.expectedTags);
-    this.#aliases?.add(request.key.backend);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
     try {
+      this.#aliases?.add(request.key.backend);
       answer = this.#backend.read(request.key.backend);
       if (request.isAfter === true || this.#table?.knows(expected) !== true)
         current = this.#tagVersions?.read(expected);
@@ -170,11 +170,12 @@ export class RemoteTier implements EntryTier {
 
   /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
-    const { batch, parts } = this.#backend;
+    const { batch } = this.#backend;
     if (batch === undefined || requests.length < 2)
       return requests.forEach((request, i) => settle(this.read(request, budgetMs), i, settled));
-    if (parts === undefined) return void this.#readTogether(batch, { requests, part: ONE_PART }, budgetMs, settled);
-    const byPart = Map.groupBy(requests.keys(), (i) => parts.of(requests[i]!.key.backend));
+    if (this.#backend.parts === undefined)
+      return void this.#readTogether(batch, { requests, part: ONE_PART }, budgetMs, settled);
+    const byPart = Map.groupBy(requests.keys(), (i) => this.#calls.partOf(requests[i]!.key.backend));
     for (const [part, indexes] of byPart)
       void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>
         settled(indexes[i]!, outcome),
@@ -193,18 +194,18 @@ export class RemoteTier implements EntryTier {
   ): Promise<void> {
     const { key: first, expectedTags, isAfter } = requests[0]!;
     const expected = dependencies(first.space, expectedTags);
-    if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
     const isKnown = isAfter !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     let stored: Awaited<ReturnType<Batch["read"]>>;
     let versions: Versions | undefined;
     try {
-      [stored, versions] = await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, () =>
-        Promise.all([
+      [stored, versions] = await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, () => {
+        if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
+        return Promise.all([
           batch.read(requests.map(({ key }) => key.backend)).then((found) => checkedBatch(found, requests.length)),
           isKnown ? undefined : this.#tagVersions?.read(expected),
-        ]),
-      );
+        ]);
+      });
       if (this.#tagVersions !== undefined)
         versions ??= this.#table?.known(expected) ?? (await this.versions!.read(expected));
     } catch (error) {
@@ -251,11 +252,13 @@ export class RemoteTier implements EntryTier {
   async #store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S> {
     const { entry, encoded, versions } = write;
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
-    this.#aliases?.add(key.backend);
     const startedAt = this.#clock.now();
     const sealing = this.#sealed.seal(key, this.#codec.toStored(encoded, entry, versions, startedAt));
     const stored = isThenable(sealing) ? await sealing : sealing;
-    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored));
+    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => {
+      this.#aliases?.add(key.backend);
+      return sending.send(stored);
+    });
     this.#undecodable.delete(key.backend);
     if (status === "stored") this.#conflicts.stored(key.backend, this.#clock.now());
     if (status === "stored" && this.#events.store.isObserved)
@@ -335,6 +338,13 @@ export class RemoteTier implements EntryTier {
       // Some backends say `null` where there is nothing.
       done(stored ? this.#withCurrentVersions(read, stored, versions) : undefined);
     };
+    current?.then(
+      (found) => {
+        versions = found;
+        arrived();
+      },
+      (error: unknown) => fail(error, this.#calls.partOfVersionReads),
+    );
     // A backend that unpacks its own blobs may reject with a DecodeError: that is an answer, not a failure.
     answer.then(
       (found) => {
@@ -346,13 +356,6 @@ export class RemoteTier implements EntryTier {
         if (error instanceof DecodeError) done(this.#reportUndecodable(read.request, error));
         else fail(error);
       },
-    );
-    current?.then(
-      (found) => {
-        versions = found;
-        arrived();
-      },
-      (error: unknown) => fail(error, this.#calls.partOfVersionReads),
     );
   }
 

@@ -79,4 +79,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (given instanceof CacheError || !(given instanceof Error)) return given;",
     broken: "if (given instanceof CacheError || given instanceof Error) return given;",
   },
+  {
+    name: "broken tiers: a read that returns no promise is reported as one without an answer",
+    promises: ["C348"],
+    rule: "      } catch (error) {\n        fail(error);\n      }",
+    broken: "      } catch (error) {\n        throw error;\n      }",
+  },
+  {
+    name: "broken tiers: a watch of connections that throws leaves the call unsettled",
+    promises: ["C348"],
+    rule: 'this.report("breaker", undefined, error);\n      return undefined;',
+    broken: "throw error;",
+  },
 ];

@@ -104,4 +104,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "terms: { ...entry.terms, mayLag: true } });",
     broken: "terms: { ...entry.terms, localTtlMs: 0 } });",
   },
+  {
+    name: "broken tiers: an alias that throws leaves the flight and its callers",
+    promises: ["C348"],
+    rule: "    try {\n      this.#aliases?.add(request.key.backend);\n",
+    broken: "    this.#aliases?.add(request.key.backend);\n    try {\n",
+  },
 ];
