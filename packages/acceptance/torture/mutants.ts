@@ -98,15 +98,15 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/backend-read.ts`,
-    rule: "if (now < entry.deadAt && !guard.isTainted)\n    local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
-    broken: "if (now < entry.deadAt) local?.put(guard.tableKey, entry, localTtlMs ?? Infinity, context.trust.epoch);",
+    rule: "if (now < entry.deadAt && !guard.isTainted)\n    local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
+    broken: "if (now < entry.deadAt) local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, context.trust.epoch);",
   },
   {
     name: "promotion: a change elsewhere does not drop the copy",
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/remote-changes.ts`,
-    rule: "if (local?.tier.delete(localKey) !== true ||",
+    rule: "if (local?.drop(localKey) !== true ||",
     broken: "if (local?.tier.get(localKey) === undefined ||",
   },
 

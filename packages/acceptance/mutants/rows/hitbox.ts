@@ -16,7 +16,7 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R1-03 a cluster takes any option",
     file: "packages/redis/src/shared-connection.ts",
-    rule: 'refuseUnknown("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);',
+    rule: 'checkOptions("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);',
     broken: "",
   },
   {

@@ -83,8 +83,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-15 of many keys the first is deleted",
     file: SOURCES.commands,
-    rule: 'this.#inParts("delete", keys.flat() as',
-    broken: 'this.#inParts("delete", keys.flat().slice(0, 1) as',
+    rule: 'this.#inParts("delete", all, ',
+    broken: 'this.#inParts("delete", all.slice(0, 1), ',
   },
   {
     name: "R0-16 a key without an end has none to be set",

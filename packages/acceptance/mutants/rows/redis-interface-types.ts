@@ -44,8 +44,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-91 an error of a setting is not one of the configuration",
     file: SOURCES.address,
-    rule: "throw new ConfigurationError(`${name}: ${text}`);",
-    broken: "throw new Error(`${name}: ${text}`);",
+    rule: "throw new ConfigurationError(`${name}: ${error.message}`);",
+    broken: "throw new Error(`${name}: ${error.message}`);",
   },
   {
     name: "R0-92 an error does not name its command",

@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "batch: the parts of a backend are asked together, and fail together",
     promises: ["C374"],
-    rule: "if (parts === undefined) return void this.#readTogether",
-    broken: "if (true) return void this.#readTogether",
+    rule: "if (this.#backend.parts === undefined)\n      return void",
+    broken: "if (true)\n      return void",
   },
   {
     name: "batch: one part that fails keeps calls of many keys from all parts",
