@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { health } from "@hotset/redis-toolkit/health";
 import { freePort, isLate, randomPrefix, startOwnRedis } from "@hotset/test-servers";
@@ -170,5 +171,24 @@ describe("A87: a probe", () => {
     expect([live.status, await live.json()]).toMatchObject([200, { status: "alive" }]);
     expect((await fetch(`${base}/ready`, { method: "HEAD" })).status).toBe(503);
     server.close();
+  });
+
+  it("leaves a request alone that a middleware has answered meanwhile, as one that bounds requests does", async () => {
+    await using redis = createRedis({ ...ALONE, url: servers.single.url });
+    const { handler } = health(redis);
+    const server = createServer((request, response) => {
+      handler(request, response);
+      response.writeHead(408).end("too late");
+    }).listen(0);
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): unknown => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    const answer = await fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}/ready`);
+    expect([answer.status, await answer.text()]).toEqual([408, "too late"]);
+    await health(redis).readiness();
+    await setImmediate();
+    process.off("unhandledRejection", note);
+    server.close();
+    expect(unhandled).toEqual([]);
   });
 });

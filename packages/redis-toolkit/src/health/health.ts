@@ -158,6 +158,8 @@ async function answer(
 ): Promise<void> {
   const path = (request.url ?? "/").split("?")[0]!;
   const body = path.endsWith("/live") ? liveness() : await readiness();
+  // A middleware that bounds requests has answered meanwhile.
+  if (response.headersSent) return;
   response.writeHead(body.status === "unready" ? 503 : 200, {
     "content-type": "application/json",
     "cache-control": "no-store",

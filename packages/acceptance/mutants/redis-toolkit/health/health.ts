@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'body.status === "unready" ? 503 : 200',
     broken: 'body.status === "unready" ? 200 : 200',
   },
+  {
+    name: "toolkit: a probe answers a request that has an answer",
+    promises: ["A87"],
+    rule: "if (response.headersSent) return;",
+    broken: "",
+  },
 ];
