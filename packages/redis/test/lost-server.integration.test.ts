@@ -26,7 +26,7 @@ const backendOver = (connection: Connection, layout: "full" | "string" = "full")
 const overClient = (connection: ReturnType<typeof fromClient>) =>
   redis(connection).valueFormat(json()).keyPrefix(randomPrefix()).coherence("none").build();
 
-/** What `calls` say of the server behind `proxy`, which is lost while they wait for its replies. */
+/** The messages of `calls` about the server behind `proxy`, which is lost while they wait for its replies. */
 async function messagesOf(proxy: FaultProxy, begin: () => readonly Promise<unknown>[]): Promise<string[]> {
   proxy.stall("toClient");
   const calls = begin().map((call) => call.catch((error: unknown) => error));

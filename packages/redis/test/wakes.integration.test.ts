@@ -43,9 +43,9 @@ class Process {
     return this.#backend.write(KEY, entry);
   }
 
-  /** @returns whether it is granted. What is received counts from then on. */
+  /** @returns whether it is granted. Messages count from then on. */
   async acquire(seen: string): Promise<boolean> {
-    // Messages come over another connection: those of before are waited for. It reads, so not where a read counts.
+    // Messages come over another connection: earlier ones are waited for. It reads, so not where a read counts.
     if (this.#mode === "pubsub") await this.#backend.leases!.confirm(KEY);
     const { granted } = await this.#backend.leases!.acquire(KEY, this.#token, MINUTE, seen);
     this.#listener.take();

@@ -65,7 +65,7 @@ const stored = (value: unknown): StoredEntry => ({
   meta: "",
 });
 
-/** What `backend:error` reports, in order. */
+/** The reports of `backend:error`, in order. */
 function reportsOf(cache: Cache): string[] {
   const reports: string[] = [];
   cache.on("backend:error", ({ tier, operation, key, error }) =>

@@ -19,7 +19,7 @@ function overLocalTier(method: "get" | "set" | "delete" | "clear", withBackend: 
   return { cache, other, clock, backend, breaks: () => void Object.assign(tier, { [method]: broken }) };
 }
 
-/** What `backend:error` reports, in order. */
+/** The reports of `backend:error`, in order. */
 function reportsOf(cache: Cache): string[] {
   const reports: string[] = [];
   cache.on("backend:error", ({ tier, operation, key, error }) =>

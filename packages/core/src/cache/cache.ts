@@ -87,7 +87,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   /** @throws {InvalidArgumentError} unless each is the label of a tier. */
   #labels(given: unknown): readonly string[] {
     const labels = this.stats().tiers.map(({ label }) => label);
-    // By its index: a hole is no label.
+    // By its index, which finds holes too.
     const wrong = Array.isArray(given) ? given.findIndex((label) => !labels.includes(label as string)) : 0;
     if (Array.isArray(given) && wrong < 0) return given;
     throw new InvalidArgumentError(

@@ -9,7 +9,7 @@ import { TestClock } from "../testing/test-clock.ts";
 import { RemoteTier } from "./remote-tier.ts";
 
 const space = rootKeySpace("shop");
-/** Of a call, below the deadline of the backend. */
+/** For a call, below the deadline of the backend. */
 const BUDGET_MS = 300;
 const LOST = new BackendUnavailableError("the part is lost");
 
@@ -57,7 +57,7 @@ function tierOf({ hasParts = true, hasBatch = true } = {}) {
   return {
     reads,
     batches,
-    /** Of parts that do not answer as they should. */
+    /** By part, where it does not answer as it should. */
     answers,
     /** For each key its value, the text of its error, or `undefined` while it is awaited; and the versions seen. */
     async readMany(names: readonly string[], { forMs = 0 } = {}) {

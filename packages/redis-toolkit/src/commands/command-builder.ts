@@ -289,7 +289,7 @@ function oneOf<K extends string>(option: string, given: K, accepted: Readonly<Re
   );
 }
 
-/** @throws {InvalidArgumentError} for what is no list. A hole in it is `undefined`, which no key is. */
+/** @throws {InvalidArgumentError} unless it is a list. A hole in it is `undefined`, which no key is. */
 export function listOf<T>(operation: string, given: readonly T[]): readonly T[] {
   if (Array.isArray(given)) return Array.from(given as readonly T[]);
   throw new InvalidArgumentError(`${operation}: give a list of keys, got ${shown(given)}`);

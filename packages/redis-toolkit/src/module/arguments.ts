@@ -81,7 +81,7 @@ export function checkOneOf(option: string, given: unknown, accepted: readonly st
   throw new InvalidArgumentError(`${option} must be one of ${known}, got ${shown(given)}`);
 }
 
-/** @throws {InvalidArgumentError} for what is no function. */
+/** @throws {InvalidArgumentError} unless it is a function. */
 export function checkFunction(option: string, given: unknown): void {
   if (typeof given !== "function") throw new InvalidArgumentError(`${option} must be a function, got ${shown(given)}`);
 }

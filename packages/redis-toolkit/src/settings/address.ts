@@ -57,7 +57,7 @@ const isIndex = (given: unknown): boolean => Number.isSafeInteger(given) && (giv
 const URLS = { is: isList, accepted: "a list of URLs, each as text" };
 const TEXT = { is: isText, accepted: "text" };
 
-/** What an option of the address can be at all. */
+/** The types that an option of the address may have. */
 const SHAPES = {
   url: TEXT,
   host: TEXT,

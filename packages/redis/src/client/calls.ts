@@ -68,7 +68,7 @@ export class Calls {
     options: BurstOptions = NONE,
   ): Promise<readonly unknown[]> {
     if (!isList(commands)) refuse("burst(commands): commands", commands, "a list of commands");
-    // By its index: a hole is no command.
+    // By its index, which finds holes too.
     for (let i = 0; i < commands.length; i += 1) check(commands[i]!);
     checkCall("burst(commands, options)", options, BURST_OPTIONS);
     checkKey("burst(key): key", key);

@@ -16,7 +16,7 @@ export interface DedicatedSettings {
   readonly maxInFlight: number;
 }
 
-/** Those of a {@link Caller} too: code over either kind of connection names keys. */
+/** Also the options of a {@link Caller}: code over either kind of connection names keys. */
 const CALL_OPTIONS = ["blockMs", "deadlineMs", "typeMapping", "signal", "key", "isReadOnly"];
 
 const MONITOR: Origin = Object.freeze({ tier: "redis", operation: "MONITOR" });

@@ -55,7 +55,7 @@ export function checkTls(option: string, tls: TlsOptions): TlsOptions {
     throw new ConfigurationError(
       `${option}: tls.${cert === undefined ? "key was given without its tls.cert" : "cert was given without its tls.key"}; give both, or neither`,
     );
-  // Not quoted: a key is a secret. Of an empty one node:tls would take the authorities of the system.
+  // Not quoted: a key is a secret. With an empty one node:tls would take the authorities of the system.
   for (const name of ["ca", "cert", "key"] as const)
     if (tls[name] !== undefined && !isPem(tls[name]))
       throw new InvalidArgumentError(`tls.${name} must be PEM, as text that is not empty or as a Uint8Array`);

@@ -28,7 +28,7 @@ function shown(given: unknown): string {
   return `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
 }
 
-/** Whether it can hold options. Those of a list would be its methods. */
+/** Whether it can hold options. A list cannot: its options would be its methods. */
 const isOptions = (given: unknown): given is object =>
   typeof given === "object" && given !== null && !Array.isArray(given);
 

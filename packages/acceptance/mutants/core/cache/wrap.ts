@@ -8,7 +8,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "wrap: a key that is no string is written as it is",
+    name: "wrap: a key of another type is written as it is",
     promises: ["C365"],
     rule: 'if (typeof part === "string") return part;',
     broken: "return part as string;",

@@ -32,7 +32,7 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false",
   },
   {
-    name: "redis: what is no signal is noticed when the command was sent",
+    name: "redis: a wrong signal is noticed when the command was sent",
     promises: ["C364"],
     rule: '  checkSignal("signal", options.signal);\n',
     broken: "",
