@@ -118,6 +118,36 @@ describe("calls of many keys", () => {
     expect([backend.count("write", `test::${LAST}`), await cache.get(LAST)]).toEqual([3, "bulk"]);
   });
 
+  it.each([false, true])(
+    "C345: a load from before the call, which is stored before the turn of its key, takes no turn, leases %s",
+    async (leases) => {
+      const { cache, backend } = open("memory over backend", { backend: { leases } });
+      const [stored, first] = [gate(), gate()];
+      backend.script(leases ? "leases.store" : "write", { times: 1, after: stored });
+      backend.script("remove", { times: 1_000, before: first });
+      const loading = cache.getOrSet(LAST, () => "old");
+      await stored.arrived();
+      const all = cache.deleteMany(KEYS);
+      await first.arrived();
+      stored.open();
+      expect(await loading).toBe("old");
+      first.open();
+      expect(await all).toMatchObject({ pending: 0 });
+      expect([cache.peek(LAST), await cache.get(LAST)]).toEqual([undefined, undefined]);
+    },
+  );
+
+  it("C345: in memory alone a load from before the call, which ends before the turn of its key, is not stored", async () => {
+    const { cache } = open("memory");
+    const source = Promise.withResolvers<string>();
+    const loading = cache.getOrSet("last", () => source.promise);
+    const all = cache.deleteMany([...Array.from({ length: 20_000 }, (_, i) => `k${i}`), "last"]);
+    source.resolve("old");
+    expect(await loading).toBe("old");
+    await all;
+    expect(cache.peek("last")).toBe(undefined);
+  });
+
   it("C345: markStale before the turn of a key brings nothing back that is older than the call", async () => {
     const { cache, first, all } = await heldSetMany({ staleIfError: "1m" });
     const marked = cache.markStale(LAST);

@@ -98,7 +98,7 @@ export class LoadedStore {
     let versions: Entry["versions"];
     try {
       if (remote === undefined) {
-        this.#context.bulkWrites.overtake(flight.key.local, DONE);
+        this.#overtake(flight);
         return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
       }
       if (
@@ -157,7 +157,7 @@ export class LoadedStore {
       // A forced load is a write of this process: anything that began before it is older.
       if (flight.call.isForced) recovery?.acknowledgedKey(key);
       else recovery?.forgetKey(key);
-      if (status === "stored") this.#context.bulkWrites.overtake(key.local, DONE);
+      if (status === "stored") this.#overtake(flight);
       // If the backend refused the entry, it has nothing to confirm the copy by.
       this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
@@ -170,6 +170,11 @@ export class LoadedStore {
       const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
       return this.#keepLocally(draft, entry, isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
     }
+  }
+
+  /** The load is later than the calls of many keys under way, unless one of them has fenced it. */
+  #overtake(flight: Flight): void {
+    if (flight.fencedBy === undefined) this.#context.bulkWrites.overtake(flight.key.local, DONE);
   }
 
   /**

@@ -122,9 +122,11 @@ export class Mutations {
     overtaken: S,
     write: (item: T) => Promise<S>,
   ): Promise<readonly S[]> {
-    const { writes, bulkWrites } = this.#context;
-    // In memory alone each write is one step.
-    if (remote !== undefined) for (const { key } of items) this.#fence(key, by);
+    const { flights, writes, bulkWrites } = this.#context;
+    for (const { key } of items)
+      if (remote !== undefined) this.#fence(key, by);
+      // In memory alone a copy stays until the one step that replaces it.
+      else flights.fence(key.local, by);
     return writes.include(bulkWrites.run(items, write, overtaken));
   }
 

@@ -178,6 +178,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: 'return "refused";',
   },
   {
+    name: "many keys: a load from before the call takes the turn of its key",
+    promises: ["C345"],
+    rule: "if (flight.fencedBy === undefined) this.#context.bulkWrites",
+    broken: "this.#context.bulkWrites",
+  },
+  {
     name: "many keys: a load that was not stored takes the turn of its key",
     promises: ["C345"],
     rule: "flights.fenceOlder(key.local, flight);\n    const isKept",

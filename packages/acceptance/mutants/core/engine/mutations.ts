@@ -178,6 +178,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "return this.#context.tags.wasCalled(terms.dependsOn, tagSequence);",
   },
   {
+    name: "many keys: in memory alone a load from before the call is stored",
+    promises: ["C345"],
+    rule: "else flights.fence(key.local, by);",
+    broken: "",
+  },
+  {
     name: "broken tiers: a local tier that throws ends a replay",
     promises: ["C353"],
     rule: "this.#context.local?.drop(key.local);",
