@@ -123,10 +123,10 @@ export class Mutations {
     write: (item: T) => Promise<S>,
   ): Promise<readonly S[]> {
     const { flights, writes, bulkWrites } = this.#context;
+    // In memory alone a copy stays until the one step that replaces it.
     for (const { key } of items)
-      if (remote !== undefined) this.#fence(key, by);
-      // In memory alone a copy stays until the one step that replaces it.
-      else flights.fence(key.local, by);
+      if (remote === undefined) flights.fence(key.local, by);
+      else this.#fence(key, by);
     return writes.include(bulkWrites.run(items, write, overtaken));
   }
 

@@ -658,7 +658,7 @@ describe("a compressor whose answers are no promises of the language, as those o
       this.#answer = answer;
     }
 
-    // oxlint-disable-next-line unicorn/no-thenable
+    // oxlint-disable-next-line unicorn/no-thenable -- like a query builder
     then<A = T, B = never>(
       done?: ((value: T) => A | PromiseLike<A>) | null,
       failed?: ((error: unknown) => B | PromiseLike<B>) | null,

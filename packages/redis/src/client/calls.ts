@@ -185,7 +185,8 @@ const isList = (given: unknown): boolean => Array.isArray(given);
 const isNoArgument = (arg: unknown): boolean => typeof arg !== "string" && !Buffer.isBuffer(arg);
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal"];
-const CALL_OPTIONS = ["key", "isReadOnly", ...BURST_OPTIONS];
+/** Also those of a connection for one caller: code over either kind names keys. */
+export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS];
 
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {

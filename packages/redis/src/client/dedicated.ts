@@ -5,7 +5,7 @@ import type { Servers } from "../connection/servers.ts";
 import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
 import { checkFunction, checkOptions, checkTimeout } from "../primitives/option-checks.ts";
 import { lost, unreachable, type Origin } from "../primitives/faults.ts";
-import { Calls } from "./calls.ts";
+import { CALL_OPTIONS, Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
 import { deliver } from "./deliver.ts";
 
@@ -15,9 +15,6 @@ export interface DedicatedSettings {
   readonly responseTimeoutMs: number;
   readonly maxInFlight: number;
 }
-
-/** Also the options of a {@link Caller}: code over either kind of connection names keys. */
-const CALL_OPTIONS = ["blockMs", "deadlineMs", "typeMapping", "signal", "key", "isReadOnly"];
 
 const MONITOR: Origin = Object.freeze({ tier: "redis", operation: "MONITOR" });
 
@@ -71,7 +68,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   async call(args: Args, given: DedicatedCallOptions = {}): Promise<unknown> {
-    checkOptions("call(args, options)", given, CALL_OPTIONS);
+    checkOptions("call(args, options)", given, ["blockMs", ...CALL_OPTIONS]);
     const { blockMs, ...options } = given;
     const { responseTimeoutMs } = this.#settings;
     checkTimeout("blockMs", blockMs);

@@ -180,8 +180,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: in memory alone a load from before the call is stored",
     promises: ["C345"],
-    rule: "else flights.fence(key.local, by);",
-    broken: "",
+    rule: "if (remote === undefined) flights.fence(key.local, by);\n      else this",
+    broken: "if (remote !== undefined) this",
   },
   {
     name: "broken tiers: a local tier that throws ends a replay",
