@@ -203,7 +203,10 @@ it("C364: bad input of one caller ends no socket, its own neither", async () => 
       () => socket.call(["PING"], { blockMs: "5s" as never }),
       "blockMs must be a duration of 0 ms to 24 days, in milliseconds",
     ],
-    [() => socket.call(["PING"], { block: 5 } as never), 'unknown option "block"; known: blockMs, deadlineMs'],
+    [
+      () => socket.call(["PING"], { block: 5 } as never),
+      'unknown option "block"; known: blockMs, key, isReadOnly, deadlineMs',
+    ],
     [() => socket.call(["GET", ,] as never), "argument 1 of GET must be a string or a Buffer"],
     [() => socket.monitor(undefined as never), "monitor(listener): listener must be a function, got undefined"],
     [() => socket.onLost(null as never), "onLost(listener): listener must be a function, got null"],

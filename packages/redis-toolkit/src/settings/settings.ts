@@ -150,7 +150,10 @@ function checkNames(place: string, given: object | undefined, accepted: readonly
       );
 }
 
-/** For errors: short, and without what an object holds. */
+/**
+ * For errors: short, and without what an object holds. A copy of that of modules: the room of modules is above this
+ * one, and code below both would be an entry of the package.
+ */
 const shown = (given: unknown): string =>
   typeof given === "string"
     ? JSON.stringify(given.slice(0, 40))
