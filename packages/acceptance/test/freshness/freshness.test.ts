@@ -858,6 +858,28 @@ describe("a stale value in another tier or process", () => {
       expect(load.runs).toBe(0);
     });
 
+    it("when it is the same write, stored again under the tag versions of now", async () => {
+      const policy = { ttl: "1h", staleWhileRevalidate: "1h", backend: { leases: true, tagVersions: true } } as const;
+      const { cache: here, clock, backend } = open("memory over backend", policy);
+      const { cache: there } = open("backend", { clock, backend, ttl: "1h", staleWhileRevalidate: "1h" });
+      await there.set("k", "old", { tags: ["t"] });
+      await here.markTagsStale("t");
+      const pinning = gate();
+      backend.script("tags.pin", { before: pinning });
+      const set = there.set("k", "new", { tags: ["t"] });
+      await flush();
+      expect(await here.getOrSet("k", failing())).toBe("new");
+      await here.drain();
+      pinning.open();
+      await set;
+      // A slow answer makes it seem to be older than the copy.
+      backend.script("read", { key: "test::k", before: 5 });
+      const found = here.get("k");
+      await flush();
+      clock.advance(5);
+      expect(await found).toBe("new");
+    });
+
     it("unless it is older than the local copy, which is then the fallback", async () => {
       const { cache: here, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 1_000 });
       const { cache: there } = open("backend", { clock, backend, ttl: 100, staleIfError: 1_000 });

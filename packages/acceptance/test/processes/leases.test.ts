@@ -791,37 +791,6 @@ describe("C61 a holder that cannot store a valid value any more lets others load
     expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
   });
 
-  it("a newer load without a lifetime, also with a lease granted after its removal", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
-    const loads = gatedLoads<string>();
-    const [asking, removing] = [gate(), gate()];
-    p1.backend.script("leases.acquire", { before: asking });
-    p1.backend.script("remove", { after: removing });
-    const older = p1.cache.getOrSet("k", loads.load);
-    await asking.arrived();
-    // From now on no caller shares it.
-    p1.link.everything();
-    await flush();
-    const refused = p1.cache.getOrSet("k", loads.load, { ttl: 0 });
-    await loads.arrived(1);
-    loads.runs[0]!.open("refused");
-    await removing.arrived();
-    asking.open();
-    await loads.arrived(2);
-    const second = p2.cache.getOrSet("k", loads.load);
-    await loads.arrived(3);
-    removing.open();
-    expect(await refused).toBe("refused");
-    loads.runs[2]!.open("second");
-    expect(await second).toBe("second");
-    loads.runs[1]!.open("older");
-    expect(await older).toBe("older");
-    await flush();
-    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["second", "second"]);
-  });
-
   it("a tag invalidated here, before the renewal is acknowledged", async () => {
     const {
       all: [p1, p2],
@@ -1238,6 +1207,23 @@ it("C26 a value deleted before the answer that another process loads is not a fa
   await expect(waiting).rejects.toBe(DOWN);
 });
 
+it("C26 an entry that was replaced by a load of this process is not a fallback of a call that began before it", async () => {
+  const {
+    all: [p1, p2],
+    clock,
+  } = await inStep({ ttl: 100, staleIfError: "1h" });
+  await p1.cache.set("k", "old");
+  clock.advance(100);
+  const asking = gate();
+  p1.backend.script("leases.acquire", { key: K, before: asking });
+  const older = p1.cache.getOrSet("k", () => Promise.reject(DOWN));
+  await asking.arrived();
+  expect(await p1.cache.getOrSet("k", () => "new", { forceRefresh: true })).toBe("new");
+  await p2.cache.delete("k");
+  asking.open();
+  await expect(older).rejects.toBe(DOWN);
+});
+
 it("C61 no caller waits for a load that was fenced by a set that cannot be encoded", async () => {
   const {
     all: [p1, p2],
@@ -1274,6 +1260,60 @@ it("C52 a call that still looked when an older load was stored here loads for al
   await flush();
   loads.runs[1]!.open("second");
   expect([await second, await third]).toEqual(["second", "second"]);
+});
+
+it.for(["read", "leases.acquire"] as const)(
+  "C52 a call that began before a load that was stored here, and loads after it, loads for all processes: %s",
+  async (held) => {
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    const { token } = await p1.cache.delete("k");
+    const asking = gate();
+    p1.backend.script(held, { key: K, before: asking });
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await asking.arrived();
+    const newer = p1.cache.getOrSet("k", loads.load, { after: token! });
+    await loads.arrived(1);
+    loads.runs[0]!.open("first");
+    expect(await newer).toBe("first");
+    await p2.cache.delete("k");
+    asking.open();
+    await loads.arrived(2);
+    const elsewhere = p2.cache.getOrSet("k", never);
+    await flush();
+    loads.runs[1]!.open("second");
+    expect([await older, await elsewhere]).toEqual(["second", "second"]);
+  },
+);
+
+it("C52 a call with a lease from after the removal by a newer load without a lifetime loads for all processes", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  const loads = gatedLoads<string>();
+  const [asking, removing] = [gate(), gate()];
+  p1.backend.script("leases.acquire", { before: asking });
+  p1.backend.script("remove", { after: removing });
+  const older = p1.cache.getOrSet("k", loads.load);
+  await asking.arrived();
+  // From now on no caller shares it.
+  p1.link.everything();
+  await flush();
+  const removed = p1.cache.getOrSet("k", loads.load, { ttl: 0 });
+  await loads.arrived(1);
+  loads.runs[0]!.open("removed");
+  await removing.arrived();
+  asking.open();
+  await loads.arrived(2);
+  const elsewhere = p2.cache.getOrSet("k", never);
+  removing.open();
+  expect(await removed).toBe("removed");
+  loads.runs[1]!.open("older");
+  expect([await older, await elsewhere]).toEqual(["older", "older"]);
+  await flush();
+  expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["older", "older"]);
 });
 
 it("C52 a wait for a free load slot does not count against the time for acquiring a lease", async () => {

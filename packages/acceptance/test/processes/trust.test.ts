@@ -465,6 +465,29 @@ describe("C86 a call under way when the link is lost", () => {
     expect([await first, await second]).toEqual(["loaded", "loaded"]);
   });
 
+  it("is not shared for longer, although it loads without the backend, while the link is silent and not known to be lost", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
+    p1.backend.script("read", { fail: true });
+    const loads = gatedLoads<string>();
+    const older = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    // As for a process that was stopped: the message is not read yet.
+    p1.link.hold();
+    await p2.cache.delete("k");
+    clock.advance(1_999);
+    const within = p1.cache.getOrSet("k", never);
+    clock.advance(1);
+    const newer = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(2);
+    loads.runs[0]!.open("old");
+    loads.runs[1]!.open("new");
+    expect([await older, await within, await newer]).toEqual(["old", "old", "new"]);
+    expect(await p2.cache.get("k")).toBe("new");
+  });
+
   it("is not shared once it looks again while it waits for another process: its fallback may be gone (counter-example 17)", async () => {
     const {
       all: [p1, p2],

@@ -450,6 +450,25 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     );
   });
 
+  it("C62 a load without a lifetime wins against a get that is about to fill the local tier", async () => {
+    const { users, backend, clock } = openUsers(stack);
+    await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old");
+    const [removing, answering] = [gate(), gate()];
+    backend.script("remove", { key: ENTRY, before: removing });
+    backend.script("read", { key: ENTRY, times: 2, after: answering });
+    const earlier = users.get("k");
+    await answering.arrived();
+    const loaded = users.getOrSet("k", () => "loaded", { forceRefresh: true, ttl: 0 });
+    await removing.arrived();
+    const later = users.get("k");
+    await flush();
+    removing.open();
+    expect(await loaded).toBe("loaded");
+    answering.open();
+    expect([await earlier, await later]).toEqual(["old", "old"]);
+    expect([users.peek("k"), await users.get("k")]).toEqual([undefined, undefined]);
+  });
+
   it("C63 a slow delete with a concurrent reader leaves nothing behind (bentocache)", async () => {
     const { cache, backend, stored } = open(stack, { ttl: "1h" });
     await cache.set("k", "deleted");

@@ -98,6 +98,11 @@ export class Flight extends Guard implements ReadRequest {
     return this.#phase === "over";
   }
 
+  /** Whether its loader was called: its value may be older than what is stored from then on. */
+  get loads(): boolean {
+    return this.#phase === "loading" || this.#phase === "storing";
+  }
+
   #to(phase: Phase): void {
     if (NEXT[this.#phase].includes(phase)) this.#phase = phase;
   }

@@ -9,6 +9,7 @@ import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Guard, WriteGuard } from "../coherence/guards.ts";
 import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
+import type { Load } from "./load.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { LostClasses } from "./lost-classes.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
@@ -54,6 +55,12 @@ function flight(): Flight {
   return new Flight(call, 0, "miss", "foreground");
 }
 
+const loading = (one: Flight): void => {
+  one.queue();
+  one.requestLease(undefined);
+  one.runs({} as unknown as Load);
+};
+
 describe("Flights", () => {
   it("joins the latest that may be joined, and none that was fenced", () => {
     const flights = new Flights(new Trust());
@@ -82,16 +89,19 @@ describe("Flights", () => {
     expect(guards.map(({ fencedBy }) => fencedBy)).toEqual(["set", "delete", "set"]);
   });
 
-  it("fences all that is older than a stored load, and reads, but no later load: one that still reads is tainted", () => {
+  it("fences reads, and loads that are older than a stored one; what still reads is tainted, and what loads later stays", () => {
     const flights = new Flights(new Trust());
-    const [older, stored, laterLoading, laterReading, read] = [flight(), flight(), flight(), flight(), new Guard()];
-    older.queue();
-    laterLoading.queue();
-    for (const each of [older, stored, laterLoading, laterReading, read]) flights.add("k", each);
+    const [older, olderQueued, olderReading, stored] = [flight(), flight(), flight(), flight()];
+    const [laterLoading, laterQueued, laterReading, read] = [flight(), flight(), flight(), new Guard()];
+    olderQueued.queue();
+    laterQueued.queue();
+    for (const each of [older, stored, laterLoading]) loading(each);
+    const all = [older, olderQueued, olderReading, stored, laterLoading, laterQueued, laterReading, read];
+    for (const each of all) flights.add("k", each);
     flights.fenceOlder("k", stored);
-    const all = [older, stored, laterLoading, laterReading, read];
-    expect(all.map(({ fencedBy }) => fencedBy)).toEqual(["set", undefined, undefined, undefined, "set"]);
-    expect(all.map(({ isTainted }) => isTainted)).toEqual([true, false, false, true, true]);
+    const [set, none] = ["set", undefined];
+    expect(all.map(({ fencedBy }) => fencedBy)).toEqual([set, none, none, none, none, none, none, set]);
+    expect(all.map(({ isTainted }) => isTainted)).toEqual([true, false, true, false, false, false, true, true]);
   });
 
   it("removes each of several under one key, in any order, and no other", () => {

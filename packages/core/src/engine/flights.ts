@@ -29,8 +29,8 @@ export class Flights {
   }
 
   /**
-   * The flight that a call made at `now` may join. While the backend is unreachable no change can arrive, so its age
-   * does not count.
+   * The flight that a call made at `now` may join. Once the link is known to be lost no change can arrive, so the age of
+   * a flight that did not reach the backend does not count.
    */
   joinable(localKey: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
@@ -38,10 +38,9 @@ export class Flights {
         each instanceof Flight &&
         each.isJoinable &&
         (each.call.namespace.remote === undefined ||
-          // While no change of its part can arrive, the loss of another part does not matter.
-          ((each.epoch === this.#trust.epoch ||
-            (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity)) &&
-            (each.isUnreachable || this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now))))
+          (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||
+          (each.epoch === this.#trust.epoch &&
+            this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now)))
       )
         return each;
     return undefined;
@@ -91,15 +90,23 @@ export class Flights {
   }
 
   /**
-   * After a load was stored: fences everything that began before it, and taints every read, which may have been
-   * answered before the store. A load that began later stays, also one that is not yet loading: its value is newer.
+   * After a load was stored: fences every load that began before it, and what {@link outdateReads} says. What loads
+   * from now on stays: its value is newer.
    */
   fenceOlder(localKey: string, stored: Flight): void {
+    this.outdateReads(localKey);
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {
+      if (!(each instanceof Flight) || each.serial >= stored.serial) continue;
+      if (each.loads) each.fence("set");
+      each.dropFallback();
+    }
+  }
+
+  /** What is read now may be older than what was just stored, or removed: it becomes no copy. */
+  outdateReads(localKey: string): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
-      if (each !== stored && (each.serial < stored.serial || !(each instanceof Flight) || each.phase === "reading")) {
-        if (each instanceof Flight && each.serial > stored.serial) each.taint();
-        else each.fence("set");
-      }
+      if (!(each instanceof Flight)) each.fence("set");
+      else if (each.phase === "reading") each.taint();
   }
 
   /** No later caller joins a load that began before `by`. */

@@ -204,11 +204,8 @@ export class LoadedStore {
     const { local, flights, writes, recovery } = this.#context;
     const { key, lease } = flight;
     const { remote } = flight.call.namespace;
-    const drop = (): void => {
-      flights.fenceOlder(key.local, flight);
-      local?.tier.delete(key.local);
-    };
-    drop();
+    flights.fenceOlder(key.local, flight);
+    local?.tier.delete(key.local);
     if (remote === undefined) return "refused";
     await this.#answeredInTime(
       flight,
@@ -217,7 +214,10 @@ export class LoadedStore {
       }),
     );
     // A read before the acknowledgement may have found the old entry.
-    if (fencedBy(this.#context, flight, dependsOn) === undefined) drop();
+    if (fencedBy(this.#context, flight, dependsOn) === undefined) {
+      flights.outdateReads(key.local);
+      local?.tier.delete(key.local);
+    }
     return "refused";
   }
 

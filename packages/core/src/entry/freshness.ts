@@ -62,12 +62,13 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
 }
 
 /**
- * The entry to go on with, of what the backend has and a copy: of two writes with versions the one in the backend,
- * however old it seems; of others the one that was loaded later. A tie goes to `stored`.
+ * The entry to go on with, of what the backend has and a copy: of two with versions the one in the backend, however old
+ * it seems, also where both are of one write, since it may have changed there; of others the one that was loaded
+ * later. A tie goes to `stored`.
  */
 export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry | undefined {
   if (stored === undefined || copy === undefined) return stored ?? copy;
-  if (stored.version !== undefined && copy.version !== undefined && stored.version !== copy.version) return stored;
+  if (stored.version !== undefined && copy.version !== undefined) return stored;
   return loadedAt(copy) > loadedAt(stored) ? copy : stored;
 }
 

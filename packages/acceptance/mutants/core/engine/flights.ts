@@ -10,14 +10,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: a stored load leaves reads to be promoted over it",
     promises: ["C60", "C62"],
-    rule: ' || !(each instanceof Flight) || each.phase === "reading"',
+    rule: 'else if (each.phase === "reading") each.taint();',
     broken: "",
   },
   {
     name: "fence: a stored load fences those that began after it",
     promises: ["C11", "C60"],
-    rule: "each.serial < stored.serial ||",
-    broken: "each.serial >= 0 ||",
+    rule: "|| each.serial >= stored.serial) continue;",
+    broken: "|| each === stored) continue;",
   },
   {
     name: "trust: a read in flight when the link was lost is trusted",
@@ -28,8 +28,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: loads from before the link was lost are shared",
     promises: ["C86"],
-    rule: "((each.epoch === this.#trust.epoch ||",
-    broken: "((each.epoch >= 0 ||",
+    rule: "(each.epoch === this.#trust.epoch &&",
+    broken: "(each.epoch >= 0 &&",
+  },
+  {
+    name: "trust: a load without the backend is shared for any time, also while changes may be on their way",
+    promises: ["C86"],
+    rule: "(each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||",
+    broken: "each.isUnreachable ||",
   },
   {
     name: "trust: an unverified copy is shared with callers that join",
@@ -40,7 +46,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lease: a flight that still reads when an older load is stored loads a result that is not stored",
     promises: ["C52"],
-    rule: "if (each instanceof Flight && each.serial > stored.serial) each.taint();\n        else each.fence",
-    broken: "each.fence",
+    rule: 'if (each.loads) each.fence("set");',
+    broken: 'if (each.loads || each.phase === "reading") each.fence("set");',
+  },
+  {
+    name: "lease: a stored load fences older calls that load after it",
+    promises: ["C52"],
+    rule: 'if (each.loads) each.fence("set");',
+    broken: 'each.fence("set");',
+  },
+  {
+    name: "fence: an entry that a stored load replaced is served as fallback by an older call",
+    promises: ["C26"],
+    rule: "each.dropFallback();",
+    broken: "",
   },
 ];

@@ -190,4 +190,16 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       "flights.fenceOlder(key.local, flight);\n    this.#context.bulkWrites.overtake(key.local, DONE);\n    const isKept",
   },
+  {
+    name: "fence: a read before the acknowledgement of a removal leaves the removed entry as copy",
+    promises: ["C62"],
+    rule: "flights.outdateReads(key.local);",
+    broken: "",
+  },
+  {
+    name: "lease: the acknowledged removal of a load fences a newer load",
+    promises: ["C52"],
+    rule: "flights.outdateReads(key.local);",
+    broken: "flights.fenceOlder(key.local, flight);",
+  },
 ];

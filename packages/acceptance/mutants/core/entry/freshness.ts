@@ -58,8 +58,15 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a copy is preferred to another write that the backend has and that seems older",
     promises: ["C29"],
-    rule: "if (stored.version !== undefined && copy.version !== undefined && stored.version !== copy.version) return stored;",
+    rule: "if (stored.version !== undefined && copy.version !== undefined) return stored;",
     broken: "",
+  },
+  {
+    name: "freshness: a copy that seems newer is preferred to the same write as the backend has it now",
+    promises: ["C29"],
+    rule: "if (stored.version !== undefined && copy.version !== undefined) return stored;",
+    broken:
+      "if (stored.version !== undefined && copy.version !== undefined && stored.version !== copy.version) return stored;",
   },
   {
     name: "freshness: an infinite copy that a tag made stale counts as loaded just now",
