@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MUTANTS } from "../../mutants/all.ts";
+import { findBrokenMutants } from "../../mutants/check.ts";
 
 const top = resolve(import.meta.dirname, "../../../..");
 const read = (file: string): string => readFileSync(join(top, file), "utf8");
@@ -21,6 +22,10 @@ describe("mutants", () => {
       times: texts.get(file)!.split(rule).length - 1,
     }));
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
+  });
+
+  it("compile, as far as names go", { timeout: 600_000 }, () => {
+    expect(findBrokenMutants(top, MUTANTS)).toEqual([]);
   });
 
   it("change the text of their rules", () => {

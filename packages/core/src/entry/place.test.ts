@@ -11,6 +11,12 @@ const items = (last: unknown): unknown => ({ items: [...Array.from({ length: 37 
 const cycle: { next: unknown[] } = { next: [] };
 cycle.next.push({ self: cycle });
 
+function nested(levels: number): object {
+  let deep: object = () => 1;
+  for (let i = 0; i < levels; i += 1) deep = { next: deep };
+  return deep;
+}
+
 /** Refuses functions and class instances, anywhere. */
 const strict: Format = {
   ...json(),
@@ -64,13 +70,24 @@ describe("C205 an error of encoding", () => {
   });
 
   it("is made in bounded time for a value that is nested deep or wide", async () => {
-    let deep: unknown = () => 1;
-    for (let i = 0; i < 2_000; i += 1) deep = { next: deep };
     const clock = new TestClock();
     const cache = createTestCache({ clock, backend: scriptedBackend({ clock, format: v8() }) });
-    await expect(cache.set("k", { deep, wide: Array.from({ length: 200_000 }, (_, i) => i) })).rejects.toMatchObject({
+    const wide = Array.from({ length: 200_000 }, (_, i) => i);
+    await expect(cache.set("k", { deep: nested(900), wide })).rejects.toMatchObject({
       message: expect.stringContaining("deep.next.next") as string,
     });
+  });
+
+  it("names none in a value that is nested deeper than any format reads: it is encoded once", async () => {
+    let encoded = 0;
+    const format: Format = { ...json(), encode: (value) => ((encoded += 1), json().encode(value, 1e9)) };
+    const clock = new TestClock();
+    const cache = createTestCache({ clock, backend: scriptedBackend({ clock, format }) });
+    for (const value of [nested(1_001), new Map([["k", [nested(100_000)]]]), [cycle, nested(2_000)]])
+      await expect(cache.set("k", value)).rejects.toMatchObject({
+        message: expect.not.stringContaining("next") as string,
+      });
+    expect(encoded).toBe(3);
   });
 });
 

@@ -2,9 +2,11 @@
  * Where in `value` the part is that cannot be written: `items[37].onClick is a function`. Names and kinds, no values.
  *
  * @param isWritable asked about one part after another, from the outside in, so this fits every format.
- * @returns `undefined` if it is the whole value, or no part alone.
+ * @returns `undefined` if it is the whole value, or no part alone, or if it is nested so deep that each question costs
+ *   milliseconds.
  */
 export function unwritablePlace(value: unknown, isWritable: (part: unknown) => boolean): string | undefined {
+  if (isTooDeep(value)) return undefined;
   const path: Step[] = [];
   const above = new Set<unknown>();
   let found = value;
@@ -23,6 +25,18 @@ export function unwritablePlace(value: unknown, isWritable: (part: unknown) => b
 
 /** A name or an index of a property, or the words for a member of a collection. */
 export type Step = PropertyKey | { readonly member: string };
+
+/** A level after the other: its own stack must not end. */
+function isTooDeep(value: unknown): boolean {
+  const depths = new Map([[value, 0]]);
+  for (const [part, depth] of depths) {
+    if (depth === MAX_DEPTH) return true;
+    if (depths.size > MAX_PARTS) return false;
+    // Each is visited once, so a cycle ends.
+    for (const [, inner] of partsOf(part)) if (typeof inner === "object") depths.set(inner, depth + 1);
+  }
+  return false;
+}
 
 /** `items[37].price`, and `users["odd name"]`; names are cut. */
 export function pathText(path: readonly Step[]): string {
@@ -140,5 +154,7 @@ const cut = (name: string): string => (name.length > 40 ? `${name.slice(0, 40)}â
 
 const MAX_LEVELS = 32;
 const MAX_PARTS = 100_000;
+/** No format of ours reads half of it. */
+const MAX_DEPTH = 1_000;
 const MAX_EXAMINED = 1_000;
 const MAX_QUOTED = 10_000;

@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "compose: a side that missed a write keeps its older entry",
     promises: ["C123"],
-    rule: "recovery.addKey(key);",
-    broken: "continue;",
+    rule: "side.recovery.addKey(key);",
+    broken: "",
   },
   {
     name: "compose: a write that a side took leaves a removal pending",
