@@ -821,16 +821,26 @@ const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(k
 
 /**
  * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
+ * So it is where the value that it replaces ended while the loader ran: what was marked stale, at the end of its window.
  */
 function storedIn({ loads, changes, terms }: History): readonly Stored[] {
   const tagCalls = changes.filter(({ kind }) => /Tags|clear/.test(kind));
   const loaded = loads.flatMap(({ process, id, key, version, calledAt, endedAt, isToStore, isAlone }) => {
     if (isToStore !== true || isAlone === true) return [];
     const at = endedAt! + terms.responseTimeoutMs;
-    const isRefused = tagCalls.some((call) =>
+    const isCalled = tagCalls.some((call) =>
       overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
     );
-    return isRefused ? [] : [{ process, id, key, version: version!, from: calledAt, at }];
+    const hasEnded = changes.some(
+      ({ kind, keys, startedAt, endedAt: markedAt = Infinity }) =>
+        kind === "markStale" &&
+        keys.some(([each]) => each === key) &&
+        overlap(
+          { from: startedAt + terms.staleMs, to: markedAt + terms.staleMs },
+          { from: calledAt, to: endedAt! + LOOK_MS },
+        ),
+    );
+    return isCalled || hasEnded ? [] : [{ process, id, key, version: version!, from: calledAt, at }];
   });
   const set = changes.flatMap(({ process, id, kind, keys, status, startedAt, endedAt }) =>
     (kind === "set" || kind === "setMany") && status === "acknowledged"

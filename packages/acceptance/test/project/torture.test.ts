@@ -494,6 +494,16 @@ describe("a bad history is rejected,", () => {
       { loads: [load("A", 100, 110, 2, { isToStore: true })], reads: [read("B", 411, undefined)] },
     ],
     [
+      "a value that was loaded and stored before the one that it replaced would have ended is not found",
+      "missed",
+      {
+        terms: { ...TERMS, staleMs: 300 },
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        loads: [load("A", 200, 210, 2, { isToStore: true })],
+        reads: [read("B", 800, undefined)],
+      },
+    ],
+    [
       "a value that was loaded and stored is loaded again",
       "missed",
       { loads: [load("A", 100, 110, 2, { isToStore: true }), load("B", 500, 510, 2)] },
@@ -653,6 +663,15 @@ describe("a good history is accepted,", () => {
       {
         terms: { ...TERMS, ttlMs: 1_000 },
         loads: [load("A", 100, 110, 2, { isToStore: true }), load("B", 610, 620, 2)],
+      },
+    ],
+    [
+      "a value is not stored because the one that it replaces ended during its load",
+      {
+        terms: { ...TERMS, staleMs: 300 },
+        changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
+        loads: [load("A", 395, 420, 2, { isToStore: true })],
+        reads: [read("B", 800, undefined)],
       },
     ],
     [
