@@ -1,4 +1,4 @@
-import { json, systemClock, type StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, json, systemClock, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -99,13 +99,17 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await victim!.start();
   }, 60_000);
 
-  it("A96: takes no signs of life from a primary that was replaced while it lives, although it answers", async () => {
+  it("A96 C366: takes no signs of life from a primary that was replaced while it lives, although it answers, and calls that no refusal", async () => {
     const backend = await attached();
     const [demoted] = await servers.masters();
     const [promoted] = await servers.replicas(demoted);
     await servers.promote(promoted!);
     await expect.poll(() => listener.received).toContain("replaced");
     await expectAllHeard();
+    expect(listener.losses).toContainEqual(
+      expect.objectContaining({ message: expect.stringMatching(/not the primary/) }),
+    );
+    expect(listener.losses.filter((loss) => !(loss instanceof BackendUnavailableError))).toEqual([]);
     // It is asked no more.
     const lastSign = listener.parts.get(partOf(demoted!));
     const { length } = listener.signs;

@@ -200,3 +200,51 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
     },
   );
 });
+
+describe.each([
+  ["tracking", "client|tracking", /refuses tracking: NOPERM .*grant the user \+client\|tracking/],
+  ["pubsub", "subscribe", /refuses to report changes: NOPERM .*grant the user \+subscribe/],
+] as const)("C366: a primary that takes over later and refuses %s", (coherence, right, message) => {
+  it("is reported by name, once for each refusal, however often it is asked again", async () => {
+    const [primary] = await servers.masters();
+    const [replica] = await servers.replicas(primary);
+    const part = `127.0.0.1:${replica!.port}`;
+    const asked = async (): Promise<number> => {
+      const stats = String(await replica!.command("INFO", "commandstats"));
+      return Number(new RegExp(`cmdstat_${right.replace("|", "\\|")}:.*rejected_calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+    };
+    const askedOften = async (): Promise<void> => {
+      const before = await asked();
+      await expect.poll(asked, RECOVERY).toBeGreaterThan(before + 5);
+    };
+    const backend = impatient(cluster(servers.urls)).keyPrefix(prefix).coherence(coherence).maxStaleness("400ms");
+    const cache = over(backend.build(), { stack: "memory over backend" });
+    await whole(cache);
+    const refusals: unknown[] = [];
+    cache.on("backend:error", ({ operation, error }) => operation === "attach" && refusals.push(error));
+    const refusal = {
+      code: "INVALID_CONFIGURATION",
+      message: expect.stringMatching(new RegExp(`^redis: ${part} ${message.source}`)),
+    };
+    // Known by calls to all nodes.
+    const state = async () => {
+      await cache.setMany(KEYS.map((key) => [key, 1] as const));
+      return cache.stats().tiers.at(-1)?.state;
+    };
+    await replica!.command("ACL", "SETUSER", "default", `-${right}`);
+    try {
+      await servers.promote(replica!);
+      await askedOften();
+      expect([refusals, await state()]).toEqual([[expect.objectContaining(refusal)], "degraded"]);
+      await replica!.command("ACL", "SETUSER", "default", `+${right}`);
+      await expect.poll(state, RECOVERY).toBe("up");
+      await replica!.command("ACL", "SETUSER", "default", `-${right}`);
+      await replica!.command("CLIENT", "KILL", "TYPE", coherence === "pubsub" ? "pubsub" : "normal", "SKIPME", "yes");
+      await askedOften();
+      expect([refusals.length, refusals[1], await state()]).toEqual([2, expect.objectContaining(refusal), "degraded"]);
+    } finally {
+      await replica!.command("ACL", "SETUSER", "default", "+@all");
+      await servers.waitUntilOk();
+    }
+  }, 90_000);
+});

@@ -21,7 +21,7 @@ export interface ChangeListener extends Pick<
    *
    * @param aliveAt as in {@link detached}.
    */
-  partLost(part: string, aliveAt: number): void;
+  partLost(part: string, error: unknown, aliveAt: number): void;
   /** This part, `""` where there is one, gave a sign of life, which it was asked for at `sentAt` of the clock. */
   alive(part: string, sentAt: number): void;
   /** Changes of this part are reported from now on. */

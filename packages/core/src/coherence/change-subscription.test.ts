@@ -34,7 +34,7 @@ function subscription(maxStalenessMs?: number): ChangeSubscription {
     attached: () => calls.push("attached"),
     detached: (error) => calls.push(`detached: ${(error as Error).message}`),
     replaced: () => calls.push("replaced"),
-    partLost: (part, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}`),
+    partLost: (part, error, aliveAt) => calls.push(`lost ${part}, alive at ${aliveAt}: ${(error as Error).message}`),
     alive: (part) => part !== "" && calls.push(`back ${part}`),
     partRegained: (part) => calls.push(`regained ${part}`),
     allBack: () => calls.push("all back"),
@@ -224,7 +224,7 @@ it("C165: stays attached when a part is lost, and says when its changes are repo
   listener.lost(new Error("reset"), "a");
   listener.alive(clock.now(), "b");
   expect([calls, attempts.length, attempts[0]!.isDetached]).toEqual([
-    [`lost a, alive at ${aliveAt}`, "back b"],
+    [`lost a, alive at ${aliveAt}: reset`, "back b"],
     1,
     false,
   ]);

@@ -135,7 +135,7 @@ export class ChangeSubscription implements CoherenceListener {
     if (this.#isLost || this.#isStopped) return;
     if (part !== undefined) {
       const aliveAt = this.#source.lost(part);
-      this.#listener.partLost(part, aliveAt ?? this.#aliveAt ?? this.#clock.now());
+      this.#listener.partLost(part, error, aliveAt ?? this.#aliveAt ?? this.#clock.now());
       return;
     }
     this.#isLost = true;

@@ -333,6 +333,7 @@ export interface CoherenceListener {
   /**
    * From now on changes may be missed. The cache attaches again.
    *
+   * @param error reported as `backend:error`, unless it is a {@link BackendUnavailableError} or `undefined`.
    * @param part only changes of this part may be missed: the cache stays attached, and the backend calls {@link alive}
    *   for the part when it can report its changes again.
    */

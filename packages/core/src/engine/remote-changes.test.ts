@@ -206,7 +206,7 @@ describe("a backend", () => {
 
   it("C173: of which a part is lost: the window of re-issue stands still until all of it is back", () => {
     const { partLost, alive, partRegained, allBack } = listener();
-    partLost("a", 7);
+    partLost("a", new Error("link lost"), 7);
     alive("b", 0);
     partRegained("a");
     allBack();

@@ -56,8 +56,8 @@ export class RemoteChanges {
         tier?.detached(error, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
-      partLost: (part, aliveAt) => {
-        tier?.partLost(part, aliveAt);
+      partLost: (part, error, aliveAt) => {
+        tier?.partLost(part, error, aliveAt);
         context.recovery?.linkLost(backend, aliveAt);
       },
       alive: (part, sentAt) => tier?.alive(part, sentAt),

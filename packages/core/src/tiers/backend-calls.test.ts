@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { BreakerPolicy } from "../contracts/backend.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
+import { BackendUnavailableError, ConfigurationError } from "../contracts/errors.ts";
 import type { TierState } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { TestClock } from "../testing/test-clock.ts";
@@ -15,12 +15,15 @@ function callsOf(
   readonly calls: BackendCalls;
   readonly clock: TestClock;
   readonly states: TierState[];
+  readonly errors: [operation: string, error: Error][];
   fail(part: string, times: number): void;
 } {
   const clock = new TestClock();
   const events = createEvents();
   const states: TierState[] = [];
   events["backend:state"].add(({ state }) => states.push(state));
+  const errors: [string, Error][] = [];
+  events["backend:error"].add(({ operation, error }) => errors.push([operation, error]));
   const calls = new BackendCalls({
     label: "far",
     deadlineMs: 1_000,
@@ -36,6 +39,7 @@ function callsOf(
     calls,
     clock,
     states,
+    errors,
     fail(part, times) {
       const target: Target = { keySpace: undefined, part };
       for (let i = 0; i < times; i++) calls.failed("read", target, new BackendUnavailableError("no answer", {}));
@@ -81,12 +85,22 @@ it("C169: the state changes once with a part, however many calls of others are a
 it("C169: a part whose changes are lost, and then its calls, is one change; it answers as soon as it is back", () => {
   const { calls, clock, fail, states } = callsOf(["a", "b"]);
   calls.answered("b");
-  calls.partLost("a");
+  calls.partLost("a", undefined);
   fail("a", 5);
   calls.answered("b");
   expect(states).toEqual(["up", "degraded"]);
   calls.alive("a", clock.now());
   expect([states.at(-1), calls.admits("read", "a")]).toEqual(["up", true]);
+});
+
+it("C366: a part that refuses to report its changes is reported, and one that cannot be reached is not", () => {
+  const { calls, errors, states } = callsOf(["a", "b"]);
+  calls.answered("b");
+  calls.partLost("b", new BackendUnavailableError("the connection was lost"));
+  const refusal = new ConfigurationError("a refuses");
+  calls.partLost("a", refusal);
+  expect(errors).toEqual([["attach", refusal]]);
+  expect(states).toEqual(["up", "degraded"]);
 });
 
 it("C169: forgets a part that the backend has no more", () => {

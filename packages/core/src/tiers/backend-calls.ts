@@ -273,15 +273,21 @@ export class BackendCalls {
   detached(error: unknown): void {
     this.#isDetached = true;
     this.#lostParts.clear();
-    if (error !== undefined && !(ownError(error) instanceof BackendUnavailableError))
-      this.failed("attach", { keySpace: undefined, part: ONE_PART }, error);
+    this.#notReporting(ONE_PART, error);
     if (this.#state === "up") this.#enter("detached");
   }
 
   /** Changes of this part are not reported. */
-  partLost(part: string): void {
+  partLost(part: string, error: unknown): void {
     this.#lostParts.add(part);
+    this.#notReporting(part, error);
     this.#enter(this.#current());
+  }
+
+  /** A part that cannot be reached is reported by the calls that fail; another reason, such as a refusal, here. */
+  #notReporting(part: string, error: unknown): void {
+    if (error !== undefined && !(ownError(error) instanceof BackendUnavailableError))
+      this.failed("attach", { keySpace: undefined, part }, error);
   }
 
   /** A heartbeat that was sent at `sentAt` was answered: changes of this part are reported. */

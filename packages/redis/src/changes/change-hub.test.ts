@@ -5,10 +5,15 @@ import { SubscriptionRefusedError, type ChangeListener } from "../connection/cha
 
 /** A source whose answers the test gives. */
 class FakeSource implements ChangeSource {
+  readonly part: string | undefined;
   readonly heartbeats: PromiseWithResolvers<boolean>[] = [];
   readonly deadlines: number[] = [];
   readonly subscriptions: PromiseWithResolvers<void>[] = [];
   unsubscriptions = 0;
+
+  constructor(part?: string) {
+    this.part = part;
+  }
 
   subscribe(): Promise<void> {
     this.subscriptions.push(Promise.withResolvers());
@@ -301,6 +306,76 @@ describe("signs of life", () => {
     clock.advance(60_000);
     expect(sources[0]!.heartbeats).toHaveLength(before + 9);
   });
+});
+
+describe("C366: a part that refuses", () => {
+  /** Each part is asked once more; `refuses` by name, and the others are subscribed to. */
+  async function beat(...refuses: readonly string[]): Promise<readonly string[]> {
+    clock.advance(500);
+    for (const source of sources) {
+      if (refuses.includes(source.part!)) source.subscriptions.at(-1)!.reject(new SubscriptionRefusedError("NOPERM"));
+      else {
+        await source.acknowledge();
+        await source.answer();
+      }
+    }
+    await flush();
+    return listener.received.splice(0).filter((what) => what.startsWith("lost"));
+  }
+  beforeEach(async () => {
+    sources = [new FakeSource("a"), new FakeSource("b")];
+    await attach();
+  });
+
+  it("later is lost, once, until it has reported changes again", async () => {
+    expect([await beat("b"), await beat("b"), await beat("b")]).toEqual([["lost: NOPERM"], [], []]);
+    expect([await beat(), await beat("b"), await beat("b")]).toEqual([[], ["lost: NOPERM"], []]);
+  });
+
+  it("is lost again when it was gone meanwhile", async () => {
+    expect(await beat("b")).toEqual(["lost: NOPERM"]);
+    const [gone] = sources.splice(1);
+    await beat();
+    sources.push(gone!);
+    expect([await beat("b"), await beat("b")]).toEqual([["lost: NOPERM"], []]);
+  });
+
+  it("is lost for each listener, also for one that attached while it could not be reached", async () => {
+    expect(await beat("b")).toEqual(["lost: NOPERM"]);
+    const late = new RecordingListener();
+    const attached = hub.attach(late);
+    await flush();
+    await sources[0]!.acknowledge();
+    await sources[0]!.answer();
+    sources[1]!.subscriptions.at(-1)!.reject(new Error("not connected"));
+    await attached;
+    late.received.splice(0);
+    expect(await beat("b")).toEqual([]);
+    expect(late.received.filter((what) => what.startsWith("lost"))).toEqual(["lost: NOPERM"]);
+  });
+
+  it.each([["before"], ["after"]])(
+    "is not lost by the topic of another listener, whose attempt began %s the heartbeat and is rejected",
+    async (order) => {
+      const asked = (): readonly number[] => sources.map(({ subscriptions }) => subscriptions.length);
+      const before = asked();
+      if (order === "after") clock.advance(500);
+      const attached = hub.attach(new RecordingListener("other:")).catch((error: unknown) => error);
+      await flush();
+      if (order === "before") clock.advance(500);
+      expect(asked()).toEqual(before.map((count) => count + 2));
+      // A server takes one after the other: the attempt may be over when the heartbeat is refused, or not.
+      for (const which of [-2, -1]) {
+        sources[0]!.subscriptions.at(which)!.resolve();
+        sources[1]!.subscriptions.at(which)!.reject(new SubscriptionRefusedError("NOPERM"));
+        await flush();
+        await sources[0]!.answer();
+      }
+      expect(await attached).toBeInstanceOf(SubscriptionRefusedError);
+      expect(listener.received.filter((what) => what.startsWith("lost"))).toEqual([]);
+      expect([await beat("b"), await beat("b")]).toEqual([["lost: NOPERM"], []]);
+    },
+  );
 });
 
 describe("another server", () => {

@@ -24,6 +24,8 @@ export interface ChangeSource {
 interface Subscription {
   readonly listener: ChangeListener;
   isAttached: boolean;
+  /** The parts that refuse its changes: it has been notified of them. */
+  readonly refusedBy: Set<string>;
 }
 
 /** The sources of one part, or all of them. */
@@ -83,7 +85,7 @@ export class ChangeHub implements ChangeNotifier {
   }
 
   attach(listener: ChangeListener): Promise<() => Promise<void>> {
-    const subscription: Subscription = { listener, isAttached: false };
+    const subscription: Subscription = { listener, isAttached: false, refusedBy: new Set() };
     this.#remember(listener);
     return this.#attach(subscription);
   }
@@ -221,8 +223,11 @@ export class ChangeHub implements ChangeNotifier {
       (subscription) => [subscription, subscription.listener.now()] as const,
     );
     if (!(await this.#heartbeat(sources))) return;
-    for (const [subscription, sentAtMs] of askedAt)
-      if (this.#subscriptions.has(subscription)) subscription.listener.alive(sentAtMs, part);
+    for (const [subscription, sentAtMs] of askedAt) {
+      if (!this.#subscriptions.has(subscription)) continue;
+      if (part !== undefined) subscription.refusedBy.delete(part);
+      subscription.listener.alive(sentAtMs, part);
+    }
   }
 
   async #heartbeat(sources: readonly ChangeSource[]): Promise<boolean> {
@@ -239,7 +244,11 @@ export class ChangeHub implements ChangeNotifier {
       this.#cancelHeartbeat = undefined;
       if (this.#subscriptions.size === 0) return;
       this.#scheduleHeartbeat();
-      for (const group of this.#byPart()) this.#beat(group);
+      const groups = [...this.#byPart()];
+      // A part that is gone, such as a primary that is a replica now, may come back and refuse again.
+      for (const { refusedBy } of this.#subscriptions)
+        for (const part of refusedBy) if (!groups.some((group) => group.part === part)) refusedBy.delete(part);
+      for (const group of groups) this.#beat(group);
     }, this.#strictestBoundMs() / 4);
   }
 
@@ -249,11 +258,31 @@ export class ChangeHub implements ChangeNotifier {
     if (unanswered >= MAX_UNANSWERED_HEARTBEATS) return;
     this.#unansweredHeartbeats.set(part, unanswered + 1);
     // A loss is reported by the source. A part is subscribed to again, the whole by listeners that attach again.
-    (part === undefined ? this.#extendTrust(group) : this.#subscribe(group)).catch(ignore).finally(() => {
+    (part === undefined ? this.#extendTrust(group) : this.#subscribeAgain(group, part)).catch(ignore).finally(() => {
       const left = this.#unansweredHeartbeats.get(part)! - 1;
       if (left === 0) this.#unansweredHeartbeats.delete(part);
       else this.#unansweredHeartbeats.set(part, left);
     });
+  }
+
+  /** A refusal is reported as a loss, once, although it is tried again with each heartbeat. */
+  async #subscribeAgain(group: Group, part: string): Promise<void> {
+    const wasAttaching = this.#isAttaching;
+    try {
+      await this.#subscribe(group);
+    } catch (error) {
+      // It may be the topic of a listener that attaches, whose attempt is rejected. If not, the next heartbeat tells.
+      if (!(error instanceof SubscriptionRefusedError) || wasAttaching || this.#isAttaching) return;
+      for (const { listener, refusedBy } of this.#subscriptions) {
+        if (refusedBy.has(part)) continue;
+        refusedBy.add(part);
+        listener.lost(error, part);
+      }
+    }
+  }
+
+  get #isAttaching(): boolean {
+    return Array.from(this.#subscriptions).some(({ isAttached }) => !isAttached);
   }
 
   #strictestBoundMs(): number {

@@ -222,7 +222,7 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       if (hasGap) this.#hub.everythingChanged();
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
-      throw new SubscriptionRefusedError((error as Error).message, { cause: error });
+      throw new SubscriptionRefusedError((error as Error).message, { cause: error }, this.part);
     } finally {
       cancel();
     }

@@ -36,4 +36,13 @@ export interface ChangeNotifier {
 }
 
 /** The server does not let this user receive changes in this way. */
-export class SubscriptionRefusedError extends Error {}
+export class SubscriptionRefusedError extends Error {
+  /** For messages. */
+  readonly server: string;
+
+  /** @param part the part whose changes it reports, see {@link ChangeNotifier.settled}. */
+  constructor(message: string, options?: ErrorOptions, part?: string) {
+    super(message, options);
+    this.server = part ?? "the server";
+  }
+}

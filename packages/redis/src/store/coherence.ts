@@ -92,18 +92,23 @@ export class RedisCoherence implements Coherence {
   }
 
   async #receive(listener: ChangeListener): Promise<() => Promise<void>> {
-    const { label } = this.#settings;
     const { tracking, channel } = this.#link;
-    const isTracking = this.mode === "tracking";
     try {
-      return await required(isTracking ? tracking : channel).attach(listener);
+      return await required(this.mode === "tracking" ? tracking : channel).attach(listener);
     } catch (error) {
-      if (!(error instanceof SubscriptionRefusedError)) throw error;
-      const message = isTracking
-        ? `the server refuses tracking: ${error.message}; ${TO_TRACK}`
-        : `the server refuses to report changes: ${error.message}; ${toSubscribeTo(listener.topic)}`;
-      throw new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
+      throw this.#explained(error, listener.topic);
     }
+  }
+
+  /** A refusal as an error that says what to grant, and any other error as it is. */
+  #explained(error: unknown, topic: string): unknown {
+    if (!(error instanceof SubscriptionRefusedError)) return error;
+    const { label } = this.#settings;
+    const message =
+      this.mode === "tracking"
+        ? `${error.server} refuses tracking: ${error.message}; ${TO_TRACK}`
+        : `${error.server} refuses to report changes: ${error.message}; ${toSubscribeTo(topic)}`;
+    return new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
   }
 
   async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
@@ -126,8 +131,9 @@ export class RedisCoherence implements Coherence {
 
   #translate(listener: CoherenceListener): ChangeListener {
     const { keys, maxStalenessMs, sender: ownSender } = this.#settings;
+    const topic = this.mode === "tracking" ? keys.tracked : keys.channel;
     return {
-      topic: this.mode === "tracking" ? keys.tracked : keys.channel,
+      topic,
       maxStalenessMs,
       now: () => listener.now(),
       changed: (redisKeys, sender) => {
@@ -149,7 +155,7 @@ export class RedisCoherence implements Coherence {
         this.#touchTags();
       },
       replaced: (part) => listener.replaced(part),
-      lost: (error, part) => listener.lost(error, part),
+      lost: (error, part) => listener.lost(this.#explained(error, topic), part),
     };
   }
 }

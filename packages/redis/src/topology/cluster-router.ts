@@ -401,7 +401,7 @@ export class ClusterRouter implements RawClient {
 
   /** Others may have taken over keys of `node`: it reports their changes no more. */
   #lostPart({ part }: Node): void {
-    const error = new Error(`${part} is not the primary of some keys any more`);
+    const error = new BackendUnavailableError(`${part} is not the primary of some keys any more`);
     for (const hub of [this.#hubs.tracking, this.#hubs.channel]) hub.lost(error, part);
   }
 

@@ -91,4 +91,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'this.report("breaker", undefined, error);\n      return undefined;',
     broken: "throw error;",
   },
+  {
+    name: "backend: a part that refuses to report changes is not reported",
+    promises: ["C366"],
+    rule: "    this.#notReporting(part, error);\n",
+    broken: "",
+  },
 ];

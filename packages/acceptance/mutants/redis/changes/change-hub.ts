@@ -13,4 +13,28 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "        this.#nextAttempt = undefined;\n",
     broken: "",
   },
+  {
+    name: "redis: a primary that refuses to report changes later is not reported",
+    promises: ["C366"],
+    rule: "        listener.lost(error, part);\n",
+    broken: "",
+  },
+  {
+    name: "redis: a refusal of a primary is reported with each heartbeat",
+    promises: ["C366"],
+    rule: "        refusedBy.add(part);\n",
+    broken: "",
+  },
+  {
+    name: "redis: a primary that was gone and refuses again is not reported",
+    promises: ["C366"],
+    rule: "if (!groups.some((group) => group.part === part)) refusedBy.delete(part);",
+    broken: "if (groups.length === 0) refusedBy.delete(part);",
+  },
+  {
+    name: "redis: the refusal of a topic of another listener is a loss for all",
+    promises: ["C366"],
+    rule: " || wasAttaching || this.#isAttaching) return;",
+    broken: ") return;",
+  },
 ];

@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (reader === shard.primary || !isUnfit(error)) throw error;",
     broken: "throw error;",
   },
+  {
+    name: "cluster: a primary that is replaced is reported as one that refuses",
+    promises: ["C366"],
+    rule: "new BackendUnavailableError(`${part} is not",
+    broken: "new Error(`${part} is not",
+  },
 ];
