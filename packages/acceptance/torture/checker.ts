@@ -823,11 +823,18 @@ const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(k
  * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
  * So it is where the value that it replaces ended while the loader ran: what was marked stale, at the end of its window.
  */
-function storedIn({ loads, changes, terms }: History): readonly Stored[] {
+function storedIn({ loads, changes, stalls, terms }: History): readonly Stored[] {
+  /** A process stores within `responseTimeout` in which it runs. */
+  const storedBy = (process: string, endedAt: Instant): Instant => {
+    let at = endedAt + terms.responseTimeoutMs;
+    for (const stall of stalls)
+      if (stall.process === process && overlap(stall, { from: endedAt, to: at })) at += stall.to - stall.from;
+    return at;
+  };
   const tagCalls = changes.filter(({ kind }) => /Tags|clear/.test(kind));
   const loaded = loads.flatMap(({ process, id, key, version, calledAt, endedAt, isToStore, isAlone }) => {
     if (isToStore !== true || isAlone === true) return [];
-    const at = endedAt! + terms.responseTimeoutMs;
+    const at = storedBy(process, endedAt!);
     const isCalled = tagCalls.some((call) =>
       overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
     );

@@ -504,6 +504,18 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
+      "a value is not found after its process had the time to store it, or since another process did not run",
+      "missed",
+      {
+        loads: [load("A", 100, 110, 2, { isToStore: true })],
+        stalls: [
+          { process: "A", from: 150, to: 650 },
+          { process: "B", from: 150, to: 650 },
+        ],
+        reads: [read("B", 920, undefined)],
+      },
+    ],
+    [
       "a value that was loaded and stored is loaded again",
       "missed",
       { loads: [load("A", 100, 110, 2, { isToStore: true }), load("B", 500, 510, 2)] },
@@ -672,6 +684,17 @@ describe("a good history is accepted,", () => {
         changes: [change("A", 2, { kind: "markStale", mode: "soft" })],
         loads: [load("A", 395, 420, 2, { isToStore: true })],
         reads: [read("B", 800, undefined)],
+      },
+    ],
+    [
+      "a loaded value is stored late because its process did not run",
+      {
+        loads: [load("A", 100, 110, 2, { isToStore: true })],
+        stalls: [
+          { process: "A", from: 150, to: 650 },
+          { process: "A", from: 800, to: 900 },
+        ],
+        reads: [read("B", 1_000, undefined)],
       },
     ],
     [
