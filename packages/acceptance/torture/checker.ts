@@ -821,7 +821,8 @@ const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(k
 
 /**
  * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
- * So it is where the value that it replaces ended while the loader ran: what was marked stale, at the end of its window.
+ * So it is where the value that it replaces ended while the loader ran: a value that was marked stale ends with its
+ * window.
  */
 function storedIn({ loads, changes, stalls, terms }: History): readonly Stored[] {
   /** A process stores within `responseTimeout` in which it runs. */

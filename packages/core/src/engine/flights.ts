@@ -29,8 +29,8 @@ export class Flights {
   }
 
   /**
-   * The flight that a call made at `now` may join. Once the link is known to be lost no change can arrive, so the age of
-   * a flight that did not reach the backend does not count.
+   * The flight that a call made at `now` may join. Once the link is known to be lost no change can arrive: then the age
+   * of a flight that did not reach the backend does not count.
    */
   joinable(localKey: string, now: number): Flight | undefined {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
@@ -90,8 +90,8 @@ export class Flights {
   }
 
   /**
-   * After a load was stored: fences every load that began before it, and what {@link outdateReads} says. What loads
-   * from now on stays: its value is newer.
+   * After a load was stored: fences every load that began before it, and outdates reads. A flight that loads from now
+   * on stays: its value is newer.
    */
   fenceOlder(localKey: string, stored: Flight): void {
     this.outdateReads(localKey);
@@ -102,7 +102,7 @@ export class Flights {
     }
   }
 
-  /** What is read now may be older than what was just stored, or removed: it becomes no copy. */
+  /** After a store or a removal: a read in flight may have an older answer, which becomes no copy. */
   outdateReads(localKey: string): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (!(each instanceof Flight)) each.fence("set");

@@ -271,7 +271,7 @@ export class ChangeHub implements ChangeNotifier {
     try {
       await this.#subscribe(group);
     } catch (error) {
-      // It may be the topic of a listener that attaches, whose attempt is rejected. If not, the next heartbeat tells.
+      // It may be the topic of a listener that attaches, whose attempt is rejected; else the next heartbeat shows it.
       if (!(error instanceof SubscriptionRefusedError) || wasAttaching || this.#isAttaching) return;
       for (const { listener, refusedBy } of this.#subscriptions) {
         if (refusedBy.has(part)) continue;
