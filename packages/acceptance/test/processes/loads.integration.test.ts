@@ -57,7 +57,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     for (const maxAge of [0, "1ms"] as const) {
       const key = `tick ${maxAge}`;
       for (const member of fleet.members.toReversed()) expect(await member.getOrSet(key, { value: "old" })).toBe("old");
-      const refreshing = first.serve(key, { gate: key, value: "new" }, { maxAge });
+      // A slow answer makes a value seem older, by its delay: the load ends well after the calls began.
+      const refreshing = first.serve(key, { gate: key, takesMs: 300, value: "new" }, { maxAge });
       await loadsNow(first, key);
       const calls = others.map((member) => member.serve(key, { value: "again" }, { maxAge }));
       await Promise.all(others.map((member) => waitsFor(member, key)));
