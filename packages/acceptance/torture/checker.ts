@@ -840,8 +840,9 @@ function storedIn({ loads, changes, stalls, terms }: History): readonly Stored[]
       overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
     );
     const hasEnded = changes.some(
-      ({ kind, keys, startedAt, endedAt: markedAt = Infinity }) =>
+      ({ kind, keys, startedAt, endedAt: markedAt }) =>
         kind === "markStale" &&
+        markedAt !== undefined &&
         keys.some(([each]) => each === key) &&
         overlap(
           { from: startedAt + terms.staleMs, to: markedAt + terms.staleMs },

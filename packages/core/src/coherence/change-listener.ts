@@ -19,6 +19,7 @@ export interface ChangeListener extends Pick<
   /**
    * Changes of this part of the backend are not reported any more; those of others are.
    *
+   * @param error as in {@link detached}: reported, unless the part cannot be reached.
    * @param aliveAt as in {@link detached}.
    */
   partLost(part: string, error: unknown, aliveAt: number): void;

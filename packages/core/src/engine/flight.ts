@@ -99,7 +99,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Whether its loader was called: its value may be older than what is stored from then on. */
-  get loads(): boolean {
+  get hasBegunToLoad(): boolean {
     return this.#phase === "loading" || this.#phase === "storing";
   }
 

@@ -97,7 +97,7 @@ export class Flights {
     this.outdateReads(localKey);
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) {
       if (!(each instanceof Flight) || each.serial >= stored.serial) continue;
-      if (each.loads) each.fence("set");
+      if (each.hasBegunToLoad) each.fence("set");
       each.dropFallback();
     }
   }

@@ -46,13 +46,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lease: a flight that still reads when an older load is stored loads a result that is not stored",
     promises: ["C52"],
-    rule: 'if (each.loads) each.fence("set");',
-    broken: 'if (each.loads || each.phase === "reading") each.fence("set");',
+    rule: 'if (each.hasBegunToLoad) each.fence("set");',
+    broken: 'if (each.hasBegunToLoad || each.phase === "reading") each.fence("set");',
   },
   {
     name: "lease: a stored load fences older calls that load after it",
     promises: ["C52"],
-    rule: 'if (each.loads) each.fence("set");',
+    rule: 'if (each.hasBegunToLoad) each.fence("set");',
     broken: 'each.fence("set");',
   },
   {
