@@ -491,6 +491,45 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(seen).toEqual([1]);
   });
 
+  it("C419: a job that ends after its lease is not run again where it only waits for another worker", async () => {
+    const gates = [gate(), gate()] as const;
+    const { id } = await use.jobs.add("x");
+    const seen: number[] = [];
+    // Room for another job: it looks at the end of the lease, and finds that.
+    const worker = use.working(
+      async (job) => {
+        seen.push(job.attempt);
+        await gates[0].pass();
+        await job.heartbeat("1m");
+        await gates[1].pass();
+      },
+      { visibility: 150, heartbeat: "manual", concurrency: 2 },
+    );
+    await expect.poll(() => seen).toEqual([1]);
+    await use.jobs.pause();
+    await expect.poll(() => use.jobs.get(id)).toMatchObject({ state: "waiting", attempt: 1 });
+    gates[0].open();
+    await expect.poll(() => use.jobs.get(id)).toMatchObject({ state: "active", attempt: 1 });
+    expect(await use.jobs.counts()).toEqual({ ...NOTHING, active: 1, isPaused: true });
+    await use.jobs.resume();
+    gates[1].open();
+    await expect.poll(() => worker.stats).toMatchObject({ delivered: 1, completed: 1, lost: 0 });
+    expect(await use.jobs.counts()).toEqual(NOTHING);
+    expect(seen).toEqual([1]);
+  });
+
+  it("C419: the report on a job that waits for another worker ends it", async () => {
+    const done = gate();
+    const { id } = await use.jobs.add("x");
+    const worker = use.working(() => done.pass(), { visibility: 150, heartbeat: "manual", concurrency: 2 });
+    await expect.poll(() => worker.active).toBe(1);
+    await use.jobs.pause();
+    await expect.poll(() => use.jobs.get(id)).toMatchObject({ state: "waiting", attempt: 1 });
+    done.open();
+    await expect.poll(() => worker.stats).toMatchObject({ delivered: 1, completed: 1, lost: 0 });
+    expect(await use.jobs.counts()).toEqual({ ...NOTHING, isPaused: true });
+  });
+
   it("A58: leases are extended as long as the handler runs", async () => {
     const seen: number[] = [];
     await use.jobs.add("x");

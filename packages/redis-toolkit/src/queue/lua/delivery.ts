@@ -21,7 +21,8 @@ return added`);
  * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
  * the time; how many jobs without a record that can be read were removed.
  *
- * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. The window of a rate begins with
+ * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. Such a job may wait long, as in a
+ * pause: until another delivery begins its worker may report it, or extend its lease. The window of a rate begins with
  * its first delivery.
  */
 export const EXCHANGE: string = scriptOf(`local keepCompleted, completedAge = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -44,7 +45,7 @@ end
 local function settle(outcome, id, owner, detail, ms)
   local job = read(id)
   if not job or job.token ~= owner then return 0 end
-  call('ZREM', active, id)
+  if call('ZREM', active, id) == 0 then call('ZREM', waiting, id) end
   if outcome == 'complete' then
     if detail ~= '' then job.result = detail end
     publish('completed', id, detail == '' and '' or ',"result":' .. detail)
@@ -73,11 +74,7 @@ local function reclaim()
     if not job then drop(id)
     elseif job.attempt >= job.attempts then
       bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts)
-    else
-      job.token = nil
-      write(id, job)
-      call('ZADD', waiting, job.order or 0, id)
-    end
+    else call('ZADD', waiting, job.order or 0, id) end
   end
 end
 
@@ -171,6 +168,7 @@ for i = 2, #ARGV, 4 do
   local job = read(id)
   local isOwn = job and job.token == ARGV[i + 1]
   if isOwn then
+    call('ZREM', waiting, id)
     call('ZADD', active, whole(now + tonumber(ARGV[i + 2])), id)
     if progress ~= '' then
       job.progress = progress

@@ -8,8 +8,9 @@
 //                  ▲               retry                │
 //                  └────────────────────────────────────┘
 //
-// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. Only
-// an active job has a token, that of its delivery: another delivery has another token.
+// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. It has
+// the token of its last delivery until that is reported, or another one begins: also where it waits because its lease
+// has ended.
 //
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.

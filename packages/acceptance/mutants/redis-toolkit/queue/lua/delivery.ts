@@ -43,4 +43,23 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if not job or job.token ~= owner then return 0 end",
     broken: "if not job or job.token ~= owner or now >= tonumber(call('ZSCORE', active, id) or 0) then return 0 end",
   },
+  {
+    name: "queue: a job whose lease has ended cannot be reported, though no other worker has it",
+    promises: ["C419"],
+    rule: "    else call('ZADD', waiting, job.order or 0, id) end\n",
+    broken:
+      "    else\n      job.token = nil\n      write(id, job)\n      call('ZADD', waiting, job.order or 0, id)\n    end\n",
+  },
+  {
+    name: "queue: a job that is reported while it waits for another worker still waits",
+    promises: ["C419"],
+    rule: "if call('ZREM', active, id) == 0 then call('ZREM', waiting, id) end",
+    broken: "call('ZREM', active, id)",
+  },
+  {
+    name: "queue: a job whose lease is extended while it waits for another worker still waits",
+    promises: ["C419"],
+    rule: "    call('ZREM', waiting, id)\n    call('ZADD', active,",
+    broken: "    call('ZADD', active,",
+  },
 ];
