@@ -109,6 +109,8 @@ describe.each(EVERYWHERE)("leaderboards over %s", (where) => {
     expect(await scores.incr("full")).toBe(2 ** 53 - 1);
     await expect(scores.incr("full")).rejects.toMatchObject({ code: "NOT_A_NUMBER" });
     await expect(scores.incr("full", 2)).rejects.toMatchObject({ code: "NOT_A_NUMBER" });
+    await expect(scores.incr("m5", Number.MAX_VALUE)).rejects.toMatchObject({ code: "NOT_A_NUMBER" });
+    expect((await scores.rank("m5"))?.score).toBe(Number.MAX_VALUE);
     expect([(await scores.rank("full"))?.score, await scores.incr("m7", 1), await scores.incr("m8", 1)]).toEqual([
       2 ** 53 - 1,
       Infinity,

@@ -116,11 +116,15 @@ local isBetter = not old or (order == "highest" and new > tonumber(old)) or (ord
 if isBetter then place(ARGV[7], old, new) end
 return done(isBetter and 1 or 0, isBetter and exact(new) or exact(tonumber(old)))`);
 
-/** ARGV: the member, and a finite number. Beyond 2^53 doubles leave whole numbers out, so a sum could be wrong. */
+/**
+ * ARGV: the member, and a finite number. Beyond 2^53 doubles leave whole numbers out, so a sum could be wrong; only an
+ * infinite score stays what it is.
+ */
 export const INCREASE: string = changing(`
 local old = redis.call("ZSCORE", scores, ARGV[7])
-local sum = (old and tonumber(old) or 0) + tonumber(ARGV[8])
-if math.abs(sum) > LARGEST and math.abs(sum) ~= math.huge then return {"inexact"} end
+local from = old and tonumber(old) or 0
+local sum = from + tonumber(ARGV[8])
+if math.abs(sum) > LARGEST and math.abs(from) ~= math.huge then return {"inexact"} end
 place(ARGV[7], old, sum)
 return done(exact(sum))`);
 

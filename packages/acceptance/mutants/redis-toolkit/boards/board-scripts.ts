@@ -70,7 +70,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "boards: a sum that no double holds is rounded",
     promises: ["A84"],
-    rule: "if math.abs(sum) > LARGEST and math.abs(sum) ~= math.huge then",
+    rule: "if math.abs(sum) > LARGEST and math.abs(from) ~= math.huge then",
     broken: "if false then",
   },
   {
@@ -96,5 +96,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["A84"],
     rule: 'if rows[1] and ranks ~= "ordinal" then',
     broken: 'if rows[1] and ranks == "dense" then',
+  },
+  {
+    name: "boards: two large scores add up to an infinite one",
+    promises: ["A84"],
+    rule: "and math.abs(from) ~= math.huge then",
+    broken: "and math.abs(sum) ~= math.huge then",
   },
 ];
