@@ -375,6 +375,27 @@ it("A66: an attempt whose reply was lost is recognised by its token, and so is a
   expect(await releasing).toBe("lost");
 });
 
+it("A66: a reader whose reply was lost has its lock also where a writer waits since", async () => {
+  await using proxy = await startProxy(server.port);
+  const redis = connect({ url: proxy.url });
+  await (await locks(redis).acquire("warm")).release();
+  const hold = proxy.hold("EVALSHA", "reply");
+  const reading = locks(redis).readWrite(name).read.tryAcquire({ ttl: "1m" });
+  await hold.reached;
+  const { read, write } = locks(connect()).readWrite(name);
+  const leaving = new AbortController();
+  const writing = errorOf(write.acquire({ wait: "1m", signal: leaving.signal }));
+  await until("the writer waits", 5_000, async () => (await server.command("EXISTS", `lock:writer:{${name}}`)) === 1);
+  proxy.cut();
+  hold.release();
+  const lease = await reading;
+  expect(await server.command("ZRANGE", `lock:readers:{${name}}`, 0, -1)).toEqual([lease?.token]);
+  expect(await read.tryAcquire()).toBeUndefined();
+  expect(await lease?.release()).toBe("released");
+  leaving.abort(new Error("left"));
+  await writing;
+});
+
 it("A66: a script of a lost connection that is carried out late shortens nothing", async () => {
   await using proxy = await startProxy(server.port);
   const redis = connect({ url: proxy.url });

@@ -98,6 +98,9 @@ return wasHeld`,
 /** Members are tokens, scores the instants at which their leases end. A lease that has ended does not count. */
 const present = (key: string): string => `redis.call('ZCOUNT', ${key}, '(' .. now, '+inf')`;
 
+/** Whether the token is in: then an attempt is sent again. */
+const has = (key: string): string => `(tonumber(redis.call('ZSCORE', ${key}, ARGV[1]) or 0) > now)`;
+
 const sweep = (key: string): string => `
 redis.call('ZREMRANGEBYSCORE', ${key}, '-inf', now)`;
 
@@ -125,8 +128,7 @@ return tonumber(endsAt) > now and 1 or 0`;
 /** KEYS: holders, fence. `ARGV[3]` of an attempt: how many may hold at once. */
 export const PERMITS: LockScripts = {
   acquire: `${TIME}${NOW}
-local own = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not (own and tonumber(own) > now) and ${present("KEYS[1]")} >= tonumber(ARGV[3]) then
+if not ${has("KEYS[1]")} and ${present("KEYS[1]")} >= tonumber(ARGV[3]) then
   return {0, redis.call('ZRANGE', KEYS[1], '(' .. now, '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')[2] - now}
 end${CLOCK}${raised("KEYS[2]")}${AS_TEXT}${enter("KEYS[1]")}${sweep("KEYS[1]")}
 ${remember("KEYS[2]")}
@@ -137,9 +139,9 @@ return {1, fence}`,
 
 /** KEYS: writer, readers, fence. */
 export const READ: LockScripts = {
-  acquire: `
-if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end
-${TIME}${NOW}${CLOCK}${raised("KEYS[3]")}${AS_TEXT}${enter("KEYS[2]")}${sweep("KEYS[2]")}
+  acquire: `${TIME}${NOW}
+if redis.call('EXISTS', KEYS[1]) == 1 and not ${has("KEYS[2]")} then return {0, redis.call('PTTL', KEYS[1])} end
+${CLOCK}${raised("KEYS[3]")}${AS_TEXT}${enter("KEYS[2]")}${sweep("KEYS[2]")}
 ${remember("KEYS[3]")}
 return {1, fence}`,
   extend: extendMember("KEYS[2]"),

@@ -88,8 +88,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: a reader does not look for a writer",
     promises: ["C235"],
-    rule: "if redis.call('EXISTS', KEYS[1]) == 1 then return {0, redis.call('PTTL', KEYS[1])} end",
-    broken: "",
+    rule: "if redis.call('EXISTS', KEYS[1]) == 1 and not ${has",
+    broken: "if false and not ${has",
   },
   {
     name: "lock: an extension that comes late shortens it",
@@ -102,5 +102,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["A66"],
     rule: "redis.call('ZADD', ${key}, 'GT', now",
     broken: "redis.call('ZADD', ${key}, now",
+  },
+  {
+    name: "lock: a reader whose reply was lost is refused for a writer that waits since",
+    promises: ["A66"],
+    rule: ' == 1 and not ${has("KEYS[2]")} then',
+    broken: " == 1 then",
   },
 ];
