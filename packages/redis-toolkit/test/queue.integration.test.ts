@@ -13,6 +13,10 @@ import {
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { gate } from "@hotset/core/testing";
+import { moduleOf } from "../src/module/module.ts";
+import { resolveQueueOptions } from "../src/queue/options.ts";
+import { Repeats } from "../src/queue/repeats.ts";
+import { QueueStore, type ExchangeReply } from "../src/queue/store.ts";
 import { SOON } from "./queue-patience.ts";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
@@ -586,6 +590,30 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.repeats()).toMatchObject([
       { key: "nightly", schedule: { cron: "0 3 * * *", timeZone: "Europe/Berlin" } },
     ]);
+  });
+
+  it("C377: a repeat that is replaced while a worker has it in hand adds the new job alone", async () => {
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const repeats = new Repeats(store);
+    const settings = resolveQueueOptions<never>({});
+    const take = async (count: number): Promise<ExchangeReply> =>
+      store.exchange({
+        ...{ keepCompleted: settings.keepCompleted, keepFailed: settings.keepFailed, visibilityMs: 1_000 },
+        ...{ token: "t", count, rate: undefined, outcomes: [] },
+      });
+    expect(await repeats.set("tick", { every: 100 }, "old", { options: {}, settings })).toBe("set");
+    await expect.poll(async () => (await take(1)).dueRepeats.length, { interval: 10 }).toBe(1);
+    const { dueRepeats, now } = await take(1);
+    const { dueAt, definition } = dueRepeats[0]!;
+    // Another process has replaced it: its first instant is the one that is due.
+    const hourly = definition.toString().replace('"old"', '"new"').replace('"everyMs":100', '"everyMs":3600000');
+    expect(await store.repeat("tick", hourly, dueAt)).toBe(true);
+    expect(await repeats.fire(dueRepeats, now)).toEqual([]);
+    expect(await use.jobs.counts()).toEqual(NOTHING);
+    const later = await take(1);
+    expect(await repeats.fire(later.dueRepeats, later.now)).toEqual([]);
+    expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual(["new"]);
+    expect((await repeats.list()).map(({ nextAt }) => nextAt)).toEqual([dueAt + 3_600_000]);
   });
 });
 

@@ -171,9 +171,9 @@ export class QueueStore {
     return (await this.#number(REPEAT, [key, definition, String(firstAt)])) === 1;
   }
 
-  /** Adds a job, unless another process has done it for this instant. */
+  /** Adds a job, unless another process has done it for this instant, or has replaced the definition. */
   async fire(due: DueRepeat, nextAt: number, job: NewJob, payload: Buffer): Promise<boolean> {
-    const args = [due.key, String(due.dueAt), String(nextAt), ...jobArguments(job, payload)];
+    const args = [due.key, String(due.dueAt), due.definition, String(nextAt), ...jobArguments(job, payload)];
     return (await this.#number(FIRE, args)) === 1;
   }
 

@@ -109,12 +109,15 @@ call('ZADD', repeatsDue, ARGV[4], ARGV[2])
 wakeOne()
 return 1`);
 
-/** ARGV: channel, key, instant that is due, next instant, then as one job of ADD. Returns 0 if another has fired it. */
+/**
+ * ARGV: channel, key, instant that is due, definition, next instant, then as one job of ADD. Returns 0 if another has
+ * fired it, or replaced it: the new definition may be due at the same instant.
+ */
 export const FIRE: string = scriptOf(`${ADD_ONE}
 local due = call('ZSCORE', repeatsDue, ARGV[2])
-if not due or tonumber(due) ~= tonumber(ARGV[3]) then return 0 end
-add(ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10]))
-call('ZADD', repeatsDue, ARGV[4], ARGV[2])
+if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end
+add(ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]))
+call('ZADD', repeatsDue, ARGV[5], ARGV[2])
 return 1`);
 
 /** ARGV: channel, key. */

@@ -4,13 +4,19 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: each worker adds the job of an instant",
     promises: ["C232"],
-    rule: "if not due or tonumber(due) ~= tonumber(ARGV[3]) then return 0 end",
-    broken: "if not due then return 0 end",
+    rule: "if not due or tonumber(due) ~= tonumber(ARGV[3]) or",
+    broken: "if not due or",
   },
   {
     name: "queue: a look-up gets any record",
     promises: ["C324"],
     rule: "    local _, record = read(id)\n",
     broken: "    local record = call('HGET', jobs, id)\n",
+  },
+  {
+    name: "queue: a worker adds the job of a repeat that was replaced meanwhile",
+    promises: ["C377"],
+    rule: " or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end",
+    broken: " then return 0 end",
   },
 ];
