@@ -261,6 +261,28 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect.poll(() => seen).toEqual(["1", "3", "4", "7", "8", "9"]);
   });
 
+  it("C386: a dead letter that is replayed holds its dedup id again, unless another job has it", async () => {
+    const fails = { attempts: 1 };
+    const [one, other] = await use.jobs.addMany([
+      { data: "1", options: { ...fails, dedupId: "a" } },
+      { data: "2", options: { ...fails, dedupId: "b" } },
+    ]);
+    use.working(() => {
+      throw new Error("no");
+    });
+    await expect.poll(() => use.jobs.counts()).toMatchObject({ dead: 2 });
+    await use.jobs.pause();
+    const next = await use.jobs.add("3", { dedupId: "b" });
+    expect(next.status).toBe("added");
+    expect(await use.jobs.deadLetters().replay()).toBe(2);
+    expect(await use.jobs.add("4", { dedupId: "a" })).toEqual({ id: one!.id, status: "duplicate" });
+    expect(await use.jobs.add("5", { dedupId: "b" })).toEqual({ id: next.id, status: "duplicate" });
+    // Each gives back what it holds.
+    expect([await use.jobs.remove(one!.id), await use.jobs.remove(other!.id)]).toEqual(["removed", "removed"]);
+    expect((await use.jobs.add("6", { dedupId: "a" })).status).toBe("added");
+    expect(await use.jobs.add("7", { dedupId: "b" })).toEqual({ id: next.id, status: "duplicate" });
+  });
+
   it("A60: drain removes what waits, and obliterate everything, unless jobs are active", async () => {
     await use.jobs.addMany([{ data: "1" }, { data: "2", options: { dedupId: "d" } }]);
     await use.jobs.add("3", { delay: "1h" });

@@ -54,7 +54,7 @@ export interface DeadLetters<T> {
   /** The newest first. */
   list(options?: { readonly offset?: number; readonly count?: number }): Promise<readonly JobSnapshot<T>[]>;
   /**
-   * Adds dead jobs to those that wait, with all their attempts.
+   * Adds dead jobs to those that wait, with all their attempts, and with their dedup ids unless other jobs have them.
    *
    * @param id one of them. @default all that are dead now
    * @returns how many

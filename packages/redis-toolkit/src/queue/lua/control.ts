@@ -95,6 +95,7 @@ for _, id in ipairs(ids) do
     job.attempt, job.reason, job.finishedAt, job.progress = 0, nil, nil, nil
     write(id, job)
     line(id, job.priority, draw())
+    if job.dedup and not job.dedupEnds and not holder(job.dedup) then hold(job.dedup, id, 0) end
     replayed = replayed + 1
   end
 end

@@ -25,6 +25,7 @@
  * - `read`: the record and its text; none for a text that is not a record: other programs may write here, too
  * - `line`: higher priorities are lower scores; within a priority the order counts
  * - `delay`: a worker has to learn that something is due sooner than it knows
+ * - `holder`: the job that a dedup id stands for, if it is unfinished, or the end of the dedup id has not come
  * - `release`: a dedup id with an end is kept until then; one without ends with its job
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
  */
@@ -91,6 +92,19 @@ local function delay(id, ms)
   if not first[2] or now + ms < tonumber(first[2]) then wakeOne() end
 end
 
+local function holder(dedupId)
+  local id, ends = call('HGET', dedup, dedupId), call('ZSCORE', dedupEnds, dedupId)
+  local isHeld = id and call('HEXISTS', jobs, id) == 1
+  if ends then isHeld = tonumber(ends) > now end
+  return isHeld and id
+end
+
+local function hold(dedupId, id, ms)
+  call('HSET', dedup, dedupId, id)
+  if ms > 0 then call('ZADD', dedupEnds, whole(now + ms), dedupId)
+  else call('ZREM', dedupEnds, dedupId) end
+end
+
 local function release(id, job)
   if job.dedup and not job.dedupEnds and call('HGET', dedup, job.dedup) == id then
     call('HDEL', dedup, job.dedup)
@@ -135,16 +149,9 @@ local function add(record, payload, priority, ms, dedupId, dedupFor)
   local place = draw()
   local id = whole(now) .. '-' .. whole(place)
   if dedupId ~= '' then
-    local former = call('HGET', dedup, dedupId)
-    if former then
-      local ends = call('ZSCORE', dedupEnds, dedupId)
-      local isHeld = call('HEXISTS', jobs, former) == 1
-      if ends then isHeld = tonumber(ends) > now end
-      if isHeld then return former, 0 end
-    end
-    call('HSET', dedup, dedupId, id)
-    if dedupFor > 0 then call('ZADD', dedupEnds, whole(now + dedupFor), dedupId)
-    else call('ZREM', dedupEnds, dedupId) end
+    local former = holder(dedupId)
+    if former then return former, 0 end
+    hold(dedupId, id, dedupFor)
   end
   call('HSET', jobs, id, record)
   call('HSET', data, id, payload)

@@ -19,4 +19,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end",
     broken: " then return 0 end",
   },
+  {
+    name: "queue: a dead letter that is replayed does not hold its dedup id",
+    promises: ["C386"],
+    rule: "    if job.dedup and not job.dedupEnds and not holder(job.dedup) then hold(job.dedup, id, 0) end\n",
+    broken: "",
+  },
+  {
+    name: "queue: a dead letter that is replayed takes its dedup id from another job",
+    promises: ["C386"],
+    rule: " and not holder(job.dedup) then",
+    broken: " then",
+  },
 ];
