@@ -614,6 +614,29 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     ]);
   });
 
+  it("C387: repeats that are due together add their jobs at once, also where no new job wakes a worker", async () => {
+    const held = await use.jobs.add("x", { dedupId: "d" });
+    const keys = Array.from({ length: 25 }, (_, i) => `key ${i}`);
+    await Promise.all(keys.map((key) => use.jobs.repeat(key, { every: "1h" }, key, { dedupId: "d" })));
+    const before = await use.jobs.repeats();
+    expect(before).toHaveLength(25);
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const due = Math.min(...before.map(({ nextAt }) => nextAt)) - 3_600_000;
+    for (const { key, definition } of await store.repeats()) {
+      await use.jobs.removeRepeat(key);
+      await store.repeat(key, definition.toString(), due);
+    }
+    const done = gate();
+    const worker = use.working(() => done.pass(), { concurrency: 2 });
+    await expect.poll(() => worker.active).toBe(1);
+    const left = async (): Promise<number> =>
+      (await use.jobs.repeats()).filter(({ nextAt }) => nextAt < due + 3_600_000).length;
+    await expect.poll(left, SOON).toBe(0);
+    expect(await use.jobs.counts()).toEqual({ ...NOTHING, active: 1 });
+    expect(await use.jobs.get(held.id)).toMatchObject({ state: "active" });
+    done.open();
+  });
+
   it("C377: a repeat that is replaced while a worker has it in hand adds the new job alone", async () => {
     const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
@@ -630,10 +653,10 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     // Another process has replaced it: its first instant is the one that is due.
     const hourly = definition.toString().replace('"old"', '"new"').replace('"everyMs":100', '"everyMs":3600000');
     expect(await store.repeat("tick", hourly, dueAt)).toBe(true);
-    expect(await repeats.fire(dueRepeats, now)).toEqual([]);
+    expect(await repeats.fire(dueRepeats, now)).toEqual({ fired: 0, errors: [] });
     expect(await use.jobs.counts()).toEqual(NOTHING);
     const later = await take(1);
-    expect(await repeats.fire(later.dueRepeats, later.now)).toEqual([]);
+    expect(await repeats.fire(later.dueRepeats, later.now)).toEqual({ fired: 1, errors: [] });
     expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual(["new"]);
     expect((await repeats.list()).map(({ nextAt }) => nextAt)).toEqual([dueAt + 3_600_000]);
   });

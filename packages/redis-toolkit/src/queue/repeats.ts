@@ -24,6 +24,13 @@ interface Definition {
   readonly data: unknown;
 }
 
+export interface Fired {
+  /** How many this process has fired; another one may have fired the others. */
+  readonly fired: number;
+  /** Why some could not be fired: they are still due. */
+  readonly errors: readonly unknown[];
+}
+
 const MIN_EVERY_MS = 100;
 const YEAR_MS = 366 * 86_400_000;
 
@@ -59,15 +66,18 @@ export class Repeats {
     return found.map(({ key, dueAt, definition }) => ({ key, nextAt: dueAt, schedule: read(definition).schedule }));
   }
 
-  /** Instants that were missed while no worker ran are made up for once. @returns what failed, of some of them */
-  async fire(due: readonly DueRepeat[], now: number): Promise<readonly unknown[]> {
+  /** Instants that were missed while no worker ran are made up for once. Never rejects. */
+  async fire(due: readonly DueRepeat[], now: number): Promise<Fired> {
     const results = await Promise.allSettled(due.map((repeat) => this.#fireOne(repeat, now)));
-    return results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : []));
+    return {
+      fired: results.filter((result) => result.status === "fulfilled" && result.value).length,
+      errors: results.flatMap((result) => (result.status === "rejected" ? [result.reason as unknown] : [])),
+    };
   }
 
-  async #fireOne(repeat: DueRepeat, now: number): Promise<void> {
+  async #fireOne(repeat: DueRepeat, now: number): Promise<boolean> {
     const { schedule, job, data } = read(repeat.definition);
-    await this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
+    return this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
   }
 }
 

@@ -70,7 +70,7 @@ function scripted(concurrency: number): {
       store,
       queue: resolveQueueOptions<string>({}),
       handler: () => new Promise<void>((resolve) => ends.push(resolve)),
-      fire: () => Promise.resolve([]),
+      fire: () => Promise.resolve({ fired: 0, errors: [] }),
       allowed: () => Promise.resolve(),
     },
     resolveWorkerOptions({ concurrency, grace: 0 }),

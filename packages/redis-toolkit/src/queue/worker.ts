@@ -3,6 +3,7 @@ import { DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkOptions, durationMs, type Module, wholeNumber } from "../module/module.ts";
 import { Delivery, type Handler } from "./delivery.ts";
 import type { QueueSettings } from "./options.ts";
+import type { Fired } from "./repeats.ts";
 import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
 
@@ -78,7 +79,7 @@ export interface WorkerParts<T, R> {
   readonly queue: QueueSettings<T>;
   readonly handler: Handler<T, R>;
   /** Adds the jobs of repeats that are due. Never rejects. */
-  readonly fire: (due: readonly DueRepeat[], now: number) => Promise<readonly unknown[]>;
+  readonly fire: (due: readonly DueRepeat[], now: number) => Promise<Fired>;
   /** Rejects where the server must not be used. */
   readonly allowed: () => Promise<void>;
 }
@@ -240,8 +241,14 @@ export class QueueWorker<T, R> implements Worker {
         new DecodeError(`${reply.corrupt} jobs without a record that can be read were removed`),
       );
     if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;
-    if (reply.dueRepeats.length > 0)
-      for (const error of await this.#parts.fire(reply.dueRepeats, reply.now)) module.report("queue: repeats", error);
+    if (reply.dueRepeats.length > 0) await this.#fire(reply);
+  }
+
+  /** An exchange gives few of those that are due, and a new job need not wake a worker: it may be a duplicate. */
+  async #fire({ dueRepeats, now }: ExchangeReply): Promise<void> {
+    const { fired, errors } = await this.#parts.fire(dueRepeats, now);
+    for (const error of errors) this.#parts.module.report("queue: repeats", error);
+    if (fired > 0) this.#mayHaveJobs = true;
   }
 
   #backOff(error: unknown): void {

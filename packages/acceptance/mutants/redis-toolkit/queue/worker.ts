@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "      this.#outcomes.unshift(...outcomes);\n",
     broken: "",
   },
+  {
+    name: "queue: after some repeats a worker does not look for others that are due",
+    promises: ["C387"],
+    rule: "    if (fired > 0) this.#mayHaveJobs = true;\n",
+    broken: "",
+  },
 ];
