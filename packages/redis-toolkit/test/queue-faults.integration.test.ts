@@ -326,6 +326,21 @@ describe("a queue on a server of its own", () => {
     expect(lines).toEqual([expect.stringContaining("1 jobs without a record that can be read were removed")]);
   });
 
+  it.each([
+    ["without an instant", "0", "x"],
+    ["beyond all others", "+inf", "1-1"],
+    ["so far away that no double is next to it", "1e300", "1-1"],
+    ["before all others", "-inf", "x"],
+  ])("C324: a queue to which another program wrote a member %s is counted", async (_, score, member) => {
+    const jobs = queue<string>(redis, "jobs");
+    await jobs.addMany([{ data: "1" }, { data: "2", options: { priority: 7 } }]);
+    await server.command("ZADD", "queue:{jobs}:waiting", score, member);
+    const { waiting, oldestAgeMs } = await jobs.counts();
+    expect(waiting).toBe(3);
+    expect(oldestAgeMs).toBeGreaterThanOrEqual(0);
+    if (member === "x") expect(oldestAgeMs).toBeLessThan(60_000);
+  });
+
   it("C233: a key of another type is reported, and the worker goes on once it is gone", async () => {
     const lines: string[] = [];
     const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };

@@ -12,7 +12,8 @@ end`);
 
 /**
  * Returns how many jobs are waiting, delayed, active, completed and dead, 1 if it is paused, the time, and when the
- * oldest job was added that is the next one of its priority, or -1.
+ * oldest job was added that is the next one of its priority, or -1. It ends with members of other programs too: no
+ * double lies next above a score that is infinite, or very large.
  */
 export const COUNTS: string = scriptOf(`local counts = {}
 for _, set in ipairs(sets) do counts[#counts + 1] = call('ZCARD', set) end
@@ -21,9 +22,10 @@ local oldest, from = -1, '-inf'
 while true do
   local next = call('ZRANGEBYSCORE', waiting, from, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if not next[1] then break end
-  local addedAt = tonumber(string.match(next[1], '^%d+'))
-  if oldest < 0 or addedAt < oldest then oldest = addedAt end
-  from = whole((math.floor(tonumber(next[2]) / 2 ^ 45) + 1) * 2 ^ 45)
+  local addedAt, score = tonumber(string.match(next[1], '^%d+')), tonumber(next[2])
+  if addedAt and (oldest < 0 or addedAt < oldest) then oldest = addedAt end
+  local above = (math.floor(score / 2 ^ 45) + 1) * 2 ^ 45
+  from = above > score and whole(above) or '(' .. next[2]
 end
 counts[8] = oldest
 return counts`);

@@ -31,4 +31,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " and not holder(job.dedup) then",
     broken: " then",
   },
+  {
+    name: "queue: a member of another program keeps a queue from being counted",
+    promises: ["C324"],
+    rule: "if addedAt and (oldest < 0 or addedAt < oldest) then",
+    broken: "if oldest < 0 or addedAt < oldest then",
+  },
+  {
+    name: "queue: counts of a queue with a score beyond all others never end",
+    promises: ["C324"],
+    rule: "from = above > score and whole(above) or '(' .. next[2]",
+    broken: "from = whole(above)",
+  },
 ];
