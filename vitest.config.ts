@@ -13,8 +13,8 @@ export default defineConfig({
     environment: "node",
     // Most caches of these tests have troubles on purpose.
     execArgv: ["--no-warnings"],
-    // Most of these tests wait for servers and other processes: two at a time need little more than one.
-    maxWorkers: 2,
+    // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
+    maxWorkers: 4,
     // Only what hangs is to fail by time, on a busy machine too.
     testTimeout: 20_000,
     hookTimeout: 30_000,

@@ -62,7 +62,13 @@ const reportFile = join(top, ".reports/vitest.json");
 const summaries = join(top, ".turbo/runs");
 const COMMAND_LIMIT_MS = 20 * 60_000;
 const KILLED_AFTER_MS = 10_000;
-const environment = { ...process.env, TURBO_TELEMETRY_DISABLED: "1", TURBO_NO_UPDATE_NOTIFIER: "1" };
+const environment = {
+  ...process.env,
+  // The tests start thousands of processes: with it most take a third of the time to begin.
+  NODE_COMPILE_CACHE: join(top, "node_modules/.cache/node"),
+  TURBO_TELEMETRY_DISABLED: "1",
+  TURBO_NO_UPDATE_NOTIFIER: "1",
+};
 
 interface Result {
   readonly name: string;

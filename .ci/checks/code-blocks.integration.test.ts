@@ -6,6 +6,7 @@ import { startOwnRedis } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 import { DOCUMENTED_REDIS_URL, PROGRAMS_FOLDER, makePrograms, readPages, writeProgram } from "./code-blocks.ts";
 
+const { PATH, NODE_COMPILE_CACHE } = process.env;
 const folder = join(PROGRAMS_FOLDER, "run");
 const programs = makePrograms(readPages()).filter((program) => program.isRun);
 
@@ -22,7 +23,7 @@ it.for(programs)("the program at $page:$line runs", { timeout: 30_000 }, async (
   await using redis = await startOwnRedis();
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
   const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
-    env: { PATH: process.env["PATH"], REDIS_URL: redis.url },
+    env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },
     timeout: 25_000,
   });
   expect(stderr).toBe("");

@@ -14,6 +14,8 @@ export interface Ended {
 /** All that any run has printed: no secret of a test may be in it. */
 export const printed: string[] = [];
 
+const { PATH, NODE_COMPILE_CACHE } = process.env;
+
 /** Runs the program from its sources, in a folder without a `.env`, with these variables alone. */
 export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = {}): Promise<Ended> {
   return new Promise((resolve) => {
@@ -22,7 +24,7 @@ export function hotset(words: readonly string[], variables: NodeJS.ProcessEnv = 
       ["--conditions=@hotset/source", BIN, ...words],
       {
         cwd: import.meta.dirname,
-        env: { PATH: process.env["PATH"], ...variables },
+        env: { PATH, NODE_COMPILE_CACHE, ...variables },
         timeout: 60_000,
         maxBuffer: 2 ** 26,
       },
