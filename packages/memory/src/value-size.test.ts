@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { estimateBytes } from "./value-size.ts";
 
 const cycle: unknown[] = [1];
@@ -67,6 +67,35 @@ it("measures a bounded number of objects, in any nesting", () => {
     );
   expect(estimateBytes(endless())).toBeGreaterThan(2_000 * 32);
   expect(looks).toBeLessThanOrEqual(2_000);
+});
+
+const grid = (rows: number, columns: number): readonly (readonly object[])[] =>
+  Array.from({ length: rows }, () => Array.from({ length: columns }, () => ({ id: 1.5 })));
+/** A record with one number: 32 and its slot, its name, the number. */
+const RECORD = 40 + 4 + 8;
+
+describe("C390: a value of more than 2,000 objects", () => {
+  it.each([
+    [300, 300],
+    [256, 20],
+    [20, 5_000],
+  ])("counts as much as all of its objects, where they are alike: %i lists of %i", (rows, columns) => {
+    expect(estimateBytes(grid(rows, columns))).toBe(40 + rows * (40 + columns * RECORD));
+  });
+
+  it("counts so in maps, sets and objects as well", () => {
+    const rows = grid(300, 300);
+    const row = 40 + 300 * RECORD;
+    expect(estimateBytes(new Set(rows))).toBe(40 + 300 * row);
+    expect(estimateBytes(new Map(rows.map((each, i) => [i, each])))).toBe(40 + 300 * (40 + 8 + row));
+    expect(estimateBytes(Object.fromEntries(rows.map((each, i) => [`r${i + 100}`, each])))).toBe(40 + 300 * (8 + row));
+  });
+
+  it("counts with its later parts, however much lies in the first ones", () => {
+    expect(estimateBytes({ a: grid(100, 100), b: grid(1, 100_000) })).toBe(
+      40 + 2 + 40 + 100 * (40 + 100 * RECORD) + 2 + 40 + 40 + 100_000 * RECORD,
+    );
+  });
 });
 
 it("survives a list of a million links", () => {

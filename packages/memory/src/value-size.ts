@@ -10,6 +10,8 @@ const OPAQUE_BYTES = 64;
 const MAX_CHILDREN = 256;
 /** Objects measured in total. */
 const MAX_OBJECTS = 2_000;
+/** Objects that a child is measured with, at least: with fewer, what lies deep in it would be left out of the average. */
+const FEWEST_OBJECTS = 50;
 /** Deeper levels are not measured. */
 const MAX_DEPTH = 100;
 
@@ -19,7 +21,8 @@ const MAX_DEPTH = 100;
  * A string counts 2 bytes for each character, a property name counts as a string, binary data counts its length. An
  * object that is referenced twice or by itself counts once. The work is bounded: of a large collection only a sample is
  * measured (elements spread evenly over an array; otherwise the first ones), and at most 2,000 objects and 100 levels
- * in total. Getters are not called.
+ * in total, which the children of an object share. A child that no object is left for counts as the average of the
+ * others. Getters are not called.
  */
 export function estimateBytes(value: unknown): number {
   return measure(value, { seen: undefined, objectsLeft: MAX_OBJECTS }, 0);
@@ -62,35 +65,69 @@ function measureObject(object: object, walk: Walk, depth: number): number {
 }
 
 function measureArray(array: readonly unknown[], walk: Walk, depth: number): number {
-  const measured = Math.min(array.length, MAX_CHILDREN);
+  const sampled = Math.min(array.length, MAX_CHILDREN);
+  let measured = 0;
   let bytes = 0;
-  for (let i = 0; i < measured; i += 1) bytes += measure(array[Math.floor((i * array.length) / measured)], walk, depth);
+  for (let i = 0; i < sampled; i += 1) {
+    const size = measureChild(array[Math.floor((i * array.length) / sampled)], walk, depth, sampled - i);
+    if (size === LEFT_OUT) continue;
+    measured += 1;
+    bytes += size;
+  }
   return scale(bytes, measured, array.length);
 }
 
 /** The first elements of a set, or the first pairs of a map. */
 function measureFirst(elements: Iterable<unknown>, count: number, walk: Walk, depth: number): number {
+  let left = Math.min(count, MAX_CHILDREN);
   let measured = 0;
   let bytes = 0;
   for (const element of elements) {
-    if (measured === MAX_CHILDREN) break;
+    if (left === 0) break;
+    const size = measureChild(element, walk, depth, left);
+    left -= 1;
+    if (size === LEFT_OUT) continue;
     measured += 1;
-    bytes += measure(element, walk, depth);
+    bytes += size;
   }
   return scale(bytes, measured, count);
 }
 
 function measureProperties(object: object, walk: Walk, depth: number): number {
   const names = Object.keys(object);
-  const measured = Math.min(names.length, MAX_CHILDREN);
+  const sampled = Math.min(names.length, MAX_CHILDREN);
+  let measured = 0;
   let bytes = 0;
-  for (let i = 0; i < measured; i += 1) {
+  for (let i = 0; i < sampled; i += 1) {
     const name = names[i]!;
     const property = Object.getOwnPropertyDescriptor(object, name);
-    bytes +=
-      name.length * BYTES_PER_CHAR + (property?.get === undefined ? measure(property?.value, walk, depth) : SLOT_BYTES);
+    const size = property?.get === undefined ? measureChild(property?.value, walk, depth, sampled - i) : SLOT_BYTES;
+    if (size === LEFT_OUT) continue;
+    measured += 1;
+    bytes += name.length * BYTES_PER_CHAR + size;
   }
   return scale(bytes, measured, names.length);
+}
+
+/** A size that no child has. */
+const LEFT_OUT = -1;
+
+/**
+ * A child may use a share of the objects that are left, so the first of them do not use them up.
+ *
+ * @param siblings that are still to be measured, with this one.
+ * @returns `LEFT_OUT` for an object where none is left: as 0 it would make the average smaller, and a list of lists as
+ *   small as its first ones.
+ */
+function measureChild(child: unknown, walk: Walk, depth: number, siblings: number): number {
+  if (typeof child !== "object" || child === null) return measure(child, walk, depth);
+  const all = walk.objectsLeft;
+  if (all === 0) return LEFT_OUT;
+  const share = Math.min(all, Math.max(FEWEST_OBJECTS, Math.ceil(all / siblings)));
+  walk.objectsLeft = share;
+  const bytes = measure(child, walk, depth);
+  walk.objectsLeft += all - share;
+  return bytes;
 }
 
 const scale = (bytes: number, measured: number, count: number): number =>
