@@ -37,6 +37,9 @@ export async function connect(given: Arguments, io: Io): Promise<Session> {
   for (const protocol of [3, 2] as const) {
     const own = { ...settings, protocol };
     const redis = redisOf(own);
+    // The server may not answer at all: then it would be waited for until the end of the timeout.
+    const interrupt = (): void => void redis.disconnect();
+    io.signal.addEventListener("abort", interrupt);
     try {
       const { connection } = moduleOf(redis);
       await connection.connect();
@@ -46,6 +49,8 @@ export async function connect(given: Arguments, io: Io): Promise<Session> {
       await redis.disconnect();
       refused.push(error);
       if ((error as { readonly retryable?: boolean }).retryable !== false || isLoginMissing(error)) break;
+    } finally {
+      io.signal.removeEventListener("abort", interrupt);
     }
   }
   const [first] = refused as [Error];

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOwnRedis } from "@hotset/test-servers";
@@ -138,6 +139,19 @@ describe("C275: Ctrl-C", () => {
         stdout: "",
         stderr: "",
       });
+  });
+});
+
+describe("C275: Ctrl-C while Redis does not answer", () => {
+  it("ends the wait for a connection", async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const ctrlC = new AbortController();
+    silent.once("connection", () => ctrlC.abort());
+    const run = inProcess(["stats", "--timeout", "10m"], { REDIS_URL: `redis://127.0.0.1:${port}` }, ctrlC.signal);
+    expect(await run).toEqual({ exitCode: 130, stdout: "", stderr: "" });
+    silent.close();
   });
 });
 

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "|| isLoginMissing(error)) break",
     broken: ") break",
   },
+  {
+    name: "cli: Ctrl-C waits until a connection is open",
+    promises: ["C275"],
+    rule: 'io.signal.addEventListener("abort", interrupt);',
+    broken: "",
+  },
 ];
