@@ -3,7 +3,7 @@ import { createRedis } from "@hotset/redis-toolkit";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { sessions } from "@hotset/redis-toolkit/sessions";
-import { startCluster, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
+import { startCluster, startOwnRedis, startProxy, startTlsRedis } from "@hotset/test-servers";
 import { cluster as clusterOf, createCache, redis as backend, type Cache } from "hotset";
 import { describe, expect, it } from "vitest";
 import { BIN, hotset, inProcess, json, printed, table } from "./hotset.ts";
@@ -377,6 +377,39 @@ describe("C280: stats and keys", () => {
     expect(await run.ended()).toBe(0);
     expect(printed.at(-2)).toContain(String.raw`"foo:\u007f\u009b31m\u202e\u2066\u001b\n\u2028"`);
     expect(run.events()).toMatchObject([{ event: "del", name: key }]);
+  });
+
+  it("C280: count keys apart whose bytes are no text", async () => {
+    await using server = await startOwnRedis();
+    await server.command("EVAL", "for i = 128, 255 do redis.call('SET', 'k' .. string.char(i), 'v') end", 0);
+    const variables = { REDIS_URL: server.url };
+    const listed = await json<{ isComplete: boolean; keys: unknown[] }>(["keys", "--limit", "200"], variables);
+    expect([listed.isComplete, listed.keys.length]).toEqual([true, 128]);
+    const sampled = await json<{ groups: unknown[] }>(["stats"], variables);
+    expect(sampled).toMatchObject({ sampledKeys: 128, isSampleComplete: true, groups: [{ keys: 128 }] });
+    const bounded = await json<{ isComplete: boolean; keys: unknown[] }>(["keys", "--limit", "20"], variables);
+    expect([bounded.isComplete, bounded.keys.length]).toEqual([false, 20]);
+  });
+
+  it("C391: never call a key absent that they had no time to look for", async () => {
+    await using server = await startOwnRedis();
+    await server.command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k:' .. i, i) end", 0);
+    await using proxy = await startProxy({ host: "127.0.0.1", port: server.port });
+    proxy.delay({ toClient: 20 });
+    const slow = { REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
+    const missed = await inProcess(["keys", "rare:*", "--timeout", "200ms"], slow);
+    expect(missed).toEqual({
+      exitCode: 3,
+      stdout: "no such key among those that there was time for; --timeout gives more\n",
+      stderr: "",
+    });
+    const asJson = await json(["keys", "rare:*", "--timeout", "200ms"], slow);
+    expect(asJson).toEqual({ exitCode: 3, version: 1, isComplete: false, keys: [] });
+    expect(await inProcess(["keys", "rare:*"], { REDIS_URL: server.url })).toEqual({
+      exitCode: 1,
+      stdout: "no such key\n",
+      stderr: "",
+    });
   });
 
   it("end quietly where the reader has gone in the middle", async () => {

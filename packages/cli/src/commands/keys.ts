@@ -1,6 +1,6 @@
-import type { Command } from "../command.ts";
+import type { Answer, Command } from "../command.ts";
 import { EXIT } from "../io.ts";
-import { sampleOf } from "../keys/sample.ts";
+import { sampleOf, type Sample } from "../keys/sample.ts";
 import { table } from "../output/table.ts";
 import { bytesText, cut, durationText } from "../output/text.ts";
 import { checkWords } from "../places.ts";
@@ -29,8 +29,9 @@ export const keys: Command = {
       bytesText(bytes),
       known?.module ?? "other",
     ]);
+    if (found.length === 0) return noKey(sample);
     return {
-      exitCode: found.length === 0 ? EXIT.findings : EXIT.fine,
+      exitCode: EXIT.fine,
       json: {
         version: 1,
         isComplete: sample.isComplete,
@@ -43,10 +44,14 @@ export const keys: Command = {
           module: known?.module ?? "other",
         })),
       },
-      text:
-        found.length === 0
-          ? "no such key"
-          : `${table(["key", "type", "ends in", "size", "module"], rows)}${sample.isComplete ? "" : "\n... and more"}`,
+      text: `${table(["key", "type", "ends in", "size", "module"], rows)}${sample.isComplete ? "" : "\n... and more"}`,
     };
   },
 };
+
+/** Without a key no limit was met: a sample that is not complete had too little time, and the key may be there. */
+const noKey = ({ isComplete }: Sample): Answer => ({
+  exitCode: isComplete ? EXIT.findings : EXIT.unreachable,
+  json: { version: 1, isComplete, keys: [] },
+  text: isComplete ? "no such key" : "no such key among those that there was time for; --timeout gives more",
+});

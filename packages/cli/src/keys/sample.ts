@@ -39,6 +39,7 @@ const PAGE = 250;
 /** A sample of one primary: `SCAN`, then `TYPE`, `PTTL` and `MEMORY USAGE` of each. @throws the error of `SCAN` */
 export async function sampleKeys(primary: PrimaryConnection, bounds: SampleBounds): Promise<Sample> {
   const until = Date.now() + bounds.forMs;
+  /** By their bytes, as `SCAN` may give one twice: keys whose bytes are no text may have the same name. */
   const found = new Map<string, SampledKey>();
   const { timeoutMs: deadlineMs } = bounds;
   const match = bounds.match === undefined ? [] : ["MATCH", bounds.match];
@@ -52,19 +53,21 @@ export async function sampleKeys(primary: PrimaryConnection, bounds: SampleBound
     const [next, names] = reply as readonly [Buffer, readonly Buffer[]];
     cursor = String(next);
     const page = names.slice(0, Math.max(0, bounds.keys - found.size));
-    for (const one of await described(primary, page, deadlineMs)) {
+    for (const [i, one] of (await described(primary, page, deadlineMs)).entries()) {
+      if (one === undefined) continue;
       hasSizes &&= one.bytes !== undefined || one.type === "";
-      found.set(one.key, one);
+      found.set(page[i]!.toString("latin1"), one);
     }
   } while (cursor !== "0" && found.size < bounds.keys && Date.now() < until);
   return { keys: [...found.values()], isComplete: cursor === "0" && found.size < bounds.keys, hasSizes };
 }
 
+/** In the order of `names`; `undefined` for a key that has ended meanwhile. */
 async function described(
   primary: PrimaryConnection,
   names: readonly Buffer[],
   deadlineMs: number,
-): Promise<readonly SampledKey[]> {
+): Promise<readonly (SampledKey | undefined)[]> {
   if (names.length === 0) return [];
   const questions = names.flatMap((name) => [
     ["TYPE", name],
@@ -72,22 +75,19 @@ async function described(
     ["MEMORY", "USAGE", name],
   ]);
   const replies = await primary.burst(questions, { deadlineMs });
-  return names.flatMap((name, i): readonly SampledKey[] => {
+  return names.map((name, i): SampledKey | undefined => {
     const [type, life, bytes] = replies.slice(3 * i, 3 * i + 3);
     const key = name.toString();
     if (type instanceof Error || life instanceof Error)
-      return [{ key, type: "", lifeMs: undefined, bytes: undefined, known: knownKey(key, "") }];
-    // It has ended meanwhile.
-    if (String(type) === "none" || life === -2) return [];
-    return [
-      {
-        key,
-        type: String(type),
-        lifeMs: life === -1 ? Infinity : Number(life),
-        bytes: bytes instanceof Error ? undefined : Number(bytes),
-        known: knownKey(key, String(type)),
-      },
-    ];
+      return { key, type: "", lifeMs: undefined, bytes: undefined, known: knownKey(key, "") };
+    if (String(type) === "none" || life === -2) return undefined;
+    return {
+      key,
+      type: String(type),
+      lifeMs: life === -1 ? Infinity : Number(life),
+      bytes: bytes instanceof Error ? undefined : Number(bytes),
+      known: knownKey(key, String(type)),
+    };
   });
 }
 

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "names.slice(0, Math.max(0, bounds.keys - found.size))",
     broken: "names",
   },
+  {
+    name: "cli: keys whose bytes are no text are one key",
+    promises: ["C280"],
+    rule: 'page[i]!.toString("latin1")',
+    broken: "page[i]!.toString()",
+  },
 ];
