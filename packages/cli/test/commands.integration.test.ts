@@ -58,6 +58,16 @@ describe("C280: hotset get", () => {
     await cache.close();
   });
 
+  it("C280: shows text that would steer a terminal as text, in names of properties too", async () => {
+    await using server = await startOwnRedis();
+    const cache = cacheOver(server.url);
+    await cache.set("p:1", { "a\u2066": "\u001B[2J\u202Egnp.exe", list: ["x".repeat(80), "\u2028"] }, { ttl: "1h" });
+    const { stdout } = await inProcess(["get", "shop", "p:1", "--value"], { REDIS_URL: server.url });
+    expect(stdout).toContain(String.raw`'a\u2066': '\x1B[2J\u202egnp.exe',`);
+    expect(stdout).toMatch(/list: \[\n.*x{80}',\n *'\\u2028'\n *\]\n\}\n$/);
+    await cache.close();
+  });
+
   it("finds entries of namespaces, versions, prefixes and odd names", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
@@ -469,6 +479,16 @@ describe("C284: hotset watch", () => {
       ]);
     run.interrupt();
     expect(await run.ended()).toBe(0);
+  });
+
+  it("C280: shows an event of any name as text: everyone who may publish names events", async () => {
+    await using server = await startOwnRedis({ config: ["notify-keyspace-events KEA"] });
+    const run = inProcess(["watch", "keys", "--limit", "1"], { REDIS_URL: server.url });
+    await expect
+      .poll(() => server.command("PUBLISH", "__keyspace@0__:report:1", `\u001B[2J\u202E\n${"x".repeat(1_000)}`))
+      .toBe(1);
+    const { stdout } = await run;
+    expect(stdout).toMatch(/^\S+ {2}\\u001b\[2J\\u202e\\u000ax{18}… {2}report:1\n$/);
   });
 
   it("C378: says that a server sends no notices of keys, and which setting makes it", async () => {

@@ -98,7 +98,7 @@ function present(info: EntryInfo, value: unknown): Answer {
         ["size", bytesText(encoding?.bytes)],
         ["encoding", encoding && `${encoding.format}, ${encoding.compressor}`],
       ]),
-      ...(shown === undefined ? [] : ["", shown]),
+      ...(shown === undefined ? [] : ["", ...shown.split("\n").map(safe)]),
     ].join("\n"),
   };
 }

@@ -15,6 +15,7 @@ const LONGEST_MS = 86_400_000;
 
 /** One line. Without values: `detail` of a job is shown on request alone. */
 interface Event {
+  /** As the message says, which any client may have published. */
   readonly event: string;
   readonly name?: string;
   readonly detail?: unknown;
@@ -94,7 +95,7 @@ function durationOf(given: Arguments): number {
 const lineOf = ({ event, name = "", detail }: Event): string => {
   const more =
     detail === undefined ? "" : `  ${cut(safe(typeof detail === "string" ? detail : JSON.stringify(detail)), 200)}`;
-  return `${new Date().toISOString()}  ${event.padEnd(10)}  ${cut(safe(name), 200)}${more}\n`;
+  return `${new Date().toISOString()}  ${cut(safe(event), 40).padEnd(10)}  ${cut(safe(name), 200)}${more}\n`;
 };
 
 type Print = (event: Event) => void;

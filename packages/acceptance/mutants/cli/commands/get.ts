@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'found.type === "string" && !found.isPlaceholder',
     broken: "false",
   },
+  {
+    name: "cli: values steer the terminal",
+    promises: ["C280"],
+    rule: 'shown.split("\\n").map(safe)',
+    broken: 'shown.split("\\n")',
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'setting.includes("K") && /[^KE]/.test(setting)',
     broken: 'setting !== "absent"',
   },
+  {
+    name: "cli: names of events steer the terminal",
+    promises: ["C280"],
+    rule: "cut(safe(event), 40)",
+    broken: "event",
+  },
 ];
