@@ -34,6 +34,28 @@ describe("C276: keys of the toolkit", () => {
   });
 });
 
+describe("C276: a key that begins as one of hotset, and goes on for 100,000 characters", () => {
+  const parts = [":{", ":", "{", "}", ":{}", "{}:x", ":a", ":2024-01", "~", "::", "%", "x"];
+  const beginnings = [
+    "",
+    "acme:",
+    "hotset:shop",
+    "hotset:{~shop}",
+    "hotset~lease:",
+    "lock:{a",
+    "queue:{a}:",
+    "session:{a}:",
+  ];
+  const begun = [...beginnings, "rate_limit:", "uniques:{a}:of:", "leaderboard:{a}:", "presence:{a", "active:{a}:"];
+
+  it.each(begun)("is judged at once: %s", (begins) => {
+    const startedAt = performance.now();
+    for (const part of parts)
+      for (const type of ["string", "hash"]) knownKey(begins + part.repeat(100_000 / part.length), type);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+});
+
 describe("C276: keys of a cache", () => {
   it.each([
     ["hotset:shop::user:1", "hash", { module: "cache", owner: "hotset:shop", ends: "either" }],

@@ -48,7 +48,8 @@ const ROWS: readonly Row[] = [
     `queue:${OWNER}:(?:state|waiting|delayed|active|completed|dead|jobs|data|dedup(?:-ends)?|repeats(?:-due)?|wake)`,
   ),
   row("lock", "always", "lock:(?:fence:|permits:|permits-fence:|writer:|readers:|read-write-fence:)?\\{[^}]*\\}.*"),
-  row("rate-limit", "always", "rate_limit:(?<owner>.+?):\\{[^}]*\\}(?::.+)?"),
+  // Names of limits hold no braces. As `.+?`, a long key of another program would take minutes.
+  row("rate-limit", "always", "rate_limit:(?<owner>[^{}]+):\\{[^}]*\\}(?::.+)?"),
   row("sessions", "always", "session:(?:~user:)?\\{[^}]*\\}:.+"),
   row("leaderboard", "never", `leaderboard:${OWNER}:(?:scores|levels|stamps|reached)`),
   row("leaderboard", "always", `leaderboard:${OWNER}:${WINDOW}:.+`),

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'const TENANT = "^(?:[\\\\w.%-]+:)?";',
     broken: 'const TENANT = "^";',
   },
+  {
+    name: "cli: a long key of rate limits is looked at from each of its parts",
+    promises: ["C276"],
+    rule: "rate_limit:(?<owner>[^{}]+):",
+    broken: "rate_limit:(?<owner>.+?):",
+  },
 ];
