@@ -36,6 +36,8 @@ export interface CollectedDurations {
 
 interface Kept {
   readonly instrument: Instrument;
+  /** A count that is less than before under the same start would be an error to its reader. */
+  readonly startTime: HrTime;
   /** By their labels, as JSON. */
   readonly series: Map<string, { readonly labels: Labels; readonly numbers: HistogramSeries }>;
   /** Observations that fill it. */
@@ -51,7 +53,6 @@ interface Kept {
 export class Durations {
   /** By the name of the instrument: two observations share its metric, as they would share that of a meter. */
   readonly #kept = new Map<string, Kept>();
-  readonly #startTime = now();
 
   /** @internal */
   add(
@@ -59,7 +60,7 @@ export class Durations {
     buckets: readonly number[],
   ): { readonly series: (labels: Labels) => Recorder; readonly remove: () => void } {
     const { name } = instrument;
-    const kept = this.#kept.get(name) ?? { instrument, series: new Map(), users: 0 };
+    const kept = this.#kept.get(name) ?? { instrument, startTime: now(), series: new Map(), users: 0 };
     this.#kept.set(name, kept);
     kept.users += 1;
     return {
@@ -86,13 +87,13 @@ export class Durations {
     return Promise.resolve({ resourceMetrics: { resource: NONE, scopeMetrics }, errors: [] });
   }
 
-  #metricOf({ instrument: { name, help, unit }, series }: Kept, endTime: HrTime): DurationMetric {
+  #metricOf({ instrument: { name, help, unit }, startTime, series }: Kept, endTime: HrTime): DurationMetric {
     return {
       descriptor: { name, description: help, unit, valueType: 1 },
       aggregationTemporality: 1,
       dataPointType: 0,
       dataPoints: Array.from(series.values(), ({ labels, numbers: { bounds, counts, sum, count } }) => ({
-        startTime: this.#startTime,
+        startTime,
         endTime,
         attributes: { ...labels },
         value: { buckets: { boundaries: [...bounds], counts: [...counts] }, sum, count },

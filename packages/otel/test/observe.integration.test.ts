@@ -8,7 +8,7 @@ import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { Registry } from "prom-client";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { lines, sdk } from "./sdk.ts";
 
 let server: OwnRedis;
@@ -102,6 +102,33 @@ it("C285: two observations with one producer share its metrics, until each is cl
   second!.close();
   expect(await loads()).toEqual([]);
   for (const cache of caches) await cache.close();
+});
+
+it("C285: histograms that begin again after the last observation was closed have a later start", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: 1_000 });
+  const durations = new Durations();
+  const { meterProvider } = sdk(durations);
+  const cache = overRedis("one");
+  const found = async (): Promise<unknown[]> => {
+    const { resourceMetrics } = await durations.collect();
+    return resourceMetrics.scopeMetrics.flatMap(({ metrics }) =>
+      metrics.flatMap(({ dataPoints }) => dataPoints.map(({ startTime, value }) => [startTime, value.count])),
+    );
+  };
+  try {
+    const first = observe({ meterProvider, durations, caches: [cache] });
+    for (const key of ["a", "b"]) await cache.getOrSet(key, () => 1);
+    expect(await found()).toEqual([[[1, 0], 2]]);
+    first.close();
+    vi.setSystemTime(5_250);
+    const second = observe({ meterProvider, durations, caches: [cache] });
+    await cache.getOrSet("c", () => 1);
+    expect(await found()).toEqual([[[5, 250e6], 1]]);
+    second.close();
+  } finally {
+    vi.useRealTimers();
+    await cache.close();
+  }
 });
 
 it("C381: C363: a wrong observation is refused by name, and leaves no callback", async () => {

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "counts: [...counts] }, sum, count }",
     broken: "counts: [...counts] }, sum: 0, count }",
   },
+  {
+    name: "otel: histograms that begin again have the start of those before",
+    promises: ["C285"],
+    rule: "{ instrument, startTime: now(), series",
+    broken: "{ instrument, startTime: [1, 0], series",
+  },
 ];
