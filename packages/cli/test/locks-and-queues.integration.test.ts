@@ -39,6 +39,24 @@ describe("C280: one lock, and samples of many", () => {
     expect([free.exitCode, free.stdout]).toEqual([1, "no lock is held\n"]);
   });
 
+  it("holders whose time is over hold no more, as their semaphore sees it", async () => {
+    await using server = await startOwnRedis();
+    const variables = { REDIS_URL: server.url };
+    await using redis = createRedis({ url: server.url, env: false });
+    await locks(redis).semaphore("imports", 2).acquire({ ttl: "1m" });
+    await locks(redis).readWrite("imports").read.acquire({ ttl: "1m" });
+    // Of a process that has crashed: its member is there until the next acquisition.
+    for (const kind of ["permits", "readers"]) await server.command("ZADD", `lock:${kind}:{imports}`, 1, "crashed");
+    expect(await json(["locks", "imports"], variables)).toMatchObject({
+      locks: [
+        { kind: "permits", holder: 1 },
+        { kind: "readers", holder: 1 },
+      ],
+    });
+    await server.command("ZADD", "lock:permits:{exports}", 1, "crashed");
+    expect((await inProcess(["locks", "exports"], variables)).stdout).toBe("no lock is held\n");
+  });
+
   it("lists say whether they are of a sample", async () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };

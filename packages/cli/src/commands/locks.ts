@@ -8,6 +8,7 @@ import { sampleOf } from "../keys/sample.ts";
 import { table } from "../output/table.ts";
 import { durationText, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
+import { serverNow } from "../server-clock.ts";
 
 const LIMIT = { fallback: 100, max: 10_000 };
 
@@ -128,11 +129,12 @@ async function sampled(session: Session): Promise<Places> {
   return { places: keys.flatMap(({ key, known }) => (known?.module === "lock" ? placeOf(key) : [])), isComplete };
 }
 
-async function heldAt({ redis: { commands } }: Session, { fenceKey, ...place }: Place): Promise<readonly Held[]> {
+async function heldAt(session: Session, { fenceKey, ...place }: Place): Promise<readonly Held[]> {
+  const { commands } = session.redis;
   const isOne = place.kind === "lock" || place.kind === "writer";
   const found = await readable(() =>
     Promise.all([
-      isOne ? commands.get(place.key) : commands.zCard(place.key),
+      isOne ? commands.get(place.key) : holdersAt(session, place.key),
       commands.ttl(place.key),
       commands.get(fenceKey),
     ]),
@@ -140,7 +142,7 @@ async function heldAt({ redis: { commands } }: Session, { fenceKey, ...place }: 
   if (found === NOT_READABLE) return [{ ...place, isReadable: false }];
   const [holder, life, fence] = found;
   // Nobody holds it, or it has ended meanwhile.
-  if (holder === undefined || life === "missing") return [];
+  if (holder === undefined || holder === 0 || life === "missing") return [];
   return [
     {
       ...place,
@@ -150,6 +152,11 @@ async function heldAt({ redis: { commands } }: Session, { fenceKey, ...place }: 
       fence,
     },
   ];
+}
+
+/** A member whose time is over holds no more; the next acquisition removes it. */
+async function holdersAt(session: Session, key: string): Promise<number> {
+  return Number(await session.redis.commands.zCount(key, `(${await serverNow(session)}`, "+inf"));
 }
 
 /** As the release of its holder: the channel has the name of the key. */

@@ -8,6 +8,7 @@ import { sampleOf } from "../keys/sample.ts";
 import { fields, table } from "../output/table.ts";
 import { cut, durationText, safe, sampleNote } from "../output/text.ts";
 import { checkWords, TENANT_OPTION, viewOf, WRITE_OPTION } from "../places.ts";
+import { serverNow } from "../server-clock.ts";
 
 const ACTIONS = ["retry", "pause", "resume", "drain"];
 const STATES: readonly JobState[] = ["waiting", "delayed", "active", "completed", "dead"];
@@ -155,13 +156,6 @@ const noQueue = (session: Session, name: string, key: string): Answer => ({
 
 const ageOf = (job: JobSnapshot<unknown> | undefined, now: number): number | undefined =>
   job === undefined ? undefined : Math.max(0, now - job.addedAt);
-
-/** Instants of jobs are those of the server. */
-async function serverNow({ connection, timeoutMs }: Session): Promise<number> {
-  const reply = await connection.call(["TIME"], { isReadOnly: true, deadlineMs: timeoutMs });
-  const [seconds, micros] = (reply as readonly unknown[]).map(Number) as [number, number];
-  return seconds * 1_000 + Math.floor(micros / 1_000);
-}
 
 async function changed({ arguments: given }: Session, one: Queue<unknown>, action: string): Promise<Answer> {
   const jobs =

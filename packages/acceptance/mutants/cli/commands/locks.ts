@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "name === undefined ? await sampled(session) : named(session, name)",
     broken: "await sampled(session)",
   },
+  {
+    name: "cli: holders of a semaphore whose time is over hold it",
+    promises: ["C280"],
+    rule: "`(${await serverNow(session)}`",
+    broken: '"-inf"',
+  },
 ];
