@@ -10,7 +10,7 @@ const OPAQUE_BYTES = 64;
 const MAX_CHILDREN = 256;
 /** Objects measured in total. */
 const MAX_OBJECTS = 2_000;
-/** Objects that a child is measured with, at least: with fewer, what lies deep in it would be left out of the average. */
+/** Objects that a child is measured with, at least: with fewer, deep parts of it would be left out of the average. */
 const FEWEST_OBJECTS = 50;
 /** Deeper levels are not measured. */
 const MAX_DEPTH = 100;
