@@ -296,6 +296,7 @@ export const PAGES: readonly PageSpec[] = [
       "Deadlines",
       "Deadline",
       "scheduleRunning",
+      "inNoCall",
       "LocalTier",
       "LocalTierHost",
       "LocalEntry",

@@ -2,6 +2,7 @@ export { parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
 export { systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
+export { inNoCall } from "./primitives/async-context.ts";
 export {
   BackendUnavailableError,
   CacheClosedError,

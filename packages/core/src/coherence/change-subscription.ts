@@ -1,5 +1,6 @@
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
+import { inNoCall } from "../primitives/async-context.ts";
 import type { ChangeListener } from "./change-listener.ts";
 import { ONE_PART, type KeyParts, type Trust, type TrustSource } from "./trust.ts";
 
@@ -40,7 +41,7 @@ export class ChangeSubscription implements CoherenceListener {
 
   /** Attaches, once. Resolves when the first attempt succeeded or failed. */
   start(): Promise<void> {
-    if (!this.#hasBegun && !this.#isStopped) void this.#attach();
+    if (!this.#hasBegun && !this.#isStopped) void inNoCall(() => this.#attach());
     return this.#first.promise;
   }
 

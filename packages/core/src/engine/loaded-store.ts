@@ -263,13 +263,16 @@ export class LoadedStore {
   }
 
   /** When the time is spent, the callers get the loaded value; the flight goes on waiting. */
-  #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T> {
-    return within(this.#context.clock, flight.backendLeftMs, write, () => {
-      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
-      return write;
-    });
+  async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T> {
+    const written = await within<T | typeof LATE>(this.#context.clock, flight.backendLeftMs, write, () => LATE);
+    if (written !== LATE) return written;
+    // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
+    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
+    return write;
   }
 }
+
+const LATE = Symbol("late");
 
 /** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
 function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {

@@ -1,3 +1,4 @@
+import { inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { answerFor, type Offer } from "./answer-for.ts";
 import { Answers, loadedAnswer, type Answer } from "./answers.ts";
@@ -51,7 +52,9 @@ export class Waiters {
       : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
-  wait(flight: Flight, call: GetOrSetCall, role: Role): Promise<unknown> {
+  wait(flight: Flight, given: GetOrSetCall, role: Role): Promise<unknown> {
+    // The work that answers it may be that of another call.
+    const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
     const isNested = isLoading(this.#context);
     return new Promise((resolve, reject) => {
       const waiter = new Waiter({ call, role, isNested }, resolve, reject, this.#ended);

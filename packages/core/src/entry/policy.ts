@@ -84,7 +84,7 @@ export interface GetOrSetOptions extends Policy {
   readonly signal?: AbortSignal | undefined;
   /**
    * Called before the promise settles. Reports how this call was answered: for a `Cache-Status` header (RFC 9211) or a
-   * log line.
+   * log line. Runs in the async context of this call, also where it shares the load of another.
    */
   readonly onServed?: (served: Served) => void;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../contracts/clock.ts";
+import { inNoCall } from "./async-context.ts";
 
 /**
  * A deadline counts the time in which the event loop ran. While the loop stands still (a long computation, a garbage
@@ -95,7 +96,7 @@ export class Deadlines {
 
   #arm(delayMs: number): void {
     const expectedAt = this.#clock.now() + delayMs;
-    this.#disarm = this.#clock.schedule(() => this.#expire(expectedAt), delayMs);
+    this.#disarm = inNoCall(() => this.#clock.schedule(() => this.#expire(expectedAt), delayMs));
   }
 
   #expire(expectedAt: number): void {

@@ -1,4 +1,5 @@
 import type { Clock } from "../contracts/clock.ts";
+import { inNoCall } from "./async-context.ts";
 
 /**
  * Lets at most {@link MAX_PER_SECOND} events of one kind pass in a second. The last of those left out passes when the
@@ -27,7 +28,9 @@ export class EventLimit<T> {
     }
     this.#last = event;
     this.#omitted += 1;
-    this.#cancel ??= this.#clock.schedule(() => this.#begin(this.#clock.now()), this.#secondEndsAt - now);
+    this.#cancel ??= inNoCall(() =>
+      this.#clock.schedule(() => this.#begin(this.#clock.now()), this.#secondEndsAt - now),
+    );
   }
 
   /** Lets the last event that was left out pass now. Ends its timer. */

@@ -1,4 +1,5 @@
 import { ONE_PART } from "../coherence/trust.ts";
+import { inNoCall } from "../primitives/async-context.ts";
 import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -188,10 +189,12 @@ export class Recovery {
   }
 
   #run(): Promise<void> {
-    this.#running ??= this.#replay().finally(() => {
-      this.#running = undefined;
-      if (this.size !== 0) this.#retryLater();
-    });
+    this.#running ??= inNoCall(() =>
+      this.#replay().finally(() => {
+        this.#running = undefined;
+        if (this.size !== 0) this.#retryLater();
+      }),
+    );
     return this.#running;
   }
 
@@ -285,7 +288,8 @@ export class Recovery {
 
   #retryLater(): void {
     if (this.#isStopped) return;
-    this.#cancelRetry ??= this.#of.clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#nextInMs()));
+    const { clock } = this.#of;
+    this.#cancelRetry ??= inNoCall(() => clock.schedule(() => void this.#run(), Math.max(RETRY_MS, this.#nextInMs())));
   }
 
   /** How long a replay waits for the breaker, or after a refusal. */

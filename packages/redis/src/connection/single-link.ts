@@ -1,4 +1,4 @@
-import type { BackendUnavailableError } from "@hotset/core";
+import { inNoCall, type BackendUnavailableError } from "@hotset/core";
 import { backoffMs } from "../primitives/backoff.ts";
 import { connectFault, lost, unreachable, type Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
@@ -182,9 +182,11 @@ export class SingleLink implements ObservableLink {
   #startAttempt(): Promise<void> {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
-    return (this.#attempt ??= this.#connect().finally(() => {
-      this.#attempt = undefined;
-    }));
+    return (this.#attempt ??= inNoCall(() =>
+      this.#connect().finally(() => {
+        this.#attempt = undefined;
+      }),
+    ));
   }
 
   async #connect(): Promise<void> {

@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "void this.#detachNow();\n    this.#listener.everythingChanged();",
     broken: "this.#listener.everythingChanged();",
   },
+  {
+    name: "async context: a subscription is attributed to the call that happens to begin it",
+    promises: ["C394"],
+    rule: "inNoCall(() => this.#attach());",
+    broken: "this.#attach();",
+  },
 ];

@@ -78,8 +78,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "backend: the store of a load is waited for as long as it takes",
     promises: ["C43", "C92"],
-    rule: "within(this.#context.clock, flight.backendLeftMs, write,",
-    broken: "within(this.#context.clock, Infinity, write,",
+    rule: "(this.#context.clock, flight.backendLeftMs, write,",
+    broken: "(this.#context.clock, Infinity, write,",
   },
   {
     name: "changes: a load keeps its copy, though another change was received",
@@ -201,5 +201,12 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C52"],
     rule: "flights.outdateReads(key.local);",
     broken: "flights.fenceOlder(key.local, flight);",
+  },
+  {
+    name: "async context: waitUntil is called by a timer that other calls share",
+    promises: ["C44"],
+    rule: "write, () => LATE);",
+    broken:
+      "write, () => {\n      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));\n      return LATE;\n    });",
   },
 ];

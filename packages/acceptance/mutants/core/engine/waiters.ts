@@ -97,4 +97,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "maxWaiting && !isLoading(this.#context);",
     broken: "maxWaiting;",
   },
+  {
+    name: "async context: onServed runs in that of the call whose load is shared",
+    promises: ["C393"],
+    rule: "onServed: inThisContext(given.onServed)",
+    broken: "onServed: given.onServed",
+  },
 ];

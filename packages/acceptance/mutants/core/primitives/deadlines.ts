@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "Math.min(each.dueAt + lateMs, latest)",
     broken: "each.dueAt + lateMs + 0 * latest",
   },
+  {
+    name: "async context: a timer that serves many calls runs in that of the first",
+    promises: ["C393", "C394"],
+    rule: "inNoCall(() => this.#clock.schedule(() => this.#expire(expectedAt), delayMs));",
+    broken: "this.#clock.schedule(() => this.#expire(expectedAt), delayMs);",
+  },
 ];

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#omitted += 1;",
     broken: "",
   },
+  {
+    name: "async context: an event that was held back is attributed to another call",
+    promises: ["C394"],
+    rule: "inNoCall(() =>",
+    broken: "(<T>(body: () => T): T => body())(() =>",
+  },
 ];

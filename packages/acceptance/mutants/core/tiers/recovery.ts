@@ -133,4 +133,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#notBefore = -Infinity;\n    return",
     broken: "return",
   },
+  {
+    name: "async context: a replay is attributed to the call that happens to begin it",
+    promises: ["C394"],
+    rule: "this.#running ??= inNoCall(() =>",
+    broken: "this.#running ??= (<T>(body: () => T): T => body())(() =>",
+  },
 ];

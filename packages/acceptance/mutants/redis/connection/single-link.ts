@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "      this.#changes?.hasListeners() === true ||\n",
     broken: "",
   },
+  {
+    name: "async context: a connection is attributed to the call that asked for it first",
+    promises: ["C394"],
+    rule: "(this.#attempt ??= inNoCall(() =>",
+    broken: "(this.#attempt ??= (<T>(body: () => T): T => body())(() =>",
+  },
 ];

@@ -1,0 +1,18 @@
+// Not imported: docs/decisions/0027.
+const { AsyncResource } = process.getBuiltinModule("node:async_hooks");
+const noCall = new AsyncResource("hotset");
+
+/**
+ * Runs `body` in the async context of no call: that of the import. For what calls share, such as a connection, a
+ * subscription or a timer that serves many. Otherwise it would run in the context of the call that happens to begin it:
+ * its events would be attributed to that request, which it would keep in memory for as long as it lasts.
+ */
+export function inNoCall<T>(body: () => T): T {
+  return noCall.runInAsyncScope(body);
+}
+
+/** `callback` for a later time, in the async context of now. For a few: a context costs more than a closure. */
+export function inThisContext<A extends readonly unknown[], R>(callback: (...given: A) => R): (...given: A) => R {
+  const context = new AsyncResource("hotset.call");
+  return (...given) => context.runInAsyncScope(callback, undefined, ...given);
+}

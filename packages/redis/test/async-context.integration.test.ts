@@ -1,0 +1,68 @@
+/** In the async context of which call the functions of a user run, where a connection to Redis serves many calls. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { json, systemClock, type Cache } from "@hotset/core";
+import { createTestCache } from "@hotset/core/testing";
+import { redis, type RedisBackendBuilder } from "@hotset/redis";
+import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+
+const request = new AsyncLocalStorage<string>();
+let server: OwnRedis;
+const opened: Cache[] = [];
+
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterEach(() => Promise.all(opened.splice(0).map((cache) => cache.close())));
+afterAll(() => server.stop());
+
+function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder, url = server.url): Cache {
+  const backend = settings(redis(url).valueFormat(json())).build();
+  const cache = createTestCache({ name: "shop", clock: systemClock, backend, localTtl: "1m" });
+  opened.push(cache);
+  return cache;
+}
+
+const MODES = ["tracking", "pubsub"] as const;
+
+it.for(MODES)("C394 a change elsewhere is reported in the async context of no call: %s", async (mode) => {
+  const [here, elsewhere] = [open((one) => one.coherence(mode)), open((one) => one.coherence(mode))];
+  const changedIn: unknown[] = [];
+  here.on("invalidate", ({ origin }) => changedIn.push([origin, request.getStore()]));
+  // Opens the connections.
+  await request.run("first", () => here.getOrSet("k", () => 1));
+  await here.connect();
+  await expect.poll(async () => [await here.get("k"), here.peek("k")]).toEqual([1, 1]);
+  await request.run("elsewhere", () => elsewhere.delete("k"));
+  await expect.poll(() => changedIn).toEqual([["elsewhere", undefined]]);
+});
+
+it.for(MODES)("C394 a connection that is back is reported in the async context of no call: %s", async (mode) => {
+  const here = open((one) => one.coherence(mode));
+  const states: unknown[] = [];
+  await request.run("first", () => here.getOrSet("k", () => 1));
+  await here.connect();
+  here.on("backend:state", ({ state }) => states.push([state, request.getStore()]));
+  await server.command("CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "YES");
+  await server.command("CLIENT", "KILL", "TYPE", "PUBSUB", "SKIPME", "YES");
+  await expect.poll(() => states.length).toBeGreaterThan(1);
+  await expect.poll(() => states.at(-1)).toEqual(["up", undefined]);
+  expect(states.filter((each) => (each as unknown[])[1] !== undefined)).toEqual([]);
+});
+
+it("C394 a server that is there at last is reported in the async context of no call", async () => {
+  const proxy = await startProxy(server);
+  await proxy.refuse();
+  // Without a subscription the first call opens the connection.
+  const here = open((one) => one.coherence("none"), proxy.url);
+  const states: unknown[] = [];
+  here.on("backend:state", ({ state }) => states.push([state, request.getStore()]));
+  // Opens the breaker.
+  await request.run("first", async () => {
+    while (states.length === 0) await here.set("k", 1);
+  });
+  expect(states).toEqual([["down", "first"]]);
+  await proxy.pass();
+  await expect.poll(() => states.slice(1), { timeout: 10_000 }).toEqual([["up", undefined]]);
+  await proxy.close();
+});
