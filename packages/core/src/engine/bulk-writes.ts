@@ -1,35 +1,37 @@
 import type { EntryKey } from "../entry/key.ts";
-import { inWindow } from "../primitives/in-windows.ts";
+import { inWindow, WINDOW } from "../primitives/in-windows.ts";
+import { KeyNode, KeyTable } from "../primitives/key-table.ts";
 
 /**
  * The keys of `setMany` and `deleteMany` whose turn has not come. The order of calls holds all the same: where a later
  * call has changed a key by then, or its turn there came first, the key is left out once that change has succeeded,
  * since it has replaced what was there. If it failed, the key is written.
+ *
+ * By key: a process that changes many keys at a time looks at the calls that have one, and not at all of them.
  */
 export class BulkWrites {
-  readonly #underWay = new Set<BulkCall>();
+  #turns = new KeyTable<Turn>();
+  #calls = 0;
 
   get size(): number {
-    return this.#underWay.size;
+    return this.#turns.size;
   }
 
   /** Whether the turn of this key in a call under way has not come. */
   has(localKey: string): boolean {
-    for (const { later, begun } of this.#underWay) if (later.has(localKey) && !begun.has(localKey)) return true;
-    return false;
+    return this.#turns.first(localKey) !== undefined;
   }
 
   /** A later call of this process changes this key by `change`. */
   overtake(localKey: string, change: Promise<unknown>): void {
-    for (const { later } of this.#underWay) if (later.has(localKey)) later.set(localKey, change);
+    this.#overtake(localKey, Infinity, change);
   }
 
-  /** The turn of this key has come in `call`, which changes it by `change`. */
-  #overtakeEarlier(localKey: string, call: BulkCall, change: Promise<unknown>): void {
-    for (const earlier of this.#underWay) {
-      if (earlier === call) return;
-      if (earlier.later.has(localKey)) earlier.later.set(localKey, change);
-    }
+  /** `change` is newer than the turns of this key in calls before `call`. */
+  #overtake(localKey: string, call: number, change: Promise<unknown>): void {
+    const turns = this.#turns;
+    for (let each = turns.first(localKey); each !== undefined; each = turns.after(each))
+      if (each.call < call) each.later = change;
   }
 
   /**
@@ -44,32 +46,44 @@ export class BulkWrites {
     write: (item: T) => Promise<S>,
     overtaken: S,
   ): Promise<readonly S[]> {
-    const call: BulkCall = { later: new Map(items.map(({ key }) => [key.local, undefined])), begun: new Set() };
-    const { later, begun } = call;
-    this.#underWay.add(call);
-    try {
-      return await inWindow(items, async (item) => {
-        const { local } = item.key;
-        for (let change = later.get(local); change !== undefined; change = later.get(local)) {
-          if (await hasSucceeded(change)) return overtaken;
-          if (later.get(local) === change) later.set(local, undefined);
+    const call = (this.#calls += 1);
+    const waiting = items.map((item) => ({ item, turn: this.#add(item.key.local, call) }));
+    const statuses = await inWindow(waiting, async ({ item, turn }) => {
+      for (let change = turn.later; change !== undefined; change = turn.later) {
+        if (await hasSucceeded(change)) {
+          this.#turns.remove(turn);
+          return overtaken;
         }
-        begun.add(local);
-        const written = write(item);
-        this.#overtakeEarlier(local, call, written);
-        return written;
-      });
-    } finally {
-      this.#underWay.delete(call);
-    }
+        if (turn.later === change) turn.later = undefined;
+      }
+      this.#turns.remove(turn);
+      const written = write(item);
+      this.#overtake(item.key.local, call, written);
+      return written;
+    });
+    // A table that was large stays so.
+    if (items.length > WINDOW && this.#turns.size === 0) this.#turns = new KeyTable();
+    return statuses;
+  }
+
+  #add(localKey: string, call: number): Turn {
+    const turn = new Turn(call);
+    this.#turns.add(localKey, turn);
+    return turn;
   }
 }
 
-interface BulkCall {
-  /** All its keys, each with the last change by a later call. */
-  readonly later: Map<string, Promise<unknown> | undefined>;
-  /** Those whose turn has come. */
-  readonly begun: Set<string>;
+/** One key of one call, until its turn has come. */
+class Turn extends KeyNode {
+  /** The number of the call: later ones have greater numbers. */
+  readonly call: number;
+  /** The last change of the key by a later call. */
+  later: Promise<unknown> | undefined;
+
+  constructor(call: number) {
+    super();
+    this.call = call;
+  }
 }
 
 const hasSucceeded = (change: Promise<unknown>): Promise<boolean> =>
