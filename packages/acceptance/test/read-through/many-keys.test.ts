@@ -1,6 +1,6 @@
 import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
-import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { counted, never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
@@ -450,4 +450,30 @@ it("C161 a key that a batch cannot read is not absent: memory answers for it, an
   expect(await cache.getMany(["away", "there", "none"])).toEqual(expected);
   expect(await cache.getOrSetMany(["away", "there"], (key) => key, never)).toEqual(expected);
   expect(errors.map(([, { operation }]) => operation)).toEqual(["read", "read"]);
+});
+
+describe.each(STACKS_WITH_MEMORY)("setMany over %s", (stack) => {
+  const many = (): (readonly [string, { n: number }])[] => Array.from({ length: 1_001 }, (_, i) => [`k${i}`, { n: 0 }]);
+
+  it("C104 cloned: a value that the caller changes during the call is stored as it was given", async () => {
+    const { cache } = open(stack, { memory: { values: "cloned" } });
+    const entries = many();
+    const done = cache.setMany(entries);
+    for (const [, value] of entries) value.n = 1;
+    await done;
+    expect(await cache.getMany(["k0", "k1000"])).toEqual(
+      new Map([
+        ["k0", { n: 0 }],
+        ["k1000", { n: 0 }],
+      ]),
+    );
+  });
+
+  it("C104 frozen: a value that the caller changes during the call throws", async () => {
+    const { cache } = open(stack, { memory: { values: "frozen" } });
+    const entries = many();
+    const done = cache.setMany(entries);
+    for (const [, value] of [entries[0]!, entries[1_000]!]) expect(() => (value.n = 1)).toThrow(TypeError);
+    await done;
+  });
 });

@@ -12,6 +12,7 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
+import { WINDOW } from "../primitives/in-windows.ts";
 import { newId } from "../primitives/ids.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
@@ -103,8 +104,13 @@ export class Mutations {
     entries: readonly { readonly key: EntryKey; readonly value: unknown }[],
     options: EntryOptions | undefined,
   ): Promise<WriteManyResult> {
+    const { local } = this.#context;
     const { sequence } = this.#context.tags;
-    const statuses = await this.#bulk(namespace, "set", entries, "stored", ({ key, value }) =>
+    // The others are set in this very tick. Until their turn comes the caller may change these values.
+    const given = entries.map((entry, i) =>
+      i < WINDOW || local === undefined ? entry : { ...entry, value: local.handOut(entry.value) },
+    );
+    const statuses = await this.#bulk(namespace, "set", given, "stored", ({ key, value }) =>
       this.#set(namespace, key, value, options, sequence).then(({ status }) => status),
     );
     return {

@@ -189,4 +189,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#context.local?.drop(key.local);",
     broken: "this.#context.local?.tier.delete(key.local);",
   },
+  {
+    name: "many keys: a value whose turn comes later is taken then",
+    promises: ["C104"],
+    rule: "{ ...entry, value: local.handOut(entry.value) },",
+    broken: "entry,",
+  },
 ];
