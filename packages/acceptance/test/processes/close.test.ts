@@ -111,3 +111,48 @@ describe("C56 close", () => {
     expect(rejected).toEqual([]);
   });
 });
+
+it.for(["a set", "a load", "a touch"] as const)(
+  "C117 close waits for the confirmation of the copy of %s, and reports no failure of it",
+  async (name) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, coherence: "reported" });
+    const cache = createTestCache({ clock, local: memory(), backend });
+    const errors: unknown[] = [];
+    await cache.connect();
+    if (name === "a touch") await cache.set("k", 1);
+    await flush();
+    cache.on("backend:error", ({ operation }) => errors.push(operation));
+    const confirming = gate();
+    backend.forgetCalls();
+    backend.script("leases.confirm", { before: confirming });
+    if (name === "a set") await cache.set("k", 1);
+    else if (name === "a load") await cache.getOrSet("k", () => 1);
+    else await cache.touch("k");
+    const closing = cache.close();
+    await flush();
+    expect([backend.count("leases.confirm"), backend.isClosed]).toEqual([1, false]);
+    confirming.open();
+    await closing;
+    expect([backend.isClosed, errors]).toEqual([true, []]);
+  },
+);
+
+it("C117 close waits for the confirmation of the copy of a set that it has waited for", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, coherence: "reported" });
+  const cache = createTestCache({ clock, local: memory(), backend });
+  await cache.connect();
+  const [writing, confirming] = [gate(), gate()];
+  backend.script("write", { before: writing });
+  backend.script("leases.confirm", { before: confirming });
+  const set = cache.set("k", 1);
+  const closing = cache.close();
+  writing.open();
+  await set;
+  await flush();
+  expect([backend.count("leases.confirm"), backend.isClosed]).toEqual([1, false]);
+  confirming.open();
+  await closing;
+  expect(backend.isClosed).toBe(true);
+});

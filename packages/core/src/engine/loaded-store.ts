@@ -226,12 +226,13 @@ export class LoadedStore {
    * of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
    */
   confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
-    const { local, trust } = this.#context;
+    const { local, trust, writes } = this.#context;
     if (local === undefined || !local.holds(key.local, version)) return DONE;
     const { epoch } = trust;
-    return leases.confirm(key).then((now) => {
+    const confirming = leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);
+    return writes.include(confirming);
   }
 
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {

@@ -51,9 +51,10 @@ export class KeyedQueue {
     return write;
   }
 
-  /** Resolves when every write called so far is settled. */
+  /** Resolves when every write called so far is settled, and what these have included. */
   async settled(): Promise<void> {
     await Promise.allSettled([...Array.from(this.#tails, ({ write }) => write), ...this.#others]);
+    await Promise.allSettled(this.#others);
   }
 }
 

@@ -209,4 +209,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken:
       "write, () => {\n      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));\n      return LATE;\n    });",
   },
+  {
+    name: "close: it does not wait for confirmations",
+    promises: ["C117"],
+    rule: "return writes.include(confirming);",
+    broken: "return confirming;",
+  },
 ];

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "before === undefined ? begin() : before",
     broken: "true ? begin() : before!",
   },
+  {
+    name: "close: it does not wait for the confirmation of what it has waited for",
+    promises: ["C117"],
+    rule: "    await Promise.allSettled(this.#others);\n",
+    broken: "",
+  },
 ];
