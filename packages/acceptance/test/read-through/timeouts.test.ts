@@ -508,6 +508,31 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
+  it("C396 calls that share a signal add one listener, end alone or together, and leave none behind", async () => {
+    const { cache } = open(stack);
+    const [loading, first] = [gate<string>(), gate<string>()];
+    const controller = new AbortController();
+    const { signal } = controller;
+    const listeners = (): number => getEventListeners(signal, "abort").length;
+    const calls = Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, loading.pass, { signal }));
+    const answered = cache.getOrSet("first", first.pass, { signal });
+    await Promise.all([loading.arrived(100), first.arrived()]);
+    expect(listeners()).toBe(1);
+    first.open("value");
+    expect([await answered, listeners()]).toEqual(["value", 1]);
+    controller.abort("gone");
+    expect(await Promise.all(calls.map(outcome))).toEqual(calls.map(() => ({ status: "rejected", reason: "gone" })));
+    expect(listeners()).toBe(0);
+
+    const other = new AbortController();
+    const again = gate<string>();
+    const more = ["a", "b"].map((key) => cache.getOrSet(key, again.pass, { signal: other.signal }));
+    await again.arrived(2);
+    expect(getEventListeners(other.signal, "abort")).toHaveLength(1);
+    again.open("value");
+    expect([await Promise.all(more), getEventListeners(other.signal, "abort")]).toEqual([["value", "value"], []]);
+  });
+
   it("C44 waitUntil receives each background task, in the caller's async context, and never a rejection", async () => {
     const context = new AsyncLocalStorage<string>();
     const given: { readonly in: string | undefined; readonly work: Promise<void> }[] = [];

@@ -1,3 +1,4 @@
+import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { answerFor, type Offer } from "./answer-for.ts";
@@ -19,6 +20,7 @@ export class Waiters {
   readonly #context: EngineContext;
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
+  readonly #aborts = new AbortListeners();
   readonly #ended = (): void => void (this.#count -= 1);
   #count = 0;
 
@@ -67,8 +69,7 @@ export class Waiters {
       const { signal } = call;
       if (signal !== undefined) {
         const leave = (): void => this.#leave(flight, waiter, signal.reason);
-        signal.addEventListener("abort", leave, { once: true });
-        waiter.until(() => signal.removeEventListener("abort", leave));
+        waiter.until(this.#aborts.add(signal, leave));
       }
     });
   }
