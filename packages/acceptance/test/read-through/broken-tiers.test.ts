@@ -153,6 +153,16 @@ describe("C352: a value that the local tier refuses is reported, and the call is
     expect(await cache.touch("k")).toEqual({ status: "refused" });
     expect(reports).toEqual(["map, set of k: the tier is broken"]);
   });
+
+  it("markStale without a backend, which removes the value", async () => {
+    const { cache, breaks } = overLocalTier("set", false);
+    await cache.set("k", "stored");
+    const reports = reportsOf(cache);
+    breaks();
+    expect(await cache.markStale("k")).toEqual({ status: "stale" });
+    expect(reports).toEqual(["map, set of k: the tier is broken"]);
+    expect(cache.peek("k")).toBe(undefined);
+  });
 });
 
 describe("C353: a local tier that throws where it must not is reported where no caller waits", () => {

@@ -298,7 +298,7 @@ export class Mutations {
     if (remote === undefined) {
       if (held === undefined || isReplaced) return { status: "missing" };
       const staleNow = staleFrom(held, now);
-      if (lifeOf(staleNow, now).expiresInMs > 0) local!.tier.set(key.local, staleNow);
+      if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
       return { status: "stale" };
     }
     const status = await writes.run(key.local, () =>

@@ -146,13 +146,7 @@ export class LocalCopies {
         this.tier.set(localKey, copy);
       }
     } catch (error) {
-      return error instanceof CacheError
-        ? error
-        : new EncodeError(`${this.label}: the local tier refused this value; see cause`, {
-            tier: this.label,
-            operation: "set",
-            cause: error,
-          });
+      return this.#refused(error);
     }
     if (this.#events.store.isObserved) {
       const { path, key } = parseLocalKey(localKey);
@@ -172,6 +166,15 @@ export class LocalCopies {
     const error = this.put(localKey, entry, localTtlMs, soundEpoch);
     if (error !== undefined) this.#report(error, localKey);
     return error === undefined;
+  }
+
+  /** Puts `entry` in the place of the copy it was made of, with the same value. A tier that throws has no copy then. */
+  replace(localKey: string, entry: Entry): void {
+    try {
+      this.tier.set(localKey, entry);
+    } catch (error) {
+      this.#report(this.#refused(error), localKey);
+    }
   }
 
   /** Drops a copy where no caller would get an error of the tier. @returns whether there was one. */
@@ -225,6 +228,16 @@ export class LocalCopies {
       this.#report(new ConfigurationError(text, { tier: this.label, operation, cause }), localKey);
       return undefined;
     }
+  }
+
+  #refused(error: unknown): CacheError {
+    return error instanceof CacheError
+      ? error
+      : new EncodeError(`${this.label}: the local tier refused this value; see cause`, {
+          tier: this.label,
+          operation: "set",
+          cause: error,
+        });
   }
 
   #report(error: CacheError, localKey: string | undefined): void {

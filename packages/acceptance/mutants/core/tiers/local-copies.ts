@@ -14,6 +14,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "broken tiers: markStale fails by a value that the local tier refuses",
+    promises: ["C352"],
+    rule: "      this.#report(this.#refused(error), localKey);",
+    broken: "      throw error;",
+  },
+  {
+    name: "broken tiers: a value that the local tier refuses to keep as stale is lost in silence",
+    promises: ["C352"],
+    rule: "      this.#report(this.#refused(error), localKey);",
+    broken: "",
+  },
+  {
     name: "broken tiers: a local tier that throws ends work that no caller waits for",
     promises: ["C353"],
     rule: "    } catch (cause) {\n      const text = `${this.label}: ${operation} threw",
