@@ -1,5 +1,5 @@
 /** Tiers of a third party that break their contract: calls settle, and the process goes on. */
-import type { Backend, Cache, Parts, Policy } from "@hotset/core";
+import type { Backend, Cache, Leases, Parts, Policy } from "@hotset/core";
 import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { rejectionsDuring } from "../support/stacks.ts";
@@ -285,6 +285,54 @@ describe("a backend whose batch answers with something else than a list of entri
     });
     const message = `batch.read must resolve to an array with one item for each of 2 keys, got ${shown}`;
     expect([unhandled, errors]).toEqual([[], [message, message]]);
+  });
+});
+
+describe("a backend whose answer to a request for a lease is none of the three", () => {
+  const REPORTED =
+    "lease: scripted: lease was refused; see cause: " +
+    "leases.acquire must resolve to a version, heldForMs or an entry, got";
+
+  it.each<readonly [string, unknown, string]>([
+    ["undefined", undefined, "undefined"],
+    ["null", null, "null"],
+    ["text", "OK", '"OK"'],
+    ["nothing that says whether it is granted", { version: "v" }, "an object"],
+    ["granted, without a version", { granted: true }, "an object"],
+    ["not granted, without a reason", { granted: false }, "an object"],
+    ["held for a time that is no number", { granted: false, heldForMs: NaN }, "an object"],
+    ["an entry that is none", { granted: false, entry: null }, "an object"],
+  ])("C367: the load runs without a lease, keeps its value only here, and reports it: %s", async (_, answer, shown) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+    const leases = { ...backend.leases!, acquire: async (): Promise<never> => answer as never };
+    const cache = createTestCache({ clock, backend: { ...backend, leases }, ttl: "1m" });
+    await cache.connect();
+    const reports: string[] = [];
+    cache.on("backend:error", ({ operation, error }) =>
+      reports.push(`${operation}: ${error.message}: ${(error.cause as Error).message}`),
+    );
+    const unhandled = await rejectionsDuring(async () => {
+      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+      await cache.drain();
+    });
+    expect([unhandled, reports]).toEqual([[], [`${REPORTED} ${shown}`]]);
+    expect([cache.peek("k"), await backend.peer().read("test::k")]).toEqual(["loaded", undefined]);
+    expect(cache.stats().tiers[1]).toMatchObject({ state: "up", errors: 1 });
+  });
+
+  it("C367: a lease that such an answer granted is released", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
+    const acquire: Leases["acquire"] = async (...request) => {
+      await backend.leases!.acquire(...request);
+      return { granted: true } as never;
+    };
+    const cache = createTestCache({ clock, backend: { ...backend, leases: { ...backend.leases!, acquire } } });
+    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
+    await flush();
+    const { granted } = await backend.peer().leases!.acquire("test::k", "other", 2_000, "");
+    expect(granted).toBe(true);
   });
 });
 

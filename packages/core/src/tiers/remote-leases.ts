@@ -4,6 +4,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
+import { describe } from "../primitives/duration.ts";
 import { whenReady } from "../primitives/thenable.ts";
 import type { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
@@ -61,11 +62,12 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     acquire: (request, token, seen): Promise<LeaseAnswer> => {
       const { key } = request;
       const sentAt = clock.now();
-      let asked: ReturnType<Leases["acquire"]> | undefined;
+      let asked: Promise<LeaseReply> | undefined;
       return call(key, () => {
         // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
         aliases?.add(key.backend);
-        return (asked = leases.acquire(key.backend, token, leaseMs, seen));
+        asked = leases.acquire(key.backend, token, leaseMs, seen);
+        return asked.then(checkedAnswer);
       }).then(
         (answer): Awaitable<LeaseAnswer> => {
           if (answer.granted) return { kind: "granted", seen: answer.version };
@@ -79,7 +81,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
           }));
         },
         (error: unknown) => {
-          // Granted after the deadline: released, since no load will use it.
+          // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
           asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).catch(ignore);
           throw error;
         },
@@ -103,6 +105,17 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   };
 }
 
+/** @throws {TypeError} for an answer that neither grants the lease nor says why not. */
+function checkedAnswer(answer: LeaseReply): LeaseReply {
+  const given = Object(answer) as Record<string, unknown>;
+  const { granted, version, heldForMs, entry } = given;
+  // A wait of NaN milliseconds would ask again without a pause.
+  const hasReason = "heldForMs" in given ? Number.isFinite(heldForMs) : typeof entry === "object" && entry !== null;
+  if (granted ? typeof version === "string" : hasReason) return answer;
+  throw new TypeError(`leases.acquire must resolve to a version, heldForMs or an entry, got ${describe(answer)}`);
+}
+
+type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;
 const ENDS = true;
 const statusOf = (isStored: boolean): StoreStatus => (isStored ? "stored" : "overtaken");
 const ignore = (): void => {};

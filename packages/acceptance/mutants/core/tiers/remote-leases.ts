@@ -8,6 +8,25 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "broken tiers: an answer to a request for a lease that is none is lost in silence",
+    promises: ["C367"],
+    rule: "return asked.then(checkedAnswer);",
+    broken: "return asked;",
+  },
+  {
+    name: "broken tiers: a lease is held elsewhere for no number of milliseconds",
+    promises: ["C367"],
+    rule: "Number.isFinite(heldForMs)",
+    broken: "true",
+  },
+  {
+    name: "broken tiers: a lease that was granted without a version is kept",
+    promises: ["C367"],
+    rule: "        asked = leases.acquire(key.backend, token, leaseMs, seen);\n        return asked.then(checkedAnswer);",
+    broken:
+      "        asked = leases.acquire(key.backend, token, leaseMs, seen).then(checkedAnswer);\n        return asked;",
+  },
+  {
     name: "storing: a load that lost its lease removes the newer entry when its own is too large",
     promises: ["C102"],
     rule: "return isHolder ?",
