@@ -81,6 +81,20 @@ describe("a cluster", () => {
     await cluster.promote(heir);
   }, 60_000);
 
+  it("promotes two nodes in turn: each time the role holds, although votes of the last election are left", async () => {
+    const [old] = (await cluster.masters()) as readonly [ClusterNode];
+    const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
+    for (const [to, from] of [
+      [heir, old],
+      [old, heir],
+      [heir, old],
+    ] as const) {
+      await cluster.promote(to);
+      const [role] = (await to.command("ROLE")) as readonly unknown[];
+      expect([role, (await cluster.replicas(to)).map(({ port }) => port)]).toEqual(["master", [from.port]]);
+    }
+  }, 120_000);
+
   it("promotes a replica although a first attempt was given up, as its master did not answer", async () => {
     const [old] = (await cluster.masters()) as readonly [ClusterNode];
     const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
