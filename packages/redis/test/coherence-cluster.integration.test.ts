@@ -122,6 +122,24 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await expect.poll(() => listener.received).toContain(`changed ${key}`);
   }, 60_000);
 
+  it("C376: notices without a command that a primary that refuses to report its changes was replaced", async () => {
+    await attached();
+    const [successor] = await servers.masters();
+    const [refusing] = await servers.replicas(successor);
+    const right = mode === "tracking" ? "client|tracking" : "subscribe";
+    const losses = (): readonly string[] => listener.losses.map((loss) => (loss as Error).message);
+    await refusing!.command("ACL", "SETUSER", "default", `-${right}`);
+    try {
+      await servers.promote(refusing!);
+      await expect.poll(losses).toContainEqual(expect.stringMatching(/NOPERM/));
+      await servers.promote(successor!);
+      await expect.poll(losses).toContain(`${partOf(refusing!)} is not the primary of some keys any more`);
+      await expectAllHeard();
+    } finally {
+      await refusing!.command("ACL", "SETUSER", "default", "+@all");
+    }
+  }, 60_000);
+
   it("A96: receives changes of a slot that moves from both nodes", async () => {
     const backend = await attached();
     const slot = await servers.slotOf("hotset:shop::moving");

@@ -1,6 +1,6 @@
 import { flush, TestClock } from "@hotset/core/testing";
 import { ErrorReply } from "@redis/client";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { ServerFeed, type ListenMode } from "./server-feed.ts";
 import { ChangeHub } from "./change-hub.ts";
 import { ServerIdentityGuard } from "./server-identity-guard.ts";
@@ -13,6 +13,7 @@ const ignore = (): void => undefined;
 async function connected(
   mode: ListenMode,
   reply: (command: string) => unknown,
+  isPrimary: () => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<{
   readonly feed: ServerFeed;
   readonly clock: TestClock;
@@ -32,7 +33,7 @@ async function connected(
     mode,
     identityGuard: new ServerIdentityGuard(ignore),
     isDataConnection: true,
-    isPrimary: () => Promise.resolve(true),
+    isPrimary,
   });
   const client = {
     sendCommand: async (args: readonly string[]) => reply(args.join(" ")),
@@ -107,6 +108,22 @@ it.each([
   const error: unknown = await feed.subscribe(1_000).catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(errorClass);
   expect(error).toMatchObject({ message });
+});
+
+it.each([
+  ["it is a replica now", () => Promise.resolve(false)],
+  ["its connection is lost meanwhile", () => Promise.reject(new Error("not connected"))],
+])("C376 a server that refuses to report its changes is asked for its role with each attempt: %s", async (_, role) => {
+  const refusing: ListenMode = {
+    handlePushes: ignore,
+    subscribe: () => Promise.reject(new ErrorReply("NOPERM this user has no permissions")),
+    heartbeat: () => Promise.resolve(true),
+    unsubscribe: () => Promise.resolve(),
+  };
+  const isPrimary = vi.fn(role);
+  const { feed } = await connected(refusing, () => "", isPrimary);
+  for (let i = 0; i < 2; i++) await expect(feed.subscribe(1_000)).rejects.toThrow(SubscriptionRefusedError);
+  expect(isPrimary.mock.calls).toEqual([[1_000], [1_000]]);
 });
 
 it("C86 a connection that forgot its user proves nothing and is given up; one whose server is busy proves nothing and is kept", async () => {

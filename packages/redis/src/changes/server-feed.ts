@@ -222,6 +222,8 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
       if (hasGap) this.#hub.everythingChanged();
     } catch (error) {
       if (!isReply(error) || isTemporary(error)) throw error;
+      // No heartbeat follows, which would notice that another server took over.
+      await this.#isPrimary(deadlineMs).catch(ignore);
       throw new SubscriptionRefusedError((error as Error).message, { cause: error }, this.part);
     } finally {
       cancel();

@@ -14,6 +14,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (!isReply(error)) throw error;",
   },
   {
+    name: "redis: a server that refuses to report its changes is not asked for its role",
+    promises: ["C376"],
+    rule: "      await this.#isPrimary(deadlineMs).catch(ignore);\n",
+    broken: "",
+  },
+  {
+    name: "redis: a connection that is lost while a refusing server is asked for its role hides the refusal",
+    promises: ["C376"],
+    rule: "await this.#isPrimary(deadlineMs).catch(ignore);",
+    broken: "await this.#isPrimary(deadlineMs);",
+  },
+  {
     name: "redis: a connection that forgot its user is kept",
     promises: ["C86"],
     rule: "if (isLoggedOut(error)) link.distrust(error as Error);",
