@@ -60,7 +60,7 @@ const top = dirname(dirname(fileURLToPath(import.meta.url)));
 const TASKS = readTasks();
 const reportFile = join(top, ".reports/vitest.json");
 const summaries = join(top, ".turbo/runs");
-const COMMAND_LIMIT_MS = 20 * 60_000;
+const COMMAND_LIMIT_MS = 30 * 60_000;
 const KILLED_AFTER_MS = 10_000;
 const environment = {
   ...process.env,
