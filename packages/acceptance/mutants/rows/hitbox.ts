@@ -28,8 +28,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R1-05 each call makes an attempt to connect",
     file: "packages/redis/src/connection/single-link.ts",
-    rule: "return (this.#attempt ??= this.#connect().finally(() => {",
-    broken: "return (this.#attempt = this.#connect().finally(() => {",
+    rule: "return (this.#attempt ??= inNoCall(() =>",
+    broken: "return (this.#attempt = inNoCall(() =>",
   },
   {
     name: "R1-06 other formats are not read",
