@@ -226,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "bulk",
     file: `${CORE}/engine/bulk-writes.ts`,
-    rule: "for (const { later } of this.#underWay) if (later.has(localKey)) later.set(localKey, change);",
+    rule: "this.#overtake(localKey, Infinity, change);",
     broken: "",
   },
 

@@ -38,7 +38,7 @@ const keys = (count: number): readonly string[] => Array.from({ length: count },
 describe("calls of many keys", () => {
   it.each([1, 3_000, 60_000, 200_000])(
     "C158: %i keys are stored, found and deleted, and nothing else is",
-    { timeout: 120_000 },
+    { timeout: 300_000 },
     async (count) => {
       await cache.setMany(keys(1_000).map((key) => [`other:${key}`, "kept"] as const));
 
@@ -61,7 +61,7 @@ describe("calls of many keys", () => {
     },
   );
 
-  it("C158: getOrSetMany loads 60,000 keys, and finds them in Redis", { timeout: 120_000 }, async () => {
+  it("C158: getOrSetMany loads 60,000 keys, and finds them in Redis", { timeout: 300_000 }, async () => {
     let asked = 0;
     const load = async (missing: readonly string[]): Promise<readonly (readonly [string, string])[]> => {
       asked += missing.length;
@@ -80,7 +80,7 @@ describe("calls of many keys", () => {
     expect(errors).toEqual([]);
   });
 
-  it("C159: take memory for the keys that are under way, not for all", { timeout: 120_000 }, async () => {
+  it("C159: take memory for the keys that are under way, not for all", { timeout: 300_000 }, async () => {
     const value = "x".repeat(2_000);
     const heapBefore = process.memoryUsage().rss;
     let highest = 0;
@@ -93,7 +93,7 @@ describe("calls of many keys", () => {
 });
 
 describe("calls of one turn", () => {
-  it("C160: 50,000 sets are stored, and nothing is cleared", { timeout: 120_000 }, async () => {
+  it("C160: 50,000 sets are stored, and nothing is cleared", { timeout: 300_000 }, async () => {
     await cache.set("other", "kept");
     const results = await Promise.all(keys(50_000).map((key) => cache.set(key, key)));
     expect(results.filter(({ status }) => status === "stored").length).toBe(50_000);
@@ -101,7 +101,7 @@ describe("calls of one turn", () => {
     expect({ errors, recoveries }).toEqual({ errors: [], recoveries: 0 });
   });
 
-  it("C160: 50,000 reads are answered by Redis", { timeout: 120_000 }, async () => {
+  it("C160: 50,000 reads are answered by Redis", { timeout: 300_000 }, async () => {
     await cache.setMany(keys(50_000).map((key) => [key, key] as const));
     const other = createCache({ name: "bulk" })
       .tier(redis(server.url).layout(LAYOUT).build())
