@@ -81,6 +81,7 @@ const BODY = `
   await cache.close();`;
 
 const TIMERS = `const { createCache, memory } = require("hotset");
+const { flush } = require("hotset/testing");
 test("fake timers move a cache", async () => {
   jest.useFakeTimers();
   const cache = createCache({ name: "timers" }).tier(memory()).defaults({ ttl: "1m" }).build();
@@ -88,6 +89,7 @@ test("fake timers move a cache", async () => {
   jest.advanceTimersByTime(59_999);
   expect(await cache.get("key")).toBe("Ada");
   jest.advanceTimersByTime(2);
+  await flush();
   expect(await cache.get("key")).toBe(undefined);
 });
 `;

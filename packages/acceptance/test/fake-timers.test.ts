@@ -1,4 +1,5 @@
 import { createCache, memory, type Cache, type LoadTimeoutError } from "hotset";
+import { flush, outcome } from "hotset/testing";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 const made = (): Cache =>
@@ -31,7 +32,7 @@ describe("C380: fake timers", () => {
     const code = cache
       .getOrSet("slow", () => new Promise<never>(() => undefined), { hardTimeout: "2s", loadTimeout: "3s" })
       .catch((error: LoadTimeoutError) => error.code);
-    await vi.advanceTimersByTimeAsync(2_100); // a timer may be a little late
+    await vi.advanceTimersByTimeAsync(2_010); // a timer may be a little late
     expect(await code).toBe("LOAD_TIMEOUT");
     await vi.advanceTimersByTimeAsync(1_100);
     await cache.close();
@@ -44,5 +45,17 @@ describe("C380: fake timers", () => {
     vi.setSystemTime(Date.now() + 3_600_000);
     expect(await cache.get("price")).toBe(1);
     await cache.close();
+  });
+});
+
+describe("C412: under fake timers", () => {
+  it("flush and outcome end, and move no timer", async () => {
+    vi.useFakeTimers();
+    let isOver = false;
+    setTimeout(() => (isOver = true), 1);
+    await flush();
+    expect(await outcome(new Promise(() => undefined))).toEqual({ status: "pending" });
+    expect(await outcome(Promise.resolve("Ada"))).toEqual({ status: "fulfilled", value: "Ada" });
+    expect(isOver).toBe(false);
   });
 });

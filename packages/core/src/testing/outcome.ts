@@ -1,3 +1,6 @@
+// Not the global one, which fake timers of a test runner replace: nothing would end.
+import { setImmediate } from "node:timers";
+
 /** The state of a promise. */
 export type Outcome<T> =
   | { readonly status: "pending" }
