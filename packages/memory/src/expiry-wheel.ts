@@ -79,7 +79,13 @@ export class ExpiryWheel {
   #arm(second: number, delayMs: number): void {
     this.#disarm();
     this.#armedFor = second;
-    this.#disarm = delayMs === Infinity ? () => undefined : this.#clock.schedule(() => this.#turn(), delayMs);
+    // Held weakly: the timer of a cache that was dropped without close() must not keep its entries until they end.
+    const wheel = new WeakRef(this);
+    const turn = (): void => {
+      const alive = wheel.deref();
+      if (alive !== undefined) alive.#turn();
+    };
+    this.#disarm = delayMs === Infinity ? () => undefined : this.#clock.schedule(turn, delayMs);
   }
 
   #turn(): void {

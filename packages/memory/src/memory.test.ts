@@ -1,7 +1,8 @@
-import { getHeapStatistics } from "node:v8";
-import { ConfigurationError, InvalidArgumentError, type LocalEntry } from "@hotset/core";
+import { getHeapStatistics, setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { ConfigurationError, createCache, InvalidArgumentError, type LocalEntry } from "@hotset/core";
 import { describeLocalTier } from "@hotset/core/contract-suites";
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { memory, type MemoryOptions } from "./memory.ts";
@@ -542,4 +543,34 @@ describe("memory", () => {
     expect(build).toThrow(InvalidArgumentError);
     expect(build).toThrow(message);
   });
+});
+
+describe("C413: a cache that is dropped without close", () => {
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+
+  it.each(["lru", "adaptive"] as const)(
+    "is collected with its entries, long before these end: %s",
+    async (eviction) => {
+      const dropped: WeakRef<object>[] = [];
+      const kept = createCache({ name: "kept" }).tier(memory({ eviction })).defaults({ ttl: "1h" }).build();
+      const fill = async (): Promise<void> => {
+        for (const name of ["a", "b", "c"]) {
+          const tier = memory({ eviction });
+          const cache = createCache({ name }).tier(tier).defaults({ ttl: "1h" }).build();
+          const value = await cache.getOrSet("user:1", async () => ({ name: "Ada" }));
+          dropped.push(new WeakRef(value), new WeakRef(tier));
+        }
+        await kept.set("user:1", "Ada");
+      };
+      await fill();
+      for (let turn = 0; turn < 5; turn += 1) {
+        await flush();
+        collectGarbage();
+      }
+      expect(dropped.map((each) => each.deref())).toEqual(Array.from({ length: 6 }, () => undefined));
+      expect(await kept.get("user:1")).toBe("Ada");
+      await kept.close();
+    },
+  );
 });

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "((second % SLOTS) + SLOTS) % SLOTS",
     broken: "second % SLOTS",
   },
+  {
+    name: "memory: the timer of a dropped cache keeps its entries",
+    promises: ["C413"],
+    rule: "const alive = wheel.deref();",
+    broken: "const alive: ExpiryWheel | undefined = this;",
+  },
 ];
