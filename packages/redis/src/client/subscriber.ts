@@ -32,6 +32,8 @@ export class LinkSubscriber implements Subscriber {
   readonly #key: string | Buffer | undefined;
   readonly #link: SingleLink;
   readonly #subscriptions = new Map<string, Subscription>();
+  /** Names whose end was sent and is not confirmed yet. Each settles with its connection at the latest. */
+  readonly #ending = new Map<string, Promise<void>>();
   readonly #listeners: { readonly [Event in keyof SubscriberEvents]: Set<SubscriberEvents[Event]> } = {
     lost: new Set(),
     gap: new Set(),
@@ -75,7 +77,7 @@ export class LinkSubscriber implements Subscriber {
       const dispatch: Listener = (message, channel) => listeners.forEach((each) => deliver(each, message, channel));
       subscription = { kind, name, listeners, dispatch, confirmed: Promise.resolve() };
       this.#subscriptions.set(id, subscription);
-      subscription.confirmed = this.#exchange((client) => start(client, subscription!));
+      subscription.confirmed = this.#exchange((client) => this.#startAfterEnd(id, client, subscription!));
     }
     const mine: Listener = (message, channel) => listener(message, channel);
     subscription.listeners.add(mine);
@@ -118,7 +120,23 @@ export class LinkSubscriber implements Subscriber {
     if (this.#subscriptions.get(id) === subscription) this.#subscriptions.delete(id);
     if (this.#link.state !== "up") return;
     // A connection that is lost meanwhile has no subscription any more.
-    await this.#exchange((client) => stop(client, subscription)).catch(ignore);
+    await this.#exchange((client) => {
+      const ended = stop(client, subscription);
+      const settled = ended.catch(ignore).then(() => {
+        if (this.#ending.get(id) === settled) this.#ending.delete(id);
+      });
+      this.#ending.set(id, settled);
+      return ended;
+    }).catch(ignore);
+  }
+
+  /**
+   * Until the end of a name is confirmed node-redis takes it for subscribed: it would send nothing, and drop the new
+   * listener with the confirmation.
+   */
+  #startAfterEnd(id: string, client: NodeClient, subscription: Subscription): Promise<void> {
+    const ending = this.#ending.get(id);
+    return ending === undefined ? start(client, subscription) : ending.then(() => start(client, subscription));
   }
 
   /** Commands of pub/sub wait for the connection, and are bounded, like all others. */

@@ -20,6 +20,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "redis: a name is subscribed before its end is confirmed",
+    promises: ["C408"],
+    rule: "return ending === undefined ? start(client, subscription) : ending.then(() => start(client, subscription));",
+    broken: "return start(client, subscription);",
+  },
+  {
     name: "listeners: one of a gap that throws breaks the subscriber",
     promises: ["C357"],
     rule: "deliver(listener);",
