@@ -39,7 +39,7 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R6-06 a signal ends no call",
     file: CALLS,
-    rule: "return signal === undefined ? command.promise : abortable(command, signal);",
+    rule: "return signal === undefined ? command.promise : this.#abortable(command, signal);",
     broken: "return command.promise;",
   },
   {

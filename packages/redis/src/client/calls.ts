@@ -16,6 +16,8 @@ export interface CallSettings {
   readonly onMoved: () => void;
   /** Called when a read is sent again. */
   readonly onRetry: () => void;
+  /** Called when a call was sent, and its signal is aborted before the reply. */
+  readonly onAbandoned?: (reason: unknown) => void;
 }
 
 /** Between two attempts of one read. */
@@ -107,7 +109,19 @@ export class Calls {
     if (this.#settings.onOverload === "reject" && queue.isFull) command.fail(this.#overload(origin));
     else if (queue.hasRoom) send(queue.client!);
     else this.#link.admit(command, send);
-    return signal === undefined ? command.promise : abortable(command, signal);
+    return signal === undefined ? command.promise : this.#abortable(command, signal);
+  }
+
+  #abortable<T>(command: Command<T>, signal: AbortSignal): Promise<T> {
+    const abort = (): void => {
+      if (command.isOver) return;
+      command.fail(signal.reason);
+      if (command.isSent) this.#settings.onAbandoned?.(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    const end = (): void => signal.removeEventListener("abort", abort);
+    command.promise.then(end, end);
+    return command.promise;
   }
 
   /** One error for each command: there may be a million calls, and each stack trace costs a kilobyte. */
@@ -205,14 +219,6 @@ function checkCall(place: string, options: CallOptions, known: readonly string[]
 function sendOptions({ key, typeMapping }: CallOptions, deadlineMs: number | undefined): SendOptions {
   if (typeMapping !== undefined) return { key, deadlineMs, typeMapping };
   return key === undefined && deadlineMs === undefined ? NONE : { key, deadlineMs };
-}
-
-function abortable<T>(command: Command<T>, signal: AbortSignal): Promise<T> {
-  const abort = (): void => command.fail(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  const end = (): void => signal.removeEventListener("abort", abort);
-  command.promise.then(end, end);
-  return command.promise;
 }
 
 /** Redis may be back within the deadline. A call that was refused for good, or for lack of room, is not sent again. */

@@ -53,6 +53,7 @@ export class SessionConnection implements DedicatedConnection {
         ...{ onOverload: "wait", readRetries: 0, random: settings.random },
         onMoved: () => servers.refresh(),
         onRetry: () => undefined,
+        onAbandoned: (reason) => this.#lose(reason instanceof Error ? reason : new Error("its signal was aborted")),
       },
     );
     session.onLost((error) => this.#lose(error));
@@ -73,11 +74,11 @@ export class SessionConnection implements DedicatedConnection {
     const { responseTimeoutMs } = this.#settings;
     checkTimeout("blockMs", blockMs);
     const bound = blockMs === undefined ? options : { deadlineMs: blockMs + responseTimeoutMs, ...options };
-    return await this.#closedIfUnanswered(this.#calls.call(args, bound), options.signal);
+    return await this.#closedIfOverdue(this.#calls.call(args, bound));
   }
 
   burst(commands: readonly Args[], options: BurstOptions = {}): Promise<readonly unknown[]> {
-    return this.#closedIfUnanswered(this.#calls.burst(undefined, commands, options), options.signal);
+    return this.#closedIfOverdue(this.#calls.burst(undefined, commands, options));
   }
 
   async monitor(listener: (line: string) => void): Promise<void> {
@@ -106,13 +107,13 @@ export class SessionConnection implements DedicatedConnection {
     return this.close();
   }
 
-  /** Closes the connection when the call was sent and has ended without its reply. */
-  async #closedIfUnanswered<T>(reply: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  /** Closes the connection when the deadline of a call that was sent has passed. */
+  async #closedIfOverdue<T>(reply: Promise<T>): Promise<T> {
     try {
       return await reply;
     } catch (error) {
       const isOverdue = error instanceof BackendUnavailableError && error.maybeExecuted;
-      if (this.isBusy && (isOverdue || signal?.aborted)) this.#lose(error as Error);
+      if (this.isBusy && isOverdue) this.#lose(error);
       throw error;
     }
   }

@@ -49,4 +49,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  checkOptions(place, options, known);\n",
     broken: "  checkOptions(place, options, Object.keys(options ?? {}).concat(known));\n",
   },
+  {
+    name: "redis: an aborted call that was never sent closes a dedicated socket",
+    promises: ["C409"],
+    rule: "if (command.isSent) this.#settings.onAbandoned?.(signal.reason);",
+    broken: "this.#settings.onAbandoned?.(signal.reason);",
+  },
 ];

@@ -4,8 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a dedicated socket outlives a command that it did not answer",
     promises: ["C221"],
-    rule: "if (this.isBusy && (isOverdue || signal?.aborted)) this.#lose(error as Error);",
+    rule: "if (this.isBusy && isOverdue) this.#lose(error);",
     broken: "",
+  },
+  {
+    name: "redis: a dedicated socket outlives an aborted command that it did not answer",
+    promises: ["C221", "C409"],
+    rule: 'this.#lose(reason instanceof Error ? reason : new Error("its signal was aborted")),',
+    broken: "undefined,",
   },
   {
     name: "redis: a blocking call has no slack",

@@ -1,0 +1,54 @@
+/** Calls over a socket of one caller that end before they are sent. */
+import { single } from "@hotset/redis";
+import { openConnection } from "@hotset/redis/connection";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+let server: OwnRedis;
+beforeAll(async () => {
+  server = await startOwnRedis();
+});
+afterAll(() => server.stop());
+
+const failure = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => "no error",
+    (error: unknown) => error,
+  );
+
+describe("C409 a call that was never sent leaves the socket, and the blocking call on it, as they are", () => {
+  it.for<[string, { readonly maxInFlight: number; readonly isAborted: boolean }]>([
+    ["its signal was aborted before", { maxInFlight: 10, isAborted: true }],
+    ["its signal is aborted while it waits for room", { maxInFlight: 1, isAborted: false }],
+  ])("%s", async ([, { maxInFlight, isAborted }]) => {
+    await using redis = openConnection(single(server.url), { maxInFlight });
+    await using blocking = await redis.open({ role: "blocking" });
+    const popped = blocking.call(["BLPOP", "jobs", "30"], { blockMs: 30_000 });
+    popped.catch(() => undefined);
+    const stop = new AbortController();
+    const reason = new Error("no longer needed");
+    if (isAborted) stop.abort(reason);
+    const unsent = failure(blocking.call(["SET", "k", "1"], { signal: stop.signal }));
+    const unsentBurst = failure(blocking.burst([["SET", "k", "1"]], { signal: stop.signal }));
+    stop.abort(reason);
+    expect([await unsent, await unsentBurst, blocking.isOpen]).toEqual([reason, reason, true]);
+    await redis.call(["RPUSH", "jobs", "1"]);
+    expect((await popped) as unknown[]).toEqual([Buffer.from("jobs"), Buffer.from("1")]);
+    expect(await redis.call(["EXISTS", "k"])).toBe(0);
+  });
+});
+
+it.for<[string, unknown]>([
+  ["an error", new Error("no longer needed")],
+  ["null", null],
+])(
+  "C409 a call that was sent closes the socket when its signal is aborted, with %s as the reason",
+  async ([, reason]) => {
+    await using redis = openConnection(single(server.url));
+    await using blocking = await redis.open({ role: "blocking" });
+    const stop = new AbortController();
+    const popped = failure(blocking.call(["BLPOP", "none", "30"], { blockMs: 30_000, signal: stop.signal }));
+    stop.abort(reason);
+    expect([await popped, blocking.isOpen]).toEqual([reason, false]);
+  },
+);
