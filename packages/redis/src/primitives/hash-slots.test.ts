@@ -52,6 +52,7 @@ describe("what a node reports of others", () => {
     ["MOVED 3999 127.0.0.1:6381", { kind: "MOVED", slot: 3999, host: "127.0.0.1", port: 6381 }],
     ["ASK 3999 ::1:6381", { kind: "ASK", slot: 3999, host: "::1", port: 6381 }],
     ["MOVED 3999 :6381", { kind: "MOVED", slot: 3999, host: "10.0.0.1", port: 6381 }],
+    ["MOVED 3999 ?:6381", { kind: "MOVED", slot: 3999, host: "10.0.0.1", port: 6381 }],
     ["MOVED 3999", undefined],
     ["TRYAGAIN Multiple keys request during rehashing of slot", undefined],
   ])("%j", (message, expected) => {

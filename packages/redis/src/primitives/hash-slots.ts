@@ -69,10 +69,10 @@ export interface SlotRange {
 export function parseSlots(reply: unknown, replier: NodeAddress): readonly SlotRange[] {
   if (!Array.isArray(reply)) throw new TypeError("the reply to CLUSTER SLOTS must be a list");
   if (reply.length === 0) throw new Error("this node has no slots: it has not joined a cluster yet");
-  const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => {
-    const name = host === null ? "" : host.toString();
-    return { host: name === "" || name === "?" ? replier.host : name, port };
-  };
+  const node = ([host, port]: readonly [Buffer | string | null, number]): NodeAddress => ({
+    host: hostOf(host === null ? "" : host.toString(), replier),
+    port,
+  });
   return reply.map(([from, to, primary, ...replicas]) => ({
     from,
     to,
@@ -91,7 +91,15 @@ export function parseRedirection(
   return {
     kind: match[1] as "MOVED" | "ASK",
     slot: Number(match[2]),
-    host: match[3] === "" ? replier.host : match[3]!,
+    host: hostOf(match[3]!, replier),
     port: Number(match[4]),
   };
 }
+
+/**
+ * A node that does not know its own host leaves it empty. One that is to name hosts, and has no name for one, writes
+ * `?`.
+ *
+ * @see https://redis.io/docs/latest/commands/cluster-slots/ "preferred endpoint"
+ */
+const hostOf = (name: string, replier: NodeAddress): string => (name === "" || name === "?" ? replier.host : name);
