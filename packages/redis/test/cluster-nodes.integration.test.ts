@@ -1,4 +1,4 @@
-/** Nodes of a cluster that do not know their names. */
+/** Nodes of a cluster that do not know their names, and nodes that its map of slots does not list. */
 import { cluster } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
 import { startCluster } from "@hotset/test-servers";
@@ -18,4 +18,36 @@ it("C410 a redirection to a node whose host name is not known leads to the host 
   await migration.finish();
   await expect(from!.command("GET", moved)).rejects.toThrow(/^MOVED \d+ \?:/);
   expect(await redis.call(["GET", moved], { key: moved })).toEqual(Buffer.from("v"));
+}, 60_000);
+
+it("C411 a command that waits for a node outside the map of slots, where its slot is moving, outlasts a look at that map", async () => {
+  await using nodes = await startCluster({ proxied: true });
+  // A node of the cluster that serves no slot yet.
+  const empty = (await nodes.replicas())[0]!;
+  await empty.command("CLUSTER", "RESET", "SOFT");
+  const from = (await nodes.masters())[0]!;
+  const [, busPort] = (await from.command("CONFIG", "GET", "cluster-port")) as readonly string[];
+  await empty.command("CLUSTER", "MEET", "127.0.0.1", from.port, busPort!);
+  await expect.poll(() => empty.command("CLUSTER", "INFO"), { timeout: 20_000 }).toContain("cluster_state:ok");
+
+  await using redis = openConnection(cluster(nodes.urls), { responseTimeoutMs: 10_000, heartbeatMs: 100 });
+  const tag = await nodes.keyOn(from, "tag");
+  const key = `{${tag}}key`;
+  await redis.connect();
+  const migration = await nodes.migrateHalfway(await nodes.slotOf(tag), empty);
+  empty.proxy!.stall();
+  const read = redis.call(["GET", key], { key }).catch((error: unknown) => error);
+  const burst = redis.burst(key, [["INCR", key]]).catch((error: unknown) => error);
+  await expect.poll(() => empty.proxy!.counts.connections).toBeGreaterThan(0);
+  // Its heartbeat looks at the map.
+  const looks = (): number =>
+    nodes.nodes.reduce((sum, { proxy }) => sum + (proxy!.counts.commandsByName["CLUSTER"] ?? 0), 0);
+  const before = looks();
+  await using subscriber = await redis.open({ role: "subscriber", key: tag });
+  await subscriber.subscribe("shard", tag, () => undefined);
+  await expect.poll(looks).toBeGreaterThan(before);
+  await subscriber.close();
+  await empty.proxy!.pass();
+  expect([await read, await burst]).toEqual([null, [1]]);
+  await migration.abort();
 }, 60_000);

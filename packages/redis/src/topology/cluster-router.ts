@@ -8,6 +8,7 @@ import { addressText, openSession, type Session } from "../connection/session.ts
 import type { SingleLink } from "../connection/single-link.ts";
 import { connectFault, isRedirection, isReply, isTemporary, isUnfit, type Origin } from "../primitives/faults.ts";
 import { parseRedirection, SLOT_COUNT, slotOf, type NodeAddress, type SlotRange } from "../primitives/hash-slots.ts";
+import { sendAsking } from "./asking.ts";
 import { AwaitedLinks } from "./awaited-links.ts";
 import { asIs, isUnexecuted, withAsking, type Commands } from "./burst.ts";
 import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
@@ -108,7 +109,11 @@ export class ClusterRouter implements RawClient {
     const way = this.#begin(node);
     for (;;) {
       const { sent, resultsOf } = way.mode === "asking" ? withAsking(commands) : asIs(commands);
-      const results = resultsOf(await sendBurst(way.node.link, COMMAND, sent, options));
+      const replies = await sendBurst(way.node.link, COMMAND, sent, options).catch((error: unknown) =>
+        this.#goOnElsewhere(way, error, options.key),
+      );
+      if (replies === undefined) continue;
+      const results = resultsOf(replies);
       const redirection = results.find(isRedirection);
       if (redirection === undefined) return results;
       const next = this.#redirected(redirection, way.node);
@@ -273,7 +278,7 @@ export class ClusterRouter implements RawClient {
     const { node, mode } = way;
     try {
       return await (mode === "asking"
-        ? this.#sendAsking(node, args, options)
+        ? sendAsking(node.link, COMMAND, args, options)
         : send(node.link, COMMAND, args, options));
     } catch (error) {
       const next = way.redirections === MAX_REDIRECTIONS ? undefined : this.#redirected(error, node);
@@ -284,8 +289,25 @@ export class ClusterRouter implements RawClient {
       const message = error instanceof Error ? error.message : "";
       if (error instanceof BackendUnavailableError || /^(?:CLUSTERDOWN|READONLY|MOVED|ASK) /.test(message))
         this.refresh();
-      throw error;
+      this.#goOnElsewhere(way, error, options === undefined ? keyOf(args) : options.key);
+      return this.#forward(way, args, options);
     }
+  }
+
+  /**
+   * The link of a node that the topology does not list any more is closed, such as of one that no slot has been moved
+   * to yet. A command that waited for it was not sent: it goes to the primary of its key.
+   *
+   * @throws {BackendUnavailableError} `error`, where that is not so.
+   */
+  #goOnElsewhere(way: Way<Node>, error: unknown, key: string | Buffer | undefined): undefined {
+    const { link, part } = way.node;
+    const isUnsent = error instanceof BackendUnavailableError && !error.maybeExecuted;
+    if (!isUnsent || link.state !== "closed" || this.#closing.signal.aborted) throw error;
+    const primary = this.#primaryOf(key);
+    if (primary === undefined || way.redirections >= MAX_REDIRECTIONS)
+      throw new BackendUnavailableError(`the cluster has no node ${part} any more`, { maybeExecuted: false });
+    way.goOn({ node: primary, mode: "plain" });
   }
 
   /** Where `node` redirects to. After MOVED later commands go there at once. */
@@ -302,21 +324,6 @@ export class ClusterRouter implements RawClient {
     }
     this.refresh();
     return { node: target, mode: "plain" };
-  }
-
-  /** The two commands must stay together: ASKING applies to the next command only. */
-  #sendAsking(node: Node, args: readonly (string | Buffer)[], options?: SendOptions): Promise<unknown> {
-    const { queue } = node.link;
-    const command = queue.begin<unknown>(COMMAND, options?.deadlineMs);
-    const start = (client: RawClient): void => {
-      const asking = queue.begin<unknown>(COMMAND);
-      asking.promise.catch(ignore);
-      asking.exchange(client, ["ASKING"]);
-      command.exchange(client, args, options);
-    };
-    if (queue.hasRoom) start(queue.client!);
-    else node.link.admit(command, start);
-    return command.promise;
   }
 
   #anyNode(): Node {

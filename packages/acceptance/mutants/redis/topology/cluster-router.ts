@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "new BackendUnavailableError(`${part} is not",
     broken: "new Error(`${part} is not",
   },
+  {
+    name: "cluster: a command fails whose node leaves the map of slots before it is sent",
+    promises: ["C411"],
+    rule: 'if (!isUnsent || link.state !== "closed" || this.#closing.signal.aborted) throw error;',
+    broken: "if (isUnsent || !isUnsent) throw error;",
+  },
 ];
