@@ -1,7 +1,8 @@
 /** Nodes of a cluster that do not know their names, and nodes that its map of slots does not list. */
-import { cluster } from "@hotset/redis";
+import { json } from "@hotset/core";
+import { cluster, redis as redisBackend } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
-import { startCluster } from "@hotset/test-servers";
+import { randomPrefix, startCluster } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 
 it("C410 a redirection to a node whose host name is not known leads to the host of the node that says so", async () => {
@@ -50,4 +51,30 @@ it("C411 a command that waits for a node outside the map of slots, where its slo
   await empty.proxy!.pass();
   expect([await read, await burst]).toEqual([null, [1]]);
   await migration.abort();
+}, 60_000);
+
+it("C168 a primary that became a replica without losing its connection answers for the versions of tags, too", async () => {
+  await using nodes = await startCluster({ proxied: true });
+  const backend = redisBackend(cluster(nodes.urls))
+    .valueFormat(json())
+    .keyPrefix(randomPrefix())
+    .responseTimeout("5s")
+    .backoff({ base: 10, max: 100 })
+    .build();
+  const tags = ["{~shop}::a"];
+  const { versions } = await backend.tagVersions!.pin(tags);
+  const former = await nodes.ownerOf("{~shop}");
+  const [replica] = await nodes.replicas(former);
+  await nodes.promote(replica!);
+  expect(await backend.tagVersions!.read(tags)).toEqual(versions);
+  const asked = (): number => replica!.proxy!.counts.commandsByName["MGET"] ?? 0;
+  await expect.poll(() => backend.tagVersions!.read(tags).then(asked)).toBeGreaterThan(1);
+  // Long enough that no other takes over.
+  for (const node of nodes.nodes) await node.command("CONFIG", "SET", "cluster-node-timeout", 60_000);
+  former.proxy!.resetCounts();
+  await replica!.proxy!.refuse("reset");
+  replica!.proxy!.cut();
+  await expect.poll(() => backend.tagVersions!.read(tags).catch(String), { timeout: 5_000 }).toEqual(versions);
+  expect(former.proxy!.counts.commandsByName["MGET"]).toBeGreaterThan(0);
+  await backend.close();
 }, 60_000);

@@ -482,7 +482,8 @@ export class ClusterRouter implements RawClient {
       if (primaries.has(node)) continue;
       this.#primaries.delete(node);
       this.#lostPart(node);
-      if (readFromReplicas && named.has(node)) node.link.distrust(new Error("it is a replica now"));
+      // Its connection stays: commands in flight there are redirected.
+      if (named.has(node) && node.link.state !== "idle") send(node.link, COMMAND, ["READONLY"]).catch(ignore);
     }
     const hasMoved = this.#shards.some((shard, slot) => {
       const owner = before[slot]?.primary;

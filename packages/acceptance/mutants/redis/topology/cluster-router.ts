@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (!isUnsent || link.state !== "closed" || this.#closing.signal.aborted) throw error;',
     broken: "if (isUnsent || !isUnsent) throw error;",
   },
+  {
+    name: "cluster: a primary that became a replica answers nothing over the connection that it had",
+    promises: ["C168"],
+    rule: 'if (named.has(node) && node.link.state !== "idle") send(node.link, COMMAND, ["READONLY"]).catch(ignore);',
+    broken: "",
+  },
 ];
