@@ -1,4 +1,4 @@
-import type { Clock } from "@hotset/core";
+import { inNoCall, type Clock } from "@hotset/core";
 import type { ConnectSettings, Hold } from "../shared-connection.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import {
@@ -172,7 +172,8 @@ export class LinkConnection implements RedisConnection {
     const session = await openInTime(
       options,
       { ...this.#settings, closing: this.#closing.signal },
-      (aborted) => servers.openSession({ key: options.key, aborted, prepare: nothing }),
+      // Other callers of the pool use it later, and behind sentinels it begins to listen for all.
+      (aborted) => inNoCall(() => servers.openSession({ key: options.key, aborted, prepare: nothing })),
       (late) => late.destroy(),
     );
     const connection = new SessionConnection(session, servers, this.#settings, (ended) => this.#opened.delete(ended));
