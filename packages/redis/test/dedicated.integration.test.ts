@@ -1,4 +1,4 @@
-/** Calls over a socket of one caller that end before they are sent. */
+/** Calls over a socket of one caller that end without an answer, or before they are sent. */
 import { single } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
@@ -52,3 +52,21 @@ it.for<[string, unknown]>([
     expect([await popped, blocking.isOpen]).toEqual([reason, false]);
   },
 );
+
+it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the socket then", async () => {
+  await using redis = openConnection(single(server.url), { responseTimeoutMs: 200 });
+  await using exclusive = await redis.open({ role: "exclusive" });
+  const losses: string[] = [];
+  exclusive.onLost(({ message }) => void losses.push(message));
+  server.pause();
+  try {
+    expect(await failure(exclusive.monitor(() => undefined))).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      operation: "MONITOR",
+      message: expect.stringContaining("was not answered within 200 ms"),
+    });
+    expect([exclusive.isOpen, losses.length]).toEqual([false, 1]);
+  } finally {
+    server.resume();
+  }
+}, 10_000);

@@ -107,7 +107,8 @@ export interface DedicatedConnection extends AsyncDisposable {
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
   /**
    * Hands each command that the server runs to `listener`, as the line of `MONITOR`, until the connection is closed. It
-   * takes no calls from then on. The server does half of its work for this.
+   * takes no calls from then on. The server does half of its work for this. Resolves once the server has confirmed it,
+   * within `responseTimeoutMs`.
    *
    * @param listener an error that it throws is an uncaught exception.
    */

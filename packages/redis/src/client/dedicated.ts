@@ -85,9 +85,14 @@ export class SessionConnection implements DedicatedConnection {
     checkFunction("monitor(listener): listener", listener);
     if (this.#ended !== undefined) throw unreachable(MONITOR, this.#ended);
     // A session of one server has a client of node-redis.
-    await (this.#session.client as NodeClient).MONITOR((line) => {
-      if (this.#ended === undefined) listener(line.toString());
-    });
+    const client = this.#session.client as NodeClient;
+    const command = this.#queue.begin<unknown>(MONITOR);
+    const sendCommand = (): Promise<void> =>
+      client.MONITOR((line) => {
+        if (this.#ended === undefined) listener(line.toString());
+      });
+    command.exchange({ sendCommand }, []);
+    await this.#closedIfOverdue(command.promise);
   }
 
   onLost(listener: (error: Error) => void): () => void {

@@ -25,4 +25,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "deliver(listener, cause);",
     broken: "listener(cause);",
   },
+  {
+    name: "redis: the confirmation of MONITOR is waited for without a deadline",
+    promises: ["C221"],
+    rule: "this.#queue.begin<unknown>(MONITOR);",
+    broken: "this.#queue.begin<unknown>(MONITOR, 600_000);",
+  },
 ];
