@@ -19,7 +19,11 @@ export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> 
   readonly tags?: readonly string[] | ((value: R, ...args: Parameters<F>) => readonly string[]);
 }
 
-/** `key` may be left out only where every argument is plain data; then the key is `keyOf(name, ...args)`. */
+/**
+ * `key` may be left out only where every argument is plain data; then the key is `keyOf(name, ...args)`, and the
+ * function gets copies of the arguments as they were at the call. With `key` it gets the arguments themselves, perhaps
+ * after the call was answered: do not change them.
+ */
 export type WrapKey<F extends AnyFunction> =
   Parameters<F> extends KeyPart<Parameters<F>>
     ? {
@@ -76,13 +80,15 @@ export function wrapFunction(
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
   const keyFor = (args: unknown[]): string =>
     key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, checkPart(key(...args)));
-  const loaderFor =
-    (args: unknown[]) =>
-    async (context: LoadContext): Promise<unknown> => {
-      const value = await fn(...args);
-      if (typeof tags === "function") context.setOptions({ tags: tags(value, ...args) });
+  const loaderFor = (args: unknown[]): ((context: LoadContext) => Promise<unknown>) => {
+    // A load may begin late, in the background after the answer too: the caller may have changed its arguments by then.
+    const given = key === undefined ? args.map((part) => copied(part)) : args;
+    return async (context) => {
+      const value = await fn(...given);
+      if (typeof tags === "function") context.setOptions({ tags: tags(value, ...given) });
       return value;
     };
+  };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
   const call = async (...args: unknown[]): Promise<unknown> => namespace.getOrSet(keyFor(args), loaderFor(args), fixed);
   return Object.assign(call, {
@@ -90,6 +96,17 @@ export function wrapFunction(
     invalidate: async (...args: unknown[]) => namespace.delete(keyFor(args)),
     refresh: async (...args: unknown[]) => namespace.getOrSet(keyFor(args), loaderFor(args), forced),
   });
+}
+
+/** A copy of plain data that `keyOf` has accepted: it has no cycle. */
+function copied(part: unknown): unknown {
+  if (typeof part !== "object" || part === null) return part;
+  if (part instanceof Date) return new Date(part);
+  if (Array.isArray(part)) return part.map((element) => copied(element));
+  const copy: Record<string, unknown> = { ...part };
+  // By now also `__proto__` is an own property, if there was one: no prototype is set by it.
+  for (const name of Object.keys(copy)) copy[name] = copied(copy[name]);
+  return Object.getPrototypeOf(part) === null ? Object.setPrototypeOf(copy, null) : copy;
 }
 
 /** `keyOf` leaves out `undefined`: calls without an id would share one value. */

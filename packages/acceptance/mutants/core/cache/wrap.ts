@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (typeof part === "string") return part;',
     broken: "return part as string;",
   },
+  {
+    name: "wrap: a load reads the arguments when it begins",
+    promises: ["C404"],
+    rule: "args.map((part) => copied(part))",
+    broken: "args",
+  },
+  {
+    name: "wrap: only the arguments are copied, and not the data in them",
+    promises: ["C404"],
+    rule: "copy[name] = copied(copy[name])",
+    broken: "copy[name] = copy[name]",
+  },
 ];
