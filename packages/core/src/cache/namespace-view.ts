@@ -23,6 +23,7 @@ import {
   checkFlag,
   checkOptions,
   OPTION_NAMES,
+  ownOptions,
   resolveCallPolicy,
   resolvePolicy,
   type EntryOptions,
@@ -97,7 +98,7 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${describe(key)}`);
     if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${describe(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
-    const { absentAsNull, ...ofCall } = options ?? {};
+    const { absentAsNull, ...ofCall } = ownOptions(options ?? {});
     checkFlag("absentAsNull", absentAsNull);
     const { context, readThrough } = this.#engine;
     const { keySpace, policy } = this.#namespace;
@@ -140,7 +141,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (typeof entries?.[Symbol.iterator] !== "function")
       throw new InvalidArgumentError(`entries must be a list of pairs of a key and a loader, got ${describe(entries)}`);
     checkOptions(options, OPTION_NAMES.warm);
-    const { concurrency = 10, ...ofCall } = options ?? {};
+    const { concurrency = 10, ...ofCall } = ownOptions(options ?? {});
     if (concurrency !== Infinity && !(Number.isInteger(concurrency) && concurrency >= 1))
       throw new InvalidArgumentError(`concurrency must be a whole number of at least 1, got ${describe(concurrency)}`);
     this.#options(ofCall, this.#engine.context.clock.now());
@@ -219,7 +220,8 @@ export class NamespaceView implements Untyped<Namespace> {
       return { key: this.#key(key), value };
     });
     checkEntryOptions(options);
-    return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, checked, options));
+    const own = options && ownOptions(options);
+    return this.#traced("setMany", () => this.#engine.mutations.setMany(this.#namespace, checked, own));
   }
 
   async touch(key: string, options?: TouchOptions): Promise<TouchResult> {
@@ -357,7 +359,8 @@ export class NamespaceView implements Untyped<Namespace> {
         since === startedAt
           ? policy
           : { ...policy, hardTimeoutMs: Math.max(0, policy.hardTimeoutMs - (startedAt - since)) },
-      tags: options?.tags ?? NO_TAGS,
+      // The value may be stored late, and until then the caller may change its list.
+      tags: options?.tags === undefined ? NO_TAGS : [...options.tags],
       startedAt,
       isForced: options?.forceRefresh === true,
       isAfter: options?.after !== undefined && namespace.remote !== undefined,

@@ -6,7 +6,7 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { checkBySchema } from "../entry/schema.ts";
-import { checkEntryOptions, type EntryOptions } from "../entry/policy.ts";
+import { checkEntryOptions, ownOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
@@ -155,7 +155,7 @@ export class Load {
       }),
       setOptions(given) {
         checkEntryOptions(given);
-        options = { ...given };
+        options = ownOptions(given);
       },
       noStore(value) {
         const leave = <V>(each: V): V => {

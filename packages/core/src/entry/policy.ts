@@ -208,6 +208,11 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
       );
 }
 
+/** A copy of options that are read late, tags included: by then the caller may use its list for the next call. */
+export function ownOptions<O extends { readonly tags?: readonly string[] }>(options: O): O {
+  return Array.isArray(options.tags) ? { ...options, tags: [...options.tags] } : { ...options };
+}
+
 /** @throws {InvalidArgumentError} unless `given` is `undefined`, `true` or `false`: a text such as "false" is true. */
 export function checkFlag(option: string, given: unknown): void {
   if (given !== undefined && typeof given !== "boolean")

@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "path.every((name, i) => namespace[i] === name)",
     broken: "path.every((name, i) => namespace[i] === name || true)",
   },
+  {
+    name: "tags: a load takes the list of its caller",
+    promises: ["C405"],
+    rule: "options?.tags === undefined ? NO_TAGS : [...options.tags]",
+    broken: "options?.tags ?? NO_TAGS",
+  },
+  {
+    name: "setMany: the last keys have the options of the next call",
+    promises: ["C405"],
+    rule: "options && ownOptions(options)",
+    broken: "options",
+  },
 ];

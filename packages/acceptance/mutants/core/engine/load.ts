@@ -22,8 +22,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: options that a loader sets twice add up",
     promises: ["C13"],
-    rule: "options = { ...given };",
-    broken: "options = { ...options, ...given };",
+    rule: "options = ownOptions(given);",
+    broken: "options = { ...options, ...ownOptions(given) };",
   },
   {
     name: "errors: a falsy reason is replaced",

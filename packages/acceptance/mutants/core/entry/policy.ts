@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (ttl !== undefined && toMs("ttl", ttl) <= 0)',
     broken: 'if (ttl !== undefined && toMs("ttl", ttl) < 0)',
   },
+  {
+    name: "tags: options that are read late have the list of the caller",
+    promises: ["C405"],
+    rule: "{ ...options, tags: [...options.tags] }",
+    broken: "{ ...options }",
+  },
 ];
