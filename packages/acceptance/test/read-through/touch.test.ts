@@ -33,6 +33,28 @@ describe.each(STACKS)("C174 touch, over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "loaded", { maxAge: 60 })).toBe("loaded");
   });
 
+  it.for([0, 1_000])(
+    "C406: after a life without an end its age stays unknown, with a window of %d ms",
+    async (window) => {
+      const { cache, clock } = open(stack, { staleWhileRevalidate: window });
+      const write = async (): Promise<void> => {
+        await cache.set("k", "old", { ttl: Infinity, tags: ["t"] });
+        clock.advance(10_000);
+        expect(await cache.touch("k", { ttl: 100 })).toEqual({ status: "touched" });
+      };
+      await write();
+      expect(await cache.inspect("k")).toMatchObject({ ageMs: 0, freshForMs: 100, expiresInMs: 100 + window });
+      expect(await cache.getOrSet("k", never)).toBe("old");
+      expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000 })).toBe("loaded");
+      await write();
+      await cache.markTagsStale("t");
+      expect(await cache.getOrSet("k", () => "loaded", { maxAge: 5_000, staleWhileRevalidate: 1_000 })).toBe("loaded");
+      await write();
+      clock.advance(100);
+      expect(await cache.get("k")).toBe(undefined);
+    },
+  );
+
   it("revives nothing: not what is stale, marked stale, invalidated, removed or absent", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
     for (const key of ["stale", "marked", "removed"]) await cache.set(key, "v");

@@ -156,8 +156,9 @@ export class Touch {
     // A namespace may keep no `null`.
     if (ttlMs <= 0) return undefined;
     const expiresAt = now + ttlMs + Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
-    // Its age goes on: a call with `maxAge` asks when the value was loaded.
-    return { ...entry, ttlMs: ttlMs + lifeOf(entry, now).ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
+    // Its age goes on, unknown if it was: a call with `maxAge` asks when the value was loaded.
+    const ageMs = entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs;
+    return { ...entry, ttlMs: ttlMs + ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
   }
 }
 

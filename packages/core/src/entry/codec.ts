@@ -254,7 +254,7 @@ function emptyEntry(
   tagSequence: number,
 ): EmptyEntry {
   const windowMs = stored.expiresInMs - stored.staleInMs;
-  const isEndless = meta.ttlMs === Infinity && stored.staleInMs > 0 && meta.cutMs === 0;
+  const isEndless = meta.ttlMs === Infinity && stored.staleInMs > ENDLESS_MS && meta.cutMs === 0;
   const staleInMs = possibleFreshness(stored, meta);
   const isPossible = staleInMs === stored.staleInMs;
   const at = wholeInstant(now);
@@ -280,6 +280,9 @@ function emptyEntry(
     uncompressedBytes: undefined,
   };
 }
+
+/** `lifeLeft` writes twice as much. Less is what `touch` left of an endless life: it ends, and its age is not known. */
+const ENDLESS_MS = HUNDRED_YEARS_MS / 2;
 
 /**
  * An entry cannot be fresh for longer than it was when it was written. Where it is, the clock of the server was set

@@ -110,7 +110,7 @@ export function staleByTag(entry: Entry, now: number): Entry {
   const longer = (windowMs: number): number => (windowMs === 0 ? 0 : windowMs + leftMs);
   return {
     ...entry,
-    ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,
+    ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,
     staleAt,
     terms: {
       ...entry.terms,

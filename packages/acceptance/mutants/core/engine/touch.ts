@@ -22,7 +22,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "touch: the value seems to be loaded anew",
     promises: ["C174"],
-    rule: "ttlMs: ttlMs + lifeOf(entry, now).ageMs",
+    rule: "ttlMs: ttlMs + ageMs",
     broken: "ttlMs",
   },
   {
@@ -36,5 +36,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C355"],
     rule: "void leases.release(key, token).catch(ignore);\n      throw error;",
     broken: "throw error;",
+  },
+  {
+    name: "touch: an entry of unknown age seems to be loaded now",
+    promises: ["C406"],
+    rule: "entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs",
+    broken: "lifeOf(entry, now).ageMs",
   },
 ];

@@ -61,4 +61,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return isThenable(filled)",
     broken: "return filled instanceof Promise",
   },
+  {
+    name: "codec: the end that touch gave to an endless life is not read back",
+    promises: ["C406"],
+    rule: "stored.staleInMs > ENDLESS_MS",
+    broken: "stored.staleInMs > 0",
+  },
 ];

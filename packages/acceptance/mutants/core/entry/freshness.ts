@@ -70,9 +70,9 @@ export const MUTANTS: readonly Breakage[] = [
   },
   {
     name: "freshness: an infinite copy that a tag made stale counts as loaded just now",
-    promises: ["C29"],
-    rule: "ttlMs: leftMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,",
-    broken: "ttlMs: lifeOf(entry, staleAt).ageMs,",
+    promises: ["C29", "C406"],
+    rule: "ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,\n    staleAt,\n    terms",
+    broken: "ttlMs: lifeOf(entry, staleAt).ageMs,\n    staleAt,\n    terms",
   },
   {
     name: "freshness: markStale keeps the end of the life",
