@@ -268,6 +268,24 @@ describe("the callers of a flight", () => {
     one.addTags(["b"]);
     expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
   });
+
+  it("C407: a caller that joins with a long list of tags costs one look at each of them", () => {
+    const names = Array.from({ length: 1_000 }, (_, i) => `tag ${i}`);
+    let looks = 0;
+    const counted = new Proxy(names, {
+      get: (target, name, receiver) => {
+        looks += 1;
+        return Reflect.get(target, name, receiver) as unknown;
+      },
+    });
+    const one = new Flight(call({ tags: counted }), 0, "miss", "foreground");
+    one.addTags([...names]);
+    one.addTags(names.toReversed());
+    expect(one.tags).toBe(counted);
+    one.addTags([...names, "another"]);
+    expect([one.tags.length, one.tags.at(-1)]).toEqual([1_001, "another"]);
+    expect(looks).toBeLessThan(20_000);
+  });
 });
 
 describe("a fallback", () => {

@@ -1,3 +1,4 @@
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -390,7 +391,10 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   addTags(more: readonly string[]): void {
-    if (more.some((tag) => !this.#tags.includes(tag))) this.#tags = [...new Set([...this.#tags, ...more])];
+    // Nearly always they are the same. By a set, since a list may be long, and each caller that joins comes here.
+    if (haveEqualItems(this.#tags, more)) return;
+    const known = new Set(this.#tags);
+    if (more.some((tag) => !known.has(tag))) this.#tags = [...new Set([...known, ...more])];
   }
 
   get waiters(): readonly Waiter[] {

@@ -55,4 +55,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#abortedFor !== undefined) load.abort(this.#abortedFor.reason);",
     broken: "",
   },
+  {
+    name: "flights: each tag of a caller that joins is looked for among all tags",
+    promises: ["C407"],
+    rule: "!known.has(tag)",
+    broken: "!this.#tags.includes(tag)",
+  },
 ];
