@@ -32,6 +32,22 @@ describe.each(EVERYWHERE)("pub/sub over %s", (where) => {
     expect([one.dropped, other.dropped, one.corrupt, one.failures]).toEqual([0, 0, 0, 0]);
   });
 
+  it("C408: a channel that is subscribed to again while its subscription ends receives what is published", async () => {
+    // The socket stays open, as in an application that has other subscriptions.
+    await using _other = await pubsub(redis).channel(`${name}other`).subscribe();
+    for (const kind of ["channel", "pattern", "shard"] as const) {
+      const channel = pubsub(redis).channel<string>(`${name}${kind}`, { kind });
+      const former = await channel.subscribe();
+      const ended = former.close();
+      const seen: ChannelEvent<string>[] = [];
+      await using _listening = await channel.listen((event) => seen.push(event));
+      await ended;
+      const publisher = kind === "pattern" ? pubsub(redis).channel<string>(`${name}${kind}`) : channel;
+      await publisher.publish(kind);
+      await expect.poll(() => messagesOf(seen)).toEqual([kind]);
+    }
+  });
+
   it("A48: a handler that fails, and a message that cannot be read, stop nothing; leaving the loop ends it", async () => {
     const schema = {
       "~standard": {

@@ -130,6 +130,21 @@ describe("a connection whose server dies", () => {
     server.resume();
     await expect.poll(() => events).toEqual(["lost", "gap"]);
   });
+
+  it.for(["channel", "pattern", "shard"] as const)(
+    "C408 a subscription of kind %s that begins while the former one ends is one at the server",
+    async (kind) => {
+      await using redis = open();
+      await using subscriber = await redis.open({ role: "subscriber" });
+      const received: string[] = [];
+      const end = await subscriber.subscribe(kind, "news", () => void received.push("former"));
+      const ended = end();
+      await subscriber.subscribe(kind, "news", (message) => void received.push(message.toString()));
+      await ended;
+      expect(await redis.call([kind === "shard" ? "SPUBLISH" : "PUBLISH", "news", "n1"])).toBe(1);
+      await expect.poll(() => received).toEqual(["n1"]);
+    },
+  );
 });
 
 describe("C221 a socket of its own", () => {

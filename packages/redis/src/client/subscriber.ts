@@ -32,8 +32,6 @@ export class LinkSubscriber implements Subscriber {
   readonly #key: string | Buffer | undefined;
   readonly #link: SingleLink;
   readonly #subscriptions = new Map<string, Subscription>();
-  /** Names whose end was sent and is not confirmed yet. Each settles with its connection at the latest. */
-  readonly #ending = new Map<string, Promise<void>>();
   readonly #listeners: { readonly [Event in keyof SubscriberEvents]: Set<SubscriberEvents[Event]> } = {
     lost: new Set(),
     gap: new Set(),
@@ -77,7 +75,7 @@ export class LinkSubscriber implements Subscriber {
       const dispatch: Listener = (message, channel) => listeners.forEach((each) => deliver(each, message, channel));
       subscription = { kind, name, listeners, dispatch, confirmed: Promise.resolve() };
       this.#subscriptions.set(id, subscription);
-      subscription.confirmed = this.#exchange((client) => this.#startAfterEnd(id, client, subscription!));
+      subscription.confirmed = this.#exchange((client) => start(client, subscription!));
     }
     const mine: Listener = (message, channel) => listener(message, channel);
     subscription.listeners.add(mine);
@@ -120,23 +118,7 @@ export class LinkSubscriber implements Subscriber {
     if (this.#subscriptions.get(id) === subscription) this.#subscriptions.delete(id);
     if (this.#link.state !== "up") return;
     // A connection that is lost meanwhile has no subscription any more.
-    await this.#exchange((client) => {
-      const ended = stop(client, subscription);
-      const settled = ended.catch(ignore).then(() => {
-        if (this.#ending.get(id) === settled) this.#ending.delete(id);
-      });
-      this.#ending.set(id, settled);
-      return ended;
-    }).catch(ignore);
-  }
-
-  /**
-   * Until the end of a name is confirmed node-redis takes it for subscribed: it would send nothing, and drop the new
-   * listener with the confirmation.
-   */
-  #startAfterEnd(id: string, client: NodeClient, subscription: Subscription): Promise<void> {
-    const ending = this.#ending.get(id);
-    return ending === undefined ? start(client, subscription) : ending.then(() => start(client, subscription));
+    await this.#exchange((client) => stop(client, subscription)).catch(ignore);
   }
 
   /** Commands of pub/sub wait for the connection, and are bounded, like all others. */
@@ -220,14 +202,15 @@ function start(client: NodeClient, { kind, name, dispatch }: Subscription): Prom
   }
 }
 
-function stop(client: NodeClient, { kind, name }: Subscription): Promise<void> {
+/** With the listener: then node-redis sends a later subscription to the same name, and adds it to none that ends. */
+function stop(client: NodeClient, { kind, name, dispatch }: Subscription): Promise<void> {
   switch (kind) {
     case "channel":
-      return client.UNSUBSCRIBE(name);
+      return client.UNSUBSCRIBE(name, dispatch, AS_BUFFERS);
     case "pattern":
-      return client.PUNSUBSCRIBE(name);
+      return client.PUNSUBSCRIBE(name, dispatch, AS_BUFFERS);
     case "shard":
-      return client.SUNSUBSCRIBE(name);
+      return client.SUNSUBSCRIBE(name, dispatch, AS_BUFFERS);
   }
 }
 

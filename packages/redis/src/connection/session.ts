@@ -41,9 +41,10 @@ export interface NodeClient extends RawClient {
   SUBSCRIBE: SubscribeToBytes;
   PSUBSCRIBE: SubscribeToBytes;
   SSUBSCRIBE: SubscribeToBytes;
-  UNSUBSCRIBE(channel: string): Promise<void>;
-  PUNSUBSCRIBE(pattern: string): Promise<void>;
-  SUNSUBSCRIBE(channel: string): Promise<void>;
+  /** Of one listener. */
+  UNSUBSCRIBE: SubscribeToBytes;
+  PUNSUBSCRIBE: SubscribeToBytes;
+  SUNSUBSCRIBE: SubscribeToBytes;
   /** Each command that the server runs, as a line. */
   MONITOR(listener: (line: string | Buffer) => void): Promise<void>;
   /**

@@ -20,10 +20,10 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
-    name: "redis: a name is subscribed before its end is confirmed",
+    name: "redis: a subscription that begins while the former one of its channel ends is never sent",
     promises: ["C408"],
-    rule: "return ending === undefined ? start(client, subscription) : ending.then(() => start(client, subscription));",
-    broken: "return start(client, subscription);",
+    rule: "return client.UNSUBSCRIBE(name, dispatch, AS_BUFFERS);",
+    broken: "return (client.UNSUBSCRIBE as unknown as (channel: string) => Promise<void>)(name);",
   },
   {
     name: "listeners: one of a gap that throws breaks the subscriber",
