@@ -59,7 +59,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await commands.exists(p)).toBe(false);
   });
 
-  it("A25: counters", async () => {
+  it("A25: counters; C398: many of them grow all, or none", async () => {
     expect(await commands.incr(p, { ttl: "1m" })).toBe(1);
     expect(await commands.incr(p, { by: -5, ttl: "1h" })).toBe(-4);
     expect(await commands.ttl(p)).toSatisfy((ms: number) => ms <= 60_000);
@@ -68,6 +68,16 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     await commands.set(`{${p}}d`, "text");
     expect(await failureOf(commands.incrMany([`{${p}}b`, `{${p}}d`]))).toMatchObject({ code: "NOT_A_NUMBER" });
     expect(await commands.getNumber(`{${p}}b`)).toBe(3);
+    await commands.expire(`{${p}}b`, "1m");
+    await commands.set(`{${p}}e`, 2n ** 63n - 1n);
+    await commands.lPush(`{${p}}f`, "x");
+    for (const wrong of ["e", "f"])
+      expect(await failureOf(commands.incrMany([`{${p}}b`, `{${p}}new`, `{${p}}b`, `{${p}}${wrong}`]))).toMatchObject({
+        code: wrong === "e" ? "NOT_A_NUMBER" : "WRONG_TYPE",
+        maybeExecuted: false,
+      });
+    expect([await commands.getNumber(`{${p}}b`), await commands.exists(`{${p}}new`)]).toEqual([3, false]);
+    expect(await commands.ttl(`{${p}}b`)).not.toBe("none");
     expect(await failureOf(commands.getNumber(`{${p}}d`))).toMatchObject({ code: "NOT_A_NUMBER" });
     expect(await failureOf(commands.incr(p, { by: 0.5 }))).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
@@ -127,7 +137,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     await commands.delete(keys.map(([key]) => key));
   });
 
-  it("A30: many fields grow in one step, also by negative numbers, exactly as bigint; bytes come back unchanged", async () => {
+  it("A30: many fields grow in one step, also by negative numbers, exactly as bigint; bytes come back unchanged; C398: all or none", async () => {
     expect(await commands.hincrMany(p, { a: 5, b: -7 }, { ttl: "1m" })).toEqual(
       new Map([
         ["a", 5],
@@ -139,6 +149,15 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     await commands.hset(p, { text: "x" });
     expect(await failureOf(commands.hincrMany(p, { b: 1, text: 1 }))).toMatchObject({ code: "NOT_A_NUMBER" });
     expect(await commands.hget(p, "b")).toBe("-7");
+    const most = 2n ** 63n - 1n;
+    await commands.hset(p, { most, padded: "007" });
+    for (const wrong of ["most", "padded"])
+      expect(await failureOf(commands.hincrMany(p, { b: 1, new: 1, [wrong]: 1 }))).toMatchObject({
+        code: "NOT_A_NUMBER",
+        maybeExecuted: false,
+      });
+    expect([await commands.hget(p, "b"), await commands.hget(p, "new")]).toEqual(["-7", undefined]);
+    expect(await commands.ttl(p)).not.toBe("none");
     const bytes = Buffer.from([0, 255, 13, 10, 195]);
     await commands.set(`${p}b`, bytes);
     expect(await commands.getBytes(`${p}b`)).toEqual(bytes);

@@ -107,8 +107,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-21 a scan asks one primary",
     file: SOURCES.scan,
-    rule: "await connection.each((one) => Promise.resolve(one)))",
-    broken: "(await connection.each((one) => Promise.resolve(one))).slice(0, 1))",
+    rule: "connection.each((one) => Promise.resolve(one));",
+    broken: "connection.each((one) => Promise.resolve(one)).then((all) => all.slice(0, 1));",
   },
   {
     name: "R0-22 an empty hash does not fall back",
@@ -157,8 +157,8 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R0-35 counters grow although one of them is text",
     file: SOURCES.scripts,
-    rule: "return redis.error_reply('ERR value is not an integer') end",
-    broken: "break end",
+    rule: "for done = i - 1, 1, -1 do",
+    broken: "for done = 0, 1, -1 do",
   },
   {
     name: "R0-37 watched keys are not watched",

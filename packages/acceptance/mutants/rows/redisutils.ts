@@ -43,9 +43,9 @@ export const MUTANTS: readonly BrokenRule[] = [
   {
     name: "R3-09 amounts are floating-point numbers",
     file: SOURCES.scripts,
-    rule: "redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])",
+    rule: "redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])",
     broken:
-      "redis.call('HSET', KEYS[1], ARGV[i], string.format('%.0f', (redis.call('HGET', KEYS[1], ARGV[i]) or 0) + " +
+      "redis.pcall('HSET', KEYS[1], ARGV[i], string.format('%.0f', (redis.call('HGET', KEYS[1], ARGV[i]) or 0) + " +
       "ARGV[i + 1]))",
   },
   {

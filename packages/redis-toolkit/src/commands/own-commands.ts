@@ -59,7 +59,7 @@ export interface OwnCommands {
   ttl(key: RedisArgument): Promise<number | "none" | "missing">;
   /** `ttl` is the life of a new counter: one that exists keeps its own. */
   incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number>;
-  /** One step, for keys of one slot. */
+  /** One step, for keys of one slot; where one cannot grow, none does. */
   incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
   /** One step: the fields, and the life of the whole hash. @returns how many are new */
   hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number>;
@@ -68,7 +68,10 @@ export interface OwnCommands {
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
   /** Empty for an absent key. */
   hgetAll(key: RedisArgument): Promise<ReadonlyMap<string, string>>;
-  /** One step, also for negative numbers. With `bigint` the sums are exact beyond 2^53. */
+  /**
+   * One step, also for negative numbers; where one field cannot grow, none does. With `bigint` the sums are exact
+   * beyond 2^53.
+   */
   hincrMany<By extends number | bigint>(
     key: RedisArgument,
     fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,

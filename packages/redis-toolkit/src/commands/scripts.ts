@@ -35,16 +35,23 @@ local added = redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 if added == 1 and ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return added`;
 
-/** Adds to fields of KEYS[1], if all hold whole numbers. ARGV: life of a new hash in ms or 0; fields and numbers. */
+/**
+ * Adds to fields of KEYS[1]: to all, or to none where one is no number of 64 bits, or would be none. ARGV: life of a
+ * new hash in ms or 0; fields and numbers.
+ */
 export const HASH_INCREASE = `
 local isNew = redis.call('EXISTS', KEYS[1]) == 0
+local before, sums = {}, {}
 for i = 2, #ARGV, 2 do
-  local now = redis.call('HGET', KEYS[1], ARGV[i]) or '0'
-  if not string.match(now, '^%-?%d+$') then return redis.error_reply('ERR hash value is not an integer') end
-end
-local sums = {}
-for i = 2, #ARGV, 2 do
-  redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  before[i] = redis.call('HGET', KEYS[1], ARGV[i])
+  local reply = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+  if type(reply) == 'table' and reply.err then
+    for done = i - 2, 2, -2 do
+      if before[done] then redis.call('HSET', KEYS[1], ARGV[done], before[done])
+      else redis.call('HDEL', KEYS[1], ARGV[done]) end
+    end
+    return reply
+  end
   sums[#sums + 1] = redis.call('HGET', KEYS[1], ARGV[i])
 end
 if isNew and ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
@@ -57,15 +64,20 @@ redis.call('INCRBY', KEYS[1], ARGV[1])
 if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return redis.call('GET', KEYS[1])`;
 
-/** Adds ARGV[1] to each of KEYS, if all hold whole numbers. */
+/** Adds ARGV[1] to each of KEYS: to all, or to none where one is no number of 64 bits, or would be none. */
 export const INCREASE_ALL = `
-for _, key in ipairs(KEYS) do
-  local now = redis.call('GET', key) or '0'
-  if not string.match(now, '^%-?%d+$') then return redis.error_reply('ERR value is not an integer') end
-end
-local sums = {}
+local before, sums = {}, {}
 for i, key in ipairs(KEYS) do
-  redis.call('INCRBY', key, ARGV[1])
+  local reply = redis.pcall('GET', key)
+  before[i] = reply
+  if type(reply) ~= 'table' then reply = redis.pcall('INCRBY', key, ARGV[1]) end
+  if type(reply) == 'table' and reply.err then
+    for done = i - 1, 1, -1 do
+      if before[done] then redis.call('SET', KEYS[done], before[done], 'KEEPTTL')
+      else redis.call('DEL', KEYS[done]) end
+    end
+    return reply
+  end
   sums[i] = redis.call('GET', key)
 end
 return sums`;
