@@ -41,7 +41,12 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     await Promise.all(Array.from({ length: 1_500 }, (_, i) => one.commands.set(`k${i}`, "v", { ttl: "1m" })));
     await other.commands.set("k", "v");
     await redis.commands.set(`${p}`, "v");
-    expect(await one.purge()).toBe(1_500);
+    const bytes = [Buffer.from([0xff, 0xfe]), Buffer.from([0xff, 0xfd])] as const;
+    for (const key of bytes) await one.commands.set(key, "v", { ttl: "1m" });
+    await redis.commands.set(bytes[0], "v", { ttl: "1m" });
+    expect(await one.purge()).toBe(1_502);
+    expect(await one.commands.exists(bytes[0])).toBe(false);
+    expect(await redis.commands.exists(bytes[0])).toBe(true);
     expect([await other.commands.exists("k"), await redis.commands.exists(p)]).toEqual([true, true]);
     expect(await one.purge()).toBe(0);
     await expect(redis.purge()).rejects.toThrow("only the keys of a tenant can be purged");
@@ -75,6 +80,18 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     expect([await redis.commands.exists(`${p}k`), await redis.commands.exists(`${p}h`)]).toEqual([false, false]);
     expect(await commands.ttl(`${p}k`)).toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000);
     expect(await commands.ttl(`${p}h`)).toBe("none");
+  });
+
+  it("A37: a key that is moved in its last millisecond does not live for ever", async () => {
+    const { commands } = redis.tenant(p, { fallback: "migrate" });
+    // About one in ten of them is read in that millisecond.
+    const keys = Array.from({ length: 500 }, (_, i) => `${p}k${i}`);
+    for (const key of keys) {
+      await redis.commands.set(key, "v", { ttl: 1 });
+      await commands.get(key);
+    }
+    const lives = await Promise.all(keys.map((key) => redis.tenant(p).commands.ttl(key)));
+    expect(lives.filter((life) => life === "none")).toEqual([]);
   });
 
   it("C370: a tenant of a tenant falls back to that one, and no further", async () => {

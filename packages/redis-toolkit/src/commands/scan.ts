@@ -16,10 +16,10 @@ export interface ScanOptions {
 
 export type ScanHashOptions = Omit<ScanOptions, "type">;
 
-type Page = readonly [cursor: string, items: readonly string[]];
+type Page<T = string> = readonly [cursor: string, items: readonly T[]];
 
 /** Runs one step on the server that the cursor belongs to. */
-type Step = (caller: Caller, invocation: Invocation<Page>) => Promise<Page>;
+type Step<T = string> = (caller: Caller, invocation: Invocation<Page<T>>) => Promise<Page<T>>;
 
 const DEFAULT_COUNT = 1_000;
 
@@ -42,13 +42,27 @@ export async function* scanKeys(
     ...(type === undefined ? [] : ["TYPE", type]),
   ];
   const seen = new Set<string>();
-  for (const primary of await connection.each((one) => Promise.resolve(one)))
+  for (const primary of await primariesOf(connection))
     for await (const names of pages((cursor) => step(primary, scanning(["SCAN", cursor, ...rest], undefined))))
       for (const name of names) {
         if (seen.has(name)) continue;
         seen.add(name);
         yield space.outside(name);
       }
+}
+
+/**
+ * All keys of a space in parts, as bytes: a name that is not UTF-8 would be another one as text. A key may come twice.
+ */
+export async function* keysInBytes(
+  connection: Target,
+  space: KeySpace,
+  step: Step<Buffer>,
+): AsyncGenerator<readonly Buffer[], void, undefined> {
+  const rest = ["MATCH", space.pattern("*"), "COUNT", String(DEFAULT_COUNT)];
+  for (const primary of await primariesOf(connection))
+    for await (const names of pages((cursor) => step(primary, scanning(["SCAN", cursor, ...rest], undefined, "bytes"))))
+      yield names.map((name) => space.outside(name));
 }
 
 export async function* scanHash(
@@ -73,7 +87,9 @@ export async function* scanHash(
     }
 }
 
-async function* pages(next: (cursor: string) => Promise<Page>): AsyncGenerator<readonly string[], void, undefined> {
+const primariesOf = (connection: Target): Promise<readonly Caller[]> => connection.each((one) => Promise.resolve(one));
+
+async function* pages<T>(next: (cursor: string) => Promise<Page<T>>): AsyncGenerator<readonly T[], void, undefined> {
   let cursor = "0";
   do {
     const [following, items] = await next(cursor);
@@ -82,13 +98,17 @@ async function* pages(next: (cursor: string) => Promise<Page>): AsyncGenerator<r
   } while (cursor !== "0");
 }
 
-const scanning = (args: readonly RedisArgument[], key: RedisArgument | undefined): Invocation<Page> => ({
+const scanning = <T = string>(
+  args: readonly RedisArgument[],
+  key: RedisArgument | undefined,
+  replies: Invocation<unknown>["replies"] = "text",
+): Invocation<Page<T>> => ({
   args,
   keys: key === undefined ? [] : [key],
   isReadOnly: true,
-  replies: "text",
+  replies,
   decode: (reply) => {
-    const [cursor, items] = reply as readonly [unknown, readonly string[]];
+    const [cursor, items] = reply as readonly [unknown, readonly T[]];
     return [String(cursor), items];
   },
 });

@@ -10,6 +10,7 @@ import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
+import { keysInBytes } from "./scan.ts";
 import { replyError } from "../errors/reply-error.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
 import { CommandRunner } from "./run.ts";
@@ -98,14 +99,9 @@ export class RedisView implements ModuleHost {
       throw new InvalidArgumentError("purge: only the keys of a tenant can be purged; commands.flushDb() removes all");
     const own = commandsOf({ ...this.#settings, connection: this.#target, space: this.#space });
     let removed = 0;
-    let batch: string[] = [];
-    for await (const key of own.scan()) {
-      batch.push(key);
-      if (batch.length < PURGED_AT_ONCE) continue;
-      removed += await own.delete(batch);
-      batch = [];
-    }
-    return removed + (await own.delete(batch));
+    const parts = keysInBytes(this.#target, this.#space, (primary, page) => this.#runner.runOver(primary, page));
+    for await (const keys of parts) removed += await own.delete(keys);
+    return removed;
   }
 
   /**
@@ -271,7 +267,8 @@ export class RedisView implements ModuleHost {
     const dump = this.#runner.run(plain<Buffer | null>(["DUMP", older], older, { isReadOnly: true, replies: "bytes" }));
     const life = this.#runner.run(plain<number>(["PTTL", older], older, { isReadOnly: true, replies: "text" }));
     const [bytes, leftMs] = await Promise.all([dump, life]);
-    if (bytes === null || leftMs === -2) return;
+    // With 0 it ends within this millisecond, and RESTORE would take that for no end.
+    if (bytes === null || leftMs === -2 || leftMs === 0) return;
     const restore = ["RESTORE", newer, String(Math.max(0, leftMs)), bytes] as const;
     try {
       await this.#runner.run(plain(restore, newer, { isReadOnly: false, replies: "text" }));
@@ -306,8 +303,6 @@ export interface ViewPool {
     options?: { readonly key?: RedisArgument; readonly signal?: AbortSignal },
   ): Promise<T>;
 }
-
-const PURGED_AT_ONCE = 1_000;
 
 const stays = (): Promise<void> => Promise.resolve();
 

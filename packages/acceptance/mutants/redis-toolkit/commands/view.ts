@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "how: options.fallback, outside: this.#space }",
     broken: "how: options.fallback, outside: KeySpace.root }",
   },
+  {
+    name: "toolkit: a key that is moved in its last millisecond has no end",
+    promises: ["A37"],
+    rule: "leftMs === -2 || leftMs === 0",
+    broken: "leftMs === -2",
+  },
 ];
