@@ -271,6 +271,22 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect([before, await commands.exists(`{${p}}new`)]).toEqual([false, false]);
   });
 
+  it("C399: a pipeline is carried out in its order, also by a server that has forgotten the scripts", async () => {
+    const [n, h] = [`{${p}}n`, `{${p}}h`];
+    const ttl = { ttl: "1m" } as const;
+    await commands.scriptFlush();
+    const results = await redis.pipeline((c) => [
+      c.incr(n, ttl),
+      c.get(n),
+      c.hset(h, { a: 1 }, ttl),
+      c.hgetAll(h),
+      c.incr(n, ttl),
+      c.delete(n),
+    ]);
+    expect(results.map((result) => result.ok && result.value)).toEqual([1, "1", 1, new Map([["a", "1"]]), 2, true]);
+    expect(await commands.exists(n)).toBe(false);
+  });
+
   it("A86: a script is defined once, runs after the server forgot it, and its reply is read as it says", async () => {
     const add = defineScript({
       keys: 2,

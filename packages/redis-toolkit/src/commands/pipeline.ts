@@ -23,7 +23,8 @@ export type ResultsOf<Recorded extends readonly Invocation<unknown>[]> = {
 };
 
 /**
- * Describes commands, then sends all of them at once. Each has its own result: one that fails stops no other.
+ * Describes commands, then sends all of them at once; those of one node are carried out in their order. Each has its
+ * own result: one that fails stops no other.
  *
  * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
  */
@@ -39,8 +40,8 @@ export async function runPipeline<const Described extends readonly Invocation<un
     throw new InvalidArgumentError(
       "pipeline(describe): describe must return a list of commands, such as p => [p.get(key)]",
     );
-  const results = described.map((invocation: Invocation<unknown>) =>
-    runner.run(invocation).then(
+  const results = runner.runInOrder<unknown>(described).map((result) =>
+    result.then(
       (value): Result<unknown> => ({ ok: true, value }),
       (error: Error): Result<unknown> => ({ ok: false, error }),
     ),

@@ -31,6 +31,23 @@ export class CommandRunner {
       .then((replies) => together(spread, replies));
   }
 
+  /**
+   * Runs commands that are sent at once. A server carries them out in their order: the first use of a script goes by
+   * its text, since one that is not known by its hash would be sent again, behind the others.
+   */
+  runInOrder<T>(invocations: readonly Invocation<T>[]): readonly Promise<T>[] {
+    const known = new Set<string>();
+    return invocations.map((invocation) => {
+      const { script, args, keys } = invocation;
+      if (script === undefined || invocations.length === 1) return this.run(invocation);
+      // Scripts are known to one node, and a slot is on one.
+      const id = this.#target.isCluster ? `${hashSlot(keys[0] ?? "")} ${script}` : script;
+      if (known.has(id)) return this.run(invocation);
+      known.add(id);
+      return this.run({ ...invocation, args: ["EVAL", script, ...args.slice(2)], script: undefined });
+    });
+  }
+
   async runOver<T>(caller: Caller, invocation: Invocation<T>): Promise<T> {
     const startedAt = commandStart();
     try {

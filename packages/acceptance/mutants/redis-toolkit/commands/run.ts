@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (blockMs !== undefined)\n      return",
     broken: "if (false)\n      return",
   },
+  {
+    name: "toolkit: a script of a pipeline runs behind the others where it is not known",
+    promises: ["C399"],
+    rule: "if (script === undefined || invocations.length === 1) return this.run(invocation);",
+    broken: "if (script !== null) return this.run(invocation);",
+  },
 ];
