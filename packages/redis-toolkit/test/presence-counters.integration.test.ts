@@ -161,6 +161,27 @@ describe("presence and counters", () => {
     expect(await failing.seen("new")).toBe(1);
   });
 
+  it("A85: a member is reported again while its removal is under way, and after one that was not answered", async () => {
+    await using own = await startOwnRedis();
+    await using redis = createRedis({ ...ALONE, url: own.url });
+    const users = presence(redis, "online", { throttle: "1h" });
+    await users.seen("ada");
+    // Redis knows the script from now on, so it carries out both calls in their order.
+    await users.gone("cem");
+    expect(await Promise.all([users.gone("ada"), users.seen("ada")])).toEqual([1, 1]);
+    expect(await users.isActive("ada")).toBe(true);
+    expect(await Promise.all([users.seen("bob"), users.gone("bob"), users.seen("bob")])).toEqual([1, 1, 1]);
+    expect(await Promise.all([users.seen("dan"), users.gone("dan")])).toEqual([1, 1]);
+    expect(await users.seen("dan")).toBe(1);
+    const hasty = presence(redis.within({ deadline: "100ms" }), "online", { throttle: "1h" });
+    own.pause();
+    const leaving = hasty.gone("ada");
+    await expect(leaving).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: true });
+    own.resume();
+    await expect.poll(() => users.isActive("ada")).toBe(false);
+    expect([await users.seen("ada"), await users.isActive("ada")]).toEqual([1, true]);
+  });
+
   it("bad names, ids and options are refused before anything is sent", async () => {
     const redis = await servers.open("one server");
     expect(() => presence(redis, "p", { ttl: 0 })).toThrow("ttl must be at least 1 ms");

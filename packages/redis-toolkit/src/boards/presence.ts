@@ -131,9 +131,17 @@ class RedisPresence implements Presence {
     checkMembers("gone(...members)", members);
     if (members.length === 0) return 0;
     const recent = new RecentReports(this.#redis, this.#key);
-    const active = await this.#run(GONE, [...new Set(members)], Number);
-    for (const member of members) recent.delete(member);
-    return active;
+    const forget = (): void => {
+      for (const member of members) recent.delete(member);
+    };
+    // A member that is seen from now on is reported, since Redis carries that out later.
+    forget();
+    try {
+      return await this.#run(GONE, [...new Set(members)], Number);
+    } finally {
+      // Reports of before may have been answered meanwhile; without an answer it may be gone all the same.
+      forget();
+    }
   }
 
   async isActive(member: string): Promise<boolean> {

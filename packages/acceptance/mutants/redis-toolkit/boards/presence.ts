@@ -32,6 +32,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "presence: a member is throttled while its removal is under way",
+    promises: ["A85"],
+    rule: "forget();\n    try {",
+    broken: "try {",
+  },
+  {
+    name: "presence: a report that is answered during a removal throttles the member",
+    promises: ["A85"],
+    rule: "all the same.\n      forget();",
+    broken: "all the same.",
+  },
+  {
     name: "presence: what is remembered of members grows without bound",
     promises: ["A85"],
     rule: "const MOST_REMEMBERED = 10_000;",
