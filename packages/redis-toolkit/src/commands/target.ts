@@ -63,14 +63,21 @@ export function targetOf(connection: RedisConnection, bounds: Bounds | undefined
     /** On a socket of its own: the shared one would wait with it. */
     wait: async (args, { key, blockMs, typeMapping }) => {
       const place = key === undefined ? undefined : { key };
+      const startedAt = clock.now();
       const socket = await connection.open({ role: "blocking", ...place, ...bounds });
       try {
-        return await socket.call(args, { blockMs, typeMapping, ...bounds });
+        return await socket.call(args, { blockMs, typeMapping, ...leftOf(bounds, clock.now() - startedAt) });
       } finally {
         await socket.close();
       }
     },
   };
+}
+
+/** The wait for a socket counts. */
+function leftOf(bounds: Bounds | undefined, passedMs: number): Bounds | undefined {
+  if (bounds?.deadlineMs === undefined) return bounds;
+  return { ...bounds, deadlineMs: Math.max(1, bounds.deadlineMs - passedMs) };
 }
 
 /** Over one connection, where commands wait too. */
