@@ -319,6 +319,33 @@ describe("C93 after another server answers", () => {
     ]);
   });
 
+  it("a markStale that met the other server before it was known brings back nothing that was deleted", async () => {
+    const {
+      all: [p1],
+      store,
+    } = await inStep({ staleWhileRevalidate: "1m" });
+    await p1.cache.set("k", "old");
+    const restore = store.snapshot();
+    await p1.cache.deleteMany(["first", "k"]);
+    restore();
+    const replayed = gate();
+    const acknowledged = gate();
+    // It is issued again alone, and the others after it.
+    p1.backend.script("remove", { key: "test::first", before: replayed });
+    p1.backend.script("markStale", { after: acknowledged });
+    const marking = p1.cache.markStale("k");
+    await flush();
+    p1.link.replaced();
+    await flush();
+    expect(p1.cache.stats().pending).toBe(2);
+    acknowledged.open();
+    expect(await marking).toEqual({ status: "missing" });
+    expect(await p1.cache.getOrSet("k", () => "new")).toBe("new");
+    replayed.open();
+    await flush();
+    expect([await p1.cache.get("k"), p1.cache.stats().pending]).toEqual(["new", 0]);
+  });
+
   it("all is issued once more when yet another server answers", async () => {
     const {
       all: [p1, p2],

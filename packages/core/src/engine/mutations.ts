@@ -303,8 +303,9 @@ export class Mutations {
     }
     const status = await writes.run(key.local, () =>
       orPending(recovery, key, async () => {
-        if (!isReplaced && recovery?.covers(key, NO_TAGS) !== true) return remote.markStale(key);
-        // Its removal or replacement is pending: the entry that is still there must not come back as stale.
+        const status = isReplaced ? undefined : await remote.markStale(key);
+        if (status !== undefined && recovery?.covers(key, NO_TAGS) !== true) return status;
+        // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
         await remote.remove(key);
         return "missing";
       }),

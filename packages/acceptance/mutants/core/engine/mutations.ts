@@ -82,8 +82,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: a markStale brings back what waits to be removed",
     promises: ["C93"],
-    rule: "if (!isReplaced && recovery?.covers(key, NO_TAGS) !== true) return",
-    broken: "return",
+    rule: "if (status !== undefined && recovery?.covers(key, NO_TAGS) !== true) return status;",
+    broken: "if (status !== undefined) return status;",
   },
   {
     name: "leases: what a write fences keeps its lease when that is acknowledged",
