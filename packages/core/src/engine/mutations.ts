@@ -288,9 +288,8 @@ export class Mutations {
   }
 
   /** @param isReplaced what is there may be older than a call of many keys, whose turn for this key has not come. */
-  async #markStale(namespace: NamespaceContext, key: EntryKey, isReplaced: boolean): Promise<MarkStaleResult> {
+  async #markStale({ remote }: NamespaceContext, key: EntryKey, isReplaced: boolean): Promise<MarkStaleResult> {
     const { local, clock, writes, recovery } = this.#context;
-    const { remote } = namespace;
     const now = clock.now();
     const held = local?.get(key.local, now);
     this.#fence(key, "stale");

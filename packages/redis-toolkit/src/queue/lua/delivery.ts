@@ -159,10 +159,9 @@ return {settled, taken, nextInMs(), limitedMs, due, now, corrupt}`);
 
 /**
  * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each
- * whether it is still that worker's.
+ * whether it is still that worker's. Begins with a removal, as a full server refuses what grows first.
  */
-export const EXTEND: string = scriptOf(`mayGrow()
-local extended = {}
+export const EXTEND: string = scriptOf(`local extended = {}
 for i = 2, #ARGV, 4 do
   local id, progress = ARGV[i], ARGV[i + 3]
   local job = read(id)

@@ -10,8 +10,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: a full server refuses heartbeats",
     promises: ["A59"],
-    rule: "mayGrow()\nlocal extended",
-    broken: "local extended",
+    rule: "    call('ZREM', waiting, id)\n    call('ZADD', active",
+    broken: "    call('ZADD', active",
   },
   {
     name: "queue: a job that ends each worker is delivered for ever",
