@@ -105,12 +105,27 @@ export function send(
   args: readonly (string | Buffer)[],
   options?: SendOptions,
 ): Promise<unknown> {
-  const { queue } = link;
-  const command = queue.begin<unknown>(origin, options?.deadlineMs);
-  const start = (client: RawClient): void => command.exchange(client, args, options);
-  if (queue.hasRoom) start(queue.client!);
-  else link.admit(command, start);
-  return command.promise;
+  const command = link.queue.begin<unknown>(origin, options?.deadlineMs);
+  return deliver(link, command, (client) => command.exchange(client, args, options));
+}
+
+/**
+ * As {@link send}, for a node that a slot is being moved to. The two commands must stay together: ASKING applies to the
+ * next command only.
+ */
+export function sendAsking(
+  link: Pick<Link, "queue" | "admit">,
+  origin: Origin,
+  args: readonly (string | Buffer)[],
+  options?: SendOptions,
+): Promise<unknown> {
+  const command = link.queue.begin<unknown>(origin, options?.deadlineMs);
+  return deliver(link, command, (client) => {
+    const asking = link.queue.begin<unknown>(origin);
+    asking.promise.catch(ignore);
+    asking.exchange(client, ["ASKING"]);
+    command.exchange(client, args, options);
+  });
 }
 
 /** As `send`, for commands that go to one server one right after another. Settles with a reply or an error for each. */
@@ -120,10 +135,17 @@ export function sendBurst(
   commands: readonly (readonly (string | Buffer)[])[],
   options: SendOptions,
 ): Promise<readonly unknown[]> {
-  const { queue } = link;
-  const command = queue.begin<readonly unknown[]>(origin, options.deadlineMs);
-  const start = (client: RawClient): void => command.exchangeAll(client, commands, options);
-  if (queue.hasRoom) start(queue.client!);
+  const command = link.queue.begin<readonly unknown[]>(origin, options.deadlineMs);
+  return deliver(link, command, (client) => command.exchangeAll(client, commands, options));
+}
+
+/** Now, or when the link has room. */
+function deliver<T>(
+  link: Pick<Link, "queue" | "admit">,
+  command: Command<T>,
+  start: (client: RawClient) => void,
+): Promise<T> {
+  if (link.queue.hasRoom) start(link.queue.client!);
   else link.admit(command, start);
   return command.promise;
 }
@@ -142,3 +164,5 @@ export function whenDrained(
     };
   });
 }
+
+const ignore = (): void => undefined;
