@@ -300,7 +300,7 @@ describe("a backend whose answer to a request for a lease is none of the three",
     ["nothing that says whether it is granted", { version: "v" }, "an object"],
     ["granted, without a version", { granted: true }, "an object"],
     ["not granted, without a reason", { granted: false }, "an object"],
-    ["held for a time that is no number", { granted: false, heldForMs: NaN }, "an object"],
+    ["held for a time that is not a number", { granted: false, heldForMs: NaN }, "an object"],
     ["an entry that is none", { granted: false, entry: null }, "an object"],
   ])("C367: the load runs without a lease, keeps its value only here, and reports it: %s", async (_, answer, shown) => {
     const clock = new TestClock();

@@ -36,8 +36,9 @@ if added == 1 and ARGV[3] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[3]) en
 return added`;
 
 /**
- * Adds to fields of KEYS[1]: to all, or to none where one is no number of 64 bits, or would be none. ARGV: life of a
- * new hash in ms or 0; fields and numbers.
+ * Adds to fields of KEYS[1]: to all, or to none where one is not a whole number of 64 bits, before or after.
+ *
+ * ARGV: life of a new hash in ms or 0; fields and numbers.
  */
 export const HASH_INCREASE = `
 local isNew = redis.call('EXISTS', KEYS[1]) == 0
@@ -64,7 +65,7 @@ redis.call('INCRBY', KEYS[1], ARGV[1])
 if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return redis.call('GET', KEYS[1])`;
 
-/** Adds ARGV[1] to each of KEYS: to all, or to none where one is no number of 64 bits, or would be none. */
+/** Adds ARGV[1] to each of KEYS: to all, or to none where one is not a whole number of 64 bits, before or after. */
 export const INCREASE_ALL = `
 local before, sums = {}, {}
 for i, key in ipairs(KEYS) do

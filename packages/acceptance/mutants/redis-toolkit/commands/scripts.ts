@@ -20,13 +20,13 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "for i = 2, 2 do",
   },
   {
-    name: "toolkit: fields before one that is no number grow all the same",
+    name: "toolkit: fields before one that is not a number grow all the same",
     promises: ["C398"],
     rule: "for done = i - 2, 2, -2 do",
     broken: "for done = 0, 2, -2 do",
   },
   {
-    name: "toolkit: counters before one that is no number grow all the same",
+    name: "toolkit: counters before one that is not a number grow all the same",
     promises: ["C398"],
     rule: "for done = i - 1, 1, -1 do",
     broken: "for done = 0, 1, -1 do",
