@@ -38,6 +38,19 @@ describe.each(STACKS)("getMany over %s", (stack) => {
   });
 });
 
+it("C114 getMany returns a copy that was fresh at the call and ends while others are read", async () => {
+  const { cache, clock, backend } = open("memory over backend", { ttl: 100 });
+  await cache.set("held", 1);
+  const reading = gate();
+  backend.script("read", { key: "test::other", before: reading });
+  const both = cache.getMany(["held", "other"]);
+  await reading.arrived();
+  clock.advance(100);
+  reading.open();
+  expect([...(await both)]).toEqual([["held", 1]]);
+  expect(await cache.get("held")).toBeUndefined();
+});
+
 describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) => {
   it("C114 sends each key to the backend once, in one batch", async () => {
     const { cache: writer, clock, backend } = open("backend");

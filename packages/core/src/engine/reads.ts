@@ -56,7 +56,10 @@ export class Reads {
     );
   }
 
-  /** In the order of `keys`; keys without a fresh local copy are read in one trip. */
+  /**
+   * In the order of `keys`. A fresh local copy is the answer, as with `get`, also where it ends before the others have
+   * been read, in one trip.
+   */
   async getMany(
     namespace: NamespaceContext,
     keys: readonly EntryKey[],
@@ -64,32 +67,30 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const held = keys.map((key) => local?.get(key.local, startedAt));
-    const found = new Array<Entry | undefined>(keys.length);
-    if (namespace.remote !== undefined) {
-      const asked = [...keys.keys()].filter((i) => !isFresh(held[i], startedAt));
-      const guards = asked.map((i) => {
-        const guard = new Guard();
-        flights.add(keys[i]!.local, guard);
-        return guard;
-      });
-      const outcomes =
-        asked.length === 0
-          ? []
-          : await this.#readMany(
-              namespace,
-              asked.map((i) => keys[i]!),
-            );
-      for (const [n, outcome] of outcomes.entries()) {
-        const i = asked[n]!;
-        const key = keys[i]!;
-        if (outcome instanceof Error) {
-          flights.remove(guards[n]!);
-          held[i] ??= local?.unconfirmed(key.local, clock.now());
-        } else found[i] = this.#promote(namespace, key, guards[n]!, outcome);
-      }
-    }
-    return keys.map((key, i) => this.#answer({ namespace, key, startedAt, allowStale }, held[i], found[i]));
+    const callOf = (key: EntryKey): ReadCall => ({ namespace, key, startedAt, allowStale });
+    const asked: Asked[] = [];
+    const answers = keys.map((key, index) => {
+      const held = local?.get(key.local, startedAt);
+      if (namespace.remote === undefined || isFresh(held, startedAt)) return this.#answer(callOf(key), held, undefined);
+      const guard = new Guard();
+      flights.add(key.local, guard);
+      asked.push({ index, key, held, guard });
+      return undefined;
+    });
+    if (asked.length === 0) return answers;
+    const outcomes = await this.#readMany(
+      namespace,
+      asked.map(({ key }) => key),
+    );
+    asked.forEach(({ index, key, held, guard }, i) => {
+      const outcome = outcomes[i];
+      if (outcome instanceof Error) {
+        flights.remove(guard);
+        const copy = held ?? local?.unconfirmed(key.local, clock.now());
+        answers[index] = this.#answer(callOf(key), copy, undefined);
+      } else answers[index] = this.#answer(callOf(key), held, this.#promote(namespace, key, guard, outcome));
+    });
+    return answers;
   }
 
   /** One trip for all keys but those that a pending invalidation covers. */
@@ -207,6 +208,14 @@ export class Reads {
     if (now < best.staleAt) return hit(best, label);
     return allowStale ? stale(best, label, "revalidating") : MISS;
   }
+}
+
+/** One of many keys, while the backend is asked for it. */
+interface Asked {
+  readonly index: number;
+  readonly key: EntryKey;
+  readonly held: Entry | undefined;
+  readonly guard: Guard;
 }
 
 /** One call that reads without a loader. */

@@ -27,4 +27,11 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "return entry === undefined || recovery?.covers(key, entry.terms.dependsOn) === true ? undefined : entry;",
     broken: "return entry;",
   },
+  {
+    name: "getMany: a copy that ends while other keys are read counts as absent",
+    promises: ["C114"],
+    rule: "return answers;\n  }\n\n  /** One trip",
+    broken:
+      "const late = (i: number): boolean => asked.every(({ index }) => index !== i);\n    return keys.map((key, i) => (late(i) ? this.#answer(callOf(key), local?.get(key.local, clock.now()), undefined) : answers[i]));\n  }\n\n  /** One trip",
+  },
 ];
