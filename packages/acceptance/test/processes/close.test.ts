@@ -156,3 +156,41 @@ it("C117 close waits for the confirmation of the copy of a set that it has waite
   await closing;
   expect(backend.isClosed).toBe(true);
 });
+
+it.for(["of a load that failed", "that is granted too late"] as const)(
+  "C117 close waits until the lease %s is released, and reports no failure of it",
+  async (lease) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, coherence: "reported" });
+    const cache = createTestCache({ clock, local: memory(), backend });
+    await cache.connect();
+    const errors: string[] = [];
+    const [granting, releasing] = [gate(), gate()];
+    backend.script("leases.release", { before: releasing });
+    if (lease === "of a load that failed") {
+      granting.open();
+      await outcome(cache.getOrSet("k", () => Promise.reject(new Error("down"))));
+    } else {
+      const reading = gate();
+      backend.script("read", { key: K, before: reading });
+      backend.script("leases.acquire", { before: granting });
+      const call = cache.getOrSet("k", () => 1);
+      await reading.arrived();
+      clock.advance(600);
+      reading.open();
+      await granting.arrived();
+      clock.advance(600);
+      expect(await call).toBe(1);
+    }
+    cache.on("backend:error", ({ operation }) => errors.push(operation));
+    const closing = cache.close();
+    await flush();
+    expect(backend.isClosed).toBe(false);
+    granting.open();
+    await flush();
+    expect([backend.count("leases.release"), backend.isClosed]).toEqual([1, false]);
+    releasing.open();
+    await closing;
+    expect([backend.isClosed, errors]).toEqual([true, []]);
+  },
+);

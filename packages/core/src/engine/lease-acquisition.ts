@@ -31,6 +31,7 @@ export class LeaseAcquisition {
    * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
    */
   async acquire(flight: Flight): Promise<Acquired> {
+    const { clock, writes } = this.#context;
     const { namespace, key, isForced } = flight.call;
     if (flight.storesNothing) {
       flight.requestLease(undefined);
@@ -52,11 +53,13 @@ export class LeaseAcquisition {
     const acquiring = leases.acquire(flight, token, isForced ? TAKE_OVER : flight.seen);
     let answer: LeaseAnswer;
     try {
-      answer = await callInTime(this.#context.clock, flight, acquiring);
+      answer = await callInTime(clock, flight, acquiring);
     } catch (error) {
       flight.dropLease();
       // If it is granted after all, too late for this flight, other processes need it.
-      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore);
+      void writes.include(
+        acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore),
+      );
       unreachableBy(error, flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
@@ -79,7 +82,7 @@ export class LeaseAcquisition {
 
   /** @param pinned the tag versions of the flight, once they are known. */
   #newLease(flight: Flight, leases: EntryLeases, pinned: () => Pinned | undefined): Lease {
-    const { clock, tags, flights, leases: among } = this.#context;
+    const { clock, tags, flights, writes, leases: among } = this.#context;
     const { remote } = flight.call.namespace;
     return new Lease({
       leases,
@@ -88,7 +91,8 @@ export class LeaseAcquisition {
       among,
       versionsNow: (names) => remote!.versions!.read(names),
       lost: (by) => flight.fence(by),
-      freed: () => flights.wake(flight.key.local),
+      // No message may wake the flights of this process that wait for it. The cache closes after it.
+      releasing: (release) => void writes.include(release.then(() => flights.wake(flight.key.local), ignore)),
       unharmed: () => {
         const { fallback } = flight;
         // A fallback that was invalidated before the versions were pinned must not answer later callers.

@@ -42,7 +42,7 @@ function lease(): Lease {
       return versions;
     },
     lost: (by) => log.push(`lost by ${by}`),
-    freed: () => log.push("freed"),
+    releasing: (release) => void release.then(() => log.push("released")),
     unharmed: () => log.push("unharmed"),
   });
 }
@@ -122,7 +122,7 @@ describe("releasing", () => {
     one.release();
     expect(log).toEqual(["release"]);
     await flush();
-    expect(log).toEqual(["release", "freed"]);
+    expect(log).toEqual(["release", "released"]);
   });
 
   it("one that is only requested is released as soon as it is granted", async () => {
@@ -131,7 +131,7 @@ describe("releasing", () => {
     expect(log).toEqual([]);
     one.granted("");
     await flush();
-    expect(log).toEqual(["release", "freed"]);
+    expect(log).toEqual(["release", "released"]);
     clock.advance(LEASE_MS);
     expect(log).toHaveLength(2);
   });
@@ -158,7 +158,7 @@ describe("a tag that changed elsewhere", () => {
     current.set(T, version(2));
     one.tagsChanged([T]);
     await flush();
-    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "freed"]);
+    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "released"]);
   });
 
   it("the same version, or none, leaves it", async () => {
@@ -203,7 +203,7 @@ describe("a tag that changed elsewhere", () => {
     current.set(T, version(2));
     one.pinned({ at: "i.1", versions: new Map([[T, version(1)]]) });
     await flush();
-    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "freed"]);
+    expect(log).toEqual([`read ${T}`, "lost by tags", "release", "released"]);
   });
 
   it("during a comparison is compared once more", async () => {
@@ -215,7 +215,7 @@ describe("a tag that changed elsewhere", () => {
     one.tagsChanged([T]);
     asking.open();
     await flush();
-    expect(log).toEqual([`read ${T}`, `read ${T}`, "lost by tags", "release", "freed"]);
+    expect(log).toEqual([`read ${T}`, `read ${T}`, "lost by tags", "release", "released"]);
   });
 
   it("after its end is not compared, nor is what is answered then", async () => {

@@ -24,8 +24,8 @@ export interface LeaseOf {
   readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
   /** Called when the result of the load cannot be stored any more. */
   readonly lost: (by: "lease" | "tags") => void;
-  /** Called when it was released: no message may wake the flights of this process that wait for it. */
-  readonly freed: () => void;
+  /** Receives a release that was sent. If it fails, the tier has reported it, and the lease expires. */
+  readonly releasing: (release: Promise<void>) => void;
   /** Called when the tag changes received in its namespace since it began left its own tags as they were. */
   readonly unharmed: () => void;
 }
@@ -80,16 +80,13 @@ export class Lease {
     this.#of.among.delete(this);
   }
 
-  /**
-   * Lets other processes load at once. By token, so a lease of another holder stays. If it fails, the tier has reported
-   * it, and the lease expires.
-   */
+  /** Lets other processes load at once. By token, so a lease of another holder stays. */
   release(): void {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
     this.end();
-    const { leases, key, freed } = this.#of;
-    leases.release(key, this.token).then(freed, ignore);
+    const { leases, key, releasing } = this.#of;
+    releasing(leases.release(key, this.token));
   }
 
   /** This process renewed these tags: a value loaded under their old versions is not valid. */
@@ -165,5 +162,3 @@ export class Lease {
     }, leases.leaseMs * RENEWED_AFTER);
   }
 }
-
-const ignore = (): void => undefined;

@@ -22,8 +22,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a release without a message wakes no flight of this process",
     promises: ["C52"],
-    rule: "freed: () => flights.wake(flight.key.local),",
-    broken: "freed: () => undefined,",
+    rule: "release.then(() => flights.wake(flight.key.local), ignore)",
+    broken: "release.catch(ignore)",
+  },
+  {
+    name: "leases: close does not wait until one is released",
+    promises: ["C117"],
+    rule: "void writes.include(release.then(() => flights.wake(flight.key.local), ignore)),",
+    broken: "void release.then(() => flights.wake(flight.key.local), ignore),",
+  },
+  {
+    name: "leases: close does not wait for one that is granted late",
+    promises: ["C117"],
+    rule: "void writes.include(\n        acquiring",
+    broken: "void Promise.resolve(\n        acquiring",
   },
   {
     name: "leases: an unavailable lease fails the call",
