@@ -538,6 +538,7 @@ class Checker {
       mayHaveLostVersions(this.#history, first) ||
       this.#isForcedWithin(key, span) ||
       this.#isChangedWithin(key, span) ||
+      this.#hasGivenUp(first, second) ||
       this.#isReplayedWithin(key, span) ||
       this.#isLeaseLostWithin([first, second], span) ||
       this.#jumps.mayEndLease(span)
@@ -556,6 +557,19 @@ class Checker {
       startedAt - calledAt >= this.#history.terms.responseTimeoutMs - TIMER_MS ||
       this.#isChangedWithin(key, { from: calledAt, to: startedAt }, (change) => change.process === process) ||
       this.#isReplayedWithin(key, { from: calledAt, to: startedAt }, process)
+    );
+  }
+
+  /**
+   * Whether the first load gave its lease up for a tag call: its message may come later than its acknowledgement, and
+   * then also the request for the lease was later.
+   */
+  #hasGivenUp(first: Load, second: Load): boolean {
+    const { key, givenUpAt } = first;
+    return (
+      givenUpAt !== undefined &&
+      givenUpAt <= second.startedAt &&
+      this.#isChangedWithin(key, { from: askedAt(first) - LOOK_MS, to: givenUpAt }, isTagCall)
     );
   }
 
@@ -815,9 +829,9 @@ const isExpected = ({ kind, error }: Read): boolean =>
   kind.startsWith("getOrSet") &&
   /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
-const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
+const isTagCall = ({ kind }: Change): boolean => /Tags|clear/.test(kind);
 
-/** A load holds its lease from some instant after this one. */
+const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
 
 /**
  * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
@@ -832,7 +846,7 @@ function storedIn({ loads, changes, stalls, terms }: History): readonly Stored[]
       if (stall.process === process && overlap(stall, { from: endedAt, to: at })) at += stall.to - stall.from;
     return at;
   };
-  const tagCalls = changes.filter(({ kind }) => /Tags|clear/.test(kind));
+  const tagCalls = changes.filter(isTagCall);
   const loaded = loads.flatMap(({ process, id, key, version, calledAt, endedAt, isToStore, isAlone }) => {
     if (isToStore !== true || isAlone === true) return [];
     const at = storedBy(process, endedAt!);

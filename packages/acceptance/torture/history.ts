@@ -130,6 +130,8 @@ export interface Load {
   readonly forced: boolean;
   /** It runs without a lease: none was granted, or it was given up before the loader began. */
   readonly isAlone?: boolean;
+  /** The instant at which its process gave its lease up, while the loader ran. */
+  readonly givenUpAt?: Instant;
 }
 
 /** The state of its backend as a process reports it. */

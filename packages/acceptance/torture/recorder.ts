@@ -10,7 +10,11 @@ export type Note =
   | { readonly t: "change"; readonly change: Change }
   | { readonly t: "changed"; readonly id: string; readonly end: Pick<Change, "endedAt" | "status" | "error"> }
   | { readonly t: "load"; readonly load: Load }
-  | { readonly t: "loaded"; readonly id: string; readonly end: Pick<Load, "endedAt" | "version" | "isToStore"> }
+  | {
+      readonly t: "loaded";
+      readonly id: string;
+      readonly end: Pick<Load, "endedAt" | "version" | "isToStore" | "givenUpAt">;
+    }
   | { readonly t: "sighting"; readonly sighting: Sighting }
   | { readonly t: "failure"; readonly failure: Failure }
   | { readonly t: "incident"; readonly incident: Incident }

@@ -1,9 +1,18 @@
 import type { Backend } from "@hotset/core";
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Instant, Removal } from "./history.ts";
 
 export interface WatchedBackend {
-  /** The instant at which this lease was asked for; `undefined` if it was never asked for, or was given up. */
-  askedAt(token: string): Instant | undefined;
+  /** Runs one call of the cache. */
+  during<T>(call: () => T): T;
+  /** The lease of `key` that the call around this one has; `undefined` if it was not granted, or was given up. */
+  leaseOf(key: string): WatchedLease | undefined;
+}
+
+/** A lease that was granted. */
+export interface WatchedLease {
+  readonly askedAt: Instant;
+  givenUpAt?: Instant;
 }
 
 /**
@@ -23,7 +32,10 @@ export function watchBackend(
   noteFailures(backend.batch, ["read"], failed);
   noteFailures(backend.leases, ["acquire", "renew", "release", "store", "confirm"], failed);
   noteFailures(backend.tagVersions, ["read", "pin", "unchangedSince", "renew"], failed);
-  const asked = new Map<string, Instant>();
+  /** By token, those that were not given up. */
+  const granted = new Map<string, WatchedLease>();
+  /** By key, the last lease that one call was granted. A flight is a part of the call that began it. */
+  const calls = new AsyncLocalStorage<Map<string, WatchedLease>>();
   const note = <T>(answer: Promise<T>, key?: string): Promise<T> => {
     const from = now();
     const end = (): void => removed({ from, to: now(), ...(key !== undefined && { key }) });
@@ -31,7 +43,7 @@ export function watchBackend(
     return answer;
   };
   const remove = backend.remove.bind(backend);
-  backend.remove = (key) => note(remove(key), key.slice(key.lastIndexOf(":") + 1));
+  backend.remove = (key) => note(remove(key), nameOf(key));
   const { leases, tagVersions } = backend;
   if (tagVersions !== undefined) {
     const renew = tagVersions.renew.bind(tagVersions);
@@ -41,16 +53,34 @@ export function watchBackend(
     const acquire = leases.acquire.bind(leases);
     const release = leases.release.bind(leases);
     leases.acquire = (key, token, leaseMs, seen) => {
-      asked.set(token, now());
-      return acquire(key, token, leaseMs, seen);
+      const lease = { askedAt: now() };
+      const leasesOfCall = calls.getStore();
+      const answer = acquire(key, token, leaseMs, seen);
+      answer.then((reply) => {
+        if (!reply.granted) return;
+        granted.set(token, lease);
+        leasesOfCall?.set(nameOf(key), lease);
+      }, ignore);
+      return answer;
     };
     leases.release = (key, token) => {
-      asked.delete(token);
+      const lease = granted.get(token);
+      if (lease !== undefined) lease.givenUpAt = now();
+      granted.delete(token);
       return release(key, token);
     };
   }
-  return { askedAt: (token) => asked.get(token) };
+  return {
+    during: (call) => calls.run(new Map(), call),
+    leaseOf: (key) => {
+      const lease = calls.getStore()?.get(key);
+      return lease?.givenUpAt === undefined ? lease : undefined;
+    },
+  };
 }
+
+const nameOf = (backendKey: string): string => backendKey.slice(backendKey.lastIndexOf(":") + 1);
+const ignore = (): void => undefined;
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 

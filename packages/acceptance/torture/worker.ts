@@ -28,7 +28,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
-import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
+import { REFUSED, type Change, type Incident, type Read } from "./history.ts";
 import { asCache } from "./peers/as-cache.ts";
 import { CONTENDERS, openContender } from "./peers/contenders.ts";
 import {
@@ -106,8 +106,6 @@ class Fleetmate {
   /** By key, the newest token that any process received. */
   readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
-  /** The leases under which a load has begun. */
-  readonly #leased = new Set<string>();
   readonly #sampling: NodeJS.Timeout;
   #last = 0;
   #heapBefore = 0;
@@ -240,21 +238,6 @@ class Fleetmate {
     return this.#cache.stats().pending;
   }
 
-  /** The lease of the load that begins now: the last one that was granted, and that no load has had yet. */
-  #leaseOf(key: string): Pick<Load, "askedAt" | "isAlone"> {
-    const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key);
-    for (const { what, why } of decisions.toReversed()) {
-      if (what !== "lease") continue;
-      if (why.startsWith("none")) return { isAlone: true };
-      const token = /^granted, (.+)$/.exec(why)?.[1];
-      if (token === undefined || this.#leased.has(token)) continue;
-      this.#leased.add(token);
-      const askedAt = watched.askedAt(token);
-      return askedAt === undefined ? { isAlone: true } : { askedAt };
-    }
-    return {};
-  }
-
   /** The recent decisions of the cache about a key. */
   #explained(key: string): string {
     const decisions = this.#spaceOf(this.#keys.get(key)!.space).explain(key).slice(-EXPLAINED);
@@ -275,7 +258,8 @@ class Fleetmate {
     this.#started += 1;
     this.#hasBulk ||= "fillers" in operation;
     const startedAt = now();
-    const running = this.#perform(id, operation).catch((error: unknown) =>
+    const perform = (): Promise<void> => this.#perform(id, operation);
+    const running = (watched?.during(perform) ?? perform()).catch((error: unknown) =>
       incident("unhandled", `${JSON.stringify(operation)}: ${shown(error)}`),
     );
     this.#underWay.set(running, { id, operation, startedAt });
@@ -420,6 +404,7 @@ class Fleetmate {
     ctx: Pick<LoadContext, "signal"> & Partial<LoadContext>,
   ): Promise<Value | NotModified | undefined> {
     const id = `${call.id}/load${this.#nextId()}`;
+    const lease = watched?.leaseOf(key);
     recorder.note({
       t: "load",
       load: {
@@ -429,7 +414,8 @@ class Fleetmate {
         calledAt: call.startedAt,
         startedAt: now(),
         forced: call.forced,
-        ...this.#leaseOf(key),
+        // A peer of hotset has no leases that can be watched.
+        ...(lease !== undefined ? { askedAt: lease.askedAt } : watched !== undefined && { isAlone: true }),
       },
     });
     let version: number | undefined;
@@ -441,7 +427,12 @@ class Fleetmate {
       recorder.note({
         t: "loaded",
         id,
-        end: { endedAt: now(), ...(version !== undefined && { version }), ...(isToStore && { isToStore }) },
+        end: {
+          endedAt: now(),
+          ...(version !== undefined && { version }),
+          ...(isToStore && { isToStore }),
+          ...(lease?.givenUpAt !== undefined && { givenUpAt: lease.givenUpAt }),
+        },
       });
     };
     ctx.signal.addEventListener("abort", end, { once: true });
@@ -764,7 +755,7 @@ async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]
   return client;
 }
 let endClient: () => void = () => undefined;
-let watched: WatchedBackend = { askedAt: () => undefined };
+let watched: WatchedBackend | undefined;
 
 function connectionTo(place: Place): Connection {
   switch (place.topology) {

@@ -324,6 +324,35 @@ describe("a bad history is rejected,", () => {
       { changes: [change("A", 2)], loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)] },
     ],
     [
+      "two loads run at once shortly after a tag call, under two leases",
+      "two loads",
+      {
+        changes: [change("A", 2, { kind: "invalidateTags" })],
+        loads: [load("B", 115, 200, 2), load("A", 125, 180, 2)],
+      },
+    ],
+    [
+      "two loads run at once, and the first gives its lease up later",
+      "two loads",
+      {
+        changes: [change("A", 2, { kind: "invalidateTags" })],
+        loads: [load("B", 115, 200, 2, { givenUpAt: 130 }), load("A", 125, 180, 2)],
+      },
+    ],
+    [
+      "a load gives its lease up for a key that was removed elsewhere",
+      "two loads",
+      { changes: [change("A", 2)], loads: [load("B", 115, 200, 2, { givenUpAt: 120 }), load("A", 125, 180, 2)] },
+    ],
+    [
+      "a load gives its lease up long after a tag call",
+      "two loads",
+      {
+        changes: [change("A", 2, { kind: "invalidateTags" })],
+        loads: [load("B", 215, 300, 2, { givenUpAt: 220 }), load("A", 225, 280, 2)],
+      },
+    ],
+    [
       "two loads run at once, and the key was changed while a caller waited for the lease of the first",
       "two loads",
       {
@@ -586,6 +615,13 @@ describe("a good history is accepted,", () => {
     [
       "two loads run at once because something changed in between",
       { changes: [change("A", 2)], loads: [load("A", 90, 200, 1), load("B", 130, 180, 2)] },
+    ],
+    [
+      "two loads run at once because the message about a tag call comes after its acknowledgement",
+      {
+        changes: [change("A", 2, { kind: "invalidateTags" })],
+        loads: [load("B", 115, 200, 2, { givenUpAt: 120 }), load("A", 125, 180, 2)],
+      },
     ],
     [
       "two loads run at once because one was forced",
