@@ -53,7 +53,7 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   /**
    * Closes the channel and waits until the process ends by itself, which it does when nothing keeps it alive.
    *
-   * @param timeoutMs @default 5000
+   * @param timeoutMs @default 15000
    * @throws {Error} if it does not end; then it is killed.
    */
   end(timeoutMs?: number): Promise<ScriptExit>;
@@ -104,7 +104,7 @@ export function forkScript<H extends Handlers>(
     kill,
     pause: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
-    end: async (timeoutMs = 5_000) => {
+    end: async (timeoutMs = 15_000) => {
       if (child.connected) child.disconnect();
       let isLate = false;
       const timer = setTimeout(() => {

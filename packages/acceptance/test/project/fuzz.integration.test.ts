@@ -5,10 +5,14 @@ import { TARGETS } from "../../fuzz/targets.ts";
 
 const fileBeside = (path: string): string => new URL(path, import.meta.url).pathname;
 
-it.each(Object.keys(TARGETS))("C141, C143, C150, C152: any bytes for %s are a value or a miss", async (target) => {
-  const fuzzer = new Fuzzer(fileBeside("../../fuzz/rounds.ts"));
-  expect(await fuzzer.run(target, 1, 60)).toBe(undefined);
-});
+it.each(Object.keys(TARGETS))(
+  "C141, C143, C150, C152: any bytes for %s are a value or a miss",
+  { timeout: 120_000 },
+  async (target) => {
+    const fuzzer = new Fuzzer(fileBeside("../../fuzz/rounds.ts"));
+    expect(await fuzzer.run(target, 1, 60)).toBe(undefined);
+  },
+);
 
 it.each([
   ["throws", 20_000, "a promise is broken"],
