@@ -161,7 +161,7 @@ describe("presence and counters", () => {
     expect(await failing.seen("new")).toBe(1);
   });
 
-  it("A85: a member is reported again while its removal is under way, and after one that was not answered", async () => {
+  it("A85: a member is reported again during its removal, and after one that was not answered", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
     const users = presence(redis, "online", { throttle: "1h" });

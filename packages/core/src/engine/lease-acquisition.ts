@@ -91,7 +91,7 @@ export class LeaseAcquisition {
       among,
       versionsNow: (names) => remote!.versions!.read(names),
       lost: (by) => flight.fence(by),
-      // No message may wake the flights of this process that wait for it. The cache closes after it.
+      // Flights of this process that wait for it are woken here: perhaps no message does. The cache closes after it.
       releasing: (release) => void writes.include(release.then(() => flights.wake(flight.key.local), ignore)),
       unharmed: () => {
         const { fallback } = flight;

@@ -57,8 +57,8 @@ export class Reads {
   }
 
   /**
-   * In the order of `keys`. A fresh local copy is the answer, as with `get`, also where it ends before the others have
-   * been read, in one trip.
+   * In the order of `keys`. A fresh local copy is the answer, as with `get`, and counts although it may end while the
+   * other keys are read, in one trip.
    */
   async getMany(
     namespace: NamespaceContext,

@@ -32,6 +32,8 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C114"],
     rule: "return answers;\n  }\n\n  /** One trip",
     broken:
-      "const late = (i: number): boolean => asked.every(({ index }) => index !== i);\n    return keys.map((key, i) => (late(i) ? this.#answer(callOf(key), local?.get(key.local, clock.now()), undefined) : answers[i]));\n  }\n\n  /** One trip",
+      "return answers.map((answer, i) =>\n" +
+      "      asked.some(({ index }) => index === i) || local?.get(keys[i]!.local, clock.now()) ? answer : undefined,\n" +
+      "    );\n  }\n\n  /** One trip",
   },
 ];
