@@ -255,24 +255,35 @@ async function isOk(node: ClusterNode): Promise<boolean> {
 async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number, timeoutMs: number): Promise<void> {
   await until("the cluster's nodes to agree that it is ok", timeoutMs, async () => {
     const alive = nodes.filter(({ state }) => state === "running");
-    const ids = new Set(alive.map(({ id }) => id));
-    const views = new Set<string>();
-    for (const node of alive) {
-      if (!(await isOk(node))) return false;
-      const view = await viewOf(node);
-      const masters = view.filter(({ slots }) => slots.length > 0);
-      const replicas = view.filter(({ id, masterId }) => ids.has(id) && masterId !== undefined);
-      const covered = masters.flatMap(({ slots }) => slots).reduce((sum, [first, last]) => sum + last - first + 1, 0);
-      if (covered !== SLOTS || !masters.every(({ id }) => ids.has(id)) || replicas.length < replicaCount) return false;
-      // A lost master that came back has neither slots nor a master until the others know its new role.
-      if (masters.length + replicas.length < alive.length) return false;
-      const roles = [...masters, ...replicas].map(({ id, masterId = "", slots }) => [id, masterId, slots]);
-      views.add(JSON.stringify(roles.sort()));
-      const { role, master_link_status: link } = await node.info("replication");
-      if (role === "slave" && link !== "up") return false;
-    }
-    return views.size === 1;
+    const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
+    if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
+    return true;
   });
+}
+
+/**
+ * The masters with their slots and the replicas with their masters, as one node sees them.
+ *
+ * @throws {Error} with the node's view, while it does not see a healthy cluster of the nodes that are `alive`.
+ */
+async function rolesSeenBy(node: ClusterNode, alive: readonly ClusterNode[], replicaCount: number): Promise<string> {
+  const ids = new Set(alive.map(({ id }) => id));
+  const view = await viewOf(node);
+  const refuse = (reason: string): never => {
+    throw new Error(`node ${node.id}: ${reason}; it sees ${JSON.stringify(view)}`);
+  };
+  if (!(await isOk(node))) refuse("the state is not ok");
+  const masters = view.filter(({ slots }) => slots.length > 0);
+  const replicas = view.filter(({ id, masterId }) => ids.has(id) && masterId !== undefined);
+  const covered = masters.flatMap(({ slots }) => slots).reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  if (covered !== SLOTS) refuse(`${covered} slots have a master`);
+  if (!masters.every(({ id }) => ids.has(id))) refuse("a master is not running");
+  if (replicas.length < replicaCount) refuse(`${replicas.length} of ${replicaCount} replicas`);
+  // A lost master that came back has neither slots nor a master until the others know its new role.
+  if (masters.length + replicas.length < alive.length) refuse("a node has neither slots nor a master");
+  const { role, master_link_status: link } = await node.info("replication");
+  if (role === "slave" && link !== "up") refuse(`the link to its master is ${link}`);
+  return JSON.stringify([...masters, ...replicas].map(({ id, masterId = "", slots }) => [id, masterId, slots]).sort());
 }
 
 /** A replica gives up a manual failover after this time, and notes it in its log only. */
