@@ -217,10 +217,21 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [one, other] = fleet.members as [Member, Member];
     const [primary] = await servers.primaries();
     const say = (channel: string, text: string | Uint8Array) => primary!.command("PUBLISH", channel, text);
-    await one.set("k", "value", { tags: ["t"] });
-    await fleet.allHold("k", "value");
     const key = fleet.keyOf("k");
     const [own, foreign] = [`${fleet.keyPrefix}~changes`, "somebody~changes"];
+    // A process hears each message once from each primary. Those of one primary come in the order of their calls.
+    const allArrived = async (last: string): Promise<void> => {
+      const primaries = await servers.primaries();
+      for (const each of primaries) await each.command("PUBLISH", own, `1 x ${fleet.keyOf(last)}`);
+      for (const member of fleet.members)
+        await until(`all messages until ${last}`, PATIENCE.timeout, async () => {
+          const arrived = (await member.explain(last)).filter((decision) => decision.startsWith("changed: elsewhere"));
+          return arrived.length === primaries.length ** 2;
+        });
+    };
+    await one.set("k", "value", { tags: ["t"] });
+    await allArrived("last of the set");
+    await fleet.allHold("k", "value");
     for (const text of [
       "",
       " ",
@@ -245,8 +256,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await say(own, Uint8Array.of(0xff, 0xfe, 0x20, 0xc3, 0x28));
     for (const channel of [foreign, `${fleet.keyPrefix}~change`, `${fleet.keyPrefix}:changes`])
       await say(channel, `1 x ${key}`);
+    await allArrived("last of these");
     for (const member of fleet.members) {
-      await member.get("something else");
       expect([await member.peek("k"), await member.state()]).toEqual(["value", "up"]);
       expect(await member.events("backend:error")).toEqual([]);
     }
