@@ -57,7 +57,7 @@ function files(folder: string): Backend {
 /** How long to wait for a result that comes at once unless the machine is busy. */
 const PATIENCE = { timeout: 10_000 } as const;
 /** A copy may be served this long after a change in another process, with a `nearTtl` of a second. */
-const WITHIN_NEAR_TTL = { timeout: 2_000, interval: 1 } as const;
+const WITHIN_NEAR_TTL = { timeout: 5_000, interval: 1 } as const;
 
 const big = (name: string) => ({ name, text: "abc ".repeat(1_000) });
 

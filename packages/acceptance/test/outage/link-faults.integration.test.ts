@@ -232,7 +232,9 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
       const pausedAt = sharedNow();
       try {
         for (const member of fleet.members) await expect.poll(() => member.peek(keys[0]!), PATIENCE).toBe(undefined);
-        for (const member of fleet.members) for (const key of keys.slice(1)) expect(await member.peek(key)).toBe("old");
+        // Trust in those may end, too, where the machine is too busy for a sign of life, and it comes back.
+        for (const member of fleet.members)
+          for (const key of keys.slice(1)) await expect.poll(() => member.peek(key), PATIENCE).toBe("old");
         for (const member of fleet.members)
           for (const key of keys)
             expect(await member.serve(key, { value: "loaded", kind: "noStore" })).toMatchObject({ value: "old" });

@@ -5,7 +5,6 @@
 import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  atOnce,
   gone,
   holds,
   isInStep,
@@ -98,14 +97,15 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ).toBeGreaterThanOrEqual(4);
   });
 
-  it("A92 C97 C92: while Redis is unreachable no call fails, none waits once the breaker is open, no key is loaded twice at a time, and the breaker closes by itself", async () => {
+  it("A92 C97 C92: while Redis is unreachable no call fails, none waits once the breaker is open, a key is loaded once, and once more for each link that is lost, and the breaker closes by itself", async () => {
     const responseTimeoutMs = SETTINGS.responseTimeoutMs!;
+    const losses = (await servers.primaries()).length;
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
     const pressing = fleet.members.map((member) => member.press(keys, 8_000, 150));
     await expect.poll(async () => (await fleet.members[0]!.stats()).hits, PATIENCE).toBeGreaterThan(20);
-    const giveBack = await takeAway(servers);
     const awayAt = sharedNow();
+    const giveBack = await takeAway(servers);
     await Promise.all(fleet.members.map((member) => expect.poll(() => member.state(), PATIENCE).toBe("down")));
     while (sharedNow() < awayAt + 5_000) await Promise.all(fleet.members.map((member) => member.state()));
     const backAt = sharedNow();
@@ -137,7 +137,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
           Number(at) > downAt + 2 * responseTimeoutMs && Number(at) < backAt && operation === "read",
       );
       expect(errors.length).toBeLessThanOrEqual(3);
-      for (const key of keys) expect(atOnce(await member.loads(key)), key).toBeLessThanOrEqual(1);
+      // A call joins no flight that began before a link was lost, since it may have missed a change.
+      for (const key of keys) {
+        const loads = (await member.loads(key)).filter(({ startedAt }) => startedAt > awayAt && startedAt < backAt);
+        expect(loads.length, key).toBeLessThanOrEqual(1 + losses);
+      }
     }
   });
 
@@ -256,8 +260,8 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   it("a foreign write during a load is not undone by it", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
-    await one.set("k", "old", { ttl: 50, staleIfError: "1h" });
-    await expect.poll(async () => (await one.inspect("k"))?.state, PATIENCE).toBe("stale");
+    await one.set("k", "old", { staleIfError: "1h" });
+    await one.markStale("k");
     const load = one.getOrSet("k", { gate: "k", value: "loaded" });
     await expect.poll(async () => (await one.loads("k")).length, PATIENCE).toBe(1);
     await plant(await fleet.servers.primaryOf(fleet.keyOf("k")), fleet.keyOf("k"), THEIRS);

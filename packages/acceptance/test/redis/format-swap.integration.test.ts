@@ -189,6 +189,8 @@ describe("in this process", () => {
       const prefix = randomPrefix();
       await using writer = open(prefix, format, compressor, undefined, [msgpack(), zstd()]);
       await using reader = open(prefix, msgpack(), zstd());
+      // The first connection of a process loads node-redis, which takes longer than the deadline of a command.
+      await Promise.all([writer.connect(), reader.connect()]);
       await writer.set("k", ["a", "b"]);
       const seen = watch(reader, "decode:error", "backend:error");
 

@@ -25,8 +25,8 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
-/** The tests count the commands of calls: with hashes, and without heartbeats, every quarter of `maxStaleness`. */
-const open = (): Cache => over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").build());
+/** The tests count the commands of calls: with hashes, and without heartbeats and renewals of leases meanwhile. */
+const open = (): Cache => over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").leaseTime("1m").build());
 
 async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
   proxy.resetCounts();

@@ -37,6 +37,8 @@ export interface MemberSettings {
   readonly layout?: Layout;
   /** @default 10000: long enough for messages to arrive on a busy machine */
   readonly maxStalenessMs?: number;
+  /** @default 2000, as of a backend */
+  readonly leaseTimeMs?: number;
   /** @default 5000 */
   readonly responseTimeoutMs?: number;
   /** @default 10000 */
@@ -193,6 +195,7 @@ function backendOf(settings: MemberSettings): RedisBackendBuilder {
     coherence = "tracking",
     protocol = 3,
     maxStalenessMs = 10_000,
+    leaseTimeMs = 2_000,
     responseTimeoutMs = 5_000,
     connectTimeoutMs = 10_000,
   } = settings;
@@ -203,6 +206,7 @@ function backendOf(settings: MemberSettings): RedisBackendBuilder {
     .coherence(coherence)
     .protocol(protocol)
     .maxStaleness(maxStalenessMs)
+    .leaseTime(leaseTimeMs)
     .responseTimeout(responseTimeoutMs)
     .connectTimeout(connectTimeoutMs)
     .backoff({ base: 10, max: 100 });

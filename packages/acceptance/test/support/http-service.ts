@@ -23,14 +23,16 @@ const cache = createCache({ name: "shop" })
   .build();
 
 let hasSlowLoad = false;
+const slowLoad = Promise.withResolvers<void>();
 const server = createServer(({ url }, response) => void answer(url!, response));
 
 async function answer(url: string, response: ServerResponse): Promise<void> {
   try {
     const isSlow = url === "/slow";
-    const user = await cache.getOrSet(`user:${url}`, () => {
+    const user = await cache.getOrSet(`user:${url}`, async () => {
       hasSlowLoad ||= isSlow;
-      return sleep(isSlow ? 1_500 : 10, "Ada");
+      await (isSlow ? slowLoad.promise : sleep(10));
+      return "Ada";
     });
     const page = isSlow ? user : await cache.getOrSet(`page:${url}`, () => sleep(10, `Hello ${user}`));
     response.end(page);
@@ -40,7 +42,7 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
 }
 
 process.once("SIGTERM", () => {
-  void cache.close().then(() => {
+  void cache.close({ timeout: "30s" }).then(() => {
     server.close();
     server.closeAllConnections();
     process.disconnect?.();
@@ -54,6 +56,7 @@ const handlers = {
     return (server.address() as AddressInfo).port;
   },
   hasSlowLoad: (): boolean => hasSlowLoad,
+  endSlowLoad: (): void => slowLoad.resolve(),
 };
 
 export type HttpService = typeof handlers;
