@@ -1,7 +1,7 @@
 import { createCache, memory, msgpack, redis, type Cache, type Duration } from "hotset";
 
 /** How long the facts of a package in development are fresh: one whose version is a prerelease. */
-export const DRAFT_TTL_MS = 2_000;
+export const DRAFT_TTL_MS = 4_000;
 
 /** A released package does not change; its facts may be dropped at some time. */
 const RELEASE_TTL: Duration = "1h";

@@ -27,6 +27,7 @@ const FAIL_OVER_EVERY_MS = 8_000;
 /** For another server to take the place of the primary. */
 const PATIENCE_MS = 1_500;
 const CONFIRMED_AT_ONCE = 10;
+const GIVE_UP_MS = 30_000;
 const KEY = "hunted";
 const POISON_EVERY = 50;
 
@@ -79,7 +80,11 @@ function addressOf({ place }: FleetServers): Work["address"] {
 /** Ids of entries, and their numbers. */
 type Ids = ReadonlyMap<string, number>;
 
-/** @returns the numbers of the entries that are confirmed */
+/**
+ * Goes on until some are confirmed, where a short hunt ends before, on a busy machine.
+ *
+ * @returns the numbers of the entries that are confirmed
+ */
 async function appendUntil(
   stream: Stream<Fields>,
   confirm: (ids: Ids) => Promise<Ids>,
@@ -89,7 +94,9 @@ async function appendUntil(
   let appended = new Map<string, number>();
   let isOver = false;
   const over = ended.then(() => (isOver = true));
-  for (let number = 1; !isOver; number += 1)
+  const giveUpAt = performance.now() + GIVE_UP_MS;
+  const isEnough = (): boolean => isOver && (confirmed.length > 0 || performance.now() > giveUpAt);
+  for (let number = 1; !isEnough(); number += 1)
     try {
       const fields = { number: `${number}`, ...(number % POISON_EVERY === 0 ? { poison: "yes" } : {}) };
       appended.set(await stream.append(fields), number);

@@ -55,8 +55,8 @@ describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
     await expect(bounded.commands.get(p)).rejects.toBe(reason);
     await expect(bounded.transaction({}, ({ queue }) => [queue.incr(p)])).rejects.toBe(reason);
 
-    const hasty = redis.within({ deadline: "100ms" });
-    await expect(hasty.commands.blPop(`${p}list`, 5)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    const hasty = redis.within({ deadline: "1s" });
+    await expect(hasty.commands.blPop(`${p}list`, 10)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     expect(await hasty.within({ deadline: "5s" }).commands.blPop(`${p}list`, 0.2)).toBe(undefined);
     expect(await hasty.commands.incr(p)).toBe(1);
     expect(() => redis.within({ deadline: 0 })).toThrow("within: deadline must be at least 1 ms");
@@ -188,6 +188,7 @@ it(
     await using server = await startOwnRedis();
     const own = { connection: single(server.url), commandTimeout: "200ms", pool: { max: 1, wait: "30s" } } as const;
     await using redis = createRedis({ ...ALONE, ...own });
+    await redis.initialize();
     const hasty = redis.within({ deadline: "100ms" });
     const ending = new AbortController();
     const bounded = redis.within({ signal: ending.signal });

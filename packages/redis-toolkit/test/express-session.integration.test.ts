@@ -301,7 +301,7 @@ describe("an application with express-session", () => {
 
   it("C245: where Redis is away a request is an error, and never an empty session", async () => {
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "300ms" });
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
     const app = await startApp(redis);
     const { cookie, text: sid } = await app.get("/login");
     await own.kill();

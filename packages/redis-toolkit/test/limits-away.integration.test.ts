@@ -37,7 +37,7 @@ const open = (options: Partial<RateLimitOptions> = {}, redisOptions: RedisOption
   return rateLimit(redis, {
     name: `n${Math.random()}`,
     rules: [fixedWindow({ limit: 100 })],
-    deadline: 100,
+    deadline: "1s",
     ...options,
   });
 };
@@ -180,7 +180,7 @@ it("A76: a pause of this process is no outage", async () => {
   const limit = open({ whenAway: "closed" });
   await limit.consume("u");
   const decision = limit.consume("u");
-  const endAt = performance.now() + 400;
+  const endAt = performance.now() + 2_000;
   while (performance.now() < endAt);
   expect(await decision).toMatchObject({ allowed: true, remaining: 98, degraded: false });
 });
@@ -202,7 +202,7 @@ it("A70: of 10,000 calls in a tick a limit of 100 allows 100, and none hangs", a
 describe("a cluster", () => {
   let nodes: TestCluster;
   beforeAll(async () => {
-    nodes = await startCluster({ replicas: 0 });
+    nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 30_000 });
   }, 60_000);
   afterAll(() => nodes.stop());
 

@@ -165,7 +165,7 @@ describe("A64: waiting", () => {
 
   it("A64: away is not contended: an outage is one error, and within `wait` it may end", async () => {
     await using own = await startOwnRedis();
-    const redis = connect({ url: own.url, commandTimeout: "300ms" });
+    const redis = connect({ url: own.url, commandTimeout: "1s" });
     await (await locks(redis).acquire(name)).release();
     await own.kill();
     for (const error of [
@@ -267,6 +267,7 @@ describe("A65: holding", () => {
     const lines: string[] = [];
     const logger = { error: () => undefined, info: () => undefined, warn: (line: string) => lines.push(line) };
     const redis = connect({ url: own.url, commandTimeout: "100ms", logger });
+    await redis.initialize();
     const failure = new Error("of the task");
     await (await locks(redis).acquire(name)).release();
     const withoutRedis = <T>(task: (signal: AbortSignal) => Promise<T>): Promise<unknown> =>
@@ -422,7 +423,7 @@ it("A66: a script of a lost connection that is carried out late shortens nothing
 
 it("A65: a release that failed may still be carried out: the lock counts as not held; release again", async () => {
   await using own = await startOwnRedis();
-  const redis = connect({ url: own.url, commandTimeout: "100ms" });
+  const redis = connect({ url: own.url, commandTimeout: "1s" });
   const lease = await locks(redis).acquire(name, { ttl: "1m" });
   own.pause();
   expect(await errorOf(lease.release())).toBeInstanceOf(BackendUnavailableError);
@@ -488,7 +489,7 @@ describe("A67: lost servers", () => {
 
   it("C237: over independent servers a lock is held where most agree; its fence rises at each of them", async () => {
     const three = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
-    const [a, b, c] = three.map(({ url }) => connect({ url, commandTimeout: "300ms" })) as [Redis, Redis, Redis];
+    const [a, b, c] = three.map(({ url }) => connect({ url, commandTimeout: "1s" })) as [Redis, Redis, Redis];
     const lock = locks(a, { quorum: [b, c] });
     const first = await lock.acquire(name);
     await until("all fences", 5_000, async () => {

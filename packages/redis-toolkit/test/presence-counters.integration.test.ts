@@ -217,7 +217,7 @@ describe("presence and counters", () => {
     await expect(activeUsers(off, "p").count()).rejects.toMatchObject({ code: "REDIS_DISABLED" });
     await expect(uniques(off, "p").count()).rejects.toMatchObject({ code: "REDIS_DISABLED" });
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "300ms" });
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
     await presence(redis, "p").seen("a");
     await own.kill();
     await expect(presence(redis, "p").isActive("a")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });

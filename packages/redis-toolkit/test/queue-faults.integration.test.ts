@@ -35,8 +35,8 @@ describe("a queue on a server of its own", () => {
     await using process = forkScript<QueueWorkerHandlers>(WORKER, { args: [server.url] });
     await process.call("work", 1_500);
     await until("the job", 15_000, async () => (await process.call("started")).length === 1);
-    await process.kill();
     const killedAt = performance.now();
+    await process.kill();
     const seen: [string, number][] = [];
     started(jobs.worker(({ data, attempt }) => seen.push([data, attempt])));
     await expect.poll(() => seen, SOON).toEqual([["x", 2]]);
@@ -48,7 +48,7 @@ describe("a queue on a server of its own", () => {
     const jobs = queue<string>(redis, "jobs");
     await jobs.add("x");
     await using process = forkScript<QueueWorkerHandlers>(WORKER, { args: [server.url] });
-    await process.call("work", 200, 1_000);
+    await process.call("work", 200, 5_000);
     await expect.poll(() => jobs.counts()).toMatchObject({ active: 1 });
     const seen: number[] = [];
     started(jobs.worker(({ attempt }) => seen.push(attempt)));

@@ -274,7 +274,7 @@ describe("away, disabled and closed", () => {
 
   it("A13: a write that was in flight may have been carried out, one that was never sent was not", async () => {
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "200ms" });
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
     await redis.commands.ping();
     own.pause();
     await expect(redis.commands.incr("n")).rejects.toMatchObject({ maybeExecuted: true });

@@ -108,7 +108,11 @@ describe("complaints about others", () => {
   it("R6-22: a script is sent by its hash, and as text only where the server does not know it", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
-    const limit = rateLimit(redis, { name: "api", rules: [fixedWindow({ limit: 100, window: "1h" })] });
+    const limit = rateLimit(redis, {
+      name: "api",
+      rules: [fixedWindow({ limit: 100, window: "1h" })],
+      deadline: "5s",
+    });
     for (let n = 0; n < 5; n += 1) await limit.consume("ada");
     const stats = String(await own.command("INFO", "commandstats"));
     const callsOf = (name: string): number => Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);

@@ -181,7 +181,7 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
 
   it("C245: where Redis is away a request is an error, and never an empty session", async () => {
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "300ms" });
+    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
     let stop = false;
     const gate = async (): Promise<void> => void (stop && (await own.kill()));
     const send = start(sessions<Shop>(redis), {}, gate);

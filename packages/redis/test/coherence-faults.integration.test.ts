@@ -143,6 +143,8 @@ for (const [name, start] of Object.entries(WAYS)) {
       const attachesAgain = async (): Promise<void> => {
         listener.signs.splice(0);
         await backend.coherence!.attach(listener);
+        // A client of the user's connects again by itself, later.
+        await expect.poll(() => backend.read("shop::again").then(() => "answered", String)).toBe("answered");
         await receives("shop::again");
         expect(listener.losses).toHaveLength(1);
         expect(listener.signs.length).toBeGreaterThan(0);

@@ -321,7 +321,7 @@ describe('a server that answers "not now"', () => {
 
   it("A93: with LOADING is retryable, did not execute, and answers by itself later", async () => {
     await using own = await startOwnRedis({
-      config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
+      config: ["rdbcompression no", "key-load-delay 40000", "loading-process-events-interval-bytes 1024"],
     });
     await own.command("DEBUG", "POPULATE", 100, "k", 1_000);
     await own.command("SAVE");

@@ -359,7 +359,7 @@ describe("a server that was not meant", () => {
     const { error } = await refusal(
       redis(sentinel([server.url], { primaryName: "main" }))
         .valueFormat(json())
-        .connectTimeout("500ms")
+        .connectTimeout(CONNECT_TIMEOUT_MS)
         .build(),
     );
     expect(error.retryable).toBe(false);
@@ -369,7 +369,7 @@ describe("a server that was not meant", () => {
     const { error } = await refusal(
       redis(cluster([server.url]))
         .valueFormat(json())
-        .connectTimeout("500ms")
+        .connectTimeout(CONNECT_TIMEOUT_MS)
         .build(),
     );
     expect(error).toMatchObject({ retryable: false, message: expect.stringContaining("use single(url)") });

@@ -53,11 +53,12 @@ it("bounds a call, and quotes the error output of the script", async () => {
   const child = fork({ callTimeoutMs: 500 });
   await expect.poll(() => child.stdout, { timeout: 5_000 }).toBe("up\n");
   await expect(child.call("never")).rejects.toThrow("No answer to never within 500 ms");
-  await expect(child.call("exit", 3)).rejects.toThrow(
+  const patient = fork();
+  await expect(patient.call("exit", 3)).rejects.toThrow(
     "The process ended with code 3. End of its error output:\ngoing down",
   );
-  expect(await child.exited).toEqual({ code: 3, signal: null });
-  await expect(child.call("count")).rejects.toThrow("The process ended with code 3");
+  expect(await patient.exited).toEqual({ code: 3, signal: null });
+  await expect(patient.call("count")).rejects.toThrow("The process ended with code 3");
 });
 
 it("freezes and goes on", async () => {

@@ -11,7 +11,7 @@ it("runs the chosen tests against the chosen server, and counts", async () => {
   const { code, lines } = await matrix([target, "test-servers/test/executable"], {});
   expect(lines.at(-2)).toMatch(new RegExp(`^${target} +[\\d.]+ +2 +0 +[\\d.]+ *$`));
   expect([lines.at(-1), code]).toEqual(["2 passed, 0 failed", 0]);
-}, 30_000);
+}, 120_000);
 
 it("counts an unavailable server as a failure, and names a remedy", async () => {
   const empty = await mkdtemp(join(tmpdir(), "hotset-empty-"));

@@ -139,7 +139,7 @@ describe("an own Redis", () => {
 
   it("is available while it is still loading, and after", async () => {
     const slow = await startOwnRedis({
-      config: ["rdbcompression no", "key-load-delay 5000", "loading-process-events-interval-bytes 1024"],
+      config: ["rdbcompression no", "key-load-delay 40000", "loading-process-events-interval-bytes 1024"],
     });
     await slow.command("DEBUG", "POPULATE", 50, "k", 1_000);
     await slow.command("SAVE");
