@@ -19,12 +19,12 @@ it("programs that run name no Redis but the one that is replaced", () => {
 
 // Each in a process of its own, as a reader would run it, on a server of its own: it must end by itself and write
 // nothing to stderr.
-it.for(programs)("the program at $page:$line runs", { timeout: 30_000 }, async (program) => {
+it.for(programs)("the program at $page:$line runs", { timeout: 90_000 }, async (program) => {
   await using redis = await startOwnRedis();
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
   const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
     env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },
-    timeout: 25_000,
+    timeout: 80_000,
   });
   expect(stderr).toBe("");
 });

@@ -45,7 +45,7 @@ async function underLoad(fleet: Fleet, keys: readonly string[], disturb: () => P
   // The others receive reissued invalidations within this.
   const inStepAt = sharedNow();
   const healedAt = inStepAt + MAX_STALENESS_MS;
-  await until("answers after that", PATIENCE.timeout, () => Promise.resolve(sharedNow() > healedAt + 1_000));
+  await until("answers after that", PATIENCE.timeout, () => Promise.resolve(sharedNow() > healedAt + 4_000));
   for (const member of fleet.members) await member.openGate("enough");
   const drives = await Promise.all(driving);
   const { changes } = drives[0]!;

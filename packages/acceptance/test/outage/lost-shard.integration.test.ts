@@ -11,6 +11,9 @@ const NODE_TIMEOUT_MS = 30_000;
 /** From when on the promise holds. */
 const SETTLED_MS = 2_000;
 const MEASURED_MS = 6_000;
+/** The test counts more reads than this. A busy machine takes longer for them. */
+const LEAST_READS = 50;
+const MEASURED_AT_MOST_MS = 20_000;
 const KEYS = Array.from({ length: 240 }, (_, i) => `k${i}`);
 
 let servers: TestCluster;
@@ -43,8 +46,14 @@ async function measured(victim: ClusterNode, atOnce: number, everyMs: number): P
   try {
     await Promise.all([writer.connect(), reader.connect()]);
     await Promise.all(KEYS.map((key, i) => writer.set(key, i, { tags: [`tag${i % 5}`] })));
-    await sleep(100);
-    for (let i = 0; i < 2; i++) await Promise.all(KEYS.map((key) => reader.get(key)));
+    // A late message about a write removes a copy: the reader reads until it has all of them.
+    await expect
+      .poll(async () => {
+        await Promise.all(KEYS.map((key) => reader.get(key)));
+        await sleep(100);
+        return KEYS.filter((key) => reader.peek(key) === undefined);
+      })
+      .toEqual([]);
     reader.on("backend:state", ({ state }) => states.push(state));
     const owners = await Promise.all(KEYS.map((key) => servers.ownerOf(`${prefix}:shop::${key}`)));
     const alive = (i: number): boolean => owners[i % KEYS.length] !== victim;
@@ -54,7 +63,11 @@ async function measured(victim: ClusterNode, atOnce: number, everyMs: number): P
     let [asked, found, early, earlyFound, commandsBefore, settledAt] = [0, 0, 0, 0, -1, 0];
     const commands = (): number => others.reduce((sum, node) => sum + node.proxy!.counts.commands, 0);
     const reads: Promise<void>[] = [];
-    for (let i = 0; performance.now() - killedAt < MEASURED_MS;) {
+    const isMeasured = (): boolean => {
+      const ms = performance.now() - killedAt;
+      return ms >= MEASURED_AT_MOST_MS || (ms >= MEASURED_MS && asked > LEAST_READS);
+    };
+    for (let i = 0; !isMeasured();) {
       const isSettled = performance.now() - killedAt >= SETTLED_MS;
       if (isSettled && commandsBefore < 0) [commandsBefore, settledAt] = [commands(), performance.now()];
       const some = Array.from({ length: atOnce }, () => i++);
@@ -78,7 +91,7 @@ async function measured(victim: ClusterNode, atOnce: number, everyMs: number): P
     await victim.start();
     await servers.waitUntilOk();
     // Invalidations reach the reader again.
-    await expect.poll(() => states.at(-1), { timeout: 10_000 }).toBe("up");
+    await expect.poll(() => states.at(-1)).toBe("up");
     return { asked, found, foundAtFirst: `${earlyFound}/${early}`, commandsPerSecond, states: measuredStates };
   } finally {
     await Promise.all([writer.close(), reader.close()]);
@@ -99,11 +112,11 @@ describe.each([
         `${traffic}, primary ${which}${versions}: found ${found} of ${asked}, in the first two seconds ${foundAtFirst}; ` +
           `${commandsPerSecond.toFixed(0)} commands/s to the others; states ${states.join()}`,
       );
-      expect(asked).toBeGreaterThan(50);
+      expect(asked).toBeGreaterThan(LEAST_READS);
       expect(found).toBe(asked);
       expect(states).toEqual(["degraded"]);
       expect(commandsPerSecond).toBeLessThan(100);
     },
-    60_000,
+    90_000,
   );
 });

@@ -1,10 +1,16 @@
 import { createCache, redis, type CacheLogger } from "hotset";
 import { freePort, randomPrefix, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 
 const warnings: (Error & { readonly code?: string })[] = [];
 const remember = (warning: Error): void => void warnings.push(warning);
+// The first connection of a process loads the client of Redis, which takes long on a busy machine.
+beforeAll(async () => {
+  await using server = await startOwnRedis();
+  await using cache = createCache({ name: "first" }).tier(redis(server.url).connectTimeout("25s").build()).build();
+  await cache.connect();
+}, 60_000);
 beforeEach(() => {
   warnings.length = 0;
   process.on("warning", remember);
@@ -21,7 +27,7 @@ async function useOf(
   readonly state: string;
 }> {
   await using cache = createCache({ name: "shop", ...(logger && { logger }) })
-    .tier(redis(url).layout(LAYOUT).keyPrefix(randomPrefix()).responseTimeout("2s").build())
+    .tier(redis(url).layout(LAYOUT).keyPrefix(randomPrefix()).responseTimeout("5s").build())
     .build();
   for (let i = 0; i < 3; i += 1) expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
   const { state } = cache.stats().tiers[0]!;

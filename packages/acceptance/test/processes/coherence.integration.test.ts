@@ -99,7 +99,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         other.setMany(set.map((key) => [key, "theirs"] as const)),
         one.setMany(set.map((key) => [key, "mine"] as const)),
       ]);
-      for (const member of fleet.members) await member.get("something else");
+      // A reply comes after the earlier messages of its server.
+      for (const { port } of await servers.primaries()) {
+        const beside = await keyOn(fleet, port);
+        for (const member of fleet.members) await member.get(beside);
+      }
       const now = await one.getMany(set);
       for (const member of fleet.members)
         for (const [key, value] of await member.peekMany(set)) expect(value, key).toBe(now.get(key));
@@ -117,7 +121,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
             ? [one.set("k", `one ${i}`), other.set("k", `other ${i}`)]
             : [one.delete("k"), other.set("k", `other ${i}`)];
       await Promise.all(acts);
-      for (const member of fleet.members) await member.get("something else");
+      await fleet.receivesMessages("k");
       const there = await fleet.stored("k");
       const now = there === undefined ? undefined : (JSON.parse(there) as string);
       for (const member of fleet.members) expect([undefined, now], `${i}`).toContain(await member.peek("k"));
@@ -367,12 +371,11 @@ async function listen(fleet: Fleet): Promise<Listener> {
   const subscriber = createClient({ url: server.url });
   await subscriber.connect();
   const messages: { text: string; there: string | undefined }[] = [];
+  // The reads may end in another order than the messages came.
+  let reads = Promise.resolve();
   await subscriber.subscribe(`${fleet.keyPrefix}~changes`, (text) => {
-    const message = { text, there: undefined as string | undefined };
-    void fleet.stored("k").then((there) => {
-      message.there = there;
-      messages.push(message);
-    });
+    const reading = fleet.stored("k");
+    reads = reads.then(async () => void messages.push({ text, there: await reading }));
   });
   return {
     messages,

@@ -2,7 +2,7 @@
 import type { Cache } from "@hotset/core";
 import { cluster } from "@hotset/redis";
 import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { impatient, over, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -10,11 +10,13 @@ import { watch } from "../support/watch.ts";
 const KEYS = Array.from({ length: 90 }, (_, i) => `k${i}`);
 const RECOVERY = { timeout: 40_000, interval: 50 };
 
+/** A busy node that says nothing for a while has not failed: its replica does not take its place. */
+const NODE_TIMEOUT_MS = 15_000;
 let servers: TestCluster;
 let prefix: string;
 beforeAll(async () => {
-  servers = await startCluster({ nodeTimeoutMs: 1_000 });
-}, 30_000);
+  servers = await startCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS });
+}, 60_000);
 afterAll(() => servers.stop());
 beforeEach(() => {
   prefix = randomPrefix();
@@ -25,6 +27,11 @@ const open = (options?: OverRedisOptions): Cache =>
 const slotKeyOf = (key: string): string => `${prefix}:shop::${key}`;
 /** The Redis key of the tag versions of the cache. */
 const tagKey = (): string => `${prefix}:{~shop}::`;
+
+/** Sets this on all nodes that run. */
+async function configure(name: string, value: string | number): Promise<void> {
+  for (const node of servers.nodes) if (node.state === "running") await node.command("CONFIG", "SET", name, value);
+}
 
 /** Waits until the replicas have all acknowledged writes. */
 async function replicated(): Promise<void> {
@@ -105,6 +112,9 @@ it("C161: a batch knows absent from away: memory answers for the keys of a prima
   await replicated();
   const tags = await servers.ownerOf(tagKey());
   const victim = (await servers.masters()).find((node) => node !== tags)!;
+  // The primary stays away while the test counts, and the others serve their keys without it.
+  await configure("cluster-replica-no-failover", "yes");
+  await configure("cluster-require-full-coverage", "no");
   let loads = 0;
   const load = (missing: readonly string[]): never => {
     loads += missing.length;
@@ -119,12 +129,18 @@ it("C161: a batch knows absent from away: memory answers for the keys of a prima
     expect(loads).toBe(0);
   } finally {
     await victim.start();
+    await configure("cluster-replica-no-failover", "no");
+    await configure("cluster-require-full-coverage", "yes");
     await servers.waitUntilOk();
     await whole(cache);
   }
 }, 90_000);
 
 describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) => {
+  // A replica takes its place soon.
+  beforeEach(() => configure("cluster-node-timeout", 2_000));
+  afterEach(() => configure("cluster-node-timeout", NODE_TIMEOUT_MS));
+
   const victims: readonly (readonly [which: string, find: () => Promise<ClusterNode>])[] = [
     [
       "that holds entries alone",
@@ -205,6 +221,10 @@ describe.each([
   ["tracking", "client|tracking", /refuses tracking: NOPERM .*grant the user \+client\|tracking/],
   ["pubsub", "subscribe", /refuses to report changes: NOPERM .*grant the user \+subscribe/],
 ] as const)("C366: a primary that takes over later and refuses %s", (coherence, right, message) => {
+  // A replica that was asked to take over may be asked again after four times this.
+  beforeEach(() => configure("cluster-node-timeout", 2_000));
+  afterEach(() => configure("cluster-node-timeout", NODE_TIMEOUT_MS));
+
   it("is reported by name, once for each refusal, however often it is asked again", async () => {
     const [primary] = await servers.masters();
     const [replica] = await servers.replicas(primary);

@@ -403,7 +403,7 @@ describe("with a server that is broken", () => {
   let proxy: FaultProxy;
   const RESPONSE_TIMEOUT_MS = 500;
   const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
-    builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(500).backoff({ base: 10, factor: 2, max: 100 });
+    builder.responseTimeout(RESPONSE_TIMEOUT_MS).connectTimeout(2_000).backoff({ base: 10, factor: 2, max: 100 });
   /** A call that takes longer than this was not bounded by its deadline; it may meet two of them. */
   const LATE_MS = 2 * RESPONSE_TIMEOUT_MS + 200;
 

@@ -92,6 +92,16 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(this.members.map((member) => holds(member, key, value)));
   }
 
+  /**
+   * Waits until every process has received the messages sent so far about a change of `key`, its tags or its namespace.
+   * A reply comes after the earlier messages of its server: each process reads a key beside the entry, and one beside
+   * the versions of the tags. In a cluster these lie on different servers.
+   */
+  async receivesMessages(key: string): Promise<void> {
+    for (const member of this.members)
+      for (const beside of [`{${this.keyOf(key)}}`, "{~shop}"]) await member.get(beside);
+  }
+
   /** The loader runs of all processes. */
   async loads(key?: string): Promise<readonly LoadRun[]> {
     return (await Promise.all(this.members.map((member) => member.loads(key)))).flat();
