@@ -19,11 +19,11 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     const known = where === "a cluster" ? 3 : 1;
     const patient = health(redis, { deadline: "10s" });
     expect(await patient.readiness()).toMatchObject({ status: "ready", primaries: { ready: known, known } });
-    const before = await health(redis).stats();
+    const before = await patient.stats();
     const p = randomPrefix();
     for (let i = 0; i < 30; i += 1) await redis.commands.set(`${p}${i}`, i, { ttl: "1h" });
     for (let i = 0; i < 60; i += 1) await redis.commands.get(`${p}${i}`);
-    const after = await health(redis).stats();
+    const after = await patient.stats();
     const grew = (name: "keyspaceHits" | "keyspaceMisses" | "keys"): number => after[name]! - before[name]!;
     expect([grew("keyspaceHits"), grew("keyspaceMisses"), grew("keys")]).toEqual([30, 30, 30]);
     expect(after.servers.size).toBe(known);
@@ -145,12 +145,13 @@ describe("A87: a probe", () => {
 
   it("of a cluster with a dead primary is degraded: keys of the others are served", async () => {
     const redis = await servers.open("a cluster");
-    expect(await health(redis).readiness()).toMatchObject({ status: "ready" });
+    const patient = health(redis, { deadline: "10s" });
+    expect(await patient.readiness()).toMatchObject({ status: "ready" });
     const [dead] = await servers.cluster.masters();
     await dead!.kill();
-    const readiness = await health(redis).readiness();
+    const readiness = await patient.readiness();
     expect(readiness).toMatchObject({ status: "degraded", primaries: { ready: 2, known: 3 } });
-    expect((await health(redis).stats()).servers.size).toBe(3);
+    expect((await patient.stats()).servers.size).toBe(3);
     await dead!.start();
     await servers.cluster.waitUntilOk();
   });

@@ -96,7 +96,7 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
   "/lock": async (redis) => {
     const lock = locks(redis);
     const waiting = async (): Promise<void> => {
-      await using _lease = await lock.acquire(ODD, { wait: "2s" });
+      await using _lease = await lock.acquire(ODD, { wait: "15s" });
     };
     const lease = await lock.acquire(ODD);
     const next = waiting();

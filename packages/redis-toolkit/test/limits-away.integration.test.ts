@@ -249,7 +249,7 @@ describe("refusals in memory", () => {
 
   it("A77: a key over its limit is refused without asking Redis until it fits, and others are asked for", async () => {
     const limit = open({
-      rules: [slidingLog({ limit: 2, window: 1_500 })],
+      rules: [slidingLog({ limit: 2, window: "5s" })],
       rememberRefusals: Infinity,
       deadline: "2s",
     });

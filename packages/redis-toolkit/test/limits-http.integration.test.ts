@@ -21,7 +21,7 @@ import { rateLimit as rateLimit7 } from "express-rate-limit-7";
 import fastify from "fastify";
 import { Hono, type Context } from "hono";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { startServers } from "./servers.ts";
+import { secondsLeft, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "limits", keys: "any" });
 const closing: (() => unknown)[] = [];
@@ -121,6 +121,7 @@ const FRAMEWORKS: readonly (readonly [
 describe.each(FRAMEWORKS)("%s", (_, start) => {
   it("A69: passes requests within the limit, refuses others, and says how many are left", async () => {
     const send = await start(limitOf(), {});
+    const startedAt = performance.now();
     const [one, two, three] = [await send({ user: "ada" }), await send({ user: "ada" }), await send({ user: "ada" })];
     expect([one.status, await one.text(), one.headers.get("ratelimit")]).toEqual([
       200,
@@ -128,11 +129,8 @@ describe.each(FRAMEWORKS)("%s", (_, start) => {
       `"${name}";r=1;t=3600`,
     ]);
     expect([two.status, two.headers.get("ratelimit-policy")]).toEqual([200, `"${name}";q=2;w=3600`]);
-    expect([three.status, await three.text(), three.headers.get("retry-after")]).toEqual([
-      429,
-      "Too many requests",
-      "3600",
-    ]);
+    expect([three.status, await three.text()]).toEqual([429, "Too many requests"]);
+    expect(secondsLeft(3_600, startedAt).map(String)).toContain(three.headers.get("retry-after"));
     expect(three.headers.get("content-type")).toBe("text/plain; charset=utf-8");
     expect((await send({ user: "grace" })).status).toBe(200);
     expect((await send({ user: "joan", cost: "2" })).headers.get("ratelimit")).toBe(`"${name}";r=0;t=3600`);
@@ -262,11 +260,16 @@ describe.each([
   it("C239: counts for all processes, in one window for each key, with its end", async () => {
     const stores = [1, 2].map(() => expressRateLimitStore(redis, { prefix: name, deadline: "5s" }));
     const [one, other] = [await appOf({ store: stores[0]! }), await appOf({ store: stores[1]! })];
+    const startedAt = performance.now();
+    const resets = (start: string): readonly string[] => secondsLeft(60, startedAt).map((left) => `${start}${left}`);
     const first = await one({ user: "{ada}" });
-    expect([first.status, first.headers.get("ratelimit")]).toEqual([200, "limit=2, remaining=1, reset=60"]);
-    expect((await other({ user: "{ada}" })).headers.get("ratelimit")).toBe("limit=2, remaining=0, reset=60");
+    expect(first.status).toBe(200);
+    expect(resets("limit=2, remaining=1, reset=")).toContain(first.headers.get("ratelimit"));
+    const second = await other({ user: "{ada}" });
+    expect(resets("limit=2, remaining=0, reset=")).toContain(second.headers.get("ratelimit"));
     const refused = await one({ user: "{ada}" });
-    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect(refused.status).toBe(429);
+    expect(resets("")).toContain(refused.headers.get("retry-after"));
     expect((await other({ user: "grace" })).status).toBe(200);
     const lifeMs = await redis.commands.ttl(`${name}:{%7Bada%7D}`);
     expect(lifeMs).toBeGreaterThan(50_000);

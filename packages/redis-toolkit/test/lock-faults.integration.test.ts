@@ -49,8 +49,16 @@ async function scriptsRun(redis: OwnRedis = server): Promise<number> {
   return Number(/calls=(\d+)/.exec(stats["cmdstat_evalsha"] ?? "")?.[1] ?? 0);
 }
 
-/** Lets replies of real servers arrive while time stands still. */
-const settle = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, 60));
+/** Lets replies of the server arrive while time stands still: until 60 ms have brought it no other script. */
+async function settle(redis: Redis): Promise<void> {
+  let before: number;
+  do {
+    before = await scriptsRun();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    // Its reply comes behind those of all commands before it.
+    await redis.commands.ping();
+  } while ((await scriptsRun()) !== before);
+}
 
 it("A61: of 100 contenders in 3 processes, 100 rounds each, no two hold a lock at once, and fences rise", async () => {
   const contenders = [34, 33, 33].map((count) => Array.from({ length: count }, (_, i) => i % 10));
@@ -94,19 +102,23 @@ it("A63: fences rise across FLUSHALL and a restart without data, so a store refu
 describe("A64: waiting", () => {
   it("A64: a waiter tries fewer than 20 times a second, however often it is woken", async () => {
     const redis = connect();
-    await using _held = await locks(redis).acquire(name);
-    const before = await scriptsRun();
-    const waiting = errorOf(locks(redis).acquire(name, { wait: "3s" }));
-    const endAt = performance.now() + 3_000;
-    while (performance.now() < endAt) {
-      await redis.commands.publish(`lock:{${name}}`, "");
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    await using _held = await locks(redis).acquire(name, { ttl: "2m" });
+    let tries = 0;
+    // A busy machine wakes it less often, so it is given more time there.
+    for (let seconds = 3; tries <= 24 && seconds <= 24; seconds *= 2) {
+      const before = await scriptsRun();
+      const waiting = errorOf(locks(redis).acquire(name, { wait: `${seconds}s` }));
+      const endAt = performance.now() + seconds * 1_000;
+      while (performance.now() < endAt) {
+        await redis.commands.publish(`lock:{${name}}`, "");
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      expect(await waiting).toBeInstanceOf(LockUnavailableError);
+      tries = (await scriptsRun()) - before - 1;
+      expect(tries).toBeLessThan(20 * seconds);
     }
-    expect(await waiting).toBeInstanceOf(LockUnavailableError);
-    const tries = (await scriptsRun()) - before - 1;
     expect(tries).toBeGreaterThan(24);
-    expect(tries).toBeLessThanOrEqual(59);
-  });
+  }, 90_000);
 
   it("A64: a release wakes one waiter of a process, before its own time", async () => {
     const clock = new TestClock();
@@ -115,19 +127,19 @@ describe("A64: waiting", () => {
     const waiting = [1, 2, 3].map(() => locks(redis).acquire(name, { wait: "1h" }));
     const subscribers = async (): Promise<unknown> =>
       (await redis.commands.pubSubNumSub(`lock:{${name}}`))[`lock:{${name}}`];
-    await until("a subscription", 5_000, async () => (await subscribers()) === 1);
-    await settle();
+    await until("a subscription", 15_000, async () => (await subscribers()) === 1);
+    await settle(redis);
     clock.advance(60);
-    await settle();
+    await settle(redis);
     const before = await scriptsRun();
     await held.release();
     const first = await Promise.race(waiting);
-    await settle();
+    await settle(redis);
     expect((await scriptsRun()) - before).toBe(2);
     const leases = Promise.all(waiting.map(async (each) => (await each).release()));
-    await until("all", 5_000, async () => {
+    await until("all", 15_000, async () => {
       clock.advance(60);
-      await settle();
+      await settle(redis);
       return (await subscribers()) === 0;
     });
     expect([await leases, first.remainingMs]).toEqual([["released", "released", "released"], 0]);
@@ -141,7 +153,7 @@ describe("A64: waiting", () => {
     const redis = connect({ url: own.url, username: "worker", password: "secret", logger });
     const held = await locks(redis).acquire(name);
     const waiting = locks(redis).acquire(name, { wait: "10s" });
-    await until("a report", 5_000, async () => lines.length > 0);
+    await until("a report", 15_000, async () => lines.length > 0);
     expect(await held.release()).toBe("released");
     expect(await (await waiting).release()).toBe("released");
     expect(lines[0]).toContain("lock wake");
@@ -159,7 +171,7 @@ describe("A64: waiting", () => {
     aborting.abort(reason);
     expect(await acquiring).toBe(reason);
     hold.release();
-    await until("its release", 5_000, async () => (await server.command("EXISTS", `lock:{${name}}`)) === 0);
+    await until("its release", 15_000, async () => (await server.command("EXISTS", `lock:{${name}}`)) === 0);
     await expect(locks(redis).acquire(name, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
   });
 
@@ -187,7 +199,7 @@ describe("A64: waiting", () => {
     const redis = createRedis({ ...ALONE, url: server.url });
     await locks(redis).acquire(name);
     const waiting = errorOf(locks(redis).acquire(name, { wait: "1m" }));
-    await settle();
+    await settle(redis);
     await redis.disconnect();
     expect(await waiting).toBeInstanceOf(BackendUnavailableError);
   });
@@ -198,7 +210,7 @@ describe("A65: holding", () => {
     const clock = new TestClock();
     const redis = connect({ clock });
     const lease = await locks(redis).acquire(name, { ttl: "10s" });
-    await settle();
+    await settle(redis);
     clock.advance(9_897);
     expect([lease.signal.aborted, lease.remainingMs]).toEqual([false, 1]);
     clock.advance(1);
@@ -210,7 +222,7 @@ describe("A65: holding", () => {
     ]);
     expect(lease.signal.reason).toBeInstanceOf(LockLostError);
     // Redis would have had it for a moment longer: nothing is left of it.
-    await settle();
+    await settle(redis);
     expect(await redis.commands.get(`lock:{${name}}`)).toBeUndefined();
     const other = await locks(redis).acquire(`${name} other`, { ttl: 1_000 });
     const later = clock.now() + 1_000;
@@ -223,7 +235,7 @@ describe("A65: holding", () => {
     const clock = new TestClock();
     const redis = connect({ url: proxy.url, clock, commandTimeout: "1m" });
     await (await locks(redis).acquire("warm")).release();
-    await settle();
+    await settle(redis);
     const slow = async (ttlMs: number) => {
       const hold = proxy.hold("EVALSHA", "reply");
       const acquiring = locks(redis).acquire(name, { ttl: ttlMs });
@@ -236,7 +248,7 @@ describe("A65: holding", () => {
     expect(lease.remainingMs).toBe(1_000 - 12 - 300);
     await lease.release();
     expect(await errorOf(slow(300))).toBeInstanceOf(BackendUnavailableError);
-    await until("its release", 5_000, async () => (await server.command("EXISTS", `lock:{${name}}`)) === 0);
+    await until("its release", 15_000, async () => (await server.command("EXISTS", `lock:{${name}}`)) === 0);
   });
 
   it("A65: using() extends it at each third of its ttl, until maxHold; then the signal is aborted", async () => {
@@ -250,7 +262,7 @@ describe("A65: holding", () => {
       for (let s = 0; s < 19; s += 1) {
         expect([s, signal.aborted]).toEqual([s, false]);
         clock.advance("1s");
-        await settle();
+        await settle(redis);
       }
       extensions = (await scriptsRun()) - before - 1;
       clock.advance("1s");
@@ -270,10 +282,12 @@ describe("A65: holding", () => {
     await redis.initialize();
     const failure = new Error("of the task");
     await (await locks(redis).acquire(name)).release();
+    let pausedAt = 0;
     const withoutRedis = <T>(task: (signal: AbortSignal) => Promise<T>): Promise<unknown> =>
       errorOf(
-        locks(redis).using(name, { ttl: 500, wait: "5s" }, async ({ signal }) => {
+        locks(redis).using(name, { ttl: "2s", wait: "15s" }, async ({ signal }) => {
           own.pause();
+          pausedAt = performance.now();
           return task(signal);
         }),
       ).finally(() => own.resume());
@@ -283,10 +297,9 @@ describe("A65: holding", () => {
       }),
     ).toBe(failure);
     expect(await withoutRedis(async () => "in time")).toBeUndefined();
-    const startedAt = performance.now();
     const lost = await withoutRedis((signal) => new Promise((resolve) => signal.addEventListener("abort", resolve)));
     expect(lost).toBeInstanceOf(LockLostError);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(performance.now() - pausedAt).toBeLessThan(4_500);
     expect(lines.some((line) => line.includes("lock release"))).toBe(true);
     expect(lines.some((line) => line.includes("lock extension"))).toBe(true);
   });
@@ -332,7 +345,7 @@ describe("A65: holding", () => {
     await using _held = await locks(redis).acquire(`${name} held`);
     const aborting = new AbortController();
     const waiting = errorOf(locks(redis).acquire(`${name} held`, { wait: "1m", signal: aborting.signal }));
-    await settle();
+    await settle(redis);
     aborting.abort();
     await waiting;
     expect(scheduled.size).toBe(1);
@@ -341,7 +354,7 @@ describe("A65: holding", () => {
 
 it("A66: an attempt whose reply was lost is recognised by its token, and so is a release", async () => {
   await using proxy = await startProxy(server.port);
-  const redis = connect({ url: proxy.url });
+  const redis = connect({ url: proxy.url, commandTimeout: "10s" });
   await (await locks(redis).acquire("warm")).release();
   const lose = async <T>(call: () => Promise<T>): Promise<T> => {
     const hold = proxy.hold("EVALSHA", "reply");
@@ -378,7 +391,7 @@ it("A66: an attempt whose reply was lost is recognised by its token, and so is a
 
 it("A66: a reader whose reply was lost has its lock also where a writer waits since", async () => {
   await using proxy = await startProxy(server.port);
-  const redis = connect({ url: proxy.url });
+  const redis = connect({ url: proxy.url, commandTimeout: "10s" });
   await (await locks(redis).acquire("warm")).release();
   const hold = proxy.hold("EVALSHA", "reply");
   const reading = locks(redis).readWrite(name).read.tryAcquire({ ttl: "1m" });
@@ -386,7 +399,7 @@ it("A66: a reader whose reply was lost has its lock also where a writer waits si
   const { read, write } = locks(connect()).readWrite(name);
   const leaving = new AbortController();
   const writing = errorOf(write.acquire({ wait: "1m", signal: leaving.signal }));
-  await until("the writer waits", 5_000, async () => (await server.command("EXISTS", `lock:writer:{${name}}`)) === 1);
+  await until("the writer waits", 15_000, async () => (await server.command("EXISTS", `lock:writer:{${name}}`)) === 1);
   proxy.cut();
   hold.release();
   const lease = await reading;
@@ -399,7 +412,7 @@ it("A66: a reader whose reply was lost has its lock also where a writer waits si
 
 it("A66: a script of a lost connection that is carried out late shortens nothing", async () => {
   await using proxy = await startProxy(server.port);
-  const redis = connect({ url: proxy.url });
+  const redis = connect({ url: proxy.url, commandTimeout: "10s" });
   const { read, write } = locks(redis).readWrite(name);
   const sides = [
     [`lock:{${name}}`, () => locks(redis).acquire(name)],
@@ -429,7 +442,7 @@ it("A65: a release that failed may still be carried out: the lock counts as not 
   expect(await errorOf(lease.release())).toBeInstanceOf(BackendUnavailableError);
   expect([lease.remainingMs, await lease.extend(), lease.signal.aborted]).toEqual([0, "lost", false]);
   own.resume();
-  expect(await until("its release", 5_000, () => lease.release().catch(() => undefined))).toBe("released");
+  expect(await until("its release", 15_000, () => lease.release().catch(() => undefined))).toBe("released");
   expect(await own.command("EXISTS", `lock:{${name}}`)).toBe(0);
 });
 
@@ -446,11 +459,11 @@ describe("A67: lost servers", () => {
   });
 
   it("A67: after a failover a lock is lost at its next extension, unless the replica had it", async () => {
-    await using group = await startSentinel({ downAfterMs: 500 });
+    await using group = await startSentinel({ downAfterMs: 5_000 });
     const urls = group.sentinels.map(({ url }) => url);
     const redis = createRedis({ ...ALONE, connection: sentinel(urls, { primaryName: group.name }) });
     open.push(redis);
-    const kept = await locks(redis, { replicas: 1, replicaTimeout: "5s" }).acquire(name, { ttl: "1m" });
+    const kept = await locks(redis, { replicas: 1, replicaTimeout: "5s" }).acquire(name, { ttl: "5m" });
     const [replica] = await group.replicas();
     expect(await replica!.command("GET", `lock:{${name}}`)).toBe(kept.token);
     const lost = await locks(redis).acquire(`${name} lost`, { ttl: "1m" });
@@ -471,7 +484,9 @@ describe("A67: lost servers", () => {
     await using primary = await startOwnRedis();
     await using replica = await startOwnRedis();
     await replica.command("REPLICAOF", "127.0.0.1", primary.port);
-    await until("the replica", 10_000, async () => (await primary.info("replication"))["connected_slaves"] === "1");
+    await until("the replica", 10_000, async () =>
+      (await primary.info("replication"))["slave0"]?.includes("state=online"),
+    );
     const redis = connect({ url: primary.url });
     const safe = locks(redis, { replicas: 1, replicaTimeout: "3s" });
     const lease = await safe.acquire(name);
@@ -480,8 +495,8 @@ describe("A67: lost servers", () => {
     const both = await errorOf(locks(redis, { replicas: 2, replicaTimeout: 50 }).acquire(name));
     expect(both).toBeInstanceOf(CommandError);
     expect(both).toMatchObject({ code: "TOO_FEW_REPLICAS", retryable: true });
-    await until("its release", 5_000, async () => (await primary.command("EXISTS", `lock:{${name}}`)) === 0);
-    const tenant = locks(redis.tenant("acme"), { replicas: 1 });
+    await until("its release", 15_000, async () => (await primary.command("EXISTS", `lock:{${name}}`)) === 0);
+    const tenant = locks(redis.tenant("acme"), { replicas: 1, replicaTimeout: "3s" });
     const own = await tenant.acquire([name]);
     expect(await primary.command("GET", `acme:lock:{${name}}`)).toBe(own.token);
     expect(await own.release()).toBe("released");
@@ -492,7 +507,7 @@ describe("A67: lost servers", () => {
     const [a, b, c] = three.map(({ url }) => connect({ url, commandTimeout: "1s" })) as [Redis, Redis, Redis];
     const lock = locks(a, { quorum: [b, c] });
     const first = await lock.acquire(name);
-    await until("all fences", 5_000, async () => {
+    await until("all fences", 15_000, async () => {
       const fences = await Promise.all(three.map((each) => each.command("GET", `lock:fence:{${name}}`)));
       return fences.filter((fence) => fence === String(first.fence)).length >= 2;
     });
@@ -506,12 +521,12 @@ describe("A67: lost servers", () => {
     // The clock of a server is ahead. It takes part in one lock, and is lost.
     await three[0].command("SET", `lock:fence:{${name}}`, "5000000000000000");
     three[2].pause();
-    const ahead = await lock.acquire(name, { wait: "1s" });
+    const ahead = await lock.acquire(name, { wait: "5s" });
     expect(ahead.fence).toBe(5_000_000_000_000_001);
     expect(await ahead.release()).toBe("released");
     three[2].resume();
     await three[0].kill();
-    const third = await lock.acquire(name, { wait: "5s" });
+    const third = await lock.acquire(name, { wait: "10s" });
     expect(third.fence).toBeGreaterThan(ahead.fence);
     expect(await third.extend()).toBe("extended");
     await three[1].kill();
@@ -585,7 +600,7 @@ it("where Redis is disabled, or may evict locks, none is taken", async () => {
   const redis = connect({ url: own.url, logger });
   expect(await errorOf(locks(redis, { requireNoEviction: true }).acquire(name))).toBeInstanceOf(ConfigurationError);
   await (await locks(redis).acquire(name)).release();
-  await until("a report", 5_000, async () => lines.length > 0);
+  await until("a report", 15_000, async () => lines.length > 0);
   expect(lines[0]).toContain("maxmemory-policy is volatile-lru");
 });
 

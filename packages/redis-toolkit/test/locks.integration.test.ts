@@ -71,7 +71,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await (await take()).release();
     await take();
     await redis.commands.pExpire(`lock:{${name}}`, 1);
-    await until("its end", 2_000, async () => !(await redis.commands.exists(`lock:{${name}}`)));
+    await until("its end", 15_000, async () => !(await redis.commands.exists(`lock:{${name}}`)));
     await take();
     await redis.commands.delete(`lock:{${name}}`, `lock:fence:{${name}}`);
     await (await take()).release();
@@ -85,13 +85,13 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
   });
 
   it("A64: contended is not away: the holder's time is named, and waiting ends with `wait` or its signal", async () => {
-    await using held = await locks(redis).acquire(name, { ttl: "5s" });
+    await using held = await locks(redis).acquire(name, { ttl: "30s" });
     const error = await errorOf(locks(redis).acquire(name));
     expect(error).toBeInstanceOf(LockUnavailableError);
     expect(error).toMatchObject({ code: "LOCK_UNAVAILABLE", resources: [name] });
     const { retryAfterMs } = error as LockUnavailableError;
-    expect(retryAfterMs).toBeGreaterThan(1_000);
-    expect(retryAfterMs).toBeLessThanOrEqual(5_000);
+    expect(retryAfterMs).toBeGreaterThan(20_000);
+    expect(retryAfterMs).toBeLessThanOrEqual(30_000);
     expect(await locks(redis).tryAcquire(name)).toBeUndefined();
     expect(await errorOf(locks(redis).acquire(name, { wait: 90 }))).toBeInstanceOf(LockUnavailableError);
     const signal = AbortSignal.timeout(50);
@@ -109,7 +109,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     const waiter = await servers.open(where, { clock });
     await waiter.initialize();
     const waiting = locks(waiter).acquire(name, { wait: "10s" });
-    await until("a subscription", 5_000, async () => {
+    await until("a subscription", 15_000, async () => {
       const listeners = await redis.commands.pubSubNumSub(`lock:{${name}}`);
       return where === "a cluster" || Object.values(listeners)[0] === 1;
     });
@@ -126,14 +126,16 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
 
   it("A65: a task runs while it is held, its error is passed on, and a lost lock is an error", async () => {
     const failure = new Error("of the task");
+    const startedAt = performance.now();
     const result = await locks(redis).using([name], async ({ resources, signal, remainingMs, fence }) => {
       expect(resources).toEqual([name]);
-      expect([signal.aborted, remainingMs > 9_000, remainingMs <= 9_898, Number.isSafeInteger(fence)]).toEqual([
-        false,
-        true,
-        true,
-        true,
-      ]);
+      const passedMs = Math.ceil(performance.now() - startedAt) + 1;
+      expect([
+        signal.aborted,
+        remainingMs >= 9_898 - passedMs,
+        remainingMs <= 9_898,
+        Number.isSafeInteger(fence),
+      ]).toEqual([false, true, true, true]);
       return "done";
     });
     expect(result).toBe("done");
@@ -171,11 +173,11 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
 
   it("C234: a semaphore has as many holders as permits, and each of them an end", async () => {
     const pool = locks(redis).semaphore(name, 2);
-    const [one, two] = [await pool.acquire({ ttl: 1_000 }), await pool.acquire()];
+    const [one, two] = [await pool.acquire({ ttl: 4_000 }), await pool.acquire()];
     expect(await pool.tryAcquire()).toBeUndefined();
     const contended = await errorOf(pool.acquire());
     expect(contended).toBeInstanceOf(LockUnavailableError);
-    expect((contended as LockUnavailableError).retryAfterMs).toBeLessThanOrEqual(1_000);
+    expect((contended as LockUnavailableError).retryAfterMs).toBeLessThanOrEqual(4_000);
     expect([two.fence > one.fence, await two.extend("20s"), await two.release(), await two.release()]).toEqual([
       true,
       "extended",
@@ -184,7 +186,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     ]);
     const three = await pool.acquire();
     // The first ends with its time.
-    const four = await pool.acquire({ wait: "5s" });
+    const four = await pool.acquire({ wait: "15s" });
     expect([await one.release(), await three.release(), await four.release()]).toEqual([
       "lost",
       "released",
@@ -199,7 +201,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     expect(await write.tryAcquire()).toBeUndefined();
     await using third = await read.acquire();
     const writing = write.acquire({ wait: "10s" });
-    await until("its intent", 5_000, async () => {
+    await until("its intent", 15_000, async () => {
       const reader = await read.tryAcquire();
       await reader?.release();
       return reader === undefined;
@@ -209,10 +211,10 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     expect([await read.tryAcquire(), await write.tryAcquire()]).toEqual([undefined, undefined]);
     expect(writer.fence).toBeGreaterThan(third.fence);
     expect([await writer.extend(), await writer.release()]).toEqual(["extended", "released"]);
-    const after = await Promise.all([read.acquire(), read.acquire({ wait: "1s" })]);
+    const after = await Promise.all([read.acquire(), read.acquire({ wait: "10s" })]);
     expect(await errorOf(write.acquire({ wait: 100 }))).toBeInstanceOf(LockUnavailableError);
     // The writer has given up: readers come in again.
-    await using last = await read.acquire({ wait: "1s" });
+    await using last = await read.acquire({ wait: "10s" });
     expect(last.fence).toBeGreaterThan(writer.fence);
     for (const reader of after)
       expect([await reader.extend(), await reader.release()]).toEqual(["extended", "released"]);
@@ -224,7 +226,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await using same = await locks(other).acquire("a:{b}");
     expect([held.remainingMs > 0, same.remainingMs > 0]).toEqual([true, true]);
     expect(await redis.commands.get(`${name}:lock:{a:%7Bb%7D}`)).toBe(held.token);
-    const waiting = locks(one).using("a:{b}", { wait: "5s" }, ({ token }) => token);
+    const waiting = locks(one).using("a:{b}", { wait: "15s" }, ({ token }) => token);
     await held.release();
     expect(await waiting).not.toBe(held.token);
   });

@@ -105,7 +105,7 @@ describe("a queue on a server of its own", () => {
           await new Promise((resolve) => setTimeout(resolve, 20));
           seen.add(data);
         },
-        { concurrency: 10, visibility: 500 },
+        { concurrency: 10, visibility: "2s" },
       ),
     );
     await expect.poll(() => seen.size).toBeGreaterThan(20);
@@ -239,7 +239,7 @@ describe("a queue on a server of its own", () => {
         if (data === "quick") await new Promise((resolve) => setTimeout(resolve, 100));
         else await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
       },
-      { concurrency: 2, grace: 200 },
+      { concurrency: 2, grace: "2s" },
     );
     await expect.poll(() => worker.active).toBe(2);
     await redis.disconnect();
@@ -361,7 +361,7 @@ describe("a queue on a server of its own", () => {
     await python(server.port, "LPUSH", key, `json.dumps({"to": "ada"})`, `json.dumps({"to": "bob"})`);
     expect(await list.length()).toBe(2);
     expect([await list.pop(), await list.pop()]).toEqual([{ to: "ada" }, { to: "bob" }]);
-    const waits = list.pop({ timeout: "5s" });
+    const waits = list.pop({ timeout: "15s" });
     await python(server.port, "LPUSH", key, `json.dumps({"to": "é"})`);
     expect(await waits).toEqual({ to: "é" });
     expect(await list.pop({ timeout: 50 })).toBeUndefined();
@@ -376,7 +376,8 @@ describe("a queue on a server of its own", () => {
 });
 
 it("A56: a failover is survived by workers and events", async () => {
-  await using group = await startSentinel();
+  // The failover begins by a command. No sentinel may think a primary down that is only slow.
+  await using group = await startSentinel({ downAfterMs: 30_000 });
   const { sentinels, name: sentinelName } = group;
   await using redis = createRedis({ ...ALONE, sentinels: sentinels.map(({ url }) => url), sentinelName });
   const jobs = queue<string>(redis, "jobs");

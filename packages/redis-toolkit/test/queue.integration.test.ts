@@ -467,7 +467,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const first = use.working(
       async (job, { signal }) => {
         for (let i = 0; i < 12; i += 1) {
-          await new Promise((resolve) => setTimeout(resolve, 100));
+          await new Promise((resolve) => setTimeout(resolve, 250));
           await job.heartbeat();
         }
         seen.push(`first ${job.attempt}`);
@@ -477,13 +477,14 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
         await expect(job.progress(1)).rejects.toMatchObject({ code: "JOB_LOST" });
       },
       // Shorter than all heartbeats together, and longer than this process may stand still between two of them.
-      { visibility: 900, heartbeat: "manual" },
+      { visibility: "2s", heartbeat: "manual" },
     );
     await expect.poll(() => first.active).toBe(1);
     const second = use.working(async ({ attempt }) => {
       seen.push(`second ${attempt}`);
       await held[1].pass();
     });
+    await expect.poll(() => seen[0]).toBe("first 1");
     await expect.poll(() => seen, SOON).toEqual(["first 1", "second 2"]);
     held[0].open();
     await expect.poll(() => first.stats).toMatchObject({ delivered: 1, completed: 0, lost: 1 });
@@ -521,7 +522,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const gates = [gate(), gate()] as const;
     const { id } = await use.jobs.add("x");
     const seen: number[] = [];
-    // Room for another job: it looks at the end of the lease, and finds that.
+    // Room for another job: it looks at the end of the lease, and finds that. The pause comes before that end.
     const worker = use.working(
       async (job) => {
         seen.push(job.attempt);
@@ -529,7 +530,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
         await job.heartbeat("1m");
         await gates[1].pass();
       },
-      { visibility: 150, heartbeat: "manual", concurrency: 2 },
+      { visibility: "2s", heartbeat: "manual", concurrency: 2 },
     );
     await expect.poll(() => seen).toEqual([1]);
     await use.jobs.pause();
@@ -547,7 +548,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   it("C419: the report on a job that waits for another worker ends it", async () => {
     const done = gate();
     const { id } = await use.jobs.add("x");
-    const worker = use.working(() => done.pass(), { visibility: 150, heartbeat: "manual", concurrency: 2 });
+    const worker = use.working(() => done.pass(), { visibility: "2s", heartbeat: "manual", concurrency: 2 });
     await expect.poll(() => worker.active).toBe(1);
     await use.jobs.pause();
     await expect.poll(() => use.jobs.get(id)).toMatchObject({ state: "waiting", attempt: 1 });
@@ -565,7 +566,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     };
     use.working(work, { visibility: 3_000 });
     use.working(work, { visibility: 3_000 });
-    await expect.poll(() => seen, { timeout: 10_000 }).toEqual([1]);
+    await expect.poll(() => seen).toEqual([1]);
     await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
     expect(seen).toEqual([1]);
   });

@@ -9,7 +9,8 @@ import { ALONE } from "./servers.ts";
 let group: TestSentinel;
 let proxies: readonly FaultProxy[];
 beforeAll(async () => {
-  group = await startSentinel();
+  // A failover begins by a command. No sentinel may think a primary down that is only slow.
+  group = await startSentinel({ downAfterMs: 30_000 });
   proxies = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
 }, 60_000);
 afterAll(() => Promise.all([...proxies, group].map((each) => each[Symbol.asyncDispose]())));

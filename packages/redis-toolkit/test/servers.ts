@@ -110,6 +110,16 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
   };
 }
 
+/**
+ * The whole seconds, rounded up, that may be left of so many since a time of `performance.now()`: one number, unless
+ * a second may have passed.
+ */
+export function secondsLeft(of: number, since: number): readonly number[] {
+  // Redis counts whole milliseconds.
+  const least = Math.ceil(of - (performance.now() - since + 2) / 1_000);
+  return Array.from({ length: of - least + 1 }, (_, passed) => of - passed);
+}
+
 const PASSWORD = "secret";
 
 /** Its line, for keys and channels of tenants as well. */
