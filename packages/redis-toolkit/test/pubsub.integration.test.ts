@@ -170,8 +170,9 @@ it("C372: disconnect waits 10 seconds for the handler of a listener, and no long
   await channel.publish("go");
   await held.arrived();
   let isOver = false;
+  const schedule = vi.spyOn(clock, "schedule");
   const disconnected = redis.disconnect().then(() => (isOver = true));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await expect.poll(() => schedule.mock.calls.map(([, delayMs]) => delayMs)).toContain(10_000);
   clock.advance(9_999);
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(isOver).toBe(false);

@@ -371,7 +371,7 @@ it.each(["one server", "a cluster"] as const)(
     let touched = 0;
     // Its last touch comes well before the end, and after that of the other one.
     while (Date.now() < ends - 3_000) {
-      await pause(150);
+      await pause(50);
       const session = await brief.touch(id);
       expect(session).toBeDefined();
       expect(Date.parse(session!.expiresAt)).toBeLessThanOrEqual(Date.parse(createdAt) + 8_001);
