@@ -405,15 +405,15 @@ describe("C280: stats and keys", () => {
     await using server = await startOwnRedis();
     await server.command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k:' .. i, i) end", 0);
     await using proxy = await startProxy({ host: "127.0.0.1", port: server.port });
-    proxy.delay({ toClient: 100 });
+    proxy.delay({ toClient: 300 });
     const slow = { REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
-    const missed = await inProcess(["keys", "rare:*", "--timeout", "1500ms"], slow);
+    const missed = await inProcess(["keys", "rare:*", "--timeout", "4s"], slow);
     expect(missed).toEqual({
       exitCode: 3,
       stdout: "no such key among those that there was time for; --timeout gives more\n",
       stderr: "",
     });
-    const asJson = await json(["keys", "rare:*", "--timeout", "1500ms"], slow);
+    const asJson = await json(["keys", "rare:*", "--timeout", "4s"], slow);
     expect(asJson).toEqual({ exitCode: 3, version: 1, isComplete: false, keys: [] });
     expect(await inProcess(["keys", "rare:*"], { REDIS_URL: server.url })).toEqual({
       exitCode: 1,

@@ -51,7 +51,8 @@ async function fill(url: string): Promise<void> {
   await queue(redis, "emails").add({ secret: "of-a-job" });
   await streams(redis).stream("events:payments").append({ secret: "of-a-stream" });
   await locks(redis).acquire("report");
-  await rateLimit(redis, { name: "api", rules: [fixedWindow({ limit: 9, window: "1m" })] }).consume("user");
+  const rules = [fixedWindow({ limit: 9, window: "1m" })];
+  await rateLimit(redis, { name: "api", rules, deadline: "5s" }).consume("user");
   await sessions(redis).create({ userId: "1", data: { secret: "of-a-session" } });
 }
 

@@ -55,7 +55,7 @@ describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
     await expect(bounded.commands.get(p)).rejects.toBe(reason);
     await expect(bounded.transaction({}, ({ queue }) => [queue.incr(p)])).rejects.toBe(reason);
 
-    const hasty = redis.within({ deadline: "1s" });
+    const hasty = redis.within({ deadline: "2s" });
     await expect(hasty.commands.blPop(`${p}list`, 10)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     expect(await hasty.within({ deadline: "5s" }).commands.blPop(`${p}list`, 0.2)).toBe(undefined);
     expect(await hasty.commands.incr(p)).toBe(1);

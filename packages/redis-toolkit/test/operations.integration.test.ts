@@ -128,7 +128,7 @@ const USERS: Readonly<Record<string, (redis: Redis) => Promise<unknown>>> = {
     await subscription.close();
   },
   async health(redis) {
-    expect(await health(redis).readiness()).toMatchObject({ status: "ready" });
+    expect(await health(redis, { deadline: "10s" }).readiness()).toMatchObject({ status: "ready" });
     await health(redis).slowlog();
     await health(redis).latency(3);
     await health(redis).bigKeys();

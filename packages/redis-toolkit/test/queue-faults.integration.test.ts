@@ -33,7 +33,7 @@ describe("a queue on a server of its own", () => {
     const jobs = queue<string>(redis, "jobs");
     await jobs.add("x");
     await using process = forkScript<QueueWorkerHandlers>(WORKER, { args: [server.url] });
-    await process.call("work", 1_500);
+    await process.call("work", 2_500);
     await until("the job", 15_000, async () => (await process.call("started")).length === 1);
     const killedAt = performance.now();
     await process.kill();

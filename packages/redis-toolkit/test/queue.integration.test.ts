@@ -374,7 +374,7 @@ it("C257: disconnect rejects what waits for a job, and a worker that begins late
   const cleared = vi.spyOn(globalThis, "clearInterval");
   const worker = jobs.worker(() => undefined);
   // That which keeps its process alive.
-  await expect.poll(() => cleared.mock.calls.length, { timeout: 8_000 }).toBe(1);
+  await expect.poll(() => cleared.mock.calls.length).toBe(1);
   await worker.stop();
   cleared.mockRestore();
 });

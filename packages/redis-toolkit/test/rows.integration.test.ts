@@ -85,7 +85,8 @@ it("R0-131: a cache, limits, locks and a queue over one Redis do not meet", asyn
   await using cache = createCache({ name: "router" }).tier(tier).build();
   await cache.set("merchant:1", { fee: 2 });
   const lock = await locks(redis).acquire("merchant:1");
-  const limit = rateLimit(redis, { name: "merchant:1", rules: [fixedWindow({ limit: 2, window: "1h" })] });
+  const rules = [fixedWindow({ limit: 2, window: "1h" })];
+  const limit = rateLimit(redis, { name: "merchant:1", rules, deadline: "5s" });
   await limit.consume("merchant:1");
   const jobs = queue(redis, "merchant:1");
   await jobs.add({ settle: true });
