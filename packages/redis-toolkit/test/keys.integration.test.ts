@@ -98,7 +98,7 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
     const waiting = async (): Promise<void> => {
       await using _lease = await lock.acquire(ODD, { wait: "15s" });
     };
-    const lease = await lock.acquire(ODD);
+    const lease = await lock.acquire(ODD, { ttl: "2m" });
     const next = waiting();
     await sleep(150);
     await lease.release();

@@ -165,7 +165,7 @@ describe("A64: waiting", () => {
     await (await locks(redis).acquire("warm")).release();
     const hold = proxy.hold("EVALSHA", "reply");
     const aborting = new AbortController();
-    const acquiring = errorOf(locks(redis).acquire(name, { signal: aborting.signal }));
+    const acquiring = errorOf(locks(redis).acquire(name, { ttl: "2m", signal: aborting.signal }));
     await hold.reached;
     const reason = new Error("STOP it");
     aborting.abort(reason);
@@ -492,7 +492,7 @@ describe("A67: lost servers", () => {
     const lease = await safe.acquire(name);
     expect(await replica.command("GET", `lock:{${name}}`)).toBe(lease.token);
     expect([await lease.extend("20s"), await lease.release()]).toEqual(["extended", "released"]);
-    const both = await errorOf(locks(redis, { replicas: 2, replicaTimeout: 50 }).acquire(name));
+    const both = await errorOf(locks(redis, { replicas: 2, replicaTimeout: 50 }).acquire(name, { ttl: "2m" }));
     expect(both).toBeInstanceOf(CommandError);
     expect(both).toMatchObject({ code: "TOO_FEW_REPLICAS", retryable: true });
     await until("its release", 15_000, async () => (await primary.command("EXISTS", `lock:{${name}}`)) === 0);

@@ -200,7 +200,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     const readers = [await read.acquire(), await read.acquire()];
     expect(await write.tryAcquire()).toBeUndefined();
     await using third = await read.acquire();
-    const writing = write.acquire({ wait: "10s" });
+    const writing = write.acquire({ ttl: "2m", wait: "10s" });
     await until("its intent", 15_000, async () => {
       const reader = await read.tryAcquire();
       await reader?.release();
@@ -222,7 +222,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
 
   it("tenants have their own locks", async () => {
     const [one, other] = [redis.tenant(name), redis.tenant(`${name}x`)];
-    await using held = await locks(one).acquire("a:{b}");
+    await using held = await locks(one).acquire("a:{b}", { ttl: "2m" });
     await using same = await locks(other).acquire("a:{b}");
     expect([held.remainingMs > 0, same.remainingMs > 0]).toEqual([true, true]);
     expect(await redis.commands.get(`${name}:lock:{a:%7Bb%7D}`)).toBe(held.token);

@@ -193,7 +193,7 @@ describe.each(EVERYWHERE)("consumers over %s", (where) => {
   });
 
   it("A55: a consumer that holds an entry stays in the group when it stops; another takes the entry", async () => {
-    const own = consumer(jobs, "processors", { block: "10s" }, () => Promise.reject(new Error("not now")));
+    const own = consumer(jobs, "processors", { block: "1m" }, () => Promise.reject(new Error("not now")));
     await appendAll(jobs, ["0"]);
     await expect.poll(() => own.counts.failed).toBe(1);
     await own.stop();
@@ -316,7 +316,7 @@ it.each(["FLUSHALL", "DEL", "XGROUP DESTROY", "a restart without its data"])(
   (loss) =>
     withServer(async (own, redis, jobs) => {
       const seen = new Seen();
-      await using worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+      await using worker = consumer(jobs, "processors", { block: "1m" }, seen.handler);
       await appendAll(jobs, ["0"]);
       await expect.poll(() => seen.numbers).toEqual(["0"]);
       await expect.poll(blocked(own)).toBe("1");
@@ -468,7 +468,7 @@ it("C227: after a failover the consumer reads from the new primary", async () =>
   const redis = await servers.open("sentinels", { logger: SILENT });
   const jobs = streams(redis).stream<Job>(randomPrefix());
   const seen = new Seen();
-  await using _worker = consumer(jobs, "processors", { block: "10s" }, seen.handler);
+  await using _worker = consumer(jobs, "processors", { block: "1m" }, seen.handler);
   await appendAll(jobs, ["0"]);
   await expect.poll(() => seen.numbers).toEqual(["0"]);
   await servers.sentinel.failover();
@@ -589,7 +589,7 @@ it("C227: entries of a reply that was lost are handled at once; failed ones stil
     streams(one).stream<Job>("jobs"),
   );
   const seen = new Seen();
-  await using worker = consumer(jobs!, "processors", { block: "10s", minIdle: "1h" }, (entry, context) => {
+  await using worker = consumer(jobs!, "processors", { block: "1m", minIdle: "1h" }, (entry, context) => {
     seen.handler(entry, context);
     if (entry.fields.n === "fails") throw new Error("not now");
   });
@@ -625,7 +625,7 @@ it("C227: a consumer follows its stream to another node of a cluster", async () 
   const { cluster } = servers;
   const jobs = streams(redis).stream<Job>(randomPrefix());
   const seen = new Seen();
-  await using _worker = consumer(jobs, "processors", { block: "10s", minIdle: 200 }, seen.handler);
+  await using _worker = consumer(jobs, "processors", { block: "1m", minIdle: 200 }, seen.handler);
   await appendAll(jobs, ["0"]);
   await expect.poll(() => seen.numbers).toEqual(["0"]);
   const owner = await cluster.ownerOf(jobs.key);
