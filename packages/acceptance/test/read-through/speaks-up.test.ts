@@ -1,7 +1,7 @@
 import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
-import { type CacheLogger } from "@hotset/core";
+import { ConfigurationError, type CacheLogger } from "@hotset/core";
 import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -87,6 +87,25 @@ describe("C202 events of trouble", () => {
     },
   );
 
+  it("of one code do not hide another code: a refusal in a storm is emitted at once", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock });
+    const cache = createTestCache({ clock, backend, local: false });
+    const seen: string[] = [];
+    cache.on("backend:error", ({ error, omitted }) => seen.push(`${error.code} ${omitted}`));
+    const fail = async (i: number, error: Error): Promise<void> => {
+      backend.script("read", { fail: error });
+      await cache.get(`k${i}`);
+    };
+    for (let i = 0; i < 30; i += 1) await fail(i, new Error("full"));
+    await fail(30, new ConfigurationError("grant the user +subscribe"));
+    expect(seen.slice(10)).toEqual(["INVALID_CONFIGURATION undefined"]);
+    for (let i = 31; i < 60; i += 1) await fail(i, new Error("full"));
+    clock.advance(1_000);
+    expect(seen.slice(11)).toEqual(["BACKEND_UNAVAILABLE 48"]);
+    expect(cache.stats().tiers[0]).toMatchObject({ errors: 60 });
+  });
+
   it("of one kind do not hide another kind, and calls are reported without a limit", async () => {
     const cache = createTestCache();
     const seen = { miss: 0, "load:error": 0, load: 0 };
@@ -162,8 +181,8 @@ describe("C203 a logger", () => {
     expect(lines.splice(0, 1)).toEqual(['info hotset: cache "test": scripted is up']);
     expect(lines[0]).toBe('warn hotset: cache "test": a load in the background failed: TypeError (key "stale")');
     expect(lines[1]).toMatch(/^error hotset: cache "test": .*json.* \(key "k"\)$/);
-    expect(lines.filter((line) => line.includes("read was refused")).length).toBe(10);
-    expect(lines.at(-1)).toMatch(/; 10 more like it were left out$/);
+    expect(lines.filter((line) => line.includes("read was refused")).length).toBe(11);
+    expect(lines.at(-1)).toMatch(/; 9 more like it were left out$/);
     expect(lines.join("\n")).not.toContain("hunter2");
   });
 

@@ -34,8 +34,8 @@ export interface CacheOptions {
   readonly maxWaiting?: number;
   /**
    * Receives what goes wrong, and when a backend goes down and comes back: `console`, a pino or a winston logger. One
-   * text for each call, without values; at most 10 a second of each kind. @default one warning of Node's for each kind
-   * of trouble that no listener observes
+   * text for each call, without values; at most 10 a second of each kind and code. @default one warning of Node's for
+   * each kind of trouble that no listener observes
    */
   readonly logger?: CacheLogger;
   /**

@@ -12,9 +12,12 @@ export interface KeyEvent extends CacheEvent {
   readonly key: string;
 }
 
-/** An event of which at most 10 a second are emitted in one cache. */
+/**
+ * An event of which a cache emits at most 10 a second for each `code` of a {@link CacheError}. Other errors count as
+ * one code.
+ */
 export interface LimitedEvent {
-  /** How many of its kind were left out before this one. Absent for none. */
+  /** How many of its kind and code were left out before this one. Absent for none. */
   readonly omitted?: number;
 }
 

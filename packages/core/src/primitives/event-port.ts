@@ -1,5 +1,6 @@
 import type { Channel, TracingChannel } from "node:diagnostics_channel";
 import { systemClock, type Clock } from "../contracts/clock.ts";
+import { CacheError, type CacheErrorCode } from "../contracts/errors.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
 import { EventLimit } from "./event-limit.ts";
 import { isThenable } from "./thenable.ts";
@@ -24,17 +25,17 @@ export interface EventSettings {
 export class EventPort<T extends object> {
   readonly #channel: Channel;
   readonly #redactKey: ((key: string) => string) | undefined;
-  readonly #limit: EventLimit<T> | undefined;
+  readonly #clock: Clock;
+  /** By the code of the error: a storm of one code does not hide the only event of another. None of calls. */
+  readonly #limits: Map<CacheErrorCode | undefined, EventLimit<T>> | undefined;
   #listeners: readonly Listener<T>[] = [];
   #unobserved: ((event: T) => void) | undefined;
 
   constructor(name: keyof CacheEvents, { clock = systemClock, redactKey }: EventSettings = {}) {
     this.#channel = diagnostics.channel(`hotset:${name}`);
     this.#redactKey = redactKey;
-    if (TROUBLE.has(name))
-      this.#limit = new EventLimit(clock, (event, omitted) =>
-        this.#deliver(omitted === 0 ? event : { ...event, omitted }),
-      );
+    this.#clock = clock;
+    if (TROUBLE.has(name)) this.#limits = new Map();
   }
 
   get isObserved(): boolean {
@@ -42,8 +43,8 @@ export class EventPort<T extends object> {
   }
 
   emit(event: T): void {
-    if (this.#limit === undefined) this.#deliver(event);
-    else this.#limit.offer(event);
+    if (this.#limits === undefined) this.#deliver(event);
+    else this.#limitOf(event, this.#limits).offer(event);
   }
 
   /** @param accepts the events that it is called on. @default all */
@@ -62,7 +63,19 @@ export class EventPort<T extends object> {
 
   /** Emits what the limit holds back. */
   flush(): void {
-    this.#limit?.flush();
+    for (const limit of this.#limits?.values() ?? []) limit.flush();
+  }
+
+  #limitOf(event: T, limits: Map<CacheErrorCode | undefined, EventLimit<T>>): EventLimit<T> {
+    const code = codeOf(event);
+    let limit = limits.get(code);
+    if (limit === undefined) {
+      limit = new EventLimit(this.#clock, (passed, omitted) =>
+        this.#deliver(omitted === 0 ? passed : { ...passed, omitted }),
+      );
+      limits.set(code, limit);
+    }
+    return limit;
   }
 
   #deliver(given: T): void {
@@ -77,6 +90,10 @@ export class EventPort<T extends object> {
     if (this.#channel.hasSubscribers) this.#channel.publish(event);
   }
 }
+
+/** `undefined` for errors that are not of hotset, such as those of loaders: their codes are unlimited. */
+const codeOf = ({ error }: { readonly error?: unknown }): CacheErrorCode | undefined =>
+  error instanceof CacheError ? error.code : undefined;
 
 interface Listener<T> {
   readonly listener: (event: T) => unknown;

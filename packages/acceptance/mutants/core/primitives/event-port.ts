@@ -14,6 +14,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "events: a storm of one error hides the only event of another",
+    promises: ["C202"],
+    rule: "error instanceof CacheError ? error.code : undefined",
+    broken: "undefined",
+  },
+  {
     name: "events: spans hold the value",
     promises: ["C145"],
     rule: "tracePromise(keepResult, context()).then(() => result)",
