@@ -115,7 +115,11 @@ export class ChangeHub implements ChangeNotifier {
   /** @param part only changes of this part may be missed. */
   lost(error: Error, part?: string): void {
     if (part !== undefined) {
-      for (const { listener } of this.#subscriptions) listener.lost(error, part);
+      for (const { listener, refusedBy } of this.#subscriptions) {
+        // It may be gone, such as a primary that is a replica now, and come back and refuse again.
+        refusedBy.delete(part);
+        listener.lost(error, part);
+      }
       return;
     }
     this.#losses += 1;
@@ -244,11 +248,7 @@ export class ChangeHub implements ChangeNotifier {
       this.#cancelHeartbeat = undefined;
       if (this.#subscriptions.size === 0) return;
       this.#scheduleHeartbeat();
-      const groups = [...this.#byPart()];
-      // A part that is gone, such as a primary that is a replica now, may come back and refuse again.
-      for (const { refusedBy } of this.#subscriptions)
-        for (const part of refusedBy) if (!groups.some((group) => group.part === part)) refusedBy.delete(part);
-      for (const group of groups) this.#beat(group);
+      for (const group of this.#byPart()) this.#beat(group);
     }, this.#strictestBoundMs() / 4);
   }
 

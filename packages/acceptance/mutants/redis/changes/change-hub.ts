@@ -16,8 +16,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a primary that refuses to report changes later is not reported",
     promises: ["C366"],
-    rule: "        listener.lost(error, part);\n",
-    broken: "",
+    rule: "refusedBy.add(part);\n        listener.lost(error, part);\n",
+    broken: "refusedBy.add(part);\n",
   },
   {
     name: "redis: a refusal of a primary is reported with each heartbeat",
@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a primary that was gone and refuses again is not reported",
     promises: ["C366"],
-    rule: "if (!groups.some((group) => group.part === part)) refusedBy.delete(part);",
-    broken: "if (groups.length === 0) refusedBy.delete(part);",
+    rule: "        refusedBy.delete(part);\n        listener.lost",
+    broken: "        listener.lost",
   },
   {
     name: "redis: the refusal of a topic of another listener is a loss for all",
