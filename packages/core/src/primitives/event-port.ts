@@ -26,7 +26,10 @@ export class EventPort<T extends object> {
   readonly #channel: Channel;
   readonly #redactKey: ((key: string) => string) | undefined;
   readonly #clock: Clock;
-  /** By the code of the error: a storm of one code does not hide the only event of another. None of calls. */
+  /**
+   * By the code of the error: a storm of one code does not hide the only event of another. `undefined` for events
+   * without a limit.
+   */
   readonly #limits: Map<CacheErrorCode | undefined, EventLimit<T>> | undefined;
   #listeners: readonly Listener<T>[] = [];
   #unobserved: ((event: T) => void) | undefined;
