@@ -22,7 +22,7 @@ const TEXTS = [
 
 beforeAll(async () => {
   server = await startOwnRedis();
-  client = createRedis({ env: false, url: server.url, clientName: "shop", checkInterval: "20ms" });
+  client = createRedis({ env: false, url: server.url, clientName: "shop" });
   const all = { redis: [client], process: true };
   observations = [observeForPrometheus({ register, ...all }), observe({ meterProvider, durations, ...all })];
   for (let i = 0; i < 100; i += 1) await client.commands.set(`secret ${i}`, "v");

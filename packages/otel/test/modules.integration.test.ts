@@ -96,7 +96,7 @@ it("C288: locks, limits, sessions, subscriptions, queues and streams are counted
 
 it("C288: bytes, retries and reconnects are those of the connection", async () => {
   await using server = await startOwnRedis();
-  await using client = createRedis({ env: false, url: server.url, clientName: "shop", checkInterval: "50ms" });
+  await using client = createRedis({ env: false, url: server.url, clientName: "shop" });
   const register = new Registry();
   observeForPrometheus({ register, redis: [client] });
   await client.initialize();

@@ -1,4 +1,5 @@
 import { createCache, json, type Cache } from "@hotset/core";
+import { TestClock } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { observe } from "@hotset/prometheus";
 import { redis, single } from "@hotset/redis";
@@ -199,7 +200,7 @@ describe("C381: a wrong observation", () => {
 describe("C264: the metrics of the toolkit", () => {
   it("are commands by name with durations and codes, connections, queues and consumers", async () => {
     const register = new Registry();
-    await using client = createRedis({ env: false, url: server.url, clientName: "shop", checkInterval: "50ms" });
+    await using client = createRedis({ env: false, url: server.url, clientName: "shop" });
     const name = randomPrefix();
     const jobs = queue<number>(client, name);
     const stream = streams(client).stream(name);
@@ -236,16 +237,13 @@ describe("C264: the metrics of the toolkit", () => {
   it("are scraped while Redis is away: what cannot be asked is absent, and the rest is there", async () => {
     await using own = await startOwnRedis();
     const register = new Registry();
-    await using client = createRedis({
-      env: false,
-      url: own.url,
-      commandTimeout: "200ms",
-      readRetries: 0,
-      checkInterval: "50ms",
-    });
+    const clock = new TestClock();
+    await using client = createRedis({ env: false, url: own.url, clock, readRetries: 0 });
     observe({ register, redis: [client], queues: { emails: queue(client, "emails") } });
-    await client.initialize();
+    expect(await client.initialize()).toBe(true);
     await own.kill();
+    await expect.poll(() => client.isReady).toBe(false);
+    clock.advance("2s");
     await expect.poll(() => client.stats().losses).toBe(1);
     expect(await client.lenient.get("k")).toBe(undefined);
     expect(await scraped(register, "redis_queue_jobs")).toEqual([]);

@@ -62,7 +62,8 @@ describe("a Redis that is set up by variables alone", () => {
 describe("away, disabled and closed", () => {
   it("A8: initialize says false while Redis is away, and it heals by itself", async () => {
     const port = await freePort();
-    await using redis = createRedis({ ...ALONE, port, checkInterval: "50ms", readRetries: 0 });
+    const clock = new TestClock();
+    await using redis = createRedis({ ...ALONE, port, clock, readRetries: 0 });
     expect(redis.state).toBe("idle");
     const seen: string[] = [];
     redis.on("down", () => seen.push("down"));
@@ -71,9 +72,9 @@ describe("away, disabled and closed", () => {
     expect([redis.isEnabled, redis.isReady, redis.state]).toEqual([true, false, "down"]);
     await expect(redis.commands.get("k")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     await using _own = await startOwnRedis({ port });
-    await expect.poll(() => redis.state).toBe("up");
+    await expect.poll(() => (clock.advance("100ms"), redis.state)).toBe("up");
     expect(await redis.commands.get("k")).toBe(undefined);
-    await expect.poll(() => seen).toEqual(["down", "up"]);
+    await expect.poll(() => (clock.advance("200ms"), seen)).toEqual(["down", "up"]);
   });
 
   it("unavailable is reported once, after the time that it was set to", async () => {
@@ -198,7 +199,8 @@ describe("away, disabled and closed", () => {
 
   it("C262: its own numbers are there at once: what is in flight, the pool, and how often Redis was lost", async () => {
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, checkInterval: "20ms", readRetries: 0 });
+    const clock = new TestClock();
+    await using redis = createRedis({ ...ALONE, url: own.url, clock, readRetries: 0 });
     expect(await redis.initialize()).toBe(true);
     const calls = Promise.all(Array.from({ length: 5 }, () => redis.commands.get("k")));
     expect(redis.stats()).toMatchObject({ state: "up", inFlight: 5, pool: { size: 0, waiting: 0 }, losses: 0 });
@@ -207,10 +209,14 @@ describe("away, disabled and closed", () => {
       expect(redis.stats().pool).toMatchObject({ size: 1, inUse: 1 });
     });
     await own.kill();
+    await expect.poll(() => redis.isReady).toBe(false);
+    clock.advance("2s");
     await expect.poll(() => redis.stats().losses).toBe(1);
     await own.start();
     // A look at the server may be in flight.
-    await expect.poll(() => redis.stats()).toMatchObject({ state: "up", inFlight: 0, losses: 1 });
+    await expect
+      .poll(() => (clock.advance("100ms"), redis.stats()))
+      .toMatchObject({ state: "up", inFlight: 0, losses: 1 });
   });
 
   it("C257: disconnect stops what works in the background before the connection closes", async () => {

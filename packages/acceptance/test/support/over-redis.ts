@@ -1,6 +1,7 @@
 import { createCache, json, type Backend, type Cache, type CacheOptions, type Policy } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type Connection, type RedisBackendBuilder } from "@hotset/redis";
+import { isLate } from "@hotset/test-servers";
 import { onTestFinished } from "vitest";
 import { LAYOUT } from "./layout.ts";
 import type { Stack } from "./stacks.ts";
@@ -41,21 +42,11 @@ export function over(
   return cache;
 }
 
-/**
- * The value of a call, and whether the call was still pending when a timer of `withinMs` fired. Timers of a process
- * fire in the order in which they are due, so a pause of the process makes no call late that ends by a deadline of its
- * own.
- */
+/** The value of a call, and whether the call was still pending when this process had run for `withinMs`. */
 export async function timed<T>(
   call: Promise<T>,
   withinMs = DEADLINE_MS * 1.6,
 ): Promise<{ readonly value: T; readonly isLate: boolean }> {
-  let isLate = false;
-  const timer = setTimeout(() => (isLate = true), withinMs);
-  try {
-    const value = await call;
-    return { value, isLate };
-  } finally {
-    clearTimeout(timer);
-  }
+  const late = await isLate(call, withinMs);
+  return { value: await call, isLate: late };
 }

@@ -88,7 +88,10 @@ export interface RedisOptions {
   readonly defaultHashTtl?: Duration;
   /** The event `unavailable` is emitted when Redis was away for so long. @default '5s' */
   readonly unavailableAfter?: Duration;
-  /** How often Redis is asked whether it is there. At most `unavailableAfter`. @default '2s' */
+  /**
+   * How often Redis is asked whether it is there, and how long the answer may take, if `commandTimeout` is not shorter.
+   * At most `unavailableAfter`. @default '2s'
+   */
   readonly checkInterval?: Duration;
   /** Gets what `lenient` swallows and connections report, at most one line a second of each kind; never a value. */
   readonly logger?: CacheLogger;
