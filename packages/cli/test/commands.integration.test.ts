@@ -10,7 +10,7 @@ import { BIN, hotset, inProcess, json, printed, table } from "./hotset.ts";
 
 /** A cache without a local tier, as a service would make it. */
 const cacheOver = (url: string, name = "shop", prefix = "hotset"): Cache =>
-  createCache({ name }).tier(backend(url).keyPrefix(prefix).coherence("none").build()).build();
+  createCache({ name }).tier(backend(url).keyPrefix(prefix).coherence("none").responseTimeout("15s").build()).build();
 
 describe("C280: hotset get", () => {
   it("shows an entry as its cache sees it, and its value on request", async () => {
@@ -72,7 +72,7 @@ describe("C280: hotset get", () => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
     const odd = createCache({ name: "a:b{c}~", version: 2 })
-      .tier(backend(server.url).keyPrefix("app").keyFormat("hashed").coherence("none").build())
+      .tier(backend(server.url).keyPrefix("app").keyFormat("hashed").coherence("none").responseTimeout("15s").build())
       .build();
     await odd
       .namespace("x@y")
@@ -90,7 +90,9 @@ describe("C280: hotset get", () => {
 
 describe("C346: the layout of an entry is found, and not asked for", () => {
   const stringCacheOver = (url: string): Cache =>
-    createCache({ name: "shop" }).tier(backend(url).layout("string").coherence("none").build()).build();
+    createCache({ name: "shop" })
+      .tier(backend(url).layout("string").coherence("none").responseTimeout("15s").build())
+      .build();
 
   it("an entry of layout(string) is shown, counted and invalidated as one in a hash", async () => {
     await using server = await startOwnRedis();
@@ -556,7 +558,7 @@ describe("C346: in a cluster", () => {
     await using cluster = await startCluster({ replicas: 0 });
     const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
     const strings = createCache({ name: "shop" })
-      .tier(backend(clusterOf(cluster.urls)).layout("string").coherence("none").build())
+      .tier(backend(clusterOf(cluster.urls)).layout("string").coherence("none").responseTimeout("15s").build())
       .build();
     for (const key of ["a", "b", "c", "d"]) {
       await strings.set(key, key, { ttl: "1h" });
@@ -573,7 +575,7 @@ describe("C280: in a cluster, and over TLS", () => {
     await using cluster = await startCluster({ replicas: 0 });
     const variables = { REDIS_CLUSTER_URLS: cluster.urls.join(",") };
     const shop = createCache({ name: "shop" })
-      .tier(backend(clusterOf(cluster.urls)).coherence("none").build())
+      .tier(backend(clusterOf(cluster.urls)).coherence("none").responseTimeout("15s").build())
       .build();
     for (let i = 0; i < 9; i += 1) await shop.set(`p:${i}`, i, { ttl: "1h", tags: ["kitchen"] });
     await using redis = createRedis({ cluster: cluster.urls, env: false });

@@ -34,7 +34,9 @@ interface Report {
   readonly findings: readonly Finding[];
 }
 
-const doctor = (variables: NodeJS.ProcessEnv, ...words: string[]) => json<Report>(["doctor", ...words], variables);
+/** A busy machine has a latency of its own. */
+const doctor = (variables: NodeJS.ProcessEnv, ...words: string[]) =>
+  json<Report>(["doctor", "--ignore", "latency", ...words], variables);
 
 /** Severity and check of each finding, in order. */
 const listed = ({ findings }: Report): readonly string[] =>
@@ -72,7 +74,9 @@ describe("C277: hotset doctor", () => {
       findings: [],
     });
     expect(report.modules.toSorted()).toEqual(["lock", "queue", "rate-limit", "sessions", "streams"]);
-    const { stdout, exitCode } = await hotset(["doctor", "--fail-on", "warning"], { REDIS_URL: server.url });
+    const { stdout, exitCode } = await hotset(["doctor", "--ignore", "latency", "--fail-on", "warning"], {
+      REDIS_URL: server.url,
+    });
     expect([exitCode, stdout.split("\n").at(-2)]).toEqual([0, "errors: 0, warnings: 0, not looked at: 0"]);
   });
 
@@ -127,7 +131,7 @@ describe("C277: hotset doctor", () => {
     await using server = await startAclRedis({ users: [`user shop on >hunter2 ${rights} ${looking}`] });
     const write = async (layout: "full" | "string"): Promise<void> => {
       const cache = createCache({ name: layout })
-        .tier(backend(server.url).layout(layout).coherence("none").build())
+        .tier(backend(server.url).layout(layout).coherence("none").responseTimeout("15s").build())
         .build();
       await cache.set("cup", 12, { ttl: "1h" });
       await cache.close();
@@ -207,7 +211,9 @@ describe("C277: hotset doctor", () => {
       config: ["maxmemory 100mb", "maxmemory-policy allkeys-lfu"],
       users: ["user cache on >hunter2 ~hotset* &* +@all -client|tracking"],
     });
-    const cache = createCache({ name: "shop" }).tier(backend(server.url).coherence("none").build()).build();
+    const cache = createCache({ name: "shop" })
+      .tier(backend(server.url).coherence("none").responseTimeout("15s").build())
+      .build();
     await cache.set("kettle", { price: 12 }, { ttl: "1h" });
     await cache.close();
     const report = await doctor({ REDIS_URL: server.urlOf("cache", "hunter2") });

@@ -43,7 +43,7 @@ it("C288: locks, limits, sessions, subscriptions, queues and streams are counted
   expect(await lease.release()).toBe("lost");
   await (await waiting).release();
 
-  const limit = rateLimit(client, { name: "api", rules: [fixedWindow({ limit: 1, window: "1h" })] });
+  const limit = rateLimit(client, { name: "api", rules: [fixedWindow({ limit: 1, window: "1h" })], deadline: "5s" });
   expect((await limit.consume(name)).allowed).toBe(true);
   expect((await limit.consume(name)).allowed).toBe(false);
 

@@ -20,7 +20,7 @@ afterAll(() => server.stop());
 const overRedis = (name: string): Cache =>
   createCache({ name })
     .tier(memory({ maxEntries: 2 }))
-    .tier(redis(single(server.url)).valueFormat(json()).build())
+    .tier(redis(single(server.url)).valueFormat(json()).responseTimeout("15s").build())
     .build();
 
 describe.each([
@@ -47,7 +47,7 @@ describe.each([
     const forPrometheus = observeForPrometheus({ register, ...observed });
     const forOtel = observe({ meterProvider, ...observed, ...(durations && { durations }) });
 
-    await client.initialize();
+    await client.commands.ping();
     await cache.connect();
     for (const key of ["a", "b", "c", "a"]) await cache.getOrSet(key, () => 1, { ttl: "1m" });
     await cache.getOrSet("failing", () => Promise.reject(new Error("of a loader"))).catch(() => undefined);

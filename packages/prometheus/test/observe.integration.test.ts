@@ -25,7 +25,7 @@ async function scraped(register: Registry, name: string): Promise<readonly strin
 const overRedis = (name: string): Cache =>
   createCache({ name })
     .tier(memory({ maxEntries: 2 }))
-    .tier(redis(single(server.url)).valueFormat(json()).build())
+    .tier(redis(single(server.url)).valueFormat(json()).responseTimeout("15s").build())
     .build();
 
 describe("C263: the metrics of a cache", () => {

@@ -1,4 +1,5 @@
 import { isLate, randomPrefix, startOwnRedis } from "@hotset/test-servers";
+import { TestClock } from "@hotset/core/testing";
 import { single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisView } from "@hotset/redis-toolkit";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -10,7 +11,7 @@ describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
   let redis: Redis;
   let p: string;
   beforeAll(async () => {
-    redis = await servers.open(where);
+    redis = await servers.open(where, { pool: { wait: "20s" } });
   });
   beforeEach(() => {
     p = `{${randomPrefix()}}`;
@@ -152,12 +153,17 @@ it("in a cluster the keys of a transaction are of one slot", async () => {
 
 it("A21: the pool has a bound, hands out in order, and refuses who waits too long", async () => {
   await using own = await startOwnRedis();
-  await using redis = createRedis({ ...ALONE, url: own.url, pool: { max: 2, wait: "200ms" } });
+  const clock = new TestClock();
+  await using redis = createRedis({ ...ALONE, url: own.url, clock, pool: { max: 2, wait: "200ms" } });
   const gate = Promise.withResolvers<void>();
   const order: number[] = [];
   const first = [1, 2].map((i) => redis.pool.use(() => (order.push(i), gate.promise)));
-  await expect.poll(() => redis.pool.status).toMatchObject({ size: 2, inUse: 2, waiting: 0 });
-  await expect(redis.pool.use(() => Promise.resolve())).rejects.toMatchObject({ code: "OVERLOADED" });
+  await expect.poll(() => order).toHaveLength(2);
+  expect(redis.pool.status).toMatchObject({ size: 2, inUse: 2, waiting: 0 });
+  const refused = expect(redis.pool.use(() => Promise.resolve())).rejects.toMatchObject({ code: "OVERLOADED" });
+  expect(redis.pool.status.waiting).toBe(1);
+  clock.advance("200ms");
+  await refused;
   const later = [3, 4, 5].map((i) => redis.pool.use(() => Promise.resolve(void order.push(i))));
   expect(redis.pool.status.waiting).toBe(3);
   gate.resolve();
@@ -195,18 +201,18 @@ it(
       () => view.transaction({ watch: ["n"] }, ({ queue }) => [queue.incr("n")]),
       () => view.pool.use((commands) => commands.incr("n")),
     ];
-    let giveBack: () => void = () => undefined;
+    let giveBack: (() => void) | undefined;
     const lent = redis.pool.use(() => new Promise<void>((resolve) => (giveBack = resolve)));
-    await expect.poll(() => redis.pool.status.idle + redis.pool.status.inUse).toBe(1);
+    await expect.poll(() => giveBack).toBeDefined();
     const late = { code: "BACKEND_UNAVAILABLE", maybeExecuted: false };
     expect(await failsWithin(5_000, borrowing(hasty))).toMatchObject([late, late]);
     const ended = failsWithin(5_000, borrowing(bounded));
     ending.abort("by the caller");
     expect(await ended).toEqual(["by the caller", "by the caller"]);
-    giveBack();
+    giveBack!();
     await lent;
     await expect.poll(() => redis.pool.status).toMatchObject({ inUse: 0, waiting: 0 });
-    expect(await redis.commands.get("n")).toBe(undefined);
+    expect(await redis.within({ deadline: "10s" }).commands.get("n")).toBe(undefined);
 
     server.pause();
     const scan = async (): Promise<void> => {

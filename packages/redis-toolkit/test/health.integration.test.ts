@@ -73,14 +73,14 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     });
     await expect
       .poll(async () => {
-        await redis.commands.set(key, "v", { ttl: "1m" });
+        await redis.commands.set(key, "v", { ttl: "1h" });
         return lines.some((line) => line.includes(`"SET" "${key}" "v"`));
       })
       .toBe(true);
     ending.abort();
     await watching;
     const { length } = lines;
-    await redis.commands.set(key, "v", { ttl: "1m" });
+    await redis.commands.set(key, "v", { ttl: "1h" });
     expect(lines).toHaveLength(length);
     await watched.monitor(() => undefined, { iKnowItHalvesThroughput: true, duration: 20 });
   });
@@ -106,7 +106,7 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     }
     const { roundTripMs, events } = await health(redis).latency(20);
     expect(events).toEqual([]);
-    expect(Object.values(roundTripMs)).toSatisfy((times: number[]) => times.every((ms) => ms > 0 && ms < 1_000));
+    expect(Object.values(roundTripMs)).toSatisfy((times: number[]) => times.every((ms) => ms > 0 && ms < 10_000));
     expect(roundTripMs.min <= roundTripMs.p50 && roundTripMs.p50 <= roundTripMs.max).toBe(true);
     await expect(health(redis).latency(0)).rejects.toThrow("latency: samples must be a whole number from 1 to");
     await expect(health(redis).slowlog(0)).rejects.toThrow("slowlog: count");
@@ -121,7 +121,7 @@ describe("A87: a probe", () => {
     const { readiness, liveness, stats } = health(redis, { deadline: "200ms" });
     own.pause();
     const both = Promise.all([readiness(), readiness()]);
-    expect(await isLate(both, 600)).toBe(false);
+    expect(await isLate(both, 800)).toBe(false);
     const [one, other] = await both;
     expect(one).toBe(other);
     expect(one).toMatchObject({ status: "unready", checks: { ping: { isPassed: false } } });

@@ -13,7 +13,7 @@ import {
   type TestSentinel,
 } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, vi } from "vitest";
 
 /** Nothing of the environment of the tests. */
 export const ALONE: RedisOptions = { env: false, commandTimeout: "2s", backoff: { base: 10, max: 100 } };
@@ -105,6 +105,16 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
       const protocol = where === "one server over RESP2" ? 2 : 3;
       const redis = createRedis({ ...ALONE, connection, protocol, ...options });
       closing.unshift(() => redis.disconnect());
+      // The first command of a client waits for its connections, within the deadline of the command.
+      if (where === "a cluster" || where === "sentinels")
+        await vi.waitUntil(
+          () =>
+            redis.commands.dbSize().then(
+              () => true,
+              () => false,
+            ),
+          { timeout: 15_000, interval: 1 },
+        );
       return redis;
     },
   };
