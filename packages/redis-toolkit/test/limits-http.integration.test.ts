@@ -318,7 +318,7 @@ describe.each([
 
   it("C239: without Redis it fails at once, and express-rate-limit decides", async () => {
     const away = await servers.open("one server", { url: "redis://localhost:1", connection: undefined } as never);
-    const store = expressRateLimitStore(away, { prefix: name, deadline: 100 });
+    const store = expressRateLimitStore(away, { prefix: name, deadline: 2_000 });
     const [strict, lax] = [
       await appOf({ store }),
       await appOf({
@@ -332,11 +332,11 @@ describe.each([
     expect([failed.status, await failed.text()]).toEqual([500, "BackendUnavailableError"]);
     // Version 7 has no logger.
     vi.spyOn(console, "error").mockReturnValue();
-    const tookMs = await quickest(90, async () => {
+    const tookMs = await quickest(1_900, async () => {
       const startedAt = performance.now();
       expect((await lax({ user: "u" })).status).toBe(200);
       return performance.now() - startedAt;
     });
-    expect(tookMs).toBeLessThan(90);
+    expect(tookMs).toBeLessThan(1_900);
   });
 });

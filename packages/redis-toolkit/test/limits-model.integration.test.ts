@@ -14,7 +14,7 @@ let server: OwnRedis;
 let redis: Redis;
 beforeAll(async () => {
   server = await startOwnRedis();
-  redis = createRedis({ ...ALONE, url: server.url });
+  redis = createRedis({ ...ALONE, url: server.url, commandTimeout: "60s" });
 });
 afterAll(async () => {
   await redis.disconnect();

@@ -110,8 +110,10 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await waiter.initialize();
     const waiting = locks(waiter).acquire(name, { wait: "10s" });
     await until("a subscription", 15_000, async () => {
-      const listeners = await redis.commands.pubSubNumSub(`lock:{${name}}`);
-      return where === "a cluster" || Object.values(listeners)[0] === 1;
+      const channel = `lock:{${name}}`;
+      if (where !== "a cluster") return Object.values(await redis.commands.pubSubNumSub(channel))[0] === 1;
+      const replies = await Promise.all(servers.cluster.nodes.map((node) => node.command("PUBSUB", "NUMSUB", channel)));
+      return replies.some((reply) => (reply as unknown[])[1] === 1);
     });
     await new Promise((resolve) => setTimeout(resolve, 300));
     clock.advance(PAUSE_MS);

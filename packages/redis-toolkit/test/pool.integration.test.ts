@@ -10,7 +10,13 @@ it.each([10, 100, 500])(
   { timeout: 60_000 },
   async (max) => {
     await using own = await startOwnRedis();
-    await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "20s", pool: { max, wait: "20s" } });
+    await using redis = createRedis({
+      ...ALONE,
+      url: own.url,
+      commandTimeout: "20s",
+      connectTimeout: "30s",
+      pool: { max, wait: "20s" },
+    });
     let most = 0;
     const borrowed = Array.from({ length: max }, (_, i) =>
       redis.pool.use(async (commands) => {

@@ -39,7 +39,7 @@ describe("a queue on a server of its own", () => {
     await process.kill();
     const seen: [string, number][] = [];
     started(jobs.worker(({ data, attempt }) => seen.push([data, attempt])));
-    await expect.poll(() => seen, SOON).toEqual([["x", 2]]);
+    await expect.poll(() => seen).toEqual([["x", 2]]);
     expect(performance.now() - killedAt).toBeGreaterThan(500);
     await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0 });
   });
@@ -138,6 +138,9 @@ describe("a queue on a server of its own", () => {
     const events: QueueEvent[] = [];
     await using _listening = await jobs.listen((event) => events.push(event));
     const finished = jobs.finished(id);
+    // Its first look has been answered.
+    await new Promise(setImmediate);
+    await jobs.get(id);
     await server.restart();
     await expect.poll(() => events).toEqual([{ kind: "gap" }]);
     started(jobs.worker(() => "done"));
@@ -185,7 +188,7 @@ describe("a queue on a server of its own", () => {
       await jobs.add("x");
       await expect.poll(() => seen.length).toBe(i + 1);
     }
-    expect(Math.max(...seen)).toBeLessThan(1_000);
+    expect(Math.max(...seen)).toBeLessThan(2_000);
     // An add, a wake, an exchange that takes, one that reports; and that a busy worker passes a wake on.
     expect((await counted(server))["evalsha"]).toBeLessThanOrEqual(60);
   });

@@ -5,7 +5,7 @@ import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";
 import { rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { freePort, startOwnRedis, startTlsRedis } from "@hotset/test-servers";
 import { describe, expect, it, vi } from "vitest";
-import { ALONE, startServers } from "./servers.ts";
+import { ALONE, startServers, untilUp } from "./servers.ts";
 
 const servers = startServers();
 
@@ -22,7 +22,7 @@ describe("a Redis that is set up by variables alone", () => {
       REDIS_TLS_KEY_PATH: tls.files.clientKey,
     };
     await using redis = createRedis({ env, envFile: false });
-    expect(await redis.initialize()).toBe(true);
+    await expect.poll(() => redis.initialize()).toBe(true);
     expect(await redis.commands.ping()).toBe("PONG");
   });
 
@@ -281,7 +281,7 @@ describe("away, disabled and closed", () => {
   it("A13: a write that was in flight may have been carried out, one that was never sent was not", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
-    await redis.commands.ping();
+    await untilUp(redis);
     own.pause();
     await expect(redis.commands.incr("n")).rejects.toMatchObject({ maybeExecuted: true });
     own.resume();

@@ -46,7 +46,7 @@ describe("settings", () => {
   });
 
   it("R0-50 R0-51: without an address it is localhost:6379", async () => {
-    await using redis = createRedis({ env: {}, envFile: false, readRetries: 0, connectTimeout: "1s" });
+    await using redis = createRedis({ env: {}, envFile: false, readRetries: 0, connectTimeout: "10s" });
     // A Redis of the machine may listen there.
     const opened = moduleOf(redis).connection.open({ role: "exclusive" });
     const address = await opened.then((socket) => socket.address, String);
@@ -81,7 +81,7 @@ describe("values and messages", () => {
 it("R0-131: a cache, limits, locks and a queue over one Redis do not meet", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url });
-  const tier = redisTier(single(own.url)).keyPrefix("cache").valueFormat(json()).build();
+  const tier = redisTier(single(own.url)).keyPrefix("cache").valueFormat(json()).responseTimeout("10s").build();
   await using cache = createCache({ name: "router" }).tier(tier).build();
   await cache.set("merchant:1", { fee: 2 });
   const lock = await locks(redis).acquire("merchant:1");

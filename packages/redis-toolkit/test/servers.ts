@@ -105,20 +105,22 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
       const protocol = where === "one server over RESP2" ? 2 : 3;
       const redis = createRedis({ ...ALONE, connection, protocol, ...options });
       closing.unshift(() => redis.disconnect());
-      // The first command of a client waits for its connections, within the deadline of the command.
-      if (where === "a cluster" || where === "sentinels")
-        await vi.waitUntil(
-          () =>
-            redis.commands.dbSize().then(
-              () => true,
-              () => false,
-            ),
-          { timeout: 15_000, interval: 1 },
-        );
+      if (where === "a cluster" || where === "sentinels") await untilUp(redis);
       return redis;
     },
   };
 }
+
+/** The first command of a client waits for its connections within its own deadline: here no test does. */
+export const untilUp = (redis: Redis): Promise<unknown> =>
+  vi.waitUntil(
+    () =>
+      redis.commands.dbSize().then(
+        () => true,
+        () => false,
+      ),
+    { timeout: 15_000, interval: 1 },
+  );
 
 /**
  * The whole seconds, rounded up, that may be left of so many since a time of `performance.now()`: one number, unless

@@ -5,7 +5,7 @@ import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { SessionConflictError, sessions, type Sessions } from "@hotset/redis-toolkit/sessions";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, EVERYWHERE, startServers, untilUp } from "./servers.ts";
 
 interface Shop {
   readonly cart: readonly string[];
@@ -365,8 +365,8 @@ it.each(["one server", "a cluster"] as const)(
   "A80: activity moves the end, and no activity moves it beyond the absolute time, over %s",
   async (where) => {
     const brief = sessions<Shop>(await servers.open(where), { idle: "4s", absolute: "8s" });
-    const { id, createdAt } = await brief.create({ data: { theme: "dark" } });
     const idle = await brief.create();
+    const { id, createdAt } = await brief.create({ data: { theme: "dark" } });
     const ends = Date.parse(createdAt) + 8_000;
     let touched = 0;
     // Its last touch comes well before the end, and after that of the other one.
@@ -387,6 +387,7 @@ it.each(["one server", "a cluster"] as const)(
 it("C245: where Redis is away, or is stopped, every call is an error, and never 'no session'", async () => {
   await using own = await startOwnRedis();
   await using redis = createRedis({ ...ALONE, url: own.url, commandTimeout: "1s" });
+  await untilUp(redis);
   const auth = sessions<Shop>(redis);
   const { id, handle } = await auth.create({ userId: "1" });
   const calls = (): readonly Promise<unknown>[] => [
