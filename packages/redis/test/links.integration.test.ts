@@ -24,7 +24,7 @@ interface HostAndPort {
 
 const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 const on = (connection: Connection) =>
-  redis(connection).valueFormat(json()).connectTimeout("5s").backoff({ base: 10, max: 20 });
+  redis(connection).valueFormat(json()).connectTimeout("5s").responseTimeout("10s").backoff({ base: 10, max: 20 });
 
 async function failure(connection: Connection, password?: string): Promise<BackendUnavailableError> {
   const builder = password === undefined ? on(connection) : on(connection).password(password);
@@ -125,7 +125,7 @@ describe("C147: addresses that a cluster names", () => {
 describe("behind sentinels", () => {
   let group: TestSentinel;
   beforeAll(async () => {
-    group = await startSentinel({ password: "of servers", sentinelPassword: "of sentinels" });
+    group = await startSentinel({ downAfterMs: 30_000, password: "of servers", sentinelPassword: "of sentinels" });
   }, 60_000);
   afterAll(() => group.stop());
   const urls = () => group.sentinels.map(({ url }) => url);
@@ -299,4 +299,4 @@ it("a connected backend is its label to a logger that writes JSON", async () => 
   expect(JSON.stringify({ backend })).toBe('{"backend":{"label":"eu-1"}}');
   await backend.close();
   await nodes.stop();
-});
+}, 60_000);

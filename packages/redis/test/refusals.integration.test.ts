@@ -22,8 +22,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 const stored: StoredEntry = { data: Buffer.from("value"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 /** Long enough that "at once" is less on a busy machine too. */
 const CONNECT_TIMEOUT_MS = 10_000;
+/** For a connect timeout of 500 ms: it is 5 s where none is set. */
+const LESS_THAN_DEFAULT_MS = 4_000;
 const on = (url: string, connectTimeoutMs = CONNECT_TIMEOUT_MS) =>
-  redis(url).valueFormat(json()).connectTimeout(connectTimeoutMs).backoff({ base: 10, max: 20 });
+  redis(url).valueFormat(json()).connectTimeout(connectTimeoutMs).responseTimeout("10s").backoff({ base: 10, max: 20 });
 
 /** The error that connecting fails with, and whether that took longer than `withinMs`; the backend is closed. */
 async function refusal(backend: RedisBackend, withinMs = CONNECT_TIMEOUT_MS / 2) {
@@ -150,7 +152,7 @@ describe("credentials", () => {
   ])("a password function that %s is reported within the connect timeout", async (_, ask) => {
     const { error, isLate: isPastTimeout } = await refusal(
       on(`redis://127.0.0.1:${server.port}`, 500).password(ask).build(),
-      1_000,
+      LESS_THAN_DEFAULT_MS,
     );
     expect(error.retryable).toBe(true);
     expect(error.message).not.toContain("hunter2");
@@ -305,7 +307,9 @@ describe("a server that is not Redis", () => {
       error,
       ofCall,
       isLate: isPastTimeout,
-    } = await (name === "one that is silent" ? refusal(on(url, 500).build(), 900) : refusal(on(url).build()));
+    } = await (name === "one that is silent"
+      ? refusal(on(url, 500).build(), LESS_THAN_DEFAULT_MS)
+      : refusal(on(url).build()));
     expect(isPastTimeout).toBe(false);
     expect(error.retryable).toBe(retryable);
     expect(error.message).toMatch(
@@ -397,7 +401,11 @@ describe("TLS", () => {
   afterAll(() => server.stop());
 
   const withTls = (tls: { ca?: string; cert?: string; key?: string; servername?: string }) =>
-    redis(single(server.url, { tls })).valueFormat(json()).connectTimeout(CONNECT_TIMEOUT_MS).build();
+    redis(single(server.url, { tls }))
+      .valueFormat(json())
+      .connectTimeout(CONNECT_TIMEOUT_MS)
+      .responseTimeout("10s")
+      .build();
 
   it("A5 R1-04: with the right authority and a client's certificate it works", async () => {
     const { ca, client } = server.certificates;
@@ -414,6 +422,7 @@ describe("TLS", () => {
       redis({ host: "localhost", port: Number(port), tls })
         .valueFormat(json())
         .connectTimeout(CONNECT_TIMEOUT_MS)
+        .responseTimeout("10s")
         .build();
     await server.show("wrongAuthority");
     expect((await refusal(over({ cert, key }))).error.retryable).toBe(false);
@@ -522,7 +531,7 @@ describe("TLS", () => {
     // Redis takes the bytes for a command and waits for the rest.
     expect(tls.error.message).toContain("with TLS or without as the URL says");
     expect(shown(plain.error, tls.error)).not.toContain("hunter2");
-  });
+  }, 60_000);
 
   it("A5: a failed TLS handshake sends nothing in plain text, also when it is tried again", async () => {
     const pieces: Buffer[] = [];
@@ -554,6 +563,7 @@ describe("TLS", () => {
       .responseTimeout("1s")
       .backoff({ base: 10, max: 20 })
       .build();
+    await backend.connect!();
     await backend.write("shop::2", stored);
     proxy.cut();
     await expect

@@ -103,12 +103,15 @@ async function usedOver(connection: Connection | string, settle = (builder: Redi
   const record = new Record();
   const opened = typeof connection === "string" ? single(connection) : connection;
   const builder = settle(
-    redis(opened).valueFormat(json()).connectTimeout("600ms").responseTimeout("300ms").backoff({ base: 10, max: 20 }),
+    redis(opened).valueFormat(json()).connectTimeout("10s").responseTimeout("5s").backoff({ base: 10, max: 20 }),
   );
   record.add([opened, builder]);
   await useBackend(builder.build(), record);
   return record.end();
 }
+
+/** For addresses where nothing answers. */
+const hasty = (builder: RedisBackendBuilder) => builder.connectTimeout("600ms").responseTimeout("300ms");
 
 async function useBackend(backend: Backend & { readonly coherenceMode?: unknown }, record: Record): Promise<void> {
   const cache = createCache({ name: "shop", explain: 100 }).tier(backend).build();
@@ -273,13 +276,15 @@ describe("C145: no password, key or value leaves the process", () => {
       { ca },
       { ca, cert: "hunter2", key: "hunter2" },
     ])
-      expect(leaks(await usedOver(single(`rediss://:${ENCODED}@localhost:${server.port}`, { tls })))).toEqual([]);
+      expect(leaks(await usedOver(single(`rediss://:${ENCODED}@localhost:${server.port}`, { tls }), hasty))).toEqual(
+        [],
+      );
   });
 
   it("where TLS meets a server without it, and the reverse", async () => {
     const tls = await running(startTlsRedis({ password: SECRET }));
-    expect(leaks(await usedOver(`redis://:${ENCODED}@127.0.0.1:${tls.port}`))).toEqual([]);
-    expect(leaks(await usedOver(`rediss://:${ENCODED}@127.0.0.1:${plain.port}`))).toEqual([]);
+    expect(leaks(await usedOver(`redis://:${ENCODED}@127.0.0.1:${tls.port}`, hasty))).toEqual([]);
+    expect(leaks(await usedOver(`rediss://:${ENCODED}@127.0.0.1:${plain.port}`, hasty))).toEqual([]);
   });
 
   it("where the connection is refused, or its host or socket does not exist", async () => {
@@ -288,12 +293,14 @@ describe("C145: no password, key or value leaves the process", () => {
       `redis://:${ENCODED}@nowhere.invalid`,
       `unix://app:${ENCODED}@/run/no-such-directory/redis.sock`,
     ])
-      expect(leaks(await usedOver(url))).toEqual([]);
+      expect(leaks(await usedOver(url, hasty))).toEqual([]);
   });
 
   it("where the connection is reset or ended during the handshake", async () => {
     for (const end of ["resetAndDestroy", "end"] as const)
-      expect(leaks(await usedOver(`redis://:${ENCODED}@${await answering((socket) => socket[end]())}`))).toEqual([]);
+      expect(leaks(await usedOver(`redis://:${ENCODED}@${await answering((socket) => socket[end]())}`, hasty))).toEqual(
+        [],
+      );
   });
 
   it("where the server answers with bytes that are not a reply, or with what it was sent", async () => {
@@ -303,11 +310,11 @@ describe("C145: no password, key or value leaves the process", () => {
       (socket: Socket, chunk: Buffer) => socket.write(chunk),
       (socket: Socket, chunk: Buffer) => socket.write(`-${chunk.toString().replaceAll("\r\n", " ")}\r\n`),
     ])
-      expect(leaks(await usedOver(`redis://:${ENCODED}@${await answering(answer)}`))).toEqual([]);
+      expect(leaks(await usedOver(`redis://:${ENCODED}@${await answering(answer)}`, hasty))).toEqual([]);
   });
 
   it("where nothing is answered in time", async () => {
-    const text = await usedOver(`redis://:${ENCODED}@${await answering(nothing)}`);
+    const text = await usedOver(`redis://:${ENCODED}@${await answering(nothing)}`, hasty);
     expect(text).toContain("no answer within");
     expect(leaks(text)).toEqual([]);
   });

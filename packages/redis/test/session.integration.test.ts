@@ -25,7 +25,7 @@ describe("a connection that Redis ends", () => {
   const open = (prepare: (client: NodeClient) => Promise<void>) =>
     openSession(
       { host: "127.0.0.1", port: server.port },
-      { database: 0, protocol: 3, connectTimeoutMs: 2_000, clock: systemClock },
+      { database: 0, protocol: 3, connectTimeoutMs: 10_000, clock: systemClock },
       new AbortController().signal,
       prepare,
     );

@@ -39,6 +39,9 @@ const messageOf = async (call: Promise<unknown>): Promise<string> => {
   return message;
 };
 
+/** Calls until there is an answer: a first call waits for its connection, which may take longer than its deadline. */
+const answered = (call: () => Promise<unknown>): Promise<void> => expect.poll(() => messageOf(call())).toBe("no error");
+
 describe("C420: the error of a command that was not answered, or not sent, names the silent server", () => {
   it("which is the only one", async () => {
     await using server = await startAclRedis({ users: [`user secret on >${PASSWORD} ~* +@all`] });
@@ -88,7 +91,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
     await proxy.pass();
     await backend.close();
     expect(message).toMatch(new RegExp(`^redis: read was not answered within 1000 ms by 127.0.0.1:${proxy.port};`));
-  });
+  }, 60_000);
 
   describe("among the primaries of a cluster", () => {
     let servers: TestCluster;
@@ -119,7 +122,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
         string,
         string,
       ];
-      await Promise.all([backend.write(dead, stored), backend.write(alive, stored)]);
+      await Promise.all([dead, alive].map((key) => answered(() => backend.write(key, stored))));
       silent.proxy!.stall();
       const [messages, [one, other]] = await Promise.all([
         Promise.all(
@@ -140,6 +143,8 @@ describe("C420: the error of a command that was not answered, or not sent, names
       const connection = openConnection(cluster([living.url]), { responseTimeoutMs: 1_000 });
       await connection.connect();
       const key = await servers.keyOn(living, "moved");
+      for (const each of [key, await servers.keyOn(silent, "there")])
+        await answered(() => connection.call(["GET", each], { key: each }));
       const move = await servers.migrateHalfway(slotOf(key), silent);
       silent.proxy!.stall();
       const messages = await Promise.all(

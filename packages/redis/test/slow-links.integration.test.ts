@@ -75,14 +75,14 @@ it(
     const entry = { data: Buffer.from(JSON.stringify(large)), staleInMs: 600_000, expiresInMs: 600_000, meta: "" };
     await direct.write("shop::huge", entry);
     const link = await slowLink(20_000);
-    const slow = redis(link.url).valueFormat(json()).responseTimeout("600ms").coherence("none").build();
+    const slow = redis(link.url).valueFormat(json()).responseTimeout("1s").coherence("none").build();
     onTestFinished(() => Promise.all([direct.close(), slow.close()]).then(() => undefined));
     await slow.connect!();
     await expect(slow.read("shop::huge")).rejects.toMatchObject({
-      message: expect.stringContaining("was not answered within 600 ms") as string,
+      message: expect.stringContaining("was not answered within 1000 ms") as string,
     });
     await expect
-      .poll(() => slow.read("shop::absent").catch((error: Error) => error.message), { timeout: 15_000 })
+      .poll(() => slow.read("shop::absent").catch((error: Error) => error.message), { timeout: 45_000 })
       .toBe(undefined);
     expect(link.connections()).toBe(1);
   },

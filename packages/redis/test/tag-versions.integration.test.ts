@@ -13,15 +13,16 @@ const A = "{~shop}::a";
 const B = "{~shop}:ns::b";
 const ROOT = "{~shop}::";
 
+const over = (url: string) => redis(url).keyPrefix(prefix).valueFormat(json()).responseTimeout("10s");
+
 beforeAll(async () => {
   server = await startOwnRedis();
 });
 afterAll(() => server.stop());
 beforeEach(async () => {
   prefix = randomPrefix();
-  backend = redis(server.url).keyPrefix(prefix).valueFormat(json()).build();
+  backend = over(server.url).build();
   tags = backend.tagVersions!;
-  // The first connection loads node-redis, which on a busy machine takes longer than the deadline of a call.
   await backend.connect!();
 });
 afterEach(() => backend.close());
@@ -170,7 +171,7 @@ it.each([
 
 it("with memory full, present versions are pinned and judged, and missing ones are refused", async () => {
   await using full = await startOwnRedis();
-  const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).coherence("none").build();
+  const other = over(full.url).coherence("none").build();
   const pinned = await other.tagVersions!.pin([A]);
   await makeFull(full);
   expect(await other.tagVersions!.pin([A])).toEqual(pinned);
@@ -207,7 +208,7 @@ it("versions live 30 days, prolonged when half is over", async () => {
 
 it("with memory full, renewing works and pinning a missing version is refused", async () => {
   const full = await startOwnRedis();
-  const other = redis(full.url).keyPrefix(prefix).valueFormat(json()).build();
+  const other = over(full.url).build();
   try {
     await other.tagVersions!.pin([A]);
     const [before] = await other.tagVersions!.read([A]);
@@ -225,7 +226,7 @@ it("with memory full, renewing works and pinning a missing version is refused", 
 
 it("reads of one list in one tick share one command", async () => {
   const proxy = await startProxy(server.port);
-  const proxied = redis(proxy.url).keyPrefix(prefix).valueFormat(json()).build();
+  const proxied = over(proxy.url).build();
   try {
     await proxied.connect!();
     const list = [ROOT];

@@ -3,8 +3,9 @@
  * here, and not by its users.
  */
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { RespClient, startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Tracker } from "./tracker.ts";
 
@@ -35,16 +36,18 @@ const send = (...words: string[]): Promise<unknown> => tracker.client.sendComman
 async function inOneTurn<T extends readonly unknown[]>(
   ...steps: { readonly [K in keyof T]: () => Promise<T[K]> }
 ): Promise<unknown[]> {
-  // Long enough that all of them are sent before it ends, also where this process stands still for a while.
-  const busy = server.command("DEBUG", "SLEEP", "1.2");
-  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
-  await pause();
+  // After that the connections of the steps are no longer among the ready ones of epoll, and come there in their order.
+  await server.command("PING");
+  server.pause();
+  const stat = `/proc/${server.pid}/stat`;
+  await until("the server to stand still", 10_000, async () => (await readFile(stat, "utf8")).includes(") T "));
   const replies: Promise<unknown>[] = [];
   for (const step of steps) {
     replies.push(step());
-    await pause();
+    // node-redis writes in a later phase of the loop.
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  await busy;
+  server.resume();
   return Promise.all(replies);
 }
 
@@ -171,7 +174,7 @@ describe("F4: replies and pushes of one connection", () => {
         : other.command("EVAL", "return redis.call('SET', KEYS[1], '1')", "1", `f:${i}`));
       expect(await tracker.received()).toEqual([`f:${i}`]);
     }
-  });
+  }, 60_000);
 });
 
 describe("F5: the end of keys", () => {

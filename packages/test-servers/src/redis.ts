@@ -59,7 +59,7 @@ export interface OwnRedis extends TestRedis {
   /**
    * Sets its wall clock ahead, or back, from where it is, by whole milliseconds.
    *
-   * @throws {Error} without `hasOwnClock`, and where the server does not show it within a second.
+   * @throws {Error} without `hasOwnClock`, and where the server does not show it within 10 s.
    */
   jumpClock(byMs: number): Promise<void>;
   /** The last lines of its log. @param lines @default 20 */

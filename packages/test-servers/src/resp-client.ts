@@ -93,7 +93,8 @@ class Connection {
       options.tls === undefined
         ? connectTcp(options.connect)
         : connectTls({ ...(options.connect as ConnectionOptions), ...options.tls });
-    this.#socket.unref();
+    // Each write arrives at once: the kernel does not keep it until the one before is acknowledged.
+    this.#socket.setNoDelay(true).unref();
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("error", (error) => this.close(error));
     const ended = (): void => this.close(new Error("The server closed the connection"));

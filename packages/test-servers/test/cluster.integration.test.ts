@@ -6,11 +6,15 @@ let cluster: TestCluster;
 let proxied: TestCluster;
 beforeAll(async () => {
   [cluster, proxied] = await Promise.all([
-    startCluster({ nodeTimeoutMs: 1_000 }),
+    startCluster({ nodeTimeoutMs: 15_000 }),
     startCluster({ replicas: 0, proxied: true, password: "secret" }),
   ]);
 }, 30_000);
 afterAll(() => Promise.all([cluster.stop(), proxied.stop()]));
+
+async function setNodeTimeout(ms: number): Promise<void> {
+  for (const node of cluster.nodes) await node.command("CONFIG", "SET", "cluster-node-timeout", ms);
+}
 
 describe("a cluster", () => {
   it("has three masters with a replica each, on ports whose bus has room", async () => {
@@ -56,6 +60,7 @@ describe("a cluster", () => {
     await lost.command("SET", key, "v");
     await lost.command("WAIT", 1, 1_000);
     const [heir] = await cluster.replicas(lost);
+    await setNodeTimeout(1_000);
     await lost.kill();
     await cluster.waitUntilOk();
     expect(await cluster.ownerOf(key)).toBe(heir);
@@ -63,6 +68,8 @@ describe("a cluster", () => {
     expect((await cluster.masters()).includes(lost)).toBe(false);
 
     await lost.start();
+    // It has read its configuration again.
+    await setNodeTimeout(1_000);
     await cluster.waitUntilOk();
     expect(await cluster.replicas(heir)).toEqual([lost]);
   }, 30_000);
@@ -98,11 +105,8 @@ describe("a cluster", () => {
   it("promotes a replica although a first attempt was given up, as its master did not answer", async () => {
     const [old] = (await cluster.masters()) as readonly [ClusterNode];
     const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
-    const nodeTimeoutMs = async (ms: number): Promise<void> => {
-      for (const node of cluster.nodes) await node.command("CONFIG", "SET", "cluster-node-timeout", ms);
-    };
     // Else the other masters would elect it.
-    await nodeTimeoutMs(60_000);
+    await setNodeTimeout(60_000);
     old.pause();
     const promoted = cluster.promote(heir);
     promoted.catch(() => undefined);
@@ -114,7 +118,7 @@ describe("a cluster", () => {
       expect(await cluster.replicas(heir)).toEqual([old]);
     } finally {
       old.resume();
-      await nodeTimeoutMs(1_000);
+      await setNodeTimeout(1_000);
     }
   }, 60_000);
 });

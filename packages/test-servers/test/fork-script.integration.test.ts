@@ -51,7 +51,7 @@ it("throws the error of the handler, with its name and code", async () => {
 
 it("bounds a call, and quotes the error output of the script", async () => {
   const child = fork({ callTimeoutMs: 500 });
-  await expect.poll(() => child.stdout, { timeout: 5_000 }).toBe("up\n");
+  await expect.poll(() => child.stdout).toBe("up\n");
   await expect(child.call("never")).rejects.toThrow("No answer to never within 500 ms");
   const patient = fork();
   await expect(patient.call("exit", 3)).rejects.toThrow(

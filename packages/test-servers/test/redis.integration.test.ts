@@ -141,7 +141,7 @@ describe("an own Redis", () => {
     const slow = await startOwnRedis({
       config: ["rdbcompression no", "key-load-delay 40000", "loading-process-events-interval-bytes 1024"],
     });
-    await slow.command("DEBUG", "POPULATE", 50, "k", 1_000);
+    await slow.command("DEBUG", "POPULATE", 100, "k", 1_000);
     await slow.command("SAVE");
     await slow.kill();
     await slow.start("listening");
