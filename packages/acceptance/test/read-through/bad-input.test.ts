@@ -737,6 +737,7 @@ describe.each(STACKS_WITH_BACKEND)("values, over %s", (stack) => {
     ["brotli", brotli],
   ] as const)(
     "a %s entry that decompresses to more than maxDecodedBytes is a miss and allocates no large buffer",
+    { timeout: 60_000 },
     async ([, compressor]) => {
       const clock = new TestClock();
       const small = scriptedBackend({ clock, compressor: compressor(), maxDecodedBytes: 100_000 });

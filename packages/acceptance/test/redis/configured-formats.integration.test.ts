@@ -41,7 +41,7 @@ describe.each([
     ['{"f":"signed"}', plain.encode(FORGED)],
     ["", plain.encode(FORGED)],
   ])("does not believe what is written under the meta %j", async (meta, data) => {
-    const cache = over(redis(server.url).valueFormat(signed).build());
+    const cache = over(redis(server.url).valueFormat(signed).responseTimeout("20s").build());
     const seen = watch(cache, "decode:error");
     await server.command("HSET", "hotset:shop::mallory", "d", Buffer.from(data), "m", `1 0;${meta}`);
     expect(await cache.get("mallory")).toBeUndefined();
@@ -51,7 +51,7 @@ describe.each([
   });
 
   it("reads the format that alsoReads names", async () => {
-    const cache = over(redis(server.url).valueFormat(signed).alsoReads(json()).build());
+    const cache = over(redis(server.url).valueFormat(signed).alsoReads(json()).responseTimeout("20s").build());
     await server.command("HSET", "hotset:shop::k", "d", Buffer.from(plain.encode("Ada")), "m", '1 0;{"f":"json"}');
     expect(await cache.get("k")).toBe("Ada");
   });
@@ -59,7 +59,7 @@ describe.each([
   it("reads no compressor but the configured one", async () => {
     const data = Buffer.from(await gzip().compress(signed.encode("Ada")));
     await server.command("HSET", "hotset:shop::k", "d", data, "m", '1 0;{"f":"signed","c":"gzip"}');
-    const of = (builder: own.RedisBackendBuilder) => over(builder.valueFormat(signed).build());
+    const of = (builder: own.RedisBackendBuilder) => over(builder.valueFormat(signed).responseTimeout("20s").build());
     expect(await of(redis(server.url).compressor(hotset.passthrough())).get("k")).toBeUndefined();
     expect(await of(redis(server.url).compressor(hotset.passthrough()).alsoReads(gzip())).get("k")).toBe("Ada");
     expect(await of(redis(server.url).compressor(gzip())).get("k")).toBe("Ada");

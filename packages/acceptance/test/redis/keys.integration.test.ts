@@ -1,29 +1,27 @@
 /** Keys of callers as keys in Redis: on one server and in a cluster, readable and hashed. */
-import { json, keyOf, type Cache } from "@hotset/core";
-import { cluster, redis } from "@hotset/redis";
+import { keyOf, type Cache } from "@hotset/core";
+import { cluster } from "@hotset/redis";
 import { randomPrefix, RespClient, startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { HOSTILE_KEYS } from "../support/hostile-keys.ts";
-import { LAYOUT } from "../support/layout.ts";
-import { over } from "../support/over-redis.ts";
+import { over, patient } from "../support/over-redis.ts";
 import { never } from "../support/stacks.ts";
 
 let nodes: TestCluster;
 beforeAll(async () => {
-  nodes = await startCluster({ replicas: 0 });
+  nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 15_000 });
 }, 30_000);
 afterAll(() => nodes.stop());
 
 const deployments = [
-  ["one server", () => redis(inject("redisUrl")).layout(LAYOUT), "readable"],
-  ["one server", () => redis(inject("redisUrl")).layout(LAYOUT), "hashed"],
-  ["a cluster", () => redis(cluster(nodes.urls)).layout(LAYOUT), "readable"],
-  ["a cluster", () => redis(cluster(nodes.urls)).layout(LAYOUT), "hashed"],
+  ["one server", () => patient(inject("redisUrl")), "readable"],
+  ["one server", () => patient(inject("redisUrl")), "hashed"],
+  ["a cluster", () => patient(cluster(nodes.urls)), "readable"],
+  ["a cluster", () => patient(cluster(nodes.urls)), "hashed"],
 ] as const;
 
 describe.each(deployments)("on %s", (_, start, keyFormat) => {
-  const open = (keyPrefix = randomPrefix()): Cache =>
-    over(start().valueFormat(json()).keyPrefix(keyPrefix).keyFormat(keyFormat).build());
+  const open = (keyPrefix = randomPrefix()): Cache => over(start().keyPrefix(keyPrefix).keyFormat(keyFormat).build());
 
   it(`C108 R1-07: ${keyFormat} keys are kept apart, for all characters`, { timeout: 20_000 }, async () => {
     const cache = open();
@@ -76,9 +74,7 @@ describe("keys made of named parts", () => {
     keyFormat: "readable" | "hashed",
   ): Promise<{ readonly prefix: string; readonly keys: readonly string[] }> {
     const prefix = randomPrefix();
-    const cache = over(
-      redis(inject("redisUrl")).layout(LAYOUT).valueFormat(json()).keyPrefix(prefix).keyFormat(keyFormat).build(),
-    );
+    const cache = over(patient(inject("redisUrl")).keyPrefix(prefix).keyFormat(keyFormat).build());
     await cache.set(key, "value");
     expect(await cache.get(samePartsOtherwise)).toBe("value");
     expect(await cache.get(keyOf("user", { tenant: "acme", id: 42 }, "de"))).toBe(undefined);

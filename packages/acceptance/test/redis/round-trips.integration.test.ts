@@ -4,8 +4,7 @@ import { json, type Cache } from "@hotset/core";
 import { redis } from "@hotset/redis";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis, type TrafficCounts } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { LAYOUT } from "../support/layout.ts";
-import { over } from "../support/over-redis.ts";
+import { over, patient } from "../support/over-redis.ts";
 import { never, type Stack } from "../support/stacks.ts";
 import { plant } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
@@ -26,7 +25,8 @@ afterEach(async () => {
 });
 
 /** The tests count the commands of calls: with hashes, and without heartbeats and renewals of leases meanwhile. */
-const open = (): Cache => over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").leaseTime("1m").build());
+const open = (): Cache =>
+  over(redis(proxy.url).valueFormat(json()).maxStaleness("1h").leaseTime("1m").responseTimeout("20s").build());
 
 async function count(work: () => Promise<unknown>): Promise<TrafficCounts> {
   proxy.resetCounts();
@@ -148,7 +148,7 @@ describe("A20 the shared connection", () => {
   ])(
     "carries no command that could block it, for any use of the cache, and none that the guide does not list: %s, %s, %s",
     async ([stack, mode, layout, used]) => {
-      const cache = over(redis(proxy.url).valueFormat(json()).coherence(mode).layout(layout).build(), { stack });
+      const cache = over(patient(proxy.url).coherence(mode).layout(layout).build(), { stack });
       const users = cache.namespace("users");
       const tags = layout === "full" ? { tags: ["t"] } : {};
       await cache.connect();
@@ -213,12 +213,13 @@ function flagsOf(reply: unknown): readonly string[] {
 
 describe("R1-11 A41 a backend under its label", () => {
   it("is shared by caches, and its label is in the events and numbers of each", async () => {
-    const backend = redis(proxy.url).layout(LAYOUT).valueFormat(json()).label("eu-1").responseTimeout("1s").build();
+    const backend = patient(proxy.url).label("eu-1").responseTimeout("3s").maxStaleness("1h").build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     expect(users.stats().tiers).toMatchObject([{ label: "eu-1", state: "idle", hits: 0, misses: 0 }]);
     const seen = watch(users, "hit", "store", "backend:state", "backend:error", "decode:error");
     const served: unknown[] = [];
     const ofOrders = watch(orders, "hit", "store", "backend:state");
+    await Promise.all([users.connect(), orders.connect()]);
     await users.set("k", 1);
     await users.getOrSet("k", never, { onServed: ({ tier }) => served.push(tier) });
     await orders.set("k", 2);
@@ -257,7 +258,7 @@ describe("R1-11 A41 a backend under its label", () => {
   });
 
   it("closes its one connection when the last of them closes", async () => {
-    const backend = redis(proxy.url).layout(LAYOUT).valueFormat(json()).build();
+    const backend = patient(proxy.url).build();
     const [users, orders] = [over(backend, { name: "users" }), over(backend, { name: "orders" })];
     await Promise.all([users.set("k", 1), orders.set("k", 2)]);
     expect(proxy.counts.connections).toBe(1);

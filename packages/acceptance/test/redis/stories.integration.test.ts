@@ -60,7 +60,8 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
       .keyPrefix(prefix)
       .valueFormat(json())
       .compressor(compressor)
-      .alsoReads(...alsoReads),
+      .alsoReads(...alsoReads)
+      .responseTimeout("20s"),
   ).build();
   const builder = createCache({ name: "shop", ...(version !== undefined && { version }) }).defaults({
     ttl: "1h",
@@ -423,12 +424,15 @@ describe("with a server that is broken", () => {
 
   const openHere = (stack: Stack, options: Options = {}): Cache =>
     open(stack, proxy.url, "hotset", { ...options, redis: quick });
+  /** On a busy machine a call may take longer than the short deadline: repeated until it is answered. */
+  const store = (cache: Cache, key: string, value: string) =>
+    expect.poll(async () => (await cache.set(key, value)).status).toBe("stored");
 
   it.for(STACKS)(
     "C43 a read that takes longer than its limit is a miss, and its late answer overwrites nothing: %s",
     async (stack) => {
       const there = open("redis", server.url, "hotset");
-      await there.set("k", "old");
+      expect(await there.set("k", "old")).toMatchObject({ status: "stored" });
       const cache = openHere(stack);
       await cache.connect();
       const held = proxy.hold(READ, "reply");
@@ -444,15 +448,16 @@ describe("with a server that is broken", () => {
       // A value loaded while Redis is silent is served only meanwhile: now the value of Redis counts.
       await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("redis");
       expect(cache.peek("k")).toBe(undefined);
-      expect(await cache.get("k")).toBe("old");
-      expect(await there.get("k")).toBe("old");
+      let found: unknown;
+      await expect.poll(async () => (found = await cache.get("k"))).toBeDefined();
+      expect([found, await there.get("k")]).toEqual(["old", "old"]);
     },
   );
 
   it.for(STACKS)("C43 a read that takes longer gives way to a stale copy: %s", async (stack) => {
     const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
     await cache.connect();
-    await cache.set("k", "old");
+    await store(cache, "k", "old");
     if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
     await new Promise((resolve) => setTimeout(resolve, 5));
     const held = proxy.hold(READ, "reply");
@@ -483,7 +488,7 @@ describe("with a server that is broken", () => {
     async ([, breakIt, mend]) => {
       const cache = openHere("memory over redis");
       await cache.connect();
-      await cache.set("kept", "value");
+      await store(cache, "kept", "value");
       await expect.poll(() => cache.peek("kept")).toBe("value");
       const states = watch(cache, "backend:state");
       await breakIt();
@@ -520,7 +525,7 @@ describe("with a server that is broken", () => {
       await expect.poll(() => cache.stats().pending, { interval: 100 }).toBe(0);
       expect(await cache.get("kept")).toBeUndefined();
       expect(await open("redis", server.url, "hotset").get("kept", { allowStale: true })).toBeUndefined();
-      await cache.set("k", "stored");
+      await store(cache, "k", "stored");
       expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
     },
   );
@@ -619,7 +624,7 @@ describe("with a server that is broken", () => {
   }, 90_000);
 
   it("C41 C59 a delete during a load is not undone, here or in Redis", async () => {
-    const cache = openHere("memory over redis");
+    const cache = open("memory over redis", proxy.url, "hotset");
     const loading = gate<string>();
     const waiter = cache.getOrSet("k", loading.pass);
     await loading.arrived();

@@ -15,7 +15,7 @@ const { url, keyPrefix, offsetMs } = JSON.parse(process.argv[2]!) as ClockServic
 const wallClock = Date.now;
 Date.now = () => wallClock() + offsetMs;
 const cache = createCache({ name: "shop" })
-  .tier(redis(url).layout(LAYOUT).keyPrefix(keyPrefix).valueFormat(json()).build())
+  .tier(redis(url).layout(LAYOUT).keyPrefix(keyPrefix).valueFormat(json()).responseTimeout("20s").build())
   .defaults({ ttl: "10m" })
   .build();
 

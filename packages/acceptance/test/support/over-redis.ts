@@ -22,6 +22,10 @@ export const impatient = (connection: string | Connection): RedisBackendBuilder 
     .connectTimeout("1s")
     .backoff({ base: 10, max: 100 });
 
+/** A backend that comes back soon, and whose deadlines no busy machine reaches. */
+export const patient = (connection: string | Connection): RedisBackendBuilder =>
+  impatient(connection).responseTimeout("20s").connectTimeout("20s");
+
 export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
   /** @default 'backend' */
   readonly stack?: Stack;
