@@ -17,7 +17,7 @@ afterEach(() => Promise.all(opened.splice(0).map((cache) => cache.close())));
 afterAll(() => server.stop());
 
 function open(settings: (builder: RedisBackendBuilder) => RedisBackendBuilder, url = server.url): Cache {
-  const backend = settings(redis(url).valueFormat(json())).build();
+  const backend = settings(redis(url).valueFormat(json()).responseTimeout("10s")).build();
   const cache = createTestCache({ name: "shop", clock: systemClock, backend, localTtl: "1m" });
   opened.push(cache);
   return cache;

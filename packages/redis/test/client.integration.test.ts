@@ -150,7 +150,7 @@ describe("a client of the user", () => {
 describe("a unix socket", () => {
   it("R1-01: connects to a server, and selects a database", async () => {
     await using server = await startOwnRedis({ password: "p/w" });
-    const backend = redis(`unix://:p%2Fw@${server.socketPath}?db=3`).valueFormat(json()).build();
+    const backend = redis(`unix://:p%2Fw@${server.socketPath}?db=3`).valueFormat(json()).responseTimeout("10s").build();
     await backend.write("shop::1", stored());
     expect((await backend.read("shop::1"))?.data).toEqual(Buffer.from("value"));
     expect(await server.command("EXISTS", "hotset:shop::1")).toBe(0);

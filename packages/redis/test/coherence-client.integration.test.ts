@@ -51,7 +51,7 @@ describe("a client of the user", () => {
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     expect(backend.coherenceMode).toBe(mode);
-    const other = redis(server.url).valueFormat(json()).coherence(mode).build();
+    const other = redis(server.url).valueFormat(json()).coherence(mode).responseTimeout("10s").build();
     await other.remove("shop::1");
     await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
     await other.close();

@@ -30,45 +30,47 @@ const MAX_STALENESS_MS = 400;
 /** A heartbeat is due, its reply is waited for, and the machine may be busy. */
 const LOST_WITHIN_MS = MAX_STALENESS_MS / 4 + 1_000 + 5_000;
 
+type Patience = "1s" | "10s";
+
 interface Scene {
   readonly server: OwnRedis;
   readonly proxy: FaultProxy;
-  /** A new backend each time, through the proxy. */
-  open(): Promise<RedisBackend>;
+  /** A new backend each time, through the proxy. Its patience decides when silence is a loss. */
+  open(patience?: Patience): Promise<RedisBackend>;
   close(): Promise<void>;
 }
 
 const RIGHTS =
   "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hstrlen +rename +hincrby +del +pexpire +persist +set +get +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
 
-const settled = <Builder extends RedisBackendSettings>(builder: Builder, mode: "tracking" | "pubsub"): RedisBackend =>
-  builder.valueFormat(json()).coherence(mode).maxStaleness(MAX_STALENESS_MS).responseTimeout("1s").build();
-const quick = <Builder extends RedisBackendBuilder>(builder: Builder): Builder =>
-  builder.backoff({ base: 10, max: 50 }).connectTimeout("1s");
+const settled = <Builder extends RedisBackendSettings>(
+  builder: Builder,
+  mode: "tracking" | "pubsub",
+  patience: Patience,
+): RedisBackend =>
+  builder.valueFormat(json()).coherence(mode).maxStaleness(MAX_STALENESS_MS).responseTimeout(patience).build();
+const quick = <Builder extends RedisBackendBuilder>(builder: Builder, patience: Patience): Builder =>
+  builder.backoff({ base: 10, max: 50 }).connectTimeout(patience);
 
 const WAYS: Readonly<Record<string, (mode: "tracking" | "pubsub") => Promise<Scene>>> = {
   "one server": async (mode) => {
     const server = await startOwnRedis();
     const proxy = await startProxy(server.port);
-    return scene(server, proxy, () => Promise.resolve(settled(quick(redis(proxy.url)), mode)));
+    return scene(server, proxy, (patience) =>
+      Promise.resolve(settled(quick(redis(proxy.url), patience), mode, patience)),
+    );
   },
   TLS: async (mode) => {
     const server = await startTlsRedis();
     const proxy = await startProxy(server.port);
-    return scene(server, proxy, () =>
-      Promise.resolve(
-        settled(
-          quick(redis(single(`rediss://localhost:${proxy.port}`, { tls: { ca: server.certificates.ca } }))),
-          mode,
-        ),
-      ),
-    );
+    const at = single(`rediss://localhost:${proxy.port}`, { tls: { ca: server.certificates.ca } });
+    return scene(server, proxy, (patience) => Promise.resolve(settled(quick(redis(at), patience), mode, patience)));
   },
   "a user with the rights of the guide": async (mode) => {
     const server = await startAclRedis({ appRules: `~hotset:* ~hotset~* &hotset~changes ${RIGHTS}` });
     const proxy = await startProxy(server.port);
-    return scene(server, proxy, () =>
-      Promise.resolve(settled(quick(redis(`redis://app:apppass@127.0.0.1:${proxy.port}`)), mode)),
+    return scene(server, proxy, (patience) =>
+      Promise.resolve(settled(quick(redis(`redis://app:apppass@127.0.0.1:${proxy.port}`), patience), mode, patience)),
     );
   },
   "a client of the user": async (mode) => {
@@ -78,25 +80,30 @@ const WAYS: Readonly<Record<string, (mode: "tracking" | "pubsub") => Promise<Sce
     return scene(
       server,
       proxy,
-      async () => {
+      async (patience) => {
         const client = createClient({ url: proxy.url, socket: { reconnectStrategy: () => 20 } });
         client.on("error", () => undefined);
         clients.push(client);
         await client.connect();
-        return settled(redis(fromClient(client)), mode);
+        return settled(redis(fromClient(client)), mode, patience);
       },
       () => clients.forEach((client) => client.destroy()),
     );
   },
 };
 
-function scene(server: OwnRedis, proxy: FaultProxy, open: () => Promise<RedisBackend>, end?: () => void): Scene {
+function scene(
+  server: OwnRedis,
+  proxy: FaultProxy,
+  open: (patience: Patience) => Promise<RedisBackend>,
+  end?: () => void,
+): Scene {
   const backends: RedisBackend[] = [];
   return {
     server,
     proxy,
-    open: async () => {
-      const backend = await open();
+    open: async (patience = "1s") => {
+      const backend = await open(patience);
       backends.push(backend);
       return backend;
     },
@@ -125,7 +132,7 @@ for (const [name, start] of Object.entries(WAYS)) {
       afterEach(() => on.close());
 
       const receives = async (key: string): Promise<void> => {
-        const other = await on.open();
+        const other = await on.open("10s");
         // A change is pushed to a connection that has read the key.
         await backend.read(key);
         await other.write(key, stored());

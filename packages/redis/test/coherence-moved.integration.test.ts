@@ -52,7 +52,7 @@ describe("connections whose host name leads to another server", () => {
     listen();
     await backend.coherence!.attach(listener);
     await backend.write("shop::k", stored("before"));
-    const direct = redis(after.url).valueFormat(json()).coherence("none").build();
+    const direct = redis(after.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
     await direct.write("shop::k", stored("after"));
     await direct.close();
     proxy.lead(after.port);
@@ -66,7 +66,7 @@ describe("connections whose host name leads to another server", () => {
       })
       .toBe("after");
   const hearsAgain = async (): Promise<void> => {
-    const other = redis(after.url).valueFormat(json()).coherence("pubsub").build();
+    const other = redis(after.url).valueFormat(json()).coherence("pubsub").responseTimeout("10s").build();
     await expect
       .poll(async () => {
         await backend.read("shop::later").catch(() => undefined);

@@ -1,7 +1,7 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { randomPrefix, RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
@@ -14,8 +14,8 @@ const stored = (data = "value"): StoredEntry => ({
 
 let servers: TestSentinel;
 beforeAll(async () => {
-  servers = await startSentinel();
-}, 30_000);
+  servers = await startSentinel({ downAfterMs: 30_000 });
+}, 60_000);
 afterAll(() => servers.stop());
 
 const make = (mode: "tracking" | "pubsub", prefix: string, responseTimeout: "1s" | "10s" = "1s"): RedisBackend =>
@@ -44,6 +44,15 @@ afterEach(async () => {
   await Promise.all(backends.splice(0).map((backend) => backend.close()));
 });
 
+/** Sets how long a server may be silent before the sentinels replace it. */
+async function downAfter(ms: number): Promise<void> {
+  for (const { url } of servers.sentinels) {
+    const sentinel = RespClient.fromUrl(url);
+    await sentinel.command("SENTINEL", "SET", servers.name, "down-after-milliseconds", ms);
+    sentinel.close();
+  }
+}
+
 let prefix: string;
 describeBackend("redis behind sentinels, several processes", {
   // The first call of a process loads node-redis: that may take longer than the default deadline.
@@ -58,6 +67,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     const victim = await servers.primary();
+    await downAfter(1_000);
     await victim.kill();
     await expect.poll(() => listener.losses.length).toBe(1);
     listener.signs.splice(0);
@@ -84,6 +94,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels b
         { timeout: 20_000 },
       )
       .toContain("changed shop::1");
+    await downAfter(30_000);
     await servers.rejoin(victim);
   }, 60_000);
 

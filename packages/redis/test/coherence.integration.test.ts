@@ -23,8 +23,8 @@ const quick = (builder: RedisBackendBuilder): RedisBackendBuilder =>
     .valueFormat(json())
     .maxStaleness(400)
     .backoff({ base: 10, max: 50 })
-    .connectTimeout("1s")
-    .responseTimeout("1s");
+    .connectTimeout("10s")
+    .responseTimeout("10s");
 
 let server: OwnRedis;
 beforeAll(async () => {
@@ -106,7 +106,7 @@ describe("a change by another client", () => {
     // Only a key that is there when it is read is watched to its end.
     let before: readonly string[] | undefined;
     for (let attempt = 1; attempt <= 5 && before === undefined; attempt += 1) {
-      await server.command("SET", "hotset:shop::1", "short", "PX", 100 * attempt);
+      await server.command("SET", "hotset:shop::1", "short", "PX", 400 * attempt);
       // That of another attempt is reported: the key was read before.
       await backend.ping();
       listener.take();
@@ -228,7 +228,7 @@ describe("a confirmation", () => {
     "C82: resolves after the messages of all changes acknowledged before, over either kind of connection: %s",
     async (mode, heartbeat) => {
       await using proxy = await startProxy(server.port);
-      const backend = open((builder) => builder.coherence(mode).responseTimeout("2s"), proxy.url);
+      const backend = open((builder) => builder.coherence(mode), proxy.url);
       const listener = new RecordingListener();
       await backend.coherence!.attach(listener);
       await Promise.all([backend.read("shop::1"), backend.read("shop::2")]);
@@ -266,7 +266,8 @@ describe("tags in use", () => {
 describe("a connection that follows another", () => {
   it("C94: tracks before any other command, and has the server close the one before, which may look alive to it", async () => {
     await using proxy = await startProxy(server.port);
-    const backend = open(undefined, proxy.url);
+    // It notices the silence soon. An attempt to connect that begins meanwhile stays silent for connectTimeout.
+    const backend = open((builder) => builder.responseTimeout("1s").connectTimeout("5s"), proxy.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     const [before] = String(await server.command("CLIENT", "LIST", "TYPE", "normal")).match(
@@ -360,10 +361,11 @@ describe("a server that loads its data", () => {
 describe("a server that is busy", () => {
   it("gives no signs of life, and keeps its connection", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
-    const backend = open(undefined, own.url);
+    const backend = open((builder) => builder.responseTimeout("1s"), own.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
-    const script = own.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
+    const looper = RespClient.fromUrl(own.url, { timeoutMs: 18_000 });
+    const script = looper.command("EVAL", "while true do end", 0).catch((error: Error) => error.message);
     await expect
       .poll(() =>
         backend.ping().then(
@@ -389,13 +391,14 @@ describe("a server that is busy", () => {
     await killer.command("SCRIPT", "KILL");
     killer.close();
     expect(await script).toContain("killed");
+    looper.close();
     await expect.poll(() => listener.signs.length).toBeGreaterThan(length);
     expect(listener.losses).toEqual([]);
   });
 
   it("C81: pushes what was changed before, and its replies are not signs of life", async () => {
     await using own = await startOwnRedis({ config: ["busy-reply-threshold 50"] });
-    const backend = open((builder) => builder.responseTimeout("10s"), own.url);
+    const backend = open(undefined, own.url);
     const listener = new RecordingListener();
     await backend.coherence!.attach(listener);
     await backend.read("shop::1");

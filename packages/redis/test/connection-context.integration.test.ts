@@ -30,7 +30,7 @@ it("C394 a socket of the pool does not keep the request in memory that opened it
 });
 
 it("C394 behind sentinels, what they announce to all is looked at in the async context of no call", async () => {
-  await using group = await startSentinel();
+  await using group = await startSentinel({ downAfterMs: 30_000 });
   const request = new AsyncLocalStorage<string>();
   const namedIn: unknown[] = [];
   await using redis = openConnection(

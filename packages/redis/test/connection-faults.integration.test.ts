@@ -105,7 +105,7 @@ describe("a connection whose server dies", () => {
 
   it("C217 a read waits for it within its deadline, and only what was sent counts as a repetition", async () => {
     await using redis = open({ readRetries: 1 });
-    await redis.call(["PING"]);
+    await redis.connect();
     await server.kill();
     await expect.poll(() => redis.state).toBe("down");
     const read = redis.call(["GET", "k"], { isReadOnly: true, deadlineMs: 15_000 });
@@ -135,6 +135,7 @@ describe("a connection whose server dies", () => {
     "C408 a subscription of kind %s that begins while the former one ends is one at the server",
     async (kind) => {
       await using redis = open();
+      await redis.connect();
       await using subscriber = await redis.open({ role: "subscriber" });
       const received: string[] = [];
       const end = await subscriber.subscribe(kind, "news", () => void received.push("former"));
@@ -159,6 +160,7 @@ describe("C221 a socket of its own", () => {
 
   it("is closed when the deadline of a command has passed, so that nothing is popped behind its back", async () => {
     await using redis = open({ responseTimeoutMs: 1_500 });
+    await redis.connect();
     await using blocking = await redis.open({ role: "blocking" });
     expect(await failure(blocking.call(["BLPOP", "jobs", "0"], { blockMs: 100 }))).toMatchObject({
       code: "BACKEND_UNAVAILABLE",
@@ -190,6 +192,7 @@ describe("C221 a socket of its own", () => {
 
   it("loads no script of the cache, and neither does the shared link", async () => {
     await using redis = open();
+    await redis.connect();
     await redis.call(["PING"]);
     await using exclusive = await redis.open({ role: "exclusive" });
     await exclusive.call(["PING"]);

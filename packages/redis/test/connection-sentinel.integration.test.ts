@@ -6,13 +6,13 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 
 let group: TestSentinel;
 beforeAll(async () => {
-  group = await startSentinel();
+  group = await startSentinel({ downAfterMs: 30_000 });
 }, 60_000);
 afterAll(() => group.stop());
 
 const open = (protocol: 2 | 3, urls = group.sentinels.map(({ url }) => url)): RedisConnection =>
   openConnection(sentinel(urls, { primaryName: group.name }), {
-    responseTimeoutMs: 1_000,
+    responseTimeoutMs: 10_000,
     backoff: { baseMs: 10, maxMs: 100 },
     protocol,
     heartbeatMs: 200,
@@ -97,7 +97,7 @@ it("C325: a socket that is opened later asks no sentinel over a connection of it
 
 it("C326: a sentinel that contradicts the others ends a connection at most once, and is left for the next one", async () => {
   // In a group of its own: the others of one group would correct it.
-  await using misled = await startSentinel({ replicas: 0 });
+  await using misled = await startSentinel({ replicas: 0, downAfterMs: 30_000 });
   const [decoy] = misled.servers;
   const primary = await group.primary();
   const urls = [misled.sentinels[0]!.url, ...group.sentinels.slice(1).map(({ url }) => url)];

@@ -24,7 +24,7 @@ beforeAll(async () => {
   [server, nodes, group, secure] = await Promise.all([
     startOwnRedis(),
     startCluster({ replicas: 0 }),
-    startSentinel(),
+    startSentinel({ downAfterMs: 30_000 }),
     startTlsRedis({ password: "hunter2-of-redis" }),
   ]);
 }, 60_000);

@@ -13,7 +13,7 @@ import {
 import { createClient } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-const QUICK: RedisConnectionOptions = { responseTimeoutMs: 1_000, backoff: { baseMs: 10, maxMs: 100 } };
+const QUICK: RedisConnectionOptions = { responseTimeoutMs: 15_000, backoff: { baseMs: 10, maxMs: 100 } };
 
 let redis: OwnRedis;
 let nodes: TestCluster;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   [redis, nodes, watched] = await Promise.all([
     startOwnRedis(),
     startCluster({ replicas: 0, proxied: true }),
-    startSentinel(),
+    startSentinel({ downAfterMs: 30_000 }),
   ]);
 }, 60_000);
 afterAll(() => Promise.all([redis.stop(), nodes.stop(), watched.stop()]));

@@ -24,7 +24,7 @@ let listener: RecordingListener;
 const open = (
   settings: (builder: RedisBackendBuilder) => RedisBackendBuilder = (builder) => builder,
   url = server.url,
-): RedisBackend => settings(redis(url).valueFormat(json())).build();
+): RedisBackend => settings(redis(url).valueFormat(json()).responseTimeout("10s")).build();
 
 beforeAll(async () => {
   server = await startOwnRedis();

@@ -146,7 +146,7 @@ describe("a large value", () => {
   it("C184: small ones stay one command", async () => {
     await using proxy = await startProxy(server.port);
     await backend.close();
-    backend = redis(proxy.url).valueFormat(json()).coherence("none").build();
+    backend = redis(proxy.url).valueFormat(json()).coherence("none").responseTimeout("10s").build();
     await backend.write("shop::user:1", large(4_095));
     expect(proxy.counts.commandsByName).toMatchObject({ EVALSHA: 1 });
     expect(proxy.counts.commandsByName["HSET"] ?? 0).toBe(0);
@@ -257,7 +257,7 @@ describe("the channel", () => {
     expect((await subscribed.read(keys[0]!))?.data).toHaveLength(2 * MB);
     const found = await Promise.all(keys.map((key) => subscribed.read(key)));
     expect(found.map((entry) => entry?.data.byteLength)).toEqual([2 * MB, 2 * MB, 2 * MB]);
-    const other = redis(server.url).valueFormat(json()).coherence("pubsub").build();
+    const other = redis(server.url).valueFormat(json()).coherence("pubsub").responseTimeout("10s").build();
     await other.remove("shop::1");
     await expect.poll(() => listener.received).toEqual(["changed shop::1"]);
     await Promise.all([other.close(), subscribed.close()]);

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 beforeEach(() => {
-  backend = redis(server.url).valueFormat(json()).build();
+  backend = redis(server.url).valueFormat(json()).responseTimeout("10s").build();
 });
 afterEach(async () => {
   await backend.close();
@@ -93,15 +93,22 @@ describe("a write", () => {
   });
 
   it("A39 R1-09: keeps a lifetime below a second", async () => {
-    await backend.write("shop::user:1", stored({ staleInMs: 200, expiresInMs: 900 }));
-    expect(await ttl()).toBeGreaterThan(0);
+    const writtenFor = async (): Promise<number> => {
+      await backend.write("shop::user:1", stored({ staleInMs: 200, expiresInMs: 900 }));
+      return ttl();
+    };
+    // It is gone already where the server stood still, and is written again.
+    await expect.poll(writtenFor).toBeGreaterThan(0);
     expect(await ttl()).toBeLessThanOrEqual(900);
     await expect.poll(() => server.command("EXISTS", KEY)).toBe(0);
   });
 
   it("keeps milliseconds: 4.99 s are not 4 s", async () => {
-    await backend.write("shop::user:1", stored({ staleInMs: 4_990, expiresInMs: 4_990 }));
-    expect(await ttl()).toBeGreaterThan(4_000);
+    const writtenFor = async (): Promise<number> => {
+      await backend.write("shop::user:1", stored({ staleInMs: 4_990, expiresInMs: 4_990 }));
+      return ttl();
+    };
+    await expect.poll(writtenFor).toBeGreaterThan(4_000);
   });
 
   it("C9: removes the entry and its lease for a life that is over", async () => {
@@ -133,7 +140,10 @@ describe("a read", () => {
     ["the full layout", undefined],
     ["the plain layout", "plain"],
   ] as const)("A41: freshness and lifetime survive the round trip within 5 ms, in %s", async (_, layout) => {
-    const own = layout === undefined ? backend : redis(server.url).valueFormat(json()).layout(layout).build();
+    const own =
+      layout === undefined
+        ? backend
+        : redis(server.url).valueFormat(json()).layout(layout).responseTimeout("10s").build();
     for (let round = 0; round < 50; round += 1) {
       const sentAt = performance.now();
       await own.write("shop::user:1", stored({ staleInMs: 10_000, expiresInMs: 20_000 }));
@@ -169,7 +179,7 @@ describe("a read", () => {
         expect(entry.staleInMs).toBe(entry.expiresInMs - 5);
       }
     }
-  });
+  }, 60_000);
 
   it("R1-08: reads what hitbox wrote: value and staleness alone", async () => {
     await server.command("HSET", KEY, "d", "theirs", "s", Date.now() + 30_000);
@@ -184,11 +194,14 @@ describe("a read", () => {
   it("A40 R1-08: never gives a value without its end, at the very moment it ends", async () => {
     let reads = 0;
     let hits = 0;
-    const until = performance.now() + 1_500;
-    for (let round = 0; performance.now() < until; round++) {
-      await backend.write(`shop::${round}`, stored({ staleInMs: 2, expiresInMs: 2 }));
-      const entries = await Promise.all(Array.from({ length: 200 }, () => backend.read(`shop::${round}`)));
-      for (const entry of entries) {
+    const startedAt = performance.now();
+    const ranMs = (): number => performance.now() - startedAt;
+    for (let round = 0; ranMs() < 1_500 || ((reads <= 1_000 || hits === 0) && ranMs() < 15_000); round++) {
+      const readOften = () => Promise.all(Array.from({ length: 100 }, () => backend.read(`shop::${round}`)));
+      // The first reads arrive with the write, however late it is answered.
+      const written = backend.write(`shop::${round}`, stored({ staleInMs: 2, expiresInMs: 2 }));
+      const entries = await Promise.all([readOften(), written.then(readOften)]);
+      for (const entry of entries.flat()) {
         reads += 1;
         if (entry === undefined) continue;
         hits += 1;
@@ -277,19 +290,18 @@ describe("markStale", () => {
   });
 
   it.each([
-    ["with both", ["d", "theirs", "s", String(Date.now() + 600_000)], 900, { left: 300_000 }],
-    ["without an end", ["d", "theirs", "s", String(Date.now() + 600_000)], undefined, { left: Infinity }],
-    ["stale already", ["d", "theirs", "s", "1"], 900, { left: 900_000 }],
-    ["without staleness", ["d", "theirs"], 900, undefined],
-  ] as const)("marks an entry of another program, %s", async (_, fields, seconds, expected) => {
-    await server.command("HSET", KEY, ...fields);
+    ["with both", () => ["s", Date.now() + 600_000], 900, { left: 300_000 }],
+    ["without an end", () => ["s", Date.now() + 600_000], undefined, { left: Infinity }],
+    ["stale already", () => ["s", 1], 900, { left: 900_000 }],
+    ["without staleness", () => [], 900, undefined],
+  ] as const)("marks an entry of another program, %s", async (_, staleness, seconds, expected) => {
+    await server.command("HSET", KEY, "d", "theirs", ...staleness());
     if (seconds !== undefined) await server.command("EXPIRE", KEY, seconds);
     expect(await mark()).toBe("stale");
     const entry = await backend.read("shop::user:1");
     if (expected === undefined) return expect(entry).toBe(undefined);
     expect(entry!.staleInMs).toBeLessThanOrEqual(0);
     if (expected.left === Infinity) return expect(entry!.expiresInMs).toBe(Infinity);
-    // The times were computed when this file was loaded.
     expect(Math.abs(entry!.expiresInMs - expected.left)).toBeLessThan(30_000);
   });
 
@@ -324,7 +336,13 @@ describe("markStale", () => {
 describe("the plain layout", () => {
   beforeEach(async () => {
     await backend.close();
-    backend = redis(server.url).valueFormat(json()).layout("plain").keyPrefix("").coherence("none").build();
+    backend = redis(server.url)
+      .valueFormat(json())
+      .layout("plain")
+      .keyPrefix("")
+      .coherence("none")
+      .responseTimeout("10s")
+      .build();
   });
 
   it("R1-09: writes value and staleness only, under the key that other programs know", async () => {
@@ -380,7 +398,7 @@ describe("memory full", () => {
   afterAll(() => full.stop());
 
   it("A94: refuses a write in the server's words; nothing older survives it, and reads and removals go on", async () => {
-    const own = redis(full.url).valueFormat(json()).build();
+    const own = redis(full.url).valueFormat(json()).responseTimeout("10s").build();
     await own.write("shop::user:1", stored({ data: Buffer.from("old") }));
     await own.write("shop::user:2", stored({ data: Buffer.from("other") }));
     await full.command("SET", LEASE, "token");
@@ -409,7 +427,7 @@ describe("a client that tracks a key", () => {
     await tracker.connect();
     await tracker.sendCommand(["CLIENT", "TRACKING", "OFF"]);
     await tracker.sendCommand(["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "hotset:"]);
-    const own = redis(full.url).valueFormat(json()).build();
+    const own = redis(full.url).valueFormat(json()).responseTimeout("10s").build();
     const receives = async (call: () => Promise<unknown>): Promise<string[]> => {
       await call().catch(() => undefined);
       await tracker.sendCommand(["PING"]);
@@ -442,16 +460,16 @@ describe("slots", () => {
     const next = (below: number): number => (random = (random * 1_103_515_245 + 12_345) % 2 ** 31) % below;
     for (const prefix of ["hotset", "", "{app}", "a{b}c"]) {
       const keys = new RedisKeys({ prefix, format: "readable" });
-      for (let i = 0; i < 1_000; i++) {
+      const entries = Array.from({ length: 1_000 }, () => {
         const user = Array.from({ length: 1 + next(6) }, () => alphabet[next(alphabet.length)]).join("");
         const spaces = prefix === "" ? ["", "{~}"] : ["", "shop", "shop:a", "{~shop}:a"];
-        const key = keys.entry(`${spaces[next(spaces.length)]}::${user}`);
-        const [ofKey, ofLease] = await Promise.all([
-          node.command("CLUSTER", "KEYSLOT", key),
-          node.command("CLUSTER", "KEYSLOT", keys.lease(key)),
-        ]);
-        expect(ofLease, `${key} and ${keys.lease(key)}`).toBe(ofKey);
-      }
+        return keys.entry(`${spaces[next(spaces.length)]}::${user}`);
+      });
+      const slot = (key: string) => node.command("CLUSTER", "KEYSLOT", key);
+      const slots = await Promise.all(
+        entries.map(async (key) => [key, await slot(key), await slot(keys.lease(key))] as const),
+      );
+      for (const [key, ofKey, ofLease] of slots) expect(ofLease, `${key} and ${keys.lease(key)}`).toBe(ofKey);
     }
   });
 });

@@ -57,6 +57,8 @@ export interface TestCluster extends AsyncDisposable {
    * it is, as after `waitUntilOk`: the command alone only begins it, and the old master still takes writes.
    */
   promote(replica: ClusterNode): Promise<void>;
+  /** Sets `nodeTimeoutMs` of the running nodes. A node that starts again has the first one. */
+  nodeTimeout(ms: number): Promise<void>;
   /**
    * Begins to move a slot and stops half-way: `from` still serves the keys it has, answers ASK for others, and TRYAGAIN
    * to commands over both kinds.
@@ -130,6 +132,10 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     },
     waitUntilOk: (timeoutMs = 20_000) => waitUntilAgreed(nodes, 0, timeoutMs),
     promote: (replica) => promote(nodes, replica),
+    nodeTimeout: async (ms) => {
+      const alive = nodes.filter(({ state }) => state === "running");
+      await Promise.all(alive.map((node) => node.command("CONFIG", "SET", "cluster-node-timeout", ms)));
+    },
     migrateHalfway: async (slot, to) => migrateHalfway(nodes, slot, await ownerOf(slot), to, options.password),
     stop,
     [Symbol.asyncDispose]: stop,

@@ -149,10 +149,10 @@ export function describeLeases(subject: BackendSubject): void {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       expect(await own.renew(KEY, A, MINUTE), "none was taken").toBe(false);
-      expect(await other.acquire(KEY, B, 600, ""), "renewing made none").toEqual({ granted: true, version: "" });
+      expect(await other.acquire(KEY, B, 1_000, ""), "renewing made none").toEqual({ granted: true, version: "" });
       expect(await own.renew(KEY, A, MINUTE)).toBe(false);
       expect(await other.renew(KEY, B, MINUTE)).toBe(true);
-      await subject.pass(600);
+      await subject.pass(1_000);
       expectHeld(await own.acquire(KEY, A, MINUTE, ""), MINUTE);
     });
 
@@ -283,9 +283,9 @@ export function describeLeases(subject: BackendSubject): void {
     it("stores nothing if the entry has ended meanwhile", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
-      await subject.backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 600, version: V1 }));
+      await subject.backend.write(KEY, stored({ staleInMs: 0, expiresInMs: 1_000, version: V1 }));
       expect(await own.acquire(KEY, A, MINUTE, V1)).toEqual({ granted: true, version: V1 });
-      await subject.pass(600);
+      await subject.pass(1_000);
       expect(await own.store(KEY, A, V1, stored({ version: A }))).toBe(false);
       expect(await subject.backend.read(KEY)).toBe(undefined);
       expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
