@@ -12,10 +12,6 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => Promise.all([cluster.stop(), proxied.stop()]));
 
-async function setNodeTimeout(ms: number): Promise<void> {
-  for (const node of cluster.nodes) await node.command("CONFIG", "SET", "cluster-node-timeout", ms);
-}
-
 describe("a cluster", () => {
   it("has three masters with a replica each, on ports whose bus has room", async () => {
     const masters = await cluster.masters();
@@ -60,7 +56,7 @@ describe("a cluster", () => {
     await lost.command("SET", key, "v");
     await lost.command("WAIT", 1, 1_000);
     const [heir] = await cluster.replicas(lost);
-    await setNodeTimeout(1_000);
+    await cluster.nodeTimeout(1_000);
     await lost.kill();
     await cluster.waitUntilOk();
     expect(await cluster.ownerOf(key)).toBe(heir);
@@ -69,7 +65,7 @@ describe("a cluster", () => {
 
     await lost.start();
     // It has read its configuration again.
-    await setNodeTimeout(1_000);
+    await cluster.nodeTimeout(1_000);
     await cluster.waitUntilOk();
     expect(await cluster.replicas(heir)).toEqual([lost]);
   }, 30_000);
@@ -106,7 +102,7 @@ describe("a cluster", () => {
     const [old] = (await cluster.masters()) as readonly [ClusterNode];
     const [heir] = (await cluster.replicas(old)) as readonly [ClusterNode];
     // Else the other masters would elect it.
-    await setNodeTimeout(60_000);
+    await cluster.nodeTimeout(60_000);
     old.pause();
     const promoted = cluster.promote(heir);
     promoted.catch(() => undefined);
@@ -118,7 +114,7 @@ describe("a cluster", () => {
       expect(await cluster.replicas(heir)).toEqual([old]);
     } finally {
       old.resume();
-      await setNodeTimeout(1_000);
+      await cluster.nodeTimeout(1_000);
     }
   }, 60_000);
 });
