@@ -111,12 +111,13 @@ describe("demo", { timeout: 60_000 }, () => {
     const path = `/packages/${encodeURIComponent(names[0]!)}`;
     const answers = [await fetch(url + path), await fetch(url + path), await fetch(`${url}/packages/..%2f..`)];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 404]);
-    expect(answers.map(({ headers }) => headers.get("cache-status"))).toEqual([
-      "hotset; fwd=miss",
-      "hotset; hit; ttl=3599; detail=memory",
-      null,
+    const [missed, hit, refused] = answers.map(({ headers }) => [headers.get("cache-status"), headers.get("age")]);
+    expect([missed, refused]).toEqual([
+      ["hotset; fwd=miss", "0"],
+      [null, null],
     ]);
-    expect(answers.map(({ headers }) => headers.get("age"))).toEqual(["0", "0", null]);
+    const [, ttl] = /^hotset; hit; ttl=(\d+); detail=memory$/.exec(hit![0]!)!;
+    expect(Number(ttl) + Number(hit![1])).toBe(3_599);
     expect(await answers[1]!.json()).toEqual(await answers[0]!.json());
     demo.interrupt();
     const { code, errors } = await demo.ended;
@@ -159,7 +160,7 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   it("has left none of its copies behind", async () => {
-    expect(await readdir(folder)).toEqual(["redis-server"]);
+    await expect.poll(() => readdir(folder)).toEqual(["redis-server"]);
   });
 });
 

@@ -49,6 +49,11 @@ export class Draft implements AsyncDisposable {
     }, DRAFT_TTL_MS / 2);
   }
 
+  /** No load of it begins soon: its next change is still to come, and half its ttl after that. */
+  get isFresh(): boolean {
+    return this.#next !== undefined;
+  }
+
   /** An answer showed this version. */
   seen(version: string): void {
     const seenAt = performance.now();

@@ -70,6 +70,8 @@ export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> 
 async function outage(redis: OwnRedis, { traffic, draft, say, signal }: Stage): Promise<Restart> {
   const killed = await redis.runId();
   const { pid } = redis;
+  // A load of the draft could not store its result meanwhile, and the cache would warn of that.
+  await until(() => draft.isFresh, signal, 3 * DRAFT_TTL_MS);
   const sentBefore = traffic.sent;
   await redis.kill();
   say(`killed Redis (SIGKILL to ${pid}): memory answers`);

@@ -158,16 +158,22 @@ class Owner {
     };
   }
 
-  /** Reads until this process shows the change. @returns the time of that; Infinity for never. */
+  /**
+   * Reads until this process shows the change.
+   *
+   * @returns when the last answer without it was asked for; Infinity: no answer shows it.
+   */
   async #delayAt(shop: ShopProcess, index: number, product: string, version: number | undefined): Promise<number> {
-    const deadline = performance.now() + PATIENCE_MS;
+    let lastAskedAt = performance.now();
+    const deadline = lastAskedAt + PATIENCE_MS;
     while (performance.now() < deadline) {
       this.#signal.throwIfAborted();
       const askedAt = performance.now();
       const price = await shop.price(product);
       this.#till.answered(index, product, price, askedAt);
       if (version === undefined ? price === undefined : price !== undefined && price.version >= version)
-        return performance.now();
+        return lastAskedAt;
+      lastAskedAt = askedAt;
     }
     return Infinity;
   }

@@ -105,7 +105,7 @@ describe("the till", () => {
     const till = new Till(2);
     till.done("p", 2, 0, false);
     asked(till, 0, NEW, 1);
-    asked(till, 1, OLD, 1_900);
+    asked(till, 1, OLD, 500);
     expect(judged(till)).toEqual([0, 0, 0]);
     asked(till, 0, OLD, 1);
     expect(judged(till)).toEqual([1, 0, 0]);

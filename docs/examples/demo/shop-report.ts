@@ -8,8 +8,8 @@ export interface Seen {
   /** Redis was unreachable when it was made. */
   readonly wasPending: boolean;
   /**
-   * Until the last process showed it, in milliseconds: from its acknowledgement, or from the return of Redis.
-   * `Infinity`: never.
+   * Until the last request that did not show it, in milliseconds: from its acknowledgement, or from the return of
+   * Redis. `Infinity`: no request showed it.
    */
   readonly slowestMs: number;
 }

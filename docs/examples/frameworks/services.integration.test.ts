@@ -7,6 +7,7 @@ import { type Answer, PROGRAMS, send, type Sent, start } from "./service-process
 const SHOPS = ["express", "fastify", "hono", "nest"] as const;
 const ADA = { name: "ada", password: "correct horse" };
 const CART = "/cart";
+const PATIENCE = { timeout: 30_000 };
 
 /** A browser: it keeps the cookie that it was given. */
 class Visitor {
@@ -75,9 +76,12 @@ describe("services", () => {
 
       expect([400, 401]).toContain((await thief.send("POST", "/login")).status); // without a body
 
-      const [live, ready] = [await visitor.send("GET", "/live"), await visitor.send("GET", "/ready")];
-      expect([live.status, (JSON.parse(live.body) as { status: string }).status]).toEqual([200, "alive"]);
-      expect([ready.status, (JSON.parse(ready.body) as { status: string }).status]).toEqual([200, "ready"]);
+      const probe = async (path: string): Promise<readonly unknown[]> => {
+        const { status, body } = await visitor.send("GET", path);
+        return [status, (JSON.parse(body) as { status: string }).status];
+      };
+      expect(await probe("/live")).toEqual([200, "alive"]);
+      await expect.poll(() => probe("/ready"), PATIENCE).toEqual([200, "ready"]);
     },
   );
 
@@ -98,7 +102,7 @@ describe("services", () => {
       const UP = { "/products/p1": 200, "/products/none": 404, "/live": 200, "/ready": 200, "/cart": 200 };
       const DOWN = { ...UP, "/ready": 503, "/cart": 503 };
       expect(await visitor.json("PUT", "/cart/p1")).toEqual({ cart: ["p1"] });
-      expect(await statuses()).toEqual(UP);
+      await expect.poll(statuses, PATIENCE).toEqual(UP);
 
       // It stands still: connections are open, and nothing answers.
       redis.pause();
@@ -131,7 +135,7 @@ describe("services", () => {
       await until("it is ready", 30_000, async () => (await visitor.send("GET", "/ready")).status === 200);
       await until("a cart", 30_000, async () => (await visitor.send("GET", CART)).status === 200);
       expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: [] });
-      expect(await statuses()).toEqual(UP);
+      await expect.poll(statuses, PATIENCE).toEqual(UP);
       expect(await visitor.json("GET", "/products/p1")).toMatchObject({ cents: 7 });
     },
   );

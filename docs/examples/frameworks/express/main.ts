@@ -38,7 +38,7 @@ const withSession = session({
   resave: false,
   saveUninitialized: false,
 });
-const logins = rateLimit(toolkit, { name: "logins", rules: [slidingLog({ limit: 5, window: "1m" })] });
+const logins = rateLimit(toolkit, { name: "logins", deadline: "1s", rules: [slidingLog({ limit: 5, window: "1m" })] });
 const limited = expressRateLimit(logins, { key: ({ body }: Request<object, unknown, Login>) => `${body?.name}` });
 
 interface Login {

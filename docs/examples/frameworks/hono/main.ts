@@ -24,7 +24,7 @@ const cache = createCache({ name: "shop" })
 const toolkit = createRedis({ url, commandTimeout: "1s" });
 const secret = process.env["SESSION_SECRET"] ?? "keep it in your vault";
 const session = honoSessions(sessions<{ cart: readonly string[] }>(toolkit, { secret }));
-const logins = rateLimit(toolkit, { name: "logins", rules: [slidingLog({ limit: 5, window: "1m" })] });
+const logins = rateLimit(toolkit, { name: "logins", deadline: "1s", rules: [slidingLog({ limit: 5, window: "1m" })] });
 const { readiness, liveness } = health(toolkit);
 
 interface Login {

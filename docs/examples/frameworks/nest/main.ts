@@ -162,7 +162,11 @@ class Application implements NestModule {
   }
 
   configure(consumer: MiddlewareConsumer): void {
-    const logins = rateLimit(this.#toolkit, { name: "logins", rules: [slidingLog({ limit: 5, window: "1m" })] });
+    const logins = rateLimit(this.#toolkit, {
+      name: "logins",
+      deadline: "1s",
+      rules: [slidingLog({ limit: 5, window: "1m" })],
+    });
     const limited = expressRateLimit(logins, { key: ({ body }: Request<object, unknown, Login>) => `${body?.name}` });
     const store = new SessionStore(this.#toolkit, { userOf: ({ user }) => user });
     const secret = process.env["SESSION_SECRET"] ?? "keep it in your vault";

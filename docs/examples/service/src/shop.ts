@@ -47,7 +47,11 @@ export function openShop(settings: Settings): Shop {
   const observation = observe({ register, caches: [cache], redis: [durable], queues: { orders } });
   return {
     cache,
-    limit: rateLimit(durable, { name: "shop", rules: [tokenBucket({ limit: 20, refill: "1s", burst: 40 })] }),
+    limit: rateLimit(durable, {
+      name: "shop",
+      rules: [tokenBucket({ limit: 20, refill: "1s", burst: 40 })],
+      deadline: "1s",
+    }),
     orders,
     health: health(durable, { deadline: READY_DEADLINE_MS }),
     register,

@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { readSettings } from "../src/settings.ts";
 import { redisPrograms, runToEnd, start, type Running } from "./programs.ts";
-import { startService, statusOf } from "./service.ts";
+import { startService, statusOf, untilReady } from "./service.ts";
 import { here, knownVariables, top } from "./variables.ts";
 
 interface ComposeService {
@@ -132,7 +132,7 @@ describe("R4-05 C293: compose.yaml", { timeout: 60_000 }, () => {
       REDIS_HOST: "127.0.0.1",
       REDIS_PORT: `${ofDurable.port}`,
     });
-    expect(await statusOf(`${service.url}/ready`)).toBe(200);
+    await untilReady(service);
     expect(await statusOf(`${service.url}/products/p7`)).toBe(200);
     const order = await fetch(`${service.url}/orders`, {
       method: "POST",
@@ -182,7 +182,7 @@ describe("A98: users.acl", { timeout: 60_000 }, () => {
         (await (await fetch(`${service.url}/orders/${id}`)).text()).includes("completed"),
       );
       expect(await statusOf(`${service.url}/products/p7`)).toBe(200);
-      expect(await statusOf(`${service.url}/ready`)).toBe(200);
+      await untilReady(service);
       service.kill("SIGTERM");
       expect(await service.ended).toBe(0);
       expect(await server.command("ACL", "LOG")).toEqual([]);

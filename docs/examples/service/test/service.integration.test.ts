@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { request, type ClientRequest, type IncomingMessage } from "node:http";
 import { json } from "node:stream/consumers";
-import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
+import { isLate, startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { READY_DEADLINE_MS, readSettings } from "../src/settings.ts";
-import { run, startService, statusOf } from "./service.ts";
+import { run, startService, statusOf, untilReady } from "./service.ts";
 
 let cache: OwnRedis;
 let durable: OwnRedis;
@@ -51,22 +51,22 @@ describe("the service", { timeout: 60_000 }, () => {
     const metrics = await (await fetch(`${service.url}/metrics`)).text();
     expect(metrics).toContain('cache_requests_total{cache="shop",result="miss"} 2');
     expect(metrics).toContain('redis_queue_jobs{queue="orders",state="completed"} 1');
-    const burst = await Promise.all(Array.from({ length: 60 }, () => statusOf(`${service.url}/products/p7`)));
+    const burst = await Promise.all(Array.from({ length: 300 }, () => statusOf(`${service.url}/products/p7`)));
     expect(new Set(burst)).toEqual(new Set([200, 429]));
   });
 
   it("R3-12 C290: is not ready within its bound while Redis does not answer, and lives on", async () => {
     await using service = await startService(variables);
-    expect(await statusOf(`${service.url}/ready`)).toBe(200);
+    await untilReady(service);
     durable.pause();
-    const since = performance.now();
-    expect(await statusOf(`${service.url}/ready`)).toBe(503);
-    expect(performance.now() - since).toBeLessThan(READY_DEADLINE_MS + 1_000);
+    const asked = statusOf(`${service.url}/ready`);
+    expect(await isLate(asked, READY_DEADLINE_MS + 1_000)).toBe(false);
+    expect(await asked).toBe(503);
     expect(await statusOf(`${service.url}/live`)).toBe(200);
     const probe = { PORT: `${service.port}` };
     expect(await run("probe.ts", probe).ended).toBe(1);
     durable.resume();
-    await until("ready", 15_000, async () => (await statusOf(`${service.url}/ready`)) === 200);
+    await untilReady(service);
     expect(await run("probe.ts", probe).ended).toBe(0);
   });
 
@@ -75,19 +75,20 @@ describe("the service", { timeout: 60_000 }, () => {
     cache.pause();
     try {
       expect(await statusOf(`${service.url}/products/p8`)).toBe(200);
-      expect(await statusOf(`${service.url}/ready`)).toBe(200);
+      await untilReady(service);
     } finally {
       cache.resume();
     }
   });
 
   it("R3-12 C291: SIGTERM finishes what is under way, takes nothing new, and ends with 0", async () => {
-    await using service = await startService({ ...variables, DRAIN_DELAY_MS: "500", DRAIN_TIMEOUT_MS: "10000" });
+    await using service = await startService({ ...variables, DRAIN_DELAY_MS: "3000", DRAIN_TIMEOUT_MS: "20000" });
+    await untilReady(service);
     const order = await openOrder(service.url, "order-number-2");
     service.kill("SIGTERM");
     // The delay is for balancers that ask here.
     await until("not ready", 5_000, async () => (await statusOf(`${service.url}/ready`)) === 503);
-    await until("no new connections", 5_000, async () => (await statusOf(`${service.url}/live`)) === 0);
+    await until("no new connections", 10_000, async () => (await statusOf(`${service.url}/live`)) === 0);
     expect(await finish(order)).toMatchObject({ status: 202, body: { status: "added" } });
     expect(await service.ended).toBe(0);
     expect(await service.output).toMatch(/^listening.*\nSIGTERM: draining.*\n$/);
@@ -98,7 +99,7 @@ describe("the service", { timeout: 60_000 }, () => {
     const order = await openOrder(service.url, "order-number-3");
     const isCut = once(order, "error");
     service.kill("SIGTERM");
-    await until("no new connections", 5_000, async () => (await statusOf(`${service.url}/live`)) === 0);
+    await until("no new connections", 10_000, async () => (await statusOf(`${service.url}/live`)) === 0);
     service.kill("SIGTERM");
     expect(await service.ended).toBe(143);
     await isCut;

@@ -41,6 +41,9 @@ export async function startService(variables: Variables): Promise<Service> {
   });
 }
 
+export const untilReady = ({ url }: Service): Promise<boolean> =>
+  until("ready", 15_000, async () => (await statusOf(`${url}/ready`)) === 200);
+
 /** One of its programs. */
 export function run(file: string, variables: Variables): Pick<Service, "kill" | "ended" | "output"> {
   const { PATH = "" } = process.env;

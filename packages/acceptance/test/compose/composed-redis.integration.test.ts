@@ -115,6 +115,7 @@ describe("composed Redis and files", () => {
     "writing %s: while Redis hangs, which keeps the tag versions, loads go on; the older entries are not served afterwards (C122, C125)",
     async (write) => {
       await using cache = open({ write });
+      await cache.connect();
       await cache.set("k", "old");
       await cache.set("untouched", "same");
       expect(await cache.get("k")).toBe("old");
@@ -133,6 +134,7 @@ describe("composed Redis and files", () => {
 
   it("find an entry in another process", async () => {
     await using writer = open();
+    await writer.connect();
     await writer.set("k", "v", { tags: ["t"] });
     await using reader = createCache({ name: "shop" })
       .tier(memory())
@@ -145,6 +147,7 @@ describe("composed Redis and files", () => {
     await writer.close();
     await server.command("DEL", "hotset:shop::k");
     await using later = open();
+    await later.connect();
     expect(await later.get("k")).toBe("v");
   });
 });
@@ -173,6 +176,7 @@ describe("two composed Redis servers", () => {
   it("take the tag versions of far for both", async () => {
     await using first = open();
     await using second = open();
+    await Promise.all([first.connect(), second.connect()]);
     await first.set("k", "v", { tags: ["t"] });
     expect(await second.get("k")).toBe("v");
     await second.invalidateTags("t");

@@ -16,7 +16,7 @@ const pool = new Pool();
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "hotset-failover-"));
-  await Promise.all(WITH_REPLICAS.map((topology) => pool.servers(topology, { patienceMs: 1_000 })));
+  await Promise.all(WITH_REPLICAS.map((topology) => pool.servers(topology, { patienceMs: 2_000 })));
 });
 afterAll(async () => {
   await pool.end();

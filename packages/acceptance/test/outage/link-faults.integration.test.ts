@@ -25,6 +25,7 @@ import { TOPOLOGIES, type FleetServers, type Topology } from "../support/fleet-s
 
 const MAX_STALENESS_MS = 1_200;
 const SETTINGS: FleetSettings = { maxStalenessMs: MAX_STALENESS_MS, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
+const PATIENT: FleetSettings = { ...SETTINGS, responseTimeoutMs: 10_000 };
 const PROXIED: readonly Topology[] = ["single", "cluster"];
 
 const pool = new Pool();
@@ -151,7 +152,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
     "when the change comes while all processes reconnect, many times",
     overEach(pool, TOPOLOGIES, async (servers) => {
       // A read that is not answered in time is served from the unconfirmed copy, which is not the subject here.
-      await using fleet = await pool.open(servers, 3, { ...SETTINGS, responseTimeoutMs: 10_000 });
+      await using fleet = await pool.open(servers, 3, PATIENT);
       for (let round = 0; round < 12; round += 1) {
         const value = `value ${round}`;
         await fleet.members[round % 3]!.set("k", value);
@@ -172,7 +173,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
   it(
     "when a process is frozen (SIGSTOP)",
     overEach(pool, TOPOLOGIES, async (servers) => {
-      await using fleet = await pool.open(servers, 2, SETTINGS);
+      await using fleet = await pool.open(servers, 2, PATIENT);
       const [one, frozen] = fleet.members as [Member, Member];
       await one.set("k", "old", { tags: ["t"] });
       await fleet.allHold("k", "old");
@@ -203,7 +204,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
   it(
     "when the loop of a process is blocked",
     overEach(pool, TOPOLOGIES, async (servers, topology) => {
-      await using fleet = await pool.open(servers, 2, SETTINGS);
+      await using fleet = await pool.open(servers, 2, PATIENT);
       const [one, blocked] = fleet.members as [Member, Member];
       await one.set("k", "old");
       await fleet.allHold("k", "old");

@@ -1,4 +1,4 @@
-import { createCache, json, type Cache, type TierState } from "@hotset/core";
+import { createCache, json, type Cache, type Duration, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { cluster, redis } from "@hotset/redis";
 import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
@@ -22,10 +22,17 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => servers.stop());
 
-const open = (prefix: string): Cache =>
+const open = (prefix: string, responseTimeout: Duration): Cache =>
   createCache({ name: "shop" })
     .tier(memory({ maxEntries: 1_000 }))
-    .tier(redis(cluster(servers.urls)).layout(LAYOUT).valueFormat(json()).keyPrefix(prefix).build())
+    .tier(
+      redis(cluster(servers.urls))
+        .layout(LAYOUT)
+        .valueFormat(json())
+        .keyPrefix(prefix)
+        .responseTimeout(responseTimeout)
+        .build(),
+    )
     .defaults({ ttl: "10m" })
     .build();
 
@@ -41,7 +48,7 @@ interface Measured {
 /** Reads keys in turn, `atOnce` each `everyMs`, while one primary is dead. */
 async function measured(victim: ClusterNode, atOnce: number, everyMs: number): Promise<Measured> {
   const prefix = randomPrefix();
-  const [writer, reader] = [open(prefix), open(prefix)];
+  const [writer, reader] = [open(prefix, "10s"), open(prefix, "1s")];
   const states: TierState[] = [];
   try {
     await Promise.all([writer.connect(), reader.connect()]);

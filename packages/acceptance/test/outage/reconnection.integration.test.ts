@@ -57,6 +57,7 @@ const impatient = (builder: RedisBackendBuilder): RedisBackendBuilder =>
 
 it("C329: without invalidations the breaker closes with the next connection, and no call is a probe", async () => {
   const { cache, states } = open(impatient(redis(proxy.url)).build());
+  await cache.connect();
   for (const key of KEYS) await cache.set(key, key);
   await sleep(5);
   await cutUnderReads(cache, KEYS, proxy);
@@ -70,6 +71,7 @@ it("C329: the same holds over a client of the user, once that has reconnected", 
   await client.connect();
   ends.push(() => client.destroy());
   const { cache, states } = open(redis(fromClient(client)).valueFormat(json()).coherence("none").build());
+  await cache.connect();
   for (const key of KEYS) await cache.set(key, key);
   await sleep(5);
   await cutUnderReads(cache, KEYS, proxy);
@@ -80,8 +82,9 @@ it("C329: the same holds over a client of the user, once that has reconnected", 
 it("C328: a server that stood still is used as soon as it answers a heartbeat, and no call is a probe", async () => {
   const own = await startOwnRedis();
   ends.push(() => own.stop());
-  const backend = redis(own.url).valueFormat(json()).responseTimeout("1s").breaker({ wait: "30s" }).build();
+  const backend = redis(own.url).valueFormat(json()).responseTimeout("3s").breaker({ wait: "30s" }).build();
   const { cache, states } = open(backend);
+  await cache.connect();
   for (const key of KEYS) await cache.set(key, key);
   await sleep(5);
   own.pause();
@@ -115,8 +118,8 @@ it("C330: a server that closes idle connections costs neither connections, nor e
   // Each connection begins with one.
   const greetings = async (): Promise<number> =>
     Number(/cmdstat_hello:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))![1]);
-  const silent = open(impatient(redis(own.url)).build());
-  const listening = open(redis(own.url).valueFormat(json()).build());
+  const silent = open(impatient(redis(own.url)).responseTimeout("5s").build());
+  const listening = open(redis(own.url).valueFormat(json()).responseTimeout("5s").build());
   for (const { cache } of [silent, listening]) {
     await cache.set("k", "v");
     cache.on("backend:error", ({ error }) => expect.unreachable(error.message));

@@ -19,6 +19,8 @@ import { TOPOLOGIES, type FleetServers } from "../support/fleet-servers.ts";
 import { plant, replaceData } from "../support/stored-entries.ts";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
+/** Where no server is frozen. */
+const PATIENT: FleetSettings = { ...SETTINGS, responseTimeoutMs: 10_000 };
 
 const pool = new Pool();
 afterAll(() => pool.end());
@@ -146,7 +148,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 
   it("A97: after a restart from an older snapshot all later invalidations are issued again, and their process never sees a former value", async () => {
-    await using fleet = await pool.open(servers, 2, SETTINGS);
+    await using fleet = await pool.open(servers, 2, PATIENT);
     const [one, other] = fleet.members as [Member, Member];
     for (const key of ["deleted", "set", "stale"]) await one.set(key, "old", { staleIfError: "1h" });
     // Where the cluster has several primaries, all keys are on the primary of the tags.
@@ -200,7 +202,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
   });
 
   it("C73 A97: an empty Redis after a kill costs loads, and nothing else", async () => {
-    await using fleet = await pool.open(servers, 2, SETTINGS);
+    await using fleet = await pool.open(servers, 2, PATIENT);
     const [one, other] = fleet.members as [Member, Member];
     await one.set("k", "old", { tags: ["t"] });
     await one.set("deleted", "old");
@@ -311,9 +313,9 @@ describe("where one process alone cannot reach Redis", () => {
     const servers = await pool.servers("single");
     const [server] = servers.servers as [OwnRedis];
     await using path = await startProxy(server.port);
-    await using fleet = await pool.open(servers, 2, SETTINGS);
+    await using fleet = await pool.open(servers, 2, PATIENT);
     const [cut, other] = fleet.members as [Member, Member];
-    await cut.open({ ...SETTINGS, place: { topology: "single", url: path.url }, keyPrefix: fleet.keyPrefix });
+    await cut.open({ ...PATIENT, place: { topology: "single", url: path.url }, keyPrefix: fleet.keyPrefix });
     for (const key of ["deleted", "set", "tagged"])
       await other.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
     for (const key of ["deleted", "set", "tagged"]) await fleet.allHold(key, "old");

@@ -2,7 +2,7 @@
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { sentinel, single } from "@hotset/redis";
+import { sentinel, single, type Connection, type RedisBackendBuilder } from "@hotset/redis";
 import {
   startAclRedis,
   startOwnRedis,
@@ -36,10 +36,11 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
+const backendOf = (connection: string | Connection): RedisBackendBuilder => impatient(connection).connectTimeout("5s");
 /** Through the proxy, which the test breaks. */
-const open = (options?: OverRedisOptions): Cache => over(impatient(proxy.url).build(), options);
+const open = (options?: OverRedisOptions): Cache => over(backendOf(proxy.url).build(), options);
 /** Another process, over a link that does not break. */
-const elsewhere = (): Cache => over(impatient(server.url).build());
+const elsewhere = (): Cache => over(backendOf(server.url).responseTimeout("5s").build());
 
 async function goDown(): Promise<void> {
   await proxy.refuse();
@@ -71,7 +72,7 @@ describe("C100 with Redis unreachable", () => {
   it("a cache is built and works; once Redis is reachable a hundred callers share one connection", async () => {
     await proxy.refuse();
     // Each of a hundred loads at once has one deadline for all its trips, which is not the subject here.
-    const patient = (url: string): Cache => over(impatient(url).responseTimeout("5s").build());
+    const patient = (url: string): Cache => over(backendOf(url).responseTimeout("5s").build());
     const cache = patient(proxy.url);
     const rejections = await rejectionsDuring(async () => {
       const values = await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
@@ -123,6 +124,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     async ([, begin, end]) => {
       const cache = open({ stack });
       const recoveries = watch(cache, "recover");
+      await cache.connect();
       await cache.set("k", "old");
       await cache.set("tagged", "old", { tags: ["t"] });
       await begin();
@@ -144,6 +146,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it("C93 a delete whose acknowledgement is lost is pending too", async () => {
     const cache = open({ stack });
+    await cache.connect();
     await cache.set("k", "old");
     const hold = proxy.hold("EVALSHA", "reply");
     const deletion = cache.delete("k");
@@ -158,7 +161,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 40_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
     await using path = await startProxy(durable.port);
-    const cache = over(impatient(path.url).build(), { stack });
+    const cache = over(backendOf(path.url).build(), { stack });
     await cache.connect();
     await cache.set("k", "old");
     // A pending delete is replayed over the first connection: the test looks at Redis before that.
@@ -177,6 +180,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     { timeout: 40_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
+      await cache.connect();
       await cache.set("k", "old");
       await begin();
       expect(await cache.set("k", "new")).toEqual({ status: "pending" });
@@ -191,6 +195,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it("C95 a replay sends removals, one for each key, and no value", async () => {
     const cache = open({ stack });
+    await cache.connect();
     await cache.set("other", "some value");
     const other = elsewhere();
     for (const key of ["a", "b", "c"]) await other.set(key, "old");
@@ -218,6 +223,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const cache = open({ stack });
     const recoveries = watch(cache, "recover");
     const other = elsewhere();
+    await cache.connect();
     await other.set("never touched", "old");
     await other.namespace("below").set("never touched", "old");
     await cache.set("k", "old");
@@ -241,7 +247,8 @@ describe("A11 CLIENT PAUSE", () => {
     { timeout: 40_000 },
     async () => {
       const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-      const reader = over(impatient(proxy.url).build());
+      const reader = over(backendOf(proxy.url).build());
+      await Promise.all([cache.connect(), reader.connect()]);
       await cache.set("k", "old");
       await cache.set("stale", "old", { ttl: 1 });
       await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
@@ -270,7 +277,7 @@ describe("A11 CLIENT PAUSE", () => {
 
 describe("A12 a half-open link", () => {
   it("is noticed and replaced while it is used, and the cache reports both", { timeout: 40_000 }, async () => {
-    const cache = open();
+    const cache = over(impatient(proxy.url).build());
     await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:error", "backend:state");
@@ -307,8 +314,8 @@ describe("A93 the breaker", () => {
     "stays closed when single commands are refused for missing rights, for a user %s",
     async ([, rights, mode, states]) => {
       await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ${rights}`] });
-      await over(impatient(users.urlOf("admin", "adminpass")).build()).set("k", "value");
-      const backend = impatient(users.urlOf("reader", "readerpass")).coherence(mode).build();
+      await over(backendOf(users.urlOf("admin", "adminpass")).responseTimeout("5s").build()).set("k", "value");
+      const backend = backendOf(users.urlOf("reader", "readerpass")).responseTimeout("5s").coherence(mode).build();
       const cache = over(backend);
       const seen = watch(cache, "backend:state");
       const errors = watch(cache, "backend:error");
@@ -336,7 +343,9 @@ describe("A93 the breaker", () => {
 
   it('opens for replies that mean "not now", and closes when they end', { timeout: 40_000 }, async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
-    const cache = over(impatient(lonely.url).build());
+    // Heartbeats, which would be refused too, are 5 s apart.
+    const cache = over(backendOf(lonely.url).maxStaleness("20s").build());
+    await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:state");
     await lonely.command("REPLICAOF", "127.0.0.1", 1);
@@ -354,8 +363,9 @@ describe("A94 memory full", () => {
     { timeout: 40_000 },
     async () => {
       await using full = await startOwnRedis();
-      const cache = over(impatient(full.url).build());
-      const other = over(impatient(full.url).build());
+      const cache = over(backendOf(full.url).build());
+      const other = over(backendOf(full.url).build());
+      await Promise.all([cache.connect(), other.connect()]);
       await cache.set("kept", "value");
       await cache.set("deleted", "value");
       await cache.set("tagged", "value", { tags: ["t"] });
@@ -399,8 +409,10 @@ describe("A95 the primary becomes a replica", () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
       await using path = await startProxy(own.port);
-      const cache = over(impatient(path.url).build(), WITH_MEMORY);
-      const other = over(impatient(own.url).build());
+      // Heartbeats, which would notice the replica first, are 5 s apart.
+      const cache = over(backendOf(path.url).maxStaleness("20s").build(), WITH_MEMORY);
+      const other = over(backendOf(own.url).build());
+      await cache.connect();
       await cache.set("k", "old");
       await own.command("REPLICAOF", "NO", "ONE");
       await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
@@ -428,7 +440,8 @@ describe("A95 the primary becomes a replica", () => {
     await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
     await plant(copied, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
     // Heartbeats are 5 s apart.
-    const cache = over(impatient(own.url).maxStaleness("20s").build(), WITH_MEMORY);
+    const cache = over(backendOf(own.url).maxStaleness("20s").build(), WITH_MEMORY);
+    await cache.connect();
     await cache.set("k", "older");
     expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
     await own.command("REPLICAOF", "127.0.0.1", copied.port);
@@ -446,7 +459,7 @@ describe("A95 the primary becomes a replica", () => {
       await using servers = await startSentinel();
       const open = () =>
         over(
-          impatient(
+          backendOf(
             sentinel(
               servers.sentinels.map(({ url }) => url),
               { primaryName: servers.name },
@@ -457,6 +470,7 @@ describe("A95 the primary becomes a replica", () => {
           WITH_MEMORY,
         );
       const gone = open();
+      await gone.connect();
       await gone.set("kept", "old");
       await gone.close();
       const cache = open();
@@ -472,7 +486,7 @@ describe("A95 the primary becomes a replica", () => {
         ),
       ).toEqual(["pending", "pending", "pending"]);
       const next = await servers.waitForPrimary(victim);
-      const other = over(impatient(single(next.url)).build());
+      const other = over(backendOf(single(next.url)).build());
       // A value set within `reissueWindow` may be replaced by a former one on the new primary: it is removed, as if
       // pending.
       await expect
@@ -520,6 +534,7 @@ describe("errors", () => {
     "R1-12: %s is a typed error, with the client's own as the cause",
     async ([, begin, cause, maybeExecuted]) => {
       const cache = open();
+      await cache.connect();
       await cache.set("k", "value");
       await begin(cache);
       const errors = watch(cache, "backend:error");
@@ -552,7 +567,7 @@ describe("errors", () => {
       for (const channel of channels) diagnostics.subscribe(channel, span);
       const shown: unknown[] = [];
       for (const password of ["apppass", "hunter2"]) {
-        const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
+        const backend = backendOf(`redis://app:${password}@127.0.0.1:${path.port}`).build();
         const cache = over(backend);
         for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const)
           cache.on(name, (event) => shown.push(event));

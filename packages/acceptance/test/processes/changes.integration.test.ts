@@ -238,7 +238,7 @@ describe.each(["single", "cluster"] as const)("over %s, of which every reply can
   );
 
   it("C64: a write that was stuck in a connection does not come after a later one over the next", async () => {
-    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 1_000, maxStalenessMs: 2_000 });
+    await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 2_500, maxStalenessMs: 2_000 });
     const [writing, other] = fleet.members as [Member, Member];
     const proxy = (await servers.proxyOf(fleet.keyOf("k")))!;
     const hold = proxy.hold((command) => command.some((text) => text.includes("stuck")));

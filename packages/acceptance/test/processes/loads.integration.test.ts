@@ -229,11 +229,11 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     ["gives what no format writes", { kind: "unwritable" }],
     ["gives what the local tier cannot keep", { kind: "uncloneable", value: 1 }],
     ["gives a ttl of 0", { value: "not kept", options: { ttl: 0 } }],
-    ["runs into loadTimeout", { gate: "never" }, { loadTimeout: 2_500 }],
+    ["runs into loadTimeout", { gate: "never" }, { loadTimeout: 5_000 }],
     ["is left by its last caller", { gate: "never" }, { abortGate: "abort" }],
   ];
   it("C56: the lease is free at once after every kind of end of a load", async () => {
-    await using fleet = await pool.open(servers, 2, { memory: { values: "cloned" } });
+    await using fleet = await pool.open(servers, 2, { memory: { values: "cloned" }, leaseTimeMs: 10_000 });
     const [loading, other] = fleet.members as [Member, Member];
     for (const [what, plan, options] of ways) {
       const call = loading.serve(what, plan, options);

@@ -3,17 +3,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { overEach, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 import type { FleetServers, Topology } from "../support/fleet-servers.ts";
 
-const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 2_500, connectTimeoutMs: 2_000 };
 const WITH_REPLICAS: readonly Topology[] = ["cluster", "sentinel"];
 
 const pool = new Pool();
 beforeAll(async () => {
-  await Promise.all(WITH_REPLICAS.map((topology) => pool.servers(topology, { patienceMs: 1_000 })));
+  await Promise.all(WITH_REPLICAS.map((topology) => pool.servers(topology, { patienceMs: 2_000 })));
 });
 afterAll(() => pool.end());
 
 /** Strings are read from primaries alone. */
-const HASHES: FleetSettings = { ...SETTINGS, layout: "full" };
+const HASHES: FleetSettings = { ...SETTINGS, responseTimeoutMs: 5_000, layout: "full" };
 
 describe("A97 C93: a removal that a promoted replica never received is issued again", () => {
   it(
@@ -34,7 +34,7 @@ describe("A97 C93: a removal that a promoted replica never received is issued ag
       await servers.cutReplicas(fleet.keyOf(deleted));
       expect(await one.delete(deleted)).toMatchObject({ status: "deleted" });
       expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
-      const reading = [deleted, tagged].map((key) => one.readFor(key, 6_000));
+      const reading = [deleted, tagged].map((key) => one.readFor(key, 8_000));
       const next = await servers.failOver(fleet.keyOf(deleted));
       await fleet.inStep(40_000);
       expect(await Promise.all(reading)).toEqual([[undefined], [undefined]]);

@@ -319,7 +319,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
 
   it("C105: entries do not evict the tag versions known here: a tagged copy still costs no command", async () => {
     // Without heartbeats meanwhile, which ask for a PTTL.
-    await using fleet = await pool.open(servers, 2, { memory: { maxEntries: 5 }, maxStalenessMs: 60_000 });
+    await using fleet = await pool.open(servers, 2, { memory: { maxEntries: 5 }, maxStalenessMs: 600_000 });
     const [one, other] = fleet.members as [Member, Member];
     await one.setMany(
       keysOf(300).map((key) => [key, "value"] as const),
