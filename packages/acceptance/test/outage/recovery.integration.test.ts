@@ -104,10 +104,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const losses = (await servers.primaries()).length;
     await using fleet = await pool.open(servers, 2, SETTINGS);
     const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
-    const pressing = fleet.members.map((member) => member.press(keys, 8_000, 150));
+    const pressing = fleet.members.map((member) => member.press(keys, 10_000, 150));
     await expect.poll(async () => (await fleet.members[0]!.stats()).hits, PATIENCE).toBeGreaterThan(20);
-    const awayAt = sharedNow();
     const giveBack = await takeAway(servers);
+    const awayAt = sharedNow();
     await Promise.all(fleet.members.map((member) => expect.poll(() => member.state(), PATIENCE).toBe("down")));
     while (sharedNow() < awayAt + 5_000) await Promise.all(fleet.members.map((member) => member.state()));
     const backAt = sharedNow();
