@@ -121,7 +121,7 @@ describe("A87: a probe", () => {
     const { readiness, liveness, stats } = health(redis, { deadline: "200ms" });
     own.pause();
     const both = Promise.all([readiness(), readiness()]);
-    expect(await isLate(both, 800)).toBe(false);
+    expect(await isLate(both, 600)).toBe(false);
     const [one, other] = await both;
     expect(one).toBe(other);
     expect(one).toMatchObject({ status: "unready", checks: { ping: { isPassed: false } } });

@@ -111,7 +111,7 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
   };
 }
 
-/** The first command of a client waits for its connections within its own deadline: here no test does. */
+/** Until its connections are open. The first command of a client waits for them, within its own deadline. */
 export const untilUp = (redis: Redis): Promise<unknown> =>
   vi.waitUntil(
     () =>

@@ -3,6 +3,7 @@ import { cluster } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
 import { startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { untilReplicated } from "./until-replicated.ts";
 
 let nodes: TestCluster;
 beforeAll(async () => {
@@ -19,8 +20,7 @@ it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subs
   const [former] = await nodes.masters();
   const key = await nodes.keyOn(former!);
   await redis.call(["SET", key, "v"], { key });
-  // WAIT is about the writes of its own connection, and those before.
-  await expect.poll(() => former!.command("SET", key, "v").then(() => former!.command("WAIT", 1, 1_000))).toBe(1);
+  await untilReplicated(former!, key);
   await using exclusive = await redis.open({ role: "exclusive", key });
   await using subscriber = await redis.open({ role: "subscriber", key });
   const received: string[] = [];

@@ -2,7 +2,7 @@
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { sentinel, single, type Connection, type RedisBackendBuilder } from "@hotset/redis";
+import { sentinel, single } from "@hotset/redis";
 import {
   startAclRedis,
   startOwnRedis,
@@ -36,11 +36,10 @@ afterEach(async () => {
   await server.command("FLUSHALL");
 });
 
-const backendOf = (connection: string | Connection): RedisBackendBuilder => impatient(connection).connectTimeout("5s");
 /** Through the proxy, which the test breaks. */
-const open = (options?: OverRedisOptions): Cache => over(backendOf(proxy.url).build(), options);
+const open = (options?: OverRedisOptions): Cache => over(impatient(proxy.url).build(), options);
 /** Another process, over a link that does not break. */
-const elsewhere = (): Cache => over(backendOf(server.url).responseTimeout("5s").build());
+const elsewhere = (): Cache => over(impatient(server.url).responseTimeout("5s").build());
 
 async function goDown(): Promise<void> {
   await proxy.refuse();
@@ -72,7 +71,7 @@ describe("C100 with Redis unreachable", () => {
   it("a cache is built and works; once Redis is reachable a hundred callers share one connection", async () => {
     await proxy.refuse();
     // Each of a hundred loads at once has one deadline for all its trips, which is not the subject here.
-    const patient = (url: string): Cache => over(backendOf(url).responseTimeout("5s").build());
+    const patient = (url: string): Cache => over(impatient(url).responseTimeout("5s").build());
     const cache = patient(proxy.url);
     const rejections = await rejectionsDuring(async () => {
       const values = await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
@@ -161,7 +160,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 40_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
     await using path = await startProxy(durable.port);
-    const cache = over(backendOf(path.url).build(), { stack });
+    const cache = over(impatient(path.url).build(), { stack });
     await cache.connect();
     await cache.set("k", "old");
     // A pending delete is replayed over the first connection: the test looks at Redis before that.
@@ -247,7 +246,7 @@ describe("A11 CLIENT PAUSE", () => {
     { timeout: 40_000 },
     async () => {
       const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-      const reader = over(backendOf(proxy.url).build());
+      const reader = over(impatient(proxy.url).build());
       await Promise.all([cache.connect(), reader.connect()]);
       await cache.set("k", "old");
       await cache.set("stale", "old", { ttl: 1 });
@@ -277,7 +276,7 @@ describe("A11 CLIENT PAUSE", () => {
 
 describe("A12 a half-open link", () => {
   it("is noticed and replaced while it is used, and the cache reports both", { timeout: 40_000 }, async () => {
-    const cache = over(impatient(proxy.url).build());
+    const cache = over(impatient(proxy.url).connectTimeout("1s").build());
     await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:error", "backend:state");
@@ -314,8 +313,8 @@ describe("A93 the breaker", () => {
     "stays closed when single commands are refused for missing rights, for a user %s",
     async ([, rights, mode, states]) => {
       await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ${rights}`] });
-      await over(backendOf(users.urlOf("admin", "adminpass")).responseTimeout("5s").build()).set("k", "value");
-      const backend = backendOf(users.urlOf("reader", "readerpass")).responseTimeout("5s").coherence(mode).build();
+      await over(impatient(users.urlOf("admin", "adminpass")).responseTimeout("5s").build()).set("k", "value");
+      const backend = impatient(users.urlOf("reader", "readerpass")).responseTimeout("5s").coherence(mode).build();
       const cache = over(backend);
       const seen = watch(cache, "backend:state");
       const errors = watch(cache, "backend:error");
@@ -344,7 +343,7 @@ describe("A93 the breaker", () => {
   it('opens for replies that mean "not now", and closes when they end', { timeout: 40_000 }, async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     // Heartbeats, which would be refused too, are 5 s apart.
-    const cache = over(backendOf(lonely.url).maxStaleness("20s").build());
+    const cache = over(impatient(lonely.url).maxStaleness("20s").build());
     await cache.connect();
     await cache.set("k", "value");
     const seen = watch(cache, "backend:state");
@@ -363,8 +362,8 @@ describe("A94 memory full", () => {
     { timeout: 40_000 },
     async () => {
       await using full = await startOwnRedis();
-      const cache = over(backendOf(full.url).build());
-      const other = over(backendOf(full.url).build());
+      const cache = over(impatient(full.url).build());
+      const other = over(impatient(full.url).build());
       await Promise.all([cache.connect(), other.connect()]);
       await cache.set("kept", "value");
       await cache.set("deleted", "value");
@@ -410,8 +409,8 @@ describe("A95 the primary becomes a replica", () => {
       await using own = await startOwnRedis();
       await using path = await startProxy(own.port);
       // Heartbeats, which would notice the replica first, are 5 s apart.
-      const cache = over(backendOf(path.url).maxStaleness("20s").build(), WITH_MEMORY);
-      const other = over(backendOf(own.url).build());
+      const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
+      const other = over(impatient(own.url).build());
       await cache.connect();
       await cache.set("k", "old");
       await own.command("REPLICAOF", "NO", "ONE");
@@ -440,7 +439,7 @@ describe("A95 the primary becomes a replica", () => {
     await copied.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
     await plant(copied, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
     // Heartbeats are 5 s apart.
-    const cache = over(backendOf(own.url).maxStaleness("20s").build(), WITH_MEMORY);
+    const cache = over(impatient(own.url).maxStaleness("20s").build(), WITH_MEMORY);
     await cache.connect();
     await cache.set("k", "older");
     expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
@@ -459,7 +458,7 @@ describe("A95 the primary becomes a replica", () => {
       await using servers = await startSentinel();
       const open = () =>
         over(
-          backendOf(
+          impatient(
             sentinel(
               servers.sentinels.map(({ url }) => url),
               { primaryName: servers.name },
@@ -486,7 +485,7 @@ describe("A95 the primary becomes a replica", () => {
         ),
       ).toEqual(["pending", "pending", "pending"]);
       const next = await servers.waitForPrimary(victim);
-      const other = over(backendOf(single(next.url)).build());
+      const other = over(impatient(single(next.url)).build());
       // A value set within `reissueWindow` may be replaced by a former one on the new primary: it is removed, as if
       // pending.
       await expect
@@ -567,7 +566,7 @@ describe("errors", () => {
       for (const channel of channels) diagnostics.subscribe(channel, span);
       const shown: unknown[] = [];
       for (const password of ["apppass", "hunter2"]) {
-        const backend = backendOf(`redis://app:${password}@127.0.0.1:${path.port}`).build();
+        const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
         const cache = over(backend);
         for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const)
           cache.on(name, (event) => shown.push(event));

@@ -55,10 +55,7 @@ describe.each(refusals)("C134 while Redis answers $code to writes", ({ code, con
     { timeout: 60_000 },
     async () => {
       await using server = await startOwnRedis({ config });
-      const [one, other] = [
-        over(impatient(server.url).connectTimeout("5s").build(), WITH_MEMORY),
-        over(impatient(server.url).connectTimeout("5s").build()),
-      ];
+      const [one, other] = [over(impatient(server.url).build(), WITH_MEMORY), over(impatient(server.url).build())];
       await Promise.all([one.connect(), other.connect()]);
       await one.set("before", "stored");
       await begin(server);
@@ -89,8 +86,8 @@ it("C134 a user that may only read loads a value once", { timeout: 60_000 }, asy
   await using users = await startAclRedis({
     users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
   });
-  const cache = over(impatient(users.urlOf("reader", "readerpass")).connectTimeout("5s").build(), WITH_MEMORY);
-  const writer = over(impatient(users.urlOf("admin", "adminpass")).connectTimeout("5s").build());
+  const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
+  const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
   await Promise.all([cache.connect(), writer.connect()]);
   expect(await loadsOf(cache, "k", 200)).toBe(1);
   await writer.set("k", "loaded");
@@ -105,8 +102,8 @@ it(
     await using users = await startAclRedis({
       users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
     });
-    const cache = over(impatient(users.urlOf("reader", "readerpass")).connectTimeout("5s").build(), WITH_MEMORY);
-    const writer = over(impatient(users.urlOf("admin", "adminpass")).connectTimeout("5s").build());
+    const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
+    const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
     await Promise.all([cache.connect(), writer.connect()]);
     expect(await cache.getOrSet("k", () => "forced", { forceRefresh: true })).toBe("forced");
     await writer.set("k", "written later");

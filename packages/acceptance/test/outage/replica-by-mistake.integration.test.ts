@@ -19,7 +19,7 @@ it.each(["tracking", "pubsub", "none"] as const)(
     await expect.poll(async () => (await replica.info("replication"))["master_link_status"], PATIENCE).toBe("up");
 
     const openedAt = performance.now();
-    const cache = over(impatient(path.url).connectTimeout("5s").coherence(coherence).build(), {
+    const cache = over(impatient(path.url).coherence(coherence).build(), {
       localTtl: coherence === "none" ? 1 : "10m",
     });
     const refusals = new Set<string>();

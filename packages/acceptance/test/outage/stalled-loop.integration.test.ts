@@ -32,9 +32,9 @@ describe("C130 the event loop stands still", () => {
     ["after the commands were written", DEADLINE_MS * 5, () => nextTurn()],
   ];
   it.each(cases)("%s, for %i ms: every answer is received, and the connection is kept", async (_, stallMs, begin) => {
-    const elsewhere = over(impatient(server.url).connectTimeout("5s").responseTimeout("10s").build());
+    const elsewhere = over(impatient(server.url).responseTimeout("10s").build());
     await Promise.all(READ_KEYS.map((key) => elsewhere.set(key, key)));
-    const cache = over(impatient(server.url).connectTimeout("5s").build(), { stack: "memory over backend" });
+    const cache = over(impatient(server.url).build(), { stack: "memory over backend" });
     await cache.connect();
     await cache.set("known versions", 1);
     const errors: string[] = [];
@@ -57,7 +57,7 @@ describe("C130 the event loop stands still", () => {
   });
 
   it("a process that was stopped for 3 s: the same, and no copy is served that was deleted meanwhile", async () => {
-    const backend = impatient(server.url).connectTimeout("5s").responseTimeout("10s").build();
+    const backend = impatient(server.url).responseTimeout("10s").build();
     const elsewhere = over(backend);
     await Promise.all([...READ_KEYS, "held"].map((key) => elsewhere.set(key, key)));
     await using stopped = forkScript<StallService>(new URL("../support/stall-service.ts", import.meta.url), {

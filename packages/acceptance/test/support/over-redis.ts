@@ -19,7 +19,7 @@ export const impatient = (connection: string | Connection): RedisBackendBuilder 
     .layout(LAYOUT)
     .valueFormat(json())
     .responseTimeout(DEADLINE_MS)
-    .connectTimeout("1s")
+    .connectTimeout("5s")
     .backoff({ base: 10, max: 100 });
 
 /** A backend that comes back soon, and whose deadlines no busy machine reaches. */

@@ -161,7 +161,7 @@ export function describeCoherence(subject: BackendSubject): void {
       ["over an entry", V1, []],
       ["over nothing", "", ["changed"]],
     ] as const)("reports no lease %s that is taken or renewed: nothing changed", async (_, seen, reported) => {
-      // Of one slot: in a cluster their reports come in order.
+      // They share a slot, so that their reports come in order in a cluster, too.
       const [key, first, last] = ["test::{lease}", "test::{lease}first", "test::{lease}last"] as const;
       // Before anything listens: its change may be reported more than once.
       if (seen !== "") await (await subject.other()).write(key, stored({ version: seen }));
