@@ -81,7 +81,7 @@ export interface HalfMigration {
   abort(): Promise<void>;
 }
 
-/** Starts a cluster and waits until all nodes agree on its state: about 3 s. */
+/** Starts a cluster and waits until all nodes agree on its state, and list all replicas for clients: about 3 s. */
 export async function startCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const { masters: masterCount = 3, replicas: replicasEach = 1 } = options;
   const nodes: ClusterNode[] = [];
@@ -96,6 +96,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     for (const result of started) if (result.status === "rejected") throw result.reason;
     await form(nodes, masterCount);
     await waitUntilAgreed(nodes, nodes.length - masterCount, 20_000);
+    await waitUntilListed(nodes, replicasEach);
   } catch (error) {
     await stop();
     throw error;
@@ -163,6 +164,8 @@ async function startNode({
           "cluster-config-file nodes.conf",
           `cluster-port ${await freePort()}`,
           `cluster-node-timeout ${nodeTimeoutMs}`,
+          // A replica is listed for clients once it has read something of its primary: at first, its next ping.
+          "repl-ping-replica-period 1",
           ...(behind === undefined ? [] : [`cluster-announce-port ${behind.proxy.port}`]),
           ...(password === undefined ? [] : [`masterauth ${quoted(password)}`]),
         ];
@@ -264,6 +267,16 @@ async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: numb
     const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
     if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
     return true;
+  });
+}
+
+/** Waits until each node names all replicas to clients: later than to other nodes. */
+async function waitUntilListed(nodes: readonly ClusterNode[], replicasEach: number): Promise<void> {
+  await until("the cluster's nodes to list their replicas", 20_000, async () => {
+    const replies = await Promise.all(nodes.map((node) => node.command("CLUSTER", "SLOTS")));
+    const ranges = replies.flat() as readonly (readonly unknown[])[];
+    // First and last slot, the primary, its replicas.
+    return ranges.every(({ length }) => length === 3 + replicasEach);
   });
 }
 
