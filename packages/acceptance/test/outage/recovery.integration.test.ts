@@ -67,7 +67,10 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         await one.invalidateTags("t"),
         await one.clear(["ns"]),
       ]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }, { status: "pending" }]);
-      expect((await one.stats()).pending).toBe(4);
+      const { pending } = await one.stats();
+      expect(pending).toBeGreaterThanOrEqual(4);
+      // A replica that is asked for versions in place of its primary may lack the writes of "tagged" and "k", too.
+      expect(pending).toBeLessThanOrEqual(topology === "cluster" ? 6 : 4);
       expect([
         await one.get("deleted"),
         await one.get("set"),
