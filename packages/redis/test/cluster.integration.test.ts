@@ -266,21 +266,21 @@ describe("a cluster", () => {
   });
 });
 
-/**
- * Whether its replica acknowledges what it has read. A replica whose PSYNC was refused may come in by SYNC, and then it
- * never does: it is made to ask again.
- */
-async function isFollowed(primary: ClusterNode): Promise<boolean> {
-  const replica = (await primary.info("replication"))["slave0"] ?? "";
-  if (replica.includes(",port=0,")) await primary.command("CLIENT", "KILL", "TYPE", "replica");
-  return /,port=[1-9]\d*,state=online,/.test(replica);
-}
+/** Until its replica acknowledges what it has read. One whose PSYNC was refused may come in by SYNC, and never does. */
+const untilFollowed = (primary: ClusterNode): Promise<void> =>
+  expect
+    .poll(async () => {
+      const replica = (await primary.info("replication"))["slave0"] ?? "";
+      // It came in by SYNC: it connects again.
+      if (replica.includes(",port=0,")) await primary.command("CLIENT", "KILL", "TYPE", "replica");
+      return replica;
+    })
+    .toMatch(/,port=[1-9]\d*,state=online,/);
 
 describe("replicas", () => {
   it("A44 R1-02: answer reads where the user asked for it, and no other commands", async () => {
     const other = open({ readFromReplicas: true });
     await Promise.all(KEYS.map((key) => other.write(key, stored(key))));
-    await Promise.all(servers.nodes.map((node) => node.command("WAIT", 1, 1_000).catch(() => undefined)));
     // Replicas are connected in the background.
     await expect
       .poll(async () => {
@@ -351,7 +351,7 @@ describe("replicas", () => {
       }
       for (const replica of replicas) await replica.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
       await servers.waitUntilOk();
-      await Promise.all(primaries.map((primary) => expect.poll(() => isFollowed(primary)).toBe(true)));
+      await Promise.all(primaries.map(untilFollowed));
       await other.close();
     }
   }, 60_000);
@@ -370,7 +370,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
   const { versions } = await other.tagVersions!.pin(tags);
   const primary = await servers.ownerOf("{~shop}");
   const [replica] = await servers.replicas(primary);
-  await primary.command("WAIT", 1, 1_000);
+  await untilReplicated(primary, `${prefix}:{~shop}`);
   const asked = (): readonly (number | undefined)[] =>
     [primary, replica!].map(({ proxy }) => proxy!.counts.commandsByName["MGET"]);
   try {

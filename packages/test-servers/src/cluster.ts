@@ -164,7 +164,7 @@ async function startNode({
           "cluster-config-file nodes.conf",
           `cluster-port ${await freePort()}`,
           `cluster-node-timeout ${nodeTimeoutMs}`,
-          // A replica is listed for clients once it has read something of its primary: at first, its next ping.
+          // These pings are replicated, too: see `waitUntilListed`.
           "repl-ping-replica-period 1",
           ...(behind === undefined ? [] : [`cluster-announce-port ${behind.proxy.port}`]),
           ...(password === undefined ? [] : [`masterauth ${quoted(password)}`]),
@@ -270,7 +270,7 @@ async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: numb
   });
 }
 
-/** Waits until each node names all replicas to clients: later than to other nodes. */
+/** Waits until all replicas are in CLUSTER SLOTS, which clients read: none is before it has replicated something. */
 async function waitUntilListed(nodes: readonly ClusterNode[], replicasEach: number): Promise<void> {
   await until("the cluster's nodes to list their replicas", 20_000, async () => {
     const replies = await Promise.all(nodes.map((node) => node.command("CLUSTER", "SLOTS")));

@@ -20,6 +20,15 @@ describe("a cluster", () => {
     for (const { port } of cluster.nodes) expect(port).toBeLessThan(55_536);
   });
 
+  it("lists each replica for clients from the start, in the replies of all nodes", async () => {
+    await using fresh = await startCluster({ masters: 3, replicas: 1 });
+    const listed = fresh.nodes.map(async (node) => {
+      const ranges = (await node.command("CLUSTER", "SLOTS")) as readonly (readonly unknown[])[];
+      return ranges.map(([, , , ...replicas]) => replicas.length);
+    });
+    expect(await Promise.all(listed)).toEqual(fresh.nodes.map(() => [1, 1, 1]));
+  }, 30_000);
+
   it("finds the node of a key", async () => {
     expect(await cluster.slotOf("foo")).toBe(12_182);
     const [first] = cluster.nodes as readonly [ClusterNode];
