@@ -2,10 +2,9 @@ import { readFileSync } from "node:fs";
 import { json, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
-import { randomPrefix, startCluster, type ClusterNode, type TestCluster } from "@hotset/test-servers";
+import { randomPrefix, startCluster, untilReplicated, type ClusterNode, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { found } from "./found.ts";
-import { untilReplicated } from "./until-replicated.ts";
 import { slotOf } from "../src/primitives/hash-slots.ts";
 
 const stored = (data = "value"): StoredEntry => ({
@@ -370,7 +369,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
   const { versions } = await other.tagVersions!.pin(tags);
   const primary = await servers.ownerOf("{~shop}");
   const [replica] = await servers.replicas(primary);
-  await untilReplicated(primary, `${prefix}:{~shop}`);
+  await untilReplicated(primary);
   const asked = (): readonly (number | undefined)[] =>
     [primary, replica!].map(({ proxy }) => proxy!.counts.commandsByName["MGET"]);
   try {
@@ -480,10 +479,7 @@ describe("failover", () => {
   it("replaces a primary that dies; its keys are unreadable meanwhile, never wrong", async () => {
     await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     const [victim] = await servers.masters();
-    for (const node of await servers.masters()) {
-      const key = await servers.keyOn(node, prefix);
-      await untilReplicated(node, key);
-    }
+    for (const node of await servers.masters()) await untilReplicated(node);
     await servers.nodeTimeout(2_000);
     await victim!.kill();
     await victim!.proxy!.refuse("reset");

@@ -14,10 +14,13 @@ const stored = (data = "value"): StoredEntry => ({
 });
 
 let servers: TestCluster;
-beforeAll(async () => {
-  servers = await startCluster();
-}, 60_000);
-afterAll(() => servers.stop());
+/** A cluster of its own for each group: a primary that was promoted in one must not be lost in the next (`promote`). */
+function useCluster(): void {
+  beforeAll(async () => {
+    servers = await startCluster();
+  }, 60_000);
+  afterAll(() => servers.stop());
+}
 
 const backends: RedisBackend[] = [];
 function open(
@@ -64,6 +67,7 @@ const expectAllHeard = async (): Promise<void> => {
 };
 
 describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by %s", (mode) => {
+  useCluster();
   const attached = async (): Promise<RedisBackend> => {
     const backend = open((builder) => builder.coherence(mode));
     await backend.coherence!.attach(listener);
@@ -177,6 +181,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
 });
 
 describe("a cluster", () => {
+  useCluster();
   it("C172: a primary that is away for long is awaited once, not with each attempt to reach it", async () => {
     await open().coherence!.attach(listener);
     const [victim] = await servers.masters();

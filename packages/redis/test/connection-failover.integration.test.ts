@@ -1,9 +1,8 @@
 /** A cluster that loses a primary, and promotes its replica. */
 import { cluster } from "@hotset/redis";
 import { openConnection } from "@hotset/redis/connection";
-import { startCluster, type TestCluster } from "@hotset/test-servers";
+import { startCluster, untilReplicated, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { untilReplicated } from "./until-replicated.ts";
 
 let nodes: TestCluster;
 beforeAll(async () => {
@@ -20,7 +19,7 @@ it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subs
   const [former] = await nodes.masters();
   const key = await nodes.keyOn(former!);
   await redis.call(["SET", key, "v"], { key });
-  await untilReplicated(former!, key);
+  await untilReplicated(former!);
   await using exclusive = await redis.open({ role: "exclusive", key });
   await using subscriber = await redis.open({ role: "subscriber", key });
   const received: string[] = [];

@@ -1,6 +1,6 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
-import { startSentinel, type TestSentinel } from "@hotset/test-servers";
+import { startSentinel, untilReplicated, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const stored = (data = "value"): StoredEntry => ({
@@ -85,7 +85,7 @@ describe("sentinel", () => {
     const backend = open();
     await backend.write("shop::3", stored("before"));
     const victim = await servers.primary();
-    expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
+    await untilReplicated(victim);
     await victim.kill();
     const next = await servers.waitForPrimary(victim);
     await expect

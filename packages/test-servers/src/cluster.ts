@@ -55,6 +55,9 @@ export interface TestCluster extends AsyncDisposable {
   /**
    * CLUSTER FAILOVER: makes a replica the master while the old one stays up. Resolves when the running nodes agree that
    * it is, as after `waitUntilOk`: the command alone only begins it, and the old master still takes writes.
+   *
+   * Do not lose a master within `4 * nodeTimeoutMs` of its return to the role by a second `promote`. Its replica counts
+   * the votes of its own promotion, takes the role under an epoch that has passed, and no node follows it (Redis 7.0).
    */
   promote(replica: ClusterNode): Promise<void>;
   /** Sets `nodeTimeoutMs` of the running nodes. A node that starts again has the first one. */

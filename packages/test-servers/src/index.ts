@@ -38,6 +38,7 @@ export {
   type TestClusterOptions,
 } from "./cluster.ts";
 export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelOptions } from "./sentinel.ts";
+export { untilReplicated } from "./replication.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
 export { isLate, quickest } from "./timing.ts";

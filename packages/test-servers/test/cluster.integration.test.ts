@@ -1,6 +1,6 @@
 import { createCluster } from "@redis/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { RespClient, startCluster, until, type ClusterNode, type TestCluster } from "../src/index.ts";
+import { RespClient, startCluster, until, untilReplicated, type ClusterNode, type TestCluster } from "../src/index.ts";
 
 let cluster: TestCluster;
 let proxied: TestCluster;
@@ -63,7 +63,7 @@ describe("a cluster", () => {
     const [lost] = cluster.nodes as readonly [ClusterNode];
     const key = await cluster.keyOn(lost);
     await lost.command("SET", key, "v");
-    await lost.command("WAIT", 1, 1_000);
+    await untilReplicated(lost);
     const [heir] = await cluster.replicas(lost);
     await cluster.nodeTimeout(1_000);
     await lost.kill();

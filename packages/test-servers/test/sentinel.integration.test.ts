@@ -1,6 +1,7 @@
 import { createSentinel } from "@redis/client";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { RespClient, startSentinel, type TestSentinel } from "../src/index.ts";
+import { RespClient, startSentinel, untilReplicated, type TestSentinel } from "../src/index.ts";
 
 let sentinel: TestSentinel;
 beforeAll(async () => {
@@ -37,10 +38,29 @@ it("serves a client that asks the sentinels", async () => {
   await client.destroy();
 });
 
+it("waits until a replica has the writes of all connections", async () => {
+  const primary = await sentinel.primary();
+  const [replica] = await sentinel.replicas();
+  const other = RespClient.fromUrl(primary.url);
+  await untilReplicated(primary);
+  replica!.pause();
+  try {
+    await other.command("SET", "replicated", "v");
+    const replicated = untilReplicated(primary).then(() => "replicated");
+    expect(await Promise.race([replicated, sleep(300, "not replicated")])).toBe("not replicated");
+    replica!.resume();
+    expect(await replicated).toBe("replicated");
+    expect(await replica!.command("GET", "replicated")).toBe("v");
+  } finally {
+    replica!.resume();
+    other.close();
+  }
+});
+
 it("survives the loss of the primary, and takes it back as a replica", async () => {
   const lost = await sentinel.primary();
   await lost.command("SET", "kept", "v");
-  await lost.command("WAIT", 1, 1_000);
+  await untilReplicated(lost);
   await lost.kill();
   const heir = await sentinel.waitForPrimary(lost);
   expect(await heir.command("GET", "kept")).toBe("v");

@@ -8,6 +8,7 @@ import {
   startOwnRedis,
   startProxy,
   startSentinel,
+  untilReplicated,
   type FaultProxy,
   type OwnRedis,
 } from "@hotset/test-servers";
@@ -408,6 +409,8 @@ describe("A95 the primary becomes a replica", () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
       await using path = await startProxy(own.port);
+      // What a failover keeps of before.
+      await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
       // Heartbeats, which would notice the replica first, are 5 s apart.
       const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
       const other = over(impatient(own.url).build());
@@ -421,9 +424,8 @@ describe("A95 the primary becomes a replica", () => {
       expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
       await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
       expect(await cache.get("k")).toBe("sent once");
-      // As after a failover that kept what there was before.
+      expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
       await own.command("REPLICAOF", "NO", "ONE");
-      await plant(own, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
       await replayed(cache);
       expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
       expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
@@ -477,7 +479,7 @@ describe("A95 the primary becomes a replica", () => {
       for (const key of ["deleted", "set", "replaced"]) await cache.set(key, "old");
       await cache.set("tagged", "old", { tags: ["t"] });
       const victim = await servers.primary();
-      expect(await victim.command("WAIT", 1, 2_000)).toBe(1);
+      await untilReplicated(victim);
       await victim.kill();
       expect(
         [await cache.delete("deleted"), await cache.set("set", "new"), await cache.invalidateTags("t")].map(
