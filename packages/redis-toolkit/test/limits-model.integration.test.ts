@@ -158,7 +158,7 @@ it("A74: the wait of a sliding counter is exact after any calls", async () => {
       const full: Step = { operation: "consume", cost: LIMIT, passedMs: 0 };
       const refused: Step = { operation: "peek", cost: 3, passedMs: 100 };
       const waitMs = (await run(rule, [...steps, full, refused])).at(-1)!.states[0]!.waitMs;
-      const [early, inTime] = [waitMs - 1, 1].map((passedMs): Step => ({ ...refused, passedMs }));
+      const [early, inTime] = [Math.max(waitMs - 1, 0), 1].map((passedMs): Step => ({ ...refused, passedMs }));
       const verdicts = await run(rule, [...steps, full, refused, early!, inTime!]);
       expect(verdicts.slice(-3).map(({ isAllowed }) => isAllowed)).toEqual([waitMs === 0, waitMs === 0, true]);
     }),

@@ -205,8 +205,8 @@ describe("a queue on a server of its own", () => {
       }),
     );
     await expect.poll(blocked).toBe(1);
-    // Taken when it is due, not by a wake: the worker is busy, and still waits in Redis.
-    await jobs.add("1", { delay: 100 });
+    // Taken when it is due, not by the wake of its add: the worker is busy, and still waits in Redis.
+    await jobs.add("1", { delay: 1_000 });
     await expect.poll(() => first.active).toBe(1);
     started(jobs.worker(({ data }) => seen.push(`second ${data}`)));
     await expect.poll(blocked).toBe(2);

@@ -151,9 +151,12 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const hold = proxy.hold("EVALSHA", "reply");
     const deletion = cache.delete("k");
     await hold.reached;
+    // The delete is replayed over the first connection, after the other write.
+    await proxy.refuse();
     hold.cut();
     expect(await deletion).toEqual({ status: "pending" });
     await elsewhere().set("k", "set meanwhile");
+    await proxy.pass();
     await replayed(cache);
     expect(await cache.get("k")).toBe(undefined);
   });

@@ -195,6 +195,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         background: true,
         result: what === "set" || what === "deleted" ? "fenced" : expect.stringMatching(/^(fenced|stored)$/),
       });
+      await fleet.receivesMessages("k");
       for (const member of fleet.members) {
         expect(await member.get("k")).toBe(left);
         expect(await member.getStale("k")).toBe(left);

@@ -48,10 +48,7 @@ export interface FleetServers {
 }
 
 export interface FleetServersOptions {
-  /**
-   * How long a server may be silent before another takes its place, in milliseconds. @default 5000, longer than a test
-   * pauses a server
-   */
+  /** How long a server may be silent before another takes its place, in milliseconds. @default 5000 */
   readonly patienceMs?: number;
   readonly config?: readonly string[];
 }

@@ -210,9 +210,14 @@ describe("C260 a server is lost", () => {
       for (const one of tried) {
         const { done, maybe, other } = tallies[one.subject.name]!;
         expect(other).toEqual([]);
-        await expect.poll(() => outcomeOf(one.write())).toBe("done");
+        let attempts = 0;
+        const attempt = (): Promise<string> => {
+          attempts += 1;
+          return outcomeOf(one.write());
+        };
+        await expect.poll(attempt).toBe("done");
         const effects = await one.effects();
-        expect([one.subject.name, effects <= done + maybe + 2]).toEqual([one.subject.name, true]);
+        expect([one.subject.name, effects <= done + maybe + 1 + attempts]).toEqual([one.subject.name, true]);
       }
     },
   );
@@ -222,7 +227,7 @@ describe("C260 a server is lost", () => {
     for (const master of await cluster.masters())
       await master.command("CONFIG", "SET", "cluster-require-full-coverage", "no");
     const redis = await servers.open("a cluster", { commandTimeout: "2s", readRetries: 0 });
-    const objects = Array.from({ length: 30 }, () => subjectsOver(redis)).flat();
+    const objects = Array.from({ length: 60 }, () => subjectsOver(redis)).flat();
     const writeAll = async (): Promise<readonly (readonly [string, string])[]> =>
       Promise.all(objects.map(async (one) => [one.subject.name, await outcomeOf(one.write())] as const));
     expect(new Set((await writeAll()).map(([, outcome]) => outcome))).toEqual(new Set(["done"]));
@@ -236,9 +241,9 @@ describe("C260 a server is lost", () => {
       const own = outcomes.filter(([subject]) => subject === name).map(([, outcome]) => outcome);
       const failed = own.filter((outcome) => outcome !== "done");
       expect([name, failed.filter((code) => !["BACKEND_UNAVAILABLE", "TRY_AGAIN"].includes(code))]).toEqual([name, []]);
-      // A third of 30, and pub/sub publishes at any node.
-      expect([name, failed.length < 22]).toEqual([name, true]);
-      if (name !== "pub/sub") expect([name, failed.length > 1]).toEqual([name, true]);
+      // A third of 60 whose names are random, and pub/sub publishes at any node.
+      expect([name, failed.length < 44]).toEqual([name, true]);
+      if (name !== "pub/sub") expect([name, failed.length > 3]).toEqual([name, true]);
     }
     await dead!.start();
     await cluster.waitUntilOk();

@@ -5,11 +5,11 @@ import type { ListenMode } from "./server-feed.ts";
  * channel. A write that does not publish is not received, nor is a change that the server makes by itself: expiry,
  * eviction, FLUSHALL.
  *
- * A message is written to each subscriber's connection when it is published, which is before the write that it
- * announces is acknowledged, since both are one step of the server. A PING on this connection that was sent after the
- * acknowledgement is answered behind it. So each answer is a barrier, as in tracking, as long as the message was
- * published on the very server that is subscribed to: in a cluster each primary needs a subscription of its own,
- * because messages between nodes take time, and are lost where their link breaks.
+ * A message is sent to each subscriber in the same turn of the server as the acknowledgement of the write that it
+ * announces, since both are one step of the server. A PING on this connection that was sent after the acknowledgement
+ * is answered behind it. So each answer is a barrier, as in tracking, as long as the message was published on the very
+ * server that is subscribed to: in a cluster each primary needs a subscription of its own, because messages between
+ * nodes take time, and are lost where their link breaks.
  *
  * @see https://redis.io/docs/latest/develop/interact/pubsub/#delivery-semantics
  */

@@ -12,9 +12,9 @@ import type { ListenMode } from "./server-feed.ts";
 export type Tracked = "keys-read" | "prefixes";
 
 /**
- * Receives changes from the server. Redis writes the push of a change to each connection before it sends the reply to
- * the client that made it: a write that was acknowledged has been pushed here before any later answer here. So each
- * answer is a barrier.
+ * Receives changes from the server. Redis sends the push of a change to each connection in the same turn as the reply
+ * to the client that made it: a write that was acknowledged has been pushed here before any later answer here. So each
+ * answer is a barrier. Without one, the acknowledgement may arrive first.
  *
  * Pushes are handed on in the order of the wire, before the continuation of any reply of the same chunk.
  *
