@@ -14,7 +14,7 @@ const stored = (data = "value"): StoredEntry => ({
 });
 
 let servers: TestCluster;
-/** A cluster of its own for each group: a primary that was promoted in one must not be lost in the next (`promote`). */
+/** A cluster of its own for each group: a primary that one has promoted must not be lost in the next, see `promote`. */
 function useCluster(): void {
   beforeAll(async () => {
     servers = await startCluster();

@@ -49,7 +49,7 @@ async function takeAway(servers: FleetServers): Promise<() => Promise<void>> {
 describe.each(TOPOLOGIES)("over %s", (topology) => {
   let servers: FleetServers;
   beforeAll(async () => {
-    // No server is replaced, however long one is paused.
+    // Sentinels replace no primary that a test pauses.
     servers = await pool.servers(topology, topology === "sentinel" ? { patienceMs: 30_000 } : {});
   });
 

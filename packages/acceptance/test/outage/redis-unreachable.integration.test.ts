@@ -151,7 +151,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     const hold = proxy.hold("EVALSHA", "reply");
     const deletion = cache.delete("k");
     await hold.reached;
-    // The delete is replayed over the first connection, after the other write.
+    // No connection, and so no replay, before the other write.
     await proxy.refuse();
     hold.cut();
     expect(await deletion).toEqual({ status: "pending" });
@@ -412,7 +412,7 @@ describe("A95 the primary becomes a replica", () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
       await using path = await startProxy(own.port);
-      // What a failover keeps of before.
+      // The entry that the failover brings back.
       await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
       // Heartbeats, which would notice the replica first, are 5 s apart.
       const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
