@@ -55,8 +55,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["two loads"],
     focus: "calm",
     file: `${REDIS}/lua/lease-scripts.ts`,
-    rule: "if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, was} end",
-    broken: "if redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) then return {1, was} end",
+    rule: "if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then",
+    broken: "if not redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) then",
   },
   {
     name: "lease: a store needs no lease",

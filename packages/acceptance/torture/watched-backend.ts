@@ -52,10 +52,10 @@ export function watchBackend(
   if (leases !== undefined) {
     const acquire = leases.acquire.bind(leases);
     const release = leases.release.bind(leases);
-    leases.acquire = (key, token, leaseMs, seen) => {
+    leases.acquire = (key, token, leaseMs, seen, isOver) => {
       const lease = { askedAt: now() };
       const leasesOfCall = calls.getStore();
-      const answer = acquire(key, token, leaseMs, seen);
+      const answer = acquire(key, token, leaseMs, seen, isOver);
       answer.then((reply) => {
         if (!reply.granted) return;
         granted.set(token, lease);

@@ -79,6 +79,13 @@ describe("an entry", () => {
     expect(await reportedOf(() => other.remove(KEY))).toEqual([`changed ${KEY}`]);
   });
 
+  it("C195: is reported after a load began, also where that removed an entry which was over for its process", async () => {
+    await backend.write(KEY, stored("version-1"));
+    const began = (): Promise<unknown> => backend.leases!.acquire(KEY, TOKEN, 10_000, "version-1", true);
+    expect(await reportedOf(began)).toEqual([`changed ${KEY}`]);
+    expect(await reportedOf(() => other.write(KEY, stored()))).toEqual([`changed ${KEY}`]);
+  });
+
   it("C195: that is large is reported to its own writer, which then reads it, and leaves nothing in the table", async () => {
     const tracked = async (): Promise<number> => Number((await server.info("stats"))["tracking_total_keys"]);
     await backend.read("shop::other");

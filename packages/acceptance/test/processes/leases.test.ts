@@ -109,6 +109,40 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(loads.runs).toBe(1);
   });
 
+  it("C424 when an entry, which the loading process took as over early, ends during the load", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep({ ttl: 100 });
+    await p1.cache.set("k", "old");
+    clock.advance(90);
+    const [reading, loads] = [gate(), gatedLoads<string>()];
+    p2.backend.script("read", { before: reading });
+    const call = p2.cache.getOrSet("k", loads.load);
+    await reading.arrived();
+    // For p2 the 5 ms that are left count from when it sent the read: they are over.
+    clock.advance(5);
+    reading.open();
+    await loads.arrived(1);
+    expect([p1.cache.peek("k"), store.get(K)]).toEqual([undefined, undefined]);
+    clock.advance(5);
+    loads.runs[0]!.open("new");
+    expect([await call, await p1.cache.getOrSet("k", never)]).toEqual(["new", "new"]);
+  });
+
+  it("C424 where a load failed over an entry whose life goes on: the entry stays", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+      store,
+    } = await inStep({ ttl: 100, staleIfError: 100 });
+    await p1.cache.set("k", "old");
+    clock.advance(100);
+    expect(await p2.cache.getOrSet("k", () => Promise.reject(DOWN))).toBe("old");
+    expect(store.get(K)).toMatchObject({ staleInMs: 0, expiresInMs: 100 });
+  });
+
   it("when a program without the library has stored an entry that it cannot read", async () => {
     const {
       all: [p1],

@@ -15,11 +15,11 @@ export function composedLeases(
   const leases = lead.tier.leases!;
   return {
     ...leases,
-    acquire: async (request, token, seen) => {
+    acquire: async (request, token, seen, isOver) => {
       // The entry with which it may answer is older than that of the other side.
       if (lead.isHidden(request.key)) await lead.recovery.replay();
       if (lead.isHidden(request.key)) throw unasked(lead.tier.label);
-      const answer = await leases.acquire(request, token, seen);
+      const answer = await leases.acquire(request, token, seen, isOver);
       if (answer.kind !== "entry" || answer.entry === undefined) return answer;
       // An entry in near may be older than that in far.
       if (lead === sides.near) return { ...answer, entry: await reads.readMany([request], sides.deadlineMs)[0]! };

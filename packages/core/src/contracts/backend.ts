@@ -216,12 +216,17 @@ export interface Leases {
    * Grants the lease for `leaseMs`, then it ends by itself. If the entry has another version than `seen`, another
    * process has stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any
    * holder.
+   *
+   * @param isOver the caller takes the entry of version `seen` as over: it counts a life from when it sent the read, so
+   *   some milliseconds may be left of it here. Where the lease is granted the entry may be removed, and the version
+   *   is `''` then; if it ended during the load, the store would be refused. @default false
    */
   acquire(
     key: string,
     token: string,
     leaseMs: number,
     seen: string,
+    isOver?: boolean,
   ): Promise<
     | {
         readonly granted: true;

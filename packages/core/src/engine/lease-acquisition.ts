@@ -1,5 +1,6 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
+import { endOf } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
@@ -50,7 +51,12 @@ export class LeaseAcquisition {
     const pin = this.#pin(flight);
     if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
-    const acquiring = leases.acquire(flight, token, isForced ? TAKE_OVER : flight.seen);
+    const acquiring = leases.acquire(
+      flight,
+      token,
+      isForced ? TAKE_OVER : flight.seen,
+      hasSeenEnd(flight, clock.now()),
+    );
     let answer: LeaseAnswer;
     try {
       answer = await callInTime(clock, flight, acquiring);
@@ -133,6 +139,10 @@ export class LeaseAcquisition {
     }
   }
 }
+
+/** Whether the entry that it saw in the backend is over: there it may end somewhat later. */
+const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
+  fallback !== undefined && fallback.version === seen && now >= endOf(fallback);
 
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
 function unreachableBy(error: unknown, flight: Flight): void {

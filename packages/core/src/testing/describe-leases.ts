@@ -118,6 +118,18 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await other.acquire(KEY, B, MINUTE, "")).toEqual({ granted: true, version: "" });
     });
 
+    it("stores in place of an entry that its caller takes as over, whether it removes that one or not", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      await subject.backend.write(KEY, stored({ version: V1 }));
+      const answer = await own.acquire(KEY, A, MINUTE, V1, true);
+      expect(answer.granted).toBe(true);
+      const version = "version" in answer ? answer.version : "none";
+      expect(["", V1]).toContain(version);
+      expect(await own.confirm(KEY)).toBe(version);
+      expect(await own.store(KEY, A, version, stored({ version: A }))).toBe(true);
+    });
+
     it("ends by itself, and later calls of its holder have no effect", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;

@@ -226,8 +226,11 @@ function batchOf(parts: Parts): Batch {
 
 function leasesOf({ calls, store, link }: Parts): Leases {
   return {
-    acquire: (key, token, leaseMs, seen) =>
-      calls.perform("leases.acquire", { keys: [key], run: () => store.acquire(key, token, leaseMs, seen) }),
+    acquire: (key, token, leaseMs, seen, isOver) =>
+      calls.perform("leases.acquire", {
+        keys: [key],
+        run: () => store.acquire(key, token, leaseMs, { seen, isOver }, link),
+      }),
     renew: (key, token, leaseMs) =>
       calls.perform("leases.renew", { keys: [key], run: () => store.renewLease(key, token, leaseMs) }),
     release: (key, token) =>

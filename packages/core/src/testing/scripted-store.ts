@@ -181,8 +181,14 @@ export class MemoryStore implements ScriptedStore {
     return entry === undefined ? "missing" : "stale";
   }
 
-  /** @param seen `'*'` takes the lease over. */
-  acquire(key: string, token: string, leaseMs: number, seen: string): Awaited<ReturnType<Leases["acquire"]>> {
+  /** @param seen `'*'` takes the lease over. An entry that is over for the caller is removed, which is reported. */
+  acquire(
+    key: string,
+    token: string,
+    leaseMs: number,
+    { seen, isOver = false }: { readonly seen: string; readonly isOver?: boolean | undefined },
+    by: StoreListener,
+  ): Awaited<ReturnType<Leases["acquire"]>> {
     const version = this.version(key);
     if (seen !== "*") {
       if (version !== "" && version !== seen) return { granted: false, entry: { ...this.get(key)!, version } };
@@ -190,7 +196,9 @@ export class MemoryStore implements ScriptedStore {
       if (lease !== undefined) return { granted: false, heldForMs: Math.ceil(lease.endsAt - this.#clock.now()) };
     }
     this.#leases.set(key, { token, endsAt: this.#clock.now() + leaseMs });
-    return { granted: true, version };
+    if (!isOver || seen !== version || !this.#entries.delete(key)) return { granted: true, version };
+    this.#report([key], by);
+    return { granted: true, version: "" };
   }
 
   renewLease(key: string, token: string, leaseMs: number): boolean {

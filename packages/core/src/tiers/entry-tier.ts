@@ -60,7 +60,8 @@ export type StoreStatus = "stored" | "refused" | "overtaken" | "kept";
 export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
-  acquire(request: ReadRequest, token: string, seen: string): Promise<LeaseAnswer>;
+  /** @param isOver as in `Leases.acquire`. */
+  acquire(request: ReadRequest, token: string, seen: string, isOver?: boolean): Promise<LeaseAnswer>;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
   store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;

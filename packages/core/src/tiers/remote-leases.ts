@@ -59,14 +59,14 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
   };
   return {
     leaseMs,
-    acquire: (request, token, seen): Promise<LeaseAnswer> => {
+    acquire: (request, token, seen, isOver): Promise<LeaseAnswer> => {
       const { key } = request;
       const sentAt = clock.now();
       let asked: Promise<LeaseReply> | undefined;
       return call(key, () => {
         // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
         aliases?.add(key.backend);
-        asked = leases.acquire(key.backend, token, leaseMs, seen);
+        asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);
         return asked.then(checkedAnswer);
       }).then(
         (answer): Awaitable<LeaseAnswer> => {

@@ -18,14 +18,18 @@ else
   if not was or #was > 32 or not string.find(was, '^[%w_-]+$') then was = '-' end
 end`;
 
+/** Whether an entry with a version is there. */
+export const HAS_VERSION = "was ~= '' and was ~= '-' and was ~= '!'";
+
 /**
  * Takes a lease, and reads the entry in each case: the end of another's lease is pushed only to clients that have read
- * it. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?`
- * compares nothing. Replies `{1, version}` when it is granted, `{0, ms}` when it is held, and `{2, PTTL, fields}` with
- * an entry of another version: another process stored meanwhile.
+ * it. ARGV: token, its life in ms, expected version, where `*` takes the lease from any holder and `?` compares
+ * nothing, and `1` where the caller takes the entry of that version as over. Replies `{1, version}` when it is granted,
+ * `{0, ms}` when it is held, and `{2, PTTL, fields}` with an entry of another version: another process stored
+ * meanwhile.
  *
- * An entry in its last millisecond is over for readers. It is removed: if it ended during the load, the store would be
- * taken for overtaken.
+ * Readers take an entry as over some milliseconds early. It is removed with the grant: if it ended during the load, the
+ * store would be taken for overtaken. The removal is a change, so the key is read again.
  *
  * A lease without an end, or with more time left than any is given, has no holder: the server's clock was set back, or
  * another program made it.
@@ -36,13 +40,6 @@ if ARGV[3] == '?' then
 else
   ${PRESENT}
 end
-if was ~= '' and was ~= '!' then
-  local left = redis.call('PTTL', KEYS[1])
-  if left == 0 or left == 1 then
-    redis.call('DEL', KEYS[1])
-    was = ''
-  end
-end
 if ARGV[3] == '*' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   return {1, was}
@@ -50,10 +47,16 @@ end
 if was ~= '' and was ~= '!' and was ~= ARGV[3] then
   return {2, redis.call('PTTL', KEYS[1]), redis.call('HMGET', KEYS[1], 'd', 's', 'm', 'w')}
 end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return {1, was} end
-local left = redis.call('PTTL', KEYS[2])
-if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+if not redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  local left = redis.call('PTTL', KEYS[2])
+  if left >= 0 and left <= ${MAX_LEASE_MS} then return {0, left} end
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+end
+if ARGV[4] == '1' and ${HAS_VERSION} then
+  redis.call('DEL', KEYS[1])
+  ${WATCH}
+  was = ''
+end
 return {1, was}`);
 
 /** Sets `lease` to the token of the holder. */

@@ -1,4 +1,4 @@
-import { HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
+import { HAS_VERSION, HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
 import { announce, DISCARD, readAny, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
 
 /**
@@ -128,8 +128,7 @@ return 1`);
  * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
  * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
  *
- * An entry that is about to end, in `ARGV[5]` ms at the latest, counts as missing, and is removed: if it ended during
- * the load, the store would be taken for overtaken.
+ * ARGV[5] is `1` where the caller takes the entry as over: it counts as missing, and is removed.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
@@ -144,12 +143,9 @@ if ARGV[3] ~= '*' then
     return {0, left}
   end
 end
-if was ~= '' and was ~= '-' and was ~= '!' then
-  local ends = redis.call('PTTL', KEYS[1])
-  if ends >= 0 and ends <= tonumber(ARGV[5]) then
-    redis.call('DEL', KEYS[1])
-    was = ''
-  end
+if ARGV[5] == '1' and ${HAS_VERSION} then
+  redis.call('DEL', KEYS[1])
+  was = ''
 end
 if was ~= '' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])

@@ -52,16 +52,22 @@ beforeEach(() => {
 const fields = (...texts: (string | null)[]) => texts.map((text) => (text === null ? null : Buffer.from(text)));
 
 describe("acquire", () => {
-  const acquire = (seen = "w1") => leases.acquire("shop::1", "token", 10_000, seen);
+  const acquire = (seen = "w1", isOver?: boolean) => leases.acquire("shop::1", "token", 10_000, seen, isOver);
 
   it("is granted over the entry there", async () => {
     replies = [
       [1, Buffer.from("")],
+      [1, Buffer.from("")],
       [1, Buffer.from("!")],
     ];
     expect(await acquire()).toEqual({ granted: true, version: "" });
+    expect(await acquire("w1", true)).toEqual({ granted: true, version: "" });
     expect(await acquire("*")).toEqual({ granted: true, version: "!" });
-    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 w1", "acquire ACQUIRE shop::1 token 10000 *"]);
+    expect(sent).toEqual([
+      "acquire ACQUIRE shop::1 token 10000 w1 0",
+      "acquire ACQUIRE shop::1 token 10000 w1 1",
+      "acquire ACQUIRE shop::1 token 10000 * 0",
+    ]);
   });
 
   it("is held for the time left", async () => {
@@ -87,15 +93,19 @@ describe("acquire", () => {
   it.each([
     ["without a value", 300, fields(null, "1", "1 100;", "w2"), "w2"],
     ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],
-    ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2"],
+    ["that ends now", 0, fields("v", "1", "1 100;", "w2"), "w2", "1"],
+    ["in its last millisecond", 1, fields("v", "1", "1 100;", "w2"), "w2", "1"],
     ["of another program, and without a value", 300, fields(null, null, null, null), "-"],
-  ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version) => {
+  ])("asks again over an entry %s: it cannot be read", async (_, ttlMs, unreadable, version, over = "0") => {
     replies = [
       [2, ttlMs, unreadable],
       [1, Buffer.from(version)],
     ];
     expect(await acquire("")).toEqual({ granted: true, version });
-    expect(sent).toEqual(["acquire ACQUIRE shop::1 token 10000 ", `acquire ACQUIRE shop::1 token 10000 ${version}`]);
+    expect(sent).toEqual([
+      "acquire ACQUIRE shop::1 token 10000  0",
+      `acquire ACQUIRE shop::1 token 10000 ${version} ${over}`,
+    ]);
   });
 
   it.each([
@@ -109,7 +119,7 @@ describe("acquire", () => {
     replies = [[1, Buffer.from("")], 1];
     await leases.acquire("shop::1", "token", leaseMs, "");
     await leases.renew("shop::1", "token", leaseMs);
-    expect(sent).toEqual([`acquire ACQUIRE shop::1 token ${sentMs} `, `renew RENEW_LEASE shop::1 token ${sentMs}`]);
+    expect(sent).toEqual([`acquire ACQUIRE shop::1 token ${sentMs}  0`, `renew RENEW_LEASE shop::1 token ${sentMs}`]);
   });
 
   it("refuses a time that is not a number", async () => {
@@ -180,8 +190,8 @@ describe("the plain layout", () => {
     expect(await leases.store("shop::1", "token", "w1", stored)).toBe(true);
     expect(await leases.confirm("shop::1")).toBe("");
     expect(sent).toEqual([
-      "acquire ACQUIRE shop::1 token 1 ?",
-      "acquire ACQUIRE shop::1 token 1 *",
+      "acquire ACQUIRE shop::1 token 1 ? 0",
+      "acquire ACQUIRE shop::1 token 1 * 0",
       "store STORE shop::1 token ? 360000 d v s 1700000060000",
     ]);
   });

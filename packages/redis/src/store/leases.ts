@@ -68,13 +68,15 @@ export class RedisLeases implements Leases {
     this.#compares = settings.layout === "full";
   }
 
-  acquire(key: string, token: string, leaseMs: number, expectedVersion: string): Promise<Acquired> {
+  acquire(key: string, token: string, leaseMs: number, expectedVersion: string, isOver = false): Promise<Acquired> {
     const compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
     return withLife(leaseMs, (life) =>
-      this.#run("acquire", ACQUIRE, key, [token, life, compareWith], (reply) => {
-        const answer = this.#acquired(reply as AcquireReply);
-        // The entry there cannot be read, so it is taken for the expected one.
-        return typeof answer === "string" ? new Further([token, life, answer]) : answer;
+      this.#run("acquire", ACQUIRE, key, [token, life, compareWith, flag(isOver)], (given) => {
+        const reply = given as AcquireReply;
+        const answer = this.#acquired(reply);
+        if (typeof answer !== "string") return answer;
+        // The entry there is in its last millisecond, or cannot be read: it is taken for the expected one.
+        return new Further([token, life, answer, flag(reply[1] === 0 || reply[1] === 1)]);
       }),
     );
   }
@@ -144,5 +146,8 @@ export function ofAnotherType(error: unknown): "!" {
   if (isWrongType(error)) return "!";
   throw error;
 }
+
+/** As scripts take it. */
+export const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
 export const isOne = (reply: unknown): boolean => reply === 1;

@@ -59,11 +59,6 @@ export class ServerClock {
     return this.#age(connection) <= COUNTS_FOR_MS;
   }
 
-  /** How long the last reply was under way, there and back, in ms; 0 before there was one. */
-  get tripMs(): number {
-    return this.#reply === undefined ? 0 : this.#reply.receivedMs - this.#reply.sent.monotonicMs;
-  }
-
   /** Epoch ms that the server has reached, at the earliest. There must have been a reply. */
   get earliestMs(): number {
     const { serverMs, receivedMs } = this.#reply!;

@@ -44,7 +44,6 @@ export class StringBackend extends EntryBackend {
           const { clock } = this.#server(this.keys.entry(key));
           return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
         },
-        tripMs: (key) => this.#server(this.keys.entry(key)).clock.tripMs,
         acquiresPlain: (key) => this.#server(this.keys.entry(key)).refreshesUntilMs <= this.link.queue.clock.now(),
         noteRefresh: (key, heldForMs) => {
           this.#server(this.keys.entry(key)).refreshesUntilMs = this.link.queue.clock.now() + heldForMs;

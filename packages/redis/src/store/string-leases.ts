@@ -1,6 +1,6 @@
 import type { Leases, StoredEntry } from "@hotset/core";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
-import { isOne, ofAnotherType, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
+import { flag, isOne, ofAnotherType, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
 import { ACQUIRE_STRING, HEAD_BYTES, RELEASE_STRING, RENEW_STRING, STORE_STRING } from "../lua/string-scripts.ts";
 import type { Script } from "../lua/script.ts";
 import { Further } from "../connection/command-queue.ts";
@@ -32,8 +32,6 @@ export interface LeaseCommands {
   runPlain<T>(plain: PlainCommands<T>): Promise<T>;
   /** The time on the server of `key`, at the earliest; `undefined` where it is not known. */
   earliestMs(key: string): number | undefined;
-  /** How long the last question for that time was under way, there and back. */
-  tripMs(key: string): number;
   /** Whether the lease of `key` may be taken by plain commands. */
   acquiresPlain(key: string): boolean;
   /** A refresh that began when the entry was there has a lease for so long. */
@@ -50,14 +48,6 @@ export interface StringLeaseSettings {
 }
 
 /**
- * Readers take an entry as over somewhat earlier than the server does: by a trip, since they compute by a reply to TIME
- * that was under way, and by so many ms more, since they round down.
- */
-const OVER_MS = 5;
-/** Bounds what a reply that was late for once can shorten the life of an entry by, in ms. */
-const MAX_TRIP_MS = 1_000;
-
-/**
  * Leases of the string layout. A missing entry has a placeholder in its place; any other has a lease beside it, as in
  * the hash layout. Versions are the same as there.
  */
@@ -72,22 +62,22 @@ export class StringLeases implements Leases {
     this.leaseMs = settings.leaseMs;
   }
 
-  acquire(key: string, token: string, leaseMs: number, seen: string): Promise<Acquired> {
-    return withLife(leaseMs, (life) => this.#acquire(key, token, life, seen));
+  acquire(key: string, token: string, leaseMs: number, seen: string, isOver = false): Promise<Acquired> {
+    return withLife(leaseMs, (life) => this.#acquire(key, token, life, seen, isOver));
   }
 
-  #acquire(key: string, token: string, life: string, seen: string): Promise<Acquired> {
+  #acquire(key: string, token: string, life: string, seen: string, isOver: boolean): Promise<Acquired> {
     const isPlain = seen === "" && this.#commands.acquiresPlain(key);
     let mayBackOff = !isPlain && seen === "";
-    const over = String(OVER_MS + Math.ceil(Math.min(this.#commands.tripMs(key), MAX_TRIP_MS)));
     const interpret = (reply: unknown): Acquired | Further => {
       const answer = acquired(reply as AcquireReply);
       if (mayBackOff && typeof answer === "object" && "heldForMs" in answer)
         this.#commands.noteRefresh(key, answer.heldForMs);
-      // The entry there cannot be read, so it is taken for the expected one.
-      return typeof answer === "string" ? new Further([token, life, answer, "0", over]) : answer;
+      // The entry there is over by its own end, or cannot be read: it is taken for the expected one.
+      return typeof answer === "string" ? new Further([token, life, answer, "0", "1"]) : answer;
     };
-    if (!isPlain) return this.#commands.run("acquire", ACQUIRE_STRING, key, [token, life, seen, "0", over], interpret);
+    const args = [token, life, seen, flag(isPlain), flag(isOver)];
+    if (!isPlain) return this.#commands.run("acquire", ACQUIRE_STRING, key, args, interpret);
     return this.#commands.runPlain<Acquired>({
       operation: "acquire",
       key,
@@ -103,7 +93,7 @@ export class StringLeases implements Leases {
         return isTaken && refreshes === 0 ? { granted: true, version: "" } : undefined;
       },
       script: ACQUIRE_STRING,
-      args: [token, life, seen, "1", over],
+      args,
       interpret,
     });
   }

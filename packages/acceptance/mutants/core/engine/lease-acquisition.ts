@@ -10,14 +10,26 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: every request takes the lease over",
     promises: ["C52", "C53"],
-    rule: "isForced ? TAKE_OVER : flight.seen)",
-    broken: "TAKE_OVER)",
+    rule: "isForced ? TAKE_OVER : flight.seen,",
+    broken: "TAKE_OVER,",
   },
   {
     name: "leases: a forced load waits for its turn",
     promises: ["C11"],
-    rule: "isForced ? TAKE_OVER : flight.seen)",
-    broken: "flight.seen)",
+    rule: "isForced ? TAKE_OVER : flight.seen,",
+    broken: "flight.seen,",
+  },
+  {
+    name: "leases: no entry that was read is over",
+    promises: ["C421", "C424"],
+    rule: "fallback.version === seen && now >= endOf(fallback)",
+    broken: "false",
+  },
+  {
+    name: "leases: each entry that was read is over",
+    promises: ["C424"],
+    rule: "fallback.version === seen && now >= endOf(fallback)",
+    broken: "fallback.version === seen",
   },
   {
     name: "leases: a release without a message wakes no flight of this process",

@@ -22,9 +22,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "broken tiers: a lease that was granted without a version is kept",
     promises: ["C367"],
-    rule: "        asked = leases.acquire(key.backend, token, leaseMs, seen);\n        return asked.then(checkedAnswer);",
+    rule: "        asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);\n        return asked.then(checkedAnswer);",
     broken:
-      "        asked = leases.acquire(key.backend, token, leaseMs, seen).then(checkedAnswer);\n        return asked;",
+      "        asked = leases.acquire(key.backend, token, leaseMs, seen, isOver).then(checkedAnswer);\n        return asked;",
   },
   {
     name: "storing: a load that lost its lease removes the newer entry when its own is too large",

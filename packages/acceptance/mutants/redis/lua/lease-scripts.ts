@@ -8,10 +8,28 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if lease ~= ARGV[1] then\n  ${WAKE}\n  return 0\nend\nredis.call('DEL', KEYS[2])",
   },
   {
-    name: "redis: a lease is granted over an entry whose life is over",
-    promises: ["C52"],
-    rule: "if left == 0 or left == 1 then",
+    name: "redis: a lease is granted over an entry that is over",
+    promises: ["C424"],
+    rule: "if ARGV[4] == '1' and ${HAS_VERSION} then",
     broken: "if false then",
+  },
+  {
+    name: "redis: each entry that is loaded again is removed",
+    promises: ["C424"],
+    rule: "if ARGV[4] == '1' and ${HAS_VERSION} then",
+    broken: "if ${HAS_VERSION} then",
+  },
+  {
+    name: "redis: an entry of another program is removed when it is over",
+    promises: ["C424"],
+    rule: "was ~= '' and was ~= '-' and was ~= '!'\"",
+    broken: "was ~= '' and was ~= '!'\"",
+  },
+  {
+    name: "redis: a process that removed an entry with its lease is not told of the next change",
+    promises: ["C195"],
+    rule: "${WATCH}\n  was = ''",
+    broken: "was = ''",
   },
   {
     name: "redis: a version is looked for where there is no entry",

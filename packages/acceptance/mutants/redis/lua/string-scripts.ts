@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "strings: a lease is granted over an entry that is over",
+    promises: ["C424"],
+    rule: "if ARGV[5] == '1' and ${HAS_VERSION} then",
+    broken: "if false then",
+  },
+  {
     name: "strings: a removal leaves the placeholder",
     promises: ["C313"],
     rule: "if redis.call('DEL', KEYS[1]) == 0 then\n  ${SIGNAL}\nend",
@@ -42,12 +48,6 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C318"],
     rule: "if #times == 12 then staleAt",
     broken: "if true then staleAt",
-  },
-  {
-    name: "strings: an entry that is about to end is loaded beside it",
-    promises: ["C314"],
-    rule: "if ends >= 0 and ends <= tonumber(ARGV[5]) then",
-    broken: "if false then",
   },
   {
     name: "strings: a store by script does not compare the placeholder",

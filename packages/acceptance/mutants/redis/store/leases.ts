@@ -11,7 +11,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a lease that is asked for again has another deadline",
     promises: ["C132"],
-    rule: "new Further([token, life, answer])",
+    rule: "new Further([token, life, answer, flag(reply[1] === 0 || reply[1] === 1)])",
     broken: "(this.acquire(key, token, leaseMs, answer) as never)",
+  },
+  {
+    name: "redis: an entry in its last millisecond is loaded over",
+    promises: ["C52"],
+    rule: "flag(reply[1] === 0 || reply[1] === 1)",
+    broken: "flag(false)",
   },
 ];

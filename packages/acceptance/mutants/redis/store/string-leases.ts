@@ -20,9 +20,9 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (replaced instanceof Error) this.#commands.noteNoIfeq(key);",
   },
   {
-    name: "strings: a trip to Redis takes no time",
-    promises: ["C421"],
-    rule: "Math.ceil(Math.min(this.#commands.tripMs(key), MAX_TRIP_MS))",
-    broken: "0",
+    name: "strings: an entry that is over by its own end is loaded over",
+    promises: ["C316"],
+    rule: 'new Further([token, life, answer, "0", "1"])',
+    broken: 'new Further([token, life, answer, "0", "0"])',
   },
 ];
