@@ -653,8 +653,8 @@ class Checker {
 
   #judgeFind({ process, id, key, from, to, did }: Miss, freshMs: number): void {
     const stored = (this.#storedOf.get(key) ?? []).findLast(({ at }) => at <= from);
-    // A slow answer shortens a life by the time that it takes.
-    if (stored === undefined || to + (to - from) >= stored.from + freshMs) return;
+    if (stored === undefined || to + ROUNDED_MS + this.#slowMs(stored, { key, from, to }) >= stored.from + freshMs)
+      return;
     const span = { from: stored.from, to };
     const isChanged =
       this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
@@ -671,6 +671,15 @@ class Checker {
       ids: [id, stored.id],
       text: `${process}: ${did}, ${(from - stored.at).toFixed(0)} ms after ${stored.process} had stored ${stored.version}, and nothing had happened to it`,
     });
+  }
+
+  /**
+   * A slow answer shortens a life by the time that it takes. Where a process then loads, the entry ends for all: its
+   * lease removes an entry that is over for it.
+   */
+  #slowMs({ at }: Stored, { key, from, to }: Pick<Miss, "key" | "from" | "to">): number {
+    const loads = (this.#loadsOf.get(key) ?? []).filter(({ calledAt }) => calledAt >= at && calledAt <= to);
+    return Math.max(to - from, ...loads.map(({ calledAt, askedAt, startedAt }) => (askedAt ?? startedAt) - calledAt));
   }
 
   /** The instant from which no command of a change can still arrive. */
@@ -812,6 +821,11 @@ class Checker {
 
 /** The time after the death of its process, or the thaw of its server, in which a command may still arrive. */
 const DELIVERED_MS = 500;
+/**
+ * A life is rounded down by less than a millisecond five times: at its begin, in the time left that is sent, in the
+ * clock of Redis, in the time left that it replies with, and at the instant of the read.
+ */
+const ROUNDED_MS = 5;
 /** A timer may fire this much before its time, as other clocks count. */
 const TIMER_MS = 5;
 /** A process that asks this soon after an acknowledgement, and goes on asking, sees when the change arrives. */

@@ -518,6 +518,16 @@ describe("a bad history is rejected,", () => {
       { changes: [change("A", 2, { kind: "set" })], reads: [read("B", 120, undefined)] },
     ],
     [
+      "a value that was set is not found shortly before its end",
+      "missed",
+      {
+        terms: { ...TERMS, ttlMs: 500 },
+        changes: [change("A", 2, { kind: "set" })],
+        loads: [load("A", 590, 600, 2)],
+        reads: [read("B", 592, undefined)],
+      },
+    ],
+    [
       "a value that was loaded and stored is not found",
       "missed",
       { loads: [load("A", 100, 110, 2, { isToStore: true })], reads: [read("B", 411, undefined)] },
@@ -657,6 +667,23 @@ describe("a good history is accepted,", () => {
         removals: [{ process: "C", from: 550, to: 560 }],
         sightings: sightings("C", [562, "up", 3]),
         loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)],
+      },
+    ],
+    [
+      "a value is not found in the last milliseconds of its life, each of which is rounded down",
+      {
+        terms: { ...TERMS, ttlMs: 500 },
+        changes: [change("A", 2, { kind: "set" })],
+        reads: [read("B", 593, undefined)],
+      },
+    ],
+    [
+      "a value is not found since it was over for a process with a slow answer, which loads",
+      {
+        terms: { ...TERMS, ttlMs: 500 },
+        changes: [change("A", 2, { kind: "set" })],
+        loads: [load("A", 560, 600, 2, { calledAt: 530 })],
+        reads: [read("B", 570, undefined)],
       },
     ],
     [
