@@ -96,6 +96,10 @@ const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "move slot and back",
 ]);
 
+/** In the string layout the lease of a missing entry is in its place. */
+const losesLeases = (kind: string): boolean =>
+  LOSES_LEASES.has(kind) || (kind === "evict entries" && process.env["HOTSET_LAYOUT"] === "string");
+
 /** Over the channel a process learns of them when another one issues the versions again. */
 const LOSES_VERSIONS: ReadonlySet<string> = new Set<FaultKind>(["flush all", "evict tags", "real eviction"]);
 
@@ -140,7 +144,7 @@ class Nemesis {
       const isReplaced = fault.losesSince !== undefined;
       return {
         ...fault,
-        ...((isReplaced || LOSES_LEASES.has(fault.kind)) && { losesLeases: true }),
+        ...((isReplaced || losesLeases(fault.kind)) && { losesLeases: true }),
         ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { isUnreported: true }),
         ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
       };

@@ -518,6 +518,16 @@ describe("a bad history is rejected,", () => {
       { changes: [change("A", 2, { kind: "set" })], reads: [read("B", 120, undefined)] },
     ],
     [
+      "a value that was set is not found by a process that stood still before",
+      "missed",
+      {
+        changes: [change("A", 5, { kind: "set" })],
+        faults: [{ kind: "stall", from: 100, to: 200, processes: ["B"] }],
+        sightings: sightings("B", [210, "up"], [260, "up"]),
+        reads: [read("B", 420, undefined)],
+      },
+    ],
+    [
       "a value that was set is not found shortly before its end",
       "missed",
       {
@@ -667,6 +677,16 @@ describe("a good history is accepted,", () => {
         removals: [{ process: "C", from: 550, to: 560 }],
         sightings: sightings("C", [562, "up", 3]),
         loads: [load("A", 500, 700, 2), load("B", 600, 650, 2)],
+      },
+    ],
+    [
+      "a value is not found by a process that asked slowly for the clock of a server, in the string layout",
+      {
+        terms: { ...TERMS, clockAgeMs: 1_000 },
+        changes: [change("A", 5, { kind: "set" })],
+        faults: [{ kind: "stall", from: 100, to: 200, processes: ["B"] }],
+        sightings: sightings("B", [210, "up"], [260, "up"]),
+        reads: [read("B", 420, undefined)],
       },
     ],
     [
