@@ -143,6 +143,18 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     expect(store.get(K)).toMatchObject({ staleInMs: 0, expiresInMs: 100 });
   });
 
+  it("C424 where a load failed over an entry that a tag made stale: it can be read until its end", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep({ ttl: 1_000 });
+    await p1.cache.set("k", "old", { tags: ["t"] });
+    await p1.cache.markTagsStale("t");
+    clock.advance(100);
+    await expect(p2.cache.getOrSet("k", () => Promise.reject(DOWN))).rejects.toThrow(DOWN);
+    expect([await p1.cache.get("k", { allowStale: true }), await p2.cache.get("k")]).toEqual(["old", undefined]);
+  });
+
   it("when a program without the library has stored an entry that it cannot read", async () => {
     const {
       all: [p1],

@@ -15,11 +15,12 @@ export function composedLeases(
   const leases = lead.tier.leases!;
   return {
     ...leases,
-    acquire: async (request, token, seen, isOver) => {
+    // Nothing is said about the end of the entry: in near it may have ended because of `nearTtl` alone.
+    acquire: async (request, token, seen) => {
       // The entry with which it may answer is older than that of the other side.
       if (lead.isHidden(request.key)) await lead.recovery.replay();
       if (lead.isHidden(request.key)) throw unasked(lead.tier.label);
-      const answer = await leases.acquire(request, token, seen, isOver);
+      const answer = await leases.acquire(request, token, seen);
       if (answer.kind !== "entry" || answer.entry === undefined) return answer;
       // An entry in near may be older than that in far.
       if (lead === sides.near) return { ...answer, entry: await reads.readMany([request], sides.deadlineMs)[0]! };

@@ -1,5 +1,5 @@
 import { wholeInstant, type Entry } from "../entry/entry.ts";
-import { endOf, isFresh } from "../entry/freshness.ts";
+import { isFresh } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
 import { newId } from "../primitives/ids.ts";
 import { underVersions } from "../tags/tag-versions.ts";
@@ -189,6 +189,10 @@ async function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
   const [outcome] = await Promise.allSettled([work]);
   return outcome;
 }
+
+/** When the life of the entry ends. For a copy that `nearTtl` limits, the end of the full entry. */
+const endOf = ({ staleAt, terms }: Entry): number =>
+  staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs);
 
 /** The first value that is not `undefined`; `undefined` when there is none. */
 function first<T>(works: readonly Promise<T | undefined>[]): Promise<T | undefined> {

@@ -218,8 +218,9 @@ export interface Leases {
    * holder.
    *
    * @param isOver the caller takes the entry of version `seen` as over: it counts a life from when it sent the read, so
-   *   some milliseconds may be left of it here. Where the lease is granted the entry may be removed, and the version
-   *   is `''` then; if it ended during the load, the store would be refused. @default false
+   *   some milliseconds may be left of it here. Where the lease is granted that entry may be removed, but none without
+   *   a version: another program may have written it since. The version is `''` then. If the entry ended during the
+   *   load, the store would be refused. @default false
    */
   acquire(
     key: string,

@@ -1,6 +1,5 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
-import { endOf } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
@@ -140,9 +139,9 @@ export class LeaseAcquisition {
   }
 }
 
-/** Whether the entry that it saw in the backend is over: there it may end somewhat later. */
+/** Whether the life of the entry that it saw in the backend is over: there it may end somewhat later. */
 const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
-  fallback !== undefined && fallback.version === seen && now >= endOf(fallback);
+  fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
 
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
 function unreachableBy(error: unknown, flight: Flight): void {

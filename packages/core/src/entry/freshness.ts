@@ -83,10 +83,6 @@ export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: 
   };
 }
 
-/** When the life of the entry ends. For a copy that `nearTtl` limits, the end of the full entry. Pure. */
-export const endOf = ({ staleAt, terms }: Entry): number =>
-  staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs);
-
 /** The same entry, stale from `now` on: both windows begin now; its life ends no later than before. Pure. */
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;

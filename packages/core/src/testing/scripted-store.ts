@@ -60,7 +60,8 @@ interface Issuer {
 
 /**
  * Entries, leases and tag versions of one store. Every method is one atomic step; `by` is the process that calls it.
- * Steps that free a lease or may have changed an entry are reported; acquiring and renewing a lease are not.
+ * Steps that free a lease or may have changed an entry are reported; acquiring and renewing a lease are not,
+ * unless an entry that is over is removed.
  */
 export class MemoryStore implements ScriptedStore {
   readonly listeners: Set<StoreListener> = new Set();
@@ -196,7 +197,8 @@ export class MemoryStore implements ScriptedStore {
       if (lease !== undefined) return { granted: false, heldForMs: Math.ceil(lease.endsAt - this.#clock.now()) };
     }
     this.#leases.set(key, { token, endsAt: this.#clock.now() + leaseMs });
-    if (!isOver || seen !== version || !this.#entries.delete(key)) return { granted: true, version };
+    if (!isOver || seen !== version || version === "" || version === "-") return { granted: true, version };
+    this.#entries.delete(key);
     this.#report([key], by);
     return { granted: true, version: "" };
   }

@@ -128,7 +128,7 @@ return 1`);
  * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
  * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
  *
- * ARGV[5] is `1` where the caller takes the entry as over: it counts as missing, and is removed.
+ * ARGV[5] is `1` where the caller takes the entry as over: it counts as missing, and the placeholder replaces it.
  */
 export const ACQUIRE_STRING: Script = script(`${PRESENT}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
@@ -143,10 +143,7 @@ if ARGV[3] ~= '*' then
     return {0, left}
   end
 end
-if ARGV[5] == '1' and ${HAS_VERSION} then
-  redis.call('DEL', KEYS[1])
-  was = ''
-end
+if ARGV[5] == '1' and ${HAS_VERSION} then was = '' end
 if was ~= '' then
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 else

@@ -22,14 +22,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: no entry that was read is over",
     promises: ["C421", "C424"],
-    rule: "fallback.version === seen && now >= endOf(fallback)",
+    rule: "fallback.version === seen && now >= fallback.expiresAt",
     broken: "false",
   },
   {
     name: "leases: each entry that was read is over",
     promises: ["C424"],
-    rule: "fallback.version === seen && now >= endOf(fallback)",
+    rule: "fallback.version === seen && now >= fallback.expiresAt",
     broken: "fallback.version === seen",
+  },
+  {
+    name: "leases: an entry that a tag made stale is over",
+    promises: ["C424"],
+    rule: "now >= fallback.expiresAt",
+    broken: "now >= fallback.staleAt",
   },
   {
     name: "leases: a release without a message wakes no flight of this process",

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "strings: a lease is granted over an entry that is over",
     promises: ["C424"],
-    rule: "if ARGV[5] == '1' and ${HAS_VERSION} then",
-    broken: "if false then",
+    rule: "if ARGV[5] == '1' and ${HAS_VERSION} then was = '' end\n",
+    broken: "",
   },
   {
     name: "strings: a removal leaves the placeholder",
