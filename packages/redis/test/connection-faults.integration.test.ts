@@ -169,6 +169,8 @@ describe("C221 a socket of its own", () => {
       message: expect.stringContaining("within 1600 ms"),
     });
     expect(blocking.isOpen).toBe(false);
+    // Redis learns of it over another connection than that of the push.
+    await expect.poll(async () => (await server.info("clients"))["blocked_clients"]).toBe("0");
     await redis.call(["RPUSH", "jobs", "1"]);
     expect(await redis.call(["LLEN", "jobs"])).toBe(1);
   });
