@@ -696,11 +696,13 @@ describe("C424: an entry that a process takes as over", () => {
 
 it("C52: a load that begins in the last millisecond of an entry is stored", async () => {
   for (let i = 0; i < 40; i += 1) {
-    await backend.write(KEY, stored("old", { staleInMs: 4, expiresInMs: 4 }));
     let version = "";
-    for (let read = await backend.read(KEY); read !== undefined; read = await backend.read(KEY))
-      version = read.version!;
-    expect(version).not.toBe("");
+    // A round in which this process stands still for the whole life does not count: no read was near its end.
+    while (version === "") {
+      await backend.write(KEY, stored("old", { staleInMs: 4, expiresInMs: 4 }));
+      for (let read = await backend.read(KEY); read !== undefined; read = await backend.read(KEY))
+        version = read.version!;
+    }
     expect(await leases.acquire(KEY, `token-${i}`, 60_000, "")).toMatchObject({ granted: true, version: "" });
     await expect.poll(() => server.command("EXISTS", E)).toBe(0);
     expect(await leases.store(KEY, `token-${i}`, "", stored())).toBe(true);
