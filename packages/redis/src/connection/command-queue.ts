@@ -108,9 +108,14 @@ export class CommandQueue {
    */
   begin<T>(origin: Origin, deadlineMs?: number): Command<T> {
     const command = new Command<T>(this, origin, deadlineMs);
+    this.start(command, deadlineMs);
+    return command;
+  }
+
+  /** Starts the deadline of `command`, of the length that it was made with. */
+  start(command: Deadline, deadlineMs?: number): void {
     this.#deadlines.start(command, deadlineMs);
     this.lastBeganAt = command.dueAt - (deadlineMs ?? this.deadlineMs);
-    return command;
   }
 
   /** Calls `send` once there is a connection with room, unless `command` has settled by then. */

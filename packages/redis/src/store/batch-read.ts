@@ -1,5 +1,5 @@
-import { scheduleRunning, type StoredEntry } from "@hotset/core";
-import type { Command, CommandQueue, RawClient, Route } from "../connection/command-queue.ts";
+import type { StoredEntry } from "@hotset/core";
+import { Command, type CommandQueue, type RawClient, type Route } from "../connection/command-queue.ts";
 import { isWrongType, overdue, type Origin } from "../primitives/faults.ts";
 import type { EntryFields } from "./entry-fields.ts";
 
@@ -19,17 +19,17 @@ export type BatchAnswer = readonly (StoredEntry | Error | undefined)[];
 export function readTogether(entryKeys: readonly string[], batch: BatchRead): Promise<BatchAnswer> {
   const { queue, client, origin } = batch;
   const routes: (Route | undefined)[] = [];
-  const answers = new Answers(entryKeys.length, { queue, origin, serverOf: (i) => routes[i]?.server });
+  const command = new BatchCommand(entryKeys.length, { queue, origin, serverOf: (i) => routes[i]?.server });
   entryKeys.forEach((entryKey, i) => {
-    const done = (entry: StoredEntry | undefined): void => answers.arrived(i, entry);
+    const done = (entry: StoredEntry | undefined): void => command.arrived(i, entry);
     readOne(entryKey, batch, done, (error) => {
       if (isWrongType(error)) done(undefined);
-      else answers.failed(i, batch.fault(error) as Error);
+      else command.failed(i, batch.fault(error) as Error);
     });
     routes.push(client.lastRoute);
   });
-  answers.command.sent(2 * entryKeys.length, answers);
-  return answers.command.promise;
+  command.sent(2 * entryKeys.length);
+  return command.promise;
 }
 
 /**
@@ -41,21 +41,21 @@ export function readInParts(
   batch: BatchCall,
   read: (key: string) => Promise<StoredEntry | undefined>,
 ): Promise<BatchAnswer> {
-  const answers = new Answers(keys.length, batch);
+  const command = new BatchCommand(keys.length, batch);
   const { queue } = batch;
   const readPart = async (from: number): Promise<void> => {
     const part = keys.slice(from, from + queue.maxInFlight).map((key, i) =>
       read(key).then(
-        (entry) => answers.arrived(from + i, entry),
-        (error: unknown) => answers.failed(from + i, error as Error),
+        (entry) => command.arrived(from + i, entry),
+        (error: unknown) => command.failed(from + i, error as Error),
       ),
     );
     await Promise.all(part);
-    if (from + queue.maxInFlight < keys.length && !answers.command.isOver) await readPart(from + queue.maxInFlight);
+    if (from + queue.maxInFlight < keys.length && !command.isOver) await readPart(from + queue.maxInFlight);
   };
   void readPart(0);
-  if (queue.client !== undefined) answers.command.sent(0, answers);
-  return answers.command.promise;
+  if (queue.client !== undefined) command.sent(0);
+  return command.promise;
 }
 
 /** A call for many keys. */
@@ -66,36 +66,38 @@ export interface BatchCall {
   readonly serverOf: (index: number) => string | undefined;
 }
 
-/** The answers to the reads of one call. It fails when none was answered. */
-class Answers implements Route {
-  readonly command: Command<BatchAnswer>;
+/**
+ * The reads of one call. At its deadline it settles with the answers that came: a silent node costs none of the others.
+ * It fails when none was answered.
+ */
+class BatchCommand extends Command<BatchAnswer> {
   readonly #answers: (StoredEntry | Error | undefined)[];
   readonly #isOpen: boolean[];
-  readonly #stopClock: () => void;
   readonly #serverOf: BatchCall["serverOf"];
-  readonly #overdue: (server: string | undefined) => Error;
+  readonly #deadlineMs: number;
   #pending: number;
   #failed = 0;
 
   constructor(count: number, { queue, origin, serverOf }: BatchCall) {
+    super(queue, origin);
     this.#serverOf = serverOf;
-    this.command = queue.begin(origin);
+    this.#deadlineMs = queue.deadlineMs;
     this.#answers = Array.from({ length: count });
     this.#isOpen = this.#answers.map(() => true);
     this.#pending = count;
-    this.#overdue = (server) =>
-      overdue(origin, queue.deadlineMs, { isSent: this.command.isSent, server: server ?? queue.server?.() });
-    // A silent node should not cost the answers of the others: they are returned shortly before the deadline.
-    this.#stopClock = scheduleRunning(queue.clock, queue.deadlineMs * 0.9, () => {
-      if (this.#pending < count) this.#settle();
-    });
+    queue.start(this);
   }
 
   /** The servers that have not answered. */
-  get server(): string | undefined {
+  override get server(): string | undefined {
     const silent = new Set(this.#answers.map((_, i) => (this.#isOpen[i] === true ? this.#serverOf(i) : undefined)));
     silent.delete(undefined);
-    return silent.size === 0 ? undefined : [...silent].join(", ");
+    return silent.size === 0 ? super.server : [...silent].join(", ");
+  }
+
+  override pass(): void {
+    if (this.#pending < this.#answers.length) this.#settle();
+    else super.pass();
   }
 
   failed(i: number, error: Error): void {
@@ -108,19 +110,17 @@ class Answers implements Route {
   }
 
   #set(i: number, answer: StoredEntry | Error | undefined): void {
-    if (this.command.isOver) return;
+    if (this.isOver) return;
     this.#answers[i] = answer;
     this.#isOpen[i] = false;
     this.#pending -= 1;
-    if (this.#pending > 0) return;
-    this.#stopClock();
-    this.#settle();
+    if (this.#pending === 0) this.#settle();
   }
 
   #settle(): void {
     const answered = this.#answers.length - this.#pending;
     if (this.#failed > 0 && this.#failed === answered)
-      return this.command.fail(this.#answers.find((answer) => answer instanceof Error));
+      return this.fail(this.#answers.find((answer) => answer instanceof Error));
     if (this.#pending > 0) {
       // One for each server: a stack trace for each key would cost more than its read.
       const errors = new Map<string | undefined, Error>();
@@ -132,7 +132,11 @@ class Answers implements Route {
         this.#answers[i] = error;
       });
     }
-    this.command.done(this.#answers);
+    this.done(this.#answers);
+  }
+
+  #overdue(server: string | undefined): Error {
+    return overdue(this.origin, this.#deadlineMs, { isSent: this.isSent, server: server ?? super.server });
   }
 }
 

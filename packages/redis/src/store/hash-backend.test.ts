@@ -207,13 +207,13 @@ const textOf = (answer: StoredEntry | Error | undefined): string | undefined =>
   answer instanceof Error ? answer.message : answer?.data.toString();
 
 describe("a batch of reads", () => {
-  it("C114: returns the entries it has shortly before the deadline, where a node is silent", async () => {
+  it("C114: returns the entries it has at the deadline, where a node is silent", async () => {
     const read = backend.batch.read(["shop::1", "shop::2"]);
     const [ttl1, values1] = [wire.take(), wire.take()];
     ttl1.resolve(300);
     values1.resolve(fields("v", null, "1 100;", "id"));
     await flush();
-    clock.advance(899);
+    clock.advance(999);
     expect(await outcome(read)).toEqual({ status: "pending" });
     clock.advance(1);
     expect((await read).map(textOf)).toEqual(["v", expect.stringContaining("read was not answered within 1000 ms")]);
@@ -380,7 +380,7 @@ describe("C132 one deadline for all that a call sends:", () => {
     expect(wire.sent).toHaveLength(3);
   });
 
-  it("a batch without room for all: the answers that came are returned shortly before it", async () => {
+  it("a batch without room for all: the answers that came are returned", async () => {
     for (const answered of [0, 100]) {
       wire = new Wire();
       queue.client = wire;
@@ -389,9 +389,9 @@ describe("C132 one deadline for all that a call sends:", () => {
       clock.advance(700);
       for (let i = 0; i < answered; i += 1)
         await wire.reply(i % 2 === 0 ? 301 : fields("v", "", "1 100;json none", "id"));
-      clock.advance(200);
-      expect((await outcome(call)).status).toBe(answered === 0 ? "pending" : "fulfilled");
-      clock.advance(100);
+      clock.advance(299);
+      expect((await outcome(call)).status).toBe("pending");
+      clock.advance(1);
       const settled = await outcome(call);
       expect(settled).toMatchObject(
         answered === 0
