@@ -222,12 +222,12 @@ export class Command<T> extends Deadline {
   }
 
   /** To be called with the number of Redis commands, right after some were handed to the client. */
-  sent(count: number, route: Route | undefined = this.#queue.client?.lastRoute): void {
+  sent(count: number): void {
     const queue = this.#queue;
     if (this.#waitsForRoom) queue.restart(this);
     this.isSent = true;
     this.repliesBefore = queue.replies;
-    this.#route = route;
+    this.#route = queue.client?.lastRoute;
     queue.inFlight += count;
   }
 

@@ -74,14 +74,14 @@ class BatchCommand extends Command<BatchAnswer> {
   readonly #answers: (StoredEntry | Error | undefined)[];
   readonly #isOpen: boolean[];
   readonly #serverOf: BatchCall["serverOf"];
-  readonly #deadlineMs: number;
+  readonly #queue: CommandQueue;
   #pending: number;
   #failed = 0;
 
   constructor(count: number, { queue, origin, serverOf }: BatchCall) {
     super(queue, origin);
     this.#serverOf = serverOf;
-    this.#deadlineMs = queue.deadlineMs;
+    this.#queue = queue;
     this.#answers = Array.from({ length: count });
     this.#isOpen = this.#answers.map(() => true);
     this.#pending = count;
@@ -92,7 +92,7 @@ class BatchCommand extends Command<BatchAnswer> {
   override get server(): string | undefined {
     const silent = new Set(this.#answers.map((_, i) => (this.#isOpen[i] === true ? this.#serverOf(i) : undefined)));
     silent.delete(undefined);
-    return silent.size === 0 ? super.server : [...silent].join(", ");
+    return silent.size === 0 ? this.#queue.server?.() : [...silent].join(", ");
   }
 
   override pass(): void {
@@ -136,7 +136,8 @@ class BatchCommand extends Command<BatchAnswer> {
   }
 
   #overdue(server: string | undefined): Error {
-    return overdue(this.origin, this.#deadlineMs, { isSent: this.isSent, server: server ?? super.server });
+    const { deadlineMs, server: ofAll } = this.#queue;
+    return overdue(this.origin, deadlineMs, { isSent: this.isSent, server: server ?? ofAll?.() });
   }
 }
 

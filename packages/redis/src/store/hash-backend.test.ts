@@ -219,6 +219,19 @@ describe("a batch of reads", () => {
     expect((await read).map(textOf)).toEqual(["v", expect.stringContaining("read was not answered within 1000 ms")]);
   });
 
+  it("C420: names no server where that of a key is not known", async () => {
+    for (const answered of [0, 2]) {
+      wire = Object.assign(new Wire(), { lastRoute: { server: "10.0.0.1:6379" } });
+      queue.client = wire;
+      queue.inFlight = 0;
+      const call = handled(backend.batch.read(Array.from({ length: 60 }, (_, i) => `shop::${i}`)));
+      for (let i = 0; i < answered; i += 1) await wire.reply(i === 0 ? -2 : fields(null, null, null, null));
+      clock.advance(1_000);
+      const settled = await call.catch((error: unknown) => [error]);
+      expect((settled.at(-1) as Error).message).toContain("read was not answered within 1000 ms; check");
+    }
+  });
+
   it("C114: fails when nothing was answered, or everything with an error", async () => {
     const silent = backend.batch.read(["shop::1", "shop::2"]);
     clock.advance(1_000);

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (this.#pending < this.#answers.length) this.#settle();",
     broken: "if (true) this.#settle();",
   },
+  {
+    name: "redis: a batch names the server of its last command where that of a key is not known",
+    promises: ["C420"],
+    rule: 'return silent.size === 0 ? this.#queue.server?.() : [...silent].join(", ");',
+    broken: 'return silent.size === 0 ? super.server : [...silent].join(", ");',
+  },
 ];
