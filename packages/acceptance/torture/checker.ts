@@ -9,7 +9,7 @@ import {
   type Read,
 } from "./history.ts";
 import { isJump, Jumps, LEASE_MS } from "./jumps.ts";
-import { askedAt, mayHaveLostVersions } from "./lost-versions.ts";
+import { askedAt, gaveUpBefore, LostVersions } from "./lost-versions.ts";
 import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 
 /**
@@ -175,6 +175,7 @@ class Checker {
   readonly #changesOf: ReadonlyMap<string, readonly Change[]>;
   readonly #reach: Reach;
   readonly #jumps: Jumps;
+  readonly #lostVersions: LostVersions;
   /** By key, in the order of time. */
   readonly #storedOf: ReadonlyMap<string, readonly Stored[]>;
   /** In the order of their versions. */
@@ -184,6 +185,7 @@ class Checker {
     this.#history = history;
     this.#reach = new Reach(history);
     this.#jumps = new Jumps(history);
+    this.#lostVersions = new LostVersions(history);
     this.#loadsOf = grouped(history.loads, ({ key }) => key);
     this.#changesOf = changesByKey(history.changes);
     this.#storedOf = grouped(storedIn(history), ({ key }) => key);
@@ -535,13 +537,13 @@ class Checker {
     // change while its caller still waited for the load of another process explains nothing.
     const span = { from: Math.min(askedAt(first), askedAt(second)), to: second.startedAt };
     return (
-      mayHaveLostVersions(this.#history, first) ||
       this.#isForcedWithin(key, span) ||
       this.#isChangedWithin(key, span) ||
       this.#hasGivenUp(first, second) ||
       this.#isReplayedWithin(key, span) ||
       this.#isLeaseLostWithin([first, second], span) ||
-      this.#jumps.mayEndLease(span)
+      this.#jumps.mayEndLease(span) ||
+      (gaveUpBefore(first, second) && this.#lostVersions.mayOutdate(key, { id: first.id, asked: askedAt(first) }))
     );
   }
 
@@ -565,12 +567,8 @@ class Checker {
    * then also the request for the lease was later.
    */
   #hasGivenUp(first: Load, second: Load): boolean {
-    const { key, givenUpAt } = first;
-    return (
-      givenUpAt !== undefined &&
-      givenUpAt <= second.startedAt &&
-      this.#isChangedWithin(key, { from: askedAt(first) - LOOK_MS, to: givenUpAt }, isTagCall)
-    );
+    const span = { from: askedAt(first) - LOOK_MS, to: first.givenUpAt ?? -Infinity };
+    return gaveUpBefore(first, second) && this.#isChangedWithin(first.key, span, isTagCall);
   }
 
   #isForcedWithin(key: string, span: Span): boolean {
@@ -666,7 +664,8 @@ class Checker {
     const undisturbedFrom = span.from - (this.#history.terms.clockAgeMs ?? 0);
     if (
       isChanged ||
-      this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, undisturbedFrom, span.to))
+      this.#history.processes.some(({ name }) => this.#reach.isDisturbed(name, undisturbedFrom, span.to)) ||
+      this.#lostVersions.mayOutdate(key, { id: stored.id, asked: stored.from })
     )
       return;
     this.#violate({

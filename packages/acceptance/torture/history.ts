@@ -166,8 +166,8 @@ export interface Fault {
   readonly losesSince?: Instant;
   /** Leases that were granted before or during it may be lost. */
   readonly losesLeases?: boolean;
-  /** Tag versions are gone, and this was not reported to any process. */
-  readonly isUnreported?: boolean;
+  /** Tag versions are gone, or their issuer, and no process received that: the most versions that one key has. */
+  readonly unreportedVersions?: number;
   /** Until a process is in step again it may use a server that another one has replaced. */
   readonly splits?: boolean;
   /** By how much the wall clock of the server jumped, ahead or back: no call fails because of that. */

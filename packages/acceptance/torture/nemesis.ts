@@ -101,7 +101,12 @@ const losesLeases = (kind: string): boolean =>
   LOSES_LEASES.has(kind) || (kind === "evict entries" && process.env["HOTSET_LAYOUT"] === "string");
 
 /** Over the channel a process learns of them when another one issues the versions again. */
-const LOSES_VERSIONS: ReadonlySet<string> = new Set<FaultKind>(["flush all", "evict tags", "real eviction"]);
+const LOSES_VERSIONS: ReadonlySet<string> = new Set<FaultKind>([
+  "flush all",
+  "evict tags",
+  "evict issuer",
+  "real eviction",
+]);
 
 /** A fault that has begun. */
 interface Strike<Kind extends FaultKind> {
@@ -136,6 +141,11 @@ class Nemesis {
     return this.#plan.workers.some(({ coherence }) => coherence === "pubsub");
   }
 
+  /** Each namespace of a key has a version, and so has each of its tags in each of them. The most of any key. */
+  get #versionsOfAKey(): number {
+    return Math.max(...this.#plan.keys.map(({ space, tags }) => (1 + space.length) * (1 + tags.length)));
+  }
+
   /** Errors during a fault belong to it: a server that is replaced closes the connections of the nemesis too. */
   async strike(plan: FaultPlan): Promise<Fault> {
     const from = this.#now();
@@ -145,7 +155,7 @@ class Nemesis {
       return {
         ...fault,
         ...((isReplaced || losesLeases(fault.kind)) && { losesLeases: true }),
-        ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { isUnreported: true }),
+        ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { unreportedVersions: this.#versionsOfAKey }),
         ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
       };
     } catch (error) {

@@ -1,7 +1,7 @@
 import { check, type Rule } from "./checker.ts";
 import type { Focus, Operation, Plan } from "./plan.ts";
 import { Jumps } from "./jumps.ts";
-import { mayHaveLostVersions } from "./lost-versions.ts";
+import { gaveUpBefore } from "./lost-versions.ts";
 import { LOOK_MS } from "./reach.ts";
 import { FOREIGN, type Change, type History, type Instant, type Load, type Read } from "./history.ts";
 
@@ -118,7 +118,7 @@ function secondLoad(history: History, load: Load): Load | undefined {
   const middle = (startedAt + endedAt) / 2;
   const from = askedAt ?? startedAt;
   const isLost =
-    mayHaveLostVersions(history, load) ||
+    gaveUpBefore(load, { startedAt: middle }) ||
     history.faults.some((fault) => fault.losesLeases === true && fault.from <= middle && from <= fault.to) ||
     new Jumps(history).mayEndLease({ from, to: middle });
   if (process === undefined || isLost || isTouched(history, key, from, middle)) return undefined;

@@ -190,6 +190,23 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     }
   });
 
+  it.for(["tracking", "pubsub"] as const)(
+    "C425: over %s, after the issuer of tag versions alone was lost, one load with a late tag is not stored at most",
+    async (coherence) => {
+      await using fleet = await pool.open(servers, 2, { coherence });
+      const [one, other] = fleet.members as [Member, Member];
+      const late = (value: string): Parameters<Member["getOrSet"]>[1] => ({ value, options: { tags: ["late"] } });
+      await one.getOrSet("k", late("first"));
+      expect(await other.get("k")).toBe("first");
+      await fleet.redis("DEL", fleet.issuerKey);
+      await one.delete("k");
+      for (const member of fleet.members) await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
+      expect(await one.getOrSet("k", late("second"))).toBe("second");
+      await one.delete("k");
+      expect([await one.getOrSet("k", late("third")), await other.get("k")]).toEqual(["third", "third"]);
+    },
+  );
+
   it("C74: an entry that outlives the version of its tag is a miss until the tag has one again, and gone for good if it was invalidated meanwhile", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];

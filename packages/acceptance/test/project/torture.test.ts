@@ -303,14 +303,6 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
-      "two loads run at once, not the first since tag versions were lost over the channel",
-      "two loads",
-      {
-        faults: [{ kind: "evict tags", from: 400, to: 410, losesLeases: true, isUnreported: true }],
-        loads: [load("C", 420, 440, 1), load("A", 500, 700, 1), load("B", 600, 650, 1)],
-      },
-    ],
-    [
       "two loads run at once after tag versions were lost, which was reported",
       "two loads",
       {
@@ -609,13 +601,6 @@ describe("a bad history is rejected,", () => {
 
 describe("a good history is accepted,", () => {
   it.for<readonly [string, Partial<History>]>([
-    [
-      "two loads run at once, the first since tag versions were lost over the channel",
-      {
-        faults: [{ kind: "evict tags", from: 400, to: 410, losesLeases: true, isUnreported: true }],
-        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1)],
-      },
-    ],
     [
       "a read that began before the acknowledgement answers either",
       { changes: [change("A", 2)], reads: [read("A", 109, 1), read("A", 109, 2)] },
@@ -1231,6 +1216,58 @@ describe("C389: where the clock of the server jumps", () => {
     ],
   ])("%s: %j", ([, expected, parts]) => {
     expect(rules(parts)).toEqual(expected);
+  });
+});
+
+describe("where tag versions were lost over the channel,", () => {
+  const reported: Fault = { kind: "evict tags", from: 20, to: 30, losesLeases: true };
+  const lost: Fault = { ...reported, unreportedVersions: 1 };
+  const inStep = ["A", "B"].flatMap((process) => sightings(process, [80, "up"], [130, "up"]));
+  /** Two loads at once, of which the first gave its lease up before the second began. */
+  const twoLoads = (at: number, givenUpAt = at + 40): readonly Load[] => [
+    load("A", at, at + 90, 1, { givenUpAt }),
+    load("B", at + 50, at + 80, 1),
+  ];
+  const stored = (at: number): Load => load("A", at, at + 10, 1, { isToStore: true });
+  const missedAt = (at: number): Read => read("B", at, undefined);
+  const times = [1_000, 2_000, 3_000, 4_000];
+
+  it.for<readonly [string, readonly Rule[], Partial<History>]>([
+    ["not two loads of which the first gave its lease up", [], { loads: twoLoads(1_000), faults: [lost] }],
+    [
+      "two loads where each version was reported as lost",
+      ["two loads"],
+      { loads: twoLoads(1_000), faults: [reported] },
+    ],
+    ["two loads of which the first has its lease", ["two loads"], { loads: twoLoads(1_000, 1_051), faults: [lost] }],
+    [
+      "two loads of which the first gave its lease up before the loss",
+      ["two loads"],
+      { loads: twoLoads(1_000), faults: [{ ...lost, from: 1_100, to: 1_110 }] },
+    ],
+    [
+      "not an entry that many do not find",
+      [],
+      { loads: [stored(1_000)], reads: [1_400, 1_500, 1_600, 1_700].map(missedAt), faults: [lost] },
+    ],
+    [
+      "as many as one key has versions, and processes drop values",
+      [],
+      { loads: times.slice(1).flatMap((at) => twoLoads(at)), faults: [lost] },
+    ],
+    ["and no more loads", ["two loads"], { loads: times.flatMap((at) => twoLoads(at)), faults: [lost] }],
+    [
+      "and no more entries",
+      ["missed"],
+      { loads: times.map(stored), reads: times.map((at) => missedAt(at + 400)), faults: [lost] },
+    ],
+    [
+      "and again after another loss",
+      [],
+      { loads: times.flatMap((at) => twoLoads(at)), faults: [lost, { ...lost, from: 3_500, to: 3_510 }] },
+    ],
+  ])("%s", ([, expected, parts]) => {
+    expect(rules({ sightings: inStep, ...parts })).toEqual(expected);
   });
 });
 

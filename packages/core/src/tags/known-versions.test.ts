@@ -139,6 +139,16 @@ describe("a recorded version", () => {
     expect(table.pinned(["a"])).toBe(undefined);
   });
 
+  it("C425 is pinned again after a late tag was refused: the issuer may be lost, which nobody reports", async () => {
+    await source.pin(["a"]);
+    await source.unchangedSince("i.1", ["b"]);
+    expect(table.pinned(["a"])?.at).toBe("i.1");
+    await source.unchangedSince("i.1", ["b", "refused"]);
+    expect([table.pinned(["a"]), table.known(["a", "b"])]).toEqual([undefined, [version(1), version(1)]]);
+    await source.pin(["a"]);
+    expect(table.pinned(["a"])?.at).toBe("i.1");
+  });
+
   it("comes from every kind of answer, and is known while trust lasts", async () => {
     await source.read(["a", "missing"]);
     await source.pin(["b"]);

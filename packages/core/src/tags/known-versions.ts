@@ -165,7 +165,12 @@ export class KnownVersions {
         }
         return answer;
       },
-      unchangedSince: (at, tags) => record(tags, () => source.unchangedSince(at, tags), asRead),
+      unchangedSince: async (at, tags) => {
+        const versions = await record(tags, () => source.unchangedSince(at, tags), asRead);
+        // Refused: a tag changed, or the issuer was lost, which nobody reports. Then no tag is unchanged since `#at`.
+        if (versions.includes(undefined)) this.#at = undefined;
+        return versions;
+      },
       renew: async (tags, mode) => {
         this.forget(tags);
         try {

@@ -44,6 +44,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (epoch === this.#trust.epoch) {",
   },
   {
+    name: "tags: late tags are refused for an hour after the issuer was lost",
+    promises: ["C425"],
+    rule: "if (versions.includes(undefined)) this.#at = undefined;",
+    broken: "",
+  },
+  {
     name: "tags: versions from before their part was lost are believed",
     promises: ["C168"],
     rule: "return this.#trust.isReportedInPart(now) ? now - this.#trust.maxStalenessMs : Infinity;",
