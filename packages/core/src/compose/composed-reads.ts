@@ -2,7 +2,7 @@ import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh } from "../entry/freshness.ts";
 import { dependencies } from "../entry/key.ts";
 import { newId } from "../primitives/ids.ts";
-import { underVersions } from "../tags/tag-versions.ts";
+import { readByPin, underVersions } from "../tags/tag-versions.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { TagCheck } from "./composed-side.ts";
 import type { ReadMark } from "./own-changes.ts";
@@ -77,9 +77,9 @@ export class ComposedReads {
     const { versions, table, clock } = this.#parts;
     if (versions === undefined) return (entry) => Promise.resolve(entry);
     const expected = dependencies(key.space, expectedTags);
-    const source = isAfter ? versions : (table?.skippingKnown(versions) ?? versions);
+    const source = isAfter ? readByPin(versions) : (table?.skippingKnown(versions) ?? versions);
     // Known ones are looked up when the entry arrives: they may be forgotten in the meantime.
-    const asked = !isAfter && table?.knows(expected) === true ? undefined : versions.read(expected);
+    const asked = !isAfter && table?.knows(expected) === true ? undefined : source.read(expected);
     asked?.catch(ignore);
     return async (entry) =>
       entry.versions === undefined

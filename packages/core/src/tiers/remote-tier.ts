@@ -13,7 +13,7 @@ import { describe } from "../primitives/duration.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import { underVersions, type Pinned } from "../tags/tag-versions.ts";
+import { readByPin, underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
 import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
@@ -157,7 +157,7 @@ export class RemoteTier implements EntryTier {
       this.#aliases?.add(request.key.backend);
       answer = this.#backend.read(request.key.backend);
       if (request.isAfter === true || this.#table?.knows(expected) !== true)
-        current = this.#tagVersions?.read(expected);
+        current = this.#current(this.#tagVersions, request)?.read(expected);
     } catch (error) {
       // The entry read that was sent already is not awaited.
       answer?.catch(ignore);
@@ -203,7 +203,7 @@ export class RemoteTier implements EntryTier {
         if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
         return Promise.all([
           batch.read(requests.map(({ key }) => key.backend)).then((found) => checkedBatch(found, requests.length)),
-          isKnown ? undefined : this.#tagVersions?.read(expected),
+          isKnown ? undefined : this.#current(this.#tagVersions, requests[0]!)?.read(expected),
         ]);
       });
       if (this.#tagVersions !== undefined)
@@ -359,6 +359,11 @@ export class RemoteTier implements EntryTier {
     );
   }
 
+  /** Where a request reads tag versions: one with a token, where no replica answers. */
+  #current(versions: TagVersions | undefined, { isAfter }: ReadRequest): Pick<TagVersions, "read"> | undefined {
+    return versions && isAfter === true ? readByPin(versions) : versions;
+  }
+
   /**
    * Decodes an entry and checks it against the tag versions that are current.
    *
@@ -369,7 +374,9 @@ export class RemoteTier implements EntryTier {
     const { request, expected } = read;
     const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
     if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
-    return this.versions!.read(expected).then((now) => this.#decode(read, stored, now));
+    return this.#current(this.versions, request)!
+      .read(expected)
+      .then((now) => this.#decode(read, stored, now));
   }
 
   /**
@@ -422,7 +429,7 @@ export class RemoteTier implements EntryTier {
     entry: Entry | undefined,
   ): Awaitable<Entry | undefined> {
     if (entry === undefined || versions === undefined) return entry;
-    const more = request.isAfter === true ? this.versions! : this.#tagVersionsUnlessKnown!;
+    const more = request.isAfter === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
     return underVersions(entry, expected, versions, more, this.#clock);
   }
 

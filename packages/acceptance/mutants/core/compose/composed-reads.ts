@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "compose: a token is believed under versions that a replica may have answered",
+    promises: ["C426"],
+    rule: "const source = isAfter ? readByPin(versions) : ",
+    broken: "const source = isAfter ? versions : ",
+  },
+  {
     name: "compose: a race is won by the first answer",
     promises: ["C122"],
     rule: "near.then((entry) => (this.#isFresh(entry) ? this.#nearAlone(request, entry) : undefined)),",

@@ -2,6 +2,18 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "tokens: versions come from a replica that lags",
+    promises: ["C426"],
+    rule: "return versions && isAfter === true ? readByPin(versions) : versions;",
+    broken: "return versions;",
+  },
+  {
+    name: "tokens: versions of tags that the call does not name come from a replica that lags",
+    promises: ["C426"],
+    rule: "const more = request.isAfter === true ? readByPin(this.versions!) :",
+    broken: "const more = request.isAfter === true ? this.versions! :",
+  },
+  {
     name: "batch: a key of one part has the answer of another part's key",
     promises: ["C374"],
     rule: "settled(indexes[i]!, outcome),",
