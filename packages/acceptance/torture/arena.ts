@@ -114,7 +114,7 @@ async function openSentinel(downAfterMs: number): Promise<Arena> {
       primaryName: sentinel.name,
     }),
     primaries: async () => [await sentinel.primary()],
-    settle: () => settled(sentinel),
+    settle: () => sentinel.waitUntilSettled(),
     heal: () =>
       insist(async () => {
         for (const each of sentinel.sentinels) {
@@ -123,27 +123,10 @@ async function openSentinel(downAfterMs: number): Promise<Arena> {
         }
         for (const server of sentinel.servers) if (server.state === "paused") server.resume();
         for (const server of sentinel.servers) if (server.state !== "running") await sentinel.rejoin(server);
-        await settled(sentinel);
+        await sentinel.waitUntilSettled();
       }),
     [Symbol.asyncDispose]: () => sentinel.stop(),
   };
-}
-
-/** Waits until one server is a primary and the others follow it. */
-async function settled(sentinel: TestSentinel): Promise<void> {
-  const deadline = performance.now() + 15_000;
-  for (;;) {
-    const primary = await sentinel.primary();
-    const roles = await Promise.all(sentinel.servers.map((server) => server.info("replication")));
-    const isWell = sentinel.servers.every((server, i) =>
-      server === primary
-        ? roles[i]!["role"] === "master"
-        : roles[i]!["master_link_status"] === "up" && Number(roles[i]!["master_port"]) === primary.port,
-    );
-    if (isWell) return;
-    if (performance.now() > deadline) throw new Error("The servers behind the sentinels do not settle");
-    await new Promise((later) => setTimeout(later, 50));
-  }
 }
 
 async function openCluster(): Promise<Arena> {

@@ -48,6 +48,13 @@ export interface TestSentinel extends AsyncDisposable {
    */
   waitForPrimary(previous: OwnRedis, timeoutMs?: number): Promise<OwnRedis>;
   /**
+   * Waits until the primary that the sentinels name takes writes, and all other servers are in sync with it. A server
+   * that is down, or closes connections because it changes its role, is asked again.
+   *
+   * @param timeoutMs @default 15000
+   */
+  waitUntilSettled(timeoutMs?: number): Promise<void>;
+  /**
    * Starts a lost primary again and makes it a replica in sync with the current primary. The sentinels alone take about
    * 10 s for that, during which it still acts as a primary.
    */
@@ -90,6 +97,7 @@ export async function startSentinel(options: TestSentinelOptions = {}): Promise<
       return group.servers.filter((server) => server !== current && server.state === "running");
     },
     waitForPrimary: (previous, timeoutMs) => waitForPrimary(group, previous, timeoutMs),
+    waitUntilSettled: (timeoutMs) => waitUntilSettled(group, timeoutMs),
     rejoin: (server) => rejoin(group, server),
     failover: () => failover(group),
     stop,
@@ -141,6 +149,18 @@ function waitForPrimary(group: SentinelGroup, previous: OwnRedis, timeoutMs: num
     if (candidate === undefined || candidate === previous || candidate.state !== "running") return undefined;
     if (others.some((other) => other !== candidate)) return undefined;
     return (await candidate.info("replication"))["role"] === "master" ? candidate : undefined;
+  });
+}
+
+async function waitUntilSettled(group: SentinelGroup, timeoutMs: number = 15_000): Promise<void> {
+  await until("the servers behind the sentinels to settle", timeoutMs, async () => {
+    const primary = await primaryOf(group);
+    const roles = await Promise.all(group.servers.map((server) => server.info("replication")));
+    return group.servers.every((server, i) =>
+      server === primary
+        ? roles[i]!["role"] === "master"
+        : roles[i]!["master_link_status"] === "up" && Number(roles[i]!["master_port"]) === primary.port,
+    );
   });
 }
 

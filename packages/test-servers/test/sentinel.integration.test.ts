@@ -60,6 +60,16 @@ it("waits until a replica has the writes of all connections", async () => {
   }
 });
 
+it("has not settled while a server is away, and settles when it follows the primary again", async () => {
+  const [replica] = await sentinel.replicas();
+  await replica!.kill();
+  const settled = sentinel.waitUntilSettled().then(() => "settled");
+  expect(await Promise.race([settled, sleep(300, "not settled")])).toBe("not settled");
+  await sentinel.rejoin(replica!);
+  expect(await settled).toBe("settled");
+  expect((await replica!.info("replication"))["master_link_status"]).toBe("up");
+}, 30_000);
+
 it("survives the loss of the primary, and takes it back as a replica", async () => {
   const lost = await sentinel.primary();
   await lost.command("SET", "kept", "v");
