@@ -66,8 +66,8 @@ export interface Violation {
  * with the life of the entry.
  * - `set with unknown outcome`: it arrived before its replay, or after the death of its process. Ends `maxStaleness`
  * after the replay; without one, with the life of the entry.
- * - `load without a lease`: the backend granted none within the time that the call may wait for it, or a call of its
- * own process had overtaken it before it began.
+ * - `load without a lease`: the backend granted none within the time that the call may wait for it, its process had
+ * the key to invalidate again, or a call of its own process had overtaken it before it began.
  * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
  * Ends when that instant has come again.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
@@ -549,16 +549,18 @@ class Checker {
 
   /**
    * A load runs without a lease where the backend granted none in time, or failed, or where a call of its own process
-   * overtook it while it waited: it gives the lease up at once, and goes on for its callers.
+   * overtook it while it waited: it gives the lease up at once, and goes on for its callers. Nor does a process ask for
+   * one while an invalidation of the key is to be replayed, or issued again, and the backend refuses that.
    */
   #isExcusedAlone(load: Load): boolean {
     if (load.isAlone !== true) return false;
     const { process, key, calledAt, startedAt } = load;
+    const span = { from: calledAt, to: startedAt };
     return (
       this.#reach.isCutOff(process, calledAt, startedAt) ||
       startedAt - calledAt >= this.#history.terms.responseTimeoutMs - TIMER_MS ||
-      this.#isChangedWithin(key, { from: calledAt, to: startedAt }, (change) => change.process === process) ||
-      this.#isReplayedWithin(key, { from: calledAt, to: startedAt }, process)
+      this.#isChangedWithin(key, span, (change) => change.process === process) ||
+      this.#isReplayedWithin(key, { from: calledAt, to: this.#reach.pendingUntil(process, span) }, process)
     );
   }
 

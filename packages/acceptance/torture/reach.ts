@@ -121,6 +121,17 @@ export class Reach {
     );
   }
 
+  /**
+   * The instant at which a process that had invalidations pending around a span was seen with none again; the end of
+   * the span where it had none.
+   */
+  pendingUntil(process: string, { from, to }: Span): Instant {
+    const seen = this.#history.sightings.filter((sighting) => sighting.process === process);
+    const isPending = seen.some(({ at, pending }) => pending > 0 && from - LOOK_MS <= at && at <= to + LOOK_MS);
+    if (!isPending) return to;
+    return seen.find(({ at, pending }) => at > to && pending === 0)?.at ?? this.#diedAt.get(process) ?? Infinity;
+  }
+
   /** The part of a span in which a process did not run. */
   stalledMs(process: string, from: Instant, to: Instant): number {
     let until = from;

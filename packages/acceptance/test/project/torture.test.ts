@@ -362,6 +362,26 @@ describe("a bad history is rejected,", () => {
       { loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })] },
     ],
     [
+      "a load runs without a lease while its process has another key to invalidate again",
+      "two loads",
+      {
+        changes: [change("B", 1)],
+        sightings: sightings("B", [570, "up", 3], [700, "up", 3], [1_200, "up"]),
+        removals: [{ process: "B", from: 1_100, to: 1_110, key: "b" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })],
+      },
+    ],
+    [
+      "a load runs without a lease before its process has the key to invalidate again",
+      "two loads",
+      {
+        changes: [change("B", 1)],
+        sightings: sightings("B", [570, "up"], [800, "up"], [1_000, "up", 3], [1_200, "up"]),
+        removals: [{ process: "B", from: 1_100, to: 1_110, key: "a" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })],
+      },
+    ],
+    [
       "two loads run at once while another key is replayed",
       "two loads",
       {
@@ -904,6 +924,16 @@ describe("a good history is accepted,", () => {
       {
         failures: [{ process: "B", at: 590, operation: "acquire", code: REFUSED }],
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { calledAt: 580, isAlone: true })],
+      },
+    ],
+    [
+      "a load asks for no lease while its process has the key to invalidate again, and Redis refuses that",
+      "load without a lease",
+      {
+        changes: [change("B", 1)],
+        sightings: sightings("B", [570, "up", 3], [700, "up", 3], [1_200, "up"]),
+        removals: [{ process: "B", from: 1_100, to: 1_110, key: "a" }],
+        loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })],
       },
     ],
     [
