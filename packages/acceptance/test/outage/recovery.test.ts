@@ -385,6 +385,66 @@ describe("C93 after another server answers", () => {
     expect([await call, ["loaded", undefined].includes((await read) as undefined)]).toEqual(["loaded", true]);
   });
 
+  it.for([
+    [
+      "a load, after a replay",
+      "leases.acquire",
+      ({ cache }: SimulatedProcess, after: string) => cache.getOrSet("k", () => "loaded", { after }),
+      undefined,
+      "loaded",
+    ],
+    [
+      "a load, after a newer change",
+      "leases.acquire",
+      ({ cache }: SimulatedProcess, after: string) => cache.getOrSet("k", () => "loaded", { after }),
+      "first",
+      "loaded",
+    ],
+    [
+      "a load without a token",
+      "read",
+      ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => "loaded"),
+      "k",
+      "loaded",
+    ],
+    ["a read", "read", ({ cache }: SimulatedProcess) => cache.get("k"), undefined, undefined],
+    ["a read, after a newer change", "read", ({ cache }: SimulatedProcess) => cache.get("k"), "first", undefined],
+    [
+      "a read of many keys",
+      "read",
+      async ({ cache }: SimulatedProcess) => [...(await cache.getMany(["k"])).values()][0],
+      undefined,
+      undefined,
+    ],
+  ] as const)(
+    "C427 what it had is not served here, though the answer is judged only when the key was invalidated again: %s",
+    async ([, method, call, waits, expected]) => {
+      const {
+        all: [p1],
+        store,
+      } = await inStep();
+      await p1.cache.set("k", "old");
+      const restore = store.snapshot();
+      // It is issued again alone, and the others after it.
+      await p1.cache.delete("first");
+      const { token } = await p1.cache.delete("k");
+      restore();
+      const [judged, replayed] = [gate(), gate()];
+      p1.backend.script(method, { after: judged });
+      const answer = call(p1, token!);
+      await judged.arrived();
+      p1.backend.script("remove", { key: `test::${waits}`, before: replayed });
+      p1.link.replaced();
+      await flush();
+      if (waits === "first") expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
+      replayed.open();
+      await flush();
+      expect(p1.cache.stats().pending).toBe(0);
+      judged.open();
+      expect(await answer).toBe(expected);
+    },
+  );
+
   it("C96 more than 10,000 invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
     const {
       all: [p1, p2],

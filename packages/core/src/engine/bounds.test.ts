@@ -8,11 +8,12 @@ import { Guard } from "../coherence/guards.ts";
 import { Trust } from "../coherence/trust.ts";
 import type { Backend, TagVersions } from "../contracts/backend.ts";
 import { MetaParser } from "../entry/entry-meta.ts";
+import { termsIn } from "../entry/terms.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { json, passthrough } from "../index.ts";
 import { OwnChanges } from "../compose/own-changes.ts";
 import { DecodeError } from "../contracts/errors.ts";
-import type { Entry } from "../entry/entry.ts";
+import { newEntry, type Entry } from "../entry/entry.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { EventLimit } from "../primitives/event-limit.ts";
@@ -203,16 +204,28 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     const sent: string[] = [];
     const few = recovery(sent, false);
     for (const key of names(10_000)) few.acknowledgedKey(entryKey(root, key));
-    few.reissue();
+    few.reissue(1);
     await flush();
     expect(sent.filter((what) => what.startsWith("remove ")).length).toBe(10_000);
     sent.splice(0);
     const many = recovery(sent, false);
     for (const key of names(12_000)) many.acknowledgedKey(entryKey(root, key));
-    many.reissue();
+    many.reissue(1);
     await flush();
     expect(sent[0]).toMatch(/^hard /);
     expect(sent.length).toBeLessThanOrEqual(11_001);
+  },
+  "keys that were issued again when another server took over": async () => {
+    const one = recovery([], false);
+    const keys = names(12_000).map((key) => entryKey(root, key));
+    for (const key of keys) one.acknowledgedKey(key);
+    one.reissue(1);
+    await flush(1_000);
+    const life = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
+    const terms = termsIn(root, life, { tags: [], etag: undefined, lastModified: undefined });
+    const before = newEntry({ value: "v", ttlMs: 1, terms, now: 0, tagSequence: 0, version: "1" });
+    const hidden = (): number => keys.filter((key) => one.hides(key, before)).length;
+    expect([one.size, hidden() >= 10_000, hidden() <= 11_000]).toEqual([0, true, true]);
   },
   "invalidations that wait for the backend, or for a side of a composition": () => {
     const pending = recovery([], true);

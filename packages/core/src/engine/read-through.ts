@@ -277,7 +277,7 @@ export class ReadThrough {
     const now = clock.now();
     const entry = found && tags.applyTo(found, now);
     // This process invalidated it, and the backend does not know yet.
-    const isHidden = entry !== undefined && recovery?.covers(key, entry.terms.dependsOn) === true;
+    const isHidden = entry !== undefined && recovery?.hides(key, entry) === true;
     decisions?.note(key.local, "backend", describeRead(flight, entry, isHidden, now));
     const best = newer(isHidden ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {

@@ -159,7 +159,7 @@ export class Reads {
   #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
     const { clock, tags, recovery } = this.#context;
     const entry = found && tags.applyTo(found, clock.now());
-    return entry === undefined || recovery?.covers(key, entry.terms.dependsOn) === true ? undefined : entry;
+    return entry === undefined || recovery?.hides(key, entry) === true ? undefined : entry;
   }
 
   /** As {@link #valid}; promoted unless something newer happened meanwhile. */

@@ -63,7 +63,11 @@ export class RemoteChanges {
       alive: (part, sentAt) => tier?.alive(part, sentAt),
       partRegained: () => void context.recovery?.replayAfresh(),
       allBack: () => context.recovery?.linkBack(backend),
-      replaced: (part) => context.recovery?.reissue(part),
+      replaced: (part) => {
+        // Reads from now on have another number than those that were sent before.
+        context.tags.forgotten();
+        context.recovery?.reissue(context.tags.sequence, part);
+      },
     };
   }
 

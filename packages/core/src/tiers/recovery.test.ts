@@ -2,7 +2,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
+import { newEntry, type Entry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
+import { termsIn } from "../entry/terms.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
@@ -26,7 +28,12 @@ let retryInMs: number;
 function recovery({
   hasVersions = true,
   reissueWindowMs = 0,
-}: { readonly hasVersions?: boolean; readonly reissueWindowMs?: number } = {}): Recovery {
+  partOf,
+}: {
+  readonly hasVersions?: boolean;
+  readonly reissueWindowMs?: number;
+  readonly partOf?: (key: string) => string;
+} = {}): Recovery {
   const send = async (what: string): Promise<void> => {
     await held?.pass();
     if (isDown || (failing !== undefined && what.startsWith(failing))) throw UNANSWERED;
@@ -46,6 +53,7 @@ function recovery({
         return retryInMs;
       },
       remove: (key) => send(`remove ${key.backend}`).then(() => "deleted"),
+      ...(partOf !== undefined && { partOf }),
       versions: hasVersions ? { renew: (tags, mode) => send(`${mode} ${tags.join()}`) } : undefined,
     },
     replayed: { key: (key) => replayed.push(key.name), tags: (_, tags) => replayed.push(tags.join()) },
@@ -321,9 +329,24 @@ describe("an acknowledged invalidation", () => {
     clock.advance(30_001);
     one.acknowledgedKey(entryKey(users, "k"));
     one.acknowledgedTags(users, ["{~shop}:users::t"], "soft", 1);
-    one.reissue();
+    one.reissue(1);
     await flush();
     expect(sent.toSorted()).toEqual(["remove shop:users::k", "soft {~shop}:users::t"]);
+  });
+
+  it("C427 hides what a read found that was sent before, in each part that was replaced", async () => {
+    const one = recovery({ reissueWindowMs: 30_000, partOf: (key) => key.slice(-1) });
+    const keys = ["in-a", "in-b", "not-changed-in-a"].map((name) => entryKey(users, name));
+    for (const key of keys.slice(0, 2)) one.acknowledgedKey(key);
+    one.reissue(5, "a");
+    one.reissue(7, "b");
+    await flush();
+    expect([one.size, sent]).toEqual([0, ["remove shop:users::in-a", "remove shop:users::in-b"]]);
+    const life = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
+    const terms = termsIn(users, life, { tags: [], etag: undefined, lastModified: undefined });
+    const found = (tagSequence: number): Entry =>
+      newEntry({ value: "v", ttlMs: 1, terms, now: 0, tagSequence, version: "1" });
+    expect(keys.map((key) => [4, 5, 6, 7].filter((at) => one.hides(key, found(at))))).toEqual([[4], [4, 5, 6], []]);
   });
 
   it("C164 is within the window however long the link was lost, and for the rest of the window after that", async () => {
@@ -340,12 +363,12 @@ describe("an acknowledged invalidation", () => {
     one.linkBack(link);
     clock.advance(60_000);
     one.linkBack(another);
-    one.reissue();
+    one.reissue(1);
     await one.replay();
     expect(sent.toSorted()).toEqual(["remove shop:users::k", "remove shop:users::old"]);
     sent = [];
     clock.advance(30_001);
-    one.reissue();
+    one.reissue(1);
     await one.replay();
     expect(sent).toEqual([]);
   });
@@ -359,7 +382,7 @@ describe("an acknowledged invalidation", () => {
     clock.advance(60_000);
     one.linkBack(one);
     clock.advance(20_000);
-    one.reissue();
+    one.reissue(1);
     await one.replay();
     expect(sent).toEqual(["remove shop:users::k"]);
   });
@@ -370,7 +393,7 @@ describe("an acknowledged invalidation", () => {
       const one = recovery({ reissueWindowMs: 30_000 });
       for (let i = 0; i < count; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
       clock.advance(30_000);
-      one.reissue();
+      one.reissue(1);
       await one.replay();
       expect(sent).toContain("hard {~shop}::");
       expect(sent.length).toBeLessThan(10_001);
@@ -382,7 +405,7 @@ describe("an acknowledged invalidation", () => {
     for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `old${i}`));
     clock.advance(30_001);
     for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `new${i}`));
-    one.reissue();
+    one.reissue(1);
     await one.replay();
     expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
   });
@@ -395,19 +418,19 @@ describe("an acknowledged invalidation", () => {
     for (let i = 0; i < 3; i += 1) {
       sent = [];
       clock.advance(20_000);
-      one.reissue();
+      one.reissue(1);
       await one.replay();
       expect(sent.toSorted()).toEqual(["remove shop:users::pending", "soft {~shop}:users::pending"]);
     }
     clock.advance(30_001);
-    one.reissue();
+    one.reissue(1);
     expect(one.size).toBe(0);
   });
 
   it("loses the oldest of more than 10,000 if there are no tag versions, and reports that", async () => {
     const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
     for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
-    one.reissue();
+    one.reissue(1);
     await one.replay();
     expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), emitted.at(-1)?.overflowed]).toEqual([
       0,

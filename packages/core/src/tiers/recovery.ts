@@ -5,6 +5,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
+import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
 import type { EntryTier } from "./entry-tier.ts";
@@ -54,6 +55,8 @@ export class Recovery {
   readonly #lost = new Set<object>();
   readonly #keys = new Map<string, EntryKey>();
   readonly #tags = new Map<string, PendingTags>();
+  /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
+  #issuedAgain: ReadonlyMap<string, number> = new Map();
   #overflowed = false;
   #isStopped = false;
   /** Replays in a row that were refused. */
@@ -135,9 +138,10 @@ export class Recovery {
    * Removed entries may be back: invalidates again all that this process removed, replaced or invalidated within the
    * window, which does not count the time in which the link was lost.
    *
+   * @param tagSequence of the reads from now on.
    * @param part only what this part of the backend keeps.
    */
-  reissue(part?: string): void {
+  reissue(tagSequence: number, part?: string): void {
     if (this.#issued === undefined) return;
     const isThere = (key: string): boolean => part === undefined || (this.#of.remote.partOf?.(key) ?? part) === part;
     const { keys, tags, overflowed } = this.#issued.take();
@@ -145,13 +149,28 @@ export class Recovery {
       this.addTags(this.#of.root, tagKeys(this.#of.root, []), "hard", 0);
     this.#overflowed ||= overflowed;
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
-    for (const key of keys) if (isThere(key.backend)) this.addKey(key);
+    const issuedAgain = new Map([...this.#issuedAgain].filter(([key]) => !isThere(key)));
+    for (const key of keys) {
+      if (!isThere(key.backend)) continue;
+      this.addKey(key);
+      issuedAgain.set(key.backend, tagSequence);
+    }
+    this.#issuedAgain = issuedAgain;
     void this.replayAfresh();
   }
 
   /** Whether an invalidation of this key, or of something it depends on, is still pending. */
   covers(key: EntryKey, dependsOn: readonly string[]): boolean {
     return this.size !== 0 && (this.#keys.has(key.backend) || dependsOn.some((each) => this.#tags.has(each)));
+  }
+
+  /**
+   * Whether this process has invalidated an entry that a read found: its invalidation is pending, or was issued again
+   * after the read was sent. Then another server had the entry, also where a newer change has ended the invalidation
+   * since.
+   */
+  hides(key: EntryKey, { terms, tagSequence }: Entry): boolean {
+    return this.covers(key, terms.dependsOn) || tagSequence < (this.#issuedAgain.get(key.backend) ?? 0);
   }
 
   /** As {@link covers}, for an entry with these tags. */

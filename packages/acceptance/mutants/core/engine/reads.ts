@@ -24,7 +24,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: get finds an entry whose invalidation is pending",
     promises: ["C93"],
-    rule: "return entry === undefined || recovery?.covers(key, entry.terms.dependsOn) === true ? undefined : entry;",
+    rule: "return entry === undefined || recovery?.hides(key, entry) === true ? undefined : entry;",
     broken: "return entry;",
   },
   {

@@ -40,8 +40,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: copies are not checked again after versions were missed",
     promises: ["C86"],
-    rule: "context.tags.forgotten();",
-    broken: "",
+    rule: "context.tags.forgotten();\n        context.flights.wakeAll();",
+    broken: "context.flights.wakeAll();",
   },
   {
     name: "aliases: a tag that was never asked for is ignored",
@@ -52,8 +52,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "reissue: nothing is issued again when another server answers",
     promises: ["C93"],
-    rule: "replaced: (part) => context.recovery?.reissue(part),",
-    broken: "replaced: () => undefined,",
+    rule: "context.recovery?.reissue(context.tags.sequence, part);",
+    broken: "",
+  },
+  {
+    name: "reissue: a read that was sent before counts as one that was sent after it",
+    promises: ["C427"],
+    rule: "context.tags.forgotten();\n        context.recovery",
+    broken: "context.recovery",
   },
   {
     name: "recovery: nothing is replayed after the subscription is attached again",

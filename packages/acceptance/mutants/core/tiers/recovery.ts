@@ -2,6 +2,18 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "reissue: what another server had is found by a read that was sent before",
+    promises: ["C427"],
+    rule: "this.covers(key, terms.dependsOn) || tagSequence < (this.#issuedAgain.get(key.backend) ?? 0)",
+    broken: "this.covers(key, terms.dependsOn)",
+  },
+  {
+    name: "reissue: of one part forgets what was issued again in the others",
+    promises: ["C427"],
+    rule: "new Map([...this.#issuedAgain].filter(([key]) => !isThere(key)))",
+    broken: "new Map<string, number>()",
+  },
+  {
     name: "recovery: nothing is remembered",
     promises: ["C93"],
     rule: "recovery?.addKey(key);",
