@@ -385,63 +385,47 @@ describe("C93 after another server answers", () => {
     expect([await call, ["loaded", undefined].includes((await read) as undefined)]).toEqual(["loaded", true]);
   });
 
-  it.for([
-    [
-      "a load, after a replay",
-      "leases.acquire",
-      ({ cache }: SimulatedProcess, after: string) => cache.getOrSet("k", () => "loaded", { after }),
-      undefined,
-      "loaded",
-    ],
-    [
-      "a load, after a newer change",
-      "leases.acquire",
-      ({ cache }: SimulatedProcess, after: string) => cache.getOrSet("k", () => "loaded", { after }),
-      "first",
-      "loaded",
-    ],
-    [
-      "a load without a token",
-      "read",
-      ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => "loaded"),
-      "k",
-      "loaded",
-    ],
-    ["a read", "read", ({ cache }: SimulatedProcess) => cache.get("k"), undefined, undefined],
-    ["a read, after a newer change", "read", ({ cache }: SimulatedProcess) => cache.get("k"), "first", undefined],
-    [
-      "a read of many keys",
-      "read",
-      async ({ cache }: SimulatedProcess) => [...(await cache.getMany(["k"])).values()][0],
-      undefined,
-      undefined,
-    ],
-  ] as const)(
-    "C427 what it had is not served here, though the answer is judged only when the key was invalidated again: %s",
-    async ([, method, call, waits, expected]) => {
+  const calls = {
+    "a load": ({ cache }: SimulatedProcess) => cache.getOrSet("k", () => "loaded"),
+    "a load with a token": ({ cache }: SimulatedProcess, after: string) =>
+      cache.getOrSet("k", () => "loaded", { after }),
+    "a read": ({ cache }: SimulatedProcess) => cache.get("k"),
+    "a read of many keys": async ({ cache }: SimulatedProcess) => (await cache.getMany(["k"])).get("k"),
+  };
+
+  it.for(
+    (Object.keys(calls) as (keyof typeof calls)[]).flatMap((name) =>
+      (["delete", "invalidateTags"] as const).flatMap((before) =>
+        (["the replay", "a newer delete"] as const).map((then) => [name, before, then] as const),
+      ),
+    ),
+  )(
+    "C427 what it had answered before is not served here: %s, after %s, answered only after %s",
+    async ([name, before, then]) => {
       const {
-        all: [p1],
+        all: [p1, p2],
         store,
       } = await inStep();
-      await p1.cache.set("k", "old");
+      await p2.cache.set("k", "old", { tags: ["t"] });
       const restore = store.snapshot();
       // It is issued again alone, and the others after it.
       await p1.cache.delete("first");
-      const { token } = await p1.cache.delete("k");
+      await invalidations[before](p1);
+      const { token } = await p1.cache.delete("other");
       restore();
       const [judged, replayed] = [gate(), gate()];
-      p1.backend.script(method, { after: judged });
-      const answer = call(p1, token!);
+      p1.backend.script(name === "a load with a token" ? "leases.acquire" : "read", { after: judged });
+      const answer = calls[name](p1, token!);
       await judged.arrived();
-      p1.backend.script("remove", { key: `test::${waits}`, before: replayed });
+      p1.backend.script("remove", { key: "test::first", before: replayed });
       p1.link.replaced();
       await flush();
-      if (waits === "first") expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
+      if (then === "a newer delete") expect(await p1.cache.delete("k")).toMatchObject({ status: "deleted" });
       replayed.open();
       await flush();
       expect(p1.cache.stats().pending).toBe(0);
       judged.open();
-      expect(await answer).toBe(expected);
+      expect(await answer).toBe(name.startsWith("a load") ? "loaded" : undefined);
     },
   );
 

@@ -276,7 +276,7 @@ export class ReadThrough {
     const { namespace, key, policy } = flight.call;
     const now = clock.now();
     const entry = found && tags.applyTo(found, now);
-    // This process invalidated it, and the backend does not know yet.
+    // This process invalidated it, and the backend does not know yet, or did not when it answered.
     const isHidden = entry !== undefined && recovery?.hides(key, entry) === true;
     decisions?.note(key.local, "backend", describeRead(flight, entry, isHidden, now));
     const best = newer(isHidden ? undefined : entry, flight.fallback);
