@@ -16,8 +16,8 @@ export default defineConfig({
     // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
     maxWorkers: 4,
     // Only what hangs is to fail by time, on a busy machine too.
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     expect: { poll: { timeout: 15_000 } },
     globalSetup: ["./packages/test-servers/src/global-setup.ts"],
   },

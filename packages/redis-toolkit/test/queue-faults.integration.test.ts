@@ -396,7 +396,7 @@ it("A56: a failover is survived by workers and events", async () => {
     ),
   );
   await expect.poll(() => seen, { timeout: 15_000 }).toContain("after");
-}, 40_000);
+}, 60_000);
 
 it("A59: where Redis is disabled or away, adding rejects, and a worker is refused or waits", async () => {
   await using disabled = createRedis({ ...ALONE, enabled: false });

@@ -403,7 +403,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
     await primary.proxy!.pass();
     await other.close();
   }
-}, 30_000);
+}, 60_000);
 
 it("C167: a frozen node takes no room for calls from the others", async () => {
   const narrow = redis(cluster(servers.urls))
@@ -435,7 +435,7 @@ it("C167: a frozen node takes no room for calls from the others", async () => {
     await servers.waitUntilOk();
     await narrow.close();
   }
-}, 30_000);
+}, 60_000);
 
 describe("commands sent to the nodes", () => {
   it("are the commands that the guide lists", async () => {
@@ -472,7 +472,7 @@ describe("commands sent to the nodes", () => {
       "SCRIPT",
     ]);
     for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
-  }, 20_000);
+  }, 60_000);
 });
 
 describe("failover", () => {

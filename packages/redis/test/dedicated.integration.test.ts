@@ -69,4 +69,4 @@ it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the
   } finally {
     server.resume();
   }
-}, 10_000);
+}, 60_000);

@@ -23,7 +23,7 @@ const open = (primaryName = servers.name): RedisBackend =>
 
 beforeAll(async () => {
   servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
-}, 30_000);
+}, 60_000);
 afterAll(() => servers.stop());
 
 describe("sentinel", () => {
@@ -79,7 +79,7 @@ describe("sentinel", () => {
     expect((await backend.read("shop::2"))?.data).toEqual(Buffer.from("after"));
     await backend.close();
     await servers.rejoin(previous);
-  }, 30_000);
+  }, 60_000);
 
   it("finds the successor of a primary that dies", async () => {
     const backend = open();

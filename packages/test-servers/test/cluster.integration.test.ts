@@ -9,7 +9,7 @@ beforeAll(async () => {
     startCluster({ nodeTimeoutMs: 15_000 }),
     startCluster({ replicas: 0, proxied: true, password: "secret" }),
   ]);
-}, 30_000);
+}, 60_000);
 afterAll(() => Promise.all([cluster.stop(), proxied.stop()]));
 
 describe("a cluster", () => {
@@ -27,7 +27,7 @@ describe("a cluster", () => {
       return ranges.map(([, , , ...replicas]) => replicas.length);
     });
     expect(await Promise.all(listed)).toEqual(fresh.nodes.map(() => [1, 1, 1]));
-  }, 30_000);
+  }, 60_000);
 
   it("finds the node of a key", async () => {
     expect(await cluster.slotOf("foo")).toBe(12_182);
@@ -77,7 +77,7 @@ describe("a cluster", () => {
     await cluster.nodeTimeout(1_000);
     await cluster.waitUntilOk();
     expect(await cluster.replicas(heir)).toEqual([lost]);
-  }, 30_000);
+  }, 60_000);
 
   it("promotes a replica: afterwards all nodes send clients to it, and the old master is its replica", async () => {
     const [old] = (await cluster.masters()) as readonly [ClusterNode];

@@ -6,7 +6,7 @@ import { RespClient, startSentinel, untilReplicated, type TestSentinel } from ".
 let sentinel: TestSentinel;
 beforeAll(async () => {
   sentinel = await startSentinel({ password: "secret", sentinelPassword: "watch" });
-}, 30_000);
+}, 60_000);
 afterAll(() => sentinel.stop());
 
 it("has a primary, a replica and three sentinels that agree", async () => {
@@ -68,7 +68,7 @@ it("has not settled while a server is away, and settles when it follows the prim
   await sentinel.rejoin(replica!);
   expect(await settled).toBe("settled");
   expect((await replica!.info("replication"))["master_link_status"]).toBe("up");
-}, 30_000);
+}, 60_000);
 
 it("survives the loss of the primary, and takes it back as a replica", async () => {
   const lost = await sentinel.primary();
@@ -84,7 +84,7 @@ it("survives the loss of the primary, and takes it back as a replica", async () 
   await sentinel.rejoin(lost);
   expect((await lost.info("replication"))["role"]).toBe("slave");
   expect(await lost.command("GET", "k")).toBe("w");
-}, 30_000);
+}, 60_000);
 
 it("changes the primary on request, with both up", async () => {
   const before = await sentinel.primary();
@@ -92,7 +92,7 @@ it("changes the primary on request, with both up", async () => {
   expect(after).not.toBe(before);
   expect(before.state).toBe("running");
   expect(await sentinel.primary()).toBe(after);
-}, 30_000);
+}, 60_000);
 
 it("goes on with two sentinels of three", async () => {
   await sentinel.sentinels[0]?.kill();

@@ -204,7 +204,7 @@ describe("two composed Redis servers", () => {
     await cache.set("k", "again");
     await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(1);
     expect(await cache.get("k")).toBe("again");
-  }, 30_000);
+  }, 60_000);
 });
 
 describe("two processes, each with its own Redis before a shared one", () => {
@@ -344,5 +344,5 @@ describe("two processes, each with its own Redis before a shared one", () => {
     expect(await second.get("l")).toBeUndefined();
     await expect.poll(() => first.set("k", "again").then(({ status }) => status), PATIENCE).toBe("stored");
     await expect.poll(() => second.get("k"), PATIENCE).toBe("again");
-  }, 30_000);
+  }, 60_000);
 });

@@ -120,7 +120,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C93 a delete that meets %s is pending, and replayed: the value never reappears",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       const recoveries = watch(cache, "recover");
@@ -161,7 +161,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 40_000 }, async () => {
+  it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 60_000 }, async () => {
     await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
     await using path = await startProxy(durable.port);
     const cache = over(impatient(path.url).build(), { stack });
@@ -180,7 +180,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       await cache.connect();
@@ -222,7 +222,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     for (const key of ["a", "b", "c"]) expect(await other.get(key)).toBe(undefined);
   });
 
-  it("C96 more invalidations than are remembered become a clear of the cache", { timeout: 30_000 }, async () => {
+  it("C96 more invalidations than are remembered become a clear of the cache", { timeout: 60_000 }, async () => {
     const cache = open({ stack });
     const recoveries = watch(cache, "recover");
     const other = elsewhere();
@@ -247,7 +247,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 describe("A11 CLIENT PAUSE", () => {
   it(
     "makes reads misses or stale answers within the deadline, and reports no late write as done",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
       const reader = over(impatient(proxy.url).build());
@@ -279,7 +279,7 @@ describe("A11 CLIENT PAUSE", () => {
 });
 
 describe("A12 a half-open link", () => {
-  it("is noticed and replaced while it is used, and the cache reports both", { timeout: 40_000 }, async () => {
+  it("is noticed and replaced while it is used, and the cache reports both", { timeout: 60_000 }, async () => {
     const cache = over(impatient(proxy.url).connectTimeout("1s").build());
     await cache.connect();
     await cache.set("k", "value");
@@ -344,7 +344,7 @@ describe("A93 the breaker", () => {
     },
   );
 
-  it('opens for replies that mean "not now", and closes when they end', { timeout: 40_000 }, async () => {
+  it('opens for replies that mean "not now", and closes when they end', { timeout: 60_000 }, async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     // Heartbeats, which would be refused too, are 5 s apart.
     const cache = over(impatient(lonely.url).maxStaleness("20s").build());
@@ -363,7 +363,7 @@ describe("A93 the breaker", () => {
 describe("A94 memory full", () => {
   it(
     "leaves writes pending, reads and invalidations go on, and the breaker stays closed",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       await using full = await startOwnRedis();
       const cache = over(impatient(full.url).build());
@@ -407,7 +407,7 @@ describe("A94 memory full", () => {
 describe("A95 the primary becomes a replica", () => {
   it(
     "while the cache is in use: its removal is sent again, no write is, and all works after the promotion",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       await using primary = await startOwnRedis();
       await using own = await startOwnRedis();
@@ -454,7 +454,7 @@ describe("A95 the primary becomes a replica", () => {
     expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
     await expect.poll(() => own.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(0);
     expect([await cache.get("k"), (await own.info("replication"))["role"]]).toEqual([undefined, "master"]);
-  }, 40_000);
+  }, 60_000);
 
   it(
     "C93 C94 C91: when a primary behind sentinels dies, pending calls are replayed at the next one, and recently acknowledged ones are issued again",
@@ -559,7 +559,7 @@ describe("errors", () => {
 
   it(
     "A4 R1-12: no error, event, span or number, nor the cache itself, shows a password",
-    { timeout: 40_000 },
+    { timeout: 60_000 },
     async () => {
       await using users = await startAclRedis();
       await using path = await startProxy(users.port);

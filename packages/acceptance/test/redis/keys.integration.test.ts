@@ -10,7 +10,7 @@ import { never } from "../support/stacks.ts";
 let nodes: TestCluster;
 beforeAll(async () => {
   nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 15_000 });
-}, 30_000);
+}, 60_000);
 afterAll(() => nodes.stop());
 
 const deployments = [
@@ -23,7 +23,7 @@ const deployments = [
 describe.each(deployments)("on %s", (_, start, keyFormat) => {
   const open = (keyPrefix = randomPrefix()): Cache => over(start().keyPrefix(keyPrefix).keyFormat(keyFormat).build());
 
-  it(`C108 R1-07: ${keyFormat} keys are kept apart, for all characters`, { timeout: 20_000 }, async () => {
+  it(`C108 R1-07: ${keyFormat} keys are kept apart, for all characters`, { timeout: 60_000 }, async () => {
     const cache = open();
     for (const space of [cache, cache.namespace("users"), cache.namespace("users").namespace("a:b{c}*")]) {
       for (const [i, key] of HOSTILE_KEYS.entries())

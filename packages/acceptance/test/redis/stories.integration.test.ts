@@ -484,7 +484,7 @@ describe("with a server that is broken", () => {
     ],
   ])(
     "C92 C97 reads go on within their deadline, and later at once: %s",
-    { timeout: 30_000 },
+    { timeout: 60_000 },
     async ([, breakIt, mend]) => {
       const cache = openHere("memory over redis");
       await cache.connect();
