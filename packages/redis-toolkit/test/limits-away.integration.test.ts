@@ -206,7 +206,7 @@ describe("a cluster", () => {
   let nodes: TestCluster;
   beforeAll(async () => {
     nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 30_000 });
-  }, 60_000);
+  });
   afterAll(() => nodes.stop());
 
   it("A76: keys of the shards that answer are counted on while one is away", async () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
       env: { REDIS_URL: server.url, CLOCK_OFFSET_MS: String(offsetMs) },
     }),
   );
-}, 60_000);
+});
 afterAll(async () => {
   await redis.disconnect();
   await Promise.all(processes.map((each) => each.end()));

@@ -12,7 +12,7 @@ beforeAll(async () => {
   // A failover begins by a command. No sentinel may think a primary down that is only slow.
   group = await startSentinel({ downAfterMs: 30_000 });
   proxies = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
-}, 60_000);
+});
 afterAll(() => Promise.all([...proxies, group].map((each) => each[Symbol.asyncDispose]())));
 
 /** Connections to the sentinels that were ever made. */

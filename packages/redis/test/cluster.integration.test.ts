@@ -31,7 +31,7 @@ const open = ({ readFromReplicas = false, urls = servers.urls } = {}): RedisBack
 
 beforeAll(async () => {
   servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 
 beforeEach(() => {

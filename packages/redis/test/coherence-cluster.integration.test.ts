@@ -18,7 +18,7 @@ let servers: TestCluster;
 function useCluster(): void {
   beforeAll(async () => {
     servers = await startCluster();
-  }, 60_000);
+  });
   afterAll(() => servers.stop());
 }
 

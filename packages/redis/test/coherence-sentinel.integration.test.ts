@@ -15,7 +15,7 @@ const stored = (data = "value"): StoredEntry => ({
 let servers: TestSentinel;
 beforeAll(async () => {
   servers = await startSentinel({ downAfterMs: 30_000 });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 
 const make = (mode: "tracking" | "pubsub", prefix: string, responseTimeout: "1s" | "10s" = "1s"): RedisBackend =>

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 let nodes: TestCluster;
 beforeAll(async () => {
   nodes = await startCluster({ replicas: 0, proxied: true });
-}, 60_000);
+});
 afterAll(() => nodes.stop());
 
 const open = (protocol: 2 | 3 = 3): RedisConnection =>

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 let nodes: TestCluster;
 beforeAll(async () => {
   nodes = await startCluster({ replicas: 1, nodeTimeoutMs: 15_000 });
-}, 60_000);
+});
 afterAll(() => nodes.stop());
 
 it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subscriptions come back, and the next socket leads to the new primary", async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 let group: TestSentinel;
 beforeAll(async () => {
   group = await startSentinel({ downAfterMs: 30_000 });
-}, 60_000);
+});
 afterAll(() => group.stop());
 
 const open = (protocol: 2 | 3, urls = group.sentinels.map(({ url }) => url)): RedisConnection =>

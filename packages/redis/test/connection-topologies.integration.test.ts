@@ -27,7 +27,7 @@ beforeAll(async () => {
     startSentinel({ downAfterMs: 30_000 }),
     startTlsRedis({ password: "hunter2-of-redis" }),
   ]);
-}, 60_000);
+});
 afterAll(() => Promise.all([server.stop(), nodes.stop(), group.stop(), secure.stop()]));
 
 interface Topology {

@@ -24,7 +24,7 @@ beforeAll(async () => {
     startCluster({ replicas: 0, proxied: true }),
     startSentinel({ downAfterMs: 30_000 }),
   ]);
-}, 60_000);
+});
 afterAll(() => Promise.all([redis.stop(), nodes.stop(), watched.stop()]));
 
 const opened: (() => Promise<unknown>)[] = [];

@@ -8,7 +8,7 @@ import { RecordingListener } from "./recording-listener.ts";
 let servers: TestCluster;
 beforeAll(async () => {
   servers = await startCluster({ replicas: 0 });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 
 /** The contract between as many processes as it takes: each has connections of its own, and all share one prefix. */

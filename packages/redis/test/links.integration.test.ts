@@ -41,7 +41,7 @@ describe("C147: addresses that a cluster names", () => {
   beforeAll(async () => {
     nodes = await startCluster({ replicas: 0 });
     proxies = await Promise.all(nodes.nodes.map(({ port }) => startProxy(port)));
-  }, 60_000);
+  });
   afterAll(async () => {
     await Promise.all(proxies.map((proxy) => proxy.close()));
     await nodes.stop();
@@ -126,7 +126,7 @@ describe("behind sentinels", () => {
   let group: TestSentinel;
   beforeAll(async () => {
     group = await startSentinel({ downAfterMs: 30_000, password: "of servers", sentinelPassword: "of sentinels" });
-  }, 60_000);
+  });
   afterAll(() => group.stop());
   const urls = () => group.sentinels.map(({ url }) => url);
 

@@ -23,7 +23,7 @@ const open = (primaryName = servers.name): RedisBackend =>
 
 beforeAll(async () => {
   servers = await startSentinel({ password: "serverpass", sentinelPassword: "sentinelpass" });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 
 describe("sentinel", () => {

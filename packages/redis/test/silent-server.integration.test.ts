@@ -100,7 +100,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
     beforeAll(async () => {
       servers = await startCluster({ replicas: 0, proxied: true });
       [silent, living] = (await servers.masters()) as unknown as readonly [ClusterNode, ClusterNode];
-    }, 60_000);
+    });
     afterAll(() => servers.stop());
 
     it.each(["full", "string"] as const)("layout %s", async (layout) => {

@@ -9,7 +9,7 @@ beforeAll(async () => {
     startCluster({ nodeTimeoutMs: 15_000 }),
     startCluster({ replicas: 0, proxied: true, password: "secret" }),
   ]);
-}, 60_000);
+});
 afterAll(() => Promise.all([cluster.stop(), proxied.stop()]));
 
 describe("a cluster", () => {

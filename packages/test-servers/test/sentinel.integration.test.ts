@@ -6,7 +6,7 @@ import { RespClient, startSentinel, untilReplicated, type TestSentinel } from ".
 let sentinel: TestSentinel;
 beforeAll(async () => {
   sentinel = await startSentinel({ password: "secret", sentinelPassword: "watch" });
-}, 60_000);
+});
 afterAll(() => sentinel.stop());
 
 it("has a primary, a replica and three sentinels that agree", async () => {

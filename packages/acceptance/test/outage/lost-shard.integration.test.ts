@@ -19,7 +19,7 @@ const KEYS = Array.from({ length: 240 }, (_, i) => `k${i}`);
 let servers: TestCluster;
 beforeAll(async () => {
   servers = await startCluster({ proxied: true, nodeTimeoutMs: NODE_TIMEOUT_MS });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 
 const open = (prefix: string, responseTimeout: Duration): Cache =>

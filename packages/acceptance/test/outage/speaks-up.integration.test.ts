@@ -10,7 +10,7 @@ beforeAll(async () => {
   await using server = await startOwnRedis();
   await using cache = createCache({ name: "first" }).tier(redis(server.url).connectTimeout("25s").build()).build();
   await cache.connect();
-}, 60_000);
+});
 beforeEach(() => {
   warnings.length = 0;
   process.on("warning", remember);

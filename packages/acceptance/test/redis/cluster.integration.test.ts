@@ -16,7 +16,7 @@ let servers: TestCluster;
 let prefix: string;
 beforeAll(async () => {
   servers = await startCluster({ nodeTimeoutMs: NODE_TIMEOUT_MS });
-}, 60_000);
+});
 afterAll(() => servers.stop());
 beforeEach(() => {
   prefix = randomPrefix();

@@ -10,7 +10,7 @@ import { never } from "../support/stacks.ts";
 let nodes: TestCluster;
 beforeAll(async () => {
   nodes = await startCluster({ replicas: 0, nodeTimeoutMs: 15_000 });
-}, 60_000);
+});
 afterAll(() => nodes.stop());
 
 const deployments = [
