@@ -49,9 +49,18 @@ async function replaceElsewhere(fleet: Fleet, key: string): Promise<number> {
   return sharedNow();
 }
 
-/** Once servers answer again: all processes are in step, and no older value is found anywhere. */
+/**
+ * Once servers answer again: all processes are in step, and no older value is found anywhere. A read that is not
+ * answered in time is served from the unconfirmed copy, so each process first has a call answered by the server of the
+ * entry: its state is "up" until some calls have failed.
+ */
 async function allIsWell(fleet: Fleet, key: string, members: readonly Member[] = fleet.members): Promise<void> {
   await Promise.all(members.map((member) => isInStep(member)));
+  for (const member of members)
+    await until("a process whose calls are answered", PATIENCE.timeout, async () => {
+      const { status } = await member.set(`{${fleet.keyOf(key)}}`, "beside");
+      return status === "stored";
+    });
   for (const member of members) expect([await member.peek(key), await member.get(key)]).toEqual([undefined, undefined]);
   expect(await members[0]!.set(key, "new")).toMatchObject({ status: "stored" });
   for (const member of members) {

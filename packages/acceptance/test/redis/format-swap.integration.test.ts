@@ -45,7 +45,7 @@ const valueOf = (i: number): unknown => ({
 describe("services with formats of their own", () => {
   it(
     "R1-06: read each other's values in 1,000 alternating writes and reads over the same keys",
-    { timeout: 60_000 },
+    { timeout: 180_000 },
     async () => {
       const prefix = randomPrefix();
       const services = [
