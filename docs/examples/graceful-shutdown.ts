@@ -39,9 +39,9 @@ async function answer(url: string, response: ServerResponse): Promise<void> {
 let isReady = true; // the answer to the readiness probe of the load balancer
 async function shutDown(): Promise<void> {
   isReady = false;
-  // Longer than the balancer takes to notice: the kernel resets connections that come later. The traffic below tells
-  // when it has noticed; a real balancer does not, and only the time counts.
-  await Promise.all([sleep(3_000), traffic]);
+  // The kernel resets connections that come after `close`. So wait for longer than the balancer takes to notice, and
+  // here for the clients below, too: in your service only the time counts.
+  await Promise.all([sleep(3_000), clients]);
   server.close(); // no new connections; idle ones are closed
   await once(server, "close"); // every request that was accepted has been answered
   await cache.close(); // replays what Redis has missed, frees leases, closes the connection
@@ -62,12 +62,12 @@ async function client(number: number): Promise<void> {
     assert.equal(await response.text(), "Hello Ada");
   }
 }
-const traffic = Promise.all(Array.from({ length: 20 }, (_, number) => client(number)));
+const clients = Promise.all(Array.from({ length: 20 }, (_, number) => client(number)));
 
 await sleep(500);
 const closed = once(server, "close");
 process.kill(process.pid, "SIGTERM");
-await traffic;
+await clients;
 await closed;
 assert(statuses.length >= 20);
 console.log(`${statuses.filter((status) => status !== 200).length} failed requests`);

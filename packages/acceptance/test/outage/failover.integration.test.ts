@@ -38,7 +38,7 @@ async function underLoad(fleet: Fleet, keys: readonly string[], disturb: () => P
   for (const key of keys) await writeFile(join(source, key), "1");
   const [changing] = fleet.members as [Member];
   const driving = fleet.members.map((member) => member.drive(keys, source, member === changing));
-  // On a busy machine the load begins slowly; how slowly is no claim of this test.
+  // How fast the load begins is not the subject, and a busy machine takes its time.
   await expect.poll(async () => (await changing.stats()).misses, { ...PATIENCE, timeout: 60_000 }).toBeGreaterThan(40);
   const disturbedAt = sharedNow();
   await disturb();

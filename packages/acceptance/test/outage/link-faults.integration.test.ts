@@ -11,7 +11,6 @@ import { until } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   holds,
-  isInStep,
   overEach,
   PATIENCE,
   Pool,
@@ -49,18 +48,11 @@ async function replaceElsewhere(fleet: Fleet, key: string): Promise<number> {
   return sharedNow();
 }
 
-/**
- * Once servers answer again: all processes are in step, and no older value is found anywhere. A read that is not
- * answered in time is served from the unconfirmed copy, so each process first has a call answered by the server of the
- * entry: its state is "up" until some calls have failed.
- */
-async function allIsWell(fleet: Fleet, key: string, members: readonly Member[] = fleet.members): Promise<void> {
-  await Promise.all(members.map((member) => isInStep(member)));
-  for (const member of members)
-    await until("a process whose calls are answered", PATIENCE.timeout, async () => {
-      const { status } = await member.set(`{${fleet.keyOf(key)}}`, "beside");
-      return status === "stored";
-    });
+/** Once servers answer again: all processes are in step, and no older value is found anywhere. */
+async function allIsWell(fleet: Fleet, key: string): Promise<void> {
+  const { members } = fleet;
+  await fleet.reachesServerOf(key);
+  await fleet.inStep();
   for (const member of members) expect([await member.peek(key), await member.get(key)]).toEqual([undefined, undefined]);
   expect(await members[0]!.set(key, "new")).toMatchObject({ status: "stored" });
   for (const member of members) {
@@ -148,7 +140,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
           for (const member of fleet.members)
             expect(["old", "loaded"]).toContain((await member.serve("k", { value: "loaded", kind: "noStore" })).value);
         await end(servers);
-        await Promise.all(fleet.members.map((member) => isInStep(member)));
+        await fleet.inStep();
         for (const member of fleet.members)
           expect(lastSeen(await member.sightings("k"), "old") - replacedAt).toBeLessThanOrEqual(MAX_STALENESS_MS);
         await fleet.members[0]!.delete("k");

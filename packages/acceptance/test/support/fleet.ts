@@ -98,8 +98,24 @@ export class Fleet implements AsyncDisposable {
    * the versions of the tags. In a cluster these lie on different servers.
    */
   async receivesMessages(key: string): Promise<void> {
+    for (const member of this.members) for (const beside of [this.besideOf(key), "{~shop}"]) await member.get(beside);
+  }
+
+  /**
+   * Waits until the server of `key` has answered every process. A process may be "up" on a silent connection that it has not
+   * noticed yet; a read over that fails, and is served from the unconfirmed copy.
+   */
+  async reachesServerOf(key: string): Promise<void> {
     for (const member of this.members)
-      for (const beside of [`{${this.keyOf(key)}}`, "{~shop}"]) await member.get(beside);
+      await until(`a call to the server of ${key} that is answered`, PATIENCE_MS, async () => {
+        const { status } = await member.set(this.besideOf(key), "beside");
+        return status === "stored";
+      });
+  }
+
+  /** Another key, on the same server. */
+  besideOf(key: string): string {
+    return `{${this.keyOf(key)}}`;
   }
 
   /** The loader runs of all processes. */
