@@ -102,8 +102,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * Waits until the server of `key` has answered every process. A process may be "up" on a silent connection that it has not
-   * noticed yet; a read over that fails, and is served from the unconfirmed copy.
+   * Waits until the server of `key` has answered every process. A process may be "up" on a silent connection that it
+   * has not noticed yet; a read over that fails, and is served from the unconfirmed copy.
    */
   async reachesServerOf(key: string): Promise<void> {
     for (const member of this.members)
