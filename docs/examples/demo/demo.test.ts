@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { RespClient, serverExecutable } from "@hotset/test-servers";
+import { redisPrograms, RespClient } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 const SHORT = ["--seconds", "1", "--requests", "2000"];
@@ -25,14 +25,12 @@ const ALWAYS_OF_PROCESSES = [
   "pass: each price loaded once in all processes, once more for each change",
 ];
 
-/** Holds temporary files of the demos, and the server program that the tests put on the PATH. */
+/** Holds temporary files of the demos, and in `bin` the server program that the tests put on the PATH. */
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "hotset-demo-test-"));
-  const { command, args } = await serverExecutable();
-  const words = [command, ...args].map((word) => `'${word}'`).join(" ");
-  await writeFile(join(folder, "redis-server"), `#!/bin/sh\nexec ${words} "$@"\n`, { mode: 0o755 });
+  await redisPrograms(join(folder, "bin"));
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -160,7 +158,7 @@ describe("demo", { timeout: 60_000 }, () => {
   });
 
   it("has left none of its copies behind", async () => {
-    await expect.poll(() => readdir(folder)).toEqual(["redis-server"]);
+    await expect.poll(() => readdir(folder)).toEqual(["bin"]);
   });
 });
 
@@ -177,7 +175,7 @@ function runDemo(args: readonly string[], env: Readonly<Record<string, string>> 
     process.execPath,
     ["--conditions=@hotset/source", join(import.meta.dirname, "main.ts"), ...args],
     {
-      env: { ...inherited, TMPDIR: folder, PATH: `${folder}${delimiter}${inherited["PATH"]}`, ...env },
+      env: { ...inherited, TMPDIR: folder, PATH: `${join(folder, "bin")}${delimiter}${inherited["PATH"]}`, ...env },
     },
   );
   let out = "";

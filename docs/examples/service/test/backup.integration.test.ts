@@ -9,11 +9,11 @@ import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
-import { startAclRedis, type AclRedis } from "@hotset/test-servers";
+import { type AclRedis, redisPrograms, startAclRedis } from "@hotset/test-servers";
 import type { ICronJob } from "kubernetes-models/batch/v1/CronJob";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { manifestsIn } from "./kubernetes.ts";
-import { redisPrograms, runToEnd, type Result } from "./programs.ts";
+import { runToEnd, type Result } from "./programs.ts";
 import { here, top } from "./variables.ts";
 
 const operations = join(top, "docs/operations");

