@@ -25,12 +25,12 @@ const findMany = (ids: readonly number[]): Promise<Map<number, User | null>> =>
   cache.getOrSetMany(
     ids,
     (id) => keyOf("user", id),
-    async (missing, { setOptions }) => {
+    async (missing) => {
       const found = new Map((await findUsers(missing)).map((user) => [user.id, user]));
-      for (const { id, org } of found.values()) setOptions(id, { tags: [`org:${org}`] });
       // `null` records that the user does not exist. Items that are left out are loaded again by the next call.
       return missing.map((id) => [id, found.get(id) ?? null] as const);
     },
+    { tags: (_id, user) => (user === null ? [] : [`org:${user.org}`]) },
   );
 
 assert.deepEqual(

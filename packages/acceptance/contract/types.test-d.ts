@@ -203,6 +203,26 @@ const withNull = await cache.getOrSetMany(
   { absentAsNull: true },
 );
 same<typeof withNull, Map<string, number | null>>(true);
+const tagged = await cache.getOrSetMany(
+  [1, 2],
+  (id) => keyOf("user", id),
+  async (missing) => Promise.all(missing.map(async (id) => [id, await findUser(id)] as const)),
+  {
+    tags: (id, user) => {
+      same<typeof id, number>(true);
+      same<typeof user, User>(true);
+      return [user.name];
+    },
+  },
+);
+same<typeof tagged, Map<number, User>>(true);
+await cache.getOrSetMany(["a"], String, () => new Map([["a", 1]]), {
+  absentAsNull: true,
+  tags: (_key, value) => {
+    same<typeof value, number | null>(true);
+    return [];
+  },
+});
 const count = (): ReadonlyMap<string, number> => new Map([["a", 1]]);
 // @ts-expect-error values of this namespace are never null
 cache.namespace<number>("n").getOrSetMany(["a"], String, count, { absentAsNull: true });

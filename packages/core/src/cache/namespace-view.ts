@@ -91,23 +91,25 @@ export class NamespaceView implements Untyped<Namespace> {
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, unknown>,
-    options?: GetOrSetManyOptions,
+    options?: GetOrSetManyOptions<K>,
   ): Promise<Map<K, unknown>> {
     if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${describe(items)}`);
     if (typeof key !== "function")
       throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${describe(key)}`);
     if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${describe(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
-    const { absentAsNull, ...ofCall } = ownOptions(options ?? {});
+    const { absentAsNull, tags, ...rest } = options ?? {};
+    const ofCall = typeof tags === "function" ? rest : ownOptions({ ...rest, ...(tags !== undefined && { tags }) });
     checkFlag("absentAsNull", absentAsNull);
     const { context, readThrough } = this.#engine;
     const { keySpace, policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
+    const tagsOf = typeof tags === "function" ? tags : undefined;
     const startedAt = context.clock.now();
     const names = new Map([...new Set(items)].map((item) => [item, key(item)]));
     const copies = new Map<K, unknown>();
     // As in `getOrSet`, an item with a fresh copy costs only that copy.
-    if (isPlainHit(policy, options))
+    if (isPlainHit(policy, ofCall))
       for (const [item, name] of names) copies.set(item, this.#freshCopy(name, startedAt));
     const missing = [...names.keys()].filter((item) => copies.get(item) === undefined);
     if (missing.length === 0) return copies;
@@ -121,7 +123,7 @@ export class NamespaceView implements Untyped<Namespace> {
         load: loader,
       });
       const values = await this.#traced("getOrSetMany", () =>
-        loadMany({ context, readThrough, keySpace, absent }, part, load, describeItem),
+        loadMany({ context, readThrough, keySpace, absent, tagsOf }, part, load, describeItem),
       );
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) loaded.set(item, value);

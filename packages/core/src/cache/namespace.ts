@@ -49,7 +49,7 @@ export interface Namespace<V = unknown> {
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, T>,
-    options?: GetOrSetManyOptions & { readonly absentAsNull?: A },
+    options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A },
   ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
   /**
    * {@link getOrSet} for each entry, a few at a time: before traffic arrives, or from a schedule. A value that is there

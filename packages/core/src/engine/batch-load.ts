@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import { localKey, type KeySpace } from "../entry/key.ts";
-import type { EntryOptions } from "../entry/policy.ts";
+import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
+import { ownOptions, type EntryOptions } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
@@ -11,12 +11,14 @@ import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
-export interface BatchContext {
+export interface BatchContext<K> {
   readonly context: EngineContext;
   readonly readThrough: ReadThrough;
   readonly keySpace: KeySpace;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
+  /** Tags of a loaded value, beside those that its loader gives it. */
+  readonly tagsOf: ((item: K, value: unknown) => readonly string[]) | undefined;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface BatchContext {
  * @throws the first error, in that order, after all flights have settled.
  */
 export async function loadMany<K>(
-  batchContext: BatchContext,
+  batchContext: BatchContext<K>,
   items: readonly K[],
   load: BatchLoader<K, unknown>,
   callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
@@ -37,6 +39,7 @@ export async function loadMany<K>(
     ...context,
     run: runnerOf(batchContext),
     absent: batchContext.absent,
+    tagsOf: batchContext.tagsOf,
   });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
@@ -58,7 +61,7 @@ export async function loadMany<K>(
 }
 
 /** Runs the loader as the load of all its keys. */
-function runnerOf({ context, keySpace }: BatchContext): RunBatch {
+function runnerOf({ context, keySpace }: Pick<BatchContext<unknown>, "context" | "keySpace">): RunBatch {
   return (keys, body) =>
     whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done);
 }
@@ -77,13 +80,15 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
 /** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
-type BatchSettings = LoadLimits & { readonly run: RunBatch } & Pick<BatchContext, "absent">;
+type BatchSettings<K> = LoadLimits & { readonly run: RunBatch } & Pick<BatchContext<K>, "absent" | "tagsOf">;
 
 interface Arrival<K> {
   readonly item: K;
   readonly context: LoadContext;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
+  /** As its loader gave them last. */
+  options?: EntryOptions;
 }
 
 /**
@@ -99,11 +104,13 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly #load: BatchLoader<K, T>;
   readonly #run: RunBatch;
   readonly #absent: null | undefined;
+  readonly #tagsOf: BatchContext<K>["tagsOf"];
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  constructor(load: BatchLoader<K, T>, { run, absent, loads, backgroundLoads }: BatchSettings) {
+  constructor(load: BatchLoader<K, T>, { run, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>) {
     this.#absent = absent;
+    this.#tagsOf = tagsOf;
     this.#load = load;
     this.#run = run;
     this.loads = new SharedSlot(loads);
@@ -173,16 +180,33 @@ export class BatchLoad<K, T> implements FlightBatch {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,
         setOptions: (item: K, options: EntryOptions) => {
-          for (const { context } of byItem.get(item) ?? []) context.setOptions(options);
+          for (const arrival of byItem.get(item) ?? []) {
+            arrival.context.setOptions(options);
+            arrival.options = ownOptions(options);
+          }
         },
       });
       const values = valuesByItem(pairs);
-      for (const { item, resolve } of arrived) {
-        const value = values.get(item);
-        resolve(value === undefined ? this.#absent : value);
+      for (const arrival of arrived) {
+        const value = values.get(arrival.item);
+        this.#give(arrival, value === undefined ? this.#absent : value);
       }
     } catch (error) {
       for (const { reject } of arrived) reject(error);
+    }
+  }
+
+  /** Gives a flight its value, with the tags of the call. */
+  #give({ item, context, options, resolve, reject }: Arrival<K>, value: unknown): void {
+    try {
+      if (this.#tagsOf !== undefined && value !== undefined) {
+        const tags = this.#tagsOf(item, value);
+        checkTags(tags);
+        context.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
+      }
+      resolve(value);
+    } catch (error) {
+      reject(error);
     }
   }
 }

@@ -90,7 +90,13 @@ export interface GetOrSetOptions extends Policy {
 }
 
 /** How one call of `getOrSetMany` differs from its namespace. */
-export interface GetOrSetManyOptions extends Omit<GetOrSetOptions, "onServed"> {
+export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<GetOrSetOptions, "onServed" | "tags"> {
+  /**
+   * Tags of the values that this call loads. A function is called with each item and its value, once it is loaded; the
+   * tags of its list are added to those that `ctx.setOptions` gave the item. If it throws, the load of that item alone
+   * has failed. It sees no value that another call loads: those have the tags of that call.
+   */
+  readonly tags?: readonly string[] | ((item: K, value: T) => readonly string[]);
   /**
    * An item that the loader leaves out counts as one for which it gave `null`: `null` in the result, and remembered for
    * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and stored nowhere

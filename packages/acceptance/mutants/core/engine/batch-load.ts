@@ -20,6 +20,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "value",
   },
   {
+    name: "batches: tags of the function replace the options that the loader gave an item",
+    promises: ["C451"],
+    rule: "context.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });",
+    broken: "context.setOptions({ tags });",
+  },
+  {
     name: "batches: an item of the list that is not a pair is left out",
     promises: ["C349"],
     rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);",
