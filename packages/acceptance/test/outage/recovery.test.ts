@@ -5,6 +5,7 @@
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
+import { counted } from "../support/stacks.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
 import { watch } from "../support/watch.ts";
 
@@ -568,6 +569,78 @@ it("C138 a backend that refuses invalidations is asked once in a while, and not 
   p1.link.heal();
   await flush(20);
   expect(p1.cache.stats().pending).toBe(0);
+});
+
+describe.each(names)("C438 while the backend refuses %s of this process and answers its reads", (own) => {
+  const refusal = new Error("NOPERM this user has no permissions to run the command");
+  const refusing = async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
+    await p2.cache.set("k", "old", { tags: ["t"] });
+    const writes = [
+      "write",
+      "remove",
+      "markStale",
+      "leases.acquire",
+      "leases.store",
+      "tags.pin",
+      "tags.renew",
+    ] as const;
+    const allow = writes.map((each) => p1.backend.script(each, { fail: refusal, times: Infinity }));
+    expect(await invalidations[own](p1)).toEqual({ status: "pending" });
+    return { p1, p2, clock, allow: () => allow.forEach((each) => each()) };
+  };
+
+  it.for(names)("its copy ends with %s elsewhere, and what is there stays hidden", async (change) => {
+    const { p1, p2 } = await refusing();
+    const source = counted("first", "second");
+    const load = async (): Promise<unknown> => p1.cache.getOrSet("k", source.load, { tags: ["t"] });
+    const first = own === "set" ? "new" : "first";
+    expect([await load(), await load(), p1.cache.peek("k")]).toEqual([first, first, first]);
+    await invalidations[change](p2);
+    await flush();
+    expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, undefined]);
+    const next = own === "set" ? "first" : "second";
+    expect([await load(), await load(), p1.cache.stats().pending]).toEqual([next, next, 1]);
+  });
+
+  it("a touch that is taken sends it again, long before its turn", async () => {
+    const { p1, p2, clock, allow } = await refusing();
+    await p2.cache.set("other", 1);
+    clock.advance("1s");
+    await flush();
+    clock.advance(150);
+    allow();
+    const touch = async (): Promise<string> => (await p1.cache.touch("other")).status;
+    // While the removal of everything is pending, nothing is there to be touched.
+    const write = own === "clear" ? async () => (await p1.cache.set("other", 2)).status : touch;
+    const taken = own === "clear" ? "stored" : "touched";
+    expect(await write()).toBe(taken);
+    await flush();
+    expect(p1.cache.stats().pending).toBe(1);
+    clock.advance(50);
+    expect(await write()).toBe(taken);
+    await flush();
+    expect([p1.cache.stats().pending, await p2.cache.get("k")]).toEqual([0, undefined]);
+  });
+});
+
+it("C438 a copy of a refused set is not trusted where its key changed before it was watched", async () => {
+  const {
+    all: [p1, p2],
+  } = await inStep();
+  p1.backend.script("write", { fail: new Error("NOPERM"), times: Infinity });
+  p1.backend.script("remove", { fail: new Error("NOPERM"), times: Infinity });
+  const watching = gate();
+  p1.backend.script("read", { after: watching });
+  const set = p1.cache.set("k", "mine");
+  await watching.arrived();
+  await p2.cache.set("k", "later");
+  await flush();
+  watching.open();
+  expect([await set, p1.cache.peek("k")]).toEqual([{ status: "pending" }, undefined]);
 });
 
 it.for(["delete", "clear", "invalidateTags"] as const)(

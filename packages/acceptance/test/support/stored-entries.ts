@@ -1,6 +1,6 @@
 /** Entries as they are in Redis, byte by byte as docs/reference/redis-layout.md says, in the layout of these tests. */
 import type { Frame } from "@hotset/test-servers";
-import { LAYOUT } from "./layout.ts";
+import { LAYOUT, type Layout } from "./layout.ts";
 
 /** A server as redis-cli sees it. */
 interface RawRedis {
@@ -17,7 +17,9 @@ export const CONFIRM = isString ? "GETRANGE" : "HGET";
 export const TYPE = isString ? "string" : "hash";
 
 /** What a user needs who may only read. */
-export const READ_RIGHTS = isString ? "+ping +get +mget +evalsha +eval +time" : "+ping +pttl +hmget +mget";
+export const readRights = (layout: Layout): string =>
+  layout === "string" ? "+ping +get +mget +evalsha +eval +time" : "+ping +pttl +hmget +mget";
+export const READ_RIGHTS: string = readRights(LAYOUT);
 
 /** A fresh entry without an end. */
 export interface PlantedEntry {

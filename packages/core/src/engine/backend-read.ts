@@ -1,23 +1,25 @@
 import type { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
-import { unasked } from "../tiers/recovery.ts";
+import { unasked, type Recovery } from "../tiers/recovery.ts";
 import type { EngineContext } from "./context.ts";
 
 /**
- * A read of a key that a pending invalidation covers: the invalidation is sent first. While it cannot be sent, the
- * backend counts as unreachable. The read begins after it: the acknowledgement does not change what it finds.
+ * A read of a key that a pending invalidation covers: the invalidation is sent first, and the read begins after it, so
+ * the acknowledgement does not change what it finds. A backend that refuses the invalidation is asked all the same:
+ * what it has is hidden, and from then on it reports the changes by others. While it does not answer, it is not asked.
  *
  * @param label of the backend, for the error.
  * @param replay sends pending invalidations, within the time that the read has.
  */
 export async function readAfterReplay(
   label: string,
+  recovery: Pick<Recovery, "isRefused"> | undefined,
   isCovered: () => boolean,
   replay: () => Promise<void>,
   read: () => Promise<Entry | undefined> | undefined,
 ): Promise<Entry | undefined> {
   if (isCovered()) await replay();
-  if (isCovered()) throw unasked(label);
+  if (isCovered() && recovery?.isRefused !== true) throw unasked(label);
   return read();
 }
 

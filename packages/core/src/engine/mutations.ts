@@ -14,11 +14,12 @@ import { termsIn } from "../entry/terms.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import { WINDOW } from "../primitives/in-windows.ts";
 import { newId } from "../primitives/ids.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
-import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
 import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
@@ -204,16 +205,37 @@ export class Mutations {
   ): Promise<SetStatus> {
     const { trust, recovery } = this.#context;
     let versions: readonly TagVersion[] | undefined;
+    let isWatched = true;
     const status = await orPending(recovery, key, async () => {
       guard.resend(trust.epoch);
-      const written = await this.#write(remote, key, entry, encoded);
-      versions = written.versions;
-      return written.status;
+      try {
+        const written = await this.#write(remote, key, entry, encoded);
+        versions = written.versions;
+        return written.status;
+      } catch (error) {
+        isWatched = error instanceof BackendRefusedError && (await this.#watch(remote, key, entry, guard));
+        throw error;
+      }
     });
     this.#acknowledged(key, "set");
     this.#context.lostClasses.examine(namespace, key, entry.value);
-    this.#keep(namespace, key, storedEntry(entry, versions, encoded), guard, status);
+    const epoch = isWatched && status !== "refused" ? this.#context.flights.copyEpoch(guard) : trust.unconfirmed;
+    this.#keep(namespace, key, storedEntry(entry, versions, encoded), guard, { status, epoch });
     return status;
+  }
+
+  /**
+   * Reads what a refused entry was to replace: from then on the backend reports each change by others, which ends the
+   * copy of this process. One from before that counts as older than this call.
+   */
+  #watch(remote: EntryTier, key: EntryKey, entry: Entry, guard: WriteGuard): Promise<boolean> {
+    guard.resend(this.#context.trust.epoch);
+    const { tagSequence } = entry;
+    const request = { key, schema: undefined, expectedTags: entry.terms.tags, tagSequence };
+    return remote.read(request, remote.deadlineMs).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Without a backend. One step, so the old copy is dropped only for a new one. */
@@ -232,13 +254,18 @@ export class Mutations {
   }
 
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
-  #keep({ policy, remote }: NamespaceContext, key: EntryKey, entry: Entry, guard: WriteGuard, status: SetStatus): void {
-    const { local, tags, trust, flights } = this.#context;
+  #keep(
+    { policy, remote }: NamespaceContext,
+    key: EntryKey,
+    entry: Entry,
+    guard: WriteGuard,
+    { status, epoch }: { readonly status: SetStatus; readonly epoch: Epoch },
+  ): void {
+    const { local, tags, flights } = this.#context;
     // If it is hidden, it may have been removed instead.
     if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
     // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
-    const epoch = status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed;
     local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
       void this.#loadedStore.confirm(remote!.leases!, key, entry.version);

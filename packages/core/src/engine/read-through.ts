@@ -213,6 +213,7 @@ export class ReadThrough {
     const { clock, recovery, writes } = this.#context;
     return readAfterReplay(
       remote!.label,
+      recovery,
       () => this.#isCovered(flight),
       async () => {
         await inTime(clock, flight, recovery!.replay());

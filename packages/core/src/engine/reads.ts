@@ -182,6 +182,7 @@ export class Reads {
     const startedAt = clock.now();
     return readAfterReplay(
       label,
+      recovery,
       () => this.#isCovered(key),
       () => recovery!.replayWithin(deadlineMs),
       () => namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt)),

@@ -86,7 +86,7 @@ export class Touch {
     guard: Guard,
     { entry, encoded }: Draft,
   ): Promise<TouchResult["status"]> {
-    const { flights, trust, tags, local } = this.#context;
+    const { flights, trust, tags, local, recovery } = this.#context;
     const { namespace, key } = call;
     const isOvertaken = (): boolean =>
       guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence);
@@ -103,6 +103,7 @@ export class Touch {
         ? await remote.write(key, write)
         : await this.#storeUnderLease(remote.leases!, key, write, token, entry.version ?? "");
     if (status !== "stored") return "refused";
+    recovery?.tookWrite();
     if (isOvertaken()) return "touched";
     local?.keep(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
     if (!flights.isUntainted(guard) && token !== undefined) void this.#loadedStore.confirm(remote.leases!, key, token);

@@ -5,6 +5,7 @@ import { createEvents } from "../primitives/event-port.ts";
 import { newEntry, type Entry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
+import { BackendRefusedError } from "./backend-calls.ts";
 import { orPending, Recovery } from "./recovery.ts";
 import { gate, type Gate } from "../testing/gate.ts";
 import { flush, outcome } from "../testing/outcome.ts";
@@ -22,6 +23,8 @@ let emitted: CacheEvents["recover"][];
 let isDown: boolean;
 /** How the calls begin that fail. */
 let failing: string | undefined;
+/** Whether every call is answered, and refused. */
+let isRefusing: boolean;
 let held: Gate<void> | undefined;
 let retryInMs: number;
 
@@ -36,6 +39,7 @@ function recovery({
 } = {}): Recovery {
   const send = async (what: string): Promise<void> => {
     await held?.pass();
+    if (isRefusing) throw new BackendRefusedError("NOPERM");
     if (isDown || (failing !== undefined && what.startsWith(failing))) throw UNANSWERED;
     sent.push(what);
   };
@@ -65,6 +69,7 @@ beforeEach(() => {
   [sent, replayed, emitted] = [[], [], []];
   isDown = false;
   failing = undefined;
+  isRefusing = false;
   held = undefined;
   retryInMs = 0;
 });
@@ -266,6 +271,47 @@ describe("replay", () => {
     expect([sent, one.size]).toEqual([[], 2]);
   });
 });
+
+it("C438 is refused from the refusal of a replay to the next one that is not, or is not answered", async () => {
+  const one = recovery();
+  one.addKey(entryKey(root, "k"));
+  isRefusing = true;
+  expect(one.isRefused).toBe(false);
+  await one.replay();
+  expect(one.isRefused).toBe(true);
+  isRefusing = false;
+  isDown = true;
+  clock.advance(1_000);
+  await one.replay();
+  expect(one.isRefused).toBe(false);
+  isDown = false;
+  await one.replay();
+  expect([one.isRefused, one.size]).toEqual([false, 0]);
+});
+
+it.for([
+  ["of a key", (one: Recovery) => one.forgetKey(entryKey(root, "other"))],
+  ["that replaced an entry", (one: Recovery) => one.acknowledgedKey(entryKey(root, "other"))],
+  ["of tags", (one: Recovery) => one.acknowledgedTags(root, ["{~shop}::other"], "hard", 1)],
+  ["of any other kind", (one: Recovery) => one.tookWrite()],
+] as const)(
+  "C438 a write %s that the backend took starts a replay, 200 ms after the last one at the soonest",
+  async ([, took]) => {
+    const one = recovery();
+    isRefusing = true;
+    one.addKey(entryKey(root, "k"));
+    await one.replay();
+    isRefusing = false;
+    clock.advance(199);
+    took(one);
+    await flush();
+    expect(sent).toEqual([]);
+    clock.advance(1);
+    took(one);
+    await flush();
+    expect([sent, one.size]).toEqual([["remove shop::k"], 0]);
+  },
+);
 
 describe("more than 10,000", () => {
   it("become a clear of the whole cache, which covers everything", async () => {

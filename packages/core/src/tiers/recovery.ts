@@ -45,7 +45,7 @@ interface RecoveryOf {
  *
  * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last
  * one of each key counts. Bounded: an overflow becomes a clear of the whole cache; in a backend without tag versions it
- * forgets the oldest. Until an invalidation was replayed, nothing that it covers is read from the backend.
+ * forgets the oldest. Until an invalidation was replayed, nothing that it covers is served from the backend.
  */
 export class Recovery {
   readonly #of: RecoveryOf;
@@ -61,8 +61,10 @@ export class Recovery {
   #isStopped = false;
   /** Replays in a row that were refused. */
   #refusals = 0;
-  /** `clock.now()` before which none is tried again. */
+  /** `clock.now()` before which none is tried again, unless a write is taken. */
   #notBefore = -Infinity;
+  /** `clock.now()` at the end of the last replay. */
+  #triedAt = -Infinity;
   #running: Promise<void> | undefined;
   #cancelRetry: (() => void) | undefined;
 
@@ -74,6 +76,11 @@ export class Recovery {
 
   get size(): number {
     return this.#keys.size + this.#tags.size;
+  }
+
+  /** Whether the backend answered the last replay, and refused it. */
+  get isRefused(): boolean {
+    return this.#refusals !== 0;
   }
 
   addKey(key: EntryKey): void {
@@ -97,6 +104,7 @@ export class Recovery {
   /** A newer write of this key was acknowledged: the backend has nothing older to remove. */
   forgetKey(key: EntryKey): void {
     if (this.#keys.size !== 0) this.#keys.delete(key.backend);
+    this.tookWrite();
   }
 
   /** As {@link forgetKey}, for a write that replaced or removed an entry: issued again if another server takes over. */
@@ -116,6 +124,15 @@ export class Recovery {
         this.#tags.delete(key);
     }
     this.#issued?.addTags(keySpace, keys, mode);
+    this.tookWrite();
+  }
+
+  /**
+   * The backend took a write of any kind: what is pending is sent again, a few times a second at most. It may go on
+   * refusing invalidations and nothing else.
+   */
+  tookWrite(): void {
+    if (this.size !== 0 && this.#of.clock.now() - this.#triedAt >= PROMPTED_MS) void this.replayAfresh();
   }
 
   /**
@@ -243,7 +260,8 @@ export class Recovery {
       }
     }
     this.#refusals = isRefused ? this.#refusals + 1 : 0;
-    if (isRefused) this.#notBefore = this.#of.clock.now() + waitAfter(this.#refusals);
+    this.#triedAt = this.#of.clock.now();
+    if (isRefused) this.#notBefore = this.#triedAt + waitAfter(this.#refusals);
     if (replayed === 0) return;
     this.#of.events.recover.emit({
       cache: this.#of.cache,
@@ -354,5 +372,7 @@ const MAX_PENDING = 10_000;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;
 const LONGEST_WAIT_MS = 5_000;
+/** A write that is taken starts no replay sooner after the last one. */
+const PROMPTED_MS = 200;
 /** After so many refused replays in a row. */
 const waitAfter = (refusals: number): number => Math.min(LONGEST_WAIT_MS, RETRY_MS * 2 ** (refusals - 1));

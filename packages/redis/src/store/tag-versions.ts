@@ -61,12 +61,15 @@ export class RedisTagVersions implements TagVersions {
     return found.map((version) => this.#parse(version));
   }
 
-  /** Where the script was not run, the issuer was not read by it: the load goes on, and its tags must be reported. */
+  /**
+   * Where the script was not run, the issuer was not read by it: the load goes on, and its tags must be reported. Every
+   * user may send a read of versions; for a hash it finds nothing, and Redis remembers who asked.
+   */
   async #pin(tags: readonly string[]): Promise<unknown> {
     try {
       return await this.#run(PIN, tags);
     } catch (error) {
-      if (isRefusal(error)) await this.#send(["PTTL", this.#keys.issuer(tags[0]!)]).catch(ignore);
+      if (isRefusal(error)) await this.#send(["MGET", this.#keys.issuer(tags[0]!)]).catch(ignore);
       throw error;
     }
   }

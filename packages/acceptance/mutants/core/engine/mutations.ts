@@ -195,4 +195,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "{ ...entry, value: local.handOut(entry.value) },",
     broken: "entry,",
   },
+  {
+    name: "refusals: the copy of a refused set is not watched",
+    promises: ["C438"],
+    rule: " && (await this.#watch(remote, key, entry, guard))",
+    broken: "",
+  },
+  {
+    name: "refusals: a refused set leaves no copy",
+    promises: ["C438"],
+    rule: "isWatched = error instanceof BackendRefusedError && (await this.#watch(remote, key, entry, guard));",
+    broken: "isWatched = false;",
+  },
 ];

@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs",
     broken: "lifeOf(entry, now).ageMs",
   },
+  {
+    name: "refusals: a touch that is taken starts no replay",
+    promises: ["C438"],
+    rule: "recovery?.tookWrite();",
+    broken: "",
+  },
 ];

@@ -151,4 +151,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#running ??= inNoCall(() =>",
     broken: "this.#running ??= (<T>(body: () => T): T => body())(() =>",
   },
+  {
+    name: "refusals: a write that is taken starts no replay",
+    promises: ["C438"],
+    rule: "if (this.size !== 0 && this.#of.clock.now() - this.#triedAt >= PROMPTED_MS) void this.replayAfresh();",
+    broken: "",
+  },
+  {
+    name: "refusals: each write that is taken starts a replay",
+    promises: ["C438"],
+    rule: "const PROMPTED_MS = 200;",
+    broken: "const PROMPTED_MS = 0;",
+  },
+  {
+    name: "refusals: a backend that refused and is not reached any more counts as refusing",
+    promises: ["C438"],
+    rule: "this.#refusals = isRefused ? this.#refusals + 1 : 0;",
+    broken: "if (isRefused) this.#refusals += 1;",
+  },
 ];
