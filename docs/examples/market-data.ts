@@ -69,7 +69,7 @@ console.log(
   symbols.map((symbol, i) => `${symbol} ${prices[i]!.ok ? (prices[i]!.value ?? "absent") : "unknown"}`).join(", "),
 );
 
-const life = await trading.commands.ttl(`market:${BTC}`);
+const life = await trading.commands.ttlMs(`market:${BTC}`);
 assert.ok(typeof life === "number" && life > 50_000 && life <= 60_000);
 while (seen.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
 console.log(seen.join(", "));

@@ -188,13 +188,20 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => expressRateLimit(limit, { key: () => "k", message: bad(5) }),
     ],
     ["userOf must be a function, got 5", () => new SessionStore(redis, { userOf: bad(5) })],
+    ["expireAt: at must be a Date after 1970, got an invalid one", () => redis.commands.expireAt("k", new Date(NaN))],
+    ['expireAt: at must be a Date after 1970, got "10"', () => redis.commands.expireAt("k", bad("10"))],
     [
-      "expireAt: at must be a date, or milliseconds since 1970, got an invalid date",
-      () => redis.commands.expireAt("k", new Date(NaN)),
+      "expireAt: at must be a Date after 1970, got 1785000000: redis clients count a bare number in seconds",
+      () => redis.commands.expireAt("k", bad(1_785_000_000)),
+    ],
+    ["expireAt: at must be a Date after 1970, got an earlier one", () => redis.commands.expireAt("k", new Date(-1))],
+    [
+      'expire: ttl must have a unit, such as "60s" or "60ms", got 60: redis clients count a bare number in seconds',
+      () => redis.commands.expire("k", bad(60)),
     ],
     [
-      'expireAt: at must be a date, or milliseconds since 1970, got "10"',
-      () => redis.commands.expireAt("k", bad("10")),
+      'expire: ttl must have a unit, such as "60s" or "60ms", got 60: redis clients count a bare number in seconds',
+      () => redis.lenient.expire("k", bad(60)),
     ],
     ["scan: match must be a glob, got 5", () => redis.commands.scan({ match: bad(5) }).next()],
     [
@@ -208,7 +215,7 @@ describe("C363: an option is of its type, and has a name that exists", () => {
     ],
     [
       'expire: unknown option "ifs"; known: if; did you mean if?',
-      () => redis.commands.expire("k", 5, bad({ ifs: "none" })),
+      () => redis.commands.expire("k", "5ms", bad({ ifs: "none" })),
     ],
     ['incr: unknown option "buy"; known: by, ttl; did you mean by?', () => redis.commands.incr("k", bad({ buy: 5 }))],
     [

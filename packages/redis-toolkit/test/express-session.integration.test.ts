@@ -39,7 +39,7 @@ describe.each(EVERYWHERE)("the store of express-session over %s", (where) => {
     prefix = newPrefix();
   });
   const storeOf = (options: SessionStoreOptions = {}): SessionStore => new SessionStore(redis, { prefix, ...options });
-  const ttlOf = async (sid: string): Promise<number> => Number(await redis.commands.ttl(prefix + sid));
+  const ttlOf = async (sid: string): Promise<number> => Number(await redis.commands.ttlMs(prefix + sid));
 
   it("A83: a session is stored for a day, or as long as its cookie lives, and touch moves its end", async () => {
     const store = storeOf({ hashIds: false });
@@ -273,16 +273,16 @@ describe("an application with express-session", () => {
     const [reads, writes] = await calls();
     await app.get("/", cookie);
     expect(await calls()).toEqual([reads! + 1, writes]);
-    expect(await redis.commands.ttl(key!)).toBeLessThan(600_001);
+    expect(await redis.commands.ttlMs(key!)).toBeLessThan(600_001);
     await redis.commands.hset(key!, { a: Date.now() - 200_000 });
     await redis.commands.pExpire(key!, 400_000);
     const shown = await app.get("/", cookie);
     expect(Math.abs(Number(new Date(JSON.parse(shown.text).cookie.expires)) - Date.now() - 400_000)).toBeLessThan(
       5_000,
     );
-    expect(await redis.commands.ttl(key!)).toBeGreaterThan(590_000);
+    expect(await redis.commands.ttlMs(key!)).toBeGreaterThan(590_000);
     const ends = Number(new Date(/Expires=([^;]+)/.exec(shown.setCookie)![1]!));
-    expect(Math.abs(ends - Date.now() - Number(await redis.commands.ttl(key!)))).toBeLessThan(5_000);
+    expect(Math.abs(ends - Date.now() - Number(await redis.commands.ttlMs(key!)))).toBeLessThan(5_000);
   });
 
   it("A80: a session object that is kept for long is touched when its time comes", async () => {

@@ -54,8 +54,8 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     expect(audit).toMatchObject({ scanned: 40, immortal: 20, fixed: 0 });
     expect(audit.examples).toHaveLength(20);
     expect(await watched.ttlAudit({ type: "string", fix: "1m" })).toMatchObject({ immortal: 21, fixed: 21 });
-    expect(await view.commands.ttl("small:1")).toSatisfy((ms: number) => ms <= 60_000);
-    expect(await view.commands.ttl("small:0")).toSatisfy((ms: number) => ms > 60_000);
+    expect(await view.commands.ttlMs("small:1")).toSatisfy((ms: number) => ms <= 60_000);
+    expect(await view.commands.ttlMs("small:0")).toSatisfy((ms: number) => ms > 60_000);
     expect(await watched.ttlAudit()).toMatchObject({ scanned: 42, immortal: 1, examples: ["list"] });
     await view.purge();
   });

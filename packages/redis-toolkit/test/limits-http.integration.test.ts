@@ -271,7 +271,7 @@ describe.each([
     expect(refused.status).toBe(429);
     expect(resets("")).toContain(refused.headers.get("retry-after"));
     expect((await other({ user: "grace" })).status).toBe(200);
-    const lifeMs = await redis.commands.ttl(`${name}:{%7Bada%7D}`);
+    const lifeMs = await redis.commands.ttlMs(`${name}:{%7Bada%7D}`);
     expect(lifeMs).toBeGreaterThan(50_000);
     expect(lifeMs).toBeLessThanOrEqual(60_000);
   });

@@ -84,7 +84,7 @@ it("A72: among 10,000 calls whose keys expire meanwhile, none leaves a key witho
         await limit[operations[Math.floor(Math.random() * 4)]!](`u${i % 7}`);
       }),
     );
-    for await (const key of redis.commands.scan()) if ((await redis.commands.ttl(key)) === "none") immortal += 1;
+    for await (const key of redis.commands.scan()) if ((await redis.commands.ttlMs(key)) === "none") immortal += 1;
   }
   expect(immortal).toBe(0);
   await expect.poll(() => redis.commands.dbSize()).toBeLessThanOrEqual(12);

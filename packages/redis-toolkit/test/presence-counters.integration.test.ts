@@ -43,7 +43,7 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
     const key = `presence:{${name}}:until`;
     expect(await redis.commands.zCard(key)).toBe(3);
     expect([await users.seen("cem"), await users.gone("ada", "nobody", "ada"), await users.count()]).toEqual([1, 1, 2]);
-    expect(await redis.commands.ttl(key)).toBeGreaterThan(50_000);
+    expect(await redis.commands.ttlMs(key)).toBeGreaterThan(50_000);
   });
 
   it("A85: members whose time is over are removed by later calls, and all of them when none comes", async () => {
@@ -118,7 +118,7 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
     expect(within(await home.count({ windows: 7, with: [shop] }), 11_000)).toBeLessThan(0.02);
     const forever = uniques(redis, name);
     await forever.add("a", "b");
-    expect([await forever.count(), await redis.commands.ttl(`uniques:{${name}}:hll`)]).toEqual([2, "none"]);
+    expect([await forever.count(), await redis.commands.ttlMs(`uniques:{${name}}:hll`)]).toEqual([2, "none"]);
     if (where === "a cluster") {
       await uniques(redis, `${name}2`).add("c");
       await expect(forever.count({ with: [uniques(redis, `${name}2`)] })).rejects.toMatchObject({ code: "CROSS_SLOT" });
@@ -135,7 +135,7 @@ describe("presence and counters", () => {
     const calls = async (): Promise<number> =>
       Number(/cmdstat_evalsha:calls=(\d+)/.exec(String(await own.command("INFO", "commandstats")))?.[1]);
     expect(await users().seen("ada")).toBe(1);
-    expect(await redis.commands.ttl("presence:{online}:until")).toBeGreaterThan(60_000);
+    expect(await redis.commands.ttlMs("presence:{online}:until")).toBeGreaterThan(60_000);
     const before = await calls();
     clock.advance(9_999);
     expect(await users().seen("ada", "ada")).toBe(0);

@@ -156,7 +156,7 @@ describe("away, disabled and closed", () => {
     await view.commands.lPush("secret key", "x").catch(() => undefined);
     await view.commands.incr("secret count", { ttl: "1m" });
     await view.pipeline((commands) => [commands.get("secret key")]);
-    await view.transaction({}, ({ queue }) => [queue.get("secret key"), queue.ttl("secret key")]);
+    await view.transaction({}, ({ queue }) => [queue.get("secret key"), queue.ttlMs("secret key")]);
     diagnostics.unsubscribe("hotset:redis", note);
     await view.commands.ping().catch(() => undefined);
     const all = ["SET", "LPUSH", "EVALSHA", "GET", "EXEC"].map((operation) => ({
@@ -182,7 +182,7 @@ describe("away, disabled and closed", () => {
     diagnostics.subscribe("hotset:redis", note);
     const first = redis.commands.get("k");
     now += 5;
-    const second = redis.commands.ttl("k");
+    const second = redis.commands.ttlMs("k");
     now += 15;
     await Promise.all([first, second]);
     await new Promise((resolve) => setImmediate(resolve));

@@ -27,7 +27,7 @@ describe("settings", () => {
       ["hash", 900],
       ["counter", 300],
     ] as const) {
-      const life = Math.ceil(Number(await commands.ttl(key)) / 1_000);
+      const life = Math.ceil(Number(await commands.ttlMs(key)) / 1_000);
       expect(secondsLeft(seconds, startedAt), key).toContain(life);
     }
   });

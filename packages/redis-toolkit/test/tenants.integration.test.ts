@@ -78,8 +78,8 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     await redis.commands.hset(`${p}h`, { a: "1" });
     expect([await commands.get(`${p}k`), await commands.hget(`${p}h`, "a")]).toEqual(["v", "1"]);
     expect([await redis.commands.exists(`${p}k`), await redis.commands.exists(`${p}h`)]).toEqual([false, false]);
-    expect(await commands.ttl(`${p}k`)).toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000);
-    expect(await commands.ttl(`${p}h`)).toBe("none");
+    expect(await commands.ttlMs(`${p}k`)).toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000);
+    expect(await commands.ttlMs(`${p}h`)).toBe("none");
   });
 
   it("A37: a key that is moved in its last millisecond does not live for ever", async () => {
@@ -90,7 +90,7 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
       await redis.commands.set(key, "v", { ttl: 1 });
       await commands.get(key);
     }
-    const lives = await Promise.all(keys.map((key) => redis.tenant(p).commands.ttl(key)));
+    const lives = await Promise.all(keys.map((key) => redis.tenant(p).commands.ttlMs(key)));
     expect(lives.filter((life) => life === "none")).toEqual([]);
   }, 60_000);
 

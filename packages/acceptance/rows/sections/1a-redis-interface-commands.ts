@@ -119,7 +119,7 @@ export const SECTION: Section = {
     {
       id: "R0-16",
       what: "`set_expiry`, `set_expire_at`, `get_ttl`",
-      here: "`expire`, `expireAt`, `ttl`: milliseconds, `none` or `missing`",
+      here: "`expire`, `expireAt` by a duration or a `Date`; `ttlMs`: milliseconds, `none` or `missing`",
       module: TOOLKIT,
       test: STRINGS,
     },

@@ -135,7 +135,7 @@ async function heldAt(session: Session, { fenceKey, ...place }: Place): Promise<
   const found = await readable(() =>
     Promise.all([
       isOne ? commands.get(place.key) : holdersAt(session, place.key),
-      commands.ttl(place.key),
+      commands.ttlMs(place.key),
       commands.get(fenceKey),
     ]),
   );

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
@@ -25,6 +26,9 @@ export interface SetOptions {
   /** Sets only a key that is absent, or only one that is present. */
   readonly if?: "absent" | "present";
 }
+
+/** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
+export type DurationText = Exclude<Duration, number>;
 
 export interface ExpireOptions {
   /** Only where the key has no end, has one, or the new one is later or sooner. */
@@ -126,17 +130,21 @@ export class CommandBuilder {
     return this.#onKey("UNLINK", key, [], { decode: isOne });
   }
 
-  expire(key: RedisArgument, ttl: Duration, options: ExpireOptions = {}): Invocation<boolean> {
+  expire(key: RedisArgument, ttl: DurationText, options: ExpireOptions = {}): Invocation<boolean> {
+    if (typeof ttl === "number")
+      throw new InvalidArgumentError(
+        `expire: ttl must have a unit, such as "60s" or "60ms", got ${shown(ttl)}: redis clients count a bare number in seconds`,
+      );
     return this.#onKey("PEXPIRE", key, [String(life("expire", ttl)), ...endCondition(options)], {
       decode: isOne,
     });
   }
 
-  expireAt(key: RedisArgument, at: Date | number, options: ExpireOptions = {}): Invocation<boolean> {
-    const ms = typeof at === "number" ? Math.ceil(at) : at instanceof Date ? at.getTime() : Number.NaN;
+  expireAt(key: RedisArgument, at: Date, options: ExpireOptions = {}): Invocation<boolean> {
+    const ms = isDate(at) ? at.getTime() : Number.NaN;
     if (!Number.isSafeInteger(ms) || ms <= 0)
       throw new InvalidArgumentError(
-        `expireAt: at must be a date, or milliseconds since 1970, got ${at instanceof Date ? "an invalid date" : shown(at)}`,
+        `expireAt: at must be a Date after 1970, got ${isDate(at) ? (Number.isNaN(ms) ? "an invalid one" : "an earlier one") : shown(at)}${typeof at === "number" ? ": redis clients count a bare number in seconds" : ""}`,
       );
     return this.#onKey("PEXPIREAT", key, [String(ms), ...endCondition(options)], { decode: isOne });
   }
@@ -146,7 +154,7 @@ export class CommandBuilder {
   }
 
   /** Milliseconds to live. */
-  ttl(key: RedisArgument): Invocation<number | "none" | "missing"> {
+  ttlMs(key: RedisArgument): Invocation<number | "none" | "missing"> {
     return this.#onKey("PTTL", key, [], {
       isReadOnly: true,
       decode: (reply) => (Number(reply) === -2 ? "missing" : Number(reply) === -1 ? "none" : Number(reply)),

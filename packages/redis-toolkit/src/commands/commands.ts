@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
+import { InvalidArgumentError, type StandardSchema } from "@hotset/core";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import {
   CommandBuilder,
@@ -8,6 +8,7 @@ import {
   type Fields,
   type SetOptions,
   type Writable,
+  type DurationText,
 } from "./command-builder.ts";
 import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
@@ -144,11 +145,11 @@ class RunningCommands implements OwnCommands {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  expire(key: RedisArgument, ttl: Duration, options?: ExpireOptions): Promise<boolean> {
+  expire(key: RedisArgument, ttl: DurationText, options?: ExpireOptions): Promise<boolean> {
     return this.#run(() => this.#make.expire(key, ttl, options));
   }
 
-  expireAt(key: RedisArgument, at: Date | number, options?: ExpireOptions): Promise<boolean> {
+  expireAt(key: RedisArgument, at: Date, options?: ExpireOptions): Promise<boolean> {
     return this.#run(() => this.#make.expireAt(key, at, options));
   }
 
@@ -156,8 +157,8 @@ class RunningCommands implements OwnCommands {
     return this.#run(() => this.#make.persist(key));
   }
 
-  ttl(key: RedisArgument): Promise<number | "none" | "missing"> {
-    return this.#run(() => this.#make.ttl(key));
+  ttlMs(key: RedisArgument): Promise<number | "none" | "missing"> {
+    return this.#run(() => this.#make.ttlMs(key));
   }
 
   incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number> {

@@ -1,6 +1,6 @@
 import { CacheError, type CacheLogger, type Clock, type Duration } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { DurationText, Fields, SetOptions, Writable } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { Commands } from "./own-commands.ts";
 
@@ -21,8 +21,8 @@ export interface LenientCommands {
   delete(...keys: readonly RedisArgument[]): Promise<number>;
   /** `false` when it fails. */
   exists(key: RedisArgument): Promise<boolean>;
-  /** `false` when it fails. */
-  expire(key: RedisArgument, ttl: Duration): Promise<boolean>;
+  /** `ttl` has a unit, as in `"60s"`. `false` when it fails. */
+  expire(key: RedisArgument, ttl: DurationText): Promise<boolean>;
   /** Seconds to live; -1 for a key without an end, -2 for one that is absent, and when it fails. */
   ttl(key: RedisArgument): Promise<number>;
   /** `undefined` when it fails. */
@@ -91,7 +91,7 @@ export function lenientOf(strict: Commands, failures: LenientFailures): LenientC
     exists: (key) => or("exists", strict.exists(key), NO),
     expire: (key, ttl) => or("expire", strict.expire(key, ttl), NO),
     ttl: async (key) => {
-      const left = await or("ttl", strict.ttl(key), "missing");
+      const left = await or("ttl", strict.ttlMs(key), "missing");
       return left === "missing" ? -2 : left === "none" ? -1 : Math.ceil(left / 1_000);
     },
     incr: (key, options) => or<number | undefined>("incr", strict.incr(key, options), undefined),

@@ -1,6 +1,6 @@
 import type { Duration, StandardSchema } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { ExpireOptions, Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { DurationText, ExpireOptions, Fields, SetOptions, Writable } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
@@ -50,13 +50,18 @@ export interface OwnCommands {
   exists(key: RedisArgument): Promise<boolean>;
   /** How many there were. Any number of keys, in a cluster anywhere. The memory is freed in the background. */
   delete(...keys: readonly (RedisArgument | readonly RedisArgument[])[]): Promise<number>;
-  /** @returns whether the key exists, and the condition held */
-  expire(key: RedisArgument, ttl: Duration, options?: ExpireOptions): Promise<boolean>;
-  expireAt(key: RedisArgument, at: Date | number, options?: ExpireOptions): Promise<boolean>;
+  /**
+   * `ttl` has a unit, as in `"60s"`. A bare number is refused: other clients count it in seconds.
+   *
+   * @returns whether the key exists, and the condition held
+   */
+  expire(key: RedisArgument, ttl: DurationText, options?: ExpireOptions): Promise<boolean>;
+  /** @throws {InvalidArgumentError} for a number: other clients count it in seconds. */
+  expireAt(key: RedisArgument, at: Date, options?: ExpireOptions): Promise<boolean>;
   /** @returns whether the key had an end */
   persist(key: RedisArgument): Promise<boolean>;
-  /** Milliseconds to live. */
-  ttl(key: RedisArgument): Promise<number | "none" | "missing">;
+  /** Milliseconds to live. `ttl` and `pTTL` are those of node-redis: seconds and milliseconds, -1 and -2. */
+  ttlMs(key: RedisArgument): Promise<number | "none" | "missing">;
   /** `ttl` is the life of a new counter: one that exists keeps its own. */
   incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number>;
   /** One step, for keys of one slot; where one cannot grow, none does. */

@@ -68,14 +68,14 @@ export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}):
   const audit = { scanned: 0, immortal: 0, fixed: 0, examples: [] as string[] };
   const scan = { ...matching(options.match), ...(options.type === undefined ? undefined : { type: options.type }) };
   for await (const keys of windows(commands.scan(scan), Infinity)) {
-    const lives = await Promise.all(keys.map((key) => commands.ttl(key)));
+    const lives = await Promise.all(keys.map((key) => commands.ttlMs(key)));
     const immortal = keys.filter((_, i) => lives[i] === "none");
     audit.scanned += keys.length;
     audit.immortal += immortal.length;
     audit.examples.push(...immortal.slice(0, MAX_EXAMPLES - audit.examples.length));
     if (fixMs === undefined) continue;
     // `none`: one that got an end meanwhile keeps it.
-    const fixed = await Promise.all(immortal.map((key) => commands.expire(key, fixMs, { if: "none" })));
+    const fixed = await Promise.all(immortal.map((key) => commands.expire(key, `${fixMs}ms`, { if: "none" })));
     audit.fixed += fixed.filter(Boolean).length;
   }
   return audit;
