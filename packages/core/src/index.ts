@@ -78,7 +78,7 @@ export type {
   MarkStaleResult,
   WriteManyResult,
   WriteResult,
-} from "./engine/mutations.ts";
+} from "./engine/results.ts";
 export type { TouchResult } from "./engine/touch.ts";
 export type { WarmOptions, WarmResult } from "./cache/warm.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";

@@ -2,17 +2,17 @@ import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
-import {
-  checkRoomForMeta,
-  type DeleteManyResult,
-  type DeleteResult,
-  type InvalidateResult,
-  type MarkStaleResult,
-  type Mutations,
-  type WriteManyResult,
-  type WriteResult,
-} from "../engine/mutations.ts";
+import type { Mutations } from "../engine/mutations.ts";
 import type { ReadThrough } from "../engine/read-through.ts";
+import type {
+  DeleteManyResult,
+  DeleteResult,
+  InvalidateResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "../engine/results.ts";
+import { checkRoomForMeta } from "../engine/room-for-meta.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";

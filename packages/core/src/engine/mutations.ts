@@ -4,7 +4,6 @@ import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
-import { ConfigurationError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import type { NamespaceContext } from "./call.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
@@ -21,50 +20,16 @@ import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
+import { checkRoomForMeta } from "./room-for-meta.ts";
+import type {
+  DeleteManyResult,
+  DeleteResult,
+  InvalidateResult,
+  MarkStaleResult,
+  WriteManyResult,
+  WriteResult,
+} from "./results.ts";
 import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
-
-/** The outcome of `set`. */
-export interface WriteResult {
-  /**
-   * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
-   * replayed. `refused`: too large, without a lifetime, or the backend is bypassed. A call that a later `set` of the
-   * key overtook before it was sent has the status of that one.
-   */
-  readonly status: "stored" | "pending" | "refused";
-  /** For the option `after`, once the backend has acknowledged the write. */
-  readonly token?: string;
-}
-/** The outcome of `delete`. */
-export interface DeleteResult {
-  /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
-  readonly status: "deleted" | "missing" | "pending";
-  /** As {@link WriteResult.token}. */
-  readonly token?: string;
-}
-/** The outcome of `markStale`. */
-export interface MarkStaleResult {
-  /** `pending`: as in {@link DeleteResult}. */
-  readonly status: "stale" | "missing" | "pending";
-}
-/** The outcome of `invalidateTags`, `markTagsStale` and `clear`. */
-export interface InvalidateResult {
-  /** `pending`: as in {@link DeleteResult}. */
-  readonly status: "done" | "pending";
-  /** As {@link WriteResult.token}. */
-  readonly token?: string;
-}
-/** How many keys ended in each status. */
-export interface WriteManyResult {
-  readonly stored: number;
-  readonly pending: number;
-  readonly refused: number;
-}
-/** How many keys ended in each status. */
-export interface DeleteManyResult {
-  readonly deleted: number;
-  readonly missing: number;
-  readonly pending: number;
-}
 
 /**
  * The calls that change entries: `set`, `delete`, `markStale`, tag invalidation and `clear`.
@@ -490,15 +455,6 @@ export class Mutations {
     tokens += 1;
     return `${PROCESS}.${tokens.toString(36)}`;
   }
-}
-
-/** @throws {ConfigurationError} where entries cannot carry what the call needs. */
-export function checkRoomForMeta({ remote }: NamespaceContext): void {
-  if (remote?.keepsMeta === false)
-    throw new ConfigurationError(
-      `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
-      { tier: remote.label },
-    );
 }
 
 interface Written {

@@ -1,0 +1,42 @@
+/** The outcome of `set`. */
+export interface WriteResult {
+  /**
+   * `pending`: only this process sees the value. Once the backend is back, the key is removed there; the value is not
+   * replayed. `refused`: too large, without a lifetime, or the backend is bypassed. A call that a later `set` of the
+   * key overtook before it was sent has the status of that one.
+   */
+  readonly status: "stored" | "pending" | "refused";
+  /** For the option `after`, once the backend has acknowledged the write. */
+  readonly token?: string;
+}
+/** The outcome of `delete`. */
+export interface DeleteResult {
+  /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
+  readonly status: "deleted" | "missing" | "pending";
+  /** As {@link WriteResult.token}. */
+  readonly token?: string;
+}
+/** The outcome of `markStale`. */
+export interface MarkStaleResult {
+  /** `pending`: as in {@link DeleteResult}. */
+  readonly status: "stale" | "missing" | "pending";
+}
+/** The outcome of `invalidateTags`, `markTagsStale` and `clear`. */
+export interface InvalidateResult {
+  /** `pending`: as in {@link DeleteResult}. */
+  readonly status: "done" | "pending";
+  /** As {@link WriteResult.token}. */
+  readonly token?: string;
+}
+/** How many keys ended in each status. */
+export interface WriteManyResult {
+  readonly stored: number;
+  readonly pending: number;
+  readonly refused: number;
+}
+/** How many keys ended in each status. */
+export interface DeleteManyResult {
+  readonly deleted: number;
+  readonly missing: number;
+  readonly pending: number;
+}
