@@ -73,7 +73,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["changes"],
     ["topology", "store", "url"],
     ["shared-connection"],
-    ["client"],
+    ["client", "link-checks"],
     ["builder", "redis-connection"],
     ["index"],
     ["connection-entry"],

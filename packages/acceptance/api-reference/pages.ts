@@ -302,6 +302,7 @@ export const PAGES: readonly PageSpec[] = [
       "LocalEntry",
       "Awaitable",
       "didYouMean",
+      "refuseSurplus",
     ],
   },
   {

@@ -1,4 +1,4 @@
-import { brotli, gzip, json } from "@hotset/core";
+import { brotli, gzip, json, refuseSurplus, type Compressor, type Format } from "@hotset/core";
 import { msgpack } from "@hotset/msgpack";
 import {
   RedisBackend as BackendOfRedis,
@@ -10,8 +10,14 @@ import {
 } from "@hotset/redis";
 import { zstd } from "@hotset/zstd";
 
-/** Without `v8()`: bytes of a shared store are decoded with it only on request. */
-const SHIPPED = { formats: [msgpack(), json()], compressors: [gzip(), brotli(), zstd()] };
+/**
+ * Made for each backend: made here once, they would be in every bundle of this package, one over memory alone too.
+ * Without `v8()`: bytes of a shared store are decoded with it only on request.
+ */
+const shipped = (): { readonly formats: readonly Format[]; readonly compressors: readonly Compressor[] } => ({
+  formats: [msgpack(), json()],
+  compressors: [gzip(), brotli(), zstd()],
+});
 
 /**
  * Starts a Redis backend that writes `msgpack()`. Until `valueFormat` is called it reads `json()`, too, and until
@@ -20,7 +26,15 @@ const SHIPPED = { formats: [msgpack(), json()], compressors: [gzip(), brotli(), 
  */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
 export function redis(connection: ClientConnection): RedisBackendSettings;
-export function redis(connection: string | URL | ServerAddress | Connection | ClientConnection): RedisBackendBuilder {
+export function redis(
+  connection: string | URL | ServerAddress | Connection | ClientConnection,
+  ...surplus: readonly unknown[]
+): RedisBackendBuilder {
+  refuseSurplus(
+    "redis(url)",
+    surplus,
+    "settings follow as calls: redis(url).keyPrefix(prefix).password(secret).build()",
+  );
   return RedisBackend.builder().connection(connection as Connection);
 }
 
@@ -30,4 +44,4 @@ export type RedisBackend = BackendOfRedis;
 export const RedisBackend: {
   /** Like `redis(connection)`, but the connection is given later. */
   builder(): RedisBackendBuilder;
-} = { builder: () => BackendOfRedis.builder(SHIPPED) };
+} = { builder: () => BackendOfRedis.builder(shipped()) };

@@ -5,6 +5,7 @@ import {
   type LocalTier,
   type LocalTierHost,
   didYouMean,
+  refuseSurplus,
 } from "@hotset/core";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
 import type { Entries, Gone } from "./entries.ts";
@@ -68,7 +69,9 @@ export interface MemoryOptions {
  *
  * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
  */
-export function memory(options: MemoryOptions = {}): LocalTier {
+export function memory(options?: MemoryOptions): LocalTier;
+export function memory(options: MemoryOptions = {}, ...surplus: readonly unknown[]): LocalTier {
+  refuseSurplus("memory(options)", surplus, "give one object of options");
   const limits = resolve(options);
   return countsBytes(limits) ? new SizedMemoryTier(limits) : new MemoryTier(limits);
 }

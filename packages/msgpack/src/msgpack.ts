@@ -1,4 +1,11 @@
-import { DecodeError, decodeLimits, DEFAULT_MAX_DECODED_BYTES, EncodeError, type Format } from "@hotset/core";
+import {
+  DecodeError,
+  decodeLimits,
+  DEFAULT_MAX_DECODED_BYTES,
+  EncodeError,
+  refuseSurplus,
+  type Format,
+} from "@hotset/core";
 import { revive } from "./marks.ts";
 import { msgpackr, type Packr } from "./msgpackr.ts";
 import { HEAP_PER_BYTE, inspect, Malformed } from "./wire.ts";
@@ -23,7 +30,9 @@ import { Unwritable, writable } from "./writable.ts";
  *
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
-export function msgpack(): Format {
+export function msgpack(): Format;
+export function msgpack(...surplus: readonly unknown[]): Format {
+  refuseSurplus("msgpack()", surplus, "it has no options");
   return MSGPACK;
 }
 

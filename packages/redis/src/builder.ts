@@ -2,6 +2,7 @@ import {
   ConfigurationError,
   DEFAULT_MAX_DECODED_BYTES,
   InvalidArgumentError,
+  refuseSurplus,
   systemClock,
   type Awaitable,
   type Backend,
@@ -31,16 +32,10 @@ import {
   text,
   type BreakerOptions,
 } from "./primitives/option-checks.ts";
+import { checkCoherence, checkReaders } from "./link-checks.ts";
 import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { loadScripts } from "./connection/session.ts";
-import {
-  hold,
-  single,
-  type ClientConnection,
-  type Connection,
-  type ConnectSettings,
-  type Hold,
-} from "./shared-connection.ts";
+import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
 import { randomWriteIds } from "./store/entry-fields.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
@@ -206,8 +201,11 @@ export const RedisBackend: {
 /** Starts a Redis backend. A URL is short for `single(url)`, and `{ host, port }` for `single({ host, port })`. */
 export function redis(connection: string | URL | ServerAddress | Connection): RedisBackendBuilder;
 export function redis(connection: ClientConnection): RedisBackendSettings;
-export function redis(connection: string | URL | ServerAddress | Connection | ClientConnection): RedisBackendBuilder {
-  return new Builder(DEFAULTS).connection(connection as Connection);
+export function redis(
+  connection: string | URL | ServerAddress | Connection | ClientConnection,
+  ...surplus: readonly unknown[]
+): RedisBackendBuilder {
+  return new Builder(DEFAULTS).connection(connection as Connection, ...surplus);
 }
 
 interface Settings {
@@ -359,7 +357,12 @@ class Builder implements RedisBackendBuilder {
     return this.#with({ responseTimeoutMs: milliseconds("responseTimeout", timeout) });
   }
 
-  connection(connection: string | URL | ServerAddress | Connection): this {
+  connection(connection: string | URL | ServerAddress | Connection, ...surplus: readonly unknown[]): this {
+    refuseSurplus(
+      "redis(url)",
+      surplus,
+      "settings follow as calls: redis(url).keyPrefix(prefix).password(secret).build()",
+    );
     if (typeof connection === "string" || connection instanceof URL)
       return this.#with({ connection: single(connection) });
     return this.#with({ connection: isServerAddress(connection) ? single(connection) : connection });
@@ -529,26 +532,4 @@ class Builder implements RedisBackendBuilder {
   #with(change: Partial<Settings>): this {
     return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
   }
-}
-
-/** @throws {ConfigurationError} where entries would be read from primaries all the same. */
-function checkReaders({ link, release }: Hold, layout: Settings["layout"]): void {
-  if (layout !== "string" || link.readsFromReplicas !== true) return;
-  release().catch(() => undefined);
-  throw new ConfigurationError(
-    'redis: readFromReplicas has no effect with layout("string"); remove it, or set layout("full")',
-  );
-}
-
-/** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
-function checkCoherence({ link, release }: Hold, coherence: Settings["coherence"]): void {
-  if (coherence === "none" || (link.hasOneConnection !== true && link.readsFromReplicas !== true)) return;
-  release().catch(() => undefined);
-  throw new ConfigurationError(
-    link.hasOneConnection === true
-      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or ' +
-          "use redis(url)"
-      : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes ` +
-          'that are received; set coherence("none") and a localTtl, or remove readFromReplicas',
-  );
 }

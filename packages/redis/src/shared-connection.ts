@@ -2,6 +2,7 @@ import {
   ConfigurationError,
   InvalidArgumentError,
   MissingConnectionError,
+  refuseSurplus,
   type Awaitable,
   type Clock,
 } from "@hotset/core";
@@ -210,10 +211,12 @@ export function sentinel(
  */
 export function fromClient(client: IoRedisClientLike): ClientConnection;
 export function fromClient(client: RedisClientLike): ClientConnection;
-export function fromClient(client: RedisClientLike | IoRedisClientLike): ClientConnection {
-  return isIoRedis(client)
-    ? overClient(new IoRedisClient(client), "new Redis()")
-    : overClient(client, "createClient()");
+export function fromClient(
+  client: RedisClientLike | IoRedisClientLike,
+  ...surplus: readonly unknown[]
+): ClientConnection {
+  refuseSurplus("fromClient(client)", surplus, "settings follow as calls: redis(fromClient(client)).keyPrefix(prefix)");
+  return isIoRedis(client) ? overClient(IoRedisClient.of(client), "new Redis()") : overClient(client, "createClient()");
 }
 
 function overClient(client: RedisClientLike, maker: string): ClientConnection {

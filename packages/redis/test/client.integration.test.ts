@@ -3,7 +3,7 @@ import { describeBackend } from "@hotset/core/contract-suites";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { isLate, randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it, vi } from "vitest";
 
 const DEADLINE_MS = 1_000;
 
@@ -74,6 +74,22 @@ describe("a client of the user", () => {
     expect(await client.get("own")).toBe("value");
     expect(client.listeners("error")).toHaveLength(length);
     expect(proxy.counts.connections).toBe(0);
+  });
+
+  it("C459: however many backends share it, it has one listener more for each event, none after the last close, and each backend notices a lost connection", async () => {
+    const counts = (): readonly number[] =>
+      ["error", "reconnecting", "end", "ready"].map((event) => client.listeners(event as "error").length);
+    await backend.close();
+    const before = counts();
+    const backends = Array.from({ length: 12 }, () => redis(fromClient(client)).valueFormat(json()).build());
+    expect(counts()).toEqual(before.map((count) => count + 1));
+    for (const each of backends) await each.write("shop::1", stored());
+    await proxy.refuse();
+    proxy.cut();
+    await vi.waitFor(() => expect(client.isReady).toBe(false));
+    for (const each of backends) await expect(each.read("shop::1")).rejects.toThrow("has no connection at the moment");
+    for (const each of backends) await each.close();
+    expect(counts()).toEqual(before);
   });
 
   it("gets commands without its own timeout, which would cost more than the commands", async () => {

@@ -105,15 +105,15 @@ describe("C241 a client of ioredis", () => {
     );
   });
 
-  it("is left as it was: its own listeners, and open", async () => {
-    const counts = (): readonly number[] =>
-      ["error", "close", "end", "ready"].map((event) => client.listenerCount(event));
+  it("C459 is left as it was: its own listeners, and open; backends over it share theirs", async () => {
+    const own = await ready(server.url);
+    const counts = (): readonly number[] => ["error", "close", "end", "ready"].map((event) => own.listenerCount(event));
     const before = counts();
-    const another = over(client).build();
-    await another.read("shop::1");
-    expect(counts()).not.toEqual(before);
-    await another.close();
-    expect([counts(), client.status]).toEqual([before, "ready"]);
+    const backends = Array.from({ length: 12 }, () => over(own).build());
+    for (const each of backends) await each.read("shop::1");
+    expect(counts()).toEqual(before.map((count) => count + 1));
+    for (const each of backends) await each.close();
+    expect([counts(), own.status]).toEqual([before, "ready"]);
   });
 });
 

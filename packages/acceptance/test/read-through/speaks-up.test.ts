@@ -1,8 +1,9 @@
 import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
-import { ConfigurationError, type CacheLogger } from "@hotset/core";
+import { ConfigurationError, createCache, type CacheLogger } from "@hotset/core";
 import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { memory } from "@hotset/memory";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import winston from "winston";
@@ -306,5 +307,44 @@ describe("C204 redactKeys", () => {
     expect(() => createTestCache({ redactKeys: "yes" as never })).toThrow(
       expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error,
     );
+  });
+});
+
+describe("C460 many open caches of one name over a backend", () => {
+  const build = (name: string, options: object = {}) =>
+    createCache({ name, ...options })
+      .tier(scriptedBackend({ clock: new TestClock(), coherence: "none" }))
+      .build();
+
+  it("are one warning that says what hot reload needs, at the twentieth", async () => {
+    const caches = Array.from({ length: 19 }, () => build("hot"));
+    caches.push(...Array.from({ length: 30 }, (_, i) => build(`hot${i}`)));
+    await nextTurn();
+    expect(warnings).toEqual([]);
+    caches.push(build("hot"), build("hot"));
+    await nextTurn();
+    expect(warnings.map(({ message, code }) => [message, code])).toEqual([
+      [
+        'hotset: cache "hot": 20 caches of this name are open in this process, each with connections and copies of ' +
+          "its own: build one and use it everywhere; where hot reload loads modules again, keep it on globalThis",
+        "HOTSET_OPEN_CACHES",
+      ],
+    ]);
+    for (const cache of caches) await cache.close();
+  });
+
+  it("are a line of the logger where there is one; closed caches and those in memory alone do not count", async () => {
+    const { logger, lines } = recording();
+    for (let i = 0; i < 30; i += 1) await build("reopened", { logger }).close();
+    const inMemory = Array.from({ length: 30 }, () => createCache({ name: "reopened" }).tier(memory()).build());
+    expect(lines).toEqual([]);
+    const caches = Array.from({ length: 20 }, () => build("reopened", { logger }));
+    await nextTurn();
+    expect([lines.length, lines[0], warnings]).toEqual([
+      1,
+      expect.stringMatching(/^warn hotset: cache "reopened": 20 caches of this name are open/) as string,
+      [],
+    ]);
+    for (const cache of [...caches, ...inMemory]) await cache.close();
   });
 });

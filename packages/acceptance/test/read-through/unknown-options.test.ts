@@ -1,5 +1,9 @@
-import { createCache } from "@hotset/core";
+import { createCache, json, v8 } from "@hotset/core";
 import { memory } from "@hotset/memory";
+import { msgpack } from "@hotset/msgpack";
+import { fromClient, redis } from "@hotset/redis";
+import { redis as redisOfHotset } from "hotset";
+import { createClient } from "redis";
 import { expect, it, vi } from "vitest";
 
 it.each([
@@ -29,4 +33,32 @@ it("C206 an unknown option of a call, a cache, a policy and a tier is refused wi
     /did you mean staleWhileRevalidate\?$/,
   );
   expect(() => memory({ max: 100 } as never)).toThrow(/did you mean maxEntries\?$/);
+});
+
+/** Without the types, which refuse it too. */
+const untyped = (fn: unknown): ((...given: unknown[]) => unknown) => fn as never;
+const shop = createCache({ name: "shop" });
+const full = shop.tier(memory());
+
+it.each<[string, () => unknown, string]>([
+  ["redis", () => untyped(redis)("redis://localhost", { keyPrefix: "shop" }), "redis(url).keyPrefix(prefix)"],
+  ["redis of hotset", () => untyped(redisOfHotset)("redis://localhost", { keyPrefix: "a" }), "keyPrefix(prefix)"],
+  ["fromClient", () => untyped(fromClient)(createClient(), { keyPrefix: "shop" }), "keyPrefix(prefix)"],
+  ["createCache", () => untyped(createCache)({ name: "shop" }, { maxLoads: 1 }), "one object of options"],
+  ["tier", () => untyped(shop.tier.bind(shop))(memory(), memory()), "once for each tier"],
+  ["defaults", () => untyped(shop.defaults.bind(shop))({ ttl: 1 }, { jitter: 0.1 }), "one object"],
+  ["build", () => untyped(full.build.bind(full))({ ttl: 1 }), ".defaults(policy)"],
+  ["memory", () => untyped(memory)({ maxEntries: 1 }, { maxBytes: 1 }), "one object of options"],
+  ["msgpack", () => untyped(msgpack)({ useRecords: true }), "it has no options"],
+  ["json", () => untyped(json)({ space: 2 }), "it has no options"],
+  ["v8", () => untyped(v8)({ version: 1 }), "it has no options"],
+])("C458 %s refuses a further argument, and says where it belongs", (_, call, advice) => {
+  expect(call).toThrow(
+    expect.objectContaining({ name: "ConfigurationError", message: expect.stringContaining(advice) as string }),
+  );
+});
+
+it("C458 undefined sets nothing as a further argument either", () => {
+  expect(() => untyped(memory)(undefined, undefined)).not.toThrow();
+  expect(() => untyped(shop.tier.bind(shop))(memory(), undefined)).not.toThrow();
 });

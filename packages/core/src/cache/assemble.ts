@@ -31,7 +31,7 @@ import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { steadyParts } from "../tiers/steady-parts.ts";
 import type { CacheOptions } from "./cache-options.ts";
-import { speakUp } from "./reporter.ts";
+import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
 
 /** A cache as the builder has described it. */
@@ -52,6 +52,8 @@ export interface Assembly {
   readonly backends: readonly Backend[];
   /** One for each backend that reports changes. */
   readonly subscriptions: ReadonlyMap<Backend, ChangeSubscription>;
+  /** Warns of too many open caches. */
+  readonly warn: (text: string) => void;
 }
 
 /** The parts that every other part is built on. */
@@ -107,6 +109,7 @@ export function assemble(plan: Plan): Assembly {
     waiters,
     backends: backend === undefined ? [] : leaves(backend),
     subscriptions: later.subscriptions,
+    warn: (text) => warnOf(options.name, options.logger, "OPEN_CACHES", text),
   };
 }
 

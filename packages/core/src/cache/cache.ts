@@ -8,6 +8,7 @@ import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
+import { countOpen } from "./open-caches.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
@@ -47,11 +48,13 @@ const users = new WeakMap<Backend, number>();
 /** The root namespace of a cache, and the life of that cache. */
 export class CacheView extends NamespaceView implements Untyped<Cache> {
   readonly #parts: Assembly;
+  readonly #stopCounting: () => void;
   #closing: Promise<void> | undefined;
 
   constructor(parts: Assembly) {
     super(parts.engine, parts.namespace);
     this.#parts = parts;
+    this.#stopCounting = parts.backends.length === 0 ? () => {} : countOpen(this.name, parts.warn);
     for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
   }
 
@@ -126,6 +129,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   async #close(timeoutMs: number): Promise<void> {
     const { engine, waiters } = this.#parts;
     const { context } = engine;
+    this.#stopCounting();
     context.lifecycle.drain();
     await this.#within(timeoutMs, this.#settled());
     context.lifecycle.end();

@@ -13,6 +13,7 @@ import {
 } from "../entry/policy.ts";
 import { describe } from "../primitives/duration.ts";
 import { requireNode } from "../primitives/node-version.ts";
+import { refuseSurplus } from "../primitives/surplus.ts";
 import { assemble, type Plan } from "./assemble.ts";
 import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
@@ -25,7 +26,9 @@ requireNode(process.version);
  *
  *     createCache({ name: 'shop' }).tier(memory()).tier(redis(url).build()).build()
  */
-export function createCache(options: CacheOptions): EmptyCacheBuilder {
+export function createCache(options: CacheOptions): EmptyCacheBuilder;
+export function createCache(options: CacheOptions, ...surplus: readonly unknown[]): EmptyCacheBuilder {
+  refuseSurplus("createCache(options)", surplus, "give one object of options; tiers follow with .tier(...)");
   return new Builder({
     options: checkCacheOptions(options),
     local: undefined,
@@ -74,7 +77,8 @@ class Builder {
     this.#plan = plan;
   }
 
-  tier(tier: LocalTier | Backend | ComposedBackend): Builder {
+  tier(tier: LocalTier | Backend | ComposedBackend, ...surplus: readonly unknown[]): Builder {
+    refuseSurplus("tier(tier)", surplus, "call it once for each tier: .tier(memory()).tier(redis(url).build())");
     if (isLocalTier(tier)) {
       if (this.#plan.local !== undefined || this.#plan.backend !== undefined)
         throw new ConfigurationError("tier: only the first tier can be a local one; move memory() to the front");
@@ -90,7 +94,8 @@ class Builder {
     return new Builder({ ...this.#plan, backend: tier });
   }
 
-  defaults(policy: Policy): Builder {
+  defaults(policy: Policy, ...surplus: readonly unknown[]): Builder {
+    refuseSurplus("defaults(policy)", surplus, "give one object of options");
     try {
       checkOptions(policy, OPTION_NAMES.policy);
       checkDefaults(policy);
@@ -100,7 +105,8 @@ class Builder {
     }
   }
 
-  build(): Cache {
+  build(...surplus: readonly unknown[]): Cache {
+    refuseSurplus("build()", surplus, "options belong in createCache(options) and .defaults(policy)");
     const { options, local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined)
       throw new ConfigurationError("build: no tier; add memory() or a backend");

@@ -18,7 +18,7 @@ type Level = (typeof LEVELS)[number];
  * observes is a warning of Node's. No text contains a value, nor the message of an error that a loader threw.
  */
 export function speakUp(events: Events, cache: string, logger: CacheLogger | undefined): void {
-  const subject = `hotset: cache ${JSON.stringify(cache)}: `;
+  const subject = subjectOf(cache);
   if (logger === undefined) return warnOnce(events, subject);
   const write = (level: Level, text: string): void => notify(() => logger[level](subject + text), undefined);
   events["backend:error"].add((event) => write(levelOf(event.error), describeBackendError(event)));
@@ -37,15 +37,26 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   );
 }
 
+/** A warning about a cache that no event reports: to its `logger`; without one, a warning of Node's. */
+export function warnOf(cache: string, logger: CacheLogger | undefined, kind: string, text: string): void {
+  if (logger === undefined) emitWarning(kind, subjectOf(cache) + text);
+  else notify(() => logger.warn(subjectOf(cache) + text), undefined);
+}
+
+const subjectOf = (cache: string): string => `hotset: cache ${JSON.stringify(cache)}: `;
+
+const emitWarning = (kind: string, text: string): void =>
+  process.emitWarning(text, { type: "HotsetWarning", code: `HOTSET_${kind}` });
+
 /** One warning for each kind of trouble, for as long as the cache lives. */
 function warnOnce(events: Events, subject: string): void {
   const warned = new Set<string>();
   const warn = (kind: string, text: string, event: keyof CacheEvents): void => {
     if (warned.has(kind)) return;
     warned.add(kind);
-    process.emitWarning(
+    emitWarning(
+      kind,
       `${subject}${text}. Shown once for this cache; pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`,
-      { type: "HotsetWarning", code: `HOTSET_${kind}` },
     );
   };
   events["backend:error"].whenUnobserved((event) =>

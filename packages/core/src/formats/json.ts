@@ -1,5 +1,6 @@
 import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import { refuseSurplus } from "../primitives/surplus.ts";
 import { mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
 import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts";
 
@@ -18,7 +19,9 @@ import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts
  * more than 500 levels, for values that would take too much memory, and for a property named `__proto__`: it is
  * harmless as an own property, but code that copies it (`Object.assign`, a deep merge) would set a prototype with it.
  */
-export function json(): Format {
+export function json(): Format;
+export function json(...surplus: readonly unknown[]): Format {
+  refuseSurplus("json()", surplus, "it has no options");
   return JSON_FORMAT;
 }
 

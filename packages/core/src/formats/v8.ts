@@ -1,6 +1,7 @@
 import type { DefaultDeserializer } from "node:v8";
 import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import { refuseSurplus } from "../primitives/surplus.ts";
 import { unsafeReason } from "./v8-wire.ts";
 
 /**
@@ -15,7 +16,9 @@ import { unsafeReason } from "./v8-wire.ts";
  * `decode` throws {@link DecodeError} for bytes that `encode` did not write, and for values that would take too much
  * memory, before anything is built. Each buffer in the value is a copy with memory of its own.
  */
-export function v8(): Format {
+export function v8(): Format;
+export function v8(...surplus: readonly unknown[]): Format {
+  refuseSurplus("v8()", surplus, "it has no options");
   return V8_FORMAT;
 }
 

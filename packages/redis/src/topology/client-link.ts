@@ -65,7 +65,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   readonly #commands: RawClient;
   readonly #settings: ClientLinkSettings;
   readonly #protocol: 2 | 3;
-  readonly #handlers: readonly (readonly [event: string, handler: (error?: unknown) => void])[];
+  readonly #stopWatching: () => void;
   readonly #listeners = new Set<() => void>();
   #preparing: Promise<void> | undefined;
   /** Counts connections: a preparation on an older one is void. */
@@ -94,21 +94,14 @@ export class ClientLink implements ObservableLink, TrackedConnection {
       maxInFlight: settings.maxInFlight,
     });
     this.queue.server = () => knownAddress(client);
-    const onDown = (error?: unknown): void => {
+    this.#stopWatching = watch(client, (error) => {
       conceal(error, secretsOf(client));
       this.#epoch += 1;
       if (error instanceof Error) this.#lastError = error;
       this.queue.client = undefined;
       identityGuard.down(this);
       this.#changed();
-    };
-    this.#handlers = [
-      ["error", onDown],
-      ["reconnecting", onDown],
-      ["end", onDown],
-      ["ready", onDown],
-    ];
-    for (const [event, handler] of this.#handlers) client.on(event, handler);
+    });
   }
 
   get state(): ObservableLink["state"] {
@@ -244,9 +237,46 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     await this.changesLink.close();
     await whenDrained(this.queue, this.#settings);
     this.queue.client = undefined;
-    const emitter: RedisClientLike & { off?: RedisClientLike["on"] } = this.#client;
-    for (const [event, handler] of this.#handlers) emitter.off?.(event, handler);
+    this.#stopWatching();
   }
+}
+
+type Watcher = (error?: unknown) => void;
+
+/** Each begins or ends a connection, or the time in which there is none. */
+const EVENTS = ["error", "reconnecting", "end", "ready"];
+
+const watched = new WeakMap<RedisClientLike, Watched>();
+
+/** All links over one client share one listener for each event: Node warns of more than ten. */
+class Watched {
+  readonly #client: RedisClientLike & { off?: RedisClientLike["on"] };
+  readonly #watchers = new Set<Watcher>();
+
+  constructor(client: RedisClientLike) {
+    this.#client = client;
+  }
+
+  /** @returns ends it. */
+  add(watcher: Watcher): () => void {
+    if (this.#watchers.size === 0) for (const event of EVENTS) this.#client.on(event, this.#onEvent);
+    this.#watchers.add(watcher);
+    return () => {
+      this.#watchers.delete(watcher);
+      if (this.#watchers.size === 0) for (const event of EVENTS) this.#client.off?.(event, this.#onEvent);
+    };
+  }
+
+  readonly #onEvent = (error?: unknown): void => {
+    for (const watcher of this.#watchers) watcher(error);
+  };
+}
+
+/** Calls `watcher` when a connection of `client` begins or ends, until the returned function is called. */
+function watch(client: RedisClientLike, watcher: Watcher): () => void {
+  let all = watched.get(client);
+  if (all === undefined) watched.set(client, (all = new Watched(client)));
+  return all.add(watcher);
 }
 
 /** Tracking needs pushes, which a client of another kind, or an older one, does not expose. */

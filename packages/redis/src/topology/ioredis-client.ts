@@ -23,8 +23,18 @@ export class IoRedisClient implements RedisClientLike {
   readonly #inFlight = new Set<(error: Error) => void>();
   readonly #listeners: { event: string; listener: Listener; its: string; wrapped: Listener }[] = [];
 
-  /** @throws {ConfigurationError} where the client would change keys, or send commands late or twice. */
-  constructor(client: IoRedisClientLike) {
+  /**
+   * One for each client, so that its users share their listeners.
+   *
+   * @throws {ConfigurationError} where the client would change keys, or send commands late or twice.
+   */
+  static of(client: IoRedisClientLike): IoRedisClient {
+    let made = wrappers.get(client);
+    if (made === undefined) wrappers.set(client, (made = new IoRedisClient(client)));
+    return made;
+  }
+
+  private constructor(client: IoRedisClientLike) {
     const options: Settings = client.options;
     if ((client as { readonly isCluster?: boolean }).isCluster === true || options.sentinels != null)
       throw new ConfigurationError(
@@ -104,6 +114,8 @@ export class IoRedisClient implements RedisClientLike {
     throw new ConfigurationError("a client of ioredis has one connection; use redis(url) for what needs another one");
   }
 }
+
+const wrappers = new WeakMap<IoRedisClientLike, IoRedisClient>();
 
 /** The options of ioredis that matter here. */
 interface Settings {

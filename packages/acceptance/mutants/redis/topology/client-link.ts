@@ -37,4 +37,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: ".then(checked, named) };",
     broken: ".then(checked) };",
   },
+  {
+    name: "redis: each backend over a client of the user has listeners of its own",
+    promises: ["C459"],
+    rule: "if (this.#watchers.size === 0) for (const event of EVENTS) this.#client.on(",
+    broken: "for (const event of EVENTS) this.#client.on(",
+  },
+  {
+    name: "redis: listeners stay on a client of the user",
+    promises: ["C459"],
+    rule: "this.#client.off?.(event, this.#onEvent);",
+    broken: "void event;",
+  },
 ];

@@ -1,0 +1,24 @@
+import { ConfigurationError } from "@hotset/core";
+import type { Hold } from "./shared-connection.ts";
+
+/** @throws {ConfigurationError} where entries would be read from primaries all the same. */
+export function checkReaders({ link, release }: Hold, layout: "full" | "plain" | "string"): void {
+  if (layout !== "string" || link.readsFromReplicas !== true) return;
+  release().catch(() => undefined);
+  throw new ConfigurationError(
+    'redis: readFromReplicas has no effect with layout("string"); remove it, or set layout("full")',
+  );
+}
+
+/** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
+export function checkCoherence({ link, release }: Hold, coherence: "tracking" | "pubsub" | "none"): void {
+  if (coherence === "none" || (link.hasOneConnection !== true && link.readsFromReplicas !== true)) return;
+  release().catch(() => undefined);
+  throw new ConfigurationError(
+    link.hasOneConnection === true
+      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or ' +
+          "use redis(url)"
+      : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes ` +
+          'that are received; set coherence("none") and a localTtl, or remove readFromReplicas',
+  );
+}
