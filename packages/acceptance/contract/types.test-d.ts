@@ -144,7 +144,7 @@ cache.set("k", 1, { ttl: "5" });
 cache.set("k", 1, { ttl: "5 minutes" });
 // @ts-expect-error text known only at run time goes through parseDuration
 cache.set("k", 1, { ttl: String(process.env["TTL"]) });
-// @ts-expect-error exactOptionalPropertyTypes: leave it out instead
+// With exactOptionalPropertyTypes as well, undefined sets nothing.
 cache.set("k", 1, { ttl: undefined });
 // @ts-expect-error only a load can be forced
 cache.set("k", 1, { forceRefresh: true });

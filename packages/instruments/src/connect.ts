@@ -9,17 +9,17 @@ import { connectRedis } from "./redis-instruments.ts";
 /** What is observed: options that all exporters have. */
 export interface Observed {
   /** Their labels are their names. @default none */
-  readonly caches?: readonly Cache[];
+  readonly caches?: readonly Cache[] | undefined;
   /** `createRedis(...)`; their labels are their `clientName`. @default none */
-  readonly redis?: readonly Redis[];
+  readonly redis?: readonly Redis[] | undefined;
   /** By the label that each gets; asked at each collection. @default none */
-  readonly queues?: Modules["queues"];
+  readonly queues?: Modules["queues"] | undefined;
   /** By the label that each gets. @default none */
-  readonly consumers?: Modules["consumers"];
+  readonly consumers?: Modules["consumers"] | undefined;
   /** Durations of calls of a backend, as a histogram: some two microseconds for each. @default false */
-  readonly backendCalls?: boolean;
+  readonly backendCalls?: boolean | undefined;
   /** Delays of the event loop, garbage collection, heap and resident memory of this process. @default false */
-  readonly process?: boolean;
+  readonly process?: boolean | undefined;
 }
 
 const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "process"];

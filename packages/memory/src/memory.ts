@@ -19,45 +19,45 @@ export type Bytes = number | `${number}${"b" | "kb" | "mb" | "gb"}`;
 /** Options of `memory`. */
 export interface MemoryOptions {
   /** Names the tier in events, stats and errors. @default 'memory' */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /**
    * Maximum number of entries. From 1 to 16,777,216, the capacity of one `Map`. With `eviction: "lru"` about 30 bytes
    * are allocated for each when the tier is created, with `"adaptive"` none.
    *
    * @default 10_000
    */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /**
    * Maximum sum of the sizes of all entries, in bytes or like `"64mb"`; never exceeded. `Infinity` sets no bound,
    * and measures no value.
    *
    * @default an eighth of the heap limit of this process (`--max-old-space-size`), for each tier
    */
-  readonly maxBytes?: Bytes;
+  readonly maxBytes?: Bytes | undefined;
   /**
    * Larger values, in bytes, are not kept in this tier, and an older value under the same key is removed. At most
    * `maxBytes`. @default maxBytes / 10
    */
-  readonly maxEntryBytes?: Bytes;
+  readonly maxEntryBytes?: Bytes | undefined;
   /**
    * Size of a value in bytes: finite, not negative. Counts as the size of the whole entry. Called at each store,
    * unless `maxBytes` is `Infinity` and there is no `maxEntryBytes`.
    *
    * @default the encoded size, else an estimate; plus 300 bytes for the entry and 2 for each character of its key
    */
-  readonly sizeOf?: (value: unknown) => number;
+  readonly sizeOf?: ((value: unknown) => number) | undefined;
   /**
    * `shared`: callers get the same object and must not change it. `frozen`: a change throws.
    * `cloned`: each caller gets a copy, which costs one `structuredClone`. @default 'shared'
    */
-  readonly values?: "shared" | "frozen" | "cloned";
+  readonly values?: "shared" | "frozen" | "cloned" | undefined;
   /**
    * Which entry goes when the tier is full. `lru`: the least recently used. `adaptive`: one that was used neither
    * recently nor often, in the proportion that hits most under the present load; scans and loops do not empty it.
    *
    * @default 'lru'
    */
-  readonly eviction?: "lru" | "adaptive";
+  readonly eviction?: "lru" | "adaptive" | undefined;
 }
 
 /**

@@ -7,14 +7,14 @@ import { MeterExporter } from "./meter-exporter.ts";
 /** The caches and clients to observe, and where their metrics go. */
 export interface ObserveOptions extends Observed {
   /** @default that of `metrics.setGlobalMeterProvider`, which must have been called before */
-  readonly meterProvider?: MeterProvider;
+  readonly meterProvider?: MeterProvider | undefined;
   /**
    * Keeps the histograms of durations, where it is among the `metricProducers` of the reader: values cost less. Without
    * it they are recorded by the SDK, at half a microsecond each.
    */
-  readonly durations?: Durations;
+  readonly durations?: Durations | undefined;
   /** Upper bounds of histograms of durations, in seconds. @default 0.0001 to 10, each about twice the one before */
-  readonly buckets?: readonly number[];
+  readonly buckets?: readonly number[] | undefined;
 }
 
 /** Metrics that are being filled. */

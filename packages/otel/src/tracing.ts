@@ -30,7 +30,7 @@ interface Traced {
 /** Where spans go. */
 export interface TracingOptions {
   /** @default that of `trace.setGlobalTracerProvider` */
-  readonly tracerProvider?: TracerProvider;
+  readonly tracerProvider?: TracerProvider | undefined;
 }
 
 /** Spans that are being made. */

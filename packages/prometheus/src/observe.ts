@@ -8,7 +8,7 @@ export interface ObserveOptions extends Observed {
   /** Where the metrics are registered. One observation for each registry: names of metrics are unique in it. */
   readonly register: Registry;
   /** Upper bounds of histograms of durations, in seconds. @default 0.0001 to 10, each about twice the one before */
-  readonly buckets?: readonly number[];
+  readonly buckets?: readonly number[] | undefined;
 }
 
 /** Metrics that are being filled. */

@@ -604,6 +604,8 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.repeat("tick", { every: 2_000 }, "tick")).toBe("set");
     const [before] = await use.jobs.repeats();
     expect(await use.jobs.repeat("tick", { every: 2_000 }, "tick")).toBe("unchanged");
+    // Undefined sets nothing.
+    expect(await use.jobs.repeat("tick", { every: 2_000, timeZone: undefined }, "tick")).toBe("unchanged");
     expect(await use.jobs.repeats()).toEqual([before]);
     const seen: number[] = [];
     // A job that is added late is still added before the next instant.

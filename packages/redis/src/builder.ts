@@ -161,7 +161,11 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
    *
    * @default { base: '50ms', factor: 2, max: '5s' }
    */
-  backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this;
+  backoff(backoff: {
+    readonly base?: Duration | undefined;
+    readonly factor?: number | undefined;
+    readonly max?: Duration | undefined;
+  }): this;
   /** Version of RESP. 2 has no tracking: it needs `coherence("pubsub")` or `"none"`. @default 3 */
   protocol(version: 2 | 3): this;
   /** The most commands in flight; further ones wait within their timeout. @default 5_000 */

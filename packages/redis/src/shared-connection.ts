@@ -52,7 +52,7 @@ export interface ClientConnection {
 /** `tls` adds to what a `rediss:` URL implies. */
 export interface ConnectionOptions {
   /** A function is called at each attempt to connect: for certificates that are renewed. */
-  readonly tls?: TlsSource;
+  readonly tls?: TlsSource | undefined;
 }
 
 /** Options of connections whose servers are found at run time. */
@@ -64,7 +64,7 @@ export interface DiscoveryOptions extends ConnectionOptions {
    *
    * @default every address is used as it is named
    */
-  readonly resolveAddress?: ResolveAddress;
+  readonly resolveAddress?: ResolveAddress | undefined;
 }
 
 /** How a link is opened and used. Users with equal settings share one link. */
@@ -133,7 +133,7 @@ export function cluster(
   nodes: readonly (string | URL)[],
   options?: DiscoveryOptions & {
     /** Replicas may answer plain reads; leases and tags always ask the primary. @default false */
-    readonly readFromReplicas?: boolean;
+    readonly readFromReplicas?: boolean | undefined;
   },
 ): Connection {
   const urls = parseUrls("cluster(nodes)", nodes, REDIS_PORT);

@@ -7,15 +7,15 @@ import { checkOptions, text as nonEmpty, refuse } from "./primitives/option-chec
 export interface ServerAddress {
   readonly host: string;
   /** @default 6379 */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Needs `password`. */
-  readonly username?: string;
+  readonly username?: string | undefined;
   /** A function is called at each connection attempt: for tokens that expire. */
-  readonly password?: string | (() => Awaitable<string>);
+  readonly password?: string | (() => Awaitable<string>) | undefined;
   /** @default 0 */
-  readonly database?: number;
+  readonly database?: number | undefined;
   /** `true`, or how: speaks TLS, as a `rediss:` URL does. @default false */
-  readonly tls?: boolean | TlsSource;
+  readonly tls?: boolean | TlsSource | undefined;
 }
 
 /** A parsed Redis URL. Never print it: it may hold a password. */

@@ -70,3 +70,20 @@ it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the
     server.resume();
   }
 }, 60_000);
+
+it("C471 an option that is undefined sets nothing: the deadline of a blocking call counts from the end of its block", async () => {
+  const backoff = { baseMs: undefined, factor: undefined, maxMs: undefined };
+  const pool = { max: undefined, waitMs: undefined, idleMs: undefined };
+  await using redis = openConnection(single(server.url), {
+    responseTimeoutMs: 300,
+    backoff,
+    pool,
+    protocol: undefined,
+  });
+  await using blocking = await redis.open({ role: "blocking", key: undefined, deadlineMs: undefined });
+  const popped = blocking.call(["BLPOP", "nothing", "0.6"], { blockMs: 600, deadlineMs: undefined, signal: undefined });
+  expect(await popped).toBe(null);
+  expect(await redis.pool.use((lent) => lent.call(["PING"], { blockMs: undefined }), { waitMs: undefined })).toEqual(
+    "PONG",
+  );
+});

@@ -12,51 +12,51 @@ export interface CacheOptions {
    */
   readonly name: string;
   /** Part of every key: raise it when values change their shape, and nothing older is read. @default none */
-  readonly version?: string | number;
+  readonly version?: string | number | undefined;
   /**
    * Loads at one time in this process, background ones included; further callers wait their turn within their
    * timeouts. A load inside a loader does not: the outer one would wait for it, and it for the outer one's end.
    * @default 1_000
    */
-  readonly maxLoads?: number;
+  readonly maxLoads?: number | undefined;
   /**
    * Keeps a serverless invocation alive for background loads. The promise never rejects. Called within the async
    * context of the request.
    */
-  readonly waitUntil?: (work: Promise<void>) => void;
+  readonly waitUntil?: ((work: Promise<void>) => void) | undefined;
   /** Background loads at one time; those beyond it are left to a later call. @default 100 */
-  readonly maxBackgroundLoads?: number;
+  readonly maxBackgroundLoads?: number | undefined;
   /**
    * Calls of `getOrSet` that wait at one time, joined ones included. Further ones get what `staleIfError` covers, or
    * reject with {@link OverloadedError}: a source that hangs would otherwise fill the memory with callers, at some 3 KB
    * each. `getOrSetMany` is accepted or refused as a whole; a call inside a loader is always accepted. @default 100_000
    */
-  readonly maxWaiting?: number;
+  readonly maxWaiting?: number | undefined;
   /**
    * Receives what goes wrong, and when a backend goes down and comes back: `console`, a pino or a winston logger. One
    * text for each call, without values; at most 10 a second of each kind and code. @default one warning of Node's for
    * each kind of trouble that no listener observes
    */
-  readonly logger?: CacheLogger;
+  readonly logger?: CacheLogger | undefined;
   /**
    * Keeps keys and tags out of events, diagnostics channels, logs, warnings and error messages: `true` shows
    * `"[redacted]"`, a function shows what it returns. @default false
    */
-  readonly redactKeys?: boolean | ((key: string) => string);
+  readonly redactKeys?: boolean | ((key: string) => string) | undefined;
   /**
    * How many decisions to remember, over all keys, for {@link Namespace.explain}. A note is some 200 bytes. @default
    * none
    */
-  readonly explain?: number;
+  readonly explain?: number | undefined;
   /**
    * Freezes plain objects and arrays of values that the local tier shares, so that a change throws where it is made
    * (in strict mode), instead of being seen by every later caller. Instances of classes, collections and bytes stay as
    * they are. Without meaning where the tier freezes or clones. @default `true`, and `false` with
    * `NODE_ENV=production` when the cache is built
    */
-  readonly freezeShared?: boolean;
+  readonly freezeShared?: boolean | undefined;
   /** Where time comes from; a `TestClock` in tests. @default the system's */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 export const CACHE_OPTIONS: ReadonlySet<string> = new Set([

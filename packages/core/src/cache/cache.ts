@@ -9,6 +9,7 @@ import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
 import type { Assembly } from "./assemble.ts";
 import { NamespaceView } from "./namespace-view.ts";
 import { countOpen } from "./open-caches.ts";
+import { keepToInstances } from "./own-methods.ts";
 import type { Namespace, Untyped } from "./namespace.ts";
 
 /** A cache: its root namespace, and its life. */
@@ -39,7 +40,7 @@ export interface Cache extends Namespace, AsyncDisposable {
    * what it holds, else what their loader gives, which is not stored; no call waits for the load of another process.
    * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
    */
-  close(options?: { /** @default '5s' */ readonly timeout?: Duration }): Promise<void>;
+  close(options?: { /** @default '5s' */ readonly timeout?: Duration | undefined }): Promise<void>;
 }
 
 /** The number of open caches that use a backend: the last one closes it. */
@@ -47,6 +48,10 @@ const users = new WeakMap<Backend, number>();
 
 /** The root namespace of a cache, and the life of that cache. */
 export class CacheView extends NamespaceView implements Untyped<Cache> {
+  static {
+    keepToInstances(CacheView.prototype, (receiver) => receiver instanceof CacheView && #parts in receiver);
+  }
+
   readonly #parts: Assembly;
   readonly #stopCounting: () => void;
   #closing: Promise<void> | undefined;
@@ -113,7 +118,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     await writes.settled();
   }
 
-  async close(options: { readonly timeout?: Duration } = {}): Promise<void> {
+  async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {
     checkOptions(options, CLOSE_OPTIONS);
     const timeoutMs = options.timeout === undefined ? 5_000 : toMs("timeout", options.timeout);
     if (timeoutMs < 0)

@@ -49,7 +49,7 @@ export interface Namespace<V = unknown> {
     items: readonly K[],
     key: (item: K) => string,
     load: BatchLoader<K, T>,
-    options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A },
+    options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A | undefined },
   ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
   /**
    * {@link getOrSet} for each entry, a few at a time: before traffic arrives, or from a schedule. A value that is there
@@ -134,8 +134,8 @@ export interface Namespace<V = unknown> {
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
 
   /**
-   * `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets no loader
-   * context; `getOrSet` gives one.
+   * `fn`, remembered by its arguments. An overloaded or generic `fn` keeps one plain signature. `fn` gets the `this` of
+   * the call, which is not part of the key, and no loader context; `getOrSet` gives one.
    */
   wrap<F extends AnyFunction<V>>(
     fn: F,
@@ -151,18 +151,18 @@ export interface NamespaceOptions<V> extends Policy {
    *
    * @see https://standardschema.dev
    */
-  readonly schema?: StandardSchema<V>;
+  readonly schema?: StandardSchema<V> | undefined;
   /**
    * The schema checks loaded values as well, before they are used: callers and tiers get its output, so it must
    * accept that too. One that it refuses is a failed load: {@link InvalidValueError}, or what `staleIfError` covers.
    * Values of `set` are not checked. @default false
    */
-  readonly checkLoads?: boolean;
+  readonly checkLoads?: boolean | undefined;
   /**
    * Values never leave the process: for what no format can write. Its keys are apart from those of other views.
    * @default false
    */
-  readonly localOnly?: boolean;
+  readonly localOnly?: boolean | undefined;
 }
 
 /**

@@ -5,7 +5,7 @@ import { inWindow } from "../primitives/in-windows.ts";
 /** Options of `warm`: those of `getOrSet` for all entries, and how fast. */
 export interface WarmOptions extends Omit<GetOrSetOptions, "onServed" | "after"> {
   /** Loads at one time, at least 1: a source that serves traffic should hardly notice. @default 10 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
 }
 
 /** The outcome of `warm`. */

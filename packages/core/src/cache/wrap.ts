@@ -16,7 +16,7 @@ export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> 
   /** First part of every key. Never taken from the function: two functions of one name would share values. */
   readonly name: string;
   /** Tags of each value; a function sees the value and the arguments. */
-  readonly tags?: readonly string[] | ((value: R, ...args: Parameters<F>) => readonly string[]);
+  readonly tags?: readonly string[] | ((value: R, ...args: Parameters<F>) => readonly string[]) | undefined;
 }
 
 /**
@@ -27,9 +27,9 @@ export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> 
 export type WrapKey<F extends AnyFunction> =
   Parameters<F> extends KeyPart<Parameters<F>>
     ? {
-        /** Makes the part of the key that differs between calls. @default all arguments */ readonly key?: (
-          ...args: Parameters<F>
-        ) => string;
+        /** Makes the part of the key that differs between calls. @default all arguments */ readonly key?:
+          | ((...args: Parameters<F>) => string)
+          | undefined;
       }
     : { /** Makes the part of the key that differs between calls. */ readonly key: (...args: Parameters<F>) => string };
 
@@ -60,7 +60,7 @@ interface UntypedWrapOptions extends Policy {
 /** @throws {InvalidArgumentError} for a missing function or name, and for an unknown option or one of a wrong type. */
 export function wrapFunction(
   namespace: Wrappable,
-  fn: (...args: unknown[]) => unknown,
+  fn: (this: unknown, ...args: unknown[]) => unknown,
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
   if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${describe(fn)}`);
@@ -80,21 +80,25 @@ export function wrapFunction(
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
   const keyFor = (args: unknown[]): string =>
     key === undefined ? keyOf(name, ...(args as never[])) : keyOf(name, checkPart(key(...args)));
-  const loaderFor = (args: unknown[]): ((context: LoadContext) => Promise<unknown>) => {
+  const loaderFor = (receiver: unknown, args: unknown[]): ((context: LoadContext) => Promise<unknown>) => {
     // A load may begin late, in the background after the answer too: the caller may have changed its arguments by then.
     const given = key === undefined ? args.map((part) => copied(part)) : args;
     return async (context) => {
-      const value = await fn(...given);
+      const value = await fn.apply(receiver === call ? undefined : receiver, given);
       if (typeof tags === "function") context.setOptions({ tags: tags(value, ...given) });
       return value;
     };
   };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
-  const call = async (...args: unknown[]): Promise<unknown> => namespace.getOrSet(keyFor(args), loaderFor(args), fixed);
+  async function call(this: unknown, ...args: unknown[]): Promise<unknown> {
+    return namespace.getOrSet(keyFor(args), loaderFor(this, args), fixed);
+  }
   return Object.assign(call, {
     key: (...args: unknown[]) => keyFor(args),
     invalidate: async (...args: unknown[]) => namespace.delete(keyFor(args)),
-    refresh: async (...args: unknown[]) => namespace.getOrSet(keyFor(args), loaderFor(args), forced),
+    async refresh(this: unknown, ...args: unknown[]) {
+      return namespace.getOrSet(keyFor(args), loaderFor(this, args), forced);
+    },
   });
 }
 

@@ -11,13 +11,13 @@ import { RemoteTier } from "../tiers/remote-tier.ts";
 /** Options of `compose`. */
 export interface ComposeOptions {
   /** @default near.label + '+' + far.label */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /** `race`: the first hit wins. `freshest`: the longest remaining life wins. @default 'sequential' */
-  readonly read?: "sequential" | "race" | "freshest";
+  readonly read?: "sequential" | "race" | "freshest" | undefined;
   /** Fails only when both fail, with both causes. @default 'parallel' */
-  readonly write?: "sequential" | "parallel" | "race";
+  readonly write?: "sequential" | "parallel" | "race" | undefined;
   /** Whether a fresh hit in `far` is copied to `near` with its remaining life. @default 'always' */
-  readonly refill?: "always" | "never";
+  readonly refill?: "always" | "never" | undefined;
   /**
    * The longest that a copy in `near` may live, and so the longest that it may hide a change in `far` by another
    * process; where replicas answer for `far`, their lag comes on top. More than 0; `Infinity` lets a copy live as long

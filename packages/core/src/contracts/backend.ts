@@ -39,9 +39,9 @@ export interface Compressor {
 
 /** Options of a compressor. */
 export interface CompressorOptions {
-  readonly level?: number;
+  readonly level?: number | undefined;
   /** Values smaller than this are stored uncompressed. @default 1024 */
-  readonly minBytes?: number;
+  readonly minBytes?: number | undefined;
 }
 
 /** A breaker opens after failures in a row, then lets one call through after a wait that doubles. */

@@ -72,7 +72,10 @@ export class BackendUnavailableError extends CacheError {
 
   constructor(
     message: string,
-    details: CacheErrorDetails & { readonly retryable?: boolean; readonly maybeExecuted?: boolean } = {},
+    details: CacheErrorDetails & {
+      readonly retryable?: boolean | undefined;
+      readonly maybeExecuted?: boolean | undefined;
+    } = {},
   ) {
     super(message, details);
     this.retryable = details.retryable ?? true;

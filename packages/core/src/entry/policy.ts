@@ -8,26 +8,26 @@ import { checkTags } from "./key.ts";
 /** How long an entry lives. */
 export interface Lifetime {
   /** How long the value is fresh. `0` or less stores nothing and removes the existing entry. @default '1m' */
-  readonly ttl?: Duration;
+  readonly ttl?: Duration | undefined;
   /** How long after `ttl` it may be served while one load refreshes it (RFC 5861, section 3). @default 0 */
-  readonly staleWhileRevalidate?: Duration;
+  readonly staleWhileRevalidate?: Duration | undefined;
   /** How long after `ttl` it may be served when loading fails or is too slow (RFC 5861, section 4). @default 0 */
-  readonly staleIfError?: Duration;
+  readonly staleIfError?: Duration | undefined;
   /** `ttl` of a `null` value, stored when the source has no value. @default ttl */
-  readonly negativeTtl?: Duration;
+  readonly negativeTtl?: Duration | undefined;
   /**
    * Maximum life of a copy in the local tier. `0` keeps no local copy.
    *
    * @default Infinity, because coherence removes changed copies. Without coherence it is required: it is the staleness
    * that you accept.
    */
-  readonly localTtl?: Duration;
+  readonly localTtl?: Duration | undefined;
   /**
    * Shortens `ttl` by a random fraction up to this one, so entries written together do not end together. In [0, 1).
    *
    * @default 0
    */
-  readonly jitter?: number;
+  readonly jitter?: number | undefined;
 }
 
 /**
@@ -36,40 +36,40 @@ export interface Lifetime {
  */
 export interface Policy extends Lifetime {
   /** Refreshes behind a hit once this fraction of `ttl` has passed. In (0, 1). @default never */
-  readonly refreshAhead?: number;
+  readonly refreshAhead?: number | undefined;
   /** How long a caller waits for a load if a stale value can be served instead. @default Infinity */
-  readonly softTimeout?: Duration;
+  readonly softTimeout?: Duration | undefined;
   /**
    * How long a caller waits in total. Then it gets a stale value that `staleIfError` covers, or rejects with
    * {@link LoadTimeoutError}. The load goes on and stores its result. At least `softTimeout`. @default Infinity
    */
-  readonly hardTimeout?: Duration;
+  readonly hardTimeout?: Duration | undefined;
   /**
    * How long one load may run. Then its `signal` aborts, its result is dropped, and the next caller may load.
    *
    * @default '30s'
    */
-  readonly loadTimeout?: Duration;
+  readonly loadTimeout?: Duration | undefined;
   /** How long after a failed load the stale value is served without another attempt. @default '10s' */
-  readonly errorBackoff?: Duration;
+  readonly errorBackoff?: Duration | undefined;
 }
 
 /** Options of one stored value. */
 export interface EntryOptions extends Lifetime {
   /** Invalidating any of these removes the entry. */
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
   /** The origin's `ETag`, verbatim: the next load sees it in `ctx.stale`. */
-  readonly etag?: string;
+  readonly etag?: string | undefined;
   /** The origin's `Last-Modified`, verbatim: the next load sees it in `ctx.stale`. */
-  readonly lastModified?: string;
+  readonly lastModified?: string | undefined;
 }
 
 /** How one read-through call differs from its namespace. */
 export interface GetOrSetOptions extends Policy {
   /** Tags of the value that this load stores. The loader may add more with `ctx.setOptions`. */
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
   /** Loads even if there is a fresh value. Never joins a load that began before the call. @default false */
-  readonly forceRefresh?: boolean;
+  readonly forceRefresh?: boolean | undefined;
   /**
    * The call gets no value that was of this age or older when it began, in no state of its entry and not as the
    * fallback for an error: it is loaded, once for all processes. A value whose `ttl` is `Infinity` has no known age and
@@ -77,16 +77,16 @@ export interface GetOrSetOptions extends Policy {
    *
    * @default Infinity
    */
-  readonly maxAge?: Duration;
+  readonly maxAge?: Duration | undefined;
   /** Token from the result of a write: the call never returns a value older than that write. */
-  readonly after?: string;
+  readonly after?: string | undefined;
   /** Ends the wait of this caller, which rejects with `signal.reason`. The load is aborted if no other caller waits. */
   readonly signal?: AbortSignal | undefined;
   /**
    * Called before the promise settles. Reports how this call was answered: for a `Cache-Status` header (RFC 9211) or a
    * log line. Runs in the async context of this call, also where it shares the load of another.
    */
-  readonly onServed?: (served: Served) => void;
+  readonly onServed?: ((served: Served) => void) | undefined;
 }
 
 /** How one call of `getOrSetMany` differs from its namespace. */
@@ -96,24 +96,24 @@ export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<GetO
    * tags of its list are added to those that `ctx.setOptions` gave the item. If it throws, the load of that item alone
    * has failed. It sees no value that another call loads: those have the tags of that call.
    */
-  readonly tags?: readonly string[] | ((item: K, value: T) => readonly string[]);
+  readonly tags?: readonly string[] | ((item: K, value: T) => readonly string[]) | undefined;
   /**
    * An item that the loader leaves out counts as one for which it gave `null`: `null` in the result, and remembered for
    * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and stored nowhere
    */
-  readonly absentAsNull?: boolean;
+  readonly absentAsNull?: boolean | undefined;
 }
 
 /** Options of `touch`. */
 export interface TouchOptions {
   /** How long the value is fresh from now on. Above 0. @default that of the namespace */
-  readonly ttl?: Duration;
+  readonly ttl?: Duration | undefined;
 }
 
 /** Options of reads without a loader. */
 export interface GetOptions {
   /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
-  readonly allowStale?: boolean;
+  readonly allowStale?: boolean | undefined;
 }
 
 /** How one call was answered. */
@@ -215,7 +215,7 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
 }
 
 /** A copy of options that are read late, tags included: by then the caller may use its list for the next call. */
-export function ownOptions<O extends { readonly tags?: readonly string[] }>(options: O): O {
+export function ownOptions<O extends { readonly tags?: readonly string[] | undefined }>(options: O): O {
   return Array.isArray(options.tags) ? { ...options, tags: [...options.tags] } : { ...options };
 }
 

@@ -25,19 +25,19 @@ export interface DescribeBackendOptions {
    * Whether the lease of a missing entry is kept in its place: then taking it is a change of the entry, and is reported
    * as one. @default false
    */
-  readonly leasesReplaceMissing?: boolean;
+  readonly leasesReplaceMissing?: boolean | undefined;
   /** As `open`, over a store that cannot be reached: adds the tests for that case. */
-  unreachable?(): Awaitable<Backend>;
+  readonly unreachable?: (() => Awaitable<Backend>) | undefined;
   /**
    * As `open`, over a store whose answers `delay` makes late: each comes `ms` later from then on, or never with
    * `Infinity`. For a backend with `boundsCalls`: adds the tests of its deadline.
    */
-  delayed?(): Awaitable<{ readonly backend: Backend; delay(ms: number): void }>;
+  readonly delayed?: (() => Awaitable<{ readonly backend: Backend; delay(ms: number): void }>) | undefined;
   /**
    * Opens the store of `backend`, which `open` made, like another process. Without it promises between processes are
    * not tested, above all `coherence`. The suite closes the backend.
    */
-  openPeer?(backend: Backend, clock: TestClock): Awaitable<Backend>;
+  readonly openPeer?: ((backend: Backend, clock: TestClock) => Awaitable<Backend>) | undefined;
 }
 
 /** Maximum time between a write and the read after it, on a busy machine: a remaining time may be that much shorter. */

@@ -15,7 +15,10 @@ export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
  * back
  *   unchanged.
  */
-export function describeFormat(name: string, options: { open(): Format; readonly keeps?: readonly KeptKind[] }): void {
+export function describeFormat(
+  name: string,
+  options: { open(): Format; readonly keeps?: readonly KeptKind[] | undefined },
+): void {
   describe(`format ${name}`, () => {
     let format: Format;
 

@@ -4,11 +4,11 @@ import type { LocalEntry, LocalTier, LocalTierHost } from "../contracts/local-ti
 /** Options of `mapTier`. */
 export interface MapTierOptions {
   /** @default 'map' */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /** The least recently used entries are evicted first. @default Infinity */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** @default 'shared' */
-  readonly values?: "shared" | "frozen" | "cloned";
+  readonly values?: "shared" | "frozen" | "cloned" | undefined;
 }
 
 /** The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries by itself. */

@@ -21,37 +21,37 @@ export interface ScriptedBackendOptions {
   /** Ends entries and delays answers. */
   readonly clock: Clock;
   /** @default 'scripted' */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /** @default json() */
-  readonly format?: Format;
+  readonly format?: Format | undefined;
   /** @default passthrough() */
-  readonly compressor?: Compressor;
-  readonly alsoReads?: readonly (Format | Compressor)[];
-  readonly deadlineMs?: number;
+  readonly compressor?: Compressor | undefined;
+  readonly alsoReads?: readonly (Format | Compressor)[] | undefined;
+  readonly deadlineMs?: number | undefined;
   /** @default the cache's default */
-  readonly breaker?: BreakerPolicy;
-  readonly maxEntryBytes?: number;
-  readonly maxDecodedBytes?: number;
+  readonly breaker?: BreakerPolicy | undefined;
+  readonly maxEntryBytes?: number | undefined;
+  readonly maxDecodedBytes?: number | undefined;
   /** @default none */
-  readonly seal?: Seal;
+  readonly seal?: Seal | undefined;
   /** Whether it has this capability. @default true */
-  readonly markStale?: boolean;
+  readonly markStale?: boolean | undefined;
   /** Whether it has this capability. @default true */
-  readonly batch?: boolean;
+  readonly batch?: boolean | undefined;
   /** Whether it has this capability. @default false */
-  readonly leases?: boolean;
+  readonly leases?: boolean | undefined;
   /** Whether it has this capability. @default false */
-  readonly tagVersions?: boolean;
+  readonly tagVersions?: boolean | undefined;
   /** `reported`: it receives every change of its store, see {@link ScriptedBackend.link}. @default 'sole-writer' */
-  readonly coherence?: Coherence | "sole-writer" | "reported" | "none";
+  readonly coherence?: Coherence | "sole-writer" | "reported" | "none" | undefined;
   /** With `reported`: whether its own changes are reported to it, too. @default true */
-  readonly echoes?: boolean;
+  readonly echoes?: boolean | undefined;
   /** With `reported`, in milliseconds; the link sends four signs of life in that time. @default 2_000 */
-  readonly maxStalenessMs?: number;
+  readonly maxStalenessMs?: number | undefined;
   /** With `reported`, in milliseconds. @default the cache's default */
-  readonly reissueWindowMs?: number;
+  readonly reissueWindowMs?: number | undefined;
   /** @default the key */
-  readonly alias?: (key: string) => string;
+  readonly alias?: ((key: string) => string) | undefined;
 }
 
 /** A backend that a test controls. */

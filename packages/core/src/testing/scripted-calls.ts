@@ -28,24 +28,24 @@ export type ScriptedOperation =
 /** The behaviour of one call, in this order. An empty step behaves like a normal backend. */
 export interface ScriptedStep {
   /** Number of calls that use this step; a call uses the oldest step that applies to it. @default 1 */
-  readonly times?: number;
+  readonly times?: number | undefined;
   /** Only for calls with this key, as passed to the backend: `shop:users::42`. @default all */
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** Waits before the call touches any entry. With a gate that is never opened the call hangs. */
-  readonly before?: Gate<unknown> | Duration;
+  readonly before?: Gate<unknown> | Duration | undefined;
   /** Rejects before any entry was touched: with this error, or for `true` with {@link BackendUnavailableError}. */
-  readonly fail?: true | Error;
+  readonly fail?: true | Error | undefined;
   /**
    * A write or a `leases.store` rejects with this error, like a store that is out of memory: the older entry and the
    * lease are removed.
    */
-  readonly refuse?: Error;
+  readonly refuse?: Error | undefined;
   /** Waits after the work is done: the answer is late. */
-  readonly after?: Gate<unknown> | Duration;
+  readonly after?: Gate<unknown> | Duration | undefined;
   /** Does the work and rejects anyway: with this error, or for `true` with {@link BackendUnavailableError}. */
-  readonly loseAnswer?: true | Error;
+  readonly loseAnswer?: true | Error | undefined;
   /** Replaces the answer to a read, by bytes that do not decode for example. The stored entry stays unchanged. */
-  readonly answer?: (entry: StoredEntry | undefined, key: string) => StoredEntry | undefined;
+  readonly answer?: ((entry: StoredEntry | undefined, key: string) => StoredEntry | undefined) | undefined;
 }
 
 /** A call that a scripted backend has recorded. */

@@ -39,9 +39,9 @@ export interface ScriptedCoherence {
 /** How a scripted link is lost. */
 export interface LoseOptions {
   /** @default a {@link BackendUnavailableError} */
-  readonly error?: Error;
+  readonly error?: Error | undefined;
   /** Behaviour of `attach` until the link is healed. @default 'rejects' */
-  readonly attach?: "rejects" | "hangs";
+  readonly attach?: "rejects" | "hangs" | undefined;
 }
 
 /** A message that a scripted link reports. */

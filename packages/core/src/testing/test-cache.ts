@@ -9,11 +9,11 @@ import { TestClock } from "./test-clock.ts";
 /** The options of {@link createCache} and those of `defaults`, in one object. */
 export interface TestCacheOptions extends Omit<CacheOptions, "name">, Policy {
   /** @default 'test' */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** The local tier: `true` for a {@link mapTier}, `false` for none, or your own. @default true */
-  readonly local?: boolean | LocalTier;
+  readonly local?: boolean | LocalTier | undefined;
   /** The backend: `true` for a {@link scriptedBackend} on the clock, `false` for none, or your own. @default false */
-  readonly backend?: boolean | Backend;
+  readonly backend?: boolean | Backend | undefined;
 }
 
 /**

@@ -31,19 +31,19 @@ export type { CalendarWindow, WindowKind, WindowOptions, Windows, WindowScript }
 /** The last so many windows, with the current one as the last: at most `keep` and 1. */
 export interface LastWindows {
   /** @default 1 */
-  readonly windows?: number;
+  readonly windows?: number | undefined;
 }
 
 export interface ActiveUsersOptions extends WindowOptions {
   /** @default 'daily' */
-  readonly window?: WindowKind;
+  readonly window?: WindowKind | undefined;
   /**
    * The largest id, at most 4,294,967,295. A window takes a bit for each id up to the largest that was marked: 8 MB
    * by default.
    *
    * @default 67_108_863
    */
-  readonly maxId?: number;
+  readonly maxId?: number | undefined;
 }
 
 /** Exactly which of some numbered users were active in a window: one bit each. */
@@ -51,9 +51,9 @@ export interface ActiveUsers {
   /** Marks a user as active in the current window. @returns whether that is new */
   mark(id: number): Promise<boolean>;
   /** `back` windows before the current one, at most `keep`. @default back 0 */
-  isActive(id: number, options?: { readonly back?: number }): Promise<boolean>;
+  isActive(id: number, options?: { readonly back?: number | undefined }): Promise<boolean>;
   /** How many users were active in `any` of the last windows, or in `every` one. @default in 'any' */
-  count(options?: LastWindows & { readonly in?: "any" | "every" }): Promise<number>;
+  count(options?: LastWindows & { readonly in?: "any" | "every" | undefined }): Promise<number>;
   /** How many in each of the last windows, the current one as the last. */
   counts(options?: LastWindows): Promise<readonly WindowCount[]>;
 }
@@ -66,7 +66,7 @@ export interface WindowCount {
 
 export interface UniquesOptions extends WindowOptions {
   /** Counters of one group can be counted together in a cluster. @default the name */
-  readonly group?: string;
+  readonly group?: string | undefined;
 }
 
 /** About how many different members were added: within 2 % in 19 of 20 cases, in 12 kB a window. */
@@ -79,7 +79,7 @@ export interface Uniques {
    *
    * @throws {CommandError} `CROSS_SLOT` in a cluster for counters of several groups; nothing was sent.
    */
-  count(options?: LastWindows & { readonly with?: readonly Uniques[] }): Promise<number>;
+  count(options?: LastWindows & { readonly with?: readonly Uniques[] | undefined }): Promise<number>;
 }
 
 const MOST_IDS = 2 ** 32 - 1;

@@ -31,31 +31,31 @@ export type { Page, Row, Standings };
 
 export interface LeaderboardOptions extends WindowOptions {
   /** Which score is first. It also decides which one is `best`. @default 'highest' */
-  readonly order?: "highest" | "lowest";
+  readonly order?: "highest" | "lowest" | undefined;
   /**
    * How members of one score are sorted: by the bytes of their names, as Redis does (the last name first where the
    * highest score is first), or the member first that reached the score first.
    *
    * @default 'by-name'
    */
-  readonly ties?: "by-name" | "first-reached";
+  readonly ties?: "by-name" | "first-reached" | undefined;
   /**
    * The ranks of scores 9, 8, 8, 7: `standard` 1, 2, 2, 4; `dense` 1, 2, 2, 3; `ordinal` 1, 2, 3, 4.
    *
    * @default 'standard', and 'ordinal' with ties by 'first-reached'
    */
-  readonly ranks?: Ranks;
+  readonly ranks?: Ranks | undefined;
   /** Writes reject where Redis may remove the board when memory is short; otherwise that is reported. @default false */
-  readonly requireNoEviction?: boolean;
+  readonly requireNoEviction?: boolean | undefined;
 }
 
 export interface UnionOptions {
   /** How many windows, with the current one as the last: at most `keep` and 1. */
   readonly windows: number;
   /** The score of a member of several windows. @default 'sum' */
-  readonly scores?: "sum" | "best";
+  readonly scores?: "sum" | "best" | undefined;
   /** How old the union may be; with 0 each call makes it anew. At most a day. @default 0 */
-  readonly maxAge?: Duration;
+  readonly maxAge?: Duration | undefined;
 }
 
 export interface Changes {

@@ -6,21 +6,21 @@ import { wholeNumber } from "./counters.ts";
 
 export interface PresenceOptions {
   /** How long a member is active after it was seen. @default '5m' */
-  readonly ttl?: Duration;
+  readonly ttl?: Duration | undefined;
   /**
    * A member that this process has reported so recently is not reported again; it stays active for so much longer.
    * Then a member that another process removes comes back so much later.
    *
    * @default 0
    */
-  readonly throttle?: Duration;
+  readonly throttle?: Duration | undefined;
 }
 
 export interface ListOptions {
   /** At most 10,000. @default 100 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** How many to leave out. @default 0 */
-  readonly skip?: number;
+  readonly skip?: number | undefined;
 }
 
 /** Which members were seen lately, by the server's clock. */

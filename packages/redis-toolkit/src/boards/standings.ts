@@ -25,7 +25,7 @@ export interface Standings {
   /** The first `count` rows, at most 10,000. @default 10 */
   top(count?: number): Promise<readonly Row[]>;
   /** One page, from 1; beyond the last it is empty. `size` is at most 10,000. @default size 10 */
-  page(page: number, options?: { readonly size?: number }): Promise<Page>;
+  page(page: number, options?: { readonly size?: number | undefined }): Promise<Page>;
   /** `undefined` if it is not on the board. */
   rank(member: string): Promise<Row | undefined>;
   /**

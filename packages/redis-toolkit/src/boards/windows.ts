@@ -68,9 +68,9 @@ export const MOST_WINDOWS = 1_000;
 
 export interface WindowOptions {
   /** One object for each window. @default none: one object without an end */
-  readonly window?: WindowKind;
+  readonly window?: WindowKind | undefined;
   /** How many past windows are kept beside the current one, at most 999. @default 1 */
-  readonly keep?: number;
+  readonly keep?: number | undefined;
 }
 
 /** The windows that one object has. */
@@ -103,7 +103,7 @@ export interface WindowScript {
   readonly keys: readonly string[];
   /** From ARGV[3]. */
   readonly args: readonly (string | number)[];
-  readonly isReadOnly?: boolean;
+  readonly isReadOnly?: boolean | undefined;
 }
 
 /** Runs a script for one window, or without any. @internal */

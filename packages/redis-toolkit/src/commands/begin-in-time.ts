@@ -13,7 +13,10 @@ export interface Wait {
  * @throws {BackendUnavailableError} where the deadline comes first: nothing was sent. The reason of the signal.
  */
 export async function beginInTime<T>(
-  { deadlineMs = Infinity, signal }: { readonly deadlineMs?: number; readonly signal?: AbortSignal },
+  {
+    deadlineMs = Infinity,
+    signal,
+  }: { readonly deadlineMs?: number | undefined; readonly signal?: AbortSignal | undefined },
   clock: Clock,
   work: (wait: Wait) => Promise<T>,
 ): Promise<T> {

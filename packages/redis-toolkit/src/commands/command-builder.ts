@@ -22,9 +22,9 @@ export interface SetOptions {
   /** Life of the key. @default defaultTtl of createRedis, which is none */
   readonly ttl?: Duration | undefined;
   /** The life that the key has stays as it is. A key that is absent is not set, since it would live for ever. */
-  readonly keepTtl?: boolean;
+  readonly keepTtl?: boolean | undefined;
   /** Sets only a key that is absent, or only one that is present. */
-  readonly if?: "absent" | "present";
+  readonly if?: "absent" | "present" | undefined;
 }
 
 /** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
@@ -32,7 +32,7 @@ export type DurationText = Exclude<Duration, number>;
 
 export interface ExpireOptions {
   /** Only where the key has no end, has one, or the new one is later or sooner. */
-  readonly if?: "none" | "some" | "later" | "sooner";
+  readonly if?: "none" | "some" | "later" | "sooner" | undefined;
 }
 
 export interface BuilderSettings {
@@ -43,8 +43,8 @@ export interface BuilderSettings {
 
 /** A command, without its name and arguments. */
 export interface Draft<T> {
-  readonly isReadOnly?: boolean;
-  readonly replies?: "text" | "bytes";
+  readonly isReadOnly?: boolean | undefined;
+  readonly replies?: "text" | "bytes" | undefined;
   readonly decode: (reply: unknown) => T;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
@@ -96,7 +96,7 @@ export class CommandBuilder {
   setIfAbsentAndGet(
     key: RedisArgument,
     value: Writable,
-    options: { readonly ttl?: Duration } = {},
+    options: { readonly ttl?: Duration | undefined } = {},
   ): Invocation<{ readonly value: string; readonly status: "set" | "exists" }> {
     checkOptions("setIfAbsentAndGet", options, TTL);
     const args = [written("setIfAbsentAndGet", value), this.#life("setIfAbsentAndGet", options.ttl)];
@@ -108,7 +108,7 @@ export class CommandBuilder {
 
   setManyIfAbsent(
     entries: Iterable<readonly [RedisArgument, Writable]>,
-    options: { readonly ttl?: Duration } = {},
+    options: { readonly ttl?: Duration | undefined } = {},
   ): Invocation<"set" | "exists"> {
     checkOptions("setManyIfAbsent", options, TTL);
     const all = pairsIn("setManyIfAbsent", entries);
@@ -161,7 +161,10 @@ export class CommandBuilder {
     });
   }
 
-  incr(key: RedisArgument, options: { readonly by?: number; readonly ttl?: Duration } = {}): Invocation<number> {
+  incr(
+    key: RedisArgument,
+    options: { readonly by?: number | undefined; readonly ttl?: Duration | undefined } = {},
+  ): Invocation<number> {
     checkOptions("incr", options, ["by", "ttl"]);
     const { by: given = 1 } = options;
     const by = whole("incr: by", given);
@@ -176,7 +179,7 @@ export class CommandBuilder {
     );
   }
 
-  hset(key: RedisArgument, fields: Fields, options: { readonly ttl?: Duration } = {}): Invocation<number> {
+  hset(key: RedisArgument, fields: Fields, options: { readonly ttl?: Duration | undefined } = {}): Invocation<number> {
     checkOptions("hset", options, TTL);
     const life = this.#hashLife("hset", options.ttl);
     const pairs = pairsOf("hset", fields);
@@ -188,7 +191,7 @@ export class CommandBuilder {
     key: RedisArgument,
     field: RedisArgument,
     value: Writable,
-    options: { readonly ttl?: Duration } = {},
+    options: { readonly ttl?: Duration | undefined } = {},
   ): Invocation<"set" | "exists"> {
     checkOptions("hsetIfAbsent", options, TTL);
     const args = [field, written("hsetIfAbsent", value), this.#hashLife("hsetIfAbsent", options.ttl)];
@@ -207,7 +210,7 @@ export class CommandBuilder {
   hincrMany<By extends number | bigint>(
     key: RedisArgument,
     fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
-    options: { readonly ttl?: Duration } = {},
+    options: { readonly ttl?: Duration | undefined } = {},
   ): Invocation<ReadonlyMap<string, By>> {
     checkOptions("hincrMany", options, TTL);
     const all = [...entriesOf("hincrMany", fields)];

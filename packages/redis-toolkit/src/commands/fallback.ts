@@ -8,7 +8,7 @@ export interface FallbackOptions {
    * `migrate`: it is also moved to the tenant, with the life that is left. Deleting removes both. Writes go to the
    * tenant alone.
    */
-  readonly fallback?: "read" | "migrate";
+  readonly fallback?: "read" | "migrate" | undefined;
 }
 
 /** `commands` of a tenant that look in `outside` for what they do not find, and call `move` where it is there. */

@@ -3,7 +3,7 @@ import { CommandError } from "../errors/command-error.ts";
 
 export interface JsonOptions {
   /** Values of more bytes are stored as gzip. Reading recognises both. @default never */
-  readonly compressAbove?: number;
+  readonly compressAbove?: number | undefined;
 }
 
 /** The first bytes of gzip. JSON begins with others. @see RFC 1952, section 2.3.1 */

@@ -26,9 +26,12 @@ export interface LenientCommands {
   /** Seconds to live; -1 for a key without an end, -2 for one that is absent, and when it fails. */
   ttl(key: RedisArgument): Promise<number>;
   /** `undefined` when it fails. */
-  incr(key: RedisArgument, options?: { readonly by?: number; readonly ttl?: Duration }): Promise<number | undefined>;
+  incr(
+    key: RedisArgument,
+    options?: { readonly by?: number | undefined; readonly ttl?: Duration | undefined },
+  ): Promise<number | undefined>;
   /** 0 when it fails. */
-  hset(key: RedisArgument, fields: Fields, options?: { readonly ttl?: Duration }): Promise<number>;
+  hset(key: RedisArgument, fields: Fields, options?: { readonly ttl?: Duration | undefined }): Promise<number>;
   /** `undefined` when it fails. */
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
   /** How often each command failed, by `<command> <code>`, over all views of the connection. */

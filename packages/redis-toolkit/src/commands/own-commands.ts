@@ -7,7 +7,7 @@ import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
 /** The life of the key that a call makes. */
 export interface Life {
-  readonly ttl?: Duration;
+  readonly ttl?: Duration | undefined;
 }
 
 /**
@@ -63,7 +63,7 @@ export interface OwnCommands {
   /** Milliseconds to live. `ttl` and `pTTL` are those of node-redis: seconds and milliseconds, -1 and -2. */
   ttlMs(key: RedisArgument): Promise<number | "none" | "missing">;
   /** `ttl` is the life of a new counter: one that exists keeps its own. */
-  incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number>;
+  incr(key: RedisArgument, options?: Life & { readonly by?: number | undefined }): Promise<number>;
   /** One step, for keys of one slot; where one cannot grow, none does. */
   incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
   /** One step: the fields, and the life of the whole hash. @returns how many are new */
@@ -90,7 +90,7 @@ export interface OwnCommands {
    * Any command, with its reply as node-redis decodes it, text as strings. `key` decides the node of a cluster. Refused
    * for tenants, whose keys it could leave.
    */
-  send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument }): Promise<unknown>;
+  send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument | undefined }): Promise<unknown>;
 }
 
 /** Commands of this package, and all others of node-redis by their names there, such as `zAdd`. */

@@ -7,11 +7,11 @@ import type { Target } from "./target.ts";
 
 export interface ScanOptions {
   /** A glob, inside the key space. @default every key */
-  readonly match?: string;
+  readonly match?: string | undefined;
   /** Only keys of this type. */
-  readonly type?: "string" | "list" | "set" | "zset" | "hash" | "stream";
+  readonly type?: "string" | "list" | "set" | "zset" | "hash" | "stream" | undefined;
   /** About how many keys Redis looks at in one step. @default 1_000 */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 export type ScanHashOptions = Omit<ScanOptions, "type">;

@@ -23,15 +23,15 @@ export interface WaitOptions {
 /** Bounds on every call of a view. */
 export interface CallBounds {
   /** On the whole call; for a command that waits in Redis too, however long its own timeout is. */
-  readonly deadline?: Duration;
+  readonly deadline?: Duration | undefined;
   /** Ends calls with its reason. What was sent may be carried out all the same; a command that waits ends. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** As a connection takes them. */
 export interface Bounds {
-  readonly deadlineMs?: number;
-  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws {InvalidArgumentError} for a deadline that is not above 0, another signal, and unknown options. */
@@ -83,7 +83,7 @@ function leftOf(bounds: Bounds | undefined, passedMs: number): Bounds | undefine
 /** Over one connection, where commands wait too. */
 export function exclusiveTarget(
   exclusive: ExclusiveConnection,
-  { connection, bounds }: { readonly connection: RedisConnection; readonly bounds?: Bounds },
+  { connection, bounds }: { readonly connection: RedisConnection; readonly bounds?: Bounds | undefined },
 ): Target {
   // A connection of one's own takes no key, and sends nothing again.
   const own: Caller = {

@@ -36,7 +36,7 @@ export interface Transaction {
 
 export interface TransactionOptions {
   /** The transaction is carried out only if none of these keys was changed since `describe` began. */
-  readonly watch?: readonly RedisArgument[];
+  readonly watch?: readonly RedisArgument[] | undefined;
 }
 
 /** The parts of a view that a transaction needs. */

@@ -35,7 +35,7 @@ export interface ViewSettings {
   readonly failures: LenientFailures;
   readonly modules: SharedModule;
   /** For every call. @default none */
-  readonly bounds?: Bounds;
+  readonly bounds?: Bounds | undefined;
 }
 
 /** Redis as one tenant sees it, or as a whole. A cheap object over shared sockets: make one for each request. */
@@ -300,7 +300,7 @@ export interface ViewPool {
    */
   use<T>(
     task: (commands: Commands) => Promise<T>,
-    options?: { readonly key?: RedisArgument; readonly signal?: AbortSignal },
+    options?: { readonly key?: RedisArgument | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<T>;
 }
 

@@ -44,8 +44,8 @@ export interface CommandErrorDetails {
   readonly code: CommandErrorCode;
   /** The command, in capitals. */
   readonly operation: string;
-  readonly retryable?: boolean;
-  readonly maybeExecuted?: boolean;
+  readonly retryable?: boolean | undefined;
+  readonly maybeExecuted?: boolean | undefined;
   readonly cause?: unknown;
 }
 

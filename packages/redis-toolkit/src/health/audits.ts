@@ -4,11 +4,11 @@ import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
 
 export interface BigKeysOptions {
   /** A glob, inside the view. @default every key */
-  readonly match?: string;
+  readonly match?: string | undefined;
   /** How many are returned. @default 10 */
-  readonly top?: number;
+  readonly top?: number | undefined;
   /** At most so many keys are looked at. @default 10_000 */
-  readonly sample?: number;
+  readonly sample?: number | undefined;
 }
 
 export interface BigKey {
@@ -20,10 +20,10 @@ export interface BigKey {
 
 export interface TtlAuditOptions {
   /** A glob, inside the view. @default every key */
-  readonly match?: string;
-  readonly type?: NonNullable<ScanOptions["type"]>;
+  readonly match?: string | undefined;
+  readonly type?: NonNullable<ScanOptions["type"]> | undefined;
   /** The life that keys without an end get. @default none: they are only counted */
-  readonly fix?: Duration;
+  readonly fix?: Duration | undefined;
 }
 
 export interface TtlAudit {

@@ -25,7 +25,7 @@ export type {
 
 export interface HealthOptions {
   /** Bound on each probe, whatever Redis does. @default '500ms' */
-  readonly deadline?: Duration;
+  readonly deadline?: Duration | undefined;
 }
 
 /** Whether Redis can be used, and how it is. Probes ask every primary, at once. */

@@ -6,11 +6,11 @@ export interface MonitorOptions {
   /** Must be `true`: each command of every client is written a second time, to this process. */
   readonly iKnowItHalvesThroughput: true;
   /** It ends by itself. At most 10 minutes. @default '10s' */
-  readonly duration?: Duration;
+  readonly duration?: Duration | undefined;
   /** Ends it. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Decides the server in a cluster. @default any primary */
-  readonly key?: RedisArgument;
+  readonly key?: RedisArgument | undefined;
 }
 
 const LONGEST_MS = 600_000;

@@ -8,9 +8,9 @@ import { keyPart } from "./options.ts";
 
 export interface ExpressStoreOptions {
   /** Begins its keys: another one for each limiter of the application. No braces. @default 'rate_limit:express' */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** How long one call waits for Redis. @default '250ms' */
-  readonly deadline?: Duration;
+  readonly deadline?: Duration | undefined;
 }
 
 export interface ExpressStoreHits {

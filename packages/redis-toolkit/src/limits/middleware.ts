@@ -14,13 +14,13 @@ export interface RequestLimitOptions<Request> {
   /** The one that is limited, such as the id of a user. `undefined` is an error. */
   readonly key: (request: Request) => Awaitable<string | undefined>;
   /** @default 1 for each request */
-  readonly cost?: (request: Request) => Awaitable<number>;
+  readonly cost?: ((request: Request) => Awaitable<number>) | undefined;
   /** Requests that are neither limited nor counted. @default none */
-  readonly skip?: (request: Request) => Awaitable<boolean>;
+  readonly skip?: ((request: Request) => Awaitable<boolean>) | undefined;
   /** The body of a refusal. @default 'Too many requests' */
-  readonly message?: RefusalMessage<Request>;
+  readonly message?: RefusalMessage<Request> | undefined;
   /** @default 429; 403 for a key of `deny`, 503 where `whenAway: "closed"` refuses */
-  readonly status?: number;
+  readonly status?: number | undefined;
 }
 
 /**

@@ -18,9 +18,9 @@ export interface Rule {
 
 export interface WindowOptions {
   /** @default 100 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** @default '1h' */
-  readonly window?: Duration;
+  readonly window?: Duration | undefined;
 }
 
 /**
@@ -43,7 +43,7 @@ export function slidingLog(options: WindowOptions = {}): Rule {
 
 export interface SlidingCounterOptions extends WindowOptions {
   /** Parts of a window that are counted together, from 2 to 100. @default 10 */
-  readonly slices?: number;
+  readonly slices?: number | undefined;
 }
 
 /**
@@ -62,11 +62,11 @@ export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
 
 export interface TokenBucketOptions {
   /** Tokens that come back in `refill`. @default 100 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** @default '1h' */
-  readonly refill?: Duration;
+  readonly refill?: Duration | undefined;
   /** Tokens of a full bucket. @default `limit` */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
 }
 
 /** A bucket of `burst` tokens that is refilled continuously, exactly: `limit` tokens in `refill`. */
@@ -79,7 +79,7 @@ export function tokenBucket(options: TokenBucketOptions = {}): Rule {
 
 export interface GcraOptions extends WindowOptions {
   /** Units that may come at once. 1 spaces calls evenly, `window` / `limit` apart. @default `limit` */
-  readonly burst?: number;
+  readonly burst?: number | undefined;
 }
 
 /** The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come at once. */
@@ -89,12 +89,12 @@ export function gcra(options: GcraOptions = {}): Rule {
 
 export interface ConcurrencyOptions {
   /** Calls under way at once, at most 10,000. @default 100 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /**
    * A slot that was not released, since its process died say, ends after this: choose it above the longest call.
    * @default '1m'
    */
-  readonly hold?: Duration;
+  readonly hold?: Duration | undefined;
 }
 
 /** At most `limit` calls under way at once: each that was allowed has a `lease`, to be given to `release`. */

@@ -34,15 +34,15 @@ export type Task<T> = (hold: Hold) => T | Promise<T>;
 
 export interface LocksOptions extends LeaseOptions {
   /** All keys begin with it. Without braces. @default 'lock:' */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Further servers, independent of each other: the lock is held where most of all agree. @default none */
-  readonly quorum?: readonly RedisView[];
+  readonly quorum?: readonly RedisView[] | undefined;
   /** Replicas that must have the lock before it counts as held. @default 0 */
-  readonly replicas?: number;
+  readonly replicas?: number | undefined;
   /** How long they may take. @default '500ms' */
-  readonly replicaTimeout?: Duration;
+  readonly replicaTimeout?: Duration | undefined;
   /** Refuses a server that may evict locks. Without it such a server is reported once. @default false */
-  readonly requireNoEviction?: boolean;
+  readonly requireNoEviction?: boolean | undefined;
 }
 
 /** A thing that can be held. */

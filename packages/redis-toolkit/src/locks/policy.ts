@@ -3,16 +3,16 @@ import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 
 export interface LeaseOptions {
   /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
-  readonly ttl?: Duration;
+  readonly ttl?: Duration | undefined;
   /** How long a call goes on trying while others hold it, or Redis is away. 0: one attempt. @default 0 */
-  readonly wait?: Duration;
+  readonly wait?: Duration | undefined;
   /** Bound on holding it, extensions included. @default none */
-  readonly maxHold?: Duration;
+  readonly maxHold?: Duration | undefined;
 }
 
 export interface AcquireOptions extends LeaseOptions {
   /** Ends waiting with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export const LEASE_OPTIONS = ["ttl", "wait", "maxHold"] as const;

@@ -7,11 +7,11 @@ const MAX_NAME_LENGTH = 512;
 
 export interface DurationBounds {
   /** Milliseconds. @default 1 */
-  readonly min?: number;
+  readonly min?: number | undefined;
   /** Milliseconds. @default 2^52 */
-  readonly max?: number;
+  readonly max?: number | undefined;
   /** The end of the error's sentence. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
 }
 
 /**

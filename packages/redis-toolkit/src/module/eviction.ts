@@ -14,7 +14,7 @@ const policies = new WeakMap<RedisConnection, Promise<readonly string[]>>();
 export async function expectNoEviction(
   redis: ModuleHost,
   user: string,
-  { required = false }: { readonly required?: boolean } = {},
+  { required = false }: { readonly required?: boolean | undefined } = {},
 ): Promise<void> {
   let found: readonly string[];
   try {

@@ -9,15 +9,15 @@ export type { ChannelEvent, Overflow, Subscription };
 /** How messages are written. `json` with a schema checks what is received. */
 export interface ChannelOptions<T> {
   /** @default 'json' */
-  readonly codec?: "json" | "text" | "bytes";
+  readonly codec?: "json" | "text" | "bytes" | undefined;
   /** Checks and types received messages; others are counted in `corrupt` and left out. */
-  readonly schema?: StandardSchema<T>;
+  readonly schema?: StandardSchema<T> | undefined;
   /** A pattern of channels, or a channel of sharded pub/sub. @default 'channel' */
-  readonly kind?: SubscriptionKind;
+  readonly kind?: SubscriptionKind | undefined;
   /** Messages that wait for the reader of one subscription. @default 32 */
-  readonly buffer?: number;
+  readonly buffer?: number | undefined;
   /** Beyond that: which message is left out, or that the subscription ends. @default 'drop-oldest' */
-  readonly overflow?: Overflow;
+  readonly overflow?: Overflow | undefined;
 }
 
 export interface Listening extends AsyncDisposable {
@@ -37,12 +37,15 @@ export interface Channel<T> {
    *
    * @throws {CommandError} where the server refuses it, as for a user without the right to this channel.
    */
-  subscribe(options?: { readonly signal?: AbortSignal }): Promise<Subscription<T>>;
+  subscribe(options?: { readonly signal?: AbortSignal | undefined }): Promise<Subscription<T>>;
   /**
    * One event after another. A handler that fails is counted, and the next event follows. `redis.disconnect()` ends it
    * and waits for its handler, 10 seconds at most.
    */
-  listen(handler: (event: ChannelEvent<T>) => unknown, options?: { readonly signal?: AbortSignal }): Promise<Listening>;
+  listen(
+    handler: (event: ChannelEvent<T>) => unknown,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Listening>;
 }
 
 /** Publishing and subscribing over one view: channels of a tenant lie below its prefix. */

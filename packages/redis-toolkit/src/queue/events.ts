@@ -66,7 +66,7 @@ export class QueueEvents {
 
   async finished(
     id: string,
-    options: { readonly timeout?: Duration; readonly signal?: AbortSignal } = {},
+    options: { readonly timeout?: Duration | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Finished> {
     checkOptions("finished(id, options)", options, ["timeout", "signal"]);
     const { timeout = "30s", signal } = options;

@@ -6,44 +6,44 @@ import type { JobRecord } from "./job.ts";
 export type Backoff =
   | { readonly type: "fixed"; readonly base: Duration }
   /** `base`, doubled with each attempt, at most `max`. @default max '1h' */
-  | { readonly type: "exponential"; readonly base: Duration; readonly max?: Duration };
+  | { readonly type: "exponential"; readonly base: Duration; readonly max?: Duration | undefined };
 
 /** @param attempt how many attempts have failed, from 1 */
 export type BackoffFunction = (attempt: number, error: unknown) => Duration;
 
 /** How many finished jobs are kept, or for how long; the oldest go first. A number alone is a count. */
-export type Keep = number | Duration | { readonly count?: number; readonly age?: Duration };
+export type Keep = number | Duration | { readonly count?: number | undefined; readonly age?: Duration | undefined };
 
 export interface QueueOptions<T = unknown> {
   /** Deliveries of a job at most. One whose worker was lost counts as well. @default 3 */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** A function is called where the worker runs. @default { type: 'exponential', base: '1s', max: '1h' } */
-  readonly backoff?: Backoff | BackoffFunction;
+  readonly backoff?: Backoff | BackoffFunction | undefined;
   /** Bound on one run of the handler. @default none */
-  readonly timeout?: Duration;
+  readonly timeout?: Duration | undefined;
   /** Finished jobs. @default none of `completed`, 10,000 of `failed` */
-  readonly keep?: { readonly completed?: Keep; readonly failed?: Keep };
+  readonly keep?: { readonly completed?: Keep | undefined; readonly failed?: Keep | undefined } | undefined;
   /** Checks what a worker gets: a job with other data goes to the dead letters. */
-  readonly schema?: StandardSchema<T>;
+  readonly schema?: StandardSchema<T> | undefined;
   /** Refuses to work with a Redis that may evict keys. @default false, which warns */
-  readonly requireNoEviction?: boolean;
+  readonly requireNoEviction?: boolean | undefined;
 }
 
 export interface AddOptions {
   /** Not before it has passed. @default 0 */
-  readonly delay?: Duration;
+  readonly delay?: Duration | undefined;
   /** 0 to 255: higher ones are delivered first. @default 0 */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** While a job with it is unfinished, another one is not added. */
-  readonly dedupId?: string;
+  readonly dedupId?: string | undefined;
   /** `dedupId` counts for so long, from when it was added, whether the job is finished or not. */
-  readonly dedupFor?: Duration;
+  readonly dedupFor?: Duration | undefined;
   /** @default that of the queue */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** @default that of the queue */
-  readonly backoff?: Backoff;
+  readonly backoff?: Backoff | undefined;
   /** @default that of the queue */
-  readonly timeout?: Duration;
+  readonly timeout?: Duration | undefined;
 }
 
 export interface Bounds {

@@ -52,7 +52,10 @@ export interface Counts extends Readonly<Record<JobState, number>> {
 /** Jobs that have failed for good. */
 export interface DeadLetters<T> {
   /** The newest first. */
-  list(options?: { readonly offset?: number; readonly count?: number }): Promise<readonly JobSnapshot<T>[]>;
+  list(options?: {
+    readonly offset?: number | undefined;
+    readonly count?: number | undefined;
+  }): Promise<readonly JobSnapshot<T>[]>;
   /**
    * Adds dead jobs to those that wait, with all their attempts, and with their dedup ids unless other jobs have them.
    *
@@ -71,7 +74,7 @@ export interface Queue<T> {
    */
   add(data: T, options?: AddOptions): Promise<Added>;
   /** Adds up to 1,000 jobs, or none. @throws as `add` does */
-  addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions }[]): Promise<readonly Added[]>;
+  addMany(jobs: readonly { readonly data: T; readonly options?: AddOptions | undefined }[]): Promise<readonly Added[]>;
   /**
    * Takes jobs from now on, also once Redis is back. Keeps the process alive, until `stop` or `redis.disconnect()`.
    *
@@ -84,14 +87,14 @@ export interface Queue<T> {
   pause(): Promise<void>;
   resume(): Promise<void>;
   /** Removes what waits. @returns how many */
-  drain(options?: { readonly delayed?: boolean }): Promise<number>;
+  drain(options?: { readonly delayed?: boolean | undefined }): Promise<number>;
   /**
    * Removes everything, repeats and the pause included.
    *
    * @param options.force also with active jobs. @default false
    * @returns whether it did: not where jobs are active
    */
-  obliterate(options?: { readonly force?: boolean }): Promise<boolean>;
+  obliterate(options?: { readonly force?: boolean | undefined }): Promise<boolean>;
 
   /** In one step, of constant time. */
   counts(): Promise<Counts>;
@@ -99,7 +102,7 @@ export interface Queue<T> {
   /** In the order of delivery; finished ones with the newest first. At most 1,000. @default count 100 */
   list(
     state: JobState,
-    options?: { readonly offset?: number; readonly count?: number },
+    options?: { readonly offset?: number | undefined; readonly count?: number | undefined },
   ): Promise<readonly JobSnapshot<T>[]>;
   /** Not of an active job. */
   remove(id: string): Promise<"removed" | "missing" | "active">;
@@ -122,7 +125,10 @@ export interface Queue<T> {
    * @param options.timeout @default '30s'
    * @throws {JobTimeoutError}
    */
-  finished(id: string, options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<Finished>;
+  finished(
+    id: string,
+    options?: { readonly timeout?: Duration | undefined; readonly signal?: AbortSignal | undefined },
+  ): Promise<Finished>;
 }
 
 /**
@@ -206,7 +212,7 @@ class RedisQueue<T> implements Queue<T> {
     return this.#store.pause(false);
   }
 
-  async drain(options: { readonly delayed?: boolean } = {}): Promise<number> {
+  async drain(options: { readonly delayed?: boolean | undefined } = {}): Promise<number> {
     checkOptions("drain(options)", options, ["delayed"]);
     const { delayed = false } = options;
     checkFlag("drain: delayed", delayed);
@@ -223,7 +229,7 @@ class RedisQueue<T> implements Queue<T> {
     return removed;
   }
 
-  async obliterate(options: { readonly force?: boolean } = {}): Promise<boolean> {
+  async obliterate(options: { readonly force?: boolean | undefined } = {}): Promise<boolean> {
     checkOptions("obliterate(options)", options, ["force"]);
     const { force = false } = options;
     checkFlag("obliterate: force", force);
@@ -243,7 +249,7 @@ class RedisQueue<T> implements Queue<T> {
 
   async list(
     state: JobState,
-    options: { readonly offset?: number; readonly count?: number } = {},
+    options: { readonly offset?: number | undefined; readonly count?: number | undefined } = {},
   ): Promise<readonly JobSnapshot<T>[]> {
     if (!STATES.includes(state))
       throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
@@ -286,7 +292,7 @@ class RedisQueue<T> implements Queue<T> {
 
   async finished(
     id: string,
-    options?: { readonly timeout?: Duration; readonly signal?: AbortSignal },
+    options?: { readonly timeout?: Duration | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<Finished> {
     return this.#events.finished(checkId("finished", id), options);
   }

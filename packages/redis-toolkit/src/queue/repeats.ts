@@ -8,7 +8,7 @@ import type { DueRepeat, QueueStore } from "./store.ts";
 export type Schedule =
   | { readonly every: Duration }
   /** Five fields, or six with seconds first. @default timeZone 'UTC' */
-  | { readonly cron: string; readonly timeZone?: string };
+  | { readonly cron: string; readonly timeZone?: string | undefined };
 
 export interface RepeatInfo {
   readonly key: string;
@@ -85,12 +85,13 @@ const read = (definition: Buffer): Definition => decodeJson(definition) as Defin
 
 async function resolveSchedule(schedule: Schedule): Promise<RepeatInfo["schedule"]> {
   checkOptions("repeat: the schedule", schedule ?? null, ["every", "cron", "timeZone"]);
-  if ("every" in schedule) {
-    if ("cron" in schedule || "timeZone" in schedule)
+  const given: { readonly [Part in "every" | "cron" | "timeZone"]?: unknown } = schedule;
+  if (given.every !== undefined) {
+    if (given.cron !== undefined || given.timeZone !== undefined)
       throw new InvalidArgumentError("repeat: give every, or cron with or without timeZone");
-    return { everyMs: durationMs("every", schedule.every, { min: MIN_EVERY_MS, max: YEAR_MS }) };
+    return { everyMs: durationMs("every", given.every as Duration, { min: MIN_EVERY_MS, max: YEAR_MS }) };
   }
-  const { cron, timeZone = "UTC" } = schedule;
+  const { cron, timeZone = "UTC" } = given;
   // An empty time zone would be that of the process.
   if (typeof cron !== "string" || typeof timeZone !== "string" || timeZone === "")
     throw new InvalidArgumentError("repeat: cron and timeZone must be text, and timeZone not empty");

@@ -16,7 +16,10 @@ export interface SimpleQueue<T> {
    * @param options.timeout `undefined` comes after it. @default '30s'
    * @throws {CommandError} `CORRUPT_VALUE` for a message that is not JSON; it is removed all the same.
    */
-  pop(options?: { readonly timeout?: Duration; readonly signal?: AbortSignal }): Promise<T | undefined>;
+  pop(options?: {
+    readonly timeout?: Duration | undefined;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<T | undefined>;
   length(): Promise<number>;
 }
 

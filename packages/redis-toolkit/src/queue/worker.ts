@@ -9,15 +9,15 @@ import { WakeListener } from "./wake-listener.ts";
 
 export interface WorkerOptions {
   /** Jobs that it works on at the same time. @default 1 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** How long a delivery is this worker's: then another worker gets the job. @default '30s' */
-  readonly visibility?: Duration;
+  readonly visibility?: Duration | undefined;
   /** `manual`: leases are extended by `job.heartbeat()` and `job.progress()` alone. @default 'auto', in each third */
-  readonly heartbeat?: "auto" | "manual";
+  readonly heartbeat?: "auto" | "manual" | undefined;
   /** Deliveries in each window, of all workers of the queue together: give all of them the same. @default none */
-  readonly rate?: { readonly limit: number; readonly per: Duration };
+  readonly rate?: { readonly limit: number; readonly per: Duration } | undefined;
   /** How long `stop` waits for handlers before it aborts their signals. @default '10s' */
-  readonly grace?: Duration;
+  readonly grace?: Duration | undefined;
 }
 
 /** Counted by this worker since it began. */

@@ -32,10 +32,10 @@ export interface ScriptDefinition<Args extends readonly ScriptArgument[], Reply 
   /** How many KEYS. In a cluster they must be of one slot. */
   readonly keys: number;
   /** The kinds of ARGV. @default none */
-  readonly args?: Args;
+  readonly args?: Args | undefined;
   readonly reply: Reply;
   /** It changes nothing, so it may be sent again when a connection is lost. @default false */
-  readonly readOnly?: boolean;
+  readonly readOnly?: boolean | undefined;
 }
 
 export type Script<Args extends readonly ScriptArgument[], Reply extends ScriptReply> = (

@@ -25,11 +25,11 @@ export interface SessionStoreOptions extends Omit<SessionOptions, "idle"> {
    *
    * @default '24h'
    */
-  readonly ttl?: Ttl | ((session: SessionData) => Ttl);
+  readonly ttl?: Ttl | ((session: SessionData) => Ttl) | undefined;
   /** A request that changes nothing leaves the end of its session as it is. @default false */
-  readonly disableTouch?: boolean;
+  readonly disableTouch?: boolean | undefined;
   /** The user of a session, for `destroyAll`. @default none */
-  readonly userOf?: (session: SessionData) => string | undefined;
+  readonly userOf?: ((session: SessionData) => string | undefined) | undefined;
 }
 
 /** The methods of express-session's own store that are kept: the others are declared to return nothing. */

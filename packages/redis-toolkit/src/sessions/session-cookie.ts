@@ -3,15 +3,15 @@ import { checkOptions } from "../module/module.ts";
 
 export interface SessionCookieOptions {
   /** @default 'sid' */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** @default '/' */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** @default none: the host that answers */
-  readonly domain?: string;
+  readonly domain?: string | undefined;
   /** `false` for plain HTTP beyond localhost. @default true */
-  readonly secure?: boolean;
+  readonly secure?: boolean | undefined;
   /** @default 'lax' */
-  readonly sameSite?: "strict" | "lax" | "none";
+  readonly sameSite?: "strict" | "lax" | "none" | undefined;
 }
 
 const OPTIONS = ["name", "path", "domain", "secure", "sameSite"];

@@ -69,7 +69,10 @@ export class SessionRecords {
   async create(
     place: Place,
     fields: Fields,
-    { idleMs = this.#settings.idleMs, userId }: { readonly idleMs?: number; readonly userId?: string | undefined } = {},
+    {
+      idleMs = this.#settings.idleMs,
+      userId,
+    }: { readonly idleMs?: number | undefined; readonly userId?: string | undefined } = {},
   ): Promise<StoredSession> {
     await this.#expectToBeKept();
     const { absoluteMs } = this.#settings;
@@ -119,7 +122,7 @@ export class SessionRecords {
   async regenerate(
     from: Place,
     to: Place,
-    { graceMs = 0, userId }: { readonly graceMs?: number; readonly userId?: string | undefined } = {},
+    { graceMs = 0, userId }: { readonly graceMs?: number | undefined; readonly userId?: string | undefined } = {},
   ): Promise<StoredSession | undefined> {
     const { idleMs, absoluteMs } = this.#settings;
     const epoch = userId === undefined ? "" : await this.#enrol(userId, to.handle, idleMs);
@@ -327,7 +330,7 @@ export class SessionRecords {
     {
       isReadOnly = false,
       decode = (reply) => reply as T,
-    }: { isReadOnly?: boolean; decode?: (reply: unknown) => T } = {},
+    }: { isReadOnly?: boolean | undefined; decode?: ((reply: unknown) => T) | undefined } = {},
   ): Promise<T> {
     return this.#redis.runInside((space) => {
       const at = space.inside(key);

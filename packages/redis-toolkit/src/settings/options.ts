@@ -4,13 +4,13 @@ import type { ClientConnection, Connection, ResolveAddress, TlsOptions } from "@
 /** How the server and this client are verified. Files are read when the options are checked, and at each connection. */
 export interface TlsFiles {
   /** Authorities to trust instead of those of the system, PEM. Env: `REDIS_TLS_CA_PATH` */
-  readonly caPath?: string;
+  readonly caPath?: string | undefined;
   /** Certificate of this client, PEM. Needs `keyPath`. Env: `REDIS_TLS_CERT_PATH` */
-  readonly certPath?: string;
+  readonly certPath?: string | undefined;
   /** Env: `REDIS_TLS_KEY_PATH` */
-  readonly keyPath?: string;
+  readonly keyPath?: string | undefined;
   /** The name that the certificate of the server must have. @default the host of the address */
-  readonly servername?: string;
+  readonly servername?: string | undefined;
   /** @default 'TLSv1.2' */
   readonly minVersion?: TlsOptions["minVersion"];
 }
@@ -21,84 +21,88 @@ export interface TlsFiles {
  */
 export interface RedisOptions {
   /** `false`: nothing is connected, and calls reject with `REDIS_DISABLED`. Env: `ENABLE_REDIS` @default true */
-  readonly enabled?: boolean;
+  readonly enabled?: boolean | undefined;
   /**
    * `redis:`, `rediss:` or `unix:`. A part that it names must not be given again with another value by an option, or by
    * a variable beside `REDIS_URL`. Env: `REDIS_URL`
    */
-  readonly url?: string;
+  readonly url?: string | undefined;
   /** Env: `REDIS_HOST` @default 'localhost' */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** Env: `REDIS_PORT` @default 6379 */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Needs `password`. Env: `REDIS_USERNAME` */
-  readonly username?: string;
+  readonly username?: string | undefined;
   /** A function is called at each connection attempt: for tokens that expire. Env: `REDIS_PASSWORD` */
-  readonly password?: string | (() => Awaitable<string>);
+  readonly password?: string | (() => Awaitable<string>) | undefined;
   /** Env: `REDIS_DB` or `REDIS_DATABASE` @default 0 */
-  readonly database?: number;
+  readonly database?: number | undefined;
   /**
    * `true`, or how. A `rediss:` URL implies it. Env: `REDIS_TLS_ENABLED`, `REDIS_TLS_CA_PATH`, `REDIS_TLS_CERT_PATH`,
    * `REDIS_TLS_KEY_PATH`
    *
    * @default false
    */
-  readonly tls?: boolean | TlsFiles;
+  readonly tls?: boolean | TlsFiles | undefined;
   /** URLs of some nodes of a cluster, instead of `url` or `host`. Env: `REDIS_CLUSTER_URLS`, with commas */
-  readonly cluster?: readonly string[];
+  readonly cluster?: readonly string[] | undefined;
   /** URLs of sentinels, instead of `url` or `host`. Needs `sentinelName`. Env: `REDIS_SENTINELS`, with commas */
-  readonly sentinels?: readonly string[];
+  readonly sentinels?: readonly string[] | undefined;
   /** The primary's name in the sentinels. Env: `REDIS_SENTINEL_NAME` */
-  readonly sentinelName?: string;
+  readonly sentinelName?: string | undefined;
   /** Maps the addresses that a cluster or the sentinels name. */
-  readonly resolveAddress?: ResolveAddress;
+  readonly resolveAddress?: ResolveAddress | undefined;
   /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
-  readonly connection?: Connection | ClientConnection;
+  readonly connection?: Connection | ClientConnection | undefined;
   /** RESP version. @default 3 */
-  readonly protocol?: 2 | 3;
+  readonly protocol?: 2 | 3 | undefined;
   /** For `CLIENT LIST`. @default 'hotset' */
-  readonly clientName?: string;
+  readonly clientName?: string | undefined;
   /** Env: `REDIS_CONNECTION_TIMEOUT` or `REDIS_SOCKET_CONNECT_TIMEOUT`, in seconds @default '5s' */
-  readonly connectTimeout?: Duration;
+  readonly connectTimeout?: Duration | undefined;
   /** Bound on each command. Env: `REDIS_COMMAND_TIMEOUT` or `REDIS_SOCKET_TIMEOUT`, in seconds @default '5s' */
-  readonly commandTimeout?: Duration;
+  readonly commandTimeout?: Duration | undefined;
   /** Connections for `transaction` and `pool.use`. Env: `REDIS_POOL_MAX_SIZE` or `REDIS_MAX_CONNECTIONS` */
-  readonly pool?: {
-    /** @default 10 */
-    readonly max?: number;
-    /** How long a call waits for a free one. @default commandTimeout */
-    readonly wait?: Duration;
-  };
+  readonly pool?:
+    | {
+        /** @default 10 */
+        readonly max?: number | undefined;
+        /** How long a call waits for a free one. @default commandTimeout */
+        readonly wait?: Duration | undefined;
+      }
+    | undefined;
   /** How often a read is sent again after a lost connection. Writes never are. Env: `REDIS_MAX_RETRIES` @default 5 */
-  readonly readRetries?: number;
+  readonly readRetries?: number | undefined;
   /** Between attempts to connect, with full jitter, without end. */
-  readonly backoff?: {
-    /** Env: `REDIS_RETRY_DELAY_MS` @default 100 ms */
-    readonly base?: Duration;
-    /** Env: `REDIS_RETRY_MAX_DELAY_MS` @default '5s' */
-    readonly max?: Duration;
-  };
+  readonly backoff?:
+    | {
+        /** Env: `REDIS_RETRY_DELAY_MS` @default 100 ms */
+        readonly base?: Duration | undefined;
+        /** Env: `REDIS_RETRY_MAX_DELAY_MS` @default '5s' */
+        readonly max?: Duration | undefined;
+      }
+    | undefined;
   /** Commands without a reply; further ones wait or are rejected. @default 5_000 */
-  readonly maxInFlight?: number;
+  readonly maxInFlight?: number | undefined;
   /** @default 'wait' */
-  readonly onOverload?: "wait" | "reject";
+  readonly onOverload?: "wait" | "reject" | undefined;
   /** Life of keys that `set` writes without a `ttl`. @default none */
-  readonly defaultTtl?: Duration;
+  readonly defaultTtl?: Duration | undefined;
   /** Life of hashes that `hset` creates without a `ttl`. @default none */
-  readonly defaultHashTtl?: Duration;
+  readonly defaultHashTtl?: Duration | undefined;
   /** The event `unavailable` is emitted when Redis was away for so long. @default '5s' */
-  readonly unavailableAfter?: Duration;
+  readonly unavailableAfter?: Duration | undefined;
   /**
    * How often Redis is asked whether it is there, and how long the answer may take, if `commandTimeout` is not shorter.
    * At most `unavailableAfter`. @default '2s'
    */
-  readonly checkInterval?: Duration;
+  readonly checkInterval?: Duration | undefined;
   /** Gets what `lenient` swallows and connections report, at most one line a second of each kind; never a value. */
-  readonly logger?: CacheLogger;
+  readonly logger?: CacheLogger | undefined;
   /** Instead of `process.env`; `false` for none. */
-  readonly env?: Readonly<Record<string, string | undefined>> | false;
+  readonly env?: Readonly<Record<string, string | undefined>> | false | undefined;
   /** `true`: `.env` in the working directory, where it exists. A path: that file. @default true */
-  readonly envFile?: string | boolean;
+  readonly envFile?: string | boolean | undefined;
   /** @internal */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }

@@ -10,35 +10,35 @@ export interface ConsumerOptions<T = unknown> {
    * The name in the group. Two consumers with one name would handle each other's entries, so give one only if it
    * belongs to one process, such as the name of a pod of a StatefulSet. @default another one each time
    */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** The most entries of one read, 1 to 1,000. @default 1 */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** How many handlers run at once, of one read, 1 to 1,000. With 1 entries are handled in their order. @default 1 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** How long one read waits for an entry, up to an hour. @default '2s' */
-  readonly block?: Duration;
+  readonly block?: Duration | undefined;
   /**
    * An entry that no consumer has touched for so long is delivered again, to any of them: its consumer has ended, or
    * its handler has failed. At least 100 ms. @default '30s'
    */
-  readonly minIdle?: Duration;
+  readonly minIdle?: Duration | undefined;
   /** After so many deliveries without success an entry becomes a dead letter. @default 5 */
-  readonly maxDeliveries?: number;
+  readonly maxDeliveries?: number | undefined;
   /**
    * Where a group begins that is not there, at the start or after a loss of data: at `0`, so that entries may be
    * handled twice, or at `$`, so that those that are there already are not handled. @default '0'
    */
-  readonly onLostGroup?: "0" | "$";
+  readonly onLostGroup?: "0" | "$" | undefined;
   /** About how many dead letters are kept, the newest. @default all */
-  readonly maxDead?: number;
+  readonly maxDead?: number | undefined;
   /** How long `stop` waits for handlers. @default '30s' */
-  readonly stopTimeout?: Duration;
+  readonly stopTimeout?: Duration | undefined;
   /**
    * Gets each error of the handler. An error that it throws is reported, and changes nothing.
    *
    * @default a line of the logger, without the error's text, which may hold values
    */
-  readonly onError?: (error: unknown, delivery: Delivery<T>) => unknown;
+  readonly onError?: ((error: unknown, delivery: Delivery<T>) => unknown) | undefined;
 }
 
 export interface ConsumerSettings<T> {

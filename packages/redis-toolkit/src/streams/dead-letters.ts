@@ -35,7 +35,11 @@ export class DeadLetters<T> {
    * @param options `count`: 1 to 10,000, which is the default
    */
   async range(
-    options: { readonly from?: RangeEnd; readonly to?: RangeEnd; readonly count?: number } = {},
+    options: {
+      readonly from?: RangeEnd | undefined;
+      readonly to?: RangeEnd | undefined;
+      readonly count?: number | undefined;
+    } = {},
   ): Promise<readonly DeadLetter<T>[]> {
     checkOptions("dead.range", options, ["from", "to", "count"]);
     const { from = "-", to = "+", count = MOST_AT_ONCE } = options;

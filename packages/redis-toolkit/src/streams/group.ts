@@ -19,17 +19,17 @@ import type { StreamPlace } from "./stream-place.ts";
 
 export interface PositionOptions {
   /** How many entries were read up to there, so that the server knows the lag at once. From Redis 7. */
-  readonly entriesRead?: number;
+  readonly entriesRead?: number | undefined;
 }
 
 export interface GroupReadOptions {
   readonly consumer: string;
   /** `>`: entries that no consumer has got. An id, or `0`: those after it which this consumer holds. @default '>' */
-  readonly after?: ">" | "0" | EntryId;
+  readonly after?: ">" | "0" | EntryId | undefined;
   /** The most entries, 1 to 10,000. @default 1 */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** How long to wait for one, on a connection of its own. Only with `>`. @default not at all */
-  readonly block?: Duration;
+  readonly block?: Duration | undefined;
 }
 
 export interface AutoClaimed<T> {
@@ -122,8 +122,8 @@ export class ConsumerGroup<T> {
   async autoClaim(options: {
     readonly consumer: string;
     readonly minIdle: Duration;
-    readonly start?: EntryId;
-    readonly count?: number;
+    readonly start?: EntryId | undefined;
+    readonly count?: number | undefined;
   }): Promise<AutoClaimed<T>> {
     checkOptions("autoClaim", options ?? null, ["consumer", "minIdle", "start", "count"]);
     const { consumer, minIdle, start = ZERO, count = DEFAULT_COUNT } = options;
@@ -155,11 +155,11 @@ export class ConsumerGroup<T> {
   /** Entries that are pending, by id. @param options `count`: 1 to 10,000, which is the default */
   async pendingEntries(
     options: {
-      readonly from?: RangeEnd;
-      readonly to?: RangeEnd;
-      readonly count?: number;
-      readonly consumer?: string;
-      readonly minIdle?: Duration;
+      readonly from?: RangeEnd | undefined;
+      readonly to?: RangeEnd | undefined;
+      readonly count?: number | undefined;
+      readonly consumer?: string | undefined;
+      readonly minIdle?: Duration | undefined;
     } = {},
   ): Promise<readonly PendingEntry[]> {
     checkOptions("pendingEntries", options, ["from", "to", "count", "consumer", "minIdle"]);
@@ -201,7 +201,10 @@ export class ConsumerGroup<T> {
    *
    * @returns how many entries it held
    */
-  async deleteConsumer(name: string, options: { readonly ifPending?: "drop" | "keep" } = {}): Promise<number> {
+  async deleteConsumer(
+    name: string,
+    options: { readonly ifPending?: "drop" | "keep" | undefined } = {},
+  ): Promise<number> {
     checkOptions("deleteConsumer", options, ["ifPending"]);
     const consumer = checkName("deleteConsumer(name)", name);
     const { ifPending = "drop" } = options;

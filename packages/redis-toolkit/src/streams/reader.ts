@@ -8,13 +8,13 @@ import type { StreamPlace } from "./stream-place.ts";
 
 export interface ReaderOptions {
   /** Where to begin. `$` is looked up once, at the first read. @default '0' */
-  readonly after?: StartId;
+  readonly after?: StartId | undefined;
   /** The most entries of one read, 1 to 10,000. @default 1 */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** How long one read waits for an entry, up to an hour. @default '2s' */
-  readonly block?: Duration;
+  readonly block?: Duration | undefined;
   /** Ends the reader. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Reads a stream from a position on, without a group. It has a connection of its own, from its first read. */

@@ -11,9 +11,9 @@ export interface StreamSettings {
 export interface SendOptions<R> {
   readonly decode: (reply: unknown) => R;
   /** It changes nothing, so it may be sent again when a connection is lost. @default false */
-  readonly isReadOnly?: boolean;
+  readonly isReadOnly?: boolean | undefined;
   /** @default that of the stream */
-  readonly replies?: "text" | "bytes";
+  readonly replies?: "text" | "bytes" | undefined;
   readonly blockMs?: number | undefined;
 }
 

@@ -22,29 +22,29 @@ import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
 export interface AppendOptions extends TrimOptions {
   /** An id must be above all that the stream ever had. @default '*' */
-  readonly id?: NewId;
+  readonly id?: NewId | undefined;
   /** Appends only if the stream exists. @default false */
-  readonly ifExists?: boolean;
+  readonly ifExists?: boolean | undefined;
 }
 
 export interface ReadOptions {
   /** Entries after this one. `$`: only those that come while this call waits. @default '0' */
-  readonly after?: StartId;
+  readonly after?: StartId | undefined;
   /** The most entries, 1 to 10,000. @default 1 */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** How long to wait for one, on a connection of its own. @default not at all */
-  readonly block?: Duration;
+  readonly block?: Duration | undefined;
 }
 
 export interface RangeOptions {
   /** @default '-' */
-  readonly from?: RangeEnd;
+  readonly from?: RangeEnd | undefined;
   /** @default '+' */
-  readonly to?: RangeEnd;
+  readonly to?: RangeEnd | undefined;
   /** The most entries, 1 to 10,000. @default 10,000 */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** @default 'oldest-first' */
-  readonly order?: "oldest-first" | "newest-first";
+  readonly order?: "oldest-first" | "newest-first" | undefined;
 }
 
 /** One stream. A cheap object, which sends nothing until it is used. */
@@ -71,7 +71,7 @@ export class Stream<T> {
    *   with the same `id`, it is refused if it is.
    */
   append(fields: NewFields<T>, options: AppendOptions & { readonly ifExists: true }): Promise<EntryId | undefined>;
-  append(fields: NewFields<T>, options?: AppendOptions & { readonly ifExists?: false }): Promise<EntryId>;
+  append(fields: NewFields<T>, options?: AppendOptions & { readonly ifExists?: false | undefined }): Promise<EntryId>;
   async append(fields: NewFields<T>, options: AppendOptions = {}): Promise<EntryId | undefined> {
     checkOptions("append", options, APPEND_OPTIONS);
     const { id = "*", ifExists = false, ...trimming } = options;

@@ -24,13 +24,13 @@ export type { TrimOptions } from "./trimming.ts";
 /** `maxLen`, `trim` and `limit` are those of each `append` that names neither `maxLen` nor `minId`. */
 export interface StreamOptions extends Omit<TrimOptions, "minId"> {
   /** Values of fields come as text, or as Buffers. @default 'text' */
-  readonly values?: "text" | "bytes";
+  readonly values?: "text" | "bytes" | undefined;
   /**
    * A server that may evict keys is refused, when appending and by consumers. Without it, it is reported once.
    *
    * @default false
    */
-  readonly requireNoEviction?: boolean;
+  readonly requireNoEviction?: boolean | undefined;
 }
 
 /** Streams of one view: keys of a tenant lie below its prefix. */
@@ -52,7 +52,7 @@ export interface Streams {
    */
   read(
     after: Readonly<Record<string, StartId>>,
-    options?: { readonly count?: number; readonly block?: Duration },
+    options?: { readonly count?: number | undefined; readonly block?: Duration | undefined },
   ): Promise<Readonly<Record<string, readonly Entry<Record<string, string>>[]>>>;
 }
 
@@ -78,7 +78,7 @@ const STREAM_OPTIONS = ["values", "requireNoEviction", ...TRIM_OPTIONS.filter((n
 async function readSeveral(
   redis: RedisView,
   after: Readonly<Record<string, StartId>>,
-  options: { readonly count?: number; readonly block?: Duration },
+  options: { readonly count?: number | undefined; readonly block?: Duration | undefined },
 ): Promise<Readonly<Record<string, readonly Entry<Record<string, string>>[]>>> {
   checkOptions("read", options, ["count", "block"]);
   if (typeof after !== "object" || after === null || Array.isArray(after))

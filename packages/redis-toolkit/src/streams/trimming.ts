@@ -4,17 +4,17 @@ import { shown } from "../module/module.ts";
 
 export interface TrimOptions {
   /** The newest so many entries stay. */
-  readonly maxLen?: number;
+  readonly maxLen?: number | undefined;
   /** Entries below this id go. */
-  readonly minId?: EntryId;
+  readonly minId?: EntryId | undefined;
   /**
    * `approximate` removes whole nodes of the stream only (100 entries by default), which is cheaper: some more stay.
    *
    * @default 'approximate' when appending, 'exact' for `trim`
    */
-  readonly trim?: "approximate" | "exact";
+  readonly trim?: "approximate" | "exact" | undefined;
   /** The most entries that one approximate trim removes; 0 for any number. @default 100 nodes of the stream */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 export const TRIM_OPTIONS: readonly string[] = ["maxLen", "minId", "trim", "limit"];

@@ -6,11 +6,11 @@ export type Args = readonly (string | Buffer)[];
 /** Bounds of a pool. */
 export interface PoolOptions {
   /** The most sockets, those in use included. @default 10 */
-  readonly max?: number;
+  readonly max?: number | undefined;
   /** How long a caller may wait for one. @default 5_000 */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
   /** How long a socket that is not used is kept. @default 30_000 */
-  readonly idleMs?: number;
+  readonly idleMs?: number | undefined;
 }
 
 /** Options of `openConnection`. */
@@ -22,31 +22,37 @@ export interface RedisConnectionOptions {
   /** In `CLIENT LIST`, for each socket: 1 to 128 printable ASCII characters, no spaces. @default 'hotset' */
   readonly clientName?: string | undefined;
   /** Version of RESP. @default 3 */
-  readonly protocol?: 2 | 3;
+  readonly protocol?: 2 | 3 | undefined;
   /** Bound on one attempt to connect. @default 5_000 */
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** Deadline of calls that name none; from when a call is sent, if it had to wait for others. @default 5_000 */
-  readonly responseTimeoutMs?: number;
+  readonly responseTimeoutMs?: number | undefined;
   /** Commands in flight on the shared socket of one server. @default 5_000 */
-  readonly maxInFlight?: number;
+  readonly maxInFlight?: number | undefined;
   /**
    * Calls beyond `maxInFlight` wait within their deadline, up to 40 times as many, or are refused at once with an
    * `OverloadedError`.
    *
    * @default 'wait'
    */
-  readonly onOverload?: "wait" | "reject";
+  readonly onOverload?: "wait" | "reject" | undefined;
   /** Failed attempts to connect in a row before giving up until the next call. @default Infinity */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** The wait before attempt n is random in [0, min(maxMs, baseMs * factor ** n)]. @default 100, 2 and 5_000 */
-  readonly backoff?: { readonly baseMs?: number; readonly factor?: number; readonly maxMs?: number };
+  readonly backoff?:
+    | {
+        readonly baseMs?: number | undefined;
+        readonly factor?: number | undefined;
+        readonly maxMs?: number | undefined;
+      }
+    | undefined;
   /** How often a read is sent again, within its deadline. With `0` it does not wait for Redis either. @default 5 */
-  readonly readRetries?: number;
+  readonly readRetries?: number | undefined;
   /** How often a subscriber asks whether its server is there. @default 2_000 */
-  readonly heartbeatMs?: number;
-  readonly pool?: PoolOptions;
+  readonly heartbeatMs?: number | undefined;
+  readonly pool?: PoolOptions | undefined;
   /** @default systemClock */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
 }
 
 /** Options of one command. */
@@ -54,13 +60,13 @@ export interface CallOptions {
   /** Decides the node in a cluster: a key of the command. Without one, any primary is asked first. */
   readonly key?: string | Buffer | undefined;
   /** Nothing is changed by it: it may be sent again, within its deadline, if the connection is lost. @default false */
-  readonly isReadOnly?: boolean;
+  readonly isReadOnly?: boolean | undefined;
   /** Bound on the whole call. @default `responseTimeoutMs` */
   readonly deadlineMs?: number | undefined;
   /** How replies are decoded, as node-redis has it: by type of RESP. @default text as Buffers */
   readonly typeMapping?: object | undefined;
   /** Ends the call with its reason. A command that was sent may be executed all the same. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of commands that are sent together. */
@@ -90,9 +96,9 @@ export interface PrimaryConnection extends Caller {
 /** Options of a command on a dedicated connection. */
 export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadOnly" | "deadlineMs"> {
   /** How long the server may block. The deadline is this and `responseTimeoutMs`. */
-  readonly blockMs?: number;
+  readonly blockMs?: number | undefined;
   /** In place of `blockMs`. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 /**
@@ -160,10 +166,10 @@ export interface Subscriber extends AsyncDisposable {
 /** Options of a dedicated connection. */
 export interface OpenOptions {
   /** Decides the node in a cluster. @default any primary */
-  readonly key?: string | Buffer;
+  readonly key?: string | Buffer | undefined;
   /** Bound on opening it. @default `connectTimeoutMs` */
-  readonly deadlineMs?: number;
-  readonly signal?: AbortSignal;
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How many connections of a pool are in use, and how many callers wait. */
@@ -186,7 +192,7 @@ export interface ExclusiveConnection extends PrimaryConnection {
 /** Options of borrowing a connection from a pool. */
 export interface UseOptions extends Pick<OpenOptions, "key" | "signal"> {
   /** @default that of the pool */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
 }
 
 /** Connections that are lent, each to one caller at a time. */

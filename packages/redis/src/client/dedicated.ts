@@ -73,7 +73,8 @@ export class SessionConnection implements DedicatedConnection {
     const { blockMs, ...options } = given;
     const { responseTimeoutMs } = this.#settings;
     checkTimeout("blockMs", blockMs);
-    const bound = blockMs === undefined ? options : { deadlineMs: blockMs + responseTimeoutMs, ...options };
+    const bound =
+      blockMs === undefined ? options : { ...options, deadlineMs: options.deadlineMs ?? blockMs + responseTimeoutMs };
     return await this.#closedIfOverdue(this.#calls.call(args, bound));
   }
 

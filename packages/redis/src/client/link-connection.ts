@@ -13,7 +13,7 @@ import { Calls, type CallSettings } from "./calls.ts";
 import { SessionConnection } from "./dedicated.ts";
 import { deliver } from "./deliver.ts";
 import { openInTime } from "./opening.ts";
-import { ConnectionPool } from "./pool.ts";
+import { ConnectionPool, type PoolBounds } from "./pool.ts";
 import { LinkSubscriber } from "./subscriber.ts";
 import type {
   Args,
@@ -23,7 +23,6 @@ import type {
   DedicatedConnection,
   OpenOptions,
   Pool,
-  PoolOptions,
   PrimaryConnection,
   RedisConnection,
   Subscriber,
@@ -33,7 +32,7 @@ export interface ConnectionSettings extends ConnectSettings {
   readonly onOverload: "wait" | "reject";
   readonly readRetries: number;
   readonly heartbeatMs: number;
-  readonly pool: Required<PoolOptions>;
+  readonly pool: PoolBounds;
   readonly clock: Clock;
 }
 

@@ -17,6 +17,9 @@ import type {
   UseOptions,
 } from "./contract.ts";
 
+/** {@link PoolOptions} with every option set. */
+export type PoolBounds = { readonly [Option in keyof PoolOptions]-?: NonNullable<PoolOptions[Option]> };
+
 /** Callers beyond this are refused at once. */
 const MAX_WAITING = 10_000;
 
@@ -28,7 +31,7 @@ interface Idle {
 export class ConnectionPool implements Pool {
   readonly #servers: Servers;
   readonly #open: (options: OpenOptions) => Promise<SessionConnection>;
-  readonly #settings: Required<PoolOptions> & { readonly clock: Clock };
+  readonly #settings: PoolBounds & { readonly clock: Clock };
   /** The one used last is the last. */
   readonly #idle: Idle[] = [];
   readonly #waiting = new Set<{ admit(): void; refuse(error: unknown): void }>();
@@ -38,7 +41,7 @@ export class ConnectionPool implements Pool {
   constructor(
     servers: Servers,
     open: (options: OpenOptions) => Promise<SessionConnection>,
-    settings: Required<PoolOptions> & { readonly clock: Clock },
+    settings: PoolBounds & { readonly clock: Clock },
   ) {
     this.#servers = servers;
     this.#open = open;

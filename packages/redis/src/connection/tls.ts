@@ -6,27 +6,27 @@ import { checkOptions, flag, oneOf, text } from "../primitives/option-checks.ts"
 /** Adds to what a `rediss:` URL implies. Certificates are verified, unless `dangerouslyAcceptAnyCertificate` is set. */
 export interface TlsOptions {
   /** Authorities to trust instead of those of the system, PEM. */
-  readonly ca?: string | Uint8Array;
+  readonly ca?: string | Uint8Array | undefined;
   /** Certificate of this client, PEM. Needs `key`. */
-  readonly cert?: string | Uint8Array;
-  readonly key?: string | Uint8Array;
+  readonly cert?: string | Uint8Array | undefined;
+  readonly key?: string | Uint8Array | undefined;
   /** The name that the certificate of the server must have. @default the host of the address */
-  readonly servername?: string;
+  readonly servername?: string | undefined;
   /** Decrypts `key`. */
-  readonly passphrase?: string;
+  readonly passphrase?: string | undefined;
   /** The oldest version that is spoken, independent of the flags of Node.js. @default 'TLSv1.2' */
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3" | undefined;
   /**
    * Public keys that the server may have: SHA-256 of the SPKI in base64, as `curl --pinnedpubkey` takes it after
    * `sha256//`. All other checks stay.
    */
-  readonly pins?: readonly string[];
+  readonly pins?: readonly string[] | undefined;
   /**
    * Accepts any certificate, so a network between can read and change what is sent, the password too. For servers
    * whose certificate cannot be verified; `ca` or `pins` are better, and cannot be combined with it. A process warning,
    * `HOTSET_UNVERIFIED_TLS`, reports it once. @default false
    */
-  readonly dangerouslyAcceptAnyCertificate?: boolean;
+  readonly dangerouslyAcceptAnyCertificate?: boolean | undefined;
 }
 
 /** A function is called at each attempt to connect: for certificates that are renewed. */

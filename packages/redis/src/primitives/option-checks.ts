@@ -138,11 +138,11 @@ export function seal(option: string, given: Seal): Seal {
 /** When calls of a Redis that does not answer are skipped. */
 export interface BreakerOptions {
   /** In a row. @default 5 */
-  readonly failures?: number;
+  readonly failures?: number | undefined;
   /** Until one call is let through. @default '1s' */
-  readonly wait?: Duration;
+  readonly wait?: Duration | undefined;
   /** The wait doubles to this, while that call fails. @default '30s' */
-  readonly longestWait?: Duration;
+  readonly longestWait?: Duration | undefined;
 }
 
 /** @throws {InvalidArgumentError} for what is out of range, for a longest wait below the first, and unknown options. */

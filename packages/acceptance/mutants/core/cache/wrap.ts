@@ -2,6 +2,12 @@ import type { Breakage } from "../../mutant.ts";
 
 export const MUTANTS: readonly Breakage[] = [
   {
+    name: "wrap: a wrapped function loses its this",
+    promises: ["C473"],
+    rule: "receiver === call ? undefined : receiver",
+    broken: "undefined",
+  },
+  {
     name: "arguments: tags of a wrapped function that are no list are dropped",
     promises: ["C10"],
     rule: 'if (tags !== undefined && typeof tags !== "function") checkTags(tags);',

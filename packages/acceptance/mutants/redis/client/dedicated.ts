@@ -16,8 +16,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a blocking call has no slack",
     promises: ["C221"],
-    rule: "deadlineMs: blockMs + responseTimeoutMs,",
-    broken: "deadlineMs: blockMs,",
+    rule: "options.deadlineMs ?? blockMs + responseTimeoutMs",
+    broken: "options.deadlineMs ?? blockMs",
   },
   {
     name: "listeners: one of a lost socket that throws keeps it from the others",
