@@ -716,6 +716,86 @@ describe("C57 waiting for the load of another process", () => {
   });
 });
 
+describe("C465 a wait for the load of another process", () => {
+  const NONE = { localTtl: "1m", backend: { leases: true, tagVersions: true, coherence: "none" } } as const;
+
+  it("without messages looks again after 20 ms, then after as long as it has waited, up to a second", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep(NONE);
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1m" });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never);
+    await flush();
+    p2.backend.forgetCalls();
+    const begunAt = clock.now();
+    const looks: number[] = [];
+    for (let seen = 0; clock.now() - begunAt < 4_500; clock.advance(10)) {
+      await flush();
+      const reads = p2.backend.count("read");
+      if (reads > seen) looks.push(clock.now() - begunAt);
+      seen = reads;
+    }
+    expect(looks).toEqual([20, 40, 80, 160, 320, 640, 1_280, 2_280, 3_280, 4_280]);
+    loads.runs[0]!.open("loaded");
+    await flush();
+    clock.advance(780);
+    expect(await outcome(second)).toEqual(answered("loaded"));
+  });
+
+  it("ends within twice the time of the load", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep(NONE);
+    const loads = gatedLoads<string>();
+    const first = p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", never);
+    await flush();
+    for (let ms = 0; ms < 50; ms += 10) {
+      clock.advance(10);
+      await flush();
+    }
+    loads.runs[0]!.open("loaded");
+    await first;
+    clock.advance(29);
+    expect(await outcome(second)).toEqual(pending);
+    clock.advance(1);
+    expect(await outcome(second)).toEqual(answered("loaded"));
+  });
+
+  it("that is woken asks nothing for a second, and looks again soon once its link is silent", async () => {
+    const {
+      all: [p1, p2],
+      clock,
+    } = await inStep();
+    const loads = gatedLoads<string>();
+    void p1.cache.getOrSet("k", loads.load);
+    await loads.arrived(1);
+    void p2.cache.getOrSet("k", never);
+    await flush();
+    p2.backend.forgetCalls();
+    clock.advance(999);
+    await flush();
+    expect(p2.backend.count("read")).toBe(0);
+    clock.advance(1);
+    await flush();
+    expect(p2.backend.count("read")).toBe(1);
+    p2.link.lose({ attach: "rejects" });
+    void p1.cache.getOrSet("m", loads.load);
+    await loads.arrived(2);
+    void p2.cache.getOrSet("m", never);
+    await flush();
+    p2.backend.forgetCalls();
+    clock.advance(20);
+    await flush();
+    expect(p2.backend.count("read")).toBe(1);
+  });
+});
+
 describe("C58 a refresh behind an answer", () => {
   it("tries for the lease and gives up where another process has it", async () => {
     const {

@@ -41,6 +41,11 @@ export class Trust {
     return this.#inAll((source) => source.epochOfVersions());
   }
 
+  /** Whether every backend that reports changes reports those of this key; `false` where none does. */
+  isReported(localKey: string, now: number): boolean {
+    return this.hasSources && now < this.epochOf(localKey).until;
+  }
+
   /** Whether changes of some part are reported, at least. */
   isReportedInPart(now: number): boolean {
     return this.#sources.every((source) => source.isReportedInPart(now));

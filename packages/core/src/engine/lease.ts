@@ -14,6 +14,15 @@ const RENEWED_AFTER = 1 / 4;
 /** How often a waiting flight reads the backend again if nothing wakes it. */
 export const POLL_MS = 1_000;
 
+/** When it reads again first where nothing reports the change that it waits for; later pauses grow. */
+const FIRST_POLL_MS = 20;
+
+/**
+ * How long a flight waits before it reads the backend again: as long as it has waited already, so each pause is as long
+ * as all before it, and what a load took at most doubles.
+ */
+export const pollAfter = (waitedMs: number): number => Math.min(Math.max(waitedMs, FIRST_POLL_MS), POLL_MS);
+
 export interface LeaseOf {
   readonly leases: EntryLeases;
   readonly clock: Clock;

@@ -16,7 +16,7 @@ import { FlightLoads } from "./flight-loads.ts";
 import type { Flight } from "./flight.ts";
 import { joinable, launch } from "./launch.ts";
 import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
-import { POLL_MS } from "./lease.ts";
+import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import { LoadSlots } from "./load-slots.ts";
 import type { LoadedStore, StoreResult } from "./loaded-store.ts";
@@ -352,13 +352,13 @@ export class ReadThrough {
 
   /**
    * Another process loads. Callers that wait get its result: the backend is read again when something happens to the
-   * key, when the lease has expired, and every `POLL_MS` in any case. Bounded like a load: a longer wait counts as a
-   * failed load.
+   * key, when the lease has expired, and every `POLL_MS` in any case; sooner where no change of the key is reported.
+   * Bounded like a load: a longer wait counts as a failed load.
    *
    * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
    */
   async #heldElsewhere(flight: Flight, heldForMs: number): Promise<void> {
-    const { clock } = this.#context;
+    const { clock, trust } = this.#context;
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
     if (!flight.isAwaited) {
@@ -369,7 +369,8 @@ export class ReadThrough {
     const leftMs = waitsSince + loadTimeoutMs - now;
     const { batch } = flight.call;
     batch?.paused();
-    if (!flight.isWoken) await flight.nextWake(clock, Math.min(heldForMs, POLL_MS, leftMs));
+    const pollMs = trust.isReported(flight.key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
+    if (!flight.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
     batch?.resumed();
     if (flight.isOver) return;
     if (clock.now() - waitsSince >= loadTimeoutMs) return this.#failed(flight, elsewhereTimeout(loadTimeoutMs));

@@ -210,8 +210,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a waiter looks again when the lease ends, and not before",
     promises: ["C57", "C105"],
-    rule: "Math.min(heldForMs, POLL_MS, leftMs)",
+    rule: "Math.min(heldForMs, pollMs, leftMs)",
     broken: "Math.min(heldForMs, leftMs)",
+  },
+  {
+    name: "leases: a waiter that nothing wakes looks once a second",
+    promises: ["C465"],
+    rule: "pollAfter(now - waitsSince)",
+    broken: "POLL_MS",
+  },
+  {
+    name: "leases: a waiter looks again soon, although changes are reported",
+    promises: ["C465"],
+    rule: "trust.isReported(flight.key.local, now) ? POLL_MS : pollAfter",
+    broken: "pollAfter",
   },
   {
     name: "leases: waiting has no end",
