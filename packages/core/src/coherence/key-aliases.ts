@@ -41,13 +41,13 @@ const MAX_ALIASES = 100_000;
 const FORGOTTEN_AT_ONCE = 1_000;
 
 /** Records the aliases of all keys that are read and written, so that messages about them can be resolved. */
-export const withAliases = (backend: Backend, aliases: KeyAliases): Pick<Backend, "read" | "write"> => ({
+export const withAliases = (backend: Backend, aliases: KeyAliases | undefined): Pick<Backend, "read" | "write"> => ({
   read(key) {
-    aliases.add(key);
+    aliases?.add(key);
     return backend.read(key);
   },
   write(key, entry) {
-    aliases.add(key);
+    aliases?.add(key);
     return backend.write(key, entry);
   },
 });

@@ -13,6 +13,7 @@ import { describe } from "../primitives/duration.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
+import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
@@ -59,6 +60,7 @@ export class RemoteTier implements EntryTier {
   /** As `versions`, for reads that may use known versions in place of a trip. */
   readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
+  readonly #pins: KnownVersions | RecentPins;
   readonly #aliases: KeyAliases | undefined;
   readonly #undecodable = new Set<string>();
 
@@ -106,10 +108,10 @@ export class RemoteTier implements EntryTier {
       onFirstCall: used,
     });
     this.meter = this.#calls.meter;
-    const own = this.keepsMeta
-      ? (backend.tagVersions ?? versionEntries(aliases === undefined ? backend : withAliases(backend, aliases), clock))
+    this.#pins = table ?? new RecentPins(clock);
+    const source = this.keepsMeta
+      ? this.#pins.recording(backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock))
       : undefined;
-    const source = own && (table?.recording(own) ?? own);
     this.#tagVersions = isComposed ? undefined : source;
     this.versions = source && this.#bounded(source);
     this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
@@ -228,7 +230,7 @@ export class RemoteTier implements EntryTier {
   }
 
   pinned(tags: readonly string[]): Pinned | undefined {
-    return this.#table?.pinned(tags);
+    return this.#pins.pinned(tags);
   }
 
   encode(value: unknown): Awaitable<Encoded> {

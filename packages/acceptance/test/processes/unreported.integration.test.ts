@@ -1,0 +1,65 @@
+/** Processes that receive no changes, over Redis: how soon a wait ends, and what a load costs. */
+import { json } from "@hotset/core";
+import { gate } from "@hotset/core/testing";
+import { redis } from "@hotset/redis";
+import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { LAYOUT } from "../support/layout.ts";
+import { over } from "../support/over-redis.ts";
+import { never } from "../support/stacks.ts";
+
+let server: OwnRedis;
+let proxy: FaultProxy;
+beforeAll(async () => {
+  server = await startOwnRedis();
+  proxy = await startProxy(server.port);
+});
+afterAll(async () => {
+  await proxy.close();
+  await server.stop();
+});
+
+const open = (url: string): ReturnType<typeof over> =>
+  over(
+    redis(url)
+      .layout(LAYOUT)
+      .valueFormat(json())
+      .coherence("none")
+      .leaseTime("1m")
+      .responseTimeout("20s")
+      .connectTimeout("20s")
+      .build(),
+  );
+
+it("C465 a wait for the load of another process looks again long before a second is over", async () => {
+  const [here, there] = [open(server.url), open(proxy.url)];
+  await Promise.all([here.connect(), there.connect()]);
+  const loading = gate<string>();
+  const first = here.getOrSet("k", () => loading.pass());
+  await loading.arrived();
+  const begunAt = performance.now();
+  const second = there.getOrSet("k", never);
+  proxy.resetCounts();
+  // Its first question, and six more: after 20, 40, 80, 160, 320 and 640 ms, or after six seconds.
+  const isRead = LAYOUT === "string" ? "GET" : "HMGET";
+  await expect.poll(() => proxy.counts.commandsByName[isRead] ?? 0, { interval: 5, timeout: 30_000 }).toBe(7);
+  expect(performance.now() - begunAt).toBeLessThan(4_000);
+  loading.open("loaded");
+  expect([await first, await second]).toEqual(["loaded", "loaded"]);
+});
+
+it("C469 a load pins its tags with the first load of a second", async () => {
+  const cache = open(proxy.url);
+  await cache.connect();
+  const scripts = async (key: string): Promise<number> => {
+    proxy.resetCounts();
+    expect(await cache.getOrSet(key, () => key, { tags: ["t"] })).toBe(key);
+    return proxy.counts.commandsByName["EVALSHA"] ?? 0;
+  };
+  const first = await scripts("first");
+  // On a busy machine two loads may be more than a second apart.
+  const later = [];
+  for (let i = 0; i < 10; i += 1) later.push(await scripts(`later ${i}`));
+  expect(Math.min(...later)).toBe(first - 1);
+  expect(await open(server.url).get("later 9")).toBe("later 9");
+});
