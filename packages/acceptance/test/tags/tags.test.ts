@@ -850,3 +850,49 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
     });
   });
 });
+
+describe.each(STACKS)("C439 a list of tags, over %s", (stack) => {
+  it.for(["invalidateTags", "markTagsStale"] as const)(
+    "%s takes 200,000 of them",
+    { timeout: 60_000 },
+    async (method) => {
+      const { cache } = open(stack, { backend: { tagVersions: true } });
+      await cache.set("first", 1, { tags: ["0"] });
+      await cache.set("last", 1, { tags: ["199999"] });
+      await cache.set("other", 1, { tags: ["other"] });
+      const tags = Array.from({ length: 200_000 }, (_, i) => String(i));
+      expect(await cache[method](tags)).toMatchObject({ status: "done" });
+      expect([await cache.get("first"), await cache.get("last")]).toEqual([undefined, undefined]);
+      if (stack !== "memory") expect(await cache.get("other")).toBe(1);
+    },
+  );
+
+  it("is refused beside other arguments, and an empty one changes nothing", async () => {
+    const { cache } = open(stack);
+    await cache.set("k", 1, { tags: ["t"] });
+    expect(await cache.invalidateTags([])).toEqual({ status: "done" });
+    const mixed = cache.invalidateTags as (...given: unknown[]) => Promise<unknown>;
+    await expect(mixed.call(cache, ["t"], "t")).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: "invalidateTags takes tags, or one list of tags, got a list among 2 arguments",
+    });
+    await expect(mixed.call(cache, [["t"]])).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(await cache.get("k")).toBe(1);
+  });
+});
+
+it("C439 a long list goes in steps of at most 63 tags, 16 at a time; only those that failed are pending", async () => {
+  const { cache, backend } = open("memory over backend", { backend: { tagVersions: true } });
+  const tags = Array.from({ length: 63 * 20 }, (_, i) => String(i));
+  const held = gate();
+  backend.script("tags.renew", { before: held, times: 16 });
+  const call = cache.invalidateTags(tags);
+  await held.arrived();
+  const sizes = (): readonly number[] =>
+    backend.calls.filter(({ operation }) => operation === "tags.renew").map(({ keys }) => keys.length);
+  expect(sizes()).toEqual(Array(16).fill(63));
+  backend.script("tags.renew", { fail: new Error("refused"), times: 2 });
+  held.open();
+  expect(await call).toEqual({ status: "pending" });
+  expect([sizes(), cache.stats().pending]).toEqual([Array(20).fill(63), 126]);
+});

@@ -49,3 +49,17 @@ export function allowsStale(options: GetOptions | undefined): boolean {
   checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
 }
+
+/** Tags as arguments, or in one list. */
+export type GivenTags = readonly string[] | readonly [readonly string[]];
+
+/** @throws {InvalidArgumentError} for a list beside other arguments. */
+export function listOf(method: string, given: GivenTags): readonly string[] {
+  const [first] = given;
+  if (!given.some((each) => Array.isArray(each))) return given as readonly string[];
+  if (given.length !== 1)
+    throw new InvalidArgumentError(
+      `${method} takes tags, or one list of tags, got a list among ${given.length} arguments`,
+    );
+  return first as readonly string[];
+}

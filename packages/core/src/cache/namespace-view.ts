@@ -36,7 +36,7 @@ import type { Decision } from "../primitives/decision-log.ts";
 import { describe } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
-import { allowsStale, checkCallOptions, checkValue, isPlainHit } from "./call-checks.ts";
+import { allowsStale, checkCallOptions, checkValue, isPlainHit, listOf, type GivenTags } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { warmEntries, type WarmOptions, type WarmResult } from "./warm.ts";
@@ -269,12 +269,12 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("markStale", () => this.#engine.mutations.markStale(this.#namespace, target));
   }
 
-  async invalidateTags(...tags: string[]): Promise<InvalidateResult> {
-    return this.#invalidate(tags, "hard");
+  async invalidateTags(...tags: GivenTags): Promise<InvalidateResult> {
+    return this.#invalidate(listOf("invalidateTags", tags), "hard");
   }
 
-  async markTagsStale(...tags: string[]): Promise<InvalidateResult> {
-    return this.#invalidate(tags, "soft");
+  async markTagsStale(...tags: GivenTags): Promise<InvalidateResult> {
+    return this.#invalidate(listOf("markTagsStale", tags), "soft");
   }
 
   async clear(): Promise<InvalidateResult> {

@@ -106,11 +106,14 @@ export interface Namespace<V = unknown> {
   markStale(key: string): Promise<MarkStaleResult>;
   /**
    * No entry with any of these tags, in this namespace or below it, is served again, not even as stale. Cost does not
-   * grow with entries.
+   * grow with entries. Up to 63 tags are one step for all processes; a longer list goes in steps of 63.
+   *
+   * @param tags as arguments, or in one list of any length: very many arguments overflow the stack.
+   * @throws {InvalidArgumentError} for a list beside other arguments.
    */
-  invalidateTags(...tags: string[]): Promise<InvalidateResult>;
-  /** As {@link markStale}, for every entry with any of these tags, in this namespace or below it. */
-  markTagsStale(...tags: string[]): Promise<InvalidateResult>;
+  invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
+  /** As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}. */
+  markTagsStale(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /** No entry of this namespace, or below it, is served again. Constant cost; other namespaces keep theirs. */
   clear(): Promise<InvalidateResult>;
 

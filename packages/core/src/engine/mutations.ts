@@ -11,12 +11,12 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
-import { WINDOW } from "../primitives/in-windows.ts";
+import { inWindow, partsOf, WINDOW } from "../primitives/in-windows.ts";
 import { newId } from "../primitives/ids.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
-import { compareVersions, tagKeys } from "../tags/tag-versions.ts";
+import { compareVersions, TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
@@ -29,6 +29,7 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "./results.ts";
+import { newToken } from "./tokens.ts";
 import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
 /**
@@ -129,7 +130,7 @@ export class Mutations {
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry });
     this.#reportKey(key, "remove");
-    return status === "stored" ? { status, token: this.#token() } : { status };
+    return status === "stored" ? { status, token: newToken() } : { status };
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -213,9 +214,7 @@ export class Mutations {
     this.#readThrough.endBackoff(key.local);
     this.#reportKey(key, "remove");
     // The tier may have found it too large.
-    return local?.get(key.local, now) === undefined
-      ? { status: "refused" }
-      : { status: "stored", token: this.#token() };
+    return local?.get(key.local, now) === undefined ? { status: "refused" } : { status: "stored", token: newToken() };
   }
 
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
@@ -265,11 +264,11 @@ export class Mutations {
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
     this.#fence(key, "delete");
     this.#reportKey(key, "remove");
-    if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: this.#token() };
+    if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: newToken() };
     const status = await writes.run(key.local, () => orPending(recovery, key, () => remote.remove(key)));
     this.#acknowledged(key, "delete");
     if (status === "pending") return { status };
-    return { status: wasHere ? "deleted" : status, token: this.#token() };
+    return { status: wasHere ? "deleted" : status, token: newToken() };
   }
 
   markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
@@ -335,24 +334,28 @@ export class Mutations {
         ...(names.length !== 0 && { tags: names }),
       });
     }
-    if (remote?.versions === undefined) return { status: "done", token: this.#token() };
+    if (remote?.versions === undefined) return { status: "done", token: newToken() };
     for (const key of keys) this.#guessed.delete(key);
-    try {
-      const renewing = remote.versions.renew(keys, mode);
-      // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
-      // stored.
-      for (const lease of leases) lease.releaseUnder(keys);
-      await renewing;
-      recovery?.acknowledgedTags(keySpace, keys, mode, callSequence);
-      return { status: "done", token: this.#token() };
-    } catch {
-      recovery?.addTags(keySpace, keys, mode, callSequence);
-      return { status: "pending" };
-    } finally {
-      tags.acknowledged(keySpace, keys, mode);
-      // Leases granted meanwhile: the results of their loads are fenced by now.
-      for (const lease of leases) lease.releaseUnder(keys);
-    }
+    const { versions } = remote;
+    const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {
+      try {
+        await versions.renew(part, mode);
+        recovery?.acknowledgedTags(keySpace, part, mode, callSequence);
+        return "done";
+      } catch {
+        recovery?.addTags(keySpace, part, mode, callSequence);
+        return "pending";
+      }
+    };
+    const renewing = inWindow([...partsOf(keys, TAGS_OF_ONE_STEP)], renew, STEPS_AT_ONCE);
+    // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
+    // stored.
+    for (const lease of leases) lease.releaseUnder(keys);
+    const isPending = (await renewing).includes("pending");
+    tags.acknowledged(keySpace, keys, mode);
+    // Leases granted meanwhile: the results of their loads are fenced by now.
+    for (const lease of leases) lease.releaseUnder(keys);
+    return isPending ? { status: "pending" } : { status: "done", token: newToken() };
   }
 
   /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
@@ -449,12 +452,6 @@ export class Mutations {
         key: key.name,
       });
   }
-
-  /** Names a write that is acknowledged: a later read with this token finds it, or a newer one. */
-  #token(): string {
-    tokens += 1;
-    return `${PROCESS}.${tokens.toString(36)}`;
-  }
 }
 
 interface Written {
@@ -479,5 +476,4 @@ const labelsOf = (options: EntryOptions | undefined): Labels => ({
 });
 
 const MAX_GUESSED = 10_000;
-const PROCESS = Math.random().toString(36).slice(2, 10);
-let tokens = 0;
+const STEPS_AT_ONCE = 16;

@@ -28,8 +28,8 @@ export async function inWindow<T, R>(
   return Promise.all(results);
 }
 
-/** Parts of at most {@link WINDOW} items, in their order. */
-export function* partsOf<T>(items: readonly T[]): Generator<readonly T[]> {
-  if (items.length <= WINDOW) return yield items;
-  for (let from = 0; from < items.length; from += WINDOW) yield items.slice(from, from + WINDOW);
+/** Parts of at most `size` items, in their order. */
+export function* partsOf<T>(items: readonly T[], size: number = WINDOW): Generator<readonly T[]> {
+  if (items.length <= size) return yield items;
+  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
 }

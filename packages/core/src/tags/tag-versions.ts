@@ -87,6 +87,12 @@ export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly s
   return tags.length === 0 ? [prefix] : [...new Set(tags)].map((tag) => prefix + tag);
 }
 
+/**
+ * How many tags of one call are renewed in one step of the backend; those of a longer call go in several. In Redis they
+ * are keys of one script, beside that of their issuer: a script of very many keeps everybody waiting.
+ */
+export const TAGS_OF_ONE_STEP = 63;
+
 /** Versions taken before a load, for the entry that the load will store. */
 export interface Pinned {
   readonly at: string;

@@ -42,3 +42,42 @@ it.each([
   );
   expect(await versions.read(["{~shop}::t", "{~shop}::u"])).toEqual([version, undefined]);
 });
+
+it.for(["pin", "renew", "unchangedSince"] as const)(
+  "C439 %s of 1,000 tags is a script after the other, none with more than 64 keys",
+  async (operation) => {
+    const sent: (readonly string[])[] = [];
+    let isUnderWay = false;
+    const versions = new RedisTagVersions(
+      async (args) => {
+        expect(isUnderWay).toBe(false);
+        isUnderWay = true;
+        await Promise.resolve();
+        isUnderWay = false;
+        const keys = (args as string[]).slice(3, 3 + Number(args[2]));
+        sent.push(keys);
+        const found = keys.slice(1).map((key) => Buffer.from(`h|${key.split("::")[1]}`));
+        return operation === "pin" ? [Buffer.from(`at ${sent.length}`), ...found] : found;
+      },
+      new RedisKeys({ prefix: "hotset", format: "readable" }),
+      () => "id",
+      { channel: "", sender: "" },
+    );
+    const tags = Array.from({ length: 1_000 }, (_, i) => `{~shop}::${i}`);
+    const expected = tags.map((_, i) => ({ hard: "h", soft: String(i) }));
+    const answer =
+      operation === "pin"
+        ? await versions.pin(tags)
+        : operation === "renew"
+          ? await versions.renew(tags, "hard")
+          : await versions.unchangedSince("at 0", tags);
+    expect(answer).toEqual(
+      { pin: { at: "at 1", versions: expected }, renew: undefined, unchangedSince: expected }[operation],
+    );
+    const issuer = sent[0]![0];
+    expect(sent.map((keys) => [keys[0], keys.length])).toEqual([...Array(15).fill([issuer, 64]), [issuer, 56]]);
+    expect(sent.flatMap((keys) => keys.slice(1)).map((key) => key.split("::")[1])).toEqual(
+      tags.map((_, i) => String(i)),
+    );
+  },
+);

@@ -42,17 +42,31 @@ export class RedisTagVersions implements TagVersions {
 
   async pin(tags: readonly string[]): Promise<{ readonly at: string; readonly versions: readonly TagVersion[] }> {
     if (tags.length === 0) return { at: "", versions: [] };
-    const [at, ...versions] = (await this.#pin(tags)) as Buffer[];
-    return { at: String(at), versions: versions.map((version) => this.#parse(version)!) };
+    const replies = (await this.#inSteps(tags, (some) => this.#pin(some))) as Buffer[][];
+    const versions = replies.flatMap(([, ...some]) => some.map((version) => this.#parse(version)!));
+    // The first is the oldest: a tag that was renewed since then may have been.
+    return { at: String(replies[0]![0]), versions };
   }
 
   async unchangedSince(at: string, tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
     if (tags.length === 0) return [];
-    return ((await this.#run(UNCHANGED_SINCE, tags, at)) as Buffer[]).map((version) => this.#parse(version));
+    const replies = (await this.#inSteps(tags, (some) => this.#run(UNCHANGED_SINCE, some, at))) as Buffer[][];
+    return replies.flatMap((some) => some.map((version) => this.#parse(version)));
   }
 
   async renew(tags: readonly string[], mode: "hard" | "soft"): Promise<void> {
-    if (tags.length !== 0) await this.#run(RENEW, tags, mode);
+    await this.#inSteps(tags, (some) => this.#run(RENEW, some, mode));
+  }
+
+  /**
+   * One script after another, each over a few of the tags. In Redis 7.0 a script of a connection that tracks remembers
+   * all of its keys at each read, so that its time grows with the square of their number.
+   */
+  async #inSteps(tags: readonly string[], step: (some: readonly string[]) => Promise<unknown>): Promise<unknown[]> {
+    const replies: unknown[] = [];
+    for (let from = 0; from < tags.length; from += MOST_KEYS - 1)
+      replies.push(await step(tags.slice(from, from + MOST_KEYS - 1)));
+    return replies;
   }
 
   async #read(tags: readonly string[]): Promise<readonly (TagVersion | undefined)[]> {
@@ -115,3 +129,5 @@ const ignore = (): void => undefined;
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
+/** Of one script, with the issuer. */
+const MOST_KEYS = 64;

@@ -52,8 +52,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: none after a tag call was acknowledged",
     promises: ["C60", "C62", "C69"],
-    rule: "} finally {\n      tags.acknowledged(keySpace, keys, mode);",
-    broken: "} finally {",
+    rule: "tags.acknowledged(keySpace, keys, mode);",
+    broken: "",
   },
   {
     name: "fence: a set keeps its own copy though something newer was called",
@@ -94,34 +94,33 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a tag call leaves those that were granted before its acknowledgement",
     promises: ["C61"],
-    rule: "// Leases granted meanwhile: the results of their loads are fenced by now.\n      for (const lease of leases) lease.releaseUnder(keys);",
+    rule: "// Leases granted meanwhile: the results of their loads are fenced by now.\n    for (const lease of leases) lease.releaseUnder(keys);",
     broken: "",
   },
   {
     name: "leases: a tag call releases them before it is sent",
     promises: ["C61"],
-    rule: "const renewing = remote.versions.renew(keys, mode);\n",
-    broken:
-      "for (const lease of leases) lease.releaseUnder(keys);\n      const renewing = remote.versions.renew(keys, mode);\n",
+    rule: "const renewing = inWindow(",
+    broken: "for (const lease of leases) lease.releaseUnder(keys);\n    const renewing = inWindow(",
   },
   {
     name: "changes: a set keeps its copy, though another change was received",
     promises: ["C81", "C83"],
-    rule: 'status === "stored" ? flights.copyEpoch(guard) : trust.unconfirmed',
-    broken: 'status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed',
+    rule: 'status !== "refused" ? this.#context.flights.copyEpoch(guard) : trust.unconfirmed',
+    broken: 'status !== "refused" ? trust.epochOf(key.local) : trust.unconfirmed',
   },
   {
     name: "changes: the first message is taken for that of one's own write",
     promises: ["C82", "C83"],
-    rule: "guard.resend(trust.epoch);\n      const written = await this.#write(remote, key, entry, encoded);",
+    rule: "guard.resend(trust.epoch);\n      try {\n        const written = await this.#write(remote, key, entry, encoded);",
     broken:
-      "const { epoch } = trust;\n      const written = await this.#write(remote, key, entry, encoded);\n      guard.resend(epoch);",
+      "const { epoch } = trust;\n      try {\n        const written = await this.#write(remote, key, entry, encoded);\n        guard.resend(epoch);",
   },
   {
     name: "tokens: what is pending has one",
     promises: ["C93"],
-    rule: 'return { status: "pending" };',
-    broken: 'return { status: "pending", token: this.#token() };',
+    rule: 'isPending ? { status: "pending" } :',
+    broken: 'isPending ? { status: "pending", token: newToken() } :',
   },
   {
     name: "life: close and drain do not wait for tag calls",
@@ -206,5 +205,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C438"],
     rule: "isWatched = error instanceof BackendRefusedError && (await this.#watch(remote, key, entry, guard));",
     broken: "isWatched = false;",
+  },
+  {
+    name: "tags: a long list is one step",
+    promises: ["C439"],
+    rule: "inWindow([...partsOf(keys, TAGS_OF_ONE_STEP)], renew, STEPS_AT_ONCE)",
+    broken: "inWindow([keys], renew, STEPS_AT_ONCE)",
+  },
+  {
+    name: "tags: all steps of a long list are under way at once",
+    promises: ["C439"],
+    rule: "const STEPS_AT_ONCE = 16;",
+    broken: "const STEPS_AT_ONCE = Infinity;",
+  },
+  {
+    name: "tags: where a step fails all tags of the call are pending",
+    promises: ["C439"],
+    rule: "recovery?.addTags(keySpace, part, mode, callSequence);",
+    broken: "recovery?.addTags(keySpace, keys, mode, callSequence);",
   },
 ];

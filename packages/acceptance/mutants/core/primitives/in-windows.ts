@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: all of them are read and loaded at once",
     promises: ["C158"],
-    rule: "if (items.length <= WINDOW) return yield items;",
+    rule: "if (items.length <= size) return yield items;",
     broken: "return yield items;",
   },
 ];

@@ -13,4 +13,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (isRefusal(error)) await",
     broken: "if (false) await",
   },
+  {
+    name: "redis: a script takes all tags of a call",
+    promises: ["C439"],
+    rule: "const MOST_KEYS = 64;",
+    broken: "const MOST_KEYS = Infinity;",
+  },
+  {
+    name: "redis: late tags are compared with the last of several pins",
+    promises: ["C439"],
+    rule: "String(replies[0]![0])",
+    broken: "String(replies.at(-1)![0])",
+  },
 ];
