@@ -83,6 +83,19 @@ export const RULES = {
   placeholderSeesRefresh: 1,
   backingOffReads: 1,
   backingOffAsksScript: 1,
+  // of joining after tag events
+  lateJoinOwn: 1,
+  lateJoinForeign: 1,
+  lateJoinKnown: 1,
+  lateJoinFound: 1,
+  lateJoinStoring: 1,
+  lateJoinUnproven: 1,
+  lateJoinKey: 1,
+  lateJoinEpoch: 1,
+  // of the log of renewals
+  logged: 1,
+  logGap: 1,
+  logPresent: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -94,6 +107,7 @@ const cp = (o) => {
     h: o.h,
     tg: o.tg,
     ct: o.ct && o.ct.slice(),
+    lg: o.lg && o.lg.slice(),
     ids: o.ids,
     nt: o.nt,
     pk: o.pk,
@@ -106,7 +120,13 @@ const cp = (o) => {
       lt: p.lt,
       L: p.L && p.L.slice(),
       tt: p.tt,
-      F: p.F.map((f) => ({ ...f, rd: f.rd && f.rd.slice(), fl: f.fl.slice(), cn: f.cn && f.cn.slice() })),
+      F: p.F.map((f) => ({
+        ...f,
+        rd: f.rd && f.rd.slice(),
+        fl: f.fl.slice(),
+        lj: f.lj && f.lj.slice(),
+        cn: f.cn && f.cn.slice(),
+      })),
       pd: p.pd.slice(),
       all: p.all.slice(),
       own: p.own.slice(),
@@ -137,6 +157,8 @@ export function make(cfg, R) {
     h: 0,
     tg: null,
     ct: null,
+    // the log of renewals in the issuer: each number renewed the tag (1), another one (0), or is not known (2)
+    lg: null,
     ids: 1,
     nt: 1,
     pk: -2,
@@ -189,6 +211,13 @@ export function make(cfg, R) {
     rl: 0,
     rv: null,
     fo: isForced,
+    // callers that join after a tag event, the strictest; until `le`
+    lj: null,
+    le: 0,
+    // whether the tag had an event here, and whether Redis has said that its version is that of before the load
+    to: 0,
+    tf: 0,
+    pr: 0,
     bg: 0,
     sn: 0,
   });
@@ -197,11 +226,38 @@ export function make(cfg, R) {
     const a = att(p) && p.vl === "A" ? p.all : p.own;
     return [mx(f.fl[0], a[0]), mx(f.fl[1], a[1])];
   };
-  const unjoin = (p, f) => {
+  /** What a caller that joins now must be given at least. */
+  const lateFloors = (p, f) => {
+    if (f.jo || f.le) return f.lj ?? [0, 0];
+    const a = att(p) && p.vl === "A" ? p.all : p.own;
+    const was = f.lj ?? [0, 0];
+    return [mx(was[0], a[0]), mx(was[1], a[1])];
+  };
+  const unjoin = (p, f, byTag) => {
     if (f.jo) {
       f.fl = floors(p, f);
       f.jo = 0;
     }
+    if (!byTag && !f.le) {
+      f.lj = lateFloors(p, f);
+      f.le = 1;
+    }
+  };
+  /** The tag of a flight is known: in the call, or once its loader ended. */
+  const knowsTag = (f) => (TAG === "early" ? R.lateJoinKnown : R.lateJoinStoring && "USsyKk".includes(f.st));
+  /** An event of the tag, or, where `isOther`, of another one of its issuer. */
+  const tagEvent = (p, f, own, isOther) => {
+    if (!cfg.joins || (!isOther && knowsTag(f))) unjoin(p, f);
+    else unjoin(p, f, 1);
+    if (isOther) f.tf = mx(f.tf, 1);
+    else if (own) f.to = 1;
+    else f.tf = 2;
+  };
+  /** Whether a caller that joined after a tag event gets the answer. */
+  const suits = (f, kind) => {
+    if (kind !== "loaded") return !R.lateJoinFound || (!f.to && f.tf < 2);
+    if (R.lateJoinOwn && f.to) return false;
+    return TAG === "early" || f.pr || !R.lateJoinForeign || f.tf === 0 || (f.tf < 2 && !R.lateJoinUnproven);
   };
   const X = { k: 0, t: 1, c: 2 };
   const sig = (s, x) => {
@@ -236,13 +292,14 @@ export function make(cfg, R) {
       f.rd = null;
       f.ok = 1;
       f.wk = 0;
+      f.to = 0;
     } else if (R.wakeSince) f.wk = 1;
   };
   const fenceKey = (p, own, why) => {
     // own op on the key, or push
     if (own || why === "push") p.L = null;
     for (const f of p.F) {
-      if (own ? R.unjoinOwn : R.joinPush) unjoin(p, f);
+      if (own ? R.unjoinOwn : R.joinPush) unjoin(p, f, !R.lateJoinKey);
       if (own || R.promoPush) f.ok = 0;
       if (own) {
         f.lf = 1;
@@ -255,7 +312,7 @@ export function make(cfg, R) {
     if (own || R.tagPush) p.tt = null;
     if (own && R.ownTagDropsL1 && TAG) p.L = null;
     for (const f of p.F) {
-      if (own ? R.joinOwnTag : R.joinTagPush) unjoin(p, f);
+      if (own ? R.joinOwnTag : R.joinTagPush) tagEvent(p, f, own, 0);
       if (R.tagTabGuard) f.tk = 0;
       if (own) {
         f.ok = 0;
@@ -294,10 +351,22 @@ export function make(cfg, R) {
   const newVer = (s) => {
     if (!s.ct) {
       s.ct = [R.tagUnique ? s.ids++ : 1, 0];
+      s.lg = [];
     }
     return s.ct[0] * 10 + s.ct[1];
   };
   const applyOp = (s, o) => {
+    if (o.k === "other") {
+      // another tag of this issuer is renewed
+      if (!s.ct) {
+        s.ct = [R.tagUnique ? s.ids++ : 1, 0];
+        s.lg = [];
+      }
+      s.ct[1]++;
+      s.lg.push(0);
+      if (R.issuerPush) sig(s, "c");
+      return;
+    }
     // executes at redis
     if (o.k === "store") {
       store(s, null, { v: o.w, tv: o.tv, tok: o.tok, sn: o.sn });
@@ -332,8 +401,12 @@ export function make(cfg, R) {
       owe(s, o.w, 1, o);
       s.nl = 0;
     } else if (o.k === "inv" || o.k === "rinv") {
-      if (!s.ct) s.ct = [R.tagUnique ? s.ids++ : 1, 0];
+      if (!s.ct) {
+        s.ct = [R.tagUnique ? s.ids++ : 1, 0];
+        s.lg = [];
+      }
       s.ct[1]++;
+      s.lg.push(cfg.oldWriter ? 2 : 1);
       s.tg = s.ct[0] * 10 + s.ct[1];
       sig(s, "t", -1);
       if (R.issuerPush) sig(s, "c", -1);
@@ -366,8 +439,13 @@ export function make(cfg, R) {
       else p.pd[1] = 0;
     }
   };
-  const answer = (s, p, f, v, kind) => {
+  const answer = (s, p, f, v, kind, from = "loaded") => {
     const fl = floors(p, f);
+    if (cfg.joins && !f.jo && suits(f, from)) {
+      const lf = lateFloors(p, f);
+      if ((v < lf[0] || (kind === "fresh" && v < lf[1])) && !s.viol)
+        s.viol = `late joiner: answer ${kind} v${v} < floor h${lf[0]} s${lf[1]} in P${s.P.indexOf(p)}`;
+    }
     const b = v < fl[0] || (kind === "fresh" && v < fl[1]);
     if (b && !s.viol && (!cfg.concurrentSets || cfg.oneWriter)) {
       s.viol = `answer ${kind} v${v} < floor h${fl[0]} s${fl[1]} in P${s.P.indexOf(p)} (own h${p.own[0]} s${p.own[1]})`;
@@ -519,6 +597,16 @@ export function make(cfg, R) {
               if (R.forceFenceCall) fenceKey(q, 1);
               else for (const f of q.F) unjoin(q, f);
               q.F.push(newFlight(t, q, "Q", [mx(q.all[0], w), mx(q.all[1], w)], 1));
+            });
+            continue;
+          }
+          if (k === "other") {
+            if (s.ct && s.ct[1] > 3) continue;
+            go(`P${pi}: another tag is renewed`, (t) => {
+              t.B.ops--;
+              const q = t.P[pi];
+              for (const f of q.F) tagEvent(q, f, 1, 1);
+              applyOp(t, { k, p: pi });
             });
             continue;
           }
@@ -858,11 +946,19 @@ export function make(cfg, R) {
                   c = t.ct;
                 let ok;
                 const same = c && g.cn && c[0] === g.cn[0];
+                const log = same ? t.lg.slice(g.cn[1]) : [];
+                const isRenewed = R.logged
+                  ? log.some((each) => each === 1 || (each === 2 && R.logGap))
+                  : c && g.cn && c[1] !== g.cn[1];
                 if (!same) ok = 0;
-                else if (v == null) {
-                  ok = R.lateMissing ? c[1] === g.cn[1] : 1;
-                } else ok = Math.floor(v / 10) !== c[0] || v % 10 <= g.cn[1];
+                else if (v == null) ok = R.lateMissing ? !isRenewed : 1;
+                else
+                  ok =
+                    Math.floor(v / 10) !== c[0] ||
+                    v % 10 <= g.cn[1] ||
+                    (R.logged && R.logPresent ? !isRenewed : !R.logPresent);
                 if (!R.lateCheck) ok = 1;
+                if (ok) g.pr = 1;
                 if (ok) {
                   if (v == null) {
                     t.tg = newVer(t);
@@ -993,7 +1089,7 @@ export function make(cfg, R) {
       if (p.lk === "C") {
         go(`P${pi}: TRACKING ON acknowledged, epoch++`, (t) => {
           const q = t.P[pi];
-          if (R.joinEpoch) for (const f of q.F) unjoin(q, f);
+          if (R.joinEpoch) for (const f of q.F) unjoin(q, f, !R.lateJoinEpoch);
           q.lk = "A";
           if (!R.trackFirst)
             for (const f of q.F) {
@@ -1040,7 +1136,7 @@ export function make(cfg, R) {
           q.q[2] = 0;
           if (R.atForgotten) q.at = null;
           for (const f of q.F) {
-            if (R.joinTagPush) unjoin(q, f);
+            if (R.joinTagPush) tagEvent(q, f, 0, 1);
           }
           delivered(t, pi);
         });
@@ -1139,6 +1235,7 @@ export function make(cfg, R) {
       go("tag counter evicted", (t) => {
         t.B.evt--;
         t.ct = null;
+        t.lg = null;
         sig(t, "c");
       });
     if (s.B.ovf)
@@ -1156,6 +1253,7 @@ export function make(cfg, R) {
         t.h = 0;
         t.tg = null;
         t.ct = null;
+        t.lg = null;
         t.nl = 0;
         for (const q of t.P)
           if (q.lk === "A") {
@@ -1248,7 +1346,7 @@ export function make(cfg, R) {
     g.inv = 0;
     if (rd[2]) {
       if (!cfg.noSwr && !g.bg) {
-        answer(t, q, g, rd[0], R.softNotFresh ? "stale" : "fresh");
+        answer(t, q, g, rd[0], R.softNotFresh ? "stale" : "fresh", "found");
         if (!R.softNotFresh) fillL1(q, g, rd[0], rd[1], 1);
         unjoin(q, g);
         g.fl = [0, 0];
@@ -1258,7 +1356,7 @@ export function make(cfg, R) {
       return;
     } // soft: served within SWR
     if (rd[3]) {
-      answer(t, q, g, rd[0], "fresh");
+      answer(t, q, g, rd[0], "fresh", "found");
       unjoin(q, g);
       g.fl = [0, 0];
       g.bg = 1;
@@ -1266,12 +1364,12 @@ export function make(cfg, R) {
       return;
     } // SWR
     fillL1(q, g, rd[0], rd[1], 1);
-    answer(t, q, g, rd[0], "fresh");
+    answer(t, q, g, rd[0], "fresh", "found");
     drop(q, g);
   };
   const fail = (t, q, g) => {
     if (R.releaseOnFail && up(q)) rel(t, g.tok, 0);
-    if (g.rd && !g.inv) answer(t, q, g, g.rd[0], "grace");
+    if (g.rd && !g.inv) answer(t, q, g, g.rd[0], "grace", "found");
     drop(q, g);
   };
   const flush = (t) => {
@@ -1376,6 +1474,8 @@ export function make(cfg, R) {
       s.tg +
       "|" +
       s.ct +
+      ";" +
+      s.lg +
       "|" +
       s.ids +
       "|" +
@@ -1448,7 +1548,8 @@ export function make(cfg, R) {
           "|" +
           f.rv +
           "|" +
-          f.sn;
+          f.sn +
+          (cfg.joins ? "|" + f.lj + f.le + f.to + f.tf + f.pr : "");
     }
     for (const o of s.O)
       k += "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "");

@@ -74,9 +74,9 @@ it("C41 a late tag counts as unchanged while no tag was renewed since, and never
   const [late] = await tags.unchangedSince(at, [A]);
   expect(await tags.read([A])).toEqual([late]);
   await tags.renew([B], "hard");
-  // A was issued before the renewal of B, so it is still known to be unchanged; a missing one is not.
+  // A was issued before the renewal of B. A missing one is issued after it: the issuer knows which were renewed.
   expect(await tags.unchangedSince(at, [A])).toEqual([late]);
-  expect(await tags.unchangedSince(at, ["{~shop}::missing"])).toEqual([undefined]);
+  expect(await tags.unchangedSince(at, ["{~shop}::missing"])).toEqual(await tags.read(["{~shop}::missing"]));
   await tags.renew([A], "soft");
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
   const { at: later } = await tags.pin([ROOT]);
@@ -101,11 +101,38 @@ it("a late tag that was renewed before the grant counts as unchanged, and so doe
 
 it("a late tag is issued also where it is refused, so that the next load finds it", async () => {
   const { at } = await tags.pin([ROOT]);
-  await tags.renew([ROOT], "hard");
+  await tags.renew([A], "hard");
+  await server.command("DEL", `${prefix}:${A}`);
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
   const [issued] = await tags.read([A]);
   expect(issued).toEqual({ hard: at.replace(/0$/, "1"), soft: at.replace(/0$/, "1") });
   expect(await tags.unchangedSince((await tags.pin([ROOT])).at, [A])).toEqual([issued]);
+});
+
+it("C41 a late tag that was issued anew since counts as unchanged, as long as the issuer remembers every renewal", async () => {
+  const { at } = await tags.pin([ROOT]);
+  for (let i = 0; i < 128; i += 1) await tags.renew([B], "hard");
+  const { versions } = await tags.pin([A]);
+  expect(await tags.unchangedSince(at, [A, B])).toEqual([...versions, undefined]);
+  await tags.renew([B], "soft");
+  expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
+});
+
+it("C41 a renewal by a program that keeps no record of it, or of 1,025 tags, refuses every late tag from before", async () => {
+  const { at } = await tags.pin([ROOT]);
+  await server.command("HINCRBY", `${prefix}~issuer:{~shop}`, "n", "1");
+  await tags.renew([B], "hard");
+  expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
+  const { at: later } = await tags.pin([ROOT]);
+  const many = Array.from({ length: 1025 }, (_, i) => `{~shop}::${i}`);
+  await tags.renew(many.slice(1), "hard");
+  expect(await tags.unchangedSince(later, ["{~shop}::new", many[1024]!, many[512]!])).toEqual([
+    expect.any(Object),
+    undefined,
+    undefined,
+  ]);
+  await tags.renew(many.slice(0, 1), "hard");
+  expect(await tags.unchangedSince(later, ["{~shop}::newer"])).toEqual([undefined]);
 });
 
 it("a renewal of tags that are missing issues them, hard or soft", async () => {

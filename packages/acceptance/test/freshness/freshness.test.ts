@@ -1,4 +1,11 @@
-import { createCache, InvalidArgumentError, type LoadContext, type Policy, type Served } from "@hotset/core";
+import {
+  createCache,
+  InvalidArgumentError,
+  type Cache,
+  type LoadContext,
+  type Policy,
+  type Served,
+} from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -841,6 +848,22 @@ describe("a stale value in another tier or process", () => {
       clock.advance(100);
       await there.markStale("k");
       for (let i = 0; i < 2; i += 1) expect(await here.getOrSet("k", failing())).toBe("new");
+    });
+
+    it.for<readonly [string, (cache: Cache) => Promise<unknown>]>([
+      ["set", (cache) => cache.set("k", "old", { ttl: 100 })],
+      ["loaded", (cache) => cache.getOrSet("k", () => "old", { ttl: 100 })],
+      ["read", (cache) => cache.set("k", "old", { ttl: 100 }).then(() => cache.get("k"))],
+    ])("when it was marked stale in a backend without versions, and the copy was %s here", async ([, fill]) => {
+      const policy = { ttl: "1h", staleIfError: "1h", localTtl: "3h" } as const;
+      const { cache: here, clock, backend } = open("memory over backend", policy);
+      const { cache: there } = open("backend", { clock, backend, ...policy });
+      await fill(here);
+      clock.advance(100);
+      await there.set("k", "new");
+      clock.advance(100);
+      await there.markStale("k");
+      expect(await here.getOrSet("k", failing())).toBe("new");
     });
 
     it("when the copy never ends, and a tag made it stale", async () => {

@@ -1,5 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
-import { createCache, type GetOrSetOptions, type Policy } from "@hotset/core";
+import { createCache, type Cache, type GetOrSetOptions, type LoadContext, type Policy } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
@@ -254,17 +254,117 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C49 no caller joins a load from before a tag call in its namespace, since the loader may still add that tag", async () => {
+  it.for<readonly [string, (cache: Cache) => Promise<unknown>]>([
+    ["invalidated", (cache) => cache.invalidateTags("t")],
+    ["marked stale", (cache) => cache.markTagsStale("t")],
+  ])(
+    "C433 a caller after a tag was %s joins a load, and gets no value that turns out to have that tag",
+    async ([, change]) => {
+      const { cache } = open(stack);
+      const [before, after] = [gate<string>(), gate<string>()];
+      const first = cache.getOrSet("k", (ctx) =>
+        before.pass().then((value) => (ctx.setOptions({ tags: ["t"] }), value)),
+      );
+      await before.arrived();
+      await change(cache);
+      const second = cache.getOrSet("k", after.pass);
+      const third = cache.getOrSet("k", () => "not called");
+      await flush();
+      expect(cache.stats().loads).toBe(1);
+      before.open("old");
+      await after.arrived();
+      after.open("new");
+      expect(await Promise.all([first, second, third])).toEqual(["old", "new", "new"]);
+      expect([cache.stats().loads, await cache.get("k")]).toEqual([2, "new"]);
+    },
+  );
+
+  it.for<readonly [string, GetOrSetOptions, readonly string[]]>([
+    ["no tag", {}, []],
+    ["another tag of the call", { tags: ["mine"] }, []],
+    ["another tag of the loader", {}, ["mine"]],
+  ])("C432 a caller after a tag call joins a load of a value with %s, and gets it", async ([, options, late]) => {
     const { cache } = open(stack);
-    const [before, after] = [gate<string>(), gate<string>()];
-    const first = cache.getOrSet("k", (ctx) => before.pass().then((value) => (ctx.setOptions({ tags: ["t"] }), value)));
+    const loading = gate<string>();
+    const load = (ctx: LoadContext): Promise<string> => {
+      ctx.setOptions({ tags: late });
+      return loading.pass();
+    };
+    const answers = [cache.getOrSet("k", load, options)];
+    await loading.arrived();
+    for (const change of [
+      () => cache.invalidateTags("t"),
+      () => cache.markTagsStale("u"),
+      () => cache.namespace("below").clear(),
+      () => cache.getOrSet("other", () => 1, { tags: ["first use"] }),
+    ]) {
+      await change();
+      answers.push(cache.getOrSet("k", load, options));
+      await flush();
+    }
+    loading.open("v");
+    expect(await Promise.all(answers)).toEqual(["v", "v", "v", "v", "v"]);
+    expect(cache.stats().loads).toBe(2);
+    // A backend that issues no versions knows only that some tag was renewed.
+    expect(await cache.get("k")).toBe(late.length === 0 || stack === "memory" ? "v" : undefined);
+  });
+
+  it("C433 a tag that the loader named counts, also where a later call of setOptions left it out", async () => {
+    const { cache } = open(stack);
+    const before = gate<string>();
+    const first = cache.getOrSet("k", (ctx) => {
+      ctx.setOptions({ tags: ["t"] });
+      ctx.setOptions({ ttl: 0 });
+      return before.pass();
+    });
     await before.arrived();
     await cache.invalidateTags("t");
-    const second = cache.getOrSet("k", after.pass);
-    await after.arrived();
+    const second = cache.getOrSet("k", () => "new");
+    await flush();
     before.open("old");
-    after.open("new");
     expect(await Promise.all([first, second])).toEqual(["old", "new"]);
+  });
+
+  it("C432 a batch joins loads after a tag was invalidated, and loads once more what turns out to have that tag", async () => {
+    const { cache } = open(stack);
+    const loading = gate();
+    const tagged = (ctx: LoadContext): Promise<string> =>
+      loading.pass().then(() => {
+        ctx.setOptions({ tags: ["t"] });
+        return "old";
+      });
+    const first = ["a", "b", "set meanwhile"].map((key) => cache.getOrSet(key, tagged));
+    const untagged = cache.getOrSet("c", () => loading.pass().then(() => "old"));
+    await loading.arrived(4);
+    await cache.invalidateTags("t");
+    const runs: (readonly string[])[] = [];
+    const batch = cache.getOrSetMany(
+      ["a", "b", "c", "d", "set meanwhile"],
+      (key) => key,
+      (missing: readonly string[]) => {
+        runs.push(missing);
+        return missing.map((key) => [key, "new"] as const);
+      },
+    );
+    await flush();
+    expect([runs, cache.stats().loads]).toEqual([[["d"]], 5]);
+    await cache.set("set meanwhile", "set");
+    loading.open();
+    expect(Object.fromEntries(await batch)).toEqual({ a: "new", b: "new", c: "old", d: "new", "set meanwhile": "set" });
+    expect(runs).toEqual([["d"], ["a", "b"]]);
+    expect(await Promise.all([...first, untagged])).toEqual(["old", "old", "old", "old"]);
+    expect([...(await cache.getMany(["a", "b", "c"])).values()]).toEqual(["new", "new", "old"]);
+  });
+
+  it("C433 a caller after a call of a known tag joins no load", async () => {
+    const { cache } = open(stack);
+    const before = gate<string>();
+    const first = cache.getOrSet("k", before.pass, { tags: ["t"] });
+    await before.arrived();
+    await cache.invalidateTags("t");
+    expect(await cache.getOrSet("k", () => "new", { tags: ["t"] })).toBe("new");
+    before.open("old");
+    expect(await first).toBe("old");
     expect(await cache.get("k")).toBe("new");
   });
 

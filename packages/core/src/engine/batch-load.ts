@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "../contracts/errors.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
 import { ownOptions, type EntryOptions } from "../entry/policy.ts";
-import type { FlightBatch, GetOrSetCall } from "./call.ts";
+import type { FlightBatch, GetOrSetCall, SettlingFlight } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import type { BatchLoader, LoadContext, Loader } from "./load.ts";
@@ -68,13 +68,8 @@ function runnerOf({ context, keySpace }: Pick<BatchContext<unknown>, "context" |
 
 /** Lets the batch start without the flights that end before they come to their load. */
 function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): void {
-  const arriving = new Set(flights);
   batch.expect(flights.length);
-  for (const flight of flights)
-    void flight.whenSettled().then(() => {
-      // A flight that came to its load was counted there.
-      if (arriving.delete(flight) && flight.running === undefined) batch.left();
-    });
+  for (const flight of flights) batch.leavesWith(flight);
 }
 
 /** Runs the load of these keys. */
@@ -144,6 +139,18 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#outstanding += 1;
     // The versions that were pinned before may be outdated.
     this.pinned = undefined;
+  }
+
+  joins(flight: SettlingFlight): void {
+    this.resumed();
+    this.leavesWith(flight);
+  }
+
+  /** Goes on without this flight if it ends without a load. One that came to its load was counted there. */
+  leavesWith(flight: SettlingFlight): void {
+    void flight.whenSettled().then(() => {
+      if (flight.running === undefined) this.left();
+    });
   }
 
   /** A flight ended without a load. */

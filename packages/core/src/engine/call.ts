@@ -37,11 +37,20 @@ export interface GetOrSetCall {
   readonly batch: FlightBatch | undefined;
 }
 
+/** A flight, as its batch sees it. */
+export interface SettlingFlight {
+  /** Absent until its loader was called. */
+  readonly running: object | undefined;
+  whenSettled(): Promise<void>;
+}
+
 /** Flights that share one load. */
 export interface FlightBatch {
   /** One of them waits for a load of another process: the others go on without it. */
   paused(): void;
   resumed(): void;
+  /** One of its calls shared the flight of another caller, and begins one of its own: it waits for that one too. */
+  joins(flight: SettlingFlight): void;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
   /** The pinned versions of these keys, for the flights that depend on the same. */

@@ -41,9 +41,9 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 }
 
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
-const waiter = (tags: readonly string[] = []): Waiter =>
+const waiter = (tags: readonly string[] = []): Waiter<Flight> =>
   new Waiter(
-    { call: call({ tags }), role: "first", isNested: false },
+    { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined },
     () => undefined,
     () => undefined,
     () => undefined,
@@ -291,7 +291,7 @@ describe("the callers of a flight", () => {
 describe("a fallback", () => {
   it("counts as a copy from before until the backend has another; dropped, it is served no more", () => {
     const one = flight();
-    const entry = {} as Parameters<Flight["fallBackOn"]>[0];
+    const entry = { terms: { tags: [] as readonly string[] } } as Parameters<Flight["fallBackOn"]>[0];
     one.fallBackOn(entry, "memory", "copy");
     expect([one.fallback, one.fallbackTier, one.hasCopy]).toEqual([entry, "memory", true]);
     one.dropFallback();

@@ -5,7 +5,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Lease } from "./lease.ts";
@@ -49,6 +49,9 @@ export class Flight extends Guard implements ReadRequest {
   #storesNothing = false;
   #tagSequence: number;
   #heardSequence: number;
+  readonly #changedSince: number;
+  #isProven = false;
+  #dependsOn: readonly string[] | undefined;
   #readAt: number;
   /** How many calls the backend had answered when it was asked last. */
   #answeredBefore: number;
@@ -58,6 +61,7 @@ export class Flight extends Guard implements ReadRequest {
   #fallback: Entry | undefined;
   #fallbackTier = "";
   #hasCopy = false;
+  #foundTags: readonly string[] = NO_TAGS;
   #lease: Lease | undefined;
   #turn: SharedSlot | undefined;
   #isWoken = false;
@@ -67,7 +71,7 @@ export class Flight extends Guard implements ReadRequest {
   #abortedFor: { readonly reason: unknown } | undefined;
   #loaded: { readonly value: unknown } | undefined;
   #tags: readonly string[];
-  #waiters: Waiter[] = NO_WAITERS;
+  #waiters: Waiter<Flight>[] = NO_WAITERS;
   #joined: number;
   #aborted = 0;
   #unserved = 0;
@@ -81,6 +85,7 @@ export class Flight extends Guard implements ReadRequest {
     this.#tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
     this.#heardSequence = call.namespace.remote === undefined ? Infinity : tagSequence;
+    this.#changedSince = this.#heardSequence;
     this.#reason = reason;
     // A caller that was served already did not abandon it.
     this.#joined = side === "background" ? 1 : 0;
@@ -329,6 +334,32 @@ export class Flight extends Guard implements ReadRequest {
     this.#heardSequence = tagSequence;
   }
 
+  /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
+  get changedSince(): number {
+    return this.#changedSince;
+  }
+
+  /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
+  get isProven(): boolean {
+    return this.#isProven;
+  }
+
+  prove(isProven: boolean): void {
+    this.#isProven = isProven;
+  }
+
+  /** The tag versions that its result depends on, as far as its tags are known. */
+  get dependsOn(): readonly string[] {
+    if (this.#dependsOn !== undefined) return this.#dependsOn;
+    const found = this.#foundTags;
+    return dependencies(this.key.space, found.length === 0 ? this.#tags : [...this.#tags, ...found]);
+  }
+
+  /** Its loader has ended: its tags are known. */
+  dependOn(keys: readonly string[]): void {
+    this.#dependsOn = keys;
+  }
+
   /** Whether something happened to its key since it asked for the lease. */
   get isWoken(): boolean {
     return this.#isWoken;
@@ -376,6 +407,8 @@ export class Flight extends Guard implements ReadRequest {
     this.#fallback = entry;
     this.#fallbackTier = tier;
     this.#hasCopy = from === "copy";
+    // Kept without the entry: their versions are pinned for the load.
+    if (entry !== undefined) this.#foundTags = entry.terms.tags;
   }
 
   /** The entry was removed meanwhile. */
@@ -397,7 +430,7 @@ export class Flight extends Guard implements ReadRequest {
     if (more.some((tag) => !known.has(tag))) this.#tags = [...new Set([...known, ...more])];
   }
 
-  get waiters(): readonly Waiter[] {
+  get waiters(): readonly Waiter<Flight>[] {
     return this.#waiters;
   }
 
@@ -428,7 +461,7 @@ export class Flight extends Guard implements ReadRequest {
     return this.#unserved >= this.#joined;
   }
 
-  await(waiter: Waiter): void {
+  await(waiter: Waiter<Flight>): void {
     // Nearly every flight has one: an array that grows would have room for 17.
     if (this.#waiters.length === 0) this.#waiters = [waiter];
     else this.#waiters.push(waiter);
@@ -436,7 +469,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Ends the wait of one caller; `false` when it was over already. */
-  take(waiter: Waiter): boolean {
+  take(waiter: Waiter<Flight>): boolean {
     const index = this.#waiters.indexOf(waiter);
     if (index < 0) return false;
     this.#waiters.splice(index, 1);
@@ -444,8 +477,15 @@ export class Flight extends Guard implements ReadRequest {
     return true;
   }
 
+  /** The callers that another flight takes over: their waits go on. */
+  handOver(takes: (waiter: Waiter<Flight>) => boolean): readonly Waiter<Flight>[] {
+    const waiters = this.#waiters.filter(takes);
+    if (waiters.length !== 0) this.#waiters = this.#waiters.filter((each) => !takes(each));
+    return waiters;
+  }
+
   /** As {@link take}, of a caller that leaves with nothing. */
-  leave(waiter: Waiter, by: "signal" | "time"): boolean {
+  leave(waiter: Waiter<Flight>, by: "signal" | "time"): boolean {
     if (!this.take(waiter)) return false;
     if (by === "signal") this.#aborted += 1;
     if (by === "signal" || this.#running === undefined) this.#unserved += 1;
@@ -453,7 +493,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes?: (waiter: Waiter) => boolean): readonly Waiter[] {
+  takeAll(takes?: (waiter: Waiter<Flight>) => boolean): readonly Waiter<Flight>[] {
     const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(takes);
     this.#waiters =
       takes === undefined || waiters.length === this.#waiters.length
@@ -468,7 +508,7 @@ export class Flight extends Guard implements ReadRequest {
 const MANY = 100;
 
 /** Never changed: the first caller begins an array of its own. */
-const NO_WAITERS: Waiter[] = [];
+const NO_WAITERS: Waiter<Flight>[] = [];
 
 /** The phases that may follow each phase. */
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {

@@ -61,6 +61,24 @@ export class Flights {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each)) each.taint();
   }
 
+  /** Whether another flight of this process has callers that may get what this one stores: they wait for its lease. */
+  isWaitedFor(flight: Flight): boolean {
+    if (flight.lease === undefined || flight.fencedBy !== undefined) return false;
+    for (const each of this.#of(flight.key.local))
+      if (each !== flight && each.isAwaited && !each.hasBegunToLoad) return true;
+    return false;
+  }
+
+  /** The flights of this key whose callers have all left by their signals. */
+  abandoned(localKey: string): readonly Flight[] {
+    return [...this.#of(localKey)].filter((each) => each.isAbandoned && each.loaded === undefined);
+  }
+
+  *#of(localKey: string): Iterable<Flight> {
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+      if (each instanceof Flight) yield each;
+  }
+
   /** Flights that wait for a load elsewhere ask the backend again. */
   wake(localKey: string): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))

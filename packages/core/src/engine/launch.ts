@@ -1,16 +1,32 @@
 import type { LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
+import { dependencies } from "../entry/key.ts";
 import { judge } from "../entry/freshness.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import { Flight, type Side } from "./flight.ts";
 
-/** The flight that `call` may join: no change, no forced call and no tag event ended that. */
-export function joinable({ flights, tags }: EngineContext, call: GetOrSetCall): Flight | undefined {
+/**
+ * The flight that `call` may join: no change, no forced call, and no event of a tag that is known for it, ended that.
+ * Its loader may still add a tag that had an event: see {@link isLate}.
+ */
+export function joinable(context: EngineContext, call: GetOrSetCall): Flight | undefined {
+  const { flights, tags } = context;
   const flight = flights.joinable(call.key.local, call.startedAt);
-  if (flight === undefined) return undefined;
-  return tags.hasEvents(call.namespace.keySpace, flight.tagSequence, flight.heardSequence) ? undefined : flight;
+  if (flight === undefined || !isLate(context, flight)) return flight;
+  const { tagSequence, heardSequence } = flight;
+  if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;
+  if (call.tags.length !== 0 && tags.hadEvents(dependencies(call.key.space, call.tags), tagSequence, heardSequence))
+    return undefined;
+  return flight;
 }
+
+/**
+ * Whether there was any tag event since the flight began. A caller that joins after one gets its result only if none of
+ * the tags of that result had one, which shows when the load ends.
+ */
+export const isLate = ({ tags }: EngineContext, { key, tagSequence, changedSince }: Flight): boolean =>
+  tags.hasEvents(key.space, tagSequence, changedSince);
 
 /** Begins a flight for `call`, registered before anything is sent. @param held the local copy, if there is one. */
 export function launch(context: EngineContext, call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {

@@ -2,7 +2,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
-import { compareVersions, type Pinned } from "../tags/tag-versions.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
@@ -99,15 +99,9 @@ export class LeaseAcquisition {
       // Flights of this process that wait for it are woken here: perhaps no message does. The cache closes after it.
       releasing: (release) => void writes.include(release.then(() => flights.wake(flight.key.local), ignore)),
       unharmed: () => {
-        const { fallback } = flight;
-        // A fallback that was invalidated before the versions were pinned must not answer later callers.
-        const isHarmed =
-          fallback !== undefined &&
-          compareVersions(
-            fallback.versions,
-            fallback.terms.dependsOn.map((each) => pinned()?.versions.get(each)),
-          ) !== "current";
-        if (!isHarmed) flight.hearUpTo(tags.sequence);
+        // Only the versions that were pinned were compared: not those of tags that callers and the loader added since.
+        const others = flight.dependsOn.filter((each) => pinned()?.versions.has(each) !== true);
+        if (!tags.hadEvents(others, flight.tagSequence, flight.heardSequence)) flight.hearUpTo(tags.sequence);
       },
     });
   }

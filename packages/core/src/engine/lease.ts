@@ -58,8 +58,6 @@ export class Lease {
   #pinned: Pinned | undefined;
   /** Tags that changed, or may have, and were not compared yet. */
   #changed: Set<string> | undefined;
-  /** Whether a tag of its namespace changed that it does not have: its loader may still add it. */
-  #hasOthers = false;
   #isComparing = false;
   #cancelRenewal: (() => void) | undefined;
 
@@ -126,7 +124,6 @@ export class Lease {
     try {
       while (changed.size !== 0 && this.#state !== "over") {
         const tags = [...changed].filter((tag) => versions.has(tag));
-        if (tags.length < changed.size) this.#hasOthers = true;
         changed.clear();
         if (tags.length === 0) break;
         const now = await this.#of.versionsNow(tags);
@@ -135,11 +132,7 @@ export class Lease {
         if (isGone) {
           this.#of.lost("tags");
           this.release();
-        } else if (
-          tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) &&
-          changed.size === 0 &&
-          !this.#hasOthers
-        ) {
+        } else if (tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) && changed.size === 0) {
           this.#of.unharmed();
         }
       }

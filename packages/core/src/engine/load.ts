@@ -5,6 +5,7 @@ import type { LoadReason } from "../contracts/events.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
+import { NO_TAGS } from "../entry/key.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { checkEntryOptions, ownOptions, type EntryOptions } from "../entry/policy.ts";
 
@@ -69,6 +70,8 @@ export interface Loaded {
   readonly value: unknown;
   readonly kind: "value" | "not-modified" | "no-store";
   readonly options: EntryOptions | undefined;
+  /** Every tag that the loader named, also where a later call of `setOptions` left it out. */
+  readonly named: readonly string[];
 }
 
 /** One load to run. */
@@ -134,6 +137,7 @@ export class Load {
   async #run(request: LoadRequest): Promise<Loaded> {
     const { stale } = request;
     let options: EntryOptions | undefined;
+    let named: readonly string[] = NO_TAGS;
     let unstored: Set<unknown> | undefined;
     const notModified = stale && (Object.freeze({}) as NotModified);
     const self = this;
@@ -156,6 +160,7 @@ export class Load {
       setOptions(given) {
         checkEntryOptions(given);
         options = ownOptions(given);
+        if (options.tags !== undefined) named = named.length === 0 ? options.tags : [...named, ...options.tags];
       },
       noStore(value) {
         const leave = <V>(each: V): V => {
@@ -167,12 +172,13 @@ export class Load {
       },
     };
     const value: unknown = await request.load(context);
-    if (stale !== undefined && value === notModified) return { value: stale.value, kind: "not-modified", options };
+    if (stale !== undefined && value === notModified)
+      return { value: stale.value, kind: "not-modified", options, named };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     const kind = value === undefined || unstored?.has(value) === true ? "no-store" : "value";
     const { schema } = request;
     const isChecked = schema !== undefined && value !== undefined;
-    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options };
+    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named };
   }
 
   #signal(): AbortSignal {

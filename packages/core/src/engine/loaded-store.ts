@@ -51,11 +51,16 @@ export class LoadedStore {
 
   /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link reportBroken}. */
   store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+    const isKept = loaded.kind === "not-modified";
+    // From here on an event of one of these ends joining; also where the value is stored nowhere.
+    const named = [...tagsOf(flight, isKept ? flight.fallback : undefined, loaded), ...loaded.named];
+    flight.dependOn(dependencies(flight.key.space, [...new Set(named)]));
+    flight.prove(flight.dependsOn.every((each) => pinned?.versions.has(each) === true));
     if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;
-    const kept = loaded.kind === "not-modified" ? flight.fallback : undefined;
+    const kept = isKept ? flight.fallback : undefined;
     const names = tagsOf(flight, kept, loaded);
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context, flight, dependsOn);
@@ -106,12 +111,16 @@ export class LoadedStore {
         (remote.versions !== undefined && pinned === undefined) ||
         (remote.leases !== undefined && flight.lease === undefined)
       )
-        return this.#keepLocally(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
+        return this.#keepAlone(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
       const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
       const current = isThenable(versionsNow) ? await versionsNow : versionsNow;
       if (current === "fenced") return this.#fenced(flight, "tags");
-      if (current === "unreachable") return this.#keepLocally(draft, entry, trust.unconfirmed);
+      if (current === "unreachable") return this.#keepAlone(draft, entry, trust.unconfirmed);
       versions = current;
+      if (!flight.isProven && pinned !== undefined) {
+        const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
+        flight.prove(flight.dependsOn.every((each) => proven.has(each)));
+      }
       const encoding = remote.encode(entry.value);
       const encoded = isThenable(encoding) ? await encoding : encoding;
       this.#context.lostClasses.examine(flight.call.namespace, flight.key, entry.value);
@@ -124,7 +133,7 @@ export class LoadedStore {
     } catch (error) {
       if (!(error instanceof EncodeError)) throw error;
       this.#reportUnwritable(flight, error);
-      return this.#keepLocally(draft, { ...entry, versions }, this.#epochOfRefused(flight));
+      return this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));
     }
   }
 
@@ -168,7 +177,7 @@ export class LoadedStore {
     } catch (error) {
       if (error instanceof EncodeError) this.#reportUnwritable(flight, error);
       const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
-      return this.#keepLocally(draft, entry, isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
+      return this.#keepAlone(draft, entry, isRefused ? this.#epochOfRefused(flight) : trust.unconfirmed);
     }
   }
 
@@ -187,6 +196,11 @@ export class LoadedStore {
     const { isForced, isAfter } = flight.call;
     const wasRead = flight.lease !== undefined || !(isForced || isAfter);
     return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);
+  }
+
+  /** A value that the backend does not take. */
+  #keepAlone(draft: Draft, entry: Entry, epoch: Epoch): "stored" | "not-modified" | "refused" {
+    return this.#keepLocally(draft, { ...entry, isAlone: true }, epoch);
   }
 
   #keepLocally({ flight, result }: Draft, entry: Entry, epoch: Epoch): "stored" | "not-modified" | "refused" {

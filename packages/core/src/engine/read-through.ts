@@ -1,6 +1,6 @@
 import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isTooOld, judge, newer, type Verdict } from "../entry/freshness.ts";
+import { isTooOld, judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
@@ -14,7 +14,7 @@ import { describeLease, describeLoad, describeRead, describeStore, describeUnrea
 import { inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
 import type { Flight } from "./flight.ts";
-import { joinable, launch } from "./launch.ts";
+import { isLate, joinable, launch } from "./launch.ts";
 import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
@@ -22,6 +22,7 @@ import { LoadSlots } from "./load-slots.ts";
 import type { LoadedStore, StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant } from "./loading.ts";
 import { Pauses } from "./pauses.ts";
+import type { Waiter } from "./waiter.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** The answer to one call, and the flight that the call began, if it began one. */
@@ -104,9 +105,13 @@ export class ReadThrough {
   /** {@link fetch} for many calls of one namespace: one trip to the backend. */
   fetchMany(calls: readonly (readonly [GetOrSetCall, Entry | undefined])[]): readonly Entered[] {
     const entered = calls.map(([call, held]) => this.#enter(call, held));
+    this.#begin(entered.flatMap(({ flight }) => flight ?? []));
+    return entered;
+  }
+
+  #begin(flights: readonly Flight[]): void {
     const reading: Flight[] = [];
-    for (const { flight } of entered) {
-      if (flight === undefined) continue;
+    for (const flight of flights) {
       if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
       else if (this.#reads(flight)) reading.push(flight);
       else this.#load(flight);
@@ -115,7 +120,6 @@ export class ReadThrough {
     first?.call.namespace.remote!.readMany(reading, first.backendLeftMs, (i, outcome) =>
       this.#readEnded(reading[i]!, outcome),
     );
-    return entered;
   }
 
   // ---- before the backend
@@ -172,15 +176,47 @@ export class ReadThrough {
     const { events, clock } = this.#context;
     call.namespace.meter.coalesced += 1;
     if (call.tags.length !== 0) flight.addTags(call.tags);
-    const answer = this.#known(flight, call, clock.now());
+    const again = isLate(this.#context, flight) ? (waiter: Waiter<Flight>): void => this.#again(waiter) : undefined;
+    const known = this.#known(flight, call, clock.now());
+    const answer = known !== undefined && this.#waiters.suits(flight, { again }, known) ? known : undefined;
     const joined =
       answer === undefined
-        ? this.#waiters.wait(flight, call, "joined")
+        ? this.#waiters.wait(flight, call, "joined", again)
         : Promise.resolve(this.#answers.serve(call, "joined", answer));
     if (answer === undefined && isLoading(this.#context)) flight.skipQueue();
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
     return joined;
+  }
+
+  /**
+   * A caller joined after an event of a tag, and the result turned out to have that tag. This time it joins no flight
+   * from before any tag event, so it waits for one more flight at most.
+   */
+  #again(waiter: Waiter<Flight>): void {
+    const { clock, local } = this.#context;
+    const now = clock.now();
+    const call = { ...waiter.call, startedAt: now };
+    const held = local?.get(call.key.local, now);
+    const answer = answerFor(
+      { entry: held, tier: local?.label ?? "" },
+      call.policy,
+      now,
+      this.#situation(call.key, now),
+    );
+    if (answer !== undefined) return this.#waiters.answerMoved(waiter, answer);
+    const joined = joinable(this.#context, call);
+    if (joined !== undefined && !isLate(this.#context, joined)) {
+      if (call.tags.length !== 0) joined.addTags(call.tags);
+      this.#waiters.move(waiter, joined);
+      if (waiter.isNested) joined.skipQueue();
+      return;
+    }
+    waiter.role = "first";
+    const flight = launch(this.#context, call, held, "foreground");
+    this.#waiters.move(waiter, flight);
+    call.batch?.joins(flight);
+    this.#begin([flight]);
   }
 
   /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
@@ -280,7 +316,7 @@ export class ReadThrough {
     // This process invalidated it, and the backend does not know yet, or did not when it answered.
     const isHidden = entry !== undefined && recovery?.hides(key, entry) === true;
     decisions?.note(key.local, "backend", describeRead(flight, entry, isHidden, now));
-    const best = newer(isHidden ? undefined : entry, flight.fallback);
+    const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {
       flight.fallBackOn(entry, namespace.remote!.label, "read");
       promote(this.#context, flight, entry, policy.localTtlMs, now);

@@ -1,6 +1,6 @@
 import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isFresh, lifeOf, newer } from "../entry/freshness.ts";
+import { isFresh, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
 import { Answers, hit, MISS, stale, type Answer } from "./answers.ts";
@@ -202,7 +202,7 @@ export class Reads {
 
   #answerOf({ namespace, allowStale }: ReadCall, held: Entry | undefined, found: Entry | undefined): Answer {
     const { local, clock } = this.#context;
-    const best = newer(found, held);
+    const best = newerThanRead(found, held);
     const label = best === found && found !== undefined ? namespace.remote!.label : (local?.label ?? "");
     const now = clock.now();
     if (best === undefined || now >= best.deadAt) return MISS;

@@ -3,10 +3,14 @@ import type { GetOrSetCall } from "./call.ts";
 /** Whether a caller began its flight or joined it. */
 export type Role = "first" | "joined";
 
-/** A caller that waits for a flight. */
-export class Waiter {
+/** A caller that waits for a flight, an `F`. */
+export class Waiter<F> {
   readonly call: GetOrSetCall;
-  readonly role: Role;
+  role: Role;
+  /** The flight that it waits for. */
+  flight: F;
+  /** For a caller that joined after a tag event: begins its wait anew, where the result may be older than that. */
+  again: ((waiter: Waiter<F>) => void) | undefined;
   /** Whether a running load of this cache made the call. */
   readonly isNested: boolean;
   readonly resolve: (value: unknown) => void;
@@ -17,7 +21,7 @@ export class Waiter {
   #cancels: (() => void)[] | undefined;
 
   constructor(
-    { call, role, isNested }: Pick<Waiter, "call" | "role" | "isNested">,
+    { call, role, isNested, flight, again }: Pick<Waiter<F>, "call" | "role" | "isNested" | "flight" | "again">,
     resolve: (value: unknown) => void,
     reject: (reason: unknown) => void,
     ended: () => void,
@@ -25,6 +29,8 @@ export class Waiter {
     this.call = call;
     this.role = role;
     this.isNested = isNested;
+    this.flight = flight;
+    this.again = again;
     this.resolve = resolve;
     this.reject = reject;
     this.#ended = ended;

@@ -13,8 +13,8 @@ import { Waiter, type Role } from "./waiter.ts";
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts.
  *
  * A caller leaves alone when its signal aborts or its time is over. The load is aborted only when every caller left by
- * its signal. A load whose callers ran out of time goes on, and its result is stored; one that is still queued does
- * not: under overload the slots are for loads that a caller waits for.
+ * its signal, and no other flight waits for its lease. A load whose callers ran out of time goes on, and its result is
+ * stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
  */
 export class Waiters {
   readonly #context: EngineContext;
@@ -54,42 +54,51 @@ export class Waiters {
       : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
-  wait(flight: Flight, given: GetOrSetCall, role: Role): Promise<unknown> {
+  /** @param again see {@link Waiter.again}. */
+  wait(flight: Flight, given: GetOrSetCall, role: Role, again?: (waiter: Waiter<Flight>) => void): Promise<unknown> {
     // The work that answers it may be that of another call.
     const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
     const isNested = isLoading(this.#context);
     return new Promise((resolve, reject) => {
-      const waiter = new Waiter({ call, role, isNested }, resolve, reject, this.#ended);
+      const waiter = new Waiter(
+        { call, role, isNested, flight, again: again && inThisContext(again) },
+        resolve,
+        reject,
+        this.#ended,
+      );
       this.#count += 1;
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity)
-        waiter.until(this.#context.clock.schedule(() => this.#outOfTime(flight, waiter, "hard"), hardTimeoutMs));
+        waiter.until(this.#context.clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
       this.startSoftTimeout(flight, waiter);
       const { signal } = call;
       if (signal !== undefined) {
-        const leave = (): void => this.#leave(flight, waiter, signal.reason);
+        const leave = (): void => this.#leave(waiter, signal.reason);
         waiter.until(this.#aborts.add(signal, leave));
       }
     });
   }
 
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */
-  startSoftTimeout(flight: Flight, waiter: Waiter): void {
+  startSoftTimeout(flight: Flight, waiter: Waiter<Flight>): void {
     const { softTimeoutMs } = waiter.call.policy;
     if (softTimeoutMs === Infinity || flight.fallback === undefined || waiter.hasSoftTimeout) return;
     const { clock } = this.#context;
     const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();
     waiter.hasSoftTimeout = true;
-    waiter.until(clock.schedule(() => this.#outOfTime(flight, waiter, "soft"), Math.max(0, leftMs)));
+    waiter.until(clock.schedule(() => this.#outOfTime(waiter, "soft"), Math.max(0, leftMs)));
   }
 
-  #outOfTime(flight: Flight, waiter: Waiter, limit: "soft" | "hard"): void {
-    const { call } = waiter;
-    const answer =
+  #outOfTime(waiter: Waiter<Flight>, limit: "soft" | "hard"): void {
+    const { call, flight } = waiter;
+    const found =
       flight.loaded === undefined
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
         : loadedAnswer(flight.loaded.value);
+    const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
+    // The flight that it moves to may have a fallback.
+    if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = waiter.again === undefined;
     if (answer === undefined && limit === "soft") return;
     if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
     if (answer !== undefined) this.#answer(waiter, answer);
@@ -97,7 +106,8 @@ export class Waiters {
     this.#left(flight, undefined);
   }
 
-  #leave(flight: Flight, waiter: Waiter, reason: unknown): void {
+  #leave(waiter: Waiter<Flight>, reason: unknown): void {
+    const { flight } = waiter;
     if (!flight.leave(waiter, "signal")) return;
     waiter.reject(this.#answers.failed(waiter.call, reason));
     this.#left(flight, reason);
@@ -105,10 +115,18 @@ export class Waiters {
 
   /** After a caller left. A value that was loaded already is stored. */
   #left(flight: Flight, reason: unknown): void {
-    if (flight.isAbandoned && flight.loaded === undefined) this.abort(flight, reason);
+    if (flight.isAbandoned && flight.loaded === undefined) this.#abandoned(flight, reason);
     // A load that a caller waits for needs the slot more.
     else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);
     else this.#goesOn(flight);
+  }
+
+  /** No caller of it is left. Those of another flight may wait for its lease, or it was the last to wait for one. */
+  #abandoned(flight: Flight, reason: unknown): void {
+    const { flights } = this.#context;
+    if (flights.isWaitedFor(flight)) return this.#goesOn(flight);
+    this.abort(flight, reason);
+    for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);
   }
 
   /** Its callers were answered, and its work is not over: a load without callers still stores its result. */
@@ -132,15 +150,49 @@ export class Waiters {
     if (flight.lease !== undefined) flights.wake(flight.key.local);
   }
 
-  /** Answers all callers in the same way. */
+  /**
+   * Whether an answer of this flight is for this caller. One that joined after a tag event does not get what depends on
+   * a tag that had one.
+   */
+  suits(flight: Flight, waiter: Pick<Waiter<Flight>, "again">, { entry }: Answer): boolean {
+    if (waiter.again === undefined) return true;
+    const { tags } = this.#context;
+    const { tagSequence, changedSince } = flight;
+    if (entry !== undefined) return !tags.hadEvents(entry.terms.dependsOn, tagSequence, changedSince);
+    return (
+      !tags.wasCalled(flight.dependsOn, tagSequence) &&
+      (flight.isProven || !tags.hadChanges(flight.key.space, changedSince))
+    );
+  }
+
+  /** The wait of this caller goes on with another flight. */
+  move(waiter: Waiter<Flight>, flight: Flight): void {
+    waiter.flight = flight;
+    waiter.again = undefined;
+    flight.await(waiter);
+    this.startSoftTimeout(flight, waiter);
+  }
+
+  /** Answers one caller that no flight has any more. */
+  answerMoved(waiter: Waiter<Flight>, answer: Answer): void {
+    waiter.end();
+    this.#answer(waiter, answer);
+  }
+
+  /** Answers all callers in the same way. The others begin anew. */
   answerAll(flight: Flight, answer: Answer): void {
+    const others = flight.handOver((each) => !this.suits(flight, each, answer));
     for (const waiter of flight.takeAll()) this.#answer(waiter, answer);
+    for (const waiter of others) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
-    const answers = flight.waiters.map(({ call }) => answerOf(call));
+    const answers = flight.waiters.map((waiter) => {
+      const answer = answerOf(waiter.call);
+      return answer !== undefined && this.suits(flight, waiter, answer) ? answer : undefined;
+    });
     if (answers.some((answer) => answer !== undefined)) {
       const byWaiter = new Map(flight.waiters.map((waiter, i) => [waiter, answers[i]]));
       // All are taken before the first is answered: its listener may come back.
@@ -156,13 +208,14 @@ export class Waiters {
     const fallback = this.fallbackOf(flight);
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
-      const answer = answerFor(fallback, waiter.call.policy, now, situation);
+      const found = answerFor(fallback, waiter.call.policy, now, situation);
+      const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
       if (answer === undefined) waiter.reject(this.#answers.failed(waiter.call, error));
       else this.#answer(waiter, { ...answer, error });
     }
   }
 
-  #answer({ call, role, resolve, reject }: Waiter, answer: Answer): void {
+  #answer({ call, role, resolve, reject }: Waiter<Flight>, answer: Answer): void {
     try {
       resolve(this.#answers.serve(call, role, answer));
     } catch (error) {

@@ -23,6 +23,8 @@ export interface Entry extends LocalEntry {
   readonly versions?: readonly TagVersion[] | undefined;
   /** Identifies the write that stored it, if the backend keeps versions. */
   readonly version?: string | undefined;
+  /** Only in a local copy that no backend has, since it did not take the value. */
+  readonly isAlone?: true;
   /** Number of the last tag event that it was checked against, see `TagEvents`. */
   tagSequence: number;
   /** Only in a local copy: the epoch in which it was last known to equal the backend's entry, see `Trust`. */

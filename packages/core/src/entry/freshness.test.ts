@@ -3,6 +3,7 @@ import {
   judge,
   lifeOf,
   newer,
+  newerThanRead,
   staleByTag,
   staleFrom,
   canServeOnError,
@@ -129,6 +130,15 @@ describe("newer", () => {
     expect(newer(marked, entry({ version: "first" }))).toBe(marked);
     expect(newer(marked, entry({ version: "second" }))).toBe(marked);
     expect(newer(marked, entry())).toEqual(entry());
+  });
+
+  it("C29 prefers what a backend without versions has to every copy but one that the backend did not take", () => {
+    const marked = entry({ staleAt: 1_050 });
+    const [copy, alone] = [entry(), entry({ isAlone: true })];
+    expect([newerThanRead(marked, copy), newerThanRead(marked, FOREVER)]).toEqual([marked, marked]);
+    expect([newerThanRead(marked, alone), newerThanRead(undefined, copy)]).toEqual([alone, copy]);
+    expect(newerThanRead(entry({ staleAt: 1_050, version: "w" }), copy)).toBe(copy);
+    expect(newerThanRead(marked, undefined)).toBe(marked);
   });
 
   it("C29 counts an infinite entry that was made stale as the older one", () => {

@@ -72,6 +72,15 @@ export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry
   return loadedAt(copy) > loadedAt(stored) ? copy : stored;
 }
 
+/**
+ * {@link newer}, of what was read from a backend just now and a copy. Without versions an entry that was marked stale
+ * seems to be as old as its whole `ttl`; but a copy of what that backend has, or had, is never newer.
+ */
+export function newerThanRead(read: Entry | undefined, copy: Entry | undefined): Entry | undefined {
+  const isVersioned = read?.version !== undefined || copy?.version !== undefined;
+  return read !== undefined && !isVersioned && copy?.isAlone !== true ? read : newer(read, copy);
+}
+
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
   const freshForMs = entry.staleAt - now;

@@ -22,6 +22,8 @@ export class TagEvents {
   readonly #made = new LastEvents();
   /** As `#byNamespace`, for changes by others. */
   readonly #changedByNamespace = new LastEvents();
+  /** By tag key, the last change by others. */
+  readonly #changed = new LastEvents();
 
   /** Records a call on these tag keys of one namespace that is made now. */
   called(keySpace: KeySpace, keys: readonly string[], mode: "hard" | "soft"): void {
@@ -42,7 +44,10 @@ export class TagEvents {
    */
   changed(keys: readonly string[]): void {
     this.sequence += 1;
-    for (const key of keys) this.#changedByNamespace.add(key.slice(0, key.indexOf("::") + 2), this.sequence);
+    for (const key of keys) {
+      this.#changed.add(key, this.sequence);
+      this.#changedByNamespace.add(key.slice(0, key.indexOf("::") + 2), this.sequence);
+    }
   }
 
   /** Known versions were forgotten: copies are checked again. */
@@ -75,6 +80,18 @@ export class TagEvents {
     return this.#made.hasSince(keys, since);
   }
 
+  /** As {@link wasCalled}, or whether others changed one of these keys, or may have, after event `changedSince`. */
+  hadEvents(keys: readonly string[], calledSince: number, changedSince: number): boolean {
+    return (
+      this.wasCalled(keys, calledSince) || (changedSince < this.sequence && this.#changed.hasSince(keys, changedSince))
+    );
+  }
+
+  /** Whether others changed any tag of this namespace, or above it, after event `since`. */
+  hadChanges(keySpace: KeySpace, since: number): boolean {
+    return since < this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, since);
+  }
+
   /**
    * Whether there was a tag call in this namespace or above it after event number `calledSince`, or a change by others
    * after event number `changedSince`.
@@ -82,7 +99,7 @@ export class TagEvents {
   hasEvents(keySpace: KeySpace, calledSince: number, changedSince: number): boolean {
     return (
       (calledSince !== this.sequence && this.#byNamespace.hasSince(keySpace.tagPrefixes, calledSince)) ||
-      (changedSince !== this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, changedSince))
+      this.hadChanges(keySpace, changedSince)
     );
   }
 }

@@ -56,6 +56,8 @@ interface Lease {
 interface Issuer {
   readonly id: string;
   n: number;
+  /** By tag, the last number that renewed it. */
+  readonly renewed: Map<string, number>;
 }
 
 /**
@@ -134,12 +136,12 @@ export class MemoryStore implements ScriptedStore {
     const entries = new Map(this.#entries);
     const leases = new Map(this.#leases);
     const tags = new Map(this.#tags);
-    const issuers = new Map([...this.#issuers].map(([name, { id, n }]) => [name, { id, n }]));
+    const issuers = copyOf(this.#issuers);
     return () => {
       replace(this.#entries, entries);
       replace(this.#leases, leases);
       replace(this.#tags, tags);
-      replace(this.#issuers, new Map([...issuers].map(([name, { id, n }]) => [name, { id, n }])));
+      replace(this.#issuers, copyOf(issuers));
     };
   }
 
@@ -231,18 +233,12 @@ export class MemoryStore implements ScriptedStore {
     return { at, versions: tags.map((tag) => this.#tags.get(tag)!) };
   }
 
-  /** A missing version is still issued, so that the next load finds it. */
+  /** As its issuer remembers it. A missing version is still issued, so that the next load finds it. */
   unchangedSince(at: string, tags: readonly string[], by: StoreListener): readonly (TagVersion | undefined)[] {
-    const isNew = (version: string): boolean => idOf(version) === idOf(at) && numberOf(version) > numberOf(at);
-    const now = this.#at(tags);
-    const unchanged = tags.map((tag) => {
-      const version = this.#tags.get(tag);
-      return (
-        idOf(now) === idOf(at) && (version === undefined ? now === at : !isNew(version.hard) && !isNew(version.soft))
-      );
-    });
     const { versions } = this.pin(tags, by);
-    return versions.map((version, i) => (unchanged[i] ? version : undefined));
+    if (tags.length === 0 || idOf(this.#at(tags)) !== idOf(at)) return tags.map(() => undefined);
+    const { renewed } = this.#issuer(tags);
+    return versions.map((version, i) => ((renewed.get(tags[i]!) ?? 0) <= numberOf(at) ? version : undefined));
   }
 
   renewTags(tags: readonly string[], mode: "hard" | "soft", by: StoreListener): void {
@@ -250,6 +246,7 @@ export class MemoryStore implements ScriptedStore {
     const issuer = this.#issuer(tags);
     issuer.n += 1;
     const version = this.#at(tags);
+    for (const tag of tags) issuer.renewed.set(tag, issuer.n);
     for (const tag of tags)
       this.#tags.set(tag, { hard: mode === "soft" ? (this.#tags.get(tag)?.hard ?? version) : version, soft: version });
     this.#reportTags(tags, by);
@@ -311,7 +308,7 @@ export class MemoryStore implements ScriptedStore {
     let issuer = this.#issuers.get(name);
     if (issuer === undefined) {
       this.#issued += 1;
-      issuer = { id: `issuer${this.#issued}`, n: 0 };
+      issuer = { id: `issuer${this.#issued}`, n: 0, renewed: new Map() };
       this.#issuers.set(name, issuer);
     }
     return issuer;
@@ -322,6 +319,9 @@ function replace<V>(map: Map<string, V>, by: ReadonlyMap<string, V>): void {
   map.clear();
   for (const [key, value] of by) map.set(key, value);
 }
+
+const copyOf = (issuers: ReadonlyMap<string, Issuer>): Map<string, Issuer> =>
+  new Map([...issuers].map(([name, { id, n, renewed }]) => [name, { id, n, renewed: new Map(renewed) }]));
 
 const idOf = (version: string): string => version.slice(0, version.lastIndexOf("."));
 const numberOf = (version: string): number => Number(version.slice(version.lastIndexOf(".") + 1));

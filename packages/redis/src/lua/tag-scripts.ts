@@ -4,6 +4,14 @@ import { announce, readAny, script, type Script } from "./script.ts";
 export const MAX_VERSION_BYTES = 80;
 
 /**
+ * So many renewals are remembered in the issuer, in a field `r` for each: `n=` and six hex digits of SHA-1 of each tag.
+ * With eight tags in each it stays a listpack, below 10 kB. Two tags of one name cost an entry that is not stored.
+ */
+const LOG_RECORDS = 128;
+/** A call with more tags takes more numbers, each with a record. */
+const NAMES_PER_RECORD = 8;
+
+/**
  * The issuer of one root namespace: a random id and a counter. A version is `id.n`, so that an issuer that was lost and
  * made anew repeats none, and no clock is compared. KEYS[1] is the issuer, the others are tags of its slot; ARGV[1] is
  * an id in case it is missing, ARGV[2] how long versions live, in ms. A value that cannot be a version, or an issuer,
@@ -15,6 +23,7 @@ local function version(key)
   ${readAny("v", "'GET', key")}
   if type(v) == 'string' and #v <= ${MAX_VERSION_BYTES} and string.find(v, '^[^|]+|[^|]+$') then return v end
 end
+local function name(key) return string.sub(redis.sha1hex(key), 1, 6) end
 local function issue(key, v)
   redis.call('SET', key, v, 'PX', ARGV[2])
   ${announce("key")}
@@ -42,13 +51,21 @@ end
 return reply`);
 
 /**
- * New versions; ARGV[3] is `hard` or `soft`. An invalidation must not be refused when memory is full, so its first
- * write is a DEL, after which Redis lets the rest of the script through.
+ * New versions; ARGV[3] is `hard` or `soft`. Every number that the counter passes has its record. An invalidation must
+ * not be refused when memory is full, so its first write is a DEL, after which Redis lets the rest of the script
+ * through.
  */
 export const RENEW: Script = script(`${ISSUER}local old = {}
 for i = 2, #KEYS do old[i] = version(KEYS[i]) end
 redis.call('DEL', KEYS[2])
-${WITH_ISSUER}local v = g[1] .. '.' .. string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
+${WITH_ISSUER}local n
+for i = 2, #KEYS, ${NAMES_PER_RECORD} do
+  n = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'n', 1))
+  local names = {}
+  for j = i, math.min(i + ${NAMES_PER_RECORD - 1}, #KEYS) do names[#names + 1] = name(KEYS[j]) end
+  redis.call('HSET', KEYS[1], 'r' .. n % ${LOG_RECORDS}, n .. '=' .. table.concat(names))
+end
+local v = g[1] .. '.' .. n
 for i = 2, #KEYS do
   local hard = ARGV[3] == 'soft' and old[i] and string.match(old[i], '^[^|]*') or v
   issue(KEYS[i], hard .. '|' .. v)
@@ -57,11 +74,29 @@ return v`);
 
 /**
  * The versions of tags that a loader added late; ARGV[3] is the position of the issuer before the load. The version of
- * a tag that may have been renewed since is left empty. A missing one is issued nevertheless, so that the next load
- * finds it.
+ * a tag that may have been renewed since is left empty: one with a newer number, or that is missing, unless the records
+ * of all numbers since are there and do not name it. A missing one is issued in any case, so that the next load finds
+ * it. A number without its record is that of an older version of this library, or was overwritten.
  */
 export const UNCHANGED_SINCE: Script = script(`${ISSUER}${WITH_ISSUER}local at = g[1] .. '.' .. g[2]
 local id, n = string.match(ARGV[3], '^(.*)%.(%d+)$')
+local renewed
+local function isRenewed(key)
+  if not renewed then
+    renewed = {}
+    local from, to = tonumber(n), tonumber(g[2])
+    if to - from > ${LOG_RECORDS} or to < from then renewed['*'] = true end
+    local fields = {}
+    if not renewed['*'] then for m = from + 1, to do fields[#fields + 1] = 'r' .. m % ${LOG_RECORDS} end end
+    local records = #fields > 0 and redis.call('HMGET', KEYS[1], unpack(fields)) or {}
+    for i, record in ipairs(records) do
+      local m, names = string.match(record or '', '^(%d+)=(%x+)$')
+      if tonumber(m) ~= from + i then renewed['*'] = true
+      else for each in string.gmatch(names, '%x%x%x%x%x%x') do renewed[each] = true end end
+    end
+  end
+  return renewed['*'] or renewed[name(key)]
+end
 local reply = {}
 for i = 2, #KEYS do
   local v = version(KEYS[i])
@@ -70,11 +105,11 @@ for i = 2, #KEYS do
     prolong(KEYS[i])
     for part in string.gmatch(v, '[^|]+') do
       local pid, pn = string.match(part, '^(.*)%.(%d+)$')
-      if ok and pid == id and tonumber(pn) > tonumber(n) then ok = false end
+      if ok and pid == id and tonumber(pn) > tonumber(n) and isRenewed(KEYS[i]) then ok = false end
     end
   else
     v = issue(KEYS[i], at .. '|' .. at)
-    ok = ok and at == ARGV[3]
+    ok = ok and not isRenewed(KEYS[i])
   end
   reply[i - 1] = ok and v or ''
 end

@@ -31,4 +31,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);",
     broken: "if (!Array.isArray(pair) || pair.length !== 2) continue;",
   },
+  {
+    name: "batches: calls that begin anew are not waited for by their batch",
+    promises: ["C432"],
+    rule: "  joins(flight: SettlingFlight): void {\n    this.resumed();\n    this.leavesWith(flight);\n  }",
+    broken: "  joins(): void {}",
+  },
+  {
+    name: "batches: one that waits for a call that begins anew never goes on without it",
+    promises: ["C432"],
+    rule: "  joins(flight: SettlingFlight): void {\n    this.resumed();\n    this.leavesWith(flight);\n  }",
+    broken: "  joins(): void {\n    this.resumed();\n  }",
+  },
 ];

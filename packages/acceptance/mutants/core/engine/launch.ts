@@ -3,9 +3,15 @@ import type { Breakage } from "../../mutant.ts";
 export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a load from before a tag call is joined",
-    promises: ["C49", "C66"],
-    rule: "return tags.hasEvents(call.namespace.keySpace, flight.tagSequence, flight.heardSequence) ? undefined : flight;",
-    broken: "return flight;",
+    promises: ["C433", "C66"],
+    rule: "if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;",
+    broken: "",
+  },
+  {
+    name: "joining: a caller after a tag event is not told from one before it",
+    promises: ["C433"],
+    rule: "tags.hasEvents(key.space, tagSequence, changedSince);",
+    broken: "tags.hasEvents(key.space, tagSequence, changedSince) && false;",
   },
   {
     name: "joining: later callers join a load that a forced one has overtaken",

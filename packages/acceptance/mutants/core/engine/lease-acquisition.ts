@@ -76,8 +76,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a first use of a tag keeps callers from sharing its load",
     promises: ["C76"],
-    rule: "if (!isHarmed) flight.hearUpTo(tags.sequence);",
-    broken: "",
+    rule: "flight.hearUpTo(tags.sequence);",
+    broken: "return;",
   },
   {
     name: "leases: after a failure elsewhere all load at once",
@@ -86,15 +86,15 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
   },
   {
-    name: "joining: a load is shared though its fallback was invalidated elsewhere",
-    promises: ["C67"],
-    rule: "if (!isHarmed) flight.hearUpTo",
-    broken: "flight.hearUpTo",
-  },
-  {
     name: "tags: the items of a batch share their versions, though a caller brought more tags",
     promises: ["C49"],
     rule: "if (shared !== undefined && haveEqualItems(shared.keys, keys))",
     broken: "if (shared !== undefined)",
+  },
+  {
+    name: "joining: a message about a pinned tag hides one about a tag that the loader added",
+    promises: ["C433"],
+    rule: "if (!tags.hadEvents(others, flight.tagSequence, flight.heardSequence))",
+    broken: "",
   },
 ];

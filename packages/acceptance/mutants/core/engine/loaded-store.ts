@@ -174,7 +174,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a value that cannot be encoded is kept nowhere",
     promises: ["C205"],
-    rule: "return this.#keepLocally(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
+    rule: "return this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
     broken: 'return "refused";',
   },
   {
@@ -214,5 +214,29 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C117"],
     rule: "return writes.include(confirming);",
     broken: "return confirming;",
+  },
+  {
+    name: "joining: the tags that a loader named are not known when it has ended",
+    promises: ["C433"],
+    rule: "flight.dependOn(dependencies(flight.key.space, [...new Set(named)]));",
+    broken: "",
+  },
+  {
+    name: "joining: a tag that a later setOptions left out does not count",
+    promises: ["C433"],
+    rule: ", ...loaded.named];",
+    broken: "];",
+  },
+  {
+    name: "joining: a value with late tags counts as loaded after every change elsewhere",
+    promises: ["C433"],
+    rule: "flight.prove(flight.dependsOn.every((each) => pinned?.versions.has(each) === true));",
+    broken: "flight.prove(true);",
+  },
+  {
+    name: "joining: a value with late tags never counts as unchanged",
+    promises: ["C432"],
+    rule: "flight.prove(flight.dependsOn.every((each) => proven.has(each)));",
+    broken: "",
   },
 ];

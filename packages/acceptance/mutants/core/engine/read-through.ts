@@ -101,9 +101,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a caller that joins while listeners run is not waited for",
     promises: ["C42"],
-    rule: "    const answer = this.#known(flight, call, clock.now());",
+    rule: "    const known = this.#known(flight, call, clock.now());",
     broken:
-      "    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));\n    const answer = this.#known(flight, call, clock.now());",
+      "    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));\n    const known = this.#known(flight, call, clock.now());",
   },
   {
     name: "joining: the answer that a flight has is not given to late callers",
@@ -192,8 +192,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: getOrSet finds what waits to be invalidated by a tag that it does not name",
     promises: ["C93", "C94"],
-    rule: "newer(isHidden ? undefined : entry, flight.fallback)",
-    broken: "newer(entry, flight.fallback)",
+    rule: "newerThanRead(isHidden ? undefined : entry, flight.fallback)",
+    broken: "newerThanRead(entry, flight.fallback)",
   },
   {
     name: "leases: a load that fails keeps its lease",

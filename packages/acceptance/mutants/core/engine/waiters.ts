@@ -26,6 +26,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "joining: a caller after a tag event gets a value that has that tag",
+    promises: ["C433"],
+    rule: "if (waiter.again === undefined) return true;",
+    broken: "return true;",
+  },
+  {
     name: "limits: softTimeout counts from when a stale value was found",
     promises: ["C35"],
     rule: "const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();",
@@ -58,14 +64,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "limits: the load goes on when its last caller has left",
     promises: ["C42"],
-    rule: "flight.loaded === undefined) this.abort(flight, reason);",
+    rule: "flight.loaded === undefined) this.#abandoned(flight, reason);",
     broken: "flight.loaded === undefined) this.#goesOn(flight);",
   },
   {
     name: "limits: the load ends with the first caller who leaves",
     promises: ["C42"],
-    rule: "if (flight.isAbandoned && flight.loaded === undefined) this.abort",
-    broken: "if (flight.loaded === undefined) this.abort",
+    rule: "if (flight.isAbandoned && flight.loaded === undefined) this.#abandoned",
+    broken: "if (flight.loaded === undefined) this.#abandoned",
   },
   {
     name: "limits: a queued load runs although no caller waits for it",
@@ -102,5 +108,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C393"],
     rule: "onServed: inThisContext(given.onServed)",
     broken: "onServed: given.onServed",
+  },
+  {
+    name: "joining: an entry that was found answers callers after an event of its tag",
+    promises: ["C433"],
+    rule: "if (entry !== undefined) return !tags.hadEvents(entry.terms.dependsOn, tagSequence, changedSince);",
+    broken: "if (entry !== undefined) return true;",
+  },
+  {
+    name: "limits: a load is aborted though another flight of its process waits for its lease",
+    promises: ["C435"],
+    rule: "if (flights.isWaitedFor(flight)) return this.#goesOn(flight);",
+    broken: "",
+  },
+  {
+    name: "limits: a load that was kept for a flight goes on when the callers of that leave as well",
+    promises: ["C435"],
+    rule: "for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);",
+    broken: "",
   },
 ];

@@ -92,4 +92,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    !isTooOld(entry, windows) &&\n",
     broken: "",
   },
+  {
+    name: "freshness: an older copy is preferred to what was marked stale in a backend without versions",
+    promises: ["C29"],
+    rule: "!isVersioned && copy?.isAlone !== true ? read : newer(read, copy)",
+    broken: "false ? read : newer(read, copy)",
+  },
 ];

@@ -40,8 +40,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a load from before a tag changed elsewhere is joined",
     promises: ["C41", "C61"],
-    rule: "this.#changedByNamespace.hasSince(keySpace.tagPrefixes, changedSince))",
-    broken: "false)",
+    rule: "return since < this.sequence && this.#changedByNamespace.hasSince(keySpace.tagPrefixes, since);",
+    broken: "return false;",
   },
   {
     name: "changes: copies are not checked after a tag changed elsewhere",
