@@ -83,8 +83,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "aliases: tag versions kept as entries have no alias",
     promises: ["C81"],
-    rule: "aliases === undefined ? backend : withAliases(backend, aliases)",
-    broken: "backend",
+    rule: "versionEntries(withAliases(backend, aliases), clock)",
+    broken: "versionEntries(backend, clock)",
   },
   {
     name: "tokens: known versions are used for reads after a token",
