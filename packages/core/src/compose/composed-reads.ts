@@ -145,7 +145,8 @@ export class ComposedReads {
 
   #found({ key }: ReadRequest, { entry, isFar }: Choice, read: KeyRead): Entry | undefined {
     const { sides, changes, plan } = this.#parts;
-    if (isFar && this.#isFresh(entry) && plan.refill === "always")
+    // A marker has no value that near could encode.
+    if (isFar && this.#isFresh(entry) && entry.terms.marker === undefined && plan.refill === "always")
       sides.inBackground(this.#refill(key, entry, read).finally(() => changes.end(read.mark)));
     else changes.end(read.mark);
     return entry;

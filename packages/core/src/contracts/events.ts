@@ -38,7 +38,7 @@ export interface CacheEvents {
     readonly reason: LoadReason;
     readonly background: boolean;
     readonly durationMs: number;
-    readonly result: "stored" | "not-modified" | "no-store" | "fenced" | "refused";
+    readonly result: "stored" | "not-modified" | "no-store" | "not-shared" | "fenced" | "refused";
   };
   /** A load failed, with or without waiting callers: once per load. */
   "load:error": KeyEvent &

@@ -13,6 +13,7 @@ export function describeRead(flight: Flight, entry: Entry | undefined, isHidden:
 
 function describeState(flight: Flight, entry: Entry | undefined, isHidden: boolean, now: number): string {
   if (isHidden) return "hidden: an invalidation of it is pending";
+  if (entry?.terms.marker !== undefined) return `a marker: ${entry.terms.marker}`;
   if (entry === undefined) return flight.seen === "" ? "nothing" : "an entry that is not valid";
   return now < entry.staleAt ? "fresh" : "stale";
 }
@@ -26,6 +27,7 @@ export function describeLease(acquired: Acquired, flight: Flight): string {
     case "leased":
       return `granted, ${flight.lease?.token ?? ""}`;
     case "alone":
+      if (flight.isAlone) return "none: the last value was not shared, or not stored";
       return flight.isUnreachable ? "none: the backend is unreachable" : "none";
     case "held":
       return `held elsewhere, for ${Math.round(acquired.heldForMs)} ms at most`;

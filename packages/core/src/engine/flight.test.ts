@@ -43,7 +43,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
 const waiter = (tags: readonly string[] = []): Waiter<Flight> =>
   new Waiter(
-    { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined },
+    { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined, isLate: false },
     () => undefined,
     () => undefined,
     () => undefined,

@@ -47,6 +47,8 @@ export class Flight extends Guard implements ReadRequest {
   #isJoinable = true;
   #isUnreachable = false;
   #storesNothing = false;
+  #isAlone = false;
+  #isForOne = false;
   #tagSequence: number;
   #heardSequence: number;
   readonly #changedSince: number;
@@ -235,6 +237,26 @@ export class Flight extends Guard implements ReadRequest {
 
   storeNothing(): void {
     this.#storesNothing = true;
+  }
+
+  /** Whether it loads beside others, without the lease: what they get is for each of them alone, or was until now. */
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
+  loadAlone(): void {
+    this.#isAlone = true;
+  }
+
+  /** Whether its value is for the caller that began it, and for no other. */
+  get isForOne(): boolean {
+    return this.#isForOne;
+  }
+
+  /** No caller joins any more, and those that have get nothing of what it loads. */
+  keepForOne(): void {
+    this.#isForOne = true;
+    this.#isJoinable = false;
   }
 
   /** When the backend was asked last. */

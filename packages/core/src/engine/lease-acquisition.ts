@@ -31,14 +31,14 @@ export class LeaseAcquisition {
    * `alone`: load without a lease. If the backend is unreachable, or refused the lease, the result is kept only here.
    */
   async acquire(flight: Flight): Promise<Acquired> {
-    const { clock, writes } = this.#context;
-    const { namespace, key, isForced } = flight.call;
+    const { clock } = this.#context;
+    const { namespace, isForced } = flight.call;
     if (flight.storesNothing) {
       flight.requestLease(undefined);
       return { kind: "alone", pinned: undefined };
     }
     const leases = namespace.remote?.leases;
-    if (leases === undefined || flight.isUnreachable) {
+    if (leases === undefined || flight.isUnreachable || flight.isAlone) {
       flight.requestLease(undefined);
       const pin = this.#pin(flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
@@ -60,11 +60,7 @@ export class LeaseAcquisition {
     try {
       answer = await callInTime(clock, flight, acquiring);
     } catch (error) {
-      flight.dropLease();
-      // If it is granted after all, too late for this flight, other processes need it.
-      void writes.include(
-        acquiring.then(({ kind }) => (kind === "granted" ? leases.release(key, token) : undefined)).catch(ignore),
-      );
+      this.#notGranted(flight, token, acquiring);
       unreachableBy(error, flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
@@ -83,6 +79,42 @@ export class LeaseAcquisition {
     )
       lease.release();
     return { kind: "leased", pinned };
+  }
+
+  /**
+   * The lease for a value that was loaded without one, beside others. Granted only over what the flight saw before it
+   * loaded, so that the value replaces no change since then.
+   */
+  async acquireLate(flight: Flight, pinned: Pinned | undefined): Promise<void> {
+    const leases = flight.call.namespace.remote?.leases;
+    if (leases === undefined || flight.isUnreachable || flight.seen === "" || pinned === undefined) return;
+    const lease = this.#newLease(flight, leases, () => pinned);
+    flight.requestLease(lease);
+    const acquiring = leases.acquire(flight, lease.token, flight.seen);
+    try {
+      const answer = await callInTime(this.#context.clock, flight, acquiring);
+      if (answer.kind !== "granted") {
+        flight.dropLease();
+        return flight.lose();
+      }
+      lease.granted(answer.seen);
+      lease.pinned(pinned);
+      if (answer.seen === flight.seen) return;
+      lease.release();
+      flight.lose();
+    } catch (error) {
+      this.#notGranted(flight, lease.token, acquiring);
+      unreachableBy(error, flight);
+    }
+  }
+
+  /** If it is granted after all, too late for this flight, other processes need it. */
+  #notGranted(flight: Flight, token: string, acquiring: Promise<LeaseAnswer>): void {
+    const leases = flight.call.namespace.remote!.leases!;
+    flight.dropLease();
+    void this.#context.writes.include(
+      acquiring.then(({ kind }) => (kind === "granted" ? leases.release(flight.key, token) : undefined)).catch(ignore),
+    );
   }
 
   /** @param pinned the tag versions of the flight, once they are known. */

@@ -27,8 +27,17 @@ export interface LoadContext {
   readonly stale?: StaleValue;
   /** For this write only: lifetimes replace the call's, tags add to them. The last call wins. */
   setOptions(this: void, options: EntryOptions): void;
-  /** Returns `value` to the callers and stores nothing; both tiers stay as they are. */
+  /**
+   * Returns `value` to all callers that wait, and stores nothing; both tiers stay as they are. Not for what belongs to
+   * one caller: see {@link notShared}.
+   */
   noStore<V>(this: void, value: V): V;
+  /**
+   * Returns `value` to the caller whose load this is, and to no other; both tiers stay as they are. Each other caller
+   * that waits loads for itself, and so does each that comes within the next 10 s, side by side, in every process. For
+   * answers that belong to one user, such as one with a `Set-Cookie`.
+   */
+  notShared<V>(this: void, value: V): V;
 }
 
 /** The value that a load replaces. */
@@ -68,7 +77,7 @@ export interface BatchLoadContext<K> {
 /** The result of a loader. */
 export interface Loaded {
   readonly value: unknown;
-  readonly kind: "value" | "not-modified" | "no-store";
+  readonly kind: "value" | "not-modified" | "no-store" | "not-shared";
   readonly options: EntryOptions | undefined;
   /** Every tag that the loader named, also where a later call of `setOptions` left it out. */
   readonly named: readonly string[];
@@ -138,7 +147,15 @@ export class Load {
     const { stale } = request;
     let options: EntryOptions | undefined;
     let named: readonly string[] = NO_TAGS;
-    let unstored: Set<unknown> | undefined;
+    let marked: Map<unknown, "no-store" | "not-shared"> | undefined;
+    const mark = <V>(value: V, as: "no-store" | "not-shared"): V => {
+      const each = <W>(given: W): W => {
+        // What is for one caller stays so.
+        if (marked?.get(given) !== "not-shared") (marked ??= new Map()).set(given, as);
+        return given;
+      };
+      return isThenable(value) ? (value.then(each) as typeof value) : each(value);
+    };
     const notModified = stale && (Object.freeze({}) as NotModified);
     const self = this;
     const context: LoadContext = {
@@ -162,20 +179,14 @@ export class Load {
         options = ownOptions(given);
         if (options.tags !== undefined) named = named.length === 0 ? options.tags : [...named, ...options.tags];
       },
-      noStore(value) {
-        const leave = <V>(each: V): V => {
-          unstored ??= new Set();
-          unstored.add(each);
-          return each;
-        };
-        return isThenable(value) ? (value.then(leave) as typeof value) : leave(value);
-      },
+      noStore: (value) => mark(value, "no-store"),
+      notShared: (value) => mark(value, "not-shared"),
     };
     const value: unknown = await request.load(context);
     if (stale !== undefined && value === notModified)
       return { value: stale.value, kind: "not-modified", options, named };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    const kind = value === undefined || unstored?.has(value) === true ? "no-store" : "value";
+    const kind = marked?.get(value) ?? (value === undefined ? "no-store" : "value");
     const { schema } = request;
     const isChecked = schema !== undefined && value !== undefined;
     return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named };

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Encoded } from "../entry/codec.ts";
-import { newEntry, storedEntry, type Entry } from "../entry/entry.ts";
+import { encodedMarker, type Encoded } from "../entry/codec.ts";
+import { newEntry, storedEntry, type Entry, type LifeLimits, type Marker } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
@@ -56,7 +56,9 @@ export class LoadedStore {
     const named = [...tagsOf(flight, isKept ? flight.fallback : undefined, loaded), ...loaded.named];
     flight.dependOn(dependencies(flight.key.space, [...new Set(named)]));
     flight.prove(flight.dependsOn.every((each) => pinned?.versions.has(each) === true));
-    if (loaded.kind === "no-store" || flight.storesNothing) return Promise.resolve("no-store");
+    if (loaded.kind === "no-store" || loaded.kind === "not-shared")
+      return this.#mark(flight, loaded, loaded.kind, pinned);
+    if (flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;
     const { options } = loaded;
@@ -249,6 +251,49 @@ export class LoadedStore {
     return writes.include(confirming);
   }
 
+  /**
+   * Where the backend has nothing, a marker that ends and is invalidated like an entry: callers elsewhere need not wait
+   * for such loads one after another. If it cannot be stored they do, as the tier has reported.
+   */
+  async #mark(
+    flight: Flight,
+    loaded: Loaded,
+    kind: "no-store" | "not-shared",
+    pinned: Pinned | undefined,
+  ): Promise<StoreResult> {
+    const { clock, writes } = this.#context;
+    const { key, lease, fallback, call } = flight;
+    const { remote } = call.namespace;
+    const isEmpty = lease?.seen === "" && fallback === undefined;
+    if (!isEmpty || loaded.value === undefined || flight.storesNothing || !remote!.keepsMeta) return kind;
+    const marker: Marker = kind === "no-store" ? "not-stored" : kind;
+    const encoded = encodedMarker(marker);
+    const terms = termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: tagsOf(flight, undefined, loaded) });
+    const entry = newEntry({
+      value: null,
+      ttlMs: MARKED_MS,
+      terms: { ...terms, marker },
+      now: clock.now(),
+      tagSequence: flight.tagSequence,
+      version: lease.token,
+    });
+    if (remote!.versions !== undefined && pinned === undefined) return kind;
+    const versions = remote!.versions && (await this.#versionsFor({ flight, entry, result: "stored" }, pinned!));
+    if (typeof versions === "string") return kind;
+    const send = async (): Promise<void> => {
+      if (fencedBy(this.#context, flight, terms.dependsOn) !== undefined) return;
+      await remote!.leases!.store(
+        key,
+        { entry: storedEntry(entry, versions, encoded), encoded, versions },
+        lease.token,
+        "",
+      );
+      lease.end();
+    };
+    await this.#answeredInTime(flight, writes.run(key.local, send).catch(ignore));
+    return kind;
+  }
+
   #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
     const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.terms.dependsOn);
     if (!isThenable(versions)) return versions;
@@ -288,6 +333,11 @@ export class LoadedStore {
 }
 
 const LATE = Symbol("late");
+
+/** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */
+export const MARKED_MS = 10_000;
+const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
+const NO_LABELS = { etag: undefined, lastModified: undefined };
 
 /** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
 function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {

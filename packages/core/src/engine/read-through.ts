@@ -13,15 +13,16 @@ import type { EngineContext } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
 import { inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
-import type { Flight } from "./flight.ts";
+import type { Flight, Side } from "./flight.ts";
 import { isLate, joinable, launch } from "./launch.ts";
 import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import { LoadSlots } from "./load-slots.ts";
-import type { LoadedStore, StoreResult } from "./loaded-store.ts";
+import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant } from "./loading.ts";
 import { Pauses } from "./pauses.ts";
+import { UnsharedKeys } from "./unshared-keys.ts";
 import type { Waiter } from "./waiter.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -66,6 +67,7 @@ export class ReadThrough {
   readonly #failures = new Pauses();
   /** After a load that stored nothing, or that another process runs: until then none begins in the background. */
   readonly #pauses = new Pauses();
+  readonly #unshared: UnsharedKeys;
 
   constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {
     this.#context = context;
@@ -75,6 +77,7 @@ export class ReadThrough {
     this.#answers = new Answers(context);
     this.#loads = new FlightLoads(context, waiters);
     this.#slots = new LoadSlots(context);
+    this.#unshared = new UnsharedKeys(context.tags);
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -137,7 +140,7 @@ export class ReadThrough {
     if (answer !== undefined) {
       const refreshes = joined === undefined && this.#refreshes(call, held);
       // Before the caller is answered: its listener may ask for the same key.
-      const flight = refreshes ? launch(this.#context, call, held, "background") : undefined;
+      const flight = refreshes ? this.#launch(call, held, "background") : undefined;
       return { answer: Promise.resolve(this.#answers.serve(call, "first", answer)), flight };
     }
     if (isLoading(this.#context, key.local))
@@ -149,8 +152,18 @@ export class ReadThrough {
       return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
     if (this.#waiters.refuses(call)) return { answer: this.#waiters.refuse(call, copy), flight: undefined };
     if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
-    const flight = launch(this.#context, call, held, "foreground");
+    const flight = this.#launch(call, held, "foreground");
     return { answer: this.#waiters.wait(flight, call, "first"), flight };
+  }
+
+  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
+    const flight = launch(this.#context, call, held, side);
+    // One that is forced, or comes with a token, depends on the lease.
+    if (!call.isForced && !call.isAfter && this.#unshared.has(call.key.local, call.startedAt)) {
+      flight.loadAlone();
+      flight.supersede();
+    }
+    return flight;
   }
 
   #situation({ local }: EntryKey, now: number): Situation {
@@ -169,19 +182,20 @@ export class ReadThrough {
 
   /** Whether a load that no caller waits for is left to a later call. */
   #isPaused({ local }: EntryKey, now: number): boolean {
-    return this.#failures.isActive(local, now) || this.#pauses.isActive(local, now);
+    return this.#failures.isActive(local, now) || this.#pauses.isActive(local, now) || this.#unshared.has(local, now);
   }
 
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
     const { events, clock } = this.#context;
     call.namespace.meter.coalesced += 1;
     if (call.tags.length !== 0) flight.addTags(call.tags);
-    const again = isLate(this.#context, flight) ? (waiter: Waiter<Flight>): void => this.#again(waiter) : undefined;
+    const late = isLate(this.#context, flight);
     const known = this.#known(flight, call, clock.now());
-    const answer = known !== undefined && this.#waiters.suits(flight, { again }, known) ? known : undefined;
+    const answer =
+      known !== undefined && this.#waiters.suits(flight, { role: "joined", isLate: late }, known) ? known : undefined;
     const joined =
       answer === undefined
-        ? this.#waiters.wait(flight, call, "joined", again)
+        ? this.#waiters.wait(flight, call, "joined", { again: (waiter) => this.#again(waiter), isLate: late })
         : Promise.resolve(this.#answers.serve(call, "joined", answer));
     if (answer === undefined && isLoading(this.#context)) flight.skipQueue();
     // After it waits: a listener may end the flight.
@@ -190,8 +204,8 @@ export class ReadThrough {
   }
 
   /**
-   * A caller joined after an event of a tag, and the result turned out to have that tag. This time it joins no flight
-   * from before any tag event, so it waits for one more flight at most.
+   * The result of the flight that a caller joined was not for it: it is for one caller, or a tag of it had an event
+   * before the caller joined. It joins no flight from before any tag event, so it waits for one more at most.
    */
   #again(waiter: Waiter<Flight>): void {
     const { clock, local } = this.#context;
@@ -213,7 +227,7 @@ export class ReadThrough {
       return;
     }
     waiter.role = "first";
-    const flight = launch(this.#context, call, held, "foreground");
+    const flight = this.#launch(call, held, "foreground");
     this.#waiters.move(waiter, flight);
     call.batch?.joins(flight);
     this.#begin([flight]);
@@ -312,16 +326,29 @@ export class ReadThrough {
     const { clock, recovery, tags, decisions } = this.#context;
     const { namespace, key, policy } = flight.call;
     const now = clock.now();
-    const entry = found && tags.applyTo(found, now);
+    const read = found && tags.applyTo(found, now);
     // This process invalidated it, and the backend does not know yet, or did not when it answered.
-    const isHidden = entry !== undefined && recovery?.hides(key, entry) === true;
-    decisions?.note(key.local, "backend", describeRead(flight, entry, isHidden, now));
+    const isHidden = read !== undefined && recovery?.hides(key, read) === true;
+    decisions?.note(key.local, "backend", describeRead(flight, read, isHidden, now));
+    if (read?.terms.marker !== undefined && !isHidden) this.#marked(flight, read);
+    else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#unshared.delete(key.local);
+    const entry = read?.terms.marker === undefined ? read : undefined;
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {
       flight.fallBackOn(entry, namespace.remote!.label, "read");
       promote(this.#context, flight, entry, policy.localTtlMs, now);
     }
     this.#decide(flight);
+  }
+
+  /** The last value of this key was stored nowhere: no caller waits for another such load. */
+  #marked(flight: Flight, { staleAt, terms }: Entry): void {
+    if (this.#context.clock.now() >= staleAt || flight.call.isForced) return;
+    flight.loadAlone();
+    if (terms.marker !== "not-shared") return;
+    this.#unshared.add(flight, staleAt);
+    flight.supersede();
+    this.#waiters.startAnew(flight);
   }
 
   /** The best entry is known: answers the callers that it is good for, and goes on for the others. */
@@ -432,18 +459,26 @@ export class ReadThrough {
     flight.call.namespace.meter.load.record(durationMs);
     if (flight.isOver) return;
     const event = this.#loads.event(flight);
+    if (loaded.kind === "not-shared") {
+      flight.keepForOne();
+      this.#unshared.add(flight, clock.now() + MARKED_MS);
+    }
     flight.store(loaded.value);
     this.#failures.end(flight.key.local);
     decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
     let result: StoreResult;
     try {
+      const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
+      if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);
       result = await this.#loadedStore.store(flight, loaded, pinned);
     } catch (error) {
       result = this.#loadedStore.reportBroken(flight, error);
     }
     decisions?.note(flight.key.local, "store", describeStore(flight, result));
     // The stale entry stays: without a pause each hit of it would load again.
-    if (result === "no-store" && flight.fallback !== undefined) this.#pause(flight, this.#pauses);
+    const isWithheld = result === "no-store" || result === "not-shared";
+    if (isWithheld && flight.fallback !== undefined) this.#pause(flight, this.#pauses);
+    if (!isWithheld) this.#unshared.delete(flight.key.local);
     this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
     this.#waiters.answerAll(flight, loadedAnswer(loaded.value));
@@ -465,6 +500,7 @@ export class ReadThrough {
   endBackoff(localKey: string): void {
     this.#failures.end(localKey);
     this.#pauses.end(localKey);
+    this.#unshared.delete(localKey);
   }
 }
 

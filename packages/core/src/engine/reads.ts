@@ -155,11 +155,13 @@ export class Reads {
     return this.#valid(key, await this.#readAfterReplay(namespace, key));
   }
 
-  /** The entry that a read found, unless this process invalidated it. */
+  /** The entry that a read found, unless this process invalidated it, or it has no value. */
   #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
     const { clock, tags, recovery } = this.#context;
     const entry = found && tags.applyTo(found, clock.now());
-    return entry === undefined || recovery?.hides(key, entry) === true ? undefined : entry;
+    if (entry === undefined || entry.terms.marker !== undefined || recovery?.hides(key, entry) === true)
+      return undefined;
+    return entry;
   }
 
   /** As {@link #valid}; promoted unless something newer happened meanwhile. */

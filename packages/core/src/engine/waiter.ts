@@ -9,8 +9,10 @@ export class Waiter<F> {
   role: Role;
   /** The flight that it waits for. */
   flight: F;
-  /** For a caller that joined after a tag event: begins its wait anew, where the result may be older than that. */
+  /** Begins the wait of a caller that joined anew, in its own async context, where the result is not for it. */
   again: ((waiter: Waiter<F>) => void) | undefined;
+  /** Whether it joined after a tag event: the result may be older than that. */
+  isLate: boolean;
   /** Whether a running load of this cache made the call. */
   readonly isNested: boolean;
   readonly resolve: (value: unknown) => void;
@@ -21,7 +23,14 @@ export class Waiter<F> {
   #cancels: (() => void)[] | undefined;
 
   constructor(
-    { call, role, isNested, flight, again }: Pick<Waiter<F>, "call" | "role" | "isNested" | "flight" | "again">,
+    {
+      call,
+      role,
+      isNested,
+      flight,
+      again,
+      isLate,
+    }: Pick<Waiter<F>, "call" | "role" | "isNested" | "flight" | "again" | "isLate">,
     resolve: (value: unknown) => void,
     reject: (reason: unknown) => void,
     ended: () => void,
@@ -31,6 +40,7 @@ export class Waiter<F> {
     this.isNested = isNested;
     this.flight = flight;
     this.again = again;
+    this.isLate = isLate;
     this.resolve = resolve;
     this.reject = reject;
     this.#ended = ended;

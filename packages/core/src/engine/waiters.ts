@@ -54,14 +54,18 @@ export class Waiters {
       : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
-  /** @param again see {@link Waiter.again}. */
-  wait(flight: Flight, given: GetOrSetCall, role: Role, again?: (waiter: Waiter<Flight>) => void): Promise<unknown> {
+  wait(
+    flight: Flight,
+    given: GetOrSetCall,
+    role: Role,
+    { again, isLate }: Pick<Waiter<Flight>, "again" | "isLate"> = ON_TIME,
+  ): Promise<unknown> {
     // The work that answers it may be that of another call.
     const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
     const isNested = isLoading(this.#context);
     return new Promise((resolve, reject) => {
       const waiter = new Waiter(
-        { call, role, isNested, flight, again: again && inThisContext(again) },
+        { call, role, isNested, flight, again: again && inThisContext(again), isLate },
         resolve,
         reject,
         this.#ended,
@@ -98,7 +102,7 @@ export class Waiters {
         : loadedAnswer(flight.loaded.value);
     const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
     // The flight that it moves to may have a fallback.
-    if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = waiter.again === undefined;
+    if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = !waiter.isLate;
     if (answer === undefined && limit === "soft") return;
     if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
     if (answer !== undefined) this.#answer(waiter, answer);
@@ -151,11 +155,12 @@ export class Waiters {
   }
 
   /**
-   * Whether an answer of this flight is for this caller. One that joined after a tag event does not get what depends on
-   * a tag that had one.
+   * Whether an answer of this flight is for this caller. A value that is not shared is for the first one. One that
+   * joined after a tag event does not get what depends on a tag that had one.
    */
-  suits(flight: Flight, waiter: Pick<Waiter<Flight>, "again">, { entry }: Answer): boolean {
-    if (waiter.again === undefined) return true;
+  suits(flight: Flight, { role, isLate }: Pick<Waiter<Flight>, "role" | "isLate">, { entry }: Answer): boolean {
+    if (entry === undefined && flight.isForOne && role !== "first") return false;
+    if (!isLate) return true;
     const { tags } = this.#context;
     const { tagSequence, changedSince } = flight;
     if (entry !== undefined) return !tags.hadEvents(entry.terms.dependsOn, tagSequence, changedSince);
@@ -168,7 +173,7 @@ export class Waiters {
   /** The wait of this caller goes on with another flight. */
   move(waiter: Waiter<Flight>, flight: Flight): void {
     waiter.flight = flight;
-    waiter.again = undefined;
+    waiter.isLate = false;
     flight.await(waiter);
     this.startSoftTimeout(flight, waiter);
   }
@@ -177,6 +182,11 @@ export class Waiters {
   answerMoved(waiter: Waiter<Flight>, answer: Answer): void {
     waiter.end();
     this.#answer(waiter, answer);
+  }
+
+  /** Callers that joined begin anew. */
+  startAnew(flight: Flight): void {
+    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
   /** Answers all callers in the same way. The others begin anew. */
@@ -234,6 +244,8 @@ export class Waiters {
     return { entry: isGone ? undefined : fallback, tier };
   }
 }
+
+const ON_TIME = { again: undefined, isLate: false };
 
 const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun goes on`, {

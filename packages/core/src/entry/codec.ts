@@ -18,7 +18,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { HUNDRED_YEARS_MS, wholeInstant, type Entry, type StoredForm } from "./entry.ts";
+import { HUNDRED_YEARS_MS, wholeInstant, type Entry, type Marker, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
@@ -117,6 +117,11 @@ export class Codec {
   ): Awaitable<Entry> {
     try {
       const meta = this.#readMeta(stored, keySpace);
+      const marker = MARKERS.get(meta.encoding.format);
+      if (marker !== undefined) {
+        const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
+        return { ...entry, terms: { ...entry.terms, marker } };
+      }
       const format = this.#formats.get(meta.encoding.format);
       if (format === undefined)
         throw new UnreadableEntry(`its format is ${cut(meta.encoding.format)}, which this backend does not read`);
@@ -218,6 +223,24 @@ export interface Encoded extends StoredForm {
   /** The same value for each of two composed tiers that encode it differently. */
   readonly parts?: readonly [near: Encoded, far: Encoded];
 }
+
+/** The bytes of a marker: none, in a format that no process reads as a value, also one that knows no markers. */
+export function encodedMarker(marker: Marker): Encoded {
+  const encoded: Mutable<Encoded> = {
+    data: NO_BYTES,
+    encoding: { format: formatOf(marker), compressor: NO_COMPRESSION },
+  };
+  // The same for each tier, however they are composed.
+  encoded.parts = [encoded, encoded];
+  return encoded;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+const formatOf = (marker: Marker): string => `(${marker})`;
+const MARKERS: ReadonlyMap<string, Marker> = new Map(
+  (["not-stored", "not-shared"] as const).map((marker) => [formatOf(marker), marker]),
+);
+const NO_BYTES = new Uint8Array();
 
 function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
   if (entry.expiresAt < entry.staleAt) {

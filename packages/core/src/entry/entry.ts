@@ -38,7 +38,17 @@ export interface Terms extends LifeLimits, Labels {
   readonly dependsOn: readonly string[];
   /** Read where data may be older than an acknowledged write: no local tier keeps it. Not stored. @default false */
   readonly mayLag?: boolean;
+  /** It stands for a value that was not stored: see {@link Marker}. @default an ordinary entry */
+  readonly marker?: Marker;
 }
+
+/**
+ * An entry without a value describes the last load of its key. No tier serves it; a load that finds it takes no lease.
+ *
+ * - `not-stored`: its value was for the callers of that load. Each process loads for itself
+ * - `not-shared`: its value was for one caller. Each caller loads for itself
+ */
+export type Marker = "not-stored" | "not-shared";
 
 export interface LifeLimits {
   readonly staleWhileRevalidateMs: number;

@@ -263,7 +263,7 @@ export class RemoteTier implements EntryTier {
     });
     this.#undecodable.delete(key.backend);
     if (status === "stored") this.#conflicts.stored(key.backend, this.#clock.now());
-    if (status === "stored" && this.#events.store.isObserved)
+    if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
         namespace: key.space.path,

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: none are taken",
     promises: ["C52"],
-    rule: "if (leases === undefined || flight.isUnreachable) {",
-    broken: "if (leases !== undefined || flight.isUnreachable) {",
+    rule: "if (leases === undefined || flight.isUnreachable || flight.isAlone) {",
+    broken: "if (leases !== undefined || flight.isUnreachable || flight.isAlone) {",
   },
   {
     name: "leases: every request takes the lease over",
@@ -52,8 +52,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: close does not wait for one that is granted late",
     promises: ["C117"],
-    rule: "void writes.include(\n        acquiring",
-    broken: "void Promise.resolve(\n        acquiring",
+    rule: "void this.#context.writes.include(\n      acquiring",
+    broken: "void Promise.resolve(\n      acquiring",
   },
   {
     name: "leases: an unavailable lease fails the call",
@@ -82,8 +82,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: after a failure elsewhere all load at once",
     promises: ["C24"],
-    rule: "if (leases === undefined || flight.isUnreachable) {",
-    broken: "if (leases === undefined || flight.isUnreachable || flight.fallback !== undefined) {",
+    rule: "if (leases === undefined || flight.isUnreachable || flight.isAlone) {",
+    broken: "if (leases === undefined || flight.isUnreachable || flight.isAlone || flight.fallback !== undefined) {",
   },
   {
     name: "tags: the items of a batch share their versions, though a caller brought more tags",
@@ -95,6 +95,12 @@ export const MUTANTS: readonly Breakage[] = [
     name: "joining: a message about a pinned tag hides one about a tag that the loader added",
     promises: ["C433"],
     rule: "if (!tags.hadEvents(others, flight.tagSequence, flight.heardSequence))",
+    broken: "",
+  },
+  {
+    name: "not shared: a value that was loaded under a marker is stored over what came since",
+    promises: ["C453"],
+    rule: "if (answer.seen === flight.seen) return;\n      lease.release();\n      flight.lose();",
     broken: "",
   },
 ];

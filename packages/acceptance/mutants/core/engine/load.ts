@@ -4,14 +4,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: undefined is stored",
     promises: ["C2"],
-    rule: "value === undefined || unstored",
-    broken: "unstored",
+    rule: '(value === undefined ? "no-store" : "value")',
+    broken: '"value"',
   },
   {
     name: "storing: a value that went through noStore is stored",
     promises: ["C15"],
-    rule: "unstored?.has(value) === true",
-    broken: "false",
+    rule: "marked?.get(value) ??",
+    broken: "",
   },
   {
     name: "storing: a loader in the background sees background: false",

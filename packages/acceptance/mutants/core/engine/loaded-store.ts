@@ -239,4 +239,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "flight.prove(flight.dependsOn.every((each) => proven.has(each)));",
     broken: "",
   },
+  {
+    name: "not shared: other processes wait for the lease of a load that stores nothing",
+    promises: ["C453"],
+    rule: "if (!isEmpty || loaded.value === undefined",
+    broken: "if (isEmpty || loaded.value === undefined",
+  },
 ];

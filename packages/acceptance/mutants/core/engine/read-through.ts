@@ -17,8 +17,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: a copy passes by the tag calls made while it was read",
     promises: ["C62"],
-    rule: "const entry = found && tags.applyTo(found, now);",
-    broken: "const entry = found && { ...found, tagSequence: tags.sequence };",
+    rule: "const read = found && tags.applyTo(found, now);",
+    broken: "const read = found && { ...found, tagSequence: tags.sequence };",
   },
   {
     name: "joining: a forced call joins an older load",
@@ -132,7 +132,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a load that gives nothing behind a stale answer is tried with each hit",
     promises: ["C24"],
-    rule: 'if (result === "no-store" && flight.fallback !== undefined) this.#pause(flight, this.#pauses);',
+    rule: "if (isWithheld && flight.fallback !== undefined) this.#pause(flight, this.#pauses);",
     broken: "",
   },
   {
@@ -321,5 +321,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C348"],
     rule: "result = this.#loadedStore.reportBroken(flight, error);",
     broken: "throw error;",
+  },
+  {
+    name: "not shared: the next callers join a load again at once",
+    promises: ["C452"],
+    rule: "flight.loadAlone();\n      flight.supersede();",
+    broken: "flight.loadAlone();",
+  },
+  {
+    name: "not shared: callers that joined before a marker was found share its load",
+    promises: ["C453"],
+    rule: "flight.supersede();\n    this.#waiters.startAnew(flight);",
+    broken: "",
+  },
+  {
+    name: "not shared: a value that was loaded under a marker is stored for this process alone",
+    promises: ["C453"],
+    rule: "if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);",
+    broken: "",
   },
 ];

@@ -24,8 +24,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: get finds an entry whose invalidation is pending",
     promises: ["C93"],
-    rule: "return entry === undefined || recovery?.hides(key, entry) === true ? undefined : entry;",
-    broken: "return entry;",
+    rule: " || recovery?.hides(key, entry) === true)",
+    broken: ")",
   },
   {
     name: "getMany: a copy that ends while other keys are read counts as absent",
@@ -35,5 +35,11 @@ export const MUTANTS: readonly Breakage[] = [
       "return answers.map((answer, i) =>\n" +
       "      asked.some(({ index }) => index === i) || local?.get(keys[i]!.local, clock.now()) ? answer : undefined,\n" +
       "    );\n  }\n\n  /** One trip",
+  },
+  {
+    name: "not shared: a marker is a value",
+    promises: ["C453"],
+    rule: "entry === undefined || entry.terms.marker !== undefined ||",
+    broken: "entry === undefined ||",
   },
 ];

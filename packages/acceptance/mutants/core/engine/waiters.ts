@@ -28,7 +28,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a caller after a tag event gets a value that has that tag",
     promises: ["C433"],
-    rule: "if (waiter.again === undefined) return true;",
+    rule: "if (!isLate) return true;",
     broken: "return true;",
   },
   {
@@ -125,6 +125,12 @@ export const MUTANTS: readonly Breakage[] = [
     name: "limits: a load that was kept for a flight goes on when the callers of that leave as well",
     promises: ["C435"],
     rule: "for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);",
+    broken: "",
+  },
+  {
+    name: "not shared: callers that joined get the value of the first",
+    promises: ["C452"],
+    rule: 'if (entry === undefined && flight.isForOne && role !== "first") return false;',
     broken: "",
   },
 ];
