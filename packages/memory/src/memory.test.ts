@@ -479,7 +479,7 @@ describe("memory", () => {
         sizeOf: undefined,
         values: undefined,
         eviction: undefined,
-      } as unknown as MemoryOptions),
+      }),
     ).not.toThrow();
   });
 

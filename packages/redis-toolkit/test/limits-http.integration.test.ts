@@ -317,7 +317,7 @@ describe.each([
   });
 
   it("C239: without Redis it fails at once, and express-rate-limit decides", async () => {
-    const away = await servers.open("one server", { url: "redis://localhost:1", connection: undefined } as never);
+    const away = await servers.open("one server", { url: "redis://localhost:1", connection: undefined });
     const store = expressRateLimitStore(away, { prefix: name, deadline: 2_000 });
     const [strict, lax] = [
       await appOf({ store }),

@@ -37,7 +37,7 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
     [{ minBytes: 0 }, 0],
     [{ minBytes: Infinity }, Infinity],
   ])("given %o compresses from %d bytes on", (options, minBytes) => {
-    expect(compressor(options as CompressorOptions | undefined).minBytes).toBe(minBytes);
+    expect(compressor(options).minBytes).toBe(minBytes);
   });
 
   it.each([0, max])("takes the level %d", async (level) => {
@@ -49,7 +49,7 @@ describe.each<[id: string, compressor: (options?: CompressorOptions) => Compress
 });
 
 it("takes the default level for undefined", () => {
-  expect(resolveCompressorOptions("x", { level: undefined } as object, { min: -7, max: 22, default: 3 })).toEqual({
+  expect(resolveCompressorOptions("x", { level: undefined }, { min: -7, max: 22, default: 3 })).toEqual({
     level: 3,
     minBytes: 1024,
   });

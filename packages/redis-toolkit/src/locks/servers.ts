@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import type { Caller, DedicatedCallOptions, ExclusiveConnection } from "@hotset/redis/connection";
+import type { Caller, ExclusiveConnection } from "@hotset/redis/connection";
 import type { RedisView } from "../index.ts";
 import { moduleOf, type Module } from "../module/module.ts";
 import type { Claim } from "./claim.ts";
@@ -121,7 +121,7 @@ function voteOf(reply: unknown): Vote {
  */
 const awaiting = ({ count, withinMs }: Replicas, connection: ExclusiveConnection): Caller => ({
   call: async (args, options) => {
-    const reply = await connection.call(args, options as DedicatedCallOptions);
+    const reply = await connection.call(args, options);
     const reached = await connection.call(["WAIT", String(count), String(withinMs)], { blockMs: withinMs });
     if (Number(reached) >= count) return reply;
     throw new Error(`NOREPLICAS ${Number(reached)} of ${count} replicas had it within ${withinMs} ms`);
