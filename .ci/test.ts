@@ -2,17 +2,20 @@
 //
 //   npm test                        everything
 //   npm test -- lint "import rules" these steps only, and the build if one needs it
+//   npm run test:nightly            everything in its long form (isNightly of @hotset/test-servers)
 //
 // Each step counts once, and each vitest test counts once. Steps after one that fails or hangs still run.
 //
-// The tasks of turbo.json come first. They depend on files alone, so turbo may answer from its cache
-// (docs/decisions/0053-what-turbo-runs.md). The steps below follow, one after the other.
+// Most tests wait for servers and for other processes, so two lanes run side by side: vitest, and all else in turn.
+// That begins with the tasks of turbo.json, which depend on files alone, so that turbo may answer from its cache
+// (docs/decisions/0053-what-turbo-runs.md). What reads the report of vitest comes at the end.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stripVTControlCharacters } from "node:util";
+import { slowestFiles, type TimedReport } from "./slowest-files.ts";
 
 interface Step {
   readonly name: string;
@@ -33,15 +36,16 @@ const OVER_STRINGS = [
   "redis/touch",
 ].map((name) => `packages/acceptance/test/${name}.integration.test.ts`);
 
-/** Each runs alone: the tests measure time against real servers, and there may be only two cores. */
-const STEPS: readonly Step[] = [
-  {
-    name: "vitest",
-    command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
-  },
+const VITEST: Step = {
+  name: "vitest",
+  command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+};
+
+/** One after the other, beside vitest and after the tasks of turbo.json: some need what these built. */
+const BESIDE: readonly Step[] = [
   {
     name: "strings",
-    command: ["env", "HOTSET_LAYOUT=string", "vitest", "run", ...OVER_STRINGS],
+    command: ["env", "HOTSET_LAYOUT=string", "vitest", "run", "--maxWorkers=2", ...OVER_STRINGS],
   },
   {
     name: "torture",
@@ -52,15 +56,22 @@ const STEPS: readonly Step[] = [
     command: ["node", "--conditions=@hotset/source", ".ci/newcomer/run.ts", "--brief"],
     isShown: true,
   },
+];
+
+/** After vitest, whose report they read. */
+const AFTER: readonly Step[] = [
   { name: "promises", command: ["node", ".ci/checks/promises.ts"] },
   { name: "rows", command: ["node", "packages/acceptance/rows/check.ts"] },
 ];
+
+const STEPS = [VITEST, ...BESIDE, ...AFTER];
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
 const TASKS = readTasks();
 const reportFile = join(top, ".reports/vitest.json");
 const summaries = join(top, ".turbo/runs");
 const COMMAND_LIMIT_MS = 30 * 60_000;
+const SLOWEST_FILES = 40;
 const KILLED_AFTER_MS = 10_000;
 const environment = {
   ...process.env,
@@ -89,7 +100,7 @@ interface TurboTask {
   readonly execution?: { readonly startTime: number; readonly endTime: number; readonly exitCode: number | null };
 }
 
-interface VitestReport {
+interface VitestReport extends TimedReport {
   readonly numTotalTests: number;
   readonly numPassedTests: number;
   readonly numFailedTests: number;
@@ -108,10 +119,19 @@ const results: Result[] = [];
 if (selected.includes("vitest")) rmSync(reportFile, { force: true });
 mkdirSync(dirname(reportFile), { recursive: true });
 
-const tasks = TASKS.filter((name) => selected.includes(name));
-if (tasks.length > 0) results.push(...(await runTasks(tasks)));
-for (const step of STEPS.filter(({ name }) => selected.includes(name))) results.push(await runStep(step));
+await Promise.all([runSteps([VITEST]), runBeside()]);
+await runSteps(AFTER);
 summarise();
+
+async function runBeside(): Promise<void> {
+  const tasks = TASKS.filter((name) => selected.includes(name));
+  if (tasks.length > 0) results.push(...(await runTasks(tasks)));
+  await runSteps(BESIDE);
+}
+
+async function runSteps(steps: readonly Step[]): Promise<void> {
+  for (const step of steps.filter(({ name }) => selected.includes(name))) results.push(await runStep(step));
+}
 
 function readTasks(): readonly string[] {
   const { tasks: known } = JSON.parse(readFileSync(join(top, "turbo.json"), "utf8")) as { tasks: object };
@@ -176,6 +196,7 @@ async function runStep({ name, command, isShown }: Step): Promise<Result> {
   const result = { name, passed, took: inSeconds(performance.now() - began) };
   print(result);
   if (!passed || isShown === true) printOutput(output, passed ? "" : `${command.join(" ")} ended with ${exit}`);
+  if (name === "vitest") printOutput(slowestFiles(readReport(), top, SLOWEST_FILES).join("\n"), "");
   return result;
 }
 
@@ -236,7 +257,7 @@ function stop({ pid }: ChildProcess, signal: NodeJS.Signals): void {
 
 /** Zeros if vitest wrote none: it was not selected, or could not start. */
 function readReport(): VitestReport {
-  const none = { numTotalTests: 0, numPassedTests: 0, numFailedTests: 0 };
+  const none = { numTotalTests: 0, numPassedTests: 0, numFailedTests: 0, testResults: [] };
   if (!selected.includes("vitest")) return none;
   try {
     return JSON.parse(readFileSync(reportFile, "utf8")) as VitestReport;

@@ -1,12 +1,16 @@
 // Each program is started as its users start it, under load, through a crash of Redis, and stopped by SIGTERM.
 
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, startOwnRedis, until } from "@hotset/test-servers";
-import { describe, expect, it } from "vitest";
+import { freePort, isNightly, startOwnRedis, until } from "@hotset/test-servers";
+import { describe, expect, it, vi } from "vitest";
 import { arrived, PROGRAMS, send, start } from "./service-process.ts";
 
+/** The build of Next takes as long as all others together. */
+const STARTED = Object.entries(PROGRAMS).filter(([name]) => isNightly || name !== "next");
+
 describe("frameworks", () => {
-  it.each(Object.entries(PROGRAMS))(
+  it.each(STARTED)(
     "%s serves without a failed request while Redis is killed and comes back, and stops by SIGTERM",
     { timeout: 180_000 },
     async (_name, program) => {
@@ -41,7 +45,37 @@ describe("frameworks", () => {
       expect(await service.ended).toBe(program.exitCode);
     },
   );
+
+  it("the route handlers of next answer from the cache, and a changed price is seen at once", async () => {
+    await using redis = await startOwnRedis();
+    vi.stubEnv("REDIS_URL", redis.url);
+    const { GET } = await handlersOf("products/[sku]");
+    const { PUT } = await handlersOf("products/[sku]/price/[cents]");
+    const { cache } = (await import(join(NEXT, "cache.ts"))) as { cache: AsyncDisposable };
+    await using _closed = cache;
+    vi.unstubAllEnvs();
+    const request = new Request("http://shop.example");
+    const get = async (sku: string): Promise<readonly unknown[]> => {
+      const answer = await GET!(request, { params: Promise.resolve({ sku }) });
+      const body = await answer.text();
+      return [answer.status, answer.headers.get("cache-status"), body === "" ? undefined : JSON.parse(body)];
+    };
+
+    const p1 = { sku: "p1", name: "Product 1", cents: 100 };
+    expect(await get("none")).toEqual([404, "shop; fwd=miss", undefined]);
+    expect(await get("p1")).toEqual([200, "shop; fwd=miss", p1]);
+    expect(await get("p1")).toEqual([200, "shop; hit", p1]);
+    expect((await PUT!(request, { params: Promise.resolve({ sku: "p1", cents: "7" }) })).status).toBe(204);
+    expect(await get("p1")).toEqual([200, "shop; fwd=miss", { ...p1, cents: 7 }]);
+  });
 });
+
+const NEXT = join(import.meta.dirname, "next");
+
+type Handler = (request: Request, context: { readonly params: Promise<object> }) => Promise<Response>;
+
+const handlersOf = async (route: string): Promise<Readonly<Record<string, Handler>>> =>
+  (await import(join(NEXT, "app", route, "route.ts"))) as Record<string, Handler>;
 
 interface Traffic {
   /** Ends it. @returns what failed */

@@ -6,6 +6,7 @@ export {
   type ServerExecutable,
   type ServerTarget,
 } from "./executable.ts";
+export { isNightly } from "./nightly.ts";
 export { redisPrograms } from "./programs.ts";
 export { ReplyError, type Frame } from "./resp.ts";
 export { RespClient, type Reply, type RespClientOptions } from "./resp-client.ts";

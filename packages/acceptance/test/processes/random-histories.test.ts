@@ -2,6 +2,7 @@ import type { Backend, BatchLoadContext, Cache, LoadContext, Namespace, NotModif
 import { BackendUnavailableError, createCache } from "@hotset/core";
 import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
+import { isNightly } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 import { STACKS, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";
 
@@ -391,7 +392,7 @@ async function search(stack: Stack, isFaulty: boolean, processes: number = 1): P
   return violations;
 }
 
-const SEEDS = 200;
+const SEEDS = isNightly ? 200 : 60;
 
 it.for(STACKS)(
   "C59 C60 C62 C63 C66 C69 no history over %s shows an invalidated value",

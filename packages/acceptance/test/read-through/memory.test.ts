@@ -1,6 +1,7 @@
 import { EncodeError, json, type CacheEvents } from "@hotset/core";
 import { createTestCache, flush, gate, mapTier } from "@hotset/core/testing";
 import type { MemoryOptions } from "@hotset/memory";
+import { isNightly } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { heapGrowth } from "../support/heap-growth.ts";
 import { failing, numbered } from "../support/sources.ts";
@@ -9,7 +10,8 @@ import { watch } from "../support/watch.ts";
 
 const memoryOf = (cache: ReturnType<typeof open>["cache"]) => cache.stats().tiers[0]!;
 
-/** Noise was at most 300 kB in each run. A leak of 1 byte per read exceeds the limit in the longest test. */
+/** Noise was at most 300 kB in each run. A leak of 5 bytes per read exceeds the limit, one of 1 byte in the
+ * longest test of the night. */
 const MAX_GROWTH_BYTES = 1_000_000;
 
 describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
@@ -437,8 +439,8 @@ describe("C105 known tag versions", () => {
 
 describe("C107 the heap does not grow", () => {
   it.for<readonly [number, Stack]>([
-    [1_000_000, "memory"],
-    [1_000_000, "memory over backend"],
+    [isNightly ? 1_000_000 : 200_000, "memory"],
+    [isNightly ? 1_000_000 : 200_000, "memory over backend"],
     [200_000, "backend"],
   ])("with %i reads of absent keys: %s", { timeout: 120_000 }, async ([reads, stack]) => {
     const { cache, backend } = open(stack);
