@@ -26,6 +26,8 @@ import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
  * - `slept`: a call waited for a load elsewhere that did not run, and was not woken before it looked again by itself.
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
+ * - `shared`: an answer that a loader gave for its own caller alone reached another call.
+ * - `abandoned`: a load was aborted while a later caller of its process waited for it.
  * - `unexpected error`: a call rejected that never may reject.
  * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
  */
@@ -41,6 +43,8 @@ export type Rule =
   | "slept"
   | "unbounded"
   | "forged"
+  | "shared"
+  | "abandoned"
   | "unexpected error"
   | "untidy";
 
@@ -68,6 +72,8 @@ export interface Violation {
  * after the replay; without one, with the life of the entry.
  * - `load without a lease`: the backend granted none within the time that the call may wait for it, its process had
  * the key to invalidate again, or a call of its own process had overtaken it before it began.
+ * - `load after an answer of its own`: a loader gave an answer for its own caller alone; for `notSharedForMs` after that
+ * each caller loads for itself.
  * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
  * Ends when that instant has come again.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
@@ -79,6 +85,7 @@ export type Exemption =
   | "lost and forgotten"
   | "set with unknown outcome"
   | "load without a lease"
+  | "load after an answer of its own"
   | "clock set back after markStale"
   | "foreign delete during a load";
 
@@ -210,6 +217,7 @@ class Checker {
     for (const read of reads) this.#judge(read);
     this.#judgeLoads();
     this.#judgeFinds();
+    for (const load of loads) this.#judgeAbort(load);
     for (const read of reads) this.#judgeWait(read);
     for (const call of [...reads, ...changes]) this.#judgeBound(call);
     for (const { process, at, kind, text } of incidents)
@@ -225,9 +233,10 @@ class Checker {
 
   #judge(read: Read): void {
     this.#judgeError(read);
-    const { version, strayKey } = read;
+    const { version, strayKey, strayCall } = read;
     if (version === undefined) return;
-    if (strayKey !== undefined) return this.#stray(read, strayKey);
+    if (strayKey !== undefined) return this.#stray("forged", read, `the value of ${strayKey}`);
+    if (strayCall !== undefined) return this.#stray("shared", read, `what was for ${strayCall} alone`);
     this.#judgeIssue(read, version);
     this.#judgeLife(read, version);
     // Each returns whether it found a violation; one is enough.
@@ -251,13 +260,13 @@ class Checker {
     }
   }
 
-  #stray(read: Read, strayKey: string): void {
+  #stray(rule: Rule, read: Read, answered: string): void {
     this.#violate({
-      rule: "forged",
+      rule,
       at: read.endedAt,
       key: read.key,
       ids: [read.id],
-      text: `${read.process}: ${read.kind} ${read.key} answered the value of ${strayKey}`,
+      text: `${read.process}: ${read.kind} ${read.key} answered ${answered}`,
     });
   }
 
@@ -533,6 +542,10 @@ class Checker {
       this.#excusedLoads.add(second.id);
       return true;
     }
+    if (this.#isUnsharedAt(key, second)) {
+      this.#exempt("load after an answer of its own");
+      return true;
+    }
     // From the request for the first lease: a change after it fenced that load, which goes on for its callers. A
     // change while its caller still waited for the load of another process explains nothing.
     const span = { from: Math.min(askedAt(first), askedAt(second)), to: second.startedAt };
@@ -545,6 +558,50 @@ class Checker {
       this.#jumps.mayEndLease(span) ||
       (gaveUpBefore(first, second) && this.#lostVersions.mayOutdate(key, { id: first.id, asked: askedAt(first) }))
     );
+  }
+
+  /** Whether the key had an answer for one caller alone, not long before this load. */
+  #isUnsharedAt(key: string, { calledAt, startedAt }: Load): boolean {
+    const { notSharedForMs = 0 } = this.#history.terms;
+    return (this.#loadsOf.get(key) ?? []).some(
+      ({ isNotShared, endedAt }) =>
+        isNotShared === true && endedAt! <= startedAt && calledAt <= endedAt! + notSharedForMs + LOOK_MS,
+    );
+  }
+
+  /**
+   * A load is given up at its `loadTimeout`, or where none of its callers is left. A caller that came later counts, if
+   * it could join: nothing had happened to the key, or to its process, and it accepts values that are being loaded.
+   */
+  #judgeAbort({ process, id, key, calledAt, startedAt, abortedAt }: Load): void {
+    if (abortedAt === undefined || abortedAt - startedAt >= this.#history.terms.loadTimeoutMs - TIMER_MS) return;
+    const span = { from: calledAt, to: abortedAt };
+    const waiting = this.#history.reads.find(
+      (read) =>
+        read.process === process &&
+        read.key === key &&
+        read.kind === "getOrSet" &&
+        read.forced !== true &&
+        read.after === undefined &&
+        read.startedAt > startedAt &&
+        read.startedAt <= abortedAt - WAITS_MS &&
+        read.endedAt >= abortedAt + WAITS_MS,
+    );
+    if (
+      waiting === undefined ||
+      this.#isChangedWithin(key, span) ||
+      this.#isForcedWithin(key, span) ||
+      this.#isReplayedWithin(key, span) ||
+      this.#reach.isDisturbed(process, span.from - LEASE_MS, span.to)
+    )
+      return;
+    this.#violate({
+      rule: "abandoned",
+      at: abortedAt,
+      key,
+      ids: [id, waiting.id],
+      text: `${process}: the load of ${key} was given up after ${(abortedAt - startedAt).toFixed(0)} ms, while a caller had been waiting for it for ${(abortedAt - waiting.startedAt).toFixed(0)} ms`,
+    });
   }
 
   /**
@@ -837,6 +894,8 @@ const TIMER_MS = 5;
 /** A process that asks this soon after an acknowledgement, and goes on asking, sees when the change arrives. */
 const WATCHED_MS = 2;
 
+/** A call that is about to be answered, or has just begun, is not judged by the clock of another event. */
+const WAITS_MS = 10;
 /** A waiter looks again after 1 s, also without a message; the rest is for a busy machine. */
 const SLEEP_MS = 1_400;
 
@@ -854,7 +913,7 @@ const isTagCall = ({ kind }: Change): boolean => /Tags|clear/.test(kind);
 const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
 
 /**
- * A loaded value is stored if no tag call was made meanwhile: the store is refused where a late tag may have changed.
+ * A loaded value is stored if none of its tags was called meanwhile. Calls of other tags do not count.
  * So it is where the value that it replaces ended while the loader ran: a value that was marked stale ends with its
  * window.
  */
@@ -870,8 +929,10 @@ function storedIn({ loads, changes, stalls, terms }: History): readonly Stored[]
   const loaded = loads.flatMap(({ process, id, key, version, calledAt, endedAt, isToStore, isAlone }) => {
     if (isToStore !== true || isAlone === true) return [];
     const at = storedBy(process, endedAt!);
-    const isCalled = tagCalls.some((call) =>
-      overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
+    const isCalled = tagCalls.some(
+      (call) =>
+        call.keys.some(([each]) => each === key) &&
+        overlap({ from: call.startedAt, to: call.endedAt ?? Infinity }, { from: calledAt, to: at }),
     );
     const hasEnded = changes.some(
       ({ kind, keys, startedAt, endedAt: markedAt }) =>

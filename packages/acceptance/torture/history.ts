@@ -43,6 +43,8 @@ export interface Terms {
    * @default 0
    */
   readonly clockAgeMs?: number;
+  /** How long after a load for one caller alone others load side by side. @default 0 */
+  readonly notSharedForMs?: number;
 }
 
 /** As `code` of a failure: Redis could be reached, and has no memory, no disk or too few replicas for a write. */
@@ -79,6 +81,8 @@ export interface Read {
   readonly version?: number;
   /** The key that the value belongs to, where it is another one. */
   readonly strayKey?: string;
+  /** The call whose own answer it is, where that is another one. */
+  readonly strayCall?: string;
   readonly freshness: "fresh" | "stale" | "unknown";
   /** Label of the tier that answered; `load` where a load did. Absent where the call does not report it. */
   readonly tier?: string;
@@ -127,6 +131,10 @@ export interface Load {
   readonly version?: number;
   /** It gave the version to the cache, to be stored. */
   readonly isToStore?: boolean;
+  /** It gave the version to its own caller alone. */
+  readonly isNotShared?: boolean;
+  /** The instant at which the cache gave it up. */
+  readonly abortedAt?: Instant;
   readonly forced: boolean;
   /** It runs without a lease: none was granted, or it was given up before the loader began. */
   readonly isAlone?: boolean;

@@ -17,6 +17,7 @@ export interface Shape {
 
 const READ_EVERY_MS = 9;
 const BULK_EVERY_MS = 800;
+const ASIDE_EVERY_MS = 60;
 
 const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
 
@@ -34,6 +35,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
     addKeyChanges(drawing);
     addSpaceChanges(drawing);
   }
+  if (!shape.leavesLeases) addAsides(drawing);
   if (shape.hasBulk) addBulk(drawing);
   return operations.sort((a, b) => a.at - b.at);
 }
@@ -56,11 +58,10 @@ function addReads(drawing: Drawing): void {
 function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
   const all = shape.keys.map(({ id }) => id);
   const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
+  const { lateTags, isPersonal = false } = shape.keys.find(({ id }) => id === key)!;
   // Operations must meet the late tags of a loader while it runs.
-  const load = loaderOf(
-    random,
-    shape.isHeld || shape.keys.some(({ id, lateTags }) => id === key && lateTags.length > 0),
-  );
+  const drawn = loaderOf(random, shape.isHeld || lateTags.length > 0 || isPersonal);
+  const load: LoaderPlan = isPersonal && random.oneIn(3) ? { ...drawn, outcome: "not-shared" } : drawn;
   const choice = random.below(100);
   if (choice < 52) {
     add({
@@ -73,7 +74,7 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
       ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
       ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
       ...(random.oneIn(8) && { refreshAhead: 0.5 }),
-      ...(random.oneIn(12) && { leaveAfterMs: random.below(30) }),
+      ...(random.oneIn(8) && { leaveAfterMs: random.below(random.oneIn(2) ? 30 : 300) }),
     });
   } else if (choice < 62) add({ ...at(now, worker), kind: "get", key });
   else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
@@ -132,6 +133,18 @@ function addSpaceChanges({ random, shape, at, add }: Drawing): void {
         isFollowed,
       });
   }
+}
+
+/** Calls of tags that no key has, of namespaces without a key, and first uses of tags. */
+function addAsides({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(ASIDE_EVERY_MS); now < shape.durationMs; now += random.gap(ASIDE_EVERY_MS))
+    add({
+      ...at(now, random.below(shape.workers)),
+      kind: "aside",
+      does: random.one(["invalidateTags", "invalidateTags", "markTagsStale", "clear", "use", "use"] as const),
+      tag: random.oneIn(2) ? random.one(["x", "y", "z"]) : `once${Math.round(now)}`,
+      space: random.one(SPACES),
+    });
 }
 
 /** Each call has one key that is checked, among thousands that are not. */

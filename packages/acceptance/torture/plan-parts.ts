@@ -88,6 +88,8 @@ export interface KeyPlan {
   readonly lateTags: readonly string[];
   /** Other programs write it, so neither tags nor `clear` cover it. */
   readonly isForeign: boolean;
+  /** Some of its loads give an answer that is for one caller alone. */
+  readonly isPersonal?: true;
   /** Mean time between changes of this key alone. */
   readonly changedEveryMs: number;
   /** Index of the one worker that reads it: no other process stores a new value over an invalidated one. */
@@ -97,7 +99,7 @@ export interface KeyPlan {
 export interface LoaderPlan {
   readonly beforeMs: number;
   readonly afterMs: number;
-  readonly outcome: "value" | "fail" | "hang" | "undefined" | "no-store" | "not-modified";
+  readonly outcome: "value" | "fail" | "hang" | "undefined" | "no-store" | "not-shared" | "not-modified";
 }
 
 export interface At {
@@ -143,6 +145,14 @@ export type Operation =
       readonly isFollowed: boolean;
     })
   | (At & { readonly kind: "clear"; readonly space: readonly string[]; readonly isFollowed: boolean })
+  /** Concerns no key that is checked: loads of others go on, and are stored, as if it had not been made. */
+  | (At & {
+      readonly kind: "aside";
+      readonly does: "invalidateTags" | "markTagsStale" | "clear" | "use";
+      /** A tag that no key has. */
+      readonly tag: string;
+      readonly space: readonly string[];
+    })
   | (At & { readonly kind: "foreignDelete" | "foreignSet"; readonly key: string });
 
 export const FAULT_KINDS = [

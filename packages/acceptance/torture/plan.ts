@@ -39,6 +39,7 @@ const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
   { id: "d", space: ["users", "deep"], tags: ["v"], lateTags: ["v"], isForeign: false },
   { id: "e", space: ["users"], tags: [], lateTags: [], isForeign: false },
   { id: "p", space: ["programs"], tags: [], lateTags: [], isForeign: true },
+  { id: "n", space: ["users"], tags: ["u"], lateTags: [], isForeign: false, isPersonal: true },
 ];
 
 export interface PlanOptions {

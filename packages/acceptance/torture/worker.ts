@@ -28,7 +28,7 @@ import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
-import { REFUSED, type Change, type Incident, type Read } from "./history.ts";
+import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
 import { asCache } from "./peers/as-cache.ts";
 import { CONTENDERS, openContender } from "./peers/contenders.ts";
 import {
@@ -68,6 +68,8 @@ export type Place =
 interface Value {
   readonly k: string;
   readonly v: number;
+  /** The one call that it is for. */
+  readonly o?: string;
 }
 
 class SourceError extends Error {
@@ -281,6 +283,8 @@ class Fleetmate {
         return this.#watch(id, operation.key);
       case "getMany":
         return this.#getMany(id, operation.keys, fillersOf(operation));
+      case "aside":
+        return this.#aside(operation);
       case "foreignDelete":
       case "foreignSet":
         return;
@@ -330,7 +334,7 @@ class Fleetmate {
       );
       this.#noteRead({
         ...common,
-        ...versionOf(key, value),
+        ...versionOf(key, value, id),
         freshness: served === undefined ? "unknown" : served.status === "stale" ? "stale" : "fresh",
         ...(served !== undefined && { tier: served.tier ?? "load", coalesced: served.coalesced }),
       });
@@ -359,7 +363,7 @@ class Fleetmate {
             missing.map(async (key) => {
               if (!this.#keys.has(key)) return [key, fillerOf(key)] as const;
               ctx.setOptions(key, { tags: this.#keys.get(key)!.tags });
-              const outcome = plan.outcome === "no-store" || plan.outcome === "not-modified" ? "value" : plan.outcome;
+              const outcome = ALONE_ONLY.has(plan.outcome) ? "value" : plan.outcome;
               return [
                 key,
                 await this.#load(
@@ -405,23 +409,15 @@ class Fleetmate {
   ): Promise<Value | NotModified | undefined> {
     const id = `${call.id}/load${this.#nextId()}`;
     const lease = watched?.leaseOf(key);
-    recorder.note({
-      t: "load",
-      load: {
-        process: given.process,
-        id,
-        key,
-        calledAt: call.startedAt,
-        startedAt: now(),
-        forced: call.forced,
-        // A peer of hotset has no leases that can be watched.
-        ...(lease !== undefined ? { askedAt: lease.askedAt } : watched !== undefined && { isAlone: true }),
-      },
-    });
+    const { startedAt: calledAt, forced } = call;
+    // A peer of hotset has no leases that can be watched.
+    const granted = lease !== undefined ? { askedAt: lease.askedAt } : watched !== undefined && { isAlone: true };
+    const { process } = given;
+    recorder.note({ t: "load", load: { process, id, key, calledAt, startedAt: now(), forced, ...granted } });
     let version: number | undefined;
-    let isToStore = false;
+    let gives: Pick<Load, "isToStore" | "isNotShared"> = {};
     let hasEnded = false;
-    const end = (): void => {
+    const end = (by?: "abort"): void => {
       if (hasEnded) return;
       hasEnded = true;
       recorder.note({
@@ -430,12 +426,13 @@ class Fleetmate {
         end: {
           endedAt: now(),
           ...(version !== undefined && { version }),
-          ...(isToStore && { isToStore }),
+          ...gives,
+          ...(by === "abort" && { abortedAt: now() }),
           ...(lease?.givenUpAt !== undefined && { givenUpAt: lease.givenUpAt }),
         },
       });
     };
-    ctx.signal.addEventListener("abort", end, { once: true });
+    ctx.signal.addEventListener("abort", () => end("abort"), { once: true });
     try {
       // A loader that was given up goes on, and does not keep the process alive.
       if (plan.beforeMs > 0) await sleep(plan.beforeMs, undefined, { ref: false });
@@ -447,9 +444,13 @@ class Fleetmate {
       const value: Value = { k: key, v: version };
       if (plan.outcome === "undefined") return undefined;
       if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
+      if (plan.outcome === "not-shared" && ctx.notShared !== undefined) {
+        gives = { isNotShared: true };
+        return ctx.notShared({ ...value, o: call.id });
+      }
       if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version)
         return ctx.stale!.notModified();
-      isToStore = true;
+      gives = { isToStore: true };
       return value;
     } finally {
       end();
@@ -598,6 +599,23 @@ class Fleetmate {
     }
   }
 
+  /** Its failures are known from the backend. It changes no key that is checked. */
+  async #aside({ does, tag, space }: Operation & { readonly kind: "aside" }): Promise<void> {
+    const at = this.#spaceOf(space);
+    switch (does) {
+      case "invalidateTags":
+      case "markTagsStale":
+        await at[does](tag);
+        return;
+      case "clear":
+        await at.namespace("empty").clear();
+        return;
+      case "use":
+        // An outage may end it with an error, which is not judged here.
+        await at.getOrSet("aside", () => 1, { tags: [tag], ttl: 100 }).catch(() => undefined);
+    }
+  }
+
   #send(operation: Operation, version: number): Promise<{ readonly status: string; readonly token?: string }> {
     switch (operation.kind) {
       case "setMany": {
@@ -716,6 +734,9 @@ async function openCache(): Promise<Cache> {
     .build();
 }
 
+/** What a loader of one key can do, and one of many cannot. */
+const ALONE_ONLY: ReadonlySet<LoaderPlan["outcome"]> = new Set(["no-store", "not-shared", "not-modified"]);
+
 /** The keys of a bulk call beside those that are checked. */
 const fillersOf = (operation: Operation): readonly string[] =>
   Array.from({ length: "fillers" in operation ? (operation.fillers ?? 0) : 0 }, (_, i) => String(i));
@@ -768,10 +789,15 @@ function connectionTo(place: Place): Connection {
   }
 }
 
-function versionOf(key: string, value: unknown): Pick<Read, "version" | "strayKey"> {
+/** @param call the one that may get an answer of its own; no other call may get any. */
+function versionOf(key: string, value: unknown, call?: string): Pick<Read, "version" | "strayKey" | "strayCall"> {
   if (value === undefined || value === null) return {};
-  const { k, v } = value as Value;
-  return { version: v, ...(k !== key && { strayKey: String(k) }) };
+  const { k, v, o } = value as Value;
+  return {
+    version: v,
+    ...(k !== key && { strayKey: String(k) }),
+    ...(o !== undefined && o !== call && { strayCall: o }),
+  };
 }
 
 function heapBytes(): number {

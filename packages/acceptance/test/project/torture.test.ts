@@ -610,6 +610,36 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
+      "an answer for one caller alone reaches another",
+      "shared",
+      { reads: [read("A", 100, 1, { kind: "getOrSet", strayCall: "B.1" })] },
+    ],
+    [
+      "a load is given up while a later caller of its process waits for it",
+      "abandoned",
+      {
+        loads: [load("A", 500, 900, 5, { abortedAt: 900 })],
+        reads: [read("A", 700, 5, { kind: "getOrSet", endedAt: 1_300, boundMs: 2_000 })],
+      },
+    ],
+    [
+      "two loads run long after an answer for one caller alone",
+      "two loads",
+      {
+        terms: { ...TERMS, notSharedForMs: 200 },
+        loads: [load("A", 500, 510, 5, { isNotShared: true }), load("A", 800, 1_000, 5), load("B", 850, 900, 5)],
+      },
+    ],
+    [
+      "a loaded value was not stored, though only a tag that it does not have was called",
+      "missed",
+      {
+        loads: [load("A", 500, 510, 5, { isToStore: true })],
+        changes: [change("B", 5, { kind: "invalidateTags", keys: [["other", 2]], startedAt: 502, endedAt: 504 })],
+        reads: [read("A", 1_000, undefined)],
+      },
+    ],
+    [
       "a rejection is unhandled",
       "untidy",
       { incidents: [{ process: "A", at: 5, kind: "unhandled", text: "rejection" }] },
@@ -786,9 +816,9 @@ describe("a good history is accepted,", () => {
       },
     ],
     [
-      "a value is not stored because a tag call was made during its load",
+      "a value is not stored because one of its tags was called during its load",
       {
-        changes: [change("A", 2, { kind: "invalidateTags", keys: [["b", 2]] })],
+        changes: [change("A", 2, { kind: "invalidateTags" })],
         loads: [load("A", 90, 120, 1, { isToStore: true })],
         reads: [read("B", 500, undefined)],
       },
@@ -841,6 +871,21 @@ describe("a good history is accepted,", () => {
           { process: "A", from: 1_000, to: 1_900 },
         ],
         reads: [read("A", 100, 1, { endedAt: 2_050 })],
+      },
+    ],
+    [
+      "a load is given up as a change has ended its joining",
+      {
+        loads: [load("A", 150, 290, 2, { abortedAt: 290 })],
+        changes: [change("B", 3)],
+        reads: [read("A", 250, 3, { kind: "getOrSet", endedAt: 400, boundMs: 2_000 })],
+      },
+    ],
+    [
+      "a load is given up at its loadTimeout",
+      {
+        loads: [load("A", 500, 2_000, 5, { abortedAt: 2_000 })],
+        reads: [read("A", 700, 5, { kind: "getOrSet", endedAt: 2_300, boundMs: 2_000 })],
       },
     ],
     [
@@ -934,6 +979,14 @@ describe("a good history is accepted,", () => {
         sightings: sightings("B", [570, "up", 3], [700, "up", 3], [1_200, "up"]),
         removals: [{ process: "B", from: 1_100, to: 1_110, key: "a" }],
         loads: [load("A", 500, 700, 1), load("B", 600, 650, 1, { isAlone: true })],
+      },
+    ],
+    [
+      "each caller loads for itself after an answer for one caller alone",
+      "load after an answer of its own",
+      {
+        terms: { ...TERMS, notSharedForMs: 200 },
+        loads: [load("A", 500, 510, 5, { isNotShared: true }), load("A", 600, 800, 5), load("B", 650, 700, 5)],
       },
     ],
     [
@@ -1348,6 +1401,7 @@ describe("a plan", () => {
       "c",
       "d",
       "e",
+      "n",
     ]);
   });
 });
