@@ -127,8 +127,9 @@ cache.set("k", await maybeUser());
 users.set("1", findUser(1));
 // @ts-expect-error tags are a list
 cache.set("k", 1, { tags: "users" });
-// @ts-expect-error a rest parameter, as in invalidateTags('a', 'b')
 cache.invalidateTags(["a"]);
+// @ts-expect-error one list, or tags one by one
+cache.invalidateTags(["a"], "b");
 // @ts-expect-error keys are strings
 cache.delete(1);
 // @ts-expect-error the result says what happened; it is not a boolean

@@ -72,8 +72,8 @@ export interface Violation {
  * after the replay; without one, with the life of the entry.
  * - `load without a lease`: the backend granted none within the time that the call may wait for it, its process had
  * the key to invalidate again, or a call of its own process had overtaken it before it began.
- * - `load after an answer of its own`: a loader gave an answer for its own caller alone; for `notSharedForMs` after that
- * each caller loads for itself.
+ * - `load after an answer of its own`: a loader gave an answer for its own caller alone; for `notSharedForMs` after
+ * that each caller loads for itself.
  * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
  * Ends when that instant has come again.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
