@@ -1,3 +1,4 @@
+import { types } from "node:util";
 /** Size of a property, an element, a number or a reference. */
 const SLOT_BYTES = 8;
 const BYTES_PER_CHAR = 2;
@@ -55,12 +56,12 @@ function measureObject(object: object, walk: Walk, depth: number): number {
   walk.seen.add(object);
   walk.objectsLeft -= 1;
 
-  if (ArrayBuffer.isView(object) || object instanceof ArrayBuffer || object instanceof SharedArrayBuffer) {
+  if (ArrayBuffer.isView(object) || types.isAnyArrayBuffer(object)) {
     return OBJECT_BYTES + object.byteLength;
   }
   if (Array.isArray(object)) return OBJECT_BYTES + measureArray(object, walk, depth + 1);
-  if (object instanceof Map) return OBJECT_BYTES + measureFirst(object, object.size, walk, depth + 1);
-  if (object instanceof Set) return OBJECT_BYTES + measureFirst(object, object.size, walk, depth + 1);
+  if (types.isMap(object)) return OBJECT_BYTES + measureFirst(object, object.size, walk, depth + 1);
+  if (types.isSet(object)) return OBJECT_BYTES + measureFirst(object, object.size, walk, depth + 1);
   return OBJECT_BYTES + measureProperties(object, walk, depth + 1);
 }
 

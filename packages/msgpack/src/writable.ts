@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { mapMark, textMark } from "./marks.ts";
 
 /** Why a value cannot be written. The message does not quote it. */
@@ -50,14 +51,27 @@ function elements(array: readonly unknown[], depth: number): readonly unknown[] 
 function object(value: object, depth: number): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) return properties(value as Record<string, unknown>, depth);
-  if (value instanceof Date || ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return value;
-  if (value instanceof Map) return mapMark(value, (member) => writable(member, depth + 1));
-  if (value instanceof Set) return new Set(elements([...value], depth));
+  // By brands: `instanceof` is false for those of another realm.
+  if (types.isDate(value)) return value instanceof Date ? value : new Date(value);
+  if (ArrayBuffer.isView(value)) return viewOfThisRealm(value);
+  if (types.isArrayBuffer(value)) return value instanceof ArrayBuffer ? value : new Uint8Array(value).slice().buffer;
+  if (types.isMap(value)) return mapMark(value, (member) => writable(member, depth + 1));
+  if (types.isSet(value)) return new Set(elements([...value], depth));
   if ("toJSON" in value && typeof value.toJSON === "function") return writable(value.toJSON(), depth + 1);
   if (Object.prototype.toString.call(value) !== "[object Object]") {
     throw new Unwritable("an Error, RegExp, Promise or another instance of a built-in class cannot be written");
   }
   return properties({ ...value }, depth);
+}
+
+/** msgpackr finds the type of a view by the classes of its own realm. */
+function viewOfThisRealm(view: ArrayBufferView): ArrayBufferView {
+  if (view instanceof DataView || view instanceof Object.getPrototypeOf(Uint8Array)) return view;
+  const bytes = Uint8Array.from(new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+  const name = Object.prototype.toString.call(view).slice("[object ".length, -1);
+  const View = (globalThis as unknown as Readonly<Record<string, new (buffer: ArrayBuffer) => ArrayBufferView>>)[name];
+  if (View === undefined) throw new Unwritable("bytes of an unknown kind cannot be written");
+  return new View(bytes.buffer);
 }
 
 function properties(value: Readonly<Record<string, unknown>>, depth: number): Readonly<Record<string, unknown>> {

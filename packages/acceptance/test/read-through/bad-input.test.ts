@@ -169,7 +169,7 @@ const BAD_KEYS: readonly (readonly [what: string, key: unknown, expected: string
   ["empty", "", 'key must be a non-empty string, got ""'],
   ["undefined", undefined, "key must be a non-empty string, got undefined"],
   ["null", null, "key must be a non-empty string, got null"],
-  ["a number", 42, "key must be a non-empty string, got 42"],
+  ["a number", 42, "key must be a non-empty string, got a number"],
   ["NaN", NaN, "key must be a non-empty string, got NaN"],
   ["a symbol", Symbol("k"), "key must be a non-empty string, got a symbol"],
   ["an array", ["k"], "key must be a non-empty string, got an array"],
@@ -321,17 +321,17 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["tags", "users", 'tags must be an array of strings, got "users"'],
+    ["tags", "users", "tags must be an array of strings, got text of 5 characters"],
     ["tags", ["a", ""], 'tags must be non-empty, well-formed strings of at most 512 characters, got ""'],
-    ["tags", [5], "tags must be non-empty, well-formed strings of at most 512 characters, got 5"],
+    ["tags", [5], "tags must be non-empty, well-formed strings of at most 512 characters, got a number"],
     ["tags", [SURROGATE], "tags must be non-empty, well-formed strings of at most 512 characters, got "],
     ["tags", ["t".repeat(513)], "at most 512 characters"],
     ["tags", new Set(["a"]), "tags must be an array of strings, got an object"],
     ["signal", new AbortController(), "signal must be an AbortSignal, got an object"],
     ["signal", null, "signal must be an AbortSignal, got null"],
-    ["onServed", "log", 'onServed must be a function, got "log"'],
+    ["onServed", "log", "onServed must be a function, got text of 3 characters"],
     ["forceRefresh", "yes", 'forceRefresh must be true or false, got "yes"'],
-    ["after", 5, "after must be the token of a write result, got 5"],
+    ["after", 5, "after must be the token of a write result, got a number"],
     ["after", "", 'after must be the token of a write result, got ""'],
   ])("C10 getOrSet refuses the option %s: %s", async ([option, given, expected]) => {
     const { cache } = open(stack);
@@ -341,7 +341,7 @@ describe.each(STACKS)("over %s", (stack) => {
   });
 
   it.for<readonly [string, unknown, string]>([
-    ["etag", 5, "etag must be the text of the header, got 5"],
+    ["etag", 5, "etag must be the text of the header, got a number"],
     ["etag", null, "etag must be the text of the header, got null"],
     ["lastModified", new Date(0), "lastModified must be the text of the header, got an object"],
   ])("C10 set refuses the option %s: %s", async ([option, given, expected]) => {
@@ -359,9 +359,9 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "key",
       (cache) => cache.getOrSetMany(["k"], "id" as never, never),
-      'key must be a function that makes a key of an item, got "id"',
+      "key must be a function that makes a key of an item, got text of 2 characters",
     ],
-    ["keys", (cache) => cache.getMany("abc" as never), 'keys must be an array of strings, got "abc"'],
+    ["keys", (cache) => cache.getMany("abc" as never), "keys must be an array of strings, got text of 3 characters"],
     ["keys", (cache) => cache.deleteMany(new Set(["k"]) as never), "keys must be an array of strings, got an object"],
     [
       "entries",
@@ -371,14 +371,18 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "entries",
       (cache) => cache.setMany([["k", 1], 5] as never),
-      "entries must hold pairs of a key and a value, got 5",
+      "entries must hold pairs of a key and a value, got a number",
     ],
     [
       "entries",
       (cache) => cache.setMany([["k", 1], null] as never),
       "entries must hold pairs of a key and a value, got null",
     ],
-    ["entries", (cache) => cache.setMany(["ab"] as never), 'entries must hold pairs of a key and a value, got "ab"'],
+    [
+      "entries",
+      (cache) => cache.setMany(["ab"] as never),
+      "entries must hold pairs of a key and a value, got text of 2 characters",
+    ],
     [
       "entries",
       (cache) => cache.setMany(null as never),
@@ -395,7 +399,11 @@ describe.each(STACKS)("over %s", (stack) => {
       "tags must be non-empty, well-formed strings of at most 512 characters, got undefined",
     ],
     ["namespace", (cache) => cache.namespace(""), 'namespace must be a non-empty, well-formed string, got ""'],
-    ["namespace", (cache) => cache.namespace(5 as never), "namespace must be a non-empty, well-formed string, got 5"],
+    [
+      "namespace",
+      (cache) => cache.namespace(5 as never),
+      "namespace must be a non-empty, well-formed string, got a number",
+    ],
     ["namespace", (cache) => cache.namespace(SURROGATE), "namespace must be a non-empty, well-formed string, got "],
     [
       "schema",
@@ -416,7 +424,7 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "wrap",
       (cache) => cache.wrap(() => 1, { name: "w", key: "id" as never }),
-      'key must be a function that makes a key of the arguments, got "id"',
+      "key must be a function that makes a key of the arguments, got text of 2 characters",
     ],
     [
       "wrap",
@@ -426,12 +434,12 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "wrap",
       (cache) => cache.wrap(() => 1, { name: "w", tags: "users" as never }),
-      'tags must be an array of strings, got "users"',
+      "tags must be an array of strings, got text of 5 characters",
     ],
     [
       "wrap",
       (cache) => cache.wrap(() => 1, { name: "w", tags: [5] as never }),
-      "tags must be non-empty, well-formed strings of at most 512 characters, got 5",
+      "tags must be non-empty, well-formed strings of at most 512 characters, got a number",
     ],
     [
       "wrap",
@@ -834,4 +842,37 @@ it("C363: the name of a wrapped function is well-formed when it is given, and no
   const { cache } = open("memory");
   const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" }));
   expect(error.message).toMatch(/^name must be a non-empty, well-formed string of its own/);
+});
+
+describe("C464 the error of a call quotes nothing that may be a key, a tag, a value or a token", () => {
+  const SECRET = "ada@example.org\ud800";
+  const { cache } = open("memory", { redactKeys: true });
+  const untyped = cache as unknown as Readonly<Record<string, (...given: unknown[]) => unknown>>;
+  const calls: readonly (readonly [string, () => unknown])[] = [
+    ["a tag of invalidateTags", () => cache.invalidateTags(SECRET)],
+    ["a tag that is too long", () => cache.invalidateTags("ada@example.org".repeat(100))],
+    ["a tag of getOrSet", () => cache.getOrSet("k", () => 1, { tags: [SECRET] })],
+    ["tags as text", () => cache.set("k", 1, { tags: SECRET as never })],
+    ["a key", () => cache.get(SECRET)],
+    ["a number as a key", () => untyped["get"]!(4_111_222)],
+    ["a list of keys", () => untyped["getMany"]!(SECRET)],
+    ["a value in place of a loader", () => untyped["getOrSet"]!("k", SECRET)],
+    ["a number in place of a loader", () => untyped["getOrSet"]!("k", 4_111_222)],
+    ["a value in place of options", () => untyped["set"]!("k", 1, SECRET)],
+    ["data in place of options", () => untyped["set"]!("k", 1, { "ada@example.org": 1 })],
+    ["a value in place of a batch loader", () => untyped["getOrSetMany"]!([1], String, SECRET)],
+    ["a value in place of the key of a batch", () => untyped["getOrSetMany"]!([1], SECRET, never)],
+    ["text in place of entries", () => untyped["setMany"]!([SECRET])],
+    ["a token", () => untyped["getOrSet"]!("k", never, { after: 4_111_222 })],
+    ["an etag", () => untyped["set"]!("k", 1, { etag: 4_111_222 })],
+    ["a namespace", () => cache.namespace(SECRET)],
+    ["a key of a wrapped function", () => cache.wrap(never, { name: "f", key: () => 4_111_222 as never })()],
+    ["a function to wrap", () => untyped["wrap"]!(SECRET, { name: "f" })],
+    ["a name of keyOf", () => keyOf(4_111_222 as never)],
+  ];
+  it.each(calls)("%s", async (_, call) => {
+    const { message } = await errorOf(call);
+    expect(message).not.toMatch(/ada|4.?111.?222/);
+    expect(message).toMatch(/, got |unknown option|lone surrogate/);
+  });
 });

@@ -8,7 +8,8 @@ import {
   type GetOrSetOptions,
   type ResolvedPolicy,
 } from "../entry/policy.ts";
-import { describe } from "../primitives/duration.ts";
+import { singleUse } from "../entry/single-use.ts";
+import { kindOf } from "../primitives/duration.ts";
 import { isThenable } from "../primitives/thenable.ts";
 
 /** Whether a fresh local copy answers a call, so that no other option of it counts. */
@@ -28,12 +29,12 @@ export function checkCallOptions(options: GetOrSetOptions): void {
   checkOptions(options, OPTION_NAMES.getOrSet);
   if (options.tags !== undefined) checkTags(options.tags);
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
-    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${describe(options.signal)}`);
+    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${kindOf(options.signal)}`);
   if (options.onServed !== undefined && typeof options.onServed !== "function")
-    throw new InvalidArgumentError(`onServed must be a function, got ${describe(options.onServed)}`);
+    throw new InvalidArgumentError(`onServed must be a function, got ${kindOf(options.onServed)}`);
   checkFlag("forceRefresh", options.forceRefresh);
   if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
-    throw new InvalidArgumentError(`after must be the token of a write result, got ${describe(options.after)}`);
+    throw new InvalidArgumentError(`after must be the token of a write result, got ${kindOf(options.after)}`);
 }
 
 export function checkValue(value: unknown): void {
@@ -42,6 +43,11 @@ export function checkValue(value: unknown): void {
       "value must not be undefined; give null to remember that there is none, or delete the key",
     );
   if (isThenable(value)) throw new InvalidArgumentError("value must not be a promise; await it first");
+  const once = singleUse(value);
+  if (once !== undefined)
+    throw new InvalidArgumentError(
+      `value must not be ${once}, which can be read once; read it, and give what it holds`,
+    );
 }
 
 export function allowsStale(options: GetOptions | undefined): boolean {

@@ -33,7 +33,7 @@ import {
   type TouchOptions,
 } from "../entry/policy.ts";
 import type { Decision } from "../primitives/decision-log.ts";
-import { describe } from "../primitives/duration.ts";
+import { describe, kindOf } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import { allowsStale, checkCallOptions, checkValue, isPlainHit, listOf, type GivenTags } from "./call-checks.ts";
@@ -108,10 +108,10 @@ export class NamespaceView implements Untyped<Namespace> {
     load: BatchLoader<K, unknown>,
     options?: GetOrSetManyOptions<K>,
   ): Promise<Map<K, unknown>> {
-    if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${describe(items)}`);
+    if (!Array.isArray(items)) throw new InvalidArgumentError(`items must be an array, got ${kindOf(items)}`);
     if (typeof key !== "function")
-      throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${describe(key)}`);
-    if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${describe(load)}`);
+      throw new InvalidArgumentError(`key must be a function that makes a key of an item, got ${kindOf(key)}`);
+    if (typeof load !== "function") throw new InvalidArgumentError(`load must be a function, got ${kindOf(load)}`);
     checkOptions(options, OPTION_NAMES.getOrSetMany);
     const { absentAsNull, tags, ...rest } = options ?? {};
     const ofCall = typeof tags === "function" ? rest : ownOptions({ ...rest, ...(tags !== undefined && { tags }) });
@@ -156,7 +156,7 @@ export class NamespaceView implements Untyped<Namespace> {
     options?: WarmOptions,
   ): Promise<WarmResult> {
     if (typeof entries?.[Symbol.iterator] !== "function")
-      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a loader, got ${describe(entries)}`);
+      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a loader, got ${kindOf(entries)}`);
     checkOptions(options, OPTION_NAMES.warm);
     const { concurrency = 10, ...ofCall } = ownOptions(options ?? {});
     if (concurrency !== Infinity && !(Number.isInteger(concurrency) && concurrency >= 1))
@@ -165,7 +165,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const checked = [...entries];
     for (const entry of checked) {
       if (!Array.isArray(entry) || typeof entry[1] !== "function")
-        throw new InvalidArgumentError(`entries must hold pairs of a key and a loader, got ${describe(entry)}`);
+        throw new InvalidArgumentError(`entries must hold pairs of a key and a loader, got ${kindOf(entry)}`);
       this.#key(entry[0]);
     }
     return warmEntries((key, load, each) => this.getOrSet(key, load, each), checked, ofCall, concurrency);
@@ -232,10 +232,10 @@ export class NamespaceView implements Untyped<Namespace> {
     options?: EntryOptions,
   ): Promise<WriteManyResult> {
     if (typeof entries?.[Symbol.iterator] !== "function")
-      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${describe(entries)}`);
+      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a value, got ${kindOf(entries)}`);
     const checked = [...entries].map((entry) => {
       if (!Array.isArray(entry))
-        throw new InvalidArgumentError(`entries must hold pairs of a key and a value, got ${describe(entry)}`);
+        throw new InvalidArgumentError(`entries must hold pairs of a key and a value, got ${kindOf(entry)}`);
       const [key, value] = entry;
       checkValue(value);
       return { key: this.#key(key), value };
@@ -299,7 +299,7 @@ export class NamespaceView implements Untyped<Namespace> {
     if (port === undefined)
       throw new InvalidArgumentError(`event must be one of ${Object.keys(events).join(", ")}, got ${describe(event)}`);
     if (typeof listener !== "function")
-      throw new InvalidArgumentError(`listener must be a function, got ${describe(listener)}`);
+      throw new InvalidArgumentError(`listener must be a function, got ${kindOf(listener)}`);
     const { path } = this.#namespace.keySpace;
     return path.length === 0
       ? port.add(listener)
@@ -314,7 +314,7 @@ export class NamespaceView implements Untyped<Namespace> {
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
     if (options?.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function")
       throw new InvalidArgumentError(
-        `schema must be a Standard Schema (https://standardschema.dev), got ${describe(options.schema)}`,
+        `schema must be a Standard Schema (https://standardschema.dev), got ${kindOf(options.schema)}`,
       );
     checkFlag("checkLoads", options?.checkLoads);
     if (options?.checkLoads === true && options.schema === undefined)
@@ -356,7 +356,7 @@ export class NamespaceView implements Untyped<Namespace> {
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {
     const target = this.#key(key);
     if (typeof load !== "function")
-      throw new InvalidArgumentError(`load must be a function that computes the value, got ${describe(load)}`);
+      throw new InvalidArgumentError(`load must be a function that computes the value, got ${kindOf(load)}`);
     return { ...this.#options(options, startedAt), key: target, load };
   }
 
@@ -407,7 +407,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** Each once. */
   #keys(keys: readonly string[]): readonly EntryKey[] {
-    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${describe(keys)}`);
+    if (!Array.isArray(keys)) throw new InvalidArgumentError(`keys must be an array of strings, got ${kindOf(keys)}`);
     return [...new Set(keys)].map((key) => this.#key(key));
   }
 

@@ -1,5 +1,6 @@
+import { types } from "node:util";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { describe } from "../primitives/duration.ts";
+import { kindOf } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
@@ -63,15 +64,15 @@ export function wrapFunction(
   fn: (this: unknown, ...args: unknown[]) => unknown,
   options: UntypedWrapOptions,
 ): Wrapped<unknown[], unknown> {
-  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${describe(fn)}`);
+  if (typeof fn !== "function") throw new InvalidArgumentError(`wrap must be given a function, got ${kindOf(fn)}`);
   checkOptions(options, OPTION_NAMES.wrap);
   if (typeof options?.name !== "string" || options.name === "" || !options.name.isWellFormed())
     throw new InvalidArgumentError(
-      `name must be a non-empty, well-formed string of its own for each wrapped function, got ${describe(options?.name)}`,
+      `name must be a non-empty, well-formed string of its own for each wrapped function, got ${kindOf(options?.name)}`,
     );
   const { name, key, tags, ...policy } = options;
   if (key !== undefined && typeof key !== "function")
-    throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${describe(key)}`);
+    throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${kindOf(key)}`);
   if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   const fixed: GetOrSetOptions = Object.freeze({
     ...policy,
@@ -105,7 +106,7 @@ export function wrapFunction(
 /** A copy of plain data that `keyOf` has accepted: it has no cycle. */
 function copied(part: unknown): unknown {
   if (typeof part !== "object" || part === null) return part;
-  if (part instanceof Date) return new Date(part);
+  if (types.isDate(part)) return new Date(part);
   if (Array.isArray(part)) return part.map((element) => copied(element));
   const copy: Record<string, unknown> = { ...part };
   // By now also `__proto__` is an own property, if there was one: no prototype is set by it.
@@ -116,5 +117,5 @@ function copied(part: unknown): unknown {
 /** `keyOf` leaves out `undefined`: calls without an id would share one value. */
 function checkPart(part: unknown): string {
   if (typeof part === "string") return part;
-  throw new InvalidArgumentError(`key must return a string for the arguments of a call, got ${describe(part)}`);
+  throw new InvalidArgumentError(`key must return a string for the arguments of a call, got ${kindOf(part)}`);
 }

@@ -6,12 +6,15 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { NO_TAGS } from "../entry/key.ts";
+import { singleUse } from "../entry/single-use.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { checkEntryOptions, ownOptions, type EntryOptions } from "../entry/policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
- * and never stored, so the next call loads again: return `null` to remember that the value is absent.
+ * and never stored, so the next call loads again: return `null` to remember that the value is absent. A value that
+ * can be read once, a generator, a stream or a `Response`, is a failed load ({@link InvalidValueError}) for each of
+ * them, with `noStore` too: callers share it. Return what it holds.
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
@@ -187,6 +190,12 @@ export class Load {
       return { value: stale.value, kind: "not-modified", options, named };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     const kind = marked?.get(value) ?? (value === undefined ? "no-store" : "value");
+    const once = kind === "not-shared" ? undefined : singleUse(value);
+    if (once !== undefined)
+      throw new InvalidValueError(
+        `the loader gave ${once}, which can be read once, and its value is shared; read it and return what it holds, or give it to one caller by ctx.notShared`,
+        { operation: "load" },
+      );
     const { schema } = request;
     const isChecked = schema !== undefined && value !== undefined;
     return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named };

@@ -4,7 +4,8 @@ import type { Backend, Compressor, Format, StoredEntry, TagVersion } from "../co
 import { Codec, type Encoded } from "./codec.ts";
 import { gzip } from "../compressors/gzip.ts";
 import { passthrough } from "../compressors/passthrough.ts";
-import { HUNDRED_YEARS_MS, type Entry, type Terms } from "./entry.ts";
+import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
+import { type Entry, type Terms } from "./entry.ts";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { v8 } from "../formats/v8.ts";
 import { keySpaceBelow, rootKeySpace } from "./key.ts";

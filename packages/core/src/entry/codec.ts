@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import {
   DEFAULT_MAX_DECODED_BYTES,
   type Backend,
@@ -18,7 +20,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { HUNDRED_YEARS_MS, wholeInstant, type Entry, type Marker, type StoredForm } from "./entry.ts";
+import { wholeInstant, type Entry, type Marker, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
@@ -128,7 +130,7 @@ export class Codec {
       const bytes = this.#decompress(stored.data, meta.encoding.compressor);
       const entry = emptyEntry(stored, meta, keySpace, now, tagSequence);
       // Every backend hit passes here: the synchronous case makes no closure.
-      if (!(bytes instanceof Uint8Array) || schema !== undefined)
+      if (!types.isUint8Array(bytes) || schema !== undefined)
         return this.#decodeLater(bytes, { format, schema, entry, stored });
       if (bytes !== stored.data) entry.uncompressedBytes = bytes.length;
       entry.value = format.decode(bytes, this.#maxDecodedBytes);

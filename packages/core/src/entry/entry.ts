@@ -127,9 +127,6 @@ export function storedEntry(
   };
 }
 
-/** Replaces an infinite window: the end of a window must stay a number that backends can store. */
-export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
-
 /** Ids of the format and the compressor with which a backend stores the entry. Its size there is `encodedBytes`. */
 export interface Encoding {
   readonly format: string;

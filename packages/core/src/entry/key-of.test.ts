@@ -179,7 +179,7 @@ describe("keyOf", () => {
 
   it.each<[given: unknown, message: string]>([
     ["", 'keyOf: name must be a non-empty string, got ""'],
-    [1, "keyOf: name must be a non-empty string, got 1"],
+    [1, "keyOf: name must be a non-empty string, got a number"],
     [undefined, "keyOf: name must be a non-empty string, got undefined"],
     ["\ud800", "keyOf: name must be well-formed text, got a lone surrogate, which UTF-8 cannot encode"],
   ])("refuses the name %j", (name, message) => {

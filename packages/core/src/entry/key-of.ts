@@ -1,4 +1,5 @@
-import { describe } from "../primitives/duration.ts";
+import { types } from "node:util";
+import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
 /** A part of a key: plain data. Functions, symbols and objects with methods do not compile. */
@@ -41,7 +42,7 @@ export type KeyPart<T> = T extends string | number | bigint | boolean | null | u
 export function keyOf<P extends readonly unknown[]>(name: string, ...parts: { [I in keyof P]: KeyPart<P[I]> }): string;
 export function keyOf(name: string, ...parts: readonly unknown[]): string {
   if (typeof name !== "string" || name === "") {
-    throw new InvalidArgumentError(`keyOf: name must be a non-empty string, got ${describe(name)}`);
+    throw new InvalidArgumentError(`keyOf: name must be a non-empty string, got ${kindOf(name)}`);
   }
   let key = escape(name, "name");
   let last = parts.length - 1;
@@ -136,13 +137,14 @@ function scalar(value: unknown, where: string): string {
     case "object":
       return "null";
     default:
-      throw refusal(where, describe(value), "give plain data");
+      throw refusal(where, kindOf(value), "give plain data");
   }
 }
 
 function compound(value: object, part: Part): string {
   const { where, within } = part;
-  if (value instanceof Date) {
+  // Of another realm too; read by this realm's methods.
+  if (types.isDate(value)) {
     if (Number.isNaN(value.getTime())) throw refusal(where, "an invalid date", "give a date that exists");
     return value.toISOString();
   }

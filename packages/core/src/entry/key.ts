@@ -1,4 +1,4 @@
-import { describe } from "../primitives/duration.ts";
+import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { Terms } from "./entry.ts";
 
@@ -11,7 +11,7 @@ const MAX_TAG_LENGTH = 512;
  */
 export function checkKey(key: unknown): asserts key is string {
   if (typeof key !== "string" || key === "")
-    throw new InvalidArgumentError(`key must be a non-empty string, got ${describe(key)}`);
+    throw new InvalidArgumentError(`key must be a non-empty string, got ${kindOf(key)}`);
   if (!key.isWellFormed()) throw new InvalidArgumentError("key must be well-formed text, got a lone surrogate");
   if (key.length > MAX_KEY_BYTES / 3 && Buffer.byteLength(key) > MAX_KEY_BYTES)
     throw new InvalidArgumentError(
@@ -23,11 +23,11 @@ export function checkKey(key: unknown): asserts key is string {
  * @throws {InvalidArgumentError} unless `tags` is an array of non-empty, well-formed strings of at most 512 characters.
  */
 export function checkTags(tags: unknown): asserts tags is readonly string[] {
-  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array of strings, got ${describe(tags)}`);
+  if (!Array.isArray(tags)) throw new InvalidArgumentError(`tags must be an array of strings, got ${kindOf(tags)}`);
   for (const tag of tags as unknown[])
     if (typeof tag !== "string" || tag === "" || tag.length > MAX_TAG_LENGTH || !tag.isWellFormed())
       throw new InvalidArgumentError(
-        `tags must be non-empty, well-formed strings of at most ${MAX_TAG_LENGTH} characters, got ${describe(tag)}`,
+        `tags must be non-empty, well-formed strings of at most ${MAX_TAG_LENGTH} characters, got ${kindOf(tag)}`,
       );
 }
 
@@ -72,7 +72,7 @@ export function keySpaceBelow(
   { localOnly = false }: { readonly localOnly?: boolean } = {},
 ): KeySpace {
   if (typeof name !== "string" || name === "" || !name.isWellFormed())
-    throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${describe(name)}`);
+    throw new InvalidArgumentError(`namespace must be a non-empty, well-formed string, got ${kindOf(name)}`);
   if (isNameless(parent))
     throw new InvalidArgumentError(
       'namespace needs a cache with a name, got createCache({ name: "" }); give the cache a non-empty name',

@@ -1,3 +1,5 @@
+import { types } from "node:util";
+
 /**
  * Where in `value` the part is that cannot be written: `items[37].onClick is a function`. Names and kinds, no values.
  *
@@ -102,7 +104,7 @@ export function instancesIn(value: object): readonly FoundInstance[] {
 /** Whether it is small, and made of plain objects and arrays alone. Nearly all values are: this leaves no garbage. */
 function isPlain(part: object, budget: { left: number; levels: number }): boolean {
   if (ArrayBuffer.isView(part)) return true;
-  if (isInstance(part) || part instanceof Map || part instanceof Set || budget.levels === 0) return false;
+  if (isInstance(part) || types.isMap(part) || types.isSet(part) || budget.levels === 0) return false;
   budget.levels -= 1;
   for (const name in part) {
     const inner = (part as Readonly<Record<string, unknown>>)[name];
@@ -115,7 +117,7 @@ function isPlain(part: object, budget: { left: number; levels: number }): boolea
 
 /** Arrays, collections and bytes have prototypes with names, and are not what a class loses. */
 function isInstance(part: object): boolean {
-  if (Array.isArray(part) || part instanceof Map || part instanceof Set || ArrayBuffer.isView(part)) return false;
+  if (Array.isArray(part) || types.isMap(part) || types.isSet(part) || ArrayBuffer.isView(part)) return false;
   const prototype: unknown = Object.getPrototypeOf(part);
   // Also of another realm: below each root there is one `Object.prototype`.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return false;
@@ -132,12 +134,12 @@ function placeBelow(place: string, step: Step): string {
 function partsOf(value: unknown): readonly (readonly [Step, unknown])[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   if (Array.isArray(value)) return value.map((part: unknown, i) => [i, part]);
-  if (value instanceof Map)
+  if (types.isMap(value))
     return [...value].flatMap(([key, part], i) => [
       [{ member: `key ${i}` }, key],
       [{ member: `value ${i}` }, part],
     ]);
-  if (value instanceof Set) return Array.from(value, (part, i) => [{ member: `member ${i}` }, part]);
+  if (types.isSet(value)) return Array.from(value, (part, i) => [{ member: `member ${i}` }, part]);
   return Object.entries(value);
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HUNDRED_YEARS_MS } from "./entry.ts";
+import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import {
   checkEntryOptions,

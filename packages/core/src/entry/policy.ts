@@ -1,6 +1,5 @@
 import { didYouMean } from "../primitives/did-you-mean.ts";
-import { describe, toMs, type Duration } from "../primitives/duration.ts";
-import { HUNDRED_YEARS_MS } from "./entry.ts";
+import { describe, HUNDRED_YEARS_MS, kindOf, toMs, type Duration } from "../primitives/duration.ts";
 import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { checkTags } from "./key.ts";
@@ -205,14 +204,17 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
   if (options === undefined) return;
   if (typeof options !== "object" || options === null || Array.isArray(options))
     throw new InvalidArgumentError(
-      `options must be an object, got ${describe(options)}; accepted are ${[...accepted].join(", ")}`,
+      `options must be an object, got ${kindOf(options)}; accepted are ${[...accepted].join(", ")}`,
     );
   for (const name of Object.keys(options))
     if (!accepted.has(name))
       throw new InvalidArgumentError(
-        `options: unknown option ${describe(name)}; accepted are ${[...accepted].join(", ")}${didYouMean(name, accepted)}`,
+        `options: unknown option ${optionName(name)}; accepted are ${[...accepted].join(", ")}${didYouMean(name, accepted)}`,
       );
 }
+
+/** Data that was given in place of options may have a key or a value as a name. */
+const optionName = (name: string): string => (/^[a-z_$][\w$]{0,39}$/i.test(name) ? describe(name) : kindOf(name));
 
 /** A copy of options that are read late, tags included: by then the caller may use its list for the next call. */
 export function ownOptions<O extends { readonly tags?: readonly string[] | undefined }>(options: O): O {
@@ -290,7 +292,7 @@ export function checkEntryOptions(options: EntryOptions | undefined): void {
   if (options.tags !== undefined) checkTags(options.tags);
   for (const name of ["etag", "lastModified"] as const)
     if (options[name] !== undefined && typeof options[name] !== "string")
-      throw new InvalidArgumentError(`${name} must be the text of the header, got ${describe(options[name])}`);
+      throw new InvalidArgumentError(`${name} must be the text of the header, got ${kindOf(options[name])}`);
   resolvePolicy(DEFAULT_POLICY, options);
 }
 
@@ -316,6 +318,7 @@ export function lifetimeOf(
   };
 }
 
+/** An infinite window too: its end must stay a number that backends can store. */
 const bounded = (windowMs: number): number => Math.ceil(Math.min(windowMs, HUNDRED_YEARS_MS));
 
 function ms(option: string, given: Duration | undefined, least: number): number | undefined {

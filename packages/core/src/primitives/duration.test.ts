@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { describe as shown, parseDuration, toMs } from "./duration.ts";
+import { HUNDRED_YEARS_MS, describe as shown, parseDuration, toMs } from "./duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
 describe("parseDuration", () => {
@@ -58,9 +58,19 @@ describe("parseDuration", () => {
 });
 
 describe("toMs", () => {
-  it.for([0, -1, 0.5, 60_000, Infinity, -Infinity, 2 ** 53] as const)("takes the number %d as milliseconds", (ms) => {
-    expect(toMs("ttl", ms)).toBe(ms);
-  });
+  it.for([HUNDRED_YEARS_MS + 1, 2 ** 53, 1e300, Number.MAX_VALUE, "1e300d", "40000d"] as const)(
+    "C461 takes %s as 100 years",
+    (given) => {
+      expect(toMs("ttl", given)).toBe(HUNDRED_YEARS_MS);
+    },
+  );
+
+  it.for([0, -1, 0.5, 60_000, HUNDRED_YEARS_MS, Infinity, -Infinity] as const)(
+    "takes the number %d as milliseconds",
+    (ms) => {
+      expect(toMs("ttl", ms)).toBe(ms);
+    },
+  );
 
   it("takes text as parseDuration does, and names the option", () => {
     expect(toMs("ttl", "5m")).toBe(300_000);

@@ -1,10 +1,14 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
 /**
- * A length of time: milliseconds, or a number with a unit. `60` is 60 ms.
+ * A length of time: milliseconds, or a number with a unit. `60` is 60 ms. Finite ones count as 100 years at most;
+ * `Infinity` is for ever.
  * Text that is only known at run time goes through {@link parseDuration}.
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
+
+/** The longest finite time: a longer one is meant as "for ever", and sums of it with instants would lose milliseconds. */
+export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
 
 const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const TEXT = /^(-?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?)(ms|s|m|h|d)$/i;
@@ -19,14 +23,14 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * Milliseconds of a public `Duration`.
+ * Milliseconds of a public `Duration`: at most 100 years, or `Infinity`.
  *
  * @param option names the setting in the error.
  * @throws {InvalidArgumentError} for `NaN`, for text without a known unit, and for other types.
  */
 export function toMs(option: string, duration: Duration): number {
-  if (typeof duration === "number" && !Number.isNaN(duration)) return duration;
-  return parse(option, duration);
+  const ms = typeof duration === "number" && !Number.isNaN(duration) ? duration : parse(option, duration);
+  return ms === Infinity ? ms : Math.min(ms, HUNDRED_YEARS_MS);
 }
 
 function parse(option: string, given: unknown): number {
@@ -43,7 +47,25 @@ function parse(option: string, given: unknown): number {
   );
 }
 
-/** Describes an argument for an error message: short, and without the content of objects. */
+/**
+ * Describes an argument that may hold a key, a tag, a value or a token, for an error message: its kind, and nothing of
+ * it. A setting, whose content helps and is no secret, is shown by {@link describe}.
+ */
+export function kindOf(given: unknown): string {
+  switch (typeof given) {
+    case "string":
+      return given === "" ? '""' : `text of ${given.length} ${given.length === 1 ? "character" : "characters"}`;
+    case "number":
+      return Number.isNaN(given) ? "NaN" : "a number";
+    case "bigint":
+    case "boolean":
+      return `a ${typeof given}`;
+    default:
+      return describe(given);
+  }
+}
+
+/** Describes a setting for an error message: short, and without the content of objects. */
 export function describe(given: unknown): string {
   switch (typeof given) {
     case "string":

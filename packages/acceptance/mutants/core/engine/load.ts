@@ -14,6 +14,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "",
   },
   {
+    name: "storing: what can be read once is shared",
+    promises: ["C463"],
+    rule: 'kind === "not-shared" ? undefined : singleUse(value)',
+    broken: "undefined",
+  },
+  {
+    name: "storing: what can be read once is refused to its own caller too",
+    promises: ["C463"],
+    rule: 'kind === "not-shared" ? undefined : singleUse(value)',
+    broken: "singleUse(value)",
+  },
+  {
     name: "storing: a loader in the background sees background: false",
     promises: ["C20"],
     rule: "background: request.background,",
