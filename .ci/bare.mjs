@@ -4,8 +4,8 @@
 //   node .ci/bare.mjs npm test
 //
 // HOME is new and empty. PATH is one folder of links to the programs of the system, without servers, containers,
-// databases, browsers and other package managers. Of the environment stays what reaches the network. So a test that
-// leans on one machine fails on the next one that runs it. The exit code of the command is passed on, and signals are
+// databases, browsers and other package managers. The environment keeps the settings that reach the network. So a test
+// that leans on one machine fails on the next one that runs it. The exit code of the command is passed on, and signals are
 // passed to it.
 
 import { spawn, spawnSync } from "node:child_process";
@@ -61,7 +61,7 @@ function keptVariables() {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => KEPT.test(name)));
 }
 
-/** Those that the user's own files set: they are out of sight below. */
+/** The settings in the user's own files, which are out of sight below. */
 function npmSettings() {
   const { stdout } = spawnSync("npm", ["config", "get", ...SETTINGS], { encoding: "utf8", stdio: "pipe" });
   return Object.fromEntries(
@@ -74,7 +74,7 @@ function npmSettings() {
   );
 }
 
-/** The first program of each name, as a PATH would find it. Those of Node come first, wherever it is installed. */
+/** The first program of each name, as a PATH would find it. The folder of Node comes first, wherever it is installed. */
 function linkPrograms(into) {
   mkdirSync(into);
   const linked = new Set();
