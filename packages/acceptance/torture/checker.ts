@@ -72,8 +72,8 @@ export interface Violation {
  * after the replay; without one, with the life of the entry.
  * - `load without a lease`: the backend granted none within the time that the call may wait for it, its process had
  * the key to invalidate again, or a call of its own process had overtaken it before it began.
- * - `load after an answer of its own`: a loader gave an answer for its own caller alone; for `notSharedForMs` after
- * that each caller loads for itself.
+ * - `load after one that stored nothing`: a loader gave its value by `noStore` or `notShared`; for `markedForMs` after
+ * that processes load side by side.
  * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
  * Ends when that instant has come again.
  * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
@@ -85,7 +85,7 @@ export type Exemption =
   | "lost and forgotten"
   | "set with unknown outcome"
   | "load without a lease"
-  | "load after an answer of its own"
+  | "load after one that stored nothing"
   | "clock set back after markStale"
   | "foreign delete during a load";
 
@@ -542,8 +542,8 @@ class Checker {
       this.#excusedLoads.add(second.id);
       return true;
     }
-    if (this.#isUnsharedAt(key, second)) {
-      this.#exempt("load after an answer of its own");
+    if (this.#isMarkedAt(key, second)) {
+      this.#exempt("load after one that stored nothing");
       return true;
     }
     // From the request for the first lease: a change after it fenced that load, which goes on for its callers. A
@@ -560,12 +560,12 @@ class Checker {
     );
   }
 
-  /** Whether the key had an answer for one caller alone, not long before this load. */
-  #isUnsharedAt(key: string, { calledAt, startedAt }: Load): boolean {
-    const { notSharedForMs = 0 } = this.#history.terms;
+  /** Whether the key was marked: a load not long before this one stored nothing. */
+  #isMarkedAt(key: string, { calledAt, startedAt }: Load): boolean {
+    const { markedForMs = 0 } = this.#history.terms;
     return (this.#loadsOf.get(key) ?? []).some(
-      ({ isNotShared, endedAt }) =>
-        isNotShared === true && endedAt! <= startedAt && calledAt <= endedAt! + notSharedForMs + LOOK_MS,
+      ({ isWithheld, endedAt }) =>
+        isWithheld === true && endedAt! <= startedAt && calledAt <= endedAt! + markedForMs + LOOK_MS,
     );
   }
 

@@ -44,7 +44,7 @@ export interface Terms {
    */
   readonly clockAgeMs?: number;
   /** How long after a load for one caller alone others load side by side. @default 0 */
-  readonly notSharedForMs?: number;
+  readonly markedForMs?: number;
 }
 
 /** As `code` of a failure: Redis could be reached, and has no memory, no disk or too few replicas for a write. */
@@ -131,8 +131,8 @@ export interface Load {
   readonly version?: number;
   /** It gave the version to the cache, to be stored. */
   readonly isToStore?: boolean;
-  /** It gave the version to its own caller alone. */
-  readonly isNotShared?: boolean;
+  /** It gave the version by `noStore` or `notShared`. */
+  readonly isWithheld?: boolean;
   /** The instant at which the cache gave it up. */
   readonly abortedAt?: Instant;
   readonly forced: boolean;

@@ -61,7 +61,13 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
   const { lateTags, isPersonal = false } = shape.keys.find(({ id }) => id === key)!;
   // Operations must meet the late tags of a loader while it runs.
   const drawn = loaderOf(random, shape.isHeld || lateTags.length > 0 || isPersonal);
-  const load: LoaderPlan = isPersonal && random.oneIn(3) ? { ...drawn, outcome: "not-shared" } : drawn;
+  // After these, processes load side by side for a while: of the other keys every second load is to be explained.
+  const isAlone = isPersonal && random.oneIn(3);
+  const load: LoaderPlan = isAlone
+    ? { ...drawn, outcome: random.oneIn(3) ? "no-store" : "not-shared" }
+    : drawn.outcome === "no-store"
+      ? { ...drawn, outcome: "value" }
+      : drawn;
   const choice = random.below(100);
   if (choice < 52) {
     add({

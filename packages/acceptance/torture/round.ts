@@ -235,7 +235,7 @@ class Fleet implements Victims {
         healMs: this.#given.options.healWithinMs ?? HEAL_WITHIN_MS,
         slackMs: SLACK_MS,
         clockAgeMs: process.env["HOTSET_LAYOUT"] === "string" ? CLOCK_AGE_MS : 0,
-        notSharedForMs: NOT_SHARED_FOR_MS,
+        markedForMs: MARKED_FOR_MS,
       },
       ...notes,
       processes: this.#members
@@ -309,8 +309,8 @@ const PROMPT_MS = 100;
 
 /** In the string layout a process asks for the time of the server at most once in this. */
 const CLOCK_AGE_MS = 1_000;
-/** As core has it: how long a key stays marked after an answer for one caller alone. */
-const NOT_SHARED_FOR_MS = 10_000;
+/** As core has it: how long a key is marked after a load that stored nothing by `noStore` or `notShared`. */
+const MARKED_FOR_MS = 10_000;
 
 /** The time that a busy machine may add to any bound. */
 const SLACK_MS = 1_000;

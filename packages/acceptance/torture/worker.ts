@@ -415,7 +415,7 @@ class Fleetmate {
     const { process } = given;
     recorder.note({ t: "load", load: { process, id, key, calledAt, startedAt: now(), forced, ...granted } });
     let version: number | undefined;
-    let gives: Pick<Load, "isToStore" | "isNotShared"> = {};
+    let gives: Pick<Load, "isToStore" | "isWithheld"> = {};
     let hasEnded = false;
     const end = (by?: "abort"): void => {
       if (hasEnded) return;
@@ -443,9 +443,12 @@ class Fleetmate {
       if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
       const value: Value = { k: key, v: version };
       if (plan.outcome === "undefined") return undefined;
-      if (plan.outcome === "no-store" && ctx.noStore !== undefined) return ctx.noStore(value);
+      if (plan.outcome === "no-store" && ctx.noStore !== undefined) {
+        gives = { isWithheld: true };
+        return ctx.noStore(value);
+      }
       if (plan.outcome === "not-shared" && ctx.notShared !== undefined) {
-        gives = { isNotShared: true };
+        gives = { isWithheld: true };
         return ctx.notShared({ ...value, o: call.id });
       }
       if (plan.outcome === "not-modified" && (ctx.stale?.value as Value | undefined)?.v === version)

@@ -623,11 +623,11 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
-      "two loads run long after an answer for one caller alone",
+      "two loads run long after one that stored nothing",
       "two loads",
       {
-        terms: { ...TERMS, notSharedForMs: 200 },
-        loads: [load("A", 500, 510, 5, { isNotShared: true }), load("A", 800, 1_000, 5), load("B", 850, 900, 5)],
+        terms: { ...TERMS, markedForMs: 200 },
+        loads: [load("A", 500, 510, 5, { isWithheld: true }), load("A", 800, 1_000, 5), load("B", 850, 900, 5)],
       },
     ],
     [
@@ -982,11 +982,11 @@ describe("a good history is accepted,", () => {
       },
     ],
     [
-      "each caller loads for itself after an answer for one caller alone",
-      "load after an answer of its own",
+      "processes load side by side after a load that stored nothing",
+      "load after one that stored nothing",
       {
-        terms: { ...TERMS, notSharedForMs: 200 },
-        loads: [load("A", 500, 510, 5, { isNotShared: true }), load("A", 600, 800, 5), load("B", 650, 700, 5)],
+        terms: { ...TERMS, markedForMs: 200 },
+        loads: [load("A", 500, 510, 5, { isWithheld: true }), load("A", 600, 800, 5), load("B", 650, 700, 5)],
       },
     ],
     [
