@@ -172,8 +172,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "links",
     file: `${CORE}/engine/mutations.ts`,
-    rule: 'recovery?.addTags(keySpace, keys, mode, callSequence);\n      return { status: "pending" };',
-    broken: 'return { status: "pending" };',
+    rule: "recovery?.addTags(keySpace, part, mode, callSequence);",
+    broken: "",
   },
   {
     name: "recovery: a pending change hides nothing",
