@@ -389,8 +389,8 @@ describe.each(STACKS)("over %s", (stack) => {
       "entries must be a list of pairs of a key and a value, got null",
     ],
     [
-      "invalidateTags with an array",
-      (cache) => cache.invalidateTags(["t"] as never),
+      "invalidateTags with a list of lists",
+      (cache) => cache.invalidateTags([["t"]] as never),
       "tags must be non-empty, well-formed strings of at most 512 characters, got an array",
     ],
     [
@@ -466,8 +466,8 @@ describe.each(STACKS)("over %s", (stack) => {
     ["close", (cache) => cache.close({ timeout: -1 }), "timeout must be at least 0 ms, got -1"],
     [
       "markTagsStale",
-      (cache) => cache.markTagsStale(["a"] as never),
-      "tags must be non-empty, well-formed strings of at most 512 characters, got an array",
+      (cache) => cache.markTagsStale(["a b", 5 as never]),
+      "tags must be non-empty, well-formed strings of at most 512 characters, got a number",
     ],
   ])("C10 an invalid argument (%s) is refused with a message that names it", async ([, call, expected]) => {
     const { cache, stored } = open(stack);

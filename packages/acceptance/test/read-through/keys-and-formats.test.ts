@@ -75,7 +75,7 @@ describe.each(STACKS)("over %s", (stack) => {
         "\u{1f98a}".repeat(16_385),
         /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
       ],
-      ["a number", 42, /^key must be a non-empty string, got 42$/],
+      ["a number", 42, /^key must be a non-empty string, got a number$/],
       ["undefined", undefined, /^key must be a non-empty string, got undefined$/],
       ["an object", {}, /^key must be a non-empty string, got an object$/],
     ];
