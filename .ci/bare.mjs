@@ -5,8 +5,8 @@
 //
 // HOME is new and empty. PATH is one folder of links to the programs of the system, without servers, containers,
 // databases, browsers and other package managers. The environment keeps the settings that reach the network. So a test
-// that leans on one machine fails on the next one that runs it. The exit code of the command is passed on, and signals are
-// passed to it.
+// that leans on one machine fails on the next one that runs it. The exit code of the command is passed on, and signals
+// are passed to it.
 
 import { spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
@@ -74,7 +74,7 @@ function npmSettings() {
   );
 }
 
-/** The first program of each name, as a PATH would find it. The folder of Node comes first, wherever it is installed. */
+/** The first program of each name, as a PATH would find it. The folder of Node comes first, wherever it is. */
 function linkPrograms(into) {
   mkdirSync(into);
   const linked = new Set();

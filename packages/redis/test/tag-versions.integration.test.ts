@@ -118,15 +118,15 @@ it("C41 a late tag that was issued anew since counts as unchanged, as long as th
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
 });
 
-it("C41 a renewal by a program that keeps no record of it, or of 1,025 tags, refuses every late tag from before", async () => {
+it("C41 a renewal by a program that keeps no record of it, or of 1,009 tags, refuses every late tag from before", async () => {
   const { at } = await tags.pin([ROOT]);
   await server.command("HINCRBY", `${prefix}~issuer:{~shop}`, "n", "1");
   await tags.renew([B], "hard");
   expect(await tags.unchangedSince(at, [A])).toEqual([undefined]);
   const { at: later } = await tags.pin([ROOT]);
-  const many = Array.from({ length: 1025 }, (_, i) => `{~shop}::${i}`);
+  const many = Array.from({ length: 1009 }, (_, i) => `{~shop}::${i}`);
   await tags.renew(many.slice(1), "hard");
-  expect(await tags.unchangedSince(later, ["{~shop}::new", many[1024]!, many[512]!])).toEqual([
+  expect(await tags.unchangedSince(later, ["{~shop}::new", many[1008]!, many[512]!])).toEqual([
     expect.any(Object),
     undefined,
     undefined,

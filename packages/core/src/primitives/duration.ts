@@ -7,7 +7,7 @@ import { InvalidArgumentError } from "../contracts/errors.ts";
  */
 export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
 
-/** The longest finite time: a longer one is meant as "for ever", and sums of it with instants would lose milliseconds. */
+/** The longest finite time: a longer one means "without an end", and its sums with instants would lose milliseconds. */
 export const HUNDRED_YEARS_MS: number = 100 * 365 * 86_400_000;
 
 const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
