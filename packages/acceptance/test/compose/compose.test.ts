@@ -1608,7 +1608,7 @@ describe("options of compose", () => {
     [
       "options that are not an object",
       "race",
-      'options must be an object, got "race"; accepted are label, read, write, refill, nearTtl',
+      "options must be an object, got text of 4 characters; accepted are label, read, write, refill, nearTtl",
     ],
   ])("refuse %s with a ConfigurationError that names it", (_, options, message) => {
     const [near, far] = backends();

@@ -69,7 +69,7 @@ describe("C208 warm", () => {
 
   it.for([
     [["a"], {}, "entries must hold pairs of a key and a loader"],
-    [7, {}, "entries must be a list of pairs of a key and a loader, got 7"],
+    [7, {}, "entries must be a list of pairs of a key and a loader, got a number"],
     [[["b", 1]], {}, "entries must hold pairs of a key and a loader"],
     [[["", never]], {}, "key must"],
     [[], { concurrency: 0 }, "concurrency must be a whole number of at least 1, got 0"],
