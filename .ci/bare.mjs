@@ -1,5 +1,5 @@
 // Runs one command as on a machine that has git, Node, npm and the tools of its system, and nothing that the tests
-// could happen to find beside them:
+// could happen to find next to them:
 //
 //   node .ci/bare.mjs npm test
 //

@@ -41,7 +41,7 @@ const VITEST: Step = {
   command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
 };
 
-/** One after the other, beside vitest and after the tasks of turbo.json: some need what these built. */
+/** One after the other, at the same time as vitest and after the tasks of turbo.json: some need what these built. */
 const BESIDE: readonly Step[] = [
   {
     name: "strings",
@@ -214,7 +214,7 @@ function inSeconds(milliseconds: number): string {
 
 function runCommand([command = "", ...rest]: readonly string[]): Promise<{ output: string; exit: string }> {
   return new Promise((resolve) => {
-    // A process group of its own, so that what the command started ends with it.
+    // Its own process group, so that what the command started ends with it.
     const child = spawn(command, rest, {
       cwd: top,
       env: environment,

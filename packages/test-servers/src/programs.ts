@@ -22,7 +22,7 @@ export async function redisPrograms(folder: string): Promise<string> {
   return folder;
 }
 
-/** Another program of the package is a file beside the server's, and is named in `argv[0]` as the server is. */
+/** Another program of the package is a file next to the server's, and is named in `argv[0]` as the server is. */
 function commandOf(name: (typeof PROGRAMS)[number], { command, args }: ServerExecutable): readonly string[] {
   const words = [command, ...args];
   if (name === "server") return words;

@@ -109,7 +109,7 @@ export interface Namespace<V = unknown> {
    * grow with entries. Up to 63 tags are one step for all processes; a longer list goes in steps of 63.
    *
    * @param tags as arguments, or in one list of any length: very many arguments overflow the stack.
-   * @throws {InvalidArgumentError} for a list beside other arguments.
+   * @throws {InvalidArgumentError} for a list among other arguments.
    */
   invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /** As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}. */

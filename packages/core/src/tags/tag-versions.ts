@@ -89,7 +89,7 @@ export function tagKeys(keySpace: KeySpace, tags: readonly string[]): readonly s
 
 /**
  * How many tags of one call are renewed in one step of the backend; those of a longer call go in several. In Redis they
- * are keys of one script, beside that of their issuer: a script of very many keeps everybody waiting.
+ * are keys of one script, with that of their issuer: a script of very many keeps everybody waiting.
  */
 export const TAGS_OF_ONE_STEP = 63;
 

@@ -76,7 +76,7 @@ export class RedisTagVersions implements TagVersions {
   }
 
   /**
-   * Where the script was not run, the issuer was not read by it: the load goes on, and its tags must be reported. Every
+   * Where the script was not run, the issuer was not read by it: the load continues, and its tags must be reported. Every
    * user may send a read of versions; for a hash it finds nothing, and Redis remembers who asked.
    */
   async #pin(tags: readonly string[]): Promise<unknown> {
@@ -129,5 +129,5 @@ const ignore = (): void => undefined;
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
-/** Of one script, with the issuer. */
+/** Of one script, with the issuer. Renewals come in steps of one script already; this is for pins, which do not. */
 const MOST_KEYS = 64;
