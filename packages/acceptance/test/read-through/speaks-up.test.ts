@@ -325,8 +325,8 @@ describe("C460 many open caches of one name over a backend", () => {
     await nextTurn();
     expect(warnings.map(({ message, code }) => [message, code])).toEqual([
       [
-        'hotset: cache "hot": 20 caches of this name are open in this process, each with connections and copies of ' +
-          "its own: build one and use it everywhere; where hot reload loads modules again, keep it on globalThis",
+        'hotset: cache "hot": 20 caches of this name are open in this process, each with its own connections and ' +
+          "copies: build one and use it everywhere; where hot reload loads modules again, keep it on globalThis",
         "HOTSET_OPEN_CACHES",
       ],
     ]);
