@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join, relative, sep } from "node:path";
 import { EQUIVALENT } from "./equivalent.ts";
 import { ruleAt, sitesOf, type Site } from "./sites.ts";
-import { stagesOf, type Stage } from "./stages.ts";
+import { stagesOf, type ChangedPackage, type Stage } from "./stages.ts";
 import { failuresOf, TestRuns, TOP, type Outcome } from "./test-runs.ts";
 import { Random } from "../torture/random.ts";
 
@@ -11,7 +11,7 @@ export interface RandomOptions {
   readonly count: number;
   /** The same seed chooses the same changes of the same sources. */
   readonly seed: number;
-  readonly packages: readonly ("core" | "redis")[];
+  readonly packages: readonly ChangedPackage[];
   /** Only files whose path contains it. */
   readonly part: string;
 }

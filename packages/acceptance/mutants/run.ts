@@ -7,13 +7,14 @@
  *     npm run mutants -- --rows R3- R0-02              of rows whose id begins with one of these
  *     npm run mutants -- --random 60                   small random changes instead: any test may fail
  *     npm run mutants -- --random 60 --seed 7          the same changes again, of the same sources
- *     npm run mutants -- --random 60 --package redis   of one package: core or redis
+ *     npm run mutants -- --random 60 --package redis   of one package: core, redis or redis-toolkit
  *     npm run mutants -- --random 60 --in core/src/tiers   of the files whose path contains this
  */
 import { parseArgs } from "node:util";
 import { runNamed } from "./named.ts";
 import { runRandom } from "./random.ts";
 import { runRows } from "./rows-run.ts";
+import { CHANGED_PACKAGES, type ChangedPackage } from "./stages.ts";
 
 const { values, positionals } = parseArgs({
   options: {
@@ -42,8 +43,9 @@ function whole(name: string, text: string): number {
   return Number(text);
 }
 
-function packagesOf(given: string | undefined): readonly ("core" | "redis")[] {
-  if (given === undefined) return ["core", "redis"];
-  if (given === "core" || given === "redis") return [given];
-  throw new Error(`--package ${given}: accepted are core and redis`);
+function packagesOf(given: string | undefined): readonly ChangedPackage[] {
+  if (given === undefined) return CHANGED_PACKAGES;
+  const one = CHANGED_PACKAGES.find((name) => name === given);
+  if (one === undefined) throw new Error(`--package ${given}: accepted are ${CHANGED_PACKAGES.join(", ")}`);
+  return [one];
 }

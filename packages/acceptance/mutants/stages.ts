@@ -17,9 +17,12 @@ const IN_PROCESSES = /\/acceptance\/test\/processes\/.*\.integration|\/(?:contra
 const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
 const INTEGRATION = /\.integration\.test\.ts$/;
 
-const all = globSync("packages/{acceptance,core,hotset,memory,msgpack,zstd,redis,seal}/{src,test}/**/*.test.ts", {
-  cwd: TOP,
-})
+/** The packages whose sources are changed. */
+export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit"] as const;
+export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
+
+const TESTED = "{acceptance,core,hotset,memory,msgpack,zstd,redis,redis-toolkit,seal}";
+const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
   .toSorted();
@@ -27,10 +30,9 @@ const all = globSync("packages/{acceptance,core,hotset,memory,msgpack,zstd,redis
 /** The stages for a change in a source file, from the quick ones to the slow ones. */
 export function stagesOf(file: string): readonly Stage[] {
   const own = file.replace(/\.ts$/, ".test.ts");
-  const isOfRedis = file.startsWith("packages/redis/");
+  const home = `${file.split("/", 2).join("/")}/`;
   const unit = all.filter((test) => !INTEGRATION.test(test));
   const quick = unit.filter((test) => !LONG.test(`/${test}`) && test !== own);
-  const home = isOfRedis ? "packages/redis/" : "packages/core/";
   const isStory = (test: string): boolean => test.startsWith("packages/acceptance/");
   return [
     stage(
@@ -41,7 +43,7 @@ export function stagesOf(file: string): readonly Stage[] {
       "tests of the package",
       quick.filter((test) => test.startsWith(home)),
     ),
-    ...(isOfRedis
+    ...(home !== "packages/core/"
       ? [
           stage(
             "real Redis",
@@ -61,7 +63,8 @@ export function stagesOf(file: string): readonly Stage[] {
         ]),
     stage(
       "stories over a real Redis",
-      all.filter((test) => INTEGRATION.test(test) && isStory(test)),
+      // No story uses the toolkit.
+      home === "packages/redis-toolkit/" ? [] : all.filter((test) => INTEGRATION.test(test) && isStory(test)),
     ),
   ].filter(({ files }) => files.length > 0);
 }

@@ -138,6 +138,21 @@ describe("a cluster", () => {
     },
   );
 
+  it("C114: reads a batch of strings, in the order of its keys", async () => {
+    const strings = redis(cluster(servers.urls))
+      .valueFormat(json())
+      .layout("string")
+      .keyPrefix(prefix)
+      .responseTimeout("10s")
+      .build();
+    onTestFinished(() => strings.close());
+    await Promise.all(KEYS.map((key) => strings.write(key, stored(key))));
+    expect((await strings.batch!.read([...KEYS, "shop::none"])).map((entry) => found(entry)?.data.toString())).toEqual([
+      ...KEYS,
+      undefined,
+    ]);
+  });
+
   it("C114: takes one round trip to each node for a batch", async () => {
     await Promise.all(KEYS.map((key) => backend.write(key, stored(key))));
     resetCounts();

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { withoutRule } from "../../mutants/mutant.ts";
 import { ruleAt, sitesOf } from "../../mutants/sites.ts";
+import { CHANGED_PACKAGES, stagesOf } from "../../mutants/stages.ts";
 
 const top = resolve(import.meta.dirname, "../../../..");
 
@@ -51,9 +52,25 @@ describe("random mutants", () => {
     ]);
   });
 
+  it("run the tests beside the file first, then those of its package, and those with servers last", () => {
+    const names = (file: string): readonly string[] => stagesOf(file).map(({ name }) => name);
+    expect(names("packages/redis-toolkit/src/queue/events.ts")).toEqual([
+      "own tests",
+      "tests of the package",
+      "real Redis",
+    ]);
+    expect(names("packages/redis/src/client/pool.ts").at(-1)).toBe("stories over a real Redis");
+    expect(names("packages/core/src/engine/flights.ts")).toContain("stories");
+    const [own, units, real] = stagesOf("packages/redis-toolkit/src/queue/events.ts");
+    expect(own!.files).toEqual(["packages/redis-toolkit/src/queue/events.test.ts"]);
+    for (const { files } of [units!, real!])
+      expect(files.every((file) => file.startsWith("packages/redis-toolkit/"))).toBe(true);
+    expect([units!.needsRedis, real!.needsRedis]).toEqual([false, true]);
+  });
+
   it("are found all over the sources, and each changes its file", () => {
     const unchanged: string[] = [];
-    for (const name of ["core", "redis"]) {
+    for (const name of CHANGED_PACKAGES) {
       let count = 0;
       for (const file of globSync(`packages/${name}/src/**/*.ts`, { cwd: top })) {
         const text = readFileSync(join(top, file), "utf8");

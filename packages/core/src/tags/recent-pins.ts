@@ -7,7 +7,8 @@ import type { Pinned } from "./tag-versions.ts";
  * tags does not pin them again.
  *
  * A version may have changed since, unnoticed. Then the entry is stored under an outdated version: a miss for every
- * process, never a stale value. A read that finds another version, and each renewal by this process, end that immediately.
+ * process, never a stale value. A read that finds another version, and each renewal by this process, end that
+ * immediately.
  */
 export class RecentPins {
   readonly #clock: Clock;

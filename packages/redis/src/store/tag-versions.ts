@@ -76,8 +76,8 @@ export class RedisTagVersions implements TagVersions {
   }
 
   /**
-   * Where the script was not run, the issuer was not read by it: the load continues, and its tags must be reported. Every
-   * user may send a read of versions; for a hash it finds nothing, and Redis remembers who asked.
+   * Where the script was not run, the issuer was not read by it: the load continues, and its tags must be reported.
+   * Every user may send a read of versions; for a hash it finds nothing, and Redis remembers who asked.
    */
   async #pin(tags: readonly string[]): Promise<unknown> {
     try {

@@ -245,4 +245,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (!isEmpty || loaded.value === undefined",
     broken: "if (isEmpty || loaded.value === undefined",
   },
+  {
+    name: "stats: a fenced load is not counted",
+    promises: ["C180"],
+    rule: "flight.call.namespace.meter.fenced += 1;",
+    broken: "",
+  },
 ];

@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "this.#leftTrace ||= this.#signal?.aborted === true || servers.mayHold(error);",
     broken: "this.#leftTrace ||= servers.mayHold(error);",
   },
+  {
+    name: "lock: the release of an abandoned attempt can undo the next one",
+    promises: ["A64"],
+    rule: "this.#token = randomUUID();",
+    broken: "",
+  },
 ];

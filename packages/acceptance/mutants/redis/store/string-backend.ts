@@ -14,6 +14,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (true) return readInParts",
   },
   {
+    name: "strings: a batch in a cluster returns nothing",
+    promises: ["C114"],
+    rule: "return readInParts(keys, this.batchOf(keys), (key) => this.read(key));",
+    broken: "return Promise.resolve([]);",
+  },
+  {
     name: "strings: a key of another type is an error",
     promises: ["A33"],
     rule: "if (isWrongType(error)) command.done(undefined);",

@@ -1,0 +1,95 @@
+import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { expect, it } from "vitest";
+import type { RedisView } from "../index.ts";
+import type { Module } from "../module/module.ts";
+import { QueueEvents, type QueueEvent } from "./events.ts";
+import type { QueueStore } from "./store.ts";
+
+/** Events are published by the test, and what Redis has of the one job is `job`. */
+function start(job?: object) {
+  const clock = new TestClock();
+  let publish: (message: Buffer) => void;
+  const subscriber = {
+    on: () => undefined,
+    subscribe: async (_kind: string, _channel: string, listener: (message: Buffer) => void) => {
+      publish = listener;
+    },
+    close: async () => undefined,
+  };
+  const module = {
+    clock,
+    connection: { open: async () => subscriber },
+    onDisconnect: () => () => undefined,
+  } as unknown as Module;
+  const events = new QueueEvents({} as RedisView, module, {
+    channel: "c",
+    get: async () => job,
+  } as unknown as QueueStore);
+  return {
+    clock,
+    finished: (id: string) => events.finished(id),
+    publish: async (event: QueueEvent): Promise<void> => {
+      publish(Buffer.from(JSON.stringify(event)));
+      await flush();
+    },
+  };
+}
+
+it.each([
+  [
+    { state: "completed", result: 7 },
+    { status: "completed", result: 7 },
+  ],
+  [
+    { state: "dead", reason: "bad" },
+    { status: "dead", reason: "bad" },
+  ],
+] as const)("C231: finished of a job that is %j resolves with %j", async (job, end) => {
+  expect(await start(job).finished("1")).toEqual(end);
+});
+
+it("C231: finished resolves with the end that is published, and with no event before it or of another job", async () => {
+  for (const [last, end] of [
+    [
+      { kind: "completed", id: "1", result: 7 },
+      { status: "completed", result: 7 },
+    ],
+    [
+      { kind: "dead", id: "1", reason: "bad" },
+      { status: "dead", reason: "bad" },
+    ],
+    [{ kind: "removed", id: "1" }, { status: "gone" }],
+  ] as const) {
+    const { finished, publish } = start({ state: "active" });
+    const call = finished("1");
+    await flush();
+    for (const event of [
+      { kind: "progress", id: "1", progress: 50 },
+      { kind: "retrying", id: "1", reason: "once more" },
+      { kind: "completed", id: "2", result: 8 },
+      { kind: "removed", id: "2" },
+    ] as const)
+      await publish(event);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    await publish(last);
+    expect(await call).toEqual(end);
+  }
+});
+
+it("C231: finished of a job that has completed and was not kept is completed: its event may come after the look", async () => {
+  const { clock, finished, publish } = start();
+  const call = finished("1");
+  await flush();
+  expect(await outcome(call)).toEqual({ status: "pending" });
+  clock.advance(19);
+  await publish({ kind: "completed", id: "1", result: 7 });
+  expect(await call).toEqual({ status: "completed", result: 7 });
+});
+
+it("C231: finished of a job that is not there is gone, after the 20 ms in which its event could still come", async () => {
+  const { clock, finished } = start();
+  const call = finished("1");
+  await flush();
+  clock.advance(20);
+  expect(await call).toEqual({ status: "gone" });
+});
