@@ -429,7 +429,8 @@ class History {
       case 0:
         return undefined;
       case 1:
-        return noStore(value);
+        // Behind it each process loads for itself.
+        return this.#weather.isQuiet === true ? value : noStore(value);
       case 2:
         // Without a lifetime it is a removal.
         if (this.#weather.isQuiet !== true) setOptions({ ttl: 0 });
