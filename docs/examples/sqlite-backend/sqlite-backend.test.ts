@@ -63,6 +63,7 @@ it("reports that everything changed when more has changed than the log holds", a
     lost: () => undefined,
     replaced: () => undefined,
     changed: (keys) => heard.push(...keys),
+    leaseChanged: () => undefined,
     tagsChanged: () => undefined,
     everythingChanged: () => heard.push("everything"),
   });

@@ -74,6 +74,10 @@ export const RULES = {
   atForgotten: 1,
   partForgets: 1,
   partEpochBack: 1,
+  heldReadsLease: 1,
+  leaseBehindEntry: 1,
+  ownByLease: 1,
+  onlyFirstLease: 1,
   // of the string layout alone
   opsDropPlaceholder: 1,
   heldIsRead: 1,
@@ -178,8 +182,8 @@ export function make(cfg, R) {
       pd: [0, 0, 0],
       all: [0, 0],
       own: [0, 0],
-      q: [0, 0, 0],
-      rg: [0, 0, 0],
+      q: [0, 0, 0, 0, 0],
+      rg: [0, 0, 0, 0],
       at: null,
       ow: [0, 0],
       qw: [0, 0],
@@ -220,6 +224,8 @@ export function make(cfg, R) {
     pr: 0,
     bg: 0,
     sn: 0,
+    // its store was executed, and the end of its lease not yet reported
+    aw: 0,
   });
   const floors = (p, f) => {
     if (!f.jo) return f.fl;
@@ -259,18 +265,19 @@ export function make(cfg, R) {
     if (R.lateJoinOwn && f.to) return false;
     return TAG === "early" || f.pr || !R.lateJoinForeign || f.tf === 0 || (f.tf < 2 && !R.lateJoinUnproven);
   };
-  const X = { k: 0, t: 1, c: 2 };
+  const X = { k: 0, t: 1, c: 2, l: 3 };
   const sig = (s, x) => {
     const i = X[x];
     for (const q of s.P) {
       if (q.rg[i]) {
         q.rg[i] = 0;
-        if (q.lk === "A") q.q[i] = 1;
+        // A push of the key behind one of its lease has a place of its own: their order counts.
+        if (q.lk === "A") q.q[x === "k" && q.q[3] ? 4 : i] = 1;
       }
     }
   }; // one push to each client that read the key; then it is forgotten
   const reg = (p, x) => {
-    if (p.lk === "A" && (x === "k" || p.vl === "A")) p.rg[X[x]] = 1;
+    if (p.lk === "A" && (x === "k" || x === "l" || p.vl === "A")) p.rg[X[x]] = 1;
   };
   const held = (t) => t.l || t.h;
   const rel = (t, tok, own) => {
@@ -283,7 +290,8 @@ export function make(cfg, R) {
     if (tok && (t.l === tok || !R.releaseByToken)) {
       if (own && t.l === tok) t.nl = 0;
       t.l = 0;
-      if (t.e ? R.releaseTouch : R.releaseSignals) sig(t, "k", -1);
+      // The entry stays as it is: only clients that wait, and have read the lease, are pushed its end.
+      if (t.e ? R.releaseTouch : R.releaseSignals) sig(t, "l");
     }
   };
   const wake = (f) => {
@@ -376,14 +384,20 @@ export function make(cfg, R) {
       const had = s.e != null,
         hadL = held(s);
       s.e = null;
-      if (R.opsDropLease) s.l = 0;
+      if (R.opsDropLease) {
+        if (s.l) sig(s, "l");
+        s.l = 0;
+      }
       if (R.opsDropPlaceholder) s.h = 0;
       if (had || (R.delSignals && (hadL || R.alwaysSignal))) sig(s, "k", cfg.delMulti ? o.p : -1);
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "set") {
       s.e = [o.w, TAG ? (s.tg == null ? (s.tg = newVer(s)) : s.tg) : 0, 0, 0, -o.w];
-      if (R.opsDropLease) s.l = 0;
+      if (R.opsDropLease) {
+        if (s.l) sig(s, "l");
+        s.l = 0;
+      }
       s.h = 0;
       sig(s, "k");
       if (R.writeEndsRead && !o.z) reg(s.P[o.p], "k");
@@ -391,7 +405,10 @@ export function make(cfg, R) {
       s.nl = 0;
     } else if (o.k === "expire") {
       const hadL = held(s);
-      if (R.opsDropLease) s.l = 0;
+      if (R.opsDropLease) {
+        if (s.l) sig(s, "l");
+        s.l = 0;
+      }
       if (R.opsDropPlaceholder) s.h = 0;
       if (s.e) {
         s.e[2] = 1;
@@ -469,8 +486,8 @@ export function make(cfg, R) {
   const linkLost = (s, pi, zomb) => {
     const p = s.P[pi];
     p.lk = "D";
-    p.q = [0, 0, 0];
-    p.rg = [0, 0, 0];
+    p.q = [0, 0, 0, 0, 0];
+    p.rg = [0, 0, 0, 0];
     p.at = null;
     if (R.distrust && p.L) p.L[2] = 0;
     p.tt = R.distrust ? null : p.tt;
@@ -541,7 +558,7 @@ export function make(cfg, R) {
     p.at = null;
     p.q[1] = p.q[2] = 0;
     p.rg[1] = p.rg[2] = 0;
-    if (!p.q[0]) delivered(s, pi);
+    if (!p.q[0] && !p.q[4]) delivered(s, pi);
     for (const f of p.F) if (f.st === "t") f.st = "T";
     const keep = [];
     for (const o of s.O) {
@@ -754,7 +771,10 @@ export function make(cfg, R) {
                     if (STRING && !t.e) {
                       t.l = 0;
                       place();
-                    } else if (R.forceTakeover) t.l = g.tok;
+                    } else if (R.forceTakeover) {
+                      t.l = g.tok;
+                      sig(t, "l");
+                    }
                     t.nl = 0;
                     return;
                   }
@@ -768,6 +788,7 @@ export function make(cfg, R) {
                   if (STRING && !t.e && (R.refreshSeesPlaceholder || isPlain)) {
                     if ((t.h || (t.l && !isPlain && R.placeholderSeesRefresh)) && R.leaseExclusive) {
                       if (isPlain && R.acqReads && R.heldIsRead) reg(q, "k");
+                      if (!t.h && R.heldReadsLease) reg(q, "l");
                       g.st = "h";
                       return;
                     }
@@ -782,7 +803,11 @@ export function make(cfg, R) {
                     grant();
                     t.l = g.tok;
                     t.nl++;
-                  } else g.st = "h";
+                    sig(t, "l");
+                  } else {
+                    if (R.heldReadsLease) reg(q, "l");
+                    g.st = "h";
+                  }
                 },
               );
             break;
@@ -796,6 +821,7 @@ export function make(cfg, R) {
                     sig(t, "k");
                   }
                   if (R.acqReads && R.backingOffReads) reg(q, "k");
+                  reg(q, "l");
                   if (R.backingOffAsksScript) q.sc = 1;
                   g.tok = 0;
                   g.rl = 0;
@@ -1070,7 +1096,7 @@ export function make(cfg, R) {
           t.B.cut--;
           const q = t.P[pi];
           q.lk = "S";
-          q.q = [0, 0, 0];
+          q.q = [0, 0, 0, 0, 0];
           q.ow = [0, 0];
           q.qw = [0, 0];
         });
@@ -1121,6 +1147,18 @@ export function make(cfg, R) {
           q.q[0] = 0;
           fenceKey(q, 0, "push");
           if (R.setFillGuard) for (const y of t.O) if (y.p === pi && !y.z) y.ok = 0;
+          delivered(t, pi);
+        });
+      if (p.lk === "A" && p.q[3] && !p.q[0])
+        go(`P${pi}: push for the lease arrives`, (t) => {
+          const q = t.P[pi];
+          q.q[0] = q.q[4];
+          q.q[3] = q.q[4] = 0;
+          for (const g of q.F) {
+            if (g.aw && !g.lf && R.ownByLease) g.ok = 1;
+            if (R.onlyFirstLease) g.aw = 0;
+            wake(g);
+          }
           delivered(t, pi);
         });
       if (p.lk === "A" && p.q[1])
@@ -1257,8 +1295,8 @@ export function make(cfg, R) {
         t.nl = 0;
         for (const q of t.P)
           if (q.lk === "A") {
-            q.q = q.vl === "A" ? [1, 1, 1] : [1, 0, 0];
-            q.rg = [0, 0, 0];
+            q.q = q.vl === "A" ? [1, 1, 1, 1, 0] : [1, 0, 0, 1, 0];
+            q.rg = [0, 0, 0, 0];
           }
       });
     if (s.B.age && s.e && !s.e[3])
@@ -1306,6 +1344,8 @@ export function make(cfg, R) {
     }
     const end = () => {
       if (q && R.storeEndsRead) reg(q, "k");
+      // Redis 7.0 counts every key that a script declares.
+      if (q) reg(q, "l");
     };
     if (R.condStore && !mine && !(g.fo && !R.forceTakeover)) return;
     if (STRING && t.h && !R.storeSeen) t.h = 0;
@@ -1318,7 +1358,10 @@ export function make(cfg, R) {
       return;
     }
     if (mine) t.l = 0;
+    // Reads the lease, so its end is pushed behind the entry.
+    if (P && mine) reg(P, "l");
     if (err) {
+      sig(t, "l");
       const had = t.e;
       t.e = null;
       if (had || R.errSignals) sig(t, "k", -1);
@@ -1327,7 +1370,10 @@ export function make(cfg, R) {
       return;
     }
     t.e = [g.v, g.tv, 0, 0, g.tok];
+    if (q && !g.lf) g.aw = 1;
+    if (!R.leaseBehindEntry) sig(t, "l");
     sig(t, "k", -1);
+    if (R.leaseBehindEntry) sig(t, "l");
     end();
     g.res = 1;
     if (g.fo) {
@@ -1375,7 +1421,7 @@ export function make(cfg, R) {
   const flush = (t) => {
     t.P.forEach((q, qi) => {
       if (q.lk !== "A") return;
-      if (q.q[0] || q.q[1] || q.q[2]) q.qw = [mx(q.qw[0], q.ow[0]), mx(q.qw[1], q.ow[1])];
+      if (q.q[0] || q.q[1] || q.q[2] || q.q[4]) q.qw = [mx(q.qw[0], q.ow[0]), mx(q.qw[1], q.ow[1])];
       else if (t.O.some((o) => o.p === qi && o.st === "x")) q.sw = [mx(q.sw[0], q.ow[0]), mx(q.sw[1], q.ow[1])];
       else q.all = [mx(q.all[0], q.ow[0]), mx(q.all[1], q.ow[1])];
       q.ow = [0, 0];
@@ -1384,7 +1430,7 @@ export function make(cfg, R) {
   };
   const delivered = (t, pi) => {
     const q = t.P[pi];
-    if (!q.q[0] && !q.q[1] && !q.q[2]) {
+    if (!q.q[0] && !q.q[1] && !q.q[2] && !q.q[4]) {
       q.all = [mx(q.all[0], q.qw[0]), mx(q.all[1], q.qw[1])];
       q.qw = [0, 0];
     }
@@ -1411,13 +1457,13 @@ export function make(cfg, R) {
           return `I5: fallback copy of P${i} v${v} < own h${p.own[0]} s${p.own[1]}`;
       }
       // I8 coherence: trusted copy equals L2 or a push is on the way
-      if (p.lk === "A" && p.L && p.L[2] && !p.q[0] && (s.pk === -2 || s.pk === i) && !cfg.noI8) {
+      if (p.lk === "A" && p.L && p.L[2] && !p.q[0] && !p.q[4] && (s.pk === -2 || s.pk === i) && !cfg.noI8) {
         if (!(s.e && s.e[0] === p.L[0] && s.e[1] === p.L[1])) {
           if (!(TAG && p.tt === null) && !s.O.some((o) => o.p === i && o.st === "x"))
             return `I8: trusted copy of P${i} v${p.L[0]} but L2 has ${s.e ? "v" + s.e[0] : "nothing"} and no push is on the way`;
         }
       }
-      if (p.L && p.L[3] && p.lk === "A" && !p.q[0] && (s.pk === -2 || s.pk === i) && p.L[0] < p.all[0])
+      if (p.L && p.L[3] && p.lk === "A" && !p.q[0] && !p.q[4] && (s.pk === -2 || s.pk === i) && p.L[0] < p.all[0])
         return `I2: soft copy of P${i} v${p.L[0]} usable as grace < h${p.all[0]}`;
       // I7w lost wake-up
       for (const f of p.F)
@@ -1451,7 +1497,16 @@ export function make(cfg, R) {
           !s.P.some((q) => q.F.some((g) => (g.tok === s.l || g.tok === s.h) && "qGlUS".includes(g.st)))
         )
           return `I7h: P${i} waits for a lease that no running load holds`;
-        else if (f.st === "W" && p.lk === "A" && cfg.checkWake && !held(s) && !p.q[0] && s.pk === -2)
+        else if (
+          f.st === "W" &&
+          p.lk === "A" &&
+          cfg.checkWake &&
+          !held(s) &&
+          !p.q[0] &&
+          !p.q[3] &&
+          !p.q[4] &&
+          s.pk === -2
+        )
           return `I7w: P${i} waits, lease is free, no push on the way`;
     }
     const isLoading = (token) => token && s.P.some((p) => p.F.some((f) => f.tok === token && "GlUS".includes(f.st)));
@@ -1525,6 +1580,7 @@ export function make(cfg, R) {
           f.jo +
           f.lf +
           f.wk +
+          f.aw +
           f.res +
           "|" +
           f.tok +

@@ -9,6 +9,7 @@ import { makeFull } from "./memory-full.ts";
 
 const E = "hotset:shop::user:1";
 const L = "hotset~lease:{hotset:shop::user:1}";
+const FREED = "hotset:~freed:{hotset:shop::user:1}";
 const ISSUER = "hotset~issuer:{~shop}";
 const A = "hotset:{~shop}::a";
 const B = "hotset:{~shop}::b";
@@ -51,6 +52,7 @@ type Sender = Pick<OwnRedis, "command">;
 const run = (by: Sender, { text }: Script, keys: readonly string[], args: readonly string[], channel = CHANNEL) =>
   by.command("EVAL", text, keys.length, ...keys, ...args, channel, "me");
 const ENTRY = [E, L];
+const LEASE = [E, L, FREED];
 const LIFE = String(30 * 86_400_000);
 const FIELDS = ["60000", "d", "v", "m", "1 0;", "w", "w2"];
 
@@ -98,13 +100,13 @@ const STEPS: readonly [
       ["HSET", E, "d", "v"],
     ],
     RELEASE,
-    ENTRY,
+    LEASE,
     ["mine"],
     1,
-    [E],
+    [FREED],
   ],
-  ["release without an entry", [["SET", L, "mine"]], RELEASE, ENTRY, ["mine"], 1, [E]],
-  ["release of another's", [["SET", L, "theirs"]], RELEASE, ENTRY, ["mine"], 0, []],
+  ["release without an entry", [["SET", L, "mine"]], RELEASE, LEASE, ["mine"], 1, [FREED]],
+  ["release of another's", [["SET", L, "theirs"]], RELEASE, LEASE, ["mine"], 0, []],
   [
     "pin: those that are issued",
     [["SET", A, "issuer.1|issuer.2"]],

@@ -17,6 +17,10 @@ export class RecordingListener implements CoherenceListener {
     for (const key of keys) this.received.push(`changed ${key}`);
   }
 
+  leaseChanged(keys: readonly string[], order = "loose"): void {
+    for (const key of keys) this.received.push(`lease ${order} ${key}`);
+  }
+
   tagsChanged(tags: readonly string[]): void {
     for (const tag of tags) this.received.push(`tag ${tag}`);
   }

@@ -95,7 +95,16 @@ export function assemble(plan: Plan): Assembly {
   const readThrough = new ReadThrough(context, waiters, loadedStore);
   const reads = new Reads(context);
   later.mutations = new Mutations(context, readThrough, loadedStore);
-  if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
+  const backends = backend === undefined ? [] : leaves(backend);
+  if (remote !== undefined)
+    later.changes = new RemoteChanges({
+      context,
+      root,
+      table: known,
+      remote,
+      aliases,
+      isComposed: backends.length > 1,
+    });
   later.subscriptions = new Map(
     reporting.map((each) => [
       each,
@@ -107,7 +116,7 @@ export function assemble(plan: Plan): Assembly {
     engine: { context, readThrough, mutations: later.mutations, reads, touch: new Touch(context, reads, loadedStore) },
     namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
     waiters,
-    backends: backend === undefined ? [] : leaves(backend),
+    backends,
     subscriptions: later.subscriptions,
     warn: (text) => warnOf(options.name, options.logger, "OPEN_CACHES", text),
   };

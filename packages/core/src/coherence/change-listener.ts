@@ -6,7 +6,7 @@ import type { CoherenceListener } from "../contracts/backend.ts";
  */
 export interface ChangeListener extends Pick<
   CoherenceListener,
-  "changed" | "tagsChanged" | "everythingChanged" | "replaced"
+  "changed" | "leaseChanged" | "tagsChanged" | "everythingChanged" | "replaced"
 > {
   /** Changes are reported from now on. */
   attached(): void;

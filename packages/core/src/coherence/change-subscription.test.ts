@@ -29,6 +29,7 @@ function subscription(maxStalenessMs?: number): ChangeSubscription {
   };
   return new ChangeSubscription(coherence, clock, trust, {
     changed: (keys) => calls.push(`changed ${keys.join()}`),
+    leaseChanged: (keys) => calls.push(`lease ${keys.join()}`),
     tagsChanged: (tags) => calls.push(`tags ${tags.join()}`),
     everythingChanged: () => calls.push("everything"),
     attached: () => calls.push("attached"),

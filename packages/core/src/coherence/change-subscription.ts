@@ -109,6 +109,10 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener.changed(keys);
   }
 
+  leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void {
+    this.#listener.leaseChanged(keys, order);
+  }
+
   tagsChanged(tags: readonly string[]): void {
     this.#listener.tagsChanged(tags);
   }

@@ -240,8 +240,9 @@ export interface Leases {
   /** `false` when `token` no longer holds the lease. */
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
   /**
-   * Ends the lease; does nothing when `token` does not hold it. Coherence reports the release as a change to every
-   * process, because others wait for it.
+   * Ends the lease; does nothing when `token` does not hold it. Coherence reports the end to every process that was
+   * refused the lease, because it may wait for it: with {@link CoherenceListener.leaseChanged}, since the entry stays
+   * as it is, or else as a change of the entry, which costs every process its copy.
    */
   release(key: string, token: string): Promise<void>;
   /**
@@ -300,6 +301,7 @@ export interface Coherence {
    *
    * - on an entry, also a missing one, from when it reads, confirms, writes or stores it, or asks for its lease, until
    *   the next report of its key;
+   * - on a lease from when it is refused, until the next report of the lease, or of the key;
    * - on a tag version from when it reads or pins it, until the next report of it;
    * - from a pin on, until the next report of any tag, on all tags whose versions have the same issuer: a loader may
    *   add any of them. The report may name another tag of that issuer.
@@ -318,8 +320,17 @@ export interface Coherence {
 export interface CoherenceListener {
   /** The cache's clock. */
   now(): number;
-  /** These entries (keys, or their aliases) changed or may have changed, or a lease on one was released. */
+  /** These entries (keys, or their aliases) changed or may have changed. */
   changed(keys: readonly string[]): void;
+  /**
+   * The leases of these entries (keys, or their aliases) changed or may have changed, and the entries did not: a
+   * process that waits for one asks again, and no copy is dropped. A backend that never calls it reports the end of a
+   * lease with {@link changed}.
+   *
+   * @param order `exact`: each {@link Leases.store} of this process is reported like this, behind its own change of the
+   *   entry and before any later one. So the cache needs no {@link Leases.confirm}. @default 'loose'
+   */
+  leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void;
   /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}, or their aliases. */
   tagsChanged(tags: readonly string[]): void;
   /** Anything may have changed. */

@@ -128,6 +128,57 @@ describe("the phases of a flight", () => {
   });
 });
 
+describe("a report about its lease", () => {
+  const storing = (): Flight => {
+    const one = inPhase("storing");
+    one.sendStore(0);
+    return one;
+  };
+
+  it("C445 wakes it, and leaves its callers and its result alone", () => {
+    const one = inPhase("waiting");
+    one.leaseChanged("loose");
+    expect([one.isWoken, one.isTainted, one.isJoinable]).toEqual([true, false, true]);
+    one.taint();
+    one.leaseChanged("exact");
+    expect(one.isTainted).toBe(true);
+  });
+
+  it("C450 behind its own store: what was reported of the entry until then is the store, or older", () => {
+    const one = storing();
+    one.taint();
+    one.leaseChanged("exact");
+    expect(one.isTainted).toBe(false);
+    one.taint();
+    expect(one.isTainted).toBe(true);
+  });
+
+  it("C450 counts once: a further one may be that of another process, behind its change", () => {
+    const one = storing();
+    one.leaseChanged("exact");
+    one.taint();
+    one.leaseChanged("exact");
+    expect(one.isTainted).toBe(true);
+  });
+
+  it("C450 that keeps to no order, or comes before the store is sent, says nothing about the entry", () => {
+    const loose = storing();
+    loose.taint();
+    loose.leaseChanged("loose");
+    const early = inPhase("loading");
+    early.taint();
+    early.leaseChanged("exact");
+    expect([loose.isTainted, early.isTainted]).toEqual([true, true]);
+  });
+
+  it("C450 does not undo a fence, nor the loss of the link", () => {
+    const one = storing();
+    one.fence("delete");
+    one.leaseChanged("exact");
+    expect([one.fencedBy, one.epoch]).toEqual(["delete", 0]);
+  });
+});
+
 describe("a flight that starts again", () => {
   it("begins as if now: no fence, no taint; and no caller joins", () => {
     const one = inPhase("waiting");

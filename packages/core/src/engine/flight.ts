@@ -67,6 +67,7 @@ export class Flight extends Guard implements ReadRequest {
   #lease: Lease | undefined;
   #turn: SharedSlot | undefined;
   #isWoken = false;
+  #awaitsOwnChange = false;
   #wake: (() => void) | undefined;
   #waitsSince: number | undefined;
   #running: Load | undefined;
@@ -334,6 +335,24 @@ export class Flight extends Guard implements ReadRequest {
   override taint(): void {
     super.taint();
     this.#isJoinable = false;
+    this.wake();
+  }
+
+  /** It sends its store: the change that this makes is reported before the end of its lease. */
+  sendStore(epoch: number): void {
+    this.resend(epoch);
+    this.#awaitsOwnChange = this.#lease !== undefined;
+  }
+
+  /**
+   * The lease changed. The first exact report behind a store that was sent is that of its end, or an earlier one:
+   * reports of the entry until then are of the store itself, or older. The next exact one may be about another process.
+   */
+  leaseChanged(order: "loose" | "exact"): void {
+    if (order === "exact" && this.#awaitsOwnChange) {
+      super.resend(this.epoch);
+      this.#awaitsOwnChange = false;
+    }
     this.wake();
   }
 

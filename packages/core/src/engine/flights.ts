@@ -85,6 +85,12 @@ export class Flights {
       if (each instanceof Flight) each.wake();
   }
 
+  /** The lease of the key changed, and the entry did not. */
+  leaseChanged(localKey: string, order: "loose" | "exact"): void {
+    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
+      if (each instanceof Flight) each.leaseChanged(order);
+  }
+
   /** As {@link wake}, for all keys. */
   wakeAll(): void {
     for (const flight of this.all()) flight.wake();

@@ -154,7 +154,7 @@ export class LoadedStore {
     const entry = storedEntry(draft.entry, versions, encoded);
     try {
       // From here on the copy is the stored entry, unless a change is received.
-      flight.resend(trust.epoch);
+      flight.sendStore(trust.epoch);
       const write = { entry, encoded, versions };
       const status =
         lease === undefined

@@ -8,7 +8,10 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { Guard } from "../coherence/guards.ts";
+import type { GetOrSetCall } from "./call.ts";
+import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
+import type { Lease } from "./lease.ts";
 import { localKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { mapTier } from "../testing/map-tier.ts";
@@ -33,7 +36,7 @@ let calls: string[];
 let invalidated: CacheEvents["invalidate"][];
 let changes: RemoteChanges;
 
-function listener(aliases?: KeyAliases): ChangeListener {
+function listener(aliases?: KeyAliases, isComposed = false): ChangeListener {
   const clock = new TestClock();
   const trust = new Trust();
   const events = createEvents();
@@ -71,6 +74,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
     root,
     table,
     remote: remote as unknown as EntryTier,
+    isComposed,
     aliases: new Map(aliases === undefined ? [] : [[backend, aliases]]),
   });
   return changes.listenerOf(backend);
@@ -89,6 +93,41 @@ const learn = (tag: string): Promise<unknown> =>
 
 beforeEach(() => {
   [calls, invalidated] = [[], []];
+});
+
+describe("a lease that changed", () => {
+  const flightOf = (key: string): Flight => {
+    const space = users;
+    const call = { namespace: { keySpace: space, remote: { deadlineMs: 1, answered: 0 } }, tags: [], startedAt: 0 };
+    const one = new Flight(call as unknown as GetOrSetCall, 0, "miss", "foreground");
+    for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
+    flights.add(localKey(space, key), one);
+    one.sendStore(0);
+    one.taint();
+    return one;
+  };
+
+  it("C445 drops no copy, taints no flight and emits nothing; flights of the key look again", () => {
+    const { leaseChanged } = listener();
+    const at = localKey(users, "k");
+    const guard = new Guard();
+    flights.add(at, guard);
+    keep(at);
+    const [one, other] = [flightOf("k"), flightOf("j")];
+    one.requestLease(undefined);
+    leaseChanged(["shop:users::k", "another::k"]);
+    expect([local.get(at)?.value, guard.isTainted, one.isWoken, invalidated]).toEqual([1, false, true, []]);
+    expect(other.isTainted).toBe(true);
+  });
+
+  it("C450 in a composition is never that of an own store", () => {
+    for (const isComposed of [false, true]) {
+      const { leaseChanged } = listener(undefined, isComposed);
+      const one = flightOf("k");
+      leaseChanged(["shop:users::k"], "exact");
+      expect(one.isTainted).toBe(isComposed);
+    }
+  });
 });
 
 describe("a key that changed", () => {

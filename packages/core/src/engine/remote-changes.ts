@@ -13,6 +13,8 @@ export interface ChangesOf {
   /** The known versions of the backend that reports changes of tag versions. */
   readonly table: KnownVersions | undefined;
   readonly remote: EntryTier;
+  /** Whether `remote` has several backends. */
+  readonly isComposed: boolean;
   /** For each backend whose messages carry hashed keys: the cache keys of these hashes. */
   readonly aliases: ReadonlyMap<Backend, KeyAliases>;
 }
@@ -21,7 +23,8 @@ export interface ChangesOf {
  * Applies changes that were made elsewhere. Messages are a set, not a log: each says that something may have changed,
  * never its present value, and nothing depends on their order or number.
  *
- * When a key changes, its copy is dropped, the flights of this key are tainted, and their waiters look again. When a
+ * When a key changes, its copy is dropped, the flights of this key are tainted, and their waiters look again. When its
+ * lease changes, only the waiters look again. When a
  * tag changes, its version is forgotten, and no later call joins the flights of its namespace. A load under a version
  * that no longer counts lets other processes load at once.
  */
@@ -39,6 +42,9 @@ export class RemoteChanges {
     const tier = remote.listenerOf(backend);
     return {
       changed: (keys) => this.#changed(named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
+      leaseChanged: (keys, order = "loose") => {
+        for (const key of keys) this.#leaseChanged(named === undefined ? key : named.keyOf(key), order);
+      },
       tagsChanged: (tags) =>
         this.#tagsChanged(named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#anyTagOf(name))),
       everythingChanged: () => {
@@ -92,6 +98,14 @@ export class RemoteChanges {
       if (tag !== undefined) this.#tagsChanged([tag]);
       else if (localKey !== undefined) this.#dropCopy(localKey);
     }
+  }
+
+  /** The entry stays as it is: no copy is dropped. */
+  #leaseChanged(key: string | undefined, order: "loose" | "exact"): void {
+    const { root, context, isComposed } = this.#of;
+    const localKey = key === undefined ? undefined : localKeyOf(root, key);
+    // In a composition the lease may be that of another backend than the one whose change was reported.
+    if (localKey !== undefined) context.flights.leaseChanged(localKey, isComposed ? "loose" : order);
   }
 
   #tagsChanged(tags: readonly string[]): void {

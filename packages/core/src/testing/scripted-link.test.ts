@@ -31,6 +31,7 @@ function recorder(): CoherenceListener & { readonly reports: string[] } {
     reports,
     now: () => clock.now(),
     changed: (keys) => note("changed", ...keys),
+    leaseChanged: (keys) => note("lease", ...keys),
     tagsChanged: (tags) => note("tags", ...tags),
     everythingChanged: () => note("everything"),
     alive: (sentAtMs) => note("alive", sentAtMs),

@@ -47,7 +47,7 @@ export interface LoseOptions {
 /** A message that a scripted link reports. */
 export interface ScriptedReport {
   /** The method of the listener, or the answer to a `leases.confirm`. */
-  readonly what: "changed" | "tagsChanged" | "everythingChanged" | "alive" | "confirm";
+  readonly what: "changed" | "leaseChanged" | "tagsChanged" | "everythingChanged" | "alive" | "confirm";
   readonly keys: readonly string[];
 }
 
@@ -139,6 +139,13 @@ export class ScriptedLink implements ScriptedCoherence, StoreListener {
     if (by === this && !this.#end.echoes) return;
     const names = keys.map(this.#end.alias);
     for (const each of this.#attachments) this.#send("changed", names, each, () => each.listener.changed(names));
+  }
+
+  leaseChanged(keys: readonly string[], by: StoreListener | undefined): void {
+    if (by === this && !this.#end.echoes) return;
+    const names = keys.map(this.#end.alias);
+    for (const each of this.#attachments)
+      this.#send("leaseChanged", names, each, () => each.listener.leaseChanged(names));
   }
 
   tagsChanged(tags: readonly string[], by: StoreListener | undefined): void {

@@ -36,6 +36,8 @@ export interface ScriptedStore {
 /** Notified of each change, right after it. `by` is the listener of the process that made it. */
 export interface StoreListener {
   changed(keys: readonly string[], by: StoreListener | undefined): void;
+  /** The lease of these entries ended. */
+  leaseChanged(keys: readonly string[], by: StoreListener | undefined): void;
   tagsChanged(tags: readonly string[], by: StoreListener | undefined): void;
   everythingChanged(): void;
 }
@@ -212,16 +214,20 @@ export class MemoryStore implements ScriptedStore {
   }
 
   release(key: string, token: string, by: StoreListener): void {
-    if (this.leaseHolder(key) === token) this.#free(key, by);
+    if (this.leaseHolder(key) !== token) return;
+    this.#leases.delete(key);
+    this.#reportLease(key, by);
   }
 
   store(key: string, token: string, seen: string, entry: StoredEntry, by: StoreListener): boolean {
     if (this.leaseHolder(key) !== token) return false;
     if (this.version(key) !== seen) {
-      this.#free(key, by);
+      this.#leases.delete(key);
+      this.#report([key], by);
       return false;
     }
     this.write(key, entry, by);
+    this.#reportLease(key, by);
     return true;
   }
 
@@ -269,9 +275,8 @@ export class MemoryStore implements ScriptedStore {
     });
   }
 
-  #free(key: string, by: StoreListener): void {
-    this.#leases.delete(key);
-    this.#report([key], by);
+  #reportLease(key: string, by: StoreListener): void {
+    for (const listener of this.listeners) listener.leaseChanged([key], by);
   }
 
   #report(keys: readonly string[], by: StoreListener | undefined): void {

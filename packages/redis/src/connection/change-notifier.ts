@@ -3,7 +3,7 @@ import type { CoherenceListener } from "@hotset/core";
 /**
  * A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns at once.
  */
-export interface ChangeListener extends Omit<CoherenceListener, "tagsChanged"> {
+export interface ChangeListener extends Omit<CoherenceListener, "leaseChanged" | "tagsChanged"> {
   /** A prefix of keys, colon included, or the name of a channel: depends on how the changes are received. */
   readonly topic: string;
   readonly maxStalenessMs: number;

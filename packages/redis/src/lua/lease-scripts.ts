@@ -1,4 +1,4 @@
-import { announce, DISCARD, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
+import { announce, DISCARD, FREE, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** The longest time that a lease is given. */
 export const MAX_LEASE_MS = 60_000;
@@ -99,6 +99,5 @@ ${put(3)}`);
 /** Ends a lease: 1 when it was held. ARGV: token. */
 export const RELEASE: Script = script(`${HOLDER}
 if lease ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[2])
-${WAKE}
+${FREE}
 return 1`);

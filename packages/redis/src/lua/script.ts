@@ -6,7 +6,8 @@ import { crypto } from "../primitives/crypto.ts";
  * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
  * be refused, an HSET or a SET.
  *
- * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one. The last two of ARGV are the
+ * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one, or the key that {@link FREE}
+ * signals. The last two of ARGV are the
  * channel on which a change is announced, `''` for none, and the sender.
  *
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
@@ -66,8 +67,18 @@ export const SIGNAL = `redis.call('SET', KEYS[1], '1')
 redis.call('DEL', KEYS[1])`;
 
 /**
- * Pushes the entry's key, of any type, and changes nothing. Used when a lease is freed without a store: others wait for
- * it.
+ * Ends a lease whose entry stays as it is, for those who wait for it. Clients that asked for the lease have read it, so
+ * the DEL is pushed to them; KEYS[3] is changed for connections that receive every change below the prefix. The entry
+ * is not changed: that would cost every process its copy.
+ */
+export const FREE: string = `redis.call('DEL', KEYS[2])
+redis.call('SET', KEYS[3], '1')
+redis.call('DEL', KEYS[3])
+${announce("KEYS[3]")}`;
+
+/**
+ * Pushes the entry's key, of any type, and changes nothing. Used where the entry is not what a process that waits, or
+ * loads, has seen.
  */
 export const WAKE: string = `local left = redis.call('PTTL', KEYS[1])
 if left == -2 then
@@ -106,6 +117,9 @@ export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
  * takes all keys of a script for read as soon as one of them is, and would remember each staged one for good. So the
  * entry is read before it is written: the writer is pushed its own change, and reads again.
  *
+ * A writer that has read the lease is pushed its end behind the entry: what comes then is a later change. Not where the
+ * value was staged, as there no read follows: then the lease goes first.
+ *
  * The number of fields is asked for last: that read is the {@link WATCH} too. More than were written are of the former
  * entry.
  *
@@ -118,6 +132,7 @@ else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end`;
   return `local reply = not KEYS[3] and ${hset}
 if not reply then
   if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end
+  redis.call('DEL', KEYS[2])
   ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])
 elseif type(reply) == 'table' then

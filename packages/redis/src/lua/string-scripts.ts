@@ -1,5 +1,5 @@
 import { HAS_VERSION, HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
-import { announce, DISCARD, readAny, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
+import { announce, DISCARD, FREE, readAny, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
 
 /**
  * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
@@ -43,9 +43,10 @@ export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
  * ARGV[at] is the lifetime and ARGV[at + 1] the freshness, in ms, `''` for none; then comes the value, unless it is
  * staged. Its instants are put in here. A refused write removes the entry.
  */
-const put = (at: number): string => `local life = ARGV[${at}]
+const put = (at: number, endLease = "redis.call('DEL', KEYS[2])"): string => `local life = ARGV[${at}]
 if KEYS[3] then
   if redis.call('EXISTS', KEYS[3]) == 0 then return 2 end
+  redis.call('DEL', KEYS[2])
   ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])
   if life == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], life) end
@@ -69,7 +70,7 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
 local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(life))
 redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
-redis.call('DEL', KEYS[2])
+${endLease}
 if not KEYS[3] then ${WATCH} end
 ${announce()}
 return 1`;
@@ -162,6 +163,16 @@ if holder ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
 
 /**
+ * Also where it is a placeholder, the writer is pushed the end of its lease, which it has to read for that, behind the
+ * entry. Not where no read of the entry follows.
+ */
+const END_LEASE = `if isPlaceholder and not KEYS[3] then
+  redis.call('PTTL', KEYS[2])
+  redis.call('SET', KEYS[2], '1')
+end
+redis.call('DEL', KEYS[2])`;
+
+/**
  * As STORE of the hash layout. ARGV: token, the version that the lease was granted over, lifetime, freshness, value.
  */
 export const STORE_STRING: Script = script(`${PRESENT}
@@ -186,7 +197,7 @@ if ARGV[3] == '0' then
   ${announce()}
   return 1
 end
-${put(3)}`);
+${put(3, END_LEASE)}`);
 
 /** Ends a lease, or removes a placeholder: 1 when it was held. ARGV: token. */
 export const RELEASE_STRING: Script = script(`${PRESENT}
@@ -197,6 +208,5 @@ if holder == ARGV[1] then
 end
 ${HOLDER}
 if lease ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[2])
-${WAKE}
+${FREE}
 return 1`);

@@ -96,6 +96,7 @@ describe("over a channel", () => {
     return {
       now: () => 0,
       changed: (changed) => void received.push(...changed),
+      leaseChanged: note,
       tagsChanged: note,
       everythingChanged: note,
       alive: note,
@@ -122,6 +123,7 @@ describe("over a channel", () => {
       sender: "me",
       maxStalenessMs: 2_000,
       reissueWindowMs: 30_000,
+      storesByScript: () => true,
       readTags: () => Promise.resolve([]),
     });
 
@@ -150,6 +152,7 @@ describe("over a channel", () => {
       sender: "me",
       maxStalenessMs: 2_000,
       reissueWindowMs: 30_000,
+      storesByScript: () => true,
       readTags: (args) => Promise.resolve(reads.push(args)),
     });
     await coherence.attach(listener([]));

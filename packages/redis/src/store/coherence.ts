@@ -13,6 +13,8 @@ export interface CoherenceSettings {
   readonly sender: string;
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
+  /** Whether no store of the entry with this key in Redis is under way that is not one script. */
+  readonly storesByScript: (entryKey: string) => boolean;
   /** Sends one command about versions of tags. */
   readonly readTags: (args: string[]) => Promise<unknown>;
 }
@@ -122,6 +124,19 @@ export class RedisCoherence implements Coherence {
     return end;
   }
 
+  /** @returns whether `redisKey` is a lease, or announces the end of one. */
+  #reportLease(listener: CoherenceListener, redisKey: string): boolean {
+    const { keys, storesByScript } = this.#settings;
+    const leased = keys.ofLease(redisKey);
+    const entryKey = leased ?? keys.ofFreed(redisKey);
+    if (entryKey === undefined) return false;
+    const key = keys.decode(entryKey);
+    // A lease is pushed on the connection that has read it, behind the entry that the same script has stored.
+    const isExact = leased !== undefined && this.#link.changesLink === undefined && storesByScript(entryKey);
+    if (key !== undefined) listener.leaseChanged([key], isExact ? "exact" : "loose");
+    return true;
+  }
+
   /** A listener that attaches again gets the same one: hubs remember it by that. */
   #listenerOf(listener: CoherenceListener): ChangeListener {
     let known = this.#listeners.get(listener);
@@ -142,6 +157,7 @@ export class RedisCoherence implements Coherence {
         const changed: string[] = [];
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
+          if (this.#reportLease(listener, redisKey)) continue;
           // A renewal of a tag that was not read here changes the issuer: a loader that runs here may yet add that tag.
           const key = keys.tagOfIssuer(redisKey) ?? keys.decode(redisKey);
           if (key !== undefined) (key.startsWith("{~") ? tagsChanged : changed).push(key);

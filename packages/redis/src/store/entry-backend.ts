@@ -46,7 +46,7 @@ export interface BackendSettings {
   /** Read at each write. @default no announcements */
   readonly announce?: Announcement;
   /** `undefined` receives no changes. */
-  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "storesByScript" | "readTags"> | undefined;
 }
 
 /** A link, shared with others perhaps. */
@@ -157,6 +157,7 @@ export abstract class EntryBackend implements Backend {
         ...settings.coherence,
         label: settings.label,
         keys: settings.keys,
+        storesByScript: (entryKey) => this.storesByScript(entryKey),
         readTags: (args) => this.send(this.origins.tags, args, asIs),
       });
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
@@ -210,6 +211,10 @@ export abstract class EntryBackend implements Backend {
     const { queue, readsFromReplicas } = this.link;
     const parts = readsFromReplicas === true ? undefined : this.parts;
     return { queue, origin: this.origins.read, serverOf: (i) => parts?.of(keys[i]!) };
+  }
+
+  protected storesByScript(_entryKey: string): boolean {
+    return true;
   }
 
   /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
@@ -273,6 +278,7 @@ export abstract class EntryBackend implements Backend {
       return Promise.reject(error);
     }
     const keys = [entryKey, this.keys.lease(entryKey)];
+    if (operation === "release") keys.push(this.keys.freed(entryKey));
     const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
       this.scriptCommand(script, over, given);
     const staged = this.stage(args, () => this.keys.staged(entryKey, this.#settings.writeIds()));

@@ -7,6 +7,7 @@ import { hasHashTag } from "../primitives/hash-slots.ts";
  * them byte by byte.
  *
  *   entry   <prefix>:<name>:<namespace>...::<key>       lease   <prefix>~lease:{<key of the entry>}
+ *                                                       freed   <prefix>:~freed:{<key of the entry>}
  *                                                       staged  <prefix>~staged:{<key of the entry>}:<id of a write>
  */
 
@@ -20,12 +21,14 @@ export interface KeySettings {
 export class RedisKeys {
   readonly #prefix: string;
   readonly #lease: string;
+  readonly #freed: string;
   readonly #issuer: string;
   readonly isHashed: boolean;
 
   constructor(settings: KeySettings) {
     this.#prefix = settings.prefix;
     this.#lease = `${settings.prefix}~lease:`;
+    this.#freed = `${settings.prefix}:~freed:`;
     this.#issuer = `${settings.prefix}~issuer:`;
     this.isHashed = settings.format === "hashed";
   }
@@ -49,12 +52,30 @@ export class RedisKeys {
 
   /** The lease of an entry: in its slot, and outside `<prefix>:`, which is what coherence tracks. */
   lease(entryKey: string): string {
-    return hasHashTag(entryKey) ? this.#lease + entryKey : `${this.#lease}{${entryKey}}`;
+    return this.#lease + inSlotOf(entryKey);
+  }
+
+  /**
+   * Announces the end of a lease without a store to those that did not read the lease: it is below {@link tracked}.
+   * Nothing is kept there. In the slot of the entry.
+   */
+  freed(entryKey: string): string {
+    return this.#freed + inSlotOf(entryKey);
+  }
+
+  /** The key of the entry whose {@link lease} this is. `undefined` for other keys. */
+  ofLease(redisKey: string): string | undefined {
+    return redisKey.startsWith(this.#lease) ? inSlotFrom(redisKey.slice(this.#lease.length)) : undefined;
+  }
+
+  /** As {@link ofLease}, for {@link freed}. */
+  ofFreed(redisKey: string): string | undefined {
+    return redisKey.startsWith(this.#freed) ? inSlotFrom(redisKey.slice(this.#freed.length)) : undefined;
   }
 
   /** Where one write puts a large value until its script renames it: as {@link lease}. @param id of that write. */
   staged(entryKey: string, id: string): string {
-    return `${this.#prefix}~staged:${hasHashTag(entryKey) ? entryKey : `{${entryKey}}`}:${id}`;
+    return `${this.#prefix}~staged:${inSlotOf(entryKey)}:${id}`;
   }
 
   /** The issuer of the versions of a tag: in the tag's slot, and outside `<prefix>:`. */
@@ -102,6 +123,15 @@ export class RedisKeys {
       (this.isHashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)))
     );
   }
+}
+
+/** Text that puts a key with it into the slot of an entry. */
+const inSlotOf = (entryKey: string): string => (hasHashTag(entryKey) ? entryKey : `{${entryKey}}`);
+
+/** The inverse of {@link inSlotOf}. */
+function inSlotFrom(text: string): string {
+  const inner = text.slice(1, -1);
+  return inSlotOf(inner) === text ? inner : text;
 }
 
 /** Characters that {@link encodeUserKey} may have to escape, and those that may be half of a surrogate pair. */

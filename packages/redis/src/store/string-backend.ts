@@ -29,6 +29,8 @@ const TRY_IFEQ_AFTER_MS = 60_000;
 export class StringBackend extends EntryBackend {
   override readonly leases: Leases;
   readonly #settings: BackendSettings;
+  /** How many stores by plain commands are under way, by the key in Redis of the entry. */
+  readonly #plainStores = new Map<string, number>();
   /** By part. */
   readonly #servers = new Map<string, Server>();
 
@@ -151,6 +153,10 @@ export class StringBackend extends EntryBackend {
     return stageString(args, key);
   }
 
+  protected override storesByScript(entryKey: string): boolean {
+    return !this.#plainStores.has(entryKey);
+  }
+
   /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
   #runPlain<T>(plain: PlainCommands<T>): Promise<T> {
     const { operation, key, script, args, interpret } = plain;
@@ -161,8 +167,11 @@ export class StringBackend extends EntryBackend {
       return Promise.reject(error);
     }
     const lease = this.keys.lease(entryKey);
-    const byScript = (given: readonly (string | Buffer)[]): Further =>
-      new Further(this.scriptCommand(script, [entryKey, lease], given));
+    const plainOver = operation === "store" ? this.#countPlainStore(entryKey) : nothing;
+    const byScript = (given: readonly (string | Buffer)[]): Further => {
+      plainOver();
+      return new Further(this.scriptCommand(script, [entryKey, lease], given));
+    };
     let firstReply: unknown;
     let isPlain = true;
     const next = (reply: unknown): T | Further => {
@@ -185,7 +194,21 @@ export class StringBackend extends EntryBackend {
         isPlain = false;
         return byScript(args);
       },
-    });
+    }).finally(plainOver);
+  }
+
+  /** @returns what ends it: called once its commands have been answered, or later. */
+  #countPlainStore(entryKey: string): () => void {
+    const stores = this.#plainStores;
+    stores.set(entryKey, (stores.get(entryKey) ?? 0) + 1);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      const left = stores.get(entryKey)! - 1;
+      if (left === 0) stores.delete(entryKey);
+      else stores.set(entryKey, left);
+    };
   }
 
   /** That of a key in Redis. */

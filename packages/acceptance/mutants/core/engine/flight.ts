@@ -61,4 +61,28 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "!known.has(tag)",
     broken: "!this.#tags.includes(tag)",
   },
+  {
+    name: "leases: the end of a lease wakes no waiting flight",
+    promises: ["C445"],
+    rule: "      this.#awaitsOwnChange = false;\n    }\n    this.wake();",
+    broken: "      this.#awaitsOwnChange = false;\n    }",
+  },
+  {
+    name: "trust: an own store looks like a later change",
+    promises: ["C450"],
+    rule: 'if (order === "exact" && this.#awaitsOwnChange) {',
+    broken: "if (false) {",
+  },
+  {
+    name: "trust: the lease of another process hides its change",
+    promises: ["C450"],
+    rule: "      this.#awaitsOwnChange = false;\n    }\n    this.wake();",
+    broken: "    }\n    this.wake();",
+  },
+  {
+    name: "trust: a loose report of a lease hides a change",
+    promises: ["C450"],
+    rule: 'if (order === "exact" && this.#awaitsOwnChange) {',
+    broken: "if (this.#awaitsOwnChange) {",
+  },
 ];

@@ -79,4 +79,17 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "allBack: () => context.recovery?.linkBack(backend),",
     broken: "allBack: () => undefined,",
   },
+  {
+    name: "changes: the end of a lease drops the copy",
+    promises: ["C445"],
+    rule: "if (localKey !== undefined) context.flights.leaseChanged(",
+    broken:
+      "if (localKey !== undefined) this.#dropCopy(localKey);\n    if (localKey !== undefined) context.flights.leaseChanged(",
+  },
+  {
+    name: "trust: in a composition the lease of one backend hides a change in the other",
+    promises: ["C450"],
+    rule: 'isComposed ? "loose" : order',
+    broken: "order",
+  },
 ];

@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a release that comes late wakes those who wait for the next holder",
     promises: ["C375"],
-    rule: "if lease ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
-    broken: "if lease ~= ARGV[1] then\n  ${WAKE}\n  return 0\nend\nredis.call('DEL', KEYS[2])",
+    rule: "if lease ~= ARGV[1] then return 0 end\n${FREE}",
+    broken: "if lease ~= ARGV[1] then\n  ${WAKE}\n  return 0\nend\n${FREE}",
   },
   {
     name: "redis: a lease is granted over an entry that is over",
@@ -64,14 +64,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "redis: a lease is released without its token",
     promises: ["C54"],
-    rule: "if lease ~= ARGV[1] then return 0 end\nredis.call('DEL', KEYS[2])",
-    broken: "redis.call('DEL', KEYS[2])",
+    rule: "if lease ~= ARGV[1] then return 0 end\n${FREE}",
+    broken: "${FREE}",
   },
   {
     name: "redis: a release wakes no waiter",
     promises: ["C56"],
-    rule: "${WAKE}\nreturn 1`",
-    broken: "return 1`",
+    rule: "${FREE}\nreturn 1`",
+    broken: "redis.call('DEL', KEYS[2])\nreturn 1`",
+  },
+  {
+    name: "redis: a release is a change of the entry",
+    promises: ["C445"],
+    rule: "${FREE}\nreturn 1`",
+    broken: "${FREE}\n${WAKE}\nreturn 1`",
   },
   {
     name: "redis: a process without the lease stores",

@@ -79,4 +79,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "then\n  error(${name})\nend",
     broken: "then\nend",
   },
+  {
+    name: "redis: an own store that nothing reads behind is not confirmed",
+    promises: ["C450"],
+    rule: "  redis.call('DEL', KEYS[2])\n  ${WATCH}\n  redis.call('RENAME'",
+    broken: "  ${WATCH}\n  redis.call('RENAME'",
+  },
 ];

@@ -91,4 +91,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  if reply.err then\n    redis.call('DEL', KEYS[2])\n    ${SIGNAL}",
     broken: "  if reply.err then\n    ${SIGNAL}",
   },
+  {
+    name: "strings: an own store looks like a later change",
+    promises: ["C450"],
+    rule: "${put(3, END_LEASE)}",
+    broken: "${put(3)}",
+  },
+  {
+    name: "strings: an own store that nothing reads behind is not confirmed",
+    promises: ["C450"],
+    rule: "  redis.call('DEL', KEYS[2])\n  ${WATCH}\n  redis.call('RENAME'",
+    broken: "  ${WATCH}\n  redis.call('RENAME'",
+  },
 ];
