@@ -49,6 +49,7 @@ export const PAGES: readonly PageSpec[] = [
       "GetOrSetOptions",
       "GetOrSetManyOptions",
       "EntryOptions",
+      "LoadOptions",
       "GetOptions",
       "TouchOptions",
       "WarmOptions",

@@ -89,6 +89,7 @@ export type {
   GetOrSetManyOptions,
   GetOrSetOptions,
   Lifetime,
+  LoadOptions,
   Policy,
   Served,
   TouchOptions,

@@ -1,5 +1,5 @@
 /** Loads that fail, and loads that have just ended: what the copies of this process, and of others, are then. */
-import { createCache, json, type Cache, type Policy, type Served } from "@hotset/core";
+import { createCache, json, type Cache, type LoadContext, type Policy, type Served } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackendSettings } from "@hotset/redis";
 import { startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
@@ -87,6 +87,33 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     expect(await waiting).toBe(2);
     // Unwoken it looks again after up to a second.
     if (mode !== "none") expect(performance.now() - startedAt).toBeLessThan(800);
+  });
+
+  it("C446 a forced load that fails gives the value in a process with a copy and in one without", async () => {
+    const [first, second] = [await open(layout), await open(layout)];
+    await first.set("k", 1, { etag: '"1"' });
+    const etags: unknown[] = [];
+    for (const cache of [first, second, second]) {
+      const served: Served[] = [];
+      const load = ({ stale }: LoadContext): never => (etags.push(stale?.etag), fails());
+      const options = { forceRefresh: true, onServed: (each: Served) => void served.push(each) };
+      expect(await cache.getOrSet("k", load, options)).toBe(1);
+      expect(served).toMatchObject([{ status: "stale", cause: "error" }]);
+    }
+    expect(etags).toEqual(['"1"', '"1"', '"1"']);
+    const { present, failed } = await second.warm(
+      KEYS.map((key) => [key, key === "k0" ? () => 0 : fails] as const),
+      { forceRefresh: true },
+    );
+    expect([present, failed.size]).toEqual([0, KEYS.length - 1]);
+  });
+
+  it("C446 what another process stored meanwhile is the fallback, and not the older copy", async () => {
+    const [first, second] = [await open(layout, "none"), await open(layout, "none")];
+    await first.set("k", "old");
+    await second.set("k", "new");
+    expect(first.peek("k")).toBe("old");
+    expect(await first.getOrSet("k", fails, { forceRefresh: true })).toBe("new");
   });
 
   it("C450 a call right after getOrSet is answered by the value in memory, which Redis is not asked about", async () => {

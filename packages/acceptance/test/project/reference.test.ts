@@ -51,7 +51,11 @@ describe("docs/reference/options.md", () => {
     ["getOrSet", ["Lifetimes", "Loads", "getOrSet"], () => cache.getOrSet("a", () => 1, unknown)],
     ["set", ["Lifetimes", "set"], () => cache.set("a", 1, unknown)],
     ["setMany", ["Lifetimes", "set"], () => cache.setMany([["a", 1]], unknown)],
-    ["setOptions", ["Lifetimes", "set"], () => cache.getOrSet("b", ({ setOptions }) => setOptions(unknown))],
+    [
+      "setOptions",
+      ["Lifetimes", "set", "setOptions"],
+      () => cache.getOrSet("b", ({ setOptions }) => setOptions(unknown)),
+    ],
     ["touch", ["touch"], () => cache.touch("a", unknown)],
     ["get", ["get"], () => cache.get("a", unknown)],
     ["getMany", ["get"], () => cache.getMany(["a"], unknown)],

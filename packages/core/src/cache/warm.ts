@@ -1,5 +1,5 @@
 import type { Loader } from "../engine/load.ts";
-import type { GetOrSetOptions } from "../entry/policy.ts";
+import type { GetOrSetOptions, Served } from "../entry/policy.ts";
 import { inWindow } from "../primitives/in-windows.ts";
 
 /** Options of `warm`: those of `getOrSet` for all entries, and how fast. */
@@ -10,11 +10,14 @@ export interface WarmOptions extends Omit<GetOrSetOptions, "onServed" | "after">
 
 /** The outcome of `warm`. */
 export interface WarmResult {
-  /** Keys that had a value, fresh or stale. */
+  /** Keys that had a value, fresh or stale, and needed no load that failed. */
   readonly present: number;
   /** Keys that were loaded, here or by another process meanwhile. */
   readonly loaded: number;
-  /** The errors of loads that failed, by key. The other keys are warm all the same. */
+  /**
+   * The errors of loads that failed, by key, also where the old value is served in their place. The other keys are warm
+   * all the same.
+   */
   readonly failed: ReadonlyMap<string, unknown>;
 }
 
@@ -35,12 +38,14 @@ export async function warmEntries(
   let present = 0;
   let loaded = 0;
   const failed = new Map<string, unknown>();
-  const onServed: GetOrSetOptions["onServed"] = ({ status }) => {
-    if (status === "miss") loaded += 1;
-    else present += 1;
-  };
   const fetch = async ([key, load]: WarmEntry): Promise<void> => {
     if (options.signal?.aborted === true) return;
+    const onServed = ({ status, error }: Served): void => {
+      // The value that is there was served in place of the error.
+      if (error !== undefined) failed.set(key, error);
+      else if (status === "miss") loaded += 1;
+      else present += 1;
+    };
     try {
       await getOrSet(key, load, { ...options, onServed });
     } catch (error) {

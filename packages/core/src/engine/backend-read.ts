@@ -1,7 +1,10 @@
+import type { Clock } from "../contracts/clock.ts";
 import type { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
 import { unasked, type Recovery } from "../tiers/recovery.ts";
 import type { EngineContext } from "./context.ts";
+import type { Flight } from "./flight.ts";
+import { callInTime } from "./flight-limits.ts";
 
 /**
  * A read of a key that a pending invalidation covers: the invalidation is sent first, and the read begins after it, so
@@ -21,6 +24,28 @@ export async function readAfterReplay(
   if (isCovered()) await replay();
   if (isCovered() && recovery?.isRefused !== true) throw unasked(label);
   return read();
+}
+
+/**
+ * A forced load has not read the backend. The entry that it replaces is its fallback, and its loader may keep it, also
+ * in a process without a copy, or with an older one: it is read under the lease, which says whether there is one.
+ *
+ * @returns `undefined` where nothing was read. Never rejects: the tier reports a failure, and the load does without.
+ */
+export async function readReplaced(
+  clock: Clock,
+  flight: Flight,
+): Promise<{ readonly entry: Entry | undefined } | undefined> {
+  const { remote } = flight.call.namespace;
+  const { lease, fallback } = flight;
+  if (remote === undefined || flight.isOver || flight.isUnreachable || flight.storesNothing) return undefined;
+  const isKnown = lease === undefined ? fallback !== undefined : lease.seen === "" || lease.seen === fallback?.version;
+  if (isKnown) return undefined;
+  try {
+    return { entry: await callInTime(clock, flight, remote.read(flight, flight.backendLeftMs)) };
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
-import { ownOptions, type EntryOptions } from "../entry/policy.ts";
+import { ownOptions, type LoadOptions } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall, SettlingFlight } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
@@ -83,7 +83,7 @@ interface Arrival<K> {
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
   /** As its loader gave them last. */
-  options?: EntryOptions;
+  options?: LoadOptions;
 }
 
 /**
@@ -186,7 +186,7 @@ export class BatchLoad<K, T> implements FlightBatch {
     try {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,
-        setOptions: (item: K, options: EntryOptions) => {
+        setOptions: (item: K, options: LoadOptions) => {
           for (const arrival of byItem.get(item) ?? []) {
             arrival.context.setOptions(options);
             arrival.options = ownOptions(options);

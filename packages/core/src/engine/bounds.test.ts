@@ -142,9 +142,9 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
   },
   "until when a failed load, or a load in the background, is not tried again": () => {
     const backoffs = new Pauses();
-    for (const key of names(10_000)) backoffs.begin(key, 1_000);
+    for (const key of names(10_000)) backoffs.begin(key, 1_000, undefined);
     expect(backoffs.isActive("k0", 0)).toBe(true);
-    backoffs.begin("another", 1_000);
+    backoffs.begin("another", 1_000, undefined);
     expect(["k0", "k1", "another"].map((key) => backoffs.isActive(key, 0))).toEqual([false, true, true]);
   },
   "tag calls of this process": () => {

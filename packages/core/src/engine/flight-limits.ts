@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
+import { BackendUnavailableError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { within } from "../primitives/within.ts";
 import type { EngineContext } from "./context.ts";
@@ -51,3 +51,9 @@ function noTimeLeft(flight: Flight): BackendUnavailableError {
     operation: "getOrSet",
   });
 }
+
+/** Another process loads for longer than a load may take. */
+export const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
+  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
+    operation: "load",
+  });

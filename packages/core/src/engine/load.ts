@@ -8,7 +8,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { NO_TAGS } from "../entry/key.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { checkBySchema } from "../entry/schema.ts";
-import { checkEntryOptions, ownOptions, type EntryOptions } from "../entry/policy.ts";
+import { checkEntryOptions, ownOptions, type LoadOptions } from "../entry/policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
@@ -28,8 +28,11 @@ export interface LoadContext {
   readonly background: boolean;
   /** The value being replaced, if one is still usable. */
   readonly stale?: StaleValue;
-  /** For this write only: lifetimes replace the call's, tags add to them. The last call wins. */
-  setOptions(this: void, options: EntryOptions): void;
+  /**
+   * For this load only: lifetimes replace the call's, tags add to them. The last call wins. If the load fails,
+   * `staleIfError` and `coversError` say what may be served in place of its error.
+   */
+  setOptions(this: void, options: LoadOptions): void;
   /**
    * Returns `value` to all callers that wait, and stores nothing; both tiers stay as they are. Not for what belongs to
    * one caller: see {@link notShared}.
@@ -74,14 +77,14 @@ export interface BatchLoadContext<K> {
   /** As {@link LoadContext.signal}. */
   readonly signal: AbortSignal;
   /** As {@link LoadContext.setOptions}, for one item. */
-  setOptions(this: void, item: K, options: EntryOptions): void;
+  setOptions(this: void, item: K, options: LoadOptions): void;
 }
 
 /** The result of a loader. */
 export interface Loaded {
   readonly value: unknown;
   readonly kind: "value" | "not-modified" | "no-store" | "not-shared";
-  readonly options: EntryOptions | undefined;
+  readonly options: LoadOptions | undefined;
   /** Every tag that the loader named, also where a later call of `setOptions` left it out. */
   readonly named: readonly string[];
 }
@@ -109,6 +112,7 @@ export class Load {
   readonly outcome: Promise<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
+  #options: LoadOptions | undefined;
   #reject!: (reason: unknown) => void;
   #cancelTimeout!: () => void;
 
@@ -138,6 +142,11 @@ export class Load {
     });
   }
 
+  /** Set by its loader, with `setOptions`. */
+  get options(): LoadOptions | undefined {
+    return this.#options;
+  }
+
   abort(reason: unknown): void {
     if (this.#abortedFor !== undefined) return;
     this.#abortedFor = { reason };
@@ -148,7 +157,6 @@ export class Load {
 
   async #run(request: LoadRequest): Promise<Loaded> {
     const { stale } = request;
-    let options: EntryOptions | undefined;
     let named: readonly string[] = NO_TAGS;
     let marked: Map<unknown, "no-store" | "not-shared"> | undefined;
     const mark = <V>(value: V, as: "no-store" | "not-shared"): V => {
@@ -178,14 +186,15 @@ export class Load {
         },
       }),
       setOptions(given) {
-        checkEntryOptions(given);
-        options = ownOptions(given);
+        checkEntryOptions(given, "load");
+        const options = (self.#options = ownOptions(given));
         if (options.tags !== undefined) named = named.length === 0 ? options.tags : [...named, ...options.tags];
       },
       noStore: (value) => mark(value, "no-store"),
       notShared: (value) => mark(value, "not-shared"),
     };
     const value: unknown = await request.load(context);
+    const options = this.#options;
     if (stale !== undefined && value === notModified)
       return { value: stale.value, kind: "not-modified", options, named };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.

@@ -1,21 +1,30 @@
-/** By local key, until when something is not tried again. Bounded: the oldest is forgotten first. */
-export class Pauses {
-  readonly #until = new Map<string, number>();
+/** By local key, until when something is not tried again, and why. Bounded: the oldest is forgotten first. */
+export class Pauses<R = undefined> {
+  readonly #pauses = new Map<string, Pause<R>>();
 
   isActive(localKey: string, now: number): boolean {
-    if (this.#until.size === 0) return false;
-    const until = this.#until.get(localKey);
-    return until !== undefined && now < until;
+    return this.find(localKey, now) !== undefined;
   }
 
-  begin(localKey: string, until: number): void {
-    if (this.#until.size >= MAX_PAUSES) this.#until.delete(this.#until.keys().next().value!);
-    this.#until.set(localKey, until);
+  find(localKey: string, now: number): Pause<R> | undefined {
+    if (this.#pauses.size === 0) return undefined;
+    const pause = this.#pauses.get(localKey);
+    return pause !== undefined && now < pause.until ? pause : undefined;
+  }
+
+  begin(localKey: string, until: number, reason: R): void {
+    if (this.#pauses.size >= MAX_PAUSES) this.#pauses.delete(this.#pauses.keys().next().value!);
+    this.#pauses.set(localKey, { until, reason });
   }
 
   end(localKey: string): void {
-    if (this.#until.size !== 0) this.#until.delete(localKey);
+    if (this.#pauses.size !== 0) this.#pauses.delete(localKey);
   }
+}
+
+export interface Pause<R> {
+  readonly until: number;
+  readonly reason: R;
 }
 
 const MAX_PAUSES = 10_000;

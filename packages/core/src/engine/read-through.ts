@@ -1,17 +1,17 @@
-import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isTooOld, judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
+import { judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import { answerFor, type Offer, type Situation } from "./answer-for.ts";
+import type { Failure, Offer } from "./answer-for.ts";
 import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
-import { promote, readAfterReplay } from "./backend-read.ts";
+import { promote, readAfterReplay, readReplaced } from "./backend-read.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
-import { inTime } from "./flight-limits.ts";
+import { Failures } from "./failures.ts";
+import { elsewhereTimeout, inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
 import type { Flight, Side } from "./flight.ts";
 import { isLate, joinable, launch } from "./launch.ts";
@@ -24,7 +24,7 @@ import { isLoading, reentrant } from "./loading.ts";
 import { Pauses } from "./pauses.ts";
 import { UnsharedKeys } from "./unshared-keys.ts";
 import type { Waiter } from "./waiter.ts";
-import type { Waiters } from "./waiters.ts";
+import { suitsAll, type Waiters } from "./waiters.ts";
 
 /** The answer to one call, and the flight that the call began, if it began one. */
 export interface Entered {
@@ -64,7 +64,7 @@ export class ReadThrough {
   readonly #loads: FlightLoads;
   readonly #slots: LoadSlots;
   /** After a failed load: until then calls that `staleIfError` covers do not load. */
-  readonly #failures = new Pauses();
+  readonly #failures = new Failures();
   /** After a load that stored nothing, or that another process runs: until then none begins in the background. */
   readonly #pauses = new Pauses();
   readonly #unshared: UnsharedKeys;
@@ -136,7 +136,7 @@ export class ReadThrough {
     const isOwn = call.isForced || call.isAfter;
     const joined = isOwn ? undefined : joinable(this.#context, call);
     const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
-    const answer = answerFor(copy, call.policy, startedAt, this.#situation(key, startedAt));
+    const answer = this.#failures.answerOf(copy, call, startedAt);
     if (answer !== undefined) {
       const refreshes = joined === undefined && this.#refreshes(call, held);
       // Before the caller is answered: its listener may ask for the same key.
@@ -164,10 +164,6 @@ export class ReadThrough {
       flight.supersede();
     }
     return flight;
-  }
-
-  #situation({ local }: EntryKey, now: number): Situation {
-    return this.#failures.isActive(local, now) ? "backing-off" : "found";
   }
 
   /** Whether a copy that is served is refreshed in the background. */
@@ -212,12 +208,7 @@ export class ReadThrough {
     const now = clock.now();
     const call = { ...waiter.call, startedAt: now };
     const held = local?.get(call.key.local, now);
-    const answer = answerFor(
-      { entry: held, tier: local?.label ?? "" },
-      call.policy,
-      now,
-      this.#situation(call.key, now),
-    );
+    const answer = this.#failures.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
     if (answer !== undefined) return this.#waiters.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context, joined)) {
@@ -234,10 +225,10 @@ export class ReadThrough {
   }
 
   /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
-  #known(flight: Flight, { key, policy }: GetOrSetCall, now: number): Answer | undefined {
+  #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
     if (flight.loaded !== undefined) return loadedAnswer(flight.loaded.value);
     if (flight.phase === "reading") return undefined;
-    return answerFor(this.#waiters.fallbackOf(flight), policy, now, this.#situation(key, now));
+    return this.#failures.answerOf(this.#waiters.fallbackOf(flight), call, now);
   }
 
   // ---- the backend
@@ -323,6 +314,12 @@ export class ReadThrough {
 
   #found(flight: Flight, found: Entry | undefined): void {
     if (flight.isOver) return;
+    this.#fallBackOn(flight, found);
+    this.#decide(flight);
+  }
+
+  /** Takes an entry that was read as the fallback, if it is the best one, and keeps a copy of it. */
+  #fallBackOn(flight: Flight, found: Entry | undefined): void {
     const { clock, recovery, tags, decisions } = this.#context;
     const { namespace, key, policy } = flight.call;
     const now = clock.now();
@@ -336,9 +333,9 @@ export class ReadThrough {
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {
       flight.fallBackOn(entry, namespace.remote!.label, "read");
-      promote(this.#context, flight, entry, policy.localTtlMs, now);
+      // A forced load replaces it.
+      if (!flight.call.isForced) promote(this.#context, flight, entry, policy.localTtlMs, now);
     }
-    this.#decide(flight);
   }
 
   /** The last value of this key was stored nowhere: no caller waits for another such load. */
@@ -378,13 +375,14 @@ export class ReadThrough {
 
   /** Answers the callers that the offer is good for. */
   #answerFrom(flight: Flight, offer: Offer, now: number): void {
-    const situation = this.#situation(flight.key, now);
-    this.#waiters.answerEach(flight, ({ policy }) => answerFor(offer, policy, now, situation));
+    this.#waiters.answerEach(flight, (call) => this.#failures.answerOf(offer, call, now));
   }
 
   // ---- the load
 
   #load(flight: Flight): void {
+    const failure = this.#failures.remembered(flight, this.#context.clock.now());
+    if (failure !== undefined) return this.#reject(flight, failure);
     this.#loadUnderLease(flight).catch((error: unknown) => this.#broken(flight, error));
   }
 
@@ -399,8 +397,10 @@ export class ReadThrough {
     try {
       acquired = await this.#leases.acquire(flight);
       this.#context.decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
-      if ((acquired.kind === "leased" || acquired.kind === "alone") && !flight.isOver)
-        await this.#loadAndStore(flight, acquired.pinned);
+      if (acquired.kind === "leased" || acquired.kind === "alone") {
+        if (flight.call.isForced) await this.#readReplaced(flight);
+        if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
+      }
     } finally {
       // In any case, other processes may load.
       flight.lease?.release();
@@ -411,6 +411,13 @@ export class ReadThrough {
       flight.saw(acquired.seen);
       this.#found(flight, acquired.entry);
     } else if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);
+  }
+
+  async #readReplaced(flight: Flight): Promise<void> {
+    const replaced = await readReplaced(this.#context.clock, flight);
+    if (replaced === undefined || flight.isOver) return;
+    this.#fallBackOn(flight, replaced.entry);
+    for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
   }
 
   /**
@@ -425,7 +432,7 @@ export class ReadThrough {
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
     if (!flight.isAwaited) {
-      this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS));
+      this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS), undefined);
       return this.#waiters.end(flight);
     }
     const waitsSince = flight.waitElsewhere(now);
@@ -477,7 +484,8 @@ export class ReadThrough {
     decisions?.note(flight.key.local, "store", describeStore(flight, result));
     // The stale entry stays: without a pause each hit of it would load again.
     const isWithheld = result === "no-store" || result === "not-shared";
-    if (isWithheld && flight.fallback !== undefined) this.#pause(flight, this.#pauses);
+    if (isWithheld && flight.fallback !== undefined)
+      this.#pauses.begin(flight.key.local, clock.now() + flight.call.policy.errorBackoffMs, undefined);
     if (!isWithheld) this.#unshared.delete(flight.key.local);
     this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
@@ -486,14 +494,15 @@ export class ReadThrough {
 
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
-    if (this.#waiters.fallbackOf(flight).entry !== undefined) this.#pause(flight, this.#failures);
-    // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
-    this.#waiters.end(flight);
-    this.#waiters.failAll(flight, error);
+    const failure: Failure = { error, options: flight.running?.options };
+    this.#failures.begin(flight, failure, this.#waiters.fallbackOf(flight).entry, this.#context.clock.now());
+    this.#reject(flight, failure);
   }
 
-  #pause({ key, call }: Flight, pauses: Pauses): void {
-    pauses.begin(key.local, this.#context.clock.now() + call.policy.errorBackoffMs);
+  #reject(flight: Flight, failure: Failure): void {
+    // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
+    this.#waiters.end(flight);
+    this.#waiters.failAll(flight, failure);
   }
 
   /** A write made the failed load obsolete. */
@@ -503,14 +512,3 @@ export class ReadThrough {
     this.#unshared.delete(localKey);
   }
 }
-
-/** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-function suitsAll({ fallback, waiters }: Flight): boolean {
-  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
-  return true;
-}
-
-const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
-  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
-    operation: "load",
-  });

@@ -1,7 +1,8 @@
 import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
-import { answerFor, type Offer } from "./answer-for.ts";
+import { isTooOld } from "../entry/freshness.ts";
+import { answerFor, type Failure, type Offer } from "./answer-for.ts";
 import { Answers, loadedAnswer, type Answer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
@@ -48,7 +49,7 @@ export class Waiters {
   refuse(call: GetOrSetCall, copy: Offer): Promise<unknown> {
     call.namespace.meter.overloaded += 1;
     const error = this.#overloaded;
-    const answer = answerFor(copy, call.policy, call.startedAt, "error");
+    const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
     return answer === undefined
       ? this.#answers.reject(call, error)
       : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
@@ -212,13 +213,14 @@ export class Waiters {
     this.#goesOn(flight);
   }
 
-  /** Each caller gets the fallback if `staleIfError` covers it, or else the error of the load as it is. */
-  failAll(flight: Flight, error: unknown): void {
+  /** Each caller gets the fallback if `staleIfError` covers the failure, or else the error as it is. */
+  failAll(flight: Flight, failure: Failure): void {
     const now = this.#context.clock.now();
     const fallback = this.fallbackOf(flight);
+    const { error } = failure;
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
     for (const waiter of flight.takeAll()) {
-      const found = answerFor(fallback, waiter.call.policy, now, situation);
+      const found = answerFor(fallback, waiter.call.policy, now, situation, failure);
       const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
       if (answer === undefined) waiter.reject(this.#answers.failed(waiter.call, error));
       else this.#answer(waiter, { ...answer, error });
@@ -251,3 +253,9 @@ const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun goes on`, {
     operation: "getOrSet",
   });
+
+/** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
+export function suitsAll({ fallback, waiters }: Flight): boolean {
+  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
+  return true;
+}

@@ -6,6 +6,8 @@ export interface Windows {
   readonly staleWhileRevalidateMs: number | undefined;
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
+  /** The errors in place of which an entry may be served. `undefined`: all. */
+  readonly coversError: ((error: unknown) => boolean) | undefined;
   /** The call accepts only entries loaded after this instant: its start, less its `maxAge`. `-Infinity` without one. */
   readonly loadedAfter: number;
   /** Fraction of `ttl` after which a hit also starts a refresh in the background; 1 is never. */
@@ -51,10 +53,14 @@ export function isTooOld(entry: Entry, { loadedAfter }: Windows): boolean {
   return loadedAfter !== -Infinity && (entry.ttlMs === Infinity || loadedAt(entry) <= loadedAfter);
 }
 
-/** Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call. Pure. */
+/**
+ * Whether a stale (or fresh) entry may be served as fallback for a failed or slow load of this call: not one of any age
+ * where the call accepts none. Pure.
+ */
 export function canServeOnError(entry: Entry | undefined, now: number, windows: Windows): entry is Entry {
   return (
     entry !== undefined &&
+    windows.staleIfErrorMs !== 0 &&
     now < entry.deadAt &&
     !isTooOld(entry, windows) &&
     now < entry.staleAt + shorter(entry.terms.staleIfErrorMs, windows.staleIfErrorMs)

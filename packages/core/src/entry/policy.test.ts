@@ -31,6 +31,8 @@ describe("resolvePolicy", () => {
       hardTimeoutMs: Infinity,
       loadTimeoutMs: 30_000,
       errorBackoffMs: 10_000,
+      coversError: undefined,
+      rememberErrors: false,
     });
     expect(Object.isFrozen(DEFAULT_POLICY)).toBe(true);
   });

@@ -10,7 +10,12 @@ export interface Lifetime {
   readonly ttl?: Duration | undefined;
   /** How long after `ttl` it may be served while one load refreshes it (RFC 5861, section 3). @default 0 */
   readonly staleWhileRevalidate?: Duration | undefined;
-  /** How long after `ttl` it may be served when loading fails or is too slow (RFC 5861, section 4). @default 0 */
+  /**
+   * How long after `ttl` it may be served when loading fails or is too slow (RFC 5861, section 4). `0`, where it is
+   * set: an error always reaches the caller, also that of a forced load over a fresh value.
+   *
+   * @default 0, and a forced load that fails serves a fresh value
+   */
   readonly staleIfError?: Duration | undefined;
   /** `ttl` of a `null` value, stored when the source has no value. @default ttl */
   readonly negativeTtl?: Duration | undefined;
@@ -51,6 +56,17 @@ export interface Policy extends Lifetime {
   readonly loadTimeout?: Duration | undefined;
   /** How long after a failed load the stale value is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration | undefined;
+  /**
+   * Whether a value may be served as fallback for this error: of the loader, or one of this library, such as
+   * {@link LoadTimeoutError}. Only `true` says so: for anything else, and where it throws, the error reaches the
+   * caller. Not asked when `softTimeout` or `hardTimeout` ends a wait. @default every error
+   */
+  readonly coversError?: ((error: unknown) => boolean) | undefined;
+  /**
+   * Whether a load that fails with nothing to serve is not tried again for `errorBackoff` either: until then callers
+   * reject with the same error, without a load, unless the backend has a value by then. @default false
+   */
+  readonly rememberErrors?: boolean | undefined;
 }
 
 /** Options of one stored value. */
@@ -61,6 +77,15 @@ export interface EntryOptions extends Lifetime {
   readonly etag?: string | undefined;
   /** The origin's `Last-Modified`, verbatim: the next load sees it in `ctx.stale`. */
   readonly lastModified?: string | undefined;
+}
+
+/** Options that a loader sets for its own load. */
+export interface LoadOptions extends EntryOptions {
+  /**
+   * As {@link Policy.coversError}, if this load fails: an error is covered where the call and the loader both say so. A
+   * `staleIfError` that the loader sets counts for the failure, too: the shorter one of it and that of the call.
+   */
+  readonly coversError?: ((error: unknown) => boolean) | undefined;
 }
 
 /** How one read-through call differs from its namespace. */
@@ -144,6 +169,7 @@ export interface ResolvedPolicy extends Windows {
   readonly hardTimeoutMs: number;
   readonly loadTimeoutMs: number;
   readonly errorBackoffMs: number;
+  readonly rememberErrors: boolean;
 }
 
 export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
@@ -159,6 +185,8 @@ export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   hardTimeoutMs: Infinity,
   loadTimeoutMs: 30_000,
   errorBackoffMs: 10_000,
+  coversError: undefined,
+  rememberErrors: false,
 });
 
 /** The lifetime of one write, in milliseconds. */
@@ -177,21 +205,25 @@ const POLICY_OPTIONS = [
   "hardTimeout",
   "loadTimeout",
   "errorBackoff",
+  "coversError",
+  "rememberErrors",
 ];
+const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
 
 /**
  * Option names that each public method accepts. Other names are refused: a typing error would otherwise go unnoticed.
  */
 export const OPTION_NAMES: Readonly<
   Record<
-    "policy" | "namespace" | "wrap" | "entry" | "getOrSet" | "getOrSetMany" | "warm" | "touch" | "get",
+    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "warm" | "touch" | "get",
     ReadonlySet<string>
   >
 > = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
-  entry: new Set([...LIFETIME_OPTIONS, "tags", "etag", "lastModified"]),
+  entry: new Set(ENTRY_OPTIONS),
+  load: new Set([...ENTRY_OPTIONS, "coversError"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
   warm: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "signal", "concurrency"]),
@@ -247,7 +279,10 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     hardTimeoutMs: ms("hardTimeout", options.hardTimeout, 0) ?? base.hardTimeoutMs,
     loadTimeoutMs: ms("loadTimeout", options.loadTimeout, 1) ?? base.loadTimeoutMs,
     errorBackoffMs: ms("errorBackoff", options.errorBackoff, 0) ?? base.errorBackoffMs,
+    coversError: predicate("coversError", options.coversError) ?? base.coversError,
+    rememberErrors: options.rememberErrors ?? base.rememberErrors,
   });
+  checkFlag("rememberErrors", options.rememberErrors);
   // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
   if (policy.hardTimeoutMs < policy.softTimeoutMs && options.softTimeout !== undefined)
     throw new InvalidArgumentError(
@@ -286,9 +321,9 @@ export function checkDefaults(policy: Policy | undefined): void {
 }
 
 /** @throws {InvalidArgumentError} for a value out of range. */
-export function checkEntryOptions(options: EntryOptions | undefined): void {
+export function checkEntryOptions(options: LoadOptions | undefined, of: "entry" | "load" = "entry"): void {
   if (options === undefined) return;
-  checkOptions(options, OPTION_NAMES.entry);
+  checkOptions(options, OPTION_NAMES[of]);
   if (options.tags !== undefined) checkTags(options.tags);
   for (const name of ["etag", "lastModified"] as const)
     if (options[name] !== undefined && typeof options[name] !== "string")
@@ -326,6 +361,12 @@ function ms(option: string, given: Duration | undefined, least: number): number 
   const value = toMs(option, given);
   if (value < least) throw new InvalidArgumentError(`${option} must be at least ${least} ms, got ${describe(given)}`);
   return value;
+}
+
+function predicate<F>(option: string, given: F | undefined): F | undefined {
+  if (given !== undefined && typeof given !== "function")
+    throw new InvalidArgumentError(`${option} must be a function that returns a boolean, got ${describe(given)}`);
+  return given;
 }
 
 function fraction(option: string, given: number | undefined, range: "[0, 1)" | "(0, 1)"): number | undefined {

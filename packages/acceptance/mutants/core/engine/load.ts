@@ -34,8 +34,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: options that a loader sets twice add up",
     promises: ["C13"],
-    rule: "options = ownOptions(given);",
-    broken: "options = { ...options, ...ownOptions(given) };",
+    rule: "(self.#options = ownOptions(given))",
+    broken: "(self.#options = { ...self.#options, ...ownOptions(given) })",
   },
   {
     name: "errors: a falsy reason is replaced",

@@ -4,9 +4,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a call during a back-off prolongs it",
     promises: ["C16", "C24"],
-    rule: "const until = this.#until.get(localKey);",
+    rule: "const pause = this.#pauses.get(localKey);",
     broken:
-      "const before = this.#until.get(localKey);\n    if (before !== undefined && now < before) this.#until.set(localKey, now + 10_000);\n    const until = this.#until.get(localKey);",
+      "const before = this.#pauses.get(localKey);\n    if (before !== undefined && now < before.until) this.#pauses.set(localKey, { ...before, until: now + 10_000 });\n    const pause = this.#pauses.get(localKey);",
   },
   {
     name: "bounds: every failed load is remembered",

@@ -11,8 +11,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "promotion: the result of an abandoned read is kept, though no fence reaches it",
     promises: ["C62"],
-    rule: "if (flight.isOver) return;\n    const { clock, recovery, tags, decisions",
-    broken: "const { clock, recovery, tags, decisions",
+    rule: "if (flight.isOver) return;\n    this.#fallBackOn(",
+    broken: "this.#fallBackOn(",
   },
   {
     name: "promotion: a copy passes by the tag calls made while it was read",
@@ -41,9 +41,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a failed load rejects its first caller only, and the next one loads",
     promises: ["C46"],
-    rule: "this.#waiters.failAll(flight, error);",
+    rule: "this.#waiters.failAll(flight, failure);",
     broken:
-      "const [first, ...others] = flight.takeAll();\n    first?.reject(error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
+      "const [first, ...others] = flight.takeAll();\n    first?.reject(failure.error);\n    for (const { call, resolve } of others) resolve(this.fetch(call, undefined));",
   },
   {
     name: "joining: concurrent callers load separately",
@@ -82,8 +82,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "freshness: a stale answer from the backend waits for the refresh",
     promises: ["C22", "C28"],
-    rule: "this.#waiters.answerEach(flight, ({ policy }) =>",
-    broken: "if (false) this.#waiters.answerEach(flight, ({ policy }) =>",
+    rule: "this.#waiters.answerEach(flight, (call) =>",
+    broken: "if (false) this.#waiters.answerEach(flight, (call) =>",
   },
   {
     name: "freshness: each stale answer begins a refresh",
@@ -126,26 +126,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: each hit of a key that another process loads asks for the lease",
     promises: ["C58"],
-    rule: "this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS));",
+    rule: "this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS), undefined);",
     broken: "",
   },
   {
     name: "errors: a load that gives nothing behind a stale answer is tried with each hit",
     promises: ["C24"],
-    rule: "if (isWithheld && flight.fallback !== undefined) this.#pause(flight, this.#pauses);",
-    broken: "",
-  },
-  {
-    name: "errors: no back-off after a failed load",
-    promises: ["C16", "C24"],
-    rule: "if (this.#waiters.fallbackOf(flight).entry !== undefined) this.#pause(flight, this.#failures);",
-    broken: "",
-  },
-  {
-    name: "errors: the back-off counts from the call",
-    promises: ["C24"],
-    rule: "this.#context.clock.now() + call.policy.errorBackoffMs",
-    broken: "call.startedAt + call.policy.errorBackoffMs",
+    rule: "if (isWithheld && flight.fallback !== undefined)",
+    broken: "if (false)",
   },
   {
     name: "errors: a back-off outlives a success",
@@ -162,20 +150,20 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "errors: a failed load removes what was there",
     promises: ["C5"],
-    rule: "this.#waiters.failAll(flight, error);",
-    broken: "this.#waiters.failAll(flight, error);\n    this.#context.local?.tier.delete(flight.key.local);",
+    rule: "this.#waiters.failAll(flight, failure);",
+    broken: "this.#waiters.failAll(flight, failure);\n    this.#context.local?.tier.delete(flight.key.local);",
   },
   {
     name: "limits: softTimeout does not begin for a stale value that the backend has",
     promises: ["C35"],
-    rule: "for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);",
-    broken: "",
+    rule: "for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);\n    this.#load(",
+    broken: "this.#load(",
   },
   {
     name: "limits: a background failure is an unhandled rejection",
     promises: ["C40"],
-    rule: "this.#waiters.failAll(flight, error);",
-    broken: "this.#waiters.failAll(flight, error);\n    if (!flight.isAwaited) void Promise.reject(error);",
+    rule: "this.#waiters.failAll(flight, failure);",
+    broken: "this.#waiters.failAll(flight, failure);\n    if (!flight.isAwaited) void Promise.reject(failure.error);",
   },
   {
     name: "backend: a flight goes on asking after the first failure",
@@ -234,9 +222,9 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a waiter takes the place of a load",
     promises: ["C57"],
-    rule: 'if ((acquired.kind === "leased" ||',
+    rule: 'if (acquired.kind === "leased" ||',
     broken:
-      'if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);\n      else if ((acquired.kind === "leased" ||',
+      'if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);\n      else if (acquired.kind === "leased" ||',
   },
   {
     name: "leases: a refresh behind an answer waits for one",
@@ -299,12 +287,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: 'flight.fallBackOn(newer(copy, flight.fallback), "", "copy");',
   },
   {
-    name: "read-through: a joined caller gets an entry that is too old for it",
-    promises: ["C214"],
-    rule: "isTooOld(fallback!, call.policy)",
-    broken: "false",
-  },
-  {
     name: "settling: an exception after a read leaves the flight and its callers",
     promises: ["C348"],
     rule: "    } catch (error) {\n      this.#broken(flight, error);\n    }",
@@ -338,6 +320,18 @@ export const MUTANTS: readonly Breakage[] = [
     name: "not shared: a value that was loaded under a marker is stored for this process alone",
     promises: ["C453"],
     rule: "if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);",
+    broken: "",
+  },
+  {
+    name: "errors: a forced load falls back on the local copy alone",
+    promises: ["C446"],
+    rule: "if (flight.call.isForced) await this.#readReplaced(flight);",
+    broken: "",
+  },
+  {
+    name: "errors: no error is remembered",
+    promises: ["C447"],
+    rule: "if (failure !== undefined) return this.#reject(flight, failure);",
     broken: "",
   },
 ];

@@ -133,4 +133,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'if (entry === undefined && flight.isForOne && role !== "first") return false;',
     broken: "",
   },
+  {
+    name: "read-through: a joined caller gets an entry that is too old for it",
+    promises: ["C214"],
+    rule: "isTooOld(fallback!, call.policy)",
+    broken: "false",
+  },
 ];

@@ -98,4 +98,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "!isVersioned && copy?.isAlone !== true ? read : newer(read, copy)",
     broken: "false ? read : newer(read, copy)",
   },
+  {
+    name: "freshness: a forced call that wants the error gets a fresh value",
+    promises: ["C448"],
+    rule: "    windows.staleIfErrorMs !== 0 &&\n",
+    broken: "",
+  },
 ];
