@@ -128,15 +128,15 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await failureOf(commands.hset(p, {}))).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
-  it("A27 A28: ten thousand fields are one step with their life; ten thousand keys are set, or none", async () => {
+  it("A27 A28 C481: ten thousand fields are one step with their life; 64 keys are set, or none", async () => {
     const fields = new Map(Array.from({ length: 10_000 }, (_, i) => [`field ${i}`, i] as const));
     expect(await commands.hset(p, fields, { ttl: "1m" })).toBe(10_000);
     expect([await commands.hLen(p), await commands.hget(p, "field 9999")]).toEqual([10_000, "9999"]);
     expect(await commands.ttlMs(p)).toSatisfy((ms: number) => ms <= 60_000);
-    const keys = Array.from({ length: 10_000 }, (_, i) => [`{${p}}${i}`, i] as const);
+    const keys = Array.from({ length: 64 }, (_, i) => [`{${p}}${i}`, i] as const);
     expect(await commands.setManyIfAbsent(keys, { ttl: "1m" })).toBe("set");
-    expect(await commands.setManyIfAbsent([[`{${p}}new`, 1], ...keys])).toBe("exists");
-    expect([await commands.get(`{${p}}9999`), await commands.exists(`{${p}}new`)]).toEqual(["9999", false]);
+    expect(await commands.setManyIfAbsent([[`{${p}}new`, 1], ...keys.slice(1)])).toBe("exists");
+    expect([await commands.get(`{${p}}63`), await commands.exists(`{${p}}new`)]).toEqual(["63", false]);
     await commands.delete(keys.map(([key]) => key));
   });
 

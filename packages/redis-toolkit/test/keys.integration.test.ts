@@ -141,6 +141,8 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
       for (const scores of ["sum", "best"] as const)
         expect(await board.union({ windows: 2, scores, maxAge: "1m" }).size()).toBe(1);
     }
+    const hours = leaderboard(redis, ODD, { ...all, window: "hourly", keep: 99 });
+    for (const scores of ["sum", "best"] as const) expect(await hours.union({ windows: 100, scores }).size()).toBe(1);
   },
   "/presence": async (redis) => {
     expect(await presence(redis, ODD, { throttle: "1s" }).seen("ada")).toBe(1);
@@ -155,6 +157,11 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
           ...(group === undefined ? {} : { group }),
           ...(window === undefined ? {} : { window }),
         }).add("ada");
+    for (const group of [undefined, "pages"]) {
+      const hours = uniques(redis, ODD, { ...(group && { group }), window: "hourly", keep: 99 });
+      await hours.add("ada");
+      expect(await hours.count({ windows: 100 })).toBe(1);
+    }
   },
   "/pubsub": async (redis) => {
     for (const kind of ["channel", "shard"] as const) {

@@ -96,7 +96,46 @@ describe.each(EVERYWHERE)("presence and counters over %s", (where) => {
     ]);
     const end = windowAt("daily", Date.now()).endsAt + 29 * DAY;
     expect(await redis.commands.pExpireTime(`active:{${name}}:${today()}:bits`)).toBe(end);
-    expect(await redis.commands.exists(`active:{${name}}:together`)).toBe(false);
+    for await (const key of redis.commands.scan({ match: `active:{${name}}*` })) expect(key).not.toContain("together");
+  });
+
+  it("C481: 999 past windows, and many counters, are counted in steps, and nothing of it stays", async () => {
+    const users = activeUsers(redis, name, { keep: 999 });
+    await users.mark(1);
+    for (const [back, id] of [
+      [63, 2],
+      [64, 3],
+      [127, 1],
+      [999, 4],
+    ] as const)
+      await redis.commands.setBit(`active:{${name}}:${today(back)}:bits`, id, 1);
+    const counts: number[] = [];
+    for (const windows of [63, 64, 65, 128, 1_000]) counts.push(await users.count({ windows }));
+    expect(counts).toEqual([1, 2, 3, 3, 4]);
+    for (const back of [1, 2, 3]) await redis.commands.setBit(`active:{${name}2}:${today(back)}:bits`, 1, 1);
+    const each = await users.counts({ windows: 1_000 });
+    expect(each.length).toBe(1_000);
+    expect(each.flatMap(({ window, count }) => (count > 0 ? [window] : []))).toEqual(
+      [999, 127, 64, 63, 0].map((back) => today(back)),
+    );
+    const every = activeUsers(redis, `${name}every`, { keep: 99 });
+    await every.mark(7);
+    for (let back = 1; back < 100; back += 1)
+      await redis.commands.setBit(`active:{${name}every}:${today(back)}:bits`, back === 80 ? 8 : 7, 1);
+    expect([
+      await every.count({ windows: 80, in: "every" }),
+      await every.count({ windows: 81, in: "every" }),
+      await every.count({ windows: 100 }),
+    ]).toEqual([1, 0, 2]);
+
+    const pages = Array.from({ length: 200 }, (_, i) => uniques(redis, `page ${i}`, { group: `${name} pages` }));
+    for (const i of [0, 63, 64, 199]) await pages[i]!.add("ada", `visitor of ${i}`);
+    const others = pages.slice(1);
+    expect([await pages[0]!.count({ with: others.slice(0, 63) }), await pages[0]!.count({ with: others })]).toEqual([
+      3, 5,
+    ]);
+    for (const match of [`active:{${name}}*`, `uniques:{${name} pages}*`])
+      for await (const key of redis.commands.scan({ match })) expect(key).not.toContain("together");
   });
 
   it("C248: different members are counted within 1 % standard error, once in a union of windows", async () => {

@@ -86,6 +86,36 @@ describe.each(EVERYWHERE)("windows over %s", (where) => {
     expect(() => board.union({ windows: 8 })).toThrow("windows must be a whole number from 1 to 7, got 8");
   });
 
+  it("C481: 999 past windows are joined in steps, and nothing of it stays", async () => {
+    const board = leaderboard(redis, name, { window: "hourly", keep: 999, ranks: "dense" });
+    await board.set("ada", 5);
+    for (const [back, value, score] of [
+      [1, "bob", 1],
+      [62, "bob", 10],
+      [63, "ada", 1],
+      [500, "bob", 100],
+      [999, "cem", 1_000],
+      [1_000, "cem", 5_000],
+    ] as const)
+      await redis.commands.zAdd(`leaderboard:{${name}}:${named("hourly", back)}:scores`, [{ value, score }]);
+    expect(rows(await board.union({ windows: 62 }).top())).toBe("1 ada 5, 2 bob 1");
+    expect(rows(await board.union({ windows: 63 }).top())).toBe("1 bob 11, 2 ada 5");
+    expect(rows(await board.union({ windows: 64 }).top())).toBe("1 bob 11, 2 ada 6");
+    expect(rows(await board.union({ windows: 1_000 }).top())).toBe("1 cem 1000, 2 bob 111, 3 ada 6");
+    expect(rows(await board.union({ windows: 1_000, scores: "best" }).top())).toBe("1 cem 1000, 2 bob 100, 3 ada 5");
+    const keys = async (): Promise<readonly string[]> => {
+      const found: string[] = [];
+      for await (const key of redis.commands.scan({ match: `leaderboard:{${name}}*` }))
+        if (key.split(":").length > 4) found.push(key);
+      return found.toSorted();
+    };
+    expect(await keys()).toEqual([]);
+    const shared = board.union({ windows: 1_000, maxAge: "1m" });
+    expect(await shared.size()).toBe(3);
+    await board.set("dan", 1);
+    expect([await shared.size(), (await keys()).length]).toEqual([3, 2]);
+  });
+
   it("A85: a union may be as old as maxAge, and no older", async () => {
     const board = leaderboard(redis, name, { window: "weekly", ranks: "dense" });
     await board.set("ada", 5);

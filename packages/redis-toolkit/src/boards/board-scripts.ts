@@ -1,4 +1,5 @@
 import { WINDOW_CHECK } from "./counters.ts";
+import { JOINED } from "./windows.ts";
 
 // A board is a sorted set of exact scores, and up to two indexes of it:
 //
@@ -211,19 +212,27 @@ end
 if wantsLevels and (redis.call("EXISTS", levels) == 0 or redis.call("ZSCORE", levels, "")) then return {"index"} end
 ${ROWS}`;
 
+/** KEYS: where they are joined, then the scores of windows. ARGV[3]: how windows are joined. */
+export const JOIN_WINDOWS: string = `${WINDOW_CHECK}
+local union = {KEYS[1], #KEYS - 1, unpack(KEYS, 2)}
+union[#union + 1], union[#union + 2] = "AGGREGATE", ARGV[3]
+redis.call("ZUNIONSTORE", unpack(union))${JOINED}`;
+
 /**
  * KEYS: scores and levels of the union, then the scores of windows. ARGV[3]: how windows are joined; ARGV[11]: how many
- * milliseconds the union may be old.
+ * milliseconds the union may be old; ARGV[12]: 1 where KEYS[3] is of this call alone. Without windows it makes none.
  */
 export const READ_UNION: string = `${WINDOW_CHECK}
 local maxAge = tonumber(ARGV[11])
 local isNew = maxAge == 0 or redis.call("EXISTS", KEYS[1]) == 0
+if isNew and #KEYS == 2 then return {"absent"} end
 if isNew then
   redis.call("UNLINK", KEYS[2])
   local args = {KEYS[1], #KEYS - 2, unpack(KEYS, 3)}
   args[#args + 1], args[#args + 2] = "AGGREGATE", ARGV[3]
   redis.call("ZUNIONSTORE", unpack(args))
 end
+if ARGV[12] == "1" then redis.call("UNLINK", KEYS[3]) end
 ${BOARD}
 if wantsLevels and redis.call("EXISTS", levels) == 0 then
   local all = redis.call("ZRANGE", scores, 0, -1, "WITHSCORES")

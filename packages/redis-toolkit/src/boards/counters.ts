@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisView } from "../index.ts";
+import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import {
   checkName,
   checkOneOf,
@@ -11,6 +13,8 @@ import {
   wholeNumber,
 } from "../module/module.ts";
 import {
+  joined,
+  JOINED,
   MOST_WINDOWS,
   runInCurrentWindow,
   runScriptIn,
@@ -83,6 +87,8 @@ export interface Uniques {
 }
 
 const MOST_IDS = 2 ** 32 - 1;
+/** What one script joins, next to the key in which it does. */
+const MOST_SOURCES = MOST_SCRIPT_KEYS - 1;
 const MOST_AT_ONCE = 10_000;
 
 /**
@@ -111,6 +117,7 @@ return {"done", 1 - before}`;
 const IS_ACTIVE = `${WINDOW_CHECK}
 return {"done", redis.call("GETBIT", KEYS[1], ARGV[3])}`;
 
+/** KEYS: of one call, at most 64. */
 const COUNT_EACH = `${WINDOW_CHECK}
 local counts = {"done"}
 for i, key in ipairs(KEYS) do counts[i + 1] = redis.call("BITCOUNT", key) end
@@ -122,6 +129,9 @@ redis.call("BITOP", ARGV[3], KEYS[1], unpack(KEYS, 2))
 local count = redis.call("BITCOUNT", KEYS[1])
 redis.call("UNLINK", KEYS[1])
 return {"done", count}`;
+
+const JOIN_BITS = `${WINDOW_CHECK}
+redis.call("BITOP", ARGV[3], KEYS[1], unpack(KEYS, 2))${JOINED}`;
 
 class BitmapUsers implements ActiveUsers {
   readonly #redis: RedisView;
@@ -169,11 +179,13 @@ class BitmapUsers implements ActiveUsers {
     checkOneOf(`${where}: in`, matched, ["any", "every"]);
     const count = lastWindows(where, options, this.#windows);
     if (count === 1) return (await this.counts())[0]!.count;
-    const [, users] = await this.#run((current) => ({
-      script: COUNT_TOGETHER,
-      keys: [`${this.#base}:together`, ...this.#last(current, count).map((window) => this.#bits(window))],
-      args: [matched === "any" ? "OR" : "AND"],
-    }));
+    const args = [matched === "any" ? "OR" : "AND"];
+    const [, users] = await this.#run(async (current) => {
+      const into = `${this.#base}:together:${randomUUID()}`;
+      const bits = this.#last(current, count).map((window) => this.#bits(window));
+      const sources = await joined(this.#redis, current, bits, { script: JOIN_BITS, args, into, room: MOST_SOURCES });
+      return { script: COUNT_TOGETHER, keys: [into, ...sources], args };
+    });
     return Number(users);
   }
 
@@ -181,10 +193,24 @@ class BitmapUsers implements ActiveUsers {
     checkOptions("counts(options)", options, ["windows"]);
     const count = lastWindows("counts(options)", options, this.#windows);
     let windows: readonly CalendarWindow[] = [];
-    const [, ...counts] = await this.#run((current) => {
+    let earlier: readonly unknown[] = [];
+    const [, ...latest] = await this.#run(async (current) => {
       windows = this.#last(current, count);
-      return { script: COUNT_EACH, keys: windows.map((window) => this.#bits(window)), args: [], isReadOnly: true };
+      earlier = [];
+      const countOf = (part: readonly CalendarWindow[]): WindowScript => ({
+        script: COUNT_EACH,
+        keys: part.map((window) => this.#bits(window)),
+        args: [],
+        isReadOnly: true,
+      });
+      let rest = windows;
+      for (; rest.length > MOST_SCRIPT_KEYS; rest = rest.slice(MOST_SCRIPT_KEYS)) {
+        const [, ...counts] = await runScriptIn(this.#redis, current, countOf(rest.slice(0, MOST_SCRIPT_KEYS)));
+        earlier = [...earlier, ...counts];
+      }
+      return countOf(rest);
     });
+    const counts = [...earlier, ...latest];
     return windows.map(({ name }, i) => ({ window: name, count: Number(counts[i]) }));
   }
 
@@ -197,7 +223,7 @@ class BitmapUsers implements ActiveUsers {
     return `${this.#base}:${window.name}:bits`;
   }
 
-  #run(describe: (current: CalendarWindow) => WindowScript): Promise<readonly unknown[]> {
+  #run(describe: (current: CalendarWindow) => WindowScript | Promise<WindowScript>): Promise<readonly unknown[]> {
     return runInCurrentWindow(this.#redis, this.#windows.kind, describe);
   }
 }
@@ -234,6 +260,16 @@ return {"done", changed}`;
 const COUNT_UNIQUES = `${WINDOW_CHECK}
 return {"done", redis.call("PFCOUNT", unpack(KEYS))}`;
 
+const JOIN_UNIQUES = `${WINDOW_CHECK}
+redis.call("PFMERGE", KEYS[1], unpack(KEYS, 2))${JOINED}`;
+
+/** KEYS: where they are joined, then what is left to join. */
+const COUNT_JOINED = `${WINDOW_CHECK}
+redis.call("PFMERGE", KEYS[1], unpack(KEYS, 2))
+local count = redis.call("PFCOUNT", KEYS[1])
+redis.call("UNLINK", KEYS[1])
+return {"done", count}`;
+
 class HyperLogLogUniques implements Uniques {
   readonly #redis: RedisView;
   readonly #base: string;
@@ -267,12 +303,13 @@ class HyperLogLogUniques implements Uniques {
     const counts = together.map((one) => lastWindows(where, options, one.#windows));
     if (counts.reduce((sum, count) => sum + count, 0) > MOST_WINDOWS)
       throw new InvalidArgumentError(`${where}: at most 1,000 windows of all counters together`);
-    const [, count] = await this.#run((current) => ({
-      script: COUNT_UNIQUES,
-      keys: together.flatMap((one, i) => one.#keys(current, counts[i]!)),
-      args: [],
-      isReadOnly: true,
-    }));
+    const [, count] = await this.#run(async (current) => {
+      const keys = together.flatMap((one, i) => one.#keys(current, counts[i]!));
+      if (keys.length <= MOST_SCRIPT_KEYS) return { script: COUNT_UNIQUES, keys, args: [], isReadOnly: true };
+      const into = `${this.#base}:together:${randomUUID()}`;
+      const how = { script: JOIN_UNIQUES, args: [], into, room: MOST_SOURCES };
+      return { script: COUNT_JOINED, keys: [into, ...(await joined(this.#redis, current, keys, how))], args: [] };
+    });
     return Number(count);
   }
 
@@ -297,8 +334,10 @@ class HyperLogLogUniques implements Uniques {
     return windowBefore(kind, current, -keep).endsAt;
   }
 
-  #run(describe: (current: CalendarWindow | undefined) => WindowScript): Promise<readonly unknown[]> {
-    if (this.#windows === undefined) return runScriptIn(this.#redis, undefined, describe(undefined));
+  async #run(
+    describe: (current: CalendarWindow | undefined) => WindowScript | Promise<WindowScript>,
+  ): Promise<readonly unknown[]> {
+    if (this.#windows === undefined) return runScriptIn(this.#redis, undefined, await describe(undefined));
     return runInCurrentWindow(this.#redis, this.#windows.kind, describe);
   }
 }

@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { ConfigurationError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError, type RedisView } from "../index.ts";
+import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import {
   checkFlag,
   checkName,
@@ -11,7 +13,7 @@ import {
   hashTagged,
   shown,
 } from "../module/module.ts";
-import { BEST, CLEAR, INCREASE, INDEX, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";
+import { BEST, CLEAR, INCREASE, INDEX, JOIN_WINDOWS, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";
 import { runInCurrentWindow, runScriptIn, wholeNumber, windowBefore, windowsOf } from "./counters.ts";
 import {
   checkMember,
@@ -25,7 +27,7 @@ import {
   type Row,
   type Standings,
 } from "./standings.ts";
-import type { WindowOptions, Windows, WindowScript } from "./windows.ts";
+import { joined, type WindowOptions, type Windows, type WindowScript } from "./windows.ts";
 
 export type { Page, Row, Standings };
 
@@ -89,7 +91,10 @@ export interface Leaderboard extends Standings {
   clear(): Promise<void>;
   /** The window so many before the current one, at most `keep`. @default 1 */
   previous(back?: number): Standings;
-  /** Several windows as one board, whose ties are by name. */
+  /**
+   * Several windows as one board, whose ties are by name. More than 62 take several steps, so a change in between
+   * counts or does not.
+   */
   union(options: UnionOptions): Standings;
 }
 
@@ -309,6 +314,9 @@ interface Union {
   readonly maxAgeMs: number;
 }
 
+/** What one script joins, next to the scores and levels of the union. */
+const MOST_SOURCES = MOST_SCRIPT_KEYS - 2;
+
 /** A board that is made of windows, in a key that lives for `maxAge`. */
 class UnionStandings extends QueriedStandings {
   readonly #board: Board;
@@ -325,16 +333,24 @@ class UnionStandings extends QueriedStandings {
     const { kind } = windows!;
     const { windows: count, scores, maxAgeMs } = this.#union;
     const join = scores === "sum" ? "SUM" : order === "highest" ? "MAX" : "MIN";
-    const reply = await runInCurrentWindow(redis, kind, (current) => {
-      const names = Array.from({ length: count }, (_, back) => windowBefore(kind, current, back).name);
-      const union = `${base}:${names.at(-1)}:${names[0]}:${scores}`;
-      return {
-        script: READ_UNION,
-        keys: [`${union}:scores`, `${union}:levels`, ...names.map((name) => `${base}:${name}:scores`)],
-        args: [join, order, "", ranks === "dense" ? "1" : "", ...query, ranks, maxAgeMs],
-      };
-    });
-    return answerOf(reply);
+    const isMany = count > MOST_SOURCES;
+    const read = (from: "the windows" | "what there is"): Promise<readonly unknown[]> =>
+      runInCurrentWindow(redis, kind, async (current) => {
+        const names = Array.from({ length: count }, (_, back) => windowBefore(kind, current, back).name);
+        const union = `${base}:${names.at(-1)}:${names[0]}:${scores}`;
+        const into = `${union}:${randomUUID()}`;
+        const all = from === "the windows" ? names.map((name) => `${base}:${name}:scores`) : [];
+        const how = { script: JOIN_WINDOWS, args: [join], into, room: MOST_SOURCES };
+        const isOwn = isMany && from === "the windows" ? "1" : "";
+        return {
+          script: READ_UNION,
+          keys: [`${union}:scores`, `${union}:levels`, ...(await joined(redis, current, all, how))],
+          args: [join, order, "", ranks === "dense" ? "1" : "", ...query, ranks, maxAgeMs, isOwn],
+        };
+      });
+    // Many windows take several steps, which a union that is young enough saves.
+    const found = isMany && maxAgeMs > 0 ? await read("what there is") : ["absent"];
+    return answerOf(found[0] === "absent" ? await read("the windows") : found);
   }
 }
 

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import { CommandError, type RedisView } from "../index.ts";
+import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import { checkOneOf, moduleOf, wholeNumber } from "../module/module.ts";
 
 /** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
@@ -116,6 +117,49 @@ export async function runScriptIn(
   return redis.runScript(script, keys, all, { isReadOnly, decode: (reply) => reply as readonly unknown[] });
 }
 
+/** Longer than the calls of a step and the next one take. */
+const JOINED_MS = 60_000;
+
+/** @internal The last lines of a script of {@link joined}. */
+export const JOINED = `
+redis.call("PEXPIRE", KEYS[1], ${JOINED_MS})
+return {"done"}`;
+
+/** @internal */
+export interface Joining {
+  /** Joins its keys from the second on in the first one. Begins with `WINDOW_CHECK`, ends with `JOINED`. */
+  readonly script: string;
+  /** From ARGV[3]. */
+  readonly args: readonly string[];
+  /** A name that no other call has. It ends by itself where the last script does not remove it. */
+  readonly into: string;
+  /** How many sources the last script may have. */
+  readonly room: number;
+}
+
+/**
+ * The sources of a script, with as many of the first ones joined as it has no room for: no script has more than 64
+ * keys. Where the window ends meanwhile, the last script says so.
+ *
+ * @internal
+ */
+export async function joined(
+  redis: RedisView,
+  window: CalendarWindow | undefined,
+  sources: readonly string[],
+  { script, args, into, room }: Joining,
+): Promise<readonly string[]> {
+  let rest = sources;
+  let first: readonly string[] = [];
+  while (first.length + rest.length > room) {
+    const count = MOST_SCRIPT_KEYS - 1 - first.length;
+    await runScriptIn(redis, window, { script, keys: [into, ...first, ...rest.slice(0, count)], args });
+    rest = rest.slice(count);
+    first = [into];
+  }
+  return [...first, ...rest];
+}
+
 /** How far the server's clock is ahead of `clock.now()`, as last seen: a guess that each script checks. */
 const serverAhead = new WeakMap<RedisConnection, number>();
 
@@ -131,12 +175,12 @@ const MOST_GUESSES = 5;
 export async function runInCurrentWindow(
   redis: RedisView,
   kind: WindowKind,
-  describe: (current: CalendarWindow) => WindowScript,
+  describe: (current: CalendarWindow) => WindowScript | Promise<WindowScript>,
 ): Promise<readonly unknown[]> {
   const { connection, clock } = moduleOf(redis);
   for (let guesses = 0; guesses < MOST_GUESSES; guesses += 1) {
     const window = windowAt(kind, clock.now() + (serverAhead.get(connection) ?? 0));
-    const reply = await runScriptIn(redis, window, describe(window));
+    const reply = await runScriptIn(redis, window, await describe(window));
     if (reply[0] !== "now") return reply;
     serverAhead.set(connection, Number(reply[1]) - clock.now());
   }

@@ -3,6 +3,7 @@ import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import { checkFlag, checkOptions, durationMs, shown } from "../module/module.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import {
@@ -115,7 +116,10 @@ export class CommandBuilder {
     const values = all.map(([, value]) => written("setManyIfAbsent", value));
     return this.#script(
       SET_ALL_IF_ABSENT,
-      all.map(([key]) => key),
+      inOneStep(
+        "setManyIfAbsent: entries",
+        all.map(([key]) => key),
+      ),
       [this.#life("setManyIfAbsent", options.ttl), ...values],
       (reply) => (isOne(reply) ? "set" : "exists"),
     );
@@ -174,8 +178,11 @@ export class CommandBuilder {
   }
 
   incrMany(keys: readonly RedisArgument[], by = 1): Invocation<readonly number[]> {
-    return this.#script(INCREASE_ALL, listOf("incrMany", keys), [whole("incrMany: by", by)], (reply) =>
-      (reply as readonly unknown[]).map(asNumber),
+    return this.#script(
+      INCREASE_ALL,
+      inOneStep("incrMany: keys", listOf("incrMany", keys)),
+      [whole("incrMany: by", by)],
+      (reply) => (reply as readonly unknown[]).map(asNumber),
     );
   }
 
@@ -251,6 +258,14 @@ export class CommandBuilder {
   #hashLife(operation: string, ttl: Duration | undefined): string {
     return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : life(operation, ttl));
   }
+}
+
+/** @throws {InvalidArgumentError} for more keys than one script takes: in several it would not be all or none. */
+function inOneStep(place: string, keys: readonly RedisArgument[]): readonly RedisArgument[] {
+  if (keys.length <= MOST_SCRIPT_KEYS) return keys;
+  throw new InvalidArgumentError(
+    `${place} must be at most ${MOST_SCRIPT_KEYS}, as they change in one step, got ${keys.length}`,
+  );
 }
 
 /** A script of `text` over keys of `space`. */

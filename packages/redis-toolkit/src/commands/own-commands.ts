@@ -31,7 +31,7 @@ export interface OwnCommands {
     value: Writable,
     options?: Life,
   ): Promise<{ readonly value: string; readonly status: "set" | "exists" }>;
-  /** One step, for keys of one slot: all of them, or none where one exists. */
+  /** One step, for at most 64 keys of one slot: all of them, or none where one exists. */
   setManyIfAbsent(entries: Iterable<readonly [RedisArgument, Writable]>, options?: Life): Promise<"set" | "exists">;
   /**
    * `T` is what the schema returns; without one it is only claimed.
@@ -64,7 +64,7 @@ export interface OwnCommands {
   ttlMs(key: RedisArgument): Promise<number | "none" | "missing">;
   /** `ttl` is the life of a new counter: one that exists keeps its own. */
   incr(key: RedisArgument, options?: Life & { readonly by?: number | undefined }): Promise<number>;
-  /** One step, for keys of one slot; where one cannot grow, none does. */
+  /** One step, for at most 64 keys of one slot; where one cannot grow, none does. */
   incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
   /** One step: the fields, and the life of the whole hash. @returns how many are new */
   hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number>;

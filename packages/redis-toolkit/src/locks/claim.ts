@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import { checkName, hashTagged } from "../module/module.ts";
 import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
@@ -18,9 +19,10 @@ export interface Claim {
   readonly marksIntent: boolean;
 }
 
-const MAX_RESOURCES = 100;
+/** All or none is one script, with the lock and the fence of each. */
+const MAX_RESOURCES = MOST_SCRIPT_KEYS / 2;
 
-/** @throws {InvalidArgumentError} for no name, more than 100, one that is not text of 1 to 512 characters, or twice. */
+/** @throws {InvalidArgumentError} for no name, more than 32, one that is not text of 1 to 512 characters, or twice. */
 export function exclusive(prefix: string, given: string | readonly string[]): Claim {
   const resources = typeof given === "string" ? [given] : given;
   if (!Array.isArray(resources) || resources.length === 0 || resources.length > MAX_RESOURCES)

@@ -62,7 +62,7 @@ export interface Lockable {
 
 export interface Locks {
   /**
-   * Takes one lock, or several at once: all of them or none. In a cluster the names of several need one hash tag at
+   * Takes one lock, or up to 32 at once: all of them or none. In a cluster the names of several need one hash tag at
    * their beginning, such as `{order:7}:stock`.
    *
    * @throws {LockUnavailableError} when others hold one of them for all of `wait`.

@@ -101,6 +101,12 @@ export function checkSchema(option: string, given: unknown): void {
     );
 }
 
+/**
+ * The most keys of one script of this package. A longer one delays every other caller; over a connection that is told
+ * of changes, Redis 7.0 notes each key once for each read of the script.
+ */
+export const MOST_SCRIPT_KEYS = 64;
+
 /** @throws {InvalidArgumentError} for what is not `createRedis(...)`, or a view of it. */
 export function checkView<View extends ModuleHost>(place: string, given: View): View {
   const view = given as { readonly runScript?: unknown } | null | undefined;

@@ -103,4 +103,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "and math.abs(from) ~= math.huge then",
     broken: "and math.abs(sum) ~= math.huge then",
   },
+  {
+    name: "boards: what a union was joined in stays",
+    promises: ["C481"],
+    rule: 'if ARGV[12] == "1" then redis.call("UNLINK", KEYS[3]) end',
+    broken: "",
+  },
 ];

@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: '    checkOptions("set", options, SET_OPTIONS);\n',
     broken: '    checkOptions("set", options, Object.keys(options ?? {}));\n',
   },
+  {
+    name: "commands: any number of keys is one script",
+    promises: ["C481"],
+    rule: "if (keys.length <= MOST_SCRIPT_KEYS) return keys;",
+    broken: "return keys;",
+  },
 ];
