@@ -2,25 +2,30 @@ import { execFile } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { startOwnRedis } from "@hotset/test-servers";
-import { expect, it } from "vitest";
+import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { DOCUMENTED_REDIS_URL, PROGRAMS_FOLDER, makePrograms, readPages, writeProgram } from "./code-blocks.ts";
 
 const { PATH, NODE_COMPILE_CACHE } = process.env;
 const folder = join(PROGRAMS_FOLDER, "run");
 const programs = makePrograms(readPages()).filter((program) => program.isRun);
 
-rmSync(folder, { recursive: true, force: true });
+let redis: OwnRedis;
+beforeAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  redis = await startOwnRedis();
+});
+afterAll(() => redis.stop());
 
 it("programs that run name no Redis but the one that is replaced", () => {
   const named = programs.flatMap((program) => program.text.match(/redis(s?):\/\/[^"'`\s]*/g) ?? []);
   expect(named.filter((url) => url !== DOCUMENTED_REDIS_URL)).toEqual([]);
 });
 
-// Each in a process of its own, as a reader would run it, on a server of its own: it must end by itself and write
-// nothing to stderr.
+// Each in its own process, as a reader would run it, on an empty server: it must end without help and write nothing to
+// stderr.
 it.for(programs)("the program at $page:$line runs", { timeout: 90_000 }, async (program) => {
-  await using redis = await startOwnRedis();
+  await redis.command("FLUSHALL");
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
   const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
     env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },

@@ -1,7 +1,7 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
-import { randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
+import { isNightly, randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
@@ -41,16 +41,20 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
 }
 
 describeProcesses("tracking, one server", "tracking", () => redis(inject("redisUrl")));
-describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
 describeProcesses("tracking, a cluster", "tracking", () => redis(cluster(servers.urls)));
 describeProcesses("announcements, hashed keys over RESP2", "pubsub", () =>
   redis(inject("redisUrl")).protocol(2).coherence("pubsub").keyFormat("hashed"),
 );
-describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
-describeProcesses("strings, one server", "tracking", () => redis(inject("redisUrl")).layout("string"));
 describeProcesses("strings, a cluster, hashed keys", "tracking", () =>
   redis(cluster(servers.urls)).layout("string").keyFormat("hashed"),
 );
-describeProcesses("strings, announcements", "pubsub", () =>
-  redis(inject("redisUrl")).layout("string").coherence("pubsub"),
-);
+
+/** Other pairs of what is there already. */
+if (isNightly) {
+  describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
+  describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
+  describeProcesses("strings, one server", "tracking", () => redis(inject("redisUrl")).layout("string"));
+  describeProcesses("strings, announcements", "pubsub", () =>
+    redis(inject("redisUrl")).layout("string").coherence("pubsub"),
+  );
+}

@@ -28,14 +28,14 @@ export const handlers = {
   },
 
   /** A million writes that are not awaited. Resolves with how many settled, and by how many MB the process grew. */
-  async flood(url: string): Promise<{ settled: number; grownMb: number }> {
+  async flood(url: string, writes: number): Promise<{ settled: number; grownMb: number }> {
     const backend = redis(url).valueFormat(json()).maxInFlight(500).build();
     await backend.connect!();
     const before = process.memoryUsage().rss;
     let settled = 0;
     let peak = 0;
     const data = Buffer.alloc(100);
-    for (let i = 0; i < 1_000_000; i++) {
+    for (let i = 0; i < writes; i++) {
       const count = (): number => settled++;
       backend
         .write(`shop::${i % 1_000}`, { data, staleInMs: 30_000, expiresInMs: 60_000, meta: "" })
@@ -44,7 +44,7 @@ export const handlers = {
       peak = Math.max(peak, process.memoryUsage().rss);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    while (settled < 1_000_000) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (settled < writes) await new Promise((resolve) => setTimeout(resolve, 10));
     await backend.close();
     return { settled, grownMb: (peak - before) / 2 ** 20 };
   },
