@@ -1,7 +1,9 @@
 import { isLate, randomPrefix, startOwnRedis } from "@hotset/test-servers";
-import { TestClock } from "@hotset/core/testing";
-import { single } from "@hotset/redis";
+import { json, systemClock } from "@hotset/core";
+import { createTestCache, TestClock } from "@hotset/core/testing";
+import { redis as backend, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisView } from "@hotset/redis-toolkit";
+import { queue } from "@hotset/redis-toolkit/queue";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
@@ -232,3 +234,24 @@ it(
     await expect.poll(() => redis.commands.get("n").catch(() => "away")).not.toBe("away");
   },
 );
+
+it("C482: a cache, the toolkit and a worker of a queue are three connections of a process", async () => {
+  await using own = await startOwnRedis();
+  const connections = async (): Promise<number> => {
+    const clients = String(await own.command("CLIENT", "LIST"))
+      .trim()
+      .split("\n");
+    return clients.filter((client) => / name=[^ ]/.test(client)).length;
+  };
+  const stored = backend(single(own.url)).valueFormat(json()).build();
+  await using cache = createTestCache({ clock: systemClock, backend: stored });
+  expect(await cache.getOrSet("k", () => 1)).toBe(1);
+  expect(await connections()).toBe(1);
+  await using redis = createRedis({ ...ALONE, url: own.url });
+  const jobs = queue<string>(redis, "jobs");
+  await jobs.add("x");
+  expect(await connections()).toBe(2);
+  const worker = jobs.worker(() => undefined);
+  await expect.poll(connections).toBe(3);
+  await worker.stop();
+});
