@@ -35,7 +35,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe("demo", { timeout: 60_000 }, () => {
+describe("demo", { timeout: 300_000 }, () => {
   it.concurrent("passes its own checks in memory alone, and leaves nothing behind", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS });

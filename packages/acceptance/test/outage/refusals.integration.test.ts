@@ -149,7 +149,7 @@ describe.each(LAYOUTS)("over the %s layout, a user who may only read", (layout) 
 
   const tagged = { tags: ["t"] } as const;
 
-  it.each(changes)("C134 loads again after $name elsewhere", { timeout: 30_000 }, async ({ name, make }) => {
+  it.each(changes)("C134 loads again after $name elsewhere", async ({ name, make }) => {
     const [reader, writer] = await two();
     const source = counted("first", "second");
     expect(await reader.getOrSet("k", source.load, tagged)).toBe("first");
@@ -165,7 +165,6 @@ describe.each(LAYOUTS)("over the %s layout, a user who may only read", (layout) 
 
   it.each(["invalidateTags", "markTagsStale"] as const)(
     "C134 loads again after %s elsewhere of a tag that its loader added",
-    { timeout: 30_000 },
     async (call) => {
       const [reader, writer] = await two();
       const source = counted("first", "second");
@@ -185,7 +184,7 @@ describe.each(LAYOUTS)("over the %s layout, a user who may only read", (layout) 
   );
 
   describe.each(invalidations)("C438 while its own $name is refused", (own) => {
-    it.each(changes)("serves no copy from before $name elsewhere", { timeout: 30_000 }, async (change) => {
+    it.each(changes)("serves no copy from before $name elsewhere", async (change) => {
       const [reader, writer] = await two();
       await writer.set("k", "old", tagged);
       expect(await own.make(reader)).toEqual({ status: "pending" });
