@@ -39,6 +39,8 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const home = join(folder, "home");
 mkdirSync(home);
 
+// Before the start: a signal that came between would end this process alone.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 const child = spawn(program, parameters, {
   env: {
     ...keptVariables(),
@@ -50,7 +52,6 @@ const child = spawn(program, parameters, {
   },
   stdio: "inherit",
 });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("error", (error) => {
   console.error(`${program} could not be started: ${error.message}`);
   process.exit(1);
