@@ -30,6 +30,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/frameworks",
     "guide/faq",
     "examples/README",
+    "guide/README",
   ],
   "Many processes, and failures": [
     "guide/failure",
