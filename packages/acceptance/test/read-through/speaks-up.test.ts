@@ -146,6 +146,27 @@ describe("C203 without a logger", () => {
     expect(warnings[1]!.message).toContain('(key "fn")');
   });
 
+  it("C430 each cause for which a value cannot be written is one warning, whatever key and size it has", async () => {
+    const backend = scriptedBackend({ clock: new TestClock(), maxDecodedBytes: 100 });
+    const cache = createTestCache({ name: "one", backend, ...WITHOUT_LOGGER });
+    const values: (() => unknown)[] = [
+      () => ({ total: 1n }),
+      () => ({ sums: [1n] }),
+      () => ({ sums: [1, 2n] }),
+      () => "x".repeat(200),
+    ];
+    for (let time = 0; time < 3; time += 1)
+      for (const [i, load] of values.entries()) await cache.getOrSet(`k${i}`, load, { forceRefresh: true });
+    await cache.getOrSet("larger", () => "x".repeat(300));
+    await nextTurn();
+    expect(warnings.map(({ message, code }) => [code, /(sums|total|bytes).*?[a-z]\b/.exec(message)?.[1]])).toEqual([
+      ["HOTSET_ENCODE_FAILED", "total"],
+      ["HOTSET_ENCODE_FAILED", "sums"],
+      ["HOTSET_ENCODE_FAILED", "bytes"],
+    ]);
+    for (const { message } of warnings) expect(message).toContain("Shown once for this cause;");
+  });
+
   it.for(["a listener", "a channel", "a logger"] as const)("%s is enough: no warning is emitted", async (observer) => {
     const clock = new TestClock();
     const backend = scriptedBackend({ clock });

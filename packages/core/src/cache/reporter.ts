@@ -48,19 +48,19 @@ const subjectOf = (cache: string): string => `hotset: cache ${JSON.stringify(cac
 const emitWarning = (kind: string, text: string): void =>
   process.emitWarning(text, { type: "HotsetWarning", code: `HOTSET_${kind}` });
 
-/** One warning for each kind of trouble, for as long as the cache lives. */
+/** One warning for each cause of trouble, for as long as the cache lives. */
 function warnOnce(events: Events, subject: string): void {
   const warned = new Set<string>();
-  const warn = (kind: string, text: string, event: keyof CacheEvents): void => {
-    if (warned.has(kind)) return;
-    warned.add(kind);
+  const warn = (kind: string, text: string, event: keyof CacheEvents, cause = kind): void => {
+    if (warned.has(cause) || (cause !== kind && warned.size >= MAX_WARNINGS)) return;
+    warned.add(cause);
     emitWarning(
       kind,
-      `${subject}${text}. Shown once for this cache; pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`,
+      `${subject}${text}. Shown once for this ${cause === kind ? "cache" : "cause"}; pass createCache({ logger }), or listen to ${JSON.stringify(event)}, for all`,
     );
   };
   events["backend:error"].whenUnobserved((event) =>
-    warn(kindOf(event.error), describeBackendError(event), "backend:error"),
+    warn(kindOf(event.error), describeBackendError(event), "backend:error", causeOf(event.error)),
   );
   events["decode:error"].whenUnobserved((event) => warn(event.error.code, describeDecodeError(event), "decode:error"));
   events["class:lost"].whenUnobserved((event) => warn("CLASS_LOST", describeLostClass(event), "class:lost"));
@@ -71,6 +71,12 @@ function kindOf(error: CacheError): string {
   if (isLasting(error)) return "BACKEND_ACCESS";
   return error instanceof BackendRefusedError ? "BACKEND_REFUSED" : error.code;
 }
+
+/** Values that cannot be written have as many causes as places; sizes and positions make no other cause. */
+const causeOf = (error: CacheError): string | undefined =>
+  error.code === "ENCODE_FAILED" ? error.message.replaceAll(/\d+/g, "0") : undefined;
+
+const MAX_WARNINGS = 100;
 
 const levelOf = (error: CacheError): Level =>
   error.code === "BACKEND_UNAVAILABLE" && !isLasting(error) ? "warn" : "error";

@@ -1,4 +1,5 @@
 import type { Entry } from "../entry/entry.ts";
+import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Flight } from "./flight.ts";
 import type { Acquired } from "./lease-acquisition.ts";
 
@@ -42,7 +43,10 @@ export const describeLoad = ({ reason, isAwaited }: Flight, durationMs: number):
 export const describeFailure = (error: unknown): string =>
   `failed: ${error instanceof Error ? error.name : typeof error}`;
 
-export function describeStore({ fencedBy, lease }: Flight, result: string): string {
+export function describeStore(flight: Flight, result: string, local: LocalCopies | undefined): string {
+  const { fencedBy, key, lease } = flight;
+  if (result === "stored" && local?.holdsAlone(key.local) === true)
+    return "stored in memory alone: the backend does not have the value";
   const fence = fencedBy === undefined ? "" : ` by ${fencedBy}`;
   const version = result === "stored" && lease !== undefined ? `, version ${lease.token}` : "";
   return `${result}${fence}${version}`;

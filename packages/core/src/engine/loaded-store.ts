@@ -29,6 +29,8 @@ interface Draft {
   /** Without tag versions and encoding. */
   readonly entry: Entry;
   readonly result: "stored" | "not-modified";
+  /** In the place of a value that the backend cannot take. */
+  readonly marker?: Marker;
 }
 
 /**
@@ -99,44 +101,56 @@ export class LoadedStore {
 
   /** Second: under which versions? A value that must not reach the backend is kept only here. */
   async #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Promise<StoreResult> {
-    const { writes, trust } = this.#context;
+    const { trust } = this.#context;
     const { flight, entry } = draft;
     const { remote } = flight.call.namespace;
-    let versions: Entry["versions"];
-    try {
-      if (remote === undefined) {
-        this.#overtake(flight);
-        return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
-      }
-      if (
-        flight.isUnreachable ||
-        (remote.versions !== undefined && pinned === undefined) ||
-        (remote.leases !== undefined && flight.lease === undefined)
-      )
-        return this.#keepAlone(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
-      const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
-      const current = isThenable(versionsNow) ? await versionsNow : versionsNow;
-      if (current === "fenced") return this.#fenced(flight, "tags");
-      if (current === "unreachable") return this.#keepAlone(draft, entry, trust.unconfirmed);
-      versions = current;
-      if (!flight.isProven && pinned !== undefined) {
-        const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
-        flight.prove(flight.dependsOn.every((each) => proven.has(each)));
-      }
-      const encoding = remote.encode(entry.value);
-      const encoded = isThenable(encoding) ? await encoding : encoding;
-      this.#context.lostClasses.examine(flight.call.namespace, flight.key, entry.value);
+    if (remote === undefined) {
+      this.#overtake(flight);
+      return this.#keepLocally(draft, entry, EPOCH_ALWAYS);
+    }
+    if (
+      flight.isUnreachable ||
+      (remote.versions !== undefined && pinned === undefined) ||
+      (remote.leases !== undefined && flight.lease === undefined)
+    )
+      return this.#keepAlone(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
+    const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
+    const versions = isThenable(versionsNow) ? await versionsNow : versionsNow;
+    if (versions === "fenced") return this.#fenced(flight, "tags");
+    if (versions === "unreachable") return this.#keepAlone(draft, entry, trust.unconfirmed);
+    if (!flight.isProven && pinned !== undefined) {
+      const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
+      flight.prove(flight.dependsOn.every((each) => proven.has(each)));
+    }
+    return this.#encodeAndSend(draft, remote, versions);
+  }
+
+  /**
+   * A value that the backend cannot take is kept in memory alone. Where the backend has nothing, a marker with the life
+   * of the value says so: other processes load for themselves, side by side, and what ends the marker ends the copies.
+   */
+  async #encodeAndSend(draft: Draft, remote: EntryTier, versions: Entry["versions"]): Promise<StoreResult> {
+    const { flight, entry } = draft;
+    const send = async (sent: Draft, encoded: Encoded): Promise<StoreResult> => {
       const result = await this.#answeredInTime(
         flight,
-        writes.run(flight.key.local, () => this.#send(draft, remote, encoded, versions)),
+        this.#context.writes.run(flight.key.local, () => this.#send(sent, remote, encoded, versions)),
       );
       const fence = fencedBy(this.#context, flight, entry.terms.dependsOn);
       return fence === undefined ? result : this.#fenced(flight, fence);
+    };
+    let encoded: Encoded;
+    try {
+      const encoding = remote.encode(entry.value);
+      encoded = isThenable(encoding) ? await encoding : encoding;
     } catch (error) {
-      if (!(error instanceof EncodeError)) throw error;
-      this.#reportUnwritable(flight, error);
-      return this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));
+      this.#reportUnwritable(flight, error as EncodeError);
+      return flight.lease?.seen === "" && remote.keepsMeta
+        ? send({ ...draft, marker: "not-stored" }, encodedMarker("not-stored"))
+        : this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));
     }
+    this.#context.lostClasses.examine(flight.call.namespace, flight.key, entry.value);
+    return send(draft, encoded);
   }
 
   /** Third, in its turn among the writes of this key: sends the entry, and keeps a copy of it. */
@@ -155,7 +169,8 @@ export class LoadedStore {
     try {
       // From here on the copy is the stored entry, unless a change is received.
       flight.sendStore(trust.epoch);
-      const write = { entry, encoded, versions };
+      const sent = draft.marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker: draft.marker } };
+      const write = { entry: sent, encoded, versions };
       const status =
         lease === undefined
           ? await remote.write(key, write)
@@ -170,12 +185,15 @@ export class LoadedStore {
       else recovery?.forgetKey(key);
       if (status === "stored") this.#overtake(flight);
       // If the backend refused the entry, it has nothing to confirm the copy by.
-      this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);
+      const epoch = status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed;
+      const kept =
+        draft.marker === undefined ? this.#keepLocally(draft, entry, epoch) : this.#keepAlone(draft, entry, epoch);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
         void this.confirm(remote.leases!, key, lease.token);
       // Awaited: a call before the answer would find nothing that it can read, and load again.
       if (status === "kept") await this.confirm(remote.leases!, key, lease!.token);
-      return status === "stored" ? draft.result : "refused";
+      if (status !== "stored") return "refused";
+      return draft.marker === undefined ? draft.result : kept;
     } catch (error) {
       if (error instanceof EncodeError) this.#reportUnwritable(flight, error);
       const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;

@@ -449,7 +449,7 @@ export class ReadThrough {
   }
 
   async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
-    const { clock, decisions } = this.#context;
+    const { clock, decisions, local } = this.#context;
     const startedAt = clock.now();
     const outcome = this.#loads.run(flight);
     let loaded: Loaded;
@@ -481,7 +481,7 @@ export class ReadThrough {
     } catch (error) {
       result = this.#loadedStore.reportBroken(flight, error);
     }
-    decisions?.note(flight.key.local, "store", describeStore(flight, result));
+    decisions?.note(flight.key.local, "store", describeStore(flight, result, local));
     // The stale entry stays: without a pause each hit of it would load again.
     const isWithheld = result === "no-store" || result === "not-shared";
     if (isWithheld && flight.fallback !== undefined)

@@ -187,6 +187,11 @@ export class LocalCopies {
     return this.#hasUnversioned;
   }
 
+  /** Whether there is a copy that no backend has. */
+  holdsAlone(localKey: string): boolean {
+    return (this.tier.get(localKey) as Entry | undefined)?.isAlone === true;
+  }
+
   /** Whether there is a copy written by `version`, which {@link confirm} may confirm. */
   holds(localKey: string, version: string): boolean {
     return (this.tier.get(localKey) as Entry | undefined)?.version === version;

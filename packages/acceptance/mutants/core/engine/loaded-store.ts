@@ -42,8 +42,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a loaded value is kept in the backend alone",
     promises: ["C8"],
-    rule: 'this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
-    broken: "",
+    rule: "draft.marker === undefined ? this.#keepLocally(draft, entry, epoch) :",
+    broken: 'draft.marker === undefined ? "refused" :',
   },
   {
     name: "storing: a load without a lifetime leaves what was there",
@@ -70,12 +70,6 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "options?.etag",
   },
   {
-    name: "storing: a tier that breaks its contract is reported as a value that cannot be encoded",
-    promises: ["C348"],
-    rule: "if (!(error instanceof EncodeError)) throw error;",
-    broken: "",
-  },
-  {
     name: "backend: the store of a load is waited for as long as it takes",
     promises: ["C43", "C92"],
     rule: "(this.#context.clock, flight.backendLeftMs, write,",
@@ -84,8 +78,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a load keeps its copy, though another change was received",
     promises: ["C61"],
-    rule: 'this.#keepLocally(draft, entry, status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed);',
-    broken: 'this.#keepLocally(draft, entry, status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed);',
+    rule: 'status === "stored" ? flights.copyEpoch(flight) : trust.unconfirmed;',
+    broken: 'status === "stored" ? trust.epochOf(key.local) : trust.unconfirmed;',
   },
   {
     name: "changes: a store that was refused leaves a copy",
@@ -138,7 +132,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "leases: a value loaded without one is stored",
     promises: ["C55"],
-    rule: " ||\n        (remote.leases !== undefined && flight.lease === undefined)",
+    rule: " ||\n      (remote.leases !== undefined && flight.lease === undefined)",
     broken: "",
   },
   {
@@ -174,8 +168,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "storing: a value that cannot be encoded is kept nowhere",
     promises: ["C205"],
-    rule: "return this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
-    broken: 'return "refused";',
+    rule: ": this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));",
+    broken: ': "refused";',
   },
   {
     name: "many keys: a load from before the call takes the turn of its key",
@@ -250,5 +244,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C180"],
     rule: "flight.call.namespace.meter.fenced += 1;",
     broken: "",
+  },
+  {
+    name: "storing: a value that cannot be encoded leaves no marker",
+    promises: ["C430"],
+    rule: 'return flight.lease?.seen === "" && remote.keepsMeta',
+    broken: "return false && remote.keepsMeta",
+  },
+  {
+    name: "storing: a value that cannot be encoded replaces the entry that is there",
+    promises: ["C430"],
+    rule: 'return flight.lease?.seen === "" && remote.keepsMeta',
+    broken: "return remote.keepsMeta",
+  },
+  {
+    name: "storing: without a local tier a value that cannot be encoded counts as stored",
+    promises: ["C430"],
+    rule: "return draft.marker === undefined ? draft.result : kept;",
+    broken: "return draft.result;",
   },
 ];
