@@ -28,7 +28,7 @@ describe("explain", () => {
       "changed: the version of {~shop}::",
       "lease: granted, <id>",
       "load: miss, 0 ms",
-      "changed: elsewhere, or by a script of this process",
+      "changed: by this process, or elsewhere at the same time",
       "store: stored, version <id>",
       "call: miss",
       "call: hit, from memory",
@@ -50,7 +50,7 @@ describe("explain", () => {
       "copy: none",
       "backend: nothing",
       "lease: held elsewhere, for 2000 ms at most",
-      "changed: elsewhere, or by a script of this process",
+      "changed: elsewhere",
       "backend: fresh, version <id>",
       "call: hit, from scripted",
     ]);

@@ -54,10 +54,15 @@ export interface CacheEvents {
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
   /** A call joined the flight of another. */
   coalesced: KeyEvent;
-  /** An entry was changed or removed here, or a copy was dropped because its entry changed elsewhere. */
+  /**
+   * An entry was changed or removed here, or a copy was dropped because its entry changed elsewhere; or tags, or a
+   * namespace, were invalidated: elsewhere, as far as this cache knew their versions.
+   */
   invalidate: CacheEvent & {
     readonly scope: "key" | "tags" | "namespace";
+    /** Of a change elsewhere it is always `remove`: which one it was is not reported. */
     readonly mode: "remove" | "stale";
+    /** Own changes are `here`, once, when they are called. */
     readonly origin: "here" | "elsewhere";
     readonly key?: string;
     readonly tags?: readonly string[];

@@ -91,6 +91,12 @@ export class Flights {
       if (each instanceof Flight) each.leaseChanged(order);
   }
 
+  /** Whether a lease on this key is being asked for. */
+  isLeasing(localKey: string): boolean {
+    for (const each of this.#of(localKey)) if (each.phase === "leasing") return true;
+    return false;
+  }
+
   /** As {@link wake}, for all keys. */
   wakeAll(): void {
     for (const flight of this.all()) flight.wake();

@@ -14,7 +14,10 @@ import { Flights } from "./flights.ts";
 import type { Lease } from "./lease.ts";
 import { localKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import { gate } from "../testing/gate.ts";
 import { mapTier } from "../testing/map-tier.ts";
+import { flush } from "../testing/outcome.ts";
 import { scriptedBackend } from "../testing/scripted-backend.ts";
 import { TestClock } from "../testing/test-clock.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
@@ -28,6 +31,7 @@ const T = "{~shop}:users::t";
 
 let backend: Backend;
 let flights: Flights;
+let writes: KeyedQueue;
 let tags: TagEvents;
 let table: KnownVersions;
 let local: ReturnType<typeof mapTier>;
@@ -44,6 +48,7 @@ function listener(aliases?: KeyAliases, isComposed = false): ChangeListener {
   backend = scriptedBackend({ clock });
   tags = new TagEvents();
   flights = new Flights(trust);
+  writes = new KeyedQueue();
   table = new KnownVersions(trust, clock, () => tags.forgotten());
   local = mapTier();
   const context = {
@@ -54,6 +59,7 @@ function listener(aliases?: KeyAliases, isComposed = false): ChangeListener {
     trust,
     flights,
     local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop", freezesShared: false }),
+    writes,
     leases: new Set([{ tagsChanged: (changed: readonly string[]) => calls.push(`lease: ${changed.join()}`) }]),
     recovery: {
       replayAfresh: () => calls.push("replay"),
@@ -81,7 +87,7 @@ function listener(aliases?: KeyAliases, isComposed = false): ChangeListener {
 }
 
 const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });
-const learn = (tag: string): Promise<unknown> =>
+const learn = (...names: readonly string[]): Promise<unknown> =>
   table
     .recording({
       read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
@@ -89,7 +95,7 @@ const learn = (tag: string): Promise<unknown> =>
       unchangedSince: () => Promise.reject(new Error("not asked here")),
       renew: () => Promise.reject(new Error("not asked here")),
     })
-    .read([tag]);
+    .read(names);
 
 beforeEach(() => {
   [calls, invalidated] = [[], []];
@@ -153,6 +159,22 @@ describe("a key that changed", () => {
     ]);
   });
 
+  it("C483 emits nothing while a change of this process is under way, and for a copy that has expired", async () => {
+    const { changed } = listener();
+    const at = localKey(users, "k");
+    const end = gate();
+    const own = writes.run(at, () => end.pass());
+    keep(at);
+    changed(["shop:users::k"]);
+    expect([local.get(at), invalidated]).toEqual([undefined, []]);
+    end.open();
+    await own;
+    await flush();
+    local.set(at, { value: 1, deadAt: 0 });
+    changed(["shop:users::k"]);
+    expect([local.get(at), invalidated]).toEqual([undefined, []]);
+  });
+
   it("of another cache, or of none, is ignored", () => {
     const { changed } = listener();
     keep("k");
@@ -170,6 +192,21 @@ describe("a tag that changed", () => {
     expect([table.has(T), calls]).toEqual([false, [`lease: ${T}`]]);
     expect([tags.hasEvents(users, since, since), tags.hasEvents(root, since, since)]).toEqual([true, false]);
     expect(tags.wasCalled([T], since)).toBe(false);
+  });
+
+  it("C483 emits one event for each namespace, of those that were known", async () => {
+    const { tagsChanged } = listener();
+    const of = (namespace: string, tag: string): string => `{~shop}${namespace}::${tag}`;
+    const below = of(":users:a%3Ab", "x::y");
+    await learn(T, below, of("", "r"), of(":users", ""));
+    tagsChanged([T, of("", "r"), of("", "never asked for"), below, of(":users", "")]);
+    const shared = { cache: "shop", mode: "remove", origin: "elsewhere" } as const;
+    expect(invalidated).toEqual([
+      { ...shared, namespace: ["users"], scope: "tags", tags: ["t"] },
+      { ...shared, namespace: ["users"], scope: "namespace" },
+      { ...shared, namespace: [], scope: "tags", tags: ["r"] },
+      { ...shared, namespace: ["users", "a:b"], scope: "tags", tags: ["x::y"] },
+    ]);
   });
 
   it("that is not known leaves copies alone while nothing is in flight", async () => {

@@ -3,7 +3,7 @@ import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Backend } from "../contracts/backend.ts";
 import type { EngineContext } from "./context.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import { localKeyOf, parseLocalKey, tagKeyOf, type KeySpace } from "../entry/key.ts";
+import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type KeySpace } from "../entry/key.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 
 /** The parts of a cache that changes elsewhere concern. */
@@ -112,21 +112,45 @@ export class RemoteChanges {
     const { context, table, root } = this.#of;
     const mine = tags.filter((tag) => tag.startsWith(root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
-    const isKnown = table !== undefined && mine.some((tag) => table.has(tag));
+    // Own calls forgot them before they were sent; and a tag that nothing here depends on concerns no caller.
+    const known = table === undefined ? [] : mine.filter((tag) => table.has(tag));
     table?.forget(mine);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (isKnown || context.flights.size !== 0 || context.local?.hasUnversioned === true) context.tags.changed(mine);
+    if (known.length !== 0 || context.flights.size !== 0 || context.local?.hasUnversioned === true)
+      context.tags.changed(mine);
     for (const lease of context.leases) lease.tagsChanged(mine);
     if (context.decisions !== undefined)
       for (const tag of mine)
         context.decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
+    if (context.events.invalidate.isObserved) this.#reportTags(known);
+  }
+
+  /** One event for each namespace. Whether a call was hard or soft is in the version, which is not known yet. */
+  #reportTags(known: readonly string[]): void {
+    const { context, root } = this.#of;
+    const { events, name: cache } = context;
+    const parsed = known.map((tag) => parseTagKey(root, tag));
+    for (const of of Map.groupBy(parsed, ({ path }) => path.join("\0")).values()) {
+      const tags = of.flatMap(({ tag }) => (tag === "" ? [] : [tag]));
+      const shared = { cache, namespace: of[0]!.path, mode: "remove", origin: "elsewhere" } as const;
+      if (tags.length !== 0) events.invalidate.emit({ ...shared, scope: "tags", tags });
+      if (tags.length !== of.length) events.invalidate.emit({ ...shared, scope: "namespace" });
+    }
   }
 
   #dropCopy(localKey: string): void {
-    const { local, flights, events, name, decisions } = this.#of.context;
-    decisions?.note(localKey, "changed", "elsewhere, or by a script of this process");
+    const { local, flights, events, name, decisions, writes } = this.#of.context;
+    // The report of a change comes before its acknowledgement. One by another process in between looks the same.
+    const isOwn = writes.has(localKey);
+    if (decisions !== undefined) {
+      // A lease on a missing entry may be kept in its place.
+      const by = isOwn || flights.isLeasing(localKey) ? "by this process, or elsewhere at the same time" : "elsewhere";
+      decisions.note(localKey, "changed", by);
+    }
     flights.taint(localKey);
-    if (local?.drop(localKey) !== true || !events.invalidate.isObserved) return;
+    const isReported = !isOwn && events.invalidate.isObserved && local?.hasLiving(localKey) === true;
+    local?.drop(localKey);
+    if (!isReported) return;
     const { path, key } = parseLocalKey(localKey);
     events.invalidate.emit({ cache: name, namespace: path, scope: "key", mode: "remove", origin: "elsewhere", key });
   }

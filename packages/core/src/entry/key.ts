@@ -152,6 +152,16 @@ export function tagKeyOf(key: string): string | undefined {
   return key.startsWith("{~~") ? `{~${key.slice(3)}` : key;
 }
 
+/** The namespace and the name of a tag of this cache, `""` for the version of the namespace itself. */
+export function parseTagKey(
+  root: KeySpace,
+  tagKey: string,
+): { readonly path: readonly string[]; readonly tag: string } {
+  const end = tagKey.indexOf("::");
+  const below = tagKey.slice(root.tagPrefixes[0]!.length - 1, end);
+  return { path: below === "" ? [] : below.split(":").map(decodeURIComponent), tag: tagKey.slice(end + 2) };
+}
+
 /**
  * Keys of the tag versions that an entry depends on: the versions of its namespaces, the root's first, then each tag
  * at every level, because an invalidation also applies to the namespaces below. Backends store versions in this order.

@@ -10,6 +10,22 @@ it("runs at once if the key has no write in progress", () => {
   expect(hasRun).toBe(true);
 });
 
+it("has a key from the call of a write, also inside of that call, to its end", async () => {
+  const writes = new KeyedQueue();
+  const seen: boolean[] = [];
+  const end = gate();
+  const write = writes.run("k", async () => {
+    void writes.run("j", async () => void seen.push(writes.has("j")));
+    seen.push(writes.has("k"));
+    await end.pass();
+  });
+  expect([writes.has("k"), writes.has("i")]).toEqual([true, false]);
+  end.open();
+  await write;
+  await flush();
+  expect([seen, writes.has("k"), writes.has("j")]).toEqual([[true, true], false, false]);
+});
+
 it("runs the writes of one key in the order of their calls, and those of other keys in parallel", async () => {
   const writes = new KeyedQueue();
   const order: string[] = [];

@@ -7,14 +7,17 @@ import { KeyNode, KeyTable } from "./key-table.ts";
 export class KeyedQueue {
   readonly #tails = new KeyTable<Tail>();
   readonly #others = new Set<Promise<unknown>>();
+  /** The key of the write that is being called. */
+  #calling: string | undefined;
 
   /** The number of writes in progress or waiting. */
   get size(): number {
     return this.#tails.size + this.#others.size;
   }
 
+  /** Whether a write of this key has been called and is not settled, also while it is being called. */
   has(key: string): boolean {
-    return this.#tails.first(key) !== undefined;
+    return this.#calling === key || this.#tails.first(key) !== undefined;
   }
 
   /**
@@ -27,7 +30,13 @@ export class KeyedQueue {
     const tail = new Tail();
     const begin = (): Promise<T> => {
       tail.waiting = undefined;
-      return write();
+      const outer = this.#calling;
+      this.#calling = key;
+      try {
+        return write();
+      } finally {
+        this.#calling = outer;
+      }
     };
     if (before !== undefined) tail.waiting = waiting;
     const result = before === undefined ? begin() : before.write.then(begin, begin);

@@ -177,9 +177,15 @@ export class LocalCopies {
     }
   }
 
-  /** Drops a copy where no caller would get an error of the tier. @returns whether there was one. */
-  drop(localKey: string): boolean {
-    return this.#unlessBroken("delete", () => this.tier.delete(localKey), localKey) === true;
+  /** Drops a copy where no caller would get an error of the tier. */
+  drop(localKey: string): void {
+    this.#unlessBroken("delete", () => this.tier.delete(localKey), localKey);
+  }
+
+  /** Whether there is a copy that has not expired, where no caller would get an error of the tier. */
+  hasLiving(localKey: string): boolean {
+    const held = this.#unlessBroken("get", () => this.tier.get(localKey) as Entry | undefined, localKey);
+    return held !== undefined && this.#clock.now() < held.deadAt;
   }
 
   /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */

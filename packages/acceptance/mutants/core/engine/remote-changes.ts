@@ -16,8 +16,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "changes: a key that changed elsewhere keeps its copy",
     promises: ["C81"],
-    rule: "if (local?.drop(localKey) !== true || !events",
-    broken: "if (local?.tier.get(localKey) === undefined || !events",
+    rule: "local?.drop(localKey);",
+    broken: "",
   },
   {
     name: "changes: a read is kept although its key changed meanwhile",
@@ -91,5 +91,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C450"],
     rule: 'isComposed ? "loose" : order',
     broken: "order",
+  },
+  {
+    name: "events: an own change is reported as one from elsewhere",
+    promises: ["C483"],
+    rule: "const isOwn = writes.has(localKey);",
+    broken: "const isOwn = false;",
+  },
+  {
+    name: "events: tags that nothing here depends on are reported",
+    promises: ["C483"],
+    rule: "mine.filter((tag) => table.has(tag));",
+    broken: "mine;",
+  },
+  {
+    name: "events: a tag call elsewhere is not reported",
+    promises: ["C483"],
+    rule: "if (context.events.invalidate.isObserved) this.#reportTags(known);",
+    broken: "",
   },
 ];
