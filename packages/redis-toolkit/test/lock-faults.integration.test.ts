@@ -38,6 +38,9 @@ function connect(options: RedisOptions = {}): Redis {
   return redis;
 }
 
+const never = (): never => {
+  throw new Error("this must not run");
+};
 const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => undefined,
@@ -610,6 +613,42 @@ it("where Redis is disabled, or may evict locks, none is taken", async () => {
   await (await locks(redis).acquire(name)).release();
   await until("a report", 15_000, async () => lines.length > 0);
   expect(lines[0]).toContain("maxmemory-policy is volatile-lru");
+});
+
+describe("C500: `wait` bounds a call while Redis does not answer", () => {
+  const CALLS: readonly (readonly [name: string, call: (redis: Redis) => Promise<unknown>])[] = [
+    ["tryAcquire", (redis) => locks(redis).tryAcquire(name)],
+    ["acquire", (redis) => locks(redis, { wait: 300 }).acquire(name)],
+    ["using", (redis) => locks(redis).using(name, { wait: 300 }, never)],
+    ["semaphore", (redis) => locks(redis).semaphore(name, 2).acquire({ wait: 300 })],
+    ["a reader", (redis) => locks(redis).readWrite(name).read.acquire({ wait: 300 })],
+  ];
+  /** A tenth of the deadline of a command, which bounded them before. */
+  const MOST_MS = 6_000;
+
+  it.each(CALLS)("%s, and Redis refuses the connection or went away", async (_, call) => {
+    await using own = await startOwnRedis();
+    const redis = connect({ url: own.url, commandTimeout: "1m" });
+    await redis.commands.ping();
+    await own.kill();
+    const unused = connect({ url: own.url, commandTimeout: "1m" });
+    for (const each of [redis, unused]) {
+      const startedAt = performance.now();
+      expect(await errorOf(call(each))).toBeInstanceOf(BackendUnavailableError);
+      expect(performance.now() - startedAt).toBeLessThan(MOST_MS);
+    }
+  });
+
+  it.each(CALLS.filter(([what]) => what !== "tryAcquire"))("%s, and Redis is frozen", async (_, call) => {
+    await using own = await startOwnRedis();
+    const redis = connect({ url: own.url, commandTimeout: "1m" });
+    await redis.commands.ping();
+    own.pause();
+    const startedAt = performance.now();
+    expect(await errorOf(call(redis))).toBeInstanceOf(BackendUnavailableError);
+    expect(performance.now() - startedAt).toBeLessThan(MOST_MS);
+    own.resume();
+  });
 });
 
 it("what can never work is refused, and names the option", async () => {

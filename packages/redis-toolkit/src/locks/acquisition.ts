@@ -82,11 +82,11 @@ export class Acquisition {
     const lifeMs = Math.min(ttlMs, maxHoldMs);
     const startedAt = module.clock.now();
     const holder = { claim: this.#claim, token: this.#token, signal: this.#signal };
-    const isWaiting = giveUpAt > startedAt;
+    const leftMs = this.#policy.waitMs === 0 ? undefined : giveUpAt - startedAt;
     try {
-      const vote = await servers.acquire(holder, lifeMs, { isWaiting });
+      const vote = await servers.acquire(holder, lifeMs, leftMs);
       if (vote.kind === "held") {
-        this.#leftTrace ||= servers.isQuorum || (isWaiting && this.#claim.marksIntent);
+        this.#leftTrace ||= servers.isQuorum || (leftMs !== undefined && leftMs > 0 && this.#claim.marksIntent);
         if (servers.isQuorum) this.#forget();
         return vote;
       }

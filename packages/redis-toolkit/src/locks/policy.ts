@@ -4,7 +4,11 @@ import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
 export interface LeaseOptions {
   /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
   readonly ttl?: Duration | undefined;
-  /** How long a call goes on trying while others hold it, or Redis is away. 0: one attempt. @default 0 */
+  /**
+   * How long a call keeps trying while others hold it, or Redis does not answer: its bound, or 100 ms where that is
+   * less. 0: one attempt, which fails immediately while Redis is known to be down, and within `commandTimeout` while it
+   * is frozen. @default 0
+   */
   readonly wait?: Duration | undefined;
   /** Bound on holding it, extensions included. @default none */
   readonly maxHold?: Duration | undefined;

@@ -1,5 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import type { Caller, ExclusiveConnection } from "@hotset/redis/connection";
+import type { Draft } from "../commands/command-builder.ts";
 import type { RedisView } from "../index.ts";
 import { moduleOf, type Module } from "../module/module.ts";
 import type { Claim } from "./claim.ts";
@@ -44,14 +45,28 @@ export class LockServers {
   /** Whether an attempt that failed with `error` may have taken the lock. */
   mayHold(error: unknown): boolean {
     if (this.isQuorum || this.#replicas !== undefined) return true;
-    return (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
+    return isLostReply(error);
   }
 
-  /** One attempt. @throws what keeps Redis, or most of the servers, from answering. */
-  async acquire(holder: Holder, ttlMs: number, attempt: { readonly isWaiting: boolean }): Promise<Vote> {
+  /**
+   * One attempt. A caller that does not wait is answered as by any write: immediately where Redis is known to be down.
+   * Where the reply was lost with the connection, it is asked once more.
+   *
+   * @param leftMs how much longer the caller waits; `undefined` if it never does.
+   * @throws what keeps Redis, or most of the servers, from answering.
+   */
+  async acquire(holder: Holder, ttlMs: number, leftMs: number | undefined): Promise<Vote> {
     const { claim } = holder;
-    const args = [holder.token, String(ttlMs), claim.argument(attempt)];
-    const ask = (view: RedisView): Promise<Vote> => this.#write(view, holder, claim.scripts.acquire, args, voteOf);
+    const args = [holder.token, String(ttlMs), claim.argument({ isWaiting: leftMs !== undefined && leftMs > 0 })];
+    const send = (view: RedisView, bounds: Partial<Draft<Vote>>): Promise<Vote> =>
+      this.#write(view, holder, claim.scripts.acquire, args, { ...bounds, decode: voteOf });
+    const ask = (view: RedisView): Promise<Vote> =>
+      leftMs !== undefined
+        ? send(view, { deadlineMs: Math.max(leftMs, LEAST_MS) })
+        : send(view, { isReadOnly: false }).catch((error: unknown) => {
+            if (!isLostReply(error)) throw error;
+            return send(view, { deadlineMs: AGAIN_MS });
+          });
     if (!this.isQuorum) return ask(this.#views[0]!);
     const votes = await majority(this.#views.map(ask), ({ kind }) => kind === "granted");
     if (votes === undefined) return { kind: "held", leftMs: NOT_KNOWN };
@@ -65,7 +80,7 @@ export class LockServers {
   async extend(holder: Holder, ttlMs: number, fence = 0): Promise<boolean> {
     const args = [holder.token, String(ttlMs), String(fence)];
     const ask = (view: RedisView): Promise<boolean> =>
-      this.#write(view, holder, holder.claim.scripts.extend, args, (reply) => reply === 1);
+      this.#write(view, holder, holder.claim.scripts.extend, args, { decode: (reply) => reply === 1 });
     return isMost(this.#views, ask);
   }
 
@@ -93,9 +108,9 @@ export class LockServers {
     { claim, signal }: Holder,
     script: string,
     args: readonly string[],
-    decode: (reply: unknown) => T,
+    bounds: Pick<Draft<T>, "deadlineMs" | "isReadOnly" | "decode">,
   ): Promise<T> {
-    const draft = { isReadOnly: true, decode, signal };
+    const draft = { isReadOnly: true, signal, ...bounds };
     const replicas = this.#replicas;
     if (replicas === undefined) return view.runScript(script, claim.keys, args, draft);
     const { connection, space } = moduleOf(view);
@@ -107,8 +122,14 @@ export class LockServers {
   }
 }
 
+/** An attempt has time for a round trip, however short its wait. */
+const LEAST_MS = 100;
+/** For the second attempt of a caller that does not wait, with the new connection. */
+const AGAIN_MS = 1_000;
 /** No server said how long the holder has left. */
 const NOT_KNOWN = -1;
+
+const isLostReply = (error: unknown): boolean => (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
 
 function voteOf(reply: unknown): Vote {
   const [isGranted, value] = reply as readonly [number, string | number];
