@@ -10,7 +10,7 @@ import {
 } from "./history.ts";
 import { isJump, Jumps, LEASE_MS } from "./jumps.ts";
 import { askedAt, gaveUpBefore, LostVersions } from "./lost-versions.ts";
-import { LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
+import { isMarked, LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 
 /**
  * The violations that a history can show:
@@ -542,7 +542,7 @@ class Checker {
       this.#excusedLoads.add(second.id);
       return true;
     }
-    if (this.#isMarkedAt(key, second)) {
+    if (isMarked(this.#history, this.#loadsOf.get(key) ?? [], second)) {
       this.#exempt("load after one that stored nothing");
       return true;
     }
@@ -557,15 +557,6 @@ class Checker {
       this.#isLeaseLostWithin([first, second], span) ||
       this.#jumps.mayEndLease(span) ||
       (gaveUpBefore(first, second) && this.#lostVersions.mayOutdate(key, { id: first.id, asked: askedAt(first) }))
-    );
-  }
-
-  /** Whether the key was marked: a load not long before this one stored nothing. */
-  #isMarkedAt(key: string, { calledAt, startedAt }: Load): boolean {
-    const { markedForMs = 0 } = this.#history.terms;
-    return (this.#loadsOf.get(key) ?? []).some(
-      ({ isWithheld, endedAt }) =>
-        isWithheld === true && endedAt! <= startedAt && calledAt <= endedAt! + markedForMs + LOOK_MS,
     );
   }
 

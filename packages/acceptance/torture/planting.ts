@@ -2,7 +2,7 @@ import { check, type Rule } from "./checker.ts";
 import type { Focus, Operation, Plan } from "./plan.ts";
 import { Jumps } from "./jumps.ts";
 import { gaveUpBefore } from "./lost-versions.ts";
-import { LOOK_MS } from "./reach.ts";
+import { isMarked, LOOK_MS } from "./reach.ts";
 import { FOREIGN, type Change, type History, type Instant, type Load, type Read } from "./history.ts";
 
 /** An answer that is older than several changes breaks one of these. */
@@ -109,7 +109,7 @@ function sighted(kind: PlantKind, history: History, plants: readonly { readonly 
 
 /**
  * Another process begins to load the same key in the middle of a load. Not where that is allowed: something happened to
- * the key, or Redis lost leases.
+ * the key, it was marked, or Redis lost leases.
  */
 function secondLoad(history: History, load: Load): Load | undefined {
   const { key, startedAt, endedAt, forced, isAlone, askedAt } = load;
@@ -122,11 +122,14 @@ function secondLoad(history: History, load: Load): Load | undefined {
     history.faults.some((fault) => fault.losesLeases === true && fault.from <= middle && from <= fault.to) ||
     new Jumps(history).mayEndLease({ from, to: middle });
   if (process === undefined || isLost || isTouched(history, key, from, middle)) return undefined;
+  const calledAt = middle - 2;
+  const loads = history.loads.filter((each) => each.key === key);
+  if (isMarked(history, loads, { calledAt, startedAt: middle })) return undefined;
   return {
     process,
     id: `planted beside ${load.id}`,
     key,
-    calledAt: middle - 2,
+    calledAt,
     askedAt: middle - 1,
     startedAt: middle,
     endedAt: middle + 1,

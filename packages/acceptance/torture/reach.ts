@@ -5,6 +5,7 @@ import {
   type Fault,
   type History,
   type Instant,
+  type Load,
   type Read,
   type Removal,
 } from "./history.ts";
@@ -15,6 +16,18 @@ export interface Span {
 }
 
 export const overlap = (a: Span, b: Span): boolean => a.from <= b.to && b.from <= a.to;
+
+/** Whether the key of these loads was marked when another began: one that ended not long before had stored nothing. */
+export function isMarked(
+  { terms: { markedForMs = 0 } }: History,
+  loads: readonly Load[],
+  { calledAt, startedAt }: Pick<Load, "calledAt" | "startedAt">,
+): boolean {
+  return loads.some(
+    ({ isWithheld, endedAt }) =>
+      isWithheld === true && endedAt! <= startedAt && calledAt <= endedAt! + markedForMs + LOOK_MS,
+  );
+}
 
 /** When each process could not reach Redis, did not run, and was in step again after a fault. */
 export class Reach {
