@@ -9,7 +9,7 @@ import { runScenario } from "./runner.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { tableOf } from "./tables.ts";
 
-/** The first of each kind: sizes and numbers in flight change no code. With 500 in flight a busy machine is too slow. */
+/** The first of each kind: sizes and numbers in flight change no code. A busy machine is too slow for 500 in flight. */
 const kindOf = (name: string): string => name.split(/[,:]| over /)[0]!;
 const FEW = SCENARIOS.filter(({ name }) => !name.endsWith("500 in flight"));
 const KINDS = FEW.filter(({ name }, i) => !FEW.slice(0, i).some((other) => kindOf(other.name) === kindOf(name)));

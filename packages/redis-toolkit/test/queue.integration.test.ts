@@ -286,6 +286,33 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.add("7", { dedupId: "b" })).toEqual({ id: next.id, status: "duplicate" });
   });
 
+  it("C484: a job that is removed or drained gives its dedup id back, with a time too; a call frees one", async () => {
+    const week = { dedupFor: "7d" } as const;
+    const removed = await use.jobs.add("1", { dedupId: "a", ...week });
+    await use.jobs.add("2", { dedupId: "b", ...week });
+    await use.jobs.add("3", { dedupId: "c", ...week, delay: "1h" });
+    expect(await use.jobs.remove(removed.id)).toBe("removed");
+    expect((await use.jobs.add("4", { dedupId: "a", ...week })).status).toBe("added");
+    expect(await use.jobs.drain({ delayed: true })).toBe(3);
+    const again = await Promise.all(["a", "b", "c"].map((dedupId) => use.jobs.add("5", { dedupId, ...week })));
+    expect(again.map(({ status }) => status)).toEqual(["added", "added", "added"]);
+
+    expect(await use.jobs.freeDedupId("a")).toBe(true);
+    const newer = await use.jobs.add("6", { dedupId: "a", ...week });
+    expect(newer.status).toBe("added");
+    // It no longer has it.
+    expect(await use.jobs.remove(again[0]!.id)).toBe("removed");
+    expect(await use.jobs.add("7", { dedupId: "a" })).toEqual({ id: newer.id, status: "duplicate" });
+
+    const seen: string[] = [];
+    use.working(({ data }) => seen.push(data));
+    await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
+    expect(await use.jobs.add("8", { dedupId: "a" })).toEqual({ id: newer.id, status: "duplicate" });
+    expect([await use.jobs.freeDedupId("a"), await use.jobs.freeDedupId("a")]).toEqual([true, false]);
+    expect((await use.jobs.add("9", { dedupId: "a" })).status).toBe("added");
+    await expect.poll(() => seen).toEqual(["5", "5", "6", "9"]);
+  });
+
   it("A60: drain removes what waits, and obliterate everything, unless jobs are active", async () => {
     await use.jobs.addMany([{ data: "1" }, { data: "2", options: { dedupId: "d" } }]);
     await use.jobs.add("3", { delay: "1h" });

@@ -145,8 +145,7 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   wholeNumber("priority", priority, { min: 0, max: MAX_PRIORITY });
   wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS });
   if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
-  if (dedupId !== undefined && !isDedupId(dedupId))
-    refuse(`dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
+  if (dedupId !== undefined) checkDedupId("", dedupId);
   const timeoutMs =
     timeout === undefined ? settings.timeoutMs : durationMs("timeout", timeout, { min: 1, max: YEAR_MS });
   const own = resolveBackoff(options.backoff);
@@ -168,6 +167,9 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   };
 }
 
-/** Lua's JSON refuses half of a surrogate pair. */
-const isDedupId = (given: unknown): boolean =>
-  typeof given === "string" && given !== "" && given.length <= MAX_DEDUP_LENGTH && given.isWellFormed();
+/** @param place the call, where no option was given. Lua's JSON refuses half of a surrogate pair. */
+export function checkDedupId(place: string, given: unknown): string {
+  if (typeof given === "string" && given !== "" && given.length <= MAX_DEDUP_LENGTH && given.isWellFormed())
+    return given;
+  return refuse(`${place}dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
+}

@@ -17,6 +17,7 @@ import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
 import { encodeJson, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import {
+  checkDedupId,
   resolveAddOptions,
   resolveQueueOptions,
   type AddOptions,
@@ -86,7 +87,7 @@ export interface Queue<T> {
   /** Workers of all processes take no more jobs; jobs can be added. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  /** Removes what waits. @returns how many */
+  /** Removes what waits, and frees its dedup ids. @returns how many */
   drain(options?: { readonly delayed?: boolean | undefined }): Promise<number>;
   /**
    * Removes everything, repeats and the pause included.
@@ -104,8 +105,10 @@ export interface Queue<T> {
     state: JobState,
     options?: { readonly offset?: number | undefined; readonly count?: number | undefined },
   ): Promise<readonly JobSnapshot<T>[]>;
-  /** Not of an active job. */
+  /** Not of an active job. Its dedup id is free then. */
   remove(id: string): Promise<"removed" | "missing" | "active">;
+  /** The next job with this `dedupId` is added, whatever the one before does. @returns whether it stood for a job */
+  freeDedupId(dedupId: string): Promise<boolean>;
   deadLetters(): DeadLetters<T>;
 
   /**
@@ -261,6 +264,10 @@ class RedisQueue<T> implements Queue<T> {
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
     return this.#store.remove(checkId("remove", id));
+  }
+
+  async freeDedupId(dedupId: string): Promise<boolean> {
+    return this.#store.freeDedupId(checkDedupId("freeDedupId(dedupId): ", dedupId));
   }
 
   deadLetters(): DeadLetters<T> {

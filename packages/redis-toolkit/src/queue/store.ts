@@ -3,7 +3,7 @@ import type { RedisArgument, RedisView } from "../index.ts";
 import type { Module } from "../module/module.ts";
 import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
-import { COUNTS, DRAIN, FIRE, GET, LIST, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
+import { COUNTS, DRAIN, FIRE, FREE_DEDUP, GET, LIST, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
@@ -151,6 +151,10 @@ export class QueueStore {
 
   async drain(most: number, withDelayed: boolean): Promise<number> {
     return await this.#number(DRAIN, [String(most), withDelayed ? "1" : "0"]);
+  }
+
+  async freeDedupId(dedupId: string): Promise<boolean> {
+    return (await this.#number(FREE_DEDUP, [dedupId])) === 1;
   }
 
   async obliterate(isForced: boolean): Promise<boolean> {

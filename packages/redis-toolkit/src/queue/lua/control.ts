@@ -60,7 +60,7 @@ if call('ZSCORE', active, id) then return -1 end
 local removed = 0
 for _, set in ipairs({waiting, delayed, completed, dead}) do removed = removed + call('ZREM', set, id) end
 local job = read(id)
-if job then release(id, job) end
+if job then free(id, job) end
 forget(id)
 if removed > 0 then publish('removed', id, '') end
 return removed`);
@@ -70,7 +70,7 @@ export const DRAIN: string = scriptOf(`local function drop(set, most)
   local popped = call('ZPOPMIN', set, most)
   for i = 1, #popped, 2 do
     local job = read(popped[i])
-    if job then release(popped[i], job) end
+    if job then free(popped[i], job) end
     forget(popped[i])
     publish('removed', popped[i], '')
   end
@@ -80,6 +80,12 @@ local most = tonumber(ARGV[2])
 local dropped = drop(waiting, most)
 if ARGV[3] == '1' and dropped < most then dropped = dropped + drop(delayed, most - dropped) end
 return dropped`);
+
+/** ARGV: channel, dedup id. Returns 1 if it stood for a job. */
+export const FREE_DEDUP: string = scriptOf(`local isHeld = holder(ARGV[2])
+call('ZREM', dedupEnds, ARGV[2])
+call('HDEL', dedup, ARGV[2])
+return isHeld and 1 or 0`);
 
 /** ARGV: channel, 1 also with active jobs. Returns 0 where there are some. */
 export const OBLITERATE: string = scriptOf(`if ARGV[2] == '0' and call('ZCARD', active) > 0 then return 0 end

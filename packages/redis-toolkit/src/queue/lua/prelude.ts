@@ -26,7 +26,8 @@
  * - `line`: higher priorities are lower scores; within a priority the order counts
  * - `delay`: a worker has to learn that something is due sooner than it knows
  * - `holder`: the job that a dedup id stands for, if it is unfinished, or the end of the dedup id has not come
- * - `release`: a dedup id with an end is kept until then; one without ends with its job
+ * - `free`: of a job that is removed by a call
+ * - `release`: of one that has ended: a dedup id with an end is kept until then
  * - `trim`: at most `count` jobs, none older than `age`; -1 stands for no bound
  */
 const PRELUDE = `
@@ -105,10 +106,14 @@ local function hold(dedupId, id, ms)
   else call('ZREM', dedupEnds, dedupId) end
 end
 
+local function free(id, job)
+  if not job.dedup or call('HGET', dedup, job.dedup) ~= id then return end
+  call('HDEL', dedup, job.dedup)
+  call('ZREM', dedupEnds, job.dedup)
+end
+
 local function release(id, job)
-  if job.dedup and not job.dedupEnds and call('HGET', dedup, job.dedup) == id then
-    call('HDEL', dedup, job.dedup)
-  end
+  if not job.dedupEnds then free(id, job) end
 end
 
 local function forget(id)

@@ -43,4 +43,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "from = above > score and whole(above) or '(' .. next[2]",
     broken: "from = whole(above)",
   },
+  {
+    name: "queue: a removed job keeps its dedup id",
+    promises: ["C484"],
+    rule: "if job then free(id, job) end",
+    broken: "if job then release(id, job) end",
+  },
+  {
+    name: "queue: a drained job keeps its dedup id",
+    promises: ["C484"],
+    rule: "if job then free(popped[i], job) end",
+    broken: "if job then release(popped[i], job) end",
+  },
 ];

@@ -55,4 +55,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " and pcall(cjson.encode, job) then return",
     broken: " then return",
   },
+  {
+    name: "queue: a removed job frees the dedup id of another one",
+    promises: ["C484"],
+    rule: "if not job.dedup or call('HGET', dedup, job.dedup) ~= id then return end",
+    broken: "if not job.dedup then return end",
+  },
 ];
