@@ -331,6 +331,34 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await use.jobs.counts()).toEqual(NOTHING);
   });
 
+  it("C485: jobs that are due, or have ended, in one millisecond are in the order in which they were added", async () => {
+    const numbers = Array.from({ length: 120 }, (_, i) => String(i));
+    use.opened({ keep: { completed: 100, failed: 10 }, backoff: { type: "fixed", base: 50 }, attempts: 2 });
+    await use.jobs.addMany(numbers.map((data) => ({ data, options: { delay: 50 } })));
+    await expect
+      .poll(async () => (await use.jobs.list("delayed", { count: 1_000 })).map(({ data }) => data))
+      .toEqual(numbers);
+    const first: string[] = [];
+    const again: string[] = [];
+    const worker = use.working(
+      ({ data, attempt }) => {
+        (attempt === 1 ? first : again).push(data);
+        if (attempt === 1) throw new Error("once");
+      },
+      { concurrency: 120 },
+    );
+    await expect.poll(() => again.length).toBe(120);
+    expect([first, again]).toEqual([numbers, numbers]);
+    await expect.poll(() => worker.stats).toMatchObject({ completed: 120 });
+    const newest = numbers.toReversed().slice(0, 100);
+    expect((await use.jobs.list("completed")).map(({ data }) => data)).toEqual(newest);
+
+    await use.jobs.addMany(numbers.slice(0, 12).map((data) => ({ data, options: { attempts: 1 } })));
+    await expect
+      .poll(async () => (await use.jobs.list("dead")).map(({ data }) => data))
+      .toEqual(numbers.slice(2, 12).toReversed());
+  });
+
   it("C230: the newest finished jobs are kept, by number and age; by default none that completed", async () => {
     use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
     use.working(({ data }) => {

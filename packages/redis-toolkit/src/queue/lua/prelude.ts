@@ -148,11 +148,14 @@ end
 /** A function, so that bundlers do not write out the prelude for each script. */
 export const scriptOf = (body: string): string => PRELUDE + body;
 
-/** `add(...)` of one job. Returns its id, or that of the job that has the same dedup id, and whether it was added. */
+/**
+ * `add(...)` of one job. Returns its id, or that of the job that has the same dedup id, and whether it was added. Ids
+ * have one length: Redis sorts members of one score, such as jobs that are due in one millisecond, by their bytes.
+ */
 export const ADD_ONE: string = `
 local function add(record, payload, priority, ms, dedupId, dedupFor)
   local place = draw()
-  local id = whole(now) .. '-' .. whole(place)
+  local id = string.format('%.0f-%012.0f', now, place)
   if dedupId ~= '' then
     local former = holder(dedupId)
     if former then return former, 0 end

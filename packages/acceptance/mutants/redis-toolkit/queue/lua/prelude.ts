@@ -61,4 +61,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if not job.dedup or call('HGET', dedup, job.dedup) ~= id then return end",
     broken: "if not job.dedup then return end",
   },
+  {
+    name: "queue: jobs that are due in one millisecond are in the order of their ids as text",
+    promises: ["C485"],
+    rule: "string.format('%.0f-%012.0f', now, place)",
+    broken: "whole(now) .. '-' .. whole(place)",
+  },
 ];
