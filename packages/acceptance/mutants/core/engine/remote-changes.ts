@@ -70,8 +70,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "refusals: a tag event leaves copies without versions",
     promises: ["C134"],
-    rule: " || context.local?.hasUnversioned === true) context.tags.changed(mine);",
-    broken: ") context.tags.changed(mine);",
+    rule: " || context.local?.hasUnversioned === true)",
+    broken: ")",
   },
   {
     name: "remote changes: the window of re-issue stands still for ever",

@@ -22,7 +22,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "lock: an attempt whose reply was lost is not sent again",
     promises: ["A66"],
-    rule: "const draft = { isReadOnly: true, decode, signal };",
-    broken: "const draft = { isReadOnly: false, decode, signal };",
+    rule: "if (!isLostReply(error)) throw error;",
+    broken: "throw error;",
+  },
+  {
+    name: "lock: a wait does not bound the attempt",
+    promises: ["C500"],
+    rule: "{ deadlineMs: Math.max(leftMs, LEAST_MS) }",
+    broken: "{}",
   },
 ];
