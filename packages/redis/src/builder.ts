@@ -127,10 +127,14 @@ export interface RedisBackendSettings {
   maxEntryBytes(bytes: number): this;
   /** As `Backend.maxDecodedBytes`. */
   maxDecodedBytes(bytes: number): this;
-  /** Timeout of each command. @default '1s' */
+  /**
+   * Timeout of each command, from when it is sent; also of its wait for a connection that is not the first one.
+   *
+   * @default '1s'
+   */
   responseTimeout(timeout: Duration): this;
   /**
-   * Synchronous, opens nothing; connects once, on first use.
+   * Synchronous, opens nothing; connects once, on first use. Begins to load node-redis.
    *
    * @throws {MissingConnectionError} without a connection.
    * @throws {ConfigurationError} without a format, and for settings that contradict each other.
@@ -152,7 +156,7 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
    * @default 'hotset:' and the label
    */
   clientName(name: string): this;
-  /** Timeout of one connection attempt. @default '5s' */
+  /** Timeout of one connection attempt, and so of the wait of the first calls. @default '5s' */
   connectTimeout(timeout: Duration): this;
   /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
   retries(attempts: number): this;

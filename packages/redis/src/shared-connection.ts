@@ -22,6 +22,7 @@ import type { ResolveAddress } from "./topology/named-address.ts";
 import { openPrimary } from "./topology/sentinel.ts";
 import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
+import { beginToLoadNodeRedis } from "./primitives/node-redis.ts";
 import { checkOptions, flag } from "./primitives/option-checks.ts";
 import {
   isServerAddress,
@@ -351,6 +352,8 @@ class SharedConnection<Kind extends "own" | "client"> {
     let shared = this.#links.find((one) => isEqual(one.settings, settings));
     if (shared === undefined) {
       const traffic = new Traffic();
+      // A client that was handed in has loaded its own.
+      if (this[CONNECTION] === "own") beginToLoadNodeRedis();
       const made = this.#make({ ...settings, clientName: settings.clientName ?? settings.defaultName, traffic });
       this.#links.push((shared = { ...made, settings, traffic, holders: 0 }));
     }

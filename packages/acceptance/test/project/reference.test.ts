@@ -135,7 +135,7 @@ async function observeEveryEvent(
 ): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const seen = new Map<string, Set<string>>();
   const clock = new TestClock();
-  const backend = scriptedBackend({ clock });
+  const backend = scriptedBackend({ clock, leases: true });
   const cache = createTestCache({
     clock,
     backend,
@@ -171,6 +171,7 @@ async function observeEveryEvent(
   backend.script("read", { answer: (entry) => entry && { ...entry, data: Uint8Array.of(0) } });
   await cache.get("a"); // decode:error
   backend.down();
+  await cache.getOrSet("g", () => 1); // load:unleased
   for (let i = 0; i < 5; i++) await cache.delete("a"); // backend:error, backend:state
   backend.up();
   clock.advance("1s");

@@ -19,6 +19,7 @@ async function story({
     staleIfError: 1_000,
     errorBackoff: 0,
     memory: { maxEntries: 5 },
+    backend: { leases: true },
   });
   const emitted = new Set<string>();
   if (withListeners)
@@ -63,6 +64,7 @@ async function story({
   backend.store.set("test::many 0", { ...backend.store.get("test::many 0")!, data: Buffer.from("{") });
   await note(cache.get("many 0"));
   backend.down();
+  await note(cache.getOrSet("unleased", () => "alone"));
   for (let i = 0; i < 6; i += 1) await note(cache.delete(`many ${i}`));
   backend.up();
   clock.advance("1m");

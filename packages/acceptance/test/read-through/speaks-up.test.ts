@@ -1,8 +1,16 @@
 import { Console } from "node:console";
 import { Writable } from "node:stream";
 import { subscribe, tracingChannel, unsubscribe } from "node:diagnostics_channel";
-import { ConfigurationError, createCache, type CacheLogger } from "@hotset/core";
-import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { BackendUnavailableError, ConfigurationError, createCache, type Cache, type CacheLogger } from "@hotset/core";
+import {
+  createTestCache,
+  flush,
+  gate,
+  scriptedBackend,
+  TestClock,
+  type Gate,
+  type ScriptedBackend,
+} from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -183,6 +191,102 @@ describe("C203 without a logger", () => {
     expect(lines).toEqual(
       observer === "a logger" ? ['warn hotset: cache "test": scripted: read failed, as scripted by the test'] : [],
     );
+  });
+});
+
+describe("C441 a load without a lease", () => {
+  const TAGS = { tags: ["t"] };
+  const DEADLINE_MS = 1_000;
+  const causes: readonly (readonly [
+    name: string,
+    begin: (backend: ScriptedBackend, clock: TestClock) => void,
+    cause: "unreachable" | "refused",
+    code: string,
+  ])[] = [
+    ["the backend is down", (backend) => backend.down(), "unreachable", "HOTSET_BACKEND_UNAVAILABLE"],
+    [
+      "its request fails",
+      (backend) => backend.script("leases.acquire", { fail: new BackendUnavailableError("cut") }),
+      "unreachable",
+      "HOTSET_BACKEND_UNAVAILABLE",
+    ],
+    [
+      "it is refused",
+      (backend) => backend.script("leases.acquire", { fail: new Error("full") }),
+      "refused",
+      "HOTSET_BACKEND_REFUSED",
+    ],
+    [
+      "a slow read has left too little time for it",
+      (backend, clock) => {
+        backend.script("read", { after: gateAt(clock, DEADLINE_MS * 0.6) });
+        backend.script("leases.acquire", { after: gateAt(clock, DEADLINE_MS * 0.7) });
+      },
+      "unreachable",
+      "HOTSET_LOAD_UNLEASED",
+    ],
+  ];
+  const gateAt = (clock: TestClock, ms: number): Gate => {
+    const one = gate();
+    void one.arrived().then(() => clock.schedule(() => one.open(), ms));
+    return one;
+  };
+  const opened = async (begin: (typeof causes)[number][1], settings: object = WITHOUT_LOGGER) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true, tagVersions: true, deadlineMs: DEADLINE_MS });
+    const cache = createTestCache({ clock, backend, ...settings });
+    await cache.getOrSet("other", () => 0, TAGS);
+    begin(backend, clock);
+    return { clock, backend, cache };
+  };
+  const loaded = async (cache: Cache, clock: TestClock): Promise<void> => {
+    const value = cache.getOrSet("k", () => 1, TAGS);
+    for (let i = 0; i < 30; i += 1) {
+      await flush();
+      clock.advance(DEADLINE_MS / 10);
+    }
+    expect(await value).toBe(1);
+    await nextTurn();
+  };
+
+  it.for(causes)("since %s: one event", async ([, begin, cause]) => {
+    const { cache, clock } = await opened(begin);
+    const seen: unknown[] = [];
+    cache.on("load:unleased", (event) => seen.push(event));
+    cache.on("backend:error", () => undefined);
+    await loaded(cache, clock);
+    expect(seen).toEqual([{ cache: "test", namespace: [], key: "k", tier: "scripted", cause }]);
+    expect(warnings).toEqual([]);
+  });
+
+  it.for(causes)("since %s: one warning", async ([, begin, , code]) => {
+    const { cache, clock } = await opened(begin);
+    await loaded(cache, clock);
+    expect(warnings.map((warning) => warning.code)).toEqual([code]);
+  });
+
+  it("says what it means, to a logger too", async () => {
+    const { logger, lines } = recording();
+    const { cache, clock } = await opened(causes[3]![1], { logger });
+    lines.length = 0;
+    await loaded(cache, clock);
+    expect(lines).toEqual([
+      'warn hotset: cache "test": loaded without a lease, since scripted did not answer in time; other processes may load the same key, and scripted keeps nothing of this load (key "k")',
+    ]);
+  });
+
+  it("is not reported where none is asked for", async () => {
+    const { cache, clock, backend } = await opened(() => undefined);
+    const seen: unknown[] = [];
+    cache.on("load:unleased", (event) => seen.push(event));
+    await cache.getOrSet("alone", (ctx) => ctx.notShared(1));
+    await cache.getOrSet("alone", (ctx) => ctx.notShared(1));
+    cache.bypass(["scripted"]);
+    await loaded(cache, clock);
+    const local = createTestCache({ clock, backend: scriptedBackend({ clock }) });
+    local.on("load:unleased", (event) => seen.push(event));
+    await local.getOrSet("k", () => 1);
+    expect([seen, warnings, backend.label]).toEqual([[], [], "scripted"]);
   });
 });
 

@@ -7,6 +7,7 @@ export const EVENTS = [
   "miss",
   "load",
   "load:error",
+  "load:unleased",
   "store",
   "fenced",
   "coalesced",

@@ -28,6 +28,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
     // Otherwise its callers got the error.
     if (event.background) write("warn", describeLoadError(event));
   });
+  events["load:unleased"].add((event) => write("warn", describeUnleased(event)));
   events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
   events["recover"].add(({ tier, replayed, overflowed }) =>
     write(
@@ -63,6 +64,11 @@ function warnOnce(events: Events, subject: string): void {
     warn(kindOf(event.error), describeBackendError(event), "backend:error", causeOf(event.error)),
   );
   events["decode:error"].whenUnobserved((event) => warn(event.error.code, describeDecodeError(event), "decode:error"));
+  events["load:unleased"].whenUnobserved((event) => {
+    // Another warning has said why.
+    if ([...warned].some((kind) => kind.startsWith("BACKEND_"))) return;
+    warn("LOAD_UNLEASED", describeUnleased(event), "load:unleased");
+  });
   events["class:lost"].whenUnobserved((event) => warn("CLASS_LOST", describeLostClass(event), "class:lost"));
 }
 
@@ -95,6 +101,9 @@ const describeLostClass = ({ tier, place, className, key }: CacheEvents["class:l
 /** Its message is not ours, and may contain anything. */
 const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): string =>
   `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${ofKey(key)}${others(omitted)}`;
+
+const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unleased"]): string =>
+  `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "did not answer in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;
 
 /** With the answer of the backend, where it has refused a call. */
 function messageOf(error: CacheError): string {

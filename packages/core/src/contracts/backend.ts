@@ -82,8 +82,9 @@ export interface Backend {
   /** How long the cache waits for one call, in milliseconds. @default 1_000 */
   readonly deadlineMs?: number;
   /**
-   * Every call settles within `deadlineMs` of being made, also if the store is silent; time in which the event loop
-   * stands still does not count. {@link Deadlines} does that. Without it the cache bounds the calls itself.
+   * Every call settles within `deadlineMs` of being made, even if the store is silent; time in which the event loop
+   * stands still does not count, and the first calls may take as long as it takes to connect. {@link Deadlines} does
+   * that. Without it the cache bounds the calls itself.
    */
   readonly boundsCalls?: true;
   /** When calls of it are skipped, because it does not answer. */

@@ -14,7 +14,7 @@ export interface KeyEvent extends CacheEvent {
 
 /**
  * An event of which a cache emits at most 10 a second for each `code` of a {@link CacheError}. Other errors count as
- * one code.
+ * one code, and so do events without an error.
  */
 export interface LimitedEvent {
   /** How many of its kind and code were left out before this one. Absent for none. */
@@ -47,6 +47,16 @@ export interface CacheEvents {
       readonly background: boolean;
       readonly durationMs: number;
       readonly error: unknown;
+    };
+  /**
+   * A load begins without the lease that it asked for, or would have: other processes may load the same key, and the
+   * backend keeps nothing of it. Not for loads of a cache that is closing, bypasses the backend, or shares nothing.
+   */
+  "load:unleased": KeyEvent &
+    LimitedEvent & {
+      readonly tier: string;
+      /** `unreachable`: it did not answer in time, or was not asked. `refused`: it answered, and granted no lease. */
+      readonly cause: "unreachable" | "refused";
     };
   /** A tier has taken an entry. */
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };

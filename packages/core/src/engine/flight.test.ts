@@ -15,7 +15,7 @@ import { Meter } from "../primitives/meters.ts";
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const BACKEND = { deadlineMs: 500, answered: 0 } as EntryTier & { answered: number };
+const BACKEND = { deadlineMs: 500, answered: 1 } as EntryTier & { answered: number };
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -225,6 +225,17 @@ describe("the time for the backend", () => {
     other.readAnswered(9_000);
     other.spendBackendTime(9_000, answered);
     expect(other.backendLeftMs).toBe(500);
+  });
+
+  it("C440 is not spent by calls from before the backend answered any: they connect", () => {
+    BACKEND.answered = 0;
+    const one = flight();
+    BACKEND.answered = 1;
+    one.readAnswered(9_000);
+    one.spendBackendTime(9_000, 0);
+    expect(one.backendLeftMs).toBe(500);
+    one.spendBackendTime(200, 1);
+    expect(one.backendLeftMs).toBe(300);
   });
 
   it("is whole again once it has waited for another process", () => {

@@ -285,11 +285,13 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /**
-   * Whether the backend has answered many calls since: it is not slow, but this process is behind with its answers.
-   * Each call still has its own deadline.
+   * Whether the time of a step says nothing about the backend. Each call still has its own deadline.
+   *
+   * - The backend has answered many calls since: it is not slow, but this process is behind with its answers.
+   * - It had answered none before: this process was still connecting.
    */
   isBehind(answeredBefore: number): boolean {
-    return this.call.namespace.remote!.answered - answeredBefore > MANY;
+    return answeredBefore === 0 || this.call.namespace.remote!.answered - answeredBefore > MANY;
   }
 
   /** The version of the entry in the backend when it was read; `''` for none. */

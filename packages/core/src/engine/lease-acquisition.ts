@@ -1,5 +1,6 @@
 import type { TagVersions } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
+import type { CacheEvents } from "../contracts/events.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
@@ -39,6 +40,7 @@ export class LeaseAcquisition {
     }
     const leases = namespace.remote?.leases;
     if (leases === undefined || flight.isUnreachable || flight.isAlone) {
+      if (leases !== undefined && !flight.isAlone) this.#reportUnleased(flight, "unreachable");
       flight.requestLease(undefined);
       const pin = this.#pin(flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
@@ -61,6 +63,7 @@ export class LeaseAcquisition {
       answer = await callInTime(clock, flight, acquiring);
     } catch (error) {
       this.#notGranted(flight, token, acquiring);
+      this.#reportUnleased(flight, error instanceof BackendRefusedError ? "refused" : "unreachable");
       unreachableBy(error, flight);
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
@@ -106,6 +109,13 @@ export class LeaseAcquisition {
       this.#notGranted(flight, lease.token, acquiring);
       unreachableBy(error, flight);
     }
+  }
+
+  #reportUnleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
+    const { name: cache, events } = this.#context;
+    const { label: tier, isBypassed } = call.namespace.remote!;
+    if (isBypassed) return;
+    events["load:unleased"].emit({ cache, namespace: key.space.path, key: key.name, tier, cause });
   }
 
   /** If it is granted after all, too late for this flight, other processes need it. */

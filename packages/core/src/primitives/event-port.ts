@@ -140,6 +140,7 @@ const NAMES = [
   "miss",
   "load",
   "load:error",
+  "load:unleased",
   "store",
   "fenced",
   "coalesced",
@@ -153,7 +154,12 @@ const NAMES = [
 ] as const satisfies readonly (keyof CacheEvents)[];
 
 /** Kinds that come in storms: docs/decisions/0091. */
-const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set(["load:error", "backend:error", "decode:error"]);
+const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set([
+  "load:error",
+  "load:unleased",
+  "backend:error",
+  "decode:error",
+]);
 
 /** Work runs inside `start`, so a span opened there is the parent of all spans that the work opens. */
 const tracing: { readonly [name in "call" | "load" | "backend"]: TracingChannel<string, Traced> } = {

@@ -62,6 +62,11 @@ export class BackendCalls {
     this.#onFirstCall = of.onFirstCall;
   }
 
+  /** Counts calls that were answered. From 1 where they are bounded here: connecting is part of their time. */
+  get answers(): number {
+    return this.meter.answered + (this.#of.boundsCalls ? 0 : 1);
+  }
+
   get state(): TierState {
     if (this.#isBypassed) return "bypassed";
     return this.#state === "idle" ? this.#stateOfFailures : this.#state;

@@ -77,7 +77,7 @@ export interface EntryTier {
   readonly isBypassed: boolean;
   /** Bypasses what has one of these labels, and nothing else from now on. */
   bypass(labels: ReadonlySet<string> | "all"): void;
-  /** How many calls it has answered. */
+  /** Counts the calls that it has answered; 0 only while it may be connecting, in time that no deadline counts. */
   readonly answered: number;
   /** How long until an unreachable tier may be tried again, in milliseconds. */
   readonly retryInMs: number;

@@ -141,7 +141,7 @@ export class RemoteTier implements EntryTier {
   }
 
   get answered(): number {
-    return this.meter.answered;
+    return this.#calls.answers;
   }
 
   get retryInMs(): number {

@@ -35,8 +35,9 @@ export type Send = (args: readonly string[]) => Promise<unknown>;
 export interface CommandQueueSettings {
   readonly clock: Clock;
   /**
-   * Bound on each command from when it is sent, in time in which the event loop ran; also on its wait for a connection.
-   * The wait for room is bounded apart: it ends when nothing was answered for as long, and after ten times as long.
+   * Bound on each command from when it is sent, in time in which the event loop ran; also on its wait for a connection
+   * that is not the first one. The wait for room is bounded apart: it ends when nothing was answered for as long, and
+   * after ten times as long.
    */
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
@@ -78,6 +79,11 @@ export class CommandQueue {
   server: (() => string | undefined) | undefined;
   /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
+  /**
+   * Whether the first connection is still to be made. The attempt bounds the wait for it, and the deadline of a command
+   * begins when it is sent: until then this process loads the client, or shares its CPU with others that start.
+   */
+  isOpening = false;
   readonly #deadlines: Deadlines;
   readonly #overloads = new Map<Origin, Error>();
   #waiting = 0;
@@ -124,6 +130,7 @@ export class CommandQueue {
     const waiter = command as unknown as Command<never>;
     waiter.send = send;
     waiter.repliesBefore = this.replies;
+    waiter.waitsToOpen = this.isOpening;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
     else this.#lastWaiting.nextWaiting = waiter;
     this.#lastWaiting = waiter;
@@ -201,6 +208,8 @@ export class Command<T> extends Deadline {
   /** {@link CommandQueue.replies} when it was sent. */
   repliesBefore = 0;
   send: ((client: RawClient) => void) | undefined;
+  /** Whether it was to wait for the first connection. */
+  waitsToOpen = false;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
   /** A deadline of its own, which counts from `begin` on. */
@@ -224,7 +233,7 @@ export class Command<T> extends Deadline {
   /** To be called with the number of Redis commands, right after some were handed to the client. */
   sent(count: number): void {
     const queue = this.#queue;
-    if (this.#waitsForRoom) queue.restart(this);
+    if (this.#waitsForRoom || this.#waitsToOpen) queue.restart(this);
     this.isSent = true;
     this.repliesBefore = queue.replies;
     this.#route = queue.client?.lastRoute;
@@ -304,8 +313,17 @@ export class Command<T> extends Deadline {
     );
   }
 
+  get #waitsToOpen(): boolean {
+    return this.#totalMs === undefined && !this.isSent && this.waitsToOpen;
+  }
+
   override pass(): void {
     const queue = this.#queue;
+    if (this.#waitsToOpen) {
+      // Once it is open, what still waits for room has its deadline from now on.
+      this.waitsToOpen = queue.isOpening;
+      return queue.restart(this);
+    }
     if (this.#waitsForRoom && this.#waits < MAX_WAITS) {
       this.#waits += 1;
       this.repliesBefore = queue.replies;

@@ -117,7 +117,44 @@ describe("the first connection", () => {
     expect(attempts).toHaveLength(1);
   });
 
-  it("A13: a call does not wait for it longer than its deadline, and says that it was not executed", async () => {
+  it("C440: a call waits for as long as its attempt takes, and has its deadline from when it is sent", async () => {
+    const calls = [request("GET 1"), request("GET 2")];
+    for (let i = 0; i < 10; i += 1) clock.advance(1_000);
+    expect(await outcome(calls[0]!)).toEqual({ status: "pending" });
+    await attempts[0]!.succeed();
+    expect(attempts[0]!.wire.sent).toEqual(["GET 1", "GET 2"]);
+    clock.advance(999);
+    await attempts[0]!.wire.reply("one");
+    expect(await outcome(calls[0]!)).toEqual({ status: "fulfilled", value: "one" });
+    expect(await outcome(calls[1]!)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(calls[1]!)).toMatchObject({ status: "rejected", reason: { maybeExecuted: true } });
+  });
+
+  it("C440: a call that finds no room once it is open has its deadline from then on", async () => {
+    start({ maxInFlight: 1 });
+    const calls = [request("GET 1"), request("GET 2")];
+    clock.advance(5_000);
+    await attempts[0]!.succeed();
+    expect(attempts[0]!.wire.sent).toEqual(["GET 1"]);
+    for (let i = 0; i < 8; i += 1) clock.advance(250);
+    for (const call of calls) expect(await outcome(call)).toMatchObject({ status: "rejected" });
+  });
+
+  it("C440: a call with a deadline of its own waits no longer than that", async () => {
+    const call = send(link, READ, ["GET 1"], { deadlineMs: 500 });
+    call.catch(() => undefined);
+    clock.advance(499);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+  });
+
+  it("A13 C440: after it has failed, no call waits for the next one longer than its deadline", async () => {
+    start({ retries: 1 });
+    const first = request("GET 0");
+    await attempts.shift()!.fail();
+    expect(await outcome(first)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
     const call = request("GET 1");
     clock.advance(999);
     expect(await outcome(call)).toEqual({ status: "pending" });

@@ -41,8 +41,8 @@ export interface ChangeReporting {
  *     ├──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
  *     └──────────────── lost while it was not in use, from up
  *
- * Commands wait for the first connection, within their deadline. While `down` they are refused at once: a command
- * issued while Redis was unreachable is never executed later.
+ * Commands wait for the first connection for as long as its attempt takes, and for a later one within their deadline.
+ * While `down` they are refused at once: a command issued while Redis was unreachable is never executed later.
  */
 export class SingleLink implements ObservableLink {
   readonly queue: CommandQueue;
@@ -91,6 +91,7 @@ export class SingleLink implements ObservableLink {
       maxInFlight: settings.maxInFlight,
       maxWaiting: settings.maxWaiting,
     });
+    this.queue.isOpening = true;
     this.queue.server = () => this.address ?? settings.address;
     this.queue.onSilence = (since) => this.#onSilence(since);
   }
@@ -218,6 +219,7 @@ export class SingleLink implements ObservableLink {
     if (this.queue.client === undefined) return;
     this.#whenReady?.resolve();
     this.#whenReady = undefined;
+    this.queue.isOpening = false;
     this.queue.sendWaiting();
     this.changed();
   }
@@ -225,6 +227,7 @@ export class SingleLink implements ObservableLink {
   #onAttemptFailed(cause: BackendUnavailableError): void {
     const { clock, retries } = this.#settings;
     this.#failures += 1;
+    this.queue.isOpening = false;
     const isFinal = !cause.retryable || this.#failures >= retries;
     if (isFinal) {
       this.#failures = 0;
@@ -244,6 +247,7 @@ export class SingleLink implements ObservableLink {
     const isInUse = this.#isInUse;
     this.#session = undefined;
     this.queue.client = undefined;
+    this.queue.isOpening = false;
     this.#silence = undefined;
     this.#failures = clock.now() - this.#upSince < STABLE_MS ? this.#failures + 1 : 0;
     const cause = lost(session.address, error);

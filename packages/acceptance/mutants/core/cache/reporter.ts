@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'error.code === "ENCODE_FAILED" ? ',
     broken: "false ? ",
   },
+  {
+    name: "observing: an outage is a warning, and each kind of load in it another",
+    promises: ["C441"],
+    rule: 'if ([...warned].some((kind) => kind.startsWith("BACKEND_"))) return;',
+    broken: "",
+  },
 ];

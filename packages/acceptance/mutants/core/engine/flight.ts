@@ -38,6 +38,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false",
   },
   {
+    name: "backend: the first calls of a process pay for its connection",
+    promises: ["C440"],
+    rule: "answeredBefore === 0 ||",
+    broken: "",
+  },
+  {
     name: "limits: a caller that was served already can abandon the refresh of another",
     promises: ["C22", "C42"],
     rule: 'this.#joined = side === "background" ? 1 : 0;',

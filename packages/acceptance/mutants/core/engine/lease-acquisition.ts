@@ -8,6 +8,30 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (leases !== undefined || flight.isUnreachable || flight.isAlone) {",
   },
   {
+    name: "observing: a load that was refused its lease is not reported",
+    promises: ["C441"],
+    rule: 'this.#reportUnleased(flight, error instanceof BackendRefusedError ? "refused" : "unreachable");',
+    broken: "",
+  },
+  {
+    name: "observing: a load after a read that failed is not reported as one without a lease",
+    promises: ["C441"],
+    rule: 'if (leases !== undefined && !flight.isAlone) this.#reportUnleased(flight, "unreachable");',
+    broken: "",
+  },
+  {
+    name: "observing: a load of a cache without leases is reported",
+    promises: ["C441"],
+    rule: "if (leases !== undefined && !flight.isAlone)",
+    broken: "if (namespace.remote !== undefined)",
+  },
+  {
+    name: "observing: loads without a bypassed backend are reported",
+    promises: ["C441"],
+    rule: "if (isBypassed) return;",
+    broken: "",
+  },
+  {
     name: "leases: every request takes the lease over",
     promises: ["C52", "C53"],
     rule: "isForced ? TAKE_OVER : flight.seen,",

@@ -97,4 +97,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    this.#notReporting(part, error);\n",
     broken: "",
   },
+  {
+    name: "backend: a slow read at first is taken for a connection",
+    promises: ["C43"],
+    rule: "this.meter.answered + (this.#of.boundsCalls ? 0 : 1)",
+    broken: "this.meter.answered",
+  },
 ];
