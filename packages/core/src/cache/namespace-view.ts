@@ -2,6 +2,7 @@ import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
 import type { EngineContext } from "../engine/context.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
+import { usedByCaller } from "../engine/loading.ts";
 import type { Mutations } from "../engine/mutations.ts";
 import type { ReadThrough } from "../engine/read-through.ts";
 import type {
@@ -138,7 +139,12 @@ export class NamespaceView implements Untyped<Namespace> {
         load: loader,
       });
       const values = await this.#traced("getOrSetMany", () =>
-        loadMany({ context, readThrough, keySpace, absent, tagsOf }, part, load, describeItem),
+        loadMany(
+          { context, readThrough, keySpace, absent, tagsOf, inherits: shared.policy.inherit },
+          part,
+          load,
+          describeItem,
+        ),
       );
       if (part === missing && missing.length === names.size) return values;
       for (const [item, value] of values) loaded.set(item, value);
@@ -387,6 +393,7 @@ export class NamespaceView implements Untyped<Namespace> {
       isAfter: options?.after !== undefined && namespace.remote !== undefined,
       signal: options?.signal,
       onServed: options?.onServed,
+      usedBy: usedByCaller(),
       batch: undefined,
     };
   }

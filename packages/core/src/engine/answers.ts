@@ -5,6 +5,7 @@ import type { Served } from "../entry/policy.ts";
 import { notify } from "../primitives/event-port.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { EngineContext } from "./context.ts";
+import type { LoadedValue } from "./used-values.ts";
 import type { Role } from "./waiter.ts";
 
 /** How one call ends. */
@@ -15,6 +16,8 @@ export interface Answer {
   readonly tier?: string;
   readonly cause?: StaleCause;
   readonly error?: unknown;
+  /** Where a load answers: its value, and the entry made of it. */
+  readonly loaded?: LoadedValue | undefined;
 }
 
 /** Why a stale value is served. */
@@ -30,7 +33,7 @@ export const stale = (entry: Entry, tier: string, cause: StaleCause): Answer => 
   cause,
 });
 
-export const loadedAnswer = (value: unknown): Answer => ({ status: "miss", value });
+export const loadedAnswer = (loaded: LoadedValue): Answer => ({ status: "miss", value: loaded.value, loaded });
 
 /** Counts and reports each answer, exactly once. Has no state: each part of a cache makes its own. */
 export class Answers {
@@ -58,15 +61,17 @@ export class Answers {
   }
 
   /**
-   * Exactly one hit, stale hit or miss.
+   * Exactly one hit, stale hit or miss. A load that made the call has used the value.
    *
    * @param asked which tiers the call may have asked.
    */
   count(
-    call: Pick<GetOrSetCall, "namespace" | "key" | "startedAt">,
-    { status, tier, cause }: Answer,
+    call: Pick<GetOrSetCall, "namespace" | "key" | "startedAt" | "usedBy">,
+    { status, tier, cause, entry, loaded }: Answer,
     asked: "all tiers" | "local tier" = "all tiers",
   ): void {
+    if (entry !== undefined || loaded !== undefined)
+      call.usedBy?.add(this.#context, call.namespace.remote, entry ?? loaded?.made);
     const { local, events, clock, decisions } = this.#context;
     const { remote, meter } = call.namespace;
     decisions?.note(call.key.local, "call", describeAnswer(status, tier, cause));

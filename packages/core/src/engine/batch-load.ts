@@ -9,6 +9,7 @@ import type { BatchLoader, LoadContext, Loader } from "./load.ts";
 import type { LoadLimits } from "./load-slots.ts";
 import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
+import { UsedValues } from "./used-values.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
 export interface BatchContext<K> {
@@ -19,6 +20,8 @@ export interface BatchContext<K> {
   readonly absent: null | undefined;
   /** Tags of a loaded value, beside those that its loader gives it. */
   readonly tagsOf: ((item: K, value: unknown) => readonly string[]) | undefined;
+  /** Whether its entries inherit from the cached values that the loader gets. */
+  readonly inherits: boolean;
 }
 
 /**
@@ -35,9 +38,11 @@ export async function loadMany<K>(
   callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
 ): Promise<Map<K, unknown>> {
   const { context, readThrough } = batchContext;
+  const used = batchContext.inherits ? new UsedValues(context) : undefined;
   const batch = new BatchLoad<K, unknown>(load, {
     ...context,
-    run: runnerOf(batchContext),
+    used,
+    run: runnerOf(batchContext, used),
     absent: batchContext.absent,
     tagsOf: batchContext.tagsOf,
   });
@@ -61,9 +66,12 @@ export async function loadMany<K>(
 }
 
 /** Runs the loader as the load of all its keys. */
-function runnerOf({ context, keySpace }: Pick<BatchContext<unknown>, "context" | "keySpace">): RunBatch {
+function runnerOf(
+  { context, keySpace }: Pick<BatchContext<unknown>, "context" | "keySpace">,
+  used: UsedValues | undefined,
+): RunBatch {
   return (keys, body) =>
-    whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done);
+    whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done, used);
 }
 
 /** Lets the batch start without the flights that end before they come to their load. */
@@ -75,7 +83,8 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
 /** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
-type BatchSettings<K> = LoadLimits & { readonly run: RunBatch } & Pick<BatchContext<K>, "absent" | "tagsOf">;
+type BatchSettings<K> = LoadLimits & { readonly run: RunBatch } & Pick<FlightBatch, "used"> &
+  Pick<BatchContext<K>, "absent" | "tagsOf">;
 
 interface Arrival<K> {
   readonly item: K;
@@ -96,6 +105,7 @@ export class BatchLoad<K, T> implements FlightBatch {
   pinned: FlightBatch["pinned"];
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;
+  readonly used: UsedValues | undefined;
   readonly #load: BatchLoader<K, T>;
   readonly #run: RunBatch;
   readonly #absent: null | undefined;
@@ -103,7 +113,8 @@ export class BatchLoad<K, T> implements FlightBatch {
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
 
-  constructor(load: BatchLoader<K, T>, { run, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>) {
+  constructor(load: BatchLoader<K, T>, { run, used, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>) {
+    this.used = used;
     this.#absent = absent;
     this.#tagsOf = tagsOf;
     this.#load = load;

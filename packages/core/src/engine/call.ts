@@ -6,6 +6,7 @@ import type { Loader } from "./load.ts";
 import type { Meter } from "../primitives/meters.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */
 export interface NamespaceContext {
@@ -33,6 +34,8 @@ export interface GetOrSetCall {
   readonly isAfter: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onServed: ((served: Served) => void) | undefined;
+  /** Where the load that makes the call collects what it gets. */
+  readonly usedBy: UsedValues | undefined;
   /** The batch that loads its key together with others. */
   readonly batch: FlightBatch | undefined;
 }
@@ -58,4 +61,6 @@ export interface FlightBatch {
   /** One slot for all of its loads. */
   readonly loads: SharedSlot;
   readonly backgroundLoads: SharedSlot;
+  /** With `inherit`: what its loader used, for each of its entries. */
+  readonly used: UsedValues | undefined;
 }

@@ -6,6 +6,7 @@ import { describeFailure } from "./explanations.ts";
 import type { Flight } from "./flight.ts";
 import { Load, type Loaded } from "./load.ts";
 import type { StoreResult } from "./loaded-store.ts";
+import { UsedValues } from "./used-values.ts";
 import { whileLoading } from "./loading.ts";
 import type { Waiters } from "./waiters.ts";
 
@@ -25,6 +26,7 @@ export class FlightLoads {
   run(flight: Flight): Promise<Loaded> {
     const { clock, local, redactKey } = this.#context;
     const { call } = flight;
+    const used = call.policy.inherit ? (call.batch?.used ?? new UsedValues(this.#context)) : undefined;
     const begin = (): Load =>
       new Load(
         {
@@ -36,13 +38,14 @@ export class FlightLoads {
           handOut: (value) => local?.handOut(value) ?? value,
           timeoutMs: call.policy.loadTimeoutMs,
           schema: call.namespace.checksLoads ? call.namespace.schema : undefined,
+          used,
         },
         clock,
       );
     const outcome = traced(
       "load",
       () => {
-        const load = whileLoading(this.#context, flight.key.local, begin, (each) => each.outcome);
+        const load = whileLoading(this.#context, flight.key.local, begin, (each) => each.outcome, used);
         flight.runs(load);
         return load.outcome;
       },

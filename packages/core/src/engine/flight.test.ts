@@ -37,6 +37,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
     signal: undefined,
     onServed: undefined,
     batch: undefined,
+    usedBy: undefined,
   };
 }
 

@@ -7,6 +7,7 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
+import type { LoadedValue } from "./used-values.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
@@ -72,7 +73,7 @@ export class Flight extends Guard implements ReadRequest {
   #waitsSince: number | undefined;
   #running: Load | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
-  #loaded: { readonly value: unknown } | undefined;
+  #loaded: LoadedValue | undefined;
   #tags: readonly string[];
   #waiters: Waiter<Flight>[] = NO_WAITERS;
   #joined: number;
@@ -183,6 +184,11 @@ export class Flight extends Guard implements ReadRequest {
     this.#loaded = { value };
   }
 
+  /** It stores this entry, and its callers get the value of it. */
+  makes(entry: Entry): void {
+    this.#loaded = { value: entry.value, made: entry };
+  }
+
   /** Nothing of it is in progress any more. */
   end(): void {
     this.#to("over");
@@ -207,7 +213,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** The loaded value, from the moment it is known. */
-  get loaded(): { readonly value: unknown } | undefined {
+  get loaded(): LoadedValue | undefined {
     return this.#loaded;
   }
 

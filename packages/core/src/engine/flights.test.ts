@@ -51,6 +51,7 @@ function flight(): Flight {
     signal: undefined,
     onServed: undefined,
     batch: undefined,
+    usedBy: undefined,
   };
   return new Flight(call, 0, "miss", "foreground");
 }

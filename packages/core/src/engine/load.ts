@@ -6,6 +6,7 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import { NO_TAGS } from "../entry/key.ts";
+import type { UsedValues } from "./used-values.ts";
 import { singleUse } from "../entry/single-use.ts";
 import { checkBySchema } from "../entry/schema.ts";
 import { checkEntryOptions, ownOptions, type LoadOptions } from "../entry/policy.ts";
@@ -87,6 +88,8 @@ export interface Loaded {
   readonly options: LoadOptions | undefined;
   /** Every tag that the loader named, also where a later call of `setOptions` left it out. */
   readonly named: readonly string[];
+  /** With `inherit`: the cached values that it got. Their tags are among the options. */
+  readonly used: UsedValues | undefined;
 }
 
 /** One load to run. */
@@ -102,6 +105,8 @@ export interface LoadRequest {
   readonly timeoutMs: number;
   /** A check that the value must pass, if any. */
   readonly schema: StandardSchema<unknown> | undefined;
+  /** With `inherit`: collects the cached values that the loader gets. */
+  readonly used: UsedValues | undefined;
 }
 
 /**
@@ -161,7 +166,7 @@ export class Load {
     let marked: Map<unknown, "no-store" | "not-shared"> | undefined;
     const mark = <V>(value: V, as: "no-store" | "not-shared"): V => {
       const each = <W>(given: W): W => {
-        // What is for one caller stays so.
+        // A value for one caller stays so.
         if (marked?.get(given) !== "not-shared") (marked ??= new Map()).set(given, as);
         return given;
       };
@@ -194,9 +199,12 @@ export class Load {
       notShared: (value) => mark(value, "not-shared"),
     };
     const value: unknown = await request.load(context);
+    const used = request.used?.isEmpty === false ? request.used : undefined;
+    if (used !== undefined && used.tags.length !== 0)
+      context.setOptions({ ...this.#options, tags: [...(this.#options?.tags ?? []), ...used.tags] });
     const options = this.#options;
     if (stale !== undefined && value === notModified)
-      return { value: stale.value, kind: "not-modified", options, named };
+      return { value: stale.value, kind: "not-modified", options, named, used };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
     const kind = marked?.get(value) ?? (value === undefined ? "no-store" : "value");
     const once = kind === "not-shared" ? undefined : singleUse(value);
@@ -207,7 +215,7 @@ export class Load {
       );
     const { schema } = request;
     const isChecked = schema !== undefined && value !== undefined;
-    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named };
+    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named, used };
   }
 
   #signal(): AbortSignal {

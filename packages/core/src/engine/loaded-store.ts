@@ -18,6 +18,7 @@ import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime, fencedBy } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
+import type { UsedValues } from "./used-values.ts";
 import type { Waiters } from "./waiters.ts";
 
 /** The outcome of storing a loaded value, as the event `load` reports it. */
@@ -29,6 +30,7 @@ interface Draft {
   /** Without tag versions and encoding. */
   readonly entry: Entry;
   readonly result: "stored" | "not-modified";
+  readonly used: UsedValues | undefined;
   /** In the place of a value that the backend cannot take. */
   readonly marker?: Marker;
 }
@@ -63,7 +65,7 @@ export class LoadedStore {
     if (flight.storesNothing) return Promise.resolve("no-store");
     const { clock, random } = this.#context;
     const { namespace, key, policy } = flight.call;
-    const { options } = loaded;
+    const { options, used } = loaded;
     const kept = isKept ? flight.fallback : undefined;
     const names = tagsOf(flight, kept, loaded);
     const dependsOn = dependencies(key.space, names);
@@ -71,6 +73,10 @@ export class LoadedStore {
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
     const life = lifetimeOf(loaded.value, policy, loaded.options, random);
     if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
+    const now = clock.now();
+    const ttlMs = used === undefined ? life.ttlMs : Math.min(life.ttlMs, used.freshForMs(now));
+    // Made of what is stale, or is not stored: it replaces nothing.
+    if (ttlMs <= 0) return this.#mark(flight, loaded, "no-store", pinned);
     const hasMeta = names.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
     if (namespace.remote?.keepsMeta === false && hasMeta) {
       this.#reportUnwritable(flight, noRoomForMeta(namespace.remote.label));
@@ -80,14 +86,15 @@ export class LoadedStore {
     const lastModified = options?.lastModified ?? kept?.terms.lastModified;
     const entry = newEntry({
       value: loaded.value,
-      ttlMs: life.ttlMs,
+      ttlMs,
       terms: termsIn(key.space, life, { tags: names, etag, lastModified }),
-      now: clock.now(),
+      now,
       tagSequence: flight.tagSequence,
       version: flight.lease?.token,
     });
     const result = loaded.kind === "not-modified" ? "not-modified" : "stored";
-    return this.#storeUnderVersions({ flight, entry, result }, pinned);
+    flight.makes(entry);
+    return this.#storeUnderVersions({ flight, entry, result, used }, pinned);
   }
 
   /** Reports that a tier broke its contract: while a loaded value was stored, or before it was there. */
@@ -102,7 +109,7 @@ export class LoadedStore {
   /** Second: under which versions? A value that must not reach the backend is kept only here. */
   async #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Promise<StoreResult> {
     const { trust } = this.#context;
-    const { flight, entry } = draft;
+    const { flight, entry, used } = draft;
     const { remote } = flight.call.namespace;
     if (remote === undefined) {
       this.#overtake(flight);
@@ -113,11 +120,16 @@ export class LoadedStore {
       (remote.versions !== undefined && pinned === undefined) ||
       (remote.leases !== undefined && flight.lease === undefined)
     )
-      return this.#keepAlone(draft, underPinned(entry, pinned), this.#epochOfRefused(flight));
+      return this.#keepAlone(
+        draft,
+        underPinned(entry, pinned),
+        used === undefined ? this.#epochOfRefused(flight) : trust.unconfirmed,
+      );
     const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
     const versions = isThenable(versionsNow) ? await versionsNow : versionsNow;
     if (versions === "fenced") return this.#fenced(flight, "tags");
     if (versions === "unreachable") return this.#keepAlone(draft, entry, trust.unconfirmed);
+    flight.makes({ ...entry, versions });
     if (!flight.isProven && pinned !== undefined) {
       const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
       flight.prove(flight.dependsOn.every((each) => proven.has(each)));
@@ -296,7 +308,8 @@ export class LoadedStore {
       version: lease.token,
     });
     if (remote!.versions !== undefined && pinned === undefined) return kind;
-    const versions = remote!.versions && (await this.#versionsFor({ flight, entry, result: "stored" }, pinned!));
+    const versions =
+      remote!.versions && (await this.#versionsFor({ flight, entry, result: "stored", used: loaded.used }, pinned!));
     if (typeof versions === "string") return kind;
     const send = async (): Promise<void> => {
       if (fencedBy(this.#context, flight, terms.dependsOn) !== undefined) return;
@@ -312,13 +325,16 @@ export class LoadedStore {
     return kind;
   }
 
-  #versionsFor({ flight, entry }: Draft, pinned: Pinned): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
-    const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, entry.terms.dependsOn);
-    if (!isThenable(versions)) return versions;
-    return callInTime(this.#context.clock, flight, versions).then(
-      (found) => found ?? "fenced",
-      () => "unreachable",
-    );
+  #versionsFor(
+    { flight, entry, used }: Draft,
+    pinned: Pinned,
+  ): Awaitable<Entry["versions"] | "fenced" | "unreachable"> {
+    const { dependsOn } = entry.terms;
+    const versions = versionsFor(flight.call.namespace.remote!.versions!, pinned, dependsOn);
+    const allowed = (found: Entry["versions"]): Entry["versions"] | "fenced" | "unreachable" =>
+      found === undefined ? "fenced" : (used?.forbids(dependsOn, found) ?? found);
+    if (!isThenable(versions)) return allowed(versions);
+    return callInTime(this.#context.clock, flight, versions).then(allowed, () => "unreachable");
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
@@ -345,7 +361,7 @@ export class LoadedStore {
     const written = await within<T | typeof LATE>(this.#context.clock, flight.backendLeftMs, write, () => LATE);
     if (written !== LATE) return written;
     // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
-    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded?.value));
+    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
     return write;
   }
 }

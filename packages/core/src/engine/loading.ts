@@ -1,8 +1,11 @@
 import { ReentrantLoadError } from "../contracts/errors.ts";
+import type { UsedValues } from "./used-values.ts";
 
 // Not imported: docs/decisions/0027.
 const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
 const loading = new AsyncLocalStorage<Loading>();
+/** How many loads collect what they use: a hit asks for its context only while there is one. */
+let collecting = 0;
 
 /** A load that is running, and the loads around it. */
 interface Loading {
@@ -13,29 +16,37 @@ interface Loading {
   outer: Loading | undefined;
   /** A connection pool that a loader created, say, keeps its async context: the load itself is over by then. */
   isOver: boolean;
+  readonly used: UsedValues | undefined;
 }
 
 /**
  * Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` returns is settled.
  *
  * @param keys one local key, or those of a batch.
+ * @param used collects the cached values that it gets meanwhile.
  */
 export function whileLoading<T>(
   owner: object,
   keys: string | ReadonlySet<string>,
   body: () => T,
   outcome: (result: T) => Promise<unknown>,
+  used?: UsedValues,
 ): T {
-  const mine: Loading = { owner, keys, outer: innermost(), isOver: false };
+  const mine: Loading = { owner, keys, outer: innermost(), isOver: false, used };
   // Loads that began one another would otherwise keep all before them.
   for (let each = mine.outer; each !== undefined;) each = outerOf(each);
+  if (used !== undefined) collecting += 1;
   const result = loading.run(mine, body);
   const end = (): void => {
     mine.isOver = true;
+    if (used !== undefined) collecting -= 1;
   };
   outcome(result).then(end, end);
   return result;
 }
+
+/** Where the load that makes a call collects what it gets. */
+export const usedByCaller = (): UsedValues | undefined => (collecting === 0 ? undefined : innermost()?.used);
 
 /** Whether the caller runs inside the load of this key, or of any key: waiting for that load would never end. */
 export function isLoading(owner: object, localKey?: string): boolean {

@@ -20,7 +20,7 @@ import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
 import { LoadSlots } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
-import { isLoading, reentrant } from "./loading.ts";
+import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { Pauses } from "./pauses.ts";
 import { UnsharedKeys } from "./unshared-keys.ts";
 import type { Waiter } from "./waiter.ts";
@@ -86,6 +86,7 @@ export class ReadThrough {
     decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
     local!.meter.hits += 1;
     namespace.meter.hits += 1;
+    usedByCaller()?.add(this.#context, namespace.remote, held);
     if (events.hit.isObserved)
       events.hit.emit({
         ...this.#answers.keyEvent(entryKey(namespace.keySpace, key)),
@@ -143,11 +144,10 @@ export class ReadThrough {
       const flight = refreshes ? this.#launch(call, held, "background") : undefined;
       return { answer: Promise.resolve(this.#answers.serve(call, "first", answer)), flight };
     }
-    if (isLoading(this.#context, key.local))
-      return {
-        answer: this.#answers.reject(call, reentrant(this.#context.redactKey?.(key.name) ?? key.name)),
-        flight: undefined,
-      };
+    if (isLoading(this.#context, key.local)) {
+      const error = reentrant(this.#context.redactKey?.(key.name) ?? key.name);
+      return { answer: this.#answers.reject(call, error), flight: undefined };
+    }
     if (call.signal?.aborted === true)
       return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
     if (this.#waiters.refuses(call)) return { answer: this.#waiters.refuse(call, copy), flight: undefined };
@@ -226,7 +226,7 @@ export class ReadThrough {
 
   /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
   #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
-    if (flight.loaded !== undefined) return loadedAnswer(flight.loaded.value);
+    if (flight.loaded !== undefined) return loadedAnswer(flight.loaded);
     if (flight.phase === "reading") return undefined;
     return this.#failures.answerOf(this.#waiters.fallbackOf(flight), call, now);
   }
@@ -473,23 +473,25 @@ export class ReadThrough {
     flight.store(loaded.value);
     this.#failures.end(flight.key.local);
     decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
+    const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     let result: StoreResult;
     try {
-      const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
       if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);
       result = await this.#loadedStore.store(flight, loaded, pinned);
     } catch (error) {
       result = this.#loadedStore.reportBroken(flight, error);
     }
     decisions?.note(flight.key.local, "store", describeStore(flight, result, local));
-    // The stale entry stays: without a pause each hit of it would load again.
+    // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
+    // which are being refreshed.
     const isWithheld = result === "no-store" || result === "not-shared";
+    const pauseMs = isForAll ? POLL_MS : flight.call.policy.errorBackoffMs;
     if (isWithheld && flight.fallback !== undefined)
-      this.#pauses.begin(flight.key.local, clock.now() + flight.call.policy.errorBackoffMs, undefined);
+      this.#pauses.begin(flight.key.local, clock.now() + pauseMs, undefined);
     if (!isWithheld) this.#unshared.delete(flight.key.local);
     this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
-    this.#waiters.answerAll(flight, loadedAnswer(loaded.value));
+    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
   }
 
   #failed(flight: Flight, error: unknown): void {

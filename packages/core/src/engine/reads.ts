@@ -7,6 +7,8 @@ import { Answers, hit, MISS, stale, type Answer } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
+import { usedByCaller } from "./loading.ts";
+import type { UsedValues } from "./used-values.ts";
 
 /** The state of one entry, for people and for tests. */
 export interface EntryInfo {
@@ -37,7 +39,7 @@ export class Reads {
 
   get(namespace: NamespaceContext, key: EntryKey, allowStale: boolean): Promise<unknown> {
     const { local, clock, flights } = this.#context;
-    const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale };
+    const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller() };
     const held = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
     if (remote === undefined || isFresh(held, call.startedAt))
@@ -67,7 +69,8 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const callOf = (key: EntryKey): ReadCall => ({ namespace, key, startedAt, allowStale });
+    const shared = { namespace, startedAt, allowStale, usedBy: usedByCaller() };
+    const callOf = (key: EntryKey): ReadCall => ({ ...shared, key });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
       const held = local?.get(key.local, startedAt);
@@ -116,7 +119,8 @@ export class Reads {
 
   /** A peek that found no fresh copy counts as a miss, like every call. */
   nothingToPeek(namespace: NamespaceContext, key: EntryKey): undefined {
-    this.#answers.count({ namespace, key, startedAt: this.#context.clock.now() }, MISS, "local tier");
+    const startedAt = this.#context.clock.now();
+    this.#answers.count({ namespace, key, startedAt, usedBy: undefined }, MISS, "local tier");
   }
 
   async inspect(namespace: NamespaceContext, key: EntryKey): Promise<EntryInfo | undefined> {
@@ -227,4 +231,5 @@ interface ReadCall {
   readonly key: EntryKey;
   readonly startedAt: number;
   readonly allowStale: boolean;
+  readonly usedBy: UsedValues | undefined;
 }

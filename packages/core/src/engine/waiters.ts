@@ -100,7 +100,7 @@ export class Waiters {
     const found =
       flight.loaded === undefined
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
-        : loadedAnswer(flight.loaded.value);
+        : loadedAnswer(flight.loaded);
     const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
     // The flight that it moves to may have a fallback.
     if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = !waiter.isLate;

@@ -67,6 +67,12 @@ export interface Policy extends Lifetime {
    * reject with the same error, without a load, unless the backend has a value by then. @default false
    */
   readonly rememberErrors?: boolean | undefined;
+  /**
+   * Whether an entry takes over what limits the cached values that its loader gets from this cache, by any call that
+   * returns them: it has their tags, and is fresh for no longer than they are. Where one of them is stale, or is not
+   * stored, it is not stored either. Values of other caches limit its freshness alone. @default false
+   */
+  readonly inherit?: boolean | undefined;
 }
 
 /** Options of one stored value. */
@@ -170,6 +176,7 @@ export interface ResolvedPolicy extends Windows {
   readonly loadTimeoutMs: number;
   readonly errorBackoffMs: number;
   readonly rememberErrors: boolean;
+  readonly inherit: boolean;
 }
 
 export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
@@ -187,6 +194,7 @@ export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   errorBackoffMs: 10_000,
   coversError: undefined,
   rememberErrors: false,
+  inherit: false,
 });
 
 /** The lifetime of one write, in milliseconds. */
@@ -207,6 +215,7 @@ const POLICY_OPTIONS = [
   "errorBackoff",
   "coversError",
   "rememberErrors",
+  "inherit",
 ];
 const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
 
@@ -281,8 +290,10 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     errorBackoffMs: ms("errorBackoff", options.errorBackoff, 0) ?? base.errorBackoffMs,
     coversError: predicate("coversError", options.coversError) ?? base.coversError,
     rememberErrors: options.rememberErrors ?? base.rememberErrors,
+    inherit: options.inherit ?? base.inherit,
   });
   checkFlag("rememberErrors", options.rememberErrors);
+  checkFlag("inherit", options.inherit);
   // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
   if (policy.hardTimeoutMs < policy.softTimeoutMs && options.softTimeout !== undefined)
     throw new InvalidArgumentError(

@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  joins(flight: SettlingFlight): void {\n    this.resumed();\n    this.leavesWith(flight);\n  }",
     broken: "  joins(): void {\n    this.resumed();\n  }",
   },
+  {
+    name: "inherit: a batch inherits nothing",
+    promises: ["C454"],
+    rule: "batchContext.inherits ? new UsedValues(context) : undefined",
+    broken: "undefined",
+  },
 ];

@@ -55,4 +55,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "isChecked ? await checkedBy(schema, value) : value",
     broken: "(isChecked && (await checkedBy(schema, value)), value)",
   },
+  {
+    name: "inherit: the tags of what a loader got are left out",
+    promises: ["C454", "C455"],
+    rule: "if (used !== undefined && used.tags.length !== 0)",
+    broken: "if (used !== undefined && used.tags.length < 0)",
+  },
 ];

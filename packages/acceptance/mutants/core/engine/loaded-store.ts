@@ -102,8 +102,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "trust: a value loaded while the backend is unreachable is trusted",
     promises: ["C55", "C92"],
-    rule: "underPinned(entry, pinned), this.#epochOfRefused(flight));",
-    broken: "underPinned(entry, pinned), trust.epoch);",
+    rule: "used === undefined ? this.#epochOfRefused(flight) :",
+    broken: "used === undefined ? trust.epoch :",
   },
   {
     name: "trust: a value whose store was not answered is trusted",
@@ -262,5 +262,23 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C430"],
     rule: "return draft.marker === undefined ? draft.result : kept;",
     broken: "return draft.result;",
+  },
+  {
+    name: "inherit: an entry is fresh for its whole ttl",
+    promises: ["C454"],
+    rule: "used === undefined ? life.ttlMs : Math.min(life.ttlMs, used.freshForMs(now))",
+    broken: "life.ttlMs",
+  },
+  {
+    name: "inherit: an entry that is stale from the start removes what was there",
+    promises: ["C454"],
+    rule: 'if (ttlMs <= 0) return this.#mark(flight, loaded, "no-store", pinned);',
+    broken: "if (ttlMs <= 0) return this.#remove(flight, dependsOn);",
+  },
+  {
+    name: "inherit: an entry without a lease is trusted",
+    promises: ["C455"],
+    rule: "used === undefined ? this.#epochOfRefused(flight) : trust.unconfirmed",
+    broken: "this.#epochOfRefused(flight)",
   },
 ];

@@ -60,8 +60,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "joining: a loader may wait for itself",
     promises: ["C50"],
-    rule: "if (isLoading(this.#context, key.local))\n      return",
-    broken: "if (false) return",
+    rule: "if (isLoading(this.#context, key.local)) {",
+    broken: "if (false) {",
   },
   {
     name: "freshness: failures move the end of staleIfError",
@@ -333,5 +333,17 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C447"],
     rule: "if (failure !== undefined) return this.#reject(flight, failure);",
     broken: "",
+  },
+  {
+    name: "inherit: a copy that is served without a call of the ladder counts for no load",
+    promises: ["C454"],
+    rule: "usedByCaller()?.add(this.#context, namespace.remote, held);",
+    broken: "",
+  },
+  {
+    name: "inherit: a page of stale values waits for the whole back-off",
+    promises: ["C454"],
+    rule: "isForAll ? POLL_MS : flight.call.policy.errorBackoffMs",
+    broken: "flight.call.policy.errorBackoffMs",
   },
 ];
