@@ -1,4 +1,4 @@
-import { randomPrefix } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import {
   queue,
@@ -359,6 +359,50 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       .toEqual(numbers.slice(2, 12).toReversed());
   });
 
+  it("C486: what the queue of a producer leaves out counts as that of the worker gives it, and the other way round", async () => {
+    const producer = use.jobs;
+    const waits: number[] = [];
+    const backoff = (attempt: number): number => {
+      waits.push(attempt);
+      return 1;
+    };
+    use.opened({ attempts: 2, backoff, keep: { failed: 1 } });
+    const seen: string[] = [];
+    const worker = use.working(({ data, attempts }) => {
+      seen.push(`${data} of ${attempts}`);
+      throw new Error("no");
+    });
+    await producer.add("a");
+    await expect.poll(() => worker.stats).toMatchObject({ retried: 1, dead: 1 });
+    await producer.add("b", { attempts: 3, backoff: { type: "fixed", base: 1 } });
+    await expect.poll(() => worker.stats).toMatchObject({ retried: 3, dead: 2 });
+    expect([waits, seen]).toEqual([[1], ["a of 2", "a of 2", "b of 3", "b of 3", "b of 3"]]);
+    expect((await producer.list("dead")).map(({ data }) => data)).toEqual(["b"]);
+    await worker.stop();
+
+    use.opened({ timeout: 20 });
+    const bounded = use.working(() => new Promise(() => undefined));
+    await producer.add("c", { attempts: 1 });
+    await expect.poll(() => bounded.stats).toMatchObject({ dead: 1 });
+    await bounded.stop();
+
+    const said = use.opened({ attempts: 4, keep: { completed: 2, failed: { age: "1h" } } });
+    use.opened();
+    const plain = use.working(({ data, attempts }) => {
+      if (data === "failed") throw new Error(`of ${attempts}`);
+      return attempts;
+    });
+    await said.addMany(
+      ["d", "e", "f", "failed"].map((data) => ({ data, options: { backoff: { type: "fixed", base: 0 } } })),
+    );
+    await expect.poll(() => plain.stats).toMatchObject({ completed: 3, retried: 3, dead: 1 });
+    expect((await producer.list("completed")).map(({ data, result }) => [data, result])).toEqual([
+      ["f", 4],
+      ["e", 4],
+    ]);
+    expect((await producer.list("dead")).map(({ data }) => data)).toEqual(["failed", "c", "b"]);
+  });
+
   it("C230: the newest finished jobs are kept, by number and age; by default none that completed", async () => {
     use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
     use.working(({ data }) => {
@@ -705,7 +749,12 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const settings = resolveQueueOptions<never>({});
     const take = async (count: number): Promise<ExchangeReply> =>
       store.exchange({
-        ...{ keepCompleted: settings.keepCompleted, keepFailed: settings.keepFailed, visibilityMs: 1_000 },
+        ...{
+          keepCompleted: settings.keepCompleted,
+          keepFailed: settings.keepFailed,
+          attempts: undefined,
+          visibilityMs: 1_000,
+        },
         ...{ token: "t", count, rate: undefined, outcomes: [] },
       });
     expect(await repeats.set("tick", { every: 100 }, "old", { options: {}, settings })).toBe("set");
@@ -722,6 +771,34 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual(["new"]);
     expect((await repeats.list()).map(({ nextAt }) => nextAt)).toEqual([dueAt + 3_600_000]);
   });
+});
+
+it("C486: an option that both queues give differently is reported by the worker, once; one that a job gives is not", async () => {
+  const lines: string[] = [];
+  const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
+  await using own = await startOwnRedis();
+  await using redis = createRedis({ ...ALONE, url: own.url, logger });
+  const options = { attempts: 2, backoff: { type: "fixed", base: 1 }, timeout: "1m", keep: { completed: 5 } } as const;
+  const same = queue<string>(redis, "jobs", options);
+  const plain = queue<string>(redis, "jobs");
+  const other = queue<string>(redis, "jobs", {
+    ...{ attempts: 3, backoff: () => 1, timeout: "2m", keep: { completed: 6, failed: 7 } },
+  });
+  const worker = same.worker(() => "done");
+  await same.add("a");
+  await same.add("b", { attempts: 9, backoff: { type: "fixed", base: 9 }, timeout: "9m" });
+  await plain.add("c");
+  await plain.add("d", { attempts: 9 });
+  await expect.poll(() => worker.stats).toMatchObject({ completed: 4 });
+  expect(lines.filter((line) => line.includes("differs"))).toEqual([]);
+  await other.addMany([{ data: "e" }, { data: "f" }]);
+  await expect.poll(() => worker.stats).toMatchObject({ completed: 6 });
+  const reported = lines.flatMap(
+    (line) => /queue: (\S+) differs between .*: the (\w+)'s counts/.exec(line)?.slice(1) ?? [],
+  );
+  // A function where jobs are added says nothing about them.
+  expect(reported).toEqual(["attempts", "producer", "timeout", "producer", "keep.completed", "worker"]);
+  await worker.stop();
 });
 
 it("A60: bad options and ids are refused, by their names", async () => {

@@ -87,7 +87,7 @@ export interface Uniques {
 }
 
 const MOST_IDS = 2 ** 32 - 1;
-/** What one script joins, next to the key in which it does. */
+/** The most keys that one script joins, next to the key that holds the result. */
 const MOST_SOURCES = MOST_SCRIPT_KEYS - 1;
 const MOST_AT_ONCE = 10_000;
 

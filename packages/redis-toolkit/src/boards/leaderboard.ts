@@ -314,7 +314,7 @@ interface Union {
   readonly maxAgeMs: number;
 }
 
-/** What one script joins, next to the scores and levels of the union. */
+/** The most windows that one script joins, next to the scores and levels of the union. */
 const MOST_SOURCES = MOST_SCRIPT_KEYS - 2;
 
 /** A board that is made of windows, in a key that lives for `maxAge`. */

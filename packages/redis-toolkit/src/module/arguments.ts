@@ -102,8 +102,8 @@ export function checkSchema(option: string, given: unknown): void {
 }
 
 /**
- * The most keys of one script of this package. A longer one delays every other caller; over a connection that is told
- * of changes, Redis 7.0 notes each key once for each read of the script.
+ * The most keys of one script of this package. A longer one delays every other caller; over a connection that tracks
+ * keys, Redis 7.0 notes each key once for each read of the script.
  */
 export const MOST_SCRIPT_KEYS = 64;
 

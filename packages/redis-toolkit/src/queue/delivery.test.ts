@@ -23,6 +23,7 @@ function deliveryOf(
     handler,
     schema: undefined,
     backoff: { type: "fixed", baseMs: 70, maxMs: 70 },
+    timeoutMs: undefined,
     visibilityMs: VISIBILITY_MS,
     clock,
     extend: (extension) => {

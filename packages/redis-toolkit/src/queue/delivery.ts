@@ -41,7 +41,9 @@ export type Handler<T, R> = (job: Job<T>, context: JobContext) => Promise<R> | R
 export interface DeliverySettings<T, R> {
   readonly handler: Handler<T, R>;
   readonly schema: StandardSchema<T> | undefined;
+  /** For jobs whose producer gave none. */
   readonly backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction;
+  readonly timeoutMs: number | undefined;
   readonly visibilityMs: number;
   readonly clock: Clock;
   readonly extend: (extension: Extension) => Promise<boolean>;
@@ -91,7 +93,7 @@ export class Delivery<T, R> {
     try {
       const data = await this.#data();
       const result = await consuming("queue", traceOf(record), () =>
-        this.#withinTimeout(this.#jobOf(data, record), record.timeout),
+        this.#withinTimeout(this.#jobOf(data, record), record.timeout ?? this.#settings.timeoutMs),
       );
       return this.#outcome("complete", resultOf(result));
     } catch (error) {

@@ -40,6 +40,13 @@ export interface JobRecord {
   readonly priority: number;
   readonly timeout?: number;
   readonly backoff?: { readonly type: "fixed" | "exponential"; readonly baseMs: number; readonly maxMs: number };
+  /** The producer gave no `attempts`: those of the worker's queue count. */
+  readonly anyAttempts?: true;
+  /** Names of the options that the producer's queue gave, and not the job, separated by spaces. */
+  readonly ofQueue?: string;
+  /** `keep` of the producer's queue: how many, and for how many ms; -1 for no bound. */
+  readonly keepCompleted?: readonly [count: number, ageMs: number];
+  readonly keepDead?: readonly [count: number, ageMs: number];
   readonly dedup?: string;
   /** Texts of the producer for the consumer, such as `traceparent`. */
   readonly trace?: Readonly<Record<string, string>>;

@@ -14,16 +14,24 @@ export type BackoffFunction = (attempt: number, error: unknown) => Duration;
 /** How many finished jobs are kept, or for how long; the oldest go first. A number alone is a count. */
 export type Keep = number | Duration | { readonly count?: number | undefined; readonly age?: Duration | undefined };
 
+/**
+ * Jobs may be added in one process and run in another, each with its own options. An option that one of them leaves out
+ * counts as the other gives it; where they differ the worker reports it once.
+ */
 export interface QueueOptions<T = unknown> {
-  /** Deliveries of a job at most. One whose worker was lost counts as well. @default 3 */
+  /** Deliveries of a job at most. One whose worker was lost counts as well. Counts where jobs are added. @default 3 */
   readonly attempts?: number | undefined;
-  /** A function is called where the worker runs. @default { type: 'exponential', base: '1s', max: '1h' } */
+  /**
+   * Counts where jobs are added; a function, which is called where the worker runs, counts for jobs without one.
+   *
+   * @default { type: 'exponential', base: '1s', max: '1h' }
+   */
   readonly backoff?: Backoff | BackoffFunction | undefined;
-  /** Bound on one run of the handler. @default none */
+  /** Bound on one run of the handler. Counts where jobs are added. @default none */
   readonly timeout?: Duration | undefined;
-  /** Finished jobs. @default none of `completed`, 10,000 of `failed` */
+  /** Finished jobs. Counts where the worker runs. @default none of `completed`, 10,000 of `failed` */
   readonly keep?: { readonly completed?: Keep | undefined; readonly failed?: Keep | undefined } | undefined;
-  /** Checks what a worker gets: a job with other data goes to the dead letters. */
+  /** Checks what a worker gets, by the worker's own: a job with other data goes to the dead letters. */
   readonly schema?: StandardSchema<T> | undefined;
   /** Refuses to work with a Redis that may evict keys. @default false, which warns */
   readonly requireNoEviction?: boolean | undefined;
@@ -52,19 +60,22 @@ export interface Bounds {
   readonly ageMs: number;
 }
 
+/** `undefined` for what was not given. */
 export interface QueueSettings<T> {
-  readonly attempts: number;
-  readonly backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction;
+  readonly attempts: number | undefined;
+  readonly backoff: NonNullable<JobRecord["backoff"]> | BackoffFunction | undefined;
   readonly timeoutMs: number | undefined;
-  readonly keepCompleted: Bounds;
-  readonly keepFailed: Bounds;
+  readonly keepCompleted: Bounds | undefined;
+  readonly keepFailed: Bounds | undefined;
   readonly schema: StandardSchema<T> | undefined;
 }
 
+const DEFAULT_ATTEMPTS = 3;
 const MAX_ATTEMPTS = 1_000_000;
 const MAX_PRIORITY = 255;
 const MAX_KEPT = 1_000_000;
-const KEPT_FAILED = 10_000;
+/** The count where only an age is given. */
+const MOST_KEPT_BY_AGE = 10_000;
 /** Delays and timeouts. */
 const YEAR_MS = 366 * 86_400_000;
 const MAX_DEDUP_LENGTH = 512;
@@ -82,21 +93,21 @@ export function resolveQueueOptions<T>(options: QueueOptions<T>): QueueSettings<
     "schema",
     "requireNoEviction",
   ]);
-  const { attempts = 3, backoff, timeout, keep = {}, schema, requireNoEviction } = options;
+  const { attempts, backoff, timeout, keep = {}, schema, requireNoEviction } = options;
   checkSchema("queue: schema", schema);
   checkFlag("queue: requireNoEviction", requireNoEviction);
   checkOptions("queue: keep", keep, ["completed", "failed"]);
   return {
-    attempts: wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS }),
-    backoff: typeof backoff === "function" ? backoff : (resolveBackoff(backoff) ?? DEFAULT_BACKOFF),
+    attempts: attempts === undefined ? undefined : wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS }),
+    backoff: typeof backoff === "function" ? backoff : resolveBackoff(backoff),
     timeoutMs: timeout === undefined ? undefined : durationMs("timeout", timeout, { min: 1, max: YEAR_MS }),
-    keepCompleted: resolveKeep("keep.completed", keep.completed, 0),
-    keepFailed: resolveKeep("keep.failed", keep.failed, KEPT_FAILED),
+    keepCompleted: resolveKeep("keep.completed", keep.completed),
+    keepFailed: resolveKeep("keep.failed", keep.failed),
     schema,
   };
 }
 
-const DEFAULT_BACKOFF = { type: "exponential", baseMs: 1_000, maxMs: 3_600_000 } as const;
+export const DEFAULT_BACKOFF = { type: "exponential", baseMs: 1_000, maxMs: 3_600_000 } as const;
 
 function resolveBackoff(backoff: Backoff | undefined): JobRecord["backoff"] {
   if (backoff === undefined) return undefined;
@@ -110,12 +121,12 @@ function resolveBackoff(backoff: Backoff | undefined): JobRecord["backoff"] {
   return { type: backoff.type, baseMs, maxMs: durationMs("backoff.max", longest, { min: 0, max: YEAR_MS }) };
 }
 
-function resolveKeep(option: string, keep: Keep | undefined, count: number): Bounds {
-  if (keep === undefined) return { count, ageMs: -1 };
+function resolveKeep(option: string, keep: Keep | undefined): Bounds | undefined {
+  if (keep === undefined) return undefined;
   if (typeof keep === "number") return { count: wholeNumber(option, keep, { min: 0, max: MAX_KEPT }), ageMs: -1 };
   const bounds = typeof keep === "string" ? { age: keep } : keep;
   checkOptions(option, bounds, ["count", "age"]);
-  const { count: most = KEPT_FAILED } = bounds;
+  const { count: most = MOST_KEPT_BY_AGE } = bounds;
   return {
     count: wholeNumber(`${option}.count`, most, { min: 0, max: MAX_KEPT }),
     ageMs: bounds.age === undefined ? -1 : durationMs(`${option}.age`, bounds.age, { min: 1, max: 10 * YEAR_MS }),
@@ -141,15 +152,22 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
     "backoff",
     "timeout",
   ]);
-  const { delay = 0, priority = 0, dedupId, dedupFor, attempts = settings.attempts, timeout } = options;
+  const { delay = 0, priority = 0, dedupId, dedupFor, timeout } = options;
+  const given = options.attempts ?? settings.attempts;
   wholeNumber("priority", priority, { min: 0, max: MAX_PRIORITY });
-  wholeNumber("attempts", attempts, { min: 1, max: MAX_ATTEMPTS });
+  const attempts = wholeNumber("attempts", given ?? DEFAULT_ATTEMPTS, { min: 1, max: MAX_ATTEMPTS });
   if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
   if (dedupId !== undefined) checkDedupId("", dedupId);
   const timeoutMs =
     timeout === undefined ? settings.timeoutMs : durationMs("timeout", timeout, { min: 1, max: YEAR_MS });
   const own = resolveBackoff(options.backoff);
   const backoff = own ?? (typeof settings.backoff === "function" ? undefined : settings.backoff);
+  const ofQueue = [
+    options.attempts === undefined && settings.attempts !== undefined ? "attempts" : "",
+    own === undefined && settings.backoff !== undefined ? "backoff" : "",
+    timeout === undefined && settings.timeoutMs !== undefined ? "timeout" : "",
+  ].filter((option) => option !== "");
+  const { keepCompleted, keepFailed } = settings;
   return {
     priority,
     delayMs: durationMs("delay", delay, { min: 0, max: 10 * YEAR_MS }),
@@ -159,6 +177,10 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
       attempt: 0,
       attempts,
       priority,
+      ...(given === undefined ? { anyAttempts: true as const } : undefined),
+      ...(ofQueue.length === 0 ? undefined : { ofQueue: ofQueue.join(" ") }),
+      ...(keepCompleted && { keepCompleted: [keepCompleted.count, keepCompleted.ageMs] as const }),
+      ...(keepFailed && { keepDead: [keepFailed.count, keepFailed.ageMs] as const }),
       ...(timeoutMs === undefined ? undefined : { timeout: timeoutMs }),
       ...(backoff === undefined ? undefined : { backoff }),
       ...(dedupId === undefined ? undefined : { dedup: dedupId }),
@@ -173,3 +195,24 @@ export function checkDedupId(place: string, given: unknown): string {
     return given;
   return refuse(`${place}dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
 }
+
+/** Names of options that the queue of a job's producer gave, and that of its worker otherwise. */
+export function contradictions(job: JobRecord, settings: Omit<QueueSettings<unknown>, "schema">): readonly string[] {
+  const ofQueue = (job.ofQueue ?? "").split(" ");
+  const { attempts, backoff, timeoutMs, keepCompleted, keepFailed } = settings;
+  const kept = (bounds: Bounds | undefined): string | undefined => bounds && `${bounds.count},${bounds.ageMs}`;
+  const both: readonly (readonly [option: string, producers: unknown, workers: unknown])[] = [
+    ["attempts", job.attempts, attempts],
+    ["backoff", timesOf(job.backoff), typeof backoff === "function" ? "a function" : timesOf(backoff)],
+    ["timeout", job.timeout, timeoutMs],
+    ["keep.completed", job.keepCompleted?.join(), kept(keepCompleted)],
+    ["keep.failed", job.keepDead?.join(), kept(keepFailed)],
+  ];
+  return both
+    .filter(([option]) => option.startsWith("keep") || ofQueue.includes(option))
+    .filter(([, one, other]) => one !== undefined && other !== undefined && one !== other)
+    .map(([option]) => option);
+}
+
+const timesOf = (backoff: JobRecord["backoff"]): string | undefined =>
+  backoff && `${backoff.type},${backoff.baseMs},${backoff.maxMs}`;

@@ -107,7 +107,7 @@ export interface Queue<T> {
   ): Promise<readonly JobSnapshot<T>[]>;
   /** Not of an active job. Its dedup id is free then. */
   remove(id: string): Promise<"removed" | "missing" | "active">;
-  /** The next job with this `dedupId` is added, whatever the one before does. @returns whether it stood for a job */
+  /** The next job with it is added, even if the one before is unfinished. @returns whether it stood for a job */
   freeDedupId(dedupId: string): Promise<boolean>;
   deadLetters(): DeadLetters<T>;
 

@@ -21,8 +21,11 @@ export interface Outcome {
 }
 
 export interface ExchangeRequest {
-  readonly keepCompleted: Bounds;
-  readonly keepFailed: Bounds;
+  /** `undefined`: as the producer of each job says, or by default. */
+  readonly keepCompleted: Bounds | undefined;
+  readonly keepFailed: Bounds | undefined;
+  /** For jobs whose producer gave none. */
+  readonly attempts: number | undefined;
   readonly visibilityMs: number;
   readonly token: string;
   readonly count: number;
@@ -88,11 +91,12 @@ export class QueueStore {
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
-    const { keepCompleted, keepFailed, visibilityMs, token, count, rate, outcomes } = request;
+    const { keepCompleted, keepFailed, attempts, visibilityMs, token, count, rate, outcomes } = request;
     const reply = await this.#list(EXCHANGE, [
-      ...[keepCompleted.count, keepCompleted.ageMs, keepFailed.count, keepFailed.ageMs, visibilityMs].map(String),
+      ...[keepCompleted, keepFailed].flatMap((bounds) => [bounds?.count ?? "", bounds?.ageMs ?? ""]).map(String),
+      String(visibilityMs),
       token,
-      ...[count, rate?.limit ?? 0, rate?.perMs ?? 0].map(String),
+      ...[count, rate?.limit ?? 0, rate?.perMs ?? 0, attempts ?? ""].map(String),
       ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs }) => [kind, id, own, detail, String(delayMs)]),
     ]);
     const [settled, taken, nextInMs, limitedMs, due, now, corrupt] = reply;

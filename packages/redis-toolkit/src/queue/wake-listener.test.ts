@@ -59,7 +59,7 @@ it("C233: after it was closed a wait opens nothing", async () => {
   expect([await listener.wait(), opens.length]).toEqual([false, 0]);
 });
 
-it("C233: a taken wake is told from the end of the time; a failure pauses, twice as long after the next", async () => {
+it("C233: a taken wake differs from the end of the time; a failure pauses, twice as long after the next", async () => {
   const { listener, opens, calls, clock, connection } = start();
   const first = listener.wait();
   opens[0]!.resolve(connection);

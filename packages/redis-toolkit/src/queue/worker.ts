@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
+import { ConfigurationError, DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkOptions, durationMs, type Module, wholeNumber } from "../module/module.ts";
 import { Delivery, type Handler } from "./delivery.ts";
-import type { QueueSettings } from "./options.ts";
+import { readRecord } from "./job.ts";
+import { contradictions, DEFAULT_BACKOFF, type QueueSettings } from "./options.ts";
 import type { Fired } from "./repeats.ts";
 import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
@@ -104,6 +105,8 @@ export class QueueWorker<T, R> implements Worker {
   readonly #settings: WorkerSettings;
   readonly #wake: WakeListener;
   readonly #running = new Set<Delivery<T, R>>();
+  /** Options that were reported. */
+  readonly #contradicted = new Set<string>();
   readonly #stats = { delivered: 0, completed: 0, retried: 0, dead: 0, lost: 0 };
   readonly #keepAlive = setInterval(() => undefined, DAY_MS);
   readonly #forget: () => void;
@@ -223,8 +226,9 @@ export class QueueWorker<T, R> implements Worker {
     let reply: ExchangeReply;
     try {
       await this.#parts.allowed();
-      const { keepCompleted, keepFailed } = queue;
-      reply = await store.exchange({ keepCompleted, keepFailed, visibilityMs, rate, token, count, outcomes });
+      const { keepCompleted, keepFailed, attempts } = queue;
+      const kept = { keepCompleted, keepFailed };
+      reply = await store.exchange({ ...kept, attempts, visibilityMs, rate, token, count, outcomes });
     } catch (error) {
       // Outcomes that were carried out are refused when they are sent again, which changes nothing.
       this.#outcomes.unshift(...outcomes);
@@ -235,6 +239,7 @@ export class QueueWorker<T, R> implements Worker {
     this.#count(outcomes, reply);
     this.#plan(count, reply);
     for (const delivered of reply.delivered) this.#start(delivered, token, sentAt);
+    this.#compareOptions(reply.delivered);
     if (reply.corrupt > 0)
       module.report(
         "queue: corrupt jobs",
@@ -242,6 +247,24 @@ export class QueueWorker<T, R> implements Worker {
       );
     if (this.#wasWoken && this.#free === 0) this.#hasSpareWake = true;
     if (reply.dueRepeats.length > 0) await this.#fire(reply);
+  }
+
+  /** Each option that this queue and that of a producer give differently is reported once. */
+  #compareOptions(delivered: ExchangeReply["delivered"]): void {
+    const { module, queue } = this.#parts;
+    for (const { record: text } of delivered) {
+      const record = readRecord(text);
+      for (const option of record === undefined ? [] : contradictions(record, queue)) {
+        if (this.#contradicted.has(option)) continue;
+        this.#contradicted.add(option);
+        const counts = option.startsWith("keep") ? "worker" : "producer";
+        const text = `queue: ${option} differs between the queue() that adds jobs and that of this worker`;
+        module.report(
+          `queue: ${option}`,
+          new ConfigurationError(`${text}: the ${counts}'s counts; give both the same, or leave it out in one of them`),
+        );
+      }
+    }
   }
 
   /** An exchange gives few of those that are due, and a new job need not wake a worker: it may be a duplicate. */
@@ -305,7 +328,8 @@ export class QueueWorker<T, R> implements Worker {
     const delivery = new Delivery<T, R>(delivered, token, {
       handler,
       schema: queue.schema,
-      backoff: queue.backoff,
+      backoff: queue.backoff ?? DEFAULT_BACKOFF,
+      timeoutMs: queue.timeoutMs,
       visibilityMs,
       clock: module.clock,
       extend: async (extension) => (await store.extend([extension]))[0] === true,

@@ -19,4 +19,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "  } catch {\n    return false;",
     broken: "  } catch {\n    return true;",
   },
+  {
+    name: "queue: the timeout of the worker's queue does not count",
+    promises: ["C486"],
+    rule: "record.timeout ?? this.#settings.timeoutMs",
+    broken: "record.timeout",
+  },
 ];

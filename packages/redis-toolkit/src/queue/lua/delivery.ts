@@ -14,8 +14,9 @@ return added`);
 
 /**
  * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead
- * ones; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0; then of each settled
- * delivery: outcome, id, token, result or reason, delay in ms.
+ * ones, or '' as the job says; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0;
+ * attempts of jobs whose producer gave none, or ''; then of each settled delivery: outcome, id, token, result or
+ * reason, delay in ms.
  *
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
  * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
@@ -25,10 +26,16 @@ return added`);
  * pause: until another delivery begins its worker may report it, or extend its lease. The window of a rate begins with
  * its first delivery.
  */
-export const EXCHANGE: string = scriptOf(`local keepCompleted, completedAge = tonumber(ARGV[2]), tonumber(ARGV[3])
-local keepDead, deadAge = tonumber(ARGV[4]), tonumber(ARGV[5])
-local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
-local limit, per = tonumber(ARGV[9]), tonumber(ARGV[10])
+export const EXCHANGE: string = scriptOf(`local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local limit, per, attempts = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+
+local function finish(set, id, job, at, own, most)
+  local count, age = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  if not count then
+    if own then count, age = own[1], own[2] else count, age = most, -1 end
+  end
+  keep(set, id, job, count, age)
+end
 
 local corrupt = 0
 local function drop(id)
@@ -39,7 +46,7 @@ end
 local function bury(id, job, reason)
   job.reason = reason
   publish('dead', id, ',"reason":' .. cjson.encode(reason))
-  keep(dead, id, job, keepDead, deadAge)
+  finish(dead, id, job, 4, job.keepDead, 10000)
 end
 
 local function settle(outcome, id, owner, detail, ms)
@@ -49,7 +56,7 @@ local function settle(outcome, id, owner, detail, ms)
   if outcome == 'complete' then
     if detail ~= '' then job.result = detail end
     publish('completed', id, detail == '' and '' or ',"result":' .. detail)
-    keep(completed, id, job, keepCompleted, completedAge)
+    finish(completed, id, job, 2, job.keepCompleted, 0)
   elseif outcome == 'retry' then
     job.token = nil
     job.reason = detail
@@ -104,6 +111,7 @@ local function take()
     local job = read(id)
     if job then
       job.attempt = job.attempt + 1
+      if job.anyAttempts and attempts then job.attempts = attempts end
       job.token = token
       job.order = popped[i + 1]
       local record = cjson.encode(job)
@@ -142,7 +150,7 @@ end
 
 mayGrow()
 local settled, taken, limitedMs, due = {}, {}, 0, {}
-for i = 11, #ARGV, 5 do
+for i = 12, #ARGV, 5 do
   settled[#settled + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]))
 end
 if count > 0 then

@@ -45,7 +45,8 @@ local function whole(number) return string.format('%.0f', number) end
 local function mayGrow() call('HDEL', state, '') end
 
 local numbers = {'attempt', 'attempts', 'priority', 'timeout', 'finishedAt'}
-local texts = {'dedup', 'order', 'progress', 'reason', 'result'}
+local texts = {'dedup', 'ofQueue', 'order', 'progress', 'reason', 'result'}
+local pair = {1, 2}
 local times = {'baseMs', 'maxMs'}
 
 local function has(record, kind, names)
@@ -59,6 +60,12 @@ end
 local function isRecord(job)
   if type(job) ~= 'table' or not (job.attempt and job.attempts and job.priority) then return false end
   if not has(job, 'number', numbers) or not has(job, 'string', texts) or not tonumber(job.order or 0) then return false end
+  for _, name in ipairs({'keepCompleted', 'keepDead'}) do
+    local bounds = job[name]
+    if bounds ~= nil and not (type(bounds) == 'table' and bounds[1] and bounds[2] and has(bounds, 'number', pair)) then
+      return false
+    end
+  end
   local backoff = job.backoff
   if backoff == nil then return true end
   return type(backoff) == 'table' and (backoff.type == 'fixed' or backoff.type == 'exponential')

@@ -62,4 +62,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    call('ZREM', waiting, id)\n    call('ZADD', active,",
     broken: "    call('ZADD', active,",
   },
+  {
+    name: "queue: attempts of the worker's queue do not count where the producer gave none",
+    promises: ["C486"],
+    rule: "if job.anyAttempts and attempts then job.attempts = attempts end",
+    broken: "",
+  },
+  {
+    name: "queue: attempts of the worker's queue replace those of the producer",
+    promises: ["C486"],
+    rule: "if job.anyAttempts and attempts then",
+    broken: "if attempts then",
+  },
+  {
+    name: "queue: what the producer keeps does not count where the worker says nothing",
+    promises: ["C486"],
+    rule: "if own then count, age = own[1], own[2] else",
+    broken: "if false then else",
+  },
 ];
