@@ -27,7 +27,8 @@ import { isMarked, LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
  * - `shared`: an answer that a loader gave for its own caller alone reached another call.
- * - `abandoned`: a load was aborted while a later caller of its process waited for it.
+ * - `abandoned`: a load was aborted while a later caller of its process waited for it, or a caller was rejected since
+ *   another one had left.
  * - `unexpected error`: a call rejected that never may reject.
  * - `untidy`: an unhandled rejection, a leak, a call that never settled, a process that did not heal.
  */
@@ -249,6 +250,14 @@ class Checker {
   }
 
   #judgeError(read: Read): void {
+    if (read.isAbandoned === true)
+      this.#violate({
+        rule: "abandoned",
+        at: read.endedAt,
+        key: read.key,
+        ids: [read.id],
+        text: `${read.process}: ${read.kind} ${read.key} rejected, since another caller had left: ${read.error}`,
+      });
     if (read.error !== undefined && !isExpected(read)) {
       this.#violate({
         rule: "unexpected error",

@@ -91,6 +91,8 @@ export interface Read {
   readonly after?: { readonly change: string; readonly version: number };
   readonly forced?: boolean;
   readonly error?: string;
+  /** It rejected because another caller had left. */
+  readonly isAbandoned?: true;
   /** The longest it may take. */
   readonly boundMs: number;
 }

@@ -137,6 +137,36 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "redis.call('HSET', KEYS[1], 'id', 'x', 'n', '0')\n  g = {'x', '0'}",
   },
 
+  {
+    name: "tags: a caller that came after the call of a tag gets what was loaded before",
+    shows: OLDER,
+    focus: "calm",
+    file: `${CORE}/engine/launch.ts`,
+    rule: "tags.hasEvents(key.space, tagSequence, changedSince);",
+    broken: "tags.sequence < 0;",
+  },
+
+  // ---- callers of one load
+
+  {
+    name: "callers: what is for one is handed to all",
+    isFoundSoon: true,
+    shows: ["shared"],
+    focus: "calm",
+    file: `${CORE}/engine/waiters.ts`,
+    rule: 'if (entry === undefined && flight.isForOne && role !== "first") return false;',
+    broken: "",
+  },
+  {
+    name: "callers: a load is given up when one of its callers leaves",
+    isFoundSoon: true,
+    shows: ["abandoned"],
+    focus: "calm",
+    file: `${CORE}/engine/waiters.ts`,
+    rule: "if (flight.isAbandoned && flight.loaded === undefined)",
+    broken: "if ((reason !== undefined || flight.isAbandoned) && flight.loaded === undefined)",
+  },
+
   // ---- trust
 
   {

@@ -339,7 +339,13 @@ class Fleetmate {
         ...(served !== undefined && { tier: served.tier ?? "load", coalesced: served.coalesced }),
       });
     } catch (error) {
-      this.#noteRead({ ...common, freshness: "unknown", error: shown(error) });
+      const isAbandoned = error instanceof Error && error.name === "AbortError" && !leaving.signal.aborted;
+      this.#noteRead({
+        ...common,
+        freshness: "unknown",
+        error: shown(error),
+        ...(isAbandoned && { isAbandoned }),
+      });
     }
   }
 

@@ -623,6 +623,11 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
+      "a caller is rejected since another one had left",
+      "abandoned",
+      { reads: [read("A", 500, undefined, { kind: "getOrSet", error: "AbortError: left", isAbandoned: true })] },
+    ],
+    [
       "two loads run long after one that stored nothing",
       "two loads",
       {
