@@ -13,10 +13,4 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "username !== first.username || password !== first.password",
     broken: "false",
   },
-  {
-    name: "redis: node-redis is loaded by the first call",
-    promises: ["C442"],
-    rule: 'if (this[CONNECTION] === "own") beginToLoadNodeRedis();',
-    broken: "",
-  },
 ];

@@ -113,9 +113,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async drain(): Promise<void> {
-    const { flights, writes } = this.#parts.engine.context;
+    const { flights, writes, clock } = this.#parts.engine.context;
+    const release = clock.hold?.();
     await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
     await writes.settled();
+    release?.();
   }
 
   async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {

@@ -8,6 +8,11 @@ export interface Clock {
    */
   schedule(callback: () => void, delayMs: number): () => void;
   /**
+   * Keeps the process alive until the function that it returns is called, once. Held while a caller waits. Without it
+   * a process whose backend has no socket may end while a caller waits.
+   */
+  hold?(): () => void;
+  /**
    * Milliseconds since 1970: for the instants in sealed entries, which other processes compare, and to notice that the
    * machine was suspended, which no monotonic clock need show. @default `Date.now`, and suspensions are not noticed
    */
@@ -16,6 +21,10 @@ export interface Clock {
 
 /** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+
+let holds = 0;
+/** Referenced while it is held: a timer for each wait would cost as much as the wait. */
+let keeper: NodeJS.Timeout | undefined;
 
 /** The system's monotonic clock: unaffected by changes of the wall clock. */
 export const systemClock: Clock = {
@@ -41,6 +50,14 @@ export const systemClock: Clock = {
     return () => {
       isCancelled = true;
       clearTimeout(timer);
+    };
+  },
+  hold() {
+    holds += 1;
+    if (holds === 1) (keeper ??= setTimeout(() => (keeper = undefined), MAX_TIMER_MS)).ref();
+    return () => {
+      holds -= 1;
+      if (holds === 0) keeper?.unref();
     };
   },
 };

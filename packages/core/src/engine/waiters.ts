@@ -11,7 +11,8 @@ import { isLoading } from "./loading.ts";
 import { Waiter, type Role } from "./waiter.ts";
 
 /**
- * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts.
+ * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts. While there are
+ * any, the process is kept alive: a store without a socket would let it end.
  *
  * A caller leaves alone when its signal aborts or its time is over. The load is aborted only when every caller left by
  * its signal, and no other flight waits for its lease. A load whose callers ran out of time goes on, and its result is
@@ -22,8 +23,12 @@ export class Waiters {
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
   readonly #aborts = new AbortListeners();
-  readonly #ended = (): void => void (this.#count -= 1);
+  readonly #ended = (): void => {
+    this.#count -= 1;
+    if (this.#count === 0) this.#release?.();
+  };
   #count = 0;
+  #release: (() => void) | undefined;
 
   constructor(context: EngineContext) {
     this.#context = context;
@@ -71,6 +76,7 @@ export class Waiters {
         reject,
         this.#ended,
       );
+      if (this.#count === 0) this.#release = this.#context.clock.hold?.();
       this.#count += 1;
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;

@@ -5,27 +5,32 @@ import { Deadline, Deadlines } from "./deadlines.ts";
 export class Timeout extends Deadline {
   readonly #among: Deadlines;
   readonly #passed: () => void;
+  readonly #ended: () => void;
 
-  constructor(among: Deadlines, passed: () => void) {
+  constructor(among: Deadlines, passed: () => void, ended: () => void) {
     super();
     this.#among = among;
     this.#passed = passed;
+    this.#ended = ended;
   }
 
   pass(): void {
+    this.#ended();
     this.#passed();
   }
 
   /** `false` if it has passed, or was ended before. */
   end(): boolean {
-    return this.#among.end(this);
+    const isEnded = this.#among.end(this);
+    if (isEnded) this.#ended();
+    return isEnded;
   }
 }
 
 /**
  * Timeouts of any length on one clock, for calls that are many at a time. All of one length share a timer: a timer of
  * its own would cost a call more than the rest of its bookkeeping. They count time in which the event loop ran, as
- * {@link Deadlines} do.
+ * {@link Deadlines} do, and keep the process alive meanwhile: a call may wait for a peer without a socket.
  */
 export class Timeouts {
   static readonly #of = new WeakMap<Clock, Timeouts>();
@@ -40,6 +45,12 @@ export class Timeouts {
   readonly #clock: Clock;
   /** By length, those that have a timer. */
   readonly #lists = new Map<number, Deadlines>();
+  readonly #ended = (): void => {
+    this.#running -= 1;
+    if (this.#running === 0) this.#release?.();
+  };
+  #running = 0;
+  #release: (() => void) | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -53,7 +64,9 @@ export class Timeouts {
       list = new Deadlines(length, this.#clock, () => this.#lists.delete(length));
       this.#lists.set(length, list);
     }
-    const timeout = new Timeout(list, passed);
+    if (this.#running === 0) this.#release = this.#clock.hold?.();
+    this.#running += 1;
+    const timeout = new Timeout(list, passed, this.#ended);
     list.start(timeout);
     return timeout;
   }

@@ -120,6 +120,7 @@ describe("the first connection", () => {
   it("C440: a call waits for as long as its attempt takes, and has its deadline from when it is sent", async () => {
     const calls = [request("GET 1"), request("GET 2")];
     for (let i = 0; i < 10; i += 1) clock.advance(1_000);
+    clock.advance(500);
     expect(await outcome(calls[0]!)).toEqual({ status: "pending" });
     await attempts[0]!.succeed();
     expect(attempts[0]!.wire.sent).toEqual(["GET 1", "GET 2"]);

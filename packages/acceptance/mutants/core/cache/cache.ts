@@ -43,4 +43,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: 'events["backend:error"].emit({ cache: name, namespace: [], ...failed, error });',
     broken: "void [events, name, error];",
   },
+  {
+    name: "timers: a process ends while drain waits",
+    promises: ["C443"],
+    rule: "const release = clock.hold?.();",
+    broken: "const release = undefined as (() => void) | undefined;",
+  },
 ];

@@ -139,4 +139,16 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "isTooOld(fallback!, call.policy)",
     broken: "false",
   },
+  {
+    name: "timers: a process ends while a caller waits for a load",
+    promises: ["C443"],
+    rule: "if (this.#count === 0) this.#release = this.#context.clock.hold?.();",
+    broken: "",
+  },
+  {
+    name: "timers: a process that has no caller any more is kept alive",
+    promises: ["C116"],
+    rule: "if (this.#count === 0) this.#release?.();",
+    broken: "",
+  },
 ];

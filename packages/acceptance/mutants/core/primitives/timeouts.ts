@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "list.start(timeout);",
     broken: "this.#clock.schedule(() => timeout.pass(), length);",
   },
+  {
+    name: "timers: a process ends while a backend call waits for its deadline",
+    promises: ["C443"],
+    rule: "if (this.#running === 0) this.#release = this.#clock.hold?.();",
+    broken: "",
+  },
 ];
