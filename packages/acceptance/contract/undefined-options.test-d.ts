@@ -94,6 +94,7 @@ interface OptionTypes {
   "toolkitPresence.ListOptions": toolkitPresence.ListOptions;
   "toolkitPubsub.ChannelOptions": toolkitPubsub.ChannelOptions<never>;
   "toolkitQueue.AddOptions": toolkitQueue.AddOptions;
+  "toolkitQueue.RepeatOptions": toolkitQueue.RepeatOptions;
   "toolkitQueue.QueueOptions": toolkitQueue.QueueOptions;
   "toolkitQueue.WorkerOptions": toolkitQueue.WorkerOptions;
   "toolkitRateLimit.ConcurrencyOptions": toolkitRateLimit.ConcurrencyOptions;

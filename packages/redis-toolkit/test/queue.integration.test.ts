@@ -720,6 +720,51 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     ]);
   });
 
+  it("C487: other data or options keep the beat of a repeat; another schedule starts its own", async () => {
+    await use.jobs.repeat("tick", { every: "1h" }, "old");
+    const before = await use.jobs.repeats();
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    await expect.poll(async () => (await store.counts())[6]! > before[0]!.nextAt - 3_600_000 + 5).toBe(true);
+    expect(await use.jobs.repeat("tick", { every: 3_600_000 }, "new")).toBe("set");
+    expect(await use.jobs.repeat("tick", { every: "1h" }, "new", { priority: 3 })).toBe("set");
+    expect(await use.jobs.repeats()).toEqual(before);
+    expect((await store.repeats())[0]!.definition.toString()).toContain('"new"');
+    expect(await use.jobs.repeat("tick", { every: "2h" }, "new", { priority: 3 })).toBe("set");
+    const [after] = await use.jobs.repeats();
+    expect(after!.nextAt).toBeGreaterThan(before[0]!.nextAt + 3_600_000);
+  });
+
+  it("C487: at most one job of a repeat waits, unless all are wanted", async () => {
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const repeats = new Repeats(store);
+    const fire = async (): Promise<void> => {
+      const due = await store.repeats();
+      expect(await repeats.fire(due, due[0]!.dueAt)).toEqual({ fired: due.length, errors: [] });
+    };
+    const waiting = async (): Promise<readonly (string | undefined)[]> =>
+      (await use.jobs.list("waiting")).map(({ data }) => data);
+    await use.jobs.repeat("one", { every: "1h" }, "one");
+    for (let i = 0; i < 3; i += 1) await fire();
+    expect(await waiting()).toEqual(["one"]);
+    const seen: string[] = [];
+    const held = gate();
+    const worker = use.working(async ({ data }) => {
+      seen.push(data);
+      await held.pass();
+    });
+    await expect.poll(() => seen).toEqual(["one"]);
+    // One that runs does not wait.
+    for (let i = 0; i < 3; i += 1) await fire();
+    expect(await waiting()).toEqual(["one"]);
+    held.open();
+    await expect.poll(() => worker.stats).toMatchObject({ completed: 2 });
+    await worker.stop();
+    expect(await use.jobs.repeat("one", { every: "1h" }, "all", { backlog: "all" })).toBe("set");
+    for (let i = 0; i < 3; i += 1) await fire();
+    expect(await waiting()).toEqual(["all", "all", "all"]);
+    expect([await use.jobs.removeRepeat("one"), await use.redis.commands.hLen(store.keys.all[0]!)]).toEqual([true, 1]);
+  });
+
   it("C387: repeats that are due together add their jobs at once, also where no new job wakes a worker", async () => {
     const held = await use.jobs.add("x", { dedupId: "d" });
     const keys = Array.from({ length: 25 }, (_, i) => `key ${i}`);
@@ -730,7 +775,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const due = Math.min(...before.map(({ nextAt }) => nextAt)) - 3_600_000;
     for (const { key, definition } of await store.repeats()) {
       await use.jobs.removeRepeat(key);
-      await store.repeat(key, definition.toString(), due);
+      await store.repeat(key, definition.toString(), due, "of no other");
     }
     const done = gate();
     const worker = use.working(() => done.pass(), { concurrency: 2 });
@@ -763,7 +808,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const { dueAt, definition } = dueRepeats[0]!;
     // Another process has replaced it: its first instant is the one that is due.
     const hourly = definition.toString().replace('"old"', '"new"').replace('"everyMs":100', '"everyMs":3600000');
-    expect(await store.repeat("tick", hourly, dueAt)).toBe(true);
+    expect(await store.repeat("tick", hourly, dueAt, "of no other")).toBe(true);
     expect(await repeats.fire(dueRepeats, now)).toEqual({ fired: 0, errors: [] });
     expect(await use.jobs.counts()).toEqual(NOTHING);
     const later = await take(1);

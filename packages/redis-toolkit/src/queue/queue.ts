@@ -28,14 +28,14 @@ import {
   type QueueOptions,
   type QueueSettings,
 } from "./options.ts";
-import { Repeats, type RepeatInfo, type Schedule } from "./repeats.ts";
+import { Repeats, type RepeatInfo, type RepeatOptions, type Schedule } from "./repeats.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
 import { QueueStore } from "./store.ts";
 import { QueueWorker, resolveWorkerOptions, type Worker, type WorkerOptions, type WorkerStats } from "./worker.ts";
 
 export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
 export type { AddOptions, Backoff, BackoffFunction, Finished, Handler, Job, JobContext, JobSnapshot, JobState, Keep };
-export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, Schedule, SimpleQueue };
+export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, Schedule, SimpleQueue };
 export type { Worker, WorkerOptions, WorkerStats };
 
 export interface Added {
@@ -112,10 +112,10 @@ export interface Queue<T> {
   deadLetters(): DeadLetters<T>;
 
   /**
-   * Adds a job at each instant of a schedule, while there is a worker. The same call again changes nothing; another
-   * schedule, data or options for `key` replace it.
+   * Adds a job at each instant of a schedule, while there is a worker, unless the last one still waits. The same call
+   * again changes nothing; other data or options for `key` count from the next instant on, another schedule starts.
    */
-  repeat(key: string, schedule: Schedule, data: T, options?: AddOptions): Promise<"set" | "unchanged">;
+  repeat(key: string, schedule: Schedule, data: T, options?: RepeatOptions): Promise<"set" | "unchanged">;
   /** @returns whether there was one */
   removeRepeat(key: string): Promise<boolean>;
   repeats(): Promise<readonly RepeatInfo[]>;
@@ -277,7 +277,7 @@ class RedisQueue<T> implements Queue<T> {
     };
   }
 
-  async repeat(key: string, schedule: Schedule, data: T, options: AddOptions = {}): Promise<"set" | "unchanged"> {
+  async repeat(key: string, schedule: Schedule, data: T, options: RepeatOptions = {}): Promise<"set" | "unchanged"> {
     payloadOf(data);
     await this.#allow();
     return this.#repeats.set(key, schedule, data, { options, settings: this.#settings as QueueSettings<never> });

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOneOf, checkOptions, durationMs } from "../module/module.ts";
 import { decodeJson, encodeJson } from "./job.ts";
 import { resolveAddOptions, type AddOptions, type NewJob, type QueueSettings } from "./options.ts";
 import type { DueRepeat, QueueStore } from "./store.ts";
@@ -9,6 +9,16 @@ export type Schedule =
   | { readonly every: Duration }
   /** Five fields, or six with seconds first. @default timeZone 'UTC' */
   | { readonly cron: string; readonly timeZone?: string | undefined };
+
+export interface RepeatOptions extends AddOptions {
+  /**
+   * At an instant at which the job of the last one still waits for its first delivery: `one` adds none, `all` adds
+   * another.
+   *
+   * @default 'one'
+   */
+  readonly backlog?: "one" | "all" | undefined;
+}
 
 export interface RepeatInfo {
   readonly key: string;
@@ -22,6 +32,8 @@ interface Definition {
   readonly schedule: RepeatInfo["schedule"];
   readonly job: NewJob;
   readonly data: unknown;
+  /** @default 'one' */
+  readonly backlog?: "all";
 }
 
 export interface Fired {
@@ -46,14 +58,18 @@ export class Repeats {
     key: string,
     schedule: Schedule,
     data: unknown,
-    how: { readonly options: AddOptions; readonly settings: QueueSettings<never> },
+    how: { readonly options: RepeatOptions; readonly settings: QueueSettings<never> },
   ): Promise<"set" | "unchanged"> {
     checkName("repeat: the key", key);
     const resolved = await resolveSchedule(schedule);
-    const job = resolveAddOptions(how.options, how.settings);
-    const definition = encodeJson({ schedule: resolved, job, data } satisfies Definition).toString();
+    const { backlog = "one", ...options } = how.options;
+    checkOneOf("repeat: backlog", backlog, ["one", "all"]);
+    const job = resolveAddOptions(options, how.settings);
+    const rest = { job, data, ...(backlog === "all" && { backlog }) };
+    const definition = encodeJson({ schedule: resolved, ...rest } satisfies Definition).toString();
     const now = (await this.#store.counts())[6]!;
-    const isNew = await this.#store.repeat(key, definition, await nextAt(resolved, now, now));
+    const when = `{"schedule":${encodeJson(resolved).toString()},`;
+    const isNew = await this.#store.repeat(key, definition, await nextAt(resolved, now, now), when);
     return isNew ? "set" : "unchanged";
   }
 
@@ -76,8 +92,9 @@ export class Repeats {
   }
 
   async #fireOne(repeat: DueRepeat, now: number): Promise<boolean> {
-    const { schedule, job, data } = read(repeat.definition);
-    return this.#store.fire(repeat, await nextAt(schedule, repeat.dueAt, now), job, encodeJson(data));
+    const { schedule, job, data, backlog = "one" } = read(repeat.definition);
+    const next = await nextAt(schedule, repeat.dueAt, now);
+    return this.#store.fire(repeat, next, { job, payload: encodeJson(data), backlog });
   }
 }
 

@@ -175,13 +175,19 @@ export class QueueStore {
     return { replayed: replayed!, left: left!, last: last! };
   }
 
-  async repeat(key: string, definition: string, firstAt: number): Promise<boolean> {
-    return (await this.#number(REPEAT, [key, definition, String(firstAt)])) === 1;
+  /** @param when the beginning of the definition that says when it is due: one that says the same keeps its instant */
+  async repeat(key: string, definition: string, firstAt: number, when: string): Promise<boolean> {
+    return (await this.#number(REPEAT, [key, definition, String(firstAt), when])) === 1;
   }
 
   /** Adds a job, unless another process has done it for this instant, or has replaced the definition. */
-  async fire(due: DueRepeat, nextAt: number, job: NewJob, payload: Buffer): Promise<boolean> {
-    const args = [due.key, String(due.dueAt), due.definition, String(nextAt), ...jobArguments(job, payload)];
+  async fire(
+    due: DueRepeat,
+    nextAt: number,
+    { job, payload, backlog }: { readonly job: NewJob; readonly payload: Buffer; readonly backlog: "one" | "all" },
+  ): Promise<boolean> {
+    const at = [due.key, String(due.dueAt), due.definition, String(nextAt)];
+    const args = [...at, ...jobArguments(job, payload), backlog === "all" ? "1" : ""];
     return (await this.#number(FIRE, args)) === 1;
   }
 

@@ -110,27 +110,38 @@ end
 if replayed > 0 and not isPaused() then wakeOne() end
 return {replayed, call('ZCOUNT', dead, '-inf', before), tonumber(before)}`);
 
-/** ARGV: channel, key, definition, first instant. Returns 0 where there is the same definition already. */
-export const REPEAT: string =
-  scriptOf(`if call('HGET', repeats, ARGV[2]) == ARGV[3] and call('ZSCORE', repeatsDue, ARGV[2]) then return 0 end
+/**
+ * ARGV: channel, key, definition, first instant, the part of the definition that says when, with which it begins.
+ * Returns 0 where there is the same definition already.
+ */
+export const REPEAT: string = scriptOf(`local former = call('HGET', repeats, ARGV[2])
+local isDue = former and call('ZSCORE', repeatsDue, ARGV[2])
+if isDue and former == ARGV[3] then return 0 end
 call('HSET', repeats, ARGV[2], ARGV[3])
+if isDue and string.sub(former, 1, #ARGV[5]) == ARGV[5] then return 1 end
 call('ZADD', repeatsDue, ARGV[4], ARGV[2])
 wakeOne()
 return 1`);
 
 /**
- * ARGV: channel, key, instant that is due, definition, next instant, then as one job of ADD. Returns 0 if another has
- * fired it, or replaced it: the new definition may be due at the same instant.
+ * ARGV: channel, key, instant that is due, definition, next instant, then as one job of ADD, and 1 to add it even if
+ * the last one still waits for its first delivery. Returns 0 if another has fired it, or replaced it: the new
+ * definition may be due at the same instant.
  */
 export const FIRE: string = scriptOf(`${ADD_ONE}
 local due = call('ZSCORE', repeatsDue, ARGV[2])
 if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end
-add(ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]))
+local lastOf = 'repeat:' .. ARGV[2]
+local last = ARGV[12] ~= '1' and read(call('HGET', state, lastOf) or '')
+if not last or last.attempt > 0 then
+  call('HSET', state, lastOf, (add(ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]))))
+end
 call('ZADD', repeatsDue, ARGV[5], ARGV[2])
 return 1`);
 
 /** ARGV: channel, key. */
 export const REMOVE_REPEAT: string = scriptOf(`call('ZREM', repeatsDue, ARGV[2])
+call('HDEL', state, 'repeat:' .. ARGV[2])
 return call('HDEL', repeats, ARGV[2])`);
 
 /** Returns key, instant and definition of each. */

@@ -55,4 +55,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if job then free(popped[i], job) end",
     broken: "if job then release(popped[i], job) end",
   },
+  {
+    name: "queue: a repeat with other data starts its interval again",
+    promises: ["C487"],
+    rule: "if isDue and string.sub(former, 1, #ARGV[5]) == ARGV[5] then return 1 end",
+    broken: "",
+  },
+  {
+    name: "queue: jobs of a repeat pile up",
+    promises: ["C487"],
+    rule: "if not last or last.attempt > 0 then",
+    broken: "if true then",
+  },
+  {
+    name: "queue: a running job of a repeat counts as one that waits",
+    promises: ["C487"],
+    rule: "if not last or last.attempt > 0 then",
+    broken: "if not last then",
+  },
 ];
