@@ -303,6 +303,7 @@ export const PAGES: readonly PageSpec[] = [
       "LocalEntry",
       "Awaitable",
       "didYouMean",
+      "didYouMeanInCache",
       "refuseSurplus",
     ],
   },

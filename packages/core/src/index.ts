@@ -68,7 +68,7 @@ export type {
   TierStats,
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/load.ts";
-export { didYouMean } from "./primitives/did-you-mean.ts";
+export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { refuseSurplus } from "./primitives/surplus.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
 export { compose, type ComposedBackend, type ComposeOptions } from "./compose/compose.ts";

@@ -4,7 +4,7 @@ import {
   type LocalEntry,
   type LocalTier,
   type LocalTierHost,
-  didYouMean,
+  didYouMeanInCache,
   refuseSurplus,
 } from "@hotset/core";
 import { AdaptiveEntries } from "./adaptive-entries.ts";
@@ -255,7 +255,7 @@ function resolve(options: MemoryOptions): Limits {
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name))
       throw new InvalidArgumentError(
-        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMean(name, OPTIONS)}`,
+        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMeanInCache(name, OPTIONS)}`,
       );
   }
   const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared", eviction = "lru" } = options;

@@ -217,6 +217,33 @@ async function startApp(
   };
 }
 
+it("C501: a session whose cookie has a life takes less than 350 bytes, and is read as it was written", async () => {
+  const redis = await servers.open("one server");
+  const prefix = newPrefix();
+  const store = new SessionStore(redis, { prefix });
+  const cookies = [
+    { maxAge: 86_400_000 },
+    { maxAge: 86_400_000, secure: true, sameSite: "strict" },
+    { maxAge: 86_400_000, path: "/shop", httpOnly: false },
+    {},
+  ] as const;
+  for (const [i, options] of cookies.entries()) {
+    const cookie = new (Cookie as new (options: object) => Cookie)(options);
+    const written = JSON.parse(JSON.stringify(cookie)) as Record<string, unknown>;
+    await store.set(`s${i}`, plain({ cookie }));
+    const found = JSON.parse(JSON.stringify((await store.get(`s${i}`))!.cookie)) as Record<string, unknown>;
+    expect({ ...found, expires: Boolean(found["expires"]) }).toEqual({
+      ...written,
+      expires: Boolean(written["expires"]),
+    });
+  }
+  const sizes: number[] = [];
+  for await (const key of redis.commands.scan({ match: `*${prefix}*` }))
+    sizes.push(Number(await redis.commands.send(["MEMORY", "USAGE", key, "SAMPLES", "0"])));
+  expect(sizes.length).toBe(cookies.length);
+  expect(Math.max(...sizes)).toBeLessThan(350);
+});
+
 const TIMES = isNightly ? 1_000 : 200;
 
 describe.each(["one server", "a cluster"] as const)("an application with express-session over %s", (where) => {

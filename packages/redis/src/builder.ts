@@ -86,10 +86,11 @@ export interface RedisBackendSettings {
    */
   seal(seal: Seal): this;
   /**
-   * `full` writes hashes, which other programs can read. `string` writes one string for each entry: half the memory,
-   * and less time of Redis, best on Redis 8.4 and Valkey 8.1; while a missing entry is loaded, a placeholder is in its
-   * key. It needs a prefix. `plain` writes value and staleness only, for other programs; no tags, no validators. All
-   * that share a prefix should set the same: what another layout wrote is a miss.
+   * `full` writes hashes, which other programs can read. `string` writes one string for each entry: half the memory
+   * for values around 100 bytes, nearly the same for 1 KB, and less time of Redis, best on Redis 8.4 and Valkey 8.1;
+   * while a missing entry is loaded, a placeholder is in its key. It needs a prefix. `plain` writes value and staleness
+   * only, for other programs; no tags, no validators. All that share a prefix should set the same: what another layout
+   * wrote is a miss.
    *
    * @default 'full'
    */

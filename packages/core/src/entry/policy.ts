@@ -1,4 +1,4 @@
-import { didYouMean } from "../primitives/did-you-mean.ts";
+import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe, HUNDRED_YEARS_MS, kindOf, toMs, type Duration } from "../primitives/duration.ts";
 import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
@@ -250,7 +250,7 @@ export function checkOptions(options: unknown, accepted: ReadonlySet<string>): v
   for (const name of Object.keys(options))
     if (!accepted.has(name))
       throw new InvalidArgumentError(
-        `options: unknown option ${optionName(name)}; accepted are ${[...accepted].join(", ")}${didYouMean(name, accepted)}`,
+        `options: unknown option ${optionName(name)}; accepted are ${[...accepted].join(", ")}${didYouMeanInCache(name, accepted)}`,
       );
 }
 

@@ -1,14 +1,19 @@
 /**
- * The option that was probably meant, as the end of a sentence: `; did you mean staleIfError?`. Empty if
- * nothing comes near. Knows the words of other caches, and where the options of this one belong.
+ * The option of a call that was probably meant, as the end of a sentence: `; did you mean staleIfError?`. Empty if
+ * nothing comes near. Knows the words of other caches and clients.
  */
 export function didYouMean(given: string, accepted: Iterable<string>): string {
   const word = given.toLowerCase();
   const names = [...accepted];
-  const foreign = ELSEWHERE.get(word) ?? [];
-  const meant = foreign.find((name) => names.includes(name)) ?? nearest(word, names);
-  if (meant !== undefined) return `; did you mean ${meant}?`;
-  const place = [given, ...foreign].flatMap((name) => PLACES.get(name) ?? [])[0];
+  const meant = (ELSEWHERE.get(word) ?? []).find((name) => names.includes(name)) ?? nearest(word, names);
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
+}
+
+/** As {@link didYouMean}, for a call of a cache: an option that another of its calls takes is sent there. */
+export function didYouMeanInCache(given: string, accepted: Iterable<string>): string {
+  const meant = didYouMean(given, accepted);
+  if (meant !== "") return meant;
+  const place = [given, ...(ELSEWHERE.get(given.toLowerCase()) ?? [])].flatMap((name) => PLACES.get(name) ?? [])[0];
   return place === undefined ? "" : `; that is set by ${place}`;
 }
 

@@ -20,6 +20,10 @@ it("unknown options and wrong names are refused", () => {
   expect(() => checkOptions("lock()", { tlt: 1 }, ["ttl"])).toThrow(
     'lock(): unknown option "tlt"; known: ttl; did you mean ttl?',
   );
+  // An option of a cache is nothing that a lock could send anyone to.
+  expect(() => checkOptions("lock()", { maxEntries: 1 }, ["ttl"])).toThrow(
+    /^lock\(\): unknown option "maxEntries"; known: ttl$/,
+  );
   expect(() => checkOptions("lock()", [], ["ttl"])).toThrow("lock(): the options must be an object, got a list");
   expect(checkName("the name", "a:{b}")).toBe("a:{b}");
   expect(() => checkName("the name", "")).toThrow("the name must be text of 1 to 512 characters, got 0 characters");

@@ -232,21 +232,46 @@ function ttlMs(ttl: Ttl): number {
   );
 }
 
-/** JSON of each field, as express-session would write the whole. The end of the cookie is that of the session. */
+/** JSON of each field, as express-session would write the whole, but for the cookie. */
 function fieldsOf(data: SessionData): Fields {
   const fields = new Map<string, string>();
   for (const [name, value] of Object.entries(data)) {
-    const text = fieldText(name, name === "cookie" ? withoutEnd(value) : value, JSON.stringify);
+    const text = fieldText(name, name === "cookie" ? storedCookie(value) : value, JSON.stringify);
     if (text !== undefined) fields.set(name, text);
   }
   return fields;
 }
 
-function withoutEnd(cookie: session.Cookie & { toJSON?: () => object }): object {
-  const plain: { expires?: unknown } = { ...(cookie.toJSON?.() ?? cookie) };
-  if (plain.expires) plain.expires = true;
-  return plain;
+/**
+ * Without what every cookie has: a field of up to 64 bytes keeps the hash of the session small (listpack). `null`
+ * stands for a default that this one has not. The end of the cookie is that of the session.
+ */
+function storedCookie(cookie: session.Cookie & { toJSON?: () => object }): object {
+  const stored: Record<string, unknown> = { ...(cookie.toJSON?.() ?? cookie) };
+  for (const [name, value] of Object.entries(DEFAULTS)) {
+    stored[name] ??= null;
+    if (stored[name] === value) delete stored[name];
+  }
+  const ends = Boolean(stored["expires"]);
+  if (ends && endsByDefault(stored)) delete stored["expires"];
+  else if (ends) stored["expires"] = true;
+  else if (endsByDefault(stored)) stored["expires"] = null;
+  return stored;
 }
+
+function cookieOf(stored: object, endsAt: number): object {
+  const cookie: Record<string, unknown> = { ...DEFAULTS, expires: endsByDefault(stored) ? true : undefined, ...stored };
+  for (const name of Object.keys(DEFAULTS)) if (cookie[name] === null) delete cookie[name];
+  if (cookie["expires"] === undefined) delete cookie["expires"];
+  else if (cookie["expires"] !== null) cookie["expires"] = new Date(endsAt).toISOString();
+  return cookie;
+}
+
+const DEFAULTS = { path: "/", httpOnly: true } as const;
+
+/** A cookie that was given a life has an end. */
+const endsByDefault = (cookie: { readonly originalMaxAge?: unknown }): boolean =>
+  typeof cookie.originalMaxAge === "number";
 
 /**
  * How long a touch would write nothing. Only an estimate, since the clock of this process may differ from that of the
@@ -260,8 +285,7 @@ function quietMs(stored: StoredSession | undefined): number {
 
 function sessionDataOf(stored: StoredSession): SessionData {
   const data = dataOf<SessionData>(stored) as SessionData;
-  data.cookie ??= { originalMaxAge: null } as session.Cookie;
-  if (data.cookie.expires) data.cookie.expires = new Date(stored.endsAt).toISOString() as never;
+  data.cookie = cookieOf(data.cookie ?? { originalMaxAge: null, path: null, httpOnly: null }, stored.endsAt) as never;
   return data;
 }
 
