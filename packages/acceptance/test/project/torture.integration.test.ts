@@ -8,7 +8,7 @@ it(
   "a round of three processes records their calls on one clock, and breaks no promise",
   { timeout: 180_000 },
   async () => {
-    const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 2_500 });
+    const plan = planOf(1, { topology: "single", focus: "calm", durationMs: 5_000 });
     const freeze: FaultPlan = { id: "f", kind: "freeze process", at: 500, forMs: 1_000, worker: 1 };
     await using servers = arenas();
     await using arena = await servers.enter(plan);

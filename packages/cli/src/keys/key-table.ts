@@ -56,6 +56,7 @@ const ROWS: readonly Row[] = [
   row("presence", "always", `presence:${OWNER}:until`),
   row("counters", "always", `active:${OWNER}:.+`),
   row("counters", "always", `uniques:${OWNER}:(?:of:.+:)?${WINDOW}:hll`),
+  row("counters", "always", `uniques:${OWNER}:(?:of:.+:)?together:.+`),
   row("counters", "never", `uniques:${OWNER}:(?:of:.+:)?hll`),
 ];
 

@@ -16,7 +16,13 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "express-session: cookie.expires is the end from before the touch",
     promises: ["A83"],
-    rule: "  if (data.cookie.expires) data.cookie.expires = new Date(stored.endsAt).toISOString() as never;\n",
+    rule: 'cookie["expires"] = new Date(endsAt).toISOString();',
+    broken: 'cookie["expires"] = new Date(endsAt - 30_000).toISOString();',
+  },
+  {
+    name: "express-session: the defaults of a cookie are stored with each session",
+    promises: ["C501"],
+    rule: "if (stored[name] === value) delete stored[name];",
     broken: "",
   },
   {

@@ -28,8 +28,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: a dedup id with an end ends with its job",
     promises: ["A60"],
-    rule: "if job.dedup and not job.dedupEnds and",
-    broken: "if job.dedup and",
+    rule: "if not job.dedupEnds then free(id, job) end",
+    broken: "free(id, job)",
   },
   {
     name: "queue: finished jobs are kept without bound",
