@@ -230,6 +230,12 @@ cache.namespace<number>("n").getOrSetMany(["a"], String, count, { absentAsNull: 
 // @ts-expect-error an array of values does not say which item each belongs to
 cache.getOrSetMany([1, 2], String, (missing) => Promise.all(missing.map((id) => findUser(id))));
 
+await cache.getOrSet("k", () => 1, {
+  onServed: ({ expiresInMs }) => {
+    same<typeof expiresInMs, number | undefined>(true);
+  },
+});
+
 // ---- wrap
 
 const wrapped = cache.wrap(findUser, {

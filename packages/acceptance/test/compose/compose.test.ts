@@ -303,7 +303,7 @@ describe("composed reads", () => {
     const served: Served[] = [];
     await cache.getOrSet("k", never, { onServed: (each) => served.push(each) });
     expect(served).toEqual([
-      { status: "hit", tier: "near+far", ageMs: 4_000, freshForMs: 3_596_000, coalesced: false },
+      { status: "hit", tier: "near+far", ageMs: 4_000, freshForMs: 3_596_000, expiresInMs: 6_000, coalesced: false },
     ]);
   });
 });

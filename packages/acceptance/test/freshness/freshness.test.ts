@@ -675,20 +675,29 @@ describe.each(STACKS)("over %s", (stack) => {
       ["stale", { ...about, tier: fallback, durationMs: 10, cause: "timeout" }],
     ]);
     expect(served).toEqual([
-      { status: "miss", ageMs: 0, freshForMs: 0, coalesced: false },
-      { status: "hit", tier, ageMs: 60, freshForMs: 40, coalesced: false },
-      { status: "stale", tier, ageMs: 120, freshForMs: -20, coalesced: false, cause: "revalidating" },
-      { status: "stale", tier, ageMs: 120, freshForMs: -20, coalesced: false, cause: "error" },
+      { status: "miss", ageMs: 0, freshForMs: 0, expiresInMs: 400, coalesced: false },
+      { status: "hit", tier, ageMs: 60, freshForMs: 40, expiresInMs: 340, coalesced: false },
+      { status: "stale", tier, ageMs: 120, freshForMs: -20, expiresInMs: 280, coalesced: false, cause: "revalidating" },
+      { status: "stale", tier, ageMs: 120, freshForMs: -20, expiresInMs: 280, coalesced: false, cause: "error" },
       {
         status: "stale",
         tier: fallback,
         ageMs: 250,
         freshForMs: -150,
+        expiresInMs: 150,
         coalesced: false,
         cause: "error",
         error: sourceDown,
       },
-      { status: "stale", tier: fallback, ageMs: 260, freshForMs: -160, coalesced: false, cause: "timeout" },
+      {
+        status: "stale",
+        tier: fallback,
+        ageMs: 260,
+        freshForMs: -160,
+        expiresInMs: 140,
+        coalesced: false,
+        cause: "timeout",
+      },
     ]);
   });
 });
@@ -773,12 +782,21 @@ describe("a stale value in another tier or process", () => {
       clock.advance(100);
       expect(await cold.cache.getOrSet("fallback", failing(sourceDown), { onServed })).toBe("old");
       expect(served).toEqual([
-        { status: "stale", tier: "scripted", ageMs: 150, freshForMs: -50, coalesced: false, cause: "revalidating" },
+        {
+          status: "stale",
+          tier: "scripted",
+          ageMs: 150,
+          freshForMs: -50,
+          expiresInMs: 350,
+          coalesced: false,
+          cause: "revalidating",
+        },
         {
           status: "stale",
           tier: "scripted",
           ageMs: 250,
           freshForMs: -150,
+          expiresInMs: 250,
           coalesced: false,
           cause: "error",
           error: sourceDown,

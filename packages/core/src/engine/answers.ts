@@ -18,6 +18,8 @@ export interface Answer {
   readonly error?: unknown;
   /** Where a load answers: its value, and the entry made of it. */
   readonly loaded?: LoadedValue | undefined;
+  /** Whether that entry is stored by now. */
+  readonly isStored?: boolean;
 }
 
 /** Why a stale value is served. */
@@ -111,13 +113,16 @@ export class Answers {
     return { cache: this.#context.name, namespace: space.path, key: name };
   }
 
-  #served({ status, entry, tier, cause, error }: Answer, role: Role): Served {
-    const life = entry === undefined ? { ageMs: 0, freshForMs: 0 } : lifeOf(entry, this.#context.clock.now());
+  #served({ status, entry, tier, cause, error, loaded, isStored }: Answer, role: Role): Served {
+    const now = this.#context.clock.now();
+    const life = entry === undefined ? { ageMs: 0, freshForMs: 0 } : lifeOf(entry, now);
+    const endsAt = (isStored === true ? loaded?.made : entry)?.expiresAt;
     return {
       status,
       ...(tier !== undefined && { tier }),
       ageMs: life.ageMs,
       freshForMs: life.freshForMs,
+      ...(endsAt !== undefined && { expiresInMs: endsAt - now }),
       coalesced: role === "joined",
       ...(cause !== undefined && { cause }),
       ...(error !== undefined && { error }),

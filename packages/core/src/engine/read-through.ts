@@ -491,7 +491,8 @@ export class ReadThrough {
     if (!isWithheld) this.#unshared.delete(flight.key.local);
     this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
-    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
+    const isStored = result === "stored" || result === "not-modified";
+    this.#waiters.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
   }
 
   #failed(flight: Flight, error: unknown): void {

@@ -5,7 +5,7 @@ import { compareVersions } from "../tags/tag-versions.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 
 /** The entry that a load made of its value; without versions until they are known. */
-export type Made = Pick<Entry, "staleAt" | "terms" | "versions">;
+export type Made = Pick<Entry, "staleAt" | "expiresAt" | "terms" | "versions">;
 
 /** A loaded value. Without `made` it is not stored, or not yet. */
 export interface LoadedValue {

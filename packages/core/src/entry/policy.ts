@@ -155,6 +155,11 @@ export interface Served {
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
   readonly freshForMs: number;
+  /**
+   * Remaining life, stale windows included, as in `inspect`; after a load that of the value that it stored. Absent
+   * when it stored nothing, or was still storing when the caller was answered.
+   */
+  readonly expiresInMs?: number;
   /** Whether the call waited for a load that another caller began. */
   readonly coalesced: boolean;
   /** Why a stale value was served. */

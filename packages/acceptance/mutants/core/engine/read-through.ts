@@ -346,4 +346,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "isForAll ? POLL_MS : flight.call.policy.errorBackoffMs",
     broken: "flight.call.policy.errorBackoffMs",
   },
+  {
+    name: "served: a value that was stored nowhere has a life",
+    promises: ["C474"],
+    rule: "{ ...loadedAnswer(flight.loaded!), isStored }",
+    broken: "{ ...loadedAnswer(flight.loaded!), isStored: true }",
+  },
 ];

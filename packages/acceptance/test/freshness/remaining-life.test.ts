@@ -1,0 +1,66 @@
+import type { Served } from "@hotset/core";
+import { failing } from "../support/sources.ts";
+import { gate } from "@hotset/core/testing";
+import { describe, expect, it } from "vitest";
+import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+
+describe.each(STACKS)("C474 over %s: onServed says how long the value will live", (stack) => {
+  it("from a tier and after a load that stored it, stale windows included, as inspect does", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 30, staleIfError: 50 });
+    const lives: unknown[] = [];
+    const onServed = ({ status, expiresInMs }: Served): void => void lives.push([status, expiresInMs]);
+    await cache.getOrSet("k", () => "Ada", { onServed });
+    expect((await cache.inspect("k"))?.expiresInMs).toBe(150);
+    clock.advance(60);
+    await cache.getOrSet("k", never, { onServed });
+    clock.advance(60);
+    await cache.getOrSet("k", failing(), { onServed });
+    await cache.drain();
+    await cache.getOrSet("endless", () => "Ada", { onServed, ttl: Infinity });
+    expect(lives).toEqual([
+      ["miss", 150],
+      ["hit", 90],
+      ["stale", 30],
+      ["miss", Infinity],
+    ]);
+  });
+
+  it("and says nothing of a value that was stored nowhere", async () => {
+    const { cache } = open(stack);
+    const served: Served[] = [];
+    const onServed = (each: Served): void => void served.push(each);
+    await cache.getOrSet("a", (ctx) => ctx.noStore("Ada"), { onServed });
+    await cache.getOrSet("b", () => "Ada", { onServed, ttl: 0 });
+    await cache.getOrSet("c", () => undefined, { onServed });
+    const loading = gate<string>();
+    const fenced = cache.getOrSet("d", loading.pass, { onServed });
+    await loading.arrived();
+    await cache.delete("d");
+    loading.open("Ada");
+    await fenced;
+    expect(served.map((each) => [each.status, "expiresInMs" in each])).toEqual(
+      Array.from({ length: 4 }, () => ["miss", false]),
+    );
+  });
+});
+
+it.each(STACKS_WITH_BACKEND)(
+  "C474 over %s: a caller of a value that another process stored gets what is left of its life",
+  async (stack) => {
+    const { cache: writer, clock, backend } = open(stack, { ttl: 100 });
+    await writer.set("k", "Ada", { staleIfError: 1_000 });
+    clock.advance(40);
+    const { cache } = open(stack, { clock, backend });
+    const served: Served[] = [];
+    await cache.getOrSet("k", never, { onServed: (each) => void served.push(each) });
+    expect(served).toMatchObject([{ status: "hit", freshForMs: 60, expiresInMs: 1_060 }]);
+  },
+);
+
+it("C474: a value that the format refuses, with no memory to keep it, has no life", async () => {
+  const { cache } = open("backend");
+  const served: Served[] = [];
+  await cache.getOrSet("k", () => () => "Ada", { onServed: (each) => void served.push(each) });
+  expect(served).toEqual([{ status: "miss", ageMs: 0, freshForMs: 0, coalesced: false }]);
+  expect("expiresInMs" in served[0]!).toBe(false);
+});
