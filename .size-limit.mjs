@@ -1,4 +1,4 @@
-// Somewhat above the sizes of November 2026, 43.6 and 35.1 kB: of these, 1.5 are seals, 1.3 the limits of decoding.
+// Somewhat above the sizes of November 2026, 63.4 and 53.9 kB.
 // Modules of Node count nothing. docs/decisions/0027-one-file-for-each-entry.md: how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
@@ -48,11 +48,11 @@ const metrics = (name, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "62 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "52.5 kB" },
-  program("memory", "{ createCache, memory }", "63 kB"),
-  program("memory over Redis", "{ createCache, memory, redis }", "109 kB"),
-  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "115 kB"),
+  { ...core, name: "@hotset/core", limit: "65.5 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "56 kB" },
+  program("memory", "{ createCache, memory }", "66.5 kB"),
+  program("memory over Redis", "{ createCache, memory, redis }", "114 kB"),
+  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "119 kB"),
   toolkit("index", "19.1 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7 kB"),
@@ -62,7 +62,7 @@ export default [
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "7 kB"),
-  toolkit("sessions/express-session", "7.5 kB"),
+  toolkit("sessions/express-session", "7.7 kB"),
   toolkit("sessions/fastify", "2.1 kB"),
   toolkit("sessions/hono", "2 kB"),
   toolkit("rate-limit", "12 kB"),

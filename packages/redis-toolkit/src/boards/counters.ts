@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import {
   checkName,
   checkOneOf,
@@ -9,6 +8,7 @@ import {
   checkView,
   hashTagged,
   moduleOf,
+  MOST_SCRIPT_KEYS,
   shown,
   wholeNumber,
 } from "../module/module.ts";

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { ConfigurationError, InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError, type RedisView } from "../index.ts";
-import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
 import {
   checkFlag,
   checkName,
@@ -11,6 +10,7 @@ import {
   durationMs,
   expectNoEviction,
   hashTagged,
+  MOST_SCRIPT_KEYS,
   shown,
 } from "../module/module.ts";
 import { BEST, CLEAR, INCREASE, INDEX, JOIN_WINDOWS, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";

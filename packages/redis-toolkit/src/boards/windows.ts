@@ -1,8 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import { CommandError, type RedisView } from "../index.ts";
-import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
-import { checkOneOf, moduleOf, wholeNumber } from "../module/module.ts";
+import { checkOneOf, moduleOf, MOST_SCRIPT_KEYS, wholeNumber } from "../module/module.ts";
 
 /** Calendar windows in UTC. A week begins on Monday (ISO 8601). */
 export type WindowKind = "hourly" | "daily" | "weekly" | "monthly";
@@ -121,7 +120,7 @@ export async function runScriptIn(
 const JOINED_MS = 60_000;
 
 /** @internal The last lines of a script of {@link joined}. */
-export const JOINED = `
+export const JOINED: string = `
 redis.call("PEXPIRE", KEYS[1], ${JOINED_MS})
 return {"done"}`;
 

@@ -3,8 +3,7 @@ import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
-import { checkFlag, checkOptions, durationMs, shown } from "../module/module.ts";
+import { checkFlag, checkOptions, durationMs, MOST_SCRIPT_KEYS, shown } from "../module/module.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import {
   HASH_INCREASE,

@@ -1,6 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { MOST_SCRIPT_KEYS } from "../module/arguments.ts";
-import { checkName, hashTagged } from "../module/module.ts";
+import { checkName, hashTagged, MOST_SCRIPT_KEYS } from "../module/module.ts";
 import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */

@@ -15,6 +15,7 @@ export {
   shown,
   wholeNumber,
   type DurationBounds,
+  MOST_SCRIPT_KEYS,
 } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
