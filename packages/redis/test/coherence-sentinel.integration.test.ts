@@ -58,6 +58,9 @@ describeBackend("redis behind sentinels, several processes", {
   // The first call of a process loads node-redis: that may take longer than the default deadline.
   open: () => make("tracking", (prefix = randomPrefix()), "10s"),
   openPeer: () => make("tracking", prefix, "10s"),
+  async cut() {
+    await (await servers.primary()).command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+  },
   expiry: "server",
 });
 

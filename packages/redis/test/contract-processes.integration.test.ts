@@ -1,15 +1,30 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
 import { describeBackend } from "@hotset/core/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
-import { isNightly, randomPrefix, startCluster, type TestCluster } from "@hotset/test-servers";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import {
+  isNightly,
+  randomPrefix,
+  startCluster,
+  startOwnRedis,
+  type OwnRedis,
+  type TestCluster,
+} from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
+// Not the server that other files share: the suite ends connections.
+let server: OwnRedis;
 let servers: TestCluster;
 beforeAll(async () => {
-  servers = await startCluster({ replicas: 0 });
+  [server, servers] = await Promise.all([startOwnRedis(), startCluster({ replicas: 0 })]);
 });
-afterAll(() => servers.stop());
+afterAll(() => Promise.all([server, servers].map((each) => each.stop())));
+
+/** Ends every connection, those over which changes are pushed included. */
+async function cut(): Promise<void> {
+  for (const each of [server, ...servers.nodes])
+    for (const type of ["normal", "pubsub"]) await each.command("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
+}
 
 /** The contract between as many processes as it takes: each has connections of its own, and all share one prefix. */
 function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () => RedisBackendSettings): void {
@@ -34,16 +49,17 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
     describeBackend(`redis, ${name}: each of several processes`, {
       open: openEmpty,
       openPeer: open,
+      cut,
       expiry: "server",
       leasesReplaceMissing: name === "strings, one server" || name.startsWith("strings, a cluster"),
     });
   });
 }
 
-describeProcesses("tracking, one server", "tracking", () => redis(inject("redisUrl")));
+describeProcesses("tracking, one server", "tracking", () => redis(server.url));
 describeProcesses("tracking, a cluster", "tracking", () => redis(cluster(servers.urls)));
 describeProcesses("announcements, hashed keys over RESP2", "pubsub", () =>
-  redis(inject("redisUrl")).protocol(2).coherence("pubsub").keyFormat("hashed"),
+  redis(server.url).protocol(2).coherence("pubsub").keyFormat("hashed"),
 );
 describeProcesses("strings, a cluster, hashed keys", "tracking", () =>
   redis(cluster(servers.urls)).layout("string").keyFormat("hashed"),
@@ -51,10 +67,8 @@ describeProcesses("strings, a cluster, hashed keys", "tracking", () =>
 
 /** Other pairs of what is there already. */
 if (isNightly) {
-  describeProcesses("tracking, hashed keys", "tracking", () => redis(inject("redisUrl")).keyFormat("hashed"));
+  describeProcesses("tracking, hashed keys", "tracking", () => redis(server.url).keyFormat("hashed"));
   describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
-  describeProcesses("strings, one server", "tracking", () => redis(inject("redisUrl")).layout("string"));
-  describeProcesses("strings, announcements", "pubsub", () =>
-    redis(inject("redisUrl")).layout("string").coherence("pubsub"),
-  );
+  describeProcesses("strings, one server", "tracking", () => redis(server.url).layout("string"));
+  describeProcesses("strings, announcements", "pubsub", () => redis(server.url).layout("string").coherence("pubsub"));
 }

@@ -1,4 +1,5 @@
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { TestClock } from "./index.ts";
 
 /** Shared by the parts of `describeBackend`: the backend of the running test, and helpers to inspect it. */
@@ -9,6 +10,8 @@ export interface BackendSubject {
   /** Whether {@link other} is another process. */
   readonly hasPeers: boolean;
   readonly leasesReplaceMissing: boolean;
+  /** Cuts the link of a backend, if the suite can. */
+  readonly cut: ((backend: Backend) => Awaitable<void>) | undefined;
   /** The backend of another process, over the same store; {@link backend} itself if the suite cannot open one. */
   other(): Promise<Backend>;
   /** Lets entries and leases of `ms` end. */

@@ -38,6 +38,11 @@ export interface DescribeBackendOptions {
    * not tested, above all `coherence`. The suite closes the backend.
    */
   readonly openPeer?: ((backend: Backend, clock: TestClock) => Awaitable<Backend>) | undefined;
+  /**
+   * Cuts the link over which `backend` receives changes of others, so that it may miss some; a later `attach` works
+   * again. For a backend with `coherence`, with `openPeer`: adds the tests of {@link CoherenceListener.lost}.
+   */
+  readonly cut?: ((backend: Backend) => Awaitable<void>) | undefined;
 }
 
 /** Maximum time between a write and the read after it, on a busy machine: a remaining time may be that much shorter. */
@@ -56,15 +61,6 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   let clock: TestClock;
   let backend: Backend;
   const peers: Backend[] = [];
-
-  beforeEach(async () => {
-    clock = new TestClock();
-    backend = await options.open(clock);
-  });
-
-  afterEach(async () => {
-    await Promise.all([backend, ...peers.splice(0)].map((each) => each.close()));
-  });
 
   const pass = (ms: number): Promise<void> | void =>
     options.expiry === "clock" ? clock.advance(ms) : scheduler.wait(ms + SERVER_GRACE_MS);
@@ -95,6 +91,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     },
     expiry: options.expiry,
     hasPeers: options.openPeer !== undefined,
+    cut: options.cut,
     leasesReplaceMissing: options.leasesReplaceMissing === true,
     async other() {
       if (options.openPeer === undefined) return backend;
@@ -108,6 +105,16 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
   };
 
   describe(`${name} keeps the contract of Backend`, () => {
+    // Inside, so that two suites of one file open nothing of each other.
+    beforeEach(async () => {
+      clock = new TestClock();
+      backend = await options.open(clock);
+    });
+
+    afterEach(async () => {
+      await Promise.all([backend, ...peers.splice(0)].map((each) => each.close()));
+    });
+
     it("has a label, and names its format and compressor", () => {
       expect(backend.label).toMatch(/./u);
       for (const codec of [backend.format, backend.compressor, ...(backend.alsoReads ?? [])])
@@ -126,8 +133,9 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         ["no bytes at all", new Uint8Array(0)],
         ["text that is not UTF-8", Uint8Array.of(0xc3, 0x28, 0xed, 0xa0, 0x80, 0x0d, 0x0a)],
         ["a view into a larger buffer", ALL_BYTES.subarray(100, 110)],
-        ["1 MB", Uint8Array.from({ length: 2 ** 20 }, (_, i) => (i * 31) % 251)],
-      ])("%s", async (_, data) => {
+        ["1 MB, or maxEntryBytes", Uint8Array.from({ length: 2 ** 20 }, (_, i) => (i * 31) % 251)],
+      ])("%s", async (_, bytes) => {
+        const data = bytes.subarray(0, backend.maxEntryBytes ?? Infinity);
         await backend.write(KEY, stored({ data }));
         expectEntry(await backend.read(KEY), stored({ data }));
       });

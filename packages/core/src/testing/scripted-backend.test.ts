@@ -26,6 +26,10 @@ describeBackend("scriptedBackend without capabilities", {
 describeBackend("scriptedBackend with all capabilities", {
   open: (clock) => scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
+  cut(backend) {
+    (backend as ScriptedBackend).link.lose();
+    (backend as ScriptedBackend).link.heal();
+  },
   expiry: "clock",
   unreachable() {
     const backend = scriptedBackend({ clock: new TestClock(), leases: true, tagVersions: true, coherence: "reported" });
@@ -45,6 +49,31 @@ describeBackend("scriptedBackend without echoes, with aliases for keys", {
       alias: (key) => `#${key}`,
     }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
+  expiry: "clock",
+});
+
+for (const suite of ["the first suite of one file", "the second suite of one file"]) {
+  describeBackend(suite, {
+    open(clock) {
+      const { currentTestName = "" } = expect.getState();
+      if (!currentTestName.includes(suite)) throw new Error(`${suite} opens a backend for ${currentTestName}`);
+      return scriptedBackend({ clock });
+    },
+    expiry: "clock",
+  });
+}
+
+describeBackend("a backend that refuses what is larger than maxEntryBytes", {
+  open(clock) {
+    const backend = scriptedBackend({ clock, maxEntryBytes: 10_000 });
+    return {
+      ...backend,
+      async write(key, { data, ...rest }) {
+        if (data.byteLength > 10_000) throw new RangeError("larger than maxEntryBytes");
+        await backend.write(key, { data, ...rest });
+      },
+    };
+  },
   expiry: "clock",
 });
 
