@@ -344,6 +344,7 @@ export const PAGES: readonly PageSpec[] = [
       "describeBackend",
       "DescribeBackendOptions",
       "describeFormat",
+      "DescribeFormatOptions",
       "KeptKind",
       "describeCompressor",
       "describeLocalTier",

@@ -43,6 +43,7 @@ interface OptionTypes {
   "core.TouchOptions": core.TouchOptions;
   "core.WrapOptions": core.WrapOptions<never>;
   "coreContractSuites.DescribeBackendOptions": coreContractSuites.DescribeBackendOptions;
+  "coreContractSuites.DescribeFormatOptions": coreContractSuites.DescribeFormatOptions;
   "coreTesting.ScriptedBackendOptions": coreTesting.ScriptedBackendOptions;
   "coreTesting.ScriptedStep": coreTesting.ScriptedStep;
   "coreTesting.LoseOptions": coreTesting.LoseOptions;

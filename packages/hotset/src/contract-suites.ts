@@ -5,4 +5,4 @@ export {
   describeLocalTier,
   describeSeal,
 } from "@hotset/core/contract-suites";
-export type { DescribeBackendOptions, KeptKind } from "@hotset/core/contract-suites";
+export type { DescribeBackendOptions, DescribeFormatOptions, KeptKind } from "@hotset/core/contract-suites";

@@ -1,5 +1,5 @@
 export { describeBackend, type DescribeBackendOptions } from "./describe-backend.ts";
 export { describeLocalTier } from "./describe-local-tier.ts";
-export { describeFormat, type KeptKind } from "./describe-format.ts";
+export { describeFormat, type DescribeFormatOptions, type KeptKind } from "./describe-format.ts";
 export { describeCompressor } from "./describe-compressor.ts";
 export { describeSeal } from "./describe-seal.ts";

@@ -1,24 +1,35 @@
 import type { Format } from "../contracts/backend.ts";
+import { attempt, deepFreeze, expectPlain, expectReadWithItsLimit, expectUnpolluted } from "./decoded.ts";
+import { describeFormatOfOneType } from "./describe-format-of-one-type.ts";
 import { randomFrom } from "./random.ts";
 import { beforeEach, describe, expect, it } from "vitest";
 
 /** Kinds of values beyond JSON that a format may keep. */
 export type KeptKind = "date" | "map" | "set" | "bigint" | "bytes" | "nan";
 
+/** How the suite opens a format, and the values that it must keep. */
+export interface DescribeFormatOptions {
+  /** Returns a new format: called for each test. */
+  open(): Format;
+  /** The kinds of values beyond JSON that come back unchanged. @default none */
+  readonly keeps?: readonly KeptKind[] | undefined;
+  /**
+   * For a format of one type, which refuses other values: values of that type, at least one. The suite tests these
+   * instead of JSON values and {@link keeps}. Each must come back unchanged, as `toStrictEqual` compares.
+   */
+  readonly values?: readonly unknown[] | undefined;
+}
+
 /**
  * The contract of {@link Format}, as a suite for Vitest; calls `describe` itself.
  *
- * Every format keeps JSON values. Further kinds of values that it keeps are listed in `keeps`; it may refuse or change
- * all others, as its documentation says.
+ * A format keeps JSON values. Further kinds of values that it keeps are listed in `keeps`; it may refuse or change all
+ * others, as its documentation says. A format of one type keeps that type alone: give examples of it in `values`.
  *
- * @param options `open` returns a new format for each test; `keeps` lists the kinds of values beyond JSON that come
- * back
- *   unchanged.
+ * @throws TypeError for `values` without any.
  */
-export function describeFormat(
-  name: string,
-  options: { open(): Format; readonly keeps?: readonly KeptKind[] | undefined },
-): void {
+export function describeFormat(name: string, options: DescribeFormatOptions): void {
+  if (options.values !== undefined) return describeFormatOfOneType(name, options.open, options.values);
   describe(`format ${name}`, () => {
     let format: Format;
 
@@ -41,6 +52,14 @@ export function describeFormat(
       const around = { before: [1, { value }], after: [value, value] };
 
       expect(roundTrip(around)).toStrictEqual(around);
+    });
+
+    it.each([
+      ["a record", SAMPLE],
+      ["text", SAMPLE.name],
+      ["1,000 empty objects", Array.from({ length: 1_000 }, () => ({}))],
+    ])("reads with a maxBytes what it wrote with it: %s", (_, value) => {
+      expectReadWithItsLimit(format, value);
     });
 
     it.each(NUMBERS)("keeps the number %d", (number) => {
@@ -269,59 +288,20 @@ export function describeFormat(
       expect(format.decode(intact)).toStrictEqual(SAMPLE);
     });
 
-    /** Everything in `value` is of a class that comes with JavaScript or Node, and has the prototype of that class. */
-    function expectPlain(value: unknown): void {
-      const seen = new Set<unknown>();
-      const visit = (at: unknown): void => {
-        if (typeof at === "function") expect.unreachable("a decoded value holds a function");
-        if (typeof at !== "object" || at === null || seen.has(at)) return;
-        seen.add(at);
-        const prototype: unknown = Object.getPrototypeOf(at);
-        if (!PROTOTYPES.has(prototype) && !ArrayBuffer.isView(at))
-          expect.unreachable("a decoded value has a prototype that no built-in class has");
-        if (at instanceof Map) for (const [key, member] of at) [key, member].forEach(visit);
-        if (at instanceof Set) for (const member of at) visit(member);
-        for (const property of Reflect.ownKeys(at))
-          if (!ArrayBuffer.isView(at)) visit(Object.getOwnPropertyDescriptor(at, property)?.value);
-      };
-      visit(value);
-    }
+    it.each([
+      ["empty objects", {}],
+      ["empty arrays", []],
+    ])("takes at most eight times maxBytes: refuses 100,000 %s that would take more", (_, element) => {
+      const value = Array.from({ length: 100_000 }, () => structuredClone(element));
+      const bytes = format.encode(value, 2 ** 30);
 
-    function expectUnpolluted(): void {
-      expect(Object.getOwnPropertyNames(Object.prototype)).toStrictEqual(OBJECT_PROTOTYPE_NAMES);
-      expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
-    }
+      expect(() => format.encode(value, 1_024)).toThrow();
+      // The least that an element takes is a reference of 8 bytes and an object of 16.
+      if (24 * value.length > 8 * bytes.byteLength) expect(() => format.decode(bytes, bytes.byteLength)).toThrow();
+      expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
+    });
   });
 }
-
-/** The result of `act`, or the error that it throws. Fails if it throws a value that is not an error. */
-function attempt(act: () => unknown): unknown {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof Error) return error;
-    throw error;
-  }
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    Object.values(value).forEach(deepFreeze);
-  }
-  return value;
-}
-
-const OBJECT_PROTOTYPE_NAMES = Object.getOwnPropertyNames(Object.prototype);
-
-const PROTOTYPES = new Set<unknown>([
-  ...[Object, Array, Date, Map, Set, Boolean, Number, String, BigInt, RegExp, ArrayBuffer].map(
-    ({ prototype }): unknown => prototype,
-  ),
-  ...[Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(
-    ({ prototype }): unknown => prototype,
-  ),
-]);
 
 const SAMPLE = {
   id: 48_213,
