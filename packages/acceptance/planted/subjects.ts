@@ -1,0 +1,105 @@
+import { scheduler } from "node:timers/promises";
+import type { Backend, Coherence, CoherenceListener, Format } from "@hotset/core";
+import { describeBackend, describeFormat, type DescribeBackendOptions } from "@hotset/core/contract-suites";
+import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/core/testing";
+import { msgpack } from "@hotset/msgpack";
+
+/** A contract suite over a scripted backend that `plant` gave one mistake. */
+function describePlanted(name: string, plant: (backend: ScriptedBackend) => Partial<Backend>): void {
+  const scripted = new WeakMap<Backend, ScriptedBackend>();
+  const open = (clock: TestClock): Backend => {
+    const sound = scriptedBackend({
+      clock,
+      leases: true,
+      tagVersions: true,
+      coherence: "reported",
+      maxEntryBytes: 10_000,
+    });
+    const backend = { ...sound, ...plant(sound) };
+    scripted.set(backend, sound);
+    return backend;
+  };
+  const options: DescribeBackendOptions = {
+    open,
+    openPeer: (backend) => scripted.get(backend)!.peer(),
+    cut(backend) {
+      scripted.get(backend)!.link.lose();
+      scripted.get(backend)!.link.heal();
+    },
+    expiry: "clock",
+  };
+  describeBackend(name, options);
+}
+
+describePlanted("no mistake", () => ({}));
+
+describePlanted("no lost", (backend) => {
+  const coherence = backend.coherence as Coherence;
+  const withoutLost = (listener: CoherenceListener): CoherenceListener =>
+    new Proxy(listener, {
+      get(target, name) {
+        if (name === "lost") return () => undefined;
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+  return { coherence: { ...coherence, attach: (listener) => coherence.attach(withoutLost(listener)) } };
+});
+
+describePlanted("a confirm of two steps", (backend) => ({
+  leases: {
+    ...backend.leases!,
+    async confirm(key) {
+      const version = (await backend.read(key))?.version ?? "";
+      await scheduler.wait(0);
+      await backend.leases!.confirm(key);
+      return version;
+    },
+  },
+}));
+
+describePlanted("a maxEntryBytes that it does not take", (backend) => ({
+  async write(key, entry) {
+    if (entry.data.byteLength >= 10_000) throw new RangeError("the entry is too large");
+    await backend.write(key, entry);
+  },
+}));
+
+const unbounded = (): Format => {
+  const format = msgpack();
+  return {
+    id: "unbounded",
+    encode: (value, maxBytes) => format.encode(value, maxBytes),
+    decode: (bytes) => format.decode(bytes, 2 ** 30),
+  };
+};
+describeFormat("whose decode takes any amount of memory", {
+  open: unbounded,
+  keeps: ["date", "map", "set", "bigint", "bytes", "nan"],
+});
+
+/** Lists of bytes. */
+const OF_ONE_TYPE: Format = {
+  id: "bytes",
+  encode(value) {
+    if (!(value instanceof Uint8Array)) throw new TypeError("it writes lists of bytes only");
+    return Uint8Array.from(value);
+  },
+  decode: (bytes) => Uint8Array.from(bytes),
+};
+const BYTES = { values: [Uint8Array.of(1, 2, 3), new Uint8Array(300).fill(7)] };
+describeFormat("of one type, without a mistake", { open: () => OF_ONE_TYPE, ...BYTES });
+describeFormat("of one type, which gives its bytes away", {
+  open: () => ({ ...OF_ONE_TYPE, decode: (bytes) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) }),
+  ...BYTES,
+});
+describeFormat("of one type, which does not read what it wrote", {
+  open: () => ({
+    ...OF_ONE_TYPE,
+    decode(bytes, maxBytes = Infinity) {
+      if (bytes.byteLength * 2 > maxBytes) throw new RangeError("too much");
+      return Uint8Array.from(bytes);
+    },
+  }),
+  ...BYTES,
+});
