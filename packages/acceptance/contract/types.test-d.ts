@@ -251,6 +251,20 @@ const optional = cache.wrap(async (id: number, locale?: string) => `${id}${local
   name: "o",
   tags: (_value, id) => [String(id)],
 });
+cache.wrap(findUser, {
+  name: "by result",
+  key: String,
+  ttl: (user, id) => {
+    same<typeof user, User>(true);
+    same<typeof id, number>(true);
+    return user.role === "admin" ? "1m" : undefined;
+  },
+  shouldStore: (user, id) => user.id === id,
+});
+// @ts-expect-error a duration, or undefined
+cache.wrap(async (id: number) => id, { name: "x", ttl: (id) => id > 1 });
+// @ts-expect-error true or false
+cache.wrap(async (id: number) => id, { name: "x", shouldStore: (id) => id });
 optional(1);
 optional(1, "en");
 // @ts-expect-error arguments are those of the function

@@ -75,7 +75,10 @@ describe.each(DURATIONS)("%s", (option) => {
       () => cache.getOrSet("k", () => 1, options),
       () => cache.getOrSetMany(["k"], same, never, options),
       () => cache.namespace("n", options),
-      () => cache.wrap(() => 1, { name: "w", ...(options as object) }),
+      // In `wrap`, `ttl` may be a function of the value.
+      ...(option === "ttl" && typeof given === "function"
+        ? []
+        : [() => cache.wrap(() => 1, { name: "w", ...(options as object) })]),
       ...((ENTRY_DURATIONS as readonly string[]).includes(option)
         ? [
             () => cache.set("k", 1, options),

@@ -339,7 +339,8 @@ export class NamespaceView implements Untyped<Namespace> {
   wrap(fn: AnyFunction, options: WrapOptions<AnyFunction> & WrapKey<AnyFunction>): Wrapped<unknown[], unknown> {
     const wrapped = wrapFunction(this, fn as (...args: unknown[]) => unknown, options as never);
     // Each call resolves the policy again; here it is resolved for its checks alone.
-    resolvePolicy(this.#namespace.policy, options);
+    const { ttl, ...others } = options;
+    resolvePolicy(this.#namespace.policy, typeof ttl === "function" ? others : { ...others, ttl });
     return wrapped;
   }
 

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { kindOf } from "../primitives/duration.ts";
+import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
@@ -13,9 +13,21 @@ import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from ".
 export type AnyFunction<R = unknown> = (...args: never[]) => Awaitable<R>;
 
 /** `R` is what `fn` resolves to. */
-export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> extends Policy {
+export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> extends Omit<Policy, "ttl"> {
   /** First part of every key. Never taken from the function: two functions of one name would share values. */
   readonly name: string;
+  /**
+   * How long a value is fresh; a function sees the value and the arguments, and `undefined` is the `ttl` of the
+   * namespace. As elsewhere, `0` or less stores nothing and removes the existing entry.
+   *
+   * @default that of the namespace
+   */
+  readonly ttl?: Duration | ((value: R, ...args: Parameters<F>) => Duration | undefined) | undefined;
+  /**
+   * Whether a value is stored. One that is not goes to all callers that wait, and both tiers stay as they are: the next
+   * call calls `fn` again. A result that is no boolean, and an error, fail the load. @default every value
+   */
+  readonly shouldStore?: ((value: R, ...args: Parameters<F>) => boolean) | undefined;
   /** Tags of each value; a function sees the value and the arguments. */
   readonly tags?: readonly string[] | ((value: R, ...args: Parameters<F>) => readonly string[]) | undefined;
 }
@@ -52,10 +64,15 @@ interface Wrappable {
   delete(key: string): Promise<DeleteResult>;
 }
 
-interface UntypedWrapOptions extends Policy {
+/** What an option gives for the result of a call. */
+type OfResult<T> = (value: unknown, ...args: unknown[]) => T;
+
+interface UntypedWrapOptions extends Omit<Policy, "ttl"> {
   readonly name: string;
   readonly key?: (...args: unknown[]) => string;
-  readonly tags?: readonly string[] | ((value: unknown, ...args: unknown[]) => readonly string[]);
+  readonly ttl?: Duration | OfResult<Duration | undefined>;
+  readonly shouldStore?: OfResult<unknown>;
+  readonly tags?: readonly string[] | OfResult<readonly string[]>;
 }
 
 /** @throws {InvalidArgumentError} for a missing function or name, and for an unknown option or one of a wrong type. */
@@ -70,12 +87,17 @@ export function wrapFunction(
     throw new InvalidArgumentError(
       `name must be a non-empty, well-formed string of its own for each wrapped function, got ${kindOf(options?.name)}`,
     );
-  const { name, key, tags, ...policy } = options;
+  const { name, key, tags, ttl, shouldStore, ...policy } = options;
   if (key !== undefined && typeof key !== "function")
     throw new InvalidArgumentError(`key must be a function that makes a key of the arguments, got ${kindOf(key)}`);
+  if (shouldStore !== undefined && typeof shouldStore !== "function")
+    throw new InvalidArgumentError(
+      `shouldStore must be a function of the value and the arguments, got ${kindOf(shouldStore)}`,
+    );
   if (tags !== undefined && typeof tags !== "function") checkTags(tags);
   const fixed: GetOrSetOptions = Object.freeze({
     ...policy,
+    ...(typeof ttl !== "function" && { ttl }),
     ...(typeof tags === "object" && { tags: [...tags] }),
   });
   const forced: GetOrSetOptions = Object.freeze({ ...fixed, forceRefresh: true });
@@ -86,8 +108,11 @@ export function wrapFunction(
     const given = key === undefined ? args.map((part) => copied(part)) : args;
     return async (context) => {
       const value = await fn.apply(receiver === call ? undefined : receiver, given);
-      if (typeof tags === "function") context.setOptions({ tags: tags(value, ...given) });
-      return value;
+      context.setOptions({
+        ...(typeof tags === "function" && { tags: tags(value, ...given) }),
+        ...(typeof ttl === "function" && { ttl: ttl(value, ...given) }),
+      });
+      return shouldStore === undefined || isTrue(shouldStore(value, ...given)) ? value : context.noStore(value);
     };
   };
   // Async, so that a key that cannot be made rejects, as a call that fails does.
@@ -101,6 +126,11 @@ export function wrapFunction(
       return namespace.getOrSet(keyFor(args), loaderFor(this, args), forced);
     },
   });
+}
+
+function isTrue(given: unknown): boolean {
+  if (typeof given === "boolean") return given;
+  throw new InvalidArgumentError(`shouldStore must return true or false, got ${kindOf(given)}`);
 }
 
 /** A copy of plain data that `keyOf` has accepted: it has no cycle. */

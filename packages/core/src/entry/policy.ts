@@ -235,7 +235,7 @@ export const OPTION_NAMES: Readonly<
 > = {
   policy: new Set(POLICY_OPTIONS),
   namespace: new Set([...POLICY_OPTIONS, "schema", "checkLoads", "localOnly"]),
-  wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key"]),
+  wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
   entry: new Set(ENTRY_OPTIONS),
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),

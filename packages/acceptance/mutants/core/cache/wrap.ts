@@ -31,4 +31,22 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "copy[name] = copied(copy[name])",
     broken: "copy[name] = copy[name]",
   },
+  {
+    name: "wrap: a value that is not to be stored is stored",
+    promises: ["C475"],
+    rule: ": context.noStore(value);",
+    broken: ": value;",
+  },
+  {
+    name: "wrap: ttl of the result is not that of the value",
+    promises: ["C475"],
+    rule: "{ ttl: ttl(value, ...given) }",
+    broken: "{ ttl: void ttl(value, ...given) }",
+  },
+  {
+    name: "wrap: anything that shouldStore gives is taken for yes or no",
+    promises: ["C475"],
+    rule: 'if (typeof given === "boolean") return given;',
+    broken: "return given as boolean;",
+  },
 ];
