@@ -43,18 +43,16 @@ describe("demo", { timeout: 300_000 }, () => {
     expect(out).toMatch(/changed \S+ in the copy/);
   });
 
-  if (isNightly) {
-    it.concurrent("passes them over a Redis of its own, which it kills and starts again", async () => {
-      const { code, out, errors } = await runDemo(SHORT).ended;
-      expect({ code, errors, checks: checksOf(out) }).toEqual({
-        code: 0,
-        errors: "",
-        checks: [...ALWAYS, "pass: Redis was restarted: another run_id", "pass: Redis is in use again"],
-      });
-      expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
-      expect(out).toMatch(/^ {2}redis hit +[1-9]/m);
+  it.concurrent.runIf(isNightly)("passes them over a Redis of its own, which it kills and starts again", async () => {
+    const { code, out, errors } = await runDemo(SHORT).ended;
+    expect({ code, errors, checks: checksOf(out) }).toEqual({
+      code: 0,
+      errors: "",
+      checks: [...ALWAYS, "pass: Redis was restarted: another run_id", "pass: Redis is in use again"],
     });
-  }
+    expect(out).toMatch(/killed Redis \(SIGKILL to \d+\)/);
+    expect(out).toMatch(/^ {2}redis hit +[1-9]/m);
+  });
 
   // Not beside the others: three processes and their visitors keep two cores busy.
   it("keeps three processes coherent through a kill of their Redis, and leaves nothing behind", async () => {
@@ -76,13 +74,11 @@ describe("demo", { timeout: 300_000 }, () => {
     for (const pid of all!.split(", ")) expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
   });
 
-  if (isNightly) {
-    it("keeps two processes coherent over a given Redis, which it does not kill", async () => {
-      const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") })
-        .ended;
-      expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS_OF_PROCESSES });
-    });
-  }
+  it.runIf(isNightly)("keeps two processes coherent over a given Redis, which it does not kill", async () => {
+    const { code, out, errors } = await runDemo([...SHORT, "--processes", "2"], { REDIS_URL: inject("redisUrl") })
+      .ended;
+    expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS_OF_PROCESSES });
+  });
 
   it.concurrent("ends its processes when it is interrupted", async () => {
     const demo = runDemo(["--processes", "2", "--seconds", "60"]);
