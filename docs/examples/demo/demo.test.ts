@@ -43,7 +43,7 @@ describe("demo", { timeout: 300_000 }, () => {
     expect(out).toMatch(/changed \S+ in the copy/);
   });
 
-  it.concurrent.runIf(isNightly)("passes them over a Redis of its own, which it kills and starts again", async () => {
+  it.runIf(isNightly).concurrent("passes them over a Redis of its own, which it kills and starts again", async () => {
     const { code, out, errors } = await runDemo(SHORT).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({
       code: 0,

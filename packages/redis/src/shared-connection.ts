@@ -109,7 +109,7 @@ export function single(given: string | URL | ServerAddress, options?: Connection
   return new SharedConnection("own", (settings) => {
     const { address, tls, database } = target;
     const session: SessionSettings = { ...settings, ...credentialsOf(target, settings), tls, database };
-    const open: OpenSession = (aborted, prepare) => openSession(address, session, aborted, prepare);
+    const open: OpenSession = (aborted, prepare, reached) => openSession(address, session, aborted, prepare, reached);
     const { link } = subscribedLink(open, { ...settings, address: addressText(address) });
     return { link, servers: oneServer(link, ({ aborted, prepare }) => open(aborted, prepare)) };
   });
@@ -194,7 +194,7 @@ export function sentinel(
     }));
     const group = { sentinels: withSettings, primaryName, primary, resolveAddress };
     const watcher = new SentinelWatcher(group);
-    const open: OpenSession = (aborted, prepare) => openPrimary(group, watcher, aborted, prepare);
+    const open: OpenSession = (aborted, prepare, reached) => openPrimary(group, watcher, aborted, prepare, reached);
     const { link } = subscribedLink(open, settings);
     const servers = oneServer(link, ({ aborted, prepare }) => open(aborted, prepare));
     return { link, servers, onClosed: () => watcher.close() };

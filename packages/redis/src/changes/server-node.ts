@@ -9,7 +9,12 @@ import { SingleLink, type ChangeReporting } from "../connection/single-link.ts";
 import { trackingMode } from "./tracking.ts";
 
 /** Opens one connection, and makes it ready by `prepare`. */
-export type OpenSession = (aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>) => Promise<Session>;
+/** `reached` is called once there is a socket, on which the server has not answered yet. */
+export type OpenSession = (
+  aborted: AbortSignal,
+  prepare: (client: NodeClient) => Promise<void>,
+  reached?: () => void,
+) => Promise<Session>;
 
 /** One hub for changes that servers push, and one for changes that the clients which make them publish. */
 export interface ChangeHubs {
@@ -121,12 +126,17 @@ export function serverNode(settings: ServerNodeSettings): ServerNode {
     { ...link, reconnects: "always" },
     channelFeed,
   );
-  const dataLink = new SingleLink((aborted) => open(aborted, (client) => feed.prepare(client, prepare)), link, feed, {
-    tracking: reports?.tracking,
-    channel: reports?.channel,
-    hasListeners: () => haveListeners(hubs),
-    close: () => channelLink.close(),
-  });
+  const dataLink = new SingleLink(
+    (aborted, reached) => open(aborted, (client) => feed.prepare(client, prepare), reached),
+    link,
+    feed,
+    {
+      tracking: reports?.tracking,
+      channel: reports?.channel,
+      hasListeners: () => haveListeners(hubs),
+      close: () => channelLink.close(),
+    },
+  );
   return {
     link: dataLink,
     tracking: { feed, links: [dataLink] },

@@ -80,8 +80,8 @@ export class CommandQueue {
   /** Called when the last command in flight has been answered. */
   onIdle: (() => void) | undefined;
   /**
-   * Whether the first connection is still to be made. The attempt bounds the wait for it, and the deadline of a command
-   * begins when it is sent: until then this process loads the client, or shares its CPU with others that start.
+   * Whether the first connection has not reached its server. The attempt bounds the wait for that, as this process may
+   * still be loading the client, or shares its CPU with others that start. Afterwards the deadline of a command counts.
    */
   isOpening = false;
   readonly #deadlines: Deadlines;

@@ -84,6 +84,7 @@ export interface Session {
  * Opens one connection, with a client object of its own.
  *
  * @param prepare is awaited before the connection counts as open.
+ * @param reached is called once there is a socket, on which the server has not answered yet.
  * @throws {BackendUnavailableError} `retryable` is `false` where trying again cannot help: refused
  *   credentials or certificates, and servers other than Redis.
  */
@@ -92,6 +93,7 @@ export async function openSession(
   settings: SessionSettings,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
+  reached?: () => void,
 ): Promise<Session> {
   const { RedisClient, RESP_TYPES } = await nodeRedis().catch((error: unknown) => {
     throw connectFault(addressText(address), error);
@@ -100,7 +102,7 @@ export async function openSession(
     const named = settings.clientName === undefined ? undefined : setName(client, settings.clientName);
     await Promise.all([named, prepare(client)]);
   };
-  return establish(addressText(address), settings, aborted, prepareNamed, async (failed, fail) => {
+  return establish(addressText(address), { ...settings, reached }, aborted, prepareNamed, async (failed, fail) => {
     const [password, tls] = await Promise.race([
       Promise.all([passwordOf(settings.password), "path" in address ? undefined : tlsOf(settings.tls)]),
       failed,
@@ -162,7 +164,9 @@ interface ConnectingClient extends NodeClient {
  */
 export async function establish(
   address: string,
-  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs" | "traffic">,
+  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs" | "traffic"> & {
+    readonly reached?: (() => void) | undefined;
+  },
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
   make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<UnconnectedClient>,
@@ -195,6 +199,7 @@ export async function establish(
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
     settings.traffic?.add(transport ?? socket);
+    if (settings.reached !== undefined) (transport ?? socket)?.once("connect", settings.reached);
     // No command of a caller is on its way yet.
     giveUp = () => {
       (transport ?? socket)?.destroy();

@@ -16,8 +16,11 @@ class Attempt {
   isLostAtOnce = false;
   #listener: ((error: Error) => void) | undefined;
 
-  constructor(aborted: AbortSignal) {
+  readonly reached: () => void;
+
+  constructor(aborted: AbortSignal, reached: () => void) {
     this.aborted = aborted;
+    this.reached = reached;
   }
 
   async open(): Promise<Session> {
@@ -77,8 +80,8 @@ function start(overrides: Partial<typeof settings> = {}, hasListeners?: () => bo
   attempts = [];
   notified = [];
   link = new SingleLink(
-    (aborted) => {
-      const attempt = new Attempt(aborted);
+    (aborted, reached) => {
+      const attempt = new Attempt(aborted, reached);
       attempts.push(attempt);
       return attempt.open();
     },
@@ -140,6 +143,16 @@ describe("the first connection", () => {
     expect(attempts[0]!.wire.sent).toEqual(["GET 1"]);
     for (let i = 0; i < 8; i += 1) clock.advance(250);
     for (const call of calls) expect(await outcome(call)).toMatchObject({ status: "rejected" });
+  });
+
+  it("C440: once there is a socket the deadline of a call counts, as the server is silent", async () => {
+    const call = request("GET 1");
+    for (let i = 0; i < 3; i += 1) clock.advance(1_000);
+    attempts[0]!.reached();
+    clock.advance(1_000);
+    expect(await outcome(call)).toEqual({ status: "pending" });
+    clock.advance(1_000);
+    expect(await outcome(call)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
   });
 
   it("C440: a call with a deadline of its own waits no longer than that", async () => {

@@ -50,7 +50,7 @@ export class SingleLink implements ObservableLink {
   readonly channel: ChangeNotifier | undefined;
   readonly #changes: ChangeReporting | undefined;
   readonly #observer: ConnectionObserver | undefined;
-  readonly #open: (aborted: AbortSignal) => Promise<Session>;
+  readonly #open: (aborted: AbortSignal, reached: () => void) => Promise<Session>;
   readonly #settings: LinkSettings;
   readonly #closing = new AbortController();
   #session: Session | undefined;
@@ -71,10 +71,11 @@ export class SingleLink implements ObservableLink {
   readonly #listeners = new Set<() => void>();
 
   /**
-   * @param open makes one connection; `aborted` fires when it is no longer wanted.
+   * @param open makes one connection; `aborted` fires when it is no longer wanted, and `reached` is called once there
+   * is a socket.
    */
   constructor(
-    open: (aborted: AbortSignal) => Promise<Session>,
+    open: (aborted: AbortSignal, reached: () => void) => Promise<Session>,
     settings: LinkSettings,
     observer?: ConnectionObserver,
     changes?: ChangeReporting,
@@ -194,7 +195,10 @@ export class SingleLink implements ObservableLink {
     this.#isAttemptTrusted = true;
     let session: Session;
     try {
-      session = await this.#open(this.#closing.signal);
+      session = await this.#open(this.#closing.signal, () => {
+        // From here on it is the server that is slow, and not this process.
+        this.queue.isOpening = false;
+      });
     } catch (error) {
       const cause = connectFault("its address", error);
       this.#onAttemptFailed(cause);

@@ -340,7 +340,7 @@ export class ClusterRouter implements RawClient {
         part: name,
         ...serverNode({
           part: name,
-          open: (aborted, prepare) => openSession(address, settings, aborted, prepare),
+          open: (aborted, prepare, reached) => openSession(address, settings, aborted, prepare, reached),
           link: { ...link, address: name },
           hubs: this.#hubs,
           isPrimary: (deadlineMs) => this.#isPrimary(made, deadlineMs),

@@ -15,6 +15,7 @@ export async function openPrimary(
   watcher: SentinelWatcher,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
+  reached?: () => void,
 ): Promise<Session> {
   const { primary } = settings;
   const startedAt = primary.clock.now();
@@ -26,10 +27,11 @@ export async function openPrimary(
       const connectTimeoutMs = leftMs();
       if (connectTimeoutMs <= 0) return undefined;
       try {
-        const session = await openSession(address, { ...primary, connectTimeoutMs }, aborted, async (client) => {
+        const prepareIt = async (client: NodeClient): Promise<void> => {
           await expectPrimary(client);
           await prepare(client);
-        });
+        };
+        const session = await openSession(address, { ...primary, connectTimeoutMs }, aborted, prepareIt, reached);
         return lostOnFailover(session, address, watcher);
       } catch (error) {
         lastError = error;

@@ -37,4 +37,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "(this.#attempt ??= inNoCall(() =>",
     broken: "(this.#attempt ??= (<T>(body: () => T): T => body())(() =>",
   },
+  {
+    name: "redis: a silent server has the whole time of the first connection",
+    promises: ["C440"],
+    rule: "        this.queue.isOpening = false;\n      });",
+    broken: "      });",
+  },
 ];
