@@ -156,6 +156,11 @@ interface ConnectingClient extends NodeClient {
   destroy(): void;
 }
 
+interface Establishing extends Pick<SessionSettings, "clock" | "connectTimeoutMs" | "traffic"> {
+  /** Called once there is a socket, on which the server has not answered yet. */
+  readonly reached?: (() => void) | undefined;
+}
+
 /**
  * Connects a client that never reconnects, and bounds all of it.
  *
@@ -164,9 +169,7 @@ interface ConnectingClient extends NodeClient {
  */
 export async function establish(
   address: string,
-  settings: Pick<SessionSettings, "clock" | "connectTimeoutMs" | "traffic"> & {
-    readonly reached?: (() => void) | undefined;
-  },
+  settings: Establishing,
   aborted: AbortSignal,
   prepare: (client: NodeClient) => Promise<void>,
   make: (failed: Promise<never>, fail: (error: Error) => void) => Awaitable<UnconnectedClient>,
@@ -199,7 +202,7 @@ export async function establish(
     const { result: connecting, socket } = withSocket(() => client.connect());
     connecting.catch(ignore);
     settings.traffic?.add(transport ?? socket);
-    if (settings.reached !== undefined) (transport ?? socket)?.once("connect", settings.reached);
+    (transport ?? socket)?.once("connect", settings.reached ?? ignore);
     // No command of a caller is on its way yet.
     giveUp = () => {
       (transport ?? socket)?.destroy();
