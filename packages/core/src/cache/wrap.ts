@@ -25,7 +25,8 @@ export interface WrapOptions<F extends AnyFunction, R = Awaited<ReturnType<F>>> 
   readonly ttl?: Duration | ((value: R, ...args: Parameters<F>) => Duration | undefined) | undefined;
   /**
    * Whether a value is stored. One that is not goes to all callers that wait, and both tiers stay as they are: the next
-   * call calls `fn` again. A result that is no boolean, and an error, fail the load. @default every value
+   * call calls `fn` again. A result other than `true` and `false`, and an error,
+   * fail the load; `ttl` and `tags` are asked only for what is stored. @default every value
    */
   readonly shouldStore?: ((value: R, ...args: Parameters<F>) => boolean) | undefined;
   /** Tags of each value; a function sees the value and the arguments. */
@@ -108,11 +109,14 @@ export function wrapFunction(
     const given = key === undefined ? args.map((part) => copied(part)) : args;
     return async (context) => {
       const value = await fn.apply(receiver === call ? undefined : receiver, given);
-      context.setOptions({
-        ...(typeof tags === "function" && { tags: tags(value, ...given) }),
-        ...(typeof ttl === "function" && { ttl: ttl(value, ...given) }),
-      });
-      return shouldStore === undefined || isTrue(shouldStore(value, ...given)) ? value : context.noStore(value);
+      // First: `ttl` and `tags` may expect a value that is stored.
+      if (shouldStore !== undefined && !isTrue(shouldStore(value, ...given))) return context.noStore(value);
+      if (typeof tags === "function" || typeof ttl === "function")
+        context.setOptions({
+          ...(typeof tags === "function" && { tags: tags(value, ...given) }),
+          ...(typeof ttl === "function" && { ttl: ttl(value, ...given) }),
+        });
+      return value;
     };
   };
   // Async, so that a key that cannot be made rejects, as a call that fails does.

@@ -34,8 +34,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "wrap: a value that is not to be stored is stored",
     promises: ["C475"],
-    rule: ": context.noStore(value);",
-    broken: ": value;",
+    rule: "return context.noStore(value);",
+    broken: "return value;",
   },
   {
     name: "wrap: ttl of the result is not that of the value",
@@ -48,5 +48,11 @@ export const MUTANTS: readonly Breakage[] = [
     promises: ["C475"],
     rule: 'if (typeof given === "boolean") return given;',
     broken: "return given as boolean;",
+  },
+  {
+    name: "wrap: tags are asked for what is not stored",
+    promises: ["C475"],
+    rule: "if (shouldStore !== undefined && !isTrue(shouldStore(value, ...given))) return context.noStore(value);",
+    broken: "if (shouldStore !== undefined && !isTrue(shouldStore(value, ...given))) context.noStore(value);",
   },
 ];
