@@ -1,3 +1,4 @@
+import { holdProcess } from "../primitives/async-context.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
@@ -114,10 +115,13 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
 
   async drain(): Promise<void> {
     const { flights, writes, clock } = this.#parts.engine.context;
-    const release = clock.hold?.();
-    await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
-    await writes.settled();
-    release?.();
+    const release = holdProcess(clock);
+    try {
+      await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
+      await writes.settled();
+    } finally {
+      release?.();
+    }
   }
 
   async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {

@@ -1,5 +1,5 @@
 import { AbortListeners } from "../primitives/abort-listeners.ts";
-import { inThisContext } from "../primitives/async-context.ts";
+import { holdProcess, inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
 import { answerFor, type Failure, type Offer } from "./answer-for.ts";
@@ -76,7 +76,7 @@ export class Waiters {
         reject,
         this.#ended,
       );
-      if (this.#count === 0) this.#release = this.#context.clock.hold?.();
+      if (this.#count === 0) this.#release = holdProcess(this.#context.clock);
       this.#count += 1;
       flight.await(waiter);
       const { hardTimeoutMs } = call.policy;

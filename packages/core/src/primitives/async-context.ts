@@ -1,3 +1,5 @@
+import type { Clock } from "../contracts/clock.ts";
+
 // Not imported: docs/decisions/0027.
 const { AsyncResource } = process.getBuiltinModule("node:async_hooks");
 const noCall = new AsyncResource("hotset");
@@ -10,6 +12,12 @@ const noCall = new AsyncResource("hotset");
 export function inNoCall<T>(body: () => T): T {
   return noCall.runInAsyncScope(body);
 }
+
+/**
+ * Keeps the process alive until the function that it returns is called, where the clock can. What does so is shared by
+ * all calls, and outlives them.
+ */
+export const holdProcess = (clock: Clock): (() => void) | undefined => inNoCall(() => clock.hold?.());
 
 /**
  * `callback` for a later time, in the async context of now. It takes some 300 bytes and half a microsecond more than a

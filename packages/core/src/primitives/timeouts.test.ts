@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, it } from "vitest";
 import { TestClock } from "../testing/test-clock.ts";
 import { Timeouts } from "./timeouts.ts";
@@ -82,5 +83,18 @@ describe("timeouts", () => {
     timeouts.start(10, () => (passed += 1));
     clock.advance(10);
     expect([passed, clock.armed]).toEqual([1, 0]);
+  });
+
+  it("hold the process in the context of no call, which they would keep in memory", () => {
+    const request = new AsyncLocalStorage<string>();
+    const heldIn: unknown[] = [];
+    const clock = Object.assign(new TestClock(), {
+      hold: () => {
+        heldIn.push(request.getStore());
+        return () => undefined;
+      },
+    });
+    request.run("a request", () => new Timeouts(clock).start(10, () => undefined));
+    expect(heldIn).toEqual([undefined]);
   });
 });

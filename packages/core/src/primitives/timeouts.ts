@@ -1,3 +1,4 @@
+import { holdProcess } from "./async-context.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { Deadline, Deadlines } from "./deadlines.ts";
 
@@ -64,7 +65,7 @@ export class Timeouts {
       list = new Deadlines(length, this.#clock, () => this.#lists.delete(length));
       this.#lists.set(length, list);
     }
-    if (this.#running === 0) this.#release = this.#clock.hold?.();
+    if (this.#running === 0) this.#release = holdProcess(this.#clock);
     this.#running += 1;
     const timeout = new Timeout(list, passed, this.#ended);
     list.start(timeout);

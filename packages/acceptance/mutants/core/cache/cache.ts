@@ -46,7 +46,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "timers: a process ends while drain waits",
     promises: ["C443"],
-    rule: "const release = clock.hold?.();",
+    rule: "const release = holdProcess(clock);",
     broken: "const release = undefined as (() => void) | undefined;",
   },
 ];

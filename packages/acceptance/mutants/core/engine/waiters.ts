@@ -142,7 +142,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "timers: a process ends while a caller waits for a load",
     promises: ["C443"],
-    rule: "if (this.#count === 0) this.#release = this.#context.clock.hold?.();",
+    rule: "if (this.#count === 0) this.#release = holdProcess(this.#context.clock);",
     broken: "",
   },
   {

@@ -10,7 +10,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "timers: a process ends while a backend call waits for its deadline",
     promises: ["C443"],
-    rule: "if (this.#running === 0) this.#release = this.#clock.hold?.();",
+    rule: "if (this.#running === 0) this.#release = holdProcess(this.#clock);",
     broken: "",
   },
 ];
