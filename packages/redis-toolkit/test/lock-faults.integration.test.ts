@@ -622,6 +622,7 @@ describe("C500: `wait` bounds a call while Redis does not answer", () => {
     ["using", (redis) => locks(redis).using(name, { wait: 300 }, never)],
     ["semaphore", (redis) => locks(redis).semaphore(name, 2).acquire({ wait: 300 })],
     ["a reader", (redis) => locks(redis).readWrite(name).read.acquire({ wait: 300 })],
+    ["one with replicas", (redis) => locks(redis, { replicas: 1, wait: 300 }).acquire(name)],
   ];
   /** A tenth of the deadline of a command, which bounded them before. */
   const MOST_MS = 6_000;
@@ -641,7 +642,7 @@ describe("C500: `wait` bounds a call while Redis does not answer", () => {
 
   it.each(CALLS.filter(([what]) => what !== "tryAcquire"))("%s, and Redis is frozen", async (_, call) => {
     await using own = await startOwnRedis();
-    const redis = connect({ url: own.url, commandTimeout: "1m" });
+    const redis = connect({ url: own.url, commandTimeout: "1m", connectTimeout: "1m" });
     await redis.commands.ping();
     own.pause();
     const startedAt = performance.now();

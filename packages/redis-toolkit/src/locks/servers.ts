@@ -113,12 +113,20 @@ export class LockServers {
     const draft = { isReadOnly: true, signal, ...bounds };
     const replicas = this.#replicas;
     if (replicas === undefined) return view.runScript(script, claim.keys, args, draft);
-    const { connection, space } = moduleOf(view);
+    const { connection, space, clock } = moduleOf(view);
     const key = space.inside(claim.keys[0]!);
-    return connection.pool.use(
-      (exclusive) => view.runScript(script, claim.keys, args, draft, awaiting(replicas, exclusive)),
-      { key, ...(signal === undefined ? undefined : { signal }) },
+    const { deadlineMs = Infinity } = bounds;
+    const late = new AbortController();
+    const cancel = clock.schedule(() => late.abort(noConnection(deadlineMs)), deadlineMs);
+    const waiting = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+    const borrowed = connection.pool.use(
+      (exclusive) => {
+        cancel();
+        return view.runScript(script, claim.keys, args, draft, awaiting(replicas, exclusive));
+      },
+      { key, signal: waiting },
     );
+    return borrowed.finally(cancel);
   }
 }
 
@@ -128,6 +136,12 @@ const LEAST_MS = 100;
 const AGAIN_MS = 1_000;
 /** No server said how long the holder has left. */
 const NOT_KNOWN = -1;
+
+const noConnection = (withinMs: number): BackendUnavailableError =>
+  new BackendUnavailableError(`lock: no connection became available within ${withinMs} ms`, {
+    operation: "connect",
+    maybeExecuted: false,
+  });
 
 const isLostReply = (error: unknown): boolean => (error as { readonly maybeExecuted?: unknown }).maybeExecuted === true;
 

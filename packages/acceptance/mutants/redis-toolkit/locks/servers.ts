@@ -31,4 +31,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "{ deadlineMs: Math.max(leftMs, LEAST_MS) }",
     broken: "{}",
   },
+  {
+    name: "lock: a wait does not bound the wait for a connection of the pool",
+    promises: ["C500"],
+    rule: "{ key, signal: waiting }",
+    broken: "{ key, ...(signal && { signal }) }",
+  },
 ];
