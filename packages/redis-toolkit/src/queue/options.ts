@@ -196,6 +196,12 @@ export function checkDedupId(place: string, given: unknown): string {
   return refuse(`${place}dedupId must be well-formed text of 1 to ${MAX_DEDUP_LENGTH} characters`);
 }
 
+/** Whether the queue gives any of the options that the queue of a producer may give otherwise. */
+export const givesOptions = (settings: Omit<QueueSettings<unknown>, "schema">): boolean =>
+  [settings.attempts, settings.backoff, settings.timeoutMs, settings.keepCompleted, settings.keepFailed].some(
+    (given) => given !== undefined,
+  );
+
 /** Names of options that the queue of a job's producer gave, and that of its worker otherwise. */
 export function contradictions(job: JobRecord, settings: Omit<QueueSettings<unknown>, "schema">): readonly string[] {
   const ofQueue = (job.ofQueue ?? "").split(" ");

@@ -3,7 +3,7 @@ import { ConfigurationError, DecodeError, InvalidArgumentError, type Duration } 
 import { checkOptions, durationMs, type Module, wholeNumber } from "../module/module.ts";
 import { Delivery, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";
-import { contradictions, DEFAULT_BACKOFF, type QueueSettings } from "./options.ts";
+import { contradictions, DEFAULT_BACKOFF, givesOptions, type QueueSettings } from "./options.ts";
 import type { Fired } from "./repeats.ts";
 import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
@@ -252,6 +252,7 @@ export class QueueWorker<T, R> implements Worker {
   /** Each option that this queue and that of a producer give differently is reported once. */
   #compareOptions(delivered: ExchangeReply["delivered"]): void {
     const { module, queue } = this.#parts;
+    if (!givesOptions(queue)) return;
     for (const { record: text } of delivered) {
       const record = readRecord(text);
       for (const option of record === undefined ? [] : contradictions(record, queue)) {
