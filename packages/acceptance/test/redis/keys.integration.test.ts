@@ -21,7 +21,9 @@ const deployments = [
 ] as const;
 
 describe.each(deployments)("on %s", (_, start, keyFormat) => {
-  const open = (keyPrefix = randomPrefix()): Cache => over(start().keyPrefix(keyPrefix).keyFormat(keyFormat).build());
+  // A value that is stored later than that is handed to its caller before, and this is not about time.
+  const open = (keyPrefix = randomPrefix()): Cache =>
+    over(start().keyPrefix(keyPrefix).keyFormat(keyFormat).responseTimeout("30s").build());
 
   it(`C108 R1-07: ${keyFormat} keys are kept apart, for all characters`, { timeout: 60_000 }, async () => {
     const cache = open();
