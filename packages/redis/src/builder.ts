@@ -129,7 +129,8 @@ export interface RedisBackendSettings {
   /** As `Backend.maxDecodedBytes`. */
   maxDecodedBytes(bytes: number): this;
   /**
-   * Timeout of each command, from when it is sent; also of its wait for a connection that is not the first one.
+   * Timeout of each command, from when it is sent; also of its wait for a connection, but not for the socket of the
+   * first one.
    *
    * @default '1s'
    */
@@ -157,7 +158,7 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
    * @default 'hotset:' and the label
    */
   clientName(name: string): this;
-  /** Timeout of one connection attempt, and so of the wait of the first calls. @default '5s' */
+  /** Timeout of one connection attempt, and so of the wait of the first calls for a socket. @default '5s' */
   connectTimeout(timeout: Duration): this;
   /** Failed connection attempts in a row before giving up until the next call. @default Infinity */
   retries(attempts: number): this;

@@ -24,9 +24,8 @@ export interface ChangesOf {
  * never its present value, and nothing depends on their order or number.
  *
  * When a key changes, its copy is dropped, the flights of this key are tainted, and their waiters look again. When its
- * lease changes, only the waiters look again. When a
- * tag changes, its version is forgotten, and no later call joins the flights of its namespace. A load under a version
- * that no longer counts lets other processes load at once.
+ * lease changes, only the waiters look again. When a tag changes, its version is forgotten, and no later call joins the
+ * flights of its namespace. A load under a version that no longer counts lets other processes load immediately.
  */
 export class RemoteChanges {
   readonly #of: ChangesOf;

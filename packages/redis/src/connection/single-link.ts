@@ -41,8 +41,9 @@ export interface ChangeReporting {
  *     ├──────────────── gave up, or was refused ─────┘        any ──close──▶ closed
  *     └──────────────── lost while it was not in use, from up
  *
- * Commands wait for the first connection for as long as its attempt takes, and for a later one within their deadline.
- * While `down` they are refused at once: a command issued while Redis was unreachable is never executed later.
+ * Commands wait for the socket of the first connection for as long as its attempt takes, and within their deadline
+ * after that and for a later connection. While `down` they are refused immediately: a command issued while Redis was
+ * unreachable is never executed later.
  */
 export class SingleLink implements ObservableLink {
   readonly queue: CommandQueue;

@@ -7,8 +7,7 @@ import { crypto } from "../primitives/crypto.ts";
  * be refused, an HSET or a SET.
  *
  * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one, or the key that {@link FREE}
- * signals. The last two of ARGV are the
- * channel on which a change is announced, `''` for none, and the sender.
+ * signals. The last two of ARGV are the channel on which a change is announced, `''` for none, and the sender.
  *
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
