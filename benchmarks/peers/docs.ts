@@ -133,7 +133,9 @@ const MEASURED: readonly Measured[] = [
 /** The figures of `npm run torture:peers` without faults. */
 const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
 
-/** How often a process got what was older than its own change, as the page has it; hotset has one row for all faults. */
+/**
+ * How often a process got what was older than its own change, as the page has it; hotset has one row for all faults.
+ */
 function olderAnswers(product: string): string {
   const page = readFileSync(PROMISED, "utf8");
   return new RegExp(`^\\| ${product}[^|]*\\| (?:none|all six) \\| (\\d+) \\|`, "m").exec(page)![1]!;

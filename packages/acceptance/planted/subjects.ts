@@ -33,30 +33,39 @@ function describePlanted(name: string, plant: (backend: ScriptedBackend) => Part
 
 describePlanted("no mistake", () => ({}));
 
-describePlanted("no lost", (backend) => {
+/** The reports of `backend`, without those for which `isSilent` at their time. */
+function coherenceWithout(backend: ScriptedBackend, isSilent: (report: keyof CoherenceListener) => boolean): Coherence {
   const coherence = backend.coherence as Coherence;
-  const withoutLost = (listener: CoherenceListener): CoherenceListener =>
+  const partly = (listener: CoherenceListener): CoherenceListener =>
     new Proxy(listener, {
       get(target, name) {
-        if (name === "lost") return () => undefined;
+        if (isSilent(name as keyof CoherenceListener)) return () => undefined;
         const member: unknown = Reflect.get(target, name);
         return typeof member === "function" ? member.bind(target) : member;
       },
     });
-  return { coherence: { ...coherence, attach: (listener) => coherence.attach(withoutLost(listener)) } };
-});
+  return { ...coherence, attach: (listener) => coherence.attach(partly(listener)) };
+}
 
-describePlanted("a confirm of two steps", (backend) => ({
-  leases: {
-    ...backend.leases!,
-    async confirm(key) {
-      const version = (await backend.read(key))?.version ?? "";
-      await scheduler.wait(0);
-      await backend.leases!.confirm(key);
-      return version;
+describePlanted("no lost", (backend) => ({ coherence: coherenceWithout(backend, (report) => report === "lost") }));
+
+describePlanted("a confirm that watches in a second step", (backend) => {
+  let isUnwatched = false;
+  return {
+    coherence: coherenceWithout(backend, (report) => report === "changed" && isUnwatched),
+    leases: {
+      ...backend.leases!,
+      async confirm(key) {
+        const version = (await backend.read(key))?.version ?? "";
+        isUnwatched = true;
+        await scheduler.wait(0);
+        isUnwatched = false;
+        await backend.leases!.confirm(key);
+        return version;
+      },
     },
-  },
-}));
+  };
+});
 
 describePlanted("a maxEntryBytes that it does not take", (backend) => ({
   async write(key, entry) {

@@ -693,3 +693,36 @@ it("C93 a load that waited for a replay keeps nothing that a delete, still on it
   await Promise.all([setting, deleting]);
   expect(await p1.cache.get("k")).toBe(undefined);
 });
+
+describe.each(["delete", "clear", "invalidateTags"] as const)("C438 %s that ends one that is pending", (name) => {
+  it.for(Array.from({ length: 12 }, (_, turns) => turns))(
+    "shows no older value to a read that was sent before: %i turns later",
+    async (turns) => {
+      const {
+        all: [p1],
+        clock,
+      } = await inStep();
+      const operation = name === "delete" ? "remove" : "tags.renew";
+      await p1.cache.set("k", "old", { tags: ["t"] });
+      const allow = p1.backend.script(operation, { fail: new Error("NOPERM"), times: Infinity });
+      expect(await invalidations[name](p1)).toEqual({ status: "pending" });
+      clock.advance("1s");
+      await flush();
+      allow();
+      const [sending, reading] = [gate(), gate()];
+      p1.backend.script(operation, { before: sending });
+      p1.backend.script("read", { after: reading });
+      const second = invalidations[name](p1);
+      await sending.arrived();
+      const found = Promise.all([p1.cache.get("k"), p1.cache.getOrSet("k", () => "new")]);
+      await reading.arrived();
+      sending.open();
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      reading.open();
+      expect([await found, (await second).status]).toEqual([
+        [undefined, "new"],
+        name === "delete" ? "deleted" : "done",
+      ]);
+    },
+  );
+});

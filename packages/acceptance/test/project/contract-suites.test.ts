@@ -40,8 +40,8 @@ it("the contract suites name the rule that a subject breaks, and no other", asyn
   expect(failed).toEqual({
     "no mistake keeps the contract of Backend": [],
     "no lost keeps the contract of Backend": ["says that it lost its link, and works again once it is attached again"],
-    "a confirm of two steps keeps the contract of Backend": [
-      "answers confirm with what is there, or reports the change after the answer",
+    "a confirm that watches in a second step keeps the contract of Backend": [
+      "answers confirm with what is there, or reports the change",
     ],
     "a maxEntryBytes that it does not take keeps the contract of Backend": ["1 MB, or maxEntryBytes"],
     "format whose decode takes any amount of memory": [

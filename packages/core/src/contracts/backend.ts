@@ -255,7 +255,7 @@ export interface Leases {
   /**
    * The current version of the entry, `''` for none: shows whether the entry just stored is still there. Every change
    * of `key` that was acknowledged to any client before this call was sent is reported to the listeners of this process
-   * before the answer, and every later one after it.
+   * before the answer, and every later one that the answer does not show before or after it.
    */
   confirm(key: string): Promise<string>;
 }

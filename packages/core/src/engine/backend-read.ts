@@ -22,9 +22,14 @@ export async function readAfterReplay(
   read: () => Promise<Entry | undefined> | undefined,
 ): Promise<Entry | undefined> {
   if (isCovered()) await replay();
-  if (isCovered() && recovery?.isRefused !== true) throw unasked(label);
-  return read();
+  const isHidden = isCovered();
+  if (isHidden && recovery?.isRefused !== true) throw unasked(label);
+  const found = await read();
+  return isHidden && found !== undefined ? { ...found, tagSequence: BEFORE_ALL_CALLS } : found;
 }
+
+/** {@link Recovery.hides} such an entry, also where a newer call has ended the invalidation since the read was sent. */
+const BEFORE_ALL_CALLS = -Infinity;
 
 /**
  * A forced load has not read the backend. The entry that it replaces is its fallback, and its loader may keep it, also

@@ -338,21 +338,23 @@ export class Mutations {
     for (const key of keys) this.#guessed.delete(key);
     const { versions } = remote;
     const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {
+      let status: InvalidateResult["status"] = "done";
       try {
         await versions.renew(part, mode);
         recovery?.acknowledgedTags(keySpace, part, mode, callSequence);
-        return "done";
       } catch {
         recovery?.addTags(keySpace, part, mode, callSequence);
-        return "pending";
+        status = "pending";
       }
+      // In the tick in which an earlier call is no longer pending: what was read before may be older than both.
+      tags.acknowledged(keySpace, part, mode);
+      return status;
     };
     const renewing = inWindow([...partsOf(keys, TAGS_OF_ONE_STEP)], renew, STEPS_AT_ONCE);
     // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
     // stored.
     for (const lease of leases) lease.releaseUnder(keys);
     const isPending = (await renewing).includes("pending");
-    tags.acknowledged(keySpace, keys, mode);
     // Leases granted meanwhile: the results of their loads are fenced by now.
     for (const lease of leases) lease.releaseUnder(keys);
     return isPending ? { status: "pending" } : { status: "done", token: newToken() };

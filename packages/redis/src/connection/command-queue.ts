@@ -36,8 +36,8 @@ export interface CommandQueueSettings {
   readonly clock: Clock;
   /**
    * Bound on each command from when it is sent, in time in which the event loop ran; also on its wait for a connection,
-   * but not for the socket of the first one. The wait for room is bounded apart: it ends when nothing was answered for as long, and
-   * after ten times as long.
+   * but not for the socket of the first one. The wait for room is bounded apart: it ends when nothing was answered for
+   * as long, and after ten times as long.
    */
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */

@@ -7,4 +7,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: " && recovery?.isRefused !== true",
     broken: "",
   },
+  {
+    name: "refusals: a read that was sent while its key was hidden shows the older value, once a newer call is acknowledged",
+    promises: ["C438"],
+    rule: "return isHidden && found !== undefined ? { ...found, tagSequence: BEFORE_ALL_CALLS } : found;",
+    broken: "return found;",
+  },
 ];

@@ -52,8 +52,14 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "fence: none after a tag call was acknowledged",
     promises: ["C60", "C62", "C69"],
-    rule: "tags.acknowledged(keySpace, keys, mode);",
+    rule: "tags.acknowledged(keySpace, part, mode);",
     broken: "",
+  },
+  {
+    name: "refusals: what was read before an acknowledged call of its tag ended a pending one is shown for a moment",
+    promises: ["C438"],
+    rule: "tags.acknowledged(keySpace, part, mode);",
+    broken: "void Promise.resolve().then(() => tags.acknowledged(keySpace, part, mode));",
   },
   {
     name: "fence: a set keeps its own copy though something newer was called",
