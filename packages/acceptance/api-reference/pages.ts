@@ -52,7 +52,6 @@ export const PAGES: readonly PageSpec[] = [
       "LoadOptions",
       "GetOptions",
       "TouchOptions",
-      "WarmOptions",
       "Served",
       "Duration",
       "parseDuration",
@@ -70,7 +69,6 @@ export const PAGES: readonly PageSpec[] = [
       "InvalidateResult",
       "WriteManyResult",
       "DeleteManyResult",
-      "WarmResult",
     ],
   },
   {
@@ -361,7 +359,6 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   "Cache.stats": "reference/stats.md",
   "Namespace.getOrSet": "guide/getting-started.md",
   "Namespace.getOrSetMany": "guide/recipes.md#many-at-once",
-  "Namespace.warm": "guide/recipes.md#warm-up",
   "Namespace.explain": "reference/options.md#explain",
   "Namespace.touch": "guide/freshness.md#a-life-that-slides",
   "Namespace.markStale": "guide/freshness.md#ending-freshness-early",

@@ -193,10 +193,6 @@ const fromMap = await cache.getOrSetMany(
   (missing) => new Map(missing.map((k) => [k, k.length])),
 );
 same<typeof fromMap, Map<string, number>>(true);
-const warmed = await cache.warm([["a", () => 1]], { ttl: "5m", concurrency: 2 });
-same<typeof warmed.failed, ReadonlyMap<string, unknown>>(true);
-// @ts-expect-error a value is not a loader
-cache.warm([["a", 1]]);
 const withNull = await cache.getOrSetMany(
   ["a"],
   (k) => k,

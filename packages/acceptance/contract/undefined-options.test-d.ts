@@ -31,7 +31,6 @@ interface OptionTypes {
   "core.CompressorOptions": core.CompressorOptions;
   "core.CacheOptions": core.CacheOptions;
   "core.ComposeOptions": core.ComposeOptions;
-  "core.WarmOptions": core.WarmOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;
   "core.LoadOptions": core.LoadOptions;

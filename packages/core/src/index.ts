@@ -81,7 +81,6 @@ export type {
   WriteResult,
 } from "./engine/results.ts";
 export type { TouchResult } from "./engine/touch.ts";
-export type { WarmOptions, WarmResult } from "./cache/warm.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type {
   EntryOptions,

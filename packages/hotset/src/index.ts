@@ -76,8 +76,6 @@ export type {
   TouchResult,
   Wrapped,
   WrapOptions,
-  WarmOptions,
-  WarmResult,
   WriteManyResult,
   WriteResult,
 } from "@hotset/core";

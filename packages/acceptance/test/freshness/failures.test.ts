@@ -51,16 +51,6 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.get("k")).toBe("old");
     });
 
-    it("C446 forced loads that fail are failures of warm", async () => {
-      const { cache } = await opened(state);
-      const { present, loaded, failed } = await cache.warm([["k", down]], { forceRefresh: true });
-      expect([present, loaded, [...failed].map(([key, error]) => [key, (error as Error).message])]).toEqual([
-        0,
-        0,
-        [["k", "status 503"]],
-      ]);
-    });
-
     it("C448 a forced call with staleIfError 0 gets the error, also where it is that of the namespace", async () => {
       const { cache } = await opened(state);
       await expect(cache.getOrSet("k", down, { forceRefresh: true, staleIfError: 0 })).rejects.toThrow("status 503");

@@ -7,7 +7,6 @@ import { open } from "../support/stacks.ts";
 const CALLS: { readonly [Method in keyof Cache]?: readonly unknown[] } = {
   getOrSet: ["k", () => 1],
   getOrSetMany: [["k"], String, () => new Map()],
-  warm: [[]],
   get: ["k"],
   getMany: [["k"]],
   peek: ["k"],
@@ -132,14 +131,11 @@ it("C471: at run time undefined sets nothing, in every option of a cache", async
   expect([...many]).toEqual([["b", 2]]);
   await users.set("c", 3, nothing(...policy.slice(0, 6), "tags", "etag", "lastModified"));
   expect((await users.touch("c", nothing("ttl"))).status).toBe("touched");
-  expect(await users.warm([["d", () => 4]], nothing(...policy, "tags", "signal", "concurrency"))).toMatchObject({
-    loaded: 1,
-  });
   const double = users.wrap((n: number) => n * 2, {
     ...(nothing(...policy, "tags", "key") as object),
     name: "double",
   });
   expect(await double(2)).toBe(4);
-  for (const key of ["a", "b", "c", "d"]) expect((await users.inspect(key))?.freshForMs).toBeGreaterThan(59_000);
+  for (const key of ["a", "b", "c"]) expect((await users.inspect(key))?.freshForMs).toBeGreaterThan(59_000);
   await cache.close(nothing("timeout"));
 });

@@ -15,7 +15,6 @@ export const EVENTS = [
   "backend:error",
   "backend:state",
   "decode:error",
-  "class:lost",
   "evict",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];

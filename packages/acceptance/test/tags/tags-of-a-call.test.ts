@@ -10,7 +10,7 @@ describe.each(STACKS)("over %s", (stack) => {
     tags[0] = "user:2";
     const second = cache.getOrSetMany([2], String, (missing) => missing.map((id) => [id, "Bob"] as const), { tags });
     tags[0] = "user:3";
-    const third = cache.warm([["3", () => "Eve"]], { tags });
+    const third = cache.getOrSet("3", () => "Eve", { tags });
     tags[0] = "user:4";
     await Promise.all([first, second, third]);
     const keys = ["1", "2", "3"];

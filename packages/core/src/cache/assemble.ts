@@ -11,7 +11,6 @@ import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type EngineContext } from "../engine/context.ts";
 import { Flights } from "../engine/flights.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
-import { LostClasses } from "../engine/lost-classes.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
 import { Touch } from "../engine/touch.ts";
@@ -216,7 +215,6 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
     leases: new Set(),
     writes: new KeyedQueue(),
     bulkWrites: new BulkWrites(),
-    lostClasses: new LostClasses(events, name),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     maxWaiting: options.maxWaiting ?? 100_000,

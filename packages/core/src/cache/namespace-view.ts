@@ -40,7 +40,6 @@ import { partsOf } from "../primitives/in-windows.ts";
 import { allowsStale, checkCallOptions, checkValue, isPlainHit, listOf, type GivenTags } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
-import { warmEntries, type WarmOptions, type WarmResult } from "./warm.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */
@@ -155,26 +154,6 @@ export class NamespaceView implements Untyped<Namespace> {
         return value === undefined ? [] : [[item, value] as const];
       }),
     );
-  }
-
-  async warm(
-    entries: Iterable<readonly [key: string, load: Loader<unknown>]>,
-    options?: WarmOptions,
-  ): Promise<WarmResult> {
-    if (typeof entries?.[Symbol.iterator] !== "function")
-      throw new InvalidArgumentError(`entries must be a list of pairs of a key and a loader, got ${kindOf(entries)}`);
-    checkOptions(options, OPTION_NAMES.warm);
-    const { concurrency = 10, ...ofCall } = ownOptions(options ?? {});
-    if (concurrency !== Infinity && !(Number.isInteger(concurrency) && concurrency >= 1))
-      throw new InvalidArgumentError(`concurrency must be a whole number of at least 1, got ${describe(concurrency)}`);
-    this.#options(ofCall, this.#engine.context.clock.now());
-    const checked = [...entries];
-    for (const entry of checked) {
-      if (!Array.isArray(entry) || typeof entry[1] !== "function")
-        throw new InvalidArgumentError(`entries must hold pairs of a key and a loader, got ${kindOf(entry)}`);
-      this.#key(entry[0]);
-    }
-    return warmEntries((key, load, each) => this.getOrSet(key, load, each), checked, ofCall, concurrency);
   }
 
   get(key: string, options?: GetOptions): Promise<unknown> {

@@ -20,7 +20,6 @@ import type {
 import type { Decision } from "../primitives/decision-log.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import type { WarmOptions, WarmResult } from "./warm.ts";
 import type { AnyFunction, Wrapped, WrapKey, WrapOptions } from "./wrap.ts";
 
 /** `V` where the namespace has a type, else what the call says. */
@@ -51,17 +50,6 @@ export interface Namespace<V = unknown> {
     load: BatchLoader<K, T>,
     options?: GetOrSetManyOptions<K, T | (A extends true ? null : never)> & { readonly absentAsNull?: A | undefined },
   ): Promise<Map<K, ValueOf<V, T> | (A extends true ? null : never)>>;
-  /**
-   * {@link getOrSet} for each entry, a few at a time: before traffic arrives, or from a schedule. A value that is there
-   * stays, one process loads for all, and a change of a key during its load wins. A load that fails is in the result,
-   * and ends no other.
-   *
-   * @throws the reason of `signal`, once that is aborted.
-   */
-  warm<T extends V>(
-    entries: Iterable<readonly [key: string, load: Loader<T>]>,
-    options?: WarmOptions,
-  ): Promise<WarmResult>;
   /** The fresh value; `undefined` when there is none. Never loads, never fails for a backend's sake. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
   /** As {@link get}. Keys without a value are absent from the result. */

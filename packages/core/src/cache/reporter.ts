@@ -23,7 +23,6 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   const write = (level: Level, text: string): void => notify(() => logger[level](subject + text), undefined);
   events["backend:error"].add((event) => write(levelOf(event.error), describeBackendError(event)));
   events["decode:error"].add((event) => write("warn", describeDecodeError(event)));
-  events["class:lost"].add((event) => write("warn", describeLostClass(event)));
   events["load:error"].add((event) => {
     // Otherwise its callers got the error.
     if (event.background) write("warn", describeLoadError(event));
@@ -69,7 +68,6 @@ function warnOnce(events: Events, subject: string): void {
     if ([...warned].some((kind) => kind.startsWith("BACKEND_"))) return;
     warn("LOAD_UNLEASED", describeUnleased(event), "load:unleased");
   });
-  events["class:lost"].whenUnobserved((event) => warn("CLASS_LOST", describeLostClass(event), "class:lost"));
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
@@ -94,9 +92,6 @@ const describeBackendError = ({ error, key, omitted }: CacheEvents["backend:erro
 
 const describeDecodeError = ({ tier, error, key, omitted }: CacheEvents["decode:error"]): string =>
   `${tier}: ${messageOf(error)}${ofKey(key)}${others(omitted)}`;
-
-const describeLostClass = ({ tier, place, className, key }: CacheEvents["class:lost"]): string =>
-  `${tier}: ${place === "" ? "the value" : place} is an instance of ${className}, and is read back as a plain object; store plain data, or make instances in the schema of the namespace${ofKey(key)}`;
 
 /** Its message is not ours, and may contain anything. */
 const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): string =>

@@ -99,10 +99,6 @@ export class ComposedTier implements EntryTier {
     return this.#writes.encode(value);
   }
 
-  reread(part: unknown): unknown {
-    return this.#sides.far.tier.reread(part);
-  }
-
   write(key: EntryKey, write: EntryWrite): Promise<WriteStatus> {
     return this.#writes.write(key, write);
   }

@@ -92,11 +92,6 @@ export interface CacheEvents {
   "backend:state": CacheEvent & { readonly tier: string; readonly state: TierState };
   /** A stored entry cannot be read: once for each key, until it is written again. */
   "decode:error": KeyEvent & LimitedEvent & { readonly tier: string; readonly error: DecodeError };
-  /**
-   * A class instance was written that other processes get as a plain object: once for each place, up to 100 places.
-   * `place` is its path, `items[].price`; `""` for the whole value.
-   */
-  "class:lost": KeyEvent & { readonly tier: string; readonly place: string; readonly className: string };
   /** The local tier dropped an entry to make room. */
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
   /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */

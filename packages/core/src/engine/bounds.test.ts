@@ -278,15 +278,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     await cache.get("k0");
     expect(reported.slice(1_000)).toEqual(["another", "k0"]);
   },
-  "places examined for class instances": async () => {
-    class Money {}
-    const clock = new TestClock();
-    const cache = createTestCache({ clock, backend: true });
-    const reported: string[] = [];
-    cache.on("class:lost", ({ place }) => reported.push(place));
-    for (const name of names(101)) await cache.set("k", { [name]: new Money() });
-    expect(reported).toEqual(names(100));
-  },
   "events left out": () => {
     const passed: (readonly [event: string, omitted: number])[] = [];
     const clock = new TestClock();

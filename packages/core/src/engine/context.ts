@@ -5,7 +5,6 @@ import type { Events } from "../primitives/event-port.ts";
 import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
 import type { Lease } from "./lease.ts";
-import type { LostClasses } from "./lost-classes.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
@@ -34,7 +33,6 @@ export interface EngineContext {
   /** Writes to the backend, by local key, in the order of calls. */
   readonly writes: KeyedQueue;
   readonly bulkWrites: BulkWrites;
-  readonly lostClasses: LostClasses;
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
   /** How many callers may wait at one time. */

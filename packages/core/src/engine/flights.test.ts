@@ -11,7 +11,6 @@ import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import type { Load } from "./load.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
-import { LostClasses } from "./lost-classes.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Mutations } from "./mutations.ts";
 import { NamespaceView } from "../cache/namespace-view.ts";
@@ -169,7 +168,6 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
     flights: new Flights(trust),
     leases: new Set(),
     bulkWrites: new BulkWrites(),
-    lostClasses: new LostClasses(events, "test"),
     writes: new KeyedQueue(),
     loads: new Semaphore(1_000),
     backgroundLoads: new Semaphore(100),

@@ -161,7 +161,6 @@ export class LoadedStore {
         ? send({ ...draft, marker: "not-stored" }, encodedMarker("not-stored"))
         : this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));
     }
-    this.#context.lostClasses.examine(flight.call.namespace, flight.key, entry.value);
     return send(draft, encoded);
   }
 

@@ -184,7 +184,6 @@ export class Mutations {
       }
     });
     this.#acknowledged(key, "set");
-    this.#context.lostClasses.examine(namespace, key, entry.value);
     const epoch = isWatched && status !== "refused" ? this.#context.flights.copyEpoch(guard) : trust.unconfirmed;
     this.#keep(namespace, key, storedEntry(entry, versions, encoded), guard, { status, epoch });
     return status;

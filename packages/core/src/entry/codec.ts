@@ -84,11 +84,6 @@ export class Codec {
     }
   }
 
-  /** A part of a value as the format gives it back. */
-  reread(part: unknown): unknown {
-    return this.#backend.format.decode(this.#bytesOf(part), this.#maxDecodedBytes);
-  }
-
   /** @throws {EncodeError} when tags and validators take more than 4 KiB. */
   toStored(
     { data, encoding }: Encoded,

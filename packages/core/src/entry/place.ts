@@ -73,64 +73,6 @@ function without(message: string, quoted: string): string {
   return message.replaceAll(new RegExp(`(?<![\\p{L}\\p{N}])${literal}(?![\\p{L}\\p{N}])`, "gu"), "…");
 }
 
-/** An instance of a class, and where it is: `items[].price`, `""` for the whole value. */
-export interface FoundInstance {
-  readonly place: string;
-  readonly className: string;
-  readonly part: object;
-}
-
-/**
- * The instances of classes in plain data, the outermost first, among its first 1,000 parts. Not what is inside of them.
- * Places of one list are one place.
- */
-export function instancesIn(value: object): readonly FoundInstance[] {
-  if (isPlain(value, { left: MAX_EXAMINED, levels: MAX_LEVELS })) return [];
-  const found: FoundInstance[] = [];
-  const reached = new Map<object, string>([[value, ""]]);
-  let left = MAX_EXAMINED;
-  for (const [part, place] of reached) {
-    if (isInstance(part)) found.push({ place, className: cut(part.constructor.name), part });
-    else
-      for (const [step, inner] of partsOf(part)) {
-        if ((left -= 1) < 0) return found;
-        if (typeof inner === "object" && inner !== null && !reached.has(inner))
-          reached.set(inner, placeBelow(place, step));
-      }
-  }
-  return found;
-}
-
-/** Whether it is small, and made of plain objects and arrays alone. Nearly all values are: this leaves no garbage. */
-function isPlain(part: object, budget: { left: number; levels: number }): boolean {
-  if (ArrayBuffer.isView(part)) return true;
-  if (isInstance(part) || types.isMap(part) || types.isSet(part) || budget.levels === 0) return false;
-  budget.levels -= 1;
-  for (const name in part) {
-    const inner = (part as Readonly<Record<string, unknown>>)[name];
-    if ((budget.left -= 1) < 0) return false;
-    if (typeof inner === "object" && inner !== null && !isPlain(inner, budget)) return false;
-  }
-  budget.levels += 1;
-  return true;
-}
-
-/** Arrays, collections and bytes have prototypes with names, and are not what a class loses. */
-function isInstance(part: object): boolean {
-  if (Array.isArray(part) || types.isMap(part) || types.isSet(part) || ArrayBuffer.isView(part)) return false;
-  const prototype: unknown = Object.getPrototypeOf(part);
-  // Also of another realm: below each root there is one `Object.prototype`.
-  if (prototype === null || Object.getPrototypeOf(prototype) === null) return false;
-  return typeof part.constructor === "function";
-}
-
-function placeBelow(place: string, step: Step): string {
-  if (typeof step === "number") return `${place}[]`;
-  if (typeof step === "object") return `${place}[${step.member.replace(/ \d+$/, "")}]`;
-  const below = pathText([step]);
-  return place === "" || below.startsWith("[") ? place + below : `${place}.${below}`;
-}
-
 function partsOf(value: unknown): readonly (readonly [Step, unknown])[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   if (Array.isArray(value)) return value.map((part: unknown, i) => [i, part]);
@@ -158,5 +100,4 @@ const MAX_LEVELS = 32;
 const MAX_PARTS = 100_000;
 /** No format of ours reads half of it. */
 const MAX_DEPTH = 1_000;
-const MAX_EXAMINED = 1_000;
 const MAX_QUOTED = 10_000;

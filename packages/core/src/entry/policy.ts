@@ -229,7 +229,7 @@ const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
  */
 export const OPTION_NAMES: Readonly<
   Record<
-    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "warm" | "touch" | "get",
+    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "touch" | "get",
     ReadonlySet<string>
   >
 > = {
@@ -240,7 +240,6 @@ export const OPTION_NAMES: Readonly<
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
-  warm: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "signal", "concurrency"]),
   touch: new Set(["ttl"]),
   get: new Set(["allowStale"]),
 };

@@ -148,7 +148,6 @@ const NAMES = [
   "backend:error",
   "backend:state",
   "decode:error",
-  "class:lost",
   "evict",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];

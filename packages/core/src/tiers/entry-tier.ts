@@ -102,8 +102,6 @@ export interface EntryTier {
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void;
   /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded>;
-  /** A part of a value as readers of this tier get it, without a schema. Throws when it cannot be written. */
-  reread(part: unknown): unknown;
   /** Sends the entry under `entry.version`. */
   write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused">;
   remove(key: EntryKey): Promise<DeleteStatus>;

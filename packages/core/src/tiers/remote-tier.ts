@@ -237,10 +237,6 @@ export class RemoteTier implements EntryTier {
     return this.#codec.encode(value);
   }
 
-  reread(part: unknown): unknown {
-    return this.#codec.reread(part);
-  }
-
   write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
     return this.#store<"stored" | "refused">(key, write, {
       send: async (stored) => {
