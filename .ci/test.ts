@@ -59,10 +59,7 @@ const BESIDE: readonly Step[] = [
 ];
 
 /** After vitest, whose report they read. */
-const AFTER: readonly Step[] = [
-  { name: "promises", command: ["node", ".ci/checks/promises.ts"] },
-  { name: "rows", command: ["node", "packages/acceptance/rows/check.ts"] },
-];
+const AFTER: readonly Step[] = [{ name: "promises", command: ["node", ".ci/checks/promises.ts"] }];
 
 const STEPS = [VITEST, ...BESIDE, ...AFTER];
 

@@ -72,7 +72,7 @@ describe("the tests", () => {
     ]);
   });
 
-  it("may name a row of the requirements, whose own check says whether it is held", () => {
+  it("may name a row of docs/covers.md", () => {
     const row = "R0" + "-101";
     expect(findBroken([C1], [passed(`${C1} zero, ${row}`)], [row])).toEqual([]);
     expect(findBroken([C1], [passed(`${C1} zero, ${row}`)])).toHaveLength(1);

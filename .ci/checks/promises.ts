@@ -3,7 +3,7 @@
 //   node .ci/checks/promises.ts        after vitest wrote .reports/vitest.json
 //
 // Every promise on the page has a passing test with its number in the full title; every number in a title is on the
-// page, or is a row of docs/requirements.md.
+// page, or is a row of docs/covers.md.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -69,7 +69,7 @@ function main(): void {
   const broken = findBroken(
     promises,
     report.testResults.flatMap((file) => file.assertionResults),
-    readFileSync(join(top, "docs/requirements.md"), "utf8").match(/(?<=^\| )R\d-\d+(?= \|)/gm) ?? [],
+    readFileSync(join(top, "docs/covers.md"), "utf8").match(/(?<=^\| )R\d-\d+(?= \|)/gm) ?? [],
   );
   console.log(broken.length === 0 ? `each of ${promises.length} promises has a passing test` : broken.join("\n"));
   process.exitCode = broken.length === 0 ? 0 : 1;

@@ -104,7 +104,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/toolkit-boards",
   ],
   "Every name, from the types": ["reference/api/"],
-  "How it works": ["architecture", "promises", "requirements", "protocol/README", "reference/counter-examples"],
+  "How it works": ["architecture", "promises", "covers", "protocol/README", "reference/counter-examples"],
   Decisions: ["decisions/"],
 };
 

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node active-users.ts
- *
- * Rows: R4-07, R4-20
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques } from "@hotset/redis-toolkit/counters";

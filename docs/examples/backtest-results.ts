@@ -4,8 +4,6 @@
  *
  *     npm install hotset
  *     REDIS_URL=redis://localhost:6379 node backtest-results.ts
- *
- * Rows: R1-20, R3-20
  */
 import assert from "node:assert/strict";
 import { createCache, keyOf, memory, redis, type Cache } from "hotset";

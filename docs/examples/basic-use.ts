@@ -3,8 +3,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_HOST=localhost REDIS_COMMAND_TIMEOUT=5 node basic-use.ts
- *
- * Rows: R3-01, R3-03, R3-06, R3-16, R3-17, R4-01
  */
 import assert from "node:assert/strict";
 import { CommandError, createRedis } from "@hotset/redis-toolkit";

@@ -5,8 +5,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node booking-updates.ts
- *
- * Rows: R4-04, R4-13
  */
 import { createRedis, type RedisView } from "@hotset/redis-toolkit";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";

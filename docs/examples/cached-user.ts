@@ -3,8 +3,6 @@
  *
  *     npm install hotset
  *     REDIS_URL=redis://localhost:6379 node cached-user.ts
- *
- * Rows: R2-11, R2-12, R4-02
  */
 import { createCache, keyOf, memory, redis } from "hotset";
 

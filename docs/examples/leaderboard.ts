@@ -3,8 +3,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node leaderboard.ts
- *
- * Rows: R4-07
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { leaderboard, type Row } from "@hotset/redis-toolkit/leaderboard";

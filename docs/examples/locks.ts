@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node locks.ts
- *
- * Rows: R2-16, R4-09
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis } from "@hotset/redis-toolkit";

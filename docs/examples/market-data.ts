@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node market-data.ts
- *
- * Rows: R3-08, R3-10, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis } from "@hotset/redis-toolkit";

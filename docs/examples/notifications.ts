@@ -5,8 +5,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node notifications.ts
- *
- * Rows: R0-36, R2-17
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis } from "@hotset/redis-toolkit";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node order-state.ts
- *
- * Rows: R0-34, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis, type RedisView } from "@hotset/redis-toolkit";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node payments-stream.ts
- *
- * Rows: R0-25, R0-28, R0-29, R0-33
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { consumer, streams, type Consumer } from "@hotset/redis-toolkit/streams";

@@ -5,8 +5,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node portfolio.ts
- *
- * Rows: R0-19, R0-37, R3-09, R3-20
  */
 import assert from "node:assert/strict";
 import { createRedis, type RedisView } from "@hotset/redis-toolkit";

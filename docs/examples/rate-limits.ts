@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node rate-limits.ts
- *
- * Rows: R2-14, R2-15, R4-10
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { concurrency, rateLimit, slidingLog, tokenBucket, type RateLimit } from "@hotset/redis-toolkit/rate-limit";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node robust-cache.ts
- *
- * Rows: R2-01, R2-06, R2-08, R2-19, R2-21
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis, type LenientCommands, type Redis, type RedisView } from "@hotset/redis-toolkit";

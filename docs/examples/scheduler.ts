@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node scheduler.ts
- *
- * Rows: R2-18, R4-13
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node sessions.ts
- *
- * Rows: R2-13, R4-03
  */
 import assert from "node:assert/strict";
 import { createRedis } from "@hotset/redis-toolkit";

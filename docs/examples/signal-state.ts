@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node signal-state.ts
- *
- * Rows: R0-08, R0-09, R0-24, R0-37, R3-20
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis } from "@hotset/redis-toolkit";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node task-queue.ts
- *
- * Rows: R2-18, R4-07
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { queue, UnrecoverableError, type Job } from "@hotset/redis-toolkit/queue";

@@ -4,8 +4,6 @@
  *
  *     npm install @hotset/redis-toolkit
  *     REDIS_URL=redis://localhost:6379 node trading-events.ts
- *
- * Rows: R0-25, R0-26, R0-27, R0-28, R0-29, R3-10, R3-20
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis } from "@hotset/redis-toolkit";

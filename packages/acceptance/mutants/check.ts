@@ -27,9 +27,7 @@ export function findBrokenMutants(top: string, mutants: readonly BrokenRule[]): 
     for (const [file, mutant] of round) {
       const path = join(top, file);
       try {
-        const text = withoutRule(readFileSync(path, "utf8"), mutant);
-        // Pages and configurations do not compile.
-        if (path.endsWith(".ts")) texts.set(path, text);
+        texts.set(path, withoutRule(readFileSync(path, "utf8"), mutant));
       } catch (error) {
         broken.set(mutant, error instanceof Error ? error.message : String(error));
       }

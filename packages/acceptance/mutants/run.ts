@@ -3,8 +3,6 @@
  *
  *     npm run mutants                                  every named mutant: a test that names its promise must fail
  *     npm run mutants -- fence                         those whose name contains "fence"
- *     npm run mutants -- --rows                        of each row of docs/requirements.md: its own test must fail
- *     npm run mutants -- --rows R3- R0-02              of rows whose id begins with one of these
  *     npm run mutants -- --random 60                   small random changes instead: any test may fail
  *     npm run mutants -- --random 60 --seed 7          the same changes again, of the same sources
  *     npm run mutants -- --random 60 --package redis   of one package: core, redis or redis-toolkit
@@ -13,22 +11,19 @@
 import { parseArgs } from "node:util";
 import { runNamed } from "./named.ts";
 import { runRandom } from "./random.ts";
-import { runRows } from "./rows-run.ts";
 import { CHANGED_PACKAGES, type ChangedPackage } from "./stages.ts";
 
 const { values, positionals } = parseArgs({
   options: {
     random: { type: "string" },
-    rows: { type: "boolean", default: false },
     seed: { type: "string" },
     package: { type: "string" },
     in: { type: "string", default: "" },
   },
   allowPositionals: true,
 });
-const allCaught = values.rows
-  ? await runRows(positionals)
-  : values.random === undefined
+const allCaught =
+  values.random === undefined
     ? await runNamed(positionals)
     : await runRandom({
         count: whole("--random", values.random),

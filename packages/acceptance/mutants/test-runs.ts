@@ -4,11 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { BrokenRule } from "./mutant.ts";
 
 export const TOP = resolve(import.meta.dirname, "../../..");
-const PRELOAD = pathToFileURL(join(import.meta.dirname, "preload.ts")).href;
 
 export interface Report {
   readonly testResults: readonly {
@@ -31,8 +29,6 @@ export interface Run {
   readonly more: readonly string[];
   readonly needsRedis: boolean;
   readonly limitMs: number;
-  /** The rule is broken in every process that a test starts too, and in files that it reads. */
-  readonly everywhere?: boolean;
 }
 
 export interface Outcome {
@@ -55,7 +51,7 @@ export class TestRuns {
       });
   }
 
-  async run({ files, broken, more, needsRedis, limitMs, everywhere = false }: Run): Promise<Outcome> {
+  async run({ files, broken, more, needsRedis, limitMs }: Run): Promise<Outcome> {
     const output = join(this.#folder, `${randomUUID()}.json`);
     const child = spawn(
       process.execPath,
@@ -76,7 +72,6 @@ export class TestRuns {
           ...process.env,
           HOTSET_BROKEN_RULE: broken === undefined ? "" : JSON.stringify(broken),
           HOTSET_NEEDS_REDIS: needsRedis ? "1" : "",
-          ...(everywhere && broken !== undefined ? { NODE_OPTIONS: `--import=${PRELOAD}` } : undefined),
         },
         stdio: ["ignore", "pipe", "pipe"],
         // A process group of its own, so that what it started ends with it.

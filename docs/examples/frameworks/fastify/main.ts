@@ -1,8 +1,6 @@
 /**
  * A shop in Fastify: products from a cache, carts in sessions, limited logins, and probes. Without Redis products are
  * served on, and what needs a session is answered by 503.
- *
- * Rows: R2-12, R2-13, R2-15, R3-07, R4-02, R4-03
  */
 import { createRedis } from "@hotset/redis-toolkit";
 import { health } from "@hotset/redis-toolkit/health";
