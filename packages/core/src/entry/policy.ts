@@ -39,6 +39,12 @@ export interface Lifetime {
  * namespace, parent namespace, defaults. `undefined` means not set.
  */
 export interface Policy extends Lifetime {
+  /**
+   * Ceiling of every `ttl` and `negativeTtl`, wherever those are set: by a call, a loader, `set` or `touch`. The lowest
+   * one that is set counts, so no namespace and no call raises it. Stale windows begin at the shorter `ttl` and keep
+   * their length. At least 1 ms. @default Infinity
+   */
+  readonly maxTtl?: Duration | undefined;
   /** Refreshes behind a hit once this fraction of `ttl` has passed. In (0, 1). @default never */
   readonly refreshAhead?: number | undefined;
   /** How long a caller waits for a load if a stale value can be served instead. @default Infinity */
@@ -176,6 +182,7 @@ export interface ResolvedPolicy extends Windows {
   /** `undefined`: not given, counts as `Infinity`. */
   readonly localTtlMs: number | undefined;
   readonly jitter: number;
+  readonly maxTtlMs: number;
   readonly softTimeoutMs: number;
   readonly hardTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -192,6 +199,7 @@ export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   negativeTtlMs: undefined,
   localTtlMs: undefined,
   jitter: 0,
+  maxTtlMs: Infinity,
   refreshAhead: 1,
   softTimeoutMs: Infinity,
   hardTimeoutMs: Infinity,
@@ -213,6 +221,7 @@ export interface ResolvedLifetime {
 const LIFETIME_OPTIONS = ["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter"];
 const POLICY_OPTIONS = [
   ...LIFETIME_OPTIONS,
+  "maxTtl",
   "refreshAhead",
   "softTimeout",
   "hardTimeout",
@@ -287,6 +296,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     negativeTtlMs: ms("negativeTtl", options.negativeTtl, -Infinity) ?? base.negativeTtlMs,
     localTtlMs: ms("localTtl", options.localTtl, 0) ?? base.localTtlMs,
     jitter: fraction("jitter", options.jitter, "[0, 1)") ?? base.jitter,
+    maxTtlMs: Math.min(base.maxTtlMs, ms("maxTtl", options.maxTtl, 1) ?? Infinity),
     refreshAhead: fraction("refreshAhead", options.refreshAhead, "(0, 1)") ?? base.refreshAhead,
     softTimeoutMs: ms("softTimeout", options.softTimeout, 0) ?? base.softTimeoutMs,
     hardTimeoutMs: ms("hardTimeout", options.hardTimeout, 0) ?? base.hardTimeoutMs,
@@ -347,8 +357,8 @@ export function checkEntryOptions(options: LoadOptions | undefined, of: "entry" 
 }
 
 /**
- * Lifetime of `value` under `policy`, overridden by the `options` of the write. Jitter shortens only `ttl`, never a
- * stale window. `ttlMs` of zero or less means: store nothing and remove the existing entry.
+ * Lifetime of `value` under `policy`, overridden by the `options` of the write. `maxTtl` and jitter shorten only `ttl`,
+ * never a stale window. `ttlMs` of zero or less means: store nothing and remove the existing entry.
  */
 export function lifetimeOf(
   value: unknown,
@@ -357,7 +367,8 @@ export function lifetimeOf(
   random: () => number,
 ): ResolvedLifetime {
   const resolved = resolvePolicy(policy, options);
-  const wholeMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
+  const givenMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
+  const wholeMs = Math.min(givenMs, resolved.maxTtlMs);
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
   return {
     // Backends count in whole milliseconds. Rounded up, so a fraction of one is still a lifetime.

@@ -87,7 +87,7 @@ const PLACES: ReadonlyMap<string, string> = new Map(
     "redis(url)": "connection username password keyPrefix tls",
     "createCache(...)": "name version maxLoads explain logger",
     ".defaults(...), or by the call":
-      "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter refreshAhead " +
+      "ttl staleWhileRevalidate staleIfError negativeTtl localTtl jitter maxTtl refreshAhead " +
       "softTimeout hardTimeout loadTimeout errorBackoff",
   }).flatMap(([place, names]) => names.split(" ").map((name) => [name, place] as const)),
 );

@@ -20,6 +20,18 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "false ?",
   },
   {
+    name: "freshness: a nearer maxTtl replaces a lower one",
+    promises: ["C477"],
+    rule: 'Math.min(base.maxTtlMs, ms("maxTtl", options.maxTtl, 1) ?? Infinity)',
+    broken: 'ms("maxTtl", options.maxTtl, 1) ?? base.maxTtlMs',
+  },
+  {
+    name: "freshness: maxTtl bounds the default ttl alone",
+    promises: ["C477"],
+    rule: "Math.min(givenMs, resolved.maxTtlMs)",
+    broken: "givenMs === policy.ttlMs ? Math.min(givenMs, resolved.maxTtlMs) : givenMs",
+  },
+  {
     name: "arguments: a text counts as true or false",
     promises: ["C10"],
     rule: 'if (given !== undefined && typeof given !== "boolean")',

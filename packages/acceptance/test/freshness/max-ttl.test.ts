@@ -1,0 +1,63 @@
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { open, STACKS } from "../support/stacks.ts";
+
+describe.each(STACKS)("C477 over %s: maxTtl", (stack) => {
+  it("bounds the ttl of every value, wherever it is set, and leaves shorter ones", async () => {
+    const { cache } = open(stack, { ttl: "1h", negativeTtl: "30m", maxTtl: 1_000, staleIfError: 500 });
+    const wrapped = cache.wrap((id: number) => id, { name: "f", ttl: () => "1d" });
+    await cache.getOrSet("default", () => 1);
+    await cache.getOrSet("call", () => 1, { ttl: "1d" });
+    await cache.getOrSet("null", () => null);
+    await cache.getOrSet("endless", () => 1, { ttl: Infinity });
+    await cache.getOrSet("loader", (context) => {
+      context.setOptions({ ttl: "1d" });
+      return 1;
+    });
+    await cache.getOrSetMany(["batch"], String, async () => [["batch", 1] as const], { ttl: "1d" });
+    await cache.set("set", 1, { ttl: Infinity });
+    await cache.setMany([["many", 1]], { ttl: "1d" });
+    await cache.set("window", 1, { staleIfError: "1h" });
+    await wrapped(1);
+    await cache.set("shorter", 1, { ttl: 10 });
+    const lives: Record<string, unknown> = {};
+    for (const key of ["default", "call", "null", "endless", "loader", "batch", "set", "many", "window"])
+      lives[key] = await cache.inspect(key).then((info) => [info?.freshForMs, info?.expiresInMs]);
+    const bounded = [1_000, 1_500];
+    expect(lives).toEqual({
+      ...Object.fromEntries(Object.keys(lives).map((key) => [key, bounded])),
+      window: [1_000, 3_601_000],
+    });
+    expect(await cache.inspect(wrapped.key(1))).toMatchObject({ freshForMs: 1_000 });
+    expect(await cache.inspect("shorter")).toMatchObject({ freshForMs: 10, expiresInMs: 510 });
+  });
+
+  it("bounds a touch, from the touch on", async () => {
+    const { cache, clock } = open(stack, { ttl: 500, maxTtl: 1_000 });
+    await cache.set("k", 1);
+    clock.advance(300);
+    expect(await cache.touch("k", { ttl: "1h" })).toMatchObject({ status: "touched" });
+    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000 });
+  });
+
+  it("is the lowest of all levels, with jitter below it", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const { cache } = open(stack, { ttl: Infinity, maxTtl: 1_000 });
+    const lower = cache.namespace("lower", { maxTtl: 100 });
+    const higher = lower.namespace("higher", { maxTtl: "1h" });
+    await higher.getOrSet("k", () => 1, { maxTtl: "1d" });
+    await higher.getOrSet("call", () => 1, { maxTtl: 50 });
+    await cache.namespace("other").set("k", 1);
+    await cache.namespace("jitter", { jitter: 0.5 }).set("k", 1);
+    expect(await higher.inspect("k")).toMatchObject({ freshForMs: 100 });
+    expect(await higher.inspect("call")).toMatchObject({ freshForMs: 50 });
+    expect(await cache.namespace("other").inspect("k")).toMatchObject({ freshForMs: 1_000 });
+    expect(await cache.namespace("jitter").inspect("k")).toMatchObject({ freshForMs: 750 });
+  });
+
+  it("must be a duration of at least 1 ms", () => {
+    const { cache } = open(stack);
+    for (const maxTtl of [0, -1, "soon" as never, null as never])
+      expect(() => cache.namespace("n", { maxTtl })).toThrow(/maxTtl/);
+  });
+});
