@@ -34,7 +34,7 @@ describe("C280: one lock, and samples of many", () => {
     const writer = await json<{ locks: object[] }>(["locks", "{a}:b"], variables);
     expect(writer.locks).toMatchObject([{ kind: "writer", name: "{a}:b", key: "lock:writer:{a}:b" }]);
     const tenant = await json<{ locks: object[] }>(["locks", "de{ploy}", "--tenant", "acme"], variables);
-    expect(tenant.locks).toMatchObject([{ kind: "lock", key: "acme:lock:{de%7Bploy%7D}" }]);
+    expect(tenant.locks).toMatchObject([{ kind: "lock", name: "de{ploy}", key: "acme:lock:{acme:de%7Bploy%7D}" }]);
     const free = await inProcess(["locks", "deploy"], variables);
     expect([free.exitCode, free.stdout]).toEqual([1, "no lock is held\n"]);
   });
@@ -118,7 +118,7 @@ describe("C280: a key that is not what its name says", () => {
     await queue(redis, "emails").add(1);
     await queue(redis, "%").add(1);
     await server.command("HSET", "queue:{%}:state", "f", "v");
-    await server.command("HSET", "%:queue:{a}:state", "f", "v");
+    await server.command("HSET", "%:queue:{%:a}:state", "f", "v");
     await server.command("HSET", "queue:{}:state", "f", "v");
     await server.command("SET", "queue:{b}:waiting", "v");
     const { queues } = await json<{ queues: Record<string, unknown>[] }>(["queue"], variables);

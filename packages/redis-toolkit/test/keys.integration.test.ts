@@ -21,6 +21,7 @@ import {
 } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
+import { hashSlot } from "@hotset/redis/connection";
 import { randomPrefix, type OwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";
@@ -57,7 +58,9 @@ function matcher(pattern: string, tenant: string): RegExp {
   const text = parts.map((part, i) => {
     if (i % 2 === 0) return part.replace(/[{}|.*+?^$()[\]\\]/g, String.raw`\$&`);
     if (part === "tenant") return tenant;
-    return PLACEHOLDERS[part] ?? (parts[i - 1]?.endsWith("{") ? "[^{}]+" : "[^:{}]+");
+    const isTagged = parts[i - 1]!.endsWith("{");
+    // The tag of a name is below the tenant; a tag that came with a name, or with the id of a session, is as it came.
+    return PLACEHOLDERS[part] ?? (isTagged ? `${part === "tag" ? "" : `${tenant}:`}[^{}]+` : "[^:{}]+");
   });
   return new RegExp(`^${text.join("")}$`);
 }
@@ -172,6 +175,20 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
   },
 };
 
+const TENANTS = 64;
+
+/** An object of each kind, whose name is the same for each tenant. */
+async function ofOneName(redis: RedisView): Promise<void> {
+  await queue<number>(redis, "emails").add(1, { dedupId: "one" });
+  await locks(redis).acquire("report");
+  await rateLimit(redis, { name: "api", rules: [fixedWindow(), gcra()], deadline: "5s" }).consume("everyone");
+  await leaderboard(redis, "points", { ranks: "dense" }).set("ada", 1);
+  await presence(redis, "online").seen("ada");
+  await activeUsers(redis, "visits").mark(7);
+  await uniques(redis, "pages", { group: "site" }).add("ada");
+  await sessions(redis).create({ userId: "admin" });
+}
+
 interface Seen {
   readonly keys: ReadonlySet<string>;
   readonly channels: ReadonlySet<string>;
@@ -275,6 +292,24 @@ describe("keys", () => {
       expect(patterns.filter(({ times }) => times === 0).map(({ pattern }) => pattern)).toEqual([]);
     },
   );
+
+  it("C488: names of different tenants lie in different slots of a cluster, and all keys of one object in one", async () => {
+    const redis = await servers.open("one server");
+    for (let i = 0; i < TENANTS; i += 1) await ofOneName(redis.tenant(`tenant-${i}`));
+    const slotsOf = new Map<string, Map<string, number>>();
+    for await (const key of redis.commands.scan({ match: "tenant-*" })) {
+      const [, tenant = "", kind = ""] = /^([^:]+):([^{]+)/.exec(key)!;
+      // The tag of a session is random.
+      if (kind === "session:") continue;
+      const [module = kind] = kind.split(":");
+      const slots = slotsOf.get(module) ?? new Map<string, number>();
+      expect({ key, slot: hashSlot(key) }).toEqual({ key, slot: slots.get(tenant) ?? hashSlot(key) });
+      slotsOf.set(module, slots.set(tenant, hashSlot(key)));
+    }
+    const spread = [...slotsOf].map(([module, slots]) => [module, new Set(slots.values()).size]);
+    const modules = ["active", "leaderboard", "lock", "presence", "queue", "rate_limit", "session", "uniques"];
+    expect(spread.toSorted()).toEqual(modules.map((module) => [module, TENANTS]));
+  });
 
   it("C249: the page names every module that has keys", async () => {
     const modules = new Set((await documentedKeys()).map(({ module }) => module));

@@ -182,7 +182,7 @@ describe.each(EVERYWHERE)("limits over %s", (where) => {
         "sliding-counter:3600000:360000",
         "sliding-log:3600000",
         "token-bucket:3600000",
-      ].map((end) => `rate_limit:api:{a%7Bb%7D:*}:${end}`),
+      ].map((end) => `rate_limit:api:{${name}%7Bx%7D:a%7Bb%7D:*}:${end}`),
     );
     for (const key of keys) expect(await tenant.commands.ttlMs(key)).toBeGreaterThan(0);
     await limit.reset("a{b}:*");

@@ -509,7 +509,7 @@ describe("A67: lost servers", () => {
     await until("its release", 15_000, async () => (await primary.command("EXISTS", `lock:{${name}}`)) === 0);
     const tenant = locks(redis.tenant("acme"), { replicas: 1, replicaTimeout: "3s" });
     const own = await tenant.acquire([name]);
-    expect(await primary.command("GET", `acme:lock:{${name}}`)).toBe(own.token);
+    expect(await primary.command("GET", `acme:lock:{acme:${name}}`)).toBe(own.token);
     expect(await own.release()).toBe("released");
   });
 

@@ -227,7 +227,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await using held = await locks(one).acquire("a:{b}", { ttl: "2m" });
     await using same = await locks(other).acquire("a:{b}");
     expect([held.remainingMs > 0, same.remainingMs > 0]).toEqual([true, true]);
-    expect(await redis.commands.get(`${name}:lock:{a:%7Bb%7D}`)).toBe(held.token);
+    expect(await redis.commands.get(`${name}:lock:{${name}:a:%7Bb%7D}`)).toBe(held.token);
     const waiting = locks(one).using("a:{b}", { wait: "15s" }, ({ token }) => token);
     await held.release();
     expect(await waiting).not.toBe(held.token);

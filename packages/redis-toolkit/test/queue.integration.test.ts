@@ -457,7 +457,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     for await (const key of tenant.commands.scan()) keys.push(key);
     expect(keys.toSorted()).toEqual(
       ["data", "dedup", "dedup-ends", "delayed", "jobs", "state", "waiting", "wake"].map(
-        (part) => `queue:{emails}:${part}`,
+        (part) => `queue:${moduleOf(tenant).space.hashTagged("emails")}:${part}`,
       ),
     );
     expect(await queue(use.redis, "emails").get((await own.list("waiting"))[0]!.id)).toBeUndefined();

@@ -1,4 +1,4 @@
-import { hashTagged, moduleOf } from "@hotset/redis-toolkit/module";
+import { moduleOf } from "@hotset/redis-toolkit/module";
 import { defineScript } from "@hotset/redis-toolkit/scripts";
 import type { RedisView } from "@hotset/redis-toolkit";
 import type { Answer, Command, Session } from "../command.ts";
@@ -35,8 +35,9 @@ export const locks: Command = {
   },
 };
 
-/** `{name}`, or a name that begins with a hash tag, as it is. docs/reference/toolkit-keys.md */
-const tagged = (name: string): string => (/^\{[^}]+\}./s.test(name) ? name : hashTagged(name));
+/** `{name}`, below the tenant, or a name that begins with a hash tag, as it is. docs/reference/toolkit-keys.md */
+const keyOf = (view: RedisView, form: string, name: string): string =>
+  `lock:${form}${/^\{[^}]+\}./s.test(name) ? name : moduleOf(view).space.hashTagged(name)}`;
 
 /** Forms of a lock, with what stands before its name in a key, and in that of its fence. */
 const FORMS = {
@@ -66,16 +67,17 @@ interface Held extends Omit<Place, "fenceKey"> {
   readonly fence?: string | undefined;
 }
 
-const KEY = /^(?<before>(?:[^:{}]+:)?lock:)(?:(?<kind>permits|writer|readers):)?(?<tag>\{[^}]*\}.*)$/s;
+const KEY = /^(?<tenant>(?:[^:{}]+:)?)lock:(?:(?<kind>permits|writer|readers):)?(?<tag>\{[^}]*\}.*)$/s;
 
 /** Nothing for a fence. */
 function placeOf(key: string): readonly Place[] {
   const parts = KEY.exec(key)?.groups;
   if (parts === undefined) return [];
-  const { before = "", kind: form = "lock", tag = "" } = parts;
+  const { tenant = "", kind: form = "lock", tag = "" } = parts;
   const kind = form as Kind;
-  const name = /^\{[^}]*\}$/.test(tag) ? decoded(tag.slice(1, -1)) : tag;
-  return [{ kind, name, key, fenceKey: `${before}${FORMS[kind][1]}${tag}` }];
+  const whole = tag.startsWith(`{${tenant}`) ? tag.slice(1 + tenant.length, -1) : tag.slice(1, -1);
+  const name = /^\{[^}]*\}$/.test(tag) ? decoded(whole) : tag;
+  return [{ kind, name, key, fenceKey: `${tenant}lock:${FORMS[kind][1]}${tag}` }];
 }
 
 async function held(session: Session, name: string | undefined): Promise<Answer> {
@@ -117,8 +119,9 @@ interface Places {
 
 /** The keys of one lock in each form: it is found among any number of others. */
 function named(session: Session, name: string): Places {
-  const { space } = moduleOf(viewOf(session));
-  const places = Object.values(FORMS).flatMap(([form]) => placeOf(space.inside(`lock:${form}${tagged(name)}`)));
+  const view = viewOf(session);
+  const { space } = moduleOf(view);
+  const places = Object.values(FORMS).flatMap(([form]) => placeOf(space.inside(keyOf(view, form, name))));
   return { places, isComplete: true };
 }
 
@@ -171,7 +174,7 @@ return gone`,
 
 async function released(session: Session, name: string): Promise<Answer> {
   const view: RedisView = viewOf(session);
-  const wasHeld = (await RELEASE(view, [`lock:${tagged(name)}`], [])) === 1;
+  const wasHeld = (await RELEASE(view, [keyOf(view, "", name)], [])) === 1;
   return {
     exitCode: wasHeld ? EXIT.fine : EXIT.findings,
     json: { version: 1, done: "release", wasHeld },

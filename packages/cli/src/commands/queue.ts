@@ -1,4 +1,4 @@
-import { hashTagged, moduleOf } from "@hotset/redis-toolkit/module";
+import { moduleOf } from "@hotset/redis-toolkit/module";
 import { queue as queueOver, type JobSnapshot, type JobState, type Queue } from "@hotset/redis-toolkit/queue";
 import type { Answer, Command, Session } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -89,7 +89,8 @@ async function allQueues(session: Session): Promise<Answer> {
 async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
   const counts = await readable(async () => {
     const view = tenant === undefined ? redis : redis.tenant(tenant);
-    const isOwn = moduleOf(view).space.inside(`queue:${hashTagged(name)}`) === before;
+    const { space } = moduleOf(view);
+    const isOwn = space.inside(`queue:${space.hashTagged(name)}`) === before;
     return isOwn ? queueOver(view, name).counts() : NOT_READABLE;
   });
   const isReadable = counts !== NOT_READABLE;
@@ -98,7 +99,7 @@ async function countsOf({ redis }: Session, { tenant, name, before }: Found) {
 
 async function oneQueue(session: Session, one: Queue<unknown>, name: string): Promise<Answer> {
   const limit = session.arguments.count("limit", LIMIT);
-  const key = `queue:${hashTagged(name)}:state`;
+  const key = `queue:${moduleOf(viewOf(session)).space.hashTagged(name)}:state`;
   const [counts, isUsed, now, dead, repeats, ...first] = await Promise.all([
     one.counts(),
     readable(() => viewOf(session).commands.exists(key)),

@@ -1,4 +1,3 @@
-import { hashTagged } from "@hotset/redis-toolkit/module";
 import type { RedisConnection } from "@hotset/redis/connection";
 import { MODULES, type Module } from "../keys/key-table.ts";
 import type { SampledKey } from "../keys/sample.ts";
@@ -98,7 +97,7 @@ interface Needs {
   readonly channel?: (key: string) => { readonly kind: "channel" | "shard"; readonly name: string };
 }
 
-const OBJECT = hashTagged("hotset-doctor");
+const OBJECT = "{hotset-doctor}";
 
 /** The commands that the scripts and calls of each module run. A test runs each module with these rights alone. */
 export const NEEDS: Readonly<Record<Module, Needs>> = {

@@ -31,9 +31,9 @@ interface Row {
   readonly ends: KnownKey["ends"];
 }
 
-const TENANT = "^(?:[\\w.%-]+:)?";
+const TENANT = "^(?<tenant>(?:[\\w.%-]+:)?)";
 const WINDOW = "\\d{4}-(?:W\\d\\d|\\d\\d(?:-\\d\\d(?:T\\d\\d)?)?)";
-const OWNER = "\\{(?<owner>[^}]*)\\}";
+const OWNER = "\\{\\k<tenant>(?<owner>[^}]*)\\}";
 const row = (module: Module, ends: Row["ends"], pattern: string): Row => ({
   module,
   ends,

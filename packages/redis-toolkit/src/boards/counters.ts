@@ -6,7 +6,6 @@ import {
   checkOneOf,
   checkOptions,
   checkView,
-  hashTagged,
   moduleOf,
   MOST_SCRIPT_KEYS,
   shown,
@@ -105,7 +104,7 @@ export function activeUsers(redis: RedisView, name: string, options: ActiveUsers
   const { window = "daily", maxId = 2 ** 26 - 1 } = options;
   wholeNumber(`${where}: maxId`, maxId, { min: 0, max: MOST_IDS });
   const windows = windowsOf(where, { ...options, window })!;
-  return new BitmapUsers(redis, `active:${hashTagged(name)}`, windows, maxId);
+  return new BitmapUsers(redis, `active:${moduleOf(redis).space.hashTagged(name)}`, windows, maxId);
 }
 
 /** KEYS: the window's bits. ARGV: the window; id; end of the key. */
@@ -243,7 +242,8 @@ export function uniques(redis: RedisView, name: string, options: UniquesOptions 
   if (group !== undefined) checkName(`${where}: group`, group);
   // Without colons, so that no name ends like a window.
   const inGroup = name.replace(/[%:{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
-  const base = group === undefined ? `uniques:${hashTagged(name)}` : `uniques:${hashTagged(group)}:of:${inGroup}`;
+  const tag = moduleOf(redis).space.hashTagged(group ?? name);
+  const base = group === undefined ? `uniques:${tag}` : `uniques:${tag}:of:${inGroup}`;
   return new HyperLogLogUniques(redis, base, windowsOf(where, options));
 }
 

@@ -9,7 +9,7 @@ import {
   checkView,
   durationMs,
   expectNoEviction,
-  hashTagged,
+  moduleOf,
   MOST_SCRIPT_KEYS,
   shown,
 } from "../module/module.ts";
@@ -127,7 +127,7 @@ export function leaderboard(redis: RedisView, name: string, options: Leaderboard
   const windows = windowsOf(where, options);
   return new RedisLeaderboard({
     redis,
-    base: `leaderboard:${hashTagged(name)}`,
+    base: `leaderboard:${moduleOf(redis).space.hashTagged(name)}`,
     order,
     ties,
     ranks,

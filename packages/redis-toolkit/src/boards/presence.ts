@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, checkView, durationMs, hashTagged, moduleOf } from "../module/module.ts";
+import { checkName, checkOptions, checkView, durationMs, moduleOf } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
 export interface PresenceOptions {
@@ -58,7 +58,8 @@ export function presence(redis: RedisView, name: string, options: PresenceOption
   const { ttl = "5m", throttle = 0 } = options;
   const ttlMs = durationMs(`${where}: ttl`, ttl);
   const throttleMs = durationMs(`${where}: throttle`, throttle, { min: 0 });
-  return new RedisPresence(redis, { key: `presence:${hashTagged(name)}:until`, ttlMs, throttleMs });
+  const key = `presence:${moduleOf(redis).space.hashTagged(name)}:until`;
+  return new RedisPresence(redis, { key, ttlMs, throttleMs });
 }
 
 // KEYS[1] is a sorted set: member -> until when it is active, in milliseconds since 1970.

@@ -64,3 +64,10 @@ it.each([
 ])("a key that is none is refused: %j", (key, got) => {
   expect(() => checkKey("get", key)).toThrow(got);
 });
+
+it("a tagged name keeps its tag: different names stay different, and so do those of two tenants", () => {
+  const tags = ["a", "a{b}c", "a%7Bb", "a{b"].map((name) => KeySpace.root.hashTagged(name));
+  expect(tags).toEqual(["{a}", "{a%7Bb%7Dc}", "{a%257Bb}", "{a%7Bb}"]);
+  const shop = KeySpace.root.tenant("acme").tenant("{shop}");
+  expect([shop.hashTagged("a:b"), shop.hashTagged("}")]).toEqual(["{acme:%7Bshop%7D:a:b}", "{acme:%7Bshop%7D:%7D}"]);
+});

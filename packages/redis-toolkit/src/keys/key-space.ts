@@ -50,6 +50,15 @@ export class KeySpace {
     return (name.subarray(0, length).equals(Buffer.from(this.prefix)) ? name.subarray(length) : name) as T;
   }
 
+  /**
+   * A name in braces, below the tenant: keys with it lie in one slot of a cluster, another one for each tenant. Braces
+   * in the name, and `%`, are written as `%XX`, so different names stay different and none ends the braces early.
+   */
+  hashTagged(name: string): string {
+    const escaped = name.replace(/[%{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+    return `{${this.prefix}${escaped}}`;
+  }
+
   /** A glob that matches `pattern` inside this space alone. */
   pattern(pattern: string): string {
     return escapeGlob(this.prefix) + pattern;

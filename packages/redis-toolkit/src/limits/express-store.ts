@@ -1,6 +1,6 @@
 import { BackendUnavailableError, InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, checkView, durationMs, hashTagged, type Module, moduleOf, shown } from "../module/module.ts";
+import { checkOptions, checkView, durationMs, type Module, moduleOf, shown } from "../module/module.ts";
 import { unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { reportTrouble } from "./limiter.ts";
@@ -149,6 +149,6 @@ class RedisExpressStore implements ExpressStore {
   #keyOf(key: string): string {
     if (typeof key !== "string")
       throw new InvalidArgumentError(`expressRateLimitStore: the key must be text, got ${shown(key)}`);
-    return `${this.prefix}:${hashTagged(key)}`;
+    return `${this.prefix}:${this.#module.space.hashTagged(key)}`;
   }
 }

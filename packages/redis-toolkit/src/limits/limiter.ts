@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkView, durationMs, hashTagged, type Module, moduleOf, wholeNumber } from "../module/module.ts";
+import { checkName, checkView, durationMs, type Module, moduleOf, wholeNumber } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
@@ -242,7 +242,7 @@ class RedisRateLimit implements RateLimit {
   /** The block, then one key for each rule, all of one slot. */
   #keysOf(key: string): readonly [string, ...string[]] {
     const { prefix, name, rules } = this.#settings;
-    const common = `${prefix}:${name}:${hashTagged(key)}:`;
+    const common = `${prefix}:${name}:${this.#module.space.hashTagged(key)}:`;
     return [`${common}block`, ...rules.map(({ id }) => common + id)];
   }
 

@@ -1,6 +1,7 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { flush, outcome, TestClock } from "@hotset/core/testing";
 import { expect, it } from "vitest";
+import { KeySpace } from "../keys/key-space.ts";
 import type { Module } from "../module/module.ts";
 import { Acquisition } from "./acquisition.ts";
 import { exclusive } from "./claim.ts";
@@ -37,7 +38,12 @@ function start(servers = 1) {
   } as unknown as Module;
   const ground = { module, servers: new Scripted(Array.from({ length: servers }), undefined) };
   const acquire = (waitMs: number, signal?: AbortSignal) =>
-    new Acquisition(ground, exclusive("lock:", "a"), { ...POLICY, waitMs }, signal).run();
+    new Acquisition(
+      ground,
+      exclusive({ prefix: "lock:", space: KeySpace.root }, "a"),
+      { ...POLICY, waitMs },
+      signal,
+    ).run();
   return { clock, attempts, released, acquire };
 }
 

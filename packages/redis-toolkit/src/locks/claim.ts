@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkName, hashTagged, MOST_SCRIPT_KEYS } from "../module/module.ts";
+import type { KeySpace } from "../keys/key-space.ts";
+import { checkName, MOST_SCRIPT_KEYS } from "../module/module.ts";
 import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */
@@ -18,11 +19,17 @@ export interface Claim {
   readonly marksIntent: boolean;
 }
 
+/** Where the keys of locks lie. */
+export interface LockPlace {
+  readonly prefix: string;
+  readonly space: KeySpace;
+}
+
 /** All or none is one script, with the lock and the fence of each. */
 const MAX_RESOURCES = MOST_SCRIPT_KEYS / 2;
 
 /** @throws {InvalidArgumentError} for no name, more than 32, one that is not text of 1 to 512 characters, or twice. */
-export function exclusive(prefix: string, given: string | readonly string[]): Claim {
+export function exclusive(place: LockPlace, given: string | readonly string[]): Claim {
   const resources = typeof given === "string" ? [given] : given;
   if (!Array.isArray(resources) || resources.length === 0 || resources.length > MAX_RESOURCES)
     throw new InvalidArgumentError(
@@ -34,11 +41,12 @@ export function exclusive(prefix: string, given: string | readonly string[]): Cl
   const sorted = (resources as readonly string[]).toSorted();
   const twice = sorted.find((name, i) => name === sorted[i + 1]);
   if (twice !== undefined) throw new InvalidArgumentError(`lock: ${JSON.stringify(twice.slice(0, 60))} is named twice`);
-  const locks = sorted.map((name) => prefix + tagged(name));
+  const { prefix } = place;
+  const tags = sorted.map((name) => tagged(place, name));
   return {
     resources: sorted,
-    keys: sorted.flatMap((name) => [prefix + tagged(name), `${prefix}fence:${tagged(name)}`]),
-    wokenBy: locks,
+    keys: tags.flatMap((tag) => [prefix + tag, `${prefix}fence:${tag}`]),
+    wokenBy: tags.map((tag) => prefix + tag),
     scripts: EXCLUSIVE,
     argument: () => "",
     isShared: false,
@@ -46,8 +54,9 @@ export function exclusive(prefix: string, given: string | readonly string[]): Cl
   };
 }
 
-export function permit(prefix: string, name: string, permits: number): Claim {
-  const tag = tagged(name);
+export function permit(place: LockPlace, name: string, permits: number): Claim {
+  const { prefix } = place;
+  const tag = tagged(place, name);
   const holders = `${prefix}permits:${tag}`;
   return {
     resources: [name],
@@ -60,20 +69,21 @@ export function permit(prefix: string, name: string, permits: number): Claim {
   };
 }
 
-export function reading(prefix: string, name: string): Claim {
-  return { ...sides(prefix, name), scripts: READ, argument: () => "", isShared: true, marksIntent: false };
+export function reading(place: LockPlace, name: string): Claim {
+  return { ...sides(place, name), scripts: READ, argument: () => "", isShared: true, marksIntent: false };
 }
 
 /** Longer than a waiting writer pauses between two attempts. */
 const INTENT_MS = 1_000;
 
-export function writing(prefix: string, name: string): Claim {
+export function writing(place: LockPlace, name: string): Claim {
   const argument = ({ isWaiting }: { readonly isWaiting: boolean }): string => (isWaiting ? String(INTENT_MS) : "0");
-  return { ...sides(prefix, name), scripts: WRITE, argument, isShared: false, marksIntent: true };
+  return { ...sides(place, name), scripts: WRITE, argument, isShared: false, marksIntent: true };
 }
 
-function sides(prefix: string, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {
-  const tag = tagged(name);
+function sides(place: LockPlace, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {
+  const { prefix } = place;
+  const tag = tagged(place, name);
   const writer = `${prefix}writer:${tag}`;
   return {
     resources: [name],
@@ -84,7 +94,8 @@ function sides(prefix: string, name: string): Pick<Claim, "resources" | "keys" |
 
 /**
  * A name that begins with a hash tag and goes on, such as `{order:7}:stock`, keeps it: names of one tag can be locked
- * together in a cluster. Any other becomes a tag as a whole. The two kinds never meet: only the first goes on
- * behind its tag.
+ * together in a cluster. Any other becomes a tag as a whole, below the tenant. The two kinds never
+ * meet: only the first goes on behind its tag.
  */
-const tagged = (name: string): string => (/^\{[^}]+\}./s.test(name) ? name : hashTagged(name));
+const tagged = ({ space }: LockPlace, name: string): string =>
+  /^\{[^}]+\}./s.test(name) ? name : space.hashTagged(name);

@@ -12,7 +12,7 @@ import {
   wholeNumber,
 } from "../module/module.ts";
 import { Acquisition } from "./acquisition.ts";
-import { exclusive, permit, reading, writing, type Claim } from "./claim.ts";
+import { exclusive, permit, reading, writing, type Claim, type LockPlace } from "./claim.ts";
 import type { Hold, HeldLease, Lease } from "./lease.ts";
 import { LockLostError, LockUnavailableError } from "./lock-error.ts";
 import {
@@ -104,13 +104,13 @@ const OPTIONS = [...LEASE_OPTIONS, "prefix", "quorum", "replicas", "replicaTimeo
 class RedisLocks implements Locks {
   readonly #ground: Ground;
   readonly #policy: Policy;
-  readonly #prefix: string;
+  readonly #place: LockPlace;
   readonly #eviction: EvictionCheck;
 
   constructor(redis: RedisView, options: LocksOptions) {
     checkOptions("locks()", options, OPTIONS);
     this.#policy = policyOf("locks()", options);
-    this.#prefix = prefixOf(options);
+    this.#place = { prefix: prefixOf(options), space: moduleOf(redis).space };
     const views = [redis, ...furtherOf(redis, options)];
     this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicasOf(options)) };
     const { requireNoEviction = false } = options;
@@ -119,15 +119,15 @@ class RedisLocks implements Locks {
   }
 
   async acquire(resources: string | readonly string[], options: AcquireOptions = {}): Promise<Lease> {
-    return this.#lockable(exclusive(this.#prefix, resources)).acquire(options);
+    return this.#lockable(exclusive(this.#place, resources)).acquire(options);
   }
 
   async tryAcquire(resources: string | readonly string[], options: TryOptions = {}): Promise<Lease | undefined> {
-    return this.#lockable(exclusive(this.#prefix, resources)).tryAcquire(options);
+    return this.#lockable(exclusive(this.#place, resources)).tryAcquire(options);
   }
 
   async using<T>(resources: string | readonly string[], given: AcquireOptions | Task<T>, task?: Task<T>): Promise<T> {
-    const lockable = this.#lockable(exclusive(this.#prefix, resources));
+    const lockable = this.#lockable(exclusive(this.#place, resources));
     return lockable.using(given, task);
   }
 
@@ -135,15 +135,15 @@ class RedisLocks implements Locks {
     checkName("semaphore: the name", name);
     this.#expectOneServer("semaphore");
     wholeNumber("semaphore: permits", permits, { min: 1, max: Number.MAX_SAFE_INTEGER });
-    return this.#lockable(permit(this.#prefix, name, permits));
+    return this.#lockable(permit(this.#place, name, permits));
   }
 
   readWrite(name: string): { readonly read: Lockable; readonly write: Lockable } {
     checkName("readWrite: the name", name);
     this.#expectOneServer("readWrite");
     return {
-      read: this.#lockable(reading(this.#prefix, name)),
-      write: this.#lockable(writing(this.#prefix, name)),
+      read: this.#lockable(reading(this.#place, name)),
+      write: this.#lockable(writing(this.#place, name)),
     };
   }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { checkName, checkOptions, durationMs, hashTagged } from "./arguments.ts";
+import { checkName, checkOptions, durationMs } from "./arguments.ts";
 
 it("a duration is whole milliseconds, rounded up, within its bounds, and its option is named", () => {
   expect([durationMs("ttl", "5m"), durationMs("ttl", 0.2), durationMs("ttl", 0, { min: 0 })]).toEqual([300_000, 1, 0]);
@@ -28,8 +28,4 @@ it("unknown options and wrong names are refused", () => {
   expect(checkName("the name", "a:{b}")).toBe("a:{b}");
   expect(() => checkName("the name", "")).toThrow("the name must be text of 1 to 512 characters, got 0 characters");
   expect(() => checkName("the name", 7 as never)).toThrow("got a value of type number");
-});
-
-it("a tagged name keeps its tag: different names stay different", () => {
-  expect(["a", "a{b}c", "a%7Bb", "a{b"].map(hashTagged)).toEqual(["{a}", "{a%7Bb%7Dc}", "{a%257Bb}", "{a%7Bb}"]);
 });

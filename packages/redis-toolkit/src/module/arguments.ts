@@ -129,10 +129,3 @@ export function checkName(place: string, given: string): string {
 
 const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
-
-/**
- * A name in braces: keys with it lie in one slot of a cluster. Braces in the name, and `%`, are written as `%XX`, so
- * different names stay different and none ends the braces early.
- */
-export const hashTagged = (name: string): string =>
-  `{${name.replace(/[%{}]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)}}`;

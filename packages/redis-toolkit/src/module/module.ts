@@ -11,7 +11,6 @@ export {
   checkSignal,
   checkView,
   durationMs,
-  hashTagged,
   shown,
   wholeNumber,
   type DurationBounds,

@@ -1,4 +1,4 @@
-import { hashTagged } from "../module/module.ts";
+import type { Module } from "../module/module.ts";
 
 /** The keys of one queue, in the order in which its scripts get them: see `PRELUDE` in lua/prelude.ts. */
 export const KEY_NAMES = [
@@ -26,7 +26,8 @@ export interface QueueKeys {
   readonly events: string;
 }
 
-export function queueKeys(name: string): QueueKeys {
-  const keyOf = (part: string): string => `queue:${hashTagged(name)}:${part}`;
+export function queueKeys({ space }: Module, name: string): QueueKeys {
+  const tag = space.hashTagged(name);
+  const keyOf = (part: string): string => `queue:${tag}:${part}`;
   return { all: KEY_NAMES.map(keyOf), wake: keyOf("wake"), events: keyOf("events") };
 }

@@ -77,7 +77,7 @@ export class QueueStore {
 
   constructor(redis: RedisView, module: Module, name: string) {
     this.#redis = redis;
-    this.keys = queueKeys(name);
+    this.keys = queueKeys(module, name);
     this.channel = module.space.inside(this.keys.events);
   }
 

@@ -47,7 +47,7 @@ it("C481: each file that sends a script is known by how many keys it has", () =>
 function recording(): { readonly view: RedisView; readonly counts: number[] } {
   const counts: number[] = [];
   const view = {
-    module: { clock: new TestClock(), connection: {}, space: { prefix: "" } },
+    module: { clock: new TestClock(), connection: {}, space: KeySpace.root },
     runScript: async (_script: string, keys: readonly string[]) => {
       counts.push(keys.length);
       // A union that is not there yet.
@@ -89,13 +89,15 @@ it("C481: windows beyond what one script takes go in steps of 64 keys at most", 
   }
 });
 
+const LOCKS = { prefix: "lock:", space: KeySpace.root };
+
 it("C481: what is all or none takes 64 keys at most, and refuses more before anything is sent", () => {
   const make = new CommandBuilder({ space: KeySpace.root, defaultTtlMs: undefined, defaultHashTtlMs: undefined });
   const keys = names(64).map((name) => `{k}${name}`);
   expect(make.incrMany(keys).keys?.length).toBe(MOST);
   expect(make.setManyIfAbsent(keys.map((key) => [key, 1])).keys?.length).toBe(MOST);
-  expect(exclusive("lock:", names(32)).keys.length).toBe(MOST);
-  for (const { keys: few } of [permit("lock:", "a", 5), reading("lock:", "a"), writing("lock:", "a")])
+  expect(exclusive(LOCKS, names(32)).keys.length).toBe(MOST);
+  for (const { keys: few } of [permit(LOCKS, "a", 5), reading(LOCKS, "a"), writing(LOCKS, "a")])
     expect(few.length).toBeLessThan(4);
   for (const [call, message] of [
     [
@@ -106,7 +108,7 @@ it("C481: what is all or none takes 64 keys at most, and refuses more before any
       () => make.setManyIfAbsent([...keys, "{k}one more"].map((key) => [key, 1])),
       "setManyIfAbsent: entries must be at most 64, as they change in one step, got 65",
     ],
-    [() => exclusive("lock:", names(33)), "lock: give a name, or a list of 1 to 32 names, got 33 names"],
+    [() => exclusive(LOCKS, names(33)), "lock: give a name, or a list of 1 to 32 names, got 33 names"],
   ] as const)
     expect(call).toThrow(new InvalidArgumentError(message));
 });

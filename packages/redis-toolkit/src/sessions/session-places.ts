@@ -1,5 +1,5 @@
 import { createHmac, hash, randomBytes } from "node:crypto";
-import { hashTagged } from "../module/module.ts";
+import type { KeySpace } from "../keys/key-space.ts";
 
 /** Where a session is kept. */
 export interface Place {
@@ -75,8 +75,8 @@ export class Places {
   }
 
   /** Both have one tag. No id begins with `~`. */
-  ofUser(userId: string): readonly [epoch: string, index: string] {
-    const user = `${this.#prefix}~user:${hashTagged(userId)}`;
+  ofUser(userId: string, space: KeySpace): readonly [epoch: string, index: string] {
+    const user = `${this.#prefix}~user:${space.hashTagged(userId)}`;
     return [`${user}:epoch`, `${user}:index`];
   }
 

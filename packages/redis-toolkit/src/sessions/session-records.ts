@@ -66,6 +66,10 @@ export class SessionRecords {
     this.#counts = moduleOf(redis).counts;
   }
 
+  #ofUser(userId: string): readonly [epoch: string, index: string] {
+    return this.places.ofUser(userId, moduleOf(this.#redis).space);
+  }
+
   async create(
     place: Place,
     fields: Fields,
@@ -157,7 +161,7 @@ export class SessionRecords {
 
   /** @returns how many sessions the index of the user named */
   async removeAll(userId: string): Promise<number> {
-    const handles = await this.#send(EXPEL, this.places.ofUser(userId), [], (reply) => reply as readonly string[]);
+    const handles = await this.#send(EXPEL, this.#ofUser(userId), [], (reply) => reply as readonly string[]);
     const keys = handles.flatMap((handle) => this.places.ofHandle(handle)?.key ?? []);
     try {
       const ended = await this.#delete(keys);
@@ -173,7 +177,7 @@ export class SessionRecords {
   /** The sessions of a user, by its index, from which those that have ended are removed. */
   async list(userId: string): Promise<readonly StoredSession[]> {
     type Roster = readonly [epoch: string | null, handles: readonly string[]];
-    const keys = this.places.ofUser(userId);
+    const keys = this.#ofUser(userId);
     const [epoch, handles] = await this.#send(ROSTER, keys, [], (reply) => reply as Roster);
     const found = await inWindows(handles, (handle) => this.#peek(handle));
     const isOwn = (session: StoredSession | undefined): session is StoredSession =>
@@ -254,7 +258,7 @@ export class SessionRecords {
     if (reply.kind !== "session") return undefined;
     const session: StoredSession = { ...reply.session, place };
     if (session.userId === undefined) return session;
-    const [epochKey, indexKey] = this.places.ofUser(session.userId);
+    const [epochKey, indexKey] = this.#ofUser(session.userId);
     const [epoch] = await Promise.all([
       this.#command(["GET", epochKey], { isReadOnly: true }),
       session.isRenewed ? this.#hint(["ZADD", indexKey, "XX", String(session.endsAt), place.handle]) : undefined,
@@ -295,13 +299,13 @@ export class SessionRecords {
   #enrol(userId: string, handle: string, idleMs: number): Promise<string> {
     const epoch = randomBytes(EPOCH_BYTES).toString("base64url");
     const args = [epoch, handle, String(idleMs), String(this.#settings.absoluteMs + MARGIN_MS)];
-    return this.#send(ENROL, this.places.ofUser(userId), args, String);
+    return this.#send(ENROL, this.#ofUser(userId), args, String);
   }
 
   /** Takes a session out of the index of its user: a hint, too. @returns the epoch; `undefined` where that failed */
   async #strike(userId: string, handle: string): Promise<string | null | undefined> {
     try {
-      return await this.#send(STRIKE, this.places.ofUser(userId), [handle], (reply) => reply as string | null);
+      return await this.#send(STRIKE, this.#ofUser(userId), [handle], (reply) => reply as string | null);
     } catch (error) {
       moduleOf(this.#redis).report("sessions", error);
       return undefined;

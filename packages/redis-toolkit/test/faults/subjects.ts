@@ -113,7 +113,7 @@ export const SUBJECTS: readonly Subject[] = [
       return {
         write: () => locks(tenant).acquire(`${name} ${(taken += 1)}`, { ttl: "5m" }),
         // Only the taking of a lock can be asked.
-        read: () => tenant.commands.exists(`lock:{${name} 1}`),
+        read: () => tenant.commands.exists(`lock:{${name}:${name} 1}`),
         async effects() {
           let count = 0;
           for await (const _key of tenant.commands.scan({ match: "lock:{*" })) count += 1;

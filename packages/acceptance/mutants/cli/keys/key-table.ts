@@ -4,8 +4,8 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "cli: keys of tenants are those of another program",
     promises: ["C276"],
-    rule: 'const TENANT = "^(?:[\\\\w.%-]+:)?";',
-    broken: 'const TENANT = "^";',
+    rule: 'const TENANT = "^(?<tenant>(?:[\\\\w.%-]+:)?)";',
+    broken: 'const TENANT = "^(?<tenant>)";',
   },
   {
     name: "cli: a long key of rate limits is looked at from each of its parts",

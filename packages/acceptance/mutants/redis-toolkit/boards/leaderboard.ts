@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "keys: braces in the name of a board end its hash tag",
     promises: ["C249"],
-    rule: "base: `leaderboard:${hashTagged(name)}`,",
+    rule: "base: `leaderboard:${moduleOf(redis).space.hashTagged(name)}`,",
     broken: "base: `leaderboard:{${name}}`,",
   },
   {

@@ -13,4 +13,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "    if (!id.isWellFormed())\n",
     broken: '    if (id === "")\n',
   },
+  {
+    name: "toolkit: the tenant is not in the hash tag",
+    promises: ["C488"],
+    rule: "return `{${this.prefix}${escaped}}`;",
+    broken: "return `{${escaped}}`;",
+  },
 ];

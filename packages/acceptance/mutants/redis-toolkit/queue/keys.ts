@@ -4,7 +4,7 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "queue: keys have no tag",
     promises: ["A35"],
-    rule: "`queue:${hashTagged(name)}:${part}`",
-    broken: "`queue:${hashTagged(name).slice(1, -1)}:${part}`",
+    rule: "`queue:${tag}:${part}`",
+    broken: "`queue:${tag.slice(1, -1)}:${part}`",
   },
 ];
