@@ -51,6 +51,7 @@ export const PAGES: readonly PageSpec[] = [
       "EntryOptions",
       "LoadOptions",
       "GetOptions",
+      "ClearOptions",
       "TouchOptions",
       "Served",
       "Duration",

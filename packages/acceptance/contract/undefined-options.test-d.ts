@@ -34,6 +34,7 @@ interface OptionTypes {
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;
   "core.LoadOptions": core.LoadOptions;
+  "core.ClearOptions": core.ClearOptions;
   "core.GetOptions": core.GetOptions;
   "core.GetOrSetManyOptions": core.GetOrSetManyOptions<never, never>;
   "core.GetOrSetOptions": core.GetOrSetOptions;

@@ -83,6 +83,7 @@ export type {
 export type { TouchResult } from "./engine/touch.ts";
 export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts";
 export type {
+  ClearOptions,
   EntryOptions,
   GetOptions,
   GetOrSetManyOptions,

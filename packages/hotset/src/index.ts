@@ -36,6 +36,7 @@ export type {
   CacheLogger,
   CacheOptions,
   CacheStats,
+  ClearOptions,
   Clock,
   Coherence,
   CoherenceListener,

@@ -285,7 +285,7 @@ class History {
   #change(process: Process, key: string): void {
     const { one, oneIn } = bound(this.#random);
     const { cache, users } = process;
-    const kind = one(["delete", "set", "markStale", "invalidateTags", "markTagsStale", "clear"] as const);
+    const kind = one(["delete", "set", "markStale", "invalidateTags", "markTagsStale", "clear", "clearStale"] as const);
     if (kind === "set" ? this.#changes !== 0 : this.#isSetting) return;
     this.#source += 1;
     const number = this.#source;
@@ -297,12 +297,12 @@ class History {
           ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
           : kind === "markStale"
             ? users.markStale(key)
-            : kind === "clear"
-              ? space.clear()
+            : kind === "clear" || kind === "clearStale"
+              ? space.clear({ stale: kind === "clearStale" })
               : space[kind](this.#hasLateTag && oneIn(2) ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
-    const isSoft = kind === "markStale" || kind === "markTagsStale";
+    const isSoft = kind === "markStale" || kind === "markTagsStale" || kind === "clearStale";
     const keys = kind === "delete" || kind === "set" || kind === "markStale" ? [key] : this.#keys;
     this.#begin(
       `${process.name} ${kind} ${keys.join()} after change ${number}`,

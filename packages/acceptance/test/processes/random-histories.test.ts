@@ -27,7 +27,7 @@ interface Limit {
 }
 
 const KEY_CHANGES = ["delete", "set", "markStale"] as const;
-const TAG_CHANGES = ["invalidateTags", "markTagsStale", "clear"] as const;
+const TAG_CHANGES = ["invalidateTags", "markTagsStale", "clear", "clearStale"] as const;
 
 /**
  * A source that changes, and every call that a cache has, interleaved at random; a seed gives the same history again.
@@ -223,12 +223,12 @@ class History {
           ? users.set(key, number, { tags: this.#hasLateTag ? ["t", "late"] : ["t"] })
           : kind === "markStale"
             ? users.markStale(key)
-            : kind === "clear"
-              ? space.clear()
+            : kind === "clear" || kind === "clearStale"
+              ? space.clear({ stale: kind === "clearStale" })
               : space[kind](this.#hasLateTag && below(2) === 0 ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
-    const isSoft = kind === "markStale" || kind === "markTagsStale";
+    const isSoft = kind === "markStale" || kind === "markTagsStale" || kind === "clearStale";
     const keys = kind === "delete" || kind === "set" || kind === "markStale" ? [key] : this.#keys;
     this.#begin(
       `${kind} ${keys.join()} after change ${number}`,

@@ -59,6 +59,7 @@ describe("docs/reference/options.md", () => {
     ["touch", ["touch"], () => cache.touch("a", unknown)],
     ["get", ["get"], () => cache.get("a", unknown)],
     ["getMany", ["get"], () => cache.getMany(["a"], unknown)],
+    ["clear", ["clear"], () => cache.clear(unknown)],
     ["close", ["close"], () => cache.close(unknown)],
     ["compose", ["compose"], () => compose(backend(), backend(), unknown)],
     ["memory", ["memory"], () => memory(unknown)],

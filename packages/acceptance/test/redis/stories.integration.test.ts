@@ -123,6 +123,27 @@ describe.each(STACKS)("over %s", (stack) => {
     await expect(there.getOrSet("a", failing(sourceDown))).rejects.toBe(sourceDown);
   });
 
+  it("C478 clear({ stale: true }) marks all entries of a namespace stale in every process, and no others", async () => {
+    const here = open(stack, url, prefix, { staleIfError: "1h" });
+    const there = open("redis", url, prefix, { staleIfError: "1h" });
+    const below = (cache: typeof here) => cache.namespace("users").namespace("acme");
+    await there.set("k", "kept");
+    await below(there).set("k", "old");
+    expect([await here.get("k"), await below(here).get("k")]).toEqual(["kept", "old"]);
+    expect(await here.namespace("users").clear({ stale: true })).toMatchObject({ status: "done" });
+    for (const cache of [here, there])
+      expect([
+        await cache.get("k"),
+        await below(cache).get("k"),
+        await below(cache).get("k", { allowStale: true }),
+      ]).toEqual(["kept", undefined, "old"]);
+    expect(await below(there).getOrSet("k", failing(sourceDown))).toBe("old");
+    expect(await here.clear({ stale: true })).toMatchObject({ status: "done" });
+    expect([await there.get("k"), await there.get("k", { allowStale: true })]).toEqual([undefined, "kept"]);
+    expect(await there.getOrSet("k", () => "new")).toBe("new");
+    expect(await here.get("k")).toBe("new");
+  });
+
   it("C112 another version reads nothing of the one before", async () => {
     const before = open(stack, url, prefix, { version: 1 });
     const after = open(stack, url, prefix, { version: 2 });

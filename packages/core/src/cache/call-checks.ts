@@ -4,6 +4,7 @@ import {
   checkFlag,
   checkOptions,
   OPTION_NAMES,
+  type ClearOptions,
   type GetOptions,
   type GetOrSetOptions,
   type ResolvedPolicy,
@@ -54,6 +55,12 @@ export function allowsStale(options: GetOptions | undefined): boolean {
   checkOptions(options, OPTION_NAMES.get);
   checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
+}
+
+export function keepsStale(options: ClearOptions | undefined): boolean {
+  checkOptions(options, OPTION_NAMES.clear);
+  checkFlag("stale", options?.stale);
+  return options?.stale === true;
 }
 
 /** Tags as arguments, or in one list. */

@@ -28,6 +28,7 @@ import {
   resolveCallPolicy,
   resolvePolicy,
   type EntryOptions,
+  type ClearOptions,
   type GetOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
@@ -37,7 +38,15 @@ import type { Decision } from "../primitives/decision-log.ts";
 import { describe, kindOf } from "../primitives/duration.ts";
 import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
-import { allowsStale, checkCallOptions, checkValue, isPlainHit, listOf, type GivenTags } from "./call-checks.ts";
+import {
+  allowsStale,
+  keepsStale,
+  checkCallOptions,
+  checkValue,
+  isPlainHit,
+  listOf,
+  type GivenTags,
+} from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
@@ -262,9 +271,10 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#invalidate(listOf("markTagsStale", tags), "soft");
   }
 
-  async clear(): Promise<InvalidateResult> {
+  async clear(options?: ClearOptions): Promise<InvalidateResult> {
     this.#checkOpen();
-    return this.#traced("clear", () => this.#engine.mutations.invalidate(this.#namespace, [], "hard"));
+    const mode = keepsStale(options) ? "soft" : "hard";
+    return this.#traced("clear", () => this.#engine.mutations.invalidate(this.#namespace, [], mode));
   }
 
   stats(): NamespaceStats {

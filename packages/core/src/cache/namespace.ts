@@ -11,6 +11,7 @@ import type { EntryInfo } from "../engine/reads.ts";
 import type { TouchResult } from "../engine/touch.ts";
 import type {
   EntryOptions,
+  ClearOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
@@ -102,8 +103,11 @@ export interface Namespace<V = unknown> {
   invalidateTags(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
   /** As {@link markStale}, for every entry with any of these tags, given as in {@link invalidateTags}. */
   markTagsStale(...tags: readonly string[] | readonly [tags: readonly string[]]): Promise<InvalidateResult>;
-  /** No entry of this namespace, or below it, is served again. Constant cost; other namespaces keep theirs. */
-  clear(): Promise<InvalidateResult>;
+  /**
+   * No entry of this namespace, or below it, is served again; with `stale: true` only as a stale one, within its
+   * windows. Constant cost; other namespaces keep theirs.
+   */
+  clear(options?: ClearOptions): Promise<InvalidateResult>;
 
   /**
    * Counts of this namespace and those below it; of a cache, of everything. The first 1,000 namespaces of a cache are

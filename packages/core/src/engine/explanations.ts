@@ -54,6 +54,6 @@ export function describeStore(flight: Flight, result: string, local: LocalCopies
 
 /** @param tags empty for a whole namespace. */
 export function describeInvalidation(tags: readonly string[], mode: "hard" | "soft"): string {
-  if (tags.length === 0) return "cleared here";
+  if (tags.length === 0) return mode === "hard" ? "cleared here" : "all marked stale here";
   return `tags ${tags.join(", ")} ${mode === "hard" ? "invalidated" : "marked stale"} here`;
 }

@@ -152,6 +152,15 @@ export interface GetOptions {
   readonly allowStale?: boolean | undefined;
 }
 
+/** Options of `clear`. */
+export interface ClearOptions {
+  /**
+   * Ends the freshness of the entries, and keeps them for their stale windows, as `markTagsStale` does. Over a backend
+   * that issues no versions itself, entries there are removed all the same. @default false
+   */
+  readonly stale?: boolean | undefined;
+}
+
 /** How one call was answered. */
 export interface Served {
   readonly status: "hit" | "stale" | "miss";
@@ -238,7 +247,7 @@ const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
  */
 export const OPTION_NAMES: Readonly<
   Record<
-    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "touch" | "get",
+    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "touch" | "get" | "clear",
     ReadonlySet<string>
   >
 > = {
@@ -251,6 +260,7 @@ export const OPTION_NAMES: Readonly<
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
   touch: new Set(["ttl"]),
   get: new Set(["allowStale"]),
+  clear: new Set(["stale"]),
 };
 
 /** @throws {InvalidArgumentError} unless `options` is `undefined` or an object with only `accepted` names. */

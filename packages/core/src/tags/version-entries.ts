@@ -6,7 +6,7 @@ import { newId } from "../primitives/ids.ts";
  * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
  * version is its own entry, written and never edited: two writers at once cost misses, not a lost invalidation.
  *
- *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own
+ *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own, and hard alone
  *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
  *
  * A tag that a loader adds late is safe while the issuer has not changed since the load began: it is read after the
@@ -87,7 +87,9 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
       await Promise.all(
         tags.flatMap((key) => {
           const version = newId();
-          const soft = isNamespace(key) ? [] : [issue(softKey(key), version)];
+          // A namespace has one version, which every entry depends on: a second one would be one more read for each.
+          if (isNamespace(key)) return [issue(key, version)];
+          const soft = [issue(softKey(key), version)];
           return mode === "hard" ? [issue(key, version), ...soft] : soft;
         }),
       );

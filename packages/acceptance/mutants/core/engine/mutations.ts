@@ -177,6 +177,12 @@ export const MUTANTS: readonly Breakage[] = [
     broken: "if (this",
   },
   {
+    name: "tags: a soft clear of the root drops the copies here",
+    promises: ["C478"],
+    rule: 'if (mode === "hard" && names.length === 0 &&',
+    broken: "if (names.length === 0 &&",
+  },
+  {
     name: "order: the acknowledgement of an earlier clear ends a later setMany",
     promises: ["C351"],
     rule: "return this.#context.tags.wasMade(terms.dependsOn, tagSequence);",

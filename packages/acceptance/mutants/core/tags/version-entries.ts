@@ -26,4 +26,10 @@ export const MUTANTS: readonly Breakage[] = [
     rule: "if (shared !== undefined && clock",
     broken: "if (false && shared !== undefined && clock",
   },
+  {
+    name: "tags: a soft clear reaches no entry where a backend issues no versions",
+    promises: ["C478"],
+    rule: "if (isNamespace(key)) return [issue(key, version)];",
+    broken: 'if (isNamespace(key)) return mode === "hard" ? [issue(key, version)] : [];',
+  },
 ];
