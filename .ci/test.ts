@@ -34,7 +34,7 @@ const OVER_STRINGS = [
   "redis/keys",
   "redis/stories",
   "redis/touch",
-].map((name) => `packages/acceptance/test/${name}.integration.test.ts`);
+].map((name) => `packages/stories/test/${name}.integration.test.ts`);
 
 const VITEST: Step = {
   name: "vitest",
@@ -49,7 +49,7 @@ const BESIDE: readonly Step[] = [
   },
   {
     name: "torture",
-    command: ["node", "--conditions=@hotset/source", "packages/acceptance/torture/run.ts", "--brief"],
+    command: ["node", "--conditions=@hotset/source", "packages/torture/src/run.ts", "--brief"],
   },
   {
     name: "newcomer",

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { PACKAGE_GRAPH, ROOMS } from "./imports.ts";
@@ -45,14 +45,4 @@ it("architecture.md says of each package what the import rules let it import", (
       name,
       imports: imports.map((each) => each.replace("@hotset/", "")).join(", "),
     });
-});
-
-it("architecture.md says what each file of core promises, and names no other", () => {
-  const source = join(top, "packages/core/src");
-  const files = readdirSync(source, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !/\.test(-d)?\.ts$/.test(entry.name))
-    .map((entry) => relative(source, join(entry.parentPath, entry.name)))
-    .map((file) => /^(formats|compressors|testing)\//.exec(file)?.[0] ?? file);
-  const named = rowsOf(section("The promise of each file")).flatMap(([name]) => /^`(.+)`$/.exec(name!)?.[1] ?? []);
-  expect(named.toSorted()).toEqual([...new Set(files)].toSorted());
 });

@@ -51,7 +51,7 @@ const FENCE = /^(?<indent> *)(?<marks>`{3,}|~{3,})(?<info>[^`]*)$/;
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Where the programs are written: from here they find the packages as a user's file does. */
-export const PROGRAMS_FOLDER: string = join(top, "packages/acceptance/code-blocks");
+export const PROGRAMS_FOLDER: string = join(top, ".ci/code-blocks");
 
 export function readPages(): readonly CodeBlock[] {
   return trackedFiles(top)

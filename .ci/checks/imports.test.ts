@@ -44,9 +44,13 @@ describe("between packages", () => {
     ).toEqual([]);
   });
 
-  it("finds an import of the acceptance package, even in a test", () => {
-    expect(violations(["packages/redis/test/x.test.ts", 'import "@hotset/acceptance";'])).toEqual([
-      "packages/redis/test/x.test.ts imports @hotset/acceptance, which nothing may import",
+  it("finds an import of a package of consumers, even in a test", () => {
+    expect(violations(["packages/redis/test/x.test.ts", 'import "@hotset/stories";'])).toEqual([
+      "packages/redis/test/x.test.ts imports @hotset/stories, which nothing may import",
+    ]);
+    expect(violations(["packages/torture/src/x.ts", 'import "@hotset/mutants/mutant";'])).toEqual([]);
+    expect(violations(["packages/stories/test/x.ts", 'import "@hotset/mutants/mutant";'])).toEqual([
+      "packages/stories/test/x.ts imports @hotset/mutants/mutant, which packages/torture may import",
     ]);
   });
 
@@ -62,9 +66,9 @@ describe("between packages", () => {
     ]);
   });
 
-  it("lets the acceptance package have the configuration at the top, and no other package", () => {
+  it("lets packages of consumers have the configuration at the top, and no others", () => {
     const text = 'import type { C } from "../../../vitest.config.ts";';
-    expect(violations(["packages/acceptance/mutants/vitest.config.ts", text])).toEqual([]);
+    expect(violations(["packages/mutants/src/vitest.config.ts", text])).toEqual([]);
     expect(violations(["packages/redis/src/deep/a.ts", text.replace("../../../", "../../../../")])).toEqual([
       "packages/redis/src/deep/a.ts reaches into vitest.config.ts: import the package by its name",
     ]);

@@ -30,8 +30,16 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/test-servers": [],
 };
 
-/** These import everything, and nothing imports them. */
-const CONSUMERS = /^(packages\/acceptance|benchmarks|docs)\//;
+/** These import everything that is published. */
+const CONSUMERS = /^(packages\/(?:stories|mutants|torture)|benchmarks|docs|\.ci)\//;
+
+/** The folders that may import a package of consumers. */
+const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
+  "@hotset/stories": [],
+  "@hotset/mutants": ["packages/torture"],
+  "@hotset/torture": [],
+  "@hotset/tools": [],
+};
 
 /** For tests, benchmarks and examples alone. */
 const FOR_TESTS = [
@@ -166,11 +174,13 @@ function judgeRelative(from: string, to: string): readonly string[] {
 }
 
 function judgeBare(from: string, specifier: string, manifests: ReadonlyMap<string, Manifest>): readonly string[] {
+  const imported = packageName(specifier);
+  const importers = IMPORTERS[imported];
+  if (importers !== undefined && !importers.includes(packageFolder(from)))
+    return [`${from} imports ${specifier}, which ${importers.join(" and ") || "nothing"} may import`];
   if (!from.startsWith("packages/") || CONSUMERS.test(from)) return [];
   const manifest = manifests.get(from.split("/")[1] ?? "");
-  const imported = packageName(specifier);
   if (manifest === undefined || imported === manifest.name) return [];
-  if (imported === "@hotset/acceptance") return [`${from} imports ${specifier}, which nothing may import`];
   if (isTest(from)) return [];
 
   if (HANDED_ON[from] === specifier || BUILT_IN[manifest.name]?.includes(imported)) return [];

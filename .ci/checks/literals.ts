@@ -14,8 +14,7 @@ import { trackedFiles } from "./tracked-files.ts";
 /** Functions of Node.js that have such a parameter, by their last name. */
 export const EXCEPTIONS: RegExp = /^[gs]et(?:Uint|Int|BigUint|BigInt|Float)\d+$/; // DataView: littleEndian
 
-const SOURCES =
-  /^(?:packages\/[^/]+\/src|benchmarks|\.ci|docs\/examples|packages\/acceptance\/(?:torture|mutants))\/.*\.(?:ts|mjs)$/;
+const SOURCES = /^(?:packages\/[^/]+\/src|benchmarks|\.ci|docs\/examples)\/.*\.(?:ts|mjs)$/;
 const TESTS = /\.test(?:-d)?\.ts$|\/src\/testing\/describe-/;
 
 export interface BooleanArgument {

@@ -4,7 +4,7 @@
 //   npm run attacks                  builds and packs; needs the registry of npm
 //   npm run attacks -- bomb sealed   those with one of these words in their names
 //
-// The attacks themselves are in packages/acceptance/attacks.
+// The attacks themselves are in .ci/newcomer/attacks.
 
 import { cpSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -33,7 +33,7 @@ const project = new Project("attacks", registry.url, { type: "module", dependenc
 let [tried, succeeded] = [0, 0];
 try {
   await project.run("npm", ["install"]);
-  cpSync(join(top, "packages/acceptance/attacks"), project.folder, { recursive: true });
+  cpSync(join(top, ".ci/newcomer/attacks"), project.folder, { recursive: true });
   const flags = ["--experimental-strip-types", "--no-warnings", "--expose-gc"];
   const { stdout } = await project.run(process.execPath, [...flags, "attack.ts"]);
   for (const name of stdout.trim().split("\n")) {

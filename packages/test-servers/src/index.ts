@@ -45,3 +45,13 @@ export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
 export { isLate, quickest } from "./timing.ts";
 export { until } from "./until.ts";
+export {
+  startServers,
+  TOPOLOGIES,
+  type FleetServers,
+  type FleetServersOptions,
+  type Place,
+  type Topology,
+} from "./fleet-servers.ts";
+export { Random } from "./random.ts";
+export { cloned, jsonOf, packed } from "./repeated.ts";

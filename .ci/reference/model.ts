@@ -1,0 +1,89 @@
+// The public names of the published packages, with their declarations and comments, as TypeScript 5.9 reads them: the
+// compiler that the tests run on offers no such interface.
+
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript-5";
+
+const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** One public name, under each specifier that exports it. */
+export interface PublicName {
+  readonly name: string;
+  readonly specifiers: readonly string[];
+  readonly symbol: ts.Symbol;
+  readonly declarations: readonly ts.Declaration[];
+}
+
+export interface Model {
+  readonly checker: ts.TypeChecker;
+  /** A name that two packages use for different things is there twice. */
+  readonly names: readonly PublicName[];
+}
+
+/** The packages whose entries are described: the toolkit and the command line have pages that were written by hand. */
+export const DESCRIBED = [
+  "hotset",
+  "core",
+  "memory",
+  "redis",
+  "msgpack",
+  "zstd",
+  "seal",
+  "prometheus",
+  "otel",
+  "instruments",
+] as const;
+
+interface Manifest {
+  readonly name: string;
+  readonly exports: Readonly<Record<string, { readonly "@hotset/source": string }>>;
+}
+
+/** Reads the types of all entries. Takes some seconds. */
+export function readModel(): Model {
+  const entries = DESCRIBED.flatMap((folder) => {
+    const { name, exports } = JSON.parse(
+      readFileSync(join(top, "packages", folder, "package.json"), "utf8"),
+    ) as Manifest;
+    return Object.entries(exports).map(([entry, conditions]) => ({
+      specifier: join(name, entry),
+      source: join(top, "packages", folder, conditions["@hotset/source"]),
+    }));
+  });
+  const program = ts.createProgram(
+    entries.map(({ source }) => source),
+    {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.NodeNext,
+      moduleResolution: ts.ModuleResolutionKind.NodeNext,
+      customConditions: ["@hotset/source"],
+      allowImportingTsExtensions: true,
+      noEmit: true,
+      strict: true,
+      skipLibCheck: true,
+      types: ["node"],
+      typeRoots: globSync(join(top, "node_modules/@types")),
+    },
+  );
+  const checker = program.getTypeChecker();
+  const bySymbol = new Map<ts.Symbol, { name: string; specifiers: string[] }>();
+  for (const { specifier, source } of entries) {
+    const file = program.getSourceFile(source);
+    if (file === undefined) throw new Error(`${specifier} has no source ${source}`);
+    for (const exported of checker.getExportsOfModule(checker.getSymbolAtLocation(file)!)) {
+      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+      const known = bySymbol.get(symbol);
+      if (known === undefined) bySymbol.set(symbol, { name: exported.name, specifiers: [specifier] });
+      else known.specifiers.push(specifier);
+    }
+  }
+  const names = [...bySymbol].map(([symbol, { name, specifiers }]) => ({
+    name,
+    specifiers,
+    symbol,
+    declarations: symbol.declarations ?? [],
+  }));
+  return { checker, names };
+}

@@ -1,0 +1,74 @@
+import { globSync } from "node:fs";
+import { sep } from "node:path";
+import { TOP } from "./test-runs.ts";
+
+/** Tests that are run together against a change. */
+export interface Stage {
+  readonly name: string;
+  readonly files: readonly string[];
+  readonly needsRedis: boolean;
+}
+
+/** About the repository itself: its texts and tools. */
+const ABOUT_TEXT = /\/stories\/test\/project\//;
+/** Members of these are processes of their own, in which no rule is broken. */
+const IN_PROCESSES = /\/stories\/test\/processes\/.*\.integration|\/(?:contract-processes|process)\.integration/;
+/** Millions of keys, random histories, heaps: half a minute each. */
+const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
+const INTEGRATION = /\.integration\.test\.ts$/;
+
+/** The packages whose sources are changed. */
+export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit"] as const;
+export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
+
+const TESTED = "{stories,core,hotset,memory,msgpack,zstd,redis,redis-toolkit,seal}";
+const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
+  .map((file) => file.split(sep).join("/"))
+  .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
+  .toSorted();
+
+/** The stages for a change in a source file, from the quick ones to the slow ones. */
+export function stagesOf(file: string): readonly Stage[] {
+  const own = file.replace(/\.ts$/, ".test.ts");
+  const home = `${file.split("/", 2).join("/")}/`;
+  const unit = all.filter((test) => !INTEGRATION.test(test));
+  const quick = unit.filter((test) => !LONG.test(`/${test}`) && test !== own);
+  const isStory = (test: string): boolean => test.startsWith("packages/stories/");
+  return [
+    stage(
+      "own tests",
+      unit.filter((test) => test === own),
+    ),
+    stage(
+      "tests of the package",
+      quick.filter((test) => test.startsWith(home)),
+    ),
+    ...(home !== "packages/core/"
+      ? [
+          stage(
+            "real Redis",
+            all.filter((test) => INTEGRATION.test(test) && test.startsWith(home)),
+          ),
+        ]
+      : [
+          stage("stories", quick.filter(isStory)),
+          stage(
+            "long tests",
+            unit.filter((test) => LONG.test(`/${test}`) && test !== own),
+          ),
+          stage(
+            "other packages",
+            quick.filter((test) => /^packages\/(?:memory|msgpack|zstd)\//.test(test)),
+          ),
+        ]),
+    stage(
+      "stories over a real Redis",
+      // No story uses the toolkit.
+      home === "packages/redis-toolkit/" ? [] : all.filter((test) => INTEGRATION.test(test) && isStory(test)),
+    ),
+  ].filter(({ files }) => files.length > 0);
+}
+
+function stage(name: string, files: readonly string[]): Stage {
+  return { name, files, needsRedis: files.some((file) => INTEGRATION.test(file)) };
+}

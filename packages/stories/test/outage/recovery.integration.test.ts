@@ -1,0 +1,369 @@
+/**
+ * Redis becomes unreachable, loses data, or is changed by others: every call made meanwhile holds afterwards, for every
+ * process.
+ */
+import { startProxy, type OwnRedis } from "@hotset/test-servers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  gone,
+  holds,
+  isInStep,
+  PATIENCE,
+  Pool,
+  sharedNow,
+  type Fleet,
+  type FleetSettings,
+  type Member,
+} from "../support/fleet.ts";
+import { TOPOLOGIES, type FleetServers } from "@hotset/test-servers";
+import { plant, replaceData } from "../support/stored-entries.ts";
+
+const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
+/** Where no server is frozen. */
+const PATIENT: FleetSettings = { ...SETTINGS, responseTimeoutMs: 10_000 };
+
+const pool = new Pool();
+afterAll(() => pool.end());
+
+/**
+ * No process reaches Redis until the returned function is called. Behind sentinels the server is frozen: it executes
+ * later the commands it was sent.
+ */
+async function takeAway(servers: FleetServers): Promise<() => Promise<void>> {
+  if (servers.proxies.length === 0) {
+    const primaries = await servers.primaries();
+    for (const primary of primaries) primary.pause();
+    return async () => {
+      for (const primary of primaries) primary.resume();
+    };
+  }
+  for (const proxy of servers.proxies) {
+    await proxy.refuse();
+    proxy.cut();
+  }
+  return async () => {
+    await Promise.all(servers.proxies.map((proxy) => proxy.pass()));
+  };
+}
+
+describe.each(TOPOLOGIES)("over %s", (topology) => {
+  let servers: FleetServers;
+  beforeAll(async () => {
+    // Sentinels replace no primary that a test pauses.
+    servers = await pool.servers(topology, topology === "sentinel" ? { patienceMs: 30_000 } : {});
+  });
+
+  it("C93 C94 A97: a value that was removed or replaced while Redis was unreachable does not come back, in any process", async () => {
+    await using fleet = await pool.open(servers, 2, SETTINGS);
+    const [one] = fleet.members as [Member, Member];
+    const keys = ["deleted", "set", "tagged", "in ns"];
+    for (const key of keys.slice(0, 3)) await one.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
+    await one.set("k", "old", {}, ["ns"]);
+    for (const key of keys.slice(0, 3)) await fleet.allHold(key, "old");
+    const giveBack = await takeAway(servers);
+    try {
+      expect([
+        await one.delete("deleted"),
+        await one.set("set", "new"),
+        await one.invalidateTags("t"),
+        await one.clear(["ns"]),
+      ]).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }, { status: "pending" }]);
+      const { pending } = await one.stats();
+      expect(pending).toBeGreaterThanOrEqual(4);
+      // In a cluster the replica of a lost primary is asked for versions: it may lack writes, so removals of "tagged"
+      // and "k" are issued again.
+      expect(pending).toBeLessThanOrEqual(topology === "cluster" ? 6 : 4);
+      expect([
+        await one.get("deleted"),
+        await one.get("set"),
+        await one.get("tagged"),
+        await one.get("k", ["ns"]),
+      ]).toEqual([undefined, "new", undefined, undefined]);
+      expect(await one.getOrSet("deleted", { value: "loaded", kind: "noStore" })).toBe("loaded");
+    } finally {
+      // From now on no read here may find it, at any moment of the reconnection.
+      const reading = ["deleted", "tagged"].map((key) => one.readFor(key, 1_500));
+      await giveBack();
+      for (const seen of await Promise.all(reading)) expect(seen).toEqual([undefined]);
+    }
+    await fleet.inStep();
+    for (const member of fleet.members) {
+      for (const key of ["deleted", "tagged"])
+        await expect
+          .poll(async () => [await member.peek(key), await member.get(key), await member.getStale(key)], PATIENCE)
+          .toEqual([undefined, undefined, undefined]);
+      await expect.poll(() => member.get("set"), PATIENCE).not.toBe("old");
+      expect(await member.get("k", ["ns"])).toBe(undefined);
+    }
+    expect([
+      await fleet.redis("EXISTS", fleet.keyOf("deleted")),
+      await fleet.redis("EXISTS", fleet.keyOf("set")),
+    ]).toEqual([0, 0]);
+    expect(
+      (await one.events("recover")).reduce((sum, { replayed }) => sum + Number(replayed), 0),
+    ).toBeGreaterThanOrEqual(4);
+  });
+
+  it("A92 C97 C92: while Redis is unreachable no call fails, none waits once the breaker is open, a key is loaded once, and once more for each link that is lost, and the breaker closes by itself", async () => {
+    const responseTimeoutMs = SETTINGS.responseTimeoutMs!;
+    const losses = (await servers.primaries()).length;
+    await using fleet = await pool.open(servers, 2, SETTINGS);
+    const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
+    const pressing = fleet.members.map((member) => member.press(keys, 10_000, 150));
+    await expect.poll(async () => (await fleet.members[0]!.stats()).hits, PATIENCE).toBeGreaterThan(20);
+    const giveBack = await takeAway(servers);
+    const awayAt = sharedNow();
+    await Promise.all(fleet.members.map((member) => expect.poll(() => member.state(), PATIENCE).toBe("down")));
+    while (sharedNow() < awayAt + 5_000) await Promise.all(fleet.members.map((member) => member.state()));
+    const backAt = sharedNow();
+    await giveBack();
+    const pressed = await Promise.all(pressing);
+    await fleet.inStep();
+    for (const [i, member] of fleet.members.entries()) {
+      const calls = pressed[i]!;
+      expect(calls.filter(({ failed }) => failed !== undefined)).toEqual([]);
+      expect(calls.length).toBeGreaterThan(400);
+      const states = await member.events("backend:state");
+      // The nodes of a cluster go and come one by one.
+      const whole = states.map(({ state }) => state).filter((state) => state === "up" || state === "down");
+      expect(whole).toEqual(["up", "down", "up"]);
+      const [downAt, upAt] = ["down", "up"].map((state) =>
+        Number(states.findLast((each) => each["state"] === state)!["at"]),
+      ) as [number, number];
+      expect(upAt).toBeGreaterThanOrEqual(backAt);
+      const open = calls
+        .filter(({ at }) => at > downAt && at < backAt)
+        .map(({ ms }) => ms)
+        .sort((a, b) => a - b);
+      expect(open.length).toBeGreaterThan(100);
+      // Calls take the time of their load; only a probe waits for an answer.
+      expect(open[Math.floor(open.length * 0.95)]).toBeLessThan(responseTimeoutMs);
+      // Calls sent before run into their deadlines; then each failed probe is one error: after 1 s, and after 2 s more.
+      const errors = (await member.events("backend:error")).filter(
+        ({ at, operation }) =>
+          Number(at) > downAt + 2 * responseTimeoutMs && Number(at) < backAt && operation === "read",
+      );
+      expect(errors.length).toBeLessThanOrEqual(3);
+      // A call joins no flight that began before a link was lost, since it may have missed a change.
+      for (const key of keys) {
+        const loads = (await member.loads(key)).filter(({ startedAt }) => startedAt > awayAt && startedAt < backAt);
+        expect(loads.length, key).toBeLessThanOrEqual(1 + losses);
+      }
+    }
+  });
+
+  it("A97: after a restart from an older snapshot all later invalidations are issued again, and their process never sees a former value", async () => {
+    await using fleet = await pool.open(servers, 2, PATIENT);
+    const [one, other] = fleet.members as [Member, Member];
+    for (const key of ["deleted", "set", "stale"]) await one.set(key, "old", { staleIfError: "1h" });
+    // Where the cluster has several primaries, all keys are on the primary of the tags.
+    const key = await beside(fleet, fleet.tagKeyOf("t"), "tagged");
+    await one.set(key, "old", { tags: ["t"] });
+    await one.set("k", "old", {}, ["ns"]);
+    for (const each of ["deleted", "set", key]) await fleet.allHold(each, "old");
+    const primaries = await servers.primaries();
+    for (const primary of primaries) expect(await primary.command("SAVE")).toBe("OK");
+
+    expect(
+      [
+        await one.delete("deleted"),
+        await one.set("set", "new"),
+        await one.invalidateTags("t"),
+        await one.clear(["ns"]),
+        await one.markStale("stale"),
+      ].map(({ status }) => status),
+    ).toEqual(["deleted", "stored", "done", "done", "stale"]);
+    const before = await Promise.all(primaries.map((primary) => primary.runId()));
+    for (const primary of primaries) await primary.kill();
+    const reading = ["deleted", "set", key].map((each) => one.readFor(each, 2_500));
+    for (const primary of primaries) await primary.start();
+    for (const [i, primary] of primaries.entries()) expect(await primary.runId()).not.toBe(before[i]);
+    const [deleted, set, tagged] = await Promise.all(reading);
+    expect([deleted, tagged]).toEqual([[undefined], [undefined]]);
+    expect(set).not.toContain("old");
+    await fleet.inStep();
+    await expect
+      .poll(
+        async () => [
+          await fleet.redis("EXISTS", fleet.keyOf("deleted")),
+          await fleet.redis("EXISTS", fleet.keyOf("set")),
+        ],
+        PATIENCE,
+      )
+      .toEqual([0, 0]);
+    for (const member of fleet.members) {
+      for (const each of ["deleted", key])
+        await expect
+          .poll(async () => [await member.get(each), await member.peek(each)], PATIENCE)
+          .toEqual([undefined, undefined]);
+      expect([await member.get("set"), await member.get("k", ["ns"]), await member.get("stale")]).toEqual([
+        undefined,
+        undefined,
+        undefined,
+      ]);
+    }
+    expect(await other.getOrSet("deleted", { value: "new" })).toBe("new");
+    for (const member of fleet.members) await expect.poll(() => member.get("deleted"), PATIENCE).toBe("new");
+  });
+
+  it("C73 A97: an empty Redis after a kill costs loads, and nothing else", async () => {
+    await using fleet = await pool.open(servers, 2, PATIENT);
+    const [one, other] = fleet.members as [Member, Member];
+    await one.set("k", "old", { tags: ["t"] });
+    await one.set("deleted", "old");
+    await fleet.allHold("k", "old");
+    await one.delete("deleted");
+    const primaries = await servers.primaries();
+    for (const primary of primaries) await primary.command("FLUSHALL");
+    for (const member of fleet.members) await gone(member, "k", "old");
+    for (const member of fleet.members)
+      expect([await member.get("k"), await member.get("deleted")]).toEqual([undefined, undefined]);
+    expect(await other.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
+    expect(await one.getOrSet("k", { value: "not again" }, { tags: ["t"] })).toBe("new");
+    await fleet.allHold("k", "new");
+    expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
+    for (const member of fleet.members) await gone(member, "k", "new");
+  });
+
+  const THEIRS = { data: '"theirs"', meta: '{"f":"json"}' };
+  const writers: readonly (readonly [
+    what: string,
+    write: (fleet: Fleet, key: string) => Promise<unknown>,
+    left: unknown,
+  ])[] = [
+    ["SET", (fleet, key) => fleet.redis("SET", key, "no entry"), undefined],
+    ["DEL", (fleet, key) => fleet.redis("DEL", key), undefined],
+    ["UNLINK", (fleet, key) => fleet.redis("UNLINK", key), undefined],
+    ["another entry", async (fleet, key) => plant(await fleet.servers.primaryOf(key), key, THEIRS), "theirs"],
+    [
+      "other data in the same entry",
+      async (fleet, key) => replaceData(await fleet.servers.primaryOf(key), key, THEIRS.data),
+      "theirs",
+    ],
+    ["PEXPIRE", (fleet, key) => fleet.redis("PEXPIRE", key, 30), undefined],
+    ["EXPIRE 0", (fleet, key) => fleet.redis("EXPIRE", key, 0), undefined],
+    ["eviction", (fleet, key) => evict(fleet, key), undefined],
+  ];
+  it("every process sees foreign changes: redis-cli, expiry, eviction", async () => {
+    await using fleet = await pool.open(servers, 3);
+    for (const [what, write, left] of writers) {
+      await fleet.members[0]!.delete("k");
+      await fleet.members[0]!.set("k", "old", { tags: ["t"] });
+      await fleet.allHold("k", "old");
+      await write(fleet, fleet.keyOf("k"));
+      for (const member of fleet.members) {
+        await gone(member, "k", "old");
+        await expect.poll(() => member.get("k"), { ...PATIENCE, message: what }).toBe(left);
+        if (left !== undefined) await holds(member, "k", left);
+      }
+      if (left === undefined) {
+        expect(await fleet.members[1]!.getOrSet("k", { value: "new" }), what).toBe("new");
+        for (const member of fleet.members)
+          expect(await member.getOrSet("k", { value: "not again" }), what).toBe("new");
+      }
+    }
+  });
+
+  it("a foreign write during a load is not undone by it", async () => {
+    await using fleet = await pool.open(servers, 2);
+    const [one, other] = fleet.members as [Member, Member];
+    await one.set("k", "old", { staleIfError: "1h" });
+    await one.markStale("k");
+    const load = one.getOrSet("k", { gate: "k", value: "loaded" });
+    await expect.poll(async () => (await one.loads("k")).length, PATIENCE).toBe(1);
+    await plant(await fleet.servers.primaryOf(fleet.keyOf("k")), fleet.keyOf("k"), THEIRS);
+    await fleet.redis("PERSIST", fleet.keyOf("k"));
+    await one.openGate("k");
+    expect(await load).toBe("loaded");
+    expect(await fleet.stored("k")).toBe('"theirs"');
+    for (const member of [one, other]) expect(await member.peek("k")).toBe(undefined);
+  });
+
+  it("A94: with memory full writes are pending and leave nothing older, reads go on, removals pass, and every process receives all changes", async () => {
+    await using fleet = await pool.open(servers, 2);
+    const [one, other] = fleet.members as [Member, Member];
+    for (const key of ["read", "deleted", "replaced"]) await one.set(key, "old");
+    await one.set("tagged", "old", { tags: ["t"] });
+    for (const key of ["read", "deleted", "replaced", "tagged"]) await fleet.allHold(key, "old");
+    const primaries = await servers.primaries();
+    for (const primary of primaries) await primary.command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      expect(await one.set("replaced", "new")).toEqual({ status: "pending" });
+      await gone(other, "replaced", "old");
+      // Its removal is replayed at once, before any read of the key.
+      expect(["new", undefined]).toContain(await one.get("replaced"));
+      expect(await other.get("replaced")).toBe(undefined);
+      expect(await one.delete("deleted")).toMatchObject({ status: "deleted" });
+      expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
+      for (const key of ["deleted", "tagged"]) {
+        await gone(other, key, "old");
+        expect([await one.get(key), await other.get(key)]).toEqual([undefined, undefined]);
+      }
+      expect([await one.get("read"), await other.get("read")]).toEqual(["old", "old"]);
+      for (const member of fleet.members) {
+        expect(await member.getOrSet("loaded", { value: "loaded" })).toBe("loaded");
+        expect(await member.state()).toBe("up");
+      }
+    } finally {
+      for (const primary of primaries) await primary.command("CONFIG", "SET", "maxmemory", "0");
+    }
+    await fleet.inStep();
+    expect(await one.set("replaced", "newest")).toMatchObject({ status: "stored" });
+    await expect.poll(() => other.get("replaced"), PATIENCE).toBe("newest");
+  });
+});
+
+describe("where one process alone cannot reach Redis", () => {
+  it("C93 C94 A97: its invalidations reach the others' copies when it can again, and nothing comes back", async () => {
+    const servers = await pool.servers("single");
+    const [server] = servers.servers as [OwnRedis];
+    await using path = await startProxy(server.port);
+    await using fleet = await pool.open(servers, 2, PATIENT);
+    const [cut, other] = fleet.members as [Member, Member];
+    await cut.open({ ...PATIENT, place: { topology: "single", url: path.url }, keyPrefix: fleet.keyPrefix });
+    for (const key of ["deleted", "set", "tagged"])
+      await other.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
+    for (const key of ["deleted", "set", "tagged"]) await fleet.allHold(key, "old");
+    await path.refuse();
+    path.cut();
+    expect(
+      [await cut.delete("deleted"), await cut.set("set", "new"), await cut.invalidateTags("t")].map(
+        ({ status }) => status,
+      ),
+    ).toEqual(["pending", "pending", "pending"]);
+    // The other process serves its copies: it could not be notified.
+    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged")]).toEqual([
+      "old",
+      "old",
+      "old",
+    ]);
+    const reading = ["deleted", "set", "tagged"].map((key) => cut.readFor(key, 1_500));
+    await path.pass();
+    await isInStep(cut);
+    for (const key of ["deleted", "set", "tagged"]) {
+      await gone(other, key, "old");
+      expect(await other.get(key), key).not.toBe("old");
+      expect(await cut.get(key), key).not.toBe("old");
+    }
+    expect(await Promise.all(reading)).toEqual([[undefined], expect.not.arrayContaining(["old"]), [undefined]]);
+  });
+});
+
+/** A key of the root namespace whose entry lies on the server of `redisKey`. */
+async function beside(fleet: Fleet, redisKey: string, name: string): Promise<string> {
+  const { port } = await fleet.servers.primaryOf(redisKey);
+  for (let i = 0; ; i += 1)
+    if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
+}
+
+/** Makes the server evict this key, the only one that it may evict. */
+async function evict(fleet: Fleet, redisKey: string): Promise<void> {
+  const server = await fleet.servers.primaryOf(redisKey);
+  await server.command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl");
+  await server.command("PEXPIRE", redisKey, 500_000);
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  await server.command("SET", "one more", "").catch(() => undefined);
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  await server.command("CONFIG", "SET", "maxmemory-policy", "noeviction");
+  expect(await server.command("EXISTS", redisKey)).toBe(0);
+}

@@ -1,0 +1,210 @@
+import type { FaultKind, FaultPlan, Focus, Settings, Topology } from "./plan-parts.ts";
+import type { Random } from "@hotset/test-servers";
+
+/** By focus, the faults it draws from, on one server. */
+const ON_SINGLE: Readonly<Record<Focus, readonly FaultKind[]>> = {
+  calm: [],
+  links: [
+    "cut",
+    "cut",
+    "swallow",
+    "swallow replies",
+    "swallow requests",
+    "stall",
+    "delay",
+    "refuse",
+    "kill connections",
+  ],
+  freezes: ["freeze process", "freeze process", "freeze server", "pause writes", "pause all", "stall"],
+  servers: ["restart empty", "restart from append-only file", "flush scripts", "kill connections", "flush all"],
+  snapshots: ["restart from snapshot"],
+  memory: [
+    "flush all",
+    "memory full",
+    "evict entries",
+    "evict tags",
+    "evict tags",
+    "evict leases",
+    "evict issuer",
+    "real eviction",
+  ],
+  deaths: ["kill process", "kill process", "freeze process"],
+  mixed: [
+    "cut",
+    "swallow",
+    "stall",
+    "freeze process",
+    "kill process",
+    "freeze server",
+    "restart empty",
+    "restart from snapshot",
+    "evict tags",
+    "kill connections",
+    "pause all",
+    "flush all",
+  ],
+  refusals: ["memory full", "disk full", "too few replicas", "read-only", "kill connections"],
+  pauses: ["freeze process", "freeze process", "block loop", "block loop", "freeze server", "clock jump"],
+  bulk: ["cut", "stall", "freeze process", "block loop", "freeze server", "memory full", "pause all", "disk full"],
+  shards: [],
+  patience: [],
+  clocks: ["server clock jump", "kill process"],
+};
+
+const SERVERS_OF: Readonly<Record<Exclude<Topology, "single">, readonly FaultKind[]>> = {
+  sentinel: ["failover", "lose primary", "freeze primary", "lose sentinel", "kill connections", "pause all"],
+  cluster: [
+    "failover",
+    "lose primary",
+    "freeze primary",
+    "move slot",
+    "move slot and back",
+    "kill connections",
+    "cut",
+    "swallow",
+    "stall",
+    "delay",
+  ],
+};
+
+/** Faults that need a proxy before a worker, or a server for this round alone. */
+const ONLY_SINGLE: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "cut",
+  "swallow",
+  "swallow replies",
+  "swallow requests",
+  "stall",
+  "delay",
+  "refuse",
+  "restart empty",
+  "restart from snapshot",
+  "restart from append-only file",
+  "freeze server",
+  "server clock jump",
+  "read-only",
+]);
+
+function faultsOf(topology: Topology, focus: Focus): readonly FaultKind[] {
+  if (topology === "single") return ON_SINGLE[focus];
+  const own = SERVERS_OF[topology];
+  if (focus === "patience") return ["stall primary", "stall primary", "failover", "kill connections", "lose sentinel"];
+  if (focus === "shards") return ["lose shard", "lose shard", "stall", "freeze process"];
+  if (focus === "calm") return [];
+  if (focus === "servers" || focus === "snapshots" || focus === "links") return own;
+  const shared = ON_SINGLE[focus].filter((kind) => !ONLY_SINGLE.has(kind));
+  return focus === "mixed" ? [...own, ...shared] : shared;
+}
+
+export interface FaultOptions {
+  readonly topology: Topology;
+  readonly focus: Focus;
+  readonly durationMs: number;
+  readonly workers: number;
+  readonly settings: Settings;
+}
+
+/** Draws the faults of a plan. */
+export function faultsFor(
+  random: Random,
+  { topology, focus, durationMs, workers, settings }: FaultOptions,
+): readonly FaultPlan[] {
+  if (focus === "clocks") return jumpsFor(random, durationMs, workers);
+  const kinds = faultsOf(topology, focus);
+  if (kinds.length === 0) return [];
+  const faults: FaultPlan[] = [];
+  const slow = topology !== "single";
+  for (let now = 400 + random.below(800); now < durationMs - 800;) {
+    // Its first fault is one after which the sentinels wait for 30 s.
+    const kind = focus === "patience" && faults.length === 0 ? "lose primary" : random.one(kinds);
+    const forMs =
+      LENGTHS_OF[focus]?.[kind] === undefined ? lengthOf(random, kind, settings) : random.one(LENGTHS_OF[focus][kind]);
+    faults.push({ id: `f${faults.length}`, kind, at: Math.round(now), forMs, worker: random.below(workers) });
+    if (kind === "lose primary" && settings.downAfter > 1_000) now += settings.downAfter;
+    // Failovers take seconds and one at a time; the others may overlap.
+    now += isSlow(kind) ? 2_500 + random.below(1_500) : 250 + random.below(slow ? 1_500 : 900);
+  }
+  return faults;
+}
+
+/**
+ * Jumps of the server's clock. Before each second one a process dies: others wait for its lease, and the clock stays
+ * where it is until they have.
+ */
+function jumpsFor(random: Random, durationMs: number, workers: number): readonly FaultPlan[] {
+  const faults: FaultPlan[] = [];
+  const add = (kind: FaultKind, at: number, byMs?: number): void => {
+    const id = `f${faults.length}`;
+    faults.push({ id, kind, at, forMs: 0, worker: random.below(workers), ...(byMs !== undefined && { byMs }) });
+  };
+  for (let now = 400 + random.below(800); now < durationMs - 800; now += 600 + random.below(2_000)) {
+    const byMs = random.one(JUMPS_MS) * (random.oneIn(2) ? 1 : -1);
+    if (random.oneIn(2)) {
+      add("server clock jump", now, byMs);
+      continue;
+    }
+    add("kill process", now);
+    add("server clock jump", now + 20 + random.below(300), random.oneIn(2) ? -HOUR_MS : byMs);
+  }
+  return faults;
+}
+
+const isSlow = (kind: FaultKind): boolean =>
+  [
+    "failover",
+    "lose primary",
+    "freeze primary",
+    "stall primary",
+    "lose shard",
+    "disk full",
+    "read-only",
+    "move slot",
+    "move slot and back",
+  ].includes(kind);
+
+const PAUSES_MS: readonly number[] = [1_000, 2_000, 3_500, 10_000];
+const STALLS_MS: readonly number[] = [1_000, 1_600, 3_000];
+
+const HOUR_MS = 3_600_000;
+/** Less than what clocks are corrected by all the time, more, more than a lease lasts, and an hour. */
+const JUMPS_MS: readonly number[] = [500, 1_500, 5_000, 30_000, HOUR_MS];
+
+/** Where a focus has lengths of its own. */
+const LENGTHS_OF: Readonly<Partial<Record<Focus, Readonly<Partial<Record<FaultKind, readonly number[]>>>>>> = {
+  pauses: { "freeze process": PAUSES_MS, "block loop": PAUSES_MS, "freeze server": STALLS_MS, "clock jump": STALLS_MS },
+};
+
+function lengthOf(random: Random, kind: FaultKind, settings: Settings): number {
+  switch (kind) {
+    case "cut":
+    case "kill connections":
+    case "flush all":
+    case "flush scripts":
+      return 0;
+    case "evict entries":
+    case "evict tags":
+    case "evict leases":
+    case "evict issuer":
+      // Again and again, so that some meet what has just been written.
+      return random.one([0, 300, 600]);
+    case "delay":
+      return 200 + random.below(800);
+    case "freeze process":
+      return random.one([
+        30,
+        200,
+        settings.maxStaleness - 100,
+        settings.maxStaleness + 300,
+        settings.maxStaleness + 1_200,
+      ]);
+    case "restart from snapshot":
+      // How long after the snapshot the server is killed.
+      return 100 + random.below(700);
+    case "freeze primary":
+      return 2_500;
+    case "stall primary":
+    case "lose shard":
+      return random.one(STALLS_MS);
+    default:
+      return random.one([50, 300, 1_000, settings.maxStaleness + 400]);
+  }
+}

@@ -1,0 +1,202 @@
+import { mayRead, type At, type KeyPlan, type LoaderPlan, type Operation } from "./plan-parts.ts";
+import type { Random } from "@hotset/test-servers";
+
+export interface Shape {
+  readonly keys: readonly KeyPlan[];
+  readonly workers: number;
+  readonly durationMs: number;
+  readonly changesToo: boolean;
+  readonly hearsForeign: boolean;
+  /** More loads that take long, so that a pause meets one. */
+  readonly isHeld: boolean;
+  /** Calls of thousands of keys. */
+  readonly hasBulk: boolean;
+  /** Few calls that free a lease or take it over, so that its end counts. */
+  readonly leavesLeases: boolean;
+}
+
+const READ_EVERY_MS = 9;
+const BULK_EVERY_MS = 800;
+const ASIDE_EVERY_MS = 60;
+
+const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
+
+/** Draws the operations of a plan, in the order of their instants. */
+export function operationsOf(random: Random, prefix: string, shape: Shape): readonly Operation[] {
+  const operations: Operation[] = [];
+  const at = (instant: number, worker: number): At => ({
+    id: `${prefix}${operations.length}`,
+    at: Math.round(instant * 10) / 10,
+    worker,
+  });
+  const drawing: Drawing = { random, shape, at, add: (operation) => void operations.push(operation) };
+  addReads(drawing);
+  if (shape.changesToo) {
+    addKeyChanges(drawing);
+    addSpaceChanges(drawing);
+  }
+  if (!shape.leavesLeases) addAsides(drawing);
+  if (shape.hasBulk) addBulk(drawing);
+  return operations.sort((a, b) => a.at - b.at);
+}
+
+/** The sequence of its random draws is part of every plan. */
+interface Drawing {
+  readonly random: Random;
+  readonly shape: Shape;
+  readonly at: (instant: number, worker: number) => At;
+  readonly add: (operation: Operation) => void;
+}
+
+function addReads(drawing: Drawing): void {
+  const { random, shape } = drawing;
+  for (let worker = 0; worker < shape.workers; worker += 1)
+    for (let now = random.gap(READ_EVERY_MS); now < shape.durationMs; now += random.gap(READ_EVERY_MS))
+      addRead(drawing, now, worker);
+}
+
+function addRead({ random, shape, at, add }: Drawing, now: number, worker: number): void {
+  const all = shape.keys.map(({ id }) => id);
+  const key = random.one(all.filter((id) => mayRead(shape.keys, id, worker)));
+  const { lateTags, isPersonal = false } = shape.keys.find(({ id }) => id === key)!;
+  // Operations must meet the late tags of a loader while it runs.
+  const drawn = loaderOf(random, shape.isHeld || lateTags.length > 0 || isPersonal);
+  // After these, processes load side by side for a while: of the other keys every second load is to be explained.
+  const isAlone = isPersonal && random.oneIn(3);
+  const load: LoaderPlan = isAlone
+    ? { ...drawn, outcome: random.oneIn(3) ? "no-store" : "not-shared" }
+    : drawn.outcome === "no-store"
+      ? { ...drawn, outcome: "value" }
+      : drawn;
+  const choice = random.below(100);
+  if (choice < 52) {
+    add({
+      ...at(now, worker),
+      kind: "getOrSet",
+      key,
+      load,
+      forced: random.oneIn(shape.leavesLeases ? 200 : 14),
+      isAfter: random.oneIn(8),
+      ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
+      ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
+      ...(random.oneIn(8) && { refreshAhead: 0.5 }),
+      ...(random.oneIn(8) && { leaveAfterMs: random.below(random.oneIn(2) ? 30 : 300) }),
+    });
+  } else if (choice < 62) add({ ...at(now, worker), kind: "get", key });
+  else if (choice < 67) add({ ...at(now, worker), kind: "getStale", key });
+  else if (choice < 80) add({ ...at(now, worker), kind: "peek", key });
+  else if (choice < 88) add({ ...at(now, worker), kind: "watch", key });
+  else if (choice < 94)
+    add({
+      ...at(now, worker),
+      kind: "getMany",
+      keys: some(
+        random,
+        all.filter((id) => mayRead(shape.keys, id, worker)),
+      ),
+    });
+  else
+    add({
+      ...at(now, worker),
+      kind: "getOrSetMany",
+      keys: some(
+        random,
+        all.filter((id) => mayRead(shape.keys, id, worker)),
+      ),
+      load,
+    });
+}
+
+function addKeyChanges({ random, shape, at, add }: Drawing): void {
+  for (const { id: key, changedEveryMs, isForeign } of shape.keys) {
+    for (let now = random.gap(changedEveryMs); now < shape.durationMs; now += random.gap(changedEveryMs)) {
+      if (isForeign && shape.hearsForeign && random.oneIn(2))
+        add({ ...at(now, -1), kind: random.oneIn(2) ? "foreignDelete" : "foreignSet", key });
+      else
+        add({
+          ...at(now, random.below(shape.workers)),
+          kind: random.one(["delete", "delete", "set", "set", "markStale"] as const),
+          key,
+          isFollowed: !random.oneIn(3),
+        });
+    }
+  }
+}
+
+function addSpaceChanges({ random, shape, at, add }: Drawing): void {
+  const everyMs = shape.leavesLeases ? 1_500 : 200;
+  for (let now = random.gap(everyMs); now < shape.durationMs; now += random.gap(everyMs)) {
+    const worker = random.below(shape.workers);
+    const isFollowed = !random.oneIn(3);
+    const space = random.one([...SPACES, []]);
+    if (random.oneIn(7)) add({ ...at(now, worker), kind: "clear", space, isFollowed });
+    else
+      add({
+        ...at(now, worker),
+        kind: random.oneIn(3) ? "markTagsStale" : "invalidateTags",
+        tag: random.one(["t", "u", "v"]),
+        space,
+        isFollowed,
+      });
+  }
+}
+
+/** Calls of tags that no key has, of namespaces without a key, and first uses of tags. */
+function addAsides({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(ASIDE_EVERY_MS); now < shape.durationMs; now += random.gap(ASIDE_EVERY_MS))
+    add({
+      ...at(now, random.below(shape.workers)),
+      kind: "aside",
+      does: random.one(["invalidateTags", "invalidateTags", "markTagsStale", "clear", "use", "use"] as const),
+      tag: random.oneIn(2) ? random.one(["x", "y", "z"]) : `once${Math.round(now)}`,
+      space: random.one(SPACES),
+    });
+}
+
+/** Each call has one key that is checked, among thousands that are not. */
+function addBulk({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(BULK_EVERY_MS); now < shape.durationMs; now += random.gap(BULK_EVERY_MS)) {
+    const worker = random.below(shape.workers);
+    const kind = random.one(["setMany", "setMany", "deleteMany", "getMany", "getOrSetMany"] as const);
+    const plain = shape.keys.filter(({ tags, isForeign, id }) => {
+      const mayCall = kind === "setMany" || kind === "deleteMany" || mayRead(shape.keys, id, worker);
+      return tags.length === 0 && !isForeign && mayCall;
+    });
+    const keys = [random.one(plain).id];
+    const fillers = random.one([1_100, 2_000, 4_000]);
+    const load = loaderOf(random, shape.isHeld);
+    if (kind === "getMany") add({ ...at(now, worker), kind, keys, fillers });
+    else if (kind === "getOrSetMany") add({ ...at(now, worker), kind, keys, fillers, load });
+    else add({ ...at(now, worker), kind, keys, fillers, isFollowed: !random.oneIn(3) });
+  }
+}
+
+function loaderOf(random: Random, isHeld: boolean): LoaderPlan {
+  const slow = isHeld ? 3 : 8;
+  return {
+    beforeMs: random.oneIn(3) ? random.below(8) : 0,
+    afterMs: random.oneIn(slow)
+      ? random.oneIn(4)
+        ? 600 + random.below(700)
+        : 100 + random.below(500)
+      : random.oneIn(2)
+        ? random.below(20)
+        : 0,
+    outcome: random.oneIn(150)
+      ? "hang"
+      : random.oneIn(15)
+        ? "fail"
+        : random.oneIn(30)
+          ? "undefined"
+          : random.oneIn(30)
+            ? "no-store"
+            : random.oneIn(4)
+              ? "not-modified"
+              : "value",
+  };
+}
+
+const some = (random: Random, all: readonly string[]): readonly string[] => {
+  const chosen = all.filter(() => random.oneIn(2));
+  return chosen.length === 0 ? [random.one(all)] : chosen;
+};

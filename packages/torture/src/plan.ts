@@ -1,0 +1,142 @@
+import { faultsFor } from "./plan-faults.ts";
+import { operationsOf } from "./plan-operations.ts";
+import {
+  type Plan,
+  type Topology,
+  drawnOn,
+  type Focus,
+  type Settings,
+  type WorkerPlan,
+  type KeyPlan,
+} from "./plan-parts.ts";
+import { Random } from "@hotset/test-servers";
+
+export {
+  type Plan,
+  TOPOLOGIES,
+  type Topology,
+  FOCUSES,
+  type Focus,
+  type Settings,
+  type WorkerPlan,
+  type KeyPlan,
+  type LoaderPlan,
+  type Operation,
+  FAULT_KINDS,
+  focusesOn,
+  type FaultKind,
+  type FaultPlan,
+  coveredBy,
+  touchedBy,
+  mayRead,
+  concernedBy,
+} from "./plan-parts.ts";
+
+const KEYS: readonly Omit<KeyPlan, "changedEveryMs" | "readBy">[] = [
+  { id: "a", space: [], tags: [], lateTags: [], isForeign: false },
+  { id: "b", space: [], tags: ["t"], lateTags: [], isForeign: false },
+  { id: "c", space: ["users"], tags: ["t", "u"], lateTags: ["u"], isForeign: false },
+  { id: "d", space: ["users", "deep"], tags: ["v"], lateTags: ["v"], isForeign: false },
+  { id: "e", space: ["users"], tags: [], lateTags: [], isForeign: false },
+  { id: "p", space: ["programs"], tags: [], lateTags: [], isForeign: true },
+  { id: "n", space: ["users"], tags: ["u"], lateTags: [], isForeign: false, isPersonal: true },
+];
+
+export interface PlanOptions {
+  readonly topology: Topology;
+  /** @default chosen by the seed */
+  readonly focus?: Focus;
+  /** Without faults. @default 6_000; longer where faults last for seconds */
+  readonly durationMs?: number;
+}
+
+const WORKERS = ["A", "B", "C"];
+
+/** Draws a plan. Its parts draw from sequences of their own. */
+export function planOf(seed: number, { topology, focus: given, durationMs: givenMs }: PlanOptions): Plan {
+  const random = new Random(seed * 2_654_435_761);
+  const focuses = drawnOn(topology);
+  const focus = given ?? focuses[seed % focuses.length]!;
+  const durationMs = givenMs ?? LASTS_MS[focus] ?? 6_000;
+  const settings = settingsOf(random, focus);
+  const fleet = random.one(["tracking", "tracking", "tracking", "tracking", "pubsub", "pubsub"] as const);
+  const keys = KEYS.map((key): KeyPlan => ({
+    ...key,
+    changedEveryMs: key.isForeign
+      ? 1_500
+      : random.one(focus === "clocks" ? [1_500, 3_000, 6_000] : [60, 400, 1_500, 3_000]),
+    ...(random.oneIn(4) && key.id !== "a" && { readBy: random.below(WORKERS.length) }),
+  }));
+  const faults = faultsFor(random.fork(2), { topology, focus, durationMs, workers: WORKERS.length, settings });
+  // A client never gives up a connection that swallows replies, and the library does not own it.
+  const mayBring = topology === "single" && !faults.some(({ kind }) => kind.startsWith("swallow"));
+  const clients = random.fork(4);
+  const workers = WORKERS.map((name, i): WorkerPlan => ({
+    name,
+    coherence: fleet,
+    // Only the channel can be received over RESP2.
+    protocol: fleet === "pubsub" && i === 1 ? 2 : 3,
+    ...(mayBring && clients.oneIn(4) && { hasClient: true }),
+  }));
+  const hearsForeign = fleet === "tracking";
+  return {
+    seed,
+    topology,
+    focus,
+    settings,
+    workers,
+    keys,
+    durationMs,
+    operations: operationsOf(random.fork(1), "o", {
+      keys,
+      workers: workers.length,
+      durationMs,
+      changesToo: true,
+      hearsForeign,
+      isHeld: focus === "freezes" || focus === "pauses" || focus === "clocks",
+      hasBulk: focus === "bulk",
+      leavesLeases: focus === "clocks",
+    }),
+    faults,
+    tail: operationsOf(random.fork(3), "t", {
+      keys,
+      workers: workers.length,
+      durationMs: 800,
+      changesToo: false,
+      hearsForeign,
+      isHeld: false,
+      hasBulk: false,
+      leavesLeases: false,
+    }),
+    tailMs: 800,
+  };
+}
+
+/**
+ * A pause takes up to 10 s; by default sentinels wait for 30 s before they replace a primary. Entries age, and callers
+ * wait for leases, between two jumps of a clock.
+ */
+const LASTS_MS: Readonly<Partial<Record<Focus, number>>> = {
+  pauses: 14_000,
+  shards: 9_000,
+  patience: 45_000,
+  clocks: 15_000,
+};
+
+function settingsOf(random: Random, focus: Focus): Settings {
+  const isRestarted = focus === "snapshots" || focus === "servers";
+  return {
+    // Leases and ends of entries count there, and changes hide both.
+    ttl: random.one(focus === "clocks" ? [300, 300, 2_000, 60_000] : [300, 2_000, 60_000, 60_000]),
+    staleWhileRevalidate: random.one([0, 0, 200, 2_000]),
+    staleIfError: random.one([0, 0, 500, 5_000]),
+    loadTimeout: 1_500,
+    errorBackoff: random.one([50, 500]),
+    maxStaleness: random.one([500, 1_000, 2_000]),
+    reissueWindow: 30_000,
+    responseTimeout: random.one([300, 500, 1_000]),
+    maxEntries: random.oneIn(5) ? 3 : 1_000,
+    downAfter: focus === "patience" ? 30_000 : 700,
+    persistence: isRestarted && random.oneIn(2) && focus !== "snapshots" ? "append-only" : "none",
+  };
+}

@@ -1,0 +1,204 @@
+/**
+ * Runs random operations in real processes while servers and links break, and checks the history against the promises
+ * of hotset.
+ *
+ *     npm run torture                                        2 minutes on one server
+ *     npm run torture -- --minutes 20 --topology cluster
+ *     npm run torture -- --seed 17                           that round again
+ *     npm run torture -- --seed 17 --shrink                  and, if it fails, the smallest plan that still fails
+ *     npm run torture -- --focus snapshots                   one kind of faults only
+ *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
+ *     npm run torture -- --layout string                     entries that are strings
+ *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
+ *     npm run torture -- --focus calm --seed 11 --record packages/torture/recorded
+ *                                                            records that round again, with many loads, for the tests
+ *     npm run torture -- --mutants                           whether each planted bug is found on one server; with
+ * --topology on others
+ *     npm run torture -- --mutants --only lease --shrink     and the smallest plan that shows those with this name
+ *     npm run torture -- --brief                             the part of `npm test`: all topologies, and some planted
+ * bugs
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
+import { arenas } from "./arena.ts";
+import { check, type Verdict, type Violation } from "./checker.ts";
+import type { History } from "./history.ts";
+import { MUTANTS, type Mutant } from "./mutants.ts";
+import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
+import { planted } from "./planted.ts";
+import { withManyLoads } from "./planting.ts";
+import { run } from "./round.ts";
+import { shrink } from "./shrink.ts";
+import { Tally, type Outcome } from "./tally.ts";
+import { timeline } from "./timeline.ts";
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "2" },
+    topology: { type: "string", default: "single" },
+    focus: { type: "string" },
+    /** The first one; with `--rounds` others follow. */
+    seed: { type: "string" },
+    rounds: { type: "string" },
+    shrink: { type: "boolean", default: false },
+    mutants: { type: "boolean", default: false },
+    brief: { type: "boolean", default: false },
+    /** Planted bugs whose name contains this. */
+    only: { type: "string" },
+    /** For each of them. */
+    seeds: { type: "string", default: "10" },
+    /** A folder. */
+    keep: { type: "string" },
+    /** Of the entries in Redis. */
+    layout: { type: "string", default: "full" },
+    /** A folder. */
+    record: { type: "string" },
+  },
+});
+
+/** Seeds that go through every focus with faults on one server, and through failovers elsewhere. */
+const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] = [
+  ["single", 1, 10],
+  ["sentinel", 3, 1],
+  ["cluster", 3, 1],
+];
+const SOON_SEEDS = 3;
+
+const topology = among("topology", values.topology, TOPOLOGIES);
+const focus = values.focus === undefined ? undefined : among("focus", values.focus, FOCUSES);
+if (focus !== undefined) among("focus", focus, focusesOn(topology));
+// For this process, which plays another program, and for the workers.
+process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
+const servers = arenas();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();
+await servers[Symbol.asyncDispose]();
+// Servers and processes have ended; resources that node-redis keeps do not matter.
+process.exit(failed === 0 ? 0 : 1);
+
+async function huntForMinutes(): Promise<number> {
+  const first = values.seed === undefined ? Math.floor(Date.now() / 1_000) % 1_000_000 : Number(values.seed);
+  const rounds = values.rounds !== undefined ? Number(values.rounds) : values.seed !== undefined ? 1 : Infinity;
+  console.log(`${topology}, ${values.minutes} minutes, seeds from ${first}`);
+  return hunt(topology, first, rounds, performance.now() + Number(values.minutes) * 60_000);
+}
+
+/** The same seeds each time, so that a failure comes from the code and not from luck, as far as time allows. */
+async function beBrief(): Promise<number> {
+  let failures = 0;
+  for (const [where, first, rounds] of BRIEFLY) {
+    console.log(`${where}, seeds from ${first}`);
+    failures += await hunt(where, first, rounds, Infinity);
+  }
+  for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true))
+    if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
+  console.log(failures === 0 ? "all promises hold, and the planted bugs are found" : `${failures} failed`);
+  return failures;
+}
+
+async function plantAll(): Promise<number> {
+  const chosen = MUTANTS.filter(
+    ({ name, topology: where = "single" }) =>
+      (values.only === undefined || name.includes(values.only)) && where === topology,
+  );
+  let survived = 0;
+  for (const mutant of chosen) if (!(await plant(mutant, Number(values.seeds)))) survived += 1;
+  console.log(`${chosen.length - survived} passed, ${survived} failed`);
+  return survived;
+}
+
+/** @returns the number of rounds that failed, and of kinds of violations that the checker does not see */
+async function hunt(where: Topology, first: number, rounds: number, endsAt: number): Promise<number> {
+  const tally = new Tally();
+  for (let seed = first; seed < first + rounds && performance.now() < endsAt; seed += 1) {
+    const drawn = planOf(seed, { topology: where, ...(focus !== undefined && { focus }) });
+    const plan = values.record === undefined ? drawn : withManyLoads(drawn);
+    const outcome = await round(plan);
+    console.log(tally.add(seed, plan.focus, outcome));
+    if (values.record !== undefined && outcome.history !== undefined)
+      writeFileSync(
+        join(values.record, `${where}-${plan.focus}.json.gz`),
+        gzipSync(JSON.stringify(outcome.history), { level: 9 }),
+      );
+    if (outcome.verdict === undefined || outcome.verdict.violations.length === 0) continue;
+    console.log(report(plan, outcome.history!, outcome.verdict));
+    if (values.keep !== undefined)
+      writeFileSync(
+        join(values.keep, `${where}-${plan.focus}-${seed}.json`),
+        JSON.stringify({ plan, history: outcome.history }),
+      );
+    if (values.shrink) await showLeast(plan, outcome.verdict.violations[0]!);
+  }
+  console.log(tally.text());
+  // Elsewhere servers are replaced for seconds, which excuses more.
+  const missed = where === "single" ? tally.missed() : [];
+  for (const each of missed) console.log(`the checker sees too little of what was planted: ${each}`);
+  return tally.failed + missed.length;
+}
+
+async function round(plan: Plan, mutant?: Mutant): Promise<Outcome> {
+  try {
+    await using arena = await servers.enter(plan);
+    const history = await run(plan, arena, mutant === undefined ? {} : planted(mutant.name));
+    return { history, verdict: check(history) };
+  } catch (error) {
+    return { trouble: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+/** One violation of each rule. */
+function report(plan: Plan, history: History, verdict: Verdict): string {
+  const byRule = new Map<string, number>();
+  for (const { rule } of verdict.violations) byRule.set(rule, (byRule.get(rule) ?? 0) + 1);
+  const shown = [...byRule.keys()].map((rule) => verdict.violations.find((violation) => violation.rule === rule)!);
+  return [
+    `\nseed ${plan.seed} (${plan.topology}, ${plan.focus}) fails: ${[...byRule].map(([rule, times]) => `${times} ${rule}`).join(", ")}`,
+    `settings ${JSON.stringify(plan.settings)}`,
+    ...shown.map((violation) => `\n${timeline(history, violation)}`),
+    "",
+  ].join("\n");
+}
+
+async function showLeast(plan: Plan, violation: Violation, mutant?: Mutant): Promise<void> {
+  const least = await shrink(
+    plan,
+    violation,
+    async (candidate) => {
+      const { history, verdict: found } = await round(candidate, mutant);
+      return history === undefined || found === undefined ? undefined : { history, verdict: found };
+    },
+    (text) => console.log(text),
+  );
+  console.log(
+    `\nThe smallest plan that still fails: ${least.plan.operations.length} operations, ${least.plan.faults.length} faults\n${least.history === undefined ? "" : timeline(least.history, least.violation)}`,
+  );
+}
+
+/** @returns whether the bug is found within some seeds */
+async function plant(mutant: Mutant, seeds: number): Promise<boolean> {
+  const startedAt = performance.now();
+  let foundBy: string | undefined;
+  for (let seed = 1; seed <= seeds && foundBy === undefined; seed += 1) {
+    const plan = planOf(seed, { topology: mutant.topology ?? "single", focus: mutant.focus });
+    const { verdict, trouble } = await round(plan, mutant);
+    const violation = verdict?.violations.find(({ rule }) => mutant.shows.includes(rule));
+    if (violation !== undefined && values.shrink) await showLeast(plan, violation, mutant);
+    if (violation !== undefined) foundBy = `seed ${seed}: ${violation.rule}: ${violation.text}`;
+    else if (trouble !== undefined) console.log(`  seed ${seed} could not be run: ${trouble}`);
+  }
+  console.log(
+    `${foundBy === undefined ? "SURVIVED" : "found   "}  ${mutant.name}  (${Math.round((performance.now() - startedAt) / 1_000)} s)\n            ${foundBy ?? `not within ${seeds} seeds`}`,
+  );
+  return foundBy !== undefined;
+}
+
+function among<T extends string>(option: string, given: string, choices: readonly T[]): T {
+  const chosen = choices.find((choice) => choice === given);
+  if (chosen === undefined) {
+    console.error(`--${option} ${given}: give one of ${choices.join(", ")}`);
+    process.exit(1);
+  }
+  return chosen;
+}
