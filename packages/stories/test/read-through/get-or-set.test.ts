@@ -1,6 +1,7 @@
 import { v8, type CacheEvents, type EntryOptions, type GetOrSetOptions } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
+import { inStep } from "../support/processes.ts";
 import {
   counted,
   never,
@@ -481,6 +482,26 @@ describe("promotion", () => {
       expect(backend.count("read", "test::k")).toBe(1);
     },
   );
+
+  it("C7 a localTtl of 0 for one call keeps its value in the backend alone, here and in other processes", async () => {
+    const {
+      all: [p1, p2],
+    } = await inStep();
+    await p1.cache.getOrSet("loaded", () => "Ada", { localTtl: 0 });
+    expect(await p1.cache.getOrSet("loaded", never)).toBe("Ada");
+    expect(await p2.cache.getOrSet("loaded", never)).toBe("Ada");
+    expect([p1.cache.peek("loaded"), p2.cache.peek("loaded")]).toEqual([undefined, undefined]);
+
+    await p1.cache.set("stored", "Bea");
+    expect(await p2.cache.getOrSet("stored", never, { localTtl: 0 })).toBe("Bea");
+    expect([p1.cache.peek("stored"), p2.cache.peek("stored")]).toEqual(["Bea", undefined]);
+    expect(await p2.cache.getOrSet("stored", never)).toBe("Bea");
+    expect(p2.cache.peek("stored")).toBe("Bea");
+    // A copy that is there already is what the backend has.
+    p2.backend.forgetCalls();
+    expect(await p2.cache.getOrSet("stored", never, { localTtl: 0 })).toBe("Bea");
+    expect(p2.backend.count()).toBe(0);
+  });
 
   it("C7 a localTtl of 0 keeps no local copy and drops an existing one", async () => {
     const { cache, stored } = open("memory over backend");
