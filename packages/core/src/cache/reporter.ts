@@ -28,6 +28,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
     if (event.background) write("warn", describeLoadError(event));
   });
   events["load:unleased"].add((event) => write("warn", describeUnleased(event)));
+  events["pending:overflow"].add((event) => write("error", describeOverflow(event)));
   events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
   events["recover"].add(({ tier, replayed, overflowed }) =>
     write(
@@ -68,6 +69,9 @@ function warnOnce(events: Events, subject: string): void {
     if ([...warned].some((kind) => kind.startsWith("BACKEND_"))) return;
     warn("LOAD_UNLEASED", describeUnleased(event), "load:unleased");
   });
+  events["pending:overflow"].whenUnobserved((event) =>
+    warn("PENDING_OVERFLOW", describeOverflow(event), "pending:overflow"),
+  );
 }
 
 /** Credentials that are refused, and a memory that is full, need other hands than a network that is down. */
@@ -99,6 +103,9 @@ const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): 
 
 const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unleased"]): string =>
   `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "did not answer in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;
+
+const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): string =>
+  `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;
 
 /** With the answer of the backend, where it has refused a call. */
 function messageOf(error: CacheError): string {

@@ -94,6 +94,18 @@ export interface CacheEvents {
   "decode:error": KeyEvent & LimitedEvent & { readonly tier: string; readonly error: DecodeError };
   /** The local tier dropped an entry to make room. */
   evict: KeyEvent & { readonly tier: string; readonly reason: "entries" | "bytes" };
+  /**
+   * More invalidations wait for the backend, or were acknowledged within `reissueWindow`, than are remembered. Once,
+   * until those that are pending were replayed.
+   */
+  "pending:overflow": CacheEvent & {
+    readonly tier: string;
+    /**
+     * `clear`: all entries of the cache are removed in their place, for every process. `forget`: the backend keeps no
+     * tag versions; the oldest are forgotten, so older entries may stay there until they expire.
+     */
+    readonly effect: "clear" | "forget";
+  };
   /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }

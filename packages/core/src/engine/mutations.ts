@@ -1,4 +1,4 @@
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/backend.ts";
 import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
@@ -10,9 +10,9 @@ import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { haveEqualItems } from "../primitives/equal-items.ts";
 import { inWindow, partsOf, WINDOW } from "../primitives/in-windows.ts";
 import { newId } from "../primitives/ids.ts";
+import { Semaphore } from "../primitives/semaphore.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
@@ -30,6 +30,7 @@ import type {
   WriteResult,
 } from "./results.ts";
 import { newToken } from "./tokens.ts";
+import { SharedPins } from "./shared-pins.ts";
 import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
 /**
@@ -45,11 +46,15 @@ export class Mutations {
   readonly #loadedStore: LoadedStore;
   /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
-  /** The request for versions that is under way. */
-  #pinning: Pinning | undefined;
+  readonly #pins: SharedPins;
+  /** For calls of one key, however many are made in one turn: the deadline of each begins when it is sent. */
+  readonly #line = new Semaphore(WINDOW);
+  /** For all calls of many keys together; each has a window too. */
+  readonly #bulkLine = new Semaphore(2 * WINDOW);
 
   constructor(context: EngineContext, readThrough: ReadThrough, loadedStore: LoadedStore) {
     this.#context = context;
+    this.#pins = new SharedPins(context.tags);
     this.#readThrough = readThrough;
     this.#loadedStore = loadedStore;
   }
@@ -60,7 +65,10 @@ export class Mutations {
     value: unknown,
     options: EntryOptions | undefined,
   ): Promise<WriteResult> {
-    const done = this.#set(namespace, key, value, options, this.#context.tags.sequence);
+    const done = this.#set(namespace, key, value, options, {
+      calledAt: this.#context.tags.sequence,
+      line: this.#line,
+    });
     this.#context.bulkWrites.overtake(key.local, done);
     return done;
   }
@@ -72,13 +80,13 @@ export class Mutations {
     options: EntryOptions | undefined,
   ): Promise<WriteManyResult> {
     const { local } = this.#context;
-    const { sequence } = this.#context.tags;
+    const turn = { calledAt: this.#context.tags.sequence, line: this.#bulkLine };
     // The others are set in this very tick. Until their turn comes the caller may change these values.
     const given = entries.map((entry, i) =>
       i < WINDOW || local === undefined ? entry : { ...entry, value: local.handOut(entry.value) },
     );
     const statuses = await this.#bulk(namespace, "set", given, "stored", ({ key, value }) =>
-      this.#set(namespace, key, value, options, sequence).then(({ status }) => status),
+      this.#set(namespace, key, value, options, turn).then(({ status }) => status),
     );
     return {
       stored: tally(statuses, "stored"),
@@ -103,13 +111,12 @@ export class Mutations {
     return writes.include(bulkWrites.run(items, write, overtaken));
   }
 
-  /** @param calledAt the number of the last tag event before the call. */
   async #set(
     namespace: NamespaceContext,
     key: EntryKey,
     value: unknown,
     options: EntryOptions | undefined,
-    calledAt: number,
+    { calledAt, line }: Turn,
   ): Promise<WriteResult> {
     const { local, clock, random } = this.#context;
     const { remote } = namespace;
@@ -117,7 +124,7 @@ export class Mutations {
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options, random);
     if (life.ttlMs <= 0)
-      return { status: (await this.#delete(namespace, key)).status === "pending" ? "pending" : "refused" };
+      return { status: (await this.#delete(namespace, key, line)).status === "pending" ? "pending" : "refused" };
     const entry = newEntry({
       // It may be written late, and until then the caller may change its value.
       value: remote === undefined || local === undefined ? value : local.handOut(value),
@@ -128,13 +135,13 @@ export class Mutations {
       version: remote?.leases && newId(),
     });
     if (remote === undefined) return this.#setHere(namespace, key, entry);
-    const status = await this.#queue(remote, key, { namespace, entry });
+    const status = await this.#queue(remote, key, { namespace, entry }, line);
     this.#reportKey(key, "remove");
     return status === "stored" ? { status, token: newToken() } : { status };
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
-  #queue(remote: EntryTier, key: EntryKey, call: SetCall): Promise<SetStatus> {
+  #queue(remote: EntryTier, key: EntryKey, call: SetCall, line: Semaphore): Promise<SetStatus> {
     const { flights, writes } = this.#context;
     this.#fence(key, "set");
     const guard = new WriteGuard();
@@ -147,7 +154,8 @@ export class Mutations {
     }
     const batch = new SetBatch(guard);
     const status = batch.add(call);
-    void writes.run(key.local, () => this.#sendLast(remote, key, batch), batch).then(() => batch.settle());
+    const sendInTurn = (): Promise<void> => line.run(() => this.#sendLast(remote, key, batch));
+    void writes.run(key.local, sendInTurn, batch).then(() => batch.settle());
     return status;
   }
 
@@ -235,7 +243,7 @@ export class Mutations {
   }
 
   delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
-    const done = this.#delete(namespace, key);
+    const done = this.#delete(namespace, key, this.#line);
     this.#context.bulkWrites.overtake(key.local, done);
     return done;
   }
@@ -247,7 +255,7 @@ export class Mutations {
     // Before they are fenced: a copy here counts as deleted.
     const items = keys.map((key) => ({ key, wasHere: local?.get(key.local, now) !== undefined }));
     const statuses = await this.#bulk(namespace, "delete", items, "deleted", async ({ key, wasHere }) => {
-      const { status } = await this.#delete(namespace, key);
+      const { status } = await this.#delete(namespace, key, this.#bulkLine);
       return status === "missing" && wasHere ? "deleted" : status;
     });
     return {
@@ -257,14 +265,16 @@ export class Mutations {
     };
   }
 
-  async #delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
+  async #delete(namespace: NamespaceContext, key: EntryKey, line: Semaphore): Promise<DeleteResult> {
     const { local, clock, writes, recovery } = this.#context;
     const { remote } = namespace;
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
     this.#fence(key, "delete");
     this.#reportKey(key, "remove");
     if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: newToken() };
-    const status = await writes.run(key.local, () => orPending(recovery, key, () => remote.remove(key)));
+    const status = await writes.run(key.local, () =>
+      line.run(() => orPending(recovery, key, () => remote.remove(key))),
+    );
     this.#acknowledged(key, "delete");
     if (status === "pending") return { status };
     return { status: wasHere ? "deleted" : status, token: newToken() };
@@ -290,15 +300,14 @@ export class Mutations {
       if (lifeOf(staleNow, now).expiresInMs > 0) local!.replace(key.local, staleNow);
       return { status: "stale" };
     }
-    const status = await writes.run(key.local, () =>
-      orPending(recovery, key, async () => {
-        const status = isReplaced ? undefined : await remote.markStale(key);
-        if (status !== undefined && recovery?.covers(key, NO_TAGS) !== true) return status;
-        // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
-        await remote.remove(key);
-        return "missing";
-      }),
-    );
+    const send = async (): Promise<"stale" | "missing"> => {
+      const status = isReplaced ? undefined : await remote.markStale(key);
+      if (status !== undefined && recovery?.covers(key, NO_TAGS) !== true) return status;
+      // Its removal is pending, perhaps since the call was sent: the entry there must not come back as stale.
+      await remote.remove(key);
+      return "missing";
+    };
+    const status = await writes.run(key.local, () => this.#line.run(() => orPending(recovery, key, send)));
     this.#acknowledged(key, "stale");
     return { status };
   }
@@ -383,7 +392,7 @@ export class Mutations {
       ]);
       if (compareVersions(guesses, current) === "current") return { status, versions: guesses };
     }
-    const pinned = await this.#pin(versions, dependsOn);
+    const pinned = await this.#pins.pin(versions, dependsOn);
     if (this.#isHidden(entry)) return this.#removeInstead(remote, key);
     if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
     dependsOn.forEach((each, i) => this.#guessed.set(each, pinned.versions[i]!));
@@ -406,24 +415,6 @@ export class Mutations {
     const status = remote.isBypassed ? "refused" : "stored";
     await remote.remove(key);
     return { status, versions: undefined };
-  }
-
-  /**
-   * Writes of one turn under the same tags share one request, unless a tag was invalidated in between: an answer from
-   * before would make the entry a miss.
-   */
-  #pin(versions: TagVersions, dependsOn: readonly string[]): ReturnType<TagVersions["pin"]> {
-    const { sequence } = this.#context.tags;
-    const last = this.#pinning;
-    if (last !== undefined && last.sequence === sequence && haveEqualItems(last.dependsOn, dependsOn))
-      return last.pinned;
-    const pinning = { dependsOn, sequence, pinned: versions.pin(dependsOn) };
-    this.#pinning = pinning;
-    const end = (): void => {
-      if (this.#pinning === pinning) this.#pinning = undefined;
-    };
-    pinning.pinned.then(end, end);
-    return pinning.pinned;
   }
 
   #fence(key: EntryKey, by: FencedBy): void {
@@ -455,16 +446,16 @@ export class Mutations {
   }
 }
 
+/** When a `set` was called, and where it waits to be sent. */
+interface Turn {
+  /** The number of the last tag event before the call. */
+  readonly calledAt: number;
+  readonly line: Semaphore;
+}
+
 interface Written {
   readonly status: "stored" | "refused";
   readonly versions: readonly TagVersion[] | undefined;
-}
-
-interface Pinning {
-  readonly dependsOn: readonly string[];
-  /** That of the tag events when it was asked. */
-  readonly sequence: number;
-  readonly pinned: ReturnType<TagVersions["pin"]>;
 }
 
 const tally = (statuses: readonly string[], status: string): number =>

@@ -149,6 +149,7 @@ const NAMES = [
   "backend:state",
   "decode:error",
   "evict",
+  "pending:overflow",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { expect, it } from "vitest";
 import { Semaphore } from "./semaphore.ts";
 import { gate } from "../testing/gate.ts";
@@ -60,4 +61,38 @@ it("gives a free slot at once, with or without `cancelled`", async () => {
   );
   await flush();
   expect(slots.tryTake()).toBe(true);
+});
+
+it("runs work in a slot: at once if one is free, else in the order of the calls, and frees it when the work fails", async () => {
+  const slots = new Semaphore(1);
+  const [first, second] = [gate<string>(), gate<string>()];
+  const begun: string[] = [];
+  const run = (name: string, work: () => Promise<string>) => outcome(slots.run(() => (begun.push(name), work())));
+  const runs = [run("a", first.pass), run("b", second.pass), run("c", () => Promise.reject(new Error("c")))];
+  expect(begun).toEqual(["a"]);
+  first.open("one");
+  await flush();
+  expect(begun).toEqual(["a", "b"]);
+  second.open("two");
+  const last = slots.run(() => Promise.resolve("d"));
+  expect(await last).toBe("d");
+  expect([begun, slots.tryTake(), slots.tryTake()]).toEqual([["a", "b", "c"], true, false]);
+  await Promise.all(runs);
+});
+
+it("finds the next of 100,000 that wait without a search", async () => {
+  const slots = new Semaphore(1);
+  slots.tryTake();
+  const begunAt = performance.now();
+  const waiting = Array.from({ length: 100_000 }, (_, i) =>
+    slots.take().then(() => {
+      slots.free();
+      return i;
+    }),
+  );
+  const filledAt = performance.now();
+  slots.free();
+  expect((await Promise.all(waiting)).at(-1)).toBe(99_999);
+  // With a search each turn costs more than the ones before.
+  expect(performance.now() - filledAt).toBeLessThan(filledAt - begunAt);
 });

@@ -2,7 +2,11 @@
 export class Semaphore {
   readonly #limit: number;
   #taken = 0;
-  readonly #waiting = new Set<() => void>();
+  /** By ticket: a set would look for its first member among all that were removed before. */
+  readonly #waiting = new Map<number, () => void>();
+  #tickets = 0;
+  /** The ticket whose turn is next; its caller may have left. */
+  #next = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -19,21 +23,34 @@ export class Semaphore {
   async take(cancelled?: Promise<unknown>): Promise<boolean> {
     if (this.tryTake()) return true;
     return new Promise((resolve) => {
-      const granted = (): void => resolve(true);
-      this.#waiting.add(granted);
+      const ticket = this.#tickets++;
+      this.#waiting.set(ticket, () => resolve(true));
       void cancelled?.then(() => {
-        if (this.#waiting.delete(granted)) resolve(false);
+        if (this.#waiting.delete(ticket)) resolve(false);
       });
     });
   }
 
+  /** Runs `work` in a slot: now if one is free, else in its turn. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const runNow = (): Promise<T> => {
+      const done = work();
+      const free = (): void => this.free();
+      done.then(free, free);
+      return done;
+    };
+    return this.tryTake() ? runNow() : this.take().then(runNow);
+  }
+
   /** Frees a slot, or passes it to the caller that has waited longest. */
   free(): void {
-    const next = this.#waiting.values().next();
-    if (next.done === true) this.#taken -= 1;
-    else {
-      this.#waiting.delete(next.value);
-      next.value();
+    while (this.#next < this.#tickets) {
+      const ticket = this.#next++;
+      const grant = this.#waiting.get(ticket);
+      if (grant === undefined) continue;
+      this.#waiting.delete(ticket);
+      return grant();
     }
+    this.#taken -= 1;
   }
 }

@@ -12,10 +12,12 @@ beforeEach(() => {
   clock = new TestClock();
 });
 
-const keyOf = (i: number): EntryKey => ({ backend: `k${i}` }) as EntryKey;
+/** Each takes 1 KiB: two bytes for each character, and 128. */
+const nameOf = (i: number): string => `k${i}`.padStart((1_024 - 128) / 2);
+const keyOf = (i: number): EntryKey => ({ backend: nameOf(i) }) as EntryKey;
 
-function recentOf(maxSize: number): RecentInvalidations & { add(from: number, to: number): void } {
-  const recent = new RecentInvalidations(clock, WINDOW_MS, maxSize);
+function recentOf(maxKiB: number): RecentInvalidations & { add(from: number, to: number): void } {
+  const recent = new RecentInvalidations(clock, WINDOW_MS, maxKiB * 1_024);
   return Object.assign(recent, {
     add: (from: number, to: number) => {
       for (let i = from; i < to; i += 1) recent.addKey(keyOf(i));
@@ -25,7 +27,11 @@ function recentOf(maxSize: number): RecentInvalidations & { add(from: number, to
 
 const taken = (recent: RecentInvalidations): readonly [string[], string[], boolean] => {
   const { keys, tags, overflowed } = recent.take();
-  return [keys.map(({ backend }) => backend), tags.map((each) => `${each.keys.join()} ${each.mode}`), overflowed];
+  return [
+    keys.map(({ backend }) => backend.trim()),
+    tags.map((each) => `${each.keys.join()} ${each.mode}`),
+    overflowed,
+  ];
 };
 
 it("gives back what was invalidated within the window, its last instant included, and what is soft after hard as hard", () => {
@@ -56,20 +62,20 @@ it("the window stands still from when it was stopped until it is resumed", () =>
   expect(taken(recent)[0]).toEqual([]);
 });
 
-it("forgets what is older than the window, once it holds 1,000 more than the bound, and does not overflow", () => {
+it("forgets what is older than the window, once it holds 1 MiB more than the bound, and does not overflow", () => {
   const recent = recentOf(10);
-  recent.add(0, 1_001);
+  recent.add(0, 1_025);
   clock.advance(WINDOW_MS + 1);
-  recent.add(1_001, 1_011);
-  expect(taken(recent)).toEqual([Array.from({ length: 10 }, (_, i) => `k${1_001 + i}`), [], false]);
+  recent.add(1_025, 1_035);
+  expect(taken(recent)).toEqual([Array.from({ length: 10 }, (_, i) => `k${1_025 + i}`), [], false]);
 });
 
 it("keeps the newest up to the bound, and counts as overflowed for one window", () => {
   const recent = recentOf(10);
-  recent.add(0, 1_010);
+  recent.add(0, 1_034);
   expect(taken(recent)[2]).toBe(false);
-  recent.add(1_010, 1_011);
-  expect(taken(recent)).toEqual([Array.from({ length: 10 }, (_, i) => `k${1_001 + i}`), [], true]);
+  recent.add(1_034, 1_035);
+  expect(taken(recent)).toEqual([Array.from({ length: 10 }, (_, i) => `k${1_025 + i}`), [], true]);
   clock.advance(WINDOW_MS);
   expect(taken(recent)[2]).toBe(true);
   clock.advance(1);

@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
+import { SizedMap } from "../primitives/sized-map.ts";
 
 /** Tags of one namespace to invalidate, or to mark stale. */
 export interface TagInvalidation {
@@ -10,27 +11,27 @@ export interface TagInvalidation {
 
 /**
  * The invalidations of this process that the backend acknowledged within the window, oldest first. They are issued
- * again when another server takes over, since it may have older data. Bounded by time and number.
+ * again when another server takes over, since it may have older data. Bounded by time and bytes.
  *
  * The window has a clock of its own, which stands still while the link is lost. All instants here are by that clock.
  */
 export class RecentInvalidations {
   readonly #clock: Clock;
   readonly #windowMs: number;
-  readonly #maxSize: number;
+  readonly #maxBytes: number;
   /** By the key of an entry or of a tag, which no entry has. */
-  readonly #issued = new Map<string, Issued>();
+  readonly #issued = new SizedMap<Issued>();
   #overflowedAt = -Infinity;
   /** `clock.now()` since which the window stands still. */
   #stoppedAt: number | undefined;
   /** For how long it stood still before. */
   #stoodStillMs = 0;
 
-  /** @param maxSize how many are remembered; more count as an overflow. */
-  constructor(clock: Clock, windowMs: number, maxSize: number) {
+  /** @param maxBytes of keys and tags that are remembered; more count as an overflow. */
+  constructor(clock: Clock, windowMs: number, maxBytes: number) {
     this.#clock = clock;
     this.#windowMs = windowMs;
-    this.#maxSize = maxSize;
+    this.#maxBytes = maxBytes;
   }
 
   addKey(key: EntryKey): void {
@@ -78,14 +79,14 @@ export class RecentInvalidations {
     const issuedAt = this.#now;
     this.#issued.delete(id);
     this.#issued.set(id, { what, issuedAt });
-    if (this.#issued.size > this.#maxSize + FORGOTTEN_AT_ONCE) this.#forget(issuedAt);
+    if (this.#issued.bytes > this.#maxBytes + FORGOTTEN_BYTES) this.#forget(issuedAt);
   }
 
   /** Forgets many at once: to find its oldest entry, a map walks past all entries deleted before it. */
   #forget(now: number): void {
     for (const [oldest, { issuedAt }] of this.#issued) {
       const isRecent = issuedAt >= now - this.#windowMs;
-      if (isRecent && this.#issued.size <= this.#maxSize) return;
+      if (isRecent && this.#issued.bytes <= this.#maxBytes) return;
       if (isRecent) this.#overflowedAt = now;
       this.#issued.delete(oldest);
     }
@@ -99,4 +100,4 @@ interface Issued {
 
 const isTags = (what: Issued["what"]): what is TagInvalidation => "keys" in what;
 
-const FORGOTTEN_AT_ONCE = 1_000;
+const FORGOTTEN_BYTES = 1024 * 1024;

@@ -3,7 +3,7 @@ import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { newEntry, type Entry } from "../entry/entry.ts";
-import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
+import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { termsIn } from "../entry/terms.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
 import { orPending, Recovery } from "./recovery.ts";
@@ -13,6 +13,9 @@ import { TestClock } from "../testing/test-clock.ts";
 
 const root = rootKeySpace("shop");
 const users = keySpaceBelow(root, "users");
+/** Keys of 2 KiB: two bytes for each character, and 128. Of these 8,192 take 16 MiB. */
+const longKey = (space: KeySpace, i: number): EntryKey =>
+  entryKey(space, String(i).padStart((2_048 - 128) / 2 - space.backendPrefix.length, "k"));
 const UNANSWERED = new BackendUnavailableError("no answer");
 
 let clock: TestClock;
@@ -20,6 +23,7 @@ let clock: TestClock;
 let sent: string[];
 let replayed: string[];
 let emitted: CacheEvents["recover"][];
+let overflows: CacheEvents["pending:overflow"][];
 let isDown: boolean;
 /** How the calls begin that fail. */
 let failing: string | undefined;
@@ -45,6 +49,7 @@ function recovery({
   };
   const events = createEvents();
   events.recover.add((event) => emitted.push(event));
+  events["pending:overflow"].add((event) => overflows.push(event));
   return new Recovery({
     clock,
     events,
@@ -66,7 +71,7 @@ function recovery({
 
 beforeEach(() => {
   clock = new TestClock();
-  [sent, replayed, emitted] = [[], [], []];
+  [sent, replayed, emitted, overflows] = [[], [], [], []];
   isDown = false;
   failing = undefined;
   isRefusing = false;
@@ -313,17 +318,21 @@ it.for([
   },
 );
 
-describe("more than 10,000", () => {
+describe("C96 more than 16 MiB", () => {
   it("become a clear of the whole cache, which covers everything", async () => {
     const one = recovery();
-    for (let i = 0; i < 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
-    expect([one.size, one.covers(entryKey(root, "other"), root.tagPrefixes)]).toEqual([10_000, false]);
+    for (let i = 0; i < 8_192; i += 1) one.addKey(longKey(users, i));
+    one.addKey(longKey(users, 0));
+    expect([one.size, one.covers(entryKey(root, "other"), root.tagPrefixes), overflows]).toEqual([8_192, false, []]);
     one.addTags(users, ["{~shop}:users::t"], "soft", 1);
     expect(one.size).toBe(1);
     expect([
       one.covers(entryKey(root, "other"), root.tagPrefixes),
       one.covers(entryKey(users, "k5"), users.tagPrefixes),
     ]).toEqual([true, true]);
+    expect(overflows).toEqual([{ cache: "shop", namespace: [], tier: "redis", effect: "clear" }]);
+    for (let i = 0; i < 8_192; i += 1) one.addKey(longKey(users, i));
+    expect([one.size, overflows.length]).toEqual([1, 1]);
     one.addKey(entryKey(users, "after"));
     await one.replay();
     expect(sent).toEqual(["hard {~shop}::", "remove shop:users::after"]);
@@ -331,11 +340,26 @@ describe("more than 10,000", () => {
     one.addKey(entryKey(root, "a"));
     await one.replay();
     expect(emitted[1]).toMatchObject({ replayed: 1, overflowed: false });
+    for (let i = 0; i <= 8_192; i += 1) one.addKey(longKey(users, i));
+    expect(overflows.length).toBe(2);
   });
 
-  it("C96 are reported with each part of their replay", async () => {
+  it("are counted in bytes of keys and tags together", () => {
     const one = recovery();
-    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
+    const tags = Array.from({ length: 8_191 }, (_, i) => `{~shop}::${String(i).padStart(951, "t")}`);
+    one.addTags(root, tags, "hard", 1);
+    one.addKey(longKey(root, 0));
+    expect([one.size, overflows]).toEqual([8_192, []]);
+    one.acknowledgedTags(root, tags.slice(0, 1), "hard", 2);
+    for (let i = 0; i < 14; i += 1) one.addKey(entryKey(root, String(i)));
+    expect(one.size).toBe(8_205);
+    one.addKey(entryKey(root, "one more"));
+    expect([one.size, overflows.length]).toEqual([1, 1]);
+  });
+
+  it("are reported with each part of their replay", async () => {
+    const one = recovery();
+    for (let i = 0; i <= 8_192; i += 1) one.addKey(longKey(users, i));
     one.addKey(entryKey(users, "after"));
     failing = "remove";
     await one.replay();
@@ -350,21 +374,23 @@ describe("more than 10,000", () => {
 
   it("that clear is not covered by a later tag call or key", () => {
     const one = recovery();
-    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(users, `k${i}`));
+    for (let i = 0; i <= 8_192; i += 1) one.addKey(longKey(users, i));
     one.acknowledgedTags(root, ["{~shop}::"], "hard", 1_000_000);
-    one.forgetKey(entryKey(users, "k1"));
+    one.forgetKey(longKey(users, 1));
     expect(one.size).toBe(1);
   });
 
   it("lose the oldest if there are no tag versions", () => {
     const one = recovery({ hasVersions: false });
-    for (let i = 0; i <= 10_000; i += 1) one.addKey(entryKey(root, `k${i}`));
+    for (let i = 0; i <= 8_192; i += 1) one.addKey(longKey(root, i));
+    // The oldest MiB at a time.
     expect([
       one.size,
-      one.covers(entryKey(root, "k0"), []),
-      one.covers(entryKey(root, "k1"), []),
-      one.covers(entryKey(root, "k10000"), []),
-    ]).toEqual([10_000, false, true, true]);
+      one.covers(longKey(root, 512), []),
+      one.covers(longKey(root, 513), []),
+      one.covers(longKey(root, 8_192), []),
+      overflows,
+    ]).toEqual([7_680, false, true, true, [{ cache: "shop", namespace: [], tier: "redis", effect: "forget" }]]);
   });
 });
 
@@ -433,27 +459,28 @@ describe("an acknowledged invalidation", () => {
     expect(sent).toEqual(["remove shop:users::k"]);
   });
 
-  it("becomes a clear with more than 10,000 within the window, until the window has passed", async () => {
-    for (const count of [10_001, 12_500]) {
-      sent = [];
+  it("C96 becomes a clear with more than 16 MiB within the window, until the window has passed", async () => {
+    for (const count of [8_193, 10_000]) {
+      [sent, overflows] = [[], []];
       const one = recovery({ reissueWindowMs: 30_000 });
-      for (let i = 0; i < count; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
+      for (let i = 0; i < count; i += 1) one.acknowledgedKey(longKey(users, i));
       clock.advance(30_000);
       one.reissue(1);
       await one.replay();
       expect(sent).toContain("hard {~shop}::");
-      expect(sent.length).toBeLessThan(10_001);
+      expect(sent.length).toBeLessThan(8_193);
+      expect(overflows).toEqual([{ cache: "shop", namespace: [], tier: "redis", effect: "clear" }]);
     }
   });
 
   it("does not become a clear if there were more, but most are older than the window", async () => {
     const one = recovery({ reissueWindowMs: 30_000 });
-    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `old${i}`));
+    for (let i = 0; i < 8_192; i += 1) one.acknowledgedKey(longKey(root, i));
     clock.advance(30_001);
-    for (let i = 0; i < 9_000; i += 1) one.acknowledgedKey(entryKey(users, `new${i}`));
+    for (let i = 0; i < 8_192; i += 1) one.acknowledgedKey(longKey(users, i));
     one.reissue(1);
     await one.replay();
-    expect([sent.length, sent.includes("hard {~shop}::")]).toEqual([9_000, false]);
+    expect([sent.length, sent.includes("hard {~shop}::"), overflows]).toEqual([8_192, false, []]);
   });
 
   it("counts as acknowledged again once it was replayed or issued again", async () => {
@@ -473,17 +500,15 @@ describe("an acknowledged invalidation", () => {
     expect(one.size).toBe(0);
   });
 
-  it("loses the oldest of more than 10,000 if there are no tag versions, and reports that", async () => {
+  it("C96 loses the oldest of more than 16 MiB if there are no tag versions, and reports that", async () => {
     const one = recovery({ reissueWindowMs: 30_000, hasVersions: false });
-    for (let i = 0; i < 12_500; i += 1) one.acknowledgedKey(entryKey(users, `k${i}`));
+    // One more than a MiB beyond the bound, when the oldest are forgotten.
+    for (let i = 0; i < 8_705; i += 1) one.acknowledgedKey(longKey(users, i));
     one.reissue(1);
     await one.replay();
-    expect([one.size, sent.length, sent.includes("remove shop:users::k12499"), emitted.at(-1)?.overflowed]).toEqual([
-      0,
-      10_000,
-      true,
-      true,
-    ]);
+    const last = `remove ${longKey(users, 8_704).backend}`;
+    expect([one.size, sent.length, sent.includes(last), emitted.at(-1)?.overflowed]).toEqual([0, 8_192, true, true]);
+    expect(overflows).toEqual([{ cache: "shop", namespace: [], tier: "redis", effect: "forget" }]);
   });
 });
 

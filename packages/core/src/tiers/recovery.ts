@@ -1,5 +1,6 @@
 import { ONE_PART } from "../coherence/trust.ts";
 import { inNoCall } from "../primitives/async-context.ts";
+import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -44,8 +45,9 @@ interface RecoveryOf {
  * The invalidations that could not reach the backend: remembered, and replayed when it answers again.
  *
  * A replay is always an invalidation, never a value: a write with unknown outcome is replayed as a removal. The last
- * one of each key counts. Bounded: an overflow becomes a clear of the whole cache; in a backend without tag versions it
- * forgets the oldest. Until an invalidation was replayed, nothing that it covers is served from the backend.
+ * one of each key counts. Bounded by the bytes of keys and tags: an overflow becomes a clear of the whole cache; in a
+ * backend without tag versions it forgets the oldest. Until an invalidation was replayed, nothing that it covers is
+ * served from the backend.
  */
 export class Recovery {
   readonly #of: RecoveryOf;
@@ -53,8 +55,8 @@ export class Recovery {
   readonly #issued: RecentInvalidations | undefined;
   /** The links that are lost. */
   readonly #lost = new Set<object>();
-  readonly #keys = new Map<string, EntryKey>();
-  readonly #tags = new Map<string, PendingTags>();
+  readonly #keys = new SizedMap<EntryKey>();
+  readonly #tags = new SizedMap<PendingTags>();
   /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
   #issuedAgain: ReadonlyMap<string, number> = new Map();
   #overflowed = false;
@@ -71,7 +73,7 @@ export class Recovery {
   constructor(of: RecoveryOf) {
     const { clock, reissueWindowMs = 0 } = of;
     this.#of = of;
-    if (reissueWindowMs > 0) this.#issued = new RecentInvalidations(clock, reissueWindowMs, MAX_PENDING);
+    if (reissueWindowMs > 0) this.#issued = new RecentInvalidations(clock, reissueWindowMs, MAX_BYTES);
   }
 
   get size(): number {
@@ -162,9 +164,10 @@ export class Recovery {
     if (this.#issued === undefined) return;
     const isThere = (key: string): boolean => part === undefined || (this.#of.remote.partOf?.(key) ?? part) === part;
     const { keys, tags, overflowed } = this.#issued.take();
-    if (overflowed && this.#of.remote.versions !== undefined)
-      this.addTags(this.#of.root, tagKeys(this.#of.root, []), "hard", 0);
-    this.#overflowed ||= overflowed;
+    if (overflowed) {
+      this.#reportOverflow();
+      if (this.#of.remote.versions !== undefined) this.addTags(this.#of.root, tagKeys(this.#of.root, []), "hard", 0);
+    }
     for (const { keySpace, keys: each, mode } of tags) this.addTags(keySpace, each.filter(isThere), mode, 0);
     const issuedAgain = new Map([...this.#issuedAgain].filter(([key]) => !isThere(key)));
     for (const key of keys) {
@@ -309,18 +312,26 @@ export class Recovery {
   }
 
   #added(): void {
-    if (this.size > MAX_PENDING) {
-      this.#overflowed = true;
-      if (this.#of.remote.versions === undefined) {
-        this.#keys.delete(this.#keys.keys().next().value!);
-        return;
-      }
-      this.#keys.clear();
-      this.#tags.clear();
-      for (const key of tagKeys(this.#of.root, []))
-        this.#tags.set(key, { keySpace: this.#of.root, keys: [key], mode: "hard", callSequence: Infinity });
-    }
+    if (this.#keys.bytes + this.#tags.bytes > MAX_BYTES) this.#overflow();
     if (this.#running === undefined) this.#retryLater();
+  }
+
+  #overflow(): void {
+    this.#reportOverflow();
+    if (this.#of.remote.versions === undefined) return this.#keys.deleteOldest(KEPT_BYTES);
+    this.#keys.clear();
+    this.#tags.clear();
+    for (const key of tagKeys(this.#of.root, []))
+      this.#tags.set(key, { keySpace: this.#of.root, keys: [key], mode: "hard", callSequence: Infinity });
+  }
+
+  /** Once, until everything was replayed. */
+  #reportOverflow(): void {
+    if (this.#overflowed) return;
+    this.#overflowed = true;
+    const { cache, events, remote } = this.#of;
+    const effect = remote.versions === undefined ? "forget" : "clear";
+    events["pending:overflow"].emit({ cache, namespace: [], tier: remote.label, effect });
   }
 
   #retryLater(): void {
@@ -368,7 +379,10 @@ export async function orPending<T>(
   }
 }
 
-const MAX_PENDING = 10_000;
+/** Of what is pending, and of what was acknowledged within the window: all of it may be pending in the next moment. */
+const MAX_BYTES = 16 * 1024 * 1024;
+/** Of what is pending, after the oldest were forgotten. */
+const KEPT_BYTES = 15 * 1024 * 1024;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;
 const LONGEST_WAIT_MS = 5_000;

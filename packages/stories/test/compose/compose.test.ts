@@ -33,6 +33,7 @@ import {
 } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
+import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -614,29 +615,39 @@ describe("a write that one backend missed", () => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("beyond 10,000 keys in far: far is not read until it answers, and then no older entry is served from either", async () => {
+  it("beyond 16 MiB of keys in far: far is not read until it answers, and then no older entry is served from either", async () => {
     const { cache, clock, near, far } = await seeded({ policy: { ttl: "1h" } });
     await cache.set("other", "old");
     const restore = far.script("write", { fail: true, times: Infinity });
     const removals = far.script("remove", { fail: true, times: Infinity });
-    for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
-    far.store.set("shop::k5", far.store.get("shop::other")!);
+    const keys = longKeys(MOST_PENDING + 1, "shop::");
+    for (const [i, key] of keys.entries()) await cache.set(key, i);
+    far.store.set(`shop::${keys[5]}`, far.store.get("shop::other")!);
     restore();
     removals();
     await elapse(clock, 60);
-    expect([await cache.get("k5"), await cache.get("other"), cache.stats().pending]).toEqual([undefined, undefined, 0]);
-    expect(near.store.get("shop::k5")).toBeDefined();
+    expect([await cache.get(keys[5]!), await cache.get("other"), cache.stats().pending]).toEqual([
+      undefined,
+      undefined,
+      0,
+    ]);
+    expect(near.store.get(`shop::${keys[5]}`)).toBeDefined();
   });
 
-  it("beyond 10,000 keys in near: the oldest is forgotten, and nothing else is lost", async () => {
+  it("beyond 16 MiB of keys in near: the oldest are forgotten, and nothing else is lost", async () => {
     const { cache, clock, near } = await seeded({ nearTtl: "10m", policy: { ttl: "1h" } });
     near.down();
-    for (let i = 0; i <= 10_000; i += 1) await cache.set(`k${i}`, i);
-    expect(cache.stats().pending).toBe(10_000);
-    expect([await cache.get("k0"), await cache.get("k10000")]).toEqual([0, 10_000]);
+    const overflows = watch(cache, "pending:overflow");
+    const keys = longKeys(MOST_PENDING + 1, "shop::");
+    for (const [i, key] of keys.entries()) await cache.set(key, i);
+    // A MiB at a time.
+    expect(cache.stats().pending).toBe((MOST_PENDING * 15) / 16);
+    expect(overflows.map(([, { effect }]) => effect)).toEqual(["forget"]);
+    const ends = () => Promise.all([keys[0]!, keys.at(-1)!].map((key) => cache.get(key)));
+    expect(await ends()).toEqual([0, MOST_PENDING]);
     near.up();
     await elapse(clock, 60);
-    expect([await cache.get("k0"), await cache.get("k10000"), cache.stats().pending]).toEqual([0, 10_000, 0]);
+    expect([await ends(), cache.stats().pending]).toEqual([[0, MOST_PENDING], 0]);
   });
 });
 

@@ -5,6 +5,7 @@
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
+import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { counted } from "../support/stacks.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
 import { watch } from "../support/watch.ts";
@@ -229,8 +230,15 @@ it(
     expect(await p2.cache.get("forgotten")).toBe("old");
     away(p1);
     await p1.cache.delete("forgotten");
-    for (let i = 0; i < 10_000; i += 1) await p1.cache.delete(`k${i}`);
-    expect(p1.cache.stats().pending).toBe(1);
+    const [last, ...others] = longKeys(MOST_PENDING, "test::");
+    for (const key of others) await p1.cache.delete(key);
+    const overflows = watch(p1.cache, "pending:overflow");
+    expect([p1.cache.stats().pending, overflows]).toEqual([MOST_PENDING, []]);
+    await p1.cache.delete(last!);
+    expect([p1.cache.stats().pending, overflows]).toEqual([
+      1,
+      [["pending:overflow", { cache: "test", namespace: [], tier: "scripted", effect: "clear" }]],
+    ]);
     const recovered = watch(p1.cache, "recover");
     await back(p1);
     expect([
@@ -430,7 +438,7 @@ describe("C93 after another server answers", () => {
     },
   );
 
-  it("C96 more than 10,000 invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
+  it("C96 more than 16 MiB of invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
     const {
       all: [p1, p2],
       store,
@@ -439,9 +447,10 @@ describe("C93 after another server answers", () => {
     const restore = store.snapshot();
     await p1.cache.delete("k");
     // So many that the oldest are forgotten, and the rest is within the bound.
-    for (let i = 0; i < 11_000; i += 1) await p1.cache.delete(`k${i}`);
+    for (const key of longKeys(9_000, "test::")) await p1.cache.delete(key);
     restore();
     const recovered = watch(p1.cache, "recover");
+    const overflows = watch(p1.cache, "pending:overflow");
     p1.link.replaced();
     await flush(1_000);
     expect([await p2.cache.get("k"), await p1.cache.get("k"), p1.cache.stats().pending]).toEqual([
@@ -450,6 +459,7 @@ describe("C93 after another server answers", () => {
       0,
     ]);
     expect(recovered.at(-1)?.[1].overflowed).toBe(true);
+    expect(overflows.map(([, { effect }]) => effect)).toEqual(["clear"]);
   });
 
   it("no other key is invalidated", async () => {

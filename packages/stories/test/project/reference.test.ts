@@ -6,6 +6,7 @@ import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { brotli, zstd } from "hotset";
 import { describe, expect, it } from "vitest";
+import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 
 const readPage = (name: string): string =>
   readFileSync(new URL(`../../../../docs/reference/${name}.md`, import.meta.url), "utf8");
@@ -168,6 +169,7 @@ async function observeEveryEvent(
   backend.down();
   await cache.getOrSet("g", () => 1); // load:unleased
   for (let i = 0; i < 5; i++) await cache.delete("a"); // backend:error, backend:state
+  await cache.deleteMany(longKeys(MOST_PENDING, "test::")); // pending:overflow
   backend.up();
   clock.advance("1s");
   await flush(); // recover

@@ -1,7 +1,8 @@
-import { json, type EntryOptions } from "@hotset/core";
-import { gate } from "@hotset/core/testing";
+import { json, type Cache, type EntryOptions } from "@hotset/core";
+import { flush, gate } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
 
 /** One more than are under way at a time. */
 const KEYS = Array.from({ length: 1_001 }, (_, i) => `k${i}`);
@@ -169,5 +170,75 @@ describe("calls of many keys", () => {
     };
     expect([...(await cache.getOrSetMany(KEYS, (key) => key, load)).values()]).toEqual(KEYS);
     expect(asked).toEqual([1_000, 1]);
+  });
+});
+
+describe("changes made in one turn", () => {
+  const DEADLINE_MS = 1_000;
+  type Change = (cache: Cache, keys: readonly string[]) => Promise<number>;
+  const each =
+    (call: (cache: Cache, key: string) => Promise<{ readonly status: string }>, done: string): Change =>
+    async (cache, keys) =>
+      (await Promise.all(keys.map((key) => call(cache, key)))).filter(({ status }) => status === done).length;
+  const inParts =
+    (call: (cache: Cache, keys: readonly string[]) => Promise<number>): Change =>
+    async (cache, keys) => {
+      const parts = Array.from({ length: keys.length / 1_000 }, (_, i) => keys.slice(i * 1_000, (i + 1) * 1_000));
+      return (await Promise.all(parts.map((part) => call(cache, part)))).reduce((sum, done) => sum + done, 0);
+    };
+
+  it.each([
+    [1_000, 30_000, "set", "write", each((cache, key) => cache.set(key, key), "stored")],
+    [1_000, 3_000, "delete", "remove", each((cache, key) => cache.delete(key), "missing")],
+    [1_000, 3_000, "markStale", "markStale", each((cache, key) => cache.markStale(key), "missing")],
+    [
+      2_000,
+      6_000,
+      "setMany",
+      "write",
+      inParts(async (cache, keys) => (await cache.setMany(keys.map((key) => [key, key] as const))).stored),
+    ],
+    [2_000, 6_000, "deleteMany", "remove", inParts(async (cache, keys) => (await cache.deleteMany(keys)).missing)],
+  ] as const)(
+    "C160: are sent %i at a time, and have their whole deadlines from then on: %i keys by %s",
+    { timeout: 60_000 },
+    async (atOnce, count, _, operation, change) => {
+      const { cache, backend, clock } = open("memory over backend", {
+        backend: { deadlineMs: DEADLINE_MS },
+        ttl: "1h",
+      });
+      const failed = watch(cache, "recover", "backend:error");
+      // The versions are known from then on.
+      await cache.set("first", 1);
+      backend.forgetCalls();
+      backend.script(operation, { times: Infinity, before: DEADLINE_MS - 1 });
+      const acknowledged = change(
+        cache,
+        Array.from({ length: count }, (__, i) => `k${i}`),
+      );
+      const sent: number[] = [];
+      while (sent.length < count / atOnce) {
+        await flush();
+        sent.push(backend.count(operation));
+        clock.advance(DEADLINE_MS - 1);
+      }
+      expect(sent).toEqual(Array.from({ length: count / atOnce }, (__, i) => (i + 1) * atOnce));
+      expect([await acknowledged, cache.stats().pending, failed]).toEqual([count, 0, []]);
+    },
+  );
+
+  it("C160: do not wait for calls of many keys that the backend does not answer", async () => {
+    const { cache, backend } = open("memory over backend", { ttl: "1h" });
+    await cache.set("first", 1);
+    const held = gate();
+    backend.script("write", { times: 2_000, before: held });
+    const all = ["a", "b"].map((part) =>
+      cache.setMany(KEYS.slice(0, 1_000).map((key) => [part + key, "bulk"] as const)),
+    );
+    await expect.poll(() => backend.count("write")).toBeGreaterThanOrEqual(2_000);
+    expect(await cache.delete("first")).toMatchObject({ status: "deleted" });
+    expect(await cache.set("first", 2)).toMatchObject({ status: "stored" });
+    held.open();
+    expect(await Promise.all(all)).toMatchObject([{ stored: 1_000 }, { stored: 1_000 }]);
   });
 });

@@ -2,6 +2,7 @@ import type { Cache, Policy } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, rejectionsDuring, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { EVENTS, watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
@@ -66,6 +67,7 @@ async function story({
   backend.down();
   await note(cache.getOrSet("unleased", () => "alone"));
   for (let i = 0; i < 6; i += 1) await note(cache.delete(`many ${i}`));
+  await note(cache.deleteMany(longKeys(MOST_PENDING, "test::")));
   backend.up();
   clock.advance("1m");
   await flush();

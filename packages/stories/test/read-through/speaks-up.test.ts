@@ -15,6 +15,7 @@ import { memory } from "@hotset/memory";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import winston from "winston";
+import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { open } from "../support/stacks.ts";
 import { EVENTS } from "../support/watch.ts";
 
@@ -287,6 +288,34 @@ describe("C441 a load without a lease", () => {
     local.on("load:unleased", (event) => seen.push(event));
     await local.getOrSet("k", () => 1);
     expect([seen, warnings, backend.label]).toEqual([[], [], "scripted"]);
+  });
+});
+
+describe("C96 a clear in place of more invalidations than are remembered", () => {
+  const overflowed = async (settings: object): Promise<void> => {
+    const backend = scriptedBackend({ clock: new TestClock() });
+    const cache = createTestCache({ backend, local: false, ...settings });
+    backend.down();
+    for (let i = 0; i < 2; i += 1) await cache.deleteMany(longKeys(MOST_PENDING + 1, "test::"));
+    await nextTurn();
+    backend.up();
+    await cache.close();
+  };
+  const TEXT =
+    'hotset: cache "test": scripted: more invalidations are pending than are remembered; in their place all entries of the cache are removed, for every process';
+
+  it("is one warning", async () => {
+    await overflowed(WITHOUT_LOGGER);
+    expect(warnings.map(({ code }) => code)).toEqual(["HOTSET_BACKEND_UNAVAILABLE", "HOTSET_PENDING_OVERFLOW"]);
+    expect(warnings[1]!.message).toBe(
+      `${TEXT}. Shown once for this cache; pass createCache({ logger }), or listen to "pending:overflow", for all`,
+    );
+  });
+
+  it("is an error to a logger", async () => {
+    const { logger, lines } = recording();
+    await overflowed({ logger });
+    expect(lines.filter((line) => line.startsWith("error"))).toEqual([`error ${TEXT}`]);
   });
 });
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over } from "../support/over-redis.ts";
 import type { Stack } from "../support/stacks.ts";
+import { watch } from "../support/watch.ts";
 
 let server: OwnRedis;
 let errors: string[];
@@ -37,6 +38,7 @@ async function open(responseTimeout: Duration = "2s", stack: Stack = "memory ove
 const COUNTS = isNightly ? [1, 3_000, 60_000, 200_000] : [1, 3_000, 6_000];
 const LOADED = isNightly ? 60_000 : 10_000;
 const IN_ONE_TURN = isNightly ? 50_000 : 10_000;
+const STARVED = isNightly ? 30_000 : 6_000;
 
 const keys = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `k${i}`);
 
@@ -115,6 +117,35 @@ describe("calls of one turn", () => {
     expect(await cache.get("other")).toBe("kept");
     expect({ errors, recoveries }).toEqual({ errors: [], recoveries: 0 });
   });
+
+  it(
+    `C160: ${STARVED} sets of a process with little CPU are stored, and nothing is cleared`,
+    { timeout: 300_000 },
+    async () => {
+      const starving = setInterval(() => {
+        const until = performance.now() + 8;
+        while (performance.now() < until);
+      }, 2);
+      try {
+        const few = await open("2m", "backend");
+        await few.set("other", "kept");
+        const startedAt = performance.now();
+        await Promise.all(keys(STARVED / 10).map((key) => few.set(key, key)));
+        // All together take ten of these: as long as a command may wait for room, and with more of them than may wait.
+        const deadlineMs = performance.now() - startedAt;
+        await few.close();
+        const backend = redis(server.url).layout(LAYOUT).responseTimeout(deadlineMs).maxInFlight(100).build();
+        await using cache = over(backend, { name: "bulk", ttl: "1h", stack: "memory over backend" });
+        const seen = watch(cache, "recover", "pending:overflow", "backend:error");
+        await cache.connect();
+        const results = await Promise.all(keys(STARVED).map((key) => cache.set(key, key)));
+        expect(results.filter(({ status }) => status === "stored").length).toBe(STARVED);
+        expect([cache.stats().pending, await cache.get("other"), seen]).toEqual([0, "kept", []]);
+      } finally {
+        clearInterval(starving);
+      }
+    },
+  );
 
   it(`C160: ${IN_ONE_TURN} reads are answered by Redis`, { timeout: 300_000 }, async () => {
     await (await open()).setMany(keys(IN_ONE_TURN).map((key) => [key, key] as const));

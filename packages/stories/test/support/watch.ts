@@ -16,6 +16,7 @@ export const EVENTS = [
   "backend:state",
   "decode:error",
   "evict",
+  "pending:overflow",
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 

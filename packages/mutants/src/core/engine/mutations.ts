@@ -149,8 +149,44 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "many keys: a later call on their tags does not concern those whose turn comes after it",
     promises: ["C345"],
-    rule: "this.#set(namespace, key, value, options, sequence).then",
-    broken: "this.#set(namespace, key, value, options, this.#context.tags.sequence).then",
+    rule: "this.#set(namespace, key, value, options, turn).then",
+    broken: "this.#set(namespace, key, value, options, { ...turn, calledAt: this.#context.tags.sequence }).then",
+  },
+  {
+    name: "line: all calls of one turn are sent at once",
+    promises: ["C160"],
+    rule: "readonly #line = new Semaphore(WINDOW);",
+    broken: "readonly #line = new Semaphore(Infinity);",
+  },
+  {
+    name: "line: all calls of many keys are sent at once",
+    promises: ["C160"],
+    rule: "readonly #bulkLine = new Semaphore(2 * WINDOW);",
+    broken: "readonly #bulkLine = new Semaphore(Infinity);",
+  },
+  {
+    name: "line: a set does not wait in it",
+    promises: ["C160"],
+    rule: "line.run(() => this.#sendLast(remote, key, batch));",
+    broken: "this.#sendLast(remote, key, batch);",
+  },
+  {
+    name: "line: a delete does not wait in it",
+    promises: ["C160"],
+    rule: "line.run(() => orPending(recovery, key, () => remote.remove(key)))",
+    broken: "orPending(recovery, key, () => remote.remove(key))",
+  },
+  {
+    name: "line: a markStale does not wait in it",
+    promises: ["C160"],
+    rule: "this.#line.run(() => orPending(recovery, key, send))",
+    broken: "orPending(recovery, key, send)",
+  },
+  {
+    name: "line: a single call waits for those of many keys",
+    promises: ["C160"],
+    rule: "this.#delete(namespace, key, this.#line);",
+    broken: "this.#delete(namespace, key, this.#bulkLine);",
   },
   {
     name: "many keys: markStale before the turn of a key marks what is older",

@@ -76,8 +76,32 @@ export const MUTANTS: readonly Breakage[] = [
   {
     name: "recovery: pending invalidations grow without bound",
     promises: ["C96"],
-    rule: "if (this.size > MAX_PENDING) {",
-    broken: "if (false) {",
+    rule: "if (this.#keys.bytes + this.#tags.bytes > MAX_BYTES) this.#overflow();",
+    broken: "",
+  },
+  {
+    name: "recovery: tags do not count toward the bound",
+    promises: ["C96"],
+    rule: "this.#keys.bytes + this.#tags.bytes > MAX_BYTES",
+    broken: "this.#keys.bytes > MAX_BYTES",
+  },
+  {
+    name: "recovery: pending invalidations are bounded by their number",
+    promises: ["C96"],
+    rule: "if (this.#keys.bytes + this.#tags.bytes > MAX_BYTES) this",
+    broken: "if (this.size > 8_191) this",
+  },
+  {
+    name: "recovery: an overflow is reported with each key that is added after it",
+    promises: ["C96"],
+    rule: "if (this.#overflowed) return;\n",
+    broken: "",
+  },
+  {
+    name: "recovery: an overflow of what was acknowledged is reported after its replay alone",
+    promises: ["C96"],
+    rule: "if (overflowed) {\n      this.#reportOverflow();",
+    broken: "if (overflowed) {\n      this.#overflowed = true;",
   },
   {
     name: "recovery: a soft tag call replaces a hard one",
