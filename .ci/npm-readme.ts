@@ -1,6 +1,6 @@
 // The README that npm shows for `hotset` is that of the repository, with links that work there.
 //
-//   npm run readme
+//   npm run write -- readme
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,6 +1,6 @@
 // An SBOM in CycloneDX JSON for each published package, made by pnpm of the lockfile, into .reports/sbom:
 //
-//   npm run sbom
+//   npm run write -- sbom
 //
 // Lists what an installation brings: dependencies and peers with their own dependencies, and the packages whose code is
 // part of ours. Ends with an error if one lacks a package that it must name.

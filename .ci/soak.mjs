@@ -1,7 +1,7 @@
 // The tests many times over: alone, then beside busy processes. One line for each run.
 //
-//   npm run soak                               10 runs alone, then 10 beside 2 busy processes
-//   npm run soak -- --times 3 --busy 4 vitest  3 runs each of the step vitest alone
+//   npm run tool -- soak                             10 runs alone, then 10 beside 2 busy processes
+//   npm run tool -- soak --times 3 --busy 4 vitest   3 runs each of the step vitest alone
 //
 // Fails if a run does. The output of a failed run goes to the file that its line names.
 

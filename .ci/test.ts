@@ -1,8 +1,8 @@
 // The command behind `npm test`: runs every check of the workspace and ends with one line, `N passed, N failed`.
 //
 //   npm test                        everything
-//   npm test -- lint "import rules" these steps only, and the build if one needs it
-//   npm run test:nightly            everything in its long form (isNightly of @hotset/test-servers)
+//   npm test -- lint words          these steps only, and the build if one needs it
+//   npm run test:nightly   everything in its long form (isNightly of @hotset/test-servers)
 //
 // Each step counts once, and each vitest test counts once. Steps after one that fails or hangs still run.
 //
@@ -24,7 +24,7 @@ interface Step {
   readonly isShown?: true;
 }
 
-/** Suites that run over `layout("string")` too; `npm run test:strings` runs all. Together under a minute. */
+/** Suites that run over `layout("string")` too; `npm run tool -- strings` runs all. Together under a minute. */
 const OVER_STRINGS = [
   "outage/refusals",
   "processes/changes",

@@ -7,7 +7,7 @@ import { PICTURES } from "./pictures/write.ts";
 const pictures = Object.entries(PICTURES);
 const folder = join(import.meta.dirname, "pictures");
 
-it.each(pictures)("C303: the picture %s is as its source draws it: npm run pictures", (name, picture) => {
+it.each(pictures)("C303: the picture %s is as its source draws it: npm run write -- pictures", (name, picture) => {
   expect(readFileSync(join(folder, `${name}.svg`), "utf8")).toBe(svgOf(name, picture));
 });
 

@@ -19,7 +19,7 @@ const claims: readonly Claim[] = TABLES.flatMap(({ peers, rows }) =>
 );
 const promises = readFileSync(join(COMPARISON, "../../promises.md"), "utf8");
 
-it("C302: the comparison is as its tables and the installed versions say: npm run comparison", () => {
+it("C302: the comparison is as its tables and the installed versions say: npm run write -- comparison", () => {
   expect(readFileSync(COMPARISON, "utf8")).toBe(renderComparison(installedVersions()));
 });
 

@@ -13,6 +13,6 @@ it.each([
   expect(npmReadme(text)).toBe(expected);
 });
 
-it("the README of the package is that of the repository (npm run readme writes it)", () => {
+it("the README of the package is that of the repository (npm run write -- readme writes it)", () => {
   expect(readFileSync(TARGET, "utf8")).toBe(npmReadme(readFileSync(SOURCE, "utf8")));
 });

@@ -18,7 +18,7 @@ describe("docs/reference/api", () => {
     pages = renderPages(model);
   }, 120_000);
 
-  it("is what the types say: `npm run reference` writes it", () => {
+  it("is what the types say: `npm run write -- reference` writes it", () => {
     expect(readdirSync(folder).toSorted()).toEqual([...pages.keys()].toSorted());
     for (const [file, text] of pages) expect(readFileSync(`${folder}/${file}`, "utf8"), file).toBe(text);
   });

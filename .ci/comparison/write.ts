@@ -1,6 +1,6 @@
 // Writes docs/guide/comparison.md.
 //
-//   npm run comparison
+//   npm run write -- comparison
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,8 @@
 // Attacks on the packed packages, installed by npm in a project outside the repository, with default options where
 // nothing else is said. Each runs in a process of its own with 256 MB of heap.
 //
-//   npm run attacks                  builds and packs; needs the registry of npm
-//   npm run attacks -- bomb sealed   those with one of these words in their names
+//   npm run tool -- attacks               builds and packs; needs the registry of npm
+//   npm run tool -- attacks bomb sealed   those with one of these words in their names
 //
 // The attacks themselves are in .ci/newcomer/attacks.
 

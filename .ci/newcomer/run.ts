@@ -1,9 +1,9 @@
 // The newcomer: everything that a stranger does first, with the packed packages, in projects outside the repository.
 //
-//   npm run newcomer                   after nothing: it builds and packs; needs the registry of npm
-//   npm run newcomer -- bundle Bun     steps with one of these in their names
-//   npm run newcomer -- --brief        the first steps, as `npm test` runs them: without the network, with packages
-//                                      that are installed in this workspace
+//   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
+//   npm run tool -- newcomer bundle Bun   steps with one of these in their names
+//   npm run tool -- newcomer --brief      the first steps, as `npm test` runs them: without the network, with packages
+//                                         that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
 // Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line, a

@@ -221,7 +221,7 @@ class Reference {
 /** Parts of a page, without empty ones. */
 const joined = (parts: readonly string[]): string => `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 
-const GENERATED = "<!-- Written by `npm run reference` from the comments of the types: change those. -->";
+const GENERATED = "<!-- Written by `npm run write -- reference` from the comments of the types: change those. -->";
 
 /** The comment of a constant stands before the whole statement. */
 const commentNode = (node: ts.Declaration): ts.Node => (ts.isVariableDeclaration(node) ? node.parent.parent : node);

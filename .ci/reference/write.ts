@@ -1,4 +1,4 @@
-// Writes docs/reference/api from the types: `npm run reference`.
+// Writes docs/reference/api from the types: `npm run write -- reference`.
 
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -2,10 +2,10 @@
  * Replays traces through `memory()`, and compares the hit ratio of adaptive eviction with that of LRU and with the best
  * that is possible (Belady). Then the CPU time of a hit and of a new key, and the memory of an entry.
  *
- *     npm run bench:hits                                     synthetic traces: Zipf, scan, loop, shift
- *     npm run bench:hits -- --traces <directory>             those in a directory; also HOTSET_TRACES=<directory>
- *     npm run bench:hits -- --sizes 0.5%,10%,100,512         parts of the keys, or numbers of entries
- *     npm run bench:hits -- --svg hits.svg --json hits.json --rounds 15
+ *     npm run bench -- hits                            synthetic traces: Zipf, scan, loop, shift
+ *     npm run bench -- hits --traces <directory>       those in a directory; also HOTSET_TRACES=<directory>
+ *     npm run bench -- hits --sizes 0.5%,10%,100,512   parts of the keys, or numbers of entries
+ *     npm run bench -- hits --svg hits.svg --json hits.json --rounds 15
  *
  * Values have equal sizes, none ends, and a miss is followed by a store. An adaptive tier hashes with a seed of its own
  * at each run, so ratios vary by some tenths of a point.

@@ -10,7 +10,7 @@ const TOP = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(TOP, path), "utf8");
 
 describe("figures in the pages", () => {
-  it.each(PAGES)("C307: %s shows the committed results (npm run bench:docs writes it)", (page) => {
+  it.each(PAGES)("C307: %s shows the committed results (npm run write -- performance writes it)", (page) => {
     const text = read(page);
     expect(text).toContain("<!-- figures: ");
     expect(withFigures(text, readResults("peers"))).toBe(text);

@@ -1,7 +1,7 @@
 /**
  * The figures of the committed results in the pages, between comments that name them.
  *
- *     npm run bench:docs
+ *     npm run write -- performance
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -130,7 +130,7 @@ const MEASURED: readonly Measured[] = [
   ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s"],
   ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes"],
 ];
-/** The figures of `npm run torture:peers` without faults. */
+/** The figures of `npm run torture -- peers` without faults. */
 const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
 
 /**
@@ -166,7 +166,7 @@ function front(results: Results): string {
 }
 
 if (import.meta.main) {
-  if (!existsSync(join(RESULTS, "peers.json"))) throw new Error("there are no results yet: run npm run bench:peers");
+  if (!existsSync(join(RESULTS, "peers.json"))) throw new Error("there are no results yet: run npm run bench -- peers");
   await writePages();
   printTargets(readResults("peers"));
 }

@@ -2,10 +2,10 @@
  * Compares hotset with other caches and with the clients below them: one process for each contender and scenario, one
  * Redis for all.
  *
- *     npm run bench:peers                                everything: some 20 minutes
- *     npm run bench:peers -- "memory hit" --only "hotset; lru-cache" --rounds 3
- *     npm run bench:peers -- --resume                    goes on where a run was interrupted
- *     npm run bench:docs                                 writes the figures of the results into the pages again
+ *     npm run bench -- peers            everything: some 20 minutes
+ *     npm run bench -- peers "memory hit" --only "hotset; lru-cache" --rounds 3
+ *     npm run bench -- peers --resume   goes on where a run was interrupted
+ *     npm run write -- performance      writes the figures of the results into the pages again
  *
  * Writes benchmarks/results/peers.json, the plots beside it, and the tables of docs/performance.md and README.md.
  */

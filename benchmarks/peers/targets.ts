@@ -127,7 +127,7 @@ interface Replay {
 /** Points that the mean over all sizes of the cache is to be above LRU. */
 const GAINS = { web07: 2.5, "orm-busy": 0, multi2: 9, "2_pools": 9, loop: 30 } as const;
 
-/** From `npm run bench:hits -- --traces <directory> --json benchmarks/results/hits.json`. */
+/** From `npm run bench -- hits --traces <directory> --json benchmarks/results/hits.json`. */
 function hitRatios(): readonly Judged[] {
   const path = join(RESULTS, "hits.json");
   const rows = existsSync(path)

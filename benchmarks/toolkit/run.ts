@@ -2,9 +2,9 @@
  * The figures of the toolkit beside node-redis, ioredis, redlock and rate-limiter-flexible, and beside redis-benchmark
  * on the same machine.
  *
- *     npm run bench:toolkit                 about 6 minutes; writes benchmarks/results/toolkit.json and the pages, also
- *                                           which of the rows R3-31 to R3-36 are held
- *     npm run bench:toolkit -- --short      every part for a moment, and nothing written
+ *     npm run bench -- toolkit           about 6 minutes; writes benchmarks/results/toolkit.json and the pages, also
+ *                                        which of the rows R3-31 to R3-36 are held
+ *     npm run bench -- toolkit --short   every part for a moment, and nothing written
  */
 import { execFileSync } from "node:child_process";
 import { cpus } from "node:os";

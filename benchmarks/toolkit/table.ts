@@ -24,7 +24,7 @@ export function markdown({ name, what, columns, rows }: Table): string {
   ].join("\n");
 }
 
-/** Results of `npm run bench:toolkit`. */
+/** Results of `npm run bench -- toolkit`. */
 export interface ToolkitResults {
   /** Where and how they were taken. */
   readonly machine: string;

@@ -1,6 +1,6 @@
 // Draws the pictures: each `.svg` beside this file from the `.ts` of its name.
 //
-//   npm run pictures
+//   npm run write -- pictures
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** `npm run fuzz`, for a moment; it runs for longer each night. */
+/** `npm run torture -- fuzz`, for a moment; it runs for longer each night. */
 import { expect, it } from "vitest";
 import { Fuzzer } from "../src/fuzz/fuzzer.ts";
 import { TARGETS } from "../src/fuzz/targets.ts";

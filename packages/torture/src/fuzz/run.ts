@@ -2,9 +2,9 @@
  * Gives random bytes to everything that reads a shared store: formats, compressors, meta and seals. Each round must
  * end as docs/promises.md says (C141, C143, C150, C152).
  *
- *     npm run fuzz                                          2 minutes
- *     npm run fuzz -- --minutes 30 --seed 1                 from this seed on
- *     npm run fuzz -- --target msgpack --seed 17 --rounds 1 that round again
+ *     npm run torture -- fuzz                         2 minutes
+ *     npm run torture -- fuzz --minutes 30 --seed 1   from this seed on
+ *     npm run torture -- fuzz --target msgpack --seed 17 --rounds 1 that round again
  */
 import { parseArgs } from "node:util";
 import { Fuzzer, type Failure } from "./fuzzer.ts";
@@ -42,7 +42,7 @@ for (let first = 0; first < rounds && performance.now() < endsAt; first += BATCH
     if (failure === undefined) continue;
     failures.push(failure);
     console.log(`${target}, seed ${failure.seed}: ${failure.reason}`);
-    console.log(`  again: npm run fuzz -- --target ${target} --seed ${failure.seed} --rounds 1`);
+    console.log(`  again: npm run torture -- fuzz --target ${target} --seed ${failure.seed} --rounds 1`);
   }
 for (const [target, count] of done) console.log(`${target}: ${count} rounds`);
 console.log(failures.length === 0 ? "every input was a value or a miss, within bounds" : `${failures.length} failed`);

@@ -2,9 +2,9 @@
  * Hunts: one module of the toolkit for minutes, in several processes, while workers and servers are killed; an oracle
  * outside Redis says whether a promise was broken. Too long for `npm test`: run nightly and by hand.
  *
- *     npm run hunts                               every hunt, 2 minutes each
- *     npm run hunts -- locks queue --minutes 10   these
- *     npm run hunts -- locks --seed 7             the same choices again
+ *     npm run torture -- hunts                            every hunt, 2 minutes each
+ *     npm run torture -- hunts locks queue --minutes 10   these
+ *     npm run torture -- hunts locks --seed 7             the same choices again
  */
 import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";

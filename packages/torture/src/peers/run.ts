@@ -1,8 +1,8 @@
 /**
  * The same faults, and the same checker, over other caches with memory in front of Redis.
  *
- *     npm run torture:peers
- *     npm run torture:peers -- --only bentocache --seeds 5
+ *     npm run torture -- peers
+ *     npm run torture -- peers --only bentocache --seeds 5
  *
  * The operations are those that all of them have: getOrSet, get, set and delete, of keys without tags. Answers of
  * another

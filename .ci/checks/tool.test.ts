@@ -1,0 +1,41 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { commandsOf, TOOLS } from "../tool.ts";
+
+const top = join(import.meta.dirname, "../..");
+const { scripts } = JSON.parse(readFileSync(join(top, "package.json"), "utf8")) as {
+  readonly scripts: Readonly<Record<string, string>>;
+};
+
+it("every group is a script, and every tool a file", () => {
+  for (const [group, tools] of Object.entries(TOOLS)) {
+    expect(scripts[group]).toContain(`.ci/tool.ts ${group}`);
+    for (const file of Object.values(tools).flatMap((command) => command.filter((word) => /\.m?ts$|\.mjs$/.test(word))))
+      if (!file.includes("*")) expect(existsSync(join(top, file)), file).toBe(true);
+  }
+});
+
+it("the first word selects a tool of a group, and the rest are its arguments", () => {
+  expect(commandsOf("bench", ["peers", "memory hit"])[0]?.slice(-2)).toEqual(["benchmarks/peers/run.ts", "memory hit"]);
+  expect(commandsOf("bench", ["memory hit"])[0]?.slice(-2)).toEqual(["benchmarks/run.ts", "memory hit"]);
+  expect(commandsOf("torture", ["--brief"])[0]?.slice(-2)).toEqual(["packages/torture/src/run.ts", "--brief"]);
+  expect(() => commandsOf("tool", ["soke"])).toThrow(
+    "No such name: soke. There are: newcomer, attacks, soak, matrix, strings.",
+  );
+});
+
+it("pages are written one after another, and a wrong name writes none", () => {
+  expect(commandsOf("write", ["readme", "pictures"]).map((command) => command.at(-1))).toEqual([
+    ".ci/npm-readme.ts",
+    "docs/pictures/write.ts",
+  ]);
+  expect(() => commandsOf("write", ["readme", "picture"])).toThrow("No such name: picture.");
+  expect(() => commandsOf("write", [])).toThrow("No such name: (none).");
+});
+
+it("package.json has at most 15 scripts, and none has a space in its name", () => {
+  const names = Object.keys(scripts);
+  expect(names.filter((name) => name.includes(" "))).toEqual([]);
+  expect(names.length).toBeLessThanOrEqual(15);
+});

@@ -1,0 +1,96 @@
+// Runs one tool of the workspace by its name: the commands of package.json that are several.
+//
+//   npm run bench -- peers "memory hit"      the first word selects one of the group, if it is a name there
+//   npm run write -- reference readme        all words are names: one after another
+//   npm run tool -- soak --times 3
+
+import { spawn } from "node:child_process";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+type Command = readonly string[];
+
+const program = (...command: readonly string[]): Command => ["node", "--conditions=@hotset/source", ...command];
+
+/** By group and name. `""` runs where the first word is no name of the group. */
+export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
+  bench: {
+    "": program("benchmarks/run.ts"),
+    peers: program("benchmarks/peers/run.ts"),
+    toolkit: program("benchmarks/toolkit/run.ts"),
+    hits: program("benchmarks/hits/run.ts"),
+  },
+  torture: {
+    "": program("packages/torture/src/run.ts"),
+    peers: program("packages/torture/src/peers/run.ts"),
+    hunts: program("packages/torture/src/hunts/run.ts"),
+    fuzz: program("packages/torture/src/fuzz/run.ts"),
+  },
+  write: {
+    reference: program(".ci/reference/write.ts"),
+    readme: program(".ci/npm-readme.ts"),
+    comparison: program(".ci/comparison/write.ts"),
+    performance: program("benchmarks/peers/docs.ts"),
+    pictures: program("docs/pictures/write.ts"),
+    site: program("docs/.vitepress/site.ts"),
+    sbom: program(".ci/sbom.ts"),
+  },
+  tool: {
+    newcomer: program(".ci/newcomer/run.ts"),
+    attacks: program(".ci/newcomer/attacks.ts"),
+    soak: program(".ci/soak.mjs"),
+    matrix: program("packages/test-servers/src/matrix.ts"),
+    strings: [
+      ...["env", "HOTSET_LAYOUT=string", "vitest", "run", "packages/stories/test/"],
+      ...["--exclude", "**/!(*.integration).test.ts"],
+    ],
+  },
+};
+
+/**
+ * The commands to run, one after another.
+ *
+ * @throws {Error} with the names that there are.
+ */
+export function commandsOf(group: string, words: readonly string[]): readonly Command[] {
+  const tools = TOOLS[group] ?? {};
+  const unknown = (name: string): Error =>
+    new Error(`No such name: ${name}. There are: ${Object.keys(tools).filter(Boolean).join(", ")}.`);
+  if (group === "write") {
+    if (words.length === 0) throw unknown("(none)");
+    return words.map((name) => {
+      const tool = tools[name];
+      if (tool === undefined) throw unknown(name);
+      return tool;
+    });
+  }
+  const [name = "", ...rest] = words;
+  if (name !== "" && tools[name] !== undefined) return [[...tools[name], ...rest]];
+  if (tools[""] === undefined) throw unknown(name === "" ? "(none)" : name);
+  return [[...tools[""], ...words]];
+}
+
+/** Passes signals on, so that the tool ends itself. */
+function run([command = "", ...rest]: Command): Promise<number> {
+  const child = spawn(command, rest, { cwd: dirname(import.meta.dirname), stdio: "inherit" });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+async function main(): Promise<void> {
+  const [group = "", ...words] = process.argv.slice(2);
+  try {
+    for (const command of commandsOf(group, words)) {
+      process.exitCode = await run(command);
+      if (process.exitCode !== 0) return;
+    }
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
