@@ -1,21 +1,11 @@
-import { globSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
-import { pathToFileURL } from "node:url";
-import type { Breakage, Mutant } from "./mutant.ts";
+import type { Mutant } from "./mutant.ts";
+import { mutantsOf } from "./table.ts";
 
-const here = import.meta.dirname;
+const folder = join(import.meta.dirname, "../table");
 
-/** Every mutant under this folder. A new file needs no line anywhere. */
-export const MUTANTS: readonly Mutant[] = (
-  await Promise.all(
-    globSync("*/**/*.ts", { cwd: here })
-      .toSorted()
-      .map(async (path): Promise<readonly Mutant[]> => {
-        const { MUTANTS: broken } = (await import(/* @vite-ignore */ pathToFileURL(join(here, path)).href)) as {
-          readonly MUTANTS: readonly Breakage[];
-        };
-        const [folder, ...inside] = path.split(sep);
-        return broken.map((each) => ({ ...each, file: `packages/${folder}/src/${inside.join("/")}` }));
-      }),
-  )
-).flat();
+/** Every mutant of the tables, one for each room of a package. A new table needs no line anywhere. */
+export const MUTANTS: readonly Mutant[] = globSync("**/*.txt", { cwd: folder })
+  .toSorted()
+  .flatMap((path) => mutantsOf(path.replaceAll(sep, "/"), readFileSync(join(folder, path), "utf8")));

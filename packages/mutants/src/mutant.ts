@@ -1,6 +1,6 @@
 /** A rule of the code, and the code without it. */
 export interface BrokenRule {
-  /** Says what is broken. Unique. */
+  /** Says what is broken. */
   readonly name: string;
   /** From the top of the repository. */
   readonly file: string;
@@ -14,9 +14,6 @@ export interface Mutant extends BrokenRule {
   /** A test that names one of these must fail. */
   readonly promises: readonly string[];
 }
-
-/** Its path gives the source file: a mutant in `core/engine/lease.ts` breaks `packages/core/src/engine/lease.ts`. */
-export type Breakage = Omit<Mutant, "file">;
 
 /**
  * The text of a source file without the rule.
