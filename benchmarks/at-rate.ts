@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 
-/** What calls at a fixed rate took. */
+/** Durations of calls at a fixed rate. */
 export interface RateRun {
-  /** Of each call in milliseconds, from the moment at which it was due. */
+  /** One for each call in milliseconds, from the moment at which it was due. */
   readonly latencies: Float64Array;
   /** Until the last answer. */
   readonly elapsedMs: number;

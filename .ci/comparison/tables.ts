@@ -1,5 +1,5 @@
 /**
- * What hotset and its peers do, side by side. Each cell names its source, and the tests look there again: in the
+ * hotset and its peers, side by side. Each cell names its source, and the tests look there again: in the
  * published files of the peer, or by running it.
  */
 

@@ -19,7 +19,7 @@ export class InstalledPackages implements Disposable {
     for (const path of globSync("*/node_modules/{@*/,}*/package.json", { cwd: store })) {
       const [, name = ""] = /^[^/]+\/node_modules\/(.+)\/package\.json$/.exec(path) ?? [];
       const folder = join(store, path, "..");
-      // What a package depends on is a link beside it.
+      // Dependencies of a package are links next to it.
       if (!lstatSync(folder).isSymbolicLink()) folders.set(name, [...(folders.get(name) ?? []), folder]);
     }
     this.#folders = folders;

@@ -1,6 +1,6 @@
 import { shown } from "../peers/shown.ts";
 
-/** What one run has measured of the toolkit's own client, for the rows R3-31 to R3-36 of docs/covers.md. */
+/** The figures of one run about the toolkit's own client, for the rows R3-31 to R3-36 of docs/covers.md. */
 export interface ToolkitFigures {
   /** redis-benchmark, 50 connections, a second. Absent where it is not installed. */
   readonly yardstick: readonly {
@@ -31,14 +31,14 @@ export interface RowVerdict {
   readonly target: string;
   /** As measured, for people. */
   readonly value: string;
-  /** What the machine gives beside it. */
+  /** The limit of the same machine. */
   readonly yardstick: string;
   readonly isMet: boolean;
 }
 
 const GETS_PER_SECOND = 100_000;
 const P99_MS = 1;
-/** Of the offered rate, to count as reached. */
+/** Part of the offered rate that counts as reached. */
 const REACHED = 0.99;
 const RESIDENT_MB = 50;
 const CONNECTIONS = [10, 50, 100, 500];

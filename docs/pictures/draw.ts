@@ -5,7 +5,7 @@ export const WIDTH = 360;
 /** Width of the image on a wide screen, in pixels. */
 const SHOWN_WIDTH = 520;
 const LINE = 16;
-/** Of a letter, at most, as a part of the size: pictures use the fonts of the reader's machine. */
+/** Width of a letter at most, as a part of the size: pictures use the fonts of the reader's machine. */
 const LETTER = 0.56;
 
 /** Colours by role, for light and dark pages. Text has a contrast of 4.5 at least on each fill. */

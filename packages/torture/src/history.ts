@@ -158,7 +158,7 @@ export interface Failure {
   readonly process: string;
   readonly at: Instant;
   readonly operation: string;
-  /** Of the error; {@link REFUSED} where Redis answered that it does not carry writes out now. */
+  /** The code of the error; {@link REFUSED} where Redis answered that it does not carry writes out now. */
   readonly code: string;
 }
 

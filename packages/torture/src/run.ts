@@ -51,7 +51,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "10" },
     /** A folder. */
     keep: { type: "string" },
-    /** Of the entries in Redis. */
+    /** The layout of entries in Redis. */
     layout: { type: "string", default: "full" },
     /** A folder. */
     record: { type: "string" },

@@ -393,7 +393,7 @@ class Fleetmate {
     }
   }
 
-  /** Of the keys that no source has, the values that are another key's. */
+  /** Values that belong to another key, by keys that no source has. */
   #noteStrays(
     id: string,
     fillers: readonly string[],
@@ -743,7 +743,7 @@ async function openCache(): Promise<Cache> {
     .build();
 }
 
-/** What a loader of one key can do, and one of many cannot. */
+/** The part that a loader of one key has, and one of many lacks. */
 const ALONE_ONLY: ReadonlySet<LoaderPlan["outcome"]> = new Set(["no-store", "not-shared", "not-modified"]);
 
 /** The keys of a bulk call beside those that are checked. */

@@ -16,7 +16,7 @@ export const CONFIRM = isString ? "GETRANGE" : "HGET";
 /** The type of an entry's key. */
 export const TYPE = isString ? "string" : "hash";
 
-/** What a user needs who may only read. */
+/** The rights of a user that may only read. */
 export const readRights = (layout: Layout): string =>
   layout === "string" ? "+ping +get +mget +evalsha +eval +time" : "+ping +pttl +hmget +mget";
 export const READ_RIGHTS: string = readRights(LAYOUT);
