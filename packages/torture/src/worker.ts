@@ -393,7 +393,7 @@ class Fleetmate {
     }
   }
 
-  /** Values that belong to another key, by keys that no source has. */
+  /** Notes values of another key, by keys that no source has. */
   #noteStrays(
     id: string,
     fillers: readonly string[],
@@ -743,7 +743,7 @@ async function openCache(): Promise<Cache> {
     .build();
 }
 
-/** The part that a loader of one key has, and one of many lacks. */
+/** Outcomes that only a loader of one key can have. */
 const ALONE_ONLY: ReadonlySet<LoaderPlan["outcome"]> = new Set(["no-store", "not-shared", "not-modified"]);
 
 /** The keys of a bulk call beside those that are checked. */
