@@ -1,4 +1,4 @@
-// Code that must and must not compile against the built packages. `same<A, B>(true)` holds when two types are identical.
+// Code that must and must not compile against the built packages. `same<A, B>(true)` holds if types are identical.
 
 import {
   type Backend,
