@@ -2,7 +2,7 @@
 // copies. REDIS_URL is the address of Redis.
 
 import assert from "node:assert/strict";
-import { createCache, memory, msgpack, redis, type Cache } from "hotset";
+import { createCache, memory, msgpack, redis, type Cache, type GetOrSetOptions } from "hotset";
 
 const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
 const keyPrefix = process.env["KEY_PREFIX"] ?? "hotset-examples";
@@ -28,11 +28,11 @@ const findUser = async (id: number): Promise<{ readonly id: number; readonly sin
   return { id, since: new Date("2024-02-29") };
 };
 
-async function ask(cache: Cache, after?: string): Promise<string> {
+async function ask(cache: Cache, options: GetOrSetOptions = {}): Promise<string> {
   let from = "";
   const user = await cache.getOrSet("user:1", () => findUser(1), {
     onServed: ({ status, tier }) => (from = `${status} ${tier ?? ""}`.trim()),
-    ...(after !== undefined && { after }),
+    ...options,
   });
   assert.equal(user.since.getUTCFullYear(), 2024); // MessagePack keeps dates
   return from;
@@ -44,9 +44,9 @@ console.log(await ask(other)); // found in Redis, and kept in memory
 console.log(await ask(other));
 assert.equal(queries, 1);
 
-// One deletes it, and the other is notified, usually within a millisecond. With the token it cannot answer with older
-// data.
-const { status, token } = await one.delete("user:1");
+// One deletes it, and the other is notified, usually within a millisecond. A current call does not wait for
+// that: it cannot answer with older data.
+const { status } = await one.delete("user:1");
 console.log(status);
-console.log(await ask(other, token));
+console.log(await ask(other, { current: true }));
 assert.equal(queries, 2);

@@ -17,7 +17,7 @@ import { isMarked, LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
  *
  * - `own`: in the process of a change, a read that began after the call had settled answered the replaced value.
  * - `elsewhere`: another process did so later than `maxStaleness` after the acknowledgement.
- * - `token`: a read with an `after` token did, in any process, at any time.
+ * - `current`: a current read did, in any process, at any time.
  * - `forced`: a forced load answered a value that had been replaced before the call.
  * - `reappeared`: a value with a pending change came back after the replay.
  * - `two loads`: two processes loaded one key at a time.
@@ -35,7 +35,7 @@ import { isMarked, LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
 export type Rule =
   | "own"
   | "elsewhere"
-  | "token"
+  | "current"
   | "forced"
   | "reappeared"
   | "two loads"
@@ -242,7 +242,7 @@ class Checker {
     this.#judgeLife(read, version);
     // Each returns whether it found a violation; one is enough.
     void (
-      this.#judgeToken(read, version) ||
+      this.#judgeCurrent(read, version) ||
       this.#judgeForced(read, version) ||
       this.#judgeOwn(read, version) ||
       this.#judgeElsewhere(read, version)
@@ -290,10 +290,10 @@ class Checker {
       });
   }
 
-  #judgeToken(read: Read, version: number): boolean {
-    const token = read.after;
-    if (token !== undefined && version < token.version) {
-      const change = this.#changes.get(token.change);
+  #judgeCurrent(read: Read, version: number): boolean {
+    const { after } = read;
+    if (after !== undefined && version < after.version) {
+      const change = this.#changes.get(after.change);
       // A soft change leaves the older value to be served as stale.
       const isDue = change?.mode !== "soft" || read.freshness === "fresh";
       const exemption = !isDue
@@ -303,7 +303,7 @@ class Checker {
             this.#lateSet(version, read, change.endedAt ?? Infinity) ??
             this.#unmarked(change, read));
       if (exemption === undefined)
-        return this.#older("token", read, token.version, token.change, "the write whose token it carried");
+        return this.#older("current", read, after.version, after.change, "a change that was acknowledged before");
       if (exemption !== "not due") this.#exempt(exemption);
     }
     return false;

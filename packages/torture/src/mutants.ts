@@ -16,7 +16,7 @@ export interface Mutant extends BrokenRule {
 
 const CORE = "packages/core/src";
 const REDIS = "packages/redis/src";
-const OLDER: readonly Rule[] = ["own", "elsewhere", "token", "reappeared"];
+const OLDER: readonly Rule[] = ["own", "elsewhere", "current", "reappeared"];
 
 export const MUTANTS: readonly Mutant[] = [
   // ---- fences
@@ -178,13 +178,13 @@ export const MUTANTS: readonly Mutant[] = [
     broken: "if (entry.epoch!.until === -Infinity) return undefined;",
   },
   {
-    name: "trust: a read with a token does not ask the backend",
+    name: "trust: a current read does not ask the backend",
     isFoundSoon: true,
-    shows: ["token"],
+    shows: ["current"],
     focus: "calm",
     file: `${CORE}/cache/namespace-view.ts`,
-    rule: "isAfter: options?.after !== undefined && namespace.remote !== undefined,",
-    broken: "isAfter: false,",
+    rule: "isCurrent: options?.current === true && namespace.remote !== undefined,",
+    broken: "isCurrent: false,",
   },
 
   // ---- recovery

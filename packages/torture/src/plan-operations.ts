@@ -76,7 +76,7 @@ function addRead({ random, shape, at, add }: Drawing, now: number, worker: numbe
       key,
       load,
       forced: random.oneIn(shape.leavesLeases ? 200 : 14),
-      isAfter: random.oneIn(8),
+      isCurrent: random.oneIn(8),
       ...(random.oneIn(5) && { hardTimeout: random.one([20, 100, 400]) }),
       ...(random.oneIn(6) && { softTimeout: random.one([5, 15]) }),
       ...(random.oneIn(8) && { refreshAhead: 0.5 }),

@@ -115,7 +115,7 @@ export type Operation =
       readonly key: string;
       readonly load: LoaderPlan;
       readonly forced: boolean;
-      readonly isAfter: boolean;
+      readonly isCurrent: boolean;
       readonly hardTimeout?: number;
       readonly softTimeout?: number;
       readonly refreshAhead?: number;

@@ -45,7 +45,6 @@ export type ToSource =
 export interface Told {
   readonly change: string;
   readonly keys: readonly (readonly [key: string, version: number])[];
-  readonly token?: string;
 }
 
 type FromSource =

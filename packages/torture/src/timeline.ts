@@ -98,7 +98,7 @@ function ofRead(read: Read): Line {
   const how = [
     read.tier && `from ${read.tier}`,
     read.coalesced === true && "shared",
-    read.after && `after token of ${read.after.version}`,
+    read.after && `current, after ${read.after.version}`,
     read.forced === true && "forced",
   ]
     .filter(Boolean)

@@ -105,8 +105,8 @@ class Fleetmate {
   >();
   /** By key, how many writes of it are on their way: they go one after another. */
   readonly #writing = new Map<string, number>();
-  /** By key, the newest token that any process received. */
-  readonly #tokens = new Map<string, { readonly token: string; readonly change: string; readonly version: number }>();
+  /** By key, the newest change that was acknowledged to any process. */
+  readonly #acknowledged = new Map<string, { readonly change: string; readonly version: number }>();
   readonly #watched = new Set<string>();
   readonly #sampling: NodeJS.Timeout;
   #last = 0;
@@ -149,24 +149,22 @@ class Fleetmate {
     }
   }
 
-  told({ keys, change, token }: Told): void {
+  told({ keys, change }: Told): void {
     const first = keys.find(([key]) => this.#reads(key));
     if (first === undefined) return;
-    if (token !== undefined) {
-      for (const [key, version] of keys)
-        if ((this.#tokens.get(key)?.version ?? 0) < version) this.#tokens.set(key, { token, change, version });
-      const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
-      this.#begin({
-        id: "told",
-        at: 0,
-        worker: 0,
-        kind: "getOrSet",
-        key: first[0],
-        load,
-        forced: false,
-        isAfter: true,
-      });
-    }
+    for (const [key, version] of keys)
+      if ((this.#acknowledged.get(key)?.version ?? 0) < version) this.#acknowledged.set(key, { change, version });
+    const load: LoaderPlan = { beforeMs: 0, afterMs: 0, outcome: "value" };
+    this.#begin({
+      id: "told",
+      at: 0,
+      worker: 0,
+      kind: "getOrSet",
+      key: first[0],
+      load,
+      forced: false,
+      isCurrent: true,
+    });
     this.#begin({ id: "told", at: 0, worker: 0, kind: "peek", key: first[0] });
     this.#begin({ id: "told", at: 0, worker: 0, kind: "get", key: first[0] });
   }
@@ -296,7 +294,7 @@ class Fleetmate {
   async #getOrSet(id: string, operation: Operation & { readonly kind: "getOrSet" }): Promise<void> {
     const { key, forced } = operation;
     const plan = this.#keys.get(key)!;
-    const after = operation.isAfter ? this.#tokens.get(key) : undefined;
+    const after = operation.isCurrent ? this.#acknowledged.get(key) : undefined;
     const leaving = new AbortController();
     if (operation.leaveAfterMs !== undefined)
       setTimeout(() => leaving.abort(named(new Error("left"), "AbortError")), operation.leaveAfterMs).unref();
@@ -304,7 +302,7 @@ class Fleetmate {
     const options: GetOrSetOptions = {
       tags: plan.tags.filter((tag) => !plan.lateTags.includes(tag)),
       forceRefresh: forced,
-      ...(after !== undefined && { after: after.token }),
+      current: after !== undefined,
       ...(operation.hardTimeout !== undefined && { hardTimeout: operation.hardTimeout }),
       ...(operation.softTimeout !== undefined && { softTimeout: operation.softTimeout }),
       ...(operation.refreshAhead !== undefined && { refreshAhead: operation.refreshAhead }),
@@ -585,7 +583,7 @@ class Fleetmate {
     };
     recorder.note({ t: "change", change });
     try {
-      const { status, token } = await this.#send(operation, versions[0]!);
+      const { status } = await this.#send(operation, versions[0]!);
       const endedAt = now();
       // Read in the very turn in which it settled, before anything else can happen.
       if ("isFollowed" in operation && operation.isFollowed) this.#follow(keys);
@@ -595,9 +593,8 @@ class Fleetmate {
         end: { endedAt, status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged" },
       });
       if (status !== "pending" && status !== "refused") {
-        if (token !== undefined)
-          for (const [key, version] of covered) this.#tokens.set(key, { token, change: id, version });
-        this.#source.tell({ change: id, keys: covered, ...(token !== undefined && { token }) });
+        for (const [key, version] of covered) this.#acknowledged.set(key, { change: id, version });
+        this.#source.tell({ change: id, keys: covered });
       }
     } catch (error) {
       recorder.note({ t: "changed", id, end: { endedAt: now(), status: "failed", error: shown(error) } });
@@ -625,7 +622,7 @@ class Fleetmate {
     }
   }
 
-  #send(operation: Operation, version: number): Promise<{ readonly status: string; readonly token?: string }> {
+  #send(operation: Operation, version: number): Promise<{ readonly status: string }> {
     switch (operation.kind) {
       case "setMany": {
         const entries = operation.keys.map((key) => [key, { k: key, v: version } satisfies Value] as const);
@@ -662,7 +659,7 @@ class Fleetmate {
     for (const key of keys.filter((each) => this.#reads(each)).slice(0, 2)) {
       this.#begin({ id: "follow", at: 0, worker: 0, kind: "peek", key });
       this.#begin({ id: "follow", at: 0, worker: 0, kind: "get", key });
-      this.#begin({ id: "follow", at: 0, worker: 0, kind: "getOrSet", key, load, forced: false, isAfter: false });
+      this.#begin({ id: "follow", at: 0, worker: 0, kind: "getOrSet", key, load, forced: false, isCurrent: false });
     }
   }
 

@@ -168,13 +168,13 @@ describe("a bad history is rejected,", () => {
       },
     ],
     [
-      "a token is ignored",
-      "token",
+      "a current read is ignored",
+      "current",
       { changes: [change("A", 2, { id: "c" })], reads: [read("B", 120, 1, { after: { change: "c", version: 2 } })] },
     ],
     [
-      "a token is ignored by a process that cannot reach Redis",
-      "token",
+      "a current read is ignored by a process that cannot reach Redis",
+      "current",
       {
         changes: [change("A", 2, { id: "c" })],
         sightings: sightings("B", [90, "down"]),

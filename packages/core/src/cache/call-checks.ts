@@ -21,7 +21,7 @@ export function isPlainHit(policy: ResolvedPolicy, options: GetOrSetOptions | un
     (options.refreshAhead === undefined ? policy.refreshAhead === 1 : false) &&
     options.forceRefresh !== true &&
     options.maxAge === undefined &&
-    options.after === undefined &&
+    options.current !== true &&
     options.onServed === undefined
   );
 }
@@ -34,8 +34,7 @@ export function checkCallOptions(options: GetOrSetOptions): void {
   if (options.onServed !== undefined && typeof options.onServed !== "function")
     throw new InvalidArgumentError(`onServed must be a function, got ${kindOf(options.onServed)}`);
   checkFlag("forceRefresh", options.forceRefresh);
-  if (options.after !== undefined && (typeof options.after !== "string" || options.after === ""))
-    throw new InvalidArgumentError(`after must be the token of a write result, got ${kindOf(options.after)}`);
+  checkFlag("current", options.current);
 }
 
 export function checkValue(value: unknown): void {

@@ -380,7 +380,7 @@ export class NamespaceView implements Untyped<Namespace> {
       tags: options?.tags === undefined ? NO_TAGS : [...options.tags],
       startedAt,
       isForced: options?.forceRefresh === true,
-      isAfter: options?.after !== undefined && namespace.remote !== undefined,
+      isCurrent: options?.current === true && namespace.remote !== undefined,
       signal: options?.signal,
       onServed: options?.onServed,
       usedBy: usedByCaller(),

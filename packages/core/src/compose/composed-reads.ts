@@ -73,13 +73,13 @@ export class ComposedReads {
    * The check of entries against the tag versions, which are read once for all of them. Rejects where they cannot be
    * read.
    */
-  tagCheckFor({ key, expectedTags, isAfter = false }: ReadRequest): TagCheck {
+  tagCheckFor({ key, expectedTags, isCurrent = false }: ReadRequest): TagCheck {
     const { versions, table, clock } = this.#parts;
     if (versions === undefined) return (entry) => Promise.resolve(entry);
     const expected = dependencies(key.space, expectedTags);
-    const source = isAfter ? readByPin(versions) : (table?.skippingKnown(versions) ?? versions);
+    const source = isCurrent ? readByPin(versions) : (table?.skippingKnown(versions) ?? versions);
     // Known ones are looked up when the entry arrives: they may be forgotten in the meantime.
-    const asked = !isAfter && table?.knows(expected) === true ? undefined : source.read(expected);
+    const asked = !isCurrent && table?.knows(expected) === true ? undefined : source.read(expected);
     asked?.catch(ignore);
     return async (entry) =>
       entry.versions === undefined

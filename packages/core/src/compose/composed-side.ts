@@ -84,8 +84,8 @@ export class ComposedSide {
 
 /** A request as a side gets it. Copied member by member, since a flight inherits its members from its class. */
 function partOf(request: ReadRequest, isLead: boolean): ReadRequest {
-  const { key, schema, expectedTags, tagSequence, isAfter = false } = request;
-  const part = { key, schema, expectedTags, tagSequence, isAfter };
+  const { key, schema, expectedTags, tagSequence, isCurrent = false } = request;
+  const part = { key, schema, expectedTags, tagSequence, isCurrent };
   return isLead ? { ...part, saw: (version) => request.saw?.(version) } : part;
 }
 

@@ -44,8 +44,8 @@ export class ComposedTier implements EntryTier {
   constructor(plan: CompositionPlan, near: EntryTier, far: EntryTier, parts: CompositionParts) {
     const { clock, versions, isNear } = parts;
     const changes = new OwnChanges(clock, plan.nearTtlMs);
-    const checkNear: EntryCheck = async ({ key, isAfter }, entry, tags) =>
-      isAfter === true || !changes.mayServe(key.backend, entry) ? undefined : unlessInvalidated(near, entry, tags);
+    const checkNear: EntryCheck = async ({ key, isCurrent }, entry, tags) =>
+      isCurrent === true || !changes.mayServe(key.backend, entry) ? undefined : unlessInvalidated(near, entry, tags);
     const checkFar: EntryCheck = (_, entry, tags) =>
       isNear || far instanceof ComposedTier ? unlessInvalidated(far, entry, tags) : tags(entry);
     const sides = new SidePair(plan, clock, {

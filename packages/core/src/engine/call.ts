@@ -30,8 +30,8 @@ export interface GetOrSetCall {
   readonly tags: readonly string[];
   readonly startedAt: number;
   readonly isForced: boolean;
-  /** It carries an `after` token: a copy or a flight from before the call must not answer it. */
-  readonly isAfter: boolean;
+  /** It is current: a copy or a flight from before the call must not answer it. */
+  readonly isCurrent: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onServed: ((served: Served) => void) | undefined;
   /** Where the load that makes the call collects what it gets. */

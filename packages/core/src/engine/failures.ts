@@ -38,7 +38,7 @@ export class Failures {
   /** The failure that the callers of a flight get in place of a load. */
   remembered({ call, key, isAwaited, isAlone }: Flight, now: number): Failure | undefined {
     // The error of a load whose value is for one caller is for that one, too.
-    if (!call.policy.rememberErrors || call.isForced || call.isAfter || !isAwaited || isAlone) return undefined;
+    if (!call.policy.rememberErrors || call.isForced || call.isCurrent || !isAwaited || isAlone) return undefined;
     return this.#pauses.find(key.local, now)?.reason;
   }
 }

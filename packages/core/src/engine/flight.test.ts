@@ -33,7 +33,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
     tags,
     startedAt: 1_000,
     isForced: false,
-    isAfter: false,
+    isCurrent: false,
     signal: undefined,
     onServed: undefined,
     batch: undefined,

@@ -309,8 +309,8 @@ export class Flight extends Guard implements ReadRequest {
     this.#seen = version;
   }
 
-  get isAfter(): boolean {
-    return this.call.isAfter;
+  get isCurrent(): boolean {
+    return this.call.isCurrent;
   }
 
   get key(): EntryKey {

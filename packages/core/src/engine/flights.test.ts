@@ -46,7 +46,7 @@ function flight(): Flight {
     tags: [],
     startedAt: 0,
     isForced: false,
-    isAfter: false,
+    isCurrent: false,
     signal: undefined,
     onServed: undefined,
     batch: undefined,

@@ -31,12 +31,12 @@ export const isLate = ({ tags }: EngineContext, { key, tagSequence, changedSince
 /** Begins a flight for `call`, registered before anything is sent. @param held the local copy, if there is one. */
 export function launch(context: EngineContext, call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
   const { flights, tags, local, clock, waitUntil, lifecycle } = context;
-  const copy = held !== undefined && clock.now() < held.deadAt && !call.isAfter ? held : undefined;
+  const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
   const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side);
   if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
   if (!lifecycle.isOpen) flight.storeNothing();
   flights.add(call.key.local, flight);
-  if (call.isForced || call.isAfter) flights.supersede(call.key.local, flight);
+  if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
   if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
   return flight;
 }

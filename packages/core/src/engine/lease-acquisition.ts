@@ -150,14 +150,14 @@ export class LeaseAcquisition {
 
   /** Without a trip where the versions are known; a call with an `after` token may know of a newer one. */
   #pin(flight: Flight): Promise<Pinned> | Pinned | undefined {
-    const { namespace, batch, isAfter } = flight.call;
+    const { namespace, batch, isCurrent } = flight.call;
     const { remote } = namespace;
     const versions = remote?.versions;
     if (versions === undefined || flight.isUnreachable) return undefined;
     const names =
       flight.fallback === undefined ? flight.tags : [...new Set([...flight.tags, ...flight.fallback.terms.tags])];
     const keys = dependencies(flight.key.space, names);
-    const known = isAfter ? undefined : remote!.pinned?.(keys);
+    const known = isCurrent ? undefined : remote!.pinned?.(keys);
     if (known !== undefined) return known;
     return pinOnce(versions, keys, batch).then(({ at, versions: found }) => ({
       at,

@@ -224,8 +224,8 @@ export class LoadedStore {
    */
   #epochOfRefused(flight: Flight): Epoch {
     const { flights, trust } = this.#context;
-    const { isForced, isAfter } = flight.call;
-    const wasRead = flight.lease !== undefined || !(isForced || isAfter);
+    const { isForced, isCurrent } = flight.call;
+    const wasRead = flight.lease !== undefined || !(isForced || isCurrent);
     return flight.isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(flight);
   }
 

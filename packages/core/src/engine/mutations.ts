@@ -29,7 +29,6 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "./results.ts";
-import { newToken } from "./tokens.ts";
 import { SharedPins } from "./shared-pins.ts";
 import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
 
@@ -137,7 +136,7 @@ export class Mutations {
     if (remote === undefined) return this.#setHere(namespace, key, entry);
     const status = await this.#queue(remote, key, { namespace, entry }, line);
     this.#reportKey(key, "remove");
-    return status === "stored" ? { status, token: newToken() } : { status };
+    return { status };
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
@@ -221,7 +220,7 @@ export class Mutations {
     this.#readThrough.endBackoff(key.local);
     this.#reportKey(key, "remove");
     // The tier may have found it too large.
-    return local?.get(key.local, now) === undefined ? { status: "refused" } : { status: "stored", token: newToken() };
+    return { status: local?.get(key.local, now) === undefined ? "refused" : "stored" };
   }
 
   /** Keeps the local copy of an entry that was sent, unless something newer was called meanwhile. */
@@ -271,13 +270,12 @@ export class Mutations {
     const wasHere = local?.get(key.local, clock.now()) !== undefined;
     this.#fence(key, "delete");
     this.#reportKey(key, "remove");
-    if (remote === undefined) return { status: wasHere ? "deleted" : "missing", token: newToken() };
+    if (remote === undefined) return { status: wasHere ? "deleted" : "missing" };
     const status = await writes.run(key.local, () =>
       line.run(() => orPending(recovery, key, () => remote.remove(key))),
     );
     this.#acknowledged(key, "delete");
-    if (status === "pending") return { status };
-    return { status: wasHere ? "deleted" : status, token: newToken() };
+    return { status: wasHere && status === "missing" ? "deleted" : status };
   }
 
   markStale(namespace: NamespaceContext, key: EntryKey): Promise<MarkStaleResult> {
@@ -342,7 +340,7 @@ export class Mutations {
         ...(names.length !== 0 && { tags: names }),
       });
     }
-    if (remote?.versions === undefined) return { status: "done", token: newToken() };
+    if (remote?.versions === undefined) return { status: "done" };
     for (const key of keys) this.#guessed.delete(key);
     const { versions } = remote;
     const renew = async (part: readonly string[]): Promise<InvalidateResult["status"]> => {
@@ -365,7 +363,7 @@ export class Mutations {
     const isPending = (await renewing).includes("pending");
     // Leases granted meanwhile: the results of their loads are fenced by now.
     for (const lease of leases) lease.releaseUnder(keys);
-    return isPending ? { status: "pending" } : { status: "done", token: newToken() };
+    return { status: isPending ? "pending" : "done" };
   }
 
   /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */

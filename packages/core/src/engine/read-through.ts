@@ -134,7 +134,7 @@ export class ReadThrough {
     const { key, startedAt } = call;
     if (decisions !== undefined && local !== undefined)
       decisions.note(key.local, "copy", local.explain(key.local, startedAt));
-    const isOwn = call.isForced || call.isAfter;
+    const isOwn = call.isForced || call.isCurrent;
     const joined = isOwn ? undefined : joinable(this.#context, call);
     const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
     const answer = this.#failures.answerOf(copy, call, startedAt);
@@ -159,7 +159,7 @@ export class ReadThrough {
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
     const flight = launch(this.#context, call, held, side);
     // One that is forced, or comes with a token, depends on the lease.
-    if (!call.isForced && !call.isAfter && this.#unshared.has(call.key.local, call.startedAt)) {
+    if (!call.isForced && !call.isCurrent && this.#unshared.has(call.key.local, call.startedAt)) {
       flight.loadAlone();
       flight.supersede();
     }
@@ -240,7 +240,7 @@ export class ReadThrough {
   #reads({ call }: Flight): boolean {
     const { remote } = call.namespace;
     if (remote === undefined || this.#context.lifecycle.isEnding) return false;
-    return !call.isForced && !(call.isAfter && remote.leases !== undefined);
+    return !call.isForced && !(call.isCurrent && remote.leases !== undefined);
   }
 
   /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */
@@ -305,7 +305,7 @@ export class ReadThrough {
     flight.becomeUnreachable();
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
-    const copy = flight.call.isAfter ? undefined : local?.unconfirmed(flight.key.local, clock.now());
+    const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, clock.now());
     decisions?.note(flight.key.local, "backend", describeUnreachable(copy));
     if (copy === undefined) return this.#load(flight);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");

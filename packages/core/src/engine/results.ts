@@ -6,15 +6,11 @@ export interface WriteResult {
    * key overtook before it was sent has the status of that one.
    */
   readonly status: "stored" | "pending" | "refused";
-  /** For the option `after`, once the backend has acknowledged the write. */
-  readonly token?: string;
 }
 /** The outcome of `delete`. */
 export interface DeleteResult {
   /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
   readonly status: "deleted" | "missing" | "pending";
-  /** As {@link WriteResult.token}. */
-  readonly token?: string;
 }
 /** The outcome of `markStale`. */
 export interface MarkStaleResult {
@@ -25,8 +21,6 @@ export interface MarkStaleResult {
 export interface InvalidateResult {
   /** `pending`: as in {@link DeleteResult}. */
   readonly status: "done" | "pending";
-  /** As {@link WriteResult.token}. */
-  readonly token?: string;
 }
 /** How many keys ended in each status. */
 export interface WriteManyResult {

@@ -114,8 +114,11 @@ export interface GetOrSetOptions extends Policy {
    * @default Infinity
    */
   readonly maxAge?: Duration | undefined;
-  /** Token from the result of a write: the call never returns a value older than that write. */
-  readonly after?: string | undefined;
+  /**
+   * The call never returns a value older than a write that was acknowledged before it, in any process: no copy answers
+   * it, and no load that began before. The backend is asked, or the value is loaded. @default false
+   */
+  readonly current?: boolean | undefined;
   /** Ends the wait of this caller, which rejects with `signal.reason`. The load is aborted if no other caller waits. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -256,8 +259,8 @@ export const OPTION_NAMES: Readonly<
   wrap: new Set([...POLICY_OPTIONS, "name", "tags", "key", "shouldStore"]),
   entry: new Set(ENTRY_OPTIONS),
   load: new Set([...ENTRY_OPTIONS, "coversError"]),
-  getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "onServed"]),
-  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "after", "signal", "absentAsNull"]),
+  getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "onServed"]),
+  getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "absentAsNull"]),
   touch: new Set(["ttl"]),
   get: new Set(["allowStale"]),
   clear: new Set(["stale"]),

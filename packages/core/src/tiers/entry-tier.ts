@@ -17,7 +17,7 @@ export interface ReadRequest {
   /** `TagEvents.sequence` when the read is sent. */
   readonly tagSequence: number;
   /** The answer must be at least as new as a write elsewhere, so known tag versions are not used. */
-  readonly isAfter?: boolean;
+  readonly isCurrent?: boolean;
   /** Called with the version of the entry in the backend, `''` for none, also if the entry cannot be served. */
   saw?(version: string): void;
 }

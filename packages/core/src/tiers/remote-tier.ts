@@ -158,7 +158,7 @@ export class RemoteTier implements EntryTier {
     try {
       this.#aliases?.add(request.key.backend);
       answer = this.#backend.read(request.key.backend);
-      if (request.isAfter === true || this.#table?.knows(expected) !== true)
+      if (request.isCurrent === true || this.#table?.knows(expected) !== true)
         current = this.#current(this.#tagVersions, request)?.read(expected);
     } catch (error) {
       // The entry read that was sent already is not awaited.
@@ -194,9 +194,9 @@ export class RemoteTier implements EntryTier {
     budgetMs: number,
     settled: Settled,
   ): Promise<void> {
-    const { key: first, expectedTags, isAfter } = requests[0]!;
+    const { key: first, expectedTags, isCurrent } = requests[0]!;
     const expected = dependencies(first.space, expectedTags);
-    const isKnown = isAfter !== true && this.#table?.knows(expected) === true;
+    const isKnown = isCurrent !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
     let stored: Awaited<ReturnType<Batch["read"]>>;
     let versions: Versions | undefined;
@@ -357,9 +357,9 @@ export class RemoteTier implements EntryTier {
     );
   }
 
-  /** Where a request reads tag versions: one with a token, where no replica answers. */
-  #current(versions: TagVersions | undefined, { isAfter }: ReadRequest): Pick<TagVersions, "read"> | undefined {
-    return versions && isAfter === true ? readByPin(versions) : versions;
+  /** Where a request reads tag versions: a current one, where no replica answers. */
+  #current(versions: TagVersions | undefined, { isCurrent }: ReadRequest): Pick<TagVersions, "read"> | undefined {
+    return versions && isCurrent === true ? readByPin(versions) : versions;
   }
 
   /**
@@ -370,7 +370,7 @@ export class RemoteTier implements EntryTier {
    */
   #withCurrentVersions(read: SentRead, stored: StoredEntry, asked: Versions | undefined): Awaitable<Entry | undefined> {
     const { request, expected } = read;
-    const versions = asked ?? (request.isAfter === true ? undefined : this.#table?.known(expected));
+    const versions = asked ?? (request.isCurrent === true ? undefined : this.#table?.known(expected));
     if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
     return this.#current(this.versions, request)!
       .read(expected)
@@ -427,7 +427,7 @@ export class RemoteTier implements EntryTier {
     entry: Entry | undefined,
   ): Awaitable<Entry | undefined> {
     if (entry === undefined || versions === undefined) return entry;
-    const more = request.isAfter === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
+    const more = request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
     return underVersions(entry, expected, versions, more, this.#clock);
   }
 

@@ -1394,13 +1394,13 @@ it.for(["read", "leases.acquire"] as const)(
     const {
       all: [p1, p2],
     } = await inStep();
-    const { token } = await p1.cache.delete("k");
+    await p1.cache.delete("k");
     const asking = gate();
     p1.backend.script(held, { key: K, before: asking });
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await asking.arrived();
-    const newer = p1.cache.getOrSet("k", loads.load, { after: token! });
+    const newer = p1.cache.getOrSet("k", loads.load, { current: true });
     await loads.arrived(1);
     loads.runs[0]!.open("first");
     expect(await newer).toBe("first");

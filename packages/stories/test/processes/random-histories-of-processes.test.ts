@@ -38,7 +38,6 @@ interface Change {
   readonly keys: readonly string[];
   readonly isSoft: boolean;
   readonly at: number;
-  readonly token: string | undefined;
 }
 
 /** One run of a loader. */
@@ -64,7 +63,7 @@ interface Weather {
  * As random-histories.test.ts, with processes over one store with leases, tag versions and coherence. Once an
  * invalidation was acknowledged, no call that begins afterwards answers with less: at once in its own process; in
  * another one when the message has arrived, or its link was declared lost, and in any case after `maxStaleness`; and
- * in all processes with its token. A process that cannot reach the store knows its own calls only.
+ * in all processes for a current call. A process that cannot reach the store knows its own calls only.
  */
 class History {
   readonly #random: Random;
@@ -211,8 +210,8 @@ class History {
   #getOrSet(process: Process, key: string): void {
     const { below, one, oneIn } = bound(this.#random);
     const { users } = process;
-    const tokens = this.#acknowledged.filter(({ token, keys }) => token !== undefined && keys.includes(key));
-    const after = tokens.length !== 0 && oneIn(5) ? one(tokens) : undefined;
+    const acknowledged = this.#acknowledged.filter(({ keys }) => keys.includes(key));
+    const after = acknowledged.length !== 0 && oneIn(5) ? one(acknowledged) : undefined;
     const check = this.#checker(process, key, after);
     const forceRefresh = oneIn(8) && this.#weather.isQuiet !== true;
     const leaving = new AbortController();
@@ -225,7 +224,7 @@ class History {
           tags: ["t"],
           forceRefresh,
           signal: leaving.signal,
-          ...(after !== undefined && { after: after.token! }),
+          current: after !== undefined,
           ...(oneIn(6) && { staleWhileRevalidate: 0, staleIfError: 0 }),
           onServed: (each) => void (served = each),
         })
@@ -309,8 +308,7 @@ class History {
       call.then((result) => {
         this.#changes -= 1;
         if (kind === "set") this.#isSetting = false;
-        const token = "token" in result ? result.token : undefined;
-        const change: Change = { number, keys, isSoft, at: this.#clock.now(), token };
+        const change: Change = { number, keys, isSoft, at: this.#clock.now() };
         this.#log.push(`${this.#clock.now()} ${kind} of change ${number}: ${result.status}`);
         raise(process.floors, "own", change);
         if (result.status !== "pending") {

@@ -334,8 +334,7 @@ describe.each(STACKS)("over %s", (stack) => {
     ["signal", null, "signal must be an AbortSignal, got null"],
     ["onServed", "log", "onServed must be a function, got text of 3 characters"],
     ["forceRefresh", "yes", 'forceRefresh must be true or false, got "yes"'],
-    ["after", 5, "after must be the token of a write result, got a number"],
-    ["after", "", 'after must be the token of a write result, got ""'],
+    ["current", 5, "current must be true or false, got 5"],
   ])("C10 getOrSet refuses the option %s: %s", async ([option, given, expected]) => {
     const { cache } = open(stack);
     const error = await errorOf(() => cache.getOrSet("k", never, { [option]: given }));
@@ -847,7 +846,7 @@ it("C363: the name of a wrapped function is well-formed when it is given, and no
   expect(error.message).toMatch(/^name must be a non-empty, well-formed string of its own/);
 });
 
-describe("C464 the error of a call quotes nothing that may be a key, a tag, a value or a token", () => {
+describe("C464 the error of a call quotes nothing that may be a key, a tag or a value", () => {
   const SECRET = "ada@example.org\ud800";
   const { cache } = open("memory", { redactKeys: true });
   const untyped = cache as unknown as Readonly<Record<string, (...given: unknown[]) => unknown>>;
@@ -866,7 +865,6 @@ describe("C464 the error of a call quotes nothing that may be a key, a tag, a va
     ["a value in place of a batch loader", () => untyped["getOrSetMany"]!([1], String, SECRET)],
     ["a value in place of the key of a batch", () => untyped["getOrSetMany"]!([1], SECRET, never)],
     ["text in place of entries", () => untyped["setMany"]!([SECRET])],
-    ["a token", () => untyped["getOrSet"]!("k", never, { after: 4_111_222 })],
     ["an etag", () => untyped["set"]!("k", 1, { etag: 4_111_222 })],
     ["a namespace", () => cache.namespace(SECRET)],
     ["a key of a wrapped function", () => cache.wrap(never, { name: "f", key: () => 4_111_222 as never })()],

@@ -119,7 +119,7 @@ it("C471: at run time undefined sets nothing, in every option of a cache", async
     .defaults(nothing(...policy))
     .build();
   const users = cache.namespace<number>("users", nothing(...policy, "schema", "checkLoads", "localOnly"));
-  const call = ["tags", "forceRefresh", "maxAge", "after", "signal"];
+  const call = ["tags", "forceRefresh", "maxAge", "current", "signal"];
   expect(await users.getOrSet("a", () => 1, nothing(...policy, ...call, "onServed"))).toBe(1);
   expect(await users.get("a", nothing("allowStale"))).toBe(1);
   const many = await users.getOrSetMany(

@@ -504,7 +504,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       writing.open();
       const results = await Promise.all(sets);
       expect(new Set(results.map(({ status }) => status))).toEqual(new Set(["stored"]));
-      expect(new Set(results.map(({ token }) => token)).size).toBe(1_000);
       expect(sent(backend)).toEqual(["write", "write"]);
       expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "value 999");
       expect(await cache.get("k")).toBe("value 999");

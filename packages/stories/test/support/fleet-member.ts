@@ -396,7 +396,7 @@ const handlers = {
 
   /**
    * Blocks the event loop until the file `end` exists. Then, in the same turn, it looks at the local copy and begins a
-   * read, with the text of the file as the token if it is not empty.
+   * current read, unless the file is empty.
    *
    * @param begun a file that is written once the loop is blocked.
    */
@@ -404,8 +404,8 @@ const handlers = {
     writeFileSync(begun, "");
     while (!existsSync(end)) continue;
     const peeked = mine().cache.peek(key);
-    const after = readFileSync(end, "utf8");
-    return { peeked, got: after === "" ? undefined : await mine().getOrSet(key, { value: "loaded" }, { after }) };
+    if (readFileSync(end, "utf8") === "") return { peeked, got: undefined };
+    return { peeked, got: await mine().getOrSet(key, { value: "loaded" }, { current: true }) };
   },
 
   /** Makes `perSecond` calls per second for `forMs`, each with a load of 5 ms if the key is absent. */

@@ -43,7 +43,7 @@ describe.each(STACKS)("over %s", (stack) => {
       );
       await cache.set("e", "E");
 
-      expect(await cache.invalidateTags("two", "no such tag")).toEqual({ status: "done", token: expect.any(String) });
+      expect(await cache.invalidateTags("two", "no such tag")).toEqual({ status: "done" });
       expect(await waysToFind(cache, "a")).toEqual([]);
       expect(await waysToFind(cache, "b")).toEqual([]);
       expect(await waysToFind(cache, "d")).toEqual([]);

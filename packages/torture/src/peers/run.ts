@@ -80,7 +80,7 @@ function sharedBy(plan: Plan): Plan {
         case "getOrSet": {
           const { id, at, worker, kind, key, load } = operation;
           const outcome = load.outcome === "fail" ? "fail" : "value";
-          return [{ id, at, worker, kind, key, load: { ...load, outcome }, forced: false, isAfter: false }];
+          return [{ id, at, worker, kind, key, load: { ...load, outcome }, forced: false, isCurrent: false }];
         }
         case "get":
         case "set":

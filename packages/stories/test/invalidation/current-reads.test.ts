@@ -1,5 +1,5 @@
 /**
- * Reads with a token, which must not be older than a write in another process. The tests force the interleavings and
+ * Calls with `current: true` must not be older than a write in another process. The tests force the interleavings and
  * delay messages.
  */
 import { flush, gate, outcome } from "@hotset/core/testing";
@@ -17,13 +17,11 @@ const writes = {
 };
 const names = Object.keys(writes) as (keyof typeof writes)[];
 
-async function written(name: keyof typeof writes, process: SimulatedProcess): Promise<string> {
-  const { token } = await writes[name](process);
-  expect(token).toMatch(/^\S+$/);
-  return token!;
+async function written(name: keyof typeof writes, process: SimulatedProcess): Promise<void> {
+  expect((await writes[name](process)).status).not.toBe("pending");
 }
 
-describe("C81 a call with a token of another process's write", () => {
+describe("C81 a current call after another process's write", () => {
   it.for(names)("%s: returns nothing older, before any message arrives", async (name) => {
     const {
       all: [p1, p2],
@@ -31,10 +29,10 @@ describe("C81 a call with a token of another process's write", () => {
     await p2.cache.set("k", "old", { tags: ["t"] });
     expect(await p1.cache.getOrSet("k", never, { tags: ["t"] })).toBe("old");
     p1.link.hold();
-    const token = await written(name, p2);
+    await written(name, p2);
     const now = name === "set" ? "new" : "loaded";
     expect(await p1.cache.getOrSet("k", never, { tags: ["t"] })).toBe("old");
-    expect(await p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token })).toBe(now);
+    expect(await p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], current: true })).toBe(now);
     p1.link.deliver();
     expect(await p2.cache.get("k")).toBe(now);
     expect(await p1.cache.get("k")).toBe(now);
@@ -53,12 +51,12 @@ describe("C81 a call with a token of another process's write", () => {
     );
     expect((await p1.cache.getMany(["k", "j"])).size).toBe(2);
     p1.link.hold();
-    const token = await written(name, p2);
+    await written(name, p2);
     const found = await p1.cache.getOrSetMany(
       ["k", "j"],
       (key) => key,
       (keys) => keys.map((key) => [key, "loaded"] as const),
-      { tags: ["t"], after: token },
+      { tags: ["t"], current: true },
     );
     expect(found.get("k")).toBe(name === "set" ? "new" : "loaded");
     expect(found.get("j")).toBe(name === "set" || name === "delete" ? "old" : "loaded");
@@ -73,9 +71,9 @@ describe("C81 a call with a token of another process's write", () => {
       await p2.cache.set("k", "old", { tags: ["t"] });
       expect(await p1.cache.get("k")).toBe("old");
       p1.link.hold();
-      const token = await written(name, p2);
+      await written(name, p2);
       p1.backend.forgetCalls();
-      expect(await p1.cache.getOrSet("k", () => "loaded", { after: token })).toBe("loaded");
+      expect(await p1.cache.getOrSet("k", () => "loaded", { current: true })).toBe("loaded");
       // Beside both requests for the lease, and both parts of the entry that was found. A replica answers reads too.
       expect([p1.backend.count("tags.read"), p1.backend.count("tags.pin")]).toEqual([0, 4]);
     },
@@ -101,13 +99,13 @@ describe("C81 a call with a token of another process's write", () => {
       p3.link.hold();
       const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);
-      const token = await written(name, p2);
+      await written(name, p2);
       // The read comes before the older load is stored, the request for the lease after it.
       const asking = gate();
       p1.backend.script("leases.acquire", { before: asking });
       const pinning = gate();
       if (isLate) p1.backend.script("tags.pin", { before: pinning });
-      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
+      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], current: true });
       await asking.arrived();
       loads.runs[0]!.open("old");
       expect(await stored).toBe("old");
@@ -132,8 +130,8 @@ describe("C81 a call with a token of another process's write", () => {
       p3.link.hold();
       const stored = p3.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);
-      const token = await written(name, p2);
-      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token });
+      await written(name, p2);
+      const call = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], current: true });
       await flush();
       expect(await outcome(call)).toEqual({ status: "pending" });
       loads.runs[0]!.open("old");
@@ -151,8 +149,8 @@ describe("C81 a call with a token of another process's write", () => {
     p1.link.hold();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
-    const token = await written("delete", p2);
-    const call = p1.cache.getOrSet("k", loads.load, { after: token });
+    await written("delete", p2);
+    const call = p1.cache.getOrSet("k", loads.load, { current: true });
     await loads.arrived(2);
     const later = p1.cache.getOrSet("k", never);
     loads.runs[0]!.open("old");
@@ -172,11 +170,11 @@ describe("C81 a call with a token of another process's write", () => {
       await p2.cache.set("k", "old");
       const old = store.get("test::k")!;
       p1.backend.script("read", { times: Infinity, answer: () => old });
-      const token = await written("delete", p2);
+      await written("delete", p2);
       const loads = gatedLoads<string>();
       const loading = when === "at once" ? undefined : p2.cache.getOrSet("k", loads.load);
       if (loading !== undefined) await loads.arrived(1);
-      const call = p1.cache.getOrSet("k", () => "new", { after: token });
+      const call = p1.cache.getOrSet("k", () => "new", { current: true });
       await flush();
       if (loading !== undefined) loads.runs[0]!.open("new");
       expect([await outcome(call), await loading]).toEqual([answered("new"), loading && "new"]);
@@ -191,69 +189,55 @@ describe("C81 a call with a token of another process's write", () => {
     await p2.cache.set("k", "old");
     expect(await p1.cache.get("k")).toBe("old");
     p1.link.hold();
-    const token = await written("delete", p2);
+    await written("delete", p2);
     const down = new Error("db down");
     for (const isDown of [false, true]) {
       if (isDown) p1.backend.down();
-      await expect(p1.cache.getOrSet("k", () => Promise.reject(down), { after: token })).rejects.toBe(down);
+      await expect(p1.cache.getOrSet("k", () => Promise.reject(down), { current: true })).rejects.toBe(down);
       clock.advance(100);
     }
-    expect(await p1.cache.getOrSet("k", () => "loaded", { after: token })).toBe("loaded");
+    expect(await p1.cache.getOrSet("k", () => "loaded", { current: true })).toBe("loaded");
   });
 });
 
-it("C81 a call with a token gets no local copy without leases, even while the backend is unreachable", async () => {
+it("C81 a current call gets no local copy without leases, even while the backend is unreachable", async () => {
   const {
     all: [p1, p2],
   } = await inStep({ backend: { leases: false } });
   await p2.cache.set("k", "old");
   expect(await p1.cache.get("k")).toBe("old");
   p1.link.hold();
-  const token = await written("delete", p2);
-  expect(await p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded"), { after: token })).toBe("loaded");
+  await written("delete", p2);
+  expect(await p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded"), { current: true })).toBe("loaded");
   p1.backend.down();
-  expect(await p1.cache.getOrSet("k", () => "alone", { after: token })).toBe("alone");
+  expect(await p1.cache.getOrSet("k", () => "alone", { current: true })).toBe("alone");
 });
 
-it("C93 a pending change returns no token, since other processes cannot know of it", async () => {
-  const {
-    all: [p1],
-  } = await inStep();
-  p1.backend.down();
-  const results = [
-    await p1.cache.set("k", 1),
-    await p1.cache.delete("k"),
-    await p1.cache.invalidateTags("t"),
-    await p1.cache.clear(),
-  ];
-  expect(results).toEqual(Array.from({ length: 4 }, () => ({ status: "pending" })));
-});
-
-it("C90 a localOnly namespace ignores tokens", async () => {
+it("C90 a localOnly namespace asks no backend for a current call", async () => {
   const {
     all: [p1],
   } = await inStep();
   const local = p1.cache.namespace("local", { localOnly: true });
   await local.set("k", 1);
   p1.backend.forgetCalls();
-  expect(await local.getOrSet("k", never, { after: "any" })).toBe(1);
+  expect(await local.getOrSet("k", never, { current: true })).toBe(1);
   expect(p1.backend.count()).toBe(0);
 });
 
-describe("C93 C94 a call with a token in a process with a pending change", () => {
+describe("C93 C94 a current call in a process with a pending change", () => {
   it.for(["set", "delete", "invalidateTags"] as const)("%s: waits for the replay", async (name) => {
     const {
       all: [p1, p2],
     } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
-    const { token } = await p2.cache.set("j", "other");
+    await p2.cache.set("j", "other");
     p1.backend.down();
     expect(await writes[name](p1)).toMatchObject({ status: "pending" });
     p1.backend.up();
     // The backend is read before the replay, and the answer arrives after it.
     const late = gate<void>();
     p1.backend.script("leases.acquire", { after: late });
-    const asked = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], after: token! });
+    const asked = p1.cache.getOrSet("k", () => "loaded", { tags: ["t"], current: true });
     await flush();
     await p1.cache.get("k");
     expect(p1.cache.stats().pending).toBe(0);
