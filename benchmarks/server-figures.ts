@@ -6,7 +6,7 @@ export interface CommandFigures {
   readonly microseconds: number;
 }
 
-/** Of the named commands together, since CONFIG RESETSTAT. @param names in lower case */
+/** The named commands together, since CONFIG RESETSTAT. @param names in lower case */
 export async function commandFigures(server: OwnRedis, names: readonly string[]): Promise<CommandFigures> {
   const stats = await server.info("commandstats");
   const sum = (field: string): number =>

@@ -213,7 +213,7 @@ function footprintInRedis(entries: number): Scenario {
     name,
     what: "bytes of used_memory for each entry with a value of 200 bytes, written as each cache writes it",
     shows: { metric: "bytesEach", unit: " bytes", better: "less" },
-    // Of a million, the caches of hotset and the bare value.
+    // A million of each: the caches of hotset, and the bare value.
     takesPart: ({ shapes, kind, name: product }) =>
       shapes.includes("redis") && product !== "ioredis GET" && (entries <= 100_000 || kind !== "peer"),
     rounds: 1,

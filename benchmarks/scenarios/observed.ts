@@ -12,7 +12,7 @@ import type { Conditions, Figure, Trial } from "../trial.ts";
 const KEYS = 1_000;
 const key = (i: number): string => `bench-observed:${i % KEYS}`;
 
-/** Of the processor time of a call that is not observed, by that of one that is. */
+/** Processor time of an unobserved call, divided by that of an observed one. */
 const TARGET = 0.95;
 
 /** What an observation costs: the time of the processor, since this process waits for Redis in between. */

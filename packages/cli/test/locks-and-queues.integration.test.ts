@@ -45,7 +45,7 @@ describe("C280: one lock, and samples of many", () => {
     await using redis = createRedis({ url: server.url, env: false });
     await locks(redis).semaphore("imports", 2).acquire({ ttl: "1m" });
     await locks(redis).readWrite("imports").read.acquire({ ttl: "1m" });
-    // Of a process that has crashed: its member is there until the next acquisition.
+    // A process crashed: its member is there until the next acquisition.
     for (const kind of ["permits", "readers"]) await server.command("ZADD", `lock:${kind}:{imports}`, 1, "crashed");
     expect(await json(["locks", "imports"], variables)).toMatchObject({
       locks: [

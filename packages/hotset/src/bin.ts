@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** Of the project in whose folder this runs, else where this package lies: pnpm shows it only the former. */
+/** From the project in whose folder this runs, else where this package lies: pnpm shows it only the former. */
 function findCommandLine(): string | undefined {
   for (const place of [join(process.cwd(), "package.json"), import.meta.filename])
     try {

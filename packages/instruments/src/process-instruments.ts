@@ -37,7 +37,7 @@ const RESIDENT: Instrument = {
 
 const QUANTILES = [0.5, 0.95, 0.99] as const;
 const NANOSECONDS = 1e9;
-/** Of the timer that measures delays. */
+/** Resolution of the timer that measures delays. */
 const RESOLUTION_MS = 10;
 
 /** @returns a function that ends it */

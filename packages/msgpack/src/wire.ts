@@ -34,7 +34,7 @@ const SET_BYTES = 240;
 const DATE_BYTES = 128;
 
 /**
- * Of each enclosing container: how many members follow, below 0 if each has a name. One walk at a time uses it. The
+ * For each enclosing container: how many members follow, below 0 if each has a name. One walk at a time uses it. The
  * innermost container is text with a mark, at a depth of `MAX_DEPTH`.
  */
 const LEFT = /* @__PURE__ */ new Int32Array(MAX_DEPTH + 1);
@@ -300,7 +300,7 @@ const isShortText = (token: number): boolean => (token & 0xe0) === 0xa0;
 const mayBeUsual = (token: number): boolean => isShortText(token) && token !== PROTO_TOKEN;
 /** Whether a name that begins with this byte is neither a number nor in an overlong form. */
 const isUsualFirst = (byte: number): boolean => byte > NINE && byte < 0xc0;
-/** Of the tokens 80 to df that are neither short text nor numbers. */
+/** Those tokens 80 to df that are neither short text nor numbers. */
 const isContainer = (token: number): boolean => token < 0xa0 || token >= 0xdc;
 /** Bytes that the number of members takes after the `token` of a container. */
 const countBytes = (token: number): number => (token < 0xa0 ? 0 : (token & 1) === 0 ? 2 : 4);

@@ -87,7 +87,7 @@ export interface Read {
   /** Label of the tier that answered; `load` where a load did. Absent where the call does not report it. */
   readonly tier?: string;
   readonly coalesced?: boolean;
-  /** Of a current read, the newest change that its process knew to be acknowledged. */
+  /** For a current read: the newest change that its process knew to be acknowledged. */
   readonly after?: { readonly change: string; readonly version: number };
   readonly forced?: boolean;
   readonly error?: string;

@@ -27,7 +27,7 @@ export function decoded(text: string): string {
   }
 }
 
-/** Of a list. What cannot be read may be what was asked for: that is not the answer of a Redis without it. */
+/** For a list. What cannot be read may be what was asked for: that is not the answer of a Redis without it. */
 export function exitCodeOf(found: readonly { readonly isReadable: boolean }[]): ExitCode {
   if (found.length === 0) return EXIT.findings;
   return found.some(({ isReadable }) => isReadable) ? EXIT.fine : EXIT.failed;

@@ -70,7 +70,7 @@ export interface CacheEvents {
    */
   invalidate: CacheEvent & {
     readonly scope: "key" | "tags" | "namespace";
-    /** Of a change elsewhere it is always `remove`: which one it was is not reported. */
+    /** For a change elsewhere it is always `remove`: which one it was is not reported. */
     readonly mode: "remove" | "stale";
     /** Own changes are `here`, once, when they are called. */
     readonly origin: "here" | "elsewhere";

@@ -143,7 +143,7 @@ function scalar(value: unknown, where: string): string {
 
 function compound(value: object, part: Part): string {
   const { where, within } = part;
-  // Of another realm too; read by this realm's methods.
+  // From another realm too; read by this realm's methods.
   if (types.isDate(value)) {
     if (Number.isNaN(value.getTime())) throw refusal(where, "an invalid date", "give a date that exists");
     return value.toISOString();

@@ -66,7 +66,7 @@ const ERROR_BYTES = 400;
 const DATE_BYTES = 112;
 const BOX_BYTES = 48;
 
-// Of each enclosing container: how many elements follow, and the tag that ends it. One walk at a time uses them.
+// For each enclosing container: how many elements follow, and the tag that ends it. One walk at a time uses them.
 const LEFT = /* @__PURE__ */ new Int32Array(MAX_DEPTH);
 const ENDS = /* @__PURE__ */ new Uint8Array(MAX_DEPTH);
 

@@ -13,7 +13,7 @@ import { TestClock } from "../testing/test-clock.ts";
 
 const root = rootKeySpace("shop");
 const users = keySpaceBelow(root, "users");
-/** Keys of 2 KiB: two bytes for each character, and 128. Of these 8,192 take 16 MiB. */
+/** Keys of 2 KiB: two bytes for each character, and 128. 8,192 of them take 16 MiB. */
 const longKey = (space: KeySpace, i: number): EntryKey =>
   entryKey(space, String(i).padStart((2_048 - 128) / 2 - space.backendPrefix.length, "k"));
 const UNANSWERED = new BackendUnavailableError("no answer");

@@ -379,9 +379,9 @@ export async function orPending<T>(
   }
 }
 
-/** Of what is pending, and of what was acknowledged within the window: all of it may be pending in the next moment. */
+/** Bound on what is pending, and on what was acknowledged within the window, as all of it may be pending next. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** Of what is pending, after the oldest were forgotten. */
+/** Size of what is pending after the oldest were forgotten. */
 const KEPT_BYTES = 15 * 1024 * 1024;
 const AT_ONCE = 100;
 const RETRY_MS = 1_000;

@@ -30,7 +30,7 @@ export interface TtlAudit {
   readonly scanned: number;
   /** Keys without an end. */
   readonly immortal: number;
-  /** Of those, how many got one. */
+  /** How many of them got one. */
   readonly fixed: number;
   /** The first 100 of them. */
   readonly examples: readonly string[];

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { readInfo, together } from "./info.ts";
 import { judge, type Probed } from "./probes.ts";
 
-/** Of Redis 7.0.15, in parts. */
+/** An answer of Redis 7.0.15, in parts. */
 const INFO = [
   "# Server",
   "redis_version:7.0.15",

@@ -41,7 +41,7 @@ export interface NodeClient extends RawClient {
   SUBSCRIBE: SubscribeToBytes;
   PSUBSCRIBE: SubscribeToBytes;
   SSUBSCRIBE: SubscribeToBytes;
-  /** Of one listener. */
+  /** For one listener. */
   UNSUBSCRIBE: SubscribeToBytes;
   PUNSUBSCRIBE: SubscribeToBytes;
   SUNSUBSCRIBE: SubscribeToBytes;

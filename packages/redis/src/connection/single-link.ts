@@ -63,7 +63,7 @@ export class SingleLink implements ObservableLink {
   /** Why commands are refused, and until when. `Infinity`: the back-off makes the next attempt, not a command. */
   #down: { readonly cause: BackendUnavailableError; readonly until: number } | undefined;
   #silence: { readonly replies: number; readonly bytes: number; readonly since: number } | undefined;
-  /** Of the attempt under way. */
+  /** For the attempt under way. */
   #isAttemptTrusted = true;
   #probe: Command<unknown> | undefined;
   /** Settles for callers of `ready`, who wait for a connection without a deadline. */

@@ -129,5 +129,5 @@ const ignore = (): void => undefined;
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;
 const MAX_PARSED = 1_000;
-/** Of one script, with the issuer. Renewals come in steps of one script already; this is for pins, which do not. */
+/** Tags of one script, with the issuer. Renewals come in steps of one script; this is for pins, which do not. */
 const MOST_KEYS = 64;
