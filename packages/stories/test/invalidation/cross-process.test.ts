@@ -25,9 +25,7 @@ const after = (name: keyof typeof changes): string | undefined => (name === "set
 
 describe("C81 another process sees a change as soon as its message arrives", () => {
   it.for(names)("made by %s", async (name) => {
-    const {
-      all: [p1, p2],
-    } = await inStep({ staleIfError: "1h" });
+    const { p1, p2 } = await inStep({ staleIfError: "1h" });
     await p1.cache.set("k", "old", { tags: ["t"] });
     expect([await p2.cache.get("k"), p2.cache.peek("k")]).toEqual(["old", "old"]);
     p2.link.hold();
@@ -54,10 +52,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
   it.for(overtaken)(
     "made by %s, when the answer to a concurrent %s (its %s) is handled after the message (C61, counter-example 1)",
     async ([name, read, late]) => {
-      const {
-        all: [p1],
-        start,
-      } = await inStep({ backend: { batch: false } });
+      const { p1, start } = await inStep({ backend: { batch: false } });
       await p1.cache.set("k", "old", { tags: ["t"] });
       const p2 = start();
       await p2.cache.connect();
@@ -84,10 +79,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
   });
 
   it("made by a program without the library, or by expiry", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep();
+    const { p1, store } = await inStep();
     await p1.cache.set("k", "old");
     store.set(K, { data: Buffer.from('"foreign"'), meta: "", staleInMs: 1_000, expiresInMs: 1_000 });
     expect([p1.cache.peek("k"), await p1.cache.get("k")]).toEqual([undefined, "foreign"]);
@@ -99,9 +91,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
   });
 
   it("with an invalidate event of origin elsewhere that names the namespace and the key", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const users = p2.cache.namespace("a:b").namespace("c");
     await users.set("k", 1);
     const seen = watch(p2.cache, "invalidate");
@@ -115,10 +105,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
 
 describe("C61 a load during which another process changes the key", () => {
   it.for(names)("by %s returns its value to its callers, and stores it nowhere", async (name) => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -143,9 +130,7 @@ describe("C61 a load during which another process changes the key", () => {
   it.for(names)(
     "by %s stores it nowhere, even when the change coincides with the store (counter-example 1)",
     async (name) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       const storing = gate();
       p1.backend.script("leases.store", { after: storing });
       const loading = p1.cache.getOrSet("k", () => "old", { tags: ["t"] });
@@ -162,9 +147,7 @@ describe("C61 a load during which another process changes the key", () => {
   it.for(names)(
     "by %s is not joined by callers after the message, even if the key was absent (counter-examples 4 and 5)",
     async (name) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       const loads = gatedLoads<string>();
       const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);
@@ -185,10 +168,7 @@ describe("C61 a load during which another process changes the key", () => {
   );
 
   it("by delete just after the load's lease ended is not stored (counter-example 4)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -203,11 +183,7 @@ describe("C61 a load during which another process changes the key", () => {
   });
 
   it("by a program without the library is not stored: the entry differs from the one at the grant of its lease", async () => {
-    const {
-      all: [p1, p2],
-      store,
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const { p1, p2, store, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -229,9 +205,7 @@ describe("concurrent writes of this process and of others", () => {
   it.for([true, false])(
     "C81 a set overtaken by another process's set keeps no local copy, with own changes reported: %s (counter-example 1)",
     async (echoes) => {
-      const {
-        all: [p1, p2],
-      } = await inStep({ backend: { echoes } });
+      const { p1, p2 } = await inStep({ backend: { echoes } });
       const writing = gate();
       p1.backend.script("write", { after: writing });
       const setting = p1.cache.set("k", "mine");
@@ -249,9 +223,7 @@ describe("concurrent writes of this process and of others", () => {
   );
 
   it("C81 a read overtaken by a delete of its own process keeps no local copy, without a message about it (counter-example 2)", async () => {
-    const {
-      all: [p1],
-    } = await inStep({ backend: { echoes: false } });
+    const { p1 } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "old");
     p1.link.everything();
     const removing = gate();
@@ -264,9 +236,7 @@ describe("concurrent writes of this process and of others", () => {
   });
 
   it("C26 markStale keeps no local copy, since the message of a concurrent foreign write may be lost (counter-example 3)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep({ ttl: "1h", staleIfError: "1h", backend: { echoes: false } });
+    const { p1, p2 } = await inStep({ ttl: "1h", staleIfError: "1h", backend: { echoes: false } });
     await p1.cache.set("k", "v0");
     expect(p1.cache.peek("k")).toBe("v0");
     // One message for both writes, attributed to the last writer, P1 itself.
@@ -281,9 +251,7 @@ describe("concurrent writes of this process and of others", () => {
   it.for([true, false])(
     "C64 writes of one process to one key are stored in the order of the calls, with own changes reported: %s (counter-example 16)",
     async (echoes) => {
-      const {
-        all: [p1, p2],
-      } = await inStep({ backend: { echoes } });
+      const { p1, p2 } = await inStep({ backend: { echoes } });
       const writing = gate();
       p1.backend.script("write", { before: writing });
       const calls = [
@@ -304,9 +272,7 @@ describe("concurrent writes of this process and of others", () => {
   );
 
   it("C82 a message about an own write costs no read: the copy is confirmed in the background and then served", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     expect(await p1.cache.set("k", "set")).toMatchObject({ status: "stored" });
     await flush();
     expect(p1.backend.count("leases.confirm", K)).toBe(1);
@@ -320,18 +286,14 @@ describe("concurrent writes of this process and of others", () => {
   });
 
   it("C82 without messages about own writes nothing is confirmed", async () => {
-    const {
-      all: [p1],
-    } = await inStep({ backend: { echoes: false } });
+    const { p1 } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "set");
     await p1.cache.getOrSet("j", () => "loaded");
     expect([p1.backend.count("leases.confirm"), p1.cache.peek("k"), p1.cache.peek("j")]).toEqual([0, "set", "loaded"]);
   });
 
   it("C82 a copy is not served before it is confirmed, and only an unchanged entry is confirmed", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const confirming = gate();
     p1.backend.script("leases.confirm", { before: confirming });
     await p1.cache.set("k", "mine");
@@ -348,9 +310,7 @@ describe("concurrent writes of this process and of others", () => {
   });
 
   it("C82 a copy is not confirmed after a foreign write whose message looked like an own one", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("warm", 1);
     const confirming = gate();
     p1.backend.script("leases.confirm", { before: confirming });
@@ -366,9 +326,7 @@ describe("concurrent writes of this process and of others", () => {
   });
 
   it("C82 a copy is not confirmed by an answer from before the link was lost", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("warm", 1);
     const confirming = gate();
     p1.backend.script("leases.confirm", { after: confirming });
@@ -387,9 +345,7 @@ describe("concurrent writes of this process and of others", () => {
   });
 
   it("C83 a foreign write whose message looks like an own one is not ignored", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const writing = gate();
     p1.backend.script("write", { after: writing });
     const setting = p1.cache.set("k", "mine");
@@ -407,9 +363,7 @@ describe("concurrent writes of this process and of others", () => {
 
 describe("C85 a message that arrives late", () => {
   it.for(names)("causes at most a miss: %s", async (name) => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     p2.link.hold();
     await changes[name](p1);
@@ -423,9 +377,7 @@ describe("C85 a message that arrives late", () => {
 
 describe("C89 a burst of messages", () => {
   it("for keys without a local copy causes no reads", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p2.cache.set("kept", 1);
     await flush();
     p2.backend.forgetCalls();
@@ -440,9 +392,7 @@ describe("C89 a burst of messages", () => {
 
 describe("C90 a localOnly namespace", () => {
   it("ignores messages and sends none", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const [here, there] = [p1, p2].map(({ cache }) => cache.namespace("local", { localOnly: true })) as [
       typeof p1.cache,
       typeof p1.cache,
@@ -488,10 +438,7 @@ describe("C26 in all processes", () => {
 
 describe("C41 a background refresh", () => {
   it.for(names)("is dropped when another process changes the key by %s", async (name) => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old", { tags: ["t"] });
     clock.advance(100);
     const loads = gatedLoads<string>();

@@ -23,9 +23,7 @@ async function written(name: keyof typeof writes, process: SimulatedProcess): Pr
 
 describe("C81 a current call after another process's write", () => {
   it.for(names)("%s: returns nothing older, before any message arrives", async (name) => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     expect(await p1.cache.getOrSet("k", never, { tags: ["t"] })).toBe("old");
     p1.link.hold();
@@ -39,9 +37,7 @@ describe("C81 a current call after another process's write", () => {
   });
 
   it.for(names)("%s: returns nothing older from getOrSetMany", async (name) => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p2.cache.setMany(
       [
         ["k", "old"],
@@ -65,9 +61,7 @@ describe("C81 a current call after another process's write", () => {
   it.for(["invalidateTags", "clear"] as const)(
     "C426: %s: has tag versions from where they are issued, even of tags that the call does not name",
     async (name) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       await p2.cache.set("k", "old", { tags: ["t"] });
       expect(await p1.cache.get("k")).toBe("old");
       p1.link.hold();
@@ -142,9 +136,7 @@ describe("C81 a current call after another process's write", () => {
   );
 
   it("does not join an older running load, and later callers join its own load", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     p1.link.hold();
     const older = p1.cache.getOrSet("k", loads.load);
@@ -163,10 +155,7 @@ describe("C81 a current call after another process's write", () => {
   it.for(["at once", "after waiting for another process"] as const)(
     "does not accept the answer of a lagging replica, %s",
     async (when) => {
-      const {
-        all: [p1, p2],
-        store,
-      } = await inStep();
+      const { p1, p2, store } = await inStep();
       await p2.cache.set("k", "old");
       const old = store.get("test::k")!;
       p1.backend.script("read", { times: Infinity, answer: () => old });
@@ -182,10 +171,7 @@ describe("C81 a current call after another process's write", () => {
   );
 
   it("gets no stale copy as fallback for an error, even while the backend is unreachable", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
     await p2.cache.set("k", "old");
     expect(await p1.cache.get("k")).toBe("old");
     p1.link.hold();
@@ -201,9 +187,7 @@ describe("C81 a current call after another process's write", () => {
 });
 
 it("C81 a current call gets no local copy without leases, even while the backend is unreachable", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep({ backend: { leases: false } });
+  const { p1, p2 } = await inStep({ backend: { leases: false } });
   await p2.cache.set("k", "old");
   expect(await p1.cache.get("k")).toBe("old");
   p1.link.hold();
@@ -214,9 +198,7 @@ it("C81 a current call gets no local copy without leases, even while the backend
 });
 
 it("C90 a localOnly namespace asks no backend for a current call", async () => {
-  const {
-    all: [p1],
-  } = await inStep();
+  const { p1 } = await inStep();
   const local = p1.cache.namespace("local", { localOnly: true });
   await local.set("k", 1);
   p1.backend.forgetCalls();
@@ -226,9 +208,7 @@ it("C90 a localOnly namespace asks no backend for a current call", async () => {
 
 describe("C93 C94 a current call in a process with a pending change", () => {
   it.for(["set", "delete", "invalidateTags"] as const)("%s: waits for the replay", async (name) => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     await p2.cache.set("j", "other");
     p1.backend.down();

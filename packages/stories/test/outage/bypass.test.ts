@@ -39,9 +39,7 @@ describe("C175 a bypassed backend", () => {
   ] as const satisfies readonly (readonly [string, (cache: Opened) => Promise<object>, string | undefined])[])(
     "gets what ends entries: after %s no process finds the old one, then or afterwards",
     async ([, change, status]) => {
-      const {
-        all: [one, other],
-      } = await inStep();
+      const { p1: one, p2: other } = await inStep();
       await other.cache.set("k", "old", { tags: ["t"] });
       expect([await one.cache.get("k"), await other.cache.get("k")]).toEqual(["old", "old"]);
       one.cache.bypass(["scripted"]);
@@ -58,9 +56,7 @@ describe("C175 a bypassed backend", () => {
   );
 
   it("keeps no value of a set that it refused, also if it is used again before it has answered", async () => {
-    const {
-      all: [one, other],
-    } = await inStep();
+    const { p1: one, p2: other } = await inStep();
     one.cache.bypass(["scripted"]);
     const removing = gate();
     one.backend.script("remove", { before: removing });
@@ -86,9 +82,7 @@ describe("C175 a bypassed backend", () => {
   });
 
   it("is believed again afterwards: a copy of that time is confirmed, or replaced by what others stored", async () => {
-    const {
-      all: [one, other],
-    } = await inStep();
+    const { p1: one, p2: other } = await inStep();
     one.cache.bypass(["scripted"]);
     await one.cache.getOrSet("k", () => "loaded while bypassed");
     await other.cache.set("k", "newer");
@@ -97,10 +91,7 @@ describe("C175 a bypassed backend", () => {
   });
 
   it("pending invalidations of an outage are sent while it is bypassed", async () => {
-    const {
-      all: [one],
-      clock,
-    } = await inStep();
+    const { p1: one, clock } = await inStep();
     await one.cache.set("k", "old");
     one.backend.down();
     await one.cache.delete("k");
@@ -114,9 +105,7 @@ describe("C175 a bypassed backend", () => {
   });
 
   it("a load under a lease when it begins is stored here alone, and frees its lease", async () => {
-    const {
-      all: [one, other],
-    } = await inStep();
+    const { p1: one, p2: other } = await inStep();
     const loading = gate<string>();
     const call = one.cache.getOrSet("k", () => loading.pass());
     await loading.arrived();

@@ -1156,9 +1156,7 @@ describe("C101 a thousand random faults", () => {
 describe("C134 a store that the backend refuses", () => {
   const FULL = new Error("OOM command not allowed");
   const refused = async (): Promise<{ readonly p1: SimulatedProcess; readonly p2: SimulatedProcess }> => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     p1.backend.script("leases.acquire", { fail: FULL, times: Infinity });
     p1.backend.script("leases.store", { fail: FULL, times: Infinity });
     return { p1, p2 };

@@ -39,10 +39,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
   it.for(names)(
     "is reported as pending, holds here, and for all processes once it is replayed, right after the link is back: %s",
     async (name) => {
-      const {
-        all: [p1, p2],
-        store,
-      } = await inStep();
+      const { p1, p2, store } = await inStep();
       await p1.cache.set("k", "old", { tags: ["t"] });
       expect(await p2.cache.get("k")).toBe("old");
       away(p1);
@@ -68,11 +65,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
   );
 
   it("makes every read of its key wait for the replay: an older command may arrive late (counter-example 11)", async () => {
-    const {
-      all: [p1],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, clock, store } = await inStep();
     const arriving = gate();
     p1.backend.script("write", { before: arriving });
     const setting = p1.cache.set("k", "v1");
@@ -103,10 +96,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
   });
 
   it("holds although its entry comes back with the restart of a store from a snapshot", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     away(p1);
@@ -117,9 +107,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
   });
 
   it("reaches the copy of a process whose link was lost at the same time", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     for (const each of [p1, p2]) away(each);
@@ -136,10 +124,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
   });
 
   it("fences calls under way when its replay is acknowledged: a set of that time leaves no copy that the backend lacks (counter-example 15)", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep({ backend: { echoes: false } });
+    const { p1, clock } = await inStep({ backend: { echoes: false } });
     p1.backend.script("remove", { fail: true });
     expect(await p1.cache.delete("k")).toEqual({ status: "pending" });
     const [replaying, writing] = [gate(), gate()];
@@ -160,10 +145,7 @@ describe("C93 an invalidation while the backend is unreachable", () => {
 
 describe("C94 a set while the backend is unreachable", () => {
   it("is the answer of this process meanwhile; the older value is never served here again, or anywhere after the replay", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     away(p1);
@@ -184,10 +166,7 @@ describe("C94 a set while the backend is unreachable", () => {
   });
 
   it("C95 is replayed as a removal: that may remove a value written since, but never brings the older one back (counter-example 12)", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     away(p1);
     await p1.cache.set("k", "pending");
     void back(p1);
@@ -202,10 +181,7 @@ describe("C94 a set while the backend is unreachable", () => {
   });
 
   it("C95 is not replayed once a newer write of this process was acknowledged", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     p1.backend.script("write", { fail: true });
     expect(await p1.cache.set("k", "first")).toEqual({ status: "pending" });
     expect(await p1.cache.set("k", "second")).toMatchObject({ status: "stored" });
@@ -223,9 +199,7 @@ it(
   "C96 pending invalidations are bounded: more of them become a clear, which all processes see",
   { timeout: 60_000 },
   async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep({ ttl: "1d" });
+    const { p1, p2 } = await inStep({ ttl: "1d" });
     await p1.cache.set("forgotten", "old");
     expect(await p2.cache.get("forgotten")).toBe("old");
     away(p1);
@@ -258,11 +232,7 @@ describe("C93 after another server answers", () => {
     afterMs: number,
     options: Parameters<typeof inStep>[0] = {},
   ): Promise<{ p1: SimulatedProcess; p2: SimulatedProcess; clock: Awaited<ReturnType<typeof inStep>>["clock"] }> {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep(options);
+    const { p1, p2, clock, store } = await inStep(options);
     await p2.cache.set("k", "old", { tags: ["t"] });
     const restore = store.snapshot();
     await invalidations[name](p1);
@@ -298,11 +268,7 @@ describe("C93 after another server answers", () => {
   });
 
   it("pending invalidations and forced loads are issued again, too", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     await p1.cache.set("pending", "old");
     await p1.cache.set("forced", "old");
     const restore = store.snapshot();
@@ -329,10 +295,7 @@ describe("C93 after another server answers", () => {
   });
 
   it("a markStale that met the other server before it was known brings back nothing that was deleted", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep({ staleWhileRevalidate: "1m" });
+    const { p1, store } = await inStep({ staleWhileRevalidate: "1m" });
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.deleteMany(["first", "k"]);
@@ -356,11 +319,7 @@ describe("C93 after another server answers", () => {
   });
 
   it("all is issued once more when yet another server answers", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -375,10 +334,7 @@ describe("C93 after another server answers", () => {
   });
 
   it("all is issued before any read of it here", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep();
+    const { p1, store } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -410,10 +366,7 @@ describe("C93 after another server answers", () => {
   )(
     "C427 what it had answered before is not served here: %s, after %s, answered only after %s",
     async ([name, before, then]) => {
-      const {
-        all: [p1, p2],
-        store,
-      } = await inStep();
+      const { p1, p2, store } = await inStep();
       await p2.cache.set("k", "old", { tags: ["t"] });
       const restore = store.snapshot();
       // It is issued again alone, and the others after it.
@@ -438,10 +391,7 @@ describe("C93 after another server answers", () => {
   );
 
   it("C96 more than 16 MiB of invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     await p1.cache.set("k", "old");
     const restore = store.snapshot();
     await p1.cache.delete("k");
@@ -462,9 +412,7 @@ describe("C93 after another server answers", () => {
   });
 
   it("no other key is invalidated", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.getOrSet("k", () => "loaded", { tags: ["t"] });
     p1.backend.forgetCalls();
     p1.link.replaced();
@@ -475,9 +423,7 @@ describe("C93 after another server answers", () => {
 
 describe("C57 a link that is lost while a call waits", () => {
   it("for another process makes it ask the backend, and load here without an answer", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     void p1.cache.getOrSet("k", () => new Promise<string>(() => undefined));
     await flush();
     const waiting = p2.cache.getOrSet("k", () => "loaded here");
@@ -488,10 +434,7 @@ describe("C57 a link that is lost while a call waits", () => {
   });
 
   it("for its write makes it pending, and its copy is not trusted", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     const writing = gate();
     p1.backend.script("write", { after: writing, loseAnswer: true });
     const setting = p1.cache.set("k", "v");
@@ -507,9 +450,7 @@ describe("C57 a link that is lost while a call waits", () => {
   });
 
   it("for its store leaves its callers the value, and the copy is not trusted", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     const storing = gate();
     p1.backend.script("leases.store", { after: storing, loseAnswer: new BackendUnavailableError("the link broke") });
     const call = p1.cache.getOrSet("k", () => "loaded");
@@ -522,9 +463,7 @@ describe("C57 a link that is lost while a call waits", () => {
 });
 
 it("C26 a value that a replay removes is not a fallback for an error in any process", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const { p1, p2 } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   away(p1);
@@ -536,10 +475,7 @@ it("C26 a value that a replay removes is not a fallback for an error in any proc
 });
 
 it("C93 keys are replayed also where versions of tags may not be renewed", async () => {
-  const {
-    all: [p1],
-    clock,
-  } = await inStep();
+  const { p1, clock } = await inStep();
   await p1.cache.set("k", "old");
   p1.backend.script("tags.renew", { fail: new Error("NOPERM"), times: Infinity });
   p1.backend.script("remove", { fail: true });
@@ -555,10 +491,7 @@ it("C93 keys are replayed also where versions of tags may not be renewed", async
 });
 
 it("C138 a backend that refuses invalidations is asked once in a while, and not with each read that they cover", async () => {
-  const {
-    all: [p1],
-    clock,
-  } = await inStep();
+  const { p1, clock } = await inStep();
   const refusal = new Error("NOREPLICAS Not enough good replicas to write.");
   const takeBack = p1.backend.script("remove", { fail: refusal, times: Infinity });
   const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
@@ -583,10 +516,7 @@ it("C138 a backend that refuses invalidations is asked once in a while, and not 
 describe.each(names)("C438 while the backend refuses %s of this process and answers its reads", (own) => {
   const refusal = new Error("NOPERM this user has no permissions to run the command");
   const refusing = async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p2.cache.set("k", "old", { tags: ["t"] });
     const writes = [
       "write",
@@ -637,9 +567,7 @@ describe.each(names)("C438 while the backend refuses %s of this process and answ
 });
 
 it("C438 a copy of a refused set is not trusted where its key changed before it was watched", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   p1.backend.script("write", { fail: new Error("NOPERM"), times: Infinity });
   p1.backend.script("remove", { fail: new Error("NOPERM"), times: Infinity });
   const watching = gate();
@@ -655,10 +583,7 @@ it("C438 a copy of a refused set is not trusted where its key changed before it 
 it.for(["delete", "clear", "invalidateTags"] as const)(
   "C93 a load that waited for the replay of %s is stored: its acknowledgement does not fence it",
   async (name) => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     await p1.cache.set("k", "old", { tags: ["t"] });
     p1.backend.script(name === "delete" ? "remove" : "tags.renew", { fail: true });
     expect(await invalidations[name](p1)).toEqual({ status: "pending" });
@@ -680,9 +605,7 @@ it.for(["delete", "clear", "invalidateTags"] as const)(
 );
 
 it("C93 a load that waited for a replay keeps nothing that a delete, still on its way, is to remove", async () => {
-  const {
-    all: [p1],
-  } = await inStep();
+  const { p1 } = await inStep();
   p1.backend.script("remove", { fail: true });
   expect(await p1.cache.delete("k")).toEqual({ status: "pending" });
   const replaying = gate();
@@ -707,10 +630,7 @@ describe.each(["delete", "clear", "invalidateTags"] as const)("C438 %s that ends
   it.for(Array.from({ length: 12 }, (_, turns) => turns))(
     "shows no older value to a read that was sent before: %i turns later",
     async (turns) => {
-      const {
-        all: [p1],
-        clock,
-      } = await inStep();
+      const { p1, clock } = await inStep();
       const operation = name === "delete" ? "remove" : "tags.renew";
       await p1.cache.set("k", "old", { tags: ["t"] });
       const allow = p1.backend.script(operation, { fail: new Error("NOPERM"), times: Infinity });

@@ -14,9 +14,7 @@ const HASHED = { backend: { alias: hashed } } as const;
 
 describe("C81 where keys are hashed", () => {
   it("changes of a key that was read with a token, in the answer to a lease, are received as of any read", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep(HASHED);
+    const { p1, p2 } = await inStep(HASHED);
     await p1.cache.set("k", 1);
     expect(await p2.cache.getOrSet("k", never, { current: true })).toBe(1);
     expect(p2.cache.peek("k")).toBe(1);
@@ -25,9 +23,7 @@ describe("C81 where keys are hashed", () => {
   });
 
   it("a load is not shared after an invalidation of a tag that was never used here", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep(HASHED);
+    const { p1, p2 } = await inStep(HASHED);
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", (context) => {
       context.setOptions({ tags: ["late"] });
@@ -47,9 +43,7 @@ describe("C81 where keys are hashed", () => {
   it.each(["invalidateTags", "markTagsStale"] as const)(
     "%s is received in a store that keeps versions of tags as entries",
     async (call) => {
-      const {
-        all: [p1, p2],
-      } = await inStep({ backend: { alias: hashed, tagVersions: false } });
+      const { p1, p2 } = await inStep({ backend: { alias: hashed, tagVersions: false } });
       await p1.cache.set("k", 1, { tags: ["t"] });
       expect(await p1.cache.get("k")).toBe(1);
       expect(p1.cache.peek("k")).toBe(1);
@@ -64,9 +58,7 @@ describe("C67 where versions of tags are kept as entries", () => {
   const AS_ENTRIES = { backend: { tagVersions: false } } as const;
 
   it("an invalidation elsewhere leaves copies without its tags alone", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep(AS_ENTRIES);
+    const { p1, p2 } = await inStep(AS_ENTRIES);
     await p1.cache.set("k", 1, { tags: ["t"] });
     expect(await p1.cache.get("k")).toBe(1);
     await p2.cache.invalidateTags("other");
@@ -76,9 +68,7 @@ describe("C67 where versions of tags are kept as entries", () => {
   });
 
   it("no load takes versions from before an invalidation that was received before it began", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep(AS_ENTRIES);
+    const { p1, p2 } = await inStep(AS_ENTRIES);
     await p1.cache.set("copy", "old", { tags: ["t"] });
     expect(await p1.cache.get("copy")).toBe("old");
     const reading = gate();
@@ -107,10 +97,7 @@ describe("C67 a refresh after a stale answer", () => {
   it.each(["refreshAhead", "staleWhileRevalidate"] as const)(
     "does not answer a call after an invalidation elsewhere with the invalidated value (%s)",
     async (window) => {
-      const {
-        all: [p1, p2],
-        clock,
-      } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
+      const { p1, p2, clock } = await inStep({ ttl: 1_000, [window]: window === "refreshAhead" ? 0.5 : "1h" });
       await p1.cache.set("k", "old", { tags: ["t"] });
       await flush();
       clock.advance(window === "refreshAhead" ? 600 : 1_000);
@@ -137,9 +124,7 @@ describe("C67 a refresh after a stale answer", () => {
 });
 
 it("C90 a namespace that is localOnly shares its loads, also after tag messages from elsewhere", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   const here = p1.cache.namespace("n", { localOnly: true });
   const loads = gatedLoads<string>();
   const first = here.getOrSet("k", loads.load, { tags: ["t"] });

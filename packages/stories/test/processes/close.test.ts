@@ -10,11 +10,7 @@ const K = "test::k";
 
 describe("C56 close", () => {
   it.each(["reported", "sole-writer"] as const)("releases the leases of loads that it ends (%s)", async (coherence) => {
-    const {
-      all: [p1],
-      store,
-      clock,
-    } = await inStep({ backend: { coherence } });
+    const { p1, store, clock } = await inStep({ backend: { coherence } });
     const loads = gatedLoads<string>();
     const first = outcome(p1.cache.getOrSet("k", loads.load));
     await loads.arrived(1);

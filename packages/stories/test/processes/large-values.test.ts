@@ -11,9 +11,7 @@ describe("C102 a value that the backend refuses for its size, where changes are 
   it.each(["load", "set"] as const)(
     "is not trusted after a %s, since no entry can confirm it; it is the fallback while the backend is unreachable",
     async (how) => {
-      const {
-        all: [p1],
-      } = await two();
+      const { p1 } = await two();
       if (how === "load") await p1.cache.getOrSet("k", () => LARGE);
       else expect(await p1.cache.set("k", LARGE)).toMatchObject({ status: "refused" });
       await flush();
@@ -24,9 +22,7 @@ describe("C102 a value that the backend refuses for its size, where changes are 
   );
 
   it("neither outlives nor removes an entry that another process stored while it was loaded", async () => {
-    const {
-      all: [p1, p2],
-    } = await two();
+    const { p1, p2 } = await two();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -40,9 +36,7 @@ describe("C102 a value that the backend refuses for its size, where changes are 
   });
 
   it("is not served after another process removed the key before its own set was answered", async () => {
-    const {
-      all: [p1, p2],
-    } = await two();
+    const { p1, p2 } = await two();
     const late = gate();
     p1.backend.script("remove", { after: late });
     const setting = p1.cache.set("k", LARGE);

@@ -16,9 +16,7 @@ const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 describe("C52 a cold key is loaded by one of two processes", () => {
   it("while the other waits without asking, and reads the stored entry", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -45,9 +43,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("when the other looked before the store, and asks for the lease after it (counter-example 6)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const asking = gate();
     p2.backend.script("leases.acquire", { before: asking });
     const second = p2.cache.getOrSet("k", never);
@@ -58,10 +54,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("when it waited while its own process stored another load, whose entry is gone at once", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const elsewhere = p2.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -91,10 +84,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("when an entry ends between the look and the lease (counter-example 25)", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: 100 });
+    const { p1, clock } = await inStep({ ttl: 100, staleIfError: 100 });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const asking = gate();
@@ -110,11 +100,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("C424 when an entry, which the loading process took as over early, ends during the load", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep({ ttl: 100 });
+    const { p1, p2, clock, store } = await inStep({ ttl: 100 });
     await p1.cache.set("k", "old");
     clock.advance(90);
     const [reading, loads] = [gate(), gatedLoads<string>()];
@@ -132,11 +118,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("C424 where a load failed over an entry whose life goes on: the entry stays", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep({ ttl: 100, staleIfError: 100 });
+    const { p1, p2, clock, store } = await inStep({ ttl: 100, staleIfError: 100 });
     await p1.cache.set("k", "old");
     clock.advance(100);
     expect(await p2.cache.getOrSet("k", () => Promise.reject(DOWN))).toBe("old");
@@ -144,10 +126,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("C424 where a load failed over an entry that a tag made stale: it can be read until its end", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 1_000 });
+    const { p1, p2, clock } = await inStep({ ttl: 1_000 });
     await p1.cache.set("k", "old", { tags: ["t"] });
     await p1.cache.markTagsStale("t");
     clock.advance(100);
@@ -156,10 +135,7 @@ describe("C52 a cold key is loaded by one of two processes", () => {
   });
 
   it("when a program without the library has stored an entry that it cannot read", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep();
+    const { p1, store } = await inStep();
     store.set(K, { data: Buffer.from("{"), meta: "", staleInMs: 1_000, expiresInMs: 1_000 });
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
     expect(await p1.cache.get("k")).toBe("loaded");
@@ -176,10 +152,7 @@ describe("a waiter is woken at once (C52)", () => {
     first: Promise<string>;
     second: Promise<string>;
   }> {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -206,11 +179,7 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when the lease is released over an entry that stays, stale (counter-example 19)", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const { p1, p2, clock, store } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -249,10 +218,7 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when a store is refused since another program changed the entry (counter-example 20)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep({ staleWhileRevalidate: 0 });
+    const { p1, p2, store } = await inStep({ staleWhileRevalidate: 0 });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -290,9 +256,7 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when the key changed between its question and the answer (counter-example 18)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     p1.cache.getOrSet("k", loads.load).catch(() => undefined);
     await loads.arrived(1);
@@ -311,9 +275,7 @@ describe("a waiter is woken at once (C52)", () => {
   it.for([true, false])(
     "when an older load of its own process releases the lease after a tag call; own changes are received: %s",
     async (echoes) => {
-      const {
-        all: [p1],
-      } = await inStep({ backend: { echoes } });
+      const { p1 } = await inStep({ backend: { echoes } });
       const loads = gatedLoads<string>();
       const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
       await loads.arrived(1);
@@ -343,11 +305,7 @@ describe("a waiter is woken at once (C52)", () => {
 
 describe("C53 a holder that dies", () => {
   it("keeps another waiting until its lease ends, and no longer", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -368,11 +326,7 @@ describe("C53 a holder that dies", () => {
   });
 
   it("delays another by one poll, one second, where its lease is lost in the backend (C105)", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -400,10 +354,7 @@ describe("C53 a holder that dies", () => {
 
 describe("C54 a lease", () => {
   it("is renewed while the loader runs, at a quarter of it", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ loadTimeout: "1h" });
+    const { p1, p2, clock } = await inStep({ loadTimeout: "1h" });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -424,10 +375,7 @@ describe("C54 a lease", () => {
   });
 
   it("is renewed again after a renewal without an answer, and lost only when another process has it", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -444,10 +392,7 @@ describe("C54 a lease", () => {
   });
 
   it("is released by its own token only, so never that of the next holder (counter-example 24)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -466,11 +411,7 @@ describe("C54 a lease", () => {
   });
 
   it("makes its load unstorable once a renewal reports that it was lost", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     const loads = gatedLoads<string>();
     const fenced = watch(p1.cache, "fenced");
     const first = p1.cache.getOrSet("k", loads.load);
@@ -494,11 +435,7 @@ describe("C55 where leases are not available", () => {
   it.for(["fail", "refuse", "hang"] as const)(
     "the loader runs here, no error is raised, and only a refusal leaves a copy that is trusted: they %s",
     async (how) => {
-      const {
-        all: [p1],
-        clock,
-        store,
-      } = await inStep();
+      const { p1, clock, store } = await inStep();
       const hung = gate();
       p1.backend.script(
         "leases.acquire",
@@ -517,11 +454,7 @@ describe("C55 where leases are not available", () => {
   );
 
   it("a lease that was granted too late is released", async () => {
-    const {
-      all: [p1],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, clock, store } = await inStep();
     const late = gate();
     p1.backend.script("leases.acquire", { after: late });
     const call = p1.cache.getOrSet("k", () => "loaded");
@@ -592,11 +525,7 @@ describe("C56 the lease is released", () => {
   } satisfies Record<string, (process: SimulatedProcess, clock: TestClock) => Promise<void>>;
 
   it.for(Object.keys(cases) as (keyof typeof cases)[])("%s", async (name) => {
-    const {
-      all: [p1],
-      clock,
-      store,
-    } = await inStep({ backend: { maxEntryBytes: 100 } });
+    const { p1, clock, store } = await inStep({ backend: { maxEntryBytes: 100 } });
     await cases[name](p1, clock);
     await flush();
     expect(p1.backend.count("leases.acquire")).toBe(1);
@@ -604,10 +533,7 @@ describe("C56 the lease is released", () => {
   });
 
   it("when the local tier refuses the value", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep({ memory: { values: "cloned" } });
+    const { p1, store } = await inStep({ memory: { values: "cloned" } });
     expect(await p1.cache.getOrSet("k", () => ({ toJSON: () => "encoded", uncloneable: () => 1 }))).toMatchObject({});
     expect([store.leaseHolder(K), store.keys().includes(K)]).toEqual([undefined, true]);
   });
@@ -615,10 +541,7 @@ describe("C56 the lease is released", () => {
 
 describe("C57 waiting for the load of another process", () => {
   it("ends at softTimeout, with the stale value", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -637,10 +560,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at hardTimeout, with an error where there is no fallback", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -654,10 +574,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at loadTimeout, although the lease is renewed for ever", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1h" });
     await loads.arrived(1);
@@ -674,9 +591,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends for a caller that leaves, and does not count as a load", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep({ maxLoads: 1 });
+    const { p1, p2 } = await inStep({ maxLoads: 1 });
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -697,10 +612,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("is bounded without messages: it looks again each second", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -720,10 +632,7 @@ describe("C465 a wait for the load of another process", () => {
   const NONE = { localTtl: "1m", backend: { leases: true, tagVersions: true, coherence: "none" } } as const;
 
   it("without messages looks again after 20 ms, then after as long as it has waited, up to a second", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep(NONE);
+    const { p1, p2, clock } = await inStep(NONE);
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1m" });
     await loads.arrived(1);
@@ -746,10 +655,7 @@ describe("C465 a wait for the load of another process", () => {
   });
 
   it("ends within twice the time of the load", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep(NONE);
+    const { p1, p2, clock } = await inStep(NONE);
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -768,10 +674,7 @@ describe("C465 a wait for the load of another process", () => {
   });
 
   it("that is woken asks nothing for a second, and looks again soon once its link is silent", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -798,10 +701,7 @@ describe("C465 a wait for the load of another process", () => {
 
 describe("C58 a refresh behind an answer", () => {
   it("tries for the lease and gives up where another process has it", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     clock.advance(100);
     const loads = gatedLoads<string>();
@@ -817,10 +717,7 @@ describe("C58 a refresh behind an answer", () => {
   });
 
   it("waits for the lease where a caller that accepts no stale value joined it", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -839,10 +736,7 @@ describe("C58 a refresh behind an answer", () => {
   });
 
   it("goes on from an entry stored since that is stale as well, with one refresh at a time", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h", maxBackgroundLoads: 1 });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -860,10 +754,7 @@ describe("C58 a refresh behind an answer", () => {
 
 describe("C24 during a failure", () => {
   it("two processes load one at a time, and each backs off", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 1_000 });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h", errorBackoff: 1_000 });
     await p1.cache.set("k", "old");
     clock.advance(100);
     let running = 0;
@@ -892,9 +783,7 @@ describe("C24 during a failure", () => {
 
 describe("C61 a holder that cannot store a valid value any more lets others load at once, and answers its own callers, after", () => {
   it("a write of the key here, once it is acknowledged (counter-example 24)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const removing = gate();
     p1.backend.script("remove", { after: removing });
@@ -918,9 +807,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag invalidated here, before the renewal is acknowledged", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -943,9 +830,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag invalidated here, also with a lease granted before the acknowledgement came", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const renewing = gate();
     p1.backend.script("tags.renew", { after: renewing });
@@ -967,9 +852,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   it.for([true, false])(
     "a tag invalidated here, also with a lease granted during the call; own changes are received: %s",
     async (echoes) => {
-      const {
-        all: [p1, p2],
-      } = await inStep({ backend: { echoes } });
+      const { p1, p2 } = await inStep({ backend: { echoes } });
       const loads = gatedLoads<string>();
       const granting = gate();
       p1.backend.script("leases.acquire", { after: granting });
@@ -987,9 +870,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   );
 
   it("a tag invalidated elsewhere, once its version is compared", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -1006,9 +887,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag invalidated elsewhere, also when the message came before the lease", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const granting = gate();
     p1.backend.script("leases.acquire", { after: granting });
@@ -1049,10 +928,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a new version, not after a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -1075,10 +951,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag version that was evicted and issued anew during the load", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -1096,9 +969,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
 
 describe("C11 a forced load", () => {
   it("takes the lease over, and the older holder stores nothing (counter-example 22)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -1117,10 +988,7 @@ describe("C11 a forced load", () => {
   });
 
   it("compares with the version found with its lease: an entry that another program wrote and removed does not come back (counter-example 22)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     await p1.cache.set("k", "v0");
     const loads = gatedLoads<string>();
     const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
@@ -1139,9 +1007,7 @@ describe("C11 a forced load", () => {
   });
 
   it("is kept if it began later than another forced load, in any order of the answers (counter-example 23)", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { forceRefresh: true });
     await loads.arrived(1);
@@ -1160,9 +1026,7 @@ describe("C11 a forced load", () => {
   });
 
   it("is seen by the other process once it is stored", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     await p1.cache.getOrSet("k", () => "forced", { forceRefresh: true });
@@ -1172,9 +1036,7 @@ describe("C11 a forced load", () => {
 
 describe("batches", () => {
   it("C52 load the keys that no other process loads, and read the rest from there; two in opposite order do not wait for each other for ever", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const [one, two] = [gate(), gate()];
     const asked: string[][] = [];
     const load =
@@ -1211,9 +1073,7 @@ describe("batches", () => {
   });
 
   it("C52 load the keys that the other process failed to load", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("a", loads.load);
     await loads.arrived(1);
@@ -1240,9 +1100,7 @@ describe("batches", () => {
   });
 
   it("C52 store a load after a wait under the tag versions of that time", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("a", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -1266,10 +1124,7 @@ describe("batches", () => {
   });
 
   it("C57 wait within their limits, and end for a caller that leaves", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const loads = gatedLoads<string>();
     void p1.cache.getOrSet("a", loads.load);
     await loads.arrived(1);
@@ -1297,10 +1152,7 @@ describe("batches", () => {
 });
 
 it("C26 a value deleted while a call waited for the load of another process is not a fallback for its own failure", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   clock.advance(100);
@@ -1314,10 +1166,7 @@ it("C26 a value deleted while a call waited for the load of another process is n
 });
 
 it("C26 a value deleted before the answer that another process loads is not a fallback either", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   expect(await p2.cache.get("k")).toBe("old");
   clock.advance(100);
@@ -1334,10 +1183,7 @@ it("C26 a value deleted before the answer that another process loads is not a fa
 });
 
 it("C26 an entry that was replaced by a load of this process is not a fallback of a call that began before it", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ ttl: 100, staleIfError: "1h" });
+  const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
   await p1.cache.set("k", "old");
   clock.advance(100);
   const asking = gate();
@@ -1351,9 +1197,7 @@ it("C26 an entry that was replaced by a load of this process is not a fallback o
 });
 
 it("C61 no caller waits for a load that was fenced by a set that cannot be encoded", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   const loads = gatedLoads<string>();
   const first = p1.cache.getOrSet("k", loads.load);
   await loads.arrived(1);
@@ -1365,10 +1209,7 @@ it("C61 no caller waits for a load that was fenced by a set that cannot be encod
 });
 
 it("C52 a call that still looked when an older load was stored here loads for all processes", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ ttl: 100 });
+  const { p1, p2, clock } = await inStep({ ttl: 100 });
   const loads = gatedLoads<string>();
   const first = p1.cache.getOrSet("k", loads.load);
   await loads.arrived(1);
@@ -1391,9 +1232,7 @@ it("C52 a call that still looked when an older load was stored here loads for al
 it.for(["read", "leases.acquire"] as const)(
   "C52 a call that began before a load that was stored here, and loads after it, loads for all processes: %s",
   async (held) => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.delete("k");
     const asking = gate();
     p1.backend.script(held, { key: K, before: asking });
@@ -1415,9 +1254,7 @@ it.for(["read", "leases.acquire"] as const)(
 );
 
 it("C52 a call with a lease from after the removal by a newer load without a lifetime loads for all processes", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   const loads = gatedLoads<string>();
   const [asking, removing] = [gate(), gate()];
   p1.backend.script("leases.acquire", { before: asking });
@@ -1443,10 +1280,7 @@ it("C52 a call with a lease from after the removal by a newer load without a lif
 });
 
 it("C52 a wait for a free load slot does not count against the time for acquiring a lease", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
+  const { p1, p2, clock } = await inStep({ maxLoads: 1, ttl: 100, staleIfError: "1h" });
   const loads = gatedLoads<string>();
   const busy = p1.cache.getOrSet("busy", loads.load);
   await loads.arrived(1);
@@ -1469,10 +1303,7 @@ it("C52 a wait for a free load slot does not count against the time for acquirin
 });
 
 it("C58 hits of a stale key that another process refreshes cost a few commands a second, not some for each hit", async () => {
-  const {
-    all: [p1, p2],
-    clock,
-  } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+  const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
   await p1.cache.set("k", "old");
   clock.advance(100);
   const loads = gatedLoads<string>();
@@ -1497,9 +1328,7 @@ it("C58 hits of a stale key that another process refreshes cost a few commands a
 });
 
 it("C133 a miss asks for tag versions only while they are not known, and after a change of one of them", async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   const asked = async (key: string): Promise<readonly string[]> => {
     p1.backend.forgetCalls();
     expect(await p1.cache.getOrSet(key, () => "loaded", { tags: ["t"] })).toBe("loaded");

@@ -10,9 +10,7 @@ describe("C86 an invalidation that was missed while a link was lost", () => {
   it.each(["load", "set"] as const)(
     "hides the value of a %s that took tag versions before and stores after it",
     async (how) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       await p1.cache.set("other", 1, { tags: ["t"] });
       await flush();
       const storing = gate();
@@ -36,9 +34,7 @@ describe("C86 an invalidation that was missed while a link was lost", () => {
   );
 
   it("hides the value of a load that ran meanwhile", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("other", 1, { tags: ["t"] });
     await flush();
     const loads = gatedLoads<string>();

@@ -26,10 +26,7 @@ describe("C86 a copy is served on trust", () => {
     ["with tag versions", {}],
     ["without", { backend: { tagVersions: false } }],
   ])("until the last sign of life is maxStaleness old, which is too late, %s", async (_what, options) => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep(options);
+    const { p1, clock } = await inStep(options);
     await p1.cache.set("k", "v");
     await flush();
     p1.link.freezeHeartbeat();
@@ -41,10 +38,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("no longer for a sign of life that was slow", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     p1.link.freezeHeartbeat();
@@ -60,10 +54,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("as long as signs of life come, each a quarter of maxStaleness after the other", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep({ backend: { maxStalenessMs: 40 } });
+    const { p1, clock } = await inStep({ backend: { maxStalenessMs: 40 } });
     await p1.cache.set("k", "v");
     await flush();
     for (let i = 0; i < 100; i += 1) {
@@ -78,10 +69,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("no longer by a process that was frozen, before any message arrives", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -94,10 +82,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("C250 no longer from the first read after the machine was suspended, until a later sign of life", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "v");
     await p1.cache.getOrSet("loaded", () => "v");
     await flush();
@@ -115,10 +100,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("C250 as ever where the wall clock was corrected by less, and never longer where it was set back", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     for (const correction of [400, -3_600_000, 400]) {
@@ -132,10 +114,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("no longer over a link that was cut in silence", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -155,10 +134,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("again after a late sign of life, if no message could be missed meanwhile", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     await p1.cache.set("k", "v");
     await flush();
     p1.link.hold();
@@ -169,10 +145,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("no longer from the loss of the link on, in the same tick, and again once the backend has confirmed it", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     const states = watch(p1.cache, "backend:state");
     await p1.cache.set("k", "v");
     await p1.cache.set("j", "v");
@@ -195,10 +168,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("unless it changed while no messages came", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "old");
     await flush();
     p1.link.lose();
@@ -210,9 +180,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("unless any key may have changed", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     await p1.cache.set("warm", 1, { tags: ["t"] });
     await p1.cache.set("k", "v", { tags: ["t"] });
     await flush();
@@ -232,10 +200,7 @@ describe("C86 a copy is served on trust", () => {
   });
 
   it("after an attachment that is tried again each second while it is refused", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = notYetInStep();
+    const { p1, clock } = notYetInStep();
     p1!.backend.script("attach", { fail: true, times: 3 });
     await p1!.cache.set("k", "v");
     await flush();
@@ -254,10 +219,7 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
   it.for(["get", "getOrSet", "getMany", "set", "load"] as const)(
     "an earlier copy is confirmed first: %s",
     async (how) => {
-      const {
-        all: [p2],
-        start,
-      } = await inStep();
+      const { p1: p2, start } = await inStep();
       if (how !== "load") await p2.cache.set("k", "old");
       const p1 = start();
       const attaching = gate();
@@ -284,10 +246,7 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
   it.for(["get", "getOrSet", "set", "load"] as const)(
     "the copy of a call under way at that moment is confirmed first, since it may have been answered before: %s",
     async (how) => {
-      const {
-        all: [p2],
-        start,
-      } = await inStep();
+      const { p1: p2, start } = await inStep();
       if (how !== "load") await p2.cache.set("k", "old");
       const p1 = start();
       const [attaching, answering] = [gate(), gate()];
@@ -314,10 +273,7 @@ describe("C87 trust begins with reads after changes are received (counter-exampl
   );
 
   it("a copy read between the loss of a link and the next one is not trusted", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await p1.cache.set("k", "old");
     p1.link.lose();
     expect(await p1.cache.get("k")).toBe("old");
@@ -333,9 +289,7 @@ describe("C86 a call under way when the link is lost", () => {
   it.for(["get", "getOrSet", "set", "load"] as const)(
     "leaves no trusted copy, although the link is back before it ends: %s",
     async (how) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       if (how !== "load") await p2.cache.set("k", "old");
       const answering = gate();
       p1.backend.script(how === "set" ? "write" : how === "load" ? "leases.store" : "read", { after: answering });
@@ -361,9 +315,7 @@ describe("C86 a call under way when the link is lost", () => {
   );
 
   it("is not shared by later callers: the messages it missed are not known (counter-example 17)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -380,9 +332,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is not shared by later callers while its load is being stored (counter-example 17)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
     await loads.arrived(1);
@@ -405,10 +355,7 @@ describe("C86 a call under way when the link is lost", () => {
   it.for(["silent", "lost"] as const)(
     "is not shared for longer than a copy would be served without messages: the link is %s",
     async (how) => {
-      const {
-        all: [p1, p2],
-        clock,
-      } = await inStep();
+      const { p1, p2, clock } = await inStep();
       if (how === "silent") p1.link.hold();
       else p1.link.lose();
       await flush();
@@ -430,10 +377,7 @@ describe("C86 a call under way when the link is lost", () => {
   );
 
   it("gives later callers no copy as fallback that is not trusted any more when the load fails", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleIfError: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h" });
     await p1.cache.set("k", "old");
     await flush();
     p1.link.hold();
@@ -450,10 +394,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is shared by all if it loads without the backend, for any time", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep();
+    const { p1, clock } = await inStep();
     p1.link.lose();
     p1.backend.down();
     const loads = gatedLoads<string>();
@@ -466,10 +407,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is not shared for longer, although it loads without the backend, while the link is silent and not known to be lost", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     p1.backend.script("read", { fail: true });
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load);
@@ -489,10 +427,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is not shared once it looks again while it waits for another process: its fallback may be gone (counter-example 17)", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const { p1, p2, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "old");
     expect(await p2.cache.get("k")).toBe("old");
     clock.advance(100);
@@ -521,10 +456,7 @@ describe("C86 a call under way when the link is lost", () => {
 
 describe("C92 while the backend does not answer, a copy that cannot be confirmed is the answer", () => {
   it("for its whole life, although the link is lost", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep({ ttl: 10_000 });
+    const { p1, clock } = await inStep({ ttl: 10_000 });
     await p1.cache.set("k", "v");
     await flush();
     p1.backend.down();
@@ -543,9 +475,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("except a copy that this process has invalidated or removed since (counter-example 14)", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     for (const key of ["tag", "deleted", "kept"]) await p1.cache.set(key, "old", { tags: [key] });
     const users = p1.cache.namespace("users");
     await users.set("k", "old");
@@ -564,9 +494,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("except a copy whose invalidation was acknowledged before the outage (counter-example 14)", async () => {
-    const {
-      all: [p1],
-    } = await inStep({ backend: { echoes: false } });
+    const { p1 } = await inStep({ backend: { echoes: false } });
     await p1.cache.set("k", "old", { tags: ["t"] });
     await p1.cache.invalidateTags("t");
     p1.backend.down();
@@ -575,11 +503,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("a value loaded meanwhile is kept for that time, and not served once the backend is back", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-      store,
-    } = await inStep();
+    const { p1, p2, clock, store } = await inStep();
     p1.backend.down();
     expect(await p1.cache.getOrSet("k", () => "alone")).toBe("alone");
     expect([p1.cache.peek("k"), await p1.cache.get("k"), await p1.cache.getOrSet("k", never)]).toEqual([
@@ -600,10 +524,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("a value that the backend refused is not trusted", async () => {
-    const {
-      all: [p1],
-      store,
-    } = await inStep();
+    const { p1, store } = await inStep();
     p1.backend.script("leases.store", { refuse: new Error("out of memory") });
     expect(await p1.cache.getOrSet("k", () => "loaded")).toBe("loaded");
     await flush();
@@ -615,10 +536,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
   });
 
   it("a stale copy that cannot be confirmed is refreshed like any other", async () => {
-    const {
-      all: [p1],
-      clock,
-    } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
+    const { p1, clock } = await inStep({ ttl: 100, staleWhileRevalidate: "1h" });
     await p1.cache.set("k", "v");
     await flush();
     p1.backend.down();
@@ -631,10 +549,7 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
 });
 
 it("C86 without coherence, copies are trusted for localTtl, and nothing is confirmed", async () => {
-  const {
-    all: [p1],
-    clock,
-  } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
+  const { p1, clock } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
   await p1!.cache.set("k", "v");
   clock.advance(499);
   expect(p1!.cache.peek("k")).toBe("v");
@@ -644,9 +559,7 @@ it("C86 without coherence, copies are trusted for localTtl, and nothing is confi
 });
 
 it("an attachment that fails half-way is made again, and leaves no listener behind (C86)", async () => {
-  const {
-    all: [p1, p2],
-  } = notYetInStep();
+  const { p1, p2 } = notYetInStep();
   const attaching = gate();
   p1!.backend.script("attach", { after: attaching });
   const connecting = p1!.cache.connect();

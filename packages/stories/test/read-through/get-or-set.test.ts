@@ -484,9 +484,7 @@ describe("promotion", () => {
   );
 
   it("C7 a localTtl of 0 for one call keeps its value in the backend alone, here and in other processes", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.getOrSet("loaded", () => "Ada", { localTtl: 0 });
     expect(await p1.cache.getOrSet("loaded", never)).toBe("Ada");
     expect(await p2.cache.getOrSet("loaded", never)).toBe("Ada");

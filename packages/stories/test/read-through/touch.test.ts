@@ -180,10 +180,7 @@ describe.each([
 });
 
 it("C174 touch does not wait for a load, nor keep one from being stored", async () => {
-  const {
-    all: [one, other],
-    clock,
-  } = await inStep({ ttl: 100, refreshAhead: 0.5 });
+  const { p1: one, p2: other, clock } = await inStep({ ttl: 100, refreshAhead: 0.5 });
   await one.cache.set("k", "old");
   clock.advance(60);
   const loading = gate<string>();

@@ -35,6 +35,9 @@ export interface Processes<All> {
   readonly clock: TestClock;
   readonly store: ScriptedStore;
   readonly all: All;
+  /** The first two. */
+  readonly p1: SimulatedProcess;
+  readonly p2: SimulatedProcess;
   /** One more process. It receives no messages before its first call. */
   start(options?: ProcessOptions): SimulatedProcess;
 }
@@ -78,7 +81,8 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
     return { cache, backend, link: backend.link };
   };
   const all = Array.from({ length: times }, () => start());
-  return { clock, store: first!.store, all, start };
+  const [p1, p2] = all;
+  return { clock, store: first!.store, all, p1: p1!, p2: p2!, start };
 }
 
 const shifted = (clock: Clock, offsetMs: number): Clock =>

@@ -33,9 +33,7 @@ describe("C67 invalidateTags", () => {
   });
 
   it("keeps copies without that tag, and causes no backend call in the other process", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("a", 1, { tags: ["t"] });
     await p1.cache.set("b", 2, { tags: ["u"] });
     expect([...(await p2.cache.getMany(["a", "b"])).values()]).toEqual([1, 2]);
@@ -48,9 +46,7 @@ describe("C67 invalidateTags", () => {
   });
 
   it("reaches nested namespaces in other processes", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const [a, b] = [p1, p2].map(({ cache }) => cache.namespace("users")) as [Cache, Cache];
     await a.set("k", "old", { tags: ["t"] });
     expect(await b.get("k")).toBe("old");
@@ -59,11 +55,7 @@ describe("C67 invalidateTags", () => {
   });
 
   it("does not affect caches of other names over the same connection", async () => {
-    const {
-      all: [p1],
-      start,
-      clock,
-    } = await inStep();
+    const { p1, start, clock } = await inStep();
     const p2 = start();
     const other = createTestCache({ name: "other", clock, backend: p2.backend, ttl: "1h" });
     await other.connect();
@@ -76,10 +68,7 @@ describe("C67 invalidateTags", () => {
   });
 
   it("hides entries only in its own process while it is pending, and everywhere after the replay (C93)", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     await tagged(p1.cache, "old");
     expect(await p2.cache.get("k")).toBe("old");
     p1.backend.down();
@@ -100,9 +89,7 @@ describe("C77 an invalidation during the first read of its tag is effective", ()
   it.for(["tags.read", "tags.pin"] as const)(
     "in %s: an answer from before it is not remembered after the message (counter-example 1)",
     async (operation) => {
-      const {
-        all: [p1, p2],
-      } = await inStep();
+      const { p1, p2 } = await inStep();
       await tagged(p1.cache, "old");
       const answering = gate();
       p2.backend.script(operation, { key: T, after: answering });
@@ -124,9 +111,7 @@ describe("C77 an invalidation during the first read of its tag is effective", ()
   );
 
   it("in the process that reads the tag, even if it reads the old version (counter-example 2)", async () => {
-    const {
-      all: [p1],
-    } = await inStep({ backend: { echoes: false } });
+    const { p1 } = await inStep({ backend: { echoes: false } });
     await tagged(p1.cache, "old");
     p1.link.everything();
     const renewing = gate();
@@ -141,9 +126,7 @@ describe("C77 an invalidation during the first read of its tag is effective", ()
 
 describe("C41 a load", () => {
   it("overtaken by an invalidation is not valid, since its tag versions were read before the loader ran (counter-example 7)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -159,10 +142,7 @@ describe("C41 a load", () => {
   it.for([true, false])(
     "is not stored with an invalidated tag that its loader added, with the message delivered: %s (counter-example 8)",
     async (isDelivered) => {
-      const {
-        all: [p1, p2],
-        store,
-      } = await inStep();
+      const { p1, p2, store } = await inStep();
       const loads = gatedLoads<string>();
       const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
         const value = await loads.load(context);
@@ -190,10 +170,7 @@ describe("C41 a load", () => {
   );
 
   it("is stored with a tag used for the first time, since the issuer has not changed (counter-example 8)", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     await p1.cache.getOrSet("k", ({ setOptions }) => (setOptions({ tags: ["never seen"] }), "loaded"));
     expect([store.keys().includes(K), await p2.cache.get("k")]).toEqual([true, "loaded"]);
     await p2.cache.invalidateTags("never seen");
@@ -201,9 +178,7 @@ describe("C41 a load", () => {
   });
 
   it("overtaken by an invalidation is not joined by callers after the message, even if only its loader will add the tag (counter-example 5)", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const loads = gatedLoads<string>();
     const load = async (context: Parameters<typeof loads.load>[0]): Promise<string> => {
       const value = await loads.load(context);
@@ -224,9 +199,7 @@ describe("C41 a load", () => {
   });
 
   it("overtaken by an invalidation of its own process is not stored, without messages about own changes (counter-example 5)", async () => {
-    const {
-      all: [p1],
-    } = await inStep({ backend: { echoes: false } });
+    const { p1 } = await inStep({ backend: { echoes: false } });
     const loads = gatedLoads<string>();
     const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await loads.arrived(1);
@@ -242,10 +215,7 @@ describe("C41 a load", () => {
 
 describe("C72 within one millisecond", () => {
   it("two invalidations and a set after one leave the new entry valid and the old one hidden in both processes", async () => {
-    const {
-      all: [p1, p2],
-      clock,
-    } = await inStep();
+    const { p1, p2, clock } = await inStep();
     const startedAt = clock.now();
     await p1.cache.set("k", "old", { tags: ["t"] });
     expect(await p2.cache.get("k")).toBe("old");
@@ -293,11 +263,7 @@ describe("C73 losing tag data causes misses and brings no invalidated entry back
 });
 
 it("C74 an entry that outlives its tag version is judged by the invalidations since it was stored", async () => {
-  const {
-    all: [p1, p2],
-    store,
-    clock,
-  } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
+  const { p1, p2, store, clock } = await inStep({ ttl: "365d", backend: { maxStalenessMs: 24 * 3_600_000 } });
   for (const isInvalidated of [false, true]) {
     await tagged(p1.cache, "old");
     clock.advance("40d");
@@ -314,9 +280,7 @@ it("C74 an entry that outlives its tag version is judged by the invalidations si
 
 describe("C76 reading a tag's version", () => {
   it("again sends no message and causes no misses elsewhere", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await tagged(p1.cache, "v");
     expect(await tagged(p2.cache, "never")).toBe("v");
     await flush();
@@ -327,9 +291,7 @@ describe("C76 reading a tag's version", () => {
   });
 
   it("for the first time causes no misses and no calls in the other process", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     await p1.cache.set("k", "v", { tags: ["t"] });
     expect(await p2.cache.get("k")).toBe("v");
     await flush();
@@ -341,9 +303,7 @@ describe("C76 reading a tag's version", () => {
   });
 
   it("for a load does not keep other callers from sharing that load", async () => {
-    const {
-      all: [p1],
-    } = await inStep();
+    const { p1 } = await inStep();
     const loads = gatedLoads<string>();
     const first = p1.cache.getOrSet("k", loads.load, { tags: ["first used now"] });
     await loads.arrived(1);
@@ -382,9 +342,7 @@ describe("C79 clear", () => {
   });
 
   it("of a namespace keeps its siblings and parents in every process", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep();
+    const { p1, p2 } = await inStep();
     const path = (cache: Cache): Cache[] =>
       [cache, cache.namespace("a"), cache.namespace("a").namespace("b"), cache.namespace("ab")] as Cache[];
     for (const [i, space] of path(p1.cache).entries()) await space.set("k", i);
@@ -396,9 +354,7 @@ describe("C79 clear", () => {
 });
 
 it("C80 known tag versions are bounded, and forgotten ones are read again", { timeout: 60_000 }, async () => {
-  const {
-    all: [p1, p2],
-  } = await inStep();
+  const { p1, p2 } = await inStep();
   await p1.cache.set("k", "v", { tags: ["t"] });
   expect(await p2.cache.get("k")).toBe("v");
   const many = Array.from({ length: 1_000 }, (_, i) => i);
@@ -416,9 +372,7 @@ it("C80 known tag versions are bounded, and forgotten ones are read again", { ti
 
 describe("C105 known tag versions", () => {
   it("are not evicted by entries", async () => {
-    const {
-      all: [p1, p2],
-    } = await inStep({ memory: { maxEntries: 2 } });
+    const { p1, p2 } = await inStep({ memory: { maxEntries: 2 } });
     await p1.cache.set("k", "v", { tags: ["t"] });
     for (let i = 0; i < 1_000; i += 1) await p2.cache.set(`k${i}`, i);
     expect(await p2.cache.get("k")).toBe("v");
@@ -430,10 +384,7 @@ describe("C105 known tag versions", () => {
   });
 
   it("cause misses when the store evicts them", async () => {
-    const {
-      all: [p1, p2],
-      store,
-    } = await inStep();
+    const { p1, p2, store } = await inStep();
     await tagged(p1.cache, "v");
     expect(await p2.cache.get("k")).toBe("v");
     store.evictTag(T);

@@ -276,9 +276,7 @@ describe("C454 with memory", () => {
 
 describe("C455 an inherited tag that changes elsewhere", () => {
   it("after the loader got the value: the entry is stored nowhere", async () => {
-    const {
-      all: [here, there],
-    } = await inStep();
+    const { p1: here, p2: there } = await inStep();
     const loading = gate();
     const made = here.cache.getOrSet(
       "page",
@@ -301,9 +299,7 @@ describe("C455 an inherited tag that changes elsewhere", () => {
     ["invalidated", (there) => there.invalidateTags("product:1")],
     ["marked stale", (there) => there.markTagsStale("product:1")],
   ])("before the load, which gets an older copy as it does not know: %s", async ([, change]) => {
-    const {
-      all: [here, there],
-    } = await inStep();
+    const { p1: here, p2: there } = await inStep();
     await product(here.cache);
     here.link.hold();
     await change(there.cache);
@@ -320,9 +316,7 @@ describe("C455 an inherited tag that changes elsewhere", () => {
     ["marked stale", (there) => there.markTagsStale("product:1")],
     ["cleared with all others", (there) => there.clear()],
   ])("the same where nothing is reported, and localTtl ends an older copy: %s", async ([, change]) => {
-    const {
-      all: [here, there],
-    } = await inStep({ localTtl: "10m", backend: { coherence: "none" } });
+    const { p1: here, p2: there } = await inStep({ localTtl: "10m", backend: { coherence: "none" } });
     await product(here.cache);
     await change(there.cache);
     await there.cache.set("newer", "newer", { tags: ["product:1"] });
@@ -339,10 +333,7 @@ describe("C455 an inherited tag that changes elsewhere", () => {
   });
 
   it("a value without known versions: the entry is served only while the backend is unreachable", async () => {
-    const {
-      store,
-      all: [here],
-    } = await inStep();
+    const { p1: here, store } = await inStep();
     here.backend.script("tags.pin", { fail: true });
     await product(here.cache);
     here.backend.script("read", { key: "test::product", fail: true });
@@ -354,9 +345,7 @@ describe("C455 an inherited tag that changes elsewhere", () => {
   });
 
   it("a value that may be outdated, while the backend refuses the lease of the entry: as well", async () => {
-    const {
-      all: [here, there],
-    } = await inStep();
+    const { p1: here, p2: there } = await inStep();
     await product(here.cache);
     await there.cache.invalidateTags("product:1");
     await flush();

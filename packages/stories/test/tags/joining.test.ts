@@ -130,10 +130,7 @@ describe("C433 an entry that a load finds on its way, whose tag was invalidated 
     ["is fresh", {}],
     ["is a fallback", { staleIfError: "1h", ttl: "10s" }],
   ])("%s: answers no caller after that", async ([, policy]) => {
-    const {
-      clock,
-      all: [here, there],
-    } = await inStep({ ttl: "1h", ...policy });
+    const { p1: here, p2: there, clock } = await inStep({ ttl: "1h", ...policy });
     await there.cache.set("k", "old", { tags: ["t"] });
     if ("ttl" in policy) clock.advance("20s");
     const reading = gate();
