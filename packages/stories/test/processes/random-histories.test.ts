@@ -2,7 +2,7 @@ import type { Backend, BatchLoadContext, Cache, LoadContext, Namespace, NotModif
 import { BackendUnavailableError, createCache } from "@hotset/core";
 import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
-import { isNightly } from "@hotset/test-servers";
+import { isNightly, Random } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 import { STACKS, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";
 
@@ -67,19 +67,18 @@ class History {
   }
 
   #start(stack: Stack, far: Backend): Process {
-    const { one, below } = this.#random;
     const empty = createCache({ name: "history", clock: this.#clock }).defaults({
-      ttl: one([200, 5_000]),
-      staleWhileRevalidate: one([0, 100]),
-      staleIfError: one([0, 300]),
+      ttl: this.#random.one([200, 5_000]),
+      staleWhileRevalidate: this.#random.one([0, 100]),
+      staleIfError: this.#random.one([0, 300]),
       errorBackoff: 20,
-      ...(below(3) === 0 && { refreshAhead: 0.5 }),
-      ...(below(3) === 0 && { softTimeout: 10 }),
-      ...(below(3) === 0 && { hardTimeout: 40 }),
-      ...(below(3) === 0 && { loadTimeout: 50 }),
-      ...(below(3) === 0 && { localTtl: 30 }),
+      ...(this.#random.below(3) === 0 && { refreshAhead: 0.5 }),
+      ...(this.#random.below(3) === 0 && { softTimeout: 10 }),
+      ...(this.#random.below(3) === 0 && { hardTimeout: 40 }),
+      ...(this.#random.below(3) === 0 && { loadTimeout: 50 }),
+      ...(this.#random.below(3) === 0 && { localTtl: 30 }),
     });
-    const near = memory({ maxEntries: one([1, 10]) });
+    const near = memory({ maxEntries: this.#random.one([1, 10]) });
     const cache = (
       stack === "memory" ? empty.tier(near) : stack === "backend" ? empty.tier(far) : empty.tier(near).tier(far)
     ).build();
@@ -92,11 +91,10 @@ class History {
 
   /** @returns what went wrong, with all that led there; `undefined` if nothing did. */
   async run(steps: number): Promise<string | undefined> {
-    const { below, one } = this.#random;
     for (let step = 0; step < steps && this.#violation === undefined; step += 1) {
-      const key = one(this.#keys);
-      const process = one(this.#processes);
-      switch (below(14)) {
+      const key = this.#random.one(this.#keys);
+      const process = this.#random.one(this.#processes);
+      switch (this.#random.below(14)) {
         case 0:
         case 1:
         case 2:
@@ -122,10 +120,10 @@ class History {
           this.#getOrSetMany(process);
           break;
         default:
-          this.#clock.advance(below(25));
+          this.#clock.advance(this.#random.below(25));
           await flush(2);
       }
-      if (below(2) === 0) await flush(2);
+      if (this.#random.below(2) === 0) await flush(2);
     }
     for (let i = 0; i < 400 && this.#underWay.size !== 0; i += 1) {
       this.#clock.advance(25);
@@ -136,11 +134,11 @@ class History {
   }
 
   #getOrSet({ users, floors }: Process, key: string): void {
-    const { below } = this.#random;
     const check = this.#checker(floors, key);
-    const forceRefresh = below(8) === 0;
+    const forceRefresh = this.#random.below(8) === 0;
     const leaving = new AbortController();
-    if (below(6) === 0) this.#clock.schedule(() => leaving.abort(new Error("left")), below(40));
+    if (this.#random.below(6) === 0)
+      this.#clock.schedule(() => leaving.abort(new Error("left")), this.#random.below(40));
     let served: Served | undefined;
     this.#begin(
       `getOrSet ${key}${forceRefresh ? ", forced" : ""}`,
@@ -149,7 +147,7 @@ class History {
           tags: ["t"],
           forceRefresh,
           signal: leaving.signal,
-          ...(below(6) === 0 && { staleWhileRevalidate: 0, staleIfError: 0 }),
+          ...(this.#random.below(6) === 0 && { staleWhileRevalidate: 0, staleIfError: 0 }),
           onServed: (each) => void (served = each),
         })
         .then(
@@ -179,11 +177,10 @@ class History {
 
   /** The call does not report how it was answered, so it counts as stale, and as shared. */
   #getOrSetMany({ users, floors }: Process): void {
-    const { below } = this.#random;
     const checks = new Map(this.#keys.map((key) => [key, this.#checker(floors, key)]));
     const load = async (missing: readonly string[], ctx: BatchLoadContext<string>): Promise<[string, number][]> => {
       const value = await this.#read();
-      const found = missing.filter(() => below(5) !== 0);
+      const found = missing.filter(() => this.#random.below(5) !== 0);
       if (this.#hasLateTag) for (const key of found) ctx.setOptions(key, { tags: ["late"] });
       return found.map((key) => [key, value]);
     };
@@ -209,13 +206,12 @@ class History {
    * backend has none.
    */
   #change(process: Process, key: string): void {
-    const { below, one } = this.#random;
     const { cache, users } = process;
-    const kind = one(this.#processes.length === 1 ? [...KEY_CHANGES, ...TAG_CHANGES] : TAG_CHANGES);
+    const kind = this.#random.one(this.#processes.length === 1 ? [...KEY_CHANGES, ...TAG_CHANGES] : TAG_CHANGES);
     if (kind === "set" ? this.#changes !== 0 : this.#isSetting) return;
     this.#source += 1;
     const number = this.#source;
-    const space = below(2) === 0 ? users : cache;
+    const space = this.#random.below(2) === 0 ? users : cache;
     const call =
       kind === "delete"
         ? users.delete(key)
@@ -225,7 +221,7 @@ class History {
             ? users.markStale(key)
             : kind === "clear" || kind === "clearStale"
               ? space.clear({ stale: kind === "clearStale" })
-              : space[kind](this.#hasLateTag && below(2) === 0 ? "late" : "t");
+              : space[kind](this.#hasLateTag && this.#random.below(2) === 0 ? "late" : "t");
     this.#changes += 1;
     this.#isSetting = kind === "set";
     const isSoft = kind === "markStale" || kind === "markTagsStale" || kind === "clearStale";
@@ -242,7 +238,7 @@ class History {
             floor.shared = raised(floor.shared, number, isSoft);
             if (each === process) floor.own = raised(floor.own, number, isSoft);
             this.#peek(each, changed);
-            if (below(2) === 0) this.#get(each, changed);
+            if (this.#random.below(2) === 0) this.#get(each, changed);
           }
         }
       }),
@@ -251,19 +247,17 @@ class History {
 
   /** The backend loses a key: what depends on it is a miss. */
   #evict(): void {
-    const { below, one } = this.#random;
     const keys = this.#store.keys();
-    if (keys.length === 0 || below(2) === 0) return;
-    const key = one(keys);
+    if (keys.length === 0 || this.#random.below(2) === 0) return;
+    const key = this.#random.one(keys);
     this.#store.delete(key);
     this.#log.push(`${this.#clock.now()} evicted ${key}`);
   }
 
   async #load({ setOptions, noStore, stale }: LoadContext): Promise<number | NotModified | undefined> {
-    const { below } = this.#random;
     const value = await this.#read();
     if (this.#hasLateTag) setOptions({ tags: ["late"] });
-    switch (below(20)) {
+    switch (this.#random.below(20)) {
       case 0:
         return undefined;
       case 1:
@@ -281,10 +275,9 @@ class History {
 
   /** Asks the source, and takes its time before and after. */
   async #read(): Promise<number> {
-    const { below } = this.#random;
-    if (below(2) === 0) await this.#pause(20);
+    if (this.#random.below(2) === 0) await this.#pause(20);
     const value = this.#source;
-    if (below(6) === 0) throw new Error("the source is down");
+    if (this.#random.below(6) === 0) throw new Error("the source is down");
     await this.#pause(this.#loadMs);
     return value;
   }
@@ -330,18 +323,17 @@ class History {
     { label, format, compressor, read, write, remove, markStale, batch, close }: Backend,
     isFaulty: boolean,
   ): Backend {
-    const { below } = this.#random;
     const atMostMs = isFaulty ? 12 : 30;
     const slow =
       <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>, oneIn: number) =>
       async (...args: A): Promise<R> => {
-        if (below(3) !== 0) await this.#pause(atMostMs);
-        const fault = isFaulty && below(oneIn) === 0 ? below(3) : undefined;
+        if (this.#random.below(3) !== 0) await this.#pause(atMostMs);
+        const fault = isFaulty && this.#random.below(oneIn) === 0 ? this.#random.below(3) : undefined;
         if (fault === 0) throw new BackendUnavailableError("not executed");
         if (fault === 1) return new Promise(() => undefined);
         const answer = await work(...args);
         this.#log.push(`${this.#clock.now()} executed ${String(args[0])}`);
-        if (below(3) !== 0) await this.#pause(atMostMs);
+        if (this.#random.below(3) !== 0) await this.#pause(atMostMs);
         if (fault === 2) throw new BackendUnavailableError("executed, and the answer was lost");
         return answer;
       };
@@ -364,24 +356,6 @@ class History {
 const NO_LIMIT: Limit = { hard: 0, soft: 0 };
 const raised = (limit: Limit, to: number, isSoft: boolean): Limit =>
   isSoft ? { ...limit, soft: Math.max(limit.soft, to) } : { ...limit, hard: Math.max(limit.hard, to) };
-
-/** mulberry32. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  readonly below = (bound: number): number => {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * bound);
-  };
-
-  readonly one = <T>(choices: readonly T[]): T => choices[this.below(choices.length)]!;
-}
 
 async function search(stack: Stack, isFaulty: boolean, processes: number = 1): Promise<readonly string[]> {
   const violations: string[] = [];

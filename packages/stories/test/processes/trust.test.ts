@@ -201,17 +201,17 @@ describe("C86 a copy is served on trust", () => {
 
   it("after an attachment that is tried again each second while it is refused", async () => {
     const { p1, clock } = notYetInStep();
-    p1!.backend.script("attach", { fail: true, times: 3 });
-    await p1!.cache.set("k", "v");
+    p1.backend.script("attach", { fail: true, times: 3 });
+    await p1.cache.set("k", "v");
     await flush();
     for (let attempts = 1; attempts <= 4; attempts += 1) {
-      expect([p1!.backend.count("attach"), p1!.cache.peek("k")]).toEqual([attempts, undefined]);
+      expect([p1.backend.count("attach"), p1.cache.peek("k")]).toEqual([attempts, undefined]);
       clock.advance(1_000);
       await flush();
     }
-    expect(p1!.backend.count("attach")).toBe(4);
-    expect(await got(p1!)).toEqual({ value: "v", reads: 1 });
-    expect(p1!.cache.peek("k")).toBe("v");
+    expect(p1.backend.count("attach")).toBe(4);
+    expect(await got(p1)).toEqual({ value: "v", reads: 1 });
+    expect(p1.cache.peek("k")).toBe("v");
   });
 });
 
@@ -550,31 +550,31 @@ describe("C92 while the backend does not answer, a copy that cannot be confirmed
 
 it("C86 without coherence, copies are trusted for localTtl, and nothing is confirmed", async () => {
   const { p1, clock } = notYetInStep({ localTtl: 500, backend: { coherence: "none" } });
-  await p1!.cache.set("k", "v");
+  await p1.cache.set("k", "v");
   clock.advance(499);
-  expect(p1!.cache.peek("k")).toBe("v");
+  expect(p1.cache.peek("k")).toBe("v");
   clock.advance(1);
-  expect(p1!.cache.peek("k")).toBe(undefined);
-  expect(p1!.backend.count("leases.confirm")).toBe(0);
+  expect(p1.cache.peek("k")).toBe(undefined);
+  expect(p1.backend.count("leases.confirm")).toBe(0);
 });
 
 it("an attachment that fails half-way is made again, and leaves no listener behind (C86)", async () => {
   const { p1, p2 } = notYetInStep();
   const attaching = gate();
-  p1!.backend.script("attach", { after: attaching });
-  const connecting = p1!.cache.connect();
+  p1.backend.script("attach", { after: attaching });
+  const connecting = p1.cache.connect();
   await attaching.arrived();
-  p1!.link.lose();
-  p1!.link.heal();
+  p1.link.lose();
+  p1.link.heal();
   attaching.open();
   await connecting;
   await flush();
-  expect([p1!.link.attached, p1!.backend.count("attach")]).toEqual([1, 2]);
-  await p1!.cache.set("k", "v");
+  expect([p1.link.attached, p1.backend.count("attach")]).toEqual([1, 2]);
+  await p1.cache.set("k", "v");
   await flush();
-  expect(p1!.cache.peek("k")).toBe("v");
-  await p2!.cache.delete("k");
-  expect(p1!.cache.peek("k")).toBe(undefined);
-  await p1!.cache.close();
-  expect(p1!.link.attached).toBe(0);
+  expect(p1.cache.peek("k")).toBe("v");
+  await p2.cache.delete("k");
+  expect(p1.cache.peek("k")).toBe(undefined);
+  await p1.cache.close();
+  expect(p1.link.attached).toBe(0);
 });

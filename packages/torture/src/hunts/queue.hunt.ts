@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createRedis, type RedisOptions } from "@hotset/redis-toolkit";
 import { queue, type Queue } from "@hotset/redis-toolkit/queue";
-import { forkScript, startCluster, startOwnRedis, type OwnRedis, type ScriptProcess } from "@hotset/test-servers";
+import {
+  forkScript,
+  Random,
+  startCluster,
+  startOwnRedis,
+  type OwnRedis,
+  type ScriptProcess,
+} from "@hotset/test-servers";
 import type { Hunt } from "./hunt.ts";
 
 const WORKERS = 5;
@@ -26,7 +33,7 @@ interface Place extends AsyncDisposable {
  * done, by the files of the workers. Then a fifth of it in a cluster.
  */
 export const hunt: Hunt = async ({ minutes, seed }) => {
-  const random = randomOf(seed);
+  const random = new Random(seed);
   const ms = minutes * 60_000;
   return [
     await round({ jobCount: 10_000, random, endAt: performance.now() + ms * 0.75 }, await oneServer()),
@@ -57,7 +64,7 @@ async function aCluster(): Promise<Place> {
 
 interface Round {
   readonly jobCount: number;
-  readonly random: () => number;
+  readonly random: Random;
   readonly endAt: number;
 }
 
@@ -149,8 +156,8 @@ class Crew {
     }
   }
 
-  async killOne(random: () => number): Promise<void> {
-    const [worker] = this.#workers.splice(Math.floor(random() * this.#workers.length), 1);
+  async killOne(random: Random): Promise<void> {
+    const [worker] = this.#workers.splice(random.below(this.#workers.length), 1);
     await worker?.kill();
   }
 
@@ -169,15 +176,4 @@ class Crew {
     const lines = texts.join("").split("\n").filter(Boolean);
     return { lines: lines.length, different: new Set(lines).size };
   }
-}
-
-/** The same numbers for the same seed: mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
