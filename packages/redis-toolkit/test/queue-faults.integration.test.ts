@@ -2,7 +2,14 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { randomPrefix, startOwnRedis, startSentinel, until, forkScript, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { queue, simpleQueue, type QueueEvent, type Worker } from "@hotset/redis-toolkit/queue";
+import {
+  queue,
+  simpleQueue,
+  type FailedJob,
+  type Job,
+  type QueueEvent,
+  type Worker,
+} from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { gate } from "@hotset/core/testing";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
@@ -268,7 +275,7 @@ describe("a queue on a server of its own", () => {
           typeof value === "number" ? { value: value + 1 } : { issues: [{ message: "no" }] },
       },
     } as const;
-    const jobs = queue<number>(own, "jobs", { schema });
+    const jobs = queue<number>(own, "jobs", { schema, keep: { completed: 0 } });
     const added = await jobs.addMany([1, "two" as never, 3, 4, 5, 6, 7].map((data) => ({ data })));
     const ids = added.map(({ id }) => id);
     await redis.commands.hset("queue:{jobs}:data", { [ids[2]!]: '{"__proto__":1' });
@@ -288,6 +295,57 @@ describe("a queue on a server of its own", () => {
     expect(await redis.commands.hLen("queue:{jobs}:jobs")).toBe(3);
   });
 
+  it("C489: onError gets each error with its job; one that throws is reported, and changes nothing", async () => {
+    const lines: string[] = [];
+    const logger = { error: (line: string) => lines.push(line), warn: (line: string) => lines.push(line), info() {} };
+    await using own = createRedis({ ...ALONE, url: server.url, logger });
+    const jobs = queue<string>(own, "jobs", { attempts: 2, backoff: { type: "fixed", base: 0 } });
+    const { id } = await jobs.add("x");
+    const seen: unknown[] = [];
+    const onError = (error: unknown, { addedAt, ...job }: FailedJob<string>): void => {
+      seen.push([(error as Error).message, job, addedAt]);
+      if (job.outcome === "dead") throw new Error("mine");
+    };
+    const fails = ({ attempt }: Job<string>): never => {
+      throw new RangeError(`no ${attempt}`);
+    };
+    started(jobs.worker(fails, { onError }));
+    await expect.poll(() => jobs.counts()).toMatchObject({ dead: 1, active: 0 });
+    const job = { id, data: "x", attempts: 2 };
+    expect(seen).toEqual([
+      ["no 1", { ...job, attempt: 1, outcome: "retry" }, Number.parseInt(id, 10)],
+      ["no 2", { ...job, attempt: 2, outcome: "dead" }, Number.parseInt(id, 10)],
+    ]);
+    expect(lines).toEqual(["hotset: redis: queue: onError: Error"]);
+    const [letter] = await jobs.deadLetters().list();
+    expect(letter).toMatchObject({ reason: "no 2", error: { name: "RangeError" } });
+    expect(letter!.error!.stack).toContain("RangeError: no 2\n    at ");
+    await jobs.deadLetters().replay();
+    await expect.poll(() => jobs.counts()).toMatchObject({ dead: 1, active: 0 });
+    expect(seen).toHaveLength(4);
+  });
+
+  it("C491: results, progress and errors are not in the record that scripts decode, and end with their job", async () => {
+    const jobs = queue<string>(redis, "jobs", { keep: { completed: 3 }, attempts: 1 });
+    const large = "x".repeat(100_000);
+    started(
+      jobs.worker(async (job) => {
+        await job.progress(large);
+        if (job.data === "bad") throw new Error(large);
+        return large;
+      }),
+    );
+    const added = await jobs.addMany(["good", "bad"].map((data) => ({ data })));
+    await expect.poll(() => jobs.counts()).toMatchObject({ completed: 1, dead: 1, active: 0 });
+    expect(await jobs.list("completed")).toMatchObject([{ data: "good", progress: large, result: large }]);
+    expect(await jobs.get(added[1]!.id)).toMatchObject({ data: "bad", progress: large, error: { name: "Error" } });
+    const [records, fields] = ["jobs", "data"].map((part) => `queue:{jobs}:${part}`) as [string, string];
+    const lengths = [...(await redis.commands.hgetAll(records)).values()].map((record) => record.length);
+    expect(Math.max(...lengths)).toBeLessThan(2_500);
+    for (const { id } of added) expect(await jobs.remove(id)).toBe("removed");
+    expect([await redis.commands.hLen(records), await redis.commands.hLen(fields)]).toEqual([0, 0]);
+  });
+
   const forged = { attempt: 0, attempts: 3, priority: 0 };
   it.each([
     "null",
@@ -302,7 +360,7 @@ describe("a queue on a server of its own", () => {
     JSON.stringify({ ...forged, backoff: { type: "never", baseMs: 1, maxMs: 1 } }),
     JSON.stringify({ ...forged, dedup: {} }),
     JSON.stringify({ ...forged, order: "first" }),
-    JSON.stringify({ ...forged, progress: 5 }),
+    JSON.stringify({ ...forged, ofQueue: 5 }),
     JSON.stringify({ ...forged, reason: null }),
     '{"attempt":0,"attempts":1e999,"priority":0}',
     '{"attempt":0,"attempts":3,"priority":0,"unknown":1e999}',
@@ -326,7 +384,10 @@ describe("a queue on a server of its own", () => {
     await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0, delayed: 0, dead: 1 });
     expect(seen).toEqual(["good"]);
     expect(worker.stats).toEqual({ delivered: 1, completed: 0, retried: 0, dead: 1, lost: 0 });
-    expect(lines).toEqual([expect.stringContaining("1 jobs without a record that can be read were removed")]);
+    expect(lines.toSorted()).toEqual([
+      expect.stringContaining("1 jobs without a record that can be read were removed"),
+      "hotset: redis: queue: handler: Error",
+    ]);
   });
 
   it.each([

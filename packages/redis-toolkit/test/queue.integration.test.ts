@@ -55,7 +55,7 @@ function fixture(where: Where): Fixture {
   });
   beforeEach(() => {
     name = `${randomPrefix()}:{a}{`;
-    opened();
+    opened({ keep: { completed: 0 } });
   });
   afterEach(async () => {
     await Promise.all(workers.splice(0).map((worker) => worker.stop()));
@@ -137,6 +137,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
         addedAt: Number.parseInt(id, 10),
         finishedAt: expect.any(Number),
         reason: "broken 3",
+        error: { name: "Error", stack: expect.stringContaining("Error: broken 3\n    at ") },
       },
     ]);
     isBroken = false;
@@ -403,7 +404,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect((await producer.list("dead")).map(({ data }) => data)).toEqual(["failed", "c", "b"]);
   });
 
-  it("C230: the newest finished jobs are kept, by number and age; by default none that completed", async () => {
+  it("C230: the newest finished jobs are kept, by number and age", async () => {
     use.opened({ keep: { completed: 2, failed: { count: 5, age: 200 } }, attempts: 1 });
     use.working(({ data }) => {
       if (data.startsWith("dead")) throw new Error("no");
@@ -414,9 +415,10 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await new Promise((resolve) => setTimeout(resolve, 250));
     await use.jobs.add("dead 2");
     await expect.poll(async () => (await use.jobs.list("dead")).map(({ data }) => data)).toEqual(["dead 2"]);
+    // Of three jobs, and the error of the dead letter.
     expect(
       await use.redis.commands.hLen(`queue:{${use.name.replace(/[{}]/g, (c) => (c === "{" ? "%7B" : "%7D"))}}:data`),
-    ).toBe(3);
+    ).toBe(4);
   });
 
   it("C231: events of all processes, with progress and results; finished resolves with the end of a job", async () => {
@@ -424,7 +426,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await using listening = await use.jobs.listen((event) => events.push(event));
     const [one, two] = await use.jobs.addMany([{ data: "good" }, { data: "bad", options: { attempts: 1 } }]);
     const ends = [use.jobs.finished(one!.id), use.jobs.finished(two!.id)];
-    use.working(async (job) => {
+    const worker = use.working(async (job) => {
       await job.progress({ done: 0.5 });
       if (job.data === "bad") throw new Error("bad");
       return { sum: 3 };
@@ -443,6 +445,12 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
       ]);
     expect(await use.jobs.finished(two!.id)).toEqual({ status: "dead", reason: "bad" });
     expect(await use.jobs.finished(one!.id)).toEqual({ status: "gone" });
+    await worker.stop();
+    const own = use.opened();
+    const { id: brief } = await own.add("brief");
+    use.working(() => "done");
+    await expect.poll(() => own.counts()).toMatchObject({ completed: 1 });
+    expect(await own.finished(brief)).toEqual({ status: "completed", result: "done" });
     const { id } = await use.jobs.add("waits", { delay: "1h" });
     await expect(use.jobs.finished(id, { timeout: 50 })).rejects.toMatchObject({ code: "JOB_TIMEOUT" });
     expect(listening.failures).toBe(0);

@@ -18,7 +18,7 @@ export {
 } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";
 export { expectNoEviction } from "./eviction.ts";
-export { thrownText } from "./thrown.ts";
+export { thrownDetails, thrownText } from "./thrown.ts";
 
 /** For functions over a view, such as `locks(redis)`. It never throws: where Redis is disabled, calls do. */
 export const moduleOf = (redis: ModuleHost): Module => redis.module;

@@ -12,6 +12,23 @@ export function thrownText(thrown: unknown, most: number = MAX_LENGTH): string {
   }
 }
 
+const MAX_NAME_LENGTH = 200;
+const MAX_STACK_LENGTH = 4_000;
+
+/** Name and stack of what a handler threw, where it has them as text: bounded and well-formed. Never throws. */
+export function thrownDetails(thrown: unknown): { readonly name?: string; readonly stack?: string } {
+  const textAt = (property: "name" | "stack", most: number): string | undefined => {
+    try {
+      const text = (thrown as { readonly [part in typeof property]?: unknown } | null | undefined)?.[property];
+      return typeof text === "string" ? text.slice(0, most).toWellFormed() : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  const [name, stack] = [textAt("name", MAX_NAME_LENGTH), textAt("stack", MAX_STACK_LENGTH)];
+  return { ...(name !== undefined && { name }), ...(stack !== undefined && { stack }) };
+}
+
 /** Not by `instanceof`, since errors of another realm have a message too. */
 function textOf(thrown: unknown): string {
   const text: unknown =

@@ -30,6 +30,7 @@ function deliveryOf(
       extensions.push(extension);
       return Promise.resolve(true);
     },
+    onFailed: () => undefined,
     ...settings,
   });
   return { delivery, clock, extensions };
@@ -45,7 +46,7 @@ function revoked(): Error {
   return proxy;
 }
 
-const REPORT = { id: "1700-1", token: "token", delayMs: 0 };
+const REPORT = { id: "1700-1", token: "token", delayMs: 0, error: "" };
 
 describe("a delivery", () => {
   it("A57: reports a result as JSON, or none, with its token", async () => {
@@ -98,6 +99,36 @@ describe("a delivery", () => {
   ])("C368: an attempt ends, with a reason, although the handler threw %s", async (_what, thrown, kind, reason) => {
     const outcome = await deliveryOf(() => Promise.reject(thrown)).delivery.run();
     expect(outcome).toMatchObject({ kind, detail: reason });
+  });
+
+  it("C489: a dead letter has the name and the stack of the error, bounded, where they can be read", async () => {
+    const dead = async (thrown: unknown): Promise<unknown> => {
+      const { error } = await deliveryOf(() => Promise.reject(thrown as Error), { attempt: 3 }).delivery.run();
+      return JSON.parse(error);
+    };
+    const error = Object.assign(new TypeError("no"), { stack: `TypeError: no\n${"x".repeat(5_000)}` });
+    expect(await dead(error)).toEqual({ name: "TypeError", stack: `TypeError: no\n${"x".repeat(3_986)}` });
+    expect(await dead(new UnrecoverableError("no"))).toMatchObject({ name: "UnrecoverableError" });
+    for (const thrown of [undefined, null, 404, "text", revoked(), { name: 7 }]) expect(await dead(thrown)).toEqual({});
+    expect((await deliveryOf(() => Promise.reject(error)).delivery.run()).error).toBe("");
+  });
+
+  it("C489: a failure is reported with the error and the job, unless the worker stops", async () => {
+    const seen: unknown[] = [];
+    const onFailed: DeliverySettings<string, unknown>["onFailed"] = (thrown, job) => seen.push([thrown, job]);
+    const error = new Error("no");
+    const job = { id: "1700-1", attempt: 1, attempts: 3, addedAt: 1_700, data: "data", outcome: "retry" };
+    await deliveryOf(() => Promise.reject(error), {}, { onFailed }).delivery.run();
+    await deliveryOf(() => Promise.reject(error), { attempt: 3 }, { onFailed }).delivery.run();
+    expect(seen).toEqual([
+      [error, job],
+      [error, { ...job, attempt: 3, outcome: "dead" }],
+    ]);
+    await deliveryOf(() => "done", {}, { onFailed }).delivery.run();
+    const { delivery } = deliveryOf(() => Promise.reject(error), {}, { onFailed });
+    delivery.stop();
+    expect(await delivery.run()).toMatchObject({ kind: "return" });
+    expect(seen).toHaveLength(2);
   });
 
   it("A57: a back-off function gets the failed attempts and the error; one that fails ends the job", async () => {

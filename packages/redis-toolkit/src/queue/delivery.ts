@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
-import { consuming, durationMs, thrownText } from "../module/module.ts";
+import { consuming, durationMs, thrownDetails, thrownText } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { decodeJson, encodeJson, readRecord, traceOf, type JobRecord } from "./job.ts";
 import type { BackoffFunction } from "./options.ts";
@@ -30,6 +30,14 @@ export interface Job<T> {
   progress(value: unknown): Promise<void>;
 }
 
+/** A delivery that has failed. */
+export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts" | "addedAt"> {
+  /** `undefined` where it cannot be read, or does not fit the schema. */
+  readonly data: T | undefined;
+  /** Whether it is tried again, or goes to the dead letters. */
+  readonly outcome: "retry" | "dead";
+}
+
 export interface JobContext {
   /** Aborted when the lease has ended, the job's `timeout` has passed, or the worker stops. */
   readonly signal: AbortSignal;
@@ -47,6 +55,8 @@ export interface DeliverySettings<T, R> {
   readonly visibilityMs: number;
   readonly clock: Clock;
   readonly extend: (extension: Extension) => Promise<boolean>;
+  /** Never throws. */
+  readonly onFailed: (error: unknown, job: FailedJob<T>) => void;
 }
 
 const MAX_BACKOFF_MS = 366 * 86_400_000;
@@ -90,15 +100,19 @@ export class Delivery<T, R> {
   async run(): Promise<Outcome> {
     const record = readRecord(this.#delivered.record);
     if (record === undefined) return this.#outcome("dead", "the record of the job is corrupt");
+    let data: T | undefined;
     try {
-      const data = await this.#data();
+      data = await this.#data();
+      const job = this.#jobOf(data, record);
       const result = await consuming("queue", traceOf(record), () =>
-        this.#withinTimeout(this.#jobOf(data, record), record.timeout ?? this.#settings.timeoutMs),
+        this.#withinTimeout(job, record.timeout ?? this.#settings.timeoutMs),
       );
       return this.#outcome("complete", resultOf(result));
     } catch (error) {
       if (this.#isStopping) return this.#outcome("return", "");
-      return this.#failed(error, record);
+      const outcome = this.#failed(error, record);
+      this.#settings.onFailed(error, { ...this.#factsOf(record), data, outcome: outcome.kind as "retry" | "dead" });
+      return outcome;
     } finally {
       this.#cancelLease();
     }
@@ -118,14 +132,15 @@ export class Delivery<T, R> {
     throw new UnrecoverableError("the data of the job does not fit the schema");
   }
 
-  #jobOf(data: T, { attempt, attempts }: JobRecord): Job<T> {
+  #factsOf({ attempt, attempts }: JobRecord): Omit<FailedJob<T>, "data" | "outcome"> {
+    return { id: this.id, attempt, attempts, addedAt: Number.parseInt(this.id, 10) };
+  }
+
+  #jobOf(data: T, record: JobRecord): Job<T> {
     const { visibilityMs } = this.#settings;
     return {
-      id: this.id,
+      ...this.#factsOf(record),
       data,
-      attempt,
-      attempts,
-      addedAt: Number.parseInt(this.id, 10),
       heartbeat: async (visibility) =>
         this.#extend(visibility === undefined ? visibilityMs : durationMs("heartbeat(visibility)", visibility), ""),
       progress: async (value) => {
@@ -163,16 +178,20 @@ export class Delivery<T, R> {
   #failed(error: unknown, record: JobRecord): Outcome {
     const { attempt, attempts } = record;
     const reason = thrownText(error);
-    if (attempt >= attempts || isUnrecoverable(error)) return this.#outcome("dead", reason);
+    const dead = (why: string): Outcome => ({
+      ...this.#outcome("dead", why),
+      error: JSON.stringify(thrownDetails(error)),
+    });
+    if (attempt >= attempts || isUnrecoverable(error)) return dead(reason);
     try {
       return this.#outcome("retry", reason, backoffMs(record.backoff ?? this.#settings.backoff, attempt, error));
     } catch (wrong) {
-      return this.#outcome("dead", `${reason}; backoff failed: ${thrownText(wrong)}`);
+      return dead(`${reason}; backoff failed: ${thrownText(wrong)}`);
     }
   }
 
   #outcome(kind: Outcome["kind"], detail: Buffer | string, delayMs = 0): Outcome {
-    return { kind, id: this.id, token: this.token, detail, delayMs };
+    return { kind, id: this.id, token: this.token, detail, delayMs, error: "" };
   }
 }
 

@@ -8,26 +8,30 @@ import type { QueueStore } from "./store.ts";
 /** Events are published by the test, and what Redis has of the one job is `job`. */
 function start(job?: object) {
   const clock = new TestClock();
+  const sockets: { isOpen: boolean }[] = [];
   let publish: (message: Buffer) => void;
+  const open = async () => {
+    const socket = { isOpen: true };
+    sockets.push(socket);
+    return { ...subscriber, close: async () => void (socket.isOpen = false) };
+  };
   const subscriber = {
     on: () => undefined,
     subscribe: async (_kind: string, _channel: string, listener: (message: Buffer) => void) => {
       publish = listener;
     },
-    close: async () => undefined,
   };
   const module = {
     clock,
-    connection: { open: async () => subscriber },
+    connection: { open },
     onDisconnect: () => () => undefined,
   } as unknown as Module;
-  const events = new QueueEvents({} as RedisView, module, {
-    channel: "c",
-    get: async () => job,
-  } as unknown as QueueStore);
+  const store = { channel: "c", get: async () => job } as unknown as QueueStore;
   return {
     clock,
-    finished: (id: string) => events.finished(id),
+    sockets,
+    // Another object of the same queue for each call.
+    finished: (id: string) => new QueueEvents({} as RedisView, module, store).finished(id),
     publish: async (event: QueueEvent): Promise<void> => {
       publish(Buffer.from(JSON.stringify(event)));
       await flush();
@@ -92,4 +96,18 @@ it("C231: finished of a job that is not there is gone, after the 20 ms in which 
   await flush();
   clock.advance(20);
   expect(await call).toEqual({ status: "gone" });
+});
+
+it("C490: calls of finished share a connection, one after the other too; it is closed 30 s after the last", async () => {
+  const { clock, finished, sockets } = start({ state: "completed" });
+  for (let i = 0; i < 3; i += 1) {
+    expect(await finished("1")).toEqual({ status: "completed" });
+    clock.advance(29_999);
+  }
+  expect(sockets).toEqual([{ isOpen: true }]);
+  clock.advance(1);
+  await flush();
+  expect(sockets).toEqual([{ isOpen: false }]);
+  expect(await finished("1")).toEqual({ status: "completed" });
+  expect(sockets).toEqual([{ isOpen: false }, { isOpen: true }]);
 });

@@ -1,4 +1,4 @@
-import type { Subscriber } from "@hotset/redis/connection";
+import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { BackendUnavailableError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
@@ -34,13 +34,14 @@ const RECHECK_MS = 5_000;
 /** An event that was sent before a reply comes at most so much later. */
 const EVENT_MS = 20;
 
-/** The events of one queue, over one subscription that lives as long as it has listeners. */
+/** How long a subscription without listeners is kept. */
+const LINGER_MS = 30_000;
+
+/** Listeners to the events of one queue. */
 export class QueueEvents {
   readonly #redis: RedisView;
   readonly #module: Module;
   readonly #store: QueueStore;
-  readonly #listeners = new Set<Listener>();
-  #subscriber: Promise<Subscriber> | undefined;
 
   constructor(redis: RedisView, module: Module, store: QueueStore) {
     this.#redis = redis;
@@ -53,8 +54,13 @@ export class QueueEvents {
     const own: Listener = (event) => {
       void (async () => listener(event))().catch(() => (failures += 1));
     };
-    await this.#add(own);
-    const close = (): Promise<void> => this.#remove(own);
+    const feed = Feed.of(this.#module, this.#store.channel);
+    try {
+      await feed.add(own);
+    } catch (error) {
+      throw this.#redis.errorOf("SSUBSCRIBE", error);
+    }
+    const close = async (): Promise<void> => feed.remove(own);
     return {
       get failures() {
         return failures;
@@ -121,37 +127,69 @@ export class QueueEvents {
     if (job.state === "completed") return completed(job.result);
     return job.state === "dead" ? { status: "dead", reason: job.reason ?? "" } : undefined;
   }
+}
 
-  async #add(listener: Listener): Promise<void> {
+/**
+ * The events of one queue in this process: one subscription for all objects of the queue over a connection. It is kept
+ * for a while after the last listener, since a process that waits for one job often waits for the next one.
+ */
+class Feed {
+  readonly #module: Module;
+  readonly #channel: string;
+  readonly #listeners = new Set<Listener>();
+  #subscriber: Promise<Subscriber> | undefined;
+  #cancelClose: () => void = () => undefined;
+
+  constructor(module: Module, channel: string) {
+    this.#module = module;
+    this.#channel = channel;
+  }
+
+  static of(module: Module, channel: string): Feed {
+    const { connection } = module;
+    const ofConnection = feeds.get(connection) ?? new Map<string, Feed>();
+    feeds.set(connection, ofConnection);
+    const feed = ofConnection.get(channel) ?? new Feed(module, channel);
+    ofConnection.set(channel, feed);
+    return feed;
+  }
+
+  async add(listener: Listener): Promise<void> {
+    this.#cancelClose();
     this.#listeners.add(listener);
-    this.#subscriber ??= this.#subscribe();
+    const attempt = (this.#subscriber ??= this.#subscribe());
     try {
-      await this.#subscriber;
+      await attempt;
     } catch (error) {
-      this.#subscriber = undefined;
-      this.#listeners.delete(listener);
+      if (this.#subscriber === attempt) this.#subscriber = undefined;
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) void this.#close();
       throw error;
     }
   }
 
-  async #remove(listener: Listener): Promise<void> {
+  remove(listener: Listener): void {
     if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
+    this.#cancelClose = this.#module.clock.schedule(() => void this.#close(), LINGER_MS);
+  }
+
+  /** Never rejects. The next listener opens another one. */
+  async #close(): Promise<void> {
     const subscriber = this.#subscriber;
     this.#subscriber = undefined;
-    await (await subscriber)?.close();
+    feeds.get(this.#module.connection)?.delete(this.#channel);
+    await subscriber?.then((open) => open.close()).catch(() => undefined);
   }
 
   async #subscribe(): Promise<Subscriber> {
-    const { channel } = this.#store;
     let subscriber: Subscriber | undefined;
     try {
-      subscriber = await this.#module.connection.open({ role: "subscriber", key: channel });
+      subscriber = await this.#module.connection.open({ role: "subscriber", key: this.#channel });
       subscriber.on("gap", () => this.#tell({ kind: "gap" }));
-      await subscriber.subscribe("shard", channel, (message) => this.#receive(message));
+      await subscriber.subscribe("shard", this.#channel, (message) => this.#receive(message));
       return subscriber;
     } catch (error) {
       await subscriber?.close();
-      throw this.#redis.errorOf("SSUBSCRIBE", error);
+      throw error;
     }
   }
 
@@ -167,6 +205,8 @@ export class QueueEvents {
     for (const listener of this.#listeners) listener(event);
   }
 }
+
+const feeds = new WeakMap<RedisConnection, Map<string, Feed>>();
 
 const disconnected = (): BackendUnavailableError =>
   new BackendUnavailableError("finished(id): redis.disconnect() was called before the job had ended", {

@@ -1,4 +1,5 @@
 import { json } from "@hotset/core";
+import { thrownDetails } from "../module/module.ts";
 
 export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const;
 
@@ -29,11 +30,21 @@ export interface JobSnapshot<T> {
   readonly progress?: unknown;
   /** Why the last attempt failed. */
   readonly reason?: string;
+  /** Of a dead letter: the error of its last attempt, as much of it as a handler's error says. */
+  readonly error?: JobError;
   /** The return value of the handler, once the job is completed. */
   readonly result?: unknown;
 }
 
-/** The record of a job, which the scripts read and write. Values of a handler are JSON inside. */
+/** Of what a handler threw. */
+export interface JobError {
+  /** Such as `TypeError`. */
+  readonly name?: string;
+  /** Up to 4,000 characters. */
+  readonly stack?: string;
+}
+
+/** The record of a job, which the scripts read and write. What a handler gives lies next to the payload. */
 export interface JobRecord {
   readonly attempt: number;
   readonly attempts: number;
@@ -51,9 +62,7 @@ export interface JobRecord {
   /** Texts of the producer for the consumer, such as `traceparent`. */
   readonly trace?: Readonly<Record<string, string>>;
   readonly dedupEnds?: true;
-  readonly progress?: string;
   readonly reason?: string;
-  readonly result?: string;
   readonly finishedAt?: number;
 }
 
@@ -63,12 +72,12 @@ export const encodeJson = (value: unknown): Buffer => Buffer.from(json().encode(
 /** @throws {DecodeError} */
 export const decodeJson = (bytes: Buffer): unknown => json().decode(bytes);
 
-/** Four fields of a reply: id, score, record and payload. */
+/** Fields of a reply: id, score, record, payload, progress, result and error. */
 export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null)[]): JobSnapshot<T> | undefined {
-  const [id, score, text, payload] = fields;
+  const [id, score, text, payload, progress, result, error] = fields;
   const record = readRecord(text);
   if (id == null || record === undefined) return undefined;
-  const { attempt, attempts, priority, finishedAt, progress, reason, result } = record;
+  const { attempt, attempts, priority, finishedAt, reason } = record;
   return {
     id: id.toString(),
     state,
@@ -79,9 +88,10 @@ export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null
     addedAt: Number.parseInt(id.toString(), 10),
     ...(state === "delayed" || state === "active" ? { dueAt: Number(score) } : undefined),
     ...(finishedAt === undefined ? undefined : { finishedAt }),
-    ...(progress === undefined ? undefined : { progress: readOr(Buffer.from(progress), undefined) }),
+    ...(progress == null ? undefined : { progress: readOr(progress, undefined) }),
     ...(reason === undefined ? undefined : { reason }),
-    ...(result === undefined ? undefined : { result: readOr(Buffer.from(result), undefined) }),
+    ...(result == null ? undefined : { result: readOr(result, undefined) }),
+    ...(error == null ? undefined : { error: thrownDetails(readOr(error, undefined)) }),
   };
 }
 

@@ -12,10 +12,10 @@ import {
   wholeNumber,
 } from "../module/module.ts";
 import type { Carrier, Module } from "../module/module.ts";
-import type { Handler, Job, JobContext } from "./delivery.ts";
+import type { FailedJob, Handler, Job, JobContext } from "./delivery.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
-import { encodeJson, STATES, type JobSnapshot, type JobState } from "./job.ts";
+import { encodeJson, STATES, type JobError, type JobSnapshot, type JobState } from "./job.ts";
 import {
   checkDedupId,
   resolveAddOptions,
@@ -31,10 +31,12 @@ import {
 import { Repeats, type RepeatInfo, type RepeatOptions, type Schedule } from "./repeats.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
 import { QueueStore } from "./store.ts";
-import { QueueWorker, resolveWorkerOptions, type Worker, type WorkerOptions, type WorkerStats } from "./worker.ts";
+import { resolveWorkerOptions, type WorkerOptions } from "./worker-options.ts";
+import { QueueWorker, type Worker, type WorkerStats } from "./worker.ts";
 
 export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
-export type { AddOptions, Backoff, BackoffFunction, Finished, Handler, Job, JobContext, JobSnapshot, JobState, Keep };
+export type { AddOptions, Backoff, BackoffFunction, FailedJob, Finished, Handler, Job, JobContext, JobError };
+export type { JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, Schedule, SimpleQueue };
 export type { Worker, WorkerOptions, WorkerStats };
 
@@ -82,7 +84,7 @@ export interface Queue<T> {
    * @throws {InvalidArgumentError}
    * @throws {CommandError} `REDIS_DISABLED`
    */
-  worker<R>(handler: Handler<T, R>, options?: WorkerOptions): Worker;
+  worker<R>(handler: Handler<T, R>, options?: WorkerOptions<T>): Worker;
 
   /** Workers of all processes take no more jobs; jobs can be added. */
   pause(): Promise<void>;
@@ -190,7 +192,7 @@ class RedisQueue<T> implements Queue<T> {
     return added.map(({ id, isNew }) => ({ id, status: isNew ? "added" : "duplicate" }));
   }
 
-  worker<R>(handler: Handler<T, R>, options: WorkerOptions = {}): Worker {
+  worker<R>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {
     if (typeof handler !== "function")
       throw new InvalidArgumentError("worker(handler): the handler must be a function");
     const settings = resolveWorkerOptions(options);

@@ -18,6 +18,8 @@ export interface Outcome {
   readonly detail: RedisArgument;
   /** For `retry`. */
   readonly delayMs: number;
+  /** JSON of what a dead letter shows of the error, or empty. */
+  readonly error: string;
 }
 
 export interface ExchangeRequest {
@@ -97,7 +99,10 @@ export class QueueStore {
       String(visibilityMs),
       token,
       ...[count, rate?.limit ?? 0, rate?.perMs ?? 0, attempts ?? ""].map(String),
-      ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs }) => [kind, id, own, detail, String(delayMs)]),
+      ...outcomes.flatMap(({ kind, id, token: own, detail, delayMs, error }) => [
+        ...[kind, id, own, detail, String(delayMs)],
+        error,
+      ]),
     ]);
     const [settled, taken, nextInMs, limitedMs, due, now, corrupt] = reply;
     return {
@@ -145,7 +150,7 @@ export class QueueStore {
     const isNewestFirst = state === "completed" || state === "dead";
     const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
     const reply = await this.#list(LIST, range.map(String), READ_ONLY);
-    return inGroups(reply, 4).flatMap((fields) => readSnapshot<T>(state, fields as (Buffer | null)[]) ?? []);
+    return reply.flatMap((fields) => readSnapshot<T>(state, listOf(fields) as (Buffer | null)[]) ?? []);
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {

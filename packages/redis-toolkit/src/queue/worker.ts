@@ -1,25 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { ConfigurationError, DecodeError, InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkOptions, durationMs, type Module, wholeNumber } from "../module/module.ts";
-import { Delivery, type Handler } from "./delivery.ts";
+import { ConfigurationError, DecodeError } from "@hotset/core";
+import type { Module } from "../module/module.ts";
+import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";
 import { contradictions, DEFAULT_BACKOFF, givesOptions, type QueueSettings } from "./options.ts";
 import type { Fired } from "./repeats.ts";
 import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
-
-export interface WorkerOptions {
-  /** Jobs that it works on at the same time. @default 1 */
-  readonly concurrency?: number | undefined;
-  /** How long a delivery is this worker's: then another worker gets the job. @default '30s' */
-  readonly visibility?: Duration | undefined;
-  /** `manual`: leases are extended by `job.heartbeat()` and `job.progress()` alone. @default 'auto', in each third */
-  readonly heartbeat?: "auto" | "manual" | undefined;
-  /** Deliveries in each window, of all workers of the queue together: give all of them the same. @default none */
-  readonly rate?: { readonly limit: number; readonly per: Duration } | undefined;
-  /** How long `stop` waits for handlers before it aborts their signals. @default '10s' */
-  readonly grace?: Duration | undefined;
-}
+import type { WorkerSettings } from "./worker-options.ts";
 
 /** Counted by this worker since it began. */
 export interface WorkerStats {
@@ -43,37 +31,6 @@ export interface Worker extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export interface WorkerSettings {
-  readonly concurrency: number;
-  readonly visibilityMs: number;
-  readonly isAuto: boolean;
-  readonly rate: ExchangeRequest["rate"];
-  readonly graceMs: number;
-}
-
-const MAX_CONCURRENCY = 10_000;
-const MIN_VISIBILITY_MS = 100;
-const DAY_MS = 86_400_000;
-
-/** @throws {InvalidArgumentError} */
-export function resolveWorkerOptions(options: WorkerOptions): WorkerSettings {
-  checkOptions("worker(handler, options)", options, ["concurrency", "visibility", "heartbeat", "rate", "grace"]);
-  const { concurrency = 1, visibility = "30s", heartbeat = "auto", rate, grace = "10s" } = options;
-  if (heartbeat !== "auto" && heartbeat !== "manual")
-    throw new InvalidArgumentError('worker: heartbeat must be "auto" or "manual"');
-  checkOptions("worker: rate", rate, ["limit", "per"]);
-  return {
-    concurrency: wholeNumber("concurrency", concurrency, { min: 1, max: MAX_CONCURRENCY }),
-    visibilityMs: durationMs("visibility", visibility, { min: MIN_VISIBILITY_MS, max: 30 * DAY_MS }),
-    isAuto: heartbeat === "auto",
-    rate: rate && {
-      limit: wholeNumber("rate.limit", rate.limit, { min: 1, max: 1_000_000_000 }),
-      perMs: durationMs("rate.per", rate.per, { min: 1, max: 366 * DAY_MS }),
-    },
-    graceMs: durationMs("grace", grace, { min: 0, max: DAY_MS }),
-  };
-}
-
 export interface WorkerParts<T, R> {
   readonly module: Module;
   readonly store: QueueStore;
@@ -87,6 +44,7 @@ export interface WorkerParts<T, R> {
 
 /** In one script at most. */
 const MAX_EXCHANGED = 100;
+const DAY_MS = 86_400_000;
 /** Handlers that ignore their signal are left after it. */
 const ABORTED_MS = 1_000;
 const FLUSH_MS = 5_000;
@@ -102,7 +60,7 @@ const MIN_DUE_MS = 10;
  */
 export class QueueWorker<T, R> implements Worker {
   readonly #parts: WorkerParts<T, R>;
-  readonly #settings: WorkerSettings;
+  readonly #settings: WorkerSettings<T>;
   readonly #wake: WakeListener;
   readonly #running = new Set<Delivery<T, R>>();
   /** Options that were reported. */
@@ -128,7 +86,7 @@ export class QueueWorker<T, R> implements Worker {
   /** Called when a handler has ended. */
   #onSettled: () => void = () => undefined;
 
-  constructor(parts: WorkerParts<T, R>, settings: WorkerSettings) {
+  constructor(parts: WorkerParts<T, R>, settings: WorkerSettings<T>) {
     this.#parts = parts;
     this.#settings = settings;
     this.#wake = new WakeListener(parts.module, parts.store.keys.wake);
@@ -334,10 +292,11 @@ export class QueueWorker<T, R> implements Worker {
       visibilityMs,
       clock: module.clock,
       extend: async (extension) => (await store.extend([extension]))[0] === true,
+      onFailed: (error, job) => void this.#reportFailure(error, job),
     });
     this.#stats.delivered += 1;
     if (this.#phase !== "running") {
-      this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0 });
+      this.#outcomes.push({ kind: "return", id: delivered.id, token, detail: "", delayMs: 0, error: "" });
       return;
     }
     this.#running.add(delivery);
@@ -348,6 +307,18 @@ export class QueueWorker<T, R> implements Worker {
       this.#onSettled();
       this.#pump();
     });
+  }
+
+  /** Never rejects. */
+  async #reportFailure(error: unknown, job: FailedJob<T>): Promise<void> {
+    const { report } = this.#parts.module;
+    const { onError } = this.#settings;
+    if (onError === undefined) return report("queue: handler", error);
+    try {
+      await onError(error, job);
+    } catch (thrown) {
+      report("queue: onError", thrown);
+    }
   }
 
   #beatLater(): void {

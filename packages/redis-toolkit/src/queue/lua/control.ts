@@ -30,27 +30,33 @@ end
 counts[8] = oldest
 return counts`);
 
-/** ARGV: channel, id. Returns the number of its set, its score there, record and payload; nothing if it is in none. */
-export const GET: string = scriptOf(`local id = ARGV[2]
+/** `fieldsOf(id)`: record, payload, and the JSON of progress, result and error; the record alone if it is none. */
+const FIELDS_OF = `
+local function fieldsOf(id)
+  local job, record = read(id)
+  if not job or not encode(job) then return {false} end
+  return {record, unpack(call('HMGET', data, id, id .. '/progress', id .. '/result', id .. '/error'))}
+end
+`;
+
+/** ARGV: channel, id. Returns the number of its set, its score there, and its fields; nothing if it is in none. */
+export const GET: string = scriptOf(`${FIELDS_OF}
+local id = ARGV[2]
 for i, set in ipairs(sets) do
   local score = call('ZSCORE', set, id)
   if score then
-    local _, record = read(id)
-    return {i, score, record, call('HGET', data, id)}
+    return {i, score, unpack(fieldsOf(id))}
   end
 end
 return {}`);
 
-/** ARGV: channel, number of the set, first, last, 1 for the newest first. Returns id, score, record, payload of all. */
-export const LIST: string = scriptOf(`local set = sets[tonumber(ARGV[2])]
+/** ARGV: channel, number of the set, first, last, 1 for the newest first. Returns id, score and fields of each. */
+export const LIST: string = scriptOf(`${FIELDS_OF}
+local set = sets[tonumber(ARGV[2])]
 local found = call(ARGV[5] == '1' and 'ZREVRANGE' or 'ZRANGE', set, ARGV[3], ARGV[4], 'WITHSCORES')
 local list = {}
 for i = 1, #found, 2 do
-  list[#list + 1] = found[i]
-  list[#list + 1] = found[i + 1]
-  local _, record = read(found[i])
-  list[#list + 1] = record
-  list[#list + 1] = call('HGET', data, found[i])
+  list[#list + 1] = {found[i], found[i + 1], unpack(fieldsOf(found[i]))}
 end
 return list`);
 
@@ -100,8 +106,9 @@ local replayed = 0
 for _, id in ipairs(ids) do
   local job = call('ZREM', dead, id) == 1 and read(id)
   if job then
-    job.attempt, job.reason, job.finishedAt, job.progress = 0, nil, nil, nil
+    job.attempt, job.reason, job.finishedAt = 0, nil, nil
     write(id, job)
+    call('HDEL', data, id .. '/progress', id .. '/error')
     line(id, job.priority, draw())
     if job.dedup and not job.dedupEnds and not holder(job.dedup) then hold(job.dedup, id, 0) end
     replayed = replayed + 1

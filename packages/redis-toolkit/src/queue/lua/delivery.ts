@@ -16,10 +16,10 @@ return added`);
  * Settles deliveries of a worker, and gives it new ones. ARGV: channel; jobs and ms to keep of completed and of dead
  * ones, or '' as the job says; visibility in ms; token of the new deliveries; how many; limit and ms of the rate, or 0;
  * attempts of jobs whose producer gave none, or ''; then of each settled delivery: outcome, id, token, result or
- * reason, delay in ms.
+ * reason, delay in ms, JSON of the error or ''.
  *
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
- * something is due, or -1; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
+ * something is due, or -1 where nothing is, or all jobs that were wanted are given; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
  * the time; how many jobs without a record that can be read were removed.
  *
  * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. Such a job may wait long, as in a
@@ -29,12 +29,10 @@ return added`);
 export const EXCHANGE: string = scriptOf(`local visibility, token, count = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local limit, per, attempts = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
-local function finish(set, id, job, at, own, most)
+local function finish(set, id, job, at, own, default, part, text)
   local count, age = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  if not count then
-    if own then count, age = own[1], own[2] else count, age = most, -1 end
-  end
-  keep(set, id, job, count, age)
+  if not count then count, age = unpack(own or default) end
+  keep(set, id, job, count, age, part, text)
 end
 
 local corrupt = 0
@@ -43,20 +41,19 @@ local function drop(id)
   forget(id)
 end
 
-local function bury(id, job, reason)
+local function bury(id, job, reason, failure)
   job.reason = reason
   publish('dead', id, ',"reason":' .. cjson.encode(reason))
-  finish(dead, id, job, 4, job.keepDead, 10000)
+  finish(dead, id, job, 4, job.keepDead, {10000, -1}, '/error', failure)
 end
 
-local function settle(outcome, id, owner, detail, ms)
+local function settle(outcome, id, owner, detail, ms, failure)
   local job = read(id)
   if not job or job.token ~= owner then return 0 end
   if call('ZREM', active, id) == 0 then call('ZREM', waiting, id) end
   if outcome == 'complete' then
-    if detail ~= '' then job.result = detail end
     publish('completed', id, detail == '' and '' or ',"result":' .. detail)
-    finish(completed, id, job, 2, job.keepCompleted, 0)
+    finish(completed, id, job, 2, job.keepCompleted, {1000, 60000}, '/result', detail)
   elseif outcome == 'retry' then
     job.token = nil
     job.reason = detail
@@ -69,7 +66,7 @@ local function settle(outcome, id, owner, detail, ms)
     write(id, job)
     call('ZADD', waiting, job.order or 0, id)
   else
-    bury(id, job, detail)
+    bury(id, job, detail, failure)
   end
   return 1
 end
@@ -80,7 +77,7 @@ local function reclaim()
     local job = read(id)
     if not job then drop(id)
     elseif job.attempt >= job.attempts then
-      bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts)
+      bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts, '')
     else call('ZADD', waiting, job.order or 0, id) end
   end
 end
@@ -114,7 +111,9 @@ local function take()
       if job.anyAttempts and attempts then job.attempts = attempts end
       job.token = token
       job.order = popped[i + 1]
-      local record = cjson.encode(job)
+    end
+    local record = job and encode(job)
+    if record then
       call('HSET', jobs, id, record)
       call('ZADD', active, whole(now + visibility), id)
       taken[#taken + 1] = id
@@ -149,21 +148,22 @@ local function nextInMs()
 end
 
 mayGrow()
-local settled, taken, limitedMs, due = {}, {}, 0, {}
-for i = 12, #ARGV, 5 do
-  settled[#settled + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]))
+local settled, taken, limitedMs, due, paused = {}, {}, 0, {}, isPaused()
+for i = 12, #ARGV, 6 do
+  settled[#settled + 1] = settle(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], tonumber(ARGV[i + 4]), ARGV[i + 5])
 end
 if count > 0 then
   reclaim()
   promote()
-  if not isPaused() then
+  if not paused then
     taken, limitedMs = take()
     due = dueRepeats()
   end
 end
-if call('ZCARD', waiting) > 0 and not isPaused() then wakeOne()
+if call('ZCARD', waiting) > 0 and not paused then wakeOne()
 elseif count > 0 then call('DEL', wake) end
-return {settled, taken, nextInMs(), limitedMs, due, now, corrupt}`);
+local nearest = #taken == count * 3 and -1 or nextInMs()
+return {settled, taken, nearest, limitedMs, due, now, corrupt}`);
 
 /**
  * Extends leases. ARGV: channel, then of each delivery: id, token, visibility in ms, progress or ''. Returns for each
@@ -178,8 +178,7 @@ for i = 2, #ARGV, 4 do
     call('ZREM', waiting, id)
     call('ZADD', active, whole(now + tonumber(ARGV[i + 2])), id)
     if progress ~= '' then
-      job.progress = progress
-      write(id, job)
+      call('HSET', data, id .. '/progress', progress)
       publish('progress', id, ',"progress":' .. progress)
     end
   end

@@ -8,9 +8,10 @@
 //                  ▲               retry                │
 //                  └────────────────────────────────────┘
 //
-// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. It has
-// the token of its last delivery until that is reported, or another one begins: also where it waits because its lease
-// has ended.
+// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. What may
+// be large is in fields of `data` with a longer name, such as `<id>/result`, and is never decoded here. The record has the
+// token of its last delivery until that is reported, or another one begins: also where it waits because its lease has
+// ended.
 //
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
@@ -23,6 +24,7 @@
  * - `publish`: a user without the right to publish must not end a script half way
  * - `has`: JSON of Lua reads numbers that it cannot write, such as 1e999
  * - `read`: the record and its text; none for a text that is not a record: other programs may write here, too
+ * - `write`: never fails, also where another program has put something into the record meanwhile
  * - `line`: higher priorities are lower scores; within a priority the order counts
  * - `delay`: a worker has to learn that something is due sooner than it knows
  * - `holder`: the job that a dedup id stands for, if it is unfinished, or the end of the dedup id has not come
@@ -45,8 +47,8 @@ local function whole(number) return string.format('%.0f', number) end
 local function mayGrow() call('HDEL', state, '') end
 
 local numbers = {'attempt', 'attempts', 'priority', 'timeout', 'finishedAt'}
-local texts = {'dedup', 'ofQueue', 'order', 'progress', 'reason', 'result'}
-local pair = {1, 2}
+local texts = {'dedup', 'ofQueue', 'order', 'reason'}
+local pairsOf, pair = {'keepCompleted', 'keepDead'}, {1, 2}
 local times = {'baseMs', 'maxMs'}
 
 local function has(record, kind, names)
@@ -60,7 +62,7 @@ end
 local function isRecord(job)
   if type(job) ~= 'table' or not (job.attempt and job.attempts and job.priority) then return false end
   if not has(job, 'number', numbers) or not has(job, 'string', texts) or not tonumber(job.order or 0) then return false end
-  for _, name in ipairs({'keepCompleted', 'keepDead'}) do
+  for _, name in ipairs(pairsOf) do
     local bounds = job[name]
     if bounds ~= nil and not (type(bounds) == 'table' and bounds[1] and bounds[2] and has(bounds, 'number', pair)) then
       return false
@@ -76,11 +78,19 @@ local function read(id)
   local text = call('HGET', jobs, id)
   if not text then return nil, false end
   local isJson, job = pcall(cjson.decode, text)
-  if isJson and isRecord(job) and pcall(cjson.encode, job) then return job, text end
+  if isJson and isRecord(job) then return job, text end
   return nil, false
 end
 
-local function write(id, job) call('HSET', jobs, id, cjson.encode(job)) end
+local function encode(job)
+  local isJson, text = pcall(cjson.encode, job)
+  return isJson and text
+end
+
+local function write(id, job)
+  local rest = {attempt = job.attempt, attempts = job.attempts, priority = job.priority}
+  call('HSET', jobs, id, encode(job) or cjson.encode(rest))
+end
 
 local function publish(kind, id, rest)
   redis.pcall('SPUBLISH', channel, '{"kind":"' .. kind .. '","id":"' .. id .. '"' .. rest .. '}')
@@ -125,7 +135,7 @@ end
 
 local function forget(id)
   call('HDEL', jobs, id)
-  call('HDEL', data, id)
+  call('HDEL', data, id, id .. '/progress', id .. '/result', id .. '/error')
 end
 
 local function trim(set, count, age)
@@ -140,13 +150,14 @@ local function trim(set, count, age)
   if count >= 0 and surplus > 0 then drop(call('ZRANGE', set, 0, math.min(surplus, 100) - 1)) end
 end
 
-local function keep(set, id, job, count, age)
+local function keep(set, id, job, count, age, part, text)
   job.token = nil
   job.order = nil
   job.finishedAt = now
   release(id, job)
   if count == 0 then return forget(id) end
   write(id, job)
+  if text ~= '' then call('HSET', data, id .. part, text) end
   call('ZADD', set, whole(now), id)
   trim(set, count, age)
 end
