@@ -68,29 +68,33 @@ const addToDone = (side: Side): Contender => ({
   },
 });
 
-/** Commands, and processor time of Redis, for each job from its addition to its end. */
+/**
+ * Commands, and processor time of Redis, for each job: jobs that are added one by one, and workers that find all of them
+ * there. Both together are the whole.
+ */
 export const queueOnTheWire = ({ server, url }: Conditions): Trial => ({
   name: "toolkit queue, commands and processor time of Redis for each job",
   run: async () => {
     const figures: Figure[] = [];
+    const measured = async (label: string, task: () => Promise<unknown>): Promise<void> => {
+      await server.command("CONFIG", "RESETSTAT");
+      const before = await processorMs(server);
+      await task();
+      const spent = (await processorMs(server)) - before;
+      const sent = (await commandFigures(server, SENT)).calls;
+      figures.push({ what: `${label}: commands`, value: sent / JOBS, unit: "" });
+      figures.push({ what: `${label}: Redis`, value: (spent / JOBS) * 1_000, unit: " µs" });
+    };
     for (const concurrency of [1, 50])
       for (const make of [ours, bullMq]) {
         const side = make(url, `bench-wire-${concurrency}`);
-        await side.startWorker(concurrency);
-        await addToDone(side).run(500);
-        await server.command("CONFIG", "RESETSTAT");
-        const before = await processorMs(server);
-        await addToDone(side).run(JOBS);
-        const spent = (await processorMs(server)) - before;
-        const sent = (await commandFigures(server, SENT)).calls;
         const label = `${side.name}, concurrency ${concurrency}`;
-        figures.push({
-          what: `${label}: commands`,
-          value: sent / JOBS,
-          unit: "",
-          remark: "jobs are added 500 at once",
+        await measured(`${label}, one add each`, () => inFlight(50, JOBS, () => side.add()));
+        const done = side.done(JOBS);
+        await measured(`${label}, workers alone`, async () => {
+          await side.startWorker(concurrency);
+          await done;
         });
-        figures.push({ what: `${label}: Redis`, value: (spent / JOBS) * 1_000, unit: " µs" });
         await side.close();
       }
     return figures;
@@ -104,7 +108,7 @@ const SENT = ["eval", "evalsha", "bzpopmin"];
 
 function ours(url: string, name: string): Side {
   const redis = createRedis({ url, env: false });
-  const jobs = queue(redis, name);
+  const jobs = queue(redis, name, { keep: { completed: 0 } });
   const done = new Tally();
   let worker: Worker | undefined;
   return {

@@ -111,7 +111,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   queue: {
     key: `queue:${OBJECT}:state`,
     commands: (
-      "eval evalsha time hset hget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange " +
+      "eval evalsha time hset hget hmget hdel hexists hincrby del unlink zadd zrem zcard zcount zrange zrevrange " +
       "zrangebyscore zscore zpopmin bzpopmin"
     ).split(" "),
     channel: (key) => ({ kind: "shard", name: key.replace(/:[^:]*$/, ":events") }),

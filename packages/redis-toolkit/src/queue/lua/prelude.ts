@@ -46,32 +46,31 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function mayGrow() call('HDEL', state, '') end
 
-local numbers = {'attempt', 'attempts', 'priority', 'timeout', 'finishedAt'}
-local texts = {'dedup', 'ofQueue', 'order', 'reason'}
-local pairsOf, pair = {'keepCompleted', 'keepDead'}, {1, 2}
-local times = {'baseMs', 'maxMs'}
+local kinds = {
+  attempt = 'number', attempts = 'number', priority = 'number', timeout = 'number', finishedAt = 'number',
+  dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
+  keepCompleted = 'table', keepDead = 'table', backoff = 'table'
+}
+local pair, times = {'number', 'number'}, {baseMs = 'number', maxMs = 'number'}
 
-local function has(record, kind, names)
-  for _, name in ipairs(names) do
-    local value = record[name]
-    if value ~= nil and (type(value) ~= kind or kind == 'number' and value - value ~= 0) then return false end
+local function has(record, kindOf)
+  for name, value in pairs(record) do
+    local kind = kindOf[name]
+    if kind and (type(value) ~= kind or kind == 'number' and value - value ~= 0) then return false end
   end
   return true
 end
 
+local function isPair(bounds) return not bounds or bounds[1] and bounds[2] and has(bounds, pair) end
+
 local function isRecord(job)
   if type(job) ~= 'table' or not (job.attempt and job.attempts and job.priority) then return false end
-  if not has(job, 'number', numbers) or not has(job, 'string', texts) or not tonumber(job.order or 0) then return false end
-  for _, name in ipairs(pairsOf) do
-    local bounds = job[name]
-    if bounds ~= nil and not (type(bounds) == 'table' and bounds[1] and bounds[2] and has(bounds, 'number', pair)) then
-      return false
-    end
-  end
+  if not has(job, kinds) or not tonumber(job.order or 0) then return false end
+  if not isPair(job.keepCompleted) or not isPair(job.keepDead) then return false end
   local backoff = job.backoff
-  if backoff == nil then return true end
-  return type(backoff) == 'table' and (backoff.type == 'fixed' or backoff.type == 'exponential')
-    and backoff.baseMs and backoff.maxMs and has(backoff, 'number', times)
+  if not backoff then return true end
+  return (backoff.type == 'fixed' or backoff.type == 'exponential')
+    and backoff.baseMs and backoff.maxMs and has(backoff, times)
 end
 
 local function read(id)
