@@ -45,7 +45,11 @@ await emails.add({ to: "operators@example.org", template: "alarm" }, { priority:
 const wrong = await emails.add({ to: "nobody", template: "invoice" });
 console.log((await emails.counts()).waiting, "wait");
 
-const worker = emails.worker(send, { concurrency: 1, visibility: "30s" });
+const worker = emails.worker(send, {
+  concurrency: 1,
+  visibility: "30s",
+  onError: () => undefined, // the reasons are in the dead letters below
+});
 console.log(await emails.finished(invoice.id));
 console.log(await emails.finished(wrong.id));
 while ((await emails.counts()).completed < 3) await new Promise((resolve) => setTimeout(resolve, 20));

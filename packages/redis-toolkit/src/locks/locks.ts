@@ -110,8 +110,9 @@ class RedisLocks implements Locks {
   constructor(redis: RedisView, options: LocksOptions) {
     checkOptions("locks()", options, OPTIONS);
     this.#policy = policyOf("locks()", options);
-    this.#place = { prefix: prefixOf(options), space: moduleOf(redis).space };
+    const prefix = prefixOf(options);
     const views = [redis, ...furtherOf(redis, options)];
+    this.#place = { prefix, space: moduleOf(redis).space };
     this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicasOf(options)) };
     const { requireNoEviction = false } = options;
     checkFlag("locks(): requireNoEviction", requireNoEviction);

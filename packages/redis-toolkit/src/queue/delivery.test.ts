@@ -103,7 +103,7 @@ describe("a delivery", () => {
 
   it("C489: a dead letter has the name and the stack of the error, bounded, where they can be read", async () => {
     const dead = async (thrown: unknown): Promise<unknown> => {
-      const { error } = await deliveryOf(() => Promise.reject(thrown as Error), { attempt: 3 }).delivery.run();
+      const { error } = await deliveryOf(() => Promise.reject(thrown), { attempt: 3 }).delivery.run();
       return JSON.parse(error);
     };
     const error = Object.assign(new TypeError("no"), { stack: `TypeError: no\n${"x".repeat(5_000)}` });

@@ -30,13 +30,13 @@ export interface JobSnapshot<T> {
   readonly progress?: unknown;
   /** Why the last attempt failed. */
   readonly reason?: string;
-  /** Of a dead letter: the error of its last attempt, as much of it as a handler's error says. */
+  /** The error of the last attempt of a dead letter. */
   readonly error?: JobError;
   /** The return value of the handler, once the job is completed. */
   readonly result?: unknown;
 }
 
-/** Of what a handler threw. */
+/** The parts of a thrown value that are text. */
 export interface JobError {
   /** Such as `TypeError`. */
   readonly name?: string;

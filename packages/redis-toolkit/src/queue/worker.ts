@@ -5,7 +5,7 @@ import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";
 import { contradictions, DEFAULT_BACKOFF, givesOptions, type QueueSettings } from "./options.ts";
 import type { Fired } from "./repeats.ts";
-import type { DueRepeat, ExchangeReply, ExchangeRequest, Outcome, QueueStore } from "./store.ts";
+import type { DueRepeat, ExchangeReply, Outcome, QueueStore } from "./store.ts";
 import { WakeListener } from "./wake-listener.ts";
 import type { WorkerSettings } from "./worker-options.ts";
 

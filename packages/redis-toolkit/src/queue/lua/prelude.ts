@@ -8,10 +8,9 @@
 //                  ▲               retry                │
 //                  └────────────────────────────────────┘
 //
-// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. What may
-// be large is in fields of `data` with a longer name, such as `<id>/result`, and is never decoded here. The record has the
-// token of its last delivery until that is reported, or another one begins: also where it waits because its lease has
-// ended.
+// A job is in exactly one of the five sorted sets; its record in `jobs` and its payload in `data` exist as long. Parts
+// that may be large are other fields of `data`, such as `<id>/result`, and never decoded here. The record has the token
+// of its last delivery until that is reported, or another one begins: also where it waits because its lease has ended.
 //
 // A full server refuses a script at its first write, if that write may take memory. So a script that produces draws a
 // place in the order first, and is refused as a whole; all others begin with a removal, and are never refused.
