@@ -69,8 +69,8 @@ const addToDone = (side: Side): Contender => ({
 });
 
 /**
- * Commands, and processor time of Redis, for each job: jobs that are added one by one, and workers that find all of them
- * there. Both together are the whole.
+ * Commands, and processor time of Redis, for each job: jobs that are added one by one, and workers that find all of
+ * them there. Both together are the whole.
  */
 export const queueOnTheWire = ({ server, url }: Conditions): Trial => ({
   name: "toolkit queue, commands and processor time of Redis for each job",

@@ -19,8 +19,9 @@ return added`);
  * reason, delay in ms, JSON of the error or ''.
  *
  * Returns: for each settled delivery whether it was this worker's; id, record and payload of each new one; ms until
- * something is due, or -1 where nothing is, or all jobs that were wanted are given; ms for which the rate allows nothing; key, instant and definition of repeats that are due;
- * the time; how many jobs without a record that can be read were removed.
+ * something is due, or -1 where nothing is, or all jobs that were wanted are given; ms for which the rate allows
+ * nothing; key, instant and definition of repeats that are due; the time; how many jobs without a record that can be
+ * read were removed.
  *
  * `reclaim` takes jobs whose leases have ended: their workers are gone, or too slow. Such a job may wait long, as in a
  * pause: until another delivery begins its worker may report it, or extend its lease. The window of a rate begins with
