@@ -11,6 +11,7 @@ import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime, fencedBy } from "./flight-limits.ts";
 import { Lease } from "./lease.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The lease, or the reason why there is none; with the tag versions, where a load follows. */
 export type Acquired =
@@ -196,7 +197,5 @@ function pinOnce(
   if (batch !== undefined) batch.pinned = { keys, pinning };
   return pinning;
 }
-
-const ignore = (): void => undefined;
 /** As `seen`: takes the lease from any holder. */
 const TAKE_OVER = "*";

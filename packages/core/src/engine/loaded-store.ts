@@ -20,6 +20,7 @@ import { callInTime, fencedBy } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
 import type { UsedValues } from "./used-values.ts";
 import type { Waiters } from "./waiters.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The outcome of storing a loaded value, as the event `load` reports it. */
 export type StoreResult = CacheEvents["load"]["result"];
@@ -390,4 +391,3 @@ const noRoomForMeta = (label: string): EncodeError =>
     operation: "encode",
   });
 const DONE = Promise.resolve();
-const ignore = (): void => undefined;

@@ -12,6 +12,7 @@ import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { newId } from "../primitives/ids.ts";
 import type { EntryLeases, EntryTier, EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The outcome of `touch`. */
 export interface TouchResult {
@@ -174,5 +175,3 @@ interface Draft {
   readonly entry: Entry;
   readonly encoded: Encoded;
 }
-
-const ignore = (): void => {};

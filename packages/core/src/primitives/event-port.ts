@@ -4,6 +4,7 @@ import { CacheError, type CacheErrorCode } from "../contracts/errors.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
 import { EventLimit } from "./event-limit.ts";
 import { isThenable } from "./thenable.ts";
+import { ignore } from "./ignore.ts";
 
 // Not imported: docs/decisions/0027.
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
@@ -124,8 +125,6 @@ export function notify<T>(observer: (given: T) => unknown, given: T): void {
     return;
   }
 }
-
-const ignore = (): void => {};
 
 /** The events of one cache. */
 export type Events = { readonly [E in keyof CacheEvents]: EventPort<CacheEvents[E]> };

@@ -3,6 +3,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Epoch, Trust } from "../coherence/trust.ts";
 import type { Pinned } from "./tag-versions.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /**
  * Tag versions known to be current, because every change of them is reported. With them a tagged copy costs no trip,
@@ -243,7 +244,6 @@ interface Known {
 type Versions = readonly (TagVersion | undefined)[];
 const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => versions;
 const asRead = (versions: Versions): Versions => versions;
-const ignore = (): void => undefined;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */
 const REPIN_MS = 3_600_000;
 /** About 20 MB at most. */

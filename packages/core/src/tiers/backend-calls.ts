@@ -11,6 +11,7 @@ import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
 import { steadyParts } from "./steady-parts.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 interface BackendCallsOf {
   readonly label: string;
@@ -189,7 +190,7 @@ export class BackendCalls {
       const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
       const done = (value: Awaitable<T>): void => {
         // An answer after the deadline, whose failure concerns no caller.
-        if (isOver) return void (isThenable(value) && value.then(undefined, nothing));
+        if (isOver) return void (isThenable(value) && value.then(undefined, ignore));
         isOver = true;
         endDeadline();
         this.#succeeded(operation, part, startedAt);
@@ -210,7 +211,7 @@ export class BackendCalls {
 
   /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
   #limit(budgetMs: number, passed: () => void): () => void {
-    if (this.#isBoundByBackend(budgetMs)) return nothing;
+    if (this.#isBoundByBackend(budgetMs)) return ignore;
     const timeout = Timeouts.on(this.#of.clock).start(budgetMs, passed);
     return () => timeout.end();
   }
@@ -390,7 +391,6 @@ export class BackendRefusedError extends BackendUnavailableError {}
 const NO_PART = "\0";
 const BREAKER_OPEN = "circuit breaker is open";
 const BYPASSED = "it is bypassed";
-const nothing = (): void => {};
 
 /** The keys that a call is about, and the part of the backend that keeps them. */
 export interface Target {

@@ -9,6 +9,7 @@ import { whenReady } from "../primitives/thenable.ts";
 import type { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import type { SealConflicts } from "./seal-conflicts.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** A read that was sent. */
 export interface SentRead {
@@ -118,4 +119,3 @@ function checkedAnswer(answer: LeaseReply): LeaseReply {
 type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;
 const ENDS = true;
 const statusOf = (isStored: boolean): StoreStatus => (isStored ? "stored" : "overtaken");
-const ignore = (): void => {};

@@ -28,6 +28,7 @@ import {
 } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
 import { SealConflicts } from "./seal-conflicts.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /**
  * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
@@ -480,4 +481,3 @@ type Versions = readonly (TagVersion | undefined)[];
 const MAX_UNDECODABLE = 1_000;
 const ENDS = true;
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });
-const ignore = (): void => {};

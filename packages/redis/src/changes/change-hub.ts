@@ -1,5 +1,6 @@
 import type { Clock } from "@hotset/core";
 import { SubscriptionRefusedError, type ChangeListener, type ChangeNotifier } from "../connection/change-notifier.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** One server as a source of changes. It is reconnected time and again. */
 export interface ChangeSource {
@@ -291,5 +292,3 @@ export class ChangeHub implements ChangeNotifier {
     return boundMs;
   }
 }
-
-const ignore = (): void => undefined;

@@ -11,6 +11,7 @@ import {
 } from "./server-identity-guard.ts";
 import type { NodeClient } from "../connection/session.ts";
 import type { SingleLink, ConnectionObserver } from "../connection/single-link.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** A way to receive changes over one connection. */
 export interface ListenMode {
@@ -274,5 +275,3 @@ export class ServerFeed implements ChangeSource, ConnectionObserver, TrackedConn
     };
   }
 }
-
-const ignore = (): void => undefined;

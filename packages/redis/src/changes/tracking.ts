@@ -1,5 +1,6 @@
 import { isRefusal } from "../primitives/faults.ts";
 import type { ListenMode } from "./server-feed.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /**
  * Which changes the server pushes to this connection.
@@ -97,5 +98,3 @@ function isTracking(reply: unknown, tracked: Tracked): boolean {
   const names = flags === undefined ? [] : Array.from(flags, String);
   return names.includes("on") && names.includes("bcast") === (tracked === "prefixes");
 }
-
-const ignore = (): void => undefined;

@@ -2,6 +2,7 @@ import type { Clock } from "@hotset/core";
 import { closed, CONNECT } from "../connection/link.ts";
 import { connectFault } from "../primitives/faults.ts";
 import type { OpenOptions } from "./contract.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 export interface OpeningSettings {
   readonly clock: Clock;
@@ -44,5 +45,3 @@ export async function openInTime<T>(
     aborted.removeEventListener("abort", giveUp);
   }
 }
-
-const ignore = (): void => undefined;

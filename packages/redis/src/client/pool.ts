@@ -16,6 +16,7 @@ import type {
   PoolStatus,
   UseOptions,
 } from "./contract.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** {@link PoolOptions} with every option set. */
 export type PoolBounds = { readonly [Option in keyof PoolOptions]-?: NonNullable<PoolOptions[Option]> };
@@ -222,5 +223,3 @@ const exhausted = (max: number, why: string): OverloadedError =>
   new OverloadedError(`redis: no connection of the pool: all ${max} are in use, and ${why}; see pool.max`, POOL);
 
 const POOL: Origin = Object.freeze({ tier: "redis", operation: "pool" });
-
-const ignore = (): void => undefined;

@@ -6,6 +6,7 @@ import { checkFunction, oneOf, text } from "../primitives/option-checks.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 import { deliver } from "./deliver.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 type Listener = (message: Buffer, channel: Buffer) => void;
 
@@ -218,5 +219,3 @@ const AS_BUFFERS = true;
 
 const SUBSCRIBE: Origin = Object.freeze({ tier: "redis", operation: "SUBSCRIBE" });
 const HEARTBEAT: Origin = Object.freeze({ tier: "redis", operation: "heartbeat" });
-
-const ignore = (): void => undefined;

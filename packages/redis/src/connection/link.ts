@@ -3,6 +3,7 @@ import type { Backoff } from "../primitives/backoff.ts";
 import type { Origin } from "../primitives/faults.ts";
 import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient, type SendOptions } from "./command-queue.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** A backend sends its commands over a link, the same for every topology. */
 export interface Link {
@@ -164,5 +165,3 @@ export function whenDrained(
     };
   });
 }
-
-const ignore = (): void => undefined;

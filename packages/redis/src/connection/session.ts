@@ -8,6 +8,7 @@ import { nodeRedis } from "../primitives/node-redis.ts";
 import { conceal } from "../primitives/secrets.ts";
 import { ALL_SCRIPTS } from "../lua/all-scripts.ts";
 import { checkTls, nodeTlsOptions, type TlsOptions, type TlsSource } from "./tls.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The address of one server. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -400,5 +401,3 @@ export async function loadScripts(client: RawClient): Promise<void> {
     if (reply.status === "rejected" && (!isReply(reply.reason) || isLoggedOut(reply.reason))) throw reply.reason;
   }
 }
-
-const ignore = (): void => undefined;

@@ -5,6 +5,7 @@ import type { ChangeNotifier } from "./change-notifier.ts";
 import { CommandQueue, type Command, type RawClient } from "./command-queue.ts";
 import { closed, CONNECT, THE_ONE_PART, whenDrained, type LinkSettings, type ObservableLink } from "./link.ts";
 import { rejectInFlight, type Session } from "./session.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
 const REFUSED_MS = 1_000;
@@ -330,5 +331,3 @@ export class SingleLink implements ObservableLink {
 }
 
 const HEARTBEAT: Origin = Object.freeze({ tier: "redis", operation: "heartbeat" });
-
-const ignore = (): void => undefined;

@@ -24,6 +24,7 @@ import type { Announcement, Script } from "../lua/script.ts";
 import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
 import { isPlaceholder, MARK_BYTES } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 export interface BackendSettings {
   readonly label: string;
@@ -232,7 +233,7 @@ export abstract class EntryBackend implements Backend {
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   async ping(): Promise<number> {
     const startedAt = performance.now();
-    await this.send(this.origins.ping, ["PING"], nothing);
+    await this.send(this.origins.ping, ["PING"], ignore);
     return performance.now() - startedAt;
   }
 
@@ -417,5 +418,4 @@ export abstract class EntryBackend implements Backend {
 const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
 
 const NOTHING_MORE: Sending = Object.freeze({});
-const nothing = (): void => undefined;
 const asIs = (reply: unknown): unknown => reply;

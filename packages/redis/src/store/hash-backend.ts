@@ -7,6 +7,7 @@ import { RedisLeases } from "./leases.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { stageHash, type StagedEntry } from "./staged-entry.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 export interface HashSettings extends BackendSettings {
   readonly layout: HashLayout;
@@ -67,8 +68,8 @@ export class HashBackend extends EntryBackend {
     try {
       const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
       return args === undefined
-        ? this.script("remove", REMOVE, key, [], nothing)
-        : this.script("write", WRITE, key, args, nothing);
+        ? this.script("remove", REMOVE, key, [], ignore)
+        : this.script("write", WRITE, key, args, ignore);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -106,7 +107,7 @@ export class HashBackend extends EntryBackend {
         queue.replied();
         if (ttlMs !== undefined) decode(reply);
         // PTTL was redirected inside a cluster, and HMGET has overtaken it.
-        else ttl.then(() => decode(reply), nothing);
+        else ttl.then(() => decode(reply), ignore);
       },
       (error: unknown) => {
         if (isWrongType(error)) {
@@ -148,5 +149,3 @@ export class HashBackend extends EntryBackend {
     return stageHash(args, key);
   }
 }
-
-const nothing = (): void => undefined;

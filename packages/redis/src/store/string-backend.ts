@@ -9,6 +9,7 @@ import { ServerClock } from "./server-clock.ts";
 import { stageString, type StagedEntry } from "./staged-entry.ts";
 import { decodeString, encodeString, isEntry, scriptArguments } from "./string-entry.ts";
 import { StringLeases, type PlainCommands } from "./string-leases.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** One server, as far as it is known. */
 interface Server {
@@ -96,8 +97,8 @@ export class StringBackend extends EntryBackend {
     try {
       const encoded = encodeString(entry, writeIdOf(entry, this.#settings.writeIds));
       return encoded === undefined
-        ? this.script("remove", REMOVE_STRING, key, [], nothing)
-        : this.script("write", WRITE_STRING, key, scriptArguments(encoded), nothing);
+        ? this.script("remove", REMOVE_STRING, key, [], ignore)
+        : this.script("write", WRITE_STRING, key, scriptArguments(encoded), ignore);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -167,7 +168,7 @@ export class StringBackend extends EntryBackend {
       return Promise.reject(error);
     }
     const lease = this.keys.lease(entryKey);
-    const plainOver = operation === "store" ? this.#countPlainStore(entryKey) : nothing;
+    const plainOver = operation === "store" ? this.#countPlainStore(entryKey) : ignore;
     const byScript = (given: readonly (string | Buffer)[]): Further => {
       plainOver();
       return new Further(this.scriptCommand(script, [entryKey, lease], given));
@@ -240,7 +241,7 @@ export class StringBackend extends EntryBackend {
     }).finally(() => {
       clock.asking = undefined;
     });
-    clock.asking.catch(nothing);
+    clock.asking.catch(ignore);
     return clock.asking;
   }
 
@@ -258,5 +259,3 @@ interface Asked {
   readonly entryKey: string;
   readonly client: RawClient;
 }
-
-const nothing = (): void => undefined;

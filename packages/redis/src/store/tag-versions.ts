@@ -4,6 +4,7 @@ import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Announcement, Script } from "../lua/script.ts";
 import { MAX_VERSION_BYTES, PIN, RENEW, UNCHANGED_SINCE } from "../lua/tag-scripts.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** Sends one command, to the node of its first key. @param script the script that the command names by its hash. */
 export type SendTagCommand = (args: (string | Buffer)[], script?: Script) => Promise<unknown>;
@@ -123,8 +124,6 @@ export class RedisTagVersions implements TagVersions {
     return parsed;
   }
 }
-
-const ignore = (): void => undefined;
 /** 48 random bits: each entry carries the id in its versions, and a lost issuer is made anew rarely. */
 const ISSUER_ID_LENGTH = 8;
 const LIFE_MS = 30 * 86_400_000;

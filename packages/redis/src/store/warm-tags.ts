@@ -1,3 +1,5 @@
+import { ignore } from "../primitives/ignore.ts";
+
 /** The most tags that are kept warm: those used last. */
 const MAX_TAGS = 128;
 
@@ -41,5 +43,3 @@ export class WarmTags {
     for (const keys of bySlot.values()) this.#send(["MGET", ...keys]).catch(ignore);
   }
 }
-
-const ignore = (): void => undefined;

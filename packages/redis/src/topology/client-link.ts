@@ -26,6 +26,7 @@ import {
   type Session,
   type SessionSettings,
 } from "../connection/session.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The part of node-redis' `createClient()` that is used. */
 export interface RedisClientLike {
@@ -328,5 +329,3 @@ function withBuffers(client: RedisClientLike): RawClient {
 
 /** `RESP_TYPES.BLOB_STRING` of node-redis: the type's first byte on the wire, `$`. */
 const BLOB_STRING = 36;
-
-const ignore = (): void => undefined;

@@ -14,6 +14,7 @@ import { readTopology, topologyFromSeeds, type ClusterSettings } from "./cluster
 import { keyBelow, keyOf } from "./command-keys.ts";
 import { namedAddress } from "./named-address.ts";
 import { Way, type Redirected } from "./way.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** The shortest time between two refreshes of the topology. */
 const MIN_REFRESH_MS = 250;
@@ -503,5 +504,3 @@ export class ClusterRouter implements RawClient {
 }
 
 const COMMAND: Origin = Object.freeze({ tier: "redis", operation: "command" });
-
-const ignore = (): void => undefined;

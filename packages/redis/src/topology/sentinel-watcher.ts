@@ -1,6 +1,7 @@
 import { scheduleRunning } from "@hotset/core";
 import { openSession, addressText, type Address, type NodeClient, type Session } from "../connection/session.ts";
 import { namedPrimary, namesPrimary, primaryAddress, type Sentinel, type SentinelSettings } from "./sentinel-group.ts";
+import { ignore } from "../primitives/ignore.ts";
 
 /** How long to wait before listening to the next sentinel. */
 const NEXT_SENTINEL_MS = 1_000;
@@ -134,5 +135,3 @@ export class SentinelWatcher {
 }
 
 const isSame = (one: Address, other: Address): boolean => addressText(one) === addressText(other);
-
-const ignore = (): void => undefined;
