@@ -25,7 +25,7 @@ declare const db: {
 declare const cache: import("hotset").Cache;
 
 declare const id: number;
-declare const log: { warn(fields: object, text: string): void };
+declare const log: { warn(fields: object, text: string): void; error(fields: object, text: string): void };
 declare const metrics: {
   count(name: string, labels: Readonly<Record<string, string>>): void;
   gauge(name: string, value: number): void;
