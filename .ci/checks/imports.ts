@@ -16,6 +16,7 @@ import { trackedFiles } from "./tracked-files.ts";
  */
 export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/core": [],
+  "@hotset/compose": ["@hotset/core"],
   "@hotset/memory": ["@hotset/core"],
   "@hotset/msgpack": ["@hotset/core"],
   "@hotset/zstd": ["@hotset/core"],
@@ -25,7 +26,15 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],
   "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
-  hotset: ["@hotset/core", "@hotset/memory", "@hotset/msgpack", "@hotset/redis", "@hotset/seal", "@hotset/zstd"],
+  hotset: [
+    "@hotset/compose",
+    "@hotset/core",
+    "@hotset/memory",
+    "@hotset/msgpack",
+    "@hotset/redis",
+    "@hotset/seal",
+    "@hotset/zstd",
+  ],
   "@hotset/cli": ["@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
   "@hotset/test-servers": [],
 };
@@ -70,7 +79,6 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["tags"],
     ["tiers"],
     ["engine"],
-    ["compose"],
     ["cache"],
     ["index"],
   ],

@@ -26,6 +26,7 @@ export interface Model {
 export const DESCRIBED = [
   "hotset",
   "core",
+  "compose",
   "memory",
   "redis",
   "msgpack",

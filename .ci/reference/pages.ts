@@ -271,7 +271,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "compose",
     title: "Composed backends",
     intro: "Two backends as one. In use: [composing backends](../../guide/composing-backends.md).",
-    names: ["compose", "ComposeOptions", "ComposedBackend"],
+    names: ["compose", "ComposeOptions"],
   },
   {
     file: "backends",

@@ -71,7 +71,6 @@ export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, S
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { refuseSurplus } from "./primitives/surplus.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
-export { compose, type ComposedBackend, type ComposeOptions } from "./compose/compose.ts";
 export type {
   DeleteManyResult,
   DeleteResult,

@@ -3,7 +3,6 @@ export {
   brotli,
   CacheClosedError,
   CacheError,
-  compose,
   ConfigurationError,
   createCache,
   DecodeError,
@@ -40,8 +39,6 @@ export type {
   Clock,
   Coherence,
   CoherenceListener,
-  ComposedBackend,
-  ComposeOptions,
   Compressor,
   DeleteManyResult,
   DeleteResult,
@@ -80,6 +77,7 @@ export type {
   WriteManyResult,
   WriteResult,
 } from "@hotset/core";
+export { compose, type ComposeOptions } from "@hotset/compose";
 export { memory, type Bytes, type MemoryOptions } from "@hotset/memory";
 export {
   cluster,

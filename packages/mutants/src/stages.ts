@@ -21,7 +21,7 @@ const INTEGRATION = /\.integration\.test\.ts$/;
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit"] as const;
 export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
 
-const TESTED = "{stories,core,hotset,memory,msgpack,zstd,redis,redis-toolkit,seal}";
+const TESTED = "{stories,compose,core,hotset,memory,msgpack,zstd,redis,redis-toolkit,seal}";
 const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
@@ -31,6 +31,7 @@ const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
 export function stagesOf(file: string): readonly Stage[] {
   const own = file.replace(/\.ts$/, ".test.ts");
   const home = `${file.split("/", 2).join("/")}/`;
+  const stories = `packages/stories/test/${file.split("/")[1]!}/`;
   const unit = all.filter((test) => !INTEGRATION.test(test));
   const quick = unit.filter((test) => !LONG.test(`/${test}`) && test !== own);
   const isStory = (test: string): boolean => test.startsWith("packages/stories/");
@@ -41,7 +42,7 @@ export function stagesOf(file: string): readonly Stage[] {
     ),
     stage(
       "tests of the package",
-      quick.filter((test) => test.startsWith(home)),
+      quick.filter((test) => test.startsWith(home) || test.startsWith(stories)),
     ),
     ...(home !== "packages/core/"
       ? [

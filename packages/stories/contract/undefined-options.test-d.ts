@@ -1,6 +1,7 @@
 // Each option of each public options type accepts `undefined` with `exactOptionalPropertyTypes`: callers pass on what
 // they may not have. A test of the project says which exported type is missing here.
 
+import type * as compose from "@hotset/compose";
 import type * as core from "@hotset/core";
 import type * as coreContractSuites from "@hotset/core/contract-suites";
 import type * as coreTesting from "@hotset/core/testing";
@@ -30,7 +31,7 @@ interface OptionTypes {
   "core.BreakerPolicy": core.BreakerPolicy;
   "core.CompressorOptions": core.CompressorOptions;
   "core.CacheOptions": core.CacheOptions;
-  "core.ComposeOptions": core.ComposeOptions;
+  "compose.ComposeOptions": compose.ComposeOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;
   "core.LoadOptions": core.LoadOptions;

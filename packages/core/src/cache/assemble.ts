@@ -2,8 +2,7 @@ import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { Trust, type KeyParts } from "../coherence/trust.ts";
-import { coherent, entryTier, leaves, versionsOf, type ComposedBackend } from "../compose/compose.ts";
-import type { Backend } from "../contracts/backend.ts";
+import type { Backend, Coherence } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { createEvents, notify, type Events } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
@@ -28,6 +27,7 @@ import { TagEvents } from "../tags/tag-events.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
+import { RemoteTier } from "../tiers/remote-tier.ts";
 import { steadyParts } from "../tiers/steady-parts.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
@@ -37,7 +37,7 @@ import type { Engine } from "./namespace-view.ts";
 export interface Plan {
   readonly options: CacheOptions;
   readonly local: LocalTier | undefined;
-  readonly backend: Backend | ComposedBackend | undefined;
+  readonly backend: Backend | undefined;
   readonly policy: ResolvedPolicy;
 }
 
@@ -47,10 +47,9 @@ export interface Assembly {
   /** The root namespace. */
   readonly namespace: NamespaceContext;
   readonly waiters: Waiters;
-  /** Every backend, those inside a composition included. */
-  readonly backends: readonly Backend[];
-  /** One for each backend that reports changes. */
-  readonly subscriptions: ReadonlyMap<Backend, ChangeSubscription>;
+  readonly backend: Backend | undefined;
+  /** Absent where the backend reports no changes. */
+  readonly subscription: ChangeSubscription | undefined;
   /** Warns of too many open caches. */
   readonly warn: (text: string) => void;
 }
@@ -73,7 +72,7 @@ interface Base {
 interface Later {
   mutations: Mutations;
   changes: RemoteChanges;
-  subscriptions: ReadonlyMap<Backend, ChangeSubscription>;
+  subscription: ChangeSubscription | undefined;
 }
 
 /** Puts the parts of one cache together. Opens nothing. */
@@ -86,78 +85,60 @@ export function assemble(plan: Plan): Assembly {
   speakUp(events, options.name, options.logger);
   const base: Base = { plan, root, clock, events, redactKey, tags: new TagEvents(), trust: new Trust() };
   const later = {} as Later;
-  const { reporting, aliases, known, remote } = openTiers(base, later);
-  const context = contextOf(base, later, { reporting, known, remote });
+  const { coherence, aliases, known, remote } = openTiers(base, later);
+  const context = contextOf(base, later, { coherence, known, remote });
 
   const waiters = new Waiters(context);
   const loadedStore = new LoadedStore(context, waiters);
   const readThrough = new ReadThrough(context, waiters, loadedStore);
   const reads = new Reads(context);
   later.mutations = new Mutations(context, readThrough, loadedStore);
-  const backends = backend === undefined ? [] : leaves(backend);
-  if (remote !== undefined)
-    later.changes = new RemoteChanges({
-      context,
-      root,
-      table: known,
-      remote,
-      aliases,
-      isComposed: backends.length > 1,
-    });
-  later.subscriptions = new Map(
-    reporting.map((each) => [
-      each,
-      new ChangeSubscription(each.coherence, clock, base.trust, later.changes.listenerOf(each), keyParts(each, root)),
-    ]),
-  );
+  if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
+  if (coherence !== undefined)
+    later.subscription = new ChangeSubscription(
+      coherence,
+      clock,
+      base.trust,
+      later.changes.listener(),
+      keyParts(backend!, root),
+    );
   if (local !== undefined) reportEvictions(local, base);
   return {
     engine: { context, readThrough, mutations: later.mutations, reads, touch: new Touch(context, reads, loadedStore) },
     namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
     waiters,
-    backends,
-    subscriptions: later.subscriptions,
+    backend,
+    subscription: later.subscription,
     warn: (text) => warnOf(options.name, options.logger, "OPEN_CACHES", text),
   };
 }
 
-type ReportingBackend = ReturnType<typeof coherent>[number];
-
 interface Tiers {
-  /** The backends that report changes. */
-  readonly reporting: readonly ReportingBackend[];
-  readonly aliases: ReadonlyMap<Backend, KeyAliases>;
-  /** Absent where no backend reports changes of tag versions: then none can be known to be current. */
+  /** Absent where the backend reports no changes. */
+  readonly coherence: Coherence | undefined;
+  readonly aliases: KeyAliases | undefined;
+  /** Absent where changes of tag versions are not reported: then none can be known to be current. */
   readonly known: KnownVersions | undefined;
   readonly remote: EntryTier | undefined;
 }
 
-function openTiers({ plan: { options, backend }, root, clock, events, tags, trust }: Base, later: Later): Tiers {
-  if (backend === undefined) return { reporting: [], aliases: new Map(), known: undefined, remote: undefined };
-  const reporting = coherent(backend);
-  const aliases = new Map(
-    reporting.flatMap((each): readonly (readonly [Backend, KeyAliases])[] => {
-      const { alias } = each;
-      if (alias === undefined) return [];
-      const forget = (key: string): void => later.changes.forgotten(key);
-      return [[each, new KeyAliases((key) => alias.call(each, key), forget)]];
-    }),
-  );
-  const issuer = versionsOf(backend);
-  const known =
-    issuer.coherence === undefined || reporting.length === 0
+function openTiers({ plan: { options, backend }, clock, events, tags, trust }: Base, later: Later): Tiers {
+  if (backend === undefined) return { coherence: undefined, aliases: undefined, known: undefined, remote: undefined };
+  const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
+  const aliases =
+    coherence === undefined || backend.alias === undefined
       ? undefined
-      : new KnownVersions(trust, clock, () => tags.forgotten(), aliases.get(issuer));
-  const remote = entryTier(backend, {
-    clock,
-    events,
-    cache: options.name,
-    root,
+      : new KeyAliases(
+          (key) => backend.alias!(key),
+          (key) => later.changes.forgotten(key),
+        );
+  const known = coherence === undefined ? undefined : new KnownVersions(trust, clock, () => tags.forgotten(), aliases);
+  const remote = new RemoteTier(backend, clock, events, options.name, {
     table: known,
     aliases,
-    used: (each) => void later.subscriptions.get(each)?.start(),
+    used: () => void later.subscription?.start(),
   });
-  return { reporting, aliases, known, remote };
+  return { coherence, aliases, known, remote };
 }
 
 function keyParts(backend: Backend, root: KeySpace): KeyParts | undefined {
@@ -172,7 +153,7 @@ function keyParts(backend: Backend, root: KeySpace): KeyParts | undefined {
   );
 }
 
-function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<Tiers, "aliases">): EngineContext {
+function contextOf(base: Base, later: Later, { coherence, known, remote }: Omit<Tiers, "aliases">): EngineContext {
   const {
     plan: { options, local },
     root,
@@ -184,7 +165,6 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
   const { name, explain, waitUntil } = options;
   const isDevelopment = process.env["NODE_ENV"] !== "production";
   const freezesShared = options.freezeShared ?? isDevelopment;
-  const reissueWindows = reporting.map(({ coherence }) => coherence.reissueWindowMs ?? REISSUE_WINDOW_MS);
   return {
     name,
     clock,
@@ -203,7 +183,7 @@ function contextOf(base: Base, later: Later, { reporting, known, remote }: Omit<
           key: (key) => later.mutations.replayed(key),
           tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
         },
-        reissueWindowMs: Math.max(0, ...reissueWindows),
+        reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
       }),
     events,
     redactKey: base.redactKey,

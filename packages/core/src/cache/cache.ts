@@ -60,8 +60,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   constructor(parts: Assembly) {
     super(parts.engine, parts.namespace);
     this.#parts = parts;
-    this.#stopCounting = parts.backends.length === 0 ? () => {} : countOpen(this.name, parts.warn);
-    for (const backend of parts.backends) users.set(backend, (users.get(backend) ?? 0) + 1);
+    this.#stopCounting = parts.backend === undefined ? () => {} : countOpen(this.name, parts.warn);
+    if (parts.backend !== undefined) users.set(parts.backend, (users.get(parts.backend) ?? 0) + 1);
   }
 
   get name(): string {
@@ -77,20 +77,19 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
       entries: local.tier.entryCount,
       ...(usedBytes !== undefined && { bytes: usedBytes }),
     });
-    const pending = (recovery?.size ?? 0) + (remote?.pending ?? 0);
     return {
       ...super.stats(),
       waiting: this.#parts.waiters.count,
-      pending,
-      tiers: [...(localStats === undefined ? [] : [localStats]), ...(remote?.stats() ?? [])],
+      pending: recovery?.size ?? 0,
+      tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
   }
 
   bypass(tiers: "none" | "all" | readonly string[]): void {
     const { local } = this.#parts.engine.context;
-    const labels = tiers === "all" ? "all" : new Set(tiers === "none" ? [] : this.#labels(tiers));
-    local?.bypass(labels === "all" || labels.has(local.label));
-    this.#parts.namespace.remote?.bypass(labels);
+    const { remote } = this.#parts.namespace;
+    const labels = new Set(tiers === "none" || tiers === "all" ? [] : this.#labels(tiers));
+    for (const tier of [local, remote]) tier?.bypass(tiers === "all" || labels.has(tier.label));
   }
 
   /** @throws {InvalidArgumentError} unless each is the label of a tier. */
@@ -105,12 +104,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async connect(): Promise<void> {
-    const { engine, namespace, subscriptions } = this.#parts;
+    const { engine, namespace, subscription } = this.#parts;
     if (!engine.context.lifecycle.isOpen)
       throw new CacheClosedError(`the cache ${JSON.stringify(engine.context.name)} is closed`);
     await namespace.remote?.connect();
-    const subscribing = Array.from(subscriptions.values(), (each) => each.start());
-    await this.#within(namespace.remote?.deadlineMs ?? 0, Promise.all(subscribing));
+    if (subscription !== undefined) await this.#within(namespace.remote!.deadlineMs, subscription.start());
   }
 
   async drain(): Promise<void> {
@@ -153,17 +151,17 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async #endTiers(): Promise<void> {
-    const { engine, namespace, subscriptions } = this.#parts;
+    const { engine, namespace, backend, subscription } = this.#parts;
     const { context } = engine;
     const { remote } = namespace;
     context.recovery?.stop();
     context.local?.close();
-    const unsubscribing = Array.from(subscriptions.values(), (each) => each.stop());
-    await this.#within(remote?.deadlineMs ?? 0, Promise.all(unsubscribing));
-    if (remote === undefined) return;
+    if (remote === undefined || backend === undefined) return;
+    if (subscription !== undefined) await this.#within(remote.deadlineMs, subscription.stop());
     remote.stop();
-    const closing = this.#releaseBackends().map((backend) => this.#closeBackend(backend));
-    await this.#within(remote.deadlineMs, Promise.all(closing));
+    const others = users.get(backend)! - 1;
+    users.set(backend, others);
+    if (others === 0) await this.#within(remote.deadlineMs, this.#closeBackend(backend));
   }
 
   /** A failure is reported: the backend may have left something open. */
@@ -183,20 +181,10 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     }
   }
 
-  /** The backends that no other cache uses. */
-  #releaseBackends(): readonly Backend[] {
-    return this.#parts.backends.filter((backend) => {
-      const others = users.get(backend)! - 1;
-      users.set(backend, others);
-      return others === 0;
-    });
-  }
-
   async #settled(): Promise<void> {
     const { recovery } = this.#parts.engine.context;
     await this.drain();
     await recovery?.replay();
-    await this.#parts.namespace.remote?.settled();
   }
 
   /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */

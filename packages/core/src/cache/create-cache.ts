@@ -1,4 +1,3 @@
-import { isBackend, isComposed, leaves, reportsChanges, type ComposedBackend } from "../compose/compose.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
@@ -42,7 +41,7 @@ export interface EmptyCacheBuilder {
   /** Keeps live values in this process: `memory()`. */
   tier(tier: LocalTier): LocalCacheBuilder;
   /** Keeps bytes elsewhere: `redis(url).build()`. */
-  tier(tier: Backend | ComposedBackend): CacheBuilder;
+  tier(tier: Backend): CacheBuilder;
   /** As {@link CacheBuilder.defaults}. */
   defaults(policy: Policy): this;
 }
@@ -50,7 +49,7 @@ export interface EmptyCacheBuilder {
 /** A cache with a local tier, and no backend yet. */
 export interface LocalCacheBuilder extends CacheBuilder {
   /** Keeps bytes elsewhere: `redis(url).build()`. Several backends become one with `compose`. */
-  tier(tier: Backend | ComposedBackend): CacheBuilder;
+  tier(tier: Backend): CacheBuilder;
 }
 
 /** A cache with all of its tiers. Immutable: each call returns a new builder. */
@@ -77,20 +76,20 @@ class Builder {
     this.#plan = plan;
   }
 
-  tier(tier: LocalTier | Backend | ComposedBackend, ...surplus: readonly unknown[]): Builder {
+  tier(tier: LocalTier | Backend, ...surplus: readonly unknown[]): Builder {
     refuseSurplus("tier(tier)", surplus, "call it once for each tier: .tier(memory()).tier(redis(url).build())");
     if (isLocalTier(tier)) {
       if (this.#plan.local !== undefined || this.#plan.backend !== undefined)
         throw new ConfigurationError("tier: only the first tier can be a local one; move memory() to the front");
       return new Builder({ ...this.#plan, local: tier });
     }
-    if (!isComposed(tier) && !isBackend(tier))
+    if (!isBackend(tier))
       throw new ConfigurationError(
         `tier must be memory(), or a backend such as redis(url).build(), got ${describe(tier)}`,
       );
     if (this.#plan.backend !== undefined)
       throw new ConfigurationError("tier: only one backend is allowed; combine two with compose(near, far)");
-    for (const each of leaves(tier)) checkSeal(each);
+    checkSeal(tier);
     return new Builder({ ...this.#plan, backend: tier });
   }
 
@@ -110,19 +109,28 @@ class Builder {
     const { options, local, backend, policy } = this.#plan;
     if (local === undefined && backend === undefined)
       throw new ConfigurationError("build: no tier; add memory() or a backend");
-    if (local !== undefined && backend !== undefined && !reportsChanges(backend) && policy.localTtlMs === undefined)
+    if (
+      local !== undefined &&
+      backend !== undefined &&
+      backend.coherence === undefined &&
+      policy.localTtlMs === undefined
+    )
       throw new ConfigurationError(
         `localTtl must be set with defaults({ localTtl }): ${backend.label} reports no changes, so nothing else bounds how stale a local copy may be`,
       );
-    const bare = backend === undefined ? undefined : leaves(backend).find(({ keepsKeys }) => keepsKeys === true);
-    if (bare !== undefined && (options.name !== "" || options.version !== undefined))
+    if (backend?.keepsKeys === true && (options.name !== "" || options.version !== undefined))
       throw new ConfigurationError(
-        `name must be "", and version absent, over ${bare.label}, which stores keys as they are; got name ${JSON.stringify(options.name)}, version ${describe(options.version)}; or give the backend a key prefix`,
+        `name must be "", and version absent, over ${backend.label}, which stores keys as they are; got name ${JSON.stringify(options.name)}, version ${describe(options.version)}; or give the backend a key prefix`,
       );
     const view: Untyped<Cache> = new CacheView(assemble(this.#plan));
     return view as Cache;
   }
 }
 
-const isLocalTier = (tier: LocalTier | Backend | ComposedBackend): tier is LocalTier =>
+const isBackend = (tier: unknown): tier is Backend =>
+  (["read", "write", "remove", "close"] as const).every(
+    (method) => typeof (tier as Partial<Backend> | null | undefined)?.[method] === "function",
+  );
+
+const isLocalTier = (tier: LocalTier | Backend): tier is LocalTier =>
   typeof (tier as Partial<LocalTier> | undefined)?.attach === "function";

@@ -35,7 +35,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
-    this.#source = trust.addSource(coherence.maxStalenessMs ?? MAX_STALENESS_MS, keys);
+    this.#source = trust.reportedBy(coherence.maxStalenessMs ?? MAX_STALENESS_MS, keys);
     this.#listener = listener;
   }
 

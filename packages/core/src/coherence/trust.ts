@@ -3,65 +3,61 @@
  * or whose link is silent, finds the deadline passed before any message arrives.
  *
  * A backend may have several parts, the primaries of a cluster for example, each of which reports the changes of its
- * own keys. Copies of the others are trusted while one of them is silent or lost. In a composition of several backends
- * a copy is trusted while the part of its key is reachable in each.
+ * own keys. Copies of the others are trusted while one of them is silent or lost.
  *
- * If no backend reports changes, copies are trusted for as long as `localTtl` lets them live.
+ * If the backend does not report changes, copies are trusted for as long as `localTtl` lets them live.
  */
 export class Trust {
   /** Incremented whenever changes may have been missed, in any part: an answer in flight then is not trusted. */
   epoch = 0;
-  readonly #sources: TrustSource[] = [];
-  /** The bound of the strictest source, in milliseconds. */
-  #maxStalenessMs = Infinity;
+  #source: TrustSource | undefined;
 
-  /** Whether a backend reports changes; copies are then trusted only while it does. */
-  get hasSources(): boolean {
-    return this.#sources.length !== 0;
+  /** Whether the backend reports changes; copies are then trusted only while it does. */
+  get hasSource(): boolean {
+    return this.#source !== undefined;
   }
 
+  /** How long a sign of life counts, in milliseconds. */
   get maxStalenessMs(): number {
-    return this.#maxStalenessMs;
+    return this.#source?.maxStalenessMs ?? Infinity;
   }
 
   /**
    * The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy.
    */
   get unconfirmed(): Epoch {
-    return this.hasSources ? EPOCH_NONE : EPOCH_ALWAYS;
+    return this.hasSource ? EPOCH_NONE : EPOCH_ALWAYS;
   }
 
   /** The epoch of a copy of this key, if the backend confirms it now. */
   epochOf(localKey: string): Epoch {
-    return this.#inAll((source) => source.epochOf(localKey));
+    return this.#source?.epochOf(localKey) ?? EPOCH_ALWAYS;
   }
 
   /** The epoch of a tag version that is read now. */
   epochOfVersions(): Epoch {
-    return this.#inAll((source) => source.epochOfVersions());
+    return this.#source?.epochOfVersions() ?? EPOCH_ALWAYS;
   }
 
-  /** Whether every backend that reports changes reports those of this key; `false` where none does. */
+  /** Whether the backend reports the changes of this key. */
   isReported(localKey: string, now: number): boolean {
-    return this.hasSources && now < this.epochOf(localKey).until;
+    return this.hasSource && now < this.epochOf(localKey).until;
   }
 
   /** Whether changes of some part are reported, at least. */
   isReportedInPart(now: number): boolean {
-    return this.#sources.every((source) => source.isReportedInPart(now));
+    return this.#source === undefined || this.#source.isReportedInPart(now);
   }
 
   /**
-   * Adds a backend that reports changes.
+   * From now on copies are trusted while the backend reports changes.
    *
    * @param maxStalenessMs how long its last sign of life counts.
    * @param keys the parts that its keys are in. @default one part
    */
-  addSource(maxStalenessMs: number, keys?: KeyParts): TrustSource {
-    const source = new TrustSource(this, maxStalenessMs, keys);
-    this.#sources.push(source);
-    this.#maxStalenessMs = Math.min(this.#maxStalenessMs, maxStalenessMs);
-    return source;
+  reportedBy(maxStalenessMs: number, keys?: KeyParts): TrustSource {
+    this.#source = new TrustSource(this, maxStalenessMs, keys);
+    return this.#source;
   }
 
   /**
@@ -69,13 +65,13 @@ export class Trust {
    * changes, like a local copy.
    */
   mayShare(localKey: string, beganAt: number, now: number): boolean {
-    return now - beganAt < this.#maxStalenessMs || now < this.epochOf(localKey).until;
+    return now - beganAt < this.maxStalenessMs || now < this.epochOf(localKey).until;
   }
 
   /** All present copies have to be confirmed: no walk over them. */
   renew(): void {
     this.epoch += 1;
-    for (const source of this.#sources) source.renew();
+    this.#source?.renew();
   }
 
   /**
@@ -83,15 +79,9 @@ export class Trust {
    * on.
    */
   suspended(now: number): void {
-    if (!this.hasSources) return;
+    if (this.#source === undefined) return;
     this.epoch += 1;
-    for (const source of this.#sources) source.suspended(now);
-  }
-
-  #inAll(epochOf: (source: TrustSource) => Epoch): Epoch {
-    const [first, ...more] = this.#sources;
-    if (first === undefined) return EPOCH_ALWAYS;
-    return more.length === 0 ? epochOf(first) : new EpochOfAll([first, ...more].map(epochOf));
+    this.#source.suspended(now);
   }
 }
 
@@ -104,18 +94,6 @@ export interface Epoch {
 /** The epoch of a copy that no other process can change: its namespace never leaves this one. */
 export const EPOCH_ALWAYS: Epoch = Object.freeze({ until: Infinity });
 const EPOCH_NONE: Epoch = Object.freeze({ until: -Infinity });
-
-class EpochOfAll implements Epoch {
-  readonly #epochs: readonly Epoch[];
-
-  constructor(epochs: readonly Epoch[]) {
-    this.#epochs = epochs;
-  }
-
-  get until(): number {
-    return Math.min(...this.#epochs.map(({ until }) => until));
-  }
-}
 
 /** The parts of a backend that keys are in. */
 export interface KeyParts {
@@ -130,10 +108,10 @@ interface Part {
   provenAt: number;
 }
 
-/** One backend that reports changes. */
+/** The reports of a backend. */
 export class TrustSource {
+  readonly maxStalenessMs: number;
   readonly #trust: Trust;
-  readonly #maxStalenessMs: number;
   readonly #keys: KeyParts | undefined;
   /** Forgotten when it is lost, so there are no more than the backend has, and those of keys asked for meanwhile. */
   readonly #parts = new Map<string, Part>();
@@ -143,7 +121,7 @@ export class TrustSource {
 
   constructor(trust: Trust, maxStalenessMs: number, keys: KeyParts | undefined) {
     this.#trust = trust;
-    this.#maxStalenessMs = maxStalenessMs;
+    this.maxStalenessMs = maxStalenessMs;
     this.#keys = keys;
   }
 
@@ -236,7 +214,7 @@ export class TrustSource {
   }
 
   #untilOf({ provenAt }: Part): number {
-    return this.#isAttached ? provenAt + this.#maxStalenessMs : -Infinity;
+    return this.#isAttached ? provenAt + this.maxStalenessMs : -Infinity;
   }
 }
 

@@ -151,7 +151,10 @@ export interface Backend {
    * One load across all processes, and no store after a newer write or invalidation. Without it both hold per process.
    */
   readonly leases?: Leases;
-  /** Tag versions issued by the store. Without it the cache keeps them as ordinary entries. */
+  /**
+   * Tag versions issued by the store. Without it the cache keeps them as ordinary entries, under keys that begin with
+   * `{~`, as the key of no other entry does.
+   */
   readonly tagVersions?: TagVersions;
   /**
    * Reports changes by other processes; `"sole-writer"`: no other process writes. Without it `localTtl` is required if
@@ -165,7 +168,10 @@ export interface StoredEntry {
   readonly data: Uint8Array;
   /** Remaining freshness in whole milliseconds; zero or less when stale; may be `Infinity`. */
   readonly staleInMs: number;
-  /** Remaining life in whole milliseconds, at least 1, or `Infinity`. */
+  /**
+   * Remaining life in whole milliseconds, at least 1, or `Infinity`. Less than `staleInMs` only in an answer: what was
+   * read ends before the entry does.
+   */
   readonly expiresInMs: number;
   /** Written and read by the cache: keep it unchanged. At most 4 KiB; empty for an entry that another program wrote. */
   readonly meta: string;
@@ -175,6 +181,17 @@ export interface StoredEntry {
    * `''` means no entry.
    */
   readonly version?: string;
+  /**
+   * Only in an answer, and only of a copy, which may hide changes by other processes until it ends: reads its original.
+   * Called for a call with `current`, and where the tag versions say that the copy is not current. While they cannot be
+   * read, a copy is served unless a tag call of this process covers it.
+   */
+  readonly behind?: () => Promise<StoredEntry | undefined>;
+  /**
+   * Only in an answer: called, once at most, if the tag versions say that the entry is valid. So a backend that copies
+   * what it has read copies nothing that was invalidated.
+   */
+  readonly onValid?: () => void;
 }
 
 /** Whether there was an entry to remove. */

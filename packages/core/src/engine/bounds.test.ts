@@ -11,9 +11,8 @@ import { MetaParser } from "../entry/entry-meta.ts";
 import { termsIn } from "../entry/terms.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { json, passthrough } from "../index.ts";
-import { OwnChanges } from "../compose/own-changes.ts";
 import { DecodeError } from "../contracts/errors.ts";
-import { newEntry, type Entry } from "../entry/entry.ts";
+import { newEntry } from "../entry/entry.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { EventLimit } from "../primitives/event-limit.ts";
@@ -230,7 +229,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     const hidden = (): number => keys.filter((key) => one.hides(key, before)).length;
     expect([one.size, hidden() >= 8_192, hidden() <= 8_704]).toEqual([0, true, true]);
   },
-  "invalidations that wait for the backend, or for a side of a composition": () => {
+  "invalidations that wait for the backend": () => {
     const pending = recovery([], true);
     for (const key of longKeys(8_192)) pending.addKey(key);
     expect(pending.size).toBe(8_192);
@@ -325,7 +324,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(["k0", "k1", "another"].map(isRemembered)).toEqual([false, true, true]);
   },
   "when the changes of a part were last known to be reported": () => {
-    const source = new Trust().addSource(2_000, { names: () => [], of: (key) => key, ofVersions: () => "v" });
+    const source = new Trust().reportedBy(2_000, { names: () => [], of: (key) => key, ofVersions: () => "v" });
     source.attached();
     for (let i = 0; i < 1_000; i += 1) {
       source.alive(i, `part ${i}`);
@@ -334,14 +333,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     source.alive(1_000, "last");
     // The others are forgotten.
     expect(["part 0", "part 999", "last"].map((part) => source.lost(part))).toEqual([undefined, undefined, 1_000]);
-  },
-  "keys of a composition that this process changed within `nearTtl`": async () => {
-    const changes = new OwnChanges(new TestClock(), 60_000);
-    const other = { version: "other" } as Entry;
-    for (const key of names(10_000)) await changes.run(key, "own", () => Promise.resolve());
-    expect(changes.mayServe("k0", other)).toBe(false);
-    await changes.run("another", "own", () => Promise.resolve());
-    expect(["k0", "k1", "another"].map((key) => changes.mayServe(key, other))).toEqual([true, false, false]);
   },
   "counters of namespaces": () => {
     const meters = new Meters();

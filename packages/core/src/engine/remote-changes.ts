@@ -1,6 +1,5 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
-import type { Backend } from "../contracts/backend.ts";
 import type { EngineContext } from "./context.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type KeySpace } from "../entry/key.ts";
@@ -13,10 +12,8 @@ export interface ChangesOf {
   /** The known versions of the backend that reports changes of tag versions. */
   readonly table: KnownVersions | undefined;
   readonly remote: EntryTier;
-  /** Whether `remote` has several backends. */
-  readonly isComposed: boolean;
-  /** For each backend whose messages carry hashed keys: the cache keys of these hashes. */
-  readonly aliases: ReadonlyMap<Backend, KeyAliases>;
+  /** Where messages carry hashed keys: the cache keys of these hashes. */
+  readonly aliases: KeyAliases | undefined;
 }
 
 /**
@@ -34,11 +31,10 @@ export class RemoteChanges {
     this.#of = of;
   }
 
-  /** The listener for the changes of one backend. */
-  listenerOf(backend: Backend): ChangeListener {
-    const { context, remote, table, aliases } = this.#of;
-    const named = aliases.get(backend);
-    const tier = remote.listenerOf(backend);
+  /** The listener for the changes of the backend. */
+  listener(): ChangeListener {
+    const { context, remote, table, aliases: named } = this.#of;
+    const tier = remote.listener;
     return {
       changed: (keys) => this.#changed(named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
       leaseChanged: (keys, order = "loose") => {
@@ -53,21 +49,21 @@ export class RemoteChanges {
         context.flights.wakeAll();
       },
       attached: () => {
-        tier?.attached();
-        context.recovery?.linkBack(backend);
+        tier.attached();
+        context.recovery?.linkBack();
         void context.recovery?.replayAfresh();
       },
       detached: (error, aliveAt) => {
-        tier?.detached(error, aliveAt);
-        context.recovery?.linkLost(backend, aliveAt);
+        tier.detached(error, aliveAt);
+        context.recovery?.linkLost(aliveAt);
       },
       partLost: (part, error, aliveAt) => {
-        tier?.partLost(part, error, aliveAt);
-        context.recovery?.linkLost(backend, aliveAt);
+        tier.partLost(part, error, aliveAt);
+        context.recovery?.linkLost(aliveAt);
       },
-      alive: (part, sentAt) => tier?.alive(part, sentAt),
+      alive: (part, sentAt) => tier.alive(part, sentAt),
       partRegained: () => void context.recovery?.replayAfresh(),
-      allBack: () => context.recovery?.linkBack(backend),
+      allBack: () => context.recovery?.linkBack(),
       replaced: (part) => {
         // Reads from now on have another number than those that were sent before.
         context.tags.forgotten();
@@ -101,10 +97,9 @@ export class RemoteChanges {
 
   /** The entry stays as it is: no copy is dropped. */
   #leaseChanged(key: string | undefined, order: "loose" | "exact"): void {
-    const { root, context, isComposed } = this.#of;
+    const { root, context } = this.#of;
     const localKey = key === undefined ? undefined : localKeyOf(root, key);
-    // In a composition the lease may be that of another backend than the one whose change was reported.
-    if (localKey !== undefined) context.flights.leaseChanged(localKey, isComposed ? "loose" : order);
+    if (localKey !== undefined) context.flights.leaseChanged(localKey, order);
   }
 
   #tagsChanged(tags: readonly string[]): void {

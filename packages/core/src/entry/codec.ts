@@ -216,23 +216,13 @@ export class Codec {
 }
 
 /** A value as bytes. Made once for all tiers and attempts that write it. */
-export interface Encoded extends StoredForm {
-  /** The same value for each of two composed tiers that encode it differently. */
-  readonly parts?: readonly [near: Encoded, far: Encoded];
-}
+export type Encoded = StoredForm;
 
 /** The bytes of a marker: none, in a format that no process reads as a value, also one that knows no markers. */
 export function encodedMarker(marker: Marker): Encoded {
-  const encoded: Mutable<Encoded> = {
-    data: NO_BYTES,
-    encoding: { format: formatOf(marker), compressor: NO_COMPRESSION },
-  };
-  // The same for each tier, however they are composed.
-  encoded.parts = [encoded, encoded];
-  return encoded;
+  return { data: NO_BYTES, encoding: { format: formatOf(marker), compressor: NO_COMPRESSION } };
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 const formatOf = (marker: Marker): string => `(${marker})`;
 const MARKERS: ReadonlyMap<string, Marker> = new Map(
   (["not-stored", "not-shared"] as const).map((marker) => [formatOf(marker), marker]),
@@ -240,10 +230,6 @@ const MARKERS: ReadonlyMap<string, Marker> = new Map(
 const NO_BYTES = new Uint8Array();
 
 function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
-  if (entry.expiresAt < entry.staleAt) {
-    const leftMs = Math.max(1, wholeMs(entry.expiresAt - now));
-    return { staleInMs: leftMs, expiresInMs: leftMs };
-  }
   const windowMs = Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
   // A backend computes the stale window from the two times, so an endless life with a window is written as a long one.
   if (entry.staleAt === Infinity && windowMs > 0)
@@ -273,8 +259,8 @@ function emptyEntry(
   now: number,
   tagSequence: number,
 ): EmptyEntry {
-  const windowMs = stored.expiresInMs - stored.staleInMs;
-  const isEndless = meta.ttlMs === Infinity && stored.staleInMs > ENDLESS_MS && meta.cutMs === 0;
+  const windowMs = Math.max(0, stored.expiresInMs - stored.staleInMs);
+  const isEndless = meta.ttlMs === Infinity && stored.staleInMs > ENDLESS_MS;
   const staleInMs = possibleFreshness(stored, meta);
   const isPossible = staleInMs === stored.staleInMs;
   const at = wholeInstant(now);
@@ -283,11 +269,12 @@ function emptyEntry(
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
     localTtlMs: meta.localTtlMs,
   };
-  const expiresAt = isEndless ? Infinity : at + (isPossible ? stored.expiresInMs : windowMs);
+  const lifeMs = isPossible ? stored.expiresInMs : windowMs;
+  const expiresAt = isEndless && stored.expiresInMs > ENDLESS_MS ? Infinity : at + lifeMs;
   return {
     value: undefined,
     ttlMs: meta.ttlMs ?? Math.max(0, stored.staleInMs),
-    staleAt: isEndless ? Infinity : at + staleInMs + (isPossible ? meta.cutMs : 0),
+    staleAt: isEndless ? Infinity : at + staleInMs,
     expiresAt,
     deadAt: expiresAt,
     terms: termsIn(keySpace, limits, meta),
@@ -308,8 +295,8 @@ const ENDLESS_MS = HUNDRED_YEARS_MS / 2;
  * An entry cannot be fresh for longer than it was when it was written. Where it is, the clock of the server was set
  * back, and its age is not known: it is stale from now on, with its windows as material for a fallback.
  */
-function possibleFreshness({ staleInMs }: StoredEntry, { ttlMs = Infinity, cutMs }: EntryMeta): number {
-  return staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;
+function possibleFreshness({ staleInMs }: StoredEntry, { ttlMs = Infinity }: EntryMeta): number {
+  return staleInMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;
 }
 
 /** Clocks are corrected by less than this all the time. */

@@ -15,8 +15,6 @@ export interface EntryMeta {
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
   readonly localTtlMs: number;
-  /** How much longer than the stored entry the value itself is fresh. */
-  readonly cutMs: number;
   readonly tags: readonly string[];
   readonly versions: readonly TagVersion[] | undefined;
   readonly etag: string | undefined;
@@ -72,9 +70,6 @@ export function writeMeta(
   const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
     ...(localTtlMs !== Infinity && { l: localTtlMs }),
-    ...(entry.expiresAt < entry.staleAt && {
-      k: entry.staleAt === Infinity ? null : wholeMs(entry.staleAt - entry.expiresAt),
-    }),
     ...(tags.length !== 0 && { g: tags }),
     ...(etag !== undefined && { a: etag }),
     ...(lastModified !== undefined && { m: lastModified }),
@@ -117,7 +112,6 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   staleWhileRevalidateMs: undefined,
   staleIfErrorMs: undefined,
   localTtlMs: Infinity,
-  cutMs: 0,
   tags: NO_TAGS,
   versions: undefined,
   etag: undefined,
@@ -133,8 +127,6 @@ interface WrittenRest {
   readonly c?: string;
   /** `localTtlMs`. Absent: infinite. */
   readonly l?: number;
-  /** `cutMs`. Absent: 0. `null`: infinite. */
-  readonly k?: number | null;
   /** Tags. Absent: none. */
   readonly g?: readonly string[];
   /** `etag`. */
@@ -167,14 +159,13 @@ function named(written: unknown): unknown {
 function parseMeta(meta: string): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
-  const { f, c, t, r, e, l, k = 0, g, v, a, m } = written;
+  const { f, c, t, r, e, l, g, v, a, m } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
     staleWhileRevalidateMs: r ?? 0,
     staleIfErrorMs: e ?? 0,
     localTtlMs: l ?? Infinity,
-    cutMs: k ?? Infinity,
     tags: g ?? NO_TAGS,
     versions: v?.map((version) =>
       typeof version === "string" ? { hard: version, soft: version } : { hard: version[0], soft: version[1] },
@@ -198,11 +189,11 @@ function json(text: string): unknown {
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
-  const { f, c, t, r, e, l, k, g, v, a, m } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  const { f, c, t, r, e, l, g, v, a, m } = written as { readonly [K in keyof WrittenMeta]: unknown };
   return (
     isText(f) &&
     [c, a, m].every((text) => text === undefined || isText(text)) &&
-    [t, r, e, l, k ?? undefined].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
+    [t, r, e, l].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || areTags(g)) &&
     (v === undefined ||
       (Array.isArray(v) &&

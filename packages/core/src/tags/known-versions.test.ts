@@ -80,7 +80,7 @@ describe("a recorded version", () => {
   beforeEach(() => {
     clock = new TestClock();
     trust = new Trust();
-    trustSource = trust.addSource(2_000);
+    trustSource = trust.reportedBy(2_000);
     trustSource.attached();
     trustSource.alive(clock.now());
     [asked, answer, versions] = [
@@ -243,7 +243,7 @@ describe("versions in a part that is lost while others are not", () => {
   async function lost(): Promise<{ table: KnownVersions; source: TagVersions; clock: TestClock; link: TrustSource }> {
     const clock = new TestClock();
     const trust = new Trust();
-    const link = trust.addSource(2_000, parts);
+    const link = trust.reportedBy(2_000, parts);
     const table = new KnownVersions(trust, clock, () => undefined);
     const current = { hard: "i.1", soft: "i.1" };
     const source = table.recording({

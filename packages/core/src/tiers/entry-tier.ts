@@ -1,5 +1,5 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
-import type { Backend, DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
@@ -69,14 +69,13 @@ export interface EntryLeases {
   confirm(key: EntryKey): Promise<string>;
 }
 
-/** A tier of entries that answers later, or fails: one backend, or several composed into one. */
+/** A tier of entries that answers later, or fails. */
 export interface EntryTier {
   readonly label: string;
   readonly deadlineMs: number;
   /** Whether it is not used: it refuses every call but those that end something, as if it were unreachable. */
   readonly isBypassed: boolean;
-  /** Bypasses what has one of these labels, and nothing else from now on. */
-  bypass(labels: ReadonlySet<string> | "all"): void;
+  bypass(isBypassed: boolean): void;
   /** Counts the calls that it has answered; 0 only while it may be connecting, in time that no deadline counts. */
   readonly answered: number;
   /** How long until an unreachable tier may be tried again, in milliseconds. */
@@ -91,8 +90,6 @@ export interface EntryTier {
   pinned?(tags: readonly string[]): Pinned | undefined;
   /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
-  /** Tiers with equal ids read each other's bytes. */
-  readonly codecId: string;
   /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
   /**
@@ -107,15 +104,11 @@ export interface EntryTier {
   remove(key: EntryKey): Promise<DeleteStatus>;
   markStale(key: EntryKey): Promise<"stale" | "missing">;
   connect(): Promise<void>;
-  /** To be called about the link to `backend`; `undefined` where the tier does not use it. */
-  listenerOf(backend: Backend): Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive"> | undefined;
-  /** How many invalidations one of several backends has not acknowledged. */
-  readonly pending: number;
-  /** Resolves when no background work is left, after a last attempt at pending invalidations. Never rejects. */
-  settled(): Promise<void>;
+  /** To be called about the link to the backend. */
+  readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
   /** Schedules no further attempts. */
   stop(): void;
-  stats(): readonly ReturnType<TierMeter["snapshot"]>[];
+  stats(): ReturnType<TierMeter["snapshot"]>;
   /** Counts the hits, misses and errors of this tier. */
   readonly meter: TierMeter;
 }

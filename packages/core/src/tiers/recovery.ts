@@ -53,8 +53,7 @@ export class Recovery {
   readonly #of: RecoveryOf;
   /** Only for a backend that reports when another server answers. */
   readonly #issued: RecentInvalidations | undefined;
-  /** The links that are lost. */
-  readonly #lost = new Set<object>();
+  #isLinkLost = false;
   readonly #keys = new SizedMap<EntryKey>();
   readonly #tags = new SizedMap<PendingTags>();
   /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
@@ -141,16 +140,16 @@ export class Recovery {
    * The window stands still until {@link linkBack}: another server may take over only after a long outage, and may
    * lack what was acknowledged just before it.
    *
-   * @param link a backend, of which at least a part was lost.
    * @param aliveAt `clock.now()` of its last sign of life.
    */
-  linkLost(link: object, aliveAt: number): void {
-    if (this.#lost.size === 0) this.#issued?.stop(aliveAt);
-    this.#lost.add(link);
+  linkLost(aliveAt: number): void {
+    if (!this.#isLinkLost) this.#issued?.stop(aliveAt);
+    this.#isLinkLost = true;
   }
 
-  linkBack(link: object): void {
-    if (this.#lost.delete(link) && this.#lost.size === 0) this.#issued?.resume();
+  linkBack(): void {
+    if (this.#isLinkLost) this.#issued?.resume();
+    this.#isLinkLost = false;
   }
 
   /**

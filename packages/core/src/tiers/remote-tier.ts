@@ -7,9 +7,8 @@ import { withAliases, type KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
-import { SealedEntries, UnopenedEntry } from "../entry/sealed-entries.ts";
+import { SealedEntries } from "../entry/sealed-entries.ts";
 import type { TierMeter } from "../primitives/meters.ts";
-import { describe } from "../primitives/duration.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
@@ -18,6 +17,7 @@ import { readByPin, underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { ONE_PART } from "../coherence/trust.ts";
 import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
+import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
   settle,
   type EntryLeases,
@@ -27,8 +27,8 @@ import {
   type Settled,
 } from "./entry-tier.ts";
 import { remoteLeases, type Sending, type SentRead } from "./remote-leases.ts";
-import { SealConflicts } from "./seal-conflicts.ts";
 import { ignore } from "../primitives/ignore.ts";
+import { UnreadableEntries } from "./unreadable-entries.ts";
 
 /**
  * One backend as a tier: codec, tag versions, and {@link BackendCalls} around every call.
@@ -42,20 +42,18 @@ export class RemoteTier implements EntryTier {
   readonly keepsMeta: boolean;
   readonly versions: TagVersions | undefined;
   readonly leases: EntryLeases | undefined;
-  readonly codecId: string;
   readonly meter: TierMeter;
-  readonly pending = 0;
+  readonly listener: EntryTier["listener"];
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #sealed: SealedEntries;
-  readonly #conflicts = new SealConflicts();
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
   readonly #calls: BackendCalls;
   /**
-   * The versions that entries are checked against; `undefined` if entries carry none, or a composition checks them. Not
-   * bounded: for calls within that of an entry.
+   * The versions that entries are checked against; `undefined` if entries carry none. Not bounded: for calls within
+   * that of an entry.
    */
   readonly #tagVersions: TagVersions | undefined;
   /** As `versions`, for reads that may use known versions in place of a trip. */
@@ -63,12 +61,11 @@ export class RemoteTier implements EntryTier {
   readonly #table: KnownVersions | undefined;
   readonly #pins: KnownVersions | RecentPins;
   readonly #aliases: KeyAliases | undefined;
-  readonly #undecodable = new Set<string>();
+  readonly #unreadable: UnreadableEntries;
 
   /**
    * @param table the tag versions that are known without a trip.
    * @param used called once, before the first call.
-   * @param isComposed it is part of a composition, which checks tag versions itself.
    */
   constructor(
     backend: Backend,
@@ -79,12 +76,10 @@ export class RemoteTier implements EntryTier {
       table,
       aliases,
       used,
-      isComposed = false,
     }: {
       readonly table?: KnownVersions | undefined;
       readonly aliases?: KeyAliases | undefined;
       readonly used?: () => void;
-      readonly isComposed?: boolean;
     } = {},
   ) {
     this.label = backend.label;
@@ -109,14 +104,15 @@ export class RemoteTier implements EntryTier {
       onFirstCall: used,
     });
     this.meter = this.#calls.meter;
+    this.#unreadable = new UnreadableEntries(this, clock, events, cache);
+    this.listener = this.#calls;
     this.#pins = table ?? new RecentPins(clock);
-    const source = this.keepsMeta
+    this.#tagVersions = this.keepsMeta
       ? this.#pins.recording(backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock))
       : undefined;
-    this.#tagVersions = isComposed ? undefined : source;
-    this.versions = source && this.#bounded(source);
+    this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
     this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
-    this.#table = isComposed ? undefined : table;
+    this.#table = table;
     this.#aliases = aliases;
     this.leases =
       backend.leases &&
@@ -124,21 +120,19 @@ export class RemoteTier implements EntryTier {
         calls: this.#calls,
         clock,
         aliases,
-        conflicts: this.#conflicts,
+        conflicts: this.#unreadable.conflicts,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
       });
-    // Without meta every value is compressed, however small: the bytes differ from those of other backends.
-    this.codecId = `${backend.format.id}+${backend.compressor.id}${this.keepsMeta ? "" : "+always"}`;
   }
 
   get isBypassed(): boolean {
     return this.#calls.isBypassed;
   }
 
-  bypass(labels: ReadonlySet<string> | "all"): void {
-    this.#calls.bypass(labels === "all" || labels.has(this.label));
+  bypass(isBypassed: boolean): void {
+    this.#calls.bypass(isBypassed);
   }
 
   get answered(): number {
@@ -199,28 +193,34 @@ export class RemoteTier implements EntryTier {
     const expected = dependencies(first.space, expectedTags);
     const isKnown = isCurrent !== true && this.#table?.knows(expected) === true;
     const sentAt = this.#clock.now();
-    let stored: Awaited<ReturnType<Batch["read"]>>;
+    const source = this.#current(this.#tagVersions, requests[0]!);
+    let stored: Awaited<ReturnType<Batch["read"]>> = [];
     let versions: Versions | undefined;
+    let unread: Error | undefined;
     try {
-      [stored, versions] = await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, () => {
+      await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, async () => {
         if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
-        return Promise.all([
-          batch.read(requests.map(({ key }) => key.backend)).then((found) => checkedBatch(found, requests.length)),
-          isKnown ? undefined : this.#current(this.#tagVersions, requests[0]!)?.read(expected),
-        ]);
+        const answer = batch.read(requests.map(({ key }) => key.backend));
+        const current = isKnown ? undefined : source?.read(expected);
+        current?.catch(ignore);
+        stored = checkedBatch(await answer, requests.length);
+        versions = await current;
       });
       if (this.#tagVersions !== undefined)
         versions ??= this.#table?.known(expected) ?? (await this.versions!.read(expected));
     } catch (error) {
-      return requests.forEach((_, i) => settled(i, error as Error));
+      unread = error as Error;
     }
     const failure = stored.find((found) => found instanceof Error);
     const error = failure && this.#calls.report("read", first.space, failure);
     requests.forEach((request, i) => {
       const found = stored[i];
       if (found instanceof Error) return settled(i, error);
+      if (unread !== undefined && found?.behind === undefined) return settled(i, unread);
       request.saw?.(found?.version ?? "");
-      const entry = found ? this.#decode({ request, expected, sentAt }, found, versions) : undefined;
+      if (!found) return settled(i, undefined);
+      const read = { request, expected, sentAt };
+      const entry = unread ? this.#unchecked(read, found) : this.#decode(read, found, versions);
       if (isThenable(entry)) settle(entry, i, settled);
       else settled(i, entry);
     });
@@ -258,8 +258,7 @@ export class RemoteTier implements EntryTier {
       this.#aliases?.add(key.backend);
       return sending.send(stored);
     });
-    this.#undecodable.delete(key.backend);
-    if (status === "stored") this.#conflicts.stored(key.backend, this.#clock.now());
+    this.#unreadable.written(key.backend, status === "stored");
     if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
@@ -299,19 +298,13 @@ export class RemoteTier implements EntryTier {
     this.#calls.answered(ONE_PART);
   }
 
-  listenerOf(backend: Backend): ReturnType<EntryTier["listenerOf"]> {
-    return backend === this.#backend ? this.#calls : undefined;
-  }
-
-  async settled(): Promise<void> {}
-
   /** The backend itself is closed by the last cache that uses it. */
   stop(): void {
     this.#calls.stop();
   }
 
-  stats(): readonly ReturnType<TierMeter["snapshot"]>[] {
-    return [this.meter.snapshot(this.label, this.#calls.state)];
+  stats(): ReturnType<TierMeter["snapshot"]> {
+    return this.meter.snapshot(this.label, this.#calls.state);
   }
 
   /**
@@ -329,20 +322,26 @@ export class RemoteTier implements EntryTier {
   ): void {
     let stored: StoredEntry | undefined;
     let versions: Versions | undefined;
+    let unread: { readonly error: unknown } | undefined;
     let awaited = current === undefined ? 1 : 2;
     const arrived = (): void => {
       awaited -= 1;
       if (awaited !== 0) return;
+      if (unread && stored?.behind === undefined) return fail(unread.error, this.#calls.partOfVersionReads);
       read.request.saw?.(stored?.version ?? "");
       // Some backends say `null` where there is nothing.
-      done(stored ? this.#withCurrentVersions(read, stored, versions) : undefined);
+      if (!stored) done(undefined);
+      else done(unread ? this.#unchecked(read, stored) : this.#withCurrentVersions(read, stored, versions));
     };
     current?.then(
       (found) => {
         versions = found;
         arrived();
       },
-      (error: unknown) => fail(error, this.#calls.partOfVersionReads),
+      (error: unknown) => {
+        unread = { error };
+        arrived();
+      },
     );
     // A backend that unpacks its own blobs may reject with a DecodeError: that is an answer, not a failure.
     answer.then(
@@ -352,7 +351,7 @@ export class RemoteTier implements EntryTier {
       },
       (given: unknown) => {
         const error = ownError(given);
-        if (error instanceof DecodeError) done(this.#reportUndecodable(read.request, error));
+        if (error instanceof DecodeError) done(this.#unreadable.found(read.request, error));
         else fail(error);
       },
     );
@@ -375,7 +374,18 @@ export class RemoteTier implements EntryTier {
     if (versions !== undefined || this.#tagVersions === undefined) return this.#decode(read, stored, versions);
     return this.#current(this.versions, request)!
       .read(expected)
-      .then((now) => this.#decode(read, stored, now));
+      .then(
+        (now) => this.#decode(read, stored, now),
+        (error: unknown) => {
+          if (stored.behind !== undefined) return this.#unchecked(read, stored);
+          throw error;
+        },
+      );
+  }
+
+  /** A copy, where the tag versions cannot be read: all tag calls that are remembered are applied to it. */
+  #unchecked(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined> {
+    return whenReady(this.#decode(read, stored, undefined), uncheckedEntry);
   }
 
   /**
@@ -383,12 +393,27 @@ export class RemoteTier implements EntryTier {
    * may take. Synchronous where the decoder is: then it makes no closure, since every hit comes this way.
    */
   #decode(read: SentRead, stored: StoredEntry, versions: Versions | undefined): Awaitable<Entry | undefined> {
+    if (stored.behind !== undefined && read.request.isCurrent === true) return this.#behind(read, stored.behind);
     try {
       const opened = this.#sealed.open(read.request.key, stored);
       const entry = isThenable(opened) ? this.#decodeLater(read, opened) : this.#decodeNow(read, opened);
-      return isThenable(entry) ? this.#inTime(read, stored, versions, entry) : this.#under(read, versions, entry);
+      return isThenable(entry)
+        ? this.#inTime(read, stored, versions, entry)
+        : this.#under(read, stored, versions, entry);
     } catch (error) {
-      return this.#reportUndecodable(read.request, error as DecodeError, stored.version);
+      return this.#unreadable.found(read.request, error as DecodeError, stored.version);
+    }
+  }
+
+  /** @param copy served where the entry behind it cannot be read. @default none: then the read fails */
+  async #behind(read: SentRead, behind: NonNullable<StoredEntry["behind"]>, copy?: Entry): Promise<Entry | undefined> {
+    try {
+      const found = await this.#calls.run("read", this.#target(read.request.key), this.deadlineMs, behind);
+      read.request.saw?.(found?.version ?? "");
+      return found && (await this.#withCurrentVersions(read, found, undefined));
+    } catch (error) {
+      if (copy === undefined) throw error;
+      return copy;
     }
   }
 
@@ -416,49 +441,30 @@ export class RemoteTier implements EntryTier {
         { tier: this.label, operation: "read" },
       );
     }).then(
-      (each) => this.#under(read, versions, each),
-      (error: unknown) => this.#reportUndecodable(read.request, error as DecodeError, stored.version),
+      (each) => this.#under(read, stored, versions, each),
+      (error: unknown) => this.#unreadable.found(read.request, error as DecodeError, stored.version),
     );
   }
 
   /** The entry, checked against the versions of `expected`; `undefined` where these are not checked. */
   #under(
-    { request, expected }: SentRead,
+    read: SentRead,
+    { behind, onValid }: StoredEntry,
     versions: Versions | undefined,
     entry: Entry | undefined,
   ): Awaitable<Entry | undefined> {
-    if (entry === undefined || versions === undefined) return entry;
+    if (entry === undefined) return undefined;
+    if (versions === undefined) {
+      if (this.#tagVersions === undefined) onValid?.();
+      return entry;
+    }
+    const { request, expected } = read;
     const more = request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
-    return underVersions(entry, expected, versions, more, this.#clock);
-  }
-
-  #reportUndecodable(request: ReadRequest, found: DecodeError, version?: string): undefined {
-    const backendKey = request.key.backend;
-    const error =
-      found instanceof UnopenedEntry ? this.#conflicts.found(backendKey, version, found, this.#clock.now()) : found;
-    if (error === undefined || this.#undecodable.has(backendKey)) return;
-    if (this.#undecodable.size >= MAX_UNDECODABLE) this.#undecodable.clear();
-    this.#undecodable.add(backendKey);
-    this.meter.errors += 1;
-    this.#events["decode:error"].emit({
-      cache: this.#cache,
-      namespace: request.key.space.path,
-      key: request.key.name,
-      tier: this.label,
-      error,
-    });
-  }
-
-  #bounded(source: TagVersions): TagVersions {
-    const call = <T>(part: string, run: () => Promise<T>, ends = false): Promise<T> =>
-      this.#calls.run("tags", { keySpace: undefined, part, ends }, this.deadlineMs, run);
-    const partOf = ([first = ""]: readonly string[]): string => this.#calls.partOf(first);
-    return {
-      read: (tags) => call(this.#calls.partOfVersionReads, () => source.read(tags)),
-      pin: (tags) => call(partOf(tags), () => source.pin(tags)),
-      unchangedSince: (at, tags) => call(partOf(tags), () => source.unchangedSince(at, tags)),
-      renew: (tags, mode) => call(partOf(tags), () => source.renew(tags, mode), ENDS),
-    };
+    const checked = underVersions(entry, expected, versions, more, this.#clock);
+    const told = onValid === undefined ? checked : whenReady(checked, (each) => (each === entry && onValid(), each));
+    if (behind === undefined) return told;
+    const copy = isThenable(told) ? told.then(undefined, () => uncheckedEntry(entry)) : told;
+    return whenReady(copy, (each) => (each === entry ? each : this.#behind(read, behind, each)));
   }
 
   #target({ space, backend }: EntryKey): Target {
@@ -470,14 +476,7 @@ export class RemoteTier implements EntryTier {
   }
 }
 
-/** @throws {TypeError} for an answer that does not say for each key what was found. */
-function checkedBatch<T>(found: readonly T[], count: number): readonly T[] {
-  if (Array.isArray(found) && found.length === count) return found;
-  const got = Array.isArray(found) ? `${found.length} of them` : describe(found);
-  throw new TypeError(`batch.read must resolve to an array with one item for each of ${count} keys, got ${got}`);
-}
-
 type Versions = readonly (TagVersion | undefined)[];
-const MAX_UNDECODABLE = 1_000;
 const ENDS = true;
+const uncheckedEntry = (entry: Entry | undefined): Entry | undefined => entry && { ...entry, tagSequence: 0 };
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });

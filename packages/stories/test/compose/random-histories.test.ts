@@ -2,13 +2,14 @@
  * Random calls of several processes over two composed backends that fail in every way. Each answer is checked against
  * the earlier invalidations.
  */
-import { compose, createCache, type Cache } from "@hotset/core";
+import { compose } from "@hotset/compose";
+import { createCache, type Cache } from "@hotset/core";
 import { flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedStep } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 
-const READS = ["sequential", "race", "freshest"] as const;
-const WRITES = ["sequential", "parallel", "race"] as const;
+const READS = ["sequential", "race"] as const;
+const SEEDS = 300;
 const NEAR_TTL_MS = 2_000;
 /**
  * How long a change by another process may be hidden: a copy in near lives for nearTtl, and is written and read within
@@ -29,7 +30,6 @@ function random(seed: number): () => number {
 
 interface Play {
   readonly read: (typeof READS)[number];
-  readonly write: (typeof WRITES)[number];
   /**
    * Whether `far` or its messages may be unreachable. Then an answer is checked only against invalidations of its own
    * process.
@@ -43,7 +43,7 @@ interface Play {
  *
  * @returns the answers that had been invalidated before, and the calls that did not end.
  */
-async function play(seed: number, { read, write, isFarLost }: Play): Promise<readonly string[]> {
+async function play(seed: number, { read, isFarLost }: Play): Promise<readonly string[]> {
   const next = random(seed);
   const below = (limit: number): number => Math.floor(next() * limit);
   const one = <T>(...of: readonly T[]): T => of[below(of.length)]!;
@@ -59,7 +59,7 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
       i === 0 ? firstNear : sharesNear ? firstNear.peer() : scriptedBackend({ ...side, label: "near", ...nearHas });
     const far = i === 0 ? firstFar : firstFar.peer();
     const builder = createCache({ name: "shop", clock });
-    const composed = compose(near, far, { read, write, nearTtl: NEAR_TTL_MS });
+    const composed = compose(near, far, { read, nearTtl: NEAR_TTL_MS, clock });
     const cache: Cache = (below(2) === 0 ? builder.tier(memory()).tier(composed) : builder.tier(composed))
       .defaults({ ttl: "1m", localTtl: "1m" })
       .build();
@@ -228,6 +228,11 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
   await settle("a call", Promise.all(work));
   for (let s = 0; s < 200 && processes.some(({ cache }) => cache.stats().pending !== 0); s += 1)
     await settle("time", new Promise<void>((resolve) => void clock.schedule(resolve, 500)));
+  // A copy made last may still hide the last changes of others.
+  for (let ms = 0; ms <= BOUND_MS; ms += 500) {
+    clock.advance(500);
+    await flush(2);
+  }
   for (const process of processes) {
     if (process.cache.stats().pending !== 0) problems.push(`${process.cache.stats().pending} are pending`);
     for (const key of keys) {
@@ -247,19 +252,19 @@ async function play(seed: number, { read, write, isFarLost }: Play): Promise<rea
 }
 
 describe("random faults in any order, with three processes", () => {
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "reading %s, writing %s: no value that this process invalidated is returned, and after nearTtl none that another one did (C121, C124)",
-    async (read, write) => {
-      for (let seed = 1; seed <= 25; seed += 1)
-        expect({ seed, problems: await play(seed, { read, write, isFarLost: false }) }).toEqual({ seed, problems: [] });
+  it.each(READS)(
+    "reading %s: no value that this process invalidated is returned, and after nearTtl none that another one did (C121, C124)",
+    async (read) => {
+      for (let seed = 1; seed <= SEEDS; seed += 1)
+        expect({ seed, problems: await play(seed, { read, isFarLost: false }) }).toEqual({ seed, problems: [] });
     },
   );
 
-  it.each(READS.flatMap((read) => WRITES.map((write) => [read, write] as const)))(
-    "reading %s, writing %s, with far and its messages unreachable at times: no value that the same process invalidated is returned (C124)",
-    async (read, write) => {
-      for (let seed = 1; seed <= 25; seed += 1)
-        expect({ seed, problems: await play(seed, { read, write, isFarLost: true }) }).toEqual({ seed, problems: [] });
+  it.each(READS)(
+    "reading %s, with far and its messages unreachable at times: no value that the same process invalidated is returned (C124)",
+    async (read) => {
+      for (let seed = 1; seed <= SEEDS; seed += 1)
+        expect({ seed, problems: await play(seed, { read, isFarLost: true }) }).toEqual({ seed, problems: [] });
     },
   );
 });

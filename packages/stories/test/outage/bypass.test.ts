@@ -1,6 +1,5 @@
 /** Tiers that are bypassed at run time: what is served, what is sent, and what is trusted afterwards. */
-import { compose } from "@hotset/core";
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/core/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { counted, never, open, STACKS_WITH_MEMORY } from "../support/stacks.ts";
@@ -166,33 +165,6 @@ it("C175 a bypassed cache loads each time, once for callers at one time, and sto
   expect(await cache.getOrSet("other", never)).toBe(1);
 });
 
-it("C175 one side of a composition is bypassed by its label, both by that of the composition", async () => {
-  const clock = new TestClock();
-  const [near, far] = ["near", "far"].map((label) => scriptedBackend({ clock, label })) as [Scripted, Scripted];
-  const cache = createTestCache({
-    clock,
-    local: false,
-    backend: compose(near, far, { nearTtl: "1h", label: "both" }) as never,
-  });
-  const states = (): readonly string[] => cache.stats().tiers.map(({ state }) => state);
-  await cache.set("k", "old");
-  cache.bypass(["near"]);
-  near.forgetCalls();
-  await cache.set("k", "new");
-  await flush();
-  clock.advance("1s");
-  await flush();
-  expect([await cache.get("k"), near.calls.map(({ operation }) => operation), states()]).toEqual([
-    "new",
-    ["remove"],
-    ["up", "bypassed", "up"],
-  ]);
-  cache.bypass(["both"]);
-  expect([await cache.get("k"), states()]).toEqual([undefined, ["bypassed", "bypassed", "bypassed"]]);
-  cache.bypass("none");
-  expect(await cache.get("k")).toBe("new");
-});
-
 it("C175 the switch is reported once for each tier, and a bad argument changes nothing", async () => {
   const { cache } = open("memory over backend");
   const seen: string[] = [];
@@ -215,4 +187,3 @@ it("C175 the switch is reported once for each tier, and a bad argument changes n
 });
 
 type Opened = ReturnType<typeof open>["cache"];
-type Scripted = ReturnType<typeof scriptedBackend>;

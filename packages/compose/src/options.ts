@@ -1,0 +1,123 @@
+import {
+  ConfigurationError,
+  didYouMean,
+  parseDuration,
+  systemClock,
+  type Awaitable,
+  type Backend,
+  type Clock,
+  type Duration,
+} from "@hotset/core";
+
+/** Options of `compose`. */
+export interface ComposeOptions {
+  /**
+   * The longest that a copy in `near` may live, and so the longest that it may hide a change in `far` by another
+   * process; where replicas answer for `far`, their lag comes on top. More than 0, and finite.
+   */
+  readonly nearTtl: Duration;
+  /** @default near.label + '+' + far.label */
+  readonly label?: string | undefined;
+  /** `race`: both are asked at once, and the first fresh entry is the answer. @default 'sequential' */
+  readonly read?: "sequential" | "race" | undefined;
+  /** Whether a fresh entry that was found in `far` is copied to `near`. Written ones always are. @default 'always' */
+  readonly refill?: "always" | "never" | undefined;
+  /** Called with each failure of `near`, which fails no call. @default none */
+  readonly onNearError?: ((error: Error) => Awaitable<void>) | undefined;
+  /** For tests. @default systemClock */
+  readonly clock?: Clock | undefined;
+}
+
+/** The options, checked. */
+export interface Plan {
+  readonly nearTtlMs: number;
+  readonly label: string;
+  readonly isRace: boolean;
+  readonly refills: boolean;
+  readonly onNearError: (error: Error) => void;
+  readonly clock: Clock;
+}
+
+/** @throws {ConfigurationError} for sides that cannot be composed, and for options out of range. */
+export function planOf(near: Backend, far: Backend, options: ComposeOptions): Plan {
+  checkSides(near, far);
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    throw refusal(`options must be an object with nearTtl, got ${shown(options)}`);
+  for (const name of Object.keys(options))
+    if (!NAMES.includes(name))
+      throw refusal(
+        `unknown option ${JSON.stringify(name)}; accepted are ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
+      );
+  const {
+    label = `${near.label}+${far.label}`,
+    read = "sequential",
+    refill = "always",
+    onNearError,
+    nearTtl,
+  } = options;
+  if (typeof label !== "string" || label === "") throw refusal(`label must be a non-empty text, got ${shown(label)}`);
+  oneOf("read", read, ["sequential", "race"]);
+  oneOf("refill", refill, ["always", "never"]);
+  if (onNearError !== undefined && typeof onNearError !== "function")
+    throw refusal(`onNearError must be a function, got ${shown(onNearError)}`);
+  return {
+    nearTtlMs: msOf(nearTtl),
+    label,
+    isRace: read === "race",
+    refills: refill === "always",
+    onNearError: (error) => void notify(onNearError, error).catch(ignore),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+function checkSides(near: Backend, far: Backend): void {
+  for (const [name, side] of Object.entries({ near, far }))
+    if (!METHODS.every((method) => typeof (side as Partial<Backend> | null | undefined)?.[method] === "function"))
+      throw refusal(`${name} must be a backend such as redis(url).build(), got ${shown(side)}`);
+  if (near.keepsMeta === false)
+    throw refusal(
+      `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
+    );
+  if (near.seal !== undefined && far.seal === undefined)
+    throw refusal(
+      `near keeps the bytes of far as they are, so give far the seal; ${near.label} has one, ${far.label} none`,
+    );
+}
+
+function msOf(nearTtl: unknown): number {
+  const accepted = 'more than 0 milliseconds (60_000), or a number with a unit ("1m")';
+  if (nearTtl === undefined)
+    throw refusal(`nearTtl must be given: ${accepted}; copies in near hide changes by other processes for that long`);
+  try {
+    const ms = typeof nearTtl === "string" ? parseDuration(nearTtl) : (nearTtl as number);
+    if (ms > 0 && Number.isFinite(ms)) return ms;
+  } catch {
+    // Refused below.
+  }
+  throw refusal(`nearTtl must be ${accepted}, got ${shown(nearTtl)}`);
+}
+
+function oneOf(option: string, given: string, accepted: readonly string[]): void {
+  if (!accepted.includes(given)) throw refusal(`${option} must be one of ${accepted.join(", ")}, got ${shown(given)}`);
+}
+
+const refusal = (reason: string): ConfigurationError => new ConfigurationError(`compose: ${reason}`);
+
+function shown(given: unknown): string {
+  if (typeof given === "string") return JSON.stringify(given.slice(0, 40));
+  if (Array.isArray(given)) return "an array";
+  return typeof given === "object" && given !== null
+    ? "an object"
+    : typeof given === "function"
+      ? "a function"
+      : String(given);
+}
+
+/** A listener that throws or rejects changes nothing. */
+async function notify(listener: ComposeOptions["onNearError"], error: Error): Promise<void> {
+  await listener?.(error);
+}
+
+const ignore = (): void => undefined;
+const METHODS = ["read", "write", "remove", "close"] as const;
+const NAMES = ["nearTtl", "label", "read", "refill", "onNearError", "clock"];
