@@ -314,6 +314,47 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect.poll(() => seen).toEqual(["5", "5", "6", "9"]);
   });
 
+  it("C492: data, priority and delay of a job that waits can be changed; not of one that has begun", async () => {
+    const { jobs } = use;
+    await jobs.pause();
+    const added = await jobs.addMany([
+      ...["a", "b", "c"].map((data) => ({ data })),
+      { data: "d", options: { delay: "1h" } },
+    ]);
+    const [a, b, c, d] = added.map(({ id }) => id) as [string, string, string, string];
+    expect(await jobs.change(b, { priority: 7 })).toBe("changed");
+    expect(await jobs.change(c, { data: "changed" })).toBe("changed");
+    expect(await jobs.change(d, { priority: 3, delay: 0 })).toBe("changed");
+    expect(await jobs.change(a, { delay: "1h" })).toBe("changed");
+    const waiting = (await jobs.list("waiting")).map(({ data, priority }) => [data, priority]);
+    expect(waiting).toEqual([
+      ["b", 7],
+      ["d", 3],
+      ["changed", 0],
+    ]);
+    expect((await jobs.list("delayed")).map(({ data }) => data)).toEqual(["a"]);
+    expect(await jobs.change(a, { priority: 255 })).toBe("changed");
+    expect(await jobs.counts()).toMatchObject({ waiting: 3, delayed: 1 });
+    await jobs.resume();
+    const running = gate();
+    const seen: string[] = [];
+    use.working(async ({ data }) => {
+      seen.push(data);
+      await running.pass();
+    });
+    await running.arrived();
+    expect(await jobs.change(b, { priority: 0 })).toBe("begun");
+    running.open();
+    await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0, delayed: 1 });
+    expect(seen).toEqual(["b", "d", "changed"]);
+    // It wakes the worker that waits.
+    expect(await jobs.change(a, { delay: 0 })).toBe("changed");
+    await expect.poll(() => seen).toEqual(["b", "d", "changed", "a"]);
+    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
+    expect(await jobs.change(a, { delay: 0 })).toBe("missing");
+    await expect(jobs.change(a, { priority: 256 })).rejects.toThrow("priority must be a whole number from 0 to 255");
+  });
+
   it("A60: drain removes what waits, and obliterate everything, unless jobs are active", async () => {
     await use.jobs.addMany([{ data: "1" }, { data: "2", options: { dedupId: "d" } }]);
     await use.jobs.add("3", { delay: "1h" });

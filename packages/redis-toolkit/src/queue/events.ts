@@ -22,8 +22,8 @@ export interface QueueListening extends AsyncDisposable {
 }
 
 /** How a job ended. `gone`: it is not there, because it has ended and was not kept, was removed, or never was. */
-export type Finished =
-  | { readonly status: "completed"; readonly result?: unknown }
+export type Finished<R = unknown> =
+  | { readonly status: "completed"; readonly result?: R }
   | { readonly status: "dead"; readonly reason: string }
   | { readonly status: "gone" };
 

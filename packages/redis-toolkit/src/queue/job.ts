@@ -12,7 +12,7 @@ export const STATES = ["waiting", "delayed", "active", "completed", "dead"] as c
 export type JobState = (typeof STATES)[number];
 
 /** A job as it was when it was looked up. Instants are milliseconds since 1970, by the clock of the server. */
-export interface JobSnapshot<T> {
+export interface JobSnapshot<T, R = unknown> {
   readonly id: string;
   readonly state: JobState;
   /** `undefined` where the stored payload cannot be read. */
@@ -33,7 +33,7 @@ export interface JobSnapshot<T> {
   /** The error of the last attempt of a dead letter. */
   readonly error?: JobError;
   /** The return value of the handler, once the job is completed. */
-  readonly result?: unknown;
+  readonly result?: R;
 }
 
 /** The parts of a thrown value that are text. */
@@ -73,7 +73,7 @@ export const encodeJson = (value: unknown): Buffer => Buffer.from(json().encode(
 export const decodeJson = (bytes: Buffer): unknown => json().decode(bytes);
 
 /** Fields of a reply: id, score, record, payload, progress, result and error. */
-export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null)[]): JobSnapshot<T> | undefined {
+export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | null)[]): JobSnapshot<T, R> | undefined {
   const [id, score, text, payload, progress, result, error] = fields;
   const record = readRecord(text);
   if (id == null || record === undefined) return undefined;
@@ -90,7 +90,7 @@ export function readSnapshot<T>(state: JobState, fields: readonly (Buffer | null
     ...(finishedAt === undefined ? undefined : { finishedAt }),
     ...(progress == null ? undefined : { progress: readOr(progress, undefined) }),
     ...(reason === undefined ? undefined : { reason }),
-    ...(result == null ? undefined : { result: readOr(result, undefined) }),
+    ...(result == null ? undefined : { result: readOr(result, undefined) as R }),
     ...(error == null ? undefined : { error: thrownDetails(readOr(error, undefined)) }),
   };
 }

@@ -30,12 +30,23 @@ import {
 } from "./options.ts";
 import { Repeats, type RepeatInfo, type RepeatOptions, type Schedule } from "./repeats.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
-import { QueueStore } from "./store.ts";
+import { QueueStore, type ChangeAnswer } from "./store.ts";
 import { resolveWorkerOptions, type WorkerOptions } from "./worker-options.ts";
 import { QueueWorker, type Worker, type WorkerStats } from "./worker.ts";
 
 export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
-export type { AddOptions, Backoff, BackoffFunction, FailedJob, Finished, Handler, Job, JobContext, JobError };
+export type {
+  AddOptions,
+  ChangeAnswer,
+  Backoff,
+  BackoffFunction,
+  FailedJob,
+  Finished,
+  Handler,
+  Job,
+  JobContext,
+  JobError,
+};
 export type { JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, Schedule, SimpleQueue };
 export type { Worker, WorkerOptions, WorkerStats };
@@ -53,12 +64,12 @@ export interface Counts extends Readonly<Record<JobState, number>> {
 }
 
 /** Jobs that have failed for good. */
-export interface DeadLetters<T> {
+export interface DeadLetters<T, R = unknown> {
   /** The newest first. */
   list(options?: {
     readonly offset?: number | undefined;
     readonly count?: number | undefined;
-  }): Promise<readonly JobSnapshot<T>[]>;
+  }): Promise<readonly JobSnapshot<T, R>[]>;
   /**
    * Adds dead jobs to those that wait, with all their attempts, and with their dedup ids unless other jobs have them.
    *
@@ -69,7 +80,7 @@ export interface DeadLetters<T> {
 }
 
 /** Jobs for workers in any process, each delivered until one has ended it: at least once. */
-export interface Queue<T> {
+export interface Queue<T, Result = unknown> {
   /**
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
    * @throws {BackendUnavailableError} where Redis is away; with `maybeExecuted` it may have been added.
@@ -84,7 +95,7 @@ export interface Queue<T> {
    * @throws {InvalidArgumentError}
    * @throws {CommandError} `REDIS_DISABLED`
    */
-  worker<R>(handler: Handler<T, R>, options?: WorkerOptions<T>): Worker;
+  worker<R extends Result>(handler: Handler<T, R>, options?: WorkerOptions<T>): Worker;
 
   /** Workers of all processes take no more jobs; jobs can be added. */
   pause(): Promise<void>;
@@ -101,17 +112,24 @@ export interface Queue<T> {
 
   /** In one step, of constant time. */
   counts(): Promise<Counts>;
-  get(id: string): Promise<JobSnapshot<T> | undefined>;
+  get(id: string): Promise<JobSnapshot<T, Result> | undefined>;
   /** In the order of delivery; finished ones with the newest first. At most 1,000. @default count 100 */
   list(
     state: JobState,
     options?: { readonly offset?: number | undefined; readonly count?: number | undefined },
-  ): Promise<readonly JobSnapshot<T>[]>;
+  ): Promise<readonly JobSnapshot<T, Result>[]>;
+  /**
+   * Of a job that waits, or is delayed, also between two attempts. With another `priority`, or a `delay`, it goes to
+   * the end of its priority; a `delay` of 0 makes it due at once.
+   *
+   * @throws as `add` does
+   */
+  change(id: string, changes: JobChanges<T>): Promise<ChangeAnswer>;
   /** Not of an active job. Its dedup id is free then. */
   remove(id: string): Promise<"removed" | "missing" | "active">;
   /** The next job with it is added, even if the one before is unfinished. @returns whether it stood for a job */
   freeDedupId(dedupId: string): Promise<boolean>;
-  deadLetters(): DeadLetters<T>;
+  deadLetters(): DeadLetters<T, Result>;
 
   /**
    * Adds a job at each instant of a schedule, while there is a worker, unless the last one still waits. The same call
@@ -133,7 +151,14 @@ export interface Queue<T> {
   finished(
     id: string,
     options?: { readonly timeout?: Duration | undefined; readonly signal?: AbortSignal | undefined },
-  ): Promise<Finished>;
+  ): Promise<Finished<Result>>;
+}
+
+/** Left out: as it is. */
+export interface JobChanges<T> {
+  readonly data?: T | undefined;
+  readonly priority?: number | undefined;
+  readonly delay?: Duration | undefined;
 }
 
 /**
@@ -142,10 +167,14 @@ export interface Queue<T> {
  * @param name any text of up to 512 characters
  * @throws {InvalidArgumentError}
  */
-export function queue<T = unknown>(redis: RedisView, name: string, options: QueueOptions<T> = {}): Queue<T> {
+export function queue<T = unknown, Result = unknown>(
+  redis: RedisView,
+  name: string,
+  options: QueueOptions<T> = {},
+): Queue<T, Result> {
   checkView("queue(redis, name)", redis);
   checkName("queue(redis, name): the name", name);
-  return new RedisQueue<T>(redis, name, options);
+  return new RedisQueue<T, Result>(redis, name, options);
 }
 
 const MAX_ADDED = 1_000;
@@ -153,7 +182,7 @@ const MAX_LISTED = 1_000;
 const DRAINED_AT_ONCE = 1_000;
 const MAX_ID_LENGTH = 64;
 
-class RedisQueue<T> implements Queue<T> {
+class RedisQueue<T, Result> implements Queue<T, Result> {
   readonly #module: Module;
   readonly #store: QueueStore;
   readonly #settings: QueueSettings<T>;
@@ -192,7 +221,7 @@ class RedisQueue<T> implements Queue<T> {
     return added.map(({ id, isNew }) => ({ id, status: isNew ? "added" : "duplicate" }));
   }
 
-  worker<R>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {
+  worker<R extends Result>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {
     if (typeof handler !== "function")
       throw new InvalidArgumentError("worker(handler): the handler must be a function");
     const settings = resolveWorkerOptions(options);
@@ -248,20 +277,32 @@ class RedisQueue<T> implements Queue<T> {
     return { waiting, delayed, active, completed, dead, isPaused: paused === 1, oldestAgeMs };
   }
 
-  async get(id: string): Promise<JobSnapshot<T> | undefined> {
-    return this.#store.get<T>(checkId("get", id));
+  async get(id: string): Promise<JobSnapshot<T, Result> | undefined> {
+    return this.#store.get<T, Result>(checkId("get", id));
   }
 
   async list(
     state: JobState,
     options: { readonly offset?: number | undefined; readonly count?: number | undefined } = {},
-  ): Promise<readonly JobSnapshot<T>[]> {
+  ): Promise<readonly JobSnapshot<T, Result>[]> {
     if (!STATES.includes(state))
       throw new InvalidArgumentError(`list(state): the state must be one of ${STATES.join(", ")}`);
     checkOptions("list(state, options)", options, ["offset", "count"]);
     const { offset = 0, count = 100 } = options;
     wholeNumber("offset", offset, { min: 0, max: Number.MAX_SAFE_INTEGER });
-    return this.#store.list<T>(state, offset, wholeNumber("count", count, { min: 1, max: MAX_LISTED }));
+    return this.#store.list<T, Result>(state, offset, wholeNumber("count", count, { min: 1, max: MAX_LISTED }));
+  }
+
+  async change(id: string, changes: JobChanges<T>): Promise<ChangeAnswer> {
+    checkOptions("change(id, changes)", changes ?? null, ["data", "priority", "delay"]);
+    const { data, priority, delay } = changes;
+    const { priority: newPriority, delayMs } = this.#newJob({ priority, delay });
+    return this.#store.change(
+      checkId("change", id),
+      data === undefined ? "" : payloadOf(data),
+      priority === undefined ? "" : String(newPriority),
+      delay === undefined ? "" : String(delayMs),
+    );
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
@@ -272,7 +313,7 @@ class RedisQueue<T> implements Queue<T> {
     return this.#store.freeDedupId(checkDedupId("freeDedupId(dedupId): ", dedupId));
   }
 
-  deadLetters(): DeadLetters<T> {
+  deadLetters(): DeadLetters<T, Result> {
     return {
       list: (options) => this.list("dead", options),
       replay: (id) => this.#replay(id),
@@ -302,8 +343,8 @@ class RedisQueue<T> implements Queue<T> {
   async finished(
     id: string,
     options?: { readonly timeout?: Duration | undefined; readonly signal?: AbortSignal | undefined },
-  ): Promise<Finished> {
-    return this.#events.finished(checkId("finished", id), options);
+  ): Promise<Finished<Result>> {
+    return (await this.#events.finished(checkId("finished", id), options)) as Finished<Result>;
   }
 
   async #replay(id: string | undefined): Promise<number> {

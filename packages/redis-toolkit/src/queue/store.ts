@@ -3,7 +3,19 @@ import type { RedisArgument, RedisView } from "../index.ts";
 import type { Module } from "../module/module.ts";
 import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
-import { COUNTS, DRAIN, FIRE, FREE_DEDUP, GET, LIST, OBLITERATE, PAUSE, REMOVE, REMOVE_REPEAT } from "./lua/control.ts";
+import {
+  CHANGE,
+  COUNTS,
+  DRAIN,
+  FIRE,
+  FREE_DEDUP,
+  GET,
+  LIST,
+  OBLITERATE,
+  PAUSE,
+  REMOVE,
+  REMOVE_REPEAT,
+} from "./lua/control.ts";
 import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
@@ -69,6 +81,9 @@ export interface Extension {
   /** JSON, or empty. */
   readonly progress: RedisArgument;
 }
+
+/** `begun`: a worker has it, or it has ended. */
+export type ChangeAnswer = "changed" | "missing" | "begun";
 
 /** The scripts of one queue, with the types of their arguments and replies. */
 export class QueueStore {
@@ -140,22 +155,27 @@ export class QueueStore {
     return (await this.#list(COUNTS, [], READ_ONLY)).map(Number);
   }
 
-  async get<T>(id: string): Promise<JobSnapshot<T> | undefined> {
+  async get<T, R = unknown>(id: string): Promise<JobSnapshot<T, R> | undefined> {
     const [number, ...fields] = await this.#list(GET, [id], READ_ONLY);
     const state = STATES[Number(number) - 1];
-    return state && readSnapshot<T>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
+    return state && readSnapshot<T, R>(state, [Buffer.from(id), ...(fields as (Buffer | null)[])]);
   }
 
-  async list<T>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T>[]> {
+  async list<T, R = unknown>(state: JobState, offset: number, count: number): Promise<readonly JobSnapshot<T, R>[]> {
     const isNewestFirst = state === "completed" || state === "dead";
     const range = [STATES.indexOf(state) + 1, offset, offset + count - 1, isNewestFirst ? 1 : 0];
     const reply = await this.#list(LIST, range.map(String), READ_ONLY);
-    return reply.flatMap((fields) => readSnapshot<T>(state, listOf(fields) as (Buffer | null)[]) ?? []);
+    return reply.flatMap((fields) => readSnapshot<T, R>(state, listOf(fields) as (Buffer | null)[]) ?? []);
   }
 
   async remove(id: string): Promise<"removed" | "missing" | "active"> {
     const reply = await this.#number(REMOVE, [id]);
     return reply < 0 ? "active" : reply === 0 ? "missing" : "removed";
+  }
+
+  async change(id: string, payload: RedisArgument, priority: string, delayMs: string): Promise<ChangeAnswer> {
+    const reply = await this.#number(CHANGE, [id, payload, priority, delayMs]);
+    return reply < 0 ? "begun" : reply === 0 ? "missing" : "changed";
   }
 
   async drain(most: number, withDelayed: boolean): Promise<number> {

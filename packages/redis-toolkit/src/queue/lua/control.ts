@@ -71,6 +71,32 @@ forget(id)
 if removed > 0 then publish('removed', id, '') end
 return removed`);
 
+/**
+ * ARGV: channel, id, payload or '', priority or '', delay in ms or ''. Returns 1 if it is changed, 0 if there is none,
+ * -1 if it has begun, or has ended. A worker whose lease has ended loses the job: its report would end a changed one.
+ */
+export const CHANGE: string =
+  scriptOf(`local id, payload, priority, ms = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local job = read(id)
+if not job then return 0 end
+local isWaiting = call('ZSCORE', waiting, id)
+if not isWaiting and not call('ZSCORE', delayed, id) then return -1 end
+local place = draw()
+job.token = nil
+job.priority = priority or job.priority
+write(id, job)
+if payload ~= '' then call('HSET', data, id, payload) end
+if ms or priority and isWaiting then
+  call('ZREM', waiting, id)
+  call('ZREM', delayed, id)
+  if ms and ms > 0 then delay(id, ms)
+  else
+    line(id, job.priority, place)
+    if not isPaused() then wakeOne() end
+  end
+end
+return 1`);
+
 /** ARGV: channel, the most, 1 with delayed ones. Removes jobs that wait. Returns how many. */
 export const DRAIN: string = scriptOf(`local function drop(set, most)
   local popped = call('ZPOPMIN', set, most)
