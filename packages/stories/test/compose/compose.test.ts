@@ -477,7 +477,7 @@ describe("a silent side", () => {
     expect(reads(near)).toBe(3);
   });
 
-  it("far: copies in near go on being served, at once, and far is asked again when it gives signs of life", async () => {
+  it("far: copies in near go on being served, at once, and far is asked again when it gives signs of life (C125)", async () => {
     const { cache, clock, near, far } = await seeded({ far: { coherence: "reported" }, nearTtl: "1h" });
     await cache.connect();
     far.down();

@@ -258,20 +258,24 @@ describe("leases are those of far", () => {
 });
 
 describe("tag versions are those of far", () => {
-  it.each([true, false])(
-    "issued by far: %s: a call by one process is seen by the other at once (C125)",
-    async (tagVersions) => {
-      const { p1, p2 } = await twoProcesses({ local: true, far: { tagVersions } });
-      for (const call of [() => p1.cache.invalidateTags("t"), () => p1.cache.clear()]) {
-        await p1.cache.set("k", "v", { tags: ["t"] });
-        await p2.cache.getOrSet("k", () => "v", { tags: ["t"] });
-        await flush();
-        await call();
-        await flush();
-        expect([p2.cache.peek("k"), await p2.cache.get("k")]).toEqual([undefined, undefined]);
-        // Copies are hidden, not removed.
-        expect(valueIn(p2.near)).toBe("v");
-      }
+  it.each([{}, { tagVersions: false }, { tagVersions: false, leases: false }])(
+    "also as entries: a call by one process is seen by the other at once, far with %j (C125)",
+    async (far) => {
+      const { p1, p2 } = await twoProcesses({ local: true, far });
+      for (const [caller, other] of [
+        [p1, p2],
+        [p2, p1],
+      ] as const)
+        for (const call of ["invalidateTags", "clear"] as const) {
+          await caller.cache.set("k", "v", { tags: ["t"] });
+          await other.cache.getOrSet("k", () => "v", { tags: ["t"] });
+          await flush();
+          await (call === "clear" ? caller.cache.clear() : caller.cache.invalidateTags("t"));
+          await flush();
+          expect([other.cache.peek("k"), await other.cache.get("k")]).toEqual([undefined, undefined]);
+          // Copies are hidden, not removed.
+          expect(valueIn(other.near)).toBe("v");
+        }
     },
   );
 
