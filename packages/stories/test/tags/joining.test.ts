@@ -54,6 +54,21 @@ describe("a tag that the loader adds, and another process", () => {
     expect([await cache.get("k"), await there.cache.get("k")]).toEqual(["new", "new"]);
   });
 
+  it("C433 the same, where the loaded value is stored nowhere", async () => {
+    const {
+      all: [{ cache }, there],
+    } = await inStep();
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", async (ctx) => ctx.noStore(await tagged(loading)(ctx)));
+    await loading.arrived();
+    await there.cache.invalidateTags("t");
+    await flush();
+    const late = cache.getOrSet("k", () => "new");
+    await flush();
+    loading.open("old");
+    expect(await Promise.all([first, late])).toEqual(["old", "new"]);
+  });
+
   it("C432 C434 other tags are called there, and the tag is used for the first time: one load, whose value is stored", async () => {
     const {
       all: [{ cache }, there],
