@@ -96,6 +96,7 @@ interface OptionTypes {
   "toolkitPresence.ListOptions": toolkitPresence.ListOptions;
   "toolkitPubsub.ChannelOptions": toolkitPubsub.ChannelOptions<never>;
   "toolkitQueue.AddOptions": toolkitQueue.AddOptions;
+  "toolkitQueue.JobChanges": toolkitQueue.JobChanges<unknown>;
   "toolkitQueue.RepeatOptions": toolkitQueue.RepeatOptions;
   "toolkitQueue.QueueOptions": toolkitQueue.QueueOptions;
   "toolkitQueue.WorkerOptions": toolkitQueue.WorkerOptions;

@@ -275,7 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["outlived"],
     focus: "clocks",
     file: `${CORE}/entry/codec.ts`,
-    rule: "return staleInMs + cutMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;",
+    rule: "return staleInMs > ttlMs + CLOCK_TOLERANCE_MS ? 0 : staleInMs;",
     broken: "return staleInMs;",
   },
 

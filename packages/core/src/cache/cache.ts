@@ -144,6 +144,8 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
     for (const flight of [...context.flights.all()]) if (!flight.storesNothing) waiters.abort(flight, closed);
+    // In this very turn, before the backend is closed.
+    for (const lease of [...context.leases]) lease.release();
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
     Timeouts.on(context.clock).rest();
