@@ -144,7 +144,7 @@ function versionsOf(far: Side, versions: TagVersions): TagVersions {
   };
 }
 
-/** After a sign of life `far` is asked again at once. */
+/** After a sign of life `far` is asked again immediately. */
 function coherenceOf(far: Side, coherence: Coherence | "sole-writer"): Coherence | "sole-writer" {
   if (coherence === "sole-writer") return coherence;
   const { maxStalenessMs, reissueWindowMs } = coherence;

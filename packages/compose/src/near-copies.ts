@@ -84,7 +84,7 @@ export class NearCopies {
 
   /**
    * Runs a change in `far`, and then makes the copy what it leaves there. A copy that cannot be changed is not served
-   * by this process, and ends by itself.
+   * by this process, and expires.
    *
    * @param entry what it leaves, unless `inFar` resolves to `false`; `undefined` if it leaves none.
    */

@@ -1,4 +1,5 @@
 import {
+  CacheError,
   ConfigurationError,
   didYouMean,
   parseDuration,
@@ -18,11 +19,11 @@ export interface ComposeOptions {
   readonly nearTtl: Duration;
   /** @default near.label + '+' + far.label */
   readonly label?: string | undefined;
-  /** `race`: both are asked at once, and the first fresh entry is the answer. @default 'sequential' */
+  /** `race`: both are asked at the same time, and the first fresh entry is the answer. @default 'sequential' */
   readonly read?: "sequential" | "race" | undefined;
   /** Whether a fresh entry that was found in `far` is copied to `near`. Written ones always are. @default 'always' */
   readonly refill?: "always" | "never" | undefined;
-  /** Called with each failure of `near`, which fails no call. @default none */
+  /** Called with each failure of `near`, which fails no call. @default one warning, `HOTSET_NEAR_FAILED` */
   readonly onNearError?: ((error: Error) => Awaitable<void>) | undefined;
   /** For tests. @default systemClock */
   readonly clock?: Clock | undefined;
@@ -65,7 +66,8 @@ export function planOf(near: Backend, far: Backend, options: ComposeOptions): Pl
     label,
     isRace: read === "race",
     refills: refill === "always",
-    onNearError: (error) => void notify(onNearError, error).catch(ignore),
+    onNearError:
+      onNearError === undefined ? warningOnce(label, near) : (error) => void notify(onNearError, error).catch(ignore),
     clock: options.clock ?? systemClock,
   };
 }
@@ -114,9 +116,25 @@ function shown(given: unknown): string {
 }
 
 /** A listener that throws or rejects changes nothing. */
-async function notify(listener: ComposeOptions["onNearError"], error: Error): Promise<void> {
-  await listener?.(error);
+async function notify(listener: NonNullable<ComposeOptions["onNearError"]>, error: Error): Promise<void> {
+  await listener(error);
 }
+
+/** A message that is not ours may contain anything, so it is not shown. */
+function warningOnce(label: string, near: Backend): (error: Error) => void {
+  let isShown = false;
+  return (error) => {
+    if (isShown) return;
+    isShown = true;
+    const reason = error instanceof CacheError ? error.message : `${near.label} failed with ${nameOf(error)}`;
+    process.emitWarning(
+      `hotset: ${label}: ${reason}; calls are answered without it. Shown once; pass compose(near, far, { onNearError }) for all`,
+      { type: "HotsetWarning", code: "HOTSET_NEAR_FAILED" },
+    );
+  };
+}
+
+const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
 
 const ignore = (): void => undefined;
 const METHODS = ["read", "write", "remove", "close"] as const;

@@ -59,7 +59,7 @@ it("C422 where reads may lag, nothing but what this process wrote is copied for 
   expect(mayCopy()).toEqual([true, true]);
 });
 
-it("C80 C124 the last 10,000 changes are remembered, and nothing is copied that was read before a forgotten one", () => {
+it("C80 C124 of 10,000 changes the last are remembered; nothing read before a forgotten one is copied", () => {
   const before = changes.sequence;
   for (let i = 0; i <= 10_000; i += 1) change(`k${i}`, "mine");
   expect(["k0", "k1", "k10000"].map((key) => changes.mayServe(key, "old"))).toEqual([true, false, false]);

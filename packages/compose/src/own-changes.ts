@@ -14,7 +14,7 @@ export interface Change {
  * The changes of entries that this process makes. After a change, `near` must not bring back an entry from before.
  *
  * Nothing that was read before a change has ended is copied to `near`. Another process that shares `near` may still do
- * so, and late; its copy ends by itself. Until then the only copy of the key that is served is the one that this
+ * so, and late; its copy expires. Until then the only copy of the key that is served is the one that this
  * process wrote.
  *
  * Bounded: the oldest change is forgotten, and then `nearTtl` alone bounds a late copy of another process.

@@ -120,9 +120,11 @@ export class Side {
     return this.backend.parts?.of(key) ?? ONE_PART;
   }
 
-  /** Within the deadline, unless the backend keeps to it by itself. */
+  /** Within the deadline, unless the backend bounds its calls. */
   #within<T>(operation: string, run: () => Promise<T>): Promise<T> {
     if (this.backend.boundsCalls === true) return run();
+    // Before there is a timer: it may throw.
+    const work = run();
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const { label } = this.backend;
     const cancel = scheduleRunning(this.#clock, this.deadlineMs, () =>
@@ -133,7 +135,7 @@ export class Side {
         }),
       ),
     );
-    run().then(resolve, reject).finally(cancel);
+    work.then(resolve, reject).finally(cancel);
     return promise;
   }
 }

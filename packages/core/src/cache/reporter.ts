@@ -33,7 +33,7 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   events["recover"].add(({ tier, replayed, overflowed }) =>
     write(
       overflowed ? "warn" : "info",
-      `${tier}: ${replayed} pending invalidations replayed${overflowed ? "; there were too many, so the cache was cleared" : ""}`,
+      `${tier}: ${replayed} pending invalidations replayed${overflowed ? "; there were more of them than are remembered" : ""}`,
     ),
   );
 }

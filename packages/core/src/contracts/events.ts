@@ -106,7 +106,7 @@ export interface CacheEvents {
      */
     readonly effect: "clear" | "forget";
   };
-  /** Invalidations that waited for the backend were replayed; on overflow the namespace was cleared instead. */
+  /** Invalidations that waited for the backend were replayed. `overflowed`: there were more, see `pending:overflow`. */
   recover: CacheEvent & { readonly tier: string; readonly replayed: number; readonly overflowed: boolean };
 }
 

@@ -143,7 +143,7 @@ export class RemoteTier implements EntryTier {
     return this.#calls.retryInMs;
   }
 
-  /** Sends the read, and beside it that of the tag versions, before it returns. */
+  /** Sends the read, and with it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     const part = this.#calls.partOf(request.key.backend);
     if (!this.#calls.admits("read", part)) return Promise.reject(this.#calls.refusal("read"));
@@ -454,17 +454,17 @@ export class RemoteTier implements EntryTier {
     entry: Entry | undefined,
   ): Awaitable<Entry | undefined> {
     if (entry === undefined) return undefined;
-    if (versions === undefined) {
-      if (this.#tagVersions === undefined) onValid?.();
+    if (versions === undefined && this.#tagVersions === undefined) onValid?.();
+    if (versions === undefined) return entry;
+    const more = read.request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
+    const checked = underVersions(entry, read.expected, versions, more, this.#clock);
+    if (behind === undefined && onValid === undefined) return checked;
+    const mayFail = behind !== undefined && isThenable(checked);
+    return whenReady(mayFail ? checked.then(undefined, () => uncheckedEntry(entry)) : checked, (found) => {
+      if (found !== entry) return behind === undefined ? found : this.#behind(read, behind, found);
+      onValid?.();
       return entry;
-    }
-    const { request, expected } = read;
-    const more = request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;
-    const checked = underVersions(entry, expected, versions, more, this.#clock);
-    const told = onValid === undefined ? checked : whenReady(checked, (each) => (each === entry && onValid(), each));
-    if (behind === undefined) return told;
-    const copy = isThenable(told) ? told.then(undefined, () => uncheckedEntry(entry)) : told;
-    return whenReady(copy, (each) => (each === entry ? each : this.#behind(read, behind, each)));
+    });
   }
 
   #target({ space, backend }: EntryKey): Target {

@@ -1,6 +1,14 @@
 /** One process over two composed backends. */
 import { compose, type ComposeOptions } from "@hotset/compose";
-import { BackendUnavailableError, ConfigurationError, createCache, json, type Policy, type Served } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  ConfigurationError,
+  createCache,
+  json,
+  type Backend,
+  type Policy,
+  type Served,
+} from "@hotset/core";
 import {
   flush,
   gate,
@@ -11,8 +19,8 @@ import {
   type ScriptedBackendOptions,
 } from "@hotset/core/testing";
 import { memory } from "@hotset/memory";
-import { describe, expect, it } from "vitest";
-import { never } from "../support/stacks.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { never, rejectionsDuring } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const READS = ["sequential", "race"] as const;
@@ -90,11 +98,11 @@ describe("a read of a composition", () => {
   it.each(READS)("%s: fails where far fails and near has nothing; then the value is loaded (C122)", async (read) => {
     const { cache, near, far } = await seeded({ read });
     near.store.delete(K);
-    far.script("read", { fail: new BackendUnavailableError("far is away"), key: K });
+    far.script("read", { fail: new BackendUnavailableError("far is down"), key: K });
     const seen = watch(cache, "backend:error");
     expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
     expect(seen.map(([, { tier, operation, error }]) => [tier, operation, error.message])).toEqual([
-      ["near+far", "read", "far is away"],
+      ["near+far", "read", "far is down"],
     ]);
   });
 
@@ -477,7 +485,7 @@ describe("a silent side", () => {
     expect(reads(near)).toBe(3);
   });
 
-  it("far: copies in near go on being served, at once, and far is asked again when it gives signs of life (C125)", async () => {
+  it("far: copies in near are served without a wait, until it gives signs of life (C125)", async () => {
     const { cache, clock, near, far } = await seeded({ far: { coherence: "reported" }, nearTtl: "1h" });
     await cache.connect();
     far.down();
@@ -512,6 +520,60 @@ describe("a silent side", () => {
       expect(await cache.get("k")).toBe("seed");
     }
   });
+});
+
+describe("without onNearError", () => {
+  const warnings: (Error & { readonly code?: string })[] = [];
+  const remember = (warning: Error): void => void warnings.push(warning);
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  beforeEach(async () => {
+    // Those of earlier tests.
+    await nextTurn();
+    warnings.length = 0;
+    process.on("warning", remember);
+  });
+  afterEach(() => void process.off("warning", remember));
+
+  it.for<readonly [name: string, error: Error, reason: string]>([
+    ["of ours is shown", new BackendUnavailableError("near is down", { tier: "near" }), "near is down"],
+    ["of another is named by its kind", new TypeError("password hunter2"), "near failed with TypeError"],
+  ])("the first failure of near is one warning: an error %s", async ([, error, reason]) => {
+    const { cache, near } = await seeded({ onNearError: undefined });
+    near.script("read", { fail: error, key: K, times: 3 });
+    for (let call = 0; call < 3; call += 1) expect(await cache.get("k")).toBe("seed");
+    await nextTurn();
+    expect(warnings.map(({ code, message }) => [code, message])).toEqual([
+      [
+        "HOTSET_NEAR_FAILED",
+        `hotset: near+far: ${reason}; calls are answered without it. Shown once; pass compose(near, far, { onNearError }) for all`,
+      ],
+    ]);
+  });
+});
+
+it("a near that throws in place of a promise fails no call, then or at its deadline", async () => {
+  const { clock, near, far, failures } = open();
+  await far.write(K, { data: json().encode("v"), staleInMs: 1_000_000, expiresInMs: 1_000_000, meta: "", version: "" });
+  const thrown = new RangeError("no such key");
+  const throwing = {
+    ...near,
+    batch: undefined,
+    read: () => {
+      throw thrown;
+    },
+  } as unknown as Backend;
+  const backend = compose(throwing, far, {
+    nearTtl: "1m",
+    clock,
+    onNearError: ({ message }) => void failures.push(message),
+  });
+  expect(
+    await rejectionsDuring(async () => {
+      expect(json().decode((await backend.read(K))!.data)).toBe("v");
+      clock.advance("10s");
+    }),
+  ).toEqual([]);
+  expect(failures).toEqual(["no such key"]);
 });
 
 describe("compositions of three backends", () => {

@@ -99,7 +99,7 @@ describe("composed Redis and files", () => {
     expect([await isThere(), await readdir(folder)]).toEqual([0, []]);
   });
 
-  it("while Redis hangs, files answer; what was changed meanwhile is not served afterwards (C123, C124, C125)", async () => {
+  it("while Redis hangs, files answer, and afterwards nothing older than a change (C123, C124, C125)", async () => {
     await using cache = open();
     await cache.connect();
     await cache.set("k", "old");

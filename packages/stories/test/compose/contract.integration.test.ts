@@ -15,7 +15,7 @@ afterAll(() => nearServer.stop());
 
 const prefixes = new WeakMap<Backend, string>();
 
-/** Each process has a near of its own: what another one changes is found in far. */
+/** Each process has its own near: what another one changes is found in far. */
 function open(prefix = randomPrefix()): Backend {
   const side = (url: string, keys: string) =>
     redis(url).layout(LAYOUT).keyPrefix(keys).valueFormat(json()).responseTimeout("10s").build();

@@ -37,7 +37,7 @@ interface Options extends Partial<ComposeOptions> {
 }
 
 /**
- * Two processes that receive each other's changes of `far`. Each has a store of its own as `near` unless they share it.
+ * Two processes that receive each other's changes of `far`. Each has its own store as `near` unless they share it.
  */
 async function twoProcesses({ sharesNear, far: side, local, policy, nearTtl = "30m", ...plan }: Options = {}) {
   const clock = new TestClock();
@@ -160,7 +160,7 @@ describe("near never brings back", () => {
       for (let i = 0; i < 2; i += 1) expect(await cache.get("k")).toBeUndefined();
       far.down();
       far.link.lose();
-      expect(await cache.get("k"), "while far is away").toBeUndefined();
+      expect(await cache.get("k"), "while far is down").toBeUndefined();
     },
   );
 
@@ -222,7 +222,7 @@ describe("leases are those of far", () => {
     }
   });
 
-  it("a refresh of what near alone answered gets its lease at once (C125)", async () => {
+  it("a refresh of what near alone answered gets its lease immediately (C125)", async () => {
     const { p1, clock } = await twoProcesses({ far: { echoes: false }, policy: { ttl: "10s", refreshAhead: 0.5 } });
     await p1.cache.set("k", 1);
     clock.advance("6s");
@@ -245,7 +245,7 @@ describe("leases are those of far", () => {
     expect([valueIn(p1.near), valueIn(p1.far), await p1.cache.get("k")]).toEqual([undefined, "newer", "newer"]);
   });
 
-  it("a far without leases: each process loads, and each copy is that of its own load", async () => {
+  it("a far without leases: each process loads, and its copy is that of its load", async () => {
     const { p1, p2 } = await twoProcesses({ far: { leases: false, coherence: "none" } });
     const loads = gatedLoads<string>();
     const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
@@ -259,7 +259,7 @@ describe("leases are those of far", () => {
 
 describe("tag versions are those of far", () => {
   it.each([{}, { tagVersions: false }, { tagVersions: false, leases: false }])(
-    "also as entries: a call by one process is seen by the other at once, far with %j (C125)",
+    "also as entries: a call by one process is seen by the other immediately, far with %j (C125)",
     async (far) => {
       const { p1, p2 } = await twoProcesses({ local: true, far });
       for (const [caller, other] of [
@@ -377,7 +377,7 @@ describe("while the tag versions cannot be read", () => {
     expect(p1.near.store.get(K)).toBeUndefined();
   });
 
-  it("nor are entries that others invalidated before they were read from far: they are not copied (C121, C125)", async () => {
+  it("nor is an entry copied that others invalidated before it was read (C121, C125)", async () => {
     const { p1, p2 } = await twoProcesses({ far: { coherence: "none" } });
     await p1.cache.set("k", "v", { tags: ["t"] });
     p1.near.store.delete(K);
