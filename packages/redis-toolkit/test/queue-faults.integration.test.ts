@@ -325,7 +325,7 @@ describe("a queue on a server of its own", () => {
     expect(seen).toHaveLength(4);
   });
 
-  it("C491: results, progress and errors are not in the record that scripts decode, and end with their job", async () => {
+  it("C491: results, progress and errors are apart from the record, and end with their job", async () => {
     const jobs = queue<string>(redis, "jobs", { keep: { completed: 3 }, attempts: 1 });
     const large = "x".repeat(100_000);
     started(

@@ -462,7 +462,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     ).toBe(4);
   });
 
-  it("C231 C490: events of all processes, with progress and results; finished resolves with the end of a job", async () => {
+  it("C231 C490: events of all processes, with progress and results; finished has the end of a job", async () => {
     const events: QueueEvent[] = [];
     await using listening = await use.jobs.listen((event) => events.push(event));
     const [one, two] = await use.jobs.addMany([{ data: "good" }, { data: "bad", options: { attempts: 1 } }]);

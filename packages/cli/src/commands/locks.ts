@@ -37,7 +37,7 @@ export const locks: Command = {
 
 /** `{name}`, below the tenant, or a name that begins with a hash tag, as it is. docs/reference/toolkit-keys.md */
 const keyOf = (view: RedisView, form: string, name: string): string =>
-  `lock:${form}${/^\{[^}]+\}./s.test(name) ? name : moduleOf(view).space.hashTagged(name)}`;
+  `lock:${form}${moduleOf(view).space.tagged(name)}`;
 
 /** Forms of a lock, with what stands before its name in a key, and in that of its fence. */
 const FORMS = {

@@ -59,6 +59,14 @@ export class KeySpace {
     return `{${this.prefix}${escaped}}`;
   }
 
+  /**
+   * As {@link hashTagged}, but a name that begins with a hash tag and continues after it, such as `{order:7}:stock`,
+   * keeps that tag: names of one tag lie in one slot. The two kinds never meet.
+   */
+  tagged(name: string): string {
+    return /^\{[^}]+\}./s.test(name) ? name : this.hashTagged(name);
+  }
+
   /** A glob that matches `pattern` inside this space alone. */
   pattern(pattern: string): string {
     return escapeGlob(this.prefix) + pattern;

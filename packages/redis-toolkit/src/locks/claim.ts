@@ -42,7 +42,7 @@ export function exclusive(place: LockPlace, given: string | readonly string[]): 
   const twice = sorted.find((name, i) => name === sorted[i + 1]);
   if (twice !== undefined) throw new InvalidArgumentError(`lock: ${JSON.stringify(twice.slice(0, 60))} is named twice`);
   const { prefix } = place;
-  const tags = sorted.map((name) => tagged(place, name));
+  const tags = sorted.map((name) => place.space.tagged(name));
   return {
     resources: sorted,
     keys: tags.flatMap((tag) => [prefix + tag, `${prefix}fence:${tag}`]),
@@ -56,7 +56,7 @@ export function exclusive(place: LockPlace, given: string | readonly string[]): 
 
 export function permit(place: LockPlace, name: string, permits: number): Claim {
   const { prefix } = place;
-  const tag = tagged(place, name);
+  const tag = place.space.tagged(name);
   const holders = `${prefix}permits:${tag}`;
   return {
     resources: [name],
@@ -83,7 +83,7 @@ export function writing(place: LockPlace, name: string): Claim {
 
 function sides(place: LockPlace, name: string): Pick<Claim, "resources" | "keys" | "wokenBy"> {
   const { prefix } = place;
-  const tag = tagged(place, name);
+  const tag = place.space.tagged(name);
   const writer = `${prefix}writer:${tag}`;
   return {
     resources: [name],
@@ -91,11 +91,3 @@ function sides(place: LockPlace, name: string): Pick<Claim, "resources" | "keys"
     wokenBy: [writer],
   };
 }
-
-/**
- * A name that begins with a hash tag and goes on, such as `{order:7}:stock`, keeps it: names of one tag can be locked
- * together in a cluster. Any other becomes a tag as a whole, below the tenant. The two kinds never
- * meet: only the first goes on behind its tag.
- */
-const tagged = ({ space }: LockPlace, name: string): string =>
-  /^\{[^}]+\}./s.test(name) ? name : space.hashTagged(name);

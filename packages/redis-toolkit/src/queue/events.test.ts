@@ -98,7 +98,7 @@ it("C231: finished of a job that is not there is gone, after the 20 ms in which 
   expect(await call).toEqual({ status: "gone" });
 });
 
-it("C490: calls of finished share a connection, one after the other too; it is closed 30 s after the last", async () => {
+it("C490: calls of finished share a connection, which is closed 30 s after the last", async () => {
   const { clock, finished, sockets } = start({ state: "completed" });
   for (let i = 0; i < 3; i += 1) {
     expect(await finished("1")).toEqual({ status: "completed" });

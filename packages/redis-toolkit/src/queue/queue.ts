@@ -119,8 +119,8 @@ export interface Queue<T, Result = unknown> {
     options?: { readonly offset?: number | undefined; readonly count?: number | undefined },
   ): Promise<readonly JobSnapshot<T, Result>[]>;
   /**
-   * Of a job that waits, or is delayed, also between two attempts. With another `priority`, or a `delay`, it goes to
-   * the end of its priority; a `delay` of 0 makes it due at once.
+   * Changes a job that waits or is delayed, including between two attempts. With another `priority`, or a `delay`, it
+   * moves to the end of its priority; a `delay` of 0 makes it due immediately.
    *
    * @throws as `add` does
    */
