@@ -4,7 +4,7 @@
  *
  *     npm run bench -- peers            everything: some 20 minutes
  *     npm run bench -- peers "memory hit" --only "hotset; lru-cache" --rounds 3
- *     npm run bench -- peers --resume   goes on where a run was interrupted
+ *     npm run bench -- peers --resume   continues an interrupted run
  *     npm run write -- performance      writes the figures of the results into the pages again
  *
  * Writes benchmarks/results/peers.json, the plots beside it, and the tables of docs/performance.md and README.md.

@@ -22,8 +22,8 @@ export function joinable(context: EngineContext, call: GetOrSetCall): Flight | u
 }
 
 /**
- * Whether there was any tag event since the flight began. A caller that joins after one gets its result only if none of
- * the tags of that result had one, which shows when the load ends.
+ * Whether a tag event has happened since the flight began. A caller that joins after one gets its result only if none
+ * of the tags of that result had one, which shows when the load ends.
  */
 export const isLate = ({ tags }: EngineContext, { key, tagSequence, changedSince }: Flight): boolean =>
   tags.hasEvents(key.space, tagSequence, changedSince);

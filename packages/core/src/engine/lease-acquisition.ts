@@ -149,7 +149,7 @@ export class LeaseAcquisition {
     });
   }
 
-  /** Without a trip where the versions are known; a call with an `after` token may know of a newer one. */
+  /** Without a trip where the versions are known; a current call may know of a newer one. */
   #pin(flight: Flight): Promise<Pinned> | Pinned | undefined {
     const { namespace, batch, isCurrent } = flight.call;
     const { remote } = namespace;

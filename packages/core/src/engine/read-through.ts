@@ -158,7 +158,7 @@ export class ReadThrough {
 
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
     const flight = launch(this.#context, call, held, side);
-    // One that is forced, or comes with a token, depends on the lease.
+    // One that is forced, or current, depends on the lease.
     if (!call.isForced && !call.isCurrent && this.#unshared.has(call.key.local, call.startedAt)) {
       flight.loadAlone();
       flight.supersede();

@@ -185,7 +185,7 @@ export class Waiters {
     this.startSoftTimeout(flight, waiter);
   }
 
-  /** Answers one caller that no flight has any more. */
+  /** Answers one caller that has left its flight. */
   answerMoved(waiter: Waiter<Flight>, answer: Answer): void {
     waiter.end();
     this.#answer(waiter, answer);

@@ -48,7 +48,7 @@ function parse(option: string, given: unknown): number {
 }
 
 /**
- * Describes an argument that may hold a key, a tag, a value or a token, for an error message: its kind, and nothing of
+ * Describes an argument that may hold a key, a tag or a value, for an error message: its kind, and nothing of
  * it. A setting, whose content helps and is no secret, is shown by {@link describe}.
  */
 export function kindOf(given: unknown): string {

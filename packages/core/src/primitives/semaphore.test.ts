@@ -63,7 +63,7 @@ it("gives a free slot at once, with or without `cancelled`", async () => {
   expect(slots.tryTake()).toBe(true);
 });
 
-it("runs work in a slot: at once if one is free, else in the order of the calls, and frees it when the work fails", async () => {
+it("runs work in a slot, in the order of the calls, and frees it when the work fails", async () => {
   const slots = new Semaphore(1);
   const [first, second] = [gate<string>(), gate<string>()];
   const begun: string[] = [];

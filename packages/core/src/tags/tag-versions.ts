@@ -72,8 +72,8 @@ const versionsByKey = (
 ): ReadonlyMap<string, TagVersion | undefined> => new Map(keys.map((key, i) => [key, versions[i]]));
 
 /**
- * Reads for a call with a token. A replica may answer a read of versions, and lack the change that the token stands
- * for; a pin is answered by the primary alone, and fails where that cannot be reached.
+ * Reads for a current call. A replica may answer a read of versions, and lack a change that was acknowledged; a pin is
+ * answered by the primary alone, and fails where that cannot be reached.
  */
 export const readByPin = (versions: Pick<TagVersions, "pin">): Pick<TagVersions, "read"> => ({
   read: (tags) => versions.pin(tags).then((pinned) => pinned.versions),

@@ -128,7 +128,7 @@ describe.each([
   );
 });
 
-it("C426: while this process cannot reach the primary of the tag versions, a current call loads: a replica may lag", async () => {
+it("C426: without the primary of the tag versions a current call loads: a replica may lag", async () => {
   const prefix = randomPrefix();
   const [writer, reader] = [open(prefix, "10s"), open(prefix, "1s")];
   const primary = await servers.ownerOf("{~shop}");

@@ -479,7 +479,7 @@ describe("C356 a backend that fails to close", () => {
     const failing = gate();
     const close = async (): Promise<void> => {
       await failing.pass();
-      throw new BackendUnavailableError("far is away", { tier: "far" });
+      throw new BackendUnavailableError("far is down", { tier: "far" });
     };
     Object.assign(backend, { close });
     const closing = cache.close();
@@ -489,6 +489,6 @@ describe("C356 a backend that fails to close", () => {
     expect(reports).toEqual([]);
     failing.open();
     await flush();
-    expect(reports).toEqual(["far, close: far is away, undefined"]);
+    expect(reports).toEqual(["far, close: far is down, undefined"]);
   });
 });

@@ -105,7 +105,7 @@ describe("C478 in every process", () => {
     expect(await p1.cache.inspect("k")).toMatchObject({ state: "stale" });
   });
 
-  it("a backend without versions of its own gives up its entries", async () => {
+  it("a backend that issues no versions gives up its entries", async () => {
     const { cache, clock, backend } = open("backend", WINDOWS);
     const other = open("backend", { ...WINDOWS, clock, backend }).cache;
     await cache.set("k", "old");
