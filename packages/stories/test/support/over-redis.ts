@@ -22,9 +22,9 @@ export const impatient = (connection: string | Connection): RedisBackendBuilder 
     .connectTimeout("5s")
     .backoff({ base: 10, max: 100 });
 
-/** A backend that comes back soon, and whose deadlines no busy machine reaches. */
+/** A backend that comes back soon, and whose deadlines and leases no busy machine reaches: what is loaded is stored. */
 export const patient = (connection: string | Connection): RedisBackendBuilder =>
-  impatient(connection).responseTimeout("20s").connectTimeout("20s");
+  impatient(connection).responseTimeout("20s").connectTimeout("20s").leaseTime("60s");
 
 export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
   /** @default 'backend' */
