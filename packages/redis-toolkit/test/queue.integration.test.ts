@@ -16,7 +16,7 @@ import { gate } from "@hotset/core/testing";
 import { moduleOf } from "../src/module/module.ts";
 import { resolveQueueOptions } from "../src/queue/options.ts";
 import { Repeats } from "../src/queue/repeats.ts";
-import { QueueStore, type ExchangeReply } from "../src/queue/store.ts";
+import { QueueStore, type ExchangeReply, type Outcome } from "../src/queue/store.ts";
 import { SOON } from "./queue-patience.ts";
 import { ALONE, EVERYWHERE, startServers, type Where } from "./servers.ts";
 
@@ -73,6 +73,16 @@ function fixture(where: Where): Fixture {
     opened,
     working,
   };
+}
+
+/** When each dedup id ends, in milliseconds since 1970. */
+async function endsOf(
+  { redis, name }: Fixture,
+  ...dedupIds: readonly string[]
+): Promise<readonly (number | undefined)[]> {
+  const { all } = new QueueStore(redis, moduleOf(redis), name).keys;
+  const key = all.find((one) => one.endsWith(":dedup-ends"))!;
+  return Promise.all(dedupIds.map((dedupId) => redis.commands.zScore(key, dedupId)));
 }
 
 describe.each(EVERYWHERE)("a queue over %s", (where) => {
@@ -312,6 +322,101 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect([await use.jobs.freeDedupId("a"), await use.jobs.freeDedupId("a")]).toEqual([true, false]);
     expect((await use.jobs.add("9", { dedupId: "a" })).status).toBe("added");
     await expect.poll(() => seen).toEqual(["5", "5", "6", "9"]);
+  });
+
+  it("C493: a newer job takes the place of one that waits with its dedup id, and none is lost to one that has begun", async () => {
+    const { jobs } = use;
+    const options = { dedupId: "a", delay: "1h", onDuplicate: "replace" } as const;
+    const [first, other] = await jobs.addMany([{ data: "1", options }, { data: "other" }]);
+    const before = (await jobs.get(first!.id))!;
+    expect(await jobs.add("2", { ...options, priority: 7, attempts: 5, delay: "2h" })).toEqual({
+      id: first!.id,
+      status: "replaced",
+    });
+    const delayed = (await jobs.get(first!.id))!;
+    expect(delayed).toMatchObject({ state: "delayed", data: "2", priority: 7, attempts: 5, addedAt: before.addedAt });
+    expect(delayed.dueAt! - before.dueAt!).toBeGreaterThanOrEqual(3_600_000);
+    // Behind those that wait, as a new one.
+    await jobs.add("3", { ...options, delay: 0 });
+    expect((await jobs.list("waiting")).map(({ data }) => data)).toEqual(["other", "3"]);
+    expect(await jobs.add("4", { ...options, delay: 0 })).toMatchObject({ status: "replaced" });
+    expect(await jobs.add("5", { dedupId: "a" })).toEqual({ id: first!.id, status: "duplicate" });
+
+    const held = gate();
+    const seen: string[] = [];
+    const failing = use.working(
+      async ({ data, progress }) => {
+        seen.push(data);
+        if (data === "other") return;
+        await progress(50);
+        await held.pass();
+        throw new Error("no");
+      },
+      { concurrency: 2 },
+    );
+    await expect.poll(() => failing.stats.completed).toBe(1);
+    await held.arrived();
+    const second = await jobs.add("6", options);
+    expect([second.status, second.id === first!.id]).toEqual(["added", false]);
+    expect(await jobs.add("7", options)).toEqual({ id: second.id, status: "replaced" });
+    held.open();
+    // Between two attempts it waits, but its dedup id is that of the newer one.
+    await expect.poll(() => jobs.get(first!.id)).toMatchObject({ state: "delayed", attempt: 1, progress: 50 });
+    expect(await jobs.add("8", options)).toEqual({ id: second.id, status: "replaced" });
+    expect(await jobs.remove(first!.id)).toBe("removed");
+    expect(await jobs.add("9", { ...options, delay: 0, attempts: 1 })).toEqual({ id: second.id, status: "replaced" });
+    await expect.poll(() => jobs.get(second.id)).toMatchObject({ state: "dead", data: "9" });
+    expect((await jobs.add("10", options)).status).toBe("added");
+    expect(seen).toEqual(["other", "4", "9"]);
+    expect(await jobs.get(other!.id)).toBeUndefined();
+  });
+
+  it("C493: a job that waits for another attempt is replaced whole, and the report of a lost worker does not end it", async () => {
+    const { jobs } = use;
+    const options = { dedupId: "a", onDuplicate: "replace" } as const;
+    const { id } = await jobs.add("old", { ...options, attempts: 2, backoff: { type: "fixed", base: "1h" } });
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const keep = { count: 0, ageMs: -1 };
+    const exchange = async (count: number, outcomes: readonly Outcome[]): Promise<ExchangeReply> =>
+      store.exchange({
+        ...{ keepCompleted: keep, keepFailed: keep, attempts: undefined, visibilityMs: 100, token: "t" },
+        ...{ count, rate: undefined, outcomes },
+      });
+    expect((await exchange(1, [])).delivered.map((job) => job.id)).toEqual([id]);
+    await store.extend([{ id, token: "t", visibilityMs: 0, progress: "50" }]);
+    await jobs.pause();
+    // Takes the job from the worker, and gives it to no other.
+    await exchange(1, []);
+    expect(await jobs.get(id)).toMatchObject({ state: "waiting", attempt: 1, data: "old", progress: 50 });
+    expect(await jobs.add("new", options)).toEqual({ id, status: "replaced" });
+    const report = { kind: "complete", id, token: "t", detail: "", delayMs: 0, error: "" } as const;
+    expect((await exchange(0, [report])).isOwn).toEqual([false]);
+    const { progress, ...job } = (await jobs.get(id))!;
+    expect([job, progress]).toMatchObject([{ state: "waiting", attempt: 0, attempts: 3, data: "new" }, undefined]);
+  });
+
+  it("C494: a duplicate extends the time of its dedup id, if it says so", async () => {
+    const { jobs } = use;
+    const brief = { dedupId: "a", dedupFor: 300 } as const;
+    const extending = { dedupId: "a", dedupFor: "1h", onDuplicate: "extend" } as const;
+    const { id } = await jobs.add("1", brief);
+    expect(await jobs.add("2", { ...brief, dedupFor: "1h" })).toEqual({ id, status: "duplicate" });
+    const [ends] = await endsOf(use, "a");
+    expect(await jobs.add("3", extending)).toEqual({ id, status: "duplicate" });
+    const [extended] = await endsOf(use, "a");
+    expect(extended! - ends!).toBeGreaterThan(3_500_000);
+    expect((await jobs.get(id))!.data).toBe("1");
+    use.working(() => undefined);
+    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
+    expect(await jobs.add("4", extending)).toEqual({ id, status: "duplicate" });
+    // Without a time there is nothing to extend: it counts until the job has ended.
+    await jobs.pause();
+    await jobs.add("5", { dedupId: "b" });
+    expect((await jobs.add("6", { ...extending, dedupId: "b" })).status).toBe("duplicate");
+    expect(await endsOf(use, "b")).toEqual([undefined]);
+    await jobs.resume();
+    await expect.poll(() => jobs.counts()).toEqual(NOTHING);
+    expect((await jobs.add("7", { ...extending, dedupId: "b" })).status).toBe("added");
   });
 
   it("C492: data, priority and delay of a job that waits can be changed; not of one that has begun", async () => {
@@ -905,6 +1010,14 @@ it("A60: bad options and ids are refused, by their names", async () => {
   await expect(jobs.add(1, { delay: -1 })).rejects.toThrow("delay must be from 0 to");
   await expect(jobs.add(1, { priority: 256 })).rejects.toThrow("priority must be a whole number from 0 to 255");
   await expect(jobs.add(1, { dedupFor: "1m" })).rejects.toThrow("dedupFor needs a dedupId");
+  const bad = { onDuplicate: "drop" as never };
+  await expect(jobs.add(1, { dedupId: "a", ...bad })).rejects.toThrow(
+    'onDuplicate must be one of "ignore", "extend", "replace"',
+  );
+  await expect(jobs.add(1, { onDuplicate: "replace" })).rejects.toThrow("onDuplicate needs a dedupId");
+  await expect(jobs.add(1, { dedupId: "a", onDuplicate: "extend" })).rejects.toThrow('"extend" needs a dedupFor');
+  const both = { dedupId: "a", dedupFor: "1m", onDuplicate: "replace" } as const;
+  await expect(jobs.add(1, both)).rejects.toThrow('leave dedupFor out with onDuplicate: "replace"');
   await expect(jobs.add(1, { backoff: (() => 1) as never })).rejects.toThrow("can only be an option of the queue");
   await expect(jobs.add(undefined)).rejects.toThrow("the data must not be undefined");
   await expect(jobs.add({ n: 1n })).rejects.toMatchObject({ code: "ENCODE_FAILED" });

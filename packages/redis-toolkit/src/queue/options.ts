@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration, type StandardSchema } from "@hotset/core";
-import { checkFlag, checkOptions, checkSchema, durationMs, wholeNumber } from "../module/module.ts";
+import { checkFlag, checkOneOf, checkOptions, checkSchema, durationMs, wholeNumber } from "../module/module.ts";
 import type { JobRecord } from "./job.ts";
 
 /** How long a failed job waits for its next attempt. */
@@ -46,6 +46,17 @@ export interface AddOptions {
   readonly dedupId?: string | undefined;
   /** `dedupId` counts for so long, from when it was added, whether the job is finished or not. */
   readonly dedupFor?: Duration | undefined;
+  /**
+   * Where a job with the `dedupId` is there:
+   *
+   * - `ignore`: this one is not added
+   * - `extend`: it is not added, and `dedupFor` counts from now
+   * - `replace`: it takes the place of one that waits or is delayed, under the same id, and waits as a new one does; if
+   *   a worker has that one, or it has ended, this one is added. Without `dedupFor`
+   *
+   * @default 'ignore'
+   */
+  readonly onDuplicate?: "ignore" | "extend" | "replace" | undefined;
   /** @default that of the queue */
   readonly attempts?: number | undefined;
   /** @default that of the queue */
@@ -140,6 +151,7 @@ export interface NewJob {
   readonly delayMs: number;
   readonly dedupId: string;
   readonly dedupForMs: number;
+  readonly onDuplicate: "ignore" | "extend" | "replace";
 }
 
 export function resolveAddOptions(options: AddOptions, settings: QueueSettings<never>): NewJob {
@@ -148,16 +160,16 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
     "priority",
     "dedupId",
     "dedupFor",
+    "onDuplicate",
     "attempts",
     "backoff",
     "timeout",
   ]);
-  const { delay = 0, priority = 0, dedupId, dedupFor, timeout } = options;
+  const { delay = 0, priority = 0, timeout } = options;
   const given = options.attempts ?? settings.attempts;
   wholeNumber("priority", priority, { min: 0, max: MAX_PRIORITY });
   const attempts = wholeNumber("attempts", given ?? DEFAULT_ATTEMPTS, { min: 1, max: MAX_ATTEMPTS });
-  if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
-  if (dedupId !== undefined) checkDedupId("", dedupId);
+  const dedup = resolveDedup(options);
   const timeoutMs =
     timeout === undefined ? settings.timeoutMs : durationMs("timeout", timeout, { min: 1, max: YEAR_MS });
   const own = resolveBackoff(options.backoff);
@@ -171,8 +183,7 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
   return {
     priority,
     delayMs: durationMs("delay", delay, { min: 0, max: 10 * YEAR_MS }),
-    dedupId: dedupId ?? "",
-    dedupForMs: dedupFor === undefined ? 0 : durationMs("dedupFor", dedupFor, { min: 1, max: 10 * YEAR_MS }),
+    ...dedup,
     record: {
       attempt: 0,
       attempts,
@@ -183,9 +194,23 @@ export function resolveAddOptions(options: AddOptions, settings: QueueSettings<n
       ...(keepFailed && { keepDead: [keepFailed.count, keepFailed.ageMs] as const }),
       ...(timeoutMs === undefined ? undefined : { timeout: timeoutMs }),
       ...(backoff === undefined ? undefined : { backoff }),
-      ...(dedupId === undefined ? undefined : { dedup: dedupId }),
-      ...(dedupFor === undefined ? undefined : { dedupEnds: true as const }),
+      ...(dedup.dedupId === "" ? undefined : { dedup: dedup.dedupId }),
+      ...(dedup.dedupForMs === 0 ? undefined : { dedupEnds: true as const }),
     },
+  };
+}
+
+function resolveDedup(options: AddOptions): Pick<NewJob, "dedupId" | "dedupForMs" | "onDuplicate"> {
+  const { dedupId, dedupFor, onDuplicate = "ignore" } = options;
+  checkOneOf("onDuplicate", onDuplicate, ["ignore", "extend", "replace"]);
+  if (dedupId === undefined && dedupFor !== undefined) refuse("dedupFor needs a dedupId");
+  if (dedupId === undefined && onDuplicate !== "ignore") refuse("onDuplicate needs a dedupId");
+  if (dedupFor === undefined && onDuplicate === "extend") refuse('onDuplicate: "extend" needs a dedupFor');
+  if (dedupFor !== undefined && onDuplicate === "replace") refuse('leave dedupFor out with onDuplicate: "replace"');
+  return {
+    dedupId: dedupId === undefined ? "" : checkDedupId("", dedupId),
+    dedupForMs: dedupFor === undefined ? 0 : durationMs("dedupFor", dedupFor, { min: 1, max: 10 * YEAR_MS }),
+    onDuplicate,
   };
 }
 

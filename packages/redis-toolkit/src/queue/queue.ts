@@ -30,12 +30,13 @@ import {
 } from "./options.ts";
 import { Repeats, type RepeatInfo, type RepeatOptions, type Schedule } from "./repeats.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
-import { QueueStore, type ChangeAnswer } from "./store.ts";
+import { QueueStore, type Added, type ChangeAnswer } from "./store.ts";
 import { resolveWorkerOptions, type WorkerOptions } from "./worker-options.ts";
 import { QueueWorker, type Worker, type WorkerStats } from "./worker.ts";
 
 export { JobLostError, JobTimeoutError, simpleQueue, UnrecoverableError };
 export type {
+  Added,
   AddOptions,
   ChangeAnswer,
   Backoff,
@@ -50,12 +51,6 @@ export type {
 export type { JobSnapshot, JobState, Keep };
 export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, Schedule, SimpleQueue };
 export type { Worker, WorkerOptions, WorkerStats };
-
-export interface Added {
-  /** For a duplicate, that of the job with the same `dedupId`. */
-  readonly id: string;
-  readonly status: "added" | "duplicate";
-}
 
 export interface Counts extends Readonly<Record<JobState, number>> {
   readonly isPaused: boolean;
@@ -217,8 +212,7 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
     });
     if (all.length === 0) return [];
     await this.#allow();
-    const added = await this.#store.add(all);
-    return added.map(({ id, isNew }) => ({ id, status: isNew ? "added" : "duplicate" }));
+    return this.#store.add(all);
   }
 
   worker<R extends Result>(handler: Handler<T, R>, options: WorkerOptions<T> = {}): Worker {

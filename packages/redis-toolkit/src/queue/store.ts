@@ -82,6 +82,15 @@ export interface Extension {
   readonly progress: RedisArgument;
 }
 
+export interface Added {
+  /** Unless it is `added`, that of the job with the same `dedupId`. */
+  readonly id: string;
+  readonly status: "added" | "duplicate" | "replaced";
+}
+
+/** As the script numbers them. */
+const STATUSES = ["duplicate", "added", "replaced"] as const;
+
 /** `begun`: a worker has it, or it has ended. */
 export type ChangeAnswer = "changed" | "missing" | "begun";
 
@@ -98,13 +107,11 @@ export class QueueStore {
     this.channel = module.space.inside(this.keys.events);
   }
 
-  /** Ids of the jobs, and whether each is new. All are added, or none. */
-  async add(
-    jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[],
-  ): Promise<readonly { readonly id: string; readonly isNew: boolean }[]> {
+  /** All are added, or none. */
+  async add(jobs: readonly { readonly job: NewJob; readonly payload: Buffer }[]): Promise<readonly Added[]> {
     const args = jobs.flatMap(({ job, payload }) => jobArguments(job, payload));
     const reply = await this.#list(ADD, args);
-    return inGroups(reply, 2).map(([id, isNew]) => ({ id: String(id), isNew: Number(isNew) === 1 }));
+    return inGroups(reply, 2).map(([id, status]) => ({ id: String(id), status: STATUSES[Number(status)]! }));
   }
 
   async exchange(request: ExchangeRequest): Promise<ExchangeReply> {
@@ -212,7 +219,7 @@ export class QueueStore {
     { job, payload, backlog }: { readonly job: NewJob; readonly payload: Buffer; readonly backlog: "one" | "all" },
   ): Promise<boolean> {
     const at = [due.key, String(due.dueAt), due.definition, String(nextAt)];
-    const args = [...at, ...jobArguments(job, payload), backlog === "all" ? "1" : ""];
+    const args = [...at, backlog === "all" ? "1" : "", ...jobArguments(job, payload)];
     return (await this.#number(FIRE, args)) === 1;
   }
 
@@ -245,13 +252,14 @@ export class QueueStore {
 
 const READ_ONLY = true;
 
-const jobArguments = ({ record, priority, delayMs, dedupId, dedupForMs }: NewJob, payload: Buffer): RedisArgument[] => [
-  JSON.stringify(record),
+const jobArguments = (job: NewJob, payload: Buffer): RedisArgument[] => [
+  JSON.stringify(job.record),
   payload,
-  String(priority),
-  String(delayMs),
-  dedupId,
-  String(dedupForMs),
+  String(job.priority),
+  String(job.delayMs),
+  job.dedupId,
+  String(job.dedupForMs),
+  job.onDuplicate,
 ];
 
 const readRepeats = (list: readonly unknown[]): readonly DueRepeat[] =>

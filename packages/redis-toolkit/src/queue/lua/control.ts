@@ -157,17 +157,17 @@ wakeOne()
 return 1`);
 
 /**
- * ARGV: channel, key, instant that is due, definition, next instant, then as one job of ADD, and 1 to add it even if
- * the last one still waits for its first delivery. Returns 0 if another has fired it, or replaced it: the new
+ * ARGV: channel, key, instant that is due, definition, next instant, 1 to add a job even if the last one still waits
+ * for its first delivery, and the arguments of the job. Returns 0 if another has fired it, or replaced it: the new
  * definition may be due at the same instant.
  */
 export const FIRE: string = scriptOf(`${ADD_ONE}
 local due = call('ZSCORE', repeatsDue, ARGV[2])
 if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end
 local lastOf = 'repeat:' .. ARGV[2]
-local last = ARGV[12] ~= '1' and read(call('HGET', state, lastOf) or '')
+local last = ARGV[6] ~= '1' and read(call('HGET', state, lastOf) or '')
 if not last or last.attempt > 0 then
-  call('HSET', state, lastOf, (add(ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], tonumber(ARGV[11]))))
+  call('HSET', state, lastOf, (add(7)))
 end
 call('ZADD', repeatsDue, ARGV[5], ARGV[2])
 return 1`);

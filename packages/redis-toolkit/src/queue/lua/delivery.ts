@@ -1,13 +1,12 @@
 import { ADD_ONE, scriptOf } from "./prelude.ts";
 
-/** ARGV: channel, then of each job: record, payload, priority, delay in ms, dedup id or '', its ms or 0. */
+/** ARGV: channel, then the arguments of each job, see `ADD_ONE`. */
 export const ADD: string = scriptOf(`${ADD_ONE}
 local added = {}
-for i = 2, #ARGV, 6 do
-  local id, isNew =
-    add(ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], tonumber(ARGV[i + 5]))
+for i = 2, #ARGV, 7 do
+  local id, status = add(i)
   added[#added + 1] = id
-  added[#added + 1] = isNew
+  added[#added + 1] = status
 end
 endDedups()
 return added`);

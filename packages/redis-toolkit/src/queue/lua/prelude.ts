@@ -165,16 +165,27 @@ end
 export const scriptOf = (body: string): string => PRELUDE + body;
 
 /**
- * `add(...)` of one job. Returns its id, or that of the job that has the same dedup id, and whether it was added. Ids
- * have one length: Redis sorts members of one score, such as jobs that are due in one millisecond, by their bytes.
+ * `add(i)` of the job whose 7 arguments begin at ARGV[i]: record, payload, priority, delay in ms, dedup id or '', its
+ * ms or 0, `onDuplicate`. Returns its id, or that of the job that has the same dedup id, and 1 if it was added, 2 if it
+ * has replaced that one. Ids have one length: Redis sorts members of one score, such as jobs that are due in one
+ * millisecond, by their bytes.
  */
 export const ADD_ONE: string = `
-local function add(record, payload, priority, ms, dedupId, dedupFor)
+local function add(i)
+  local record, payload, priority, ms, dedupId, dedupFor, onDuplicate = unpack(ARGV, i, i + 6)
+  ms, dedupFor = tonumber(ms), tonumber(dedupFor)
   local place = draw()
-  local id = string.format('%.0f-%012.0f', now, place)
+  local id, status = string.format('%.0f-%012.0f', now, place), 1
   if dedupId ~= '' then
     local former = holder(dedupId)
-    if former then return former, 0 end
+    if former and onDuplicate ~= 'replace' then
+      if onDuplicate == 'extend' then call('ZADD', dedupEnds, 'XX', whole(now + dedupFor), dedupId) end
+      return former, 0
+    end
+    if former and call('ZREM', waiting, former) + call('ZREM', delayed, former) > 0 then
+      id, status = former, 2
+      forget(id)
+    end
     hold(dedupId, id, dedupFor)
   end
   call('HSET', jobs, id, record)
@@ -184,7 +195,7 @@ local function add(record, payload, priority, ms, dedupId, dedupFor)
     line(id, priority, place)
     if not isPaused() then wakeOne() end
   end
-  return id, 1
+  return id, status
 end
 
 local function endDedups()
