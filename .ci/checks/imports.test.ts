@@ -34,9 +34,9 @@ describe("between packages", () => {
   });
 
   it("finds the testing entry point and the test servers in sources, and lets tests have them", () => {
-    const text = 'import { TestClock } from "@hotset/core/testing"; import { startRedis } from "@hotset/test-servers";';
+    const text = 'import { TestClock } from "@hotset/testing"; import { startRedis } from "@hotset/test-servers";';
     expect(violations(["packages/redis/src/backend.ts", text])).toEqual([
-      "packages/redis/src/backend.ts imports @hotset/core/testing: only tests, benchmarks and examples do",
+      "packages/redis/src/backend.ts imports @hotset/testing: only tests, benchmarks and examples do",
       "packages/redis/src/backend.ts imports @hotset/test-servers: only tests, benchmarks and examples do",
     ]);
     expect(
@@ -115,19 +115,6 @@ describe("inside a package with rooms", () => {
     ).toEqual([
       "packages/redis/src/connection/link.ts imports packages/redis/src/store/leases.ts: in ROOMS, store does not stand above connection",
       "packages/redis/src/topology/cluster.ts imports packages/redis/src/store/redis-keys.ts: in ROOMS, store does not stand above topology",
-    ]);
-  });
-
-  it("lets testing/ import everything, and tests import testing/, but no source", () => {
-    const clock = 'import { TestClock } from "../testing/index.ts";';
-    expect(
-      violations(
-        ["packages/core/src/testing/index.ts", 'import { createCache } from "../cache/create-cache.ts";'],
-        ["packages/core/src/cache/wrap.test.ts", clock],
-        ["packages/core/src/cache/wrap.ts", clock],
-      ),
-    ).toEqual([
-      "packages/core/src/cache/wrap.ts imports packages/core/src/testing/index.ts: only tests import testing/",
     ]);
   });
 

@@ -26,6 +26,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],
   "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
+  "@hotset/testing": ["@hotset/core"],
   hotset: [
     "@hotset/compose",
     "@hotset/core",
@@ -52,16 +53,16 @@ const IMPORTERS: Readonly<Record<string, readonly string[]>> = {
 
 /** For tests, benchmarks and examples alone. */
 const FOR_TESTS = [
-  "@hotset/core/testing",
-  "@hotset/core/contract-suites",
+  "@hotset/testing",
+  "@hotset/testing/contract-suites",
   "@hotset/test-servers",
   "@hotset/test-servers/global-setup",
 ];
 
 /** Entries of `hotset` that hand such an entry on. */
 const HANDED_ON: Readonly<Record<string, string>> = {
-  "packages/hotset/src/testing.ts": "@hotset/core/testing",
-  "packages/hotset/src/contract-suites.ts": "@hotset/core/contract-suites",
+  "packages/hotset/src/testing.ts": "@hotset/testing",
+  "packages/hotset/src/contract-suites.ts": "@hotset/testing/contract-suites",
 };
 
 /** Dependencies that the build puts into a package (rolldown.config.ts), so users do not install them. */
@@ -69,7 +70,7 @@ const BUILT_IN: Readonly<Record<string, readonly string[]>> = { "@hotset/msgpack
 
 /**
  * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,
- * and is free inside. `testing` may import every room, and only tests import it.
+ * and is free inside.
  */
 export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   core: [
@@ -170,8 +171,7 @@ function judgeRelative(from: string, to: string): readonly string[] {
 
   const importer = roomOf(from);
   const imported = roomOf(to);
-  if (importer === "testing" || importer === imported) return [];
-  if (imported === "testing") return [`${from} imports ${to}: only tests import testing/`];
+  if (importer === imported) return [];
 
   const line = (room: string): number => rooms.findIndex((names) => names.includes(room));
   const unknown = [...(line(importer) < 0 ? [from] : []), ...(line(imported) < 0 ? [to] : [])];

@@ -15,7 +15,7 @@ import { trackedFiles } from "./tracked-files.ts";
 export const EXCEPTIONS: RegExp = /^[gs]et(?:Uint|Int|BigUint|BigInt|Float)\d+$/; // DataView: littleEndian
 
 const SOURCES = /^(?:packages\/[^/]+\/src|benchmarks|\.ci|docs\/examples)\/.*\.(?:ts|mjs)$/;
-const TESTS = /\.test(?:-d)?\.ts$|\/src\/testing\/describe-/;
+const TESTS = /\.test(?:-d)?\.ts$|\/testing\/src\/describe-/;
 
 export interface BooleanArgument {
   readonly line: number;

@@ -32,6 +32,7 @@ export const DESCRIBED = [
   "msgpack",
   "zstd",
   "seal",
+  "testing",
   "prometheus",
   "otel",
   "instruments",

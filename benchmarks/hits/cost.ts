@@ -1,5 +1,5 @@
 import type { LocalTier } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { LRUCache } from "lru-cache";
 import { spread, type Spread } from "../measure.ts";

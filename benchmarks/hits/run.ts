@@ -14,7 +14,7 @@ import { writeFileSync } from "node:fs";
 import { setFlagsFromString } from "node:v8";
 import { parseArgs } from "node:util";
 import { runInNewContext } from "node:vm";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { hitsOfBelady } from "./belady.ts";
 import { costs } from "./cost.ts";

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { devNull, tmpdir } from "node:os";
 import { join } from "node:path";
-import { describeBackend } from "@hotset/core/contract-suites";
-import { createTestCache, flush, gate, TestClock } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { createTestCache, flush, gate, TestClock } from "@hotset/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sqliteBackend } from "./sqlite-backend.ts";
 

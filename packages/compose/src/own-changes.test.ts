@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { beforeEach, expect, it } from "vitest";
 import { OwnChanges } from "./own-changes.ts";
 

@@ -4,5 +4,5 @@ export {
   describeFormat,
   describeLocalTier,
   describeSeal,
-} from "@hotset/core/contract-suites";
-export type { DescribeBackendOptions, DescribeFormatOptions, KeptKind } from "@hotset/core/contract-suites";
+} from "@hotset/testing/contract-suites";
+export type { DescribeBackendOptions, DescribeFormatOptions, KeptKind } from "@hotset/testing/contract-suites";

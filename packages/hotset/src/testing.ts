@@ -1,4 +1,4 @@
-export { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+export { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 export type {
   Gate,
   LoseOptions,
@@ -13,4 +13,4 @@ export type {
   ScriptedStep,
   ScriptedStore,
   TestCacheOptions,
-} from "@hotset/core/testing";
+} from "@hotset/testing";

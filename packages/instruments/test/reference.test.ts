@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { createTestCache } from "@hotset/core/testing";
+import { createTestCache } from "@hotset/testing";
 import { connect, prometheusName, type Instrument } from "@hotset/instruments";
 import { createRedis } from "@hotset/redis-toolkit";
 import { expect, it } from "vitest";

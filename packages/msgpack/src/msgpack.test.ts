@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { DecodeError, EncodeError } from "@hotset/core";
-import { describeFormat } from "@hotset/core/contract-suites";
+import { describeFormat } from "@hotset/testing/contract-suites";
 import fc from "fast-check";
 import { pack, Packr } from "msgpackr";
 import { describe, expect, it, vi } from "vitest";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createTestCache } from "@hotset/core/testing";
+import { createTestCache } from "@hotset/testing";
 import { observe } from "@hotset/prometheus";
 import { createRedis } from "@hotset/redis-toolkit";
 import { Registry } from "prom-client";

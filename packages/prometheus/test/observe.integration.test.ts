@@ -1,5 +1,5 @@
 import { createCache, json, type Cache } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { observe } from "@hotset/prometheus";
 import { redis, single } from "@hotset/redis";

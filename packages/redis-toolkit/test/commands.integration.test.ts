@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createRedis, type CommandError, type Commands, type Redis } from "@hotset/redis-toolkit";
 import { defineScript } from "@hotset/redis-toolkit/scripts";

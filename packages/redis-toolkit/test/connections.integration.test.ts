@@ -1,6 +1,6 @@
 import { isLate, randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { json, systemClock } from "@hotset/core";
-import { createTestCache, TestClock } from "@hotset/core/testing";
+import { createTestCache, TestClock } from "@hotset/testing";
 import { redis as backend, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisView } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";

@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { BackendUnavailableError } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { SessionStore, type SessionStoreOptions } from "@hotset/redis-toolkit/sessions/express-session";
 import { isNightly, randomPrefix, startOwnRedis } from "@hotset/test-servers";

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, InvalidArgumentError } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { sentinel } from "@hotset/redis";
 import { CommandError, createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError } from "@hotset/redis-toolkit/lock";

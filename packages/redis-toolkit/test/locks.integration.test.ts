@@ -1,6 +1,6 @@
 import { CommandError, type Redis } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError, type Lease } from "@hotset/redis-toolkit/lock";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { randomPrefix, until } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PAUSE_MS } from "../src/locks/wakes.ts";

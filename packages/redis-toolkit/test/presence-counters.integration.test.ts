@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques, windowAt, windowBefore } from "@hotset/redis-toolkit/counters";

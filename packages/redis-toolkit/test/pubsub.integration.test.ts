@@ -1,7 +1,7 @@
 import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
-import { gate, TestClock } from "@hotset/core/testing";
+import { gate, TestClock } from "@hotset/testing";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 

@@ -11,7 +11,7 @@ import {
   type Worker,
 } from "@hotset/redis-toolkit/queue";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import type { QueueWorkerHandlers } from "./processes/queue-worker.ts";
 import { SOON } from "./queue-patience.ts";
 import { ALONE } from "./servers.ts";

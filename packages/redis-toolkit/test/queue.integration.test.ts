@@ -12,7 +12,7 @@ import {
 } from "@hotset/redis-toolkit/queue";
 import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { moduleOf } from "../src/module/module.ts";
 import { resolveQueueOptions } from "../src/queue/options.ts";
 import { Repeats } from "../src/queue/repeats.ts";

@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import diagnostics from "node:diagnostics_channel";
 import { createRedis, defaultRedis, resetDefaultRedis, type CommandEvent } from "@hotset/redis-toolkit";
 import { expectNoEviction, moduleOf } from "@hotset/redis-toolkit/module";

@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { forkScript, isLate, randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {

@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { randomPrefix } from "@hotset/test-servers";
 import type { Redis } from "@hotset/redis-toolkit";
 import { activeUsers, uniques, windowAt, windowBefore, type WindowKind } from "@hotset/redis-toolkit/counters";

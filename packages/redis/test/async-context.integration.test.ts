@@ -1,7 +1,7 @@
 /** In the async context of which call the functions of a user run, where a connection to Redis serves many calls. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { json, systemClock, type Cache } from "@hotset/core";
-import { createTestCache } from "@hotset/core/testing";
+import { createTestCache } from "@hotset/testing";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";

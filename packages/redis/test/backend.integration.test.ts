@@ -1,5 +1,5 @@
 import { json } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { randomPrefix, startProxy } from "@hotset/test-servers";
 import { describe, inject, onTestFinished } from "vitest";
 import { redis } from "@hotset/redis";

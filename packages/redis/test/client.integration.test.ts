@@ -1,5 +1,5 @@
 import { json, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { isLate, randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { createClient } from "@redis/client";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { json, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startCluster, untilReplicated, type ClusterNode, type TestCluster } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";

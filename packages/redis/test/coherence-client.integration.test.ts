@@ -1,6 +1,6 @@
 import { createCache, json } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
-import { outcome } from "@hotset/core/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type OwnRedis } from "@hotset/test-servers";

@@ -1,5 +1,5 @@
 import { json, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis, sentinel, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, RespClient, startSentinel, type TestSentinel } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";

@@ -1,5 +1,5 @@
 import { ConfigurationError, json, type StoredEntry } from "@hotset/core";
-import { outcome } from "@hotset/core/testing";
+import { outcome } from "@hotset/testing";
 import { redis, single, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
 import {
   RespClient,

@@ -6,7 +6,7 @@ import {
   type PoolOptions,
   type RedisConnection,
 } from "@hotset/redis/connection";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 

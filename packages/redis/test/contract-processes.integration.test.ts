@@ -1,5 +1,5 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
 import {
   isNightly,

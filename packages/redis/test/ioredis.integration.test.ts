@@ -1,6 +1,6 @@
 /** A client of ioredis in `fromClient`: the backend of a cache, without invalidations. */
 import { createCache, json, type Cache, type StoredEntry } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { fromClient, openConnection, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { Redis, type RedisOptions } from "ioredis";

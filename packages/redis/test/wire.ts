@@ -1,4 +1,4 @@
-import { flush } from "@hotset/core/testing";
+import { flush } from "@hotset/testing";
 import type { RawClient } from "../src/connection/command-queue.ts";
 
 /** A client whose replies the test gives, to the oldest command first. */

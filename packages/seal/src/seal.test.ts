@@ -1,7 +1,7 @@
 import { createCipheriv, createSecretKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { inspect } from "node:util";
 import { DecodeError, InvalidArgumentError, type Seal } from "@hotset/core";
-import { describeSeal } from "@hotset/core/contract-suites";
+import { describeSeal } from "@hotset/testing/contract-suites";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { aesGcm, derivedKey } from "./aes-gcm.ts";

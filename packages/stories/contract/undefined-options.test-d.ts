@@ -3,8 +3,8 @@
 
 import type * as compose from "@hotset/compose";
 import type * as core from "@hotset/core";
-import type * as coreContractSuites from "@hotset/core/contract-suites";
-import type * as coreTesting from "@hotset/core/testing";
+import type * as coreContractSuites from "@hotset/testing/contract-suites";
+import type * as coreTesting from "@hotset/testing";
 import type * as instruments from "@hotset/instruments";
 import type * as memory from "@hotset/memory";
 import type * as otel from "@hotset/otel";

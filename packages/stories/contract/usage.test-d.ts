@@ -37,8 +37,8 @@ import {
   zstd,
   RedisBackend,
 } from "hotset";
-import { describeBackend, describeFormat } from "@hotset/core/contract-suites";
-import { TestClock } from "@hotset/core/testing";
+import { describeBackend, describeFormat } from "@hotset/testing/contract-suites";
+import { TestClock } from "@hotset/testing";
 
 // ---- stand-ins for other people's code
 

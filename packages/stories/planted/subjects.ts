@@ -1,7 +1,7 @@
 import { scheduler } from "node:timers/promises";
 import type { Backend, Coherence, CoherenceListener, Format } from "@hotset/core";
-import { describeBackend, describeFormat, type DescribeBackendOptions } from "@hotset/core/contract-suites";
-import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/core/testing";
+import { describeBackend, describeFormat, type DescribeBackendOptions } from "@hotset/testing/contract-suites";
+import { scriptedBackend, type ScriptedBackend, type TestClock } from "@hotset/testing";
 import { msgpack } from "@hotset/msgpack";
 
 /** A contract suite over a scripted backend that `plant` gave one mistake. */

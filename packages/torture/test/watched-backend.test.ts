@@ -1,4 +1,4 @@
-import { createTestCache, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { watchBackend, type WatchedLease } from "../src/watched-backend.ts";
 

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { buffer } from "node:stream/consumers";
 import { constants, createZstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type CompressorOptions, DecodeError, InvalidArgumentError } from "@hotset/core";
-import { describeCompressor } from "@hotset/core/contract-suites";
+import { describeCompressor } from "@hotset/testing/contract-suites";
 import { describe, expect, it } from "vitest";
 import { nativeEngine } from "./engine.ts";
 import { zstd, zstdOn } from "./zstd.ts";

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { ConfigurationError } from "../contracts/errors.ts";
-import { scriptedBackend } from "../testing/scripted-backend.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { scriptedBackend, TestClock } from "@hotset/testing";
 import { createCache } from "./create-cache.ts";
 
 it.each([

@@ -1,9 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import { ChangeSubscription } from "./change-subscription.ts";
-import { gate, type Gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 import { Trust } from "./trust.ts";
 
 const DOWN = new Error("not reachable");

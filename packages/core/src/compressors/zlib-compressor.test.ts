@@ -2,7 +2,7 @@ import { brotliCompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import type { Compressor } from "../contracts/backend.ts";
 import { DecodeError } from "../contracts/errors.ts";
-import { describeCompressor } from "../testing/describe-compressor.ts";
+import { describeCompressor } from "@hotset/testing/contract-suites";
 import { brotli } from "./brotli.ts";
 import { gzip } from "./gzip.ts";
 

@@ -21,11 +21,7 @@ import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { Histogram, Meters } from "../primitives/meters.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
-import { gate } from "../testing/gate.ts";
-import { flush } from "../testing/outcome.ts";
-import { scriptedBackend } from "../testing/scripted-backend.ts";
-import { createTestCache } from "../testing/test-cache.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { Recovery } from "../tiers/recovery.ts";
 import { SealConflicts } from "../tiers/seal-conflicts.ts";
 

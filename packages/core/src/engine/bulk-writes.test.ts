@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
-import { gate } from "../testing/gate.ts";
+import { gate } from "@hotset/testing";
 import { BulkWrites } from "./bulk-writes.ts";
 
 const root = rootKeySpace("test", undefined);

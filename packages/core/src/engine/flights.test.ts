@@ -21,10 +21,7 @@ import { RemoteTier } from "../tiers/remote-tier.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { LoadedStore } from "./loaded-store.ts";
 import { TagEvents } from "../tags/tag-events.ts";
-import { mapTier } from "../testing/map-tier.ts";
-import { flush } from "../testing/outcome.ts";
-import { scriptedBackend } from "../testing/scripted-backend.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { Trust } from "../coherence/trust.ts";
 import { Meter, Meters } from "../primitives/meters.ts";
 

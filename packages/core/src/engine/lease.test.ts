@@ -3,9 +3,7 @@ import type { TagVersion } from "../contracts/backend.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { Lease } from "./lease.ts";
-import { gate, type Gate } from "../testing/gate.ts";
-import { flush } from "../testing/outcome.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 
 const LEASE_MS = 2_000;
 const keySpace = rootKeySpace("shop");

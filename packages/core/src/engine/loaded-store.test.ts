@@ -1,9 +1,5 @@
 import { expect, it } from "vitest";
-import { createTestCache } from "../testing/test-cache.ts";
-import { flush } from "../testing/outcome.ts";
-import { gate } from "../testing/gate.ts";
-import { scriptedBackend } from "../testing/scripted-backend.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 
 it.each(["delete", "tag"] as const)("C180 a load that a %s fences is stored nowhere, and counted", async (by) => {
   const clock = new TestClock();

@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { flush, gate } from "../testing/index.ts";
+import { flush, gate } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { isLoading, whileLoading } from "./loading.ts";
 

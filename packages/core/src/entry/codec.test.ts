@@ -10,8 +10,7 @@ import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { v8 } from "../formats/v8.ts";
 import { keySpaceBelow, rootKeySpace } from "./key.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import { scriptedBackend, type ScriptedBackendOptions } from "../testing/scripted-backend.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { scriptedBackend, type ScriptedBackendOptions, TestClock } from "@hotset/testing";
 
 const users = keySpaceBelow(rootKeySpace("shop"), "users");
 const NOW = 5_000;

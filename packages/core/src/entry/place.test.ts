@@ -1,8 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EncodeError } from "../contracts/errors.ts";
-import { scriptedBackend } from "../testing/scripted-backend.ts";
-import { createTestCache } from "../testing/test-cache.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { json, v8, type Format } from "../index.ts";
 import { pathText, withoutValues } from "./place.ts";
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { ConfigurationError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { Seal } from "../contracts/seal.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@hotset/testing";
 import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey } from "./key.ts";
 import { checkSeal, SealedEntries } from "./sealed-entries.ts";
 

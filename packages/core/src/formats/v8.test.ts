@@ -2,7 +2,7 @@ import { serialize } from "node:v8";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { describeFormat } from "../testing/describe-format.ts";
+import { describeFormat } from "@hotset/testing/contract-suites";
 import { v8 } from "./v8.ts";
 
 describeFormat("v8", { open: () => v8(), keeps: ["date", "map", "set", "bigint", "bytes", "nan"] });

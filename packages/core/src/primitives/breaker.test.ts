@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { BreakerPolicy } from "../contracts/backend.ts";
 import { Breaker } from "./breaker.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@hotset/testing";
 
 function breaker(policy?: BreakerPolicy): {
   readonly clock: TestClock;

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Deadline, Deadlines, scheduleRunning } from "./deadlines.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@hotset/testing";
 
 class Named extends Deadline {
   override readonly pass: () => void;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { gate } from "../testing/gate.ts";
+import { gate } from "@hotset/testing";
 import { inWindow, partsOf, WINDOW } from "./in-windows.ts";
 
 const items = Array.from({ length: 2 * WINDOW + 1 }, (_, i) => i);

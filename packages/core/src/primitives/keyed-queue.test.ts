@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { KeyedQueue } from "./keyed-queue.ts";
-import { gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
+import { flush, gate, outcome } from "@hotset/testing";
 
 it("runs at once if the key has no write in progress", () => {
   const writes = new KeyedQueue();

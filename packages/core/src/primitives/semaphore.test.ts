@@ -1,8 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { expect, it } from "vitest";
 import { Semaphore } from "./semaphore.ts";
-import { gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
+import { flush, gate, outcome } from "@hotset/testing";
 
 it("gives out as many slots as there are", () => {
   const slots = new Semaphore(2);

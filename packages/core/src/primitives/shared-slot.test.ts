@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
+import { flush, gate, outcome } from "@hotset/testing";
 import { Semaphore } from "./semaphore.ts";
 import { SharedSlot } from "./shared-slot.ts";
 

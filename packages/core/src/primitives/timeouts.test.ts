@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, expect, it } from "vitest";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@hotset/testing";
 import { Timeouts } from "./timeouts.ts";
 
 /** Counts the timers that are armed. */

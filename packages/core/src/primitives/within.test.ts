@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { flush } from "../testing/outcome.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, TestClock } from "@hotset/testing";
 import { within } from "./within.ts";
 
 const late = (): never => {

@@ -1,9 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import { KnownVersions } from "./known-versions.ts";
-import { gate, type Gate } from "../testing/gate.ts";
-import { flush } from "../testing/outcome.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 import { Trust, type TrustSource } from "../coherence/trust.ts";
 
 it("knows 100,000 versions at most: it forgets many at once, and reports that once for all of them", async () => {

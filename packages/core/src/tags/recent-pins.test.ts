@@ -1,4 +1,4 @@
-import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "../testing/index.ts";
+import { createTestCache, flush, gate, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import type { Cache } from "../cache/cache.ts";
 import { expect, it } from "vitest";
 

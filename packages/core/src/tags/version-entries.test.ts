@@ -2,10 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import { versionEntries } from "./version-entries.ts";
 import { compareVersions } from "./tag-versions.ts";
-import { gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
-import { scriptedBackend, type ScriptedBackend } from "../testing/scripted-backend.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, gate, outcome, scriptedBackend, type ScriptedBackend, TestClock } from "@hotset/testing";
 
 const [NS, T, U] = ["{~shop}::", "{~shop}::t", "{~shop}:users::u"] as const;
 const DAY_MS = 86_400_000;

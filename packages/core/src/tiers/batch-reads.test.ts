@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { json } from "../formats/json.ts";
 import { passthrough } from "../compressors/passthrough.ts";
-import { createTestCache } from "../testing/test-cache.ts";
+import { createTestCache } from "@hotset/testing";
 
 /** A backend that has every key, and whose batch makes one promise. */
 function fullBackend(): Backend {

@@ -7,9 +7,7 @@ import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey, type KeySpace } f
 import { termsIn } from "../entry/terms.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
 import { orPending, Recovery } from "./recovery.ts";
-import { gate, type Gate } from "../testing/gate.ts";
-import { flush, outcome } from "../testing/outcome.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
 
 const root = rootKeySpace("shop");
 const users = keySpaceBelow(root, "users");

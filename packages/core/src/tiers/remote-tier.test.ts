@@ -5,7 +5,7 @@ import { BackendUnavailableError } from "../contracts/errors.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { json } from "../formats/json.ts";
 import { createEvents } from "../primitives/event-port.ts";
-import { TestClock } from "../testing/test-clock.ts";
+import { TestClock } from "@hotset/testing";
 import { RemoteTier } from "./remote-tier.ts";
 
 const space = rootKeySpace("shop");

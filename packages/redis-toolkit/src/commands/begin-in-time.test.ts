@@ -1,4 +1,4 @@
-import { gate, TestClock } from "@hotset/core/testing";
+import { gate, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { beginInTime } from "./begin-in-time.ts";
 

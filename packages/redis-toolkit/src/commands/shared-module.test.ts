@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { InvalidArgumentError } from "@hotset/core";
 import { expect, it, vi } from "vitest";
 import { SharedModule } from "./shared-module.ts";

@@ -1,5 +1,5 @@
 import type { RedisConnection } from "@hotset/redis/connection";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { targetOf } from "./target.ts";
 

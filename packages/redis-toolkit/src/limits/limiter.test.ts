@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { createRedis } from "@hotset/redis-toolkit";
 import { expect, it } from "vitest";
 import { concurrency, fixedWindow, rateLimit, slidingLog, tokenBucket, type RateLimitOptions } from "./rate-limit.ts";

@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { flush, outcome, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { KeySpace } from "../keys/key-space.ts";
 import type { Module } from "../module/module.ts";

@@ -1,4 +1,4 @@
-import { flush, TestClock } from "@hotset/core/testing";
+import { flush, TestClock } from "@hotset/testing";
 import type { RedisConnection } from "@hotset/redis/connection";
 import { expect, it } from "vitest";
 import type { Module } from "../module/module.ts";

@@ -1,6 +1,6 @@
 import diagnostics from "node:diagnostics_channel";
 import { runInNewContext } from "node:vm";
-import { gate, TestClock } from "@hotset/core/testing";
+import { gate, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import type { Consuming } from "../module/module.ts";
 import { backoffMs, Delivery, type DeliverySettings, type Handler } from "./delivery.ts";

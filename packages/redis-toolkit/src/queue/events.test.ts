@@ -1,4 +1,4 @@
-import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { flush, outcome, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import type { RedisView } from "../index.ts";
 import type { Module } from "../module/module.ts";

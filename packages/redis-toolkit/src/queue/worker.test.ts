@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import type { Module } from "../module/module.ts";
 import { resolveQueueOptions } from "./options.ts";

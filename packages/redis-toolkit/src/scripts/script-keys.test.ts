@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { InvalidArgumentError } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { activeUsers, uniques } from "../boards/counters.ts";
 import { leaderboard } from "../boards/leaderboard.ts";

@@ -1,4 +1,4 @@
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { Batch, type BatchSettings, type ConsumerContext } from "./batch.ts";
 import { entryOf } from "./entry.ts";

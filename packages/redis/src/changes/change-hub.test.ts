@@ -1,4 +1,4 @@
-import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { flush, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ChangeHub, type ChangeSource } from "./change-hub.ts";
 import { SubscriptionRefusedError, type ChangeListener } from "../connection/change-notifier.ts";

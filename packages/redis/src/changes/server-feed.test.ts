@@ -1,4 +1,4 @@
-import { flush, TestClock } from "@hotset/core/testing";
+import { flush, TestClock } from "@hotset/testing";
 import { ErrorReply } from "@redis/client";
 import { expect, it, vi } from "vitest";
 import { ServerFeed, type ListenMode } from "./server-feed.ts";

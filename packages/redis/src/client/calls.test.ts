@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { flush, outcome, TestClock } from "@hotset/core/testing";
+import { flush, outcome, TestClock } from "@hotset/testing";
 import { ErrorReply } from "@redis/client";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";

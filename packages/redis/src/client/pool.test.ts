@@ -1,4 +1,4 @@
-import { flush, gate, outcome, TestClock } from "@hotset/core/testing";
+import { flush, gate, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Servers } from "../connection/servers.ts";
 import type { Args, ExclusiveConnection, OpenOptions } from "./contract.ts";

@@ -1,5 +1,5 @@
 import { BackendUnavailableError } from "@hotset/core";
-import { flush, gate, outcome, TestClock, type Gate } from "@hotset/core/testing";
+import { flush, gate, outcome, TestClock, type Gate } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { send } from "./link.ts";

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, InvalidArgumentError, type CoherenceListener } from "@hotset/core";
-import { flush, TestClock } from "@hotset/core/testing";
+import { flush, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
 import { ChangeHub } from "../changes/change-hub.ts";

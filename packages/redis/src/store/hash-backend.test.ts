@@ -1,5 +1,5 @@
 import { BackendUnavailableError, json, passthrough, type StoredEntry } from "@hotset/core";
-import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, mapTier, outcome, TestClock } from "@hotset/testing";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Wire } from "../../test/wire.ts";
 import { HashBackend, type HashSettings } from "./hash-backend.ts";

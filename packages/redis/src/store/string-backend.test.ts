@@ -1,5 +1,5 @@
 import { json, passthrough } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { found } from "../../test/found.ts";
 import { Wire } from "../../test/wire.ts";

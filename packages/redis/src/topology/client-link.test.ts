@@ -1,4 +1,4 @@
-import { TestClock, flush, outcome } from "@hotset/core/testing";
+import { TestClock, flush, outcome } from "@hotset/testing";
 import { EventEmitter } from "node:events";
 import { expect, it } from "vitest";
 import { ClientLink, type RedisClientLike } from "./client-link.ts";

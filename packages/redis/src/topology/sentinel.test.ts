@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Address } from "../connection/session.ts";
 import { openPrimary } from "./sentinel.ts";

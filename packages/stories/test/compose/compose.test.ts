@@ -17,7 +17,7 @@ import {
   TestClock,
   type ScriptedBackend,
   type ScriptedBackendOptions,
-} from "@hotset/core/testing";
+} from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { never, rejectionsDuring } from "../support/stacks.ts";

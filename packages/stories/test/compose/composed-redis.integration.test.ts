@@ -16,7 +16,7 @@ import {
   type ComposeOptions,
   type StoredEntry,
 } from "hotset";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";

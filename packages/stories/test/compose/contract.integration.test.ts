@@ -1,7 +1,7 @@
 /** Two composed Redis servers keep the contract of a backend. The servers of the suite stand for both sides. */
 import { compose } from "@hotset/compose";
 import { json, type Backend } from "@hotset/core";
-import { describeBackend } from "@hotset/core/contract-suites";
+import { describeBackend } from "@hotset/testing/contract-suites";
 import { redis } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, inject } from "vitest";

@@ -9,7 +9,7 @@ import {
   TestClock,
   type ScriptedBackend,
   type ScriptedBackendOptions,
-} from "@hotset/core/testing";
+} from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads } from "../support/processes.ts";

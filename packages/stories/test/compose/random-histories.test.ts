@@ -4,7 +4,7 @@
  */
 import { compose } from "@hotset/compose";
 import { createCache, type Cache } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedStep } from "@hotset/core/testing";
+import { flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedStep } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 

@@ -6,7 +6,7 @@ import {
   type Policy,
   type Served,
 } from "@hotset/core";
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { failing, numbered } from "../support/sources.ts";

@@ -1,6 +1,6 @@
 import type { Served } from "@hotset/core";
 import { failing } from "../support/sources.ts";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 

@@ -2,7 +2,7 @@
  * How changes of one process reach the others. The tests force the interleavings and move the clock. The
  * counter-examples are in docs/reference/counter-examples.md.
  */
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

@@ -2,7 +2,7 @@
  * Calls with `current: true` must not be older than a write in another process. The tests force the interleavings and
  * delay messages.
  */
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

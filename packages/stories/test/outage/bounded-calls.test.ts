@@ -1,6 +1,6 @@
 /** A backend that bounds its calls has the only deadline of them. */
 import { BackendUnavailableError, createCache, type Cache } from "@hotset/core";
-import { flush, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import { flush, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { watch } from "../support/watch.ts";
 

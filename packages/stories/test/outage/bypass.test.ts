@@ -1,5 +1,5 @@
 /** Tiers that are bypassed at run time: what is served, what is sent, and what is trusted afterwards. */
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { counted, never, open, STACKS_WITH_MEMORY } from "../support/stacks.ts";

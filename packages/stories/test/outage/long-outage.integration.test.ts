@@ -1,6 +1,6 @@
 /** An outage longer than `reissueWindow`, and then a server with older data. The clock of the cache is moved. */
 import { createCache, json, type Duration } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";

@@ -1,5 +1,5 @@
 import { createCache, EncodeError, gzip, json, v8, type Format, type Namespace, type StoredEntry } from "@hotset/core";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";

@@ -3,7 +3,7 @@
  * moved by hand. Counter-examples: docs/reference/counter-examples.md.
  */
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { counted } from "../support/stacks.ts";

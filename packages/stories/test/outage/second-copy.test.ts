@@ -1,6 +1,6 @@
 /** A backend that is built on another copy of @hotset/core than the cache: one of the two is part of a bundle, say. */
 import { BackendUnavailableError, DecodeError } from "@hotset/core";
-import { createTestCache, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 
 /** Another copy of the package, whose classes are not those of this one. */

@@ -1,6 +1,6 @@
 /** The backend has answered in time, and a schema or a decompressor takes too long. */
 import { createCache, type Cache, type StandardSchema } from "@hotset/core";
-import { flush, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import { flush, outcome, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { watch } from "../support/watch.ts";
 

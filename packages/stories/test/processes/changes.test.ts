@@ -2,7 +2,7 @@
  * Changes by another process over less common backends: hashed keys, tag versions kept as entries; and during a
  * refresh.
  */
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

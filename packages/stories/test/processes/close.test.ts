@@ -1,6 +1,6 @@
 /** close() of one of several processes: it leaves no lease, timer or listener behind. */
 import type { Clock } from "@hotset/core";
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";

@@ -1,5 +1,5 @@
 /** Values that the backend refuses for their size, in a process that receives invalidations. */
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

@@ -3,7 +3,7 @@
  * Counter-examples: docs/reference/counter-examples.md.
  */
 import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
-import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
+import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
 import { counted, never } from "../support/stacks.ts";

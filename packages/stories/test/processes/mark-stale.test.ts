@@ -1,5 +1,5 @@
 /** markStale in one process, and copies, loads and fallbacks there and in another one. */
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 

@@ -1,6 +1,15 @@
-import type { Backend, BatchLoadContext, Cache, LoadContext, Namespace, NotModified, Served } from "@hotset/core";
-import { BackendUnavailableError, createCache } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/core/testing";
+import {
+  type Backend,
+  BackendUnavailableError,
+  type BatchLoadContext,
+  type Cache,
+  createCache,
+  type LoadContext,
+  type Namespace,
+  type NotModified,
+  type Served,
+} from "@hotset/core";
+import { flush, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { isNightly, Random } from "@hotset/test-servers";
 import { expect, it } from "vitest";

@@ -2,7 +2,7 @@
  * The time in which a copy is served without asking the backend: interleavings are forced, time is moved by hand.
  * Counter-examples: docs/reference/counter-examples.md.
  */
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

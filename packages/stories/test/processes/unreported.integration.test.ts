@@ -1,6 +1,6 @@
 /** Processes that receive no changes, over Redis: how soon a wait ends, and what a load costs. */
 import { json } from "@hotset/core";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { redis } from "@hotset/redis";
 import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, expect, it } from "vitest";

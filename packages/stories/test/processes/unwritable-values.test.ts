@@ -1,6 +1,6 @@
 /** Values that the format refuses, in processes that share a backend with leases and coherence. */
 import { createCache, json, type Cache } from "@hotset/core";
-import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import { flush, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { expect, it } from "vitest";
 

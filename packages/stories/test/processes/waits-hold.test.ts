@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 
 const sqlite = new URL("../../../../docs/examples/sqlite-backend/sqlite-backend.ts", import.meta.url).href;

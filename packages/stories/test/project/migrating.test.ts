@@ -1,5 +1,5 @@
 /** The pages about migrating: where a peer and hotset differ, shown by both. One test for each statement. */
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import type { StandardSchema } from "@hotset/core";
 import { cachified, softPurge, type CacheEntry } from "@epic-web/cachified";
 import { BentoCache, bentostore } from "bentocache";

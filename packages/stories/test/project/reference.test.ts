@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as core from "@hotset/core";
 import { compose } from "@hotset/compose";
 import { CacheError, createCache, gzip, type CacheEvents } from "@hotset/core";
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { brotli, zstd } from "hotset";

@@ -1,4 +1,4 @@
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 
 const keyOf = (id: number): string => `user:${id}`;

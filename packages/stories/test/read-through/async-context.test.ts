@@ -1,6 +1,6 @@
 /** In the async context of which call the functions of a user run. Timers keep that context, as those of Node do. */
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { open, STACKS } from "../support/stacks.ts";
 

@@ -14,7 +14,7 @@ import {
   type Namespace,
   type StoredEntry,
 } from "@hotset/core";
-import { mapTier, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 /** Tiers of a third party that break their contract: calls settle, and the process goes on. */
 import type { Backend, Cache, Leases, Parts, Policy } from "@hotset/core";
-import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, mapTier, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { rejectionsDuring } from "../support/stacks.ts";
 

@@ -1,5 +1,5 @@
 import { json, type Cache, type EntryOptions } from "@hotset/core";
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";

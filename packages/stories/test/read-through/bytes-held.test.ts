@@ -1,6 +1,6 @@
 /** The bound on bytes in memory, over a backend that compresses. */
 import { gzip, json } from "@hotset/core";
-import { flush, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { createCache, memory } from "hotset";
 import { afterAll, describe, expect, it } from "vitest";
 

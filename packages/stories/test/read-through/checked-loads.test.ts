@@ -1,5 +1,5 @@
 import type { StandardSchema } from "@hotset/core";
-import { createTestCache, flush, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 
 interface User {

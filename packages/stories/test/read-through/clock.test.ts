@@ -1,5 +1,5 @@
 import type { Policy } from "@hotset/core";
-import { flush, gate, mapTier, outcome, TestClock } from "@hotset/core/testing";
+import { flush, gate, mapTier, outcome, TestClock } from "@hotset/testing";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { open } from "../support/stacks.ts";
 

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, createCache, type Cache, type Clock, type Namespace } from "@hotset/core";
-import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { forkScript } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";

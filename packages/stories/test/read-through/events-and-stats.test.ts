@@ -1,5 +1,5 @@
 import type { Cache, Policy } from "@hotset/core";
-import { flush, gate, outcome, type TestClock } from "@hotset/core/testing";
+import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, rejectionsDuring, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";

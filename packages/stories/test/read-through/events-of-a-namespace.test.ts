@@ -1,4 +1,4 @@
-import { createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 
 it("C207 a listener of a namespace gets the events of that namespace and below it, and no others", async () => {

@@ -1,4 +1,4 @@
-import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 

@@ -1,6 +1,6 @@
 /** The two ways to forget all values of one wrapped function, as docs/guide/recipes.md shows them. */
 import type { Cache } from "@hotset/core";
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { open, STACKS } from "../support/stacks.ts";

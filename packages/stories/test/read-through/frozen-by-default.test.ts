@@ -1,4 +1,4 @@
-import { createTestCache, mapTier, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, describe, expect, it, vi } from "vitest";
 

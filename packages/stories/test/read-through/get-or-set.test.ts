@@ -1,5 +1,5 @@
 import { v8, type CacheEvents, type EntryOptions, type GetOrSetOptions } from "@hotset/core";
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import {

@@ -1,5 +1,5 @@
 import type { CacheEvents, EntryOptions, GetOrSetOptions, LoadContext, Policy } from "@hotset/core";
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 

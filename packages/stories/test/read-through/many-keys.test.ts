@@ -1,4 +1,4 @@
-import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { counted, never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";

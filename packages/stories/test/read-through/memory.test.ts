@@ -1,5 +1,5 @@
 import { EncodeError, json, type CacheEvents } from "@hotset/core";
-import { createTestCache, flush, gate, mapTier } from "@hotset/core/testing";
+import { createTestCache, flush, gate, mapTier } from "@hotset/testing";
 import type { MemoryOptions } from "@hotset/memory";
 import { isNightly } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";

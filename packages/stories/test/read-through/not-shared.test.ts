@@ -1,6 +1,6 @@
 /** Answers that belong to one caller: `ctx.notShared`, and what others do while such an answer is loaded. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { createTestCache, flush, gate } from "@hotset/core/testing";
+import { createTestCache, flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { notYetInStep, type ProcessOptions, type Processes, type SimulatedProcess } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { OverloadedError } from "@hotset/core";
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
 

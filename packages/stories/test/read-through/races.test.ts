@@ -1,5 +1,5 @@
 import { gzip, type Cache, type Namespace } from "@hotset/core";
-import { flush, gate, outcome, type ScriptedBackend, type ScriptedOperation } from "@hotset/core/testing";
+import { flush, gate, outcome, type ScriptedBackend, type ScriptedOperation } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import { numbered } from "../support/sources.ts";
 import { open, STACKS, STACKS_WITH_BACKEND, type Stack } from "../support/stacks.ts";

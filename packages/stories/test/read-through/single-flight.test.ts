@@ -1,6 +1,6 @@
 import { AsyncResource } from "node:async_hooks";
 import { createCache, type Cache, type GetOrSetOptions, type LoadContext, type Policy } from "@hotset/core";
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";

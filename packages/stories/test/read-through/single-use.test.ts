@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { flush } from "@hotset/core/testing";
+import { flush } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { open, STACKS } from "../support/stacks.ts";
 

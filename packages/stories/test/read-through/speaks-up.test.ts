@@ -10,7 +10,7 @@ import {
   TestClock,
   type Gate,
   type ScriptedBackend,
-} from "@hotset/core/testing";
+} from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";

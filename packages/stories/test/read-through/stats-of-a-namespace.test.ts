@@ -1,4 +1,4 @@
-import { createTestCache, flush, gate, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 
 const failing = (): never => {

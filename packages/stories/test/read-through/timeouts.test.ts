@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { getEventListeners } from "node:events";
-import { flush, gate, outcome } from "@hotset/core/testing";
+import { flush, gate, outcome } from "@hotset/testing";
 import type { LoadContext, Served } from "@hotset/core";
 import { describe, expect, it } from "vitest";
 import {

@@ -1,6 +1,6 @@
 /** A life that slides: a fresh entry gets a new one, and nothing else happens. */
 import type { Seal } from "@hotset/core";
-import { flush, gate, outcome, type ScriptedStep } from "@hotset/core/testing";
+import { flush, gate, outcome, type ScriptedStep } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";

@@ -1,4 +1,4 @@
-import { flush } from "@hotset/core/testing";
+import { flush } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS } from "../support/stacks.ts";
 

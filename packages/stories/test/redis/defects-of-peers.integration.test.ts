@@ -1,6 +1,6 @@
 /** Defects of other caches over a Redis, found by running them. */
 import type { Cache } from "@hotset/core";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import {
   forkScript,
   randomPrefix,

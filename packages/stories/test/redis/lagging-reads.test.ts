@@ -1,4 +1,4 @@
-import { flush, mapTier, createTestCache, scriptedBackend, TestClock } from "@hotset/core/testing";
+import { flush, mapTier, createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 import { never } from "../support/stacks.ts";
 

@@ -1,6 +1,6 @@
 // Answers for one caller, between caches over one Redis: a marker in place of a value, in both layouts.
 
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { redis } from "hotset";
 import { afterAll, beforeAll, expect, it } from "vitest";

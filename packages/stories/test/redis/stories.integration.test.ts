@@ -9,7 +9,7 @@ import {
   type Format,
   type Policy,
 } from "@hotset/core";
-import { gate } from "@hotset/core/testing";
+import { gate } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import {

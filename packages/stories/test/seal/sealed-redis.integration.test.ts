@@ -1,6 +1,6 @@
 /** Sealed entries in a real Redis, and a program with write access to it that does its worst. */
 import { brotli, createCache, gzip, json, v8, type Cache, type Policy, type Seal } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";
 import { aesGcm, hmac } from "@hotset/seal";

@@ -1,6 +1,6 @@
 /** Versions of tags and leases are not sealed: what a program that writes to Redis can do by them (decision 0114). */
 import { createCache, type Cache, type Policy } from "@hotset/core";
-import { TestClock } from "@hotset/core/testing";
+import { TestClock } from "@hotset/testing";
 import { aesGcm } from "@hotset/seal";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { redis } from "hotset";

@@ -9,7 +9,7 @@ import {
   type ScriptedBackendOptions,
   type ScriptedCoherence,
   type ScriptedStore,
-} from "@hotset/core/testing";
+} from "@hotset/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
 /** One simulated process: a cache with its own connection to the shared store. */

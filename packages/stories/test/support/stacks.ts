@@ -6,7 +6,7 @@ import {
   TestClock,
   type ScriptedBackend,
   type ScriptedBackendOptions,
-} from "@hotset/core/testing";
+} from "@hotset/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
 
 /** The tiers over which a promise is tested. A promise may not depend on them. */

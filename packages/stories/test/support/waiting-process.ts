@@ -1,6 +1,6 @@
 /** Run by waits-hold.test.ts in a separate process, which nothing but a wait of the cache could keep alive. */
 import { createCache, type Backend, type Cache } from "@hotset/core";
-import { scriptedBackend } from "@hotset/core/testing";
+import { scriptedBackend } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 
 const [how = "", file = "", sqliteModule = ""] = process.argv.slice(2);

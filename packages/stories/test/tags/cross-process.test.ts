@@ -3,7 +3,7 @@
  * docs/reference/counter-examples.md.
  */
 import type { Cache } from "@hotset/core";
-import { createTestCache, flush, gate, outcome } from "@hotset/core/testing";
+import { createTestCache, flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";

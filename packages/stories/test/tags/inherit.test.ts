@@ -1,7 +1,7 @@
 /** `inherit`: what an entry takes over from the cached values that its loader got. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Cache } from "@hotset/core";
-import { flush, gate, TestClock } from "@hotset/core/testing";
+import { flush, gate, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { counted, never, open, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";

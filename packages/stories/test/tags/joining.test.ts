@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Cache, LoadContext, Loader, Served } from "@hotset/core";
-import { flush, gate, outcome, type Gate } from "@hotset/core/testing";
+import { flush, gate, outcome, type Gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";

@@ -1,6 +1,6 @@
 /** Calls of one process stand in the order in which they were made, also if none was awaited. */
 import type { Namespace } from "@hotset/core";
-import { createTestCache, gate } from "@hotset/core/testing";
+import { createTestCache, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { open, STACKS, STACKS_WITH_BACKEND, type OpenOptions, type Stack } from "../support/stacks.ts";
 

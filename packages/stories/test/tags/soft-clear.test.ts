@@ -1,4 +1,4 @@
-import { flush, gate } from "@hotset/core/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";

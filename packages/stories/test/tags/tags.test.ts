@@ -1,5 +1,5 @@
 import type { Cache, Namespace, Policy, Served } from "@hotset/core";
-import { createTestCache, flush, gate, mapTier, outcome, TestClock } from "@hotset/core/testing";
+import { createTestCache, flush, gate, mapTier, outcome, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { heapGrowth } from "../support/heap-growth.ts";
 import { failing, numbered } from "../support/sources.ts";

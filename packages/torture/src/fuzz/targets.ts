@@ -12,7 +12,7 @@ import {
   type Seal,
   type StoredEntry,
 } from "@hotset/core";
-import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/core/testing";
+import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { msgpack } from "@hotset/msgpack";
 import { aesGcm, hmac } from "@hotset/seal";
 import { zstd } from "@hotset/zstd";

@@ -1,7 +1,13 @@
-import type { Backend } from "../contracts/backend.ts";
-import { createCache, type Cache, type CacheBuilder, type CacheLogger, type CacheOptions } from "../index.ts";
-import type { LocalTier } from "../contracts/local-tier.ts";
-import type { Policy } from "../entry/policy.ts";
+import {
+  type Backend,
+  type Cache,
+  type CacheBuilder,
+  type CacheLogger,
+  type CacheOptions,
+  createCache,
+  type LocalTier,
+  type Policy,
+} from "@hotset/core";
 import { mapTier } from "./map-tier.ts";
 import { scriptedBackend } from "./scripted-backend.ts";
 import { TestClock } from "./test-clock.ts";

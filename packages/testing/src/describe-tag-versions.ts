@@ -1,4 +1,4 @@
-import type { TagVersions } from "../contracts/backend.ts";
+import type { TagVersions } from "@hotset/core";
 import type { BackendSubject } from "./backend-subject.ts";
 import { describe, expect, it } from "vitest";
 

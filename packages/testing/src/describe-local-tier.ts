@@ -1,4 +1,4 @@
-import type { LocalEntry, LocalTier } from "../contracts/local-tier.ts";
+import type { LocalEntry, LocalTier } from "@hotset/core";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { randomFrom } from "./random.ts";
 import { TestClock } from "./index.ts";

@@ -1,4 +1,4 @@
-import type { Format } from "../contracts/backend.ts";
+import type { Format } from "@hotset/core";
 import { describeFormat } from "./describe-format.ts";
 import { expect, it } from "vitest";
 

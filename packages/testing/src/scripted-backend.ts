@@ -1,17 +1,18 @@
-import type {
-  Backend,
-  Batch,
-  BreakerPolicy,
-  Coherence,
-  Compressor,
-  Format,
-  Leases,
-  StoredEntry,
-  TagVersions,
-} from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
-import type { Seal } from "../contracts/seal.ts";
-import { json, passthrough } from "../index.ts";
+import {
+  type Backend,
+  type Batch,
+  type BreakerPolicy,
+  type Clock,
+  type Coherence,
+  type Compressor,
+  type Format,
+  json,
+  type Leases,
+  passthrough,
+  type Seal,
+  type StoredEntry,
+  type TagVersions,
+} from "@hotset/core";
 import { ScriptedCalls, type ScriptedCall, type ScriptedOperation, type ScriptedStep } from "./scripted-calls.ts";
 import { ScriptedLink, type ScriptedCoherence } from "./scripted-link.ts";
 import { MemoryStore, type ScriptedStore } from "./scripted-store.ts";

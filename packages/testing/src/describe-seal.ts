@@ -1,4 +1,4 @@
-import type { Seal } from "../contracts/seal.ts";
+import type { Seal } from "@hotset/core";
 import { randomFrom } from "./random.ts";
 import { describe, expect, it } from "vitest";
 

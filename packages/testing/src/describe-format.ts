@@ -1,4 +1,4 @@
-import type { Format } from "../contracts/backend.ts";
+import type { Format } from "@hotset/core";
 import { attempt, deepFreeze, expectPlain, expectReadWithItsLimit, expectUnpolluted } from "./decoded.ts";
 import { describeFormatOfOneType } from "./describe-format-of-one-type.ts";
 import { randomFrom } from "./random.ts";

@@ -1,7 +1,4 @@
-import type { StoredEntry } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError, type Duration } from "../index.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
+import { type Awaitable, BackendUnavailableError, type Clock, type Duration, type StoredEntry } from "@hotset/core";
 import type { Gate } from "./gate.ts";
 import { milliseconds } from "./milliseconds.ts";
 

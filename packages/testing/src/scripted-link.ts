@@ -1,5 +1,4 @@
-import type { CoherenceListener } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
+import type { Clock, CoherenceListener } from "@hotset/core";
 import type { StoreListener, MemoryStore } from "./scripted-store.ts";
 
 /** The link that reports changes to a {@link scriptedBackend} with `coherence: 'reported'`, controlled by the test. */

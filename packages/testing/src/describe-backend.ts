@@ -1,7 +1,5 @@
 import { scheduler } from "node:timers/promises";
-import type { Backend, StoredEntry } from "../contracts/backend.ts";
-import { BackendUnavailableError } from "../index.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
+import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";

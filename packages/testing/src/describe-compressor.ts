@@ -1,4 +1,4 @@
-import type { Compressor } from "../contracts/backend.ts";
+import type { Compressor } from "@hotset/core";
 import { randomFrom } from "./random.ts";
 import { beforeEach, describe, expect, it } from "vitest";
 

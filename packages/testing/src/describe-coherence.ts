@@ -1,7 +1,6 @@
 import timers from "node:timers";
 import { scheduler } from "node:timers/promises";
-import type { Backend, Coherence, CoherenceListener, StoredEntry } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
+import type { Backend, Clock, Coherence, CoherenceListener, StoredEntry } from "@hotset/core";
 import { KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { flush } from "./index.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";

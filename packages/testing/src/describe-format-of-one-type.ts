@@ -1,4 +1,4 @@
-import type { Format } from "../contracts/backend.ts";
+import type { Format } from "@hotset/core";
 import { attempt, expectReadWithItsLimit, expectUnpolluted } from "./decoded.ts";
 import { randomFrom } from "./random.ts";
 import { beforeEach, describe, expect, it } from "vitest";

@@ -1,5 +1,4 @@
-import { ConfigurationError } from "../index.ts";
-import type { LocalEntry, LocalTier, LocalTierHost } from "../contracts/local-tier.ts";
+import { ConfigurationError, type LocalEntry, type LocalTier, type LocalTierHost } from "@hotset/core";
 
 /** Options of `mapTier`. */
 export interface MapTierOptions {

@@ -1,5 +1,4 @@
-import type { Backend, StoredEntry } from "../contracts/backend.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
+import type { Awaitable, Backend, StoredEntry } from "@hotset/core";
 import type { TestClock } from "./index.ts";
 
 /** Shared by the parts of `describeBackend`: the backend of the running test, and helpers to inspect it. */

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { StoredEntry } from "../contracts/backend.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
+import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "./describe-backend.ts";
 import { found } from "./backend-subject.ts";
 import { gate } from "./gate.ts";

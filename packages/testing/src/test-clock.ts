@@ -1,5 +1,4 @@
-import type { Clock } from "../contracts/clock.ts";
-import type { Duration } from "../primitives/duration.ts";
+import type { Clock, Duration } from "@hotset/core";
 import { milliseconds } from "./milliseconds.ts";
 
 interface Due {

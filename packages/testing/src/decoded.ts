@@ -1,4 +1,4 @@
-import type { Format } from "../contracts/backend.ts";
+import type { Format } from "@hotset/core";
 import { expect } from "vitest";
 
 /** The result of `act`, or the error that it throws. Fails if it throws a value that is not an error. */

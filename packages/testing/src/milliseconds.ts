@@ -1,4 +1,4 @@
-import { parseDuration, type Duration } from "../index.ts";
+import { parseDuration, type Duration } from "@hotset/core";
 
 /** @throws {InvalidArgumentError} unless `duration` is a valid duration. */
 export const milliseconds = (duration: Duration): number =>

@@ -1,5 +1,4 @@
-import type { DeleteStatus, Leases, StoredEntry, TagVersion } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
+import type { Clock, DeleteStatus, Leases, StoredEntry, TagVersion } from "@hotset/core";
 
 /**
  * The store shared by a {@link scriptedBackend} and its peers. A test can inspect it, and change it like another

@@ -1,4 +1,4 @@
-import type { Leases } from "../contracts/backend.ts";
+import type { Leases } from "@hotset/core";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { describe, expect, it } from "vitest";
