@@ -4,9 +4,11 @@ import {
   queue,
   UnrecoverableError,
   type Job,
+  type JobRepeat,
   type Queue,
   type QueueEvent,
   type QueueOptions,
+  type RepeatInfo,
   type Worker,
   type WorkerOptions,
 } from "@hotset/redis-toolkit/queue";
@@ -866,7 +868,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await expect.poll(() => seen.length).toBeGreaterThanOrEqual(2);
     expect(await use.jobs.removeRepeat("tick")).toBe(true);
     expect(await use.jobs.removeRepeat("tick")).toBe(false);
-    const instants = seen.map((addedAt) => Math.floor((addedAt - before!.nextAt) / 2_000));
+    const instants = seen.map((addedAt) => Math.floor((addedAt - before!.nextAt!) / 2_000));
     expect(new Set(instants).size).toBe(instants.length);
     expect(await use.jobs.repeat("nightly", { cron: "0 3 * * *", timeZone: "Europe/Berlin" }, "x")).toBe("set");
     expect(await use.jobs.repeats()).toMatchObject([
@@ -878,14 +880,14 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await use.jobs.repeat("tick", { every: "1h" }, "old");
     const before = await use.jobs.repeats();
     const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
-    await expect.poll(async () => (await store.counts())[6]! > before[0]!.nextAt - 3_600_000 + 5).toBe(true);
+    await expect.poll(async () => (await store.counts())[6]! > before[0]!.nextAt! - 3_600_000 + 5).toBe(true);
     expect(await use.jobs.repeat("tick", { every: 3_600_000 }, "new")).toBe("set");
     expect(await use.jobs.repeat("tick", { every: "1h" }, "new", { priority: 3 })).toBe("set");
     expect(await use.jobs.repeats()).toEqual(before);
     expect((await store.repeats())[0]!.definition.toString()).toContain('"new"');
     expect(await use.jobs.repeat("tick", { every: "2h" }, "new", { priority: 3 })).toBe("set");
     const [after] = await use.jobs.repeats();
-    expect(after!.nextAt).toBeGreaterThan(before[0]!.nextAt + 3_600_000);
+    expect(after!.nextAt).toBeGreaterThan(before[0]!.nextAt! + 3_600_000);
   });
 
   it("C487: at most one job of a repeat waits, unless all are wanted", async () => {
@@ -919,6 +921,88 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect([await use.jobs.removeRepeat("one"), await use.redis.commands.hLen(store.keys.all[0]!)]).toEqual([true, 1]);
   });
 
+  it("C495: a repeat ends at its end, or with its last job, and stays set", async () => {
+    const { jobs } = use;
+    const seen: (JobRepeat | undefined)[] = [];
+    const thrice = { every: 100, limit: 3, immediately: true } as const;
+    const setAt = Date.now();
+    expect(await jobs.repeat("thrice", thrice, "tick", { backlog: "all" })).toBe("set");
+    const [{ nextAt: first }] = (await jobs.repeats()) as [RepeatInfo];
+    expect(Math.abs(first! - setAt)).toBeLessThan(1_000);
+    const end = new Date(first! - 86_400_000);
+    expect(await jobs.repeat("over", { cron: "0 3 * * *", end }, "never", { backlog: "all" })).toBe("set");
+    const worker = use.working((job) => seen.push(job.repeat));
+    await expect.poll(() => worker.stats).toMatchObject({ completed: 3 });
+    expect(seen.map((repeat) => repeat?.key)).toEqual(["thrice", "thrice", "thrice"]);
+    expect(seen[0]).toEqual({ key: "thrice", at: first });
+    // Each keeps the beat of the first.
+    expect(seen.map((repeat) => (repeat!.at - first!) % 100)).toEqual([0, 0, 0]);
+    const ended = [
+      { key: "over", nextAt: undefined, schedule: { cron: "0 3 * * *", timeZone: "UTC", endAt: end.getTime() } },
+      { key: "thrice", nextAt: undefined, schedule: { everyMs: 100, limit: 3 } },
+    ];
+    const byKey = async (): Promise<readonly RepeatInfo[]> =>
+      (await jobs.repeats()).toSorted((one, other) => (one.key < other.key ? -1 : 1));
+    expect(await byKey()).toEqual(ended);
+    // A program that sets it at each start does not start it again; with other data neither.
+    expect(await jobs.repeat("thrice", thrice, "tick", { backlog: "all" })).toBe("unchanged");
+    expect(await jobs.repeat("thrice", thrice, "tock", { backlog: "all" })).toBe("set");
+    expect(await jobs.repeat("over", { cron: "0 3 * * *", end }, "never", { backlog: "all" })).toBe("unchanged");
+    expect(await byKey()).toEqual(ended);
+    // Another limit is another schedule, which counts from 0.
+    expect(await jobs.repeat("thrice", { ...thrice, limit: 2 }, "tock", { backlog: "all" })).toBe("set");
+    await expect.poll(() => worker.stats).toMatchObject({ completed: 5 });
+    await expect.poll(async () => (await byKey())[1]!.nextAt).toBeUndefined();
+    expect(worker.stats).toMatchObject({ completed: 5 });
+    expect([await jobs.removeRepeat("thrice"), await jobs.removeRepeat("over")]).toEqual([true, true]);
+    expect(await jobs.repeats()).toEqual([]);
+    const { all } = new QueueStore(use.redis, moduleOf(use.redis), use.name).keys;
+    expect(await use.redis.commands.hLen(all[0]!)).toBe(1);
+  });
+
+  it("C495: jobs are counted from 0 for another limit, and none is counted that was not added", async () => {
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const repeats = new Repeats(store);
+    const fire = async (): Promise<number | undefined> => {
+      const due = await store.repeats();
+      expect(await repeats.fire(due, due[0]!.dueAt)).toEqual({ fired: 1, errors: [] });
+      return (await repeats.list())[0]!.nextAt;
+    };
+    const add = async (limit: number, backlog: "all" | "one"): Promise<string> =>
+      use.jobs.repeat("hourly", { every: "1h", limit }, "x", { backlog });
+    expect(await add(3, "all")).toBe("set");
+    expect([await fire(), await fire()]).not.toContain(undefined);
+    expect(await add(2, "all")).toBe("set");
+    expect(await fire()).toBeDefined();
+    expect(await add(2, "one")).toBe("set");
+    // The last one waits, so this adds none.
+    expect(await fire()).toBeDefined();
+    expect(await use.jobs.drain()).toBe(3);
+    expect(await fire()).toBeUndefined();
+    expect((await use.jobs.list("waiting")).length).toBe(1);
+  });
+
+  it("C496: a job of a repeat has the instant that it is for, also once another one is due", async () => {
+    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const repeats = new Repeats(store);
+    await use.jobs.repeat("hourly", { every: "1h" }, "x", { attempts: 1 });
+    const due = await store.repeats();
+    const at = due[0]!.dueAt;
+    expect(await repeats.fire(due, at + 5 * 3_600_000)).toEqual({ fired: 1, errors: [] });
+    const [waiting] = await use.jobs.list("waiting");
+    expect(waiting).toMatchObject({ repeat: { key: "hourly", at }, attempt: 0 });
+    const failed: unknown[] = [];
+    use.working(
+      () => {
+        throw new Error("no");
+      },
+      { onError: (_, { repeat }) => failed.push(repeat) },
+    );
+    await expect.poll(() => failed).toEqual([{ key: "hourly", at }]);
+    await expect.poll(() => use.jobs.get(waiting!.id)).toMatchObject({ state: "dead", repeat: { key: "hourly", at } });
+    expect(await use.jobs.get((await use.jobs.add("plain", { delay: "1h" })).id)).not.toHaveProperty("repeat");
+  });
+
   it("C387: repeats that are due together add their jobs at once, also where no new job wakes a worker", async () => {
     const held = await use.jobs.add("x", { dedupId: "d" });
     const keys = Array.from({ length: 25 }, (_, i) => `key ${i}`);
@@ -926,7 +1010,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const before = await use.jobs.repeats();
     expect(before).toHaveLength(25);
     const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
-    const due = Math.min(...before.map(({ nextAt }) => nextAt)) - 3_600_000;
+    const due = Math.min(...before.map(({ nextAt }) => nextAt!)) - 3_600_000;
     for (const { key, definition } of await store.repeats()) {
       await use.jobs.removeRepeat(key);
       await store.repeat(key, definition.toString(), due, "of no other");
@@ -935,7 +1019,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     const worker = use.working(() => done.pass(), { concurrency: 2 });
     await expect.poll(() => worker.active).toBe(1);
     const left = async (): Promise<number> =>
-      (await use.jobs.repeats()).filter(({ nextAt }) => nextAt < due + 3_600_000).length;
+      (await use.jobs.repeats()).filter(({ nextAt }) => nextAt! < due + 3_600_000).length;
     await expect.poll(left, SOON).toBe(0);
     expect(await use.jobs.counts()).toEqual({ ...NOTHING, active: 1 });
     expect(await use.jobs.get(held.id)).toMatchObject({ state: "active" });

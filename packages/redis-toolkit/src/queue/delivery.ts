@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
 import { consuming, durationMs, thrownDetails, thrownText } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
-import { decodeJson, encodeJson, readRecord, traceOf, type JobRecord } from "./job.ts";
+import { decodeJson, encodeJson, readRecord, repeatOf, traceOf, type JobRecord, type JobRepeat } from "./job.ts";
 import type { BackoffFunction } from "./options.ts";
 import type { Delivered, Extension, Outcome } from "./store.ts";
 
@@ -15,6 +15,8 @@ export interface Job<T> {
   readonly attempts: number;
   /** When it was added, in milliseconds since 1970 by the clock of the server. */
   readonly addedAt: number;
+  /** The key and the instant of the schedule, if `repeat` added it. */
+  readonly repeat?: JobRepeat;
   /**
    * The lease runs for `visibility` from now.
    *
@@ -31,7 +33,7 @@ export interface Job<T> {
 }
 
 /** A delivery that has failed. */
-export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts" | "addedAt"> {
+export interface FailedJob<T> extends Pick<Job<T>, "id" | "attempt" | "attempts" | "addedAt" | "repeat"> {
   /** `undefined` where it cannot be read, or does not fit the schema. */
   readonly data: T | undefined;
   /** Whether it is tried again, or goes to the dead letters. */
@@ -132,8 +134,9 @@ export class Delivery<T, R> {
     throw new UnrecoverableError("the data of the job does not fit the schema");
   }
 
-  #factsOf({ attempt, attempts }: JobRecord): Omit<FailedJob<T>, "data" | "outcome"> {
-    return { id: this.id, attempt, attempts, addedAt: Number.parseInt(this.id, 10) };
+  #factsOf(record: JobRecord): Omit<FailedJob<T>, "data" | "outcome"> {
+    const { attempt, attempts } = record;
+    return { id: this.id, attempt, attempts, addedAt: Number.parseInt(this.id, 10), ...repeatOf(record) };
   }
 
   #jobOf(data: T, record: JobRecord): Job<T> {

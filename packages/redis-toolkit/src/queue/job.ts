@@ -26,6 +26,8 @@ export interface JobSnapshot<T, R = unknown> {
   /** When it is due (`delayed`), or when its lease ends (`active`). */
   readonly dueAt?: number;
   readonly finishedAt?: number;
+  /** The key and the instant of the schedule, if `repeat` added it. */
+  readonly repeat?: JobRepeat;
   /** The last value of `job.progress`. */
   readonly progress?: unknown;
   /** Why the last attempt failed. */
@@ -34,6 +36,15 @@ export interface JobSnapshot<T, R = unknown> {
   readonly error?: JobError;
   /** The return value of the handler, once the job is completed. */
   readonly result?: R;
+}
+
+export interface JobRepeat {
+  readonly key: string;
+  /**
+   * The instant of the schedule that the job is for, in milliseconds since 1970. It may be added later; of several that
+   * were missed, it is the first.
+   */
+  readonly at: number;
 }
 
 /** The parts of a thrown value that are text. */
@@ -59,6 +70,8 @@ export interface JobRecord {
   readonly keepCompleted?: readonly [count: number, ageMs: number];
   readonly keepDead?: readonly [count: number, ageMs: number];
   readonly dedup?: string;
+  readonly repeatKey?: string;
+  readonly repeatAt?: number;
   /** Texts of the producer for the consumer, such as `traceparent`. */
   readonly trace?: Readonly<Record<string, string>>;
   readonly dedupEnds?: true;
@@ -86,6 +99,7 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
     attempts,
     priority,
     addedAt: Number.parseInt(id.toString(), 10),
+    ...repeatOf(record),
     ...(state === "delayed" || state === "active" ? { dueAt: Number(score) } : undefined),
     ...(finishedAt === undefined ? undefined : { finishedAt }),
     ...(progress == null ? undefined : { progress: readOr(progress, undefined) }),
@@ -94,6 +108,9 @@ export function readSnapshot<T, R>(state: JobState, fields: readonly (Buffer | n
     ...(error == null ? undefined : { error: thrownDetails(readOr(error, undefined)) }),
   };
 }
+
+export const repeatOf = ({ repeatKey: key, repeatAt: at }: JobRecord): { readonly repeat?: JobRepeat } =>
+  key === undefined || at === undefined ? {} : { repeat: { key, at } };
 
 /** `text` was checked by the script that gives it. */
 export function readRecord(text: Buffer | null | undefined): JobRecord | undefined {

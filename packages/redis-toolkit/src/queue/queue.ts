@@ -15,7 +15,7 @@ import type { Carrier, Module } from "../module/module.ts";
 import type { FailedJob, Handler, Job, JobContext } from "./delivery.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { QueueEvents, type Finished, type QueueEvent, type QueueListening } from "./events.ts";
-import { encodeJson, STATES, type JobError, type JobSnapshot, type JobState } from "./job.ts";
+import { encodeJson, STATES, type JobError, type JobRepeat, type JobSnapshot, type JobState } from "./job.ts";
 import {
   checkDedupId,
   resolveAddOptions,
@@ -28,7 +28,8 @@ import {
   type QueueOptions,
   type QueueSettings,
 } from "./options.ts";
-import { Repeats, type RepeatInfo, type RepeatOptions, type Schedule } from "./repeats.ts";
+import { Repeats, type RepeatInfo, type RepeatOptions } from "./repeats.ts";
+import type { ResolvedSchedule, Schedule } from "./schedule.ts";
 import { simpleQueue, type SimpleQueue } from "./simple-queue.ts";
 import { QueueStore, type Added, type ChangeAnswer } from "./store.ts";
 import { resolveWorkerOptions, type WorkerOptions } from "./worker-options.ts";
@@ -49,7 +50,8 @@ export type {
   JobError,
 };
 export type { JobSnapshot, JobState, Keep };
-export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, Schedule, SimpleQueue };
+export type { QueueEvent, QueueListening, QueueOptions, RepeatInfo, RepeatOptions, SimpleQueue };
+export type { JobRepeat, ResolvedSchedule, Schedule };
 export type { Worker, WorkerOptions, WorkerStats };
 
 export interface Counts extends Readonly<Record<JobState, number>> {
@@ -128,7 +130,8 @@ export interface Queue<T, Result = unknown> {
 
   /**
    * Adds a job at each instant of a schedule, while there is a worker, unless the last one still waits. The same call
-   * again changes nothing; other data or options for `key` count from the next instant on, another schedule starts.
+   * again changes nothing; other data or options for `key` count from the next instant on, another schedule starts. One
+   * that has ended stays set, so the same call does not start it again, until `removeRepeat`.
    */
   repeat(key: string, schedule: Schedule, data: T, options?: RepeatOptions): Promise<"set" | "unchanged">;
   /** @returns whether there was one */

@@ -1,14 +1,8 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkName, checkOneOf, checkOptions, durationMs } from "../module/module.ts";
+import { checkName, checkOneOf } from "../module/module.ts";
 import { decodeJson, encodeJson } from "./job.ts";
 import { resolveAddOptions, type AddOptions, type NewJob, type QueueSettings } from "./options.ts";
-import type { DueRepeat, QueueStore } from "./store.ts";
-
-/** When a job is added again and again. */
-export type Schedule =
-  | { readonly every: Duration }
-  /** Five fields, or six with seconds first. @default timeZone 'UTC' */
-  | { readonly cron: string; readonly timeZone?: string | undefined };
+import { firstAt, nextAt, resolveSchedule, type ResolvedSchedule, type Schedule } from "./schedule.ts";
+import type { DueRepeat, QueueStore, RepeatedJob } from "./store.ts";
 
 export interface RepeatOptions extends AddOptions {
   /**
@@ -22,14 +16,14 @@ export interface RepeatOptions extends AddOptions {
 
 export interface RepeatInfo {
   readonly key: string;
-  /** Milliseconds since 1970, by the clock of the server. */
-  readonly nextAt: number;
-  readonly schedule: { readonly everyMs: number } | { readonly cron: string; readonly timeZone: string };
+  /** Milliseconds since 1970, by the clock of the server. `undefined` where it has ended. */
+  readonly nextAt: number | undefined;
+  readonly schedule: ResolvedSchedule;
 }
 
 /** As it is stored, in JSON. */
 interface Definition {
-  readonly schedule: RepeatInfo["schedule"];
+  readonly schedule: ResolvedSchedule;
   readonly job: NewJob;
   readonly data: unknown;
   /** @default 'one' */
@@ -42,9 +36,6 @@ export interface Fired {
   /** Why some could not be fired: they are still due. */
   readonly errors: readonly unknown[];
 }
-
-const MIN_EVERY_MS = 100;
-const YEAR_MS = 366 * 86_400_000;
 
 /** Schedules of one queue. Any worker of the queue adds the jobs that are due, and one of them does. */
 export class Repeats {
@@ -69,7 +60,7 @@ export class Repeats {
     const definition = encodeJson({ schedule: resolved, ...rest } satisfies Definition).toString();
     const now = (await this.#store.counts())[6]!;
     const when = `{"schedule":${encodeJson(resolved).toString()},`;
-    const isNew = await this.#store.repeat(key, definition, await nextAt(resolved, now, now), when);
+    const isNew = await this.#store.repeat(key, definition, await firstAt(resolved, now, schedule), when);
     return isNew ? "set" : "unchanged";
   }
 
@@ -79,7 +70,10 @@ export class Repeats {
 
   async list(): Promise<readonly RepeatInfo[]> {
     const found = await this.#store.repeats();
-    return found.map(({ key, dueAt, definition }) => ({ key, nextAt: dueAt, schedule: read(definition).schedule }));
+    return found.map(({ key, dueAt, definition }) => ({
+      ...{ key, nextAt: dueAt === Infinity ? undefined : dueAt },
+      schedule: read(definition).schedule,
+    }));
   }
 
   /** Instants that were missed while no worker ran are made up for once. Never rejects. */
@@ -94,45 +88,10 @@ export class Repeats {
   async #fireOne(repeat: DueRepeat, now: number): Promise<boolean> {
     const { schedule, job, data, backlog = "one" } = read(repeat.definition);
     const next = await nextAt(schedule, repeat.dueAt, now);
-    return this.#store.fire(repeat, next, { job, payload: encodeJson(data), backlog });
+    const record = { ...job.record, repeatKey: repeat.key, repeatAt: repeat.dueAt };
+    const added: RepeatedJob = { job: { ...job, record }, payload: encodeJson(data), backlog, limit: schedule.limit };
+    return this.#store.fire(repeat, next, added);
   }
 }
 
 const read = (definition: Buffer): Definition => decodeJson(definition) as Definition;
-
-async function resolveSchedule(schedule: Schedule): Promise<RepeatInfo["schedule"]> {
-  checkOptions("repeat: the schedule", schedule ?? null, ["every", "cron", "timeZone"]);
-  const given: { readonly [Part in "every" | "cron" | "timeZone"]?: unknown } = schedule;
-  if (given.every !== undefined) {
-    if (given.cron !== undefined || given.timeZone !== undefined)
-      throw new InvalidArgumentError("repeat: give every, or cron with or without timeZone");
-    return { everyMs: durationMs("every", given.every as Duration, { min: MIN_EVERY_MS, max: YEAR_MS }) };
-  }
-  const { cron, timeZone = "UTC" } = given;
-  // An empty time zone would be that of the process.
-  if (typeof cron !== "string" || typeof timeZone !== "string" || timeZone === "")
-    throw new InvalidArgumentError("repeat: cron and timeZone must be text, and timeZone not empty");
-  const resolved = { cron, timeZone };
-  await nextAt(resolved, 0, 0);
-  return resolved;
-}
-
-/** The first instant of `schedule` after `now`; those of an interval keep their distance to `dueAt`. */
-export async function nextAt(schedule: RepeatInfo["schedule"], dueAt: number, now: number): Promise<number> {
-  if ("everyMs" in schedule) {
-    const { everyMs } = schedule;
-    return dueAt + everyMs * (Math.floor(Math.max(0, now - dueAt) / everyMs) + 1);
-  }
-  const { Cron } = await import("croner");
-  let next: Date | null;
-  try {
-    next = new Cron(schedule.cron, { timezone: schedule.timeZone, mode: "5-or-6-parts" }).nextRun(new Date(now));
-  } catch (error) {
-    throw new InvalidArgumentError(
-      `repeat: cron must be five fields ("0 3 * * *"), or six with seconds first, in a time zone that exists`,
-      { cause: error },
-    );
-  }
-  if (next === null) throw new InvalidArgumentError("repeat: cron never comes true");
-  return next.getTime();
-}

@@ -60,6 +60,13 @@ export interface DueRepeat {
   readonly definition: Buffer;
 }
 
+export interface RepeatedJob {
+  readonly job: NewJob;
+  readonly payload: Buffer;
+  readonly backlog: "one" | "all";
+  readonly limit: number | undefined;
+}
+
 export interface ExchangeReply {
   /** For each outcome, whether the delivery was this worker's. */
   readonly isOwn: readonly boolean[];
@@ -208,18 +215,18 @@ export class QueueStore {
   }
 
   /** @param when the beginning of the definition that says when it is due: one that says the same keeps its instant */
-  async repeat(key: string, definition: string, firstAt: number, when: string): Promise<boolean> {
-    return (await this.#number(REPEAT, [key, definition, String(firstAt), when])) === 1;
+  async repeat(key: string, definition: string, firstAt: number | undefined, when: string): Promise<boolean> {
+    return (await this.#number(REPEAT, [key, definition, String(firstAt ?? ""), when])) === 1;
   }
 
   /** Adds a job, unless another process has done it for this instant, or has replaced the definition. */
   async fire(
     due: DueRepeat,
-    nextAt: number,
-    { job, payload, backlog }: { readonly job: NewJob; readonly payload: Buffer; readonly backlog: "one" | "all" },
+    nextAt: number | undefined,
+    { job, payload, backlog, limit }: RepeatedJob,
   ): Promise<boolean> {
-    const at = [due.key, String(due.dueAt), due.definition, String(nextAt)];
-    const args = [...at, backlog === "all" ? "1" : "", ...jobArguments(job, payload)];
+    const at = [due.key, String(due.dueAt), due.definition, String(nextAt ?? "")];
+    const args = [...at, backlog === "all" ? "1" : "", String(limit ?? ""), ...jobArguments(job, payload)];
     return (await this.#number(FIRE, args)) === 1;
   }
 
@@ -227,6 +234,7 @@ export class QueueStore {
     return (await this.#number(REMOVE_REPEAT, [key])) === 1;
   }
 
+  /** A schedule that has ended is due at `Infinity`. */
   async repeats(): Promise<readonly DueRepeat[]> {
     return readRepeats(await this.#list(REPEATS, [], READ_ONLY));
   }
@@ -265,7 +273,7 @@ const jobArguments = (job: NewJob, payload: Buffer): RedisArgument[] => [
 const readRepeats = (list: readonly unknown[]): readonly DueRepeat[] =>
   inGroups(list, 3).map(([key, dueAt, definition]) => ({
     key: String(key),
-    dueAt: Number(dueAt),
+    dueAt: String(dueAt) === "" ? Infinity : Number(dueAt),
     definition: (definition ?? Buffer.alloc(0)) as Buffer,
   }));
 

@@ -144,45 +144,74 @@ if replayed > 0 and not isPaused() then wakeOne() end
 return {replayed, call('ZCOUNT', dead, '-inf', before), tonumber(before)}`);
 
 /**
- * ARGV: channel, key, definition, first instant, the part of the definition that says when, with which it begins.
+ * The repeat whose key is ARGV[2]. `plan` says when it is due; with `''` it is no longer: it has ended, and stays set.
+ *
+ * - `repeat:<key>`: the id of its last job
+ * - `repeated:<key>`: how many jobs it has added, or that it has ended
+ */
+const ONE_REPEAT = `
+local key, lastOf, countOf = ARGV[2], 'repeat:' .. ARGV[2], 'repeated:' .. ARGV[2]
+local function hasEnded() return call('HGET', state, countOf) == 'ended' end
+local function plan(at)
+  if at ~= '' then return call('ZADD', repeatsDue, at, key) end
+  call('ZREM', repeatsDue, key)
+  call('HSET', state, countOf, 'ended')
+end
+`;
+
+/**
+ * ARGV: channel, key, definition, first instant or '', the part of the definition that says when, with which it begins.
  * Returns 0 where there is the same definition already.
  */
-export const REPEAT: string = scriptOf(`local former = call('HGET', repeats, ARGV[2])
-local isDue = former and call('ZSCORE', repeatsDue, ARGV[2])
-if isDue and former == ARGV[3] then return 0 end
-call('HSET', repeats, ARGV[2], ARGV[3])
-if isDue and string.sub(former, 1, #ARGV[5]) == ARGV[5] then return 1 end
-call('ZADD', repeatsDue, ARGV[4], ARGV[2])
+export const REPEAT: string = scriptOf(`${ONE_REPEAT}
+local former = call('HGET', repeats, key)
+local isSet = former and (call('ZSCORE', repeatsDue, key) or hasEnded())
+if isSet and former == ARGV[3] then return 0 end
+call('HSET', repeats, key, ARGV[3])
+if isSet and string.sub(former, 1, #ARGV[5]) == ARGV[5] then return 1 end
+call('HDEL', state, countOf)
+plan(ARGV[4])
 wakeOne()
 return 1`);
 
 /**
- * ARGV: channel, key, instant that is due, definition, next instant, 1 to add a job even if the last one still waits
- * for its first delivery, and the arguments of the job. Returns 0 if another has fired it, or replaced it: the new
- * definition may be due at the same instant.
+ * ARGV: channel, key, instant that is due, definition, next instant or '', 1 to add a job even if the last one still
+ * waits for its first delivery, jobs at most or '', and the arguments of the job. Returns 0 if another has fired it, or
+ * replaced it: the new definition may be due at the same instant.
  */
-export const FIRE: string = scriptOf(`${ADD_ONE}
-local due = call('ZSCORE', repeatsDue, ARGV[2])
-if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, ARGV[2]) ~= ARGV[4] then return 0 end
-local lastOf = 'repeat:' .. ARGV[2]
+export const FIRE: string = scriptOf(`${ADD_ONE}${ONE_REPEAT}
+local due = call('ZSCORE', repeatsDue, key)
+if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, key) ~= ARGV[4] then return 0 end
+local next, limit = ARGV[5], tonumber(ARGV[7])
 local last = ARGV[6] ~= '1' and read(call('HGET', state, lastOf) or '')
 if not last or last.attempt > 0 then
-  call('HSET', state, lastOf, (add(7)))
+  call('HSET', state, lastOf, (add(8)))
+  local count = (tonumber(call('HGET', state, countOf)) or 0) + 1
+  if limit then call('HSET', state, countOf, count) end
+  if limit and count >= limit then next = '' end
 end
-call('ZADD', repeatsDue, ARGV[5], ARGV[2])
+plan(next)
 return 1`);
 
 /** ARGV: channel, key. */
-export const REMOVE_REPEAT: string = scriptOf(`call('ZREM', repeatsDue, ARGV[2])
-call('HDEL', state, 'repeat:' .. ARGV[2])
-return call('HDEL', repeats, ARGV[2])`);
+export const REMOVE_REPEAT: string = scriptOf(`${ONE_REPEAT}
+call('ZREM', repeatsDue, key)
+call('HDEL', state, lastOf, countOf)
+return call('HDEL', repeats, key)`);
 
-/** Returns key, instant and definition of each. */
+/** Returns key, instant or '', and definition of each, the next one first. */
 export const REPEATS: string = scriptOf(`local list = {}
 local found = call('ZRANGE', repeatsDue, 0, -1, 'WITHSCORES')
 for i = 1, #found, 2 do
   list[#list + 1] = found[i]
   list[#list + 1] = found[i + 1]
   list[#list + 1] = call('HGET', repeats, found[i])
+end
+for _, key in ipairs(call('HKEYS', repeats)) do
+  if not call('ZSCORE', repeatsDue, key) then
+    list[#list + 1] = key
+    list[#list + 1] = ''
+    list[#list + 1] = call('HGET', repeats, key)
+  end
 end
 return list`);

@@ -47,7 +47,7 @@ local function mayGrow() call('HDEL', state, '') end
 
 local kinds = {
   attempt = 'number', attempts = 'number', priority = 'number', timeout = 'number', finishedAt = 'number',
-  dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
+  repeatAt = 'number', repeatKey = 'string', dedup = 'string', ofQueue = 'string', order = 'string', reason = 'string',
   keepCompleted = 'table', keepDead = 'table', backoff = 'table'
 }
 local pair, times = {'number', 'number'}, {baseMs = 'number', maxMs = 'number'}
