@@ -27,6 +27,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
   "@hotset/testing": ["@hotset/core"],
+  "@hotset/http": ["@hotset/core"],
   hotset: [
     "@hotset/compose",
     "@hotset/core",
@@ -95,6 +96,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
+  http: [["semantics"], ["index"]],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],

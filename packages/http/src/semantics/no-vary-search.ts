@@ -1,0 +1,37 @@
+import { parseDictionary, type Member } from "./structured.ts";
+
+/** What a No-Vary-Search field says of the query of its URL. */
+export interface SearchRule {
+  /** Equal for rules of equal meaning. */
+  readonly text: string;
+  readonly ignoresOrder: boolean;
+  readonly ignores: (parameter: string) => boolean;
+}
+
+/** `undefined` where the whole query counts: no field, one that does not parse, or one that says nothing. */
+export function parseSearchRule(field: string | undefined): SearchRule | undefined {
+  const members = field === undefined ? undefined : parseDictionary(field);
+  if (members === undefined) return undefined;
+  const params = members.get("params");
+  const excepted = stringsIn(members.get("except"));
+  const ignoresOrder = isTrue(members.get("key-order"));
+  const ignoresAll = isTrue(params);
+  const ignored = stringsIn(params);
+  // `except` names what counts although all else does not, so it means nothing without `params`.
+  if (members.has("except") && (excepted === undefined || !ignoresAll)) return undefined;
+  if (!ignoresAll && !ignoresOrder && (ignored === undefined || ignored.length === 0)) return undefined;
+  const named = ignoresAll ? (excepted ?? []) : (ignored ?? []);
+  return {
+    text: JSON.stringify([ignoresAll ? "except" : "params", named.toSorted(), ignoresOrder]),
+    ignoresOrder,
+    ignores: ignoresAll ? (parameter) => !named.includes(parameter) : (parameter) => named.includes(parameter),
+  };
+}
+
+const isTrue = (member: Member | undefined): boolean => member?.type === "boolean" && member.value;
+
+function stringsIn(member: Member | undefined): readonly string[] | undefined {
+  if (member?.type !== "inner-list") return undefined;
+  const strings = member.value.flatMap((item) => (item.type === "string" ? [item.value] : []));
+  return strings.length === member.value.length ? strings : undefined;
+}

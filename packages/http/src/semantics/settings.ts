@@ -1,0 +1,51 @@
+import type { FieldLimits } from "./fields.ts";
+
+/** Lifetimes that a rule gives, in milliseconds. */
+export interface WindowsMs {
+  readonly ttlMs?: number | undefined;
+  readonly staleWhileRevalidateMs?: number | undefined;
+  readonly staleIfErrorMs?: number | undefined;
+}
+
+/** What decides, resolved from the options of the cache and the rule that matched. */
+export interface Settings extends FieldLimits {
+  /** RFC 9111's kinds of cache: one that many users share, or one of a single user. */
+  readonly isShared: boolean;
+  /** Targeted Cache-Control fields, nearest first; a private cache has none. */
+  readonly targetedFields: readonly string[];
+  readonly setCookie: "refuse" | "strip" | "store";
+  readonly heuristic: { readonly fraction: number; readonly maxMs: number } | undefined;
+  readonly whenDisconnectedMs: number;
+  readonly maxBodyBytes: number;
+  /** Selecting fields that may be stored though each client chooses its own value. */
+  readonly varyOn: readonly string[];
+  readonly maxTags: number;
+  readonly maxTagBytes: number;
+  /** Fields whose values are tags, and what separates them. */
+  readonly tagFields: ReadonlyMap<string, "," | " ">;
+  /** Where the response says nothing. */
+  readonly defaults: WindowsMs;
+  /** In place of what the response says. */
+  readonly override: WindowsMs;
+}
+
+export const DEFAULT_SETTINGS: Settings = Object.freeze({
+  isShared: true,
+  targetedFields: ["cdn-cache-control"],
+  setCookie: "refuse",
+  heuristic: { fraction: 0.1, maxMs: 86_400_000 },
+  whenDisconnectedMs: 86_400_000,
+  maxBodyBytes: 5 * 1024 * 1024,
+  varyOn: [],
+  maxFields: 200,
+  maxFieldBytes: 64 * 1024,
+  maxTags: 128,
+  maxTagBytes: 256,
+  tagFields: new Map<string, "," | " ">([
+    ["cache-tag", ","],
+    ["surrogate-key", " "],
+    ["xkey", " "],
+  ]),
+  defaults: {},
+  override: {},
+});

@@ -1,0 +1,179 @@
+import { fieldsNamedBy, governingDirectives, parseSeconds, type Directives } from "./directives.ts";
+import {
+  endToEnd,
+  exceedsLimits,
+  firstOf,
+  hidesDecidingField,
+  isValidField,
+  joinedOf,
+  without,
+  type FieldLines,
+} from "./fields.ts";
+import {
+  freshnessUnder,
+  HEURISTICALLY_CACHEABLE,
+  isExplicit,
+  isWorthKeeping,
+  type Exchange,
+  type Freshness,
+  type Head,
+} from "./freshness.ts";
+import type { Settings } from "./settings.ts";
+import { tagsOf } from "./tags.ts";
+import { selectingFields } from "./vary.ts";
+
+/** Why a response is not stored. The list is closed. */
+export type NotStored =
+  | "method"
+  | "status"
+  | "no-store"
+  | "request-no-store"
+  | "private"
+  | "authorization"
+  | "set-cookie"
+  | "vary-star"
+  | "vary-unlisted"
+  | "no-freshness"
+  | "too-large"
+  | "incomplete"
+  | "connection-field"
+  | "rule"
+  | "host"
+  | "ambiguous"
+  | "limits"
+  | "tags"
+  | "stream"
+  | "fenced"
+  | "refused";
+
+/** What of a request decides whether its response is stored. */
+export interface StoredRequest {
+  readonly method: string;
+  /** Absolute, without a fragment. */
+  readonly url: string;
+  readonly fields: FieldLines;
+  /** Whether it says `no-store`, and that counts here. */
+  readonly saysNoStore: boolean;
+}
+
+export type StoreDecision =
+  | {
+      readonly store: true;
+      readonly freshness: Freshness;
+      /** As they are kept. */
+      readonly fields: FieldLines;
+      /** Sorted. */
+      readonly selecting: readonly string[];
+      readonly tags: readonly string[];
+    }
+  | { readonly store: false; readonly freshness: Freshness; readonly reason: NotStored };
+
+/** Whether this response may be stored, and how (RFC 9111, section 3). */
+export function decideStore(
+  request: StoredRequest,
+  response: Head,
+  exchange: Exchange,
+  settings: Settings,
+): StoreDecision {
+  const governing = governingDirectives(response.fields, settings.targetedFields);
+  const freshness = freshnessUnder(governing, response, exchange, settings);
+  const selecting = selectingFields(response.fields);
+  const tags = tagsOf(response.fields, new URL(request.url).origin, settings);
+  const reason =
+    refusalOfMessage(response, settings) ??
+    refusalByDirectives(governing.directives, request, response, settings) ??
+    refusalBySelection(selecting, settings) ??
+    refusalByFreshness(governing.directives, request, response, freshness) ??
+    (tags === undefined ? "tags" : undefined);
+  if (reason !== undefined) return { store: false, freshness, reason };
+  const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
+  return { store: true, freshness, fields, selecting: selecting!, tags: tags! };
+}
+
+/** For its form, whatever it says. */
+function refusalOfMessage({ status, fields }: Head, settings: Settings): NotStored | undefined {
+  if (status < 200 || status > 599 || status === 206 || status === 304) return "status";
+  if (exceedsLimits(fields, settings) || !fields.every(isValidField)) return "limits";
+  if (hidesDecidingField(fields)) return "connection-field";
+  if (/^\s*text\/event-stream\b/i.test(firstOf(fields, "content-type") ?? "")) return "stream";
+  const announced = parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+  return announced !== undefined && announced > settings.maxBodyBytes ? "too-large" : undefined;
+}
+
+function refusalByDirectives(
+  directives: Directives,
+  request: StoredRequest,
+  { status, fields }: Head,
+  { isShared, setCookie }: Settings,
+): NotStored | undefined {
+  if (directives.has("must-understand")) {
+    // A cache that knows the status ignores no-store (RFC 9111, section 5.2.2.3).
+    if (!UNDERSTOOD.has(status)) return "status";
+  } else if (directives.has("no-store")) return "no-store";
+  if (request.saysNoStore) return "request-no-store";
+  if (!isShared) return undefined;
+  if (directives.get("private") === true) return "private";
+  const isAllowed = ["public", "s-maxage", "must-revalidate"].some((name) => directives.has(name));
+  if (firstOf(request.fields, "authorization") !== undefined && !isAllowed) return "authorization";
+  return setCookie === "refuse" && firstOf(fields, "set-cookie") !== undefined ? "set-cookie" : undefined;
+}
+
+function refusalBySelection(
+  selecting: readonly string[] | undefined,
+  { isShared, varyOn }: Settings,
+): NotStored | undefined {
+  if (selecting === undefined) return "vary-star";
+  const isUnlisted = (name: string): boolean => CHOSEN_FREELY.has(name) && !varyOn.includes(name);
+  return isShared && selecting.some(isUnlisted) ? "vary-unlisted" : undefined;
+}
+
+function refusalByFreshness(
+  directives: Directives,
+  request: StoredRequest,
+  { status, fields }: Head,
+  freshness: Freshness,
+): NotStored | undefined {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    if (request.method !== "POST") return "method";
+    if (status !== 200 || !isExplicit(freshness) || !isAbout(request.url, fields)) return "method";
+  }
+  const isAllowed =
+    isExplicit(freshness) ||
+    directives.has("public") ||
+    HEURISTICALLY_CACHEABLE.has(status) ||
+    (freshness.mustValidate && isWorthKeeping(freshness, fields));
+  if (!isAllowed) return "status";
+  return isWorthKeeping(freshness, fields) ? undefined : "no-freshness";
+}
+
+/** Whether Content-Location says that a GET of the same URL gives this answer to a POST (RFC 9110, section 9.3.3). */
+function isAbout(url: string, fields: FieldLines): boolean {
+  const location = firstOf(fields, "content-location");
+  return location !== undefined && URL.canParse(location, url) && new URL(location, url).href === new URL(url).href;
+}
+
+/** Without fields of the connection, those that a qualified directive names, and cookies of one client. */
+export function fieldsToKeep(
+  fields: FieldLines,
+  directives: Directives,
+  { isShared, setCookie }: Settings,
+): FieldLines {
+  const dropped = new Set(fieldsNamedBy(directives));
+  if (isShared && setCookie === "strip") dropped.add("set-cookie");
+  // Each answer gets an Age that is counted from here.
+  dropped.add("age");
+  return without(endToEnd(fields), dropped);
+}
+
+/** A response without a Date was made when it came (RFC 9110, section 6.6.1). */
+const dated = (fields: FieldLines, { receivedAt }: Exchange): FieldLines =>
+  firstOf(fields, "date") === undefined ? [...fields, ["date", new Date(receivedAt).toUTCString()]] : fields;
+
+/** Each client may choose its own value, so a tier would be filled by variants. */
+const CHOSEN_FREELY: ReadonlySet<string> = new Set(["authorization", "cookie", "user-agent"]);
+
+/** Statuses whose meaning this cache knows. */
+const UNDERSTOOD: ReadonlySet<number> = new Set([
+  ...[200, 203, 204, 300, 301, 302, 303, 307, 308, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412],
+  ...[413, 414, 415, 416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511],
+]);

@@ -1,0 +1,74 @@
+import { joinedOf, namesIn, type FieldLines } from "./fields.ts";
+
+/** The selecting fields that Vary names, sorted; `undefined` when `*` is among them: no request selects it. */
+export function selectingFields(response: FieldLines): readonly string[] | undefined {
+  const names = namesIn(joinedOf(response, "vary"));
+  return names.includes("*") ? undefined : names.toSorted();
+}
+
+/** Brings a selecting value into a form that is equal for equal meanings. */
+export type Normaliser = (value: string) => string;
+
+/**
+ * The values of `names` in this request, one text for those of equal meaning (RFC 9111, section 4.1). An absent field
+ * differs from an empty one.
+ */
+export function selectingText(
+  names: readonly string[],
+  request: FieldLines,
+  normalisers: Readonly<Record<string, Normaliser>> = NO_NORMALISERS,
+): string {
+  return JSON.stringify(names.map((name) => [name, selectingValue(name, request, normalisers)]));
+}
+
+export function selectingValue(
+  name: string,
+  request: FieldLines,
+  normalisers: Readonly<Record<string, Normaliser>> = NO_NORMALISERS,
+): string | null {
+  const value = joinedOf(request, name);
+  if (value === undefined) return null;
+  if (Object.hasOwn(normalisers, name)) return normalisers[name]!(value);
+  return WEIGHTED.has(name) ? weighted(value) : squashed(value);
+}
+
+/** Preferences by weight: their case, and the order of equal ones, mean nothing; those of weight 0 exclude. */
+function weighted(value: string): string {
+  const preferences = listed(value.toLowerCase()).map((member) => {
+    const [name = "", ...parameters] = member.split(";").map((part) => part.trim());
+    const weight = parameters.find((parameter) => parameter.startsWith("q="));
+    return { name, weight: weight === undefined ? 1 : weightOf(weight.slice(2)) };
+  });
+  return preferences
+    .toSorted((a, b) => b.weight - a.weight || compareText(a.name, b.name))
+    .map(({ name, weight }) => (weight === 1 ? name : `${name};q=${weight}`))
+    .join(",");
+}
+
+/** A weight that cannot be read is 1, as if it were not there. */
+const weightOf = (text: string): number => (/^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(text) ? Number(text) : 1);
+
+const squashed = (value: string): string => listed(value).join(",");
+
+const listed = (value: string): readonly string[] =>
+  value
+    .split(",")
+    .map((member) => member.trim().replace(/[ \t]+/g, " "))
+    .filter((member) => member !== "");
+
+const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/**
+ * The language that a client likes best, when it likes one best: a stored response in it may answer, whichever other
+ * languages the client named (RFC 9111, section 4.1).
+ */
+export function preferredLanguage(acceptLanguage: string | undefined): string | undefined {
+  const [first = "", second] = acceptLanguage === undefined ? [] : weighted(acceptLanguage).split(",");
+  if (!LANGUAGE.test(first) || second === undefined) return LANGUAGE.test(first) ? first : undefined;
+  // Of two with the weight 1 neither is liked best.
+  return second.includes(";q=") ? first : undefined;
+}
+
+const LANGUAGE = /^[a-z]{1,8}(?:-[a-z0-9]{1,8})*$/;
+const WEIGHTED: ReadonlySet<string> = new Set(["accept-encoding", "accept-language"]);
+const NO_NORMALISERS: Readonly<Record<string, Normaliser>> = Object.freeze({});
