@@ -152,7 +152,14 @@ describe("a queue on a server of its own", () => {
     await expect.poll(() => events).toEqual([{ kind: "gap" }]);
     started(jobs.worker(() => "done"));
     expect(await finished).toEqual({ status: "completed", result: "done" });
-    await expect.poll(() => events).toEqual([{ kind: "gap" }, { kind: "completed", id, result: "done" }]);
+    await expect
+      .poll(() => events)
+      .toEqual([
+        { kind: "gap" },
+        { kind: "active", id, attempt: 1 },
+        { kind: "drained" },
+        { kind: "completed", id, result: "done" },
+      ]);
   });
 
   it("C231: finished ends by its signal, and by the removal of its job", async () => {

@@ -586,8 +586,13 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect
       .poll(() => events)
       .toEqual([
+        { kind: "added", id: one!.id },
+        { kind: "added", id: two!.id },
+        { kind: "active", id: one!.id, attempt: 1 },
         { kind: "progress", id: one!.id, progress: { done: 0.5 } },
         { kind: "completed", id: one!.id, result: { sum: 3 } },
+        { kind: "active", id: two!.id, attempt: 1 },
+        { kind: "drained" },
         { kind: "progress", id: two!.id, progress: { done: 0.5 } },
         { kind: "dead", id: two!.id, reason: "bad" },
       ]);
@@ -827,6 +832,46 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await expect.poll(() => seen).toEqual([1]);
     await expect.poll(() => use.jobs.counts()).toEqual(NOTHING);
     expect(seen).toEqual([1]);
+  });
+
+  it("C497: jobs that are added, delivered or lost by their workers are published, and when none waits", async () => {
+    const events: QueueEvent[] = [];
+    await using listening = await use.jobs.listen((event) => events.push(event));
+    const next = async (...expected: readonly QueueEvent[]): Promise<void> => {
+      await expect.poll(() => events.length, SOON).toBeGreaterThanOrEqual(expected.length);
+      expect(events.splice(0)).toEqual(expected);
+    };
+    const { id } = await use.jobs.add("x", { attempts: 2, dedupId: "a", onDuplicate: "replace", delay: 20 });
+    await use.jobs.add("y", { dedupId: "a" });
+    await use.jobs.add("z", { attempts: 2, dedupId: "a", onDuplicate: "replace" });
+    await next({ kind: "added", id });
+    // Hangs, and extends nothing.
+    const lost = (): Worker =>
+      use.working(() => new Promise(() => undefined), { visibility: 200, heartbeat: "manual", grace: 0 });
+    const workers = [lost(), lost(), lost()];
+    await next(
+      ...([1, 2] as const).flatMap((attempt) => [
+        { kind: "active" as const, id, attempt },
+        { kind: "drained" as const },
+        { kind: "stalled" as const, id, attempt },
+      ]),
+      { kind: "dead", id, reason: "the worker was lost in attempt 2 of 2" },
+    );
+    await Promise.all(workers.map((worker) => worker.stop()));
+    await use.jobs.pause();
+    expect(await use.jobs.deadLetters().replay(id)).toBe(1);
+    const other = await use.jobs.add("other", { priority: 1 });
+    await next({ kind: "added", id }, { kind: "added", id: other.id });
+    use.working(() => undefined);
+    await use.jobs.resume();
+    await next(
+      { kind: "active", id: other.id, attempt: 1 },
+      { kind: "completed", id: other.id },
+      { kind: "active", id, attempt: 1 },
+      { kind: "drained" },
+      { kind: "completed", id },
+    );
+    expect(listening.failures).toBe(0);
   });
 
   it("A56: the job of a lost worker runs again after its visibility, and is dead after its last attempt", async () => {

@@ -172,6 +172,12 @@ function jobEvent(event: QueueEvent, isShown: boolean): Event {
       return { event: event.kind, name: event.id, ...(isShown ? { detail: event.progress } : undefined) };
     case "completed":
       return { event: event.kind, name: event.id, ...(isShown ? { detail: event.result } : undefined) };
+    case "drained":
+      return { event: event.kind };
+    case "active":
+    case "stalled":
+      return { event: event.kind, name: event.id, detail: `attempt ${event.attempt}` };
+    case "added":
     case "removed":
       return { event: event.kind, name: event.id };
   }

@@ -68,6 +68,10 @@ it("C231: finished resolves with the end that is published, and with no event be
     const call = finished("1");
     await flush();
     for (const event of [
+      { kind: "added", id: "1" },
+      { kind: "active", id: "1", attempt: 1 },
+      { kind: "stalled", id: "1", attempt: 1 },
+      { kind: "drained" },
       { kind: "progress", id: "1", progress: 50 },
       { kind: "retrying", id: "1", reason: "once more" },
       { kind: "completed", id: "2", result: 8 },

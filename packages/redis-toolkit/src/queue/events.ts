@@ -8,6 +8,14 @@ import type { QueueStore } from "./store.ts";
 
 /** From any process. A lost connection misses some: `gap` says so. */
 export type QueueEvent =
+  /** A new job: by a call, by a schedule, or once more by `replay`. */
+  | { readonly kind: "added"; readonly id: string }
+  /** Delivered to a worker: the attempt begins. */
+  | { readonly kind: "active"; readonly id: string; readonly attempt: number }
+  /** The lease of the attempt has ended: the job waits again, or is dead. */
+  | { readonly kind: "stalled"; readonly id: string; readonly attempt: number }
+  /** A worker has taken the last job that waited; others may be delayed. */
+  | { readonly kind: "drained" }
   | { readonly kind: "completed"; readonly id: string; readonly result?: unknown }
   | { readonly kind: "retrying" | "dead"; readonly id: string; readonly reason: string }
   | { readonly kind: "progress"; readonly id: string; readonly progress: unknown }
@@ -54,13 +62,7 @@ export class QueueEvents {
     const own: Listener = (event) => {
       void (async () => listener(event))().catch(() => (failures += 1));
     };
-    const feed = Feed.of(this.#module, this.#store.channel);
-    try {
-      await feed.add(own);
-    } catch (error) {
-      throw this.#redis.errorOf("SSUBSCRIBE", error);
-    }
-    const close = async (): Promise<void> => feed.remove(own);
+    const close = await this.#open(own);
     return {
       get failures() {
         return failures;
@@ -68,6 +70,17 @@ export class QueueEvents {
       close,
       [Symbol.asyncDispose]: close,
     };
+  }
+
+  /** @returns what ends it. `listener` must not throw. */
+  async #open(listener: Listener): Promise<() => Promise<void>> {
+    const feed = Feed.of(this.#module, this.#store.channel);
+    try {
+      await feed.add(listener);
+    } catch (error) {
+      throw this.#redis.errorOf("SSUBSCRIBE", error);
+    }
+    return async () => feed.remove(listener);
   }
 
   async finished(
@@ -83,9 +96,9 @@ export class QueueEvents {
     const look = (failed: (error: unknown) => void): void =>
       void this.#endOf(id).then((end) => end && ended.resolve(end), failed);
     const lookAgain = (): void => look((error) => this.#module.report("queue: finished", error));
-    const listening = await this.listen((event) => {
+    const close = await this.#open((event) => {
       if (event.kind === "gap") lookAgain();
-      else if (event.id === id) {
+      else if (event.kind !== "drained" && event.id === id) {
         if (event.kind === "completed") ended.resolve(completed(event.result));
         else if (event.kind === "dead") ended.resolve({ status: "dead", reason: event.reason });
         else if (event.kind === "removed") ended.resolve({ status: "gone" });
@@ -113,7 +126,7 @@ export class QueueEvents {
       cancelLook();
       forget();
       signal?.removeEventListener("abort", abort);
-      await listening.close();
+      await close();
     }
   }
 

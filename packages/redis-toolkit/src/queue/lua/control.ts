@@ -137,6 +137,7 @@ for _, id in ipairs(ids) do
     call('HDEL', data, id .. '/progress', id .. '/error')
     line(id, job.priority, draw())
     if job.dedup and not job.dedupEnds and not holder(job.dedup) then hold(job.dedup, id, 0) end
+    publish('added', id, '')
     replayed = replayed + 1
   end
 end

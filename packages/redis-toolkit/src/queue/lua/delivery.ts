@@ -75,6 +75,7 @@ local function reclaim()
   for _, id in ipairs(call('ZRANGEBYSCORE', active, '-inf', whole(now), 'LIMIT', 0, 100)) do
     call('ZREM', active, id)
     local job = read(id)
+    if job then publish('stalled', id, ',"attempt":' .. job.attempt) end
     if not job then drop(id)
     elseif job.attempt >= job.attempts then
       bury(id, job, 'the worker was lost in attempt ' .. job.attempt .. ' of ' .. job.attempts, '')
@@ -116,6 +117,7 @@ local function take()
     if record then
       call('HSET', jobs, id, record)
       call('ZADD', active, whole(now + visibility), id)
+      publish('active', id, ',"attempt":' .. job.attempt)
       taken[#taken + 1] = id
       taken[#taken + 1] = record
       taken[#taken + 1] = call('HGET', data, id)
@@ -160,7 +162,9 @@ if count > 0 then
     due = dueRepeats()
   end
 end
-if call('ZCARD', waiting) > 0 and not paused then wakeOne()
+local hasWaiting = call('ZCARD', waiting) > 0
+if #taken > 0 and not hasWaiting then redis.pcall('SPUBLISH', channel, '{"kind":"drained"}') end
+if hasWaiting and not paused then wakeOne()
 elseif count > 0 then call('DEL', wake) end
 local nearest = #taken == count * 3 and -1 or nextInMs()
 return {settled, taken, nearest, limitedMs, due, now, corrupt}`);

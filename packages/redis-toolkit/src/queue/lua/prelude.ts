@@ -195,6 +195,7 @@ local function add(i)
     line(id, priority, place)
     if not isPaused() then wakeOne() end
   end
+  if status == 1 then publish('added', id, '') end
   return id, status
 end
 
