@@ -13,7 +13,8 @@
 import { cpus } from "node:os";
 import { parseArgs, promisify } from "node:util";
 import * as zlib from "node:zlib";
-import { brotli, type Compressor, type Format, gzip, json, passthrough, v8 } from "@hotset/core";
+import { type Compressor, type Format, json, passthrough } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
 // Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it, for hotset in this process as well.

@@ -96,7 +96,7 @@ describe("inside a package with rooms", () => {
 
   it.each([
     ["upwards", "entry", "cache"],
-    ["between rooms of one line", "formats", "compressors"],
+    ["between rooms of one line", "formats", "coherence"],
   ])("finds a type import %s", (_where, importer, imported) => {
     expect(violations([`packages/core/src/${importer}/a.ts`, `import type { X } from "../${imported}/b.ts";`])).toEqual(
       [

@@ -17,11 +17,12 @@ import { trackedFiles } from "./tracked-files.ts";
 export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/core": [],
   "@hotset/compose": ["@hotset/core"],
+  "@hotset/formats": ["@hotset/core"],
   "@hotset/memory": ["@hotset/core"],
   "@hotset/msgpack": ["@hotset/core"],
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
-  "@hotset/redis-toolkit": ["@hotset/core", "@hotset/redis"],
+  "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],
   "@hotset/instruments": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],
   "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
@@ -31,6 +32,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   hotset: [
     "@hotset/compose",
     "@hotset/core",
+    "@hotset/formats",
     "@hotset/memory",
     "@hotset/msgpack",
     "@hotset/redis",
@@ -77,7 +79,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   core: [
     ["contracts"],
     ["primitives"],
-    ["entry", "formats", "compressors", "coherence"],
+    ["entry", "formats", "coherence"],
     ["tags"],
     ["tiers"],
     ["engine"],

@@ -41,11 +41,8 @@ export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tie
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
 export { decodeLimits } from "./formats/heap-estimate.ts";
 export { json } from "./formats/json.ts";
-export { v8 } from "./formats/v8.ts";
-export { passthrough } from "./compressors/passthrough.ts";
-export { gzip } from "./compressors/gzip.ts";
-export { brotli } from "./compressors/brotli.ts";
-export { resolveCompressorOptions, type CompressorLevels } from "./compressors/options.ts";
+export { passthrough } from "./formats/passthrough.ts";
+export { resolveCompressorOptions, type CompressorLevels } from "./formats/compressor-options.ts";
 export { keyOf, type KeyPart } from "./entry/key-of.ts";
 export {
   createCache,

@@ -1,13 +1,11 @@
 export {
   BackendUnavailableError,
-  brotli,
   CacheClosedError,
   CacheError,
   ConfigurationError,
   createCache,
   DecodeError,
   EncodeError,
-  gzip,
   InvalidArgumentError,
   json,
   keyOf,
@@ -20,7 +18,6 @@ export {
   OverloadedError,
   ReentrantLoadError,
   unpackEntry,
-  v8,
 } from "@hotset/core";
 export type {
   Awaitable,
@@ -78,6 +75,7 @@ export type {
   WriteResult,
 } from "@hotset/core";
 export { compose, type ComposeOptions } from "@hotset/compose";
+export { brotli, gzip, v8 } from "@hotset/formats";
 export { memory, type Bytes, type MemoryOptions } from "@hotset/memory";
 export {
   cluster,

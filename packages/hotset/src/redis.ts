@@ -1,4 +1,5 @@
-import { brotli, gzip, json, refuseSurplus, type Compressor, type Format } from "@hotset/core";
+import { json, refuseSurplus, type Compressor, type Format } from "@hotset/core";
+import { brotli, gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import {
   RedisBackend as BackendOfRedis,

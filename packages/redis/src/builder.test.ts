@@ -1,15 +1,13 @@
 import {
   type Backend,
-  brotli,
   ConfigurationError,
-  gzip,
   InvalidArgumentError,
   json,
   MissingConnectionError,
   passthrough,
-  v8,
   type Seal,
 } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { createClient, createClientPool, createCluster, createSentinel } from "@redis/client";
 import { describe, expect, it } from "vitest";
 import * as entryPoint from "./index.ts";

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { EncodeError } from "../contracts/errors.ts";
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
-import { json, v8, type Format } from "../index.ts";
+import { v8 } from "@hotset/formats";
+import { json, type Format } from "../index.ts";
 import { pathText, withoutValues } from "./place.ts";
 
 class Money {}

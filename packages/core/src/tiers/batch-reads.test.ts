@@ -2,7 +2,7 @@ import { createHook } from "node:async_hooks";
 import { expect, it } from "vitest";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { json } from "../formats/json.ts";
-import { passthrough } from "../compressors/passthrough.ts";
+import { passthrough } from "../formats/passthrough.ts";
 import { createTestCache } from "@hotset/testing";
 
 /** A backend that has every key, and whose batch makes one promise. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { passthrough } from "../compressors/passthrough.ts";
+import { passthrough } from "../formats/passthrough.ts";
 import type { Backend, StoredEntry } from "../contracts/backend.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";

@@ -1,4 +1,5 @@
-import { DecodeError, EncodeError, gzip, json, type Compressor, type StandardSchema } from "@hotset/core";
+import { DecodeError, EncodeError, json, type Compressor, type StandardSchema } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { CommandError } from "../errors/command-error.ts";
 
 export interface JsonOptions {

@@ -1,4 +1,5 @@
-import { createCache, EncodeError, gzip, json, v8, type Format, type Namespace, type StoredEntry } from "@hotset/core";
+import { createCache, EncodeError, json, type Format, type Namespace, type StoredEntry } from "@hotset/core";
+import { gzip, v8 } from "@hotset/formats";
 import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";

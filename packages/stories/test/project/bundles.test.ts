@@ -9,6 +9,7 @@ it("C457: a bundle of createCache and memory() holds no format and no compressor
   expect(await foldersIn('export { createCache, memory } from "hotset"')).toEqual(["core", "memory"]);
   expect(await foldersIn('export { createCache, memory, redis } from "hotset"')).toEqual([
     "core",
+    "formats",
     "memory",
     "msgpack",
     "redis",

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import * as core from "@hotset/core";
 import { compose } from "@hotset/compose";
-import { CacheError, createCache, gzip, type CacheEvents } from "@hotset/core";
+import { CacheError, createCache, type CacheEvents } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";

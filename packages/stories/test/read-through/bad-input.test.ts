@@ -1,9 +1,7 @@
 import {
-  brotli,
   CacheError,
   createCache,
   DecodeError,
-  gzip,
   json,
   keyOf,
   parseDuration,
@@ -14,6 +12,7 @@ import {
   type Namespace,
   type StoredEntry,
 } from "@hotset/core";
+import { brotli, gzip } from "@hotset/formats";
 import { mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";

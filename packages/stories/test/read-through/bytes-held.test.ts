@@ -1,5 +1,6 @@
 /** The bound on bytes in memory, over a backend that compresses. */
-import { gzip, json } from "@hotset/core";
+import { json } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { createCache, memory } from "hotset";
 import { afterAll, describe, expect, it } from "vitest";

@@ -1,5 +1,5 @@
 /** Defects seen in other caches by running them, which no other test covers. */
-import { v8 } from "@hotset/core";
+import { v8 } from "@hotset/formats";
 import { flush, gate, outcome, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";

@@ -1,4 +1,5 @@
-import { v8, type CacheEvents, type EntryOptions, type GetOrSetOptions } from "@hotset/core";
+import type { CacheEvents, EntryOptions, GetOrSetOptions } from "@hotset/core";
+import { v8 } from "@hotset/formats";
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";

@@ -1,4 +1,5 @@
-import { brotli, gzip, json, passthrough, v8, type Compressor, type Format, type Namespace } from "@hotset/core";
+import { json, passthrough, type Compressor, type Format, type Namespace } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";

@@ -1,4 +1,5 @@
-import { gzip, type Cache, type Namespace } from "@hotset/core";
+import type { Cache, Namespace } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { flush, gate, outcome, type ScriptedBackend, type ScriptedOperation } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import { numbered } from "../support/sources.ts";

@@ -1,4 +1,5 @@
-import { createCache, json, v8 } from "@hotset/core";
+import { createCache, json } from "@hotset/core";
+import { v8 } from "@hotset/formats";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";
 import { fromClient, redis } from "@hotset/redis";

@@ -1,6 +1,7 @@
 /** Entries that another program wrote into a shared store, to do harm. */
 import { inspect } from "node:util";
-import { brotli, DecodeError, gzip, json, v8, type Compressor, type Format, type StoredEntry } from "@hotset/core";
+import { DecodeError, json, type Compressor, type Format, type StoredEntry } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { scriptedBackend, TestClock } from "@hotset/testing";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";

@@ -1,6 +1,7 @@
 /** Entries whose meta names another format than the configured one, written straight into Redis. */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { DecodeError, gzip, json, type Format } from "@hotset/core";
+import { DecodeError, json, type Format } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import * as own from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";

@@ -1,4 +1,5 @@
-import { createCache, gzip, json, passthrough, v8, type Compressor, type Format } from "@hotset/core";
+import { createCache, json, passthrough, type Compressor, type Format } from "@hotset/core";
+import { gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import { redis as ownRedis } from "@hotset/redis";
 import { forkScript, randomPrefix, RespClient, type ScriptProcess } from "@hotset/test-servers";

@@ -1,5 +1,6 @@
 /** Values of every size, in every combination of formats, compressors and key formats, through a real Redis. */
-import { brotli, gzip, json, passthrough, v8, type Cache, type Compressor, type Format } from "@hotset/core";
+import { json, passthrough, type Cache, type Compressor, type Format } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";

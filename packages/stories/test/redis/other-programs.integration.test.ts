@@ -2,7 +2,8 @@
  * Entries of other programs, set up as docs/guide/redis.md says: hitbox writes hashes of `d` and `s`, with a TTL in
  * seconds.
  */
-import { gzip, passthrough, type Cache } from "@hotset/core";
+import { passthrough, type Cache } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import type { RedisBackendBuilder } from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { zstd } from "@hotset/zstd";

@@ -1,6 +1,7 @@
 /** Values of another realm, such as those of a plugin in a sandbox or of a test runner: known by brands. */
 import { createContext, runInContext } from "node:vm";
-import { createCache, json, keyOf, v8, type Format } from "@hotset/core";
+import { createCache, json, keyOf, type Format } from "@hotset/core";
+import { v8 } from "@hotset/formats";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";
 import { expect, it } from "vitest";

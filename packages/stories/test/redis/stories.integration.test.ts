@@ -1,14 +1,6 @@
 import { createRequire } from "node:module";
-import {
-  createCache,
-  gzip,
-  json,
-  passthrough,
-  type Cache,
-  type Compressor,
-  type Format,
-  type Policy,
-} from "@hotset/core";
+import { createCache, json, passthrough, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { gate } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";

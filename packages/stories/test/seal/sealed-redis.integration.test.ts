@@ -1,5 +1,6 @@
 /** Sealed entries in a real Redis, and a program with write access to it that does its worst. */
-import { brotli, createCache, gzip, json, v8, type Cache, type Policy, type Seal } from "@hotset/core";
+import { createCache, json, type Cache, type Policy, type Seal } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";

@@ -1,6 +1,7 @@
 /** Sealed entries over a scripted backend: what another program does to them, and two secrets under one name. */
 import { compose } from "@hotset/compose";
-import { ConfigurationError, createCache, gzip, json, type Cache, type Seal } from "@hotset/core";
+import { ConfigurationError, createCache, json, type Cache, type Seal } from "@hotset/core";
+import { gzip } from "@hotset/formats";
 import { flush, gate, outcome, scriptedBackend, TestClock, type ScriptedStore } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { aesGcm, hmac } from "@hotset/seal";

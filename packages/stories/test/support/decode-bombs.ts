@@ -6,17 +6,8 @@
  *     decode-bombs.ts json any      values of any kind, each repeated until it is large
  */
 import { writeSync } from "node:fs";
-import {
-  brotli,
-  createCache,
-  gzip,
-  json,
-  passthrough,
-  v8,
-  type Backend,
-  type Compressor,
-  type Format,
-} from "@hotset/core";
+import { createCache, json, passthrough, type Backend, type Compressor, type Format } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import { zstd } from "@hotset/zstd";
 import fc from "fast-check";

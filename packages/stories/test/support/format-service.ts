@@ -1,5 +1,6 @@
 /** One service of a fleet, with its own formats. Run by redis/format-swap.integration.test.ts in separate processes. */
-import { brotli, createCache, gzip, json, v8, type Compressor, type Format } from "@hotset/core";
+import { createCache, json, type Compressor, type Format } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";
 import * as own from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";

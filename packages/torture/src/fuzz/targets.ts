@@ -1,17 +1,15 @@
 import assert from "node:assert/strict";
 import {
-  brotli,
   DecodeError,
-  gzip,
   json,
   passthrough,
-  v8,
   type Cache,
   type Compressor,
   type Format,
   type Seal,
   type StoredEntry,
 } from "@hotset/core";
+import { brotli, gzip, v8 } from "@hotset/formats";
 import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { msgpack } from "@hotset/msgpack";
 import { aesGcm, hmac } from "@hotset/seal";

@@ -1,6 +1,5 @@
 import type { BrotliOptions, ZlibOptions } from "node:zlib";
-import type { Compressor } from "../contracts/backend.ts";
-import { DecodeError } from "../contracts/errors.ts";
+import { type Compressor, DecodeError } from "@hotset/core";
 
 type Options = ZlibOptions & BrotliOptions;
 type Sync = (bytes: Uint8Array, options: Options) => unknown;

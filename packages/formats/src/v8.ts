@@ -1,7 +1,5 @@
 import type { DefaultDeserializer } from "node:v8";
-import { DEFAULT_MAX_DECODED_BYTES, type Format } from "../contracts/backend.ts";
-import { DecodeError, EncodeError } from "../contracts/errors.ts";
-import { refuseSurplus } from "../primitives/surplus.ts";
+import { DecodeError, DEFAULT_MAX_DECODED_BYTES, EncodeError, type Format, refuseSurplus } from "@hotset/core";
 import { unsafeReason } from "./v8-wire.ts";
 
 /**

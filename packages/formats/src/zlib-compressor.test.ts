@@ -1,7 +1,6 @@
 import { brotliCompressSync, constants, gunzipSync, gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import type { Compressor } from "../contracts/backend.ts";
-import { DecodeError } from "../contracts/errors.ts";
+import { type Compressor, DecodeError } from "@hotset/core";
 import { describeCompressor } from "@hotset/testing/contract-suites";
 import { brotli } from "./brotli.ts";
 import { gzip } from "./gzip.ts";

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
-import { brotli } from "./brotli.ts";
-import { gzip } from "./gzip.ts";
-import { resolveCompressorOptions } from "./options.ts";
+import { brotli } from "@hotset/formats";
+import { gzip } from "@hotset/formats";
+import { resolveCompressorOptions } from "./compressor-options.ts";
 
 describe.each<[id: string, compressor: (options?: CompressorOptions) => Compressor, max: number]>([
   ["gzip", gzip, 9],

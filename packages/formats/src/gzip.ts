@@ -1,6 +1,4 @@
-import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
-import { DecodeError } from "../contracts/errors.ts";
-import { resolveCompressorOptions } from "./options.ts";
+import { type Compressor, type CompressorOptions, DecodeError, resolveCompressorOptions } from "@hotset/core";
 import { zlibCompressor } from "./zlib-compressor.ts";
 
 /**

@@ -1,5 +1,4 @@
-import type { Compressor, CompressorOptions } from "../contracts/backend.ts";
-import { resolveCompressorOptions } from "./options.ts";
+import { type Compressor, type CompressorOptions, resolveCompressorOptions } from "@hotset/core";
 import { zlibCompressor } from "./zlib-compressor.ts";
 
 /** From this level on brotli takes 0.5 ms or more for each KiB. */

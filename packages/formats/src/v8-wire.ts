@@ -1,4 +1,6 @@
-import { HeapEstimate, indexIn, MAX_DEPTH, mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
+import { decodeLimits } from "@hotset/core";
+
+const { HeapEstimate, indexIn, MAX_DEPTH, mayExceed, tooDeep, tooMuchHeap } = decodeLimits;
 
 /**
  * Walks bytes of `v8.serialize` without building anything, because `v8.deserialize` trusts them: twelve bytes that
@@ -73,7 +75,7 @@ const ENDS = /* @__PURE__ */ new Uint8Array(MAX_DEPTH);
 /** Methods that take `at`, where something begins, return where it ends, unless they say otherwise. */
 class Walk {
   /** Absent for bytes that cannot take too much memory, until holes or an index-like name occur. */
-  heap: HeapEstimate | undefined;
+  heap: InstanceType<typeof HeapEstimate> | undefined;
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array, maxBytes: number) {
@@ -251,7 +253,7 @@ class Walk {
     return this.#after(this.#afterNumber(at), byteLength);
   }
 
-  #certainly(): HeapEstimate {
+  #certainly(): InstanceType<typeof HeapEstimate> {
     return (this.heap ??= new HeapEstimate(MAX_GAP));
   }
 

@@ -1,7 +1,7 @@
 import { serialize } from "node:v8";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DecodeError, EncodeError } from "../contracts/errors.ts";
+import { DecodeError, EncodeError } from "@hotset/core";
 import { describeFormat } from "@hotset/testing/contract-suites";
 import { v8 } from "./v8.ts";
 
