@@ -1,8 +1,8 @@
 /**
  * Compares hotset with other caches and with the clients below them: one process for each contender and scenario, one
- * Redis for all.
+ * Redis for all. Each is warmed up until two rounds agree; the first second of a process has a scenario.
  *
- *     npm run bench -- peers            everything: some 20 minutes
+ *     npm run bench -- peers            everything: some 30 minutes
  *     npm run bench -- peers "memory hit" --only "hotset; lru-cache" --rounds 3
  *     npm run bench -- peers --resume   continues an interrupted run
  *     npm run write -- performance      writes the figures of the results into the pages again

@@ -3,6 +3,7 @@ import type { Product, Shape } from "../contenders/contender.ts";
 import { faultScenarios } from "./faults.ts";
 import { imports, installs } from "./packages.ts";
 import type { Scenario, Side } from "./scenario.ts";
+import { warmUp } from "./warm-up.ts";
 import type { Worker } from "./worker.ts";
 import type { Metrics, WorkloadCall } from "./workloads.ts";
 
@@ -46,6 +47,7 @@ export const SCENARIOS: readonly Scenario[] = [
       ...{ workload: "miss", bytes: 200, limit },
     }),
   ),
+  firstSecond(),
   timed("batch of 100", "a hundred hits in Redis, 200 B each", NS, ["redis"], { workload: "batch", bytes: 200 }),
   ...[2_000, 10_000].map((perSecond) => ({
     ...timed(
@@ -108,14 +110,38 @@ function timed(name: string, what: string, shows: Scenario["shows"], shapes: rea
       const shape = shapes.find((each) => product.shapes.includes(each))!;
       const opening = { ...scaled, ...at(product, name, shape, server.url) };
       const worker = await started(opening);
-      if (call.workload !== "tags" && call.workload !== "refresh") await worker.call("round", roundMs / 2);
       // Long enough for a percentile of few calls a second.
       const ms = call.workload === "mix" ? 3 * roundMs : roundMs;
       const round = (): Promise<Metrics> => worker.call("round", ms);
+      if (call.workload !== "tags" && call.workload !== "refresh") await warmUp(round);
       return {
         round: () => (shape === "memory" ? round() : withRedisTime(server, round)),
         ...(hasGarbage(call) && { last: () => garbageOf(opening) }),
         close: () => worker.kill(),
+      };
+    },
+  };
+}
+
+/** Misses in processes that have just begun, a new one for each round: most of their time compiles code. */
+function firstSecond(): Scenario {
+  const name = "first second of a process, misses with store";
+  return {
+    name,
+    what: "getOrSet of new keys, 64 in flight, in a process that has done nothing before",
+    shows: RATE,
+    takesPart: ({ shapes }) => shapes.includes("redis"),
+    rounds: 3,
+    async open(product, { server, roundMs }) {
+      const call = { workload: "miss", bytes: 200, limit: 64, ...at(product, name, "redis", server.url) } as const;
+      return {
+        async round() {
+          const worker = await started(call);
+          const metrics = await withRedisTime(server, () => worker.call("round", Math.min(1_000, 10 * roundMs)));
+          await worker.kill();
+          return metrics;
+        },
+        close: async () => {},
       };
     },
   };
