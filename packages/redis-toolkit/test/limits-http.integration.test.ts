@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { quickest, randomPrefix } from "@hotset/test-servers";
+import type { Awaitable } from "@hotset/core";
 import type { Redis } from "@hotset/redis-toolkit";
 import {
   concurrency,
@@ -53,10 +54,12 @@ const limitOf = (options: Partial<RateLimitOptions> = {}): RateLimit =>
   rateLimit(redis, { name, rules: [fixedWindow({ limit: 2 })], whenAway: "closed", deadline: "5s", ...options });
 
 /** The user of a request, in each framework's own way. Each answers "served", after `work`; root is skipped. */
-type Options = Pick<RequestLimitOptions<unknown>, "message" | "status">;
+type Options = Omit<RequestLimitOptions<unknown>, "key" | "cost" | "skip">;
+/** By the plan of the request. */
+type Chosen = RateLimit | ((plan: string | undefined) => Awaitable<RateLimit>);
 const FRAMEWORKS: readonly (readonly [
   string,
-  (limit: RateLimit, options: Options, work?: () => Promise<void>) => Promise<Send>,
+  (limit: Chosen, options: Options, work?: () => Promise<void>) => Promise<Send>,
 ])[] = [
   [
     "Express",
@@ -64,10 +67,11 @@ const FRAMEWORKS: readonly (readonly [
       const app = express();
       const key = (request: Request): string | undefined => request.get("user");
       const cost = (request: Request): number => Number(request.get("cost") ?? 1);
-      app.use(expressRateLimit(limit, { key, cost, skip: (request) => key(request) === "root", ...options }));
-      app.get("/", async (_request, response) => {
+      const chosen = typeof limit === "function" ? (request: Request) => limit(request.get("plan")) : limit;
+      app.use(expressRateLimit(chosen, { key, cost, skip: (request) => key(request) === "root", ...options }));
+      app.get("/", async (request, response) => {
         await work?.();
-        response.send("served");
+        response.status(Number(request.get("status") ?? 200)).send("served");
       });
       app.use(((error: Error, _request, response, _next) => {
         response.status(500).send(error.name);
@@ -82,12 +86,15 @@ const FRAMEWORKS: readonly (readonly [
       type Incoming = { readonly headers: Readonly<Record<string, string | string[] | undefined>> };
       const key = ({ headers }: Incoming): string | undefined => headers["user"] as string | undefined;
       const cost = ({ headers }: Incoming): number => Number(headers["cost"] ?? 1);
+      const chosen =
+        typeof limit === "function" ? ({ headers }: Incoming) => limit(headers["plan"] as string | undefined) : limit;
       app.addHook(
         "onRequest",
-        fastifyRateLimit(limit, { key, cost, skip: (request) => key(request) === "root", ...options }),
+        fastifyRateLimit(chosen, { key, cost, skip: (request) => key(request) === "root", ...options }),
       );
-      app.get("/", async () => {
+      app.get("/", async ({ headers }, reply) => {
         await work?.();
+        reply.code(Number(headers["status"] ?? 200));
         return "served";
       });
       app.setErrorHandler((error: Error, _request, reply) => reply.code(500).send(error.name));
@@ -100,17 +107,18 @@ const FRAMEWORKS: readonly (readonly [
     "Hono",
     async (limit, options, work) => {
       const app = new Hono();
+      const chosen = typeof limit === "function" ? (context: Context) => limit(context.req.header("plan")) : limit;
       app.use(
-        honoRateLimit(limit, {
+        honoRateLimit(chosen, {
           key: (context: Context) => context.req.header("user"),
           cost: (context: Context) => Number(context.req.header("cost") ?? 1),
           skip: (context: Context) => context.req.header("user") === "root",
           ...options,
         }),
       );
-      app.get("/", async () => {
+      app.get("/", async (context) => {
         await work?.();
-        return new Response("served");
+        return new Response("served", { status: Number(context.req.header("status") ?? 200) });
       });
       app.onError((error, context) => context.text(error.name, 500));
       return async (headers = {}) => app.request("/", { headers: { ...headers } });
@@ -188,6 +196,123 @@ describe.each(FRAMEWORKS)("%s", (_, start) => {
       await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(1);
     }
   });
+
+  it("C498: the limit can be chosen by the request; limits of one name and window share their counts", async () => {
+    const plans = [2, 4].map((limit) => limitOf({ rules: [fixedWindow({ limit })], rememberRefusals: 0 }));
+    const send = await start(async (plan) => plans[plan === "paid" ? 1 : 0]!, {});
+    const statusOf = async (plan: string): Promise<number> => (await send({ user: "ada", plan })).status;
+    expect([await statusOf("free"), await statusOf("free"), await statusOf("free")]).toEqual([200, 200, 429]);
+    expect([await statusOf("paid"), await statusOf("paid"), await statusOf("paid")]).toEqual([200, 200, 429]);
+    const wrong = await (await start((() => undefined) as never, {}))({ user: "ada" });
+    expect([wrong.status, await wrong.text()]).toEqual([500, "InvalidArgumentError"]);
+  });
+
+  it("C499: requests that fail, or succeed, need not count; refused ones give nothing back", async () => {
+    const left = async (limit: RateLimit): Promise<number> => (await limit.peek("ada")).remaining;
+    const forFailed = limitOf({ rules: [fixedWindow({ limit: 3 })] });
+    const lenient = await start(forFailed, { skipFailedRequests: true });
+    expect((await lenient({ user: "ada", status: "201" })).status).toBe(201);
+    for (const status of ["400", "503"]) {
+      expect((await lenient({ user: "ada", status, cost: "2" })).status).toBe(Number(status));
+      await expect.poll(() => left(forFailed)).toBe(2);
+    }
+    expect((await lenient({ user: "ada", cost: "2" })).status).toBe(200);
+    for (let i = 0; i < 3; i += 1) expect((await lenient({ user: "ada" })).status).toBe(429);
+    expect(await left(forFailed)).toBe(0);
+    name = `${name}:2`;
+    const forServed = limitOf({ rules: [fixedWindow({ limit: 3 })] });
+    const strict = await start(forServed, { skipSuccessfulRequests: true });
+    for (let i = 0; i < 2; i += 1) {
+      expect((await strict({ user: "ada", status: "399" })).status).toBe(399);
+      await expect.poll(() => left(forServed)).toBe(3 - i);
+      expect((await strict({ user: "ada", status: "401" })).status).toBe(401);
+      await expect.poll(() => left(forServed)).toBe(2 - i);
+    }
+  });
+
+  it("C499: a request whose handler throws has failed", async () => {
+    const limit = limitOf();
+    const work = async (): Promise<void> => {
+      throw new Error("of the handler");
+    };
+    const send = await start(limit, { skipFailedRequests: true }, work);
+    for (let i = 0; i < 4; i += 1) {
+      expect((await send({ user: "ada" })).status).toBe(500);
+      await expect.poll(async () => (await limit.peek("ada")).remaining).toBe(2);
+    }
+  });
+});
+
+it("C499: a client that leaves has neither failed nor succeeded, so its request counts", async () => {
+  for (const options of [{ skipFailedRequests: true }, { skipSuccessfulRequests: true }]) {
+    const limit = limitOf({ rules: [concurrency({ limit: 1 }), fixedWindow({ limit: 5 })] });
+    const send = await FRAMEWORKS[0]![1](limit, options, () => new Promise(() => undefined));
+    const leaving = new AbortController();
+    const left = send({ user: "ada" }, leaving.signal);
+    await expect.poll(async () => (await limit.peek("ada")).allowed).toBe(false);
+    leaving.abort();
+    await expect(left).rejects.toThrow("aborted");
+    await expect.poll(async () => (await limit.peek("ada")).allowed).toBe(true);
+    expect((await limit.peek("ada", 1)).headers["RateLimit"]).toContain("r=4");
+    await limit.reset("ada");
+  }
+});
+
+it("C499: a request that was not counted, as Redis was down, gives nothing back", async () => {
+  const rewarded: unknown[] = [];
+  const open = rateLimit(await servers.open("one server", { enabled: false }), { name, whenAway: "open" });
+  const limit = { ...wrapped(open), reward: async (key: string) => (rewarded.push(key), open.peek(key)) };
+  const send = await FRAMEWORKS[0]![1](limit, { skipFailedRequests: true });
+  expect((await send({ user: "ada", status: "500" })).status).toBe(500);
+  const [counted] = [wrapped(limitOf())];
+  const other = { ...counted, reward: async (key: string) => (rewarded.push(`${key} 2`), counted.peek(key)) };
+  await (
+    await FRAMEWORKS[0]![1](other, { skipFailedRequests: true })
+  )({ user: "ada", status: "500" });
+  await expect.poll(() => rewarded).toEqual(["ada 2"]);
+});
+
+const wrapped = (limit: RateLimit): RateLimit => ({
+  consume: (key, cost) => limit.consume(key, cost),
+  peek: (key, cost) => limit.peek(key, cost),
+  penalty: (key, cost) => limit.penalty(key, cost),
+  reward: (key, cost) => limit.reward(key, cost),
+  reset: (key) => limit.reset(key),
+  block: (key, duration) => limit.block(key, duration),
+  release: (key, lease) => limit.release(key, lease),
+});
+
+it("C502: without a key the address of the client counts, of IPv6 its subnet", async () => {
+  const of = (ip: string): Readonly<Record<string, string>> => ({ "x-forwarded-for": ip });
+  const byExpress = express().set("trust proxy", true);
+  byExpress.use(expressRateLimit(limitOf(), {}));
+  byExpress.get("/", (_request, response) => void response.send("served"));
+  const byFastify = fastify({ trustProxy: true });
+  byFastify.addHook("onRequest", fastifyRateLimit(limitOf(), { ipv6Subnet: 64 }));
+  byFastify.get("/", async () => "served");
+  await byFastify.ready();
+  closing.push(() => byFastify.close());
+  const plain = expressRateLimit(limitOf(), {});
+  const sends = [
+    await listen(byExpress as RequestListener),
+    await listen((request, response) => byFastify.routing(request, response)),
+    await listen((request, response) => plain(request, response, () => response.end("served"))),
+  ] as const;
+  const left = async (key: string): Promise<number> => (await limitOf().peek(key)).remaining;
+  expect((await sends[0](of("2001:db8:0:7f:1::1"))).status).toBe(200);
+  expect((await sends[0](of("2001:db8:0:12::1"))).status).toBe(200);
+  expect((await sends[0](of("2001:db8::1"))).status).toBe(429);
+  expect((await sends[0](of("2001:db8:0:100::1"))).status).toBe(200);
+  expect(await left("2001:db8:0:0::/56")).toBe(0);
+  expect((await sends[1](of("2001:db8:0:7f:1::1"))).status).toBe(200);
+  expect(await left("2001:db8:0:7f::/64")).toBe(1);
+  expect((await sends[0](of("::ffff:192.0.2.7"))).status).toBe(200);
+  expect((await sends[1](of("192.0.2.7"))).status).toBe(200);
+  expect(await left("192.0.2.7")).toBe(0);
+  // Without a framework it is that of the connection.
+  expect((await sends[2]()).status).toBe(200);
+  const loopbacks = await Promise.all(["127.0.0.1", "0:0:0:0::/56"].map(left));
+  expect(loopbacks.toSorted()).toEqual([1, 2]);
 });
 
 it("C238: a closed limit without Redis is 503", async () => {
@@ -223,7 +348,10 @@ it("C238: a client that leaves gives its slot back", async () => {
 });
 
 it.each([
-  [{}, "rate limit of requests: key must be a function of the request"],
+  [{ key: "ip" }, "rate limit of requests: key must be a function of the request"],
+  [{ key: (): string => "u", ipv6Subnet: 64 }, "rate limit of requests: ipv6Subnet is of the address: leave key out"],
+  [{ key: (): string => "u", skipFailedRequests: 1 }, "skipFailedRequests must be true or false, got 1"],
+  [{ key: (): string => "u", skipSuccessfulRequests: 1 }, "skipSuccessfulRequests must be true or false, got 1"],
   [{ key: (): string => "u", skip: true }, "rate limit of requests: skip must be a function of the request"],
   [{ key: (): string => "u", status: 200 }, "rate limit of requests: status must be from 400 to 599, got 200"],
   [{ key: (): string => "u", max: 5 }, 'rate limit of requests: unknown option "max"'],
@@ -231,6 +359,12 @@ it.each([
   expect(() => expressRateLimit(limitOf(), options as never)).toThrow(message);
   expect(() => fastifyRateLimit(limitOf(), options as never)).toThrow(message);
   expect(() => honoRateLimit(limitOf(), options as never)).toThrow(message);
+});
+
+it("C502: Hono has no address of the client, so a key is required there", () => {
+  // @ts-expect-error a key is missing
+  expect(() => honoRateLimit(limitOf(), {})).toThrow("rate limit of requests: key must be a function of the request");
+  expect(() => expressRateLimit(limitOf(), { ipv6Subnet: 129 })).toThrow("ipv6Subnet must be a whole number");
 });
 
 describe.each([

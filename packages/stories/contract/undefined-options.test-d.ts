@@ -106,6 +106,7 @@ interface OptionTypes {
   "toolkitRateLimit.TokenBucketOptions": toolkitRateLimit.TokenBucketOptions;
   "toolkitRateLimit.WindowOptions": toolkitRateLimit.WindowOptions;
   "toolkitRateLimit.ExpressStoreOptions": toolkitRateLimit.ExpressStoreOptions;
+  "toolkitRateLimit.IpKeyOptions": toolkitRateLimit.IpKeyOptions;
   "toolkitRateLimit.RequestLimitOptions": toolkitRateLimit.RequestLimitOptions<never>;
   "toolkitRateLimit.RateLimitOptions": toolkitRateLimit.RateLimitOptions;
   "toolkitScripts.ScriptDefinition": toolkitScripts.ScriptDefinition<never, never>;

@@ -54,11 +54,11 @@ export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimi
   new RedisRateLimit(redis, resolveOptions(options));
 
 /**
- * Gives back slots behind a response, which does not wait for it. Where that fails the slots end by themselves, and
+ * A response does not wait for `work`, which gives back slots or units. Where that fails they end by themselves, and
  * trouble with Redis is reported.
  */
-export function releaseBehind(limit: RateLimit, key: string, lease: string): void {
-  limit.release(key, lease).catch((error: unknown) => reportTrouble(modules.get(limit), error));
+export function behind(limit: RateLimit, work: Promise<unknown>): void {
+  work.catch((error: unknown) => reportTrouble(modules.get(limit), error));
 }
 
 /** A disabled Redis was chosen: nothing is to be reported. */

@@ -1,8 +1,9 @@
 import type { ServerResponse } from "node:http";
 import { InvalidArgumentError, type Awaitable } from "@hotset/core";
-import { checkFunction, checkOptions, shown } from "../module/module.ts";
+import { checkFlag, checkFunction, checkOptions, shown } from "../module/module.ts";
+import { ipKey, subnetBits } from "./ip-key.ts";
 import type { RateLimitResult } from "./result.ts";
-import { releaseBehind, type RateLimit } from "./limiter.ts";
+import { behind, type RateLimit } from "./limiter.ts";
 
 /** Text is sent as it is, anything else as JSON. */
 export type RefusalMessage<Request> =
@@ -10,13 +11,31 @@ export type RefusalMessage<Request> =
   | object
   | ((request: Request, result: RateLimitResult) => Awaitable<string | object>);
 
+/** The limit, or the one for a request. Limits of one name whose rules have one window share their counts. */
+export type RequestLimit<Request> = RateLimit | ((request: Request) => Awaitable<RateLimit>);
+
 export interface RequestLimitOptions<Request> {
-  /** The one that is limited, such as the id of a user. `undefined` is an error. */
-  readonly key: (request: Request) => Awaitable<string | undefined>;
+  /**
+   * The one that is limited, such as the id of a user. `undefined` is an error.
+   *
+   * @default the address of the client, `ipKey(request.ip)`; Hono has none, so it is required there
+   */
+  readonly key?: ((request: Request) => Awaitable<string | undefined>) | undefined;
+  /** Without `key`: how many bits of an IPv6 address are one client, 32 to 128. @default 56 */
+  readonly ipv6Subnet?: number | undefined;
   /** @default 1 for each request */
   readonly cost?: ((request: Request) => Awaitable<number>) | undefined;
   /** Requests that are neither limited nor counted. @default none */
   readonly skip?: ((request: Request) => Awaitable<boolean>) | undefined;
+  /**
+   * Requests that are answered with a status from 400 on count only until then. One whose client has left before
+   * counts, as does one that was decided without Redis.
+   *
+   * @default false
+   */
+  readonly skipFailedRequests?: boolean | undefined;
+  /** The same for a status below 400. @default false */
+  readonly skipSuccessfulRequests?: boolean | undefined;
   /** The body of a refusal. @default 'Too many requests' */
   readonly message?: RefusalMessage<Request> | undefined;
   /** @default 429; 403 for a key of `deny`, 503 where `whenAway: "closed"` refuses */
@@ -28,16 +47,16 @@ export interface RequestLimitOptions<Request> {
  * ends. An error of the limit, or of `key`, goes to `next`.
  */
 export function expressRateLimit<Request>(
-  limit: RateLimit,
+  limit: RequestLimit<Request>,
   options: RequestLimitOptions<Request>,
 ): (request: Request, response: ServerResponse, next: (error?: unknown) => void) => void {
-  const gate = new RequestGate(limit, options);
+  const gate = new RequestGate(limit, options, addressOf);
   return (request, response, next) => {
     const pass = async (): Promise<boolean> => {
       const passage = await gate.ask(request);
       if (passage === undefined) return true;
       // First: a response that was sent meanwhile, by a timeout say, takes no header.
-      releaseAtEnd(response, passage);
+      endWith(response, passage);
       for (const [name, value] of Object.entries(passage.result.headers)) response.setHeader(name, value);
       if (passage.refusal === undefined) return true;
       const { status, type, body } = passage.refusal;
@@ -60,14 +79,14 @@ export interface FastifyReplyLike {
 
 /** A hook for Fastify: `app.addHook("onRequest", fastifyRateLimit(limit, { key }))`, or of one route. */
 export function fastifyRateLimit<Request>(
-  limit: RateLimit,
+  limit: RequestLimit<Request>,
   options: RequestLimitOptions<Request>,
 ): (request: Request, reply: FastifyReplyLike) => Promise<unknown> {
-  const gate = new RequestGate(limit, options);
+  const gate = new RequestGate(limit, options, addressOf);
   return async (request, reply) => {
     const passage = await gate.ask(request);
     if (passage === undefined) return undefined;
-    releaseAtEnd(reply.raw, passage);
+    endWith(reply.raw, passage);
     for (const [name, value] of Object.entries(passage.result.headers)) reply.header(name, value);
     if (passage.refusal === undefined) return undefined;
     const { status, type, body } = passage.refusal;
@@ -81,13 +100,14 @@ export function fastifyRateLimit<Request>(
 
 /** The part of Hono's context that is used. */
 export interface HonoContextLike {
+  readonly res: { readonly status: number };
   header(name: string, value: string): void;
 }
 
 /** Middleware for Hono. Slots of `concurrency` are given back when the handlers after it have returned. */
 export function honoRateLimit<Context extends HonoContextLike>(
-  limit: RateLimit,
-  options: RequestLimitOptions<Context>,
+  limit: RequestLimit<Context>,
+  options: RequestLimitOptions<Context> & Required<Pick<RequestLimitOptions<Context>, "key">>,
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const gate = new RequestGate(limit, options);
   return async (context, next) => {
@@ -101,10 +121,12 @@ export function honoRateLimit<Context extends HonoContextLike>(
       const { status, type, body } = passage.refusal;
       return new Response(body, { status, headers: { ...headers, "Content-Type": type } });
     }
+    let status = 500;
     try {
       await next();
+      ({ status } = context.res);
     } finally {
-      passage.release();
+      passage.end(status);
     }
     // Afterwards: a handler may return a response of its own.
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
@@ -117,21 +139,36 @@ interface Passage {
   readonly result: RateLimitResult;
   /** How it is answered if it may not pass. */
   readonly refusal: { readonly status: number; readonly type: string; readonly body: string } | undefined;
-  release(): void;
+  /** The request has been answered, with this status if it was. */
+  end(status: number | undefined): void;
 }
 
-const OPTIONS: readonly (keyof RequestLimitOptions<unknown>)[] = ["key", "cost", "skip", "message", "status"];
+const OPTIONS: readonly (keyof RequestLimitOptions<unknown>)[] = [
+  ...(["key", "ipv6Subnet", "cost", "skip", "skipFailedRequests", "skipSuccessfulRequests"] as const),
+  ...(["message", "status"] as const),
+];
 
 class RequestGate<Request> {
-  readonly #limit: RateLimit;
+  readonly #limitOf: (request: Request) => Awaitable<RateLimit>;
+  readonly #keyOf: (request: Request) => Awaitable<string | undefined>;
   readonly #options: RequestLimitOptions<Request>;
 
-  constructor(limit: RateLimit, options: RequestLimitOptions<Request>) {
+  /** @param addressOf `undefined` where a request has no address */
+  constructor(
+    limit: RequestLimit<Request>,
+    options: RequestLimitOptions<Request>,
+    addressOf?: (request: Request) => string | undefined,
+  ) {
     checkOptions("rate limit of requests", options ?? null, OPTIONS);
     for (const name of ["key", "cost", "skip"] as const)
-      if (typeof options[name] !== "function" && (name === "key" || options[name] !== undefined))
-        throw new InvalidArgumentError(`rate limit of requests: ${name} must be a function of the request`);
-    checkFunction("rate limit of requests: consume of the limit", (limit as Partial<RateLimit> | null)?.consume);
+      if (options[name] !== undefined || (name === "key" && addressOf === undefined))
+        checkOfRequest(name, options[name]);
+    checkFlag("rate limit of requests: skipFailedRequests", options.skipFailedRequests);
+    checkFlag("rate limit of requests: skipSuccessfulRequests", options.skipSuccessfulRequests);
+    if (options.key !== undefined && options.ipv6Subnet !== undefined)
+      throw new InvalidArgumentError("rate limit of requests: ipv6Subnet is of the address: leave key out");
+    const ipv6Subnet = subnetBits(options);
+    if (typeof limit !== "function") checkLimit(limit);
     const { status = 429, message = "" } = options;
     if (!Number.isInteger(status) || status < 400 || status > 599)
       throw new InvalidArgumentError(`rate limit of requests: status must be from 400 to 599, got ${shown(status)}`);
@@ -139,25 +176,39 @@ class RequestGate<Request> {
       throw new InvalidArgumentError(
         `rate limit of requests: message must be text, an object or a function of the request, got ${shown(message)}`,
       );
-    this.#limit = limit;
+    this.#limitOf = typeof limit === "function" ? limit : () => limit;
+    this.#keyOf =
+      options.key ??
+      ((request) => {
+        const address = addressOf?.(request);
+        return address === undefined ? undefined : ipKey(address, { ipv6Subnet });
+      });
     this.#options = options;
   }
 
   /** @returns `undefined` for a request that is skipped */
   async ask(request: Request): Promise<Passage | undefined> {
-    const { key: keyOf, cost, skip } = this.#options;
+    const { cost: costOf, skip } = this.#options;
     if ((await skip?.(request)) === true) return undefined;
-    const key = await keyOf(request);
+    const limit = checkLimit(await this.#limitOf(request));
+    const key = await this.#keyOf(request);
     if (key === undefined)
       throw new InvalidArgumentError("rate limit of requests: key(request) must be text, got undefined");
-    const result = await this.#limit.consume(key, await cost?.(request));
+    const cost = await costOf?.(request);
+    const result = await limit.consume(key, cost);
     return {
       result,
       refusal: result.allowed ? undefined : await this.#refuse(request, result),
-      release: () => {
-        if (result.lease !== undefined) releaseBehind(this.#limit, key, result.lease);
+      end: (status) => {
+        if (result.lease !== undefined) behind(limit, limit.release(key, result.lease));
+        if (result.allowed && !result.degraded && this.#isSkipped(status)) behind(limit, limit.reward(key, cost));
       },
     };
+  }
+
+  #isSkipped(status: number | undefined): boolean {
+    const { skipFailedRequests = false, skipSuccessfulRequests = false } = this.#options;
+    return status !== undefined && (status >= 400 ? skipFailedRequests : skipSuccessfulRequests);
   }
 
   async #refuse(request: Request, result: RateLimitResult): Promise<NonNullable<Passage["refusal"]>> {
@@ -170,8 +221,25 @@ class RequestGate<Request> {
   }
 }
 
-function releaseAtEnd(response: ServerResponse, passage: Passage): void {
+function checkLimit(limit: RateLimit): RateLimit {
+  checkFunction("rate limit of requests: consume of the limit", (limit as Partial<RateLimit> | null)?.consume);
+  return limit;
+}
+
+function checkOfRequest(name: string, given: unknown): void {
+  if (typeof given !== "function")
+    throw new InvalidArgumentError(`rate limit of requests: ${name} must be a function of the request`);
+}
+
+/** As Express and Fastify know it, which may trust proxies, or of the connection. */
+const addressOf = (request: unknown): string | undefined => {
+  const { ip, socket } = request as { readonly ip?: string; readonly socket?: { readonly remoteAddress?: string } };
+  return ip ?? socket?.remoteAddress;
+};
+
+function endWith(response: ServerResponse, passage: Passage): void {
+  const end = (): void => passage.end(response.writableEnded ? response.statusCode : undefined);
   // A client that has gone meanwhile: its response has ended already.
-  if (response.destroyed) passage.release();
-  else response.once("close", () => passage.release());
+  if (response.destroyed) end();
+  else response.once("close", end);
 }

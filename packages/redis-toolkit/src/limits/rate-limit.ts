@@ -28,7 +28,9 @@ export {
   type FastifyReplyLike,
   type HonoContextLike,
   type RefusalMessage,
+  type RequestLimit,
   type RequestLimitOptions,
 } from "./middleware.ts";
+export { ipKey, type IpKeyOptions } from "./ip-key.ts";
 export type { RateLimitOptions } from "./options.ts";
 export type { HeaderStyle, RateLimitResult, RefusalReason } from "./result.ts";
