@@ -98,7 +98,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  http: [["semantics"], ["index"]],
+  http: [["semantics"], ["cache"], ["index"]],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],

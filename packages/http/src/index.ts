@@ -1,7 +1,12 @@
-export { parseDirectives, type Directives } from "./semantics/directives.ts";
 export type { FieldLine, FieldLines, FieldLimits } from "./semantics/fields.ts";
+export { parseDirectives, type Directives } from "./semantics/directives.ts";
 export { freshnessOf, type Exchange, type Freshness, type Head } from "./semantics/freshness.ts";
 export { decideReuse, demandsOf, type Demands, type Held, type Reuse } from "./semantics/reuse.ts";
 export { DEFAULT_SETTINGS, type Settings, type WindowsMs } from "./semantics/settings.ts";
 export { decideStore, type NotStored, type StoreDecision, type StoredRequest } from "./semantics/storing.ts";
 export { freshen } from "./semantics/updating.ts";
+export type { Normaliser } from "./semantics/vary.ts";
+export { httpCache, type HttpCache, type Explanation, type PurgeOptions } from "./cache/http-cache.ts";
+export type { HttpCacheOptions, HttpWindows } from "./cache/options.ts";
+export type { AnswerEvent, HttpCacheStats } from "./cache/stats.ts";
+export type { Body, CallOptions, OriginContext, PlainOrigin, PlainRequest, PlainResponse } from "./cache/messages.ts";

@@ -1,6 +1,6 @@
 import { joinedOf, type FieldLines } from "./fields.ts";
 
-/** What this cache did, for the Cache-Status field (RFC 9211). */
+/** The part of this cache in an answer, for the Cache-Status field (RFC 9211). */
 export interface CacheStatus {
   readonly hit?: boolean | undefined;
   readonly forward?: "uri-miss" | "vary-miss" | "stale" | "request" | "method" | "bypass" | "partial" | undefined;

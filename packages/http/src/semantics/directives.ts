@@ -14,7 +14,7 @@ export const parseSeconds = (text: string): number | undefined =>
   DIGITS.test(text) ? Math.min(Number(text), MAX_SECONDS) : undefined;
 
 /**
- * The directives of a Cache-Control field. The first of two with the same name counts; what is no directive is skipped.
+ * The directives of a Cache-Control field. The first of two with the same name counts; other text is skipped.
  * A quote that is never closed hides nothing of what follows.
  */
 export function parseDirectives(text: string | undefined): Directives {
@@ -31,7 +31,7 @@ export function parseDirectives(text: string | undefined): Directives {
 interface Directive {
   readonly name: string | undefined;
   readonly argument: string | true;
-  /** Of the comma behind it, or of the text. */
+  /** Index of the comma behind it, or of the end of the text. */
   readonly end: number;
 }
 

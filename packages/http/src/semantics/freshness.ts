@@ -93,7 +93,7 @@ function lifetimeOf(
   }
   const date = dateOf(head.fields, receivedAt);
   const expires = isTargeted ? undefined : joinedOf(head.fields, "expires");
-  // What is no date is in the past (RFC 9111, section 5.3), also two of them.
+  // Anything but one date is in the past (RFC 9111, section 5.3).
   if (expires !== undefined)
     return { lifetimeMs: Math.max(0, (parseDate(expires, receivedAt) ?? 0) - date), source: "expires" };
   if (!HEURISTICALLY_CACHEABLE.has(head.status) && !directives.has("public")) return { lifetimeMs: 0, source: "none" };
@@ -119,7 +119,7 @@ export function initialAgeMs(fields: FieldLines, { sentAt, receivedAt }: Exchang
 const dateOf = (fields: FieldLines, receivedAt: number): number =>
   parseDate(firstOf(fields, "date"), receivedAt) ?? receivedAt;
 
-/** Seconds of an Age field: those of its first member; parameters, and what is no number of seconds, are ignored. */
+/** Seconds of the first member of an Age field; parameters, and anything but a number of seconds, are ignored. */
 export function parseAge(text: string | undefined): number {
   if (text === undefined) return 0;
   const [first = ""] = text.split(",", 1);

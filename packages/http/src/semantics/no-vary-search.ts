@@ -1,6 +1,6 @@
 import { parseDictionary, type Member } from "./structured.ts";
 
-/** What a No-Vary-Search field says of the query of its URL. */
+/** Which parts of the query of a URL count, by a No-Vary-Search field. */
 export interface SearchRule {
   /** Equal for rules of equal meaning. */
   readonly text: string;

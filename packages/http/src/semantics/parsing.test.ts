@@ -57,7 +57,7 @@ describe("Cache-Control", () => {
     ["max-age=", 0],
     ["max-age", 0],
     ["public", undefined],
-  ])("H2 takes the first occurrence, and no text that is no number of seconds: %j", (text, seconds) => {
+  ])("H2 takes the first occurrence, and only a number of seconds: %j", (text, seconds) => {
     expect(secondsOf(parseDirectives(text), "max-age")).toBe(seconds);
   });
 
@@ -158,7 +158,7 @@ describe("targeted fields", () => {
     ],
     ["no-store=?0, max-age=5", [["max-age", "5"]]],
     ['private="x-a"', [["private", "x-a"]]],
-    // Of a wrong type: absent.
+    // A wrong type: absent.
     ['max-age="10000"', []],
     ["max-age=1.5", []],
     ["max-age", []],

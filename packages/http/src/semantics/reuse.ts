@@ -2,7 +2,7 @@ import { parseDirectives, parseSeconds } from "./directives.ts";
 import { joinedOf, type FieldLines } from "./fields.ts";
 import type { Freshness } from "./freshness.ts";
 
-/** What the Cache-Control of a request asks of a cache (RFC 9111, section 5.2.1). */
+/** The demands in the Cache-Control of a request (RFC 9111, section 5.2.1). */
 export interface Demands {
   readonly noCache: boolean;
   readonly noStore: boolean;
@@ -13,7 +13,7 @@ export interface Demands {
   readonly maxStaleMs: number;
 }
 
-/** Those of most requests, and of all where clients are not obeyed. */
+/** The demands of most requests, and of all where clients are not obeyed. */
 export const NO_DEMANDS: Demands = Object.freeze({
   noCache: false,
   noStore: false,
@@ -50,7 +50,7 @@ export interface Held {
   readonly freshness: Freshness;
   /** Since the origin made it. */
   readonly ageMs: number;
-  /** What remains by the tier, which knows of soft purges; negative when stale. */
+  /** Remaining freshness by the tier, which knows of soft purges; negative when stale. */
   readonly tierFreshForMs: number;
 }
 
@@ -59,7 +59,7 @@ export const freshForMs = ({ freshness, ageMs, tierFreshForMs }: Held): number =
   Math.min(freshness.lifetimeMs - ageMs, tierFreshForMs);
 
 /**
- * What a stored response is good for (RFC 9111, section 4). `serve-and-revalidate`: within stale-while-revalidate.
+ * How a stored response may be used (RFC 9111, section 4). `serve-and-revalidate`: within stale-while-revalidate.
  *
  *   made ─fresh─▶ lifetime ─serve-and-revalidate─▶ +stale-while-revalidate ─revalidate─▶
  */

@@ -145,7 +145,7 @@ describe("Vary", () => {
     expect(selectingFields([["vary", "*"]])).toBeUndefined();
   });
 
-  it("H33 tells absent from empty, joins lines, and does not mind white space", () => {
+  it("H33 distinguishes absent from empty, joins lines, and does not mind white space", () => {
     expect(text("foo")).not.toBe(text("foo", ["foo", ""]));
     expect(text("foo", ["foo", "1"], ["foo", "2"])).toBe(text("foo", ["foo", "1,  2"]));
     expect(text("foo", ["foo", " 1 ,2 "])).toBe(text("foo", ["foo", "1, 2"]));

@@ -7,7 +7,7 @@ export interface WindowsMs {
   readonly staleIfErrorMs?: number | undefined;
 }
 
-/** What decides, resolved from the options of the cache and the rule that matched. */
+/** The grounds of all decisions, resolved from the options of the cache and the rule that matched. */
 export interface Settings extends FieldLimits {
   /** RFC 9111's kinds of cache: one that many users share, or one of a single user. */
   readonly isShared: boolean;

@@ -192,7 +192,7 @@ describe("freshness", () => {
     ["max-age before Expires", 10_000, "max-age", { response: { ...cc("max-age=10"), expires: http(NOW + HOUR) } }],
     ["Expires - Date", HOUR, "expires", { response: { date: http(NOW - HOUR), expires: DATE } }],
     ["Expires before Date", 0, "expires", { response: { expires: http(NOW - HOUR) } }],
-    ["Expires that is no date", 0, "expires", { response: { expires: "0" } }],
+    ["Expires that is not a date", 0, "expires", { response: { expires: "0" } }],
     ["Expires without Date", HOUR, "expires", { lines: [["expires", http(NOW + HOUR)]] }],
     [
       "two Expires",
@@ -213,7 +213,7 @@ describe("freshness", () => {
     ["H23 with public", HOUR, "heuristic", { status: 302, response: { ...MODIFIED, ...cc("public") } }],
     ["H3 2^31 seconds at most", 2 ** 31 * 1_000, "max-age", { response: cc("max-age=99999999999") }],
     [
-      "H2 an argument that is no number",
+      "H2 an argument that is not a number",
       0,
       "max-age",
       { response: { ...cc("max-age=1.5"), expires: http(NOW + DAY) } },
@@ -282,7 +282,7 @@ describe("freshness", () => {
     ["Age", 30_000, { age: "30" }, AT],
     ["Age and the time of the request", 32_500, { age: "30" }, { sentAt: NOW - 2_500, receivedAt: NOW }],
     ["the greater of both", HOUR - 1_000, { age: "30", date: http(NOW - HOUR) }, AT],
-    ["an Age that is no number", 0, { age: "30.5" }, AT],
+    ["an Age that is not a number", 0, { age: "30.5" }, AT],
   ])("H24 the initial age: %s: %d", (_, initialAgeMs, response, exchange) => {
     const fields = Object.entries({ date: DATE, ...cc("max-age=60"), ...response });
     expect(freshnessOf({ status: 200, fields }, exchange, DEFAULT_SETTINGS).initialAgeMs).toBe(initialAgeMs);

@@ -46,7 +46,7 @@ export type NotStored =
   | "fenced"
   | "refused";
 
-/** What of a request decides whether its response is stored. */
+/** The parts of a request that decide whether its response is stored. */
 export interface StoredRequest {
   readonly method: string;
   /** Absolute, without a fragment. */
@@ -90,7 +90,7 @@ export function decideStore(
   return { store: true, freshness, fields, selecting: selecting!, tags: tags! };
 }
 
-/** For its form, whatever it says. */
+/** For its form. */
 function refusalOfMessage({ status, fields }: Head, settings: Settings): NotStored | undefined {
   if (status < 200 || status > 599 || status === 206 || status === 304) return "status";
   if (exceedsLimits(fields, settings) || !fields.every(isValidField)) return "limits";

@@ -10,7 +10,7 @@ export interface SearchSettings {
 
 /**
  * An absolute URL as it stands in a key (RFC 9111, section 2): no fragment, `/` for an empty path, percent-encoding in
- * upper case. Nothing is decoded or resolved: paths that a handler can tell apart never have the same key.
+ * upper case. Nothing is decoded or resolved: paths that differ for a handler never have the same key.
  */
 export function targetOf(url: string, search: SearchSettings = {}): string {
   const parts = PARTS.exec(url);
@@ -57,8 +57,8 @@ export interface AuthoritySettings {
 }
 
 /**
- * The origin for which a server-side request is cached; `undefined` where it names one that is not listed: anybody can
- * send any Host.
+ * The origin for which a server-side request is cached; `undefined` where it names one that is not listed: any client
+ * can send any Host.
  *
  * @param scheme of the connection.
  */

@@ -53,7 +53,7 @@ describe("conditions", () => {
     ["If-Modified-Since, later", true, [["if-modified-since", LATER]]],
     ["If-Modified-Since, equal", true, [["if-modified-since", MODIFIED]]],
     ["If-Modified-Since, earlier", false, [["if-modified-since", "Wed, 31 Dec 2025 00:00:00 GMT"]]],
-    ["If-Modified-Since that is no date", false, [["if-modified-since", "today"]]],
+    ["If-Modified-Since that is not a date", false, [["if-modified-since", "today"]]],
     ["none", false, []],
   ])("H40 %s: %s", (_, expected, request) => {
     expect(
@@ -294,7 +294,7 @@ describe("Cache-Status", () => {
     expect(parseList(member)).toHaveLength(1);
   });
 
-  it("H77 quotes a name that is no token", () => {
+  it("H77 quotes a name that is not a token", () => {
     expect(memberOf("my cache", { hit: true })).toBe('"my cache"; hit');
   });
 

@@ -59,13 +59,13 @@ const listed = (value: string): readonly string[] =>
 const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
- * The language that a client likes best, when it likes one best: a stored response in it may answer, whichever other
- * languages the client named (RFC 9111, section 4.1).
+ * The language that a client likes best, when it likes one best: a stored response in it may answer, although the
+ * client named other languages, too (RFC 9111, section 4.1).
  */
 export function preferredLanguage(acceptLanguage: string | undefined): string | undefined {
   const [first = "", second] = acceptLanguage === undefined ? [] : weighted(acceptLanguage).split(",");
   if (!LANGUAGE.test(first) || second === undefined) return LANGUAGE.test(first) ? first : undefined;
-  // Of two with the weight 1 neither is liked best.
+  // If two have the weight 1, neither is liked best.
   return second.includes(";q=") ? first : undefined;
 }
 

@@ -1,0 +1,111 @@
+import { memberOf, withMember, type CacheStatus } from "../semantics/cache-status.ts";
+import { endToEnd, firstOf, joinedOf, type FieldLine, type FieldLines } from "../semantics/fields.ts";
+import { rangeOf } from "../semantics/ranges.ts";
+import type { Settings } from "../semantics/settings.ts";
+import { holdsIfRange, isUnmodified } from "../semantics/validators.ts";
+import type { PlainRequest, PlainResponse } from "./messages.ts";
+
+/** How answers of this cache look. */
+export interface Looks {
+  readonly name: string;
+  readonly showsStatus: boolean;
+  readonly settings: Settings;
+}
+
+/** Which part of a complete stored response answers a request. */
+export type Part =
+  | { readonly kind: "unmodified" }
+  | { readonly kind: "unsatisfiable" }
+  | { readonly kind: "range"; readonly from: number; readonly to: number }
+  | { readonly kind: "head" }
+  | { readonly kind: "whole" };
+
+/** RFC 9110, section 13.2.2: conditions first, then ranges. Only a stored 200 answers either. */
+export function partFor(
+  request: PlainRequest,
+  stored: { readonly status: number; readonly fields: FieldLines; readonly bodyBytes: number },
+  nowMs: number,
+): Part {
+  if (stored.status === 200) {
+    if (isUnmodified(request.fields, stored.fields, nowMs)) return { kind: "unmodified" };
+    const range = request.method === "GET" ? joinedOf(request.fields, "range") : undefined;
+    if (range !== undefined && holdsIfRange(firstOf(request.fields, "if-range"), stored.fields, nowMs)) {
+      const found = rangeOf(range, stored.bodyBytes);
+      if (found === "unsatisfiable") return { kind: "unsatisfiable" };
+      if (found !== undefined) return { kind: "range", ...found };
+    }
+  }
+  return request.method === "HEAD" ? { kind: "head" } : { kind: "whole" };
+}
+
+/** The part as a response. `bytes` are those of the whole body, needed for a range and for the whole. */
+export function responseOf(
+  part: Part,
+  stored: {
+    readonly status: number;
+    readonly statusText: string;
+    readonly fields: FieldLines;
+    readonly bodyBytes: number;
+  },
+  bytes: Uint8Array | undefined,
+): PlainResponse {
+  const { status, statusText, fields, bodyBytes } = stored;
+  const whole = `${bodyBytes}`;
+  switch (part.kind) {
+    case "unmodified":
+      return { status: 304, statusText: "Not Modified", fields: withoutBody(fields), body: null };
+    case "unsatisfiable":
+      return {
+        status: 416,
+        statusText: "Range Not Satisfiable",
+        fields: [...withoutBody(fields), ["content-range", `bytes */${whole}`], ["content-length", "0"]],
+        body: null,
+      };
+    case "range":
+      return {
+        status: 206,
+        statusText: "Partial Content",
+        fields: [
+          ...without(fields, "content-length"),
+          ["content-range", `bytes ${part.from}-${part.to - 1}/${whole}`],
+          ["content-length", `${part.to - part.from}`],
+        ],
+        body: bytes!.subarray(part.from, part.to),
+      };
+    case "head":
+      return { status, statusText, fields: withLength(fields, whole), body: null };
+    case "whole":
+      return { status, statusText, fields: withLength(fields, whole), body: bytes ?? null };
+  }
+}
+
+const without = (fields: FieldLines, name: string): FieldLines => fields.filter((line) => line[0] !== name);
+
+/** A client that has the body has these, too; they say nothing about a body that is not there. */
+const OF_BODY: ReadonlySet<string> = new Set(["content-encoding", "content-length", "content-range", "content-type"]);
+const withoutBody = (fields: FieldLines): FieldLines => fields.filter(([name]) => !OF_BODY.has(name));
+
+/** A response that was sent in pieces has a length once it is stored. 204 has no body, and says nothing of one. */
+const withLength = (fields: FieldLines, length: string): FieldLines =>
+  length === "0" || firstOf(fields, "content-length") !== undefined ? fields : [...fields, ["content-length", length]];
+
+/** The fields of an answer to a client: with Age and Cache-Status, without the tags and those of the connection. */
+export function outgoing(fields: FieldLines, ageMs: number | undefined, status: CacheStatus, looks: Looks): FieldLines {
+  const { tagFields } = looks.settings;
+  const lines: FieldLine[] = [];
+  for (const line of fields)
+    if (!tagFields.has(line[0]) && (ageMs === undefined || line[0] !== "age")) lines.push(line);
+  if (ageMs !== undefined) lines.push(["age", `${Math.floor(ageMs / 1_000)}`]);
+  return looks.showsStatus ? withMember(lines, memberOf(looks.name, status)) : lines;
+}
+
+/** A response of the origin, for the caller whose load it is. It has an Age when it is older than a second. */
+export const forwarded = (
+  response: PlainResponse,
+  ageMs: number,
+  status: CacheStatus,
+  looks: Looks,
+): PlainResponse => ({
+  ...response,
+  fields: outgoing(endToEnd(response.fields), ageMs < 1_000 ? undefined : ageMs, status, looks),
+});

@@ -1,0 +1,478 @@
+import { keyOf, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
+import { isSafe } from "../semantics/invalidation.ts";
+import { refusalOfRequest } from "../semantics/request-shape.ts";
+import {
+  decideReuse,
+  demandsOf,
+  freshForMs,
+  mayFallBack,
+  NO_DEMANDS,
+  type Held,
+  type Reuse,
+} from "../semantics/reuse.ts";
+import type { CacheStatus } from "../semantics/cache-status.ts";
+import type { NotStored } from "../semantics/storing.ts";
+import { originOf, targetOf } from "../semantics/target.ts";
+import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
+import { HeadUpdates } from "./head-updates.ts";
+import { Loads, type Outcome } from "./loads.ts";
+import type { CallOptions, PlainOrigin, PlainRequest, PlainResponse } from "./messages.ts";
+import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
+import { OriginAnsweredError } from "./origin.ts";
+import { Shelf } from "./shelf.ts";
+import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
+import { readStored, type StoredResponse } from "./stored.ts";
+import { UnsafeMethods, type Place } from "./unsafe.ts";
+import { Variants } from "./variants.ts";
+import { select, type Visit } from "./visit.ts";
+
+/** Options of an invalidation. */
+export interface PurgeOptions {
+  /** Stale, with its windows, instead of removed. @default false */
+  readonly soft?: boolean | undefined;
+}
+
+/** How a request would be answered, and why. */
+export interface Explanation {
+  readonly key: string;
+  /** Fields that select among the variants of its URL. */
+  readonly selecting: readonly string[];
+  readonly outcome: "hit" | "stale" | "revalidate" | "miss" | "pass";
+  readonly reason: string;
+  readonly ageSeconds?: number;
+  readonly freshForSeconds?: number;
+  readonly tags?: readonly string[];
+}
+
+/**
+ * An HTTP cache over `namespace`.
+ *
+ * @throws {ConfigurationError} for an option that is unknown or out of range.
+ */
+export const httpCache = (namespace: Namespace, options: HttpCacheOptions = {}): HttpCache =>
+  new HttpCache(namespace, options);
+
+/**
+ * An HTTP cache over a namespace: its tiers, leases, coherence and tags are those of the hotset cache. Processes whose
+ * namespaces are the same share responses.
+ */
+export class HttpCache {
+  readonly #namespace: Namespace;
+  readonly #plan: Plan;
+  readonly #meter = new Meter();
+  readonly #shelf: Shelf;
+  readonly #loads: Loads;
+  readonly #heads: HeadUpdates;
+  readonly #unsafe: UnsafeMethods;
+
+  constructor(namespace: Namespace, options: HttpCacheOptions) {
+    this.#namespace = namespace;
+    this.#plan = planOf(options);
+    this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan.maxVariants));
+    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#meter);
+    this.#heads = new HeadUpdates(namespace, this.#plan, this.#shelf);
+    this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, (url) => this.#placeOf(url));
+    // A load that began before a change, here or elsewhere, is joined by no later caller.
+    namespace.on("invalidate", ({ scope, key }) => this.#loads.followers.forget(scope === "key" ? key : undefined));
+  }
+
+  /**
+   * Answers `request` from the cache, or by `origin`, at most once for all processes.
+   *
+   * @throws what `origin` rejects with, when no stored response may be served instead.
+   */
+  async answer(request: PlainRequest, origin: PlainOrigin, call: CallOptions = {}): Promise<PlainResponse> {
+    call.signal?.throwIfAborted();
+    const visit = this.#visitOf(request, origin, call);
+    const answer = typeof visit === "string" ? this.#forward(request, origin, visit, call) : this.#visit(visit);
+    return call.signal === undefined ? answer : untilAborted(answer, call.signal);
+  }
+
+  /** How this request would be answered, and why. Loads and changes nothing. */
+  async explain(request: PlainRequest): Promise<Explanation> {
+    const visit = this.#visitOf(request, noOrigin, {});
+    if (typeof visit === "string") return { key: "", selecting: [], outcome: "pass", reason: visit };
+    const found = await this.#look(visit);
+    const place = { key: visit.key, selecting: visit.index?.selecting ?? [] };
+    if (found === undefined)
+      return { ...place, outcome: "miss", reason: visit.index === undefined ? "uri-miss" : "vary-miss" };
+    const reuse = decideReuse(visit.demands, found.held);
+    return {
+      ...place,
+      outcome: OUTCOMES[reuse],
+      reason: reuse,
+      ageSeconds: found.held.ageMs / 1_000,
+      freshForSeconds: freshForMs(found.held) / 1_000,
+      tags: found.tags,
+    };
+  }
+
+  /** Removes all variants of this URL, in every process. */
+  async purge(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
+    const { key } = this.#placeOf(String(url));
+    if (options.soft !== true) {
+      const { status } = await this.#namespace.delete(key);
+      return { status: status === "pending" ? "pending" : "done" };
+    }
+    const stored = readStored(await this.#namespace.get(key, { allowStale: true }));
+    const keys = stored?.kind === "index" ? stored.variants : [key];
+    const results = await Promise.all(keys.map((each) => this.#namespace.markStale(each)));
+    return { status: results.some(({ status }) => status === "pending") ? "pending" : "done" };
+  }
+
+  /** Removes every response with any of these tags, in every process. */
+  purgeTags(tags: readonly string[], options: PurgeOptions = {}): Promise<InvalidateResult> {
+    return options.soft === true ? this.#namespace.markTagsStale(tags) : this.#namespace.invalidateTags(tags);
+  }
+
+  /** Removes every response of this cache, in every process. */
+  clear(options: PurgeOptions = {}): Promise<InvalidateResult> {
+    return this.#namespace.clear({ stale: options.soft === true });
+  }
+
+  stats(): HttpCacheStats {
+    return this.#meter.stats();
+  }
+
+  /** Calls `listener` with each answer until the returned function is called. */
+  on(_event: "answer", listener: (event: AnswerEvent) => void): () => void {
+    return this.#meter.on(listener);
+  }
+
+  get #search(): Parameters<typeof targetOf>[1] {
+    return { ignores: this.#plan.ignoresParameter, sorts: this.#plan.sortsQuery };
+  }
+
+  /** A URL is its own key: no other key begins as one does. */
+  #placeOf(url: string): Place {
+    const target = targetOf(url, this.#search);
+    return { target, key: /^https?:/.test(target) ? target : keyOf("url", target) };
+  }
+
+  /** The request on its way through the cache, or why it is forwarded. */
+  #visitOf(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Visit | NotStored {
+    const refusal = refusalOfRequest(request, this.#plan.settings);
+    if (refusal !== undefined) return refusal;
+    const url = this.#urlOf(request);
+    if (url === undefined) return "host";
+    const { target, key: primary } = this.#placeOf(url);
+    return {
+      request: url === request.url ? request : { ...request, url },
+      origin,
+      demands: this.#plan.obeysRequests ? demandsOf(request.fields) : NO_DEMANDS,
+      target,
+      primary,
+      startedAt: this.#plan.clock.now(),
+      call,
+      key: primary,
+      index: undefined,
+      selects: "",
+      ignoresStored: false,
+    };
+  }
+
+  /** With the authority under which this server caches; `undefined` for a Host that is not listed. */
+  #urlOf({ url, fields }: PlainRequest): string | undefined {
+    const { base, hosts, trustsProxy } = this.#plan;
+    if (base === undefined && hosts.size === 0) return url;
+    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)$/i.exec(url) ?? [];
+    if (base !== undefined) return `${base}${rest}`;
+    const found = originOf(fields, scheme.toLowerCase() === "https" ? "https" : "http", {
+      origins: hosts,
+      trustProxy: trustsProxy,
+    });
+    return found === undefined ? undefined : `${found}${rest}`;
+  }
+
+  #visit(visit: Visit): Promise<PlainResponse> {
+    const { demands, request } = visit;
+    const isRanged = request.fields.some(([name]) => name === "range");
+    const isPlain =
+      request.method === "GET" && !isRanged && !demands.onlyIfCached && !demands.noStore && demands.maxStaleMs === 0;
+    return isPlain ? this.#read(visit, demands.noCache) : this.#lookFirst(visit);
+  }
+
+  /** The usual way: one `getOrSet` of the URL, and one of the variant where its response varies. */
+  async #read(visit: Visit, isForced: boolean): Promise<PlainResponse> {
+    let forced = isForced;
+    for (let hop = 0; hop < MOST_HOPS; hop++) {
+      const outcome = await this.#fetch(visit, forced);
+      if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
+      if (outcome.kind === "validated") {
+        const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
+        if (answer !== undefined) return answer;
+        [forced, visit.ignoresStored] = [true, true];
+        continue;
+      }
+      const stored = readStored(outcome.value);
+      if (stored?.kind === "index") {
+        select(visit, stored, this.#plan.normalisers);
+        continue;
+      }
+      if (
+        stored === undefined ||
+        stored.target !== visit.target ||
+        (visit.index !== undefined && stored.selects !== visit.selects)
+      ) {
+        if (visit.ignoresStored) break;
+        [forced, visit.ignoresStored] = [true, true];
+        continue;
+      }
+      const answer = await this.#judge(visit, stored, outcome.served, forced);
+      if (answer === "gone") [forced, visit.ignoresStored] = [true, true];
+      else if (answer === "again") forced = true;
+      else if (answer === "pass") break;
+      else return answer;
+    }
+    return this.#forward(visit.request, visit.origin, "fenced", visit.call);
+  }
+
+  async #fetch(visit: Visit, isForced: boolean): Promise<Outcome> {
+    try {
+      return await this.#loads.fetch(visit, isForced ? "new" : "any");
+    } catch (error) {
+      if (!(error instanceof OriginAnsweredError)) throw error;
+      // Its body can be read once.
+      if (error.isTaken) return this.#passing(visit);
+      error.isTaken = true;
+      const status = { forward: "stale", forwardStatus: error.response.status } as const;
+      this.#report("pass", visit, error.response.status, "status");
+      return { kind: "answer", response: forwarded(error.response, 0, status, this.#plan) };
+    }
+  }
+
+  async #passing(visit: Visit): Promise<Outcome> {
+    return { kind: "answer", response: await this.#forward(visit.request, visit.origin, "status", visit.call) };
+  }
+
+  /** Decides how a stored response may be used, by its age in its tier. */
+  async #judge(
+    visit: Visit,
+    stored: StoredResponse,
+    served: Served | undefined,
+    isForced: boolean,
+  ): Promise<PlainResponse | "again" | "pass" | "gone"> {
+    const isLoaded = served?.status === "miss";
+    const held = heldFrom(stored, isLoaded ? undefined : served);
+    // Loaded from the moment on at which this request came: it may have it, even if that is stale by now.
+    const isForThis = isLoaded && this.#shelf.isReceivedHereSince(stored, visit.startedAt);
+    if (isForThis || (isForced && served?.status !== "stale"))
+      return (await this.#serve(visit, stored, held.ageMs, "collapsed")) ?? "gone";
+    const reuse = decideReuse(visit.demands, held);
+    if (reuse !== "revalidate") {
+      if (reuse === "serve-and-revalidate" && served?.status !== "stale") void this.#refresh(visit);
+      return (await this.#serve(visit, stored, held.ageMs, isLoaded ? "collapsed" : reuse, held)) ?? "gone";
+    }
+    if (served?.cause === "error" || served?.cause === "timeout")
+      return this.#fallBack(visit, stored, held, served.error);
+    return isForced ? "pass" : "again";
+  }
+
+  /** The engine offers it in place of a failed load; whether it may be served is decided here. */
+  async #fallBack(
+    visit: Visit,
+    stored: StoredResponse,
+    held: Held,
+    error: unknown,
+  ): Promise<PlainResponse | "again" | "gone" | "pass"> {
+    const { whenDisconnectedMs } = this.#plan.settings;
+    const failure = error instanceof OriginAnsweredError ? "answered" : "unreachable";
+    if (mayFallBack(visit.demands, held, failure, whenDisconnectedMs))
+      return (await this.#serve(visit, stored, held.ageMs, "error", held)) ?? "gone";
+    if (error === undefined || error instanceof OriginAnsweredError) return "pass";
+    return Promise.reject(error);
+  }
+
+  async #refresh(visit: Visit): Promise<void> {
+    await this.#loads.fetch({ ...visit }, "any").catch(() => undefined);
+  }
+
+  /** `undefined` when its body has gone. */
+  async #serve(
+    visit: Visit,
+    stored: StoredResponse,
+    ageMs: number,
+    as: ServedAs,
+    held: Held = heldFrom(stored, undefined),
+  ): Promise<PlainResponse | undefined> {
+    const part = partFor(visit.request, stored, this.#epochMs());
+    const needsBytes = part.kind === "whole" || part.kind === "range";
+    const bytes = needsBytes ? await this.#shelf.bytesOf(stored) : undefined;
+    if (needsBytes && bytes === undefined) return undefined;
+    const response = responseOf(part, stored, bytes);
+    this.#meter.bytesFromCache += response.body instanceof Uint8Array ? response.body.byteLength : 0;
+    this.#report(SERVED_AS[as], visit, response.status);
+    return { ...response, fields: outgoing(response.fields, ageMs, statusOf(as, held), this.#plan) };
+  }
+
+  /** A response of the origin for a client that may have it already. */
+  #fit(visit: Visit, response: PlainResponse): PlainResponse {
+    const part = partFor(visit.request, { ...response, bodyBytes: 0 }, this.#epochMs());
+    if (part.kind !== "unmodified") return response;
+    if (response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
+    return responseOf(part, { ...response, bodyBytes: 0 }, undefined);
+  }
+
+  /** For requests that a stored response may answer although `getOrSet` would load, or that cannot be loaded so. */
+  async #lookFirst(visit: Visit): Promise<PlainResponse> {
+    const { demands, request } = visit;
+    const found = await this.#look(visit);
+    if (found !== undefined) {
+      const { stored, held } = found;
+      const reuse = decideReuse(demands, held);
+      if (reuse === "serve-and-revalidate") void this.#refresh(visit);
+      const answer = reuse === "revalidate" ? undefined : await this.#serve(visit, stored, held.ageMs, reuse, held);
+      if (answer !== undefined) return answer;
+    }
+    if (demands.onlyIfCached) return this.#nothingCached(visit);
+    if (request.method === "HEAD") return this.#head(visit, found?.stored);
+    if (demands.noStore || found === undefined) {
+      const isRanged = request.fields.some(([name]) => name === "range");
+      if (demands.noStore || isRanged)
+        return this.#forward(request, visit.origin, demands.noStore ? "request-no-store" : "method", visit.call);
+    }
+    return this.#read(visit, demands.noCache);
+  }
+
+  /** The response that is stored for this request, fresh or stale. */
+  async #look(visit: Visit): Promise<{ stored: StoredResponse; held: Held; tags: readonly string[] } | undefined> {
+    for (let hop = 0; hop < 2; hop++) {
+      // Its age is read first: a value that is replaced between the two reads seems older, and never younger.
+      const info = await this.#namespace.inspect(visit.key);
+      const stored = readStored(info && (await this.#namespace.get(visit.key, { allowStale: true })));
+      if (info === undefined || stored === undefined) return undefined;
+      if (stored.kind === "response") {
+        if (stored.target !== visit.target || (visit.index !== undefined && stored.selects !== visit.selects))
+          return undefined;
+        return { stored, held: heldFrom(stored, info), tags: info.tags };
+      }
+      select(visit, stored, this.#plan.normalisers);
+    }
+    return undefined;
+  }
+
+  #nothingCached(visit: Visit): PlainResponse {
+    this.#report("pass", visit, 504);
+    const fields = outgoing(
+      [["content-length", "0"]],
+      undefined,
+      { forward: "request", detail: "only-if-cached" },
+      this.#plan,
+    );
+    return { status: 504, statusText: "Gateway Timeout", fields, body: null };
+  }
+
+  async #head(visit: Visit, stored: StoredResponse | undefined): Promise<PlainResponse> {
+    const sentAt = this.#epochMs();
+    const response = await this.#ask(visit.request, visit.origin, visit.call);
+    if (stored !== undefined) await this.#heads.apply(visit, stored, response, { sentAt, receivedAt: this.#epochMs() });
+    this.#report("pass", visit, response.status, "method");
+    return forwarded(
+      response,
+      0,
+      { forward: stored === undefined ? "uri-miss" : "stale", forwardStatus: response.status },
+      this.#plan,
+    );
+  }
+
+  /** To the origin as it is; nothing is stored of it, but for an unsafe method what it changes is invalidated first. */
+  async #forward(
+    request: PlainRequest,
+    origin: PlainOrigin,
+    reason: NotStored,
+    call: CallOptions,
+  ): Promise<PlainResponse> {
+    const startedAt = this.#plan.clock.now();
+    const sentAt = this.#epochMs();
+    const response = await this.#ask(request, origin, call);
+    const kept = isSafe(request.method) ? response : await this.#changed(request, response, sentAt);
+    const durationMs = this.#plan.clock.now() - startedAt;
+    this.#meter.report({ outcome: "pass", status: response.status, notStored: reason, durationMs });
+    const status: CacheStatus = { forward: reason === "method" ? "method" : "bypass", forwardStatus: response.status };
+    return forwarded(kept, 0, reason === "method" ? status : { ...status, detail: reason }, this.#plan);
+  }
+
+  async #ask(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Promise<PlainResponse> {
+    const { signal = new AbortController().signal, onInformation } = call;
+    return origin(request, { background: false, signal, onInformation });
+  }
+
+  /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */
+  async #changed(request: PlainRequest, response: PlainResponse, sentAt: number): Promise<PlainResponse> {
+    const url = this.#urlOf(request);
+    if (url === undefined) return response;
+    const named = { ...request, url };
+    await this.#unsafe.invalidate(named, response);
+    return this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#epochMs() });
+  }
+
+  #report(outcome: AnswerEvent["outcome"], visit: Visit, status: number, notStored?: NotStored): void {
+    const durationMs = this.#plan.clock.now() - visit.startedAt;
+    this.#meter.report({ outcome, status, durationMs, ...(notStored !== undefined && { notStored }) });
+  }
+
+  #epochMs(): number {
+    return this.#plan.clock.epochMs?.() ?? Date.now();
+  }
+}
+
+/** @param life as its tier says; without it the response has just come. */
+function heldFrom(
+  { freshness }: StoredResponse,
+  life: { readonly ageMs: number; readonly freshForMs: number } | undefined,
+): Held {
+  const ageMs = freshness.initialAgeMs + (life?.ageMs ?? 0);
+  return { freshness, ageMs, tierFreshForMs: life?.freshForMs ?? Infinity };
+}
+
+type ServedAs = Reuse | "validated" | "collapsed" | "error";
+
+const SERVED_AS: Readonly<Record<ServedAs, AnswerEvent["outcome"]>> = {
+  fresh: "hit",
+  "max-stale": "stale",
+  "serve-and-revalidate": "stale",
+  revalidate: "stale",
+  error: "stale",
+  validated: "revalidated",
+  collapsed: "collapsed",
+};
+
+const OUTCOMES: Readonly<Record<Reuse, Explanation["outcome"]>> = {
+  fresh: "hit",
+  "max-stale": "stale",
+  "serve-and-revalidate": "stale",
+  revalidate: "revalidate",
+};
+
+function statusOf(as: ServedAs, held: Held): CacheStatus {
+  const remainingMs = freshForMs(held);
+  switch (as) {
+    case "fresh":
+      return { hit: true, freshForMs: remainingMs };
+    case "collapsed":
+      return { forward: "uri-miss", freshForMs: remainingMs, collapsed: true };
+    case "validated":
+      return { forward: "stale", forwardStatus: 304, freshForMs: remainingMs, stored: true };
+    default:
+      return { hit: true, freshForMs: remainingMs, detail: as === "serve-and-revalidate" ? "revalidating" : as };
+  }
+}
+
+/** The answer, unless its caller leaves first. */
+async function untilAborted(answer: Promise<PlainResponse>, signal: AbortSignal): Promise<PlainResponse> {
+  let leave = (): void => undefined;
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+  });
+  try {
+    return await Promise.race([answer, left]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+  }
+}
+
+const noOrigin: PlainOrigin = () => Promise.reject(new Error("explain asks no origin"));
+
+/** Index, variant, a body that has gone, and once more. */
+const MOST_HOPS = 6;

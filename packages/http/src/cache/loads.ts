@@ -1,0 +1,296 @@
+import type { LoadContext, Namespace, Served } from "@hotset/core";
+import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
+import { parseSeconds } from "../semantics/directives.ts";
+import { joinedOf, without } from "../semantics/fields.ts";
+import { isExplicit, type Exchange, type Freshness } from "../semantics/freshness.ts";
+import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
+import { freshen, isAboutStored } from "../semantics/updating.ts";
+import { conditionsOf } from "../semantics/validators.ts";
+import { selectingText } from "../semantics/vary.ts";
+import { forwarded } from "./answer.ts";
+import { Followers, type Running } from "./followers.ts";
+import { discard, ignore, type PlainResponse } from "./messages.ts";
+import { ask, OriginAnsweredError } from "./origin.ts";
+import type { Plan } from "./options.ts";
+import { SharedBody } from "./shared-body.ts";
+import type { Shelf } from "./shelf.ts";
+import type { Meter } from "./stats.ts";
+import { readStored, type StoredResponse } from "./stored.ts";
+import type { Visit } from "./visit.ts";
+
+/** How one call of `getOrSet` ended. */
+export type Outcome =
+  | { readonly kind: "answer"; readonly response: PlainResponse }
+  /** Validated by this call just now. */
+  | { readonly kind: "validated"; readonly stored: StoredResponse; readonly ageMs: number }
+  /** A stored value, or one that another call loaded. */
+  | { readonly kind: "found"; readonly value: unknown; readonly served: Served | undefined };
+
+type Deliver = (outcome: Outcome) => void;
+
+/** The value of a load whose response is for its own caller. */
+const NOT_SHARED = Object.freeze({ kind: "not shared" });
+
+/**
+ * The loads: one `getOrSet` for each call, whose loader is a request to the origin. The caller whose load it is gets
+ * the response with its head, and callers in this process read along; what is stored is known at the end of the body.
+ */
+export class Loads {
+  readonly followers: Followers = new Followers();
+  readonly #namespace: Namespace;
+  readonly #plan: Plan;
+  readonly #shelf: Shelf;
+  readonly #meter: Meter;
+
+  constructor(namespace: Namespace, plan: Plan, shelf: Shelf, meter: Meter) {
+    this.#namespace = namespace;
+    this.#plan = plan;
+    this.#shelf = shelf;
+    this.#meter = meter;
+  }
+
+  /** @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. */
+  fetch(visit: Visit, accepts: "any" | "new"): Promise<Outcome> {
+    const { errorBackoffMs, finishesAlone } = this.#plan;
+    return new Promise((resolve, reject) => {
+      let served: Served | undefined;
+      const leave = this.followers.follow(visit, (running) => this.#readAlong(visit, running, resolve));
+      const lead = (ctx: LoadContext): Promise<unknown> => {
+        leave();
+        return this.#load(visit, ctx, ctx.background ? undefined : resolve);
+      };
+      this.#namespace
+        .getOrSet(visit.key, lead, {
+          // The head has its own limit, and so has the body.
+          loadTimeout: Infinity,
+          errorBackoff: errorBackoffMs,
+          ...(accepts === "new" && { maxAge: 0 }),
+          ...(visit.call.signal !== undefined && !finishesAlone && { signal: visit.call.signal }),
+          onServed: (each) => (served = each),
+        })
+        .then((value) => resolve({ kind: "found", value, served }), reject)
+        .finally(leave);
+    });
+  }
+
+  #readAlong(visit: Visit, running: Running, deliver: Deliver): boolean {
+    const body = running.body instanceof SharedBody ? running.body.read() : running.body;
+    if (body === undefined) return false;
+    const { status, statusText, fields, ageMs } = running;
+    const response = forwarded(
+      { status, statusText, fields, body },
+      ageMs,
+      { forward: "uri-miss", collapsed: true },
+      this.#looks,
+    );
+    this.#report("collapsed", visit, response.status);
+    deliver({ kind: "answer", response });
+    return true;
+  }
+
+  async #load(visit: Visit, ctx: LoadContext, deliver: Deliver | undefined): Promise<unknown> {
+    const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
+    const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
+    const sentAt = this.#epochMs();
+    let response: PlainResponse;
+    try {
+      response = await this.#validate(visit, ctx, stale);
+    } catch (error) {
+      cover(ctx, stale?.freshness, "unreachable", this.#plan.settings.whenDisconnectedMs);
+      throw error;
+    }
+    const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
+    if (response.status === 304 && stale !== undefined)
+      return this.#renew(visit, ctx, { stale, response, exchange }, deliver);
+    if (isServerFailure(response.status) && stale !== undefined && stale.freshness.staleIfErrorMs > 0) {
+      cover(ctx, stale.freshness, "answered", 0);
+      throw new OriginAnsweredError(response);
+    }
+    const decision = decideStore(asked(visit), response, exchange, this.#plan.settings);
+    return decision.store
+      ? this.#store(visit, ctx, { decision, response, stale }, deliver)
+      : this.#passOn(visit, ctx, { decision, response, stale }, deliver);
+  }
+
+  /** With the conditions of what is stored; without them once more where a 304 is about something else. */
+  async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined): Promise<PlainResponse> {
+    const conditions = stale === undefined ? [] : conditionsOf(stale.fields);
+    const first = await ask(visit, ctx, conditions, this.#plan);
+    if (first.status !== 304 || stale === undefined || isAboutStored(stale.fields, first.fields)) return first;
+    discard(first.body);
+    return ask(visit, ctx, [], this.#plan);
+  }
+
+  /** A 304: the stored response, with its fields. */
+  async #renew(
+    visit: Visit,
+    ctx: LoadContext,
+    { stale, response, exchange }: { stale: StoredResponse; response: PlainResponse; exchange: Exchange },
+    deliver: Deliver | undefined,
+  ): Promise<unknown> {
+    discard(response.body);
+    const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
+    const decision = decideStore(asked(visit), head, exchange, this.#plan.settings);
+    const fields = decision.store ? decision.fields : head.fields;
+    const next = await this.#shelf.renew(visit, stale, decision.freshness, fields);
+    deliver?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
+    if (!decision.store) {
+      await this.#shelf.remove(visit);
+      return ctx.notShared(NOT_SHARED);
+    }
+    ctx.setOptions(this.#shelf.lifetimeOf(decision, next.fields));
+    return next;
+  }
+
+  /** A response that is not stored: its own caller gets it, and each other caller loads for itself. */
+  async #passOn(
+    visit: Visit,
+    ctx: LoadContext,
+    {
+      decision,
+      response,
+      stale,
+    }: { decision: StoreDecision & { store: false }; response: PlainResponse; stale: StoredResponse | undefined },
+    deliver: Deliver | undefined,
+  ): Promise<unknown> {
+    const { reason, freshness } = decision;
+    const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, detail: reason };
+    if (deliver === undefined) discard(response.body);
+    else {
+      this.#report("pass", visit, response.status, reason);
+      deliver({ kind: "answer", response: forwarded(response, freshness.initialAgeMs, status, this.#looks) });
+    }
+    // A failing server says nothing of what is stored; any other answer replaces it.
+    if (stale !== undefined && response.status < 500) await this.#shelf.remove(visit);
+    return ctx.notShared(NOT_SHARED);
+  }
+
+  async #store(
+    visit: Visit,
+    ctx: LoadContext,
+    {
+      decision,
+      response,
+      stale,
+    }: { decision: StoreDecision & { store: true }; response: PlainResponse; stale: StoredResponse | undefined },
+    deliver: Deliver | undefined,
+  ): Promise<unknown> {
+    const receivedAt = this.#plan.clock.now();
+    const body = this.#sharedBody(response);
+    const ageMs = decision.freshness.initialAgeMs;
+    const own =
+      body instanceof SharedBody && deliver !== undefined ? body.read()! : body instanceof SharedBody ? null : body;
+    const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
+    if (deliver !== undefined) {
+      this.#report("miss", visit, response.status);
+      deliver({ kind: "answer", response: forwarded({ ...response, body: own }, ageMs, status, this.#looks) });
+    }
+    const end = this.followers.lead(visit.key, this.#running(visit, decision, response, body));
+    try {
+      const bytes = body instanceof SharedBody ? await this.#within(body.whole) : body;
+      this.#meter.bytesFromOrigin += bytes?.byteLength ?? 0;
+      if (bytes === undefined) {
+        if (stale !== undefined) await this.#shelf.remove(visit);
+        return ctx.notShared(NOT_SHARED);
+      }
+      // The tier counts from now on; the time since the head belongs to its age.
+      const { freshness } = decision;
+      const elapsedMs = this.#plan.clock.now() - receivedAt;
+      const aged = { ...decision, freshness: { ...freshness, initialAgeMs: freshness.initialAgeMs + elapsedMs } };
+      const { status: code, statusText } = response;
+      return await this.#shelf.store(
+        visit,
+        ctx,
+        { decision: aged, bytes, status: code, statusText, receivedAt },
+        NOT_SHARED,
+      );
+    } finally {
+      end();
+    }
+  }
+
+  #running(
+    visit: Visit,
+    decision: StoreDecision & { store: true },
+    response: PlainResponse,
+    body: SharedBody | Uint8Array,
+  ): Running {
+    const { freshness, selecting } = decision;
+    const textOf = (each: Visit): string => selectingText(selecting, each.request.fields, this.#plan.normalisers);
+    const selects = textOf(visit);
+    return {
+      status: response.status,
+      statusText: response.statusText,
+      fields: without(response.fields, ONE_CALLERS),
+      ageMs: freshness.initialAgeMs,
+      body,
+      isReusable: !freshness.mustValidate && freshness.lifetimeMs > freshness.initialAgeMs && isExplicit(freshness),
+      suits: (each) => each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),
+    };
+  }
+
+  #sharedBody({ body, fields }: PlainResponse): SharedBody | Uint8Array {
+    const { clock, settings, bodyIdleMs, finishesAlone } = this.#plan;
+    if (body === null) return new Uint8Array(0);
+    if (body instanceof Uint8Array) return body;
+    const announcedBytes = parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+    return new SharedBody(body, {
+      clock,
+      maxBytes: settings.maxBodyBytes,
+      idleMs: bodyIdleMs,
+      announcedBytes,
+      finishesAlone,
+    });
+  }
+
+  /** `undefined` after `loadTimeout`: others wait no longer for a body that takes so long. */
+  async #within(whole: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
+    const { clock, loadTimeoutMs } = this.#plan;
+    let cancel: () => void = ignore;
+    const late = new Promise<undefined>((resolve) => {
+      cancel = clock.schedule(() => resolve(undefined), loadTimeoutMs);
+    });
+    try {
+      return await Promise.race([whole, late]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #report(outcome: "miss" | "collapsed" | "pass", visit: Visit, status: number, notStored?: NotStored): void {
+    const durationMs = this.#plan.clock.now() - visit.startedAt;
+    this.#meter.report({ outcome, status, durationMs, ...(notStored !== undefined && { notStored }) });
+  }
+
+  get #looks(): Plan {
+    return this.#plan;
+  }
+
+  #epochMs(): number {
+    return this.#plan.clock.epochMs?.() ?? Date.now();
+  }
+}
+
+const asked = ({ request, demands }: Visit): Parameters<typeof decideStore>[0] => ({
+  method: "GET",
+  url: request.url,
+  fields: request.fields,
+  saysNoStore: demands.noStore,
+});
+
+const forwardReason = (visit: Visit, stale: StoredResponse | undefined): "stale" | "vary-miss" | "uri-miss" =>
+  stale !== undefined ? "stale" : visit.index === undefined ? "uri-miss" : "vary-miss";
+
+/** Says for this failure alone how long a stale response may answer in its place. */
+function cover(
+  ctx: LoadContext,
+  freshness: Freshness | undefined,
+  failure: OriginFailure,
+  whenDisconnectedMs: number,
+): void {
+  const windowMs = freshness === undefined ? 0 : fallbackWindowMs(freshness, failure, whenDisconnectedMs);
+  ctx.setOptions({ staleIfError: windowMs, coversError: () => windowMs > 0 });
+}
+
+/** Fields for the caller whose load it is. */
+const ONE_CALLERS: ReadonlySet<string> = new Set(["set-cookie"]);

@@ -1,0 +1,53 @@
+import type { Awaitable } from "@hotset/core";
+import type { FieldLines } from "../semantics/fields.ts";
+
+/** A request as plain data. */
+export interface PlainRequest {
+  /** In upper case. */
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  readonly fields: FieldLines;
+  readonly hasBody: boolean;
+}
+
+/** Bytes that are there already, or that still come. */
+export type Body = Uint8Array | ReadableStream<Uint8Array> | null;
+
+/** A response as plain data. */
+export interface PlainResponse {
+  readonly status: number;
+  readonly statusText: string;
+  readonly fields: FieldLines;
+  readonly body: Body;
+}
+
+/**
+ * The source of responses: a handler of this application, or another server. Rejects when it cannot be
+ * reached; a response of any status is an answer.
+ */
+export type PlainOrigin = (request: PlainRequest, context: OriginContext) => Awaitable<PlainResponse>;
+
+export interface OriginContext {
+  /** Whether no caller waits for the answer, and there is no connection to a client. */
+  readonly background: boolean;
+  /** Aborts when the head takes longer than `loadTimeout`, when the cache closes, and as `onAbort` says. */
+  readonly signal: AbortSignal;
+  /** Takes interim answers (1xx): they go to the caller whose load this is, and are never stored. */
+  readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
+}
+
+export interface CallOptions {
+  /** Ends the wait of this caller, which rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+  /** Receives the interim answers (1xx) of a load that this call began. */
+  readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
+}
+
+/** Reads a body that is not needed to its end, without waiting for it. */
+export function discard(body: Body): void {
+  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
+}
+
+/** A listener or handler of a user that fails changes nothing here. */
+export const ignore = (): void => undefined;

@@ -1,0 +1,213 @@
+import type { Clock } from "@hotset/core";
+import { ignore } from "./messages.ts";
+
+/** Why a body ended before its end. */
+export class BodyEndedEarlyError extends Error {
+  override readonly name = "BodyEndedEarlyError";
+}
+
+export interface SharedBodyOptions {
+  readonly clock: Clock;
+  /** More bytes are not kept. */
+  readonly maxBytes: number;
+  /** The longest time without a byte, and the longest that a reader may stop all others. */
+  readonly idleMs: number;
+  /** As the head announced it. */
+  readonly announcedBytes: number | undefined;
+  /** Whether the source is read to its end when the last reader left before `maxBytes` were exceeded. */
+  readonly finishesAlone: boolean;
+}
+
+/**
+ * The body of one load, for any number of readers, each from its first byte.
+ *
+ * Until `maxBytes` the source is read at its own pace and everything is kept. After them only what the slowest reader
+ * still needs is kept, at most `maxBytes`, and the source is read at its pace. A reader that takes nothing for
+ * `idleMs` while others wait is dropped.
+ */
+export class SharedBody {
+  /** All bytes, once they are there; `undefined` when there were more than `maxBytes`, or no reader was left. */
+  readonly whole: Promise<Uint8Array | undefined>;
+  readonly #source: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #options: SharedBodyOptions;
+  readonly #readers = new Set<Reader>();
+  readonly #chunks: Uint8Array[] = [];
+  /** Index of the first kept chunk. */
+  #base = 0;
+  #bytes = 0;
+  #isOver = false;
+  #end: { readonly error: unknown } | "complete" | undefined;
+  #wakeSource: (() => void) | undefined;
+  #settle!: { resolve(bytes: Uint8Array | undefined): void; reject(error: unknown): void };
+
+  constructor(source: ReadableStream<Uint8Array>, options: SharedBodyOptions) {
+    this.#source = source.getReader();
+    this.#options = options;
+    this.whole = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.whole.catch(ignore);
+    void this.#pump();
+  }
+
+  /** Bytes that are kept at present. */
+  get keptBytes(): number {
+    return this.#chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  /** Another reader, from the first byte on; `undefined` when that is not kept any longer. */
+  read(): ReadableStream<Uint8Array> | undefined {
+    if (this.#base > 0) return undefined;
+    const reader = new Reader();
+    this.#readers.add(reader);
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: (controller) => this.#give(reader, controller),
+        cancel: (reason) => this.#leave(reader, reason),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  async #give(reader: Reader, controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    for (;;) {
+      if (reader.error !== undefined) return controller.error(reader.error);
+      const chunk = this.#chunks[reader.next - this.#base];
+      if (chunk !== undefined) {
+        reader.next++;
+        controller.enqueue(chunk);
+        this.#forget();
+        return;
+      }
+      if (this.#end === "complete") {
+        this.#readers.delete(reader);
+        return controller.close();
+      }
+      if (this.#end !== undefined) return controller.error(this.#end.error);
+      await reader.waits();
+    }
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      for (;;) {
+        if (this.#isOver && !(await this.#room())) return;
+        const { done, value } = await this.#next();
+        if (done) break;
+        this.#take(value);
+      }
+      const { announcedBytes } = this.#options;
+      if (announcedBytes !== undefined && announcedBytes !== this.#bytes)
+        throw new BodyEndedEarlyError(`the body has ${this.#bytes} bytes, Content-Length says ${announcedBytes}`);
+      this.#finish("complete");
+      this.#settle.resolve(this.#isOver ? undefined : joined(this.#chunks, this.#bytes));
+    } catch (error) {
+      this.#finish({ error });
+      this.#settle.reject(error);
+      void this.#source.cancel(error).catch(ignore);
+    }
+  }
+
+  async #next(): ReturnType<ReadableStreamDefaultReader<Uint8Array>["read"]> {
+    const { clock, idleMs } = this.#options;
+    let cancel: () => void = ignore;
+    const idle = new Promise<never>((_, reject) => {
+      cancel = clock.schedule(
+        () => reject(new BodyEndedEarlyError(`no byte of the body came for ${idleMs} ms`)),
+        idleMs,
+      );
+    });
+    try {
+      return await Promise.race([this.#source.read(), idle]);
+    } finally {
+      cancel();
+    }
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#bytes += chunk.byteLength;
+    this.#chunks.push(chunk);
+    if (!this.#isOver && this.#bytes > this.#options.maxBytes) {
+      this.#isOver = true;
+      this.#settle.resolve(undefined);
+    }
+    for (const reader of this.#readers) reader.wake();
+    this.#forget();
+  }
+
+  /** Waits until the slowest reader needs less than `maxBytes` of what is kept; `false` when no reader is left. */
+  async #room(): Promise<boolean> {
+    const { clock, idleMs, maxBytes } = this.#options;
+    while (this.keptBytes >= maxBytes && this.#readers.size > 0) {
+      let cancel: () => void = ignore;
+      const isIdle = await new Promise<boolean>((resolve) => {
+        this.#wakeSource = () => resolve(false);
+        cancel = clock.schedule(() => resolve(true), idleMs);
+      });
+      cancel();
+      if (isIdle) this.#dropSlowest();
+    }
+    if (this.#readers.size > 0) return true;
+    this.#chunks.length = 0;
+    void this.#source.cancel().catch(ignore);
+    return false;
+  }
+
+  #dropSlowest(): void {
+    const least = Math.min(...[...this.#readers].map(({ next }) => next));
+    for (const reader of this.#readers)
+      if (reader.next === least) {
+        reader.error = new BodyEndedEarlyError(`the reader took nothing for ${this.#options.idleMs} ms`);
+        this.#readers.delete(reader);
+        reader.wake();
+      }
+    this.#forget();
+  }
+
+  #leave(reader: Reader, reason: unknown): void {
+    this.#readers.delete(reader);
+    this.#forget();
+    const isLast = this.#readers.size === 0 && this.#end === undefined && !this.#isOver;
+    if (!isLast || this.#options.finishesAlone) return;
+    this.#isOver = true;
+    this.#settle.resolve(undefined);
+    void this.#source.cancel(reason).catch(ignore);
+  }
+
+  /** After the limit, what every reader has. */
+  #forget(): void {
+    if (!this.#isOver) return;
+    const least = Math.min(this.#base + this.#chunks.length, ...[...this.#readers].map(({ next }) => next));
+    this.#chunks.splice(0, least - this.#base);
+    this.#base = least;
+    this.#wakeSource?.();
+  }
+
+  #finish(end: { readonly error: unknown } | "complete"): void {
+    this.#end = end;
+    for (const reader of this.#readers) reader.wake();
+  }
+}
+
+/** One reader: the chunk that it gets next, and its wait for it. */
+class Reader {
+  next = 0;
+  error: unknown;
+  #wake: () => void = ignore;
+
+  waits(): Promise<void> {
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
+  wake(): void {
+    this.#wake();
+  }
+}
+
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return whole;
+}

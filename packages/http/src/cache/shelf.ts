@@ -1,0 +1,181 @@
+import type { LoadContext, LoadOptions, Namespace } from "@hotset/core";
+import { firstOf, type FieldLines } from "../semantics/fields.ts";
+import type { Freshness } from "../semantics/freshness.ts";
+import type { StoreDecision } from "../semantics/storing.ts";
+import { hasValidator } from "../semantics/validators.ts";
+import { selectingText } from "../semantics/vary.ts";
+import { ignore } from "./messages.ts";
+import type { Plan } from "./options.ts";
+import {
+  indexEntry,
+  responseEntry,
+  type BodyEntry,
+  type InlineBody,
+  type StoredIndex,
+  type StoredResponse,
+} from "./stored.ts";
+import { INDEX_LIFETIME, withVariant, type Variants } from "./variants.ts";
+import { LANGUAGE, languageKey, variantKey, type Visit } from "./visit.ts";
+
+/** A response that may be stored, and is complete. */
+export interface Complete {
+  readonly decision: StoreDecision & { readonly store: true };
+  readonly bytes: Uint8Array;
+  readonly status: number;
+  readonly statusText: string;
+  readonly receivedAt: number;
+}
+
+/**
+ * Puts responses into the namespace. A URL whose response does not vary has one entry. One whose response varies has an
+ * index there, and its variants under a generation that ends with the index. Large bodies are entries of their own.
+ */
+export class Shelf {
+  readonly #namespace: Namespace;
+  readonly #plan: Plan;
+  readonly #variants: Variants;
+  /** Marks the responses that this process received. */
+  readonly #instance = crypto.randomUUID();
+
+  constructor(namespace: Namespace, plan: Plan, variants: Variants) {
+    this.#namespace = namespace;
+    this.#plan = plan;
+    this.#variants = variants;
+  }
+
+  /**
+   * Called by the loader of `visit.key`: returns what that key holds from now on.
+   *
+   * @param elsewhere is returned, for its own caller alone, when the response is stored under another key.
+   */
+  async store(visit: Visit, ctx: LoadContext, complete: Complete, elsewhere: object): Promise<unknown> {
+    const { decision } = complete;
+    const known = visit.index?.selecting ?? [];
+    const selecting = [...new Set([...known, ...decision.selecting])].toSorted();
+    const lifetime = this.lifetimeOf(decision, decision.fields);
+    if (selecting.length === known.length) {
+      const entry = await this.entry(visit.target, visit.selects, complete);
+      ctx.setOptions(lifetime);
+      if (visit.index !== undefined && ctx.stale === undefined) {
+        const { key, selects, index } = visit;
+        const language = this.#language(visit, complete, index);
+        await this.#variants.add(visit.primary, index.generation, { key, selects, language });
+      }
+      return entry;
+    }
+    const index =
+      visit.index === undefined ? indexEntry(selecting) : await this.#variants.widen(visit.primary, selecting);
+    // Purged since this load began: a variant under its index could not be found.
+    if (index === undefined) return ctx.notShared(elsewhere);
+    const selects = selectingText(index.selecting, visit.request.fields, this.#plan.normalisers);
+    const key = variantKey(index.generation, selects);
+    await this.#namespace.set(key, await this.entry(visit.target, selects, complete), lifetime);
+    const language = this.#language(visit, complete, index);
+    if (visit.index === undefined) {
+      ctx.setOptions(INDEX_LIFETIME);
+      return withVariant(index, { key, selects, language });
+    }
+    await this.#variants.add(visit.primary, index.generation, { key, selects, language });
+    return ctx.notShared(elsewhere);
+  }
+
+  /** The response as an entry; a large body has one of its own by then. */
+  async entry(target: string, selects: string, complete: Complete): Promise<StoredResponse> {
+    const { decision, bytes, status, statusText, receivedAt } = complete;
+    return responseEntry({
+      status,
+      statusText,
+      fields: decision.fields,
+      freshness: decision.freshness,
+      target,
+      selects,
+      bodyBytes: bytes.byteLength,
+      body: await this.#place(bytes, decision.freshness, decision.fields),
+      receivedBy: this.#instance,
+      receivedAt,
+    });
+  }
+
+  async #place(bytes: Uint8Array, freshness: Freshness, fields: FieldLines): Promise<InlineBody | BodyEntry> {
+    if (bytes.byteLength <= this.#plan.inlineBytes) return { bytes };
+    // Twice as long as its head, so that one that is renewed in time needs no second copy.
+    const keptMs = Math.max(2 * this.#lifeMs(freshness, fields), SHORTEST_BODY_MS);
+    const key = `body:${crypto.randomUUID()}`;
+    await this.#namespace.set(key, bytes, { ttl: keptMs, staleWhileRevalidate: 0, staleIfError: 0 });
+    return { key, keptUntil: this.#epochMs() + keptMs };
+  }
+
+  /** The bytes of a stored response; `undefined` when its body has gone. */
+  async bytesOf({ body, bodyBytes }: StoredResponse): Promise<Uint8Array | undefined> {
+    if ("bytes" in body) return body.bytes;
+    const bytes = await this.#namespace.get(body.key);
+    return bytes instanceof Uint8Array && bytes.byteLength === bodyBytes ? bytes : undefined;
+  }
+
+  /** After a validation: other fields and freshness, the same body, stored again only if it would end first. */
+  async renew(visit: Visit, stale: StoredResponse, freshness: Freshness, fields: FieldLines): Promise<StoredResponse> {
+    const { body } = stale;
+    const isKept = "bytes" in body || body.keptUntil >= this.#epochMs() + this.#lifeMs(freshness, fields);
+    const bytes = isKept ? undefined : await this.bytesOf(stale);
+    const renewed = bytes === undefined ? body : await this.#place(bytes, freshness, fields);
+    return responseEntry({
+      ...stale,
+      target: visit.target,
+      fields,
+      freshness,
+      body: renewed,
+      receivedBy: this.#instance,
+      receivedAt: this.#plan.clock.now(),
+    });
+  }
+
+  /** Removes the stored response after one that may not be stored has replaced it. */
+  async remove(visit: Visit): Promise<void> {
+    await this.#namespace.delete(visit.key).catch(ignore);
+  }
+
+  /** The entry outlives its freshness for as long as it can be validated, or be served as fallback. */
+  lifetimeOf(
+    { freshness, tags }: { readonly freshness: Freshness; readonly tags: readonly string[] },
+    fields: FieldLines,
+  ): LoadOptions {
+    const freshForMs = freshness.lifetimeMs - freshness.initialAgeMs;
+    const lateMs = Math.max(0, -freshForMs);
+    return {
+      // A ttl of 0 would store nothing. An entry that is fresh for a millisecond by its tier is judged again when read.
+      ttl: Math.max(1, freshForMs),
+      staleWhileRevalidate: Math.max(0, freshness.staleWhileRevalidateMs - lateMs),
+      staleIfError: Math.max(0, this.#keptMs(freshness, fields) - lateMs),
+      tags,
+    };
+  }
+
+  /** Whether this process received it at `since` or later. */
+  isReceivedHereSince({ receivedBy, receivedAt }: StoredResponse, since: number): boolean {
+    return receivedBy === this.#instance && receivedAt >= since;
+  }
+
+  #keptMs(freshness: Freshness, fields: FieldLines): number {
+    const forValidationMs = hasValidator(fields) ? this.#plan.keepForValidationMs : 0;
+    if (freshness.mustRevalidate) return forValidationMs;
+    const { staleWhileRevalidateMs, staleIfErrorMs } = freshness;
+    return Math.max(staleWhileRevalidateMs + forValidationMs, staleIfErrorMs, this.#plan.settings.whenDisconnectedMs);
+  }
+
+  #lifeMs(freshness: Freshness, fields: FieldLines): number {
+    return Math.max(0, freshness.lifetimeMs - freshness.initialAgeMs) + this.#keptMs(freshness, fields);
+  }
+
+  #language(visit: Visit, { decision }: Complete, index: StoredIndex): string | undefined {
+    const language = firstOf(decision.fields, "content-language")?.trim().toLowerCase();
+    if (language === undefined || !index.selecting.includes(LANGUAGE) || !/^[a-z0-9-]+$/.test(language))
+      return undefined;
+    return languageKey(index.selecting, language, visit.request.fields, this.#plan.normalisers);
+  }
+
+  #epochMs(): number {
+    return this.#plan.clock.epochMs?.() ?? Date.now();
+  }
+}
+
+const SHORTEST_BODY_MS = 86_400_000;

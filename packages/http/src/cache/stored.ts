@@ -1,0 +1,115 @@
+import { isValidField, type FieldLines } from "../semantics/fields.ts";
+import type { Freshness } from "../semantics/freshness.ts";
+
+/** Entries of another format are a miss. */
+const FORMAT = 1;
+
+/** A response as an entry of the namespace. */
+export interface StoredResponse {
+  readonly kind: "response";
+  readonly format: typeof FORMAT;
+  readonly status: number;
+  readonly statusText: string;
+  readonly fields: FieldLines;
+  readonly freshness: Freshness;
+  /** The target of its key; of another one it answers nothing. */
+  readonly target: string;
+  /** Values of the selecting fields, for a variant. */
+  readonly selects: string;
+  readonly bodyBytes: number;
+  readonly body: InlineBody | BodyEntry;
+  /** The process that received its head, and when by that process's clock. */
+  readonly receivedBy: string;
+  readonly receivedAt: number;
+}
+
+export interface InlineBody {
+  readonly bytes: Uint8Array;
+}
+
+/** A body as an entry of its own. */
+export interface BodyEntry {
+  readonly key: string;
+  /** Until when it is kept at least, in milliseconds since 1970. Estimated, so its absence is a miss. */
+  readonly keptUntil: number;
+}
+
+/** The entry of a URL whose response varies: which fields select, and where its variants are. */
+export interface StoredIndex {
+  readonly kind: "index";
+  readonly format: typeof FORMAT;
+  /** Part of the keys of the variants: they end with it. */
+  readonly generation: string;
+  readonly selecting: readonly string[];
+  /** Keys, oldest first. */
+  readonly variants: readonly string[];
+  /** Selecting values of a variant, by its language and the other selecting values. */
+  readonly languages: Readonly<Record<string, string>>;
+}
+
+export type Stored = StoredResponse | StoredIndex;
+
+export const responseEntry = (parts: Omit<StoredResponse, "kind" | "format">): StoredResponse => ({
+  kind: "response",
+  format: FORMAT,
+  ...parts,
+});
+
+export const indexEntry = (selecting: readonly string[]): StoredIndex => ({
+  kind: "index",
+  format: FORMAT,
+  generation: crypto.randomUUID(),
+  selecting,
+  variants: [],
+  languages: {},
+});
+
+/**
+ * The value of an entry, if this version wrote it, and if it may be sent: entries in a shared store can be forged, and
+ * a line break in a field would split the response.
+ */
+export function readStored(value: unknown): Stored | undefined {
+  if (typeof value !== "object" || value === null || (value as Stored).format !== FORMAT) return undefined;
+  if (KNOWN.has(value)) return value as Stored;
+  const isValid = (value as Stored).kind === "index" ? isIndex(value) : isResponse(value);
+  if (!isValid) return undefined;
+  KNOWN.add(value);
+  return value as Stored;
+}
+
+/** Checked already: the same object is answered from the memory of this process many times. */
+const KNOWN = new WeakSet<object>();
+
+function isIndex(value: object): boolean {
+  const { generation, selecting, variants, languages } = value as Partial<StoredIndex>;
+  return (
+    typeof generation === "string" &&
+    Array.isArray(selecting) &&
+    Array.isArray(variants) &&
+    typeof languages === "object" &&
+    languages !== null
+  );
+}
+
+function isResponse(value: object): boolean {
+  const { kind, status, statusText, fields, freshness, body, target, selects } = value as Partial<StoredResponse>;
+  return (
+    kind === "response" &&
+    Number.isInteger(status) &&
+    status! >= 200 &&
+    status! <= 599 &&
+    typeof target === "string" &&
+    typeof selects === "string" &&
+    typeof statusText === "string" &&
+    isValidField(["status", statusText]) &&
+    Array.isArray(fields) &&
+    fields.every((line) => isPair(line) && isValidField(line)) &&
+    typeof freshness?.lifetimeMs === "number" &&
+    typeof freshness.initialAgeMs === "number" &&
+    body !== undefined &&
+    ("key" in body ? typeof body.key === "string" : body.bytes instanceof Uint8Array)
+  );
+}
+
+const isPair = (line: unknown): line is readonly [string, string] =>
+  Array.isArray(line) && typeof line[0] === "string" && typeof line[1] === "string";

@@ -1,0 +1,95 @@
+import type { Namespace } from "@hotset/core";
+import { ignore } from "./messages.ts";
+import { indexEntry, readStored, type StoredIndex } from "./stored.ts";
+import { variantKey } from "./visit.ts";
+
+/** A variant that is stored. */
+export interface Variant {
+  readonly key: string;
+  readonly selects: string;
+  /** As the key of `languages`, for one whose language is known. */
+  readonly language: string | undefined;
+}
+
+/** How long the index of a URL lives without a new variant. */
+export const INDEX_LIFETIME = { ttl: "30d", staleWhileRevalidate: 0, staleIfError: 0 } as const;
+
+/**
+ * The indexes of URLs whose responses vary. Each change of one is a load: under a lease it depends on what is there,
+ * also across processes, and an invalidation of the URL fences it.
+ */
+export class Variants {
+  readonly #namespace: Namespace;
+  readonly #maxVariants: number;
+
+  constructor(namespace: Namespace, maxVariants: number) {
+    this.#namespace = namespace;
+    this.#maxVariants = maxVariants;
+  }
+
+  /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` after a purge. */
+  async add(primary: string, generation: string, variant: Variant): Promise<StoredIndex | undefined> {
+    let dropped: readonly string[] = [];
+    const changed = await this.#change(primary, (index) => {
+      if (index === undefined || index.generation !== generation) return undefined;
+      const next = withVariant(index, variant);
+      dropped = next.variants.slice(0, -this.#maxVariants);
+      return dropped.length === 0 ? next : without(next, dropped);
+    });
+    if (dropped.length > 0) void this.#namespace.deleteMany(dropped).catch(ignore);
+    return changed;
+  }
+
+  /** An index under which all of `selecting` select: the present one, or a new generation. */
+  async widen(primary: string, selecting: readonly string[]): Promise<StoredIndex | undefined> {
+    return this.#change(primary, (index) => {
+      if (index === undefined) return undefined;
+      const isWide = selecting.every((name) => index.selecting.includes(name));
+      return isWide ? index : indexEntry([...new Set([...index.selecting, ...selecting])].toSorted());
+    });
+  }
+
+  async #change(
+    primary: string,
+    change: (index: StoredIndex | undefined) => StoredIndex | undefined,
+  ): Promise<StoredIndex | undefined> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      let isMine = false;
+      const result: unknown = await this.#namespace.getOrSet(
+        primary,
+        (ctx) => {
+          isMine = true;
+          const stored = readStored(ctx.stale?.value);
+          const next = change(stored?.kind === "index" ? stored : undefined);
+          // `undefined` is stored nowhere.
+          if (next === undefined || next === stored) return ctx.noStore(next);
+          ctx.setOptions(INDEX_LIFETIME);
+          return next;
+        },
+        { maxAge: 0, errorBackoff: 0 },
+      );
+      const index = readStored(result);
+      if (isMine) return index?.kind === "index" ? index : undefined;
+    }
+    return undefined;
+  }
+}
+
+/** With this variant as the newest one. */
+export function withVariant(index: StoredIndex, { key, selects, language }: Variant): StoredIndex {
+  return {
+    ...index,
+    variants: [...index.variants.filter((each) => each !== key), key],
+    languages: language === undefined ? index.languages : { ...index.languages, [language]: selects },
+  };
+}
+
+const without = (index: StoredIndex, dropped: readonly string[]): StoredIndex => ({
+  ...index,
+  variants: index.variants.filter((key) => !dropped.includes(key)),
+  languages: Object.fromEntries(
+    Object.entries(index.languages).filter(([, selects]) => !dropped.includes(variantKey(index.generation, selects))),
+  ),
+});
+
+const ATTEMPTS = 4;

@@ -1,0 +1,73 @@
+import { keyOf } from "@hotset/core";
+import type { FieldLines } from "../semantics/fields.ts";
+import type { Demands } from "../semantics/reuse.ts";
+import { selectingText, selectingValue, preferredLanguage, type Normaliser } from "../semantics/vary.ts";
+import { joinedOf } from "../semantics/fields.ts";
+import type { CallOptions, PlainOrigin, PlainRequest } from "./messages.ts";
+import type { StoredIndex } from "./stored.ts";
+
+/** One request on its way through the cache. */
+export interface Visit {
+  readonly request: PlainRequest;
+  readonly origin: PlainOrigin;
+  readonly demands: Demands;
+  readonly target: string;
+  /** The key of the URL. */
+  readonly primary: string;
+  /** By the clock of the cache. */
+  readonly startedAt: number;
+  readonly call: CallOptions;
+  /** The key of the variant, once the index of the URL is known; until then that of the URL. */
+  key: string;
+  index: StoredIndex | undefined;
+  /** Its values of the selecting fields. */
+  selects: string;
+  /** Whether the stored response is of no use: it cannot be read, or its body has gone. */
+  ignoresStored: boolean;
+}
+
+/** Parts of one key are joined so that different parts never give the same key. */
+export const variantKey = (generation: string, selects: string): string =>
+  keyOf("variant", generation, digest(selects));
+
+/** The variant of the URL that this request selects. */
+export function select(visit: Visit, index: StoredIndex, normalisers: Readonly<Record<string, Normaliser>>): void {
+  const { fields } = visit.request;
+  const selects = selectingText(index.selecting, fields, normalisers);
+  const language = index.selecting.includes(LANGUAGE) ? preferredLanguage(joinedOf(fields, LANGUAGE)) : undefined;
+  const key = language === undefined ? undefined : languageKey(index.selecting, language, fields, normalisers);
+  const liked = key !== undefined && Object.hasOwn(index.languages, key) ? index.languages[key] : undefined;
+  visit.index = index;
+  visit.selects = liked ?? selects;
+  visit.key = variantKey(index.generation, visit.selects);
+}
+
+/** Equal for requests that select the same variant once the language is settled. */
+export const languageKey = (
+  selecting: readonly string[],
+  language: string,
+  fields: FieldLines,
+  normalisers: Readonly<Record<string, Normaliser>>,
+): string =>
+  JSON.stringify([
+    language,
+    ...selecting.filter((name) => name !== LANGUAGE).map((name) => selectingValue(name, fields, normalisers)),
+  ]);
+
+export const LANGUAGE = "accept-language";
+
+/**
+ * A short name of a text, not safe against a search for two texts with the same name: the entry repeats the text, and
+ * is compared with it.
+ */
+function digest(text: string): string {
+  let [a, b] = [0xdeadbeef, 0x41c6ce57];
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    a = Math.imul(a ^ char, 2_654_435_761);
+    b = Math.imul(b ^ char, 1_597_334_677);
+  }
+  a = Math.imul(a ^ (a >>> 16), 2_246_822_507) ^ Math.imul(b ^ (b >>> 13), 3_266_489_909);
+  b = Math.imul(b ^ (b >>> 16), 2_246_822_507) ^ Math.imul(a ^ (a >>> 13), 3_266_489_909);
+  return (4_294_967_296 * (2_097_151 & b) + (a >>> 0)).toString(36);
+}

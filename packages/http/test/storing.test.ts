@@ -1,0 +1,505 @@
+import { flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
+import type { Backend } from "@hotset/core";
+import { v8 } from "@hotset/formats";
+import { describe, expect, it } from "vitest";
+import { fedBody, Site, valueOf } from "./site.ts";
+
+const FRESH = { "cache-control": "max-age=60" };
+const ETAG = { ...FRESH, etag: '"a"' };
+
+/** Two processes over one backend. */
+function twoSites(options: ConstructorParameters<typeof Site>[0] = {}): readonly [Site, Site] {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, format: v8(), leases: true, tagVersions: true, coherence: "reported" });
+  return [new Site(options, { clock, backend }), new Site(options, { clock, backend: backend.peer() })];
+}
+
+describe("variants", () => {
+  it("H33 H36 keeps one response for each set of selecting values, and the union of fields selects", async () => {
+    const site = new Site();
+    site.page = (request) => ({
+      fields: { ...FRESH, vary: valueOf(request, "accept") === "c" ? "accept, x-b" : "accept" },
+      body: `${site.loads} ${valueOf(request, "accept")} ${valueOf(request, "x-b")}`,
+    });
+    const ask = async (accept: string, b = "1"): Promise<string> =>
+      (await site.ask({ fields: { accept, "x-b": b } }))[0];
+    expect([await ask("a"), await ask("b"), await ask("a"), await ask("b", "2")]).toEqual([
+      "1 a 1",
+      "2 b 1",
+      "1 a 1",
+      "2 b 1",
+    ]);
+    expect([await ask("c"), await ask("c", "2"), await ask("c")]).toEqual(["3 c 1", "4 c 2", "3 c 1"]);
+    // Unreachable since x-b selects, too.
+    expect([await ask("a"), await ask("a")]).toEqual(["5 a 1", "5 a 1"]);
+  });
+
+  it("H34 serves a language that the client likes best, although it names others", async () => {
+    const site = new Site().counts({ ...FRESH, vary: "accept-language", "content-language": "de" });
+    await site.get({ fields: { "accept-language": "de" } });
+    expect((await site.ask({ fields: { "accept-language": "de, fr;q=0.5" } }))[0]).toBe("1");
+    expect((await site.ask({ fields: { "accept-language": "fr, de;q=0.5" } }))[0]).toBe("2");
+  });
+
+  it("H37 keeps at most maxVariants, and the oldest go", async () => {
+    const site = new Site({ maxVariants: 3 }).counts({ ...FRESH, vary: "accept" });
+    for (const accept of ["a", "b", "c", "d"]) await site.get({ fields: { accept } });
+    await flush();
+    expect(site.cache.stats().tiers.map(({ entries }) => entries)).toEqual([4]);
+    expect((await site.ask({ fields: { accept: "d" } }))[0]).toBe("4");
+    expect((await site.ask({ fields: { accept: "a" } }))[0]).toBe("5");
+  });
+
+  it("H38 purges all variants of a URL, also one whose load is under way in another process", async () => {
+    const [here, there] = twoSites();
+    const vary = { ...FRESH, vary: "accept" };
+    for (const site of [here, there]) site.counts(vary);
+    await here.get({ fields: { accept: "a" } });
+    const loading = gate();
+    there.page = async () => {
+      await loading.pass();
+      return { fields: vary, body: "old" };
+    };
+    const slow = there.ask({ fields: { accept: "b" } });
+    await loading.arrived();
+    await here.http.purge("https://shop.example/");
+    loading.open();
+    expect((await slow)[0]).toBe("old");
+    there.counts(vary, { body: "new" });
+    here.counts(vary, { body: "new" });
+    for (const site of [here, there])
+      for (const accept of ["a", "b"]) expect((await site.ask({ fields: { accept } }))[0]).toBe("new");
+  });
+
+  it("H39 reads the backend once more for a variant, and not for its index where that is in memory", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, format: v8(), tagVersions: true });
+    const site = new Site({}, { clock, backend }).counts({ ...FRESH, vary: "accept" });
+    for (const accept of ["a", "b"]) await site.get({ fields: { accept } });
+    const other = new Site({}, { clock, backend });
+    const reads = async (accept: string): Promise<number> => {
+      backend.forgetCalls();
+      await other.get({ fields: { accept } });
+      return backend.calls.filter(({ keys: [key = ""] }) => /::(?:https|variant)/.test(key)).length;
+    };
+    expect([await reads("a"), await reads("b"), await reads("b")]).toEqual([2, 1, 0]);
+    expect(other.loads).toBe(0);
+  });
+
+  it("H75 makes all variants of a URL stale, with their windows", async () => {
+    const site = new Site().counts({ "cache-control": "max-age=60, stale-while-revalidate=60", vary: "accept" });
+    for (const accept of ["a", "b"]) await site.get({ fields: { accept } });
+    site.clock.advance(1_000);
+    await site.http.purge("https://shop.example/", { soft: true });
+    site.clock.advance(1_000);
+    expect(await site.ask({ fields: { accept: "b" } })).toEqual(["2", "hotset; hit; ttl=-1; detail=revalidating"]);
+    await flush();
+    expect((await site.ask({ fields: { accept: "b" } }))[0]).toBe("3");
+  });
+});
+
+describe("sharing", () => {
+  it("H61 loads once for any number of callers, in two processes", async () => {
+    const sites = twoSites();
+    const loading = gate();
+    for (const site of sites)
+      site.page = async () => {
+        await loading.pass();
+        return { fields: FRESH, body: "page" };
+      };
+    const answers = sites.flatMap((site) => Array.from({ length: 10 }, () => site.ask()));
+    await loading.arrived();
+    loading.open();
+    await flush();
+    sites[0].clock.advance(5_000);
+    expect(new Set((await Promise.all(answers)).map(([body]) => body))).toEqual(new Set(["page"]));
+    expect(sites[0].loads + sites[1].loads).toBe(1);
+  });
+
+  it.each([
+    ["private", { "cache-control": "private, max-age=60" }],
+    ["no-store", { "cache-control": "no-store" }],
+    ["Set-Cookie", { ...FRESH, "set-cookie": "user=1" }],
+  ])("H14 H62 never shares a response with %s, in the moment of collapsing either", async (_, fields) => {
+    const site = new Site();
+    const loading = gate();
+    site.page = async () => {
+      const body = `${site.loads}`;
+      await loading.pass();
+      return { fields, body };
+    };
+    const answers = Array.from({ length: 20 }, () => site.ask());
+    await loading.arrived();
+    loading.open();
+    const bodies = (await Promise.all(answers)).map(([body]) => body);
+    expect(new Set(bodies).size).toBe(20);
+    expect(site.loads).toBe(20);
+  });
+
+  it("H62 gives followers no response that other values select", async () => {
+    const site = new Site();
+    const loading = gate();
+    site.page = async (request) => {
+      await loading.pass();
+      return { fields: { ...FRESH, vary: "accept" }, body: valueOf(request, "accept")! };
+    };
+    const answers = ["a", "b", "a", "c"].map((accept) => site.ask({ fields: { accept } }));
+    await loading.arrived();
+    loading.open();
+    expect((await Promise.all(answers)).map(([body]) => body)).toEqual(["a", "b", "a", "c"]);
+    expect(site.loads).toBe(3);
+  });
+
+  it("H64 does not queue callers of a URL that is not stored, and ends that with the first response that is", async () => {
+    const site = new Site().counts({ "cache-control": "no-store" });
+    await site.get();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: `${site.loads}` };
+    };
+    const answers = Array.from({ length: 10 }, () => site.ask());
+    await loading.arrived(10);
+    loading.open();
+    await Promise.all(answers);
+    expect(site.loads).toBe(11);
+    await site.get();
+    expect(site.loads).toBe(11);
+  });
+
+  it.each([
+    ["refuse", undefined, 2, "set-cookie"],
+    ["strip", undefined, 1, undefined],
+    ["store", "a=1", 1, undefined],
+  ] as const)("H14 setCookie: %s", async (setCookie, second, loads, notStored) => {
+    const site = new Site({ setCookie }).counts({ ...FRESH, "set-cookie": "a=1" });
+    expect((await site.get()).fields["set-cookie"]).toBe("a=1");
+    expect(site.events[0]!.notStored).toBe(notStored);
+    if (setCookie !== "refuse") expect((await site.get()).fields["set-cookie"]).toBe(second);
+    else await site.get();
+    expect(site.loads).toBe(loads);
+  });
+});
+
+describe("bodies", () => {
+  it("H65 gives the first byte when it comes, to its own caller and to followers in this process", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const first = await site.get();
+    const second = await site.get();
+    page.feed("one ");
+    const readers = [first, second].map(({ body }) => (body as ReadableStream<Uint8Array>).getReader());
+    for (const reader of readers) expect(new TextDecoder().decode((await reader.read()).value)).toBe("one ");
+    expect(second.fields["cache-status"]).toBe("hotset; fwd=uri-miss; collapsed");
+    page.feed("two");
+    page.end();
+    for (const reader of readers) expect(new TextDecoder().decode((await reader.read()).value)).toBe("two");
+    await flush();
+    expect((await site.ask())[0]).toBe("one two");
+    expect(site.loads).toBe(1);
+  });
+
+  it("H17 H69 stores no body that broke off, and its clients' streams fail", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    page.feed("half");
+    page.fail(new Error("reset"));
+    await expect(answer.text()).rejects.toThrow("reset");
+    await flush();
+    site.counts(FRESH);
+    expect((await site.ask())[0]).toBe("2");
+  });
+
+  it("H17 takes fewer bytes than Content-Length for a body that broke off", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: { ...FRESH, "content-length": "9" }, body: page.body });
+    const answer = await site.get();
+    page.feed("half");
+    page.end();
+    await expect(answer.text()).rejects.toThrow("the body has 4 bytes, Content-Length says 9");
+    site.counts(FRESH);
+    expect((await site.ask())[0]).toBe("2");
+  });
+
+  it("H17 stores an empty body", async () => {
+    const site = new Site().counts(FRESH, { body: null });
+    await site.get();
+    expect(await site.ask()).toEqual(["", "hotset; hit; ttl=60"]);
+  });
+
+  it("H18 stores nothing above maxBodyBytes, as announced or as it comes", async () => {
+    const site = new Site({ maxBodyBytes: 4 });
+    site.page = () => ({ fields: { ...FRESH, "content-length": "5" }, body: "12345" });
+    await site.get();
+    expect(site.events[0]!.notStored).toBe("too-large");
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get({ path: "/b" });
+    page.feed("12345");
+    page.end();
+    expect(await answer.text()).toBe("12345");
+    await flush();
+    site.counts(FRESH, { body: "new" });
+    expect((await site.ask({ path: "/b" }))[0]).toBe("new");
+  });
+
+  it("H66 reads the origin at its own pace until the limit, and then at that of the slowest reader", async () => {
+    const site = new Site({ maxBodyBytes: 100 });
+    let pulled = 0;
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        pulled++;
+        controller.enqueue(new Uint8Array(10));
+      },
+    });
+    site.page = () => ({ fields: FRESH, body: endless });
+    const [slow, fast] = await Promise.all([site.get(), site.get()]);
+    await flush(20);
+    expect(pulled).toBeLessThanOrEqual(13);
+    const reader = (fast.body as ReadableStream<Uint8Array>).getReader();
+    const before = pulled;
+    for (let i = 0; i < 5; i++) await reader.read();
+    await flush(20);
+    expect(pulled - before).toBeLessThanOrEqual(1);
+    void slow;
+  });
+
+  it("H66 a reader that stops does not stop others for longer than bodyIdleTimeout", async () => {
+    const site = new Site({ maxBodyBytes: 100, bodyIdleTimeout: "5s" });
+    const endless = new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(10)) });
+    site.page = () => ({ fields: FRESH, body: endless });
+    const [stopped, going] = await Promise.all([site.get(), site.get()]);
+    const reader = (going.body as ReadableStream<Uint8Array>).getReader();
+    const reading = (async () => {
+      for (let i = 0; i < 50; i++) await reader.read();
+    })();
+    await flush(20);
+    site.clock.advance(5_000);
+    await reading;
+    await expect((stopped.body as ReadableStream<Uint8Array>).getReader().read()).rejects.toThrow("took nothing");
+  });
+
+  it("H67 the load of a client that leaves goes on and is stored", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    await (answer.body as ReadableStream<Uint8Array>).cancel();
+    page.feed("page");
+    page.end();
+    await flush();
+    expect((await site.ask())[0]).toBe("page");
+    expect(site.loads).toBe(1);
+  });
+
+  it("H67 with abort it ends when no reader is left", async () => {
+    const site = new Site({ onAbort: "abort" });
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    await (answer.body as ReadableStream<Uint8Array>).cancel();
+    await flush();
+    expect(page.wasCancelled()).toBe(true);
+  });
+
+  it("H67 a client that leaves before the head gets its reason, and the load goes on", async () => {
+    const site = new Site();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: "page" };
+    };
+    const controller = new AbortController();
+    const answer = site.get({ call: { signal: controller.signal } });
+    await loading.arrived();
+    controller.abort(new Error("left"));
+    await expect(answer).rejects.toThrow("left");
+    loading.open();
+    await flush();
+    expect(await site.ask()).toEqual(["page", "hotset; hit; ttl=60"]);
+  });
+
+  it("H68 does not cut off a body that takes longer than loadTimeout; it is not stored", async () => {
+    const site = new Site({ loadTimeout: "30s", bodyIdleTimeout: "1h" });
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    page.feed("a");
+    site.clock.advance(31_000);
+    await flush();
+    page.feed("b");
+    page.end();
+    expect(await answer.text()).toBe("ab");
+    site.counts(FRESH);
+    expect((await site.ask())[0]).toBe("2");
+  });
+
+  it("H68 ends a body that stands still for bodyIdleTimeout", async () => {
+    const site = new Site({ bodyIdleTimeout: "5s" });
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    page.feed("a");
+    await flush();
+    site.clock.advance(5_000);
+    await expect(answer.text()).rejects.toThrow("no byte of the body came for 5000 ms");
+  });
+
+  it("H24 the time that a body takes is part of its age", async () => {
+    const site = new Site();
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    await site.get();
+    site.clock.advance(10_000);
+    page.end();
+    await flush();
+    expect((await site.get()).fields).toMatchObject({ age: "10", "cache-status": "hotset; hit; ttl=50" });
+  });
+
+  it("H56 does not send a large body to the backend again for a 304", async () => {
+    const clock = new TestClock();
+    const scripted = scriptedBackend({ clock, format: v8() });
+    let written = 0;
+    const backend: Backend = {
+      ...scripted,
+      write: (key, entry) => {
+        written += entry.data.byteLength;
+        return scripted.write(key, entry);
+      },
+    };
+    const site = new Site({}, { clock, backend, local: false }).counts(ETAG, { body: "x".repeat(20_000) });
+    await site.get();
+    expect(written).toBeGreaterThan(20_000);
+    const before = written;
+    site.clock.advance(60_000);
+    site.page = () => ({ status: 304, fields: ETAG });
+    expect((await site.ask())[0]).toHaveLength(20_000);
+    expect(site.loads).toBe(2);
+    expect(written - before).toBeLessThan(2_000);
+    expect((await site.ask())[1]).toBe("hotset; hit; ttl=60");
+  });
+
+  it("H56 a body that has gone is loaded again", async () => {
+    const site = new Site().counts(ETAG, { body: "x".repeat(20_000) });
+    await site.get();
+    const namespace = site.cache.namespace("http");
+    const { body } = (await namespace.get<{ body: { key: string } }>("https://shop.example/"))!;
+    await namespace.delete(body.key);
+    site.page = (request) =>
+      valueOf(request, "if-none-match") === undefined ? { fields: ETAG, body: "again" } : { status: 304, fields: ETAG };
+    expect((await site.ask())[0]).toBe("again");
+    site.clock.advance(60_000);
+    expect((await site.ask())[0]).toBe("again");
+  });
+});
+
+describe("invalidation", () => {
+  it.each(["POST", "PUT", "DELETE", "M-UNKNOWN"])(
+    "H72 %s invalidates its URL, and those that it names",
+    async (method) => {
+      const site = new Site().counts(FRESH);
+      for (const path of ["/a", "/b", "/c"]) await site.get({ path });
+      site.counts({ location: "/b" }, { status: 201 });
+      await site.get({ method, path: "/a" });
+      site.counts(FRESH);
+      expect(
+        [await site.ask({ path: "/a" }), await site.ask({ path: "/b" }), await site.ask({ path: "/c" })].map(
+          ([b]) => b,
+        ),
+      ).toEqual(["5", "6", "3"]);
+    },
+  );
+
+  it("H72 an error and a safe method invalidate nothing", async () => {
+    const site = new Site().counts(FRESH);
+    await site.get();
+    site.counts({}, { status: 400 });
+    await site.get({ method: "POST" });
+    site.counts({});
+    await site.get({ method: "OPTIONS" });
+    expect((await site.ask())[0]).toBe("1");
+  });
+
+  it("H73 it is done before the answer, and a load that began before it stores nothing", async () => {
+    const [here, there] = twoSites();
+    const loading = gate();
+    there.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: "old" };
+    };
+    const slow = there.ask();
+    await loading.arrived();
+    here.counts({});
+    await here.get({ method: "POST" });
+    loading.open();
+    expect((await slow)[0]).toBe("old");
+    for (const site of [here, there]) site.counts(FRESH, { body: "new" });
+    expect([(await there.ask())[0], (await here.ask())[0]]).toEqual(["new", "new"]);
+  });
+
+  it("H20 keeps an answer to a POST that says that it is what a GET gives", async () => {
+    const site = new Site().counts({ ...FRESH, "content-location": "/" });
+    await site.get({ method: "POST" });
+    expect((await site.ask())[0]).toBe("1");
+  });
+
+  it("H74 H75 purges by tag, hard and soft, and removes tags from answers", async () => {
+    const site = new Site().counts({ "cache-control": "max-age=60, stale-while-revalidate=60", "cache-tag": "books" });
+    expect((await site.get()).fields["cache-tag"]).toBeUndefined();
+    await site.http.purgeTags(["books"], { soft: true });
+    expect((await site.ask())[0]).toBe("1");
+    await flush();
+    expect((await site.ask())[0]).toBe("2");
+    await site.http.purgeTags(["books"]);
+    expect((await site.ask())[0]).toBe("3");
+    await site.http.clear();
+    expect((await site.ask())[0]).toBe("4");
+  });
+
+  it("H93 an answer to an unsafe method invalidates groups of its origin, in all processes", async () => {
+    const [here, there] = twoSites();
+    here.counts({ ...FRESH, "cache-groups": '"scripts"' });
+    await here.get({ path: "/a.js" });
+    there.counts({ "cache-group-invalidation": '"scripts"' });
+    await there.get({ method: "POST", url: "https://other.example/" });
+    expect((await here.ask({ path: "/a.js" }))[0]).toBe("1");
+    await there.get({ method: "POST", path: "/deploy" });
+    expect((await here.ask({ path: "/a.js" }))[0]).toBe("2");
+  });
+});
+
+describe("what lies in the store", () => {
+  it("H83 H86 takes an entry of another version, and one that was forged, for a miss", async () => {
+    const site = new Site().counts(FRESH);
+    await site.get();
+    const namespace = site.cache.namespace("http");
+    const key = "https://shop.example/";
+    const stored = (await namespace.get<Record<string, unknown>>(key))!;
+    for (const forged of [
+      { ...stored, format: 2 },
+      { ...stored, fields: [["x-a", "b\r\nset-cookie: c"]] },
+      { ...stored, status: 99 },
+      { ...stored, statusText: "OK\r\n" },
+      { ...stored, body: { bytes: "text" } },
+      { ...stored, target: "https://shop.example/other" },
+      { kind: "index", format: 1 },
+      "text",
+      null,
+    ]) {
+      await namespace.set(key, forged);
+      const loads = site.loads;
+      expect((await site.ask())[0]).toBe(`${loads + 1}`);
+    }
+  });
+
+  it("H19 a response that cannot be stored is still answered", async () => {
+    const clock = new TestClock();
+    // The format json() writes no bytes.
+    const site = new Site({}, { clock, backend: scriptedBackend({ clock }), local: false }).counts(FRESH);
+    expect((await site.ask())[0]).toBe("1");
+  });
+});
