@@ -1,7 +1,8 @@
 import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
-import { Trust, type KeyParts } from "../coherence/trust.ts";
+import { BackendParts } from "../coherence/parts.ts";
+import { Trust } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
 import { createEvents, notify, type Events } from "../primitives/event-port.ts";
@@ -28,7 +29,6 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
-import { steadyParts } from "../tiers/steady-parts.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
@@ -63,6 +63,7 @@ interface Base {
   readonly redactKey: EngineContext["redactKey"];
   readonly tags: TagEvents;
   readonly trust: Trust;
+  readonly parts: BackendParts;
 }
 
 /**
@@ -83,7 +84,17 @@ export function assemble(plan: Plan): Assembly {
   const redactKey = redactionOf(options.redactKeys);
   const events = createEvents({ clock, redactKey });
   speakUp(events, options.name, options.logger);
-  const base: Base = { plan, root, clock, events, redactKey, tags: new TagEvents(), trust: new Trust() };
+  const parts = new BackendParts(backend?.parts);
+  const reporting = typeof backend?.coherence === "object" ? backend.coherence : undefined;
+  const trust = new Trust(
+    reporting && {
+      parts,
+      maxStalenessMs: reporting.maxStalenessMs ?? MAX_STALENESS_MS,
+      backendKey: (localKey) => backendKeyOf(root, localKey),
+      versionsKey: root.tagPrefixes[0]!,
+    },
+  );
+  const base: Base = { plan, root, clock, events, redactKey, tags: new TagEvents(), trust, parts };
   const later = {} as Later;
   const { coherence, aliases, known, remote } = openTiers(base, later);
   const context = contextOf(base, later, { coherence, known, remote });
@@ -95,13 +106,7 @@ export function assemble(plan: Plan): Assembly {
   later.mutations = new Mutations(context, readThrough, loadedStore);
   if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
   if (coherence !== undefined)
-    later.subscription = new ChangeSubscription(
-      coherence,
-      clock,
-      base.trust,
-      later.changes.listener(),
-      keyParts(backend!, root),
-    );
+    later.subscription = new ChangeSubscription(coherence, clock, base.trust, later.changes.listener());
   if (local !== undefined) reportEvictions(local, base);
   return {
     engine: { context, readThrough, mutations: later.mutations, reads, touch: new Touch(context, reads, loadedStore) },
@@ -122,7 +127,7 @@ interface Tiers {
   readonly remote: EntryTier | undefined;
 }
 
-function openTiers({ plan: { options, backend }, clock, events, tags, trust }: Base, later: Later): Tiers {
+function openTiers({ plan: { options, backend }, clock, events, tags, trust, parts }: Base, later: Later): Tiers {
   if (backend === undefined) return { coherence: undefined, aliases: undefined, known: undefined, remote: undefined };
   const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
   const aliases =
@@ -134,23 +139,12 @@ function openTiers({ plan: { options, backend }, clock, events, tags, trust }: B
         );
   const known = coherence === undefined ? undefined : new KnownVersions(trust, clock, () => tags.forgotten(), aliases);
   const remote = new RemoteTier(backend, clock, events, options.name, {
+    parts,
     table: known,
     aliases,
     used: () => void later.subscription?.start(),
   });
   return { coherence, aliases, known, remote };
-}
-
-function keyParts(backend: Backend, root: KeySpace): KeyParts | undefined {
-  // Where it throws its tier reports it.
-  const parts = backend.parts && steadyParts(backend.parts);
-  return (
-    parts && {
-      names: () => parts.names(),
-      of: (localKey) => parts.of(backendKeyOf(root, localKey)),
-      ofVersions: () => parts.of(root.tagPrefixes[0]!),
-    }
-  );
 }
 
 function contextOf(base: Base, later: Later, { coherence, known, remote }: Omit<Tiers, "aliases">): EngineContext {
@@ -230,4 +224,5 @@ function redactionOf(redactKeys: CacheOptions["redactKeys"]): EngineContext["red
 }
 
 const REDACTED = "[redacted]";
+const MAX_STALENESS_MS = 2_000;
 const REISSUE_WINDOW_MS = 30_000;

@@ -2,9 +2,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import { ChangeSubscription } from "./change-subscription.ts";
 import { flush, gate, type Gate, outcome, TestClock } from "@hotset/testing";
+import { BackendParts } from "./parts.ts";
 import { Trust } from "./trust.ts";
 
 const DOWN = new Error("not reachable");
+
+const reportingTrust = (maxStalenessMs: number): Trust =>
+  new Trust({ parts: new BackendParts(), maxStalenessMs, backendKey: (key) => key, versionsKey: "v" });
 
 let clock: TestClock;
 let trust: Trust;
@@ -13,9 +17,8 @@ let calls: string[];
 /** One for each attempt to attach. */
 let attempts: { readonly listener: CoherenceListener; readonly answer: Gate<void>; isDetached: boolean }[];
 
-function subscription(maxStalenessMs?: number): ChangeSubscription {
+function subscription(): ChangeSubscription {
   const coherence: Coherence = {
-    ...(maxStalenessMs !== undefined && { maxStalenessMs }),
     attach: async (listener) => {
       const attempt = { listener, answer: gate(), isDetached: false };
       attempts.push(attempt);
@@ -50,7 +53,7 @@ async function attached(one: ChangeSubscription): Promise<void> {
 
 beforeEach(() => {
   clock = new TestClock();
-  trust = new Trust();
+  trust = reportingTrust(2_000);
   [calls, attempts] = [[], []];
 });
 
@@ -67,14 +70,14 @@ describe("attaching", () => {
   });
 
   it("begins trust: a sign of life before it extends nothing yet, and older copies are not trusted", async () => {
-    const one = subscription(500);
-    const { epoch } = trust;
+    const one = subscription();
+    const epoch = trust.epochOf("k");
     void one.start();
     attempts[0]!.listener.alive(clock.now());
     expect(trust.epochOf("k").until).toBe(-Infinity);
     attempts[0]!.answer.open();
     await flush();
-    expect([trust.epochOf("k").until, trust.epoch > epoch]).toEqual([clock.now() + 500, true]);
+    expect([trust.epochOf("k").until, trust.epochOf("k") === epoch]).toEqual([clock.now() + 2_000, false]);
   });
 
   it("that is refused resolves as well, is reported once, and is tried again each second", async () => {
@@ -125,28 +128,29 @@ describe("once attached", () => {
   });
 
   it("a sign of life extends trust from when it was asked for", async () => {
-    await attached(subscription(500));
+    await attached(subscription());
     const askedAt = clock.now();
     clock.advance(300);
     attempts[0]!.listener.alive(askedAt + 100);
-    expect(trust.epochOf("k").until).toBe(askedAt + 600);
+    expect(trust.epochOf("k").until).toBe(askedAt + 2_100);
   });
 
   it("everythingChanged ends trust in older copies, and not in later ones", async () => {
     await attached(subscription());
-    const [epoch, until] = [trust.epoch, trust.epochOf("k").until];
+    const epoch = trust.epochOf("k");
+    const { until } = epoch;
     attempts[0]!.listener.everythingChanged();
-    expect([calls, trust.epoch > epoch, trust.epochOf("k").until]).toEqual([["everything"], true, until]);
+    expect([calls, epoch.until, trust.epochOf("k").until]).toEqual([["everything"], -Infinity, until]);
   });
 
   it("a loss ends trust in the same tick, is reported, and attaches again at once; a second one changes nothing", async () => {
     await attached(subscription());
-    const { epoch } = trust;
+    const epoch = trust.epochOf("k");
     const { listener } = attempts[0]!;
     listener.lost(DOWN);
-    expect([trust.epochOf("k").until, trust.epoch > epoch, calls, attempts.length]).toEqual([
+    expect([trust.epochOf("k").until, trust.epochOf("k") === epoch, calls, attempts.length]).toEqual([
       -Infinity,
-      true,
+      false,
       ["everything", "detached: not reachable"],
       2,
     ]);
@@ -212,7 +216,8 @@ describe("once stopped", () => {
 });
 
 it("C165: stays attached when a part is lost, and says when its changes are reported again", async () => {
-  const one = subscription(600);
+  trust = reportingTrust(600);
+  const one = subscription();
   await attached(one);
   const { listener } = attempts[0]!;
   listener.alive(clock.now(), "a");

@@ -2,7 +2,8 @@ import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { inNoCall } from "../primitives/async-context.ts";
 import type { ChangeListener } from "./change-listener.ts";
-import { ONE_PART, type KeyParts, type Trust, type TrustSource } from "./trust.ts";
+import { ONE_PART } from "./parts.ts";
+import type { Trust } from "./trust.ts";
 
 /**
  * The subscription of one cache to the changes of one backend.
@@ -16,7 +17,6 @@ export class ChangeSubscription implements CoherenceListener {
   readonly #coherence: Coherence;
   readonly #clock: Clock;
   readonly #trust: Trust;
-  readonly #source: TrustSource;
   readonly #listener: ChangeListener;
   readonly #first = Promise.withResolvers<void>();
   #hasBegun = false;
@@ -30,12 +30,10 @@ export class ChangeSubscription implements CoherenceListener {
   #detach: (() => Promise<void>) | undefined;
   #cancelRetry: (() => void) | undefined;
 
-  /** @param keys the parts of the backend. @default one part */
-  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener, keys?: KeyParts) {
+  constructor(coherence: Coherence, clock: Clock, trust: Trust, listener: ChangeListener) {
     this.#coherence = coherence;
     this.#clock = clock;
     this.#trust = trust;
-    this.#source = trust.reportedBy(coherence.maxStalenessMs ?? MAX_STALENESS_MS, keys);
     this.#listener = listener;
   }
 
@@ -48,7 +46,7 @@ export class ChangeSubscription implements CoherenceListener {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelRetry?.();
-    this.#source.lost();
+    this.#trust.lost();
     this.#first.resolve();
     await this.#detachNow();
   }
@@ -70,7 +68,7 @@ export class ChangeSubscription implements CoherenceListener {
       this.#wasLostBefore = false;
       this.#isAttached = true;
       this.#isReported = false;
-      this.#source.attached();
+      this.#trust.attached();
       this.#listener.everythingChanged();
       this.#listener.attached();
     } catch (error) {
@@ -125,11 +123,11 @@ export class ChangeSubscription implements CoherenceListener {
   alive(sentAtMs: number, part?: string): void {
     if (this.#isLost || this.#isStopped) return;
     this.#aliveAt = sentAtMs;
-    const isRegained = this.#source.alive(sentAtMs, part);
+    const isRegained = this.#trust.alive(sentAtMs, part);
     if (isRegained) this.#listener.everythingChanged();
     this.#listener.alive(part ?? ONE_PART, sentAtMs);
     if (isRegained) this.#listener.partRegained(part!);
-    if (this.#source.isReportedInAll) this.#listener.allBack();
+    if (this.#trust.isReportedInAll) this.#listener.allBack();
   }
 
   replaced(part?: string): void {
@@ -139,12 +137,12 @@ export class ChangeSubscription implements CoherenceListener {
   lost(error: unknown, part?: string): void {
     if (this.#isLost || this.#isStopped) return;
     if (part !== undefined) {
-      const aliveAt = this.#source.lost(part);
+      const aliveAt = this.#trust.lost(part);
       this.#listener.partLost(part, error, aliveAt ?? this.#aliveAt ?? this.#clock.now());
       return;
     }
     this.#isLost = true;
-    this.#source.lost();
+    this.#trust.lost();
     // An attempt in progress checks `#isLost` when it ends.
     if (!this.#isAttached) return;
     this.#isAttached = false;
@@ -155,5 +153,4 @@ export class ChangeSubscription implements CoherenceListener {
   }
 }
 
-const MAX_STALENESS_MS = 2_000;
 const RETRY_MS = 1_000;

@@ -24,10 +24,10 @@ describe("a guard", () => {
 
   it("that is sent again is not tainted by earlier changes, and stays fenced", () => {
     const guard = new Guard();
-    guard.begin(1);
+    guard.begin({ until: 1 });
     guard.fence("set");
-    guard.resend(2);
-    expect([guard.epoch, guard.isTainted, guard.fencedBy]).toEqual([2, false, "set"]);
+    guard.resend({ until: 2 });
+    expect([guard.epoch, guard.isTainted, guard.fencedBy]).toEqual([{ until: 2 }, false, "set"]);
   });
 
   it("knows its place in the order in which guards began", () => {

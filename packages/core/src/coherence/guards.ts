@@ -1,5 +1,6 @@
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyNode } from "../primitives/key-table.ts";
+import type { Epoch } from "./parts.ts";
 
 /**
  * Something in flight for one key. Two things can happen to it:
@@ -12,7 +13,7 @@ export class Guard extends KeyNode {
   #serial = nextSerial();
   #fencedBy: FencedBy | undefined;
   #isTainted = false;
-  #epoch = 0;
+  #epoch: Epoch | undefined;
 
   /** Its place in the order in which guards of this process began. */
   get serial(): number {
@@ -27,13 +28,13 @@ export class Guard extends KeyNode {
     return this.#isTainted;
   }
 
-  /** `Trust.epoch` when it was sent: it may have missed changes of later epochs. */
-  get epoch(): number {
+  /** That of its key when it was sent: it may have missed changes of later ones. */
+  get epoch(): Epoch | undefined {
     return this.#epoch;
   }
 
   /** It is sent in this epoch. */
-  begin(epoch: number): void {
+  begin(epoch: Epoch): void {
     this.#epoch = epoch;
   }
 
@@ -54,7 +55,7 @@ export class Guard extends KeyNode {
   }
 
   /** It is sent again in this epoch: earlier changes do not taint it. A fence stays. */
-  resend(epoch: number): void {
+  resend(epoch: Epoch): void {
     this.#isTainted = false;
     this.#epoch = epoch;
   }

@@ -5,6 +5,7 @@ import { Flights } from "./flights.ts";
 import { Pauses } from "./pauses.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { Guard } from "../coherence/guards.ts";
+import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
 import type { Backend, TagVersions } from "../contracts/backend.ts";
 import { MetaParser } from "../entry/entry-meta.ts";
@@ -319,16 +320,13 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     conflicts.found("another", "v", error, 0);
     expect(["k0", "k1", "another"].map(isRemembered)).toEqual([false, true, true]);
   },
-  "when the changes of a part were last known to be reported": () => {
-    const source = new Trust().reportedBy(2_000, { names: () => [], of: (key) => key, ofVersions: () => "v" });
-    source.attached();
-    for (let i = 0; i < 1_000; i += 1) {
-      source.alive(i, `part ${i}`);
-      source.lost(`part ${i}`);
+  "what is known of the parts of a backend": () => {
+    const parts = new BackendParts();
+    for (const name of names(1_000, "part ")) {
+      parts.of(name).isLost = true;
+      parts.keep([name]);
     }
-    source.alive(1_000, "last");
-    // The others are forgotten.
-    expect(["part 0", "part 999", "last"].map((part) => source.lost(part))).toEqual([undefined, undefined, 1_000]);
+    expect([...parts.all()]).toHaveLength(1);
   },
   "counters of namespaces": () => {
     const meters = new Meters();

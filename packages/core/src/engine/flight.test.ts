@@ -41,6 +41,9 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 }
 
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
+const EPOCH = { until: 1 };
+const LATER = { until: 2 };
+
 const waiter = (tags: readonly string[] = []): Waiter<Flight> =>
   new Waiter(
     { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined, isLate: false },
@@ -53,7 +56,7 @@ const EVENTS = {
   queue: (one) => one.queue(),
   requestLease: (one) => one.requestLease(LEASE),
   waitElsewhere: (one) => one.waitElsewhere(1_000),
-  restart: (one) => one.restart(0, 0, 1_000),
+  restart: (one) => one.restart(EPOCH, 0, 1_000),
   runs: (one) => one.runs(LOAD),
   store: (one) => one.store("value"),
   end: (one) => one.end(),
@@ -131,7 +134,7 @@ describe("the phases of a flight", () => {
 describe("a report about its lease", () => {
   const storing = (): Flight => {
     const one = inPhase("storing");
-    one.sendStore(0);
+    one.sendStore(EPOCH);
     return one;
   };
 
@@ -175,7 +178,7 @@ describe("a report about its lease", () => {
     const one = storing();
     one.fence("delete");
     one.leaseChanged("exact");
-    expect([one.fencedBy, one.epoch]).toEqual(["delete", 0]);
+    expect([one.fencedBy, one.epoch]).toEqual(["delete", EPOCH]);
   });
 });
 
@@ -185,20 +188,21 @@ describe("a flight that starts again", () => {
     one.spendBackendTime(400, BACKEND.answered);
     one.fence("delete");
     expect([one.fencedBy, one.isTainted, one.isJoinable, one.backendLeftMs]).toEqual(["delete", true, false, 100]);
-    one.restart(1, 7, 3_000);
-    expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, 1, 7]);
+    one.restart(LATER, 7, 3_000);
+    expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, LATER, 7]);
     expect([one.readAt, one.backendLeftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
 
   it("stays joinable within one epoch", () => {
     const one = inPhase("waiting");
-    one.restart(0, 0, 3_000);
+    one.begin(EPOCH);
+    one.restart(EPOCH, 0, 3_000);
     expect(one.isJoinable).toBe(true);
   });
 
   it("waits since the first time it had to", () => {
     const one = inPhase("waiting");
-    one.restart(0, 0, 3_000);
+    one.restart(EPOCH, 0, 3_000);
     one.queue();
     one.requestLease(LEASE);
     expect([one.waitElsewhere(4_000), one.phase]).toEqual([1_000, "waiting"]);

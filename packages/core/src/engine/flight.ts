@@ -1,6 +1,7 @@
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
+import type { Epoch } from "../coherence/parts.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
@@ -155,7 +156,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** Asks the backend again, as if it began now. Its callers go on waiting, and no caller joins. */
-  restart(epoch: number, tagSequence: number, now: number): void {
+  restart(epoch: Epoch, tagSequence: number, now: number): void {
     this.#to("reading");
     this.beginAnew();
     this.resend(epoch);
@@ -347,7 +348,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** It sends its store: the change that this makes is reported before the end of its lease. */
-  sendStore(epoch: number): void {
+  sendStore(epoch: Epoch): void {
     this.resend(epoch);
     this.#awaitsOwnChange = this.#lease !== undefined;
   }
@@ -358,14 +359,14 @@ export class Flight extends Guard implements ReadRequest {
    */
   leaseChanged(order: "loose" | "exact"): void {
     if (order === "exact" && this.#awaitsOwnChange) {
-      super.resend(this.epoch);
+      super.resend(this.epoch!);
       this.#awaitsOwnChange = false;
     }
     this.wake();
   }
 
   /** Callers that come later do not share what was missed before. */
-  override resend(epoch: number): void {
+  override resend(epoch: Epoch): void {
     if (epoch !== this.epoch) this.#isJoinable = false;
     super.resend(epoch);
   }

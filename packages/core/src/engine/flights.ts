@@ -1,5 +1,6 @@
 import { WriteGuard, type Guard } from "../coherence/guards.ts";
-import type { Epoch, Trust } from "../coherence/trust.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import type { Trust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { KeyTable } from "../primitives/key-table.ts";
 import { Flight } from "./flight.ts";
@@ -20,7 +21,7 @@ export class Flights {
 
   /** Before anything is sent, so that no change is missed in between. */
   add(localKey: string, guard: Guard): void {
-    guard.begin(this.#trust.epoch);
+    guard.begin(this.#trust.epochOf(localKey));
     this.#guards.add(localKey, guard);
   }
 
@@ -39,7 +40,7 @@ export class Flights {
         each.isJoinable &&
         (each.call.namespace.remote === undefined ||
           (each.isUnreachable && this.#trust.epochOf(localKey).until === -Infinity) ||
-          (each.epoch === this.#trust.epoch &&
+          (each.epoch === this.#trust.epochOf(localKey) &&
             this.#trust.mayShare(localKey, each.hasCopy ? -Infinity : each.readAt, now)))
       )
         return each;
@@ -48,12 +49,12 @@ export class Flights {
 
   /** Whether its result is current in the backend, as far as this process was notified. */
   isUntainted(guard: Guard): boolean {
-    return !guard.isTainted && guard.epoch === this.#trust.epoch;
+    return !guard.isTainted && guard.epoch === this.#trust.epochOf(guard.tableKey);
   }
 
   /** The epoch of a copy of its result: the copy is trusted at once, or must be confirmed first. */
   copyEpoch(guard: Guard): Epoch {
-    return this.isUntainted(guard) ? this.#trust.epochOf(guard.tableKey) : this.#trust.unconfirmed;
+    return this.isUntainted(guard) ? guard.epoch! : this.#trust.unconfirmed;
   }
 
   /** The key changed elsewhere, or may have. */

@@ -6,7 +6,8 @@ import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { ConfigurationError, EncodeError, type CacheError } from "../contracts/errors.ts";
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
-import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
@@ -180,7 +181,7 @@ export class LoadedStore {
     const entry = storedEntry(draft.entry, versions, encoded);
     try {
       // From here on the copy is the stored entry, unless a change is received.
-      flight.sendStore(trust.epoch);
+      flight.sendStore(trust.epochOf(key.local));
       const sent = draft.marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker: draft.marker } };
       const write = { entry: sent, encoded, versions };
       const status =
@@ -274,7 +275,7 @@ export class LoadedStore {
   confirm(leases: EntryLeases, key: EntryKey, version: string): Promise<void> {
     const { local, trust, writes } = this.#context;
     if (local === undefined || !local.holds(key.local, version)) return DONE;
-    const { epoch } = trust;
+    const epoch = trust.epochOf(key.local);
     const confirming = leases.confirm(key).then((now) => {
       if (now === version) local.confirm(key.local, version, epoch);
     }, ignore);

@@ -18,7 +18,8 @@ import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
 import { WriteGuard } from "../coherence/guards.ts";
-import { EPOCH_ALWAYS, type Epoch } from "../coherence/trust.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
 import { checkRoomForMeta } from "./room-for-meta.ts";
 import type {
@@ -180,7 +181,7 @@ export class Mutations {
     let versions: readonly TagVersion[] | undefined;
     let isWatched = true;
     const status = await orPending(recovery, key, async () => {
-      guard.resend(trust.epoch);
+      guard.resend(trust.epochOf(key.local));
       try {
         const written = await this.#write(remote, key, entry, encoded);
         versions = written.versions;
@@ -201,7 +202,7 @@ export class Mutations {
    * copy of this process. One from before that counts as older than this call.
    */
   #watch(remote: EntryTier, key: EntryKey, entry: Entry, guard: WriteGuard): Promise<boolean> {
-    guard.resend(this.#context.trust.epoch);
+    guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence } = entry;
     const request = { key, schema: undefined, expectedTags: entry.terms.tags, tagSequence };
     return remote.read(request, remote.deadlineMs).then(

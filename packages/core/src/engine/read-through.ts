@@ -270,7 +270,7 @@ export class ReadThrough {
     const { clock, trust, tags } = this.#context;
     // An entry that was removed meanwhile is not served as fallback.
     if (this.#waiters.fallbackOf(flight).entry === undefined) flight.dropFallback();
-    flight.restart(trust.epoch, tags.sequence, clock.now());
+    flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
   }
 
   #proceed(flight: Flight, read: Promise<Entry | undefined>): void {

@@ -99,7 +99,7 @@ describe("a lease that changed", () => {
     const one = new Flight(call as unknown as GetOrSetCall, 0, "miss", "foreground");
     for (const step of ["queue", "requestLease"] as const) one[step]({ end: () => undefined } as unknown as Lease);
     flights.add(localKey(space, key), one);
-    one.sendStore(0);
+    one.sendStore(new Trust().epochOf(""));
     one.taint();
     return one;
   };

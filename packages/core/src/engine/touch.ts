@@ -93,7 +93,7 @@ export class Touch {
       guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence);
     // Without leases nothing else keeps it from undoing a change of another process.
     if (isOvertaken() || (remote.leases === undefined && guard.isTainted)) return "refused";
-    guard.resend(trust.epoch);
+    guard.resend(trust.epochOf(key.local));
     const token = remote.leases && newId();
     if (token !== undefined && !(await this.#takeLease(remote.leases!, call, entry, token, isOvertaken)))
       return "refused";

@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Parts, TagVersion, TagVersions } from "../contracts/backend.ts";
 import { KnownVersions } from "./known-versions.ts";
 import { flush, gate, type Gate, TestClock } from "@hotset/testing";
-import { Trust, type TrustSource } from "../coherence/trust.ts";
+import { BackendParts } from "../coherence/parts.ts";
+import { Trust } from "../coherence/trust.ts";
+
+const reportingTrust = (maxStalenessMs: number, source?: Parts): Trust =>
+  new Trust({ parts: new BackendParts(source), maxStalenessMs, backendKey: (key) => key, versionsKey: "v" });
 
 it("knows 100,000 versions at most: it forgets many at once, and reports that once for all of them", async () => {
   const forgotten = vi.fn<() => void>();
@@ -60,7 +64,6 @@ it("C80 keeps nothing of what it asked for: tags without a version, failed reads
 describe("a recorded version", () => {
   let clock: TestClock;
   let trust: Trust;
-  let trustSource: TrustSource;
   let table: KnownVersions;
   let asked: string[];
   let answer: Gate<void> | undefined;
@@ -77,10 +80,9 @@ describe("a recorded version", () => {
 
   beforeEach(() => {
     clock = new TestClock();
-    trust = new Trust();
-    trustSource = trust.reportedBy(2_000);
-    trustSource.attached();
-    trustSource.alive(clock.now());
+    trust = reportingTrust(2_000);
+    trust.attached();
+    trust.alive(clock.now());
     [asked, answer, versions] = [
       [],
       undefined,
@@ -108,10 +110,10 @@ describe("a recorded version", () => {
     expect(table.pinned(["a"])).toEqual({ at: "i.1", versions: new Map([["a", version(1)]]) });
     expect(table.pinned(["a", "b"])).toBe(undefined);
     clock.advance(3_599_999);
-    trustSource.alive(clock.now());
+    trust.alive(clock.now());
     expect(table.pinned(["a"])?.versions.size).toBe(1);
     clock.advance(1);
-    trustSource.alive(clock.now());
+    trust.alive(clock.now());
     expect([table.pinned(["a"]), table.known(["a"])]).toEqual([undefined, [version(1)]]);
     await source.pin(["a"]);
     expect(table.pinned(["a"])?.versions.size).toBe(1);
@@ -161,7 +163,7 @@ describe("a recorded version", () => {
     expect(table.known(["late"])).toEqual([version(1)]);
     clock.advance(2_000);
     expect([table.known(["a"]), table.knows(["a"])]).toEqual([undefined, false]);
-    trustSource.alive(clock.now());
+    trust.alive(clock.now());
     expect(table.known(["a"])).toEqual([version(1)]);
   });
 
@@ -236,13 +238,12 @@ describe("a recorded version", () => {
 });
 
 describe("versions in a part that is lost while others are not", () => {
-  const parts = { names: () => ["entries", "versions"], of: () => "entries", ofVersions: () => "versions" };
+  const parts = { names: () => ["entries", "versions"], of: (key: string) => (key === "v" ? "versions" : "entries") };
 
-  async function lost(): Promise<{ table: KnownVersions; source: TagVersions; clock: TestClock; link: TrustSource }> {
+  async function lost(): Promise<{ table: KnownVersions; source: TagVersions; clock: TestClock; link: Trust }> {
     const clock = new TestClock();
-    const trust = new Trust();
-    const link = trust.reportedBy(2_000, parts);
-    const table = new KnownVersions(trust, clock, () => undefined);
+    const link = reportingTrust(2_000, parts);
+    const table = new KnownVersions(link, clock, () => undefined);
     const current = { hard: "i.1", soft: "i.1" };
     const source = table.recording({
       read: async (tags) => tags.map(() => current),

@@ -1,7 +1,8 @@
 import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Epoch, Trust } from "../coherence/trust.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import type { Trust } from "../coherence/trust.ts";
 import type { Pinned } from "./tag-versions.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -132,14 +133,14 @@ export class KnownVersions {
       versionsOf: (answer: T) => Versions,
       onOvertaken: (tags: readonly string[]) => void = readAgain,
     ): Promise<T> => {
-      const { epoch } = this.#trust;
+      const epoch = this.#trust.epochOfVersions();
       const since = this.#changeSequence;
       const askedAt = this.#clock.now();
       this.#expect(tags);
       try {
         const answer = await ask();
         const overtaken =
-          epoch === this.#trust.epoch ? this.#record(tags, versionsOf(answer), { since, askedAt }) : tags;
+          epoch === this.#trust.epochOfVersions() ? this.#record(tags, versionsOf(answer), { since, askedAt }) : tags;
         if (overtaken.length !== 0) onOvertaken(overtaken);
         return answer;
       } finally {
@@ -153,11 +154,11 @@ export class KnownVersions {
     return {
       read: (tags) => record(tags, () => source.read(tags), asRead),
       pin: async (tags) => {
-        const { epoch } = this.#trust;
+        const epoch = this.#trust.epochOfVersions();
         const since = this.#changeSequence;
         const pinnedAt = this.#clock.now();
         const answer = await record(tags, () => source.pin(tags), versionsOf);
-        if (epoch === this.#trust.epoch && since === this.#changeSequence) {
+        if (epoch === this.#trust.epochOfVersions() && since === this.#changeSequence) {
           this.#at = answer.at;
           for (const tag of tags) {
             const known = this.#versions.get(tag);

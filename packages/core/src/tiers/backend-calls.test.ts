@@ -4,6 +4,7 @@ import { BackendUnavailableError, ConfigurationError } from "../contracts/errors
 import type { TierState } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { TestClock } from "@hotset/testing";
+import { BackendParts } from "../coherence/parts.ts";
 import { BackendCalls, type Target } from "./backend-calls.ts";
 
 /** Calls of a backend with parts, whose keys begin with the name of theirs. */
@@ -32,7 +33,7 @@ function callsOf(
     events,
     cache: "shop",
     breaker: { failures: 5, waitMs: 1_000, longestWaitMs: 30_000, onReconnect },
-    parts: names && { names: () => names, of: (key) => key.slice(0, 1) },
+    parts: new BackendParts(names && { names: () => names, of: (key) => key.slice(0, 1) }),
     onFirstCall: undefined,
   });
   return {

@@ -1,16 +1,15 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
-import type { BreakerPolicy, Parts } from "../contracts/backend.ts";
+import type { BreakerPolicy } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
-import { ONE_PART } from "../coherence/trust.ts";
+import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
 import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
-import { steadyParts } from "./steady-parts.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 interface BackendCallsOf {
@@ -22,8 +21,7 @@ interface BackendCallsOf {
   readonly events: Events;
   readonly cache: string;
   readonly breaker?: BreakerPolicy | undefined;
-  /** @default one part */
-  readonly parts?: Parts | undefined;
+  readonly parts: BackendParts;
   /** Called once, before the first call. */
   readonly onFirstCall: (() => void) | undefined;
 }
@@ -41,10 +39,7 @@ export class BackendCalls {
   readonly deadlineMs: number;
   readonly meter: TierMeter = new TierMeter();
   readonly #of: BackendCallsOf;
-  /** For parts that failed since their last answer. */
-  readonly #breakers = new Map<string, Breaker>();
-  /** Parts whose changes are not reported, while those of others are. */
-  readonly #lostParts = new Set<string>();
+  readonly #parts: BackendParts;
   readonly #refusals = new Map<string, CacheError>();
   #onFirstCall: (() => void) | undefined;
   #stopWatching: (() => void) | undefined;
@@ -54,12 +49,13 @@ export class BackendCalls {
   #stateOfFailures: TierState = "idle";
   #isDetached = false;
   #isBypassed = false;
+  readonly #partsThrew = (error: unknown): void => void this.report("parts", undefined, error);
 
   constructor(of: BackendCallsOf) {
     this.label = of.label;
     this.deadlineMs = of.deadlineMs;
-    const parts = of.parts && steadyParts(of.parts, (error) => this.report("parts", undefined, error));
-    this.#of = { ...of, parts };
+    this.#parts = of.parts;
+    this.#of = of;
     this.#onFirstCall = of.onFirstCall;
   }
 
@@ -76,12 +72,12 @@ export class BackendCalls {
   /** How long until an open breaker lets a call probe the backend, in milliseconds; zero while a part answers. */
   get retryInMs(): number {
     if (this.#reach() !== "none") return 0;
-    return Math.min(...Array.from(this.#breakers.values(), ({ probeInMs }) => probeInMs));
+    return Math.min(...Array.from(this.#parts.all(), ({ breaker }) => breaker?.probeInMs ?? Infinity));
   }
 
   /** The part that keeps this key of the backend. */
   partOf(key: string): string {
-    return this.#of.parts === undefined ? ONE_PART : this.#of.parts.of(key);
+    return this.#parts.nameOf(key, this.#partsThrew);
   }
 
   /**
@@ -90,7 +86,7 @@ export class BackendCalls {
    * it.
    */
   get partOfVersionReads(): string {
-    return this.#of.parts === undefined ? ONE_PART : NO_PART;
+    return this.#parts.areSeveral ? NO_PART : ONE_PART;
   }
 
   get isBypassed(): boolean {
@@ -110,7 +106,7 @@ export class BackendCalls {
   }
 
   #isLetThrough(operation: Operation, part: string): boolean {
-    return this.#breakers.get(part)?.admits(operation === "tags" ? "tags" : "entries") ?? true;
+    return this.#parts.get(part)?.breaker?.admits(operation === "tags" ? "tags" : "entries") ?? true;
   }
 
   /** The error of a call that was not sent. One for all: a stack trace for each would cost more than the call. */
@@ -231,8 +227,13 @@ export class BackendCalls {
 
   /** A part of the backend answered. */
   answered(part: string): void {
-    if (this.#breakers.size !== 0) this.#breakers.delete(part);
+    this.#closeBreaker(part);
     this.#enter(this.#current());
+  }
+
+  #closeBreaker(part: string): void {
+    const known = this.#parts.get(part);
+    if (known !== undefined) known.breaker = undefined;
   }
 
   /** Reports a failed call, and returns the error for its caller. */
@@ -240,7 +241,7 @@ export class BackendCalls {
     const cause = ownError(given);
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
-    else this.#breakers.delete(target.part);
+    else this.#closeBreaker(target.part);
     this.#stateOfFailures = isTransport ? "down" : "up";
     const error = this.report(operation, target.keySpace, cause);
     if (this.#reach() !== "all") this.#enter(this.#current());
@@ -278,14 +279,14 @@ export class BackendCalls {
   /** The subscription was lost, or could not be attached. */
   detached(error: unknown): void {
     this.#isDetached = true;
-    this.#lostParts.clear();
+    for (const part of this.#parts.all()) part.isLost = false;
     this.#notReporting(ONE_PART, error);
     if (this.#state === "up") this.#enter("detached");
   }
 
   /** Changes of this part are not reported. */
   partLost(part: string, error: unknown): void {
-    this.#lostParts.add(part);
+    this.#parts.of(part).isLost = true;
     this.#notReporting(part, error);
     this.#enter(this.#current());
   }
@@ -298,13 +299,13 @@ export class BackendCalls {
 
   /** A heartbeat that was sent at `sentAt` was answered: changes of this part are reported. */
   alive(part: string, sentAt: number): void {
-    if (this.#breakers.size === 0 && this.#lostParts.size === 0) return;
-    const wasLost = this.#lostParts.delete(part);
-    const breaker = this.#breakers.get(part);
+    const known = this.#parts.of(part);
+    const { isLost, breaker } = known;
     // While it is closed it counts: calls may fail one after the other although heartbeats are answered.
     const isAnswering = breaker?.isOpen === true && breaker.isDisprovedBy(sentAt, this.deadlineMs);
-    if (isAnswering) this.#breakers.delete(part);
-    if (wasLost || isAnswering) this.#enter(this.#current());
+    known.isLost = false;
+    if (isAnswering) known.breaker = undefined;
+    if (isLost || isAnswering) this.#enter(this.#current());
   }
 
   /** Connections are not watched any more. */
@@ -315,13 +316,11 @@ export class BackendCalls {
   }
 
   #breakerOf(part: string): Breaker {
-    let breaker = this.#breakers.get(part);
-    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#of.clock, this.#of.breaker)));
     if (!this.#isStopped)
       this.#stopWatching ??= this.#watch((connected) => {
-        if (this.#breakers.has(connected)) this.answered(connected);
+        if (this.#parts.get(connected)?.breaker !== undefined) this.answered(connected);
       });
-    return breaker;
+    return (this.#parts.of(part).breaker ??= new Breaker(this.#of.clock, this.#of.breaker));
   }
 
   #watch(reconnected: (part: string) => void): (() => void) | undefined {
@@ -340,14 +339,18 @@ export class BackendCalls {
 
   /** Which parts can be reached, as far as is known. Parts that the backend does not have any more are forgotten. */
   #reach(): "all" | "some" | "none" {
-    if (this.#breakers.size === 0 && this.#lostParts.size === 0) return "all";
-    const names = this.#of.parts?.names() ?? [];
-    if (names.length === 0) return this.#breakers.get(ONE_PART)?.isOpen === true ? "none" : "all";
-    const isPresent = new Set(names);
-    for (const part of this.#breakers.keys()) if (!isPresent.has(part)) this.#breakers.delete(part);
-    for (const part of this.#lostParts) if (!isPresent.has(part)) this.#lostParts.delete(part);
-    const open = names.filter((part) => this.#breakers.get(part)?.isOpen === true).length;
-    return open === names.length ? "none" : open + this.#lostParts.size === 0 ? "all" : "some";
+    if (this.#isSound()) return "all";
+    const names = this.#parts.names(this.#partsThrew);
+    if (names.length === 0) return this.#parts.get(ONE_PART)?.breaker?.isOpen === true ? "none" : "all";
+    this.#parts.keep(names);
+    const parts = names.map((name) => this.#parts.get(name));
+    if (parts.every((part) => part?.breaker?.isOpen === true)) return "none";
+    return parts.some((part) => part?.isLost === true || part?.breaker?.isOpen === true) ? "some" : "all";
+  }
+
+  #isSound(): boolean {
+    for (const { breaker, isLost } of this.#parts.all()) if (breaker !== undefined || isLost) return false;
+    return true;
   }
 
   #overdue(operation: Operation, budgetMs: number): BackendUnavailableError {

@@ -11,7 +11,8 @@ import type { TagEvents } from "../tags/tag-events.ts";
 import { compareVersions } from "../tags/tag-versions.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { SuspensionWatch } from "../coherence/suspension-watch.ts";
-import { EPOCH_ALWAYS, type Epoch, type Trust } from "../coherence/trust.ts";
+import type { Epoch } from "../coherence/parts.ts";
+import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
 
 export interface LocalCopiesOf {
   readonly tier: LocalTier;
@@ -204,12 +205,12 @@ export class LocalCopies {
   }
 
   /**
-   * The backend held `version` when it was read, in this `Trust.epoch`. No change of the key was reported since: it
+   * The backend held `version` when it was read, in this epoch of the key. No change of the key was reported since: it
    * would have dropped the copy.
    */
-  confirm(localKey: string, version: string, epoch: number): void {
+  confirm(localKey: string, version: string, epoch: Epoch): void {
     const entry = this.#unlessBroken("get", () => this.tier.get(localKey) as Entry | undefined, localKey);
-    if (entry?.version === version && epoch === this.#trust.epoch) entry.epoch = this.#trust.epochOf(localKey);
+    if (entry?.version === version) entry.epoch = epoch;
   }
 
   get state(): "up" | "bypassed" {

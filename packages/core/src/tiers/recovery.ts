@@ -1,4 +1,4 @@
-import { ONE_PART } from "../coherence/trust.ts";
+import { ONE_PART } from "../coherence/parts.ts";
 import { inNoCall } from "../primitives/async-context.ts";
 import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";

@@ -15,7 +15,7 @@ import type { KnownVersions } from "../tags/known-versions.ts";
 import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
-import { ONE_PART } from "../coherence/trust.ts";
+import { BackendParts, ONE_PART } from "../coherence/parts.ts";
 import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
 import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
@@ -64,6 +64,7 @@ export class RemoteTier implements EntryTier {
   readonly #unreadable: UnreadableEntries;
 
   /**
+   * @param parts of the backend.
    * @param table the tag versions that are known without a trip.
    * @param used called once, before the first call.
    */
@@ -73,10 +74,12 @@ export class RemoteTier implements EntryTier {
     events: Events,
     cache: string,
     {
+      parts = new BackendParts(backend.parts),
       table,
       aliases,
       used,
     }: {
+      readonly parts?: BackendParts;
       readonly table?: KnownVersions | undefined;
       readonly aliases?: KeyAliases | undefined;
       readonly used?: () => void;
@@ -100,7 +103,7 @@ export class RemoteTier implements EntryTier {
       events,
       cache,
       breaker: backend.breaker,
-      parts: backend.parts,
+      parts,
       onFirstCall: used,
     });
     this.meter = this.#calls.meter;

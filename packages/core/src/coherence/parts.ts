@@ -1,0 +1,88 @@
+import type { Parts } from "../contracts/backend.ts";
+import type { Breaker } from "../primitives/breaker.ts";
+import { ignore } from "../primitives/ignore.ts";
+
+/** The name of the only part of a backend that has no others. */
+export const ONE_PART = "";
+
+/** A time in which every change of some keys is reported. A copy keeps the epoch in which it was last confirmed. */
+export interface Epoch {
+  /** `clock.now()` from which its copies are not served unconfirmed; `-Infinity` once changes may have been missed. */
+  readonly until: number;
+}
+
+/** One part of a backend, such as a primary of a cluster, as far as this process knows it. */
+export interface Part {
+  /** Made at the first call that fails, dropped with the next answer. */
+  breaker: Breaker | undefined;
+  /** Whether its changes are not reported, while those of others are. */
+  isLost: boolean;
+  /** `clock.now()` of its last sign of life; `undefined` until there is one, since the beginning or its loss. */
+  aliveAt: number | undefined;
+  /** Replaced when changes may have been missed: copies of its keys, and what is in flight, are of the one before. */
+  epoch: { until: number };
+}
+
+/** The parts of one backend: breaker, trust and loss of each, in one record. */
+export class BackendParts {
+  readonly #source: Parts | undefined;
+  readonly #parts = new Map<string, Part>();
+
+  /** @param source `Backend.parts`. @default one part */
+  constructor(source?: Parts) {
+    this.#source = source;
+  }
+
+  /** Whether the backend has several. */
+  get areSeveral(): boolean {
+    return this.#source !== undefined;
+  }
+
+  /** The part that keeps this key of the backend. @param threw the backend did, far from any call that could reject. */
+  nameOf(key: string, threw: (error: unknown) => void = ignore): string {
+    if (this.#source === undefined) return ONE_PART;
+    try {
+      return this.#source.of(key);
+    } catch (error) {
+      threw(error);
+      return ONE_PART;
+    }
+  }
+
+  /** The parts that the backend has now; none where it does not know, or has only one. @param threw as in {@link nameOf}. */
+  names(threw: (error: unknown) => void = ignore): readonly string[] {
+    try {
+      return this.#source?.names() ?? [];
+    } catch (error) {
+      threw(error);
+      return [];
+    }
+  }
+
+  get(name: string): Part | undefined {
+    return this.#parts.get(name);
+  }
+
+  /** As {@link get}; begins its record. */
+  of(name: string): Part {
+    let part = this.#parts.get(name);
+    if (part === undefined) {
+      part = { breaker: undefined, isLost: false, aliveAt: undefined, epoch: { until: -Infinity } };
+      this.#parts.set(name, part);
+    }
+    return part;
+  }
+
+  all(): Iterable<Part> {
+    return this.#parts.values();
+  }
+
+  /** Forgets what it knows of other parts than these, except the trust in one that was not lost. */
+  keep(names: readonly string[]): void {
+    for (const [name, part] of this.#parts) {
+      if (names.includes(name)) continue;
+      if (part.aliveAt === undefined) this.#parts.delete(name);
+      else part.breaker = undefined;
+    }
+  }
+}
