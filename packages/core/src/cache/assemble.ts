@@ -1,15 +1,17 @@
+import { Backoffs } from "../engine/backoffs.ts";
 import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
-import { systemClock, type Clock } from "../contracts/clock.ts";
-import { createEvents, notify, type Events } from "../primitives/event-port.ts";
+import { systemClock } from "../contracts/clock.ts";
+import { createEvents, notify } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type EngineContext } from "../engine/context.ts";
 import { Flights } from "../engine/flights.ts";
+import type { Lease } from "../engine/lease.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
@@ -54,140 +56,45 @@ export interface Assembly {
   readonly warn: (text: string) => void;
 }
 
-/** The parts that every other part is built on. */
-interface Base {
-  readonly plan: Plan;
-  readonly root: KeySpace;
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly redactKey: EngineContext["redactKey"];
-  readonly tags: TagEvents;
-  readonly trust: Trust;
-  readonly parts: BackendParts;
-}
-
-/**
- * Parts that earlier ones call, and that are built from those earlier ones. `assemble` fills them in before it returns;
- * nothing calls them before the first call of the cache.
- */
-interface Later {
-  mutations: Mutations;
-  changes: RemoteChanges;
-  subscription: ChangeSubscription | undefined;
-}
-
-/** Puts the parts of one cache together. Opens nothing. */
-export function assemble(plan: Plan): Assembly {
-  const { options, local, backend, policy } = plan;
-  const root = rootKeySpace(options.name, options.version);
+/** Puts the parts of one cache together, each out of those above it. Opens nothing. */
+export function assemble({ options, local: tier, backend, policy }: Plan): Assembly {
+  const { name, explain, waitUntil } = options;
+  const root = rootKeySpace(name, options.version);
   const clock = options.clock ?? systemClock;
   const redactKey = redactionOf(options.redactKeys);
   const events = createEvents({ clock, redactKey });
-  speakUp(events, options.name, options.logger);
-  const parts = new BackendParts(backend?.parts);
-  const reporting = typeof backend?.coherence === "object" ? backend.coherence : undefined;
-  const trust = new Trust(
-    reporting && {
-      parts,
-      maxStalenessMs: reporting.maxStalenessMs ?? MAX_STALENESS_MS,
-      backendKey: (localKey) => backendKeyOf(root, localKey),
-      versionsKey: root.tagPrefixes[0]!,
-    },
-  );
-  const base: Base = { plan, root, clock, events, redactKey, tags: new TagEvents(), trust, parts };
-  const later = {} as Later;
-  const { coherence, aliases, known, remote } = openTiers(base, later);
-  const context = contextOf(base, later, { coherence, known, remote });
-
-  const waiters = new Waiters(context);
-  const loadedStore = new LoadedStore(context, waiters);
-  const readThrough = new ReadThrough(context, waiters, loadedStore);
-  const reads = new Reads(context);
-  later.mutations = new Mutations(context, readThrough, loadedStore);
-  if (remote !== undefined) later.changes = new RemoteChanges({ context, root, table: known, remote, aliases });
-  if (coherence !== undefined)
-    later.subscription = new ChangeSubscription(coherence, clock, base.trust, later.changes.listener());
-  if (local !== undefined) reportEvictions(local, base);
-  return {
-    engine: { context, readThrough, mutations: later.mutations, reads, touch: new Touch(context, reads, loadedStore) },
-    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
-    waiters,
-    backend,
-    subscription: later.subscription,
-    warn: (text) => warnOf(options.name, options.logger, "OPEN_CACHES", text),
-  };
-}
-
-interface Tiers {
-  /** Absent where the backend reports no changes. */
-  readonly coherence: Coherence | undefined;
-  readonly aliases: KeyAliases | undefined;
-  /** Absent where changes of tag versions are not reported: then none can be known to be current. */
-  readonly known: KnownVersions | undefined;
-  readonly remote: EntryTier | undefined;
-}
-
-function openTiers({ plan: { options, backend }, clock, events, tags, trust, parts }: Base, later: Later): Tiers {
-  if (backend === undefined) return { coherence: undefined, aliases: undefined, known: undefined, remote: undefined };
-  const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
-  const aliases =
-    coherence === undefined || backend.alias === undefined
-      ? undefined
-      : new KeyAliases(
-          (key) => backend.alias!(key),
-          (key) => later.changes.forgotten(key),
-        );
-  const known = coherence === undefined ? undefined : new KnownVersions(trust, clock, () => tags.forgotten(), aliases);
-  const remote = new RemoteTier(backend, clock, events, options.name, {
-    parts,
-    table: known,
-    aliases,
-    used: () => void later.subscription?.start(),
-  });
-  return { coherence, aliases, known, remote };
-}
-
-function contextOf(base: Base, later: Later, { coherence, known, remote }: Omit<Tiers, "aliases">): EngineContext {
-  const {
-    plan: { options, local },
-    root,
-    clock,
-    events,
-    tags,
-    trust,
-  } = base;
-  const { name, explain, waitUntil } = options;
+  speakUp(events, name, options.logger);
   const isDevelopment = process.env["NODE_ENV"] !== "production";
   const freezesShared = options.freezeShared ?? isDevelopment;
-  return {
+
+  const tags = new TagEvents();
+  const parts = new BackendParts(backend?.parts);
+  const coherence = typeof backend?.coherence === "object" ? backend.coherence : undefined;
+  const trust = trustIn(coherence, parts, root);
+  // Where changes of tag versions are not reported, none can be known to be current.
+  const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
+  const local = tier && new LocalCopies({ tier, tags, trust, table: known, clock, events, cache: name, freezesShared });
+  const shared = {
     name,
     clock,
-    random: Math.random,
-    local:
-      local && new LocalCopies({ tier: local, tags, trust, table: known, clock, events, cache: name, freezesShared }),
-    recovery:
-      remote &&
-      new Recovery({
-        remote,
-        clock,
-        events,
-        cache: name,
-        root,
-        replayed: {
-          key: (key) => later.mutations.replayed(key),
-          tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
-        },
-        reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
-      }),
     events,
-    redactKey: base.redactKey,
+    redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
-    meters: new Meters(),
     tags,
     trust,
+    local,
     flights: new Flights(trust),
-    leases: new Set(),
+    leases: new Set<Lease>(),
     writes: new KeyedQueue(),
+    backoffs: new Backoffs(tags),
+  };
+  const changes = new RemoteChanges(shared, root, known);
+  const far = backend && openBackend(backend, coherence, { shared, root, parts, known, changes });
+
+  const context: EngineContext = {
+    ...shared,
+    recovery: far?.recovery,
+    meters: new Meters(),
     bulkWrites: new BulkWrites(),
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
@@ -197,15 +104,86 @@ function contextOf(base: Base, later: Later, { coherence, known, remote }: Omit<
     checksHits: isDevelopment,
     lifecycle: new Lifecycle(),
   };
+  const waiters = new Waiters(context);
+  const loadedStore = new LoadedStore(context, waiters);
+  const reads = new Reads(context);
+  const remote = far?.remote;
+  if (tier !== undefined) reportEvictions(tier, shared);
+  return {
+    engine: {
+      context,
+      readThrough: new ReadThrough(context, waiters, loadedStore),
+      mutations: new Mutations(context, loadedStore),
+      reads,
+      touch: new Touch(context, reads, loadedStore),
+    },
+    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
+    waiters,
+    backend,
+    subscription: far?.subscription,
+    warn: (text) => warnOf(name, options.logger, "OPEN_CACHES", text),
+  };
 }
 
-function reportEvictions(local: LocalTier, { plan: { options }, clock, events }: Base): void {
-  local.attach({
+function trustIn(coherence: Coherence | undefined, parts: BackendParts, root: KeySpace): Trust {
+  if (coherence === undefined) return new Trust();
+  const { maxStalenessMs = MAX_STALENESS_MS } = coherence;
+  const backendKey = (localKey: string): string => backendKeyOf(root, localKey);
+  return new Trust({ parts, maxStalenessMs, backendKey, versionsKey: root.tagPrefixes[0]! });
+}
+
+/** The parts of a cache that belong to its backend. */
+interface Far {
+  readonly remote: EntryTier;
+  readonly recovery: Recovery;
+  readonly subscription: ChangeSubscription | undefined;
+}
+
+interface FarOf {
+  readonly shared: Pick<EngineContext, "name" | "clock" | "events" | "tags" | "trust">;
+  readonly root: KeySpace;
+  readonly parts: BackendParts;
+  readonly known: KnownVersions | undefined;
+  readonly changes: RemoteChanges;
+}
+
+function openBackend(backend: Backend, coherence: Coherence | undefined, of: FarOf): Far {
+  const { parts, known, root, changes } = of;
+  const { name: cache, clock, events, tags, trust } = of.shared;
+  const aliases =
+    coherence === undefined || backend.alias === undefined
+      ? undefined
+      : new KeyAliases(
+          (key) => backend.alias!(key),
+          (key) => changes.forgotten(key),
+        );
+  const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known, aliases });
+  const recovery = new Recovery({
+    remote,
+    clock,
+    events,
+    cache,
+    root,
+    replayed: {
+      key: (key) => changes.replayed(key),
+      tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
+    },
+    reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
+  });
+  if (coherence === undefined) return { remote, recovery, subscription: undefined };
+  const listener = changes.listener({ tier: remote.listener, recovery, aliases });
+  const subscription = new ChangeSubscription(coherence, clock, trust, listener);
+  remote.onFirstCall(() => void subscription.start());
+  return { remote, recovery, subscription };
+}
+
+function reportEvictions(tier: LocalTier, { name, clock, events }: FarOf["shared"]): void {
+  tier.attach({
     clock,
     evicted(localKey, reason) {
       if (!events.evict.isObserved) return;
       const { path, key } = parseLocalKey(localKey);
-      events.evict.emit({ cache: options.name, namespace: path, key, tier: local.label, reason });
+      events.evict.emit({ cache: name, namespace: path, key, tier: tier.label, reason });
     },
   });
 }

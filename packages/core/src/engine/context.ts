@@ -1,3 +1,4 @@
+import type { Backoffs } from "./backoffs.ts";
 import type { BulkWrites } from "./bulk-writes.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -16,7 +17,6 @@ import type { Trust } from "../coherence/trust.ts";
 export interface EngineContext {
   readonly name: string;
   readonly clock: Clock;
-  readonly random: () => number;
   readonly local: LocalCopies | undefined;
   readonly recovery: Recovery | undefined;
   readonly events: Events;
@@ -28,6 +28,7 @@ export interface EngineContext {
   readonly tags: TagEvents;
   readonly trust: Trust;
   readonly flights: Flights;
+  readonly backoffs: Backoffs;
   /** Requested or held. */
   readonly leases: Set<Lease>;
   /** Writes to the backend, by local key, in the order of calls. */

@@ -1,29 +1,18 @@
-import { BulkWrites } from "./bulk-writes.ts";
 import { describe, expect, it } from "vitest";
-import { ReadThrough } from "./read-through.ts";
-import { Waiters } from "./waiters.ts";
-import { Lifecycle, type EngineContext } from "./context.ts";
-import { KeyedQueue } from "../primitives/keyed-queue.ts";
-import { createEvents } from "../primitives/event-port.ts";
+import type { EngineContext } from "./context.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import { Guard, WriteGuard } from "../coherence/guards.ts";
 import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import type { Load } from "./load.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
-import { LocalCopies } from "../tiers/local-copies.ts";
-import { Mutations } from "./mutations.ts";
+import { assemble } from "../cache/assemble.ts";
 import { NamespaceView } from "../cache/namespace-view.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
-import { Touch } from "./touch.ts";
-import { Reads } from "./reads.ts";
-import { RemoteTier } from "../tiers/remote-tier.ts";
-import { Semaphore } from "../primitives/semaphore.ts";
-import { LoadedStore } from "./loaded-store.ts";
-import { TagEvents } from "../tags/tag-events.ts";
+import type { Semaphore } from "../primitives/semaphore.ts";
 import { flush, mapTier, scriptedBackend, TestClock } from "@hotset/testing";
 import { Trust } from "../coherence/trust.ts";
-import { Meter, Meters } from "../primitives/meters.ts";
+import { Meter } from "../primitives/meters.ts";
 
 const SPACE: NamespaceContext = {
   keySpace: rootKeySpace("test"),
@@ -138,60 +127,13 @@ function engine({ hasBackend = false }: { readonly hasBackend?: boolean } = {}):
   readonly clock: TestClock;
 } {
   const clock = new TestClock();
-  const events = createEvents();
-  const tags = new TagEvents();
-  const trust = new Trust();
-  const remote = hasBackend ? new RemoteTier(scriptedBackend({ clock }), clock, events, "test") : undefined;
-  const context: EngineContext = {
-    name: "test",
-    clock,
-    events,
-    tags,
-    trust,
-    recovery: undefined,
-    decisions: undefined,
-    random: Math.random,
-    local: new LocalCopies({
-      tier: mapTier({ maxEntries: 1_000 }),
-      tags,
-      trust,
-      table: undefined,
-      clock,
-      events,
-      cache: "test",
-      freezesShared: false,
-    }),
-    meters: new Meters(),
-    flights: new Flights(trust),
-    leases: new Set(),
-    bulkWrites: new BulkWrites(),
-    writes: new KeyedQueue(),
-    loads: new Semaphore(1_000),
-    backgroundLoads: new Semaphore(100),
-    waitUntil: undefined,
-    maxWaiting: 100_000,
-    checksHits: false,
-    redactKey: undefined,
-    lifecycle: new Lifecycle(),
-  };
-  const waiters = new Waiters(context);
-  const loadedStore = new LoadedStore(context, waiters);
-  const readThrough = new ReadThrough(context, waiters, loadedStore);
-  const reads = new Reads(context);
-  return {
-    context,
-    clock,
-    view: new NamespaceView(
-      {
-        context,
-        readThrough,
-        mutations: new Mutations(context, readThrough, loadedStore),
-        reads,
-        touch: new Touch(context, reads, loadedStore),
-      },
-      { ...SPACE, remote, meter: context.meters.of([]) },
-    ),
-  };
+  const { engine, namespace } = assemble({
+    options: { name: "test", clock },
+    local: mapTier({ maxEntries: 1_000 }),
+    backend: hasBackend ? scriptedBackend({ clock }) : undefined,
+    policy: DEFAULT_POLICY,
+  });
+  return { context: engine.context, clock, view: new NamespaceView(engine, namespace) };
 }
 
 function freeSlots(slots: Semaphore): number {

@@ -65,7 +65,7 @@ export class LoadedStore {
     if (loaded.kind === "no-store" || loaded.kind === "not-shared")
       return this.#mark(flight, loaded, loaded.kind, pinned);
     if (flight.storesNothing) return Promise.resolve("no-store");
-    const { clock, random } = this.#context;
+    const { clock } = this.#context;
     const { namespace, key, policy } = flight.call;
     const { options, used } = loaded;
     const kept = isKept ? flight.fallback : undefined;
@@ -73,7 +73,7 @@ export class LoadedStore {
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context, flight, dependsOn);
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
-    const life = lifetimeOf(loaded.value, policy, loaded.options, random);
+    const life = lifetimeOf(loaded.value, policy, loaded.options);
     if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
     const now = clock.now();
     const ttlMs = used === undefined ? life.ttlMs : Math.min(life.ttlMs, used.freshForMs(now));

@@ -1,5 +1,4 @@
 import type { TagVersion } from "../contracts/backend.ts";
-import type { ReadThrough } from "./read-through.ts";
 import type { EngineContext } from "./context.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
@@ -42,7 +41,6 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
  */
 export class Mutations {
   readonly #context: EngineContext;
-  readonly #readThrough: ReadThrough;
   readonly #loadedStore: LoadedStore;
   /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
@@ -52,10 +50,9 @@ export class Mutations {
   /** For all calls of many keys together; each has a window too. */
   readonly #bulkLine = new Semaphore(2 * WINDOW);
 
-  constructor(context: EngineContext, readThrough: ReadThrough, loadedStore: LoadedStore) {
+  constructor(context: EngineContext, loadedStore: LoadedStore) {
     this.#context = context;
     this.#pins = new SharedPins(context.tags);
-    this.#readThrough = readThrough;
     this.#loadedStore = loadedStore;
   }
 
@@ -118,11 +115,11 @@ export class Mutations {
     options: EntryOptions | undefined,
     { calledAt, line }: Turn,
   ): Promise<WriteResult> {
-    const { local, clock, random } = this.#context;
+    const { local, clock } = this.#context;
     const { remote } = namespace;
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
-    const life = lifetimeOf(value, namespace.policy, options, random);
+    const life = lifetimeOf(value, namespace.policy, options);
     if (life.ttlMs <= 0)
       return { status: (await this.#delete(namespace, key, line)).status === "pending" ? "pending" : "refused" };
     const entry = newEntry({
@@ -218,7 +215,7 @@ export class Mutations {
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
     if (error !== undefined) throw error;
     flights.fence(key.local, "set");
-    this.#readThrough.endBackoff(key.local);
+    this.#context.backoffs.end(key.local);
     this.#reportKey(key, "remove");
     // The tier may have found it too large.
     return { status: local?.get(key.local, now) === undefined ? "refused" : "stored" };
@@ -367,13 +364,6 @@ export class Mutations {
     return { status: isPending ? "pending" : "done" };
   }
 
-  /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
-  replayed(key: EntryKey): void {
-    this.#context.flights.fence(key.local, "delete");
-    this.#context.local?.drop(key.local);
-    this.#readThrough.endBackoff(key.local);
-  }
-
   /**
    * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
    * pinned, and the entry is written under them.
@@ -419,7 +409,7 @@ export class Mutations {
   #fence(key: EntryKey, by: FencedBy): void {
     this.#context.flights.fence(key.local, by);
     this.#context.local?.tier.delete(key.local);
-    this.#readThrough.endBackoff(key.local);
+    this.#context.backoffs.end(key.local);
   }
 
   /** A read before the acknowledgement may have found an older entry. */
@@ -427,7 +417,7 @@ export class Mutations {
     this.#context.flights.fenceReads(key.local, by);
     this.#context.flights.releaseFenced(key.local);
     this.#context.local?.tier.delete(key.local);
-    this.#readThrough.endBackoff(key.local);
+    this.#context.backoffs.end(key.local);
   }
 
   #reportKey(key: EntryKey, mode: "remove" | "stale"): void {

@@ -1,10 +1,6 @@
 /** By local key, until when something is not tried again, and why. Bounded: the oldest is forgotten first. */
-export class Pauses<R = undefined> {
+export class Pauses<R> {
   readonly #pauses = new Map<string, Pause<R>>();
-
-  isActive(localKey: string, now: number): boolean {
-    return this.find(localKey, now) !== undefined;
-  }
 
   find(localKey: string, now: number): Pause<R> | undefined {
     if (this.#pauses.size === 0) return undefined;

@@ -1,16 +1,16 @@
 import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
-import { entryKey, localKey, type EntryKey } from "../entry/key.ts";
+import { entryKey, localKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/thenable.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { Failure, Offer } from "./answer-for.ts";
 import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
 import { promote, readAfterReplay, readReplaced } from "./backend-read.ts";
+import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { EngineContext } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
-import { Failures } from "./failures.ts";
 import { elsewhereTimeout, inTime } from "./flight-limits.ts";
 import { FlightLoads } from "./flight-loads.ts";
 import type { Flight, Side } from "./flight.ts";
@@ -21,8 +21,6 @@ import type { Loaded } from "./load.ts";
 import { LoadSlots } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import { Pauses } from "./pauses.ts";
-import { UnsharedKeys } from "./unshared-keys.ts";
 import type { Waiter } from "./waiter.ts";
 import { suitsAll, type Waiters } from "./waiters.ts";
 
@@ -63,21 +61,17 @@ export class ReadThrough {
   readonly #answers: Answers;
   readonly #loads: FlightLoads;
   readonly #slots: LoadSlots;
-  /** After a failed load: until then calls that `staleIfError` covers do not load. */
-  readonly #failures = new Failures();
-  /** After a load that stored nothing, or that another process runs: until then none begins in the background. */
-  readonly #pauses = new Pauses();
-  readonly #unshared: UnsharedKeys;
+  readonly #backoffs: Backoffs;
 
   constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {
     this.#context = context;
+    this.#backoffs = context.backoffs;
     this.#waiters = waiters;
     this.#loadedStore = loadedStore;
     this.#leases = new LeaseAcquisition(context);
     this.#answers = new Answers(context);
     this.#loads = new FlightLoads(context, waiters);
     this.#slots = new LoadSlots(context);
-    this.#unshared = new UnsharedKeys(context.tags);
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -137,7 +131,7 @@ export class ReadThrough {
     const isOwn = call.isForced || call.isCurrent;
     const joined = isOwn ? undefined : joinable(this.#context, call);
     const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
-    const answer = this.#failures.answerOf(copy, call, startedAt);
+    const answer = this.#backoffs.answerOf(copy, call, startedAt);
     if (answer !== undefined) {
       const refreshes = joined === undefined && this.#refreshes(call, held);
       // Before the caller is answered: its listener may ask for the same key.
@@ -159,7 +153,7 @@ export class ReadThrough {
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
     const flight = launch(this.#context, call, held, side);
     // One that is forced, or current, depends on the lease.
-    if (!call.isForced && !call.isCurrent && this.#unshared.has(call.key.local, call.startedAt)) {
+    if (!call.isForced && !call.isCurrent && this.#backoffs.isUnshared(call.key.local, call.startedAt)) {
       flight.loadAlone();
       flight.supersede();
     }
@@ -171,14 +165,9 @@ export class ReadThrough {
     return (
       judge(held, startedAt, policy) !== "fresh" &&
       this.#context.lifecycle.isOpen &&
-      !this.#isPaused(key, startedAt) &&
+      !this.#backoffs.isPaused(key.local, startedAt) &&
       !isLoading(this.#context, key.local)
     );
-  }
-
-  /** Whether a load that no caller waits for is left to a later call. */
-  #isPaused({ local }: EntryKey, now: number): boolean {
-    return this.#failures.isActive(local, now) || this.#pauses.isActive(local, now) || this.#unshared.has(local, now);
   }
 
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
@@ -208,7 +197,7 @@ export class ReadThrough {
     const now = clock.now();
     const call = { ...waiter.call, startedAt: now };
     const held = local?.get(call.key.local, now);
-    const answer = this.#failures.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
+    const answer = this.#backoffs.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
     if (answer !== undefined) return this.#waiters.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context, joined)) {
@@ -228,7 +217,7 @@ export class ReadThrough {
   #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
     if (flight.loaded !== undefined) return loadedAnswer(flight.loaded);
     if (flight.phase === "reading") return undefined;
-    return this.#failures.answerOf(this.#waiters.fallbackOf(flight), call, now);
+    return this.#backoffs.answerOf(this.#waiters.fallbackOf(flight), call, now);
   }
 
   // ---- the backend
@@ -328,7 +317,7 @@ export class ReadThrough {
     const isHidden = read !== undefined && recovery?.hides(key, read) === true;
     decisions?.note(key.local, "backend", describeRead(flight, read, isHidden, now));
     if (read?.terms.marker !== undefined && !isHidden) this.#marked(flight, read);
-    else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#unshared.delete(key.local);
+    else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#backoffs.shared(key.local);
     const entry = read?.terms.marker === undefined ? read : undefined;
     const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
     if (best !== undefined && best === entry) {
@@ -343,7 +332,7 @@ export class ReadThrough {
     if (this.#context.clock.now() >= staleAt || flight.call.isForced) return;
     flight.loadAlone();
     if (terms.marker !== "not-shared") return;
-    this.#unshared.add(flight, staleAt);
+    this.#backoffs.unshared(flight, staleAt);
     flight.supersede();
     this.#waiters.startAnew(flight);
   }
@@ -364,7 +353,7 @@ export class ReadThrough {
     // Callers that come while these are answered find what is known.
     flight.queue();
     if (fallback !== undefined) this.#answerFrom(flight, { entry: fallback, tier }, now);
-    if (!flight.isAwaited && (this.#isPaused(call.key, now) || flight.fencedBy !== undefined)) {
+    if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined)) {
       this.#waiters.end(flight);
       return;
     }
@@ -375,13 +364,13 @@ export class ReadThrough {
 
   /** Answers the callers that the offer is good for. */
   #answerFrom(flight: Flight, offer: Offer, now: number): void {
-    this.#waiters.answerEach(flight, (call) => this.#failures.answerOf(offer, call, now));
+    this.#waiters.answerEach(flight, (call) => this.#backoffs.answerOf(offer, call, now));
   }
 
   // ---- the load
 
   #load(flight: Flight): void {
-    const failure = this.#failures.remembered(flight, this.#context.clock.now());
+    const failure = this.#backoffs.remembered(flight, this.#context.clock.now());
     if (failure !== undefined) return this.#reject(flight, failure);
     this.#loadUnderLease(flight).catch((error: unknown) => this.#broken(flight, error));
   }
@@ -432,7 +421,7 @@ export class ReadThrough {
     const { loadTimeoutMs } = flight.call.policy;
     const now = clock.now();
     if (!flight.isAwaited) {
-      this.#pauses.begin(flight.key.local, now + Math.min(heldForMs, POLL_MS), undefined);
+      this.#backoffs.pause(flight.key.local, now + Math.min(heldForMs, POLL_MS));
       return this.#waiters.end(flight);
     }
     const waitsSince = flight.waitElsewhere(now);
@@ -468,10 +457,10 @@ export class ReadThrough {
     const event = this.#loads.event(flight);
     if (loaded.kind === "not-shared") {
       flight.keepForOne();
-      this.#unshared.add(flight, clock.now() + MARKED_MS);
+      this.#backoffs.unshared(flight, clock.now() + MARKED_MS);
     }
     flight.store(loaded.value);
-    this.#failures.end(flight.key.local);
+    this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
     const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
     let result: StoreResult;
@@ -486,9 +475,8 @@ export class ReadThrough {
     // which are being refreshed.
     const isWithheld = result === "no-store" || result === "not-shared";
     const pauseMs = isForAll ? POLL_MS : flight.call.policy.errorBackoffMs;
-    if (isWithheld && flight.fallback !== undefined)
-      this.#pauses.begin(flight.key.local, clock.now() + pauseMs, undefined);
-    if (!isWithheld) this.#unshared.delete(flight.key.local);
+    if (isWithheld && flight.fallback !== undefined) this.#backoffs.pause(flight.key.local, clock.now() + pauseMs);
+    if (!isWithheld) this.#backoffs.shared(flight.key.local);
     this.#loads.report(event, durationMs, result);
     this.#waiters.end(flight);
     const isStored = result === "stored" || result === "not-modified";
@@ -498,7 +486,7 @@ export class ReadThrough {
   #failed(flight: Flight, error: unknown): void {
     if (flight.isOver) return;
     const failure: Failure = { error, options: flight.running?.options };
-    this.#failures.begin(flight, failure, this.#waiters.fallbackOf(flight).entry, this.#context.clock.now());
+    this.#backoffs.failed(flight, failure, this.#waiters.fallbackOf(flight).entry, this.#context.clock.now());
     this.#reject(flight, failure);
   }
 
@@ -506,12 +494,5 @@ export class ReadThrough {
     // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
     this.#waiters.end(flight);
     this.#waiters.failAll(flight, failure);
-  }
-
-  /** A write made the failed load obsolete. */
-  endBackoff(localKey: string): void {
-    this.#failures.end(localKey);
-    this.#pauses.end(localKey);
-    this.#unshared.delete(localKey);
   }
 }

@@ -3,6 +3,7 @@ import { KeyAliases } from "../coherence/key-aliases.ts";
 import { RemoteChanges } from "./remote-changes.ts";
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { EngineContext } from "./context.ts";
+import type { Recovery } from "../tiers/recovery.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
@@ -54,12 +55,12 @@ function listener(aliases?: KeyAliases): ChangeListener {
     local: new LocalCopies({ tier: local, tags, trust, table, clock, events, cache: "shop", freezesShared: false }),
     writes,
     leases: new Set([{ tagsChanged: (changed: readonly string[]) => calls.push(`lease: ${changed.join()}`) }]),
-    recovery: {
-      replayAfresh: () => calls.push("replay"),
-      reissue: () => calls.push("reissue"),
-      linkLost: (aliveAt: number) => calls.push(`lost since ${aliveAt}`),
-      linkBack: () => calls.push("back"),
-    },
+  };
+  const recovery = {
+    replayAfresh: () => calls.push("replay"),
+    reissue: () => calls.push("reissue"),
+    linkLost: (aliveAt: number) => calls.push(`lost since ${aliveAt}`),
+    linkBack: () => calls.push("back"),
   };
   const tier: EntryTier["listener"] = {
     attached: () => calls.push("attached"),
@@ -67,14 +68,8 @@ function listener(aliases?: KeyAliases): ChangeListener {
     partLost: () => {},
     alive: () => {},
   };
-  changes = new RemoteChanges({
-    context: context as unknown as EngineContext,
-    root,
-    table,
-    remote: { listener: tier } as unknown as EntryTier,
-    aliases,
-  });
-  return changes.listener();
+  changes = new RemoteChanges(context as unknown as EngineContext, root, table);
+  return changes.listener({ tier, recovery: recovery as unknown as Recovery, aliases });
 }
 
 const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });

@@ -1,17 +1,20 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { KeyAliases } from "../coherence/key-aliases.ts";
-import type { EngineContext } from "./context.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
-import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type KeySpace } from "../entry/key.ts";
+import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { Recovery } from "../tiers/recovery.ts";
+import type { EngineContext } from "./context.ts";
 
-/** The parts of a cache that changes elsewhere concern. */
-export interface ChangesOf {
-  readonly context: EngineContext;
-  readonly root: KeySpace;
-  /** The known versions of the backend that reports changes of tag versions. */
-  readonly table: KnownVersions | undefined;
-  readonly remote: EntryTier;
+type ChangesOf = Pick<
+  EngineContext,
+  "name" | "events" | "decisions" | "tags" | "flights" | "leases" | "local" | "writes" | "backoffs"
+>;
+
+/** The parts of a cache that hear of its backend. */
+export interface ChangeTargets {
+  readonly tier: EntryTier["listener"];
+  readonly recovery: Recovery;
   /** Where messages carry hashed keys: the cache keys of these hashes. */
   readonly aliases: KeyAliases | undefined;
 }
@@ -26,15 +29,19 @@ export interface ChangesOf {
  */
 export class RemoteChanges {
   readonly #of: ChangesOf;
+  readonly #root: KeySpace;
+  readonly #table: KnownVersions | undefined;
 
-  constructor(of: ChangesOf) {
+  /** @param table the known versions of the backend, where it reports changes of tag versions. */
+  constructor(of: ChangesOf, root: KeySpace, table: KnownVersions | undefined) {
     this.#of = of;
+    this.#root = root;
+    this.#table = table;
   }
 
   /** The listener for the changes of the backend. */
-  listener(): ChangeListener {
-    const { context, remote, table, aliases: named } = this.#of;
-    const tier = remote.listener;
+  listener({ tier, recovery, aliases: named }: ChangeTargets): ChangeListener {
+    const { tags: tagEvents, flights } = this.#of;
     return {
       changed: (keys) => this.#changed(named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
       leaseChanged: (keys, order = "loose") => {
@@ -43,31 +50,31 @@ export class RemoteChanges {
       tagsChanged: (tags) =>
         this.#tagsChanged(named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#anyTagOf(name))),
       everythingChanged: () => {
-        table?.clear();
+        this.#table?.clear();
         // Copies may have been checked against versions that are forgotten now.
-        context.tags.forgotten();
-        context.flights.wakeAll();
+        tagEvents.forgotten();
+        flights.wakeAll();
       },
       attached: () => {
         tier.attached();
-        context.recovery?.linkBack();
-        void context.recovery?.replayAfresh();
+        recovery.linkBack();
+        void recovery.replayAfresh();
       },
       detached: (error, aliveAt) => {
         tier.detached(error, aliveAt);
-        context.recovery?.linkLost(aliveAt);
+        recovery.linkLost(aliveAt);
       },
       partLost: (part, error, aliveAt) => {
         tier.partLost(part, error, aliveAt);
-        context.recovery?.linkLost(aliveAt);
+        recovery.linkLost(aliveAt);
       },
       alive: (part, sentAt) => tier.alive(part, sentAt),
-      partRegained: () => void context.recovery?.replayAfresh(),
-      allBack: () => context.recovery?.linkBack(),
+      partRegained: () => void recovery.replayAfresh(),
+      allBack: () => recovery.linkBack(),
       replaced: (part) => {
         // Reads from now on have another number than those that were sent before.
-        context.tags.forgotten();
-        context.recovery?.reissue(context.tags.sequence, part);
+        tagEvents.forgotten();
+        recovery.reissue(tagEvents.sequence, part);
       },
     };
   }
@@ -77,7 +84,7 @@ export class RemoteChanges {
    * namespace, or of the root if the alias does not name its namespace.
    */
   #anyTagOf(alias: string): string {
-    return alias.startsWith("{~") && alias.includes("::") ? alias : this.#of.root.tagPrefixes[0]! + alias;
+    return alias.startsWith("{~") && alias.includes("::") ? alias : this.#root.tagPrefixes[0]! + alias;
   }
 
   /** The alias of this key was dropped: later messages about it cannot be resolved. */
@@ -85,11 +92,18 @@ export class RemoteChanges {
     this.#changed([key]);
   }
 
+  /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
+  replayed(key: EntryKey): void {
+    const { flights, local, backoffs } = this.#of;
+    flights.fence(key.local, "delete");
+    local?.drop(key.local);
+    backoffs.end(key.local);
+  }
+
   #changed(keys: readonly string[]): void {
-    const { root } = this.#of;
     for (const key of keys) {
       const tag = tagKeyOf(key);
-      const localKey = tag === undefined ? localKeyOf(root, key) : undefined;
+      const localKey = tag === undefined ? localKeyOf(this.#root, key) : undefined;
       if (tag !== undefined) this.#tagsChanged([tag]);
       else if (localKey !== undefined) this.#dropCopy(localKey);
     }
@@ -97,33 +111,30 @@ export class RemoteChanges {
 
   /** The entry stays as it is: no copy is dropped. */
   #leaseChanged(key: string | undefined, order: "loose" | "exact"): void {
-    const { root, context } = this.#of;
-    const localKey = key === undefined ? undefined : localKeyOf(root, key);
-    if (localKey !== undefined) context.flights.leaseChanged(localKey, order);
+    const localKey = key === undefined ? undefined : localKeyOf(this.#root, key);
+    if (localKey !== undefined) this.#of.flights.leaseChanged(localKey, order);
   }
 
   #tagsChanged(tags: readonly string[]): void {
-    const { context, table, root } = this.#of;
-    const mine = tags.filter((tag) => tag.startsWith(root.tagPrefixes[0]!.slice(0, -2)));
+    const { tags: tagEvents, flights, local, leases, decisions, events } = this.#of;
+    const table = this.#table;
+    const mine = tags.filter((tag) => tag.startsWith(this.#root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
     // Own calls forgot them before they were sent; and a tag that nothing here depends on concerns no caller.
     const known = table === undefined ? [] : mine.filter((tag) => table.has(tag));
     table?.forget(mine);
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
-    if (known.length !== 0 || context.flights.size !== 0 || context.local?.hasUnversioned === true)
-      context.tags.changed(mine);
-    for (const lease of context.leases) lease.tagsChanged(mine);
-    if (context.decisions !== undefined)
-      for (const tag of mine)
-        context.decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
-    if (context.events.invalidate.isObserved) this.#reportTags(known);
+    if (known.length !== 0 || flights.size !== 0 || local?.hasUnversioned === true) tagEvents.changed(mine);
+    for (const lease of leases) lease.tagsChanged(mine);
+    if (decisions !== undefined)
+      for (const tag of mine) decisions.note(tag.slice(0, tag.indexOf("::") + 2), "changed", `the version of ${tag}`);
+    if (events.invalidate.isObserved) this.#reportTags(known);
   }
 
   /** One event for each namespace. Whether a call was hard or soft is in the version, which is not known yet. */
   #reportTags(known: readonly string[]): void {
-    const { context, root } = this.#of;
-    const { events, name: cache } = context;
-    const parsed = known.map((tag) => parseTagKey(root, tag));
+    const { events, name: cache } = this.#of;
+    const parsed = known.map((tag) => parseTagKey(this.#root, tag));
     for (const of of Map.groupBy(parsed, ({ path }) => path.join("\0")).values()) {
       const tags = of.flatMap(({ tag }) => (tag === "" ? [] : [tag]));
       const shared = { cache, namespace: of[0]!.path, mode: "remove", origin: "elsewhere" } as const;
@@ -133,7 +144,7 @@ export class RemoteChanges {
   }
 
   #dropCopy(localKey: string): void {
-    const { local, flights, events, name, decisions, writes } = this.#of.context;
+    const { local, flights, events, name, decisions, writes } = this.#of;
     // The report of a change comes before its acknowledgement. One by another process in between looks the same.
     const isOwn = writes.has(localKey);
     if (decisions !== undefined) {

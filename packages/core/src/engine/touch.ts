@@ -150,11 +150,11 @@ export class Touch {
     entry: Entry | undefined,
     options: TouchOptions | undefined,
   ): Entry | undefined {
-    const { clock, random } = this.#context;
+    const { clock } = this.#context;
     const now = wholeInstant(clock.now());
     if (!isFresh(entry, now)) return undefined;
     const ttl = options?.ttl;
-    const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl }, random);
+    const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl });
     // A namespace may keep no `null`.
     if (ttlMs <= 0) return undefined;
     const expiresAt = now + ttlMs + Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);

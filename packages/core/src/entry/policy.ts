@@ -377,7 +377,7 @@ export function lifetimeOf(
   value: unknown,
   policy: ResolvedPolicy,
   options: EntryOptions | undefined,
-  random: () => number,
+  random: () => number = Math.random,
 ): ResolvedLifetime {
   const resolved = resolvePolicy(policy, options);
   const givenMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;

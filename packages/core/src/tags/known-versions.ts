@@ -19,7 +19,6 @@ import { ignore } from "../primitives/ignore.ts";
  */
 export class KnownVersions {
   readonly #trust: Trust;
-  readonly #aliases: KeyAliases | undefined;
   readonly #clock: Clock;
   /** Called when versions are forgotten: copies may have been checked against them. */
   readonly #forgotten: () => void;
@@ -32,8 +31,7 @@ export class KnownVersions {
   #changeSequence = 0;
   #epoch: Epoch = { until: -Infinity };
 
-  constructor(trust: Trust, clock: Clock, forgotten: () => void, aliases?: KeyAliases) {
-    this.#aliases = aliases;
+  constructor(trust: Trust, clock: Clock, forgotten: () => void) {
     this.#trust = trust;
     this.#clock = clock;
     this.#forgotten = forgotten;
@@ -125,8 +123,8 @@ export class KnownVersions {
     this.#at = undefined;
   }
 
-  /** `source`, with its answers recorded. */
-  recording(source: TagVersions): TagVersions {
+  /** `source`, with its answers recorded. @param aliases get the tags that are asked for. */
+  recording(source: TagVersions, aliases?: KeyAliases): TagVersions {
     const record = async <T>(
       tags: readonly string[],
       ask: () => Promise<T>,
@@ -136,7 +134,7 @@ export class KnownVersions {
       const epoch = this.#trust.epochOfVersions();
       const since = this.#changeSequence;
       const askedAt = this.#clock.now();
-      this.#expect(tags);
+      this.#expect(tags, aliases);
       try {
         const answer = await ask();
         const overtaken =
@@ -184,9 +182,9 @@ export class KnownVersions {
     };
   }
 
-  #expect(tags: readonly string[]): void {
+  #expect(tags: readonly string[], aliases: KeyAliases | undefined): void {
     for (const tag of tags) {
-      this.#aliases?.add(tag);
+      aliases?.add(tag);
       const asked = this.#asked.get(tag);
       if (asked === undefined) this.#asked.set(tag, { count: 1, changeSequence: 0 });
       else asked.count += 1;

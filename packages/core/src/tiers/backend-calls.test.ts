@@ -34,7 +34,6 @@ function callsOf(
     cache: "shop",
     breaker: { failures: 5, waitMs: 1_000, longestWaitMs: 30_000, onReconnect },
     parts: new BackendParts(names && { names: () => names, of: (key) => key.slice(0, 1) }),
-    onFirstCall: undefined,
   });
   return {
     calls,

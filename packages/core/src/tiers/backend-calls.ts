@@ -22,8 +22,6 @@ interface BackendCallsOf {
   readonly cache: string;
   readonly breaker?: BreakerPolicy | undefined;
   readonly parts: BackendParts;
-  /** Called once, before the first call. */
-  readonly onFirstCall: (() => void) | undefined;
 }
 
 /**
@@ -41,7 +39,7 @@ export class BackendCalls {
   readonly #of: BackendCallsOf;
   readonly #parts: BackendParts;
   readonly #refusals = new Map<string, CacheError>();
-  #onFirstCall: (() => void) | undefined;
+  #used: (() => void) | undefined;
   #stopWatching: (() => void) | undefined;
   #isStopped = false;
   #state: TierState = "idle";
@@ -56,7 +54,6 @@ export class BackendCalls {
     this.deadlineMs = of.deadlineMs;
     this.#parts = of.parts;
     this.#of = of;
-    this.#onFirstCall = of.onFirstCall;
   }
 
   /** Counts calls that were answered. From 1 where they are bounded here: connecting is part of their time. */
@@ -217,12 +214,17 @@ export class BackendCalls {
     return this.#of.boundsCalls && budgetMs >= this.deadlineMs;
   }
 
-  /** Before every call: the first one calls `onFirstCall`. */
+  /** Calls `used` once, before the first call. */
+  onFirstCall(used: () => void): void {
+    this.#used = used;
+  }
+
+  /** Before every call. */
   begin(): void {
-    const onFirstCall = this.#onFirstCall;
-    if (onFirstCall === undefined) return;
-    this.#onFirstCall = undefined;
-    onFirstCall();
+    const used = this.#used;
+    if (used === undefined) return;
+    this.#used = undefined;
+    used();
   }
 
   /** A part of the backend answered. */

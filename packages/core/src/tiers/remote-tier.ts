@@ -66,7 +66,6 @@ export class RemoteTier implements EntryTier {
   /**
    * @param parts of the backend.
    * @param table the tag versions that are known without a trip.
-   * @param used called once, before the first call.
    */
   constructor(
     backend: Backend,
@@ -77,12 +76,10 @@ export class RemoteTier implements EntryTier {
       parts = new BackendParts(backend.parts),
       table,
       aliases,
-      used,
     }: {
       readonly parts?: BackendParts;
       readonly table?: KnownVersions | undefined;
       readonly aliases?: KeyAliases | undefined;
-      readonly used?: () => void;
     } = {},
   ) {
     this.label = backend.label;
@@ -104,15 +101,16 @@ export class RemoteTier implements EntryTier {
       cache,
       breaker: backend.breaker,
       parts,
-      onFirstCall: used,
     });
     this.meter = this.#calls.meter;
     this.#unreadable = new UnreadableEntries(this, clock, events, cache);
     this.listener = this.#calls;
-    this.#pins = table ?? new RecentPins(clock);
-    this.#tagVersions = this.keepsMeta
-      ? this.#pins.recording(backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock))
-      : undefined;
+    const recent = new RecentPins(clock);
+    this.#pins = table ?? recent;
+    if (this.keepsMeta) {
+      const versions = backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock);
+      this.#tagVersions = table === undefined ? recent.recording(versions) : table.recording(versions, aliases);
+    }
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
     this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
     this.#table = table;
@@ -128,6 +126,11 @@ export class RemoteTier implements EntryTier {
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
       });
+  }
+
+  /** Calls `used` once, before the first call of the backend. */
+  onFirstCall(used: () => void): void {
+    this.#calls.onFirstCall(used);
   }
 
   get isBypassed(): boolean {

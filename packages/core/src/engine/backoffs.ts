@@ -1,0 +1,102 @@
+import type { Entry } from "../entry/entry.ts";
+import { dependencies } from "../entry/key.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
+import { answerFor, type Failure, type Offer } from "./answer-for.ts";
+import type { Answer } from "./answers.ts";
+import type { GetOrSetCall } from "./call.ts";
+import type { Flight } from "./flight.ts";
+import { Pauses } from "./pauses.ts";
+
+/** A load whose value was for one caller. */
+interface Unshared {
+  readonly dependsOn: readonly string[];
+  readonly tagSequence: number;
+}
+
+/**
+ * What is not tried again for a while, by local key:
+ *
+ * - a load that failed, within `errorBackoff`: calls that `staleIfError` covers do not load, nor do those that remember
+ *   errors
+ * - a load in the background, after one that stored nothing, or that another process runs
+ * - one load for all callers, after one whose value was for one of them: each loads for itself. That ends as an entry
+ *   with the tags of that load would
+ *
+ * A write of the key ends all of them.
+ */
+export class Backoffs {
+  readonly #tags: TagEvents;
+  readonly #failed = new Pauses<Failure | undefined>();
+  readonly #background = new Pauses<undefined>();
+  readonly #unshared = new Pauses<Unshared>();
+
+  constructor(tags: TagEvents) {
+    this.#tags = tags;
+  }
+
+  end(localKey: string): void {
+    this.#failed.end(localKey);
+    this.#background.end(localKey);
+    this.#unshared.end(localKey);
+  }
+
+  /** Whether a load that no caller waits for is left to a later call. */
+  isPaused(localKey: string, now: number): boolean {
+    return (
+      this.#failed.find(localKey, now) !== undefined ||
+      this.#background.find(localKey, now) !== undefined ||
+      this.isUnshared(localKey, now)
+    );
+  }
+
+  // ---- loads that failed
+
+  failed({ key, call }: Flight, failure: Failure, fallback: Entry | undefined, now: number): void {
+    const { rememberErrors, coversError, errorBackoffMs } = call.policy;
+    if (fallback === undefined && !rememberErrors) return;
+    const { options } = failure;
+    // An error may hold much, so it is kept only where it is asked for.
+    const isAskedFor = rememberErrors || (coversError ?? options?.coversError ?? options?.staleIfError) !== undefined;
+    this.#failed.begin(key.local, now + errorBackoffMs, isAskedFor ? failure : undefined);
+  }
+
+  loaded(localKey: string): void {
+    this.#failed.end(localKey);
+  }
+
+  /** The answer of an entry that is the best there is, before a load. */
+  answerOf(offer: Offer, { key, policy }: GetOrSetCall, now: number): Answer | undefined {
+    const failed = this.#failed.find(key.local, now);
+    // Without the error, a call that asks about errors is not known to be covered.
+    const isBackingOff = failed !== undefined && (failed.reason !== undefined || policy.coversError === undefined);
+    return answerFor(offer, policy, now, isBackingOff ? "backing-off" : "found", failed?.reason);
+  }
+
+  /** The failure that the callers of a flight get in place of a load. */
+  remembered({ call, key, isAwaited, isAlone }: Flight, now: number): Failure | undefined {
+    // The error of a load whose value is for one caller is for that one, too.
+    if (!call.policy.rememberErrors || call.isForced || call.isCurrent || !isAwaited || isAlone) return undefined;
+    return this.#failed.find(key.local, now)?.reason;
+  }
+
+  // ---- loads in the background
+
+  pause(localKey: string, until: number): void {
+    this.#background.begin(localKey, until, undefined);
+  }
+
+  // ---- values for one caller
+
+  isUnshared(localKey: string, now: number): boolean {
+    const reason = this.#unshared.find(localKey, now)?.reason;
+    return reason !== undefined && !this.#tags.wasCalled(reason.dependsOn, reason.tagSequence);
+  }
+
+  unshared({ key, tags, tagSequence }: Flight, until: number): void {
+    this.#unshared.begin(key.local, until, { dependsOn: dependencies(key.space, tags), tagSequence });
+  }
+
+  shared(localKey: string): void {
+    this.#unshared.end(localKey);
+  }
+}
