@@ -229,7 +229,7 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["missed"],
     focus: "calm",
     file: `${CORE}/engine/loaded-store.ts`,
-    rule: 'if (fencedBy(this.#context, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";',
+    rule: 'if (fencedBy(this.#context.tags, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";',
     broken: 'return "refused";',
   },
   {

@@ -1,3 +1,4 @@
+import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
@@ -9,9 +10,12 @@ import { systemClock } from "../contracts/clock.ts";
 import { createEvents, notify } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
-import { Lifecycle, type EngineContext } from "../engine/context.ts";
+import { Lifecycle, type Copies, type Life, type Limits, type Reporting, type Writing } from "../engine/context.ts";
+import { FlightLoads } from "../engine/flight-loads.ts";
 import { Flights } from "../engine/flights.ts";
+import { LeaseAcquisition } from "../engine/lease-acquisition.ts";
 import type { Lease } from "../engine/lease.ts";
+import { LoadSlots } from "../engine/load-slots.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
@@ -43,12 +47,16 @@ export interface Plan {
   readonly policy: ResolvedPolicy;
 }
 
+type Context = Reporting & Copies & Writing & Limits & Life;
+
 /** The parts of one cache, put together. */
 export interface Assembly {
   readonly engine: Engine;
+  readonly context: Context;
+  /** Requested or held. */
+  readonly leases: ReadonlySet<Lease>;
   /** The root namespace. */
   readonly namespace: NamespaceContext;
-  readonly waiters: Waiters;
   readonly backend: Backend | undefined;
   /** Absent where the backend reports no changes. */
   readonly subscription: ChangeSubscription | undefined;
@@ -74,54 +82,70 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   // Where changes of tag versions are not reported, none can be known to be current.
   const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
   const local = tier && new LocalCopies({ tier, tags, trust, table: known, clock, events, cache: name, freezesShared });
+  const leases = new Set<Lease>();
+  const backoffs = new Backoffs(tags);
   const shared = {
     name,
     clock,
     events,
     redactKey,
     decisions: explain === undefined ? undefined : new DecisionLog(clock, explain),
-    tags,
-    trust,
     local,
     flights: new Flights(trust),
-    leases: new Set<Lease>(),
+    tags,
+    trust,
     writes: new KeyedQueue(),
-    backoffs: new Backoffs(tags),
   };
-  const changes = new RemoteChanges(shared, root, known);
+  const changes = new RemoteChanges({ ...shared, leases, backoffs }, root, known);
   const far = backend && openBackend(backend, coherence, { shared, root, parts, known, changes });
-
-  const context: EngineContext = {
+  const context: Context = {
     ...shared,
-    recovery: far?.recovery,
-    meters: new Meters(),
     bulkWrites: new BulkWrites(),
+    recovery: far?.recovery,
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     maxWaiting: options.maxWaiting ?? 100_000,
+    lifecycle: new Lifecycle(),
     // A host may refuse work, outside of a request for example; the work goes on all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
-    checksHits: isDevelopment,
-    lifecycle: new Lifecycle(),
   };
-  const waiters = new Waiters(context);
-  const loadedStore = new LoadedStore(context, waiters);
-  const reads = new Reads(context);
-  const remote = far?.remote;
   if (tier !== undefined) reportEvictions(tier, shared);
+
+  const engine = engineOf(context, leases, backoffs, isDevelopment);
+  const meter = engine.meters.of([]);
   return {
-    engine: {
-      context,
-      readThrough: new ReadThrough(context, waiters, loadedStore),
-      mutations: new Mutations(context, loadedStore),
-      reads,
-      touch: new Touch(context, reads, loadedStore),
-    },
-    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote, meter: context.meters.of([]) },
-    waiters,
+    engine,
+    context,
+    leases,
+    namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meter },
     backend,
     subscription: far?.subscription,
     warn: (text) => warnOf(name, options.logger, "OPEN_CACHES", text),
+  };
+}
+
+function engineOf(context: Context, leases: Set<Lease>, backoffs: Backoffs, checksHits: boolean): Engine {
+  const answers = new Answers(context);
+  const waiters = new Waiters(context, answers);
+  const loadedStore = new LoadedStore(context, waiters, answers);
+  const reads = new Reads(context, answers);
+  return {
+    context,
+    meters: new Meters(),
+    checksHits,
+    waiters,
+    readThrough: new ReadThrough(context, {
+      answers,
+      waiters,
+      backoffs,
+      slots: new LoadSlots(context),
+      leases: new LeaseAcquisition(context, leases),
+      loads: new FlightLoads(context, waiters, answers),
+      loadedStore,
+    }),
+    mutations: new Mutations(context, leases, backoffs, loadedStore),
+    reads,
+    touch: new Touch(context, reads, loadedStore),
   };
 }
 
@@ -140,7 +164,7 @@ interface Far {
 }
 
 interface FarOf {
-  readonly shared: Pick<EngineContext, "name" | "clock" | "events" | "tags" | "trust">;
+  readonly shared: Pick<Reporting & Copies, "name" | "clock" | "events" | "tags" | "trust">;
   readonly root: KeySpace;
   readonly parts: BackendParts;
   readonly known: KnownVersions | undefined;
@@ -188,7 +212,7 @@ function reportEvictions(tier: LocalTier, { name, clock, events }: FarOf["shared
   });
 }
 
-function redactionOf(redactKeys: CacheOptions["redactKeys"]): EngineContext["redactKey"] {
+function redactionOf(redactKeys: CacheOptions["redactKeys"]): Reporting["redactKey"] {
   if (redactKeys === undefined || redactKeys === false) return undefined;
   if (redactKeys === true) return () => REDACTED;
   return (key) => {

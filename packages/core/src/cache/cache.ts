@@ -65,12 +65,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   get name(): string {
-    return this.#parts.engine.context.name;
+    return this.#parts.context.name;
   }
 
   override stats(): CacheStats {
-    const { context } = this.#parts.engine;
-    const { local, recovery } = context;
+    const { local, recovery } = this.#parts.context;
     const { remote } = this.#parts.namespace;
     const { usedBytes } = local?.tier ?? {};
     const localStats = local?.meter.snapshot(local.label, local.state, {
@@ -79,14 +78,14 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     });
     return {
       ...super.stats(),
-      waiting: this.#parts.waiters.count,
+      waiting: this.#parts.engine.waiters.count,
       pending: recovery?.size ?? 0,
       tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
   }
 
   bypass(tiers: "none" | "all" | readonly string[]): void {
-    const { local } = this.#parts.engine.context;
+    const { local } = this.#parts.context;
     const { remote } = this.#parts.namespace;
     const labels = new Set(tiers === "none" || tiers === "all" ? [] : this.#labels(tiers));
     for (const tier of [local, remote]) tier?.bypass(tiers === "all" || labels.has(tier.label));
@@ -104,15 +103,14 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async connect(): Promise<void> {
-    const { engine, namespace, subscription } = this.#parts;
-    if (!engine.context.lifecycle.isOpen)
-      throw new CacheClosedError(`the cache ${JSON.stringify(engine.context.name)} is closed`);
+    const { context, namespace, subscription } = this.#parts;
+    if (!context.lifecycle.isOpen) throw new CacheClosedError(`the cache ${JSON.stringify(context.name)} is closed`);
     await namespace.remote?.connect();
     if (subscription !== undefined) await this.#within(namespace.remote!.deadlineMs, subscription.start());
   }
 
   async drain(): Promise<void> {
-    const { flights, writes, clock } = this.#parts.engine.context;
+    const { flights, writes, clock } = this.#parts.context;
     const release = holdProcess(clock);
     try {
       await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
@@ -136,16 +134,15 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    const { engine, waiters } = this.#parts;
-    const { context } = engine;
+    const { context, engine, leases } = this.#parts;
     this.#stopCounting();
     context.lifecycle.drain();
     await this.#within(timeoutMs, this.#settled());
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
-    for (const flight of [...context.flights.all()]) if (!flight.storesNothing) waiters.abort(flight, closed);
+    for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.waiters.abort(flight, closed);
     // In this very turn, before the backend is closed.
-    for (const lease of [...context.leases]) lease.release();
+    for (const lease of [...leases]) lease.release();
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
     Timeouts.on(context.clock).rest();
@@ -153,8 +150,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async #endTiers(): Promise<void> {
-    const { engine, namespace, backend, subscription } = this.#parts;
-    const { context } = engine;
+    const { context, namespace, backend, subscription } = this.#parts;
     const { remote } = namespace;
     context.recovery?.stop();
     context.local?.close();
@@ -171,7 +167,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     try {
       await backend.close();
     } catch (given) {
-      const { events, name } = this.#parts.engine.context;
+      const { events, name } = this.#parts.context;
       const { label: tier } = backend;
       const cause = ownError(given);
       const failed = { tier, operation: "close" } as const;
@@ -184,7 +180,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   }
 
   async #settled(): Promise<void> {
-    const { recovery } = this.#parts.engine.context;
+    const { recovery } = this.#parts.context;
     await this.drain();
     await recovery?.replay();
   }
@@ -192,7 +188,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   /** Waits until `work` has settled, for at most `limitMs`. Never rejects. */
   async #within(limitMs: number, work: Promise<unknown>): Promise<void> {
     try {
-      await within(this.#parts.engine.context.clock, limitMs, work, () => undefined);
+      await within(this.#parts.context.clock, limitMs, work, () => undefined);
     } catch {
       // The part that failed has reported it.
     }

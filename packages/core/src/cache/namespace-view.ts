@@ -1,6 +1,7 @@
 import { loadMany } from "../engine/batch-load.ts";
 import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
-import type { EngineContext } from "../engine/context.ts";
+import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
+import type { Meters } from "../primitives/meters.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
 import { usedByCaller } from "../engine/loading.ts";
 import type { Mutations } from "../engine/mutations.ts";
@@ -49,11 +50,16 @@ import {
 } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
+import type { Waiters } from "../engine/waiters.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */
 export interface Engine {
-  readonly context: EngineContext;
+  readonly context: Reporting & Limits & Pick<Copies, "local"> & Pick<Life, "lifecycle">;
+  readonly meters: Meters;
+  /** Whether the names of all options are checked on a hit too: it would cost a hit in production. */
+  readonly checksHits: boolean;
+  readonly waiters: Waiters;
   readonly readThrough: ReadThrough;
   readonly reads: Reads;
   readonly mutations: Mutations;
@@ -86,7 +92,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
     try {
-      const { context, readThrough } = this.#engine;
+      const { context, checksHits, readThrough } = this.#engine;
       const namespace = this.#namespace;
       const now = context.clock.now();
       const at = typeof key === "string" ? localKey(namespace.keySpace, key) : "";
@@ -99,7 +105,7 @@ export class NamespaceView implements Untyped<Namespace> {
         typeof load === "function" &&
         isPlainHit(namespace.policy, options)
       ) {
-        if (options != null && context.checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
+        if (options != null && checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
         return Promise.resolve(readThrough.hit(namespace, key, now, held));
       }
       const call = this.#call(key, load, options, now);
@@ -279,7 +285,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   stats(): NamespaceStats {
     const { path } = this.#namespace.keySpace;
-    const stats = this.#engine.context.meters.snapshot(path);
+    const stats = this.#engine.meters.snapshot(path);
     if (stats === undefined)
       throw new ConfigurationError(
         `stats: the namespace ${path.toReversed().map(describe).join(" in ")} is not counted by itself: a cache ` +
@@ -304,7 +310,7 @@ export class NamespaceView implements Untyped<Namespace> {
   namespace(name: string, options?: NamespaceOptions<unknown>): NamespaceView {
     checkOptions(options, OPTION_NAMES.namespace);
     checkFlag("localOnly", options?.localOnly);
-    const { context } = this.#engine;
+    const { context, meters } = this.#engine;
     if (options?.localOnly === true && context.local === undefined)
       throw new ConfigurationError("localOnly needs a local tier; add memory() before the backend");
     if (options?.schema !== undefined && typeof options.schema?.["~standard"]?.validate !== "function")
@@ -321,7 +327,7 @@ export class NamespaceView implements Untyped<Namespace> {
       schema: options?.schema,
       checksLoads: options?.checkLoads === true,
       remote: keySpace.isLocalOnly ? undefined : this.#namespace.remote,
-      meter: context.meters.of(keySpace.path),
+      meter: meters.of(keySpace.path),
     });
   }
 

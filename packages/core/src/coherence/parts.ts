@@ -49,7 +49,7 @@ export class BackendParts {
     }
   }
 
-  /** The parts that the backend has now; none where it does not know, or has only one. @param threw as in {@link nameOf}. */
+  /** The parts that it has now; none where it does not know, or has only one. @param threw as in {@link nameOf}. */
   names(threw: (error: unknown) => void = ignore): readonly string[] {
     try {
       return this.#source?.names() ?? [];

@@ -24,7 +24,7 @@ export interface ReportsOf {
  * If the backend does not report changes, copies are trusted for as long as `localTtl` lets them live.
  */
 export class Trust {
-  /** The epoch of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy. */
+  /** That of a copy that is not confirmed yet: none if a backend reports changes, since it can confirm the copy. */
   readonly unconfirmed: Epoch;
   /** How long a sign of life counts, in milliseconds. */
   readonly maxStalenessMs: number;

@@ -4,7 +4,7 @@ import type { EntryKey } from "../entry/key.ts";
 import type { Served } from "../entry/policy.ts";
 import { notify } from "../primitives/event-port.ts";
 import type { GetOrSetCall } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Reporting } from "./context.ts";
 import type { LoadedValue } from "./used-values.ts";
 import type { Role } from "./waiter.ts";
 
@@ -37,11 +37,11 @@ export const stale = (entry: Entry, tier: string, cause: StaleCause): Answer => 
 
 export const loadedAnswer = (loaded: LoadedValue): Answer => ({ status: "miss", value: loaded.value, loaded });
 
-/** Counts and reports each answer, exactly once. Has no state: each part of a cache makes its own. */
+/** Counts and reports each answer of a cache, exactly once. */
 export class Answers {
-  readonly #context: EngineContext;
+  readonly #context: Reporting & Pick<Copies, "local">;
 
-  constructor(context: EngineContext) {
+  constructor(context: Reporting & Pick<Copies, "local">) {
     this.#context = context;
   }
 

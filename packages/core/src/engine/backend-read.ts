@@ -2,7 +2,7 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
 import { unasked, type Recovery } from "../tiers/recovery.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime } from "./flight-limits.ts";
 
@@ -58,13 +58,12 @@ export async function readReplaced(
  * copy spares the next calls the trip, while one of them, or another process, loads.
  */
 export function promote(
-  context: EngineContext,
+  { local, flights }: Pick<Copies, "local" | "flights">,
   guard: Guard,
   entry: Entry,
   localTtlMs: number | undefined,
   now: number,
 ): void {
-  const { local, flights } = context;
   if (now < entry.deadAt && !guard.isTainted)
     local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));
 }

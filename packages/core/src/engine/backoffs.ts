@@ -14,7 +14,7 @@ interface Unshared {
 }
 
 /**
- * What is not tried again for a while, by local key:
+ * Pauses after which something is tried again, by local key:
  *
  * - a load that failed, within `errorBackoff`: calls that `staleIfError` covers do not load, nor do those that remember
  *   errors

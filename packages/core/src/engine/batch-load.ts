@@ -3,17 +3,16 @@ import { SharedSlot } from "../primitives/shared-slot.ts";
 import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
 import { ownOptions, type LoadOptions } from "../entry/policy.ts";
 import type { FlightBatch, GetOrSetCall, SettlingFlight } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Limits, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import type { BatchLoader, LoadContext, Loader } from "./load.ts";
-import type { LoadLimits } from "./load-slots.ts";
 import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
 import { UsedValues } from "./used-values.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
 export interface BatchContext<K> {
-  readonly context: EngineContext;
+  readonly context: Limits & Pick<Reporting, "clock"> & Pick<Copies, "local">;
   readonly readThrough: ReadThrough;
   readonly keySpace: KeySpace;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
@@ -83,7 +82,10 @@ function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): voi
 /** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
-type BatchSettings<K> = LoadLimits & { readonly run: RunBatch } & Pick<FlightBatch, "used"> &
+type BatchSettings<K> = Pick<Limits, "loads" | "backgroundLoads"> & { readonly run: RunBatch } & Pick<
+    FlightBatch,
+    "used"
+  > &
   Pick<BatchContext<K>, "absent" | "tagsOf">;
 
 interface Arrival<K> {

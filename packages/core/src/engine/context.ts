@@ -1,47 +1,57 @@
-import type { Backoffs } from "./backoffs.ts";
 import type { BulkWrites } from "./bulk-writes.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Events } from "../primitives/event-port.ts";
 import type { Flights } from "./flights.ts";
 import type { DecisionLog } from "../primitives/decision-log.ts";
-import type { Lease } from "./lease.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
-import type { Meters } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Trust } from "../coherence/trust.ts";
 
-/** Shared by all parts of one cache. */
-export interface EngineContext {
+// The record that the parts of one cache share, by concern. All get the same object, and name the concerns that they
+// use: a load recognises its cache by that object.
+
+/** Events and decisions, and the name and the clock of both. */
+export interface Reporting {
   readonly name: string;
   readonly clock: Clock;
-  readonly local: LocalCopies | undefined;
-  readonly recovery: Recovery | undefined;
   readonly events: Events;
   /** Replaces a key in what leaves the process; absent without the option `redactKeys`. */
   readonly redactKey: ((key: string) => string) | undefined;
   /** Absent without the option `explain`. */
   readonly decisions: DecisionLog | undefined;
-  readonly meters: Meters;
+}
+
+/** The copies of this process, its flights, and the events by which both are outdated. */
+export interface Copies {
+  readonly local: LocalCopies | undefined;
+  readonly flights: Flights;
   readonly tags: TagEvents;
   readonly trust: Trust;
-  readonly flights: Flights;
-  readonly backoffs: Backoffs;
-  /** Requested or held. */
-  readonly leases: Set<Lease>;
-  /** Writes to the backend, by local key, in the order of calls. */
+}
+
+/** Changes on their way to the backend. */
+export interface Writing {
+  /** By local key, in the order of calls. */
   readonly writes: KeyedQueue;
   readonly bulkWrites: BulkWrites;
+  readonly recovery: Recovery | undefined;
+}
+
+/** How much may run, or wait, at one time. */
+export interface Limits {
   readonly loads: Semaphore;
   readonly backgroundLoads: Semaphore;
-  /** How many callers may wait at one time. */
+  /** Callers that wait. */
   readonly maxWaiting: number;
-  readonly waitUntil: ((work: Promise<void>) => void) | undefined;
-  /** Whether the names of all options are checked on a hit too: it would cost a hit in production. */
-  readonly checksHits: boolean;
+}
+
+/** How long the cache, and its host, go on. */
+export interface Life {
   readonly lifecycle: Lifecycle;
+  readonly waitUntil: ((work: Promise<void>) => void) | undefined;
 }
 
 /**

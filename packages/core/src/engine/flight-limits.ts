@@ -2,12 +2,12 @@ import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { FencedBy } from "../contracts/events.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import { within } from "../primitives/within.ts";
-import type { EngineContext } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
 /** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
-export function fencedBy({ tags }: EngineContext, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
   if (flight.fencedBy !== undefined) return flight.fencedBy;
   if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
   return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";

@@ -1,7 +1,7 @@
 import type { CacheEvents } from "../contracts/events.ts";
 import { redacted, traced } from "../primitives/event-port.ts";
-import { Answers } from "./answers.ts";
-import type { EngineContext } from "./context.ts";
+import type { Answers } from "./answers.ts";
+import type { Copies, Reporting } from "./context.ts";
 import { describeFailure } from "./explanations.ts";
 import type { Flight } from "./flight.ts";
 import { Load, type Loaded } from "./load.ts";
@@ -12,14 +12,14 @@ import type { Waiters } from "./waiters.ts";
 
 /** The load of a flight: runs it once, counts it and reports it. */
 export class FlightLoads {
-  readonly #context: EngineContext;
+  readonly #context: Reporting & Pick<Copies, "local">;
   readonly #waiters: Waiters;
   readonly #answers: Answers;
 
-  constructor(context: EngineContext, waiters: Waiters) {
+  constructor(context: Reporting & Pick<Copies, "local">, waiters: Waiters, answers: Answers) {
     this.#context = context;
     this.#waiters = waiters;
-    this.#answers = new Answers(context);
+    this.#answers = answers;
   }
 
   /** Calls the user's loader, within the trace of this load. */

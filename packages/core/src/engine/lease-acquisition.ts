@@ -7,7 +7,7 @@ import type { Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime, fencedBy } from "./flight-limits.ts";
 import { Lease } from "./lease.ts";
@@ -18,12 +18,17 @@ export type Acquired =
   | { readonly kind: "leased" | "alone"; readonly pinned: Pinned | undefined }
   | Exclude<LeaseAnswer, { readonly kind: "granted" }>;
 
+type LeasingContext = Reporting & Pick<Copies, "flights" | "tags"> & Pick<Writing, "writes">;
+
 /** Takes the lease of a flight, and pins tag versions, before the loader runs. */
 export class LeaseAcquisition {
-  readonly #context: EngineContext;
+  readonly #context: LeasingContext;
+  readonly #among: Set<Lease>;
 
-  constructor(context: EngineContext) {
+  /** @param among contains each lease from its request to its end. */
+  constructor(context: LeasingContext, among: Set<Lease>) {
     this.#context = context;
+    this.#among = among;
   }
 
   /**
@@ -79,7 +84,7 @@ export class LeaseAcquisition {
     if (
       flight.isOver ||
       (versions !== undefined && pinned === undefined) ||
-      fencedBy(this.#context, flight, dependencies(flight.key.space, flight.tags)) !== undefined
+      fencedBy(this.#context.tags, flight, dependencies(flight.key.space, flight.tags)) !== undefined
     )
       lease.release();
     return { kind: "leased", pinned };
@@ -130,13 +135,13 @@ export class LeaseAcquisition {
 
   /** @param pinned the tag versions of the flight, once they are known. */
   #newLease(flight: Flight, leases: EntryLeases, pinned: () => Pinned | undefined): Lease {
-    const { clock, tags, flights, writes, leases: among } = this.#context;
+    const { clock, tags, flights, writes } = this.#context;
     const { remote } = flight.call.namespace;
     return new Lease({
       leases,
       clock,
       key: flight.key,
-      among,
+      among: this.#among,
       versionsNow: (names) => remote!.versions!.read(names),
       lost: (by) => flight.fence(by),
       // Flights of this process that wait for it are woken here: perhaps no message does. The cache closes after it.

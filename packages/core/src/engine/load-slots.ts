@@ -1,16 +1,11 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Semaphore } from "../primitives/semaphore.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
+import type { Limits } from "./context.ts";
 import type { Flight } from "./flight.ts";
 
 /** Gives back what a flight took. */
 export type Release = () => void;
-
-/** The limits of one cache. */
-export interface LoadLimits {
-  readonly loads: Semaphore;
-  readonly backgroundLoads: Semaphore;
-}
 
 /**
  * How many loads run at once. Each flight takes one of `maxLoads` slots, and one of `maxBackgroundLoads` if no caller
@@ -20,9 +15,9 @@ export interface LoadLimits {
  * nothing would ever end. That is also so if the inner load began, and was queued, before the outer load asked for it.
  */
 export class LoadSlots {
-  readonly #limits: LoadLimits;
+  readonly #limits: Pick<Limits, "loads" | "backgroundLoads">;
 
-  constructor(limits: LoadLimits) {
+  constructor(limits: Pick<Limits, "loads" | "backgroundLoads">) {
     this.#limits = limits;
   }
 

@@ -14,8 +14,8 @@ import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
-import { Answers, loadedAnswer } from "./answers.ts";
-import type { EngineContext } from "./context.ts";
+import { loadedAnswer, type Answers } from "./answers.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime, fencedBy } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
@@ -45,14 +45,14 @@ interface Draft {
  * the backend.
  */
 export class LoadedStore {
-  readonly #context: EngineContext;
+  readonly #context: Reporting & Copies & Writing;
   readonly #waiters: Waiters;
   readonly #answers: Answers;
 
-  constructor(context: EngineContext, waiters: Waiters) {
+  constructor(context: Reporting & Copies & Writing, waiters: Waiters, answers: Answers) {
     this.#context = context;
     this.#waiters = waiters;
-    this.#answers = new Answers(context);
+    this.#answers = answers;
   }
 
   /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link reportBroken}. */
@@ -71,7 +71,7 @@ export class LoadedStore {
     const kept = isKept ? flight.fallback : undefined;
     const names = tagsOf(flight, kept, loaded);
     const dependsOn = dependencies(key.space, names);
-    const fence = fencedBy(this.#context, flight, dependsOn);
+    const fence = fencedBy(this.#context.tags, flight, dependsOn);
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
     const life = lifetimeOf(loaded.value, policy, loaded.options);
     if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
@@ -150,7 +150,7 @@ export class LoadedStore {
         flight,
         this.#context.writes.run(flight.key.local, () => this.#send(sent, remote, encoded, versions)),
       );
-      const fence = fencedBy(this.#context, flight, entry.terms.dependsOn);
+      const fence = fencedBy(this.#context.tags, flight, entry.terms.dependsOn);
       return fence === undefined ? result : this.#fenced(flight, fence);
     };
     let encoded: Encoded;
@@ -172,7 +172,7 @@ export class LoadedStore {
     const { flight } = draft;
     const { key, lease } = flight;
     // Its turn may have come late: a later call of this process is newer.
-    if (fencedBy(this.#context, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";
+    if (fencedBy(this.#context.tags, flight, draft.entry.terms.dependsOn) !== undefined) return "refused";
     // Without leases nothing else keeps it from undoing a change of another process.
     if (lease === undefined && flight.isTainted) {
       flight.lose();
@@ -240,7 +240,7 @@ export class LoadedStore {
     const { local, flights } = this.#context;
     const { key, policy } = flight.call;
     // A finished flight is unregistered, so a later fence would not reach it.
-    if (flight.isOver || fencedBy(this.#context, flight, entry.terms.dependsOn) !== undefined) return "refused";
+    if (flight.isOver || fencedBy(this.#context.tags, flight, entry.terms.dependsOn) !== undefined) return "refused";
     flights.fenceOlder(key.local, flight);
     const isKept = local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch) === true;
     return isKept && local.tier.get(key.local) !== undefined ? result : "refused";
@@ -261,7 +261,7 @@ export class LoadedStore {
       }),
     );
     // A read before the acknowledgement may have found the old entry.
-    if (fencedBy(this.#context, flight, dependsOn) === undefined) {
+    if (fencedBy(this.#context.tags, flight, dependsOn) === undefined) {
       flights.outdateReads(key.local);
       local?.tier.delete(key.local);
     }
@@ -313,7 +313,7 @@ export class LoadedStore {
       remote!.versions && (await this.#versionsFor({ flight, entry, result: "stored", used: loaded.used }, pinned!));
     if (typeof versions === "string") return kind;
     const send = async (): Promise<void> => {
-      if (fencedBy(this.#context, flight, terms.dependsOn) !== undefined) return;
+      if (fencedBy(this.#context.tags, flight, terms.dependsOn) !== undefined) return;
       await remote!.leases!.store(
         key,
         { entry: storedEntry(entry, versions, encoded), encoded, versions },

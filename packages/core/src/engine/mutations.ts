@@ -1,5 +1,7 @@
 import type { TagVersion } from "../contracts/backend.ts";
-import type { EngineContext } from "./context.ts";
+import type { Backoffs } from "./backoffs.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
+import type { Lease } from "./lease.ts";
 import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
@@ -40,7 +42,9 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
  * outcome is unknown, remember the invalidation. The first step is synchronous, so no later call sees the old entry.
  */
 export class Mutations {
-  readonly #context: EngineContext;
+  readonly #context: Reporting & Copies & Writing;
+  readonly #leases: ReadonlySet<Lease>;
+  readonly #backoffs: Backoffs;
   readonly #loadedStore: LoadedStore;
   /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
@@ -50,8 +54,16 @@ export class Mutations {
   /** For all calls of many keys together; each has a window too. */
   readonly #bulkLine = new Semaphore(2 * WINDOW);
 
-  constructor(context: EngineContext, loadedStore: LoadedStore) {
+  /** @param leases requested or held. */
+  constructor(
+    context: Reporting & Copies & Writing,
+    leases: ReadonlySet<Lease>,
+    backoffs: Backoffs,
+    loadedStore: LoadedStore,
+  ) {
     this.#context = context;
+    this.#leases = leases;
+    this.#backoffs = backoffs;
     this.#pins = new SharedPins(context.tags);
     this.#loadedStore = loadedStore;
   }
@@ -215,7 +227,7 @@ export class Mutations {
     const error = local?.put(key.local, entry, policy.localTtlMs ?? Infinity, EPOCH_ALWAYS);
     if (error !== undefined) throw error;
     flights.fence(key.local, "set");
-    this.#context.backoffs.end(key.local);
+    this.#backoffs.end(key.local);
     this.#reportKey(key, "remove");
     // The tier may have found it too large.
     return { status: local?.get(key.local, now) === undefined ? "refused" : "stored" };
@@ -318,7 +330,7 @@ export class Mutations {
     names: readonly string[],
     mode: "hard" | "soft",
   ): Promise<InvalidateResult> {
-    const { tags, local, recovery, events, leases } = this.#context;
+    const { tags, local, recovery, events } = this.#context;
     const { keySpace, remote } = namespace;
     checkRoomForMeta(namespace);
     const keys = tagKeys(keySpace, names);
@@ -357,10 +369,10 @@ export class Mutations {
     const renewing = inWindow([...partsOf(keys, TAGS_OF_ONE_STEP)], renew, STEPS_AT_ONCE);
     // After the renewal was sent: before it, another load might be granted under the old versions, and could not be
     // stored.
-    for (const lease of leases) lease.releaseUnder(keys);
+    for (const lease of this.#leases) lease.releaseUnder(keys);
     const isPending = (await renewing).includes("pending");
     // Leases granted meanwhile: the results of their loads are fenced by now.
-    for (const lease of leases) lease.releaseUnder(keys);
+    for (const lease of this.#leases) lease.releaseUnder(keys);
     return { status: isPending ? "pending" : "done" };
   }
 
@@ -409,7 +421,7 @@ export class Mutations {
   #fence(key: EntryKey, by: FencedBy): void {
     this.#context.flights.fence(key.local, by);
     this.#context.local?.tier.delete(key.local);
-    this.#context.backoffs.end(key.local);
+    this.#backoffs.end(key.local);
   }
 
   /** A read before the acknowledgement may have found an older entry. */
@@ -417,7 +429,7 @@ export class Mutations {
     this.#context.flights.fenceReads(key.local, by);
     this.#context.flights.releaseFenced(key.local);
     this.#context.local?.tier.delete(key.local);
-    this.#context.backoffs.end(key.local);
+    this.#backoffs.end(key.local);
   }
 
   #reportKey(key: EntryKey, mode: "remove" | "stale"): void {

@@ -5,20 +5,20 @@ import { isThenable } from "../primitives/thenable.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import type { Failure, Offer } from "./answer-for.ts";
-import { Answers, hit, loadedAnswer, type Answer } from "./answers.ts";
+import { hit, loadedAnswer, type Answer, type Answers } from "./answers.ts";
 import { promote, readAfterReplay, readReplaced } from "./backend-read.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
 import { elsewhereTimeout, inTime } from "./flight-limits.ts";
-import { FlightLoads } from "./flight-loads.ts";
+import type { FlightLoads } from "./flight-loads.ts";
 import type { Flight, Side } from "./flight.ts";
 import { isLate, joinable, launch } from "./launch.ts";
-import { LeaseAcquisition, type Acquired } from "./lease-acquisition.ts";
+import type { Acquired, LeaseAcquisition } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
-import { LoadSlots } from "./load-slots.ts";
+import type { LoadSlots } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import type { Waiter } from "./waiter.ts";
@@ -28,6 +28,19 @@ import { suitsAll, type Waiters } from "./waiters.ts";
 export interface Entered {
   readonly answer: Promise<unknown>;
   readonly flight: Flight | undefined;
+}
+
+type ReadContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recovery">;
+
+/** What the ladder calls on its way. */
+export interface Steps {
+  readonly answers: Answers;
+  readonly waiters: Waiters;
+  readonly backoffs: Backoffs;
+  readonly slots: LoadSlots;
+  readonly leases: LeaseAcquisition;
+  readonly loads: FlightLoads;
+  readonly loadedStore: LoadedStore;
 }
 
 /**
@@ -54,7 +67,7 @@ export interface Entered {
  * fails, so two loads never run at once because of it; each caller ends exactly once, within its own timeouts.
  */
 export class ReadThrough {
-  readonly #context: EngineContext;
+  readonly #context: ReadContext;
   readonly #waiters: Waiters;
   readonly #loadedStore: LoadedStore;
   readonly #leases: LeaseAcquisition;
@@ -63,15 +76,15 @@ export class ReadThrough {
   readonly #slots: LoadSlots;
   readonly #backoffs: Backoffs;
 
-  constructor(context: EngineContext, waiters: Waiters, loadedStore: LoadedStore) {
+  constructor(context: ReadContext, steps: Steps) {
     this.#context = context;
-    this.#backoffs = context.backoffs;
-    this.#waiters = waiters;
-    this.#loadedStore = loadedStore;
-    this.#leases = new LeaseAcquisition(context);
-    this.#answers = new Answers(context);
-    this.#loads = new FlightLoads(context, waiters);
-    this.#slots = new LoadSlots(context);
+    this.#answers = steps.answers;
+    this.#waiters = steps.waiters;
+    this.#backoffs = steps.backoffs;
+    this.#slots = steps.slots;
+    this.#leases = steps.leases;
+    this.#loads = steps.loads;
+    this.#loadedStore = steps.loadedStore;
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -174,7 +187,7 @@ export class ReadThrough {
     const { events, clock } = this.#context;
     call.namespace.meter.coalesced += 1;
     if (call.tags.length !== 0) flight.addTags(call.tags);
-    const late = isLate(this.#context, flight);
+    const late = isLate(this.#context.tags, flight);
     const known = this.#known(flight, call, clock.now());
     const answer =
       known !== undefined && this.#waiters.suits(flight, { role: "joined", isLate: late }, known) ? known : undefined;
@@ -200,7 +213,7 @@ export class ReadThrough {
     const answer = this.#backoffs.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
     if (answer !== undefined) return this.#waiters.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
-    if (joined !== undefined && !isLate(this.#context, joined)) {
+    if (joined !== undefined && !isLate(this.#context.tags, joined)) {
       if (call.tags.length !== 0) joined.addTags(call.tags);
       this.#waiters.move(waiter, joined);
       if (waiter.isNested) joined.skipQueue();

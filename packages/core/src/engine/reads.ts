@@ -3,10 +3,10 @@ import type { Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
-import { Answers, hit, MISS, stale, type Answer } from "./answers.ts";
+import { hit, MISS, stale, type Answer, type Answers } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
 import { usedByCaller } from "./loading.ts";
 import type { UsedValues } from "./used-values.ts";
 
@@ -27,14 +27,16 @@ export interface EntryInfo {
   readonly encoding?: { readonly format: string; readonly compressor: string; readonly bytes: number };
 }
 
+type ReadContext = Reporting & Copies & Pick<Writing, "recovery">;
+
 /** Reads without a loader. They never load, and never fail because of a backend. */
 export class Reads {
-  readonly #context: EngineContext;
+  readonly #context: ReadContext;
   readonly #answers: Answers;
 
-  constructor(context: EngineContext) {
+  constructor(context: ReadContext, answers: Answers) {
     this.#context = context;
-    this.#answers = new Answers(context);
+    this.#answers = answers;
   }
 
   get(namespace: NamespaceContext, key: EntryKey, allowStale: boolean): Promise<unknown> {

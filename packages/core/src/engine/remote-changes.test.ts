@@ -2,7 +2,6 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { KeyAliases } from "../coherence/key-aliases.ts";
 import { RemoteChanges } from "./remote-changes.ts";
 import type { ChangeListener } from "../coherence/change-listener.ts";
-import type { EngineContext } from "./context.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { CacheEvents } from "../contracts/events.ts";
@@ -68,7 +67,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
     partLost: () => {},
     alive: () => {},
   };
-  changes = new RemoteChanges(context as unknown as EngineContext, root, table);
+  changes = new RemoteChanges(context as unknown as ConstructorParameters<typeof RemoteChanges>[0], root, table);
   return changes.listener({ tier, recovery: recovery as unknown as Recovery, aliases });
 }
 

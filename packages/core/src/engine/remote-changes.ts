@@ -4,14 +4,17 @@ import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type EntryKey, type K
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import type { Recovery } from "../tiers/recovery.ts";
-import type { EngineContext } from "./context.ts";
+import type { Backoffs } from "./backoffs.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
+import type { Lease } from "./lease.ts";
 
-type ChangesOf = Pick<
-  EngineContext,
-  "name" | "events" | "decisions" | "tags" | "flights" | "leases" | "local" | "writes" | "backoffs"
->;
+/** The parts of a cache that a change elsewhere concerns. */
+interface ChangesOf extends Reporting, Copies, Pick<Writing, "writes"> {
+  readonly leases: ReadonlySet<Lease>;
+  readonly backoffs: Backoffs;
+}
 
-/** The parts of a cache that hear of its backend. */
+/** The parts of a cache that react to reports of its backend. */
 export interface ChangeTargets {
   readonly tier: EntryTier["listener"];
   readonly recovery: Recovery;

@@ -1,5 +1,5 @@
 import type { NamespaceContext } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Life, Reporting, Writing } from "./context.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
@@ -23,6 +23,8 @@ export interface TouchResult {
   readonly status: "touched" | "missing" | "refused";
 }
 
+type TouchContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recovery">;
+
 /**
  * Gives a fresh entry a new life, with the value, tags, validators and age that it has.
  *
@@ -30,11 +32,11 @@ export interface TouchResult {
  * one that was read, and under its own tag versions. So it undoes no change, and brings nothing back.
  */
 export class Touch {
-  readonly #context: EngineContext;
+  readonly #context: TouchContext;
   readonly #reads: Reads;
   readonly #loadedStore: LoadedStore;
 
-  constructor(context: EngineContext, reads: Reads, loadedStore: LoadedStore) {
+  constructor(context: TouchContext, reads: Reads, loadedStore: LoadedStore) {
     this.#context = context;
     this.#reads = reads;
     this.#loadedStore = loadedStore;

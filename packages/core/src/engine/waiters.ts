@@ -3,12 +3,17 @@ import { holdProcess, inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
 import { answerFor, type Failure, type Offer } from "./answer-for.ts";
-import { Answers, loadedAnswer, type Answer } from "./answers.ts";
+import { loadedAnswer, type Answer, type Answers } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
-import type { EngineContext } from "./context.ts";
+import type { Copies, Life, Limits, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { isLoading } from "./loading.ts";
 import { Waiter, type Role } from "./waiter.ts";
+
+type WaitingContext = Reporting &
+  Pick<Copies, "flights" | "tags"> &
+  Pick<Limits, "maxWaiting"> &
+  Pick<Life, "waitUntil">;
 
 /**
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts. While there are
@@ -19,7 +24,7 @@ import { Waiter, type Role } from "./waiter.ts";
  * stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
  */
 export class Waiters {
-  readonly #context: EngineContext;
+  readonly #context: WaitingContext;
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
   readonly #aborts = new AbortListeners();
@@ -30,9 +35,9 @@ export class Waiters {
   #count = 0;
   #release: (() => void) | undefined;
 
-  constructor(context: EngineContext) {
+  constructor(context: WaitingContext, answers: Answers) {
     this.#context = context;
-    this.#answers = new Answers(context);
+    this.#answers = answers;
     this.#overloaded = new OverloadedError(
       `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; is its source, or the backend, stuck?`,
       { operation: "getOrSet" },

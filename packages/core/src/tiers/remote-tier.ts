@@ -59,7 +59,7 @@ export class RemoteTier implements EntryTier {
   /** As `versions`, for reads that may use known versions in place of a trip. */
   readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
-  readonly #pins: KnownVersions | RecentPins;
+  readonly #pins: Pick<KnownVersions, "pinned" | "recording">;
   readonly #aliases: KeyAliases | undefined;
   readonly #unreadable: UnreadableEntries;
 
@@ -105,11 +105,10 @@ export class RemoteTier implements EntryTier {
     this.meter = this.#calls.meter;
     this.#unreadable = new UnreadableEntries(this, clock, events, cache);
     this.listener = this.#calls;
-    const recent = new RecentPins(clock);
-    this.#pins = table ?? recent;
+    this.#pins = table ?? new RecentPins(clock);
     if (this.keepsMeta) {
       const versions = backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock);
-      this.#tagVersions = table === undefined ? recent.recording(versions) : table.recording(versions, aliases);
+      this.#tagVersions = this.#pins.recording(versions, aliases);
     }
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
     this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
@@ -176,8 +175,6 @@ export class RemoteTier implements EntryTier {
     const { batch } = this.#backend;
     if (batch === undefined || requests.length < 2)
       return requests.forEach((request, i) => settle(this.read(request, budgetMs), i, settled));
-    if (this.#backend.parts === undefined)
-      return void this.#readTogether(batch, { requests, part: ONE_PART }, budgetMs, settled);
     const byPart = Map.groupBy(requests.keys(), (i) => this.#calls.partOf(requests[i]!.key.backend));
     for (const [part, indexes] of byPart)
       void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>
@@ -478,11 +475,10 @@ export class RemoteTier implements EntryTier {
   }
 
   #ending(key: EntryKey): Target {
-    return { ...this.#target(key), ends: ENDS };
+    return { ...this.#target(key), ends: true };
   }
 }
 
 type Versions = readonly (TagVersion | undefined)[];
-const ENDS = true;
 const uncheckedEntry = (entry: Entry | undefined): Entry | undefined => entry && { ...entry, tagSequence: 0 };
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });
