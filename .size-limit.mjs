@@ -70,8 +70,8 @@ export default [
   toolkit("pubsub", "4 kB"),
   toolkit("sessions", "7 kB"),
   toolkit("sessions/express-session", "7.7 kB"),
-  toolkit("sessions/fastify", "2.1 kB"),
-  toolkit("sessions/hono", "2 kB"),
+  toolkit("sessions/fastify", "2.3 kB"),
+  toolkit("sessions/hono", "2.1 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
   toolkit("queue", "16.4 kB"),

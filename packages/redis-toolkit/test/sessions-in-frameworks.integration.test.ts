@@ -38,6 +38,15 @@ const ACTS: Readonly<Record<string, Act>> = {
     session.data = { ...session.data, right: 7 };
     return session.id;
   },
+  "/drop": async (session) => {
+    session.set("right", 5);
+    session.set("right", undefined);
+    const isRemoved = !Object.hasOwn(session.data, "right");
+    await session.regenerate(["right"]);
+    session.set("right", 9);
+    return [isRemoved, session.get("left"), session.get("right"), Object.hasOwn(session.data, "left")].join();
+  },
+  "/keep": (session) => session.regenerate(["left", "none" as "left"]),
   "/again": (session) => session.regenerate({ grace: "10s" }),
   "/logout": (session) => session.destroy(),
 };
@@ -144,6 +153,20 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       expect((await send("/", again)).text).toBe('{"data":{}}');
     });
 
+    it("C504: fields are read and set one by one, and a new id keeps those that it names", async () => {
+      const before = cookieOf(await send("/login", cookieOf(await send("/left"))));
+      const kept = cookieOf(await send("/keep", before));
+      expect(kept).not.toBe(before);
+      expect((await send("/", kept)).text).toBe('{"data":{"left":1},"userId":"1"}');
+      expect((await send("/", before)).text).toBe('{"data":{}}');
+      const dropped = await send("/drop", kept);
+      expect(dropped.text).toBe("true,,9,false");
+      expect((await send("/", cookieOf(dropped))).text).toBe('{"data":{"right":9},"userId":"1"}');
+      // A session that is not there yet has no id to renew.
+      expect((await send("/keep")).set).toEqual([]);
+      expect((await send("/drop")).text).toBe("true,,9,false");
+    });
+
     it("A81: a logout ends the session and its cookie, and a request beside it does not bring it back", async () => {
       send = start(auth, {}, gateOf(2));
       for (let n = 0; n < 50; n += 1) {
@@ -205,5 +228,61 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
     ];
     for (const [options, message] of refused)
       expect(() => start({} as Sessions<Shop>, options, gateOf(1))).toThrow(message);
+  });
+});
+
+describe("C503: the session of a request of Fastify", () => {
+  const propertyOf = (request: object, name = "session"): unknown => (request as Record<string, unknown>)[name];
+  const open = async (): Promise<Sessions<Shop>> =>
+    sessions(await servers.open("one server"), { prefix: `${randomPrefix().replaceAll(/[^A-Za-z0-9]/g, "")}:` });
+
+  it("is request.session, in each plugin and hook after it; changes of it are stored", async () => {
+    const session = fastifySessions(await open());
+    const app = fastify();
+    await app.register(session.plugin);
+    await app.register(async (inner) => {
+      inner.addHook("preHandler", async (request) => {
+        const own = propertyOf(request) as RequestSession<Shop>;
+        own.set("left", (own.get("left") ?? 0) + 1);
+      });
+      inner.get("/", async (request) => ({
+        isSame: propertyOf(request) === session.of(request),
+        left: session.of(request).data.left,
+      }));
+    });
+    const first = await app.inject("/");
+    expect(first.json()).toEqual({ isSame: true, left: 1 });
+    const cookie = String(first.headers["set-cookie"]).split(";")[0]!;
+    expect((await app.inject({ url: "/", headers: { cookie } })).json()).toEqual({ isSame: true, left: 2 });
+  });
+
+  it("has another name, or none, if the application says so", async () => {
+    const [auth, app] = [await open(), fastify()];
+    const one = fastifySessions(auth, { property: "visitor", name: "one" });
+    const two = fastifySessions(auth, { property: false, name: "two" });
+    await app.register(one.plugin);
+    await app.register(two.plugin);
+    app.get("/", async (request) => [
+      propertyOf(request, "visitor") === one.of(request),
+      propertyOf(request) === undefined,
+      one.of(request) === two.of(request),
+    ]);
+    expect((await app.inject("/")).json()).toEqual([true, true, false]);
+    const other = fastify();
+    await other.register(one.plugin);
+    const again = fastifySessions(auth, { property: "visitor" });
+    await expect(async () => other.register(again.plugin)).rejects.toThrow("'visitor' has already been added");
+    for (const property of ["", true as never, 1 as never])
+      expect(() => fastifySessions(auth, { property })).toThrow("property must be the name of a property, or false");
+  });
+
+  it("is undefined where it could not be read", async () => {
+    const redis = await servers.open("one server", { enabled: false });
+    const app = fastify();
+    await app.register(fastifySessions(sessions<Shop>(redis)).plugin);
+    app.get("/", async () => "served");
+    app.setErrorHandler((_error, request, reply) => reply.code(500).send(String(propertyOf(request))));
+    const failed = await app.inject({ url: "/", headers: { cookie: `sid=${"x".repeat(26)}` } });
+    expect([failed.statusCode, failed.body]).toEqual([500, "undefined"]);
   });
 });

@@ -114,6 +114,7 @@ interface OptionTypes {
   "toolkitSessions.CreateSessionOptions": toolkitSessions.CreateSessionOptions<never>;
   "toolkitSessions.RegenerateOptions": toolkitSessions.RegenerateOptions;
   "toolkitSessionsExpressSession.SessionStoreOptions": toolkitSessionsExpressSession.SessionStoreOptions;
+  "toolkitSessionsFastify.FastifySessionOptions": toolkitSessionsFastify.FastifySessionOptions;
   "toolkitSessionsFastify.SessionCookieOptions": toolkitSessionsFastify.SessionCookieOptions;
   "toolkitStreams.ConsumerOptions": toolkitStreams.ConsumerOptions;
   "toolkitStreams.GroupReadOptions": toolkitStreams.GroupReadOptions;

@@ -1,3 +1,5 @@
+import { InvalidArgumentError } from "@hotset/core";
+import { shown } from "../module/module.ts";
 import { checkSessions, OpenSession, type RequestSession } from "./request-session.ts";
 import { SessionCookie, type SessionCookieOptions } from "./session-cookie.ts";
 import type { Sessions } from "./sessions.ts";
@@ -16,11 +18,17 @@ export interface FastifyReply {
 
 /** The part of an instance of Fastify that is used. */
 export interface FastifyInstance {
+  decorateRequest(name: string, property: { getter(this: FastifyRequest): unknown }): unknown;
   addHook(name: "onRequest", hook: (request: FastifyRequest) => Promise<void>): unknown;
   addHook(
     name: "onSend",
     hook: (request: FastifyRequest, reply: FastifyReply, payload: unknown) => Promise<unknown>,
   ): unknown;
+}
+
+export interface FastifySessionOptions extends SessionCookieOptions {
+  /** The property of each request that is its session, `false` for none: `of(request)` alone. @default 'session' */
+  readonly property?: string | false | undefined;
 }
 
 export interface FastifySessions<Data extends object> {
@@ -38,12 +46,22 @@ export interface FastifySessions<Data extends object> {
  */
 export function fastifySessions<Data extends object>(
   auth: Sessions<Data>,
-  options?: SessionCookieOptions,
+  { property = "session", ...options }: FastifySessionOptions = {},
 ): FastifySessions<Data> {
   const cookie = new SessionCookie(options);
+  if (property !== false && (typeof property !== "string" || property === ""))
+    throw new InvalidArgumentError(
+      `fastifySessions: property must be the name of a property, or false, got ${shown(property)}`,
+    );
   checkSessions(auth);
   const open = new WeakMap<object, OpenSession<Data>>();
   const plugin = async (app: FastifyInstance): Promise<void> => {
+    if (property !== false)
+      app.decorateRequest(property, {
+        getter() {
+          return open.get(this);
+        },
+      });
     app.addHook("onRequest", async (request) => {
       open.set(request, await OpenSession.begin(auth, cookie, request.headers.cookie));
     });

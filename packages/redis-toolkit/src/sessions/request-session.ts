@@ -10,11 +10,16 @@ export interface RequestSession<Data extends object> {
   /** `undefined` as long as there is nothing to store. */
   readonly id: string | undefined;
   readonly userId: string | undefined;
+  get<Name extends keyof Data>(name: Name): Partial<Data>[Name];
+  /** `undefined` removes the field. */
+  set<Name extends keyof Data>(name: Name, value: Data[Name] | undefined): void;
   /**
    * A new id for the same data. With `userId` it is a login. Where another request has ended the session meanwhile its
    * data are gone: a login then begins an empty one.
+   *
+   * @param options or names of fields, as plugins of Fastify give them: only these are kept
    */
-  regenerate(options?: RegenerateOptions): Promise<void>;
+  regenerate(options?: RegenerateOptions | readonly (keyof Data & string)[]): Promise<void>;
   /** A logout: ends the session and removes the cookie. */
   destroy(): Promise<void>;
 }
@@ -69,7 +74,18 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     return this.#stored?.userId;
   }
 
-  async regenerate(options: RegenerateOptions = {}): Promise<void> {
+  get<Name extends keyof Data>(name: Name): Partial<Data>[Name] {
+    return this.data[name];
+  }
+
+  set<Name extends keyof Data>(name: Name, value: Data[Name] | undefined): void {
+    const { [name]: _, ...others } = this.data;
+    this.data = (value === undefined ? others : { ...others, [name]: value }) as Partial<Data>;
+  }
+
+  async regenerate(given: RegenerateOptions | readonly (keyof Data & string)[] = {}): Promise<void> {
+    const options = isList(given) ? {} : given;
+    if (isList(given)) this.#keepOnly(given);
     const { userId } = options;
     const old = this.#stored;
     if (old === undefined) {
@@ -113,6 +129,11 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     this.#send = "id";
   }
 
+  #keepOnly(names: readonly string[]): void {
+    const kept = Object.entries(this.data).filter(([name]) => names.includes(name));
+    this.data = Object.fromEntries(kept) as Partial<Data>;
+  }
+
   #take(stored: Session<Data> | undefined): void {
     this.#stored = stored;
     this.data = stored?.data ?? {};
@@ -128,6 +149,8 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     ) as SessionChanges<Data>;
   }
 }
+
+const isList = (given: unknown): given is readonly string[] => Array.isArray(given);
 
 function textsOf(data: object): ReadonlyMap<string, string> {
   const texts = Object.entries(data).map(([name, value]) => [name, fieldText(name, value)] as const);
