@@ -265,7 +265,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "seals",
     title: "Seals",
     intro: "Entries that no other program can forge, move or read. In use: [sealing](../../guide/sealing.md).",
-    names: ["aesGcm", "hmac", "SealOptions", "SealKey", "Seal"],
+    names: ["sealed", "SealedOptions", "aesGcm", "hmac", "SealOptions", "SealKey", "Seal"],
   },
   {
     file: "compose",

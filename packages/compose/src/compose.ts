@@ -11,7 +11,7 @@ import { Side, type Found } from "./side.ts";
  * that ends. A change by this process is not: it goes to `far`, and then to `near`. A failure of `near` fails no call.
  * While `far` cannot be reached, copies in `near` are served unless this process invalidated them.
  *
- * `near` keeps the bytes of `far`: the format, the compressor and the seal of `far` count, and its leases, tag versions
+ * `near` keeps the bytes of `far`: the format and the compressor of `far` count, and its leases, tag versions
  * and reports of changes. Both sides belong to the composition, and are closed with it.
  *
  * @throws {ConfigurationError} for an option out of range, and when `nearTtl` is not given.
@@ -62,7 +62,7 @@ export function compose(near: Backend, far: Backend, options: ComposeOptions): B
 
 /** The settings of `far`. */
 function settingsOf(near: Backend, far: Backend): Omit<Backend, "label" | "read" | "write" | "remove" | "close"> {
-  const { format, compressor, alsoReads, maxEntryBytes, maxDecodedBytes, seal, sealScope, keepsMeta } = far;
+  const { format, compressor, alsoReads, maxEntryBytes, maxDecodedBytes, sealedBy, sealScope, keepsMeta } = far;
   const { readsLag, parts } = far;
   return {
     format,
@@ -70,7 +70,7 @@ function settingsOf(near: Backend, far: Backend): Omit<Backend, "label" | "read"
     ...(alsoReads !== undefined && { alsoReads }),
     ...(maxEntryBytes !== undefined && { maxEntryBytes }),
     ...(maxDecodedBytes !== undefined && { maxDecodedBytes }),
-    ...(seal !== undefined && { seal }),
+    ...(sealedBy !== undefined && { sealedBy }),
     ...(sealScope !== undefined && { sealScope }),
     ...(keepsMeta !== undefined && { keepsMeta }),
     ...(readsLag !== undefined && { readsLag }),

@@ -80,9 +80,9 @@ function checkSides(near: Backend, far: Backend): void {
     throw refusal(
       `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
     );
-  if (near.seal !== undefined && far.seal === undefined)
+  if (far.sealedBy !== undefined && near.sealedBy === undefined)
     throw refusal(
-      `near keeps the bytes of far as they are, so give far the seal; ${near.label} has one, ${far.label} none`,
+      `near would keep entries of ${far.label} without its seal; seal the composition, sealed(compose(near, far, options), seal), or both sides`,
     );
 }
 

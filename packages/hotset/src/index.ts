@@ -89,5 +89,5 @@ export {
 } from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";
-export { aesGcm, hmac, type SealKey, type SealOptions } from "@hotset/seal";
+export { aesGcm, hmac, sealed, type SealedOptions, type SealKey, type SealOptions } from "@hotset/seal";
 export { zstd } from "@hotset/zstd";

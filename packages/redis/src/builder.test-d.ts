@@ -25,7 +25,12 @@ export const backends: readonly Backend[] = [
     .build(),
 ];
 
-const seal: Seal = { id: "own", seal: async (bytes) => bytes, open: (bytes) => bytes };
+const seal: Seal = {
+  id: "own",
+  seal: async (bytes) => bytes,
+  open: (bytes) => bytes,
+  around: (backend) => backend,
+};
 redis("redis://a").seal(seal).layout("full");
 redis(client).seal(seal);
 // @ts-expect-error a format is not a seal

@@ -15,7 +15,13 @@ import { cluster, fromClient, redis, RedisBackend, sentinel, single, type RedisB
 
 const builder = (): RedisBackendBuilder => redis("redis://localhost").valueFormat(json());
 
-const SEAL: Seal = { id: "test", seal: (bytes) => bytes, open: (bytes) => bytes };
+const SEAL: Seal = {
+  id: "test",
+  seal: (bytes) => bytes,
+  open: (bytes) => bytes,
+  // Its fields are there, and of its methods one.
+  around: (backend) => ({ ...backend, sealedBy: "test", close: () => backend.close() }),
+};
 
 describe("build", () => {
   it("R1-04: is synchronous, opens nothing, and has the documented defaults", async () => {
@@ -85,7 +91,7 @@ describe("build", () => {
       label: "near",
       format: { id: "v8" },
       compressor: { id: "gzip" },
-      seal: SEAL,
+      sealedBy: "test",
       sealScope: "staging",
       deadlineMs: 250,
       breaker: { failures: 2, waitMs: 5_000, longestWaitMs: 30_000 },
@@ -97,8 +103,9 @@ describe("build", () => {
     await backend.close();
   });
 
-  it("a backend in a log is its label", () => {
-    expect(JSON.stringify({ backend: builder().label("sessions").build() })).toBe('{"backend":{"label":"sessions"}}');
+  it("a backend in a log is its label, under a seal too", () => {
+    for (const each of [builder(), builder().seal(SEAL)])
+      expect(JSON.stringify({ backend: each.label("sessions").build() })).toBe('{"backend":{"label":"sessions"}}');
   });
 
   it("each call returns a new builder and leaves the old one as it was", async () => {

@@ -13,7 +13,7 @@ import {
   type Format,
   type Seal,
 } from "@hotset/core";
-import type { BackendSettings, KeyContent } from "./store/entry-backend.ts";
+import type { BackendSettings, EntryBackend, KeyContent } from "./store/entry-backend.ts";
 import { HashBackend } from "./store/hash-backend.ts";
 import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
@@ -461,10 +461,12 @@ class Builder implements RedisBackendBuilder {
     checkReaders(held, settings.layout);
     checkCoherence(held, settings.coherence);
     const entries = this.#entrySettings(valueFormat, writes, alsoReads, held.link);
-    const { layout } = settings;
-    return layout === "string"
-      ? new StringBackend(held, { ...entries, layout })
-      : new HashBackend(held, { ...entries, layout });
+    const { layout, seal: its } = settings;
+    const backend =
+      layout === "string"
+        ? new StringBackend(held, { ...entries, layout })
+        : new HashBackend(held, { ...entries, layout });
+    return its === undefined ? backend : sealed(backend, its);
   }
 
   #entrySettings(
@@ -480,7 +482,6 @@ class Builder implements RedisBackendBuilder {
       format: valueFormat,
       compressor: writes,
       alsoReads,
-      seal: settings.seal,
       sealScope: settings.keyPrefix,
       maxEntryBytes: settings.maxEntryBytes,
       maxDecodedBytes: settings.maxDecodedBytes,
@@ -542,4 +543,18 @@ class Builder implements RedisBackendBuilder {
   #with(change: Partial<Settings>): this {
     return new Builder(Object.freeze({ ...this.#settings, ...change })) as this;
   }
+}
+
+/** With the seal around it; what tools ask of it passes by. */
+function sealed(backend: EntryBackend, seal: Seal): RedisBackend {
+  const { coherence, coherenceMode } = backend;
+  const whole = {
+    ...seal.around(backend),
+    coherenceMode,
+    ...(coherence !== undefined && { coherence }),
+    ping: () => backend.ping(),
+    peek: (key: string) => backend.peek(key),
+    toJSON: () => backend.toJSON(),
+  };
+  return whole as RedisBackend;
 }

@@ -6,8 +6,9 @@ import {
   type Cipher,
   type KeyObject,
 } from "node:crypto";
-import type { Seal } from "@hotset/core";
+import type { Backend, Seal } from "@hotset/core";
 import { KeyRing, type SealOptions } from "./key-ring.ts";
+import { sealed } from "./sealed.ts";
 
 /**
  * Encrypts and authenticates entries: AES-256-GCM with random nonces of 192 bits, which is XAES-256-GCM. A key may seal
@@ -54,7 +55,11 @@ export function aesGcm(options: SealOptions): Seal {
     return opened;
   }
 
-  return Object.freeze({ id: ID, seal, open });
+  function around(backend: Backend): Backend {
+    return sealed(backend, { id: ID, seal, open });
+  }
+
+  return Object.freeze({ id: ID, seal, open, around });
 }
 
 /**

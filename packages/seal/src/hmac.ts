@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Seal } from "@hotset/core";
+import type { Backend, Seal } from "@hotset/core";
 import { KeyRing, type RingKey, type SealOptions } from "./key-ring.ts";
+import { sealed } from "./sealed.ts";
 
 /**
  * Authenticates entries by HMAC-SHA-256, and leaves them readable.
@@ -31,7 +32,11 @@ export function hmac(options: SealOptions): Seal {
     return opened;
   }
 
-  return Object.freeze({ id: ID, seal, open });
+  function around(backend: Backend): Backend {
+    return sealed(backend, { id: ID, seal, open });
+  }
+
+  return Object.freeze({ id: ID, seal, open, around });
 }
 
 function macOf({ header, secret }: RingKey, context: Uint8Array, bytes: Uint8Array): Buffer {

@@ -60,7 +60,7 @@ export class KeyRing {
     const key = this.#keys.get(id);
     if (key === undefined)
       throw new DecodeError(
-        `${this.#seal}: sealed with the key ${JSON.stringify(id)}, and the keys here are ${[...this.#keys.keys()].map((each) => JSON.stringify(each)).join(", ")}`,
+        `${this.#seal}: sealed with the key ${JSON.stringify(id)}, and the keys here are ${[...this.#keys.keys()].map((each) => JSON.stringify(each)).join(", ")}; give all processes that share a cache the same keys`,
       );
     return key;
   }

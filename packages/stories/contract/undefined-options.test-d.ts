@@ -32,6 +32,7 @@ interface OptionTypes {
   "core.CompressorOptions": core.CompressorOptions;
   "core.CacheOptions": core.CacheOptions;
   "compose.ComposeOptions": compose.ComposeOptions;
+  "seal.SealedOptions": seal.SealedOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;
   "core.LoadOptions": core.LoadOptions;

@@ -2,12 +2,14 @@ import type { Seal } from "@hotset/core";
 import { randomFrom } from "./random.ts";
 import { describe, expect, it } from "vitest";
 
+type Sealing = Omit<Seal, "around">;
+
 /**
  * The contract of {@link Seal}, as a suite for Vitest; calls `describe` itself.
  *
  * @param options `open` returns a seal with the same secret for each test, `other` one with another secret.
  */
-export function describeSeal(name: string, options: { open(): Seal; other(): Seal }): void {
+export function describeSeal(name: string, options: { open(): Sealing; other(): Sealing }): void {
   const random = randomFrom(11);
   const context = Buffer.from('["shop::","user:1"]');
   const value = Buffer.from("a copper kettle for the kitchen");

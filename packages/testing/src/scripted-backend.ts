@@ -9,7 +9,6 @@ import {
   json,
   type Leases,
   passthrough,
-  type Seal,
   type StoredEntry,
   type TagVersions,
 } from "@hotset/core";
@@ -33,8 +32,6 @@ export interface ScriptedBackendOptions {
   readonly breaker?: BreakerPolicy | undefined;
   readonly maxEntryBytes?: number | undefined;
   readonly maxDecodedBytes?: number | undefined;
-  /** @default none */
-  readonly seal?: Seal | undefined;
   /** Whether it has this capability. @default true */
   readonly markStale?: boolean | undefined;
   /** Whether it has this capability. @default true */
@@ -139,15 +136,7 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
   };
 }
 
-type Settings =
-  | "format"
-  | "compressor"
-  | "alsoReads"
-  | "deadlineMs"
-  | "maxEntryBytes"
-  | "maxDecodedBytes"
-  | "seal"
-  | "alias";
+type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes" | "alias";
 
 function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
   return {
@@ -158,7 +147,6 @@ function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
     ...(options.breaker === undefined ? {} : { breaker: options.breaker }),
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
-    ...(options.seal === undefined ? {} : { seal: options.seal }),
     ...(options.alias === undefined ? {} : { alias: options.alias }),
   };
 }

@@ -1,7 +1,6 @@
 import type { Backend } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
-import { checkSeal } from "../entry/sealed-entries.ts";
 import {
   checkDefaults,
   checkOptions,
@@ -89,7 +88,6 @@ class Builder {
       );
     if (this.#plan.backend !== undefined)
       throw new ConfigurationError("tier: only one backend is allowed; combine two with compose(near, far)");
-    checkSeal(tier);
     return new Builder({ ...this.#plan, backend: tier });
   }
 

@@ -1,5 +1,5 @@
 import type { Awaitable } from "./awaitable.ts";
-import type { Seal } from "./seal.ts";
+import type { DecodeError } from "./errors.ts";
 
 /** Default of {@link Backend.maxDecodedBytes}. */
 export const DEFAULT_MAX_DECODED_BYTES: number = 8 * 2 ** 20;
@@ -96,13 +96,9 @@ export interface Backend {
    * memory. @default 8 MiB
    */
   readonly maxDecodedBytes?: number;
-  /**
-   * Seals every entry. Then an entry that it does not open is a miss, an unsealed one too. Needs `keepsMeta`.
-   *
-   * @default none
-   */
-  readonly seal?: Seal;
-  /** Bound by the seal beside the key: the part of the store's keys that the cache does not know. @default '' */
+  /** The id of the {@link Seal} around it. A composition copies its entries only to a sealed backend. @default none */
+  readonly sealedBy?: string;
+  /** Bound by a seal together with the key: the part of the store's keys that the cache does not know. @default '' */
   readonly sealScope?: string;
   /**
    * `false` for a layout without room for `StoredEntry.meta`, because other programs read it. Then tags, validators and
@@ -124,7 +120,11 @@ export interface Backend {
 
   /** The entry exactly as written, or `undefined`. Never one whose life is over. */
   read(key: string): Promise<StoredEntry | undefined>;
-  /** Stores `entry`. Nothing of the previous entry survives, and a lease on the key ends. */
+  /**
+   * Stores `entry`. Nothing of the previous entry survives, and a lease on the key ends.
+   *
+   * @throws {EncodeError} for an entry that it cannot write. The cache then keeps a loaded value in the process.
+   */
   write(key: string, entry: StoredEntry): Promise<void>;
   /** Removes the entry and a lease on it. */
   remove(key: string): Promise<DeleteStatus>;
@@ -192,6 +192,12 @@ export interface StoredEntry {
    * what it has read copies nothing that was invalidated.
    */
   readonly onValid?: () => void;
+  /**
+   * Only in an answer, of an entry that is there and must not be believed: why. It is a miss, reported as
+   * `decode:error`, and the next load replaces it; `data` and `meta` are empty. The backend has answered, so its
+   * breaker does not count it.
+   */
+  readonly error?: DecodeError;
 }
 
 /** Whether there was an entry to remove. */

@@ -1,12 +1,14 @@
 import type { Awaitable } from "./awaitable.ts";
+import type { Backend } from "./backend.ts";
 
 /**
  * Protects entries in a store that other programs can write to. Applied last on writing and first on reading: nothing
  * of an entry is parsed, decompressed or decoded before it was opened.
  *
- * The cache passes everything that an entry states about itself: `bytes` hold the value, the absolute end of its
- * freshness and of its life, and the id of its write; `context` stands for its place (cache, namespace, key) and its
- * meta (format, compressor, windows, tags and their versions, validators). An implementation must protect both.
+ * `sealed` of `@hotset/seal` puts one around a backend, and passes everything that an entry states about itself:
+ * `bytes` hold the value, the absolute end of its freshness and of its life, the id of its write, and its meta (format,
+ * compressor, windows, tags and their versions, validators); `context` stands for its place (cache, namespace, key). An
+ * implementation must protect both.
  *
  * `@hotset/seal` has two: `aesGcm` and `hmac`.
  */
@@ -25,4 +27,6 @@ export interface Seal {
    *   a `DecodeError` is reported: it may name the ids of secrets, and contains no secret and no value.
    */
   open(bytes: Uint8Array, context: Uint8Array): Awaitable<Uint8Array>;
+  /** The backend with this seal around it, for builders of backends: `(backend) => sealed(backend, this)`. */
+  around(backend: Backend): Backend;
 }

@@ -12,7 +12,6 @@ import { MetaParser } from "../entry/entry-meta.ts";
 import { termsIn } from "../entry/terms.ts";
 import { entryKey, keySpaceBelow, rootKeySpace } from "../entry/key.ts";
 import { json, passthrough } from "../index.ts";
-import { DecodeError } from "../contracts/errors.ts";
 import { newEntry } from "../entry/entry.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
@@ -24,7 +23,6 @@ import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { Recovery } from "../tiers/recovery.ts";
-import { SealConflicts } from "../tiers/seal-conflicts.ts";
 
 const root = rootKeySpace("shop");
 const names = (count: number, prefix = "k"): readonly string[] => Array.from({ length: count }, (_, i) => prefix + i);
@@ -306,19 +304,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     for (const name of names(10_100, "t")) await cache.set("k", 1, { tags: [name] });
     await cache.set("k", 1, { tags: ["first"] });
     expect(tag("first")).toBe(2);
-  },
-  "keys whose entries the seal did not open": () => {
-    const conflicts = new SealConflicts();
-    const error = new DecodeError("not opened");
-    // A conflict that is remembered is reported once, for all keys.
-    const isRemembered = (key: string): boolean => {
-      conflicts.stored(key, 0);
-      return conflicts.keeps(key, "v", 0);
-    };
-    for (const key of names(10_000)) conflicts.found(key, "v", error, 0);
-    expect(isRemembered("k0")).toBe(true);
-    conflicts.found("another", "v", error, 0);
-    expect(["k0", "k1", "another"].map(isRemembered)).toEqual([false, true, true]);
   },
   "what is known of the parts of a backend": () => {
     const parts = new BackendParts();

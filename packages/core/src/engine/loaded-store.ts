@@ -203,8 +203,6 @@ export class LoadedStore {
         draft.marker === undefined ? this.#keepLocally(draft, entry, epoch) : this.#keepAlone(draft, entry, epoch);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
         void this.confirm(remote.leases!, key, lease.token);
-      // Awaited: a call before the answer would find nothing that it can read, and load again.
-      if (status === "kept") await this.confirm(remote.leases!, key, lease!.token);
       if (status !== "stored") return "refused";
       return draft.marker === undefined ? draft.result : kept;
     } catch (error) {

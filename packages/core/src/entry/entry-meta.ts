@@ -175,7 +175,7 @@ function parseMeta(meta: string): EntryMeta {
   };
 }
 
-const NOT_OURS = "its meta was not written by this library";
+const NOT_OURS = "its meta was not written by this library, or it is sealed and this backend has no seal";
 
 /** Without the SyntaxError, which quotes the text. */
 function json(text: string): unknown {

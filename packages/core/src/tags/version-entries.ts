@@ -15,8 +15,9 @@ import { newId } from "../primitives/ids.ts";
 export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: Clock): TagVersions {
   const readOne = async (key: string): Promise<StoredEntry | undefined> => {
     const found = await backend.read(key);
-    // A longer one is not a version of ours, and is overwritten by the next pin.
-    return found !== undefined && found.data.length <= MAX_VERSION_BYTES ? found : undefined;
+    // A longer one is not a version of ours; like one with an error it is overwritten by the next pin.
+    const isVersion = found !== undefined && found.error === undefined && found.data.length <= MAX_VERSION_BYTES;
+    return isVersion ? found : undefined;
   };
   const issue = async (key: string, version: string): Promise<string> => {
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import { BackendUnavailableError, CacheError, DecodeError } from "../contracts/errors.ts";
+import { BackendUnavailableError, CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { BreakerPolicy } from "../contracts/backend.ts";
 import type { TierState } from "../contracts/events.ts";
 import { ONE_PART, type BackendParts } from "../coherence/parts.ts";
@@ -245,7 +245,8 @@ export class BackendCalls {
     if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
     else this.#closeBreaker(target.part);
     this.#stateOfFailures = isTransport ? "down" : "up";
-    const error = this.report(operation, target.keySpace, cause);
+    // An entry that the backend cannot write is reported where it was made.
+    const error = cause instanceof EncodeError ? cause : this.report(operation, target.keySpace, cause);
     if (this.#reach() !== "all") this.#enter(this.#current());
     return error;
   }
@@ -387,6 +388,7 @@ export function ownError(given: unknown): unknown {
   const { code, tier, operation, retryable = true, maybeExecuted = true } = given as Partial<BackendUnavailableError>;
   const details = { tier, operation, retryable, maybeExecuted, cause: given };
   if ((code as unknown) === "BACKEND_UNAVAILABLE") return new BackendUnavailableError(given.message, details);
+  if ((code as unknown) === "ENCODE_FAILED") return new EncodeError(given.message, details);
   return (code as unknown) === "DECODE_FAILED" ? new DecodeError(given.message, details) : given;
 }
 

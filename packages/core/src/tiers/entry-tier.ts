@@ -50,11 +50,8 @@ export interface EntryWrite {
   readonly versions: readonly TagVersion[] | undefined;
 }
 
-/**
- * - `overtaken`: the lease was lost or the entry changed, and nothing was stored
- * - `kept`: the lease ended and nothing was stored, see `SealConflicts`; a local copy can be confirmed by the token
- */
-export type StoreStatus = "stored" | "refused" | "overtaken" | "kept";
+/** `overtaken`: the lease was lost or the entry changed, and nothing was stored. */
+export type StoreStatus = "stored" | "refused" | "overtaken";
 
 /** Limits loads to one of a key at a time, across processes. */
 export interface EntryLeases {

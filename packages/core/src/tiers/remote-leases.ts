@@ -8,7 +8,6 @@ import { describe } from "../primitives/duration.ts";
 import { whenReady } from "../primitives/thenable.ts";
 import type { BackendCalls } from "./backend-calls.ts";
 import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
-import type { SealConflicts } from "./seal-conflicts.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /** A read that was sent. */
@@ -32,7 +31,6 @@ export interface LeasingTier {
   readonly calls: BackendCalls;
   readonly clock: Clock;
   readonly aliases: KeyAliases | undefined;
-  readonly conflicts: SealConflicts;
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
@@ -45,19 +43,10 @@ export const DEFAULT_LEASE_MS = 2_000;
 
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
-  const { calls, clock, aliases, conflicts } = tier;
+  const { calls, clock, aliases } = tier;
   const { leaseMs = DEFAULT_LEASE_MS } = leases;
   const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
     calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
-  const release = (key: EntryKey, token: string): Promise<void> =>
-    call(key, () => leases.release(key.backend, token), ENDS);
-  /** Ends the lease and stores nothing. Afterwards the message about that end, to this process too, has arrived. */
-  const keep = async (key: EntryKey, token: string, seen: string): Promise<StoreStatus> => {
-    await release(key, token);
-    if ((await call(key, () => leases.confirm(key.backend))) !== seen) return "overtaken";
-    conflicts.kept(key.backend, token);
-    return "kept";
-  };
   return {
     leaseMs,
     acquire: (request, token, seen, isOver): Promise<LeaseAnswer> => {
@@ -89,20 +78,17 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       );
     },
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
-    release,
-    store: (key, write, token, seen) => {
-      if (conflicts.keeps(key.backend, seen, clock.now())) return keep(key, token, seen);
-      return tier.store<StoreStatus>(key, write, {
+    release: (key, token) => call(key, () => leases.release(key.backend, token), ENDS),
+    store: (key, write, token, seen) =>
+      tier.store<StoreStatus>(key, write, {
         send: (stored) => leases.store(key.backend, token, seen, stored).then(statusOf),
         // Only the lease holder may remove the entry; the lease is extended just long enough for that.
         refuse: async () => {
           const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
           return isHolder ? tier.refuse(key) : "overtaken";
         },
-      });
-    },
-    confirm: (key) =>
-      call(key, () => leases.confirm(key.backend)).then((version) => conflicts.confirmedBy(key.backend, version)),
+      }),
+    confirm: (key) => call(key, () => leases.confirm(key.backend)),
   };
 }
 

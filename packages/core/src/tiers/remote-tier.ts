@@ -7,7 +7,6 @@ import { withAliases, type KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
-import { SealedEntries } from "../entry/sealed-entries.ts";
 import type { TierMeter } from "../primitives/meters.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
@@ -46,7 +45,6 @@ export class RemoteTier implements EntryTier {
   readonly listener: EntryTier["listener"];
   readonly #backend: Backend;
   readonly #codec: Codec;
-  readonly #sealed: SealedEntries;
   readonly #clock: Clock;
   readonly #events: Events;
   readonly #cache: string;
@@ -87,7 +85,6 @@ export class RemoteTier implements EntryTier {
     this.keepsMeta = backend.keepsMeta ?? true;
     this.#backend = backend;
     this.#codec = new Codec(backend);
-    this.#sealed = new SealedEntries(backend, clock);
     this.#clock = clock;
     this.#events = events;
     this.#cache = cache;
@@ -103,7 +100,7 @@ export class RemoteTier implements EntryTier {
       parts,
     });
     this.meter = this.#calls.meter;
-    this.#unreadable = new UnreadableEntries(this, clock, events, cache);
+    this.#unreadable = new UnreadableEntries(this, events, cache);
     this.listener = this.#calls;
     this.#pins = table ?? new RecentPins(clock);
     if (this.keepsMeta) {
@@ -120,7 +117,6 @@ export class RemoteTier implements EntryTier {
         calls: this.#calls,
         clock,
         aliases,
-        conflicts: this.#unreadable.conflicts,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
@@ -255,13 +251,12 @@ export class RemoteTier implements EntryTier {
     const { entry, encoded, versions } = write;
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
     const startedAt = this.#clock.now();
-    const sealing = this.#sealed.seal(key, this.#codec.toStored(encoded, entry, versions, startedAt));
-    const stored = isThenable(sealing) ? await sealing : sealing;
+    const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
     const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => {
       this.#aliases?.add(key.backend);
       return sending.send(stored);
     });
-    this.#unreadable.written(key.backend, status === "stored");
+    this.#unreadable.written(key.backend);
     if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
       this.#events.store.emit({
         cache: this.#cache,
@@ -397,14 +392,14 @@ export class RemoteTier implements EntryTier {
    */
   #decode(read: SentRead, stored: StoredEntry, versions: Versions | undefined): Awaitable<Entry | undefined> {
     if (stored.behind !== undefined && read.request.isCurrent === true) return this.#behind(read, stored.behind);
+    if (stored.error !== undefined) return this.#unreadable.found(read.request, ownError(stored.error) as DecodeError);
     try {
-      const opened = this.#sealed.open(read.request.key, stored);
-      const entry = isThenable(opened) ? this.#decodeLater(read, opened) : this.#decodeNow(read, opened);
+      const entry = this.#decodeNow(read, stored);
       return isThenable(entry)
         ? this.#inTime(read, stored, versions, entry)
         : this.#under(read, stored, versions, entry);
     } catch (error) {
-      return this.#unreadable.found(read.request, error as DecodeError, stored.version);
+      return this.#unreadable.found(read.request, error as DecodeError);
     }
   }
 
@@ -420,14 +415,9 @@ export class RemoteTier implements EntryTier {
     }
   }
 
-  #decodeLater(read: SentRead, opened: PromiseLike<StoredEntry | undefined>): PromiseLike<Entry | undefined> {
-    return opened.then((each) => this.#decodeNow(read, each));
-  }
-
-  #decodeNow({ request, sentAt }: SentRead, opened: StoredEntry | undefined): Awaitable<Entry | undefined> {
-    if (opened === undefined) return undefined;
+  #decodeNow({ request, sentAt }: SentRead, stored: StoredEntry): Awaitable<Entry> {
     const { key, schema, tagSequence } = request;
-    const entry = this.#codec.decode(opened, key.space, schema, sentAt, tagSequence);
+    const entry = this.#codec.decode(stored, key.space, schema, sentAt, tagSequence);
     return this.#backend.readsLag === true ? whenReady(entry, lagging) : entry;
   }
 
@@ -436,7 +426,7 @@ export class RemoteTier implements EntryTier {
     read: SentRead,
     stored: StoredEntry,
     versions: Versions | undefined,
-    entry: PromiseLike<Entry | undefined>,
+    entry: PromiseLike<Entry>,
   ): Promise<Entry | undefined> {
     return within(this.#clock, this.deadlineMs, entry, () => {
       throw new DecodeError(
@@ -445,7 +435,7 @@ export class RemoteTier implements EntryTier {
       );
     }).then(
       (each) => this.#under(read, stored, versions, each),
-      (error: unknown) => this.#unreadable.found(read.request, error as DecodeError, stored.version),
+      (error: unknown) => this.#unreadable.found(read.request, error as DecodeError),
     );
   }
 
@@ -454,9 +444,8 @@ export class RemoteTier implements EntryTier {
     read: SentRead,
     { behind, onValid }: StoredEntry,
     versions: Versions | undefined,
-    entry: Entry | undefined,
+    entry: Entry,
   ): Awaitable<Entry | undefined> {
-    if (entry === undefined) return undefined;
     if (versions === undefined && this.#tagVersions === undefined) onValid?.();
     if (versions === undefined) return entry;
     const more = read.request.isCurrent === true ? readByPin(this.versions!) : this.#tagVersionsUnlessKnown!;

@@ -129,7 +129,7 @@ export const format = (option: string, given: Format): Format =>
 
 /** The message does not show what was given: it may be a secret. */
 export function seal(option: string, given: Seal): Seal {
-  if (hasId(given) && "seal" in given && "open" in given) return given;
+  if (hasId(given) && typeof given.around === "function") return given;
   throw new InvalidArgumentError(
     `${option} must be a Seal, such as aesGcm({ keys }), with an id of 1 to 32 of a-z 0-9 . -`,
   );

@@ -7,7 +7,6 @@ import type {
   Format,
   Leases,
   Parts,
-  Seal,
   StoredEntry,
   TagVersions,
 } from "@hotset/core";
@@ -31,7 +30,6 @@ export interface BackendSettings {
   readonly format: Format;
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
-  readonly seal?: Seal | undefined;
   /** @default '' */
   readonly sealScope?: string;
   readonly maxEntryBytes: number;
@@ -113,7 +111,6 @@ export abstract class EntryBackend implements Backend {
   readonly format: Format;
   readonly compressor: Compressor;
   readonly alsoReads: readonly (Format | Compressor)[];
-  readonly seal?: Seal;
   readonly sealScope: string;
   readonly deadlineMs: number;
   /** Each call is one {@link Command}, however many it sends. */
@@ -143,7 +140,6 @@ export abstract class EntryBackend implements Backend {
     this.format = settings.format;
     this.compressor = settings.compressor;
     this.alsoReads = settings.alsoReads;
-    if (settings.seal !== undefined) this.seal = settings.seal;
     this.sealScope = settings.sealScope ?? "";
     this.deadlineMs = settings.responseTimeoutMs;
     if (settings.breaker !== undefined) this.breaker = settings.breaker;

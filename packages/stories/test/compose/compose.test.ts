@@ -294,11 +294,6 @@ describe("nearTtl", () => {
       { ...scriptedBackend({ clock: new TestClock(), label: "plain" }), keepsMeta: false },
       "near must have room for what is known of a copy, and plain keeps no meta; use its full layout",
     ],
-    [
-      "a seal that would not be used",
-      scriptedBackend({ clock: new TestClock(), label: "safe", seal: { id: "s", seal: (b) => b, open: (b) => b } }),
-      "near keeps the bytes of far as they are, so give far the seal; safe has one, far none",
-    ],
   ])("and so are the sides: %s as near", (_, near, message) => {
     const far = scriptedBackend({ clock: new TestClock(), label: "far" });
     expect(() => compose(near as never, far, { nearTtl: "1m" })).toThrow(`compose: ${message}`);

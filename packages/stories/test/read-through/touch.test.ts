@@ -240,7 +240,7 @@ describe("C355 a touch that fails", () => {
     ["since its answer is lost", { loseAnswer: true }, { value: { status: "refused" } }],
   ])("%s leaves no lease behind", async (_, step, expected) => {
     let fails = false;
-    const seal: Seal = {
+    const seal: Omit<Seal, "around"> = {
       id: "test",
       seal(bytes) {
         if (fails && step === undefined) throw new Error("the seal fails");
@@ -248,7 +248,7 @@ describe("C355 a touch that fails", () => {
       },
       open: (bytes) => bytes,
     };
-    const { cache, backend } = open("backend", { ttl: "1m", backend: { leases: true, tagVersions: true, seal } });
+    const { cache, backend } = open("backend", { ttl: "1m", backend: { leases: true, tagVersions: true }, seal });
     await cache.set("k", "v");
     fails = true;
     if (step !== undefined) backend.script("leases.store", step);

@@ -1,7 +1,7 @@
 /** Versions of tags and leases are not sealed: what a program that writes to Redis can do by them (decision 0114). */
 import { createCache, type Cache, type Policy } from "@hotset/core";
 import { TestClock } from "@hotset/testing";
-import { aesGcm } from "@hotset/seal";
+import { aesGcm, sealed } from "@hotset/seal";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { redis } from "hotset";
 import { afterAll, afterEach, beforeAll, expect, it, onTestFinished } from "vitest";
@@ -21,8 +21,9 @@ const ISSUER = "hotset~issuer:{~shop}";
 const seal = aesGcm({ keys: [{ id: "k1", key: Buffer.alloc(32, 1) }] });
 
 function open({ clock, ...policy }: Policy & { readonly clock?: TestClock } = {}): Cache {
+  const builder = redis(server.url).responseTimeout("15s");
   const cache = createCache({ name: "shop", ...(clock && { clock }) })
-    .tier(redis(server.url).responseTimeout("15s").seal(seal).build())
+    .tier(clock === undefined ? builder.seal(seal).build() : sealed(builder.build(), seal, { clock }))
     .defaults({ ttl: "10m", ...policy })
     .build();
   onTestFinished(() => cache.close({ timeout: 0 }));

@@ -1,4 +1,4 @@
-import type { Cache, CacheOptions, Clock, LoadContext, Policy } from "@hotset/core";
+import type { Cache, CacheOptions, Clock, LoadContext, Policy, Seal } from "@hotset/core";
 import {
   createTestCache,
   gate,
@@ -11,6 +11,7 @@ import {
   type ScriptedStore,
 } from "@hotset/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
+import { sealed } from "@hotset/seal";
 
 /** One simulated process: a cache with its own connection to the shared store. */
 export interface SimulatedProcess {
@@ -26,6 +27,8 @@ export interface ProcessOptions extends Policy, Omit<CacheOptions, "name" | "clo
   readonly local?: boolean;
   readonly memory?: MemoryOptions;
   readonly backend?: Omit<ScriptedBackendOptions, "clock">;
+  /** Put around the backend. */
+  readonly seal?: Seal;
   /** How far its clock is ahead of the store's, in milliseconds. @default 0 */
   readonly clockOffsetMs?: number;
 }
@@ -65,7 +68,14 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
   const clock = new TestClock();
   let first: ScriptedBackend | undefined;
   const start = (more: ProcessOptions = {}): SimulatedProcess => {
-    const { local = true, memory: memoryOptions, backend: its, clockOffsetMs = 0, ...rest } = { ...options, ...more };
+    const {
+      local = true,
+      memory: memoryOptions,
+      backend: its,
+      seal,
+      clockOffsetMs = 0,
+      ...rest
+    } = { ...options, ...more };
     const backend: ScriptedBackend =
       first === undefined
         ? scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported", ...its })
@@ -76,7 +86,7 @@ export function notYetInStep(options: ProcessOptions = {}, times: number = 2): P
       ...rest,
       clock: shifted(clock, clockOffsetMs),
       local: local ? memory(memoryOptions) : false,
-      backend,
+      backend: seal === undefined ? backend : sealed(backend, seal, { clock }),
     });
     return { cache, backend, link: backend.link };
   };

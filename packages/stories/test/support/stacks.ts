@@ -1,4 +1,4 @@
-import type { Cache, CacheOptions, Policy } from "@hotset/core";
+import type { Cache, CacheOptions, Policy, Seal } from "@hotset/core";
 import {
   createTestCache,
   flush,
@@ -8,6 +8,7 @@ import {
   type ScriptedBackendOptions,
 } from "@hotset/testing";
 import { memory, type MemoryOptions } from "@hotset/memory";
+import { sealed } from "@hotset/seal";
 
 /** The tiers over which a promise is tested. A promise may not depend on them. */
 export type Stack = "memory" | "backend" | "memory over backend";
@@ -23,6 +24,8 @@ export interface OpenOptions extends Policy, Omit<CacheOptions, "name" | "clock"
   readonly memory?: MemoryOptions;
   /** The backend of another cache, to simulate a second process over it, or options of a new backend. */
   readonly backend?: ScriptedBackend | Omit<ScriptedBackendOptions, "clock">;
+  /** Put around the backend. */
+  readonly seal?: Omit<Seal, "around"> | undefined;
 }
 
 export interface Opened {
@@ -36,13 +39,13 @@ export interface Opened {
 
 /** A cache over `stack`. The test controls its clock and its backend. */
 export function open(stack: Stack, options: OpenOptions = {}): Opened {
-  const { clock = new TestClock(), memory: memoryOptions, backend: given = {}, ...rest } = options;
+  const { clock = new TestClock(), memory: memoryOptions, backend: given = {}, seal, ...rest } = options;
   const backend = "store" in given ? given : scriptedBackend({ clock, ...given });
   const cache = createTestCache({
     ...rest,
     clock,
     local: stack === "backend" ? false : memory(memoryOptions),
-    backend: stack === "memory" ? false : backend,
+    backend: stack === "memory" ? false : seal === undefined ? backend : sealed(backend, seal, { clock }),
   });
   return { cache, clock, backend, stored: () => backend.store.keys().filter((key) => !key.startsWith("{~")) };
 }

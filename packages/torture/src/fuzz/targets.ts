@@ -12,7 +12,7 @@ import {
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
 import { msgpack } from "@hotset/msgpack";
-import { aesGcm, hmac } from "@hotset/seal";
+import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { zstd } from "@hotset/zstd";
 import fc from "fast-check";
 import { cloned, jsonOf, packed } from "@hotset/test-servers";
@@ -195,10 +195,18 @@ interface Opened {
   readonly errors: readonly Error[];
 }
 
-function open(parts: { readonly format: Format; readonly compressor: Compressor; readonly seal?: Seal }): Opened {
+function open({
+  seal,
+  ...parts
+}: {
+  readonly format: Format;
+  readonly compressor: Compressor;
+  readonly seal?: Seal;
+}): Opened {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, deadlineMs: 60_000, ...parts });
-  const cache = createTestCache({ clock, backend, local: false, ttl: "1m" });
+  const tier = seal === undefined ? backend : sealed(backend, seal, { clock });
+  const cache = createTestCache({ clock, backend: tier, local: false, ttl: "1m" });
   const errors: Error[] = [];
   for (const event of ["decode:error", "backend:error"] as const) cache.on(event, ({ error }) => errors.push(error));
   return { cache, backend, clock, errors };

@@ -1,0 +1,153 @@
+import {
+  DecodeError,
+  EncodeError,
+  scheduleRunning,
+  type Awaitable,
+  type Backend,
+  type CacheErrorDetails,
+  type Clock,
+  type Seal,
+  type StoredEntry,
+} from "@hotset/core";
+
+/**
+ * Entries of a backend as they are stored under a seal:
+ *
+ *     meta     id of the seal ";"
+ *     data     sealed: 1 | stale at, float64 | expires at, float64 | length of id, uint8 | id of the write
+ *              | length of meta, uint16 | meta, UTF-8 | data
+ *     context  JSON of the place: scope, and key with the prefix of its namespace
+ *
+ * Numbers are big-endian, instants epoch milliseconds. The store's own times, and a write id that the store changed
+ * (`markStale`), can shorten what is sealed and never lengthen it.
+ */
+export class Envelope {
+  readonly #backend: Pick<Backend, "label" | "sealScope" | "deadlineMs">;
+  readonly #seal: Omit<Seal, "around">;
+  readonly #clock: Clock;
+
+  constructor(backend: Pick<Backend, "label" | "sealScope" | "deadlineMs">, seal: Omit<Seal, "around">, clock: Clock) {
+    this.#backend = backend;
+    this.#seal = seal;
+    this.#clock = clock;
+  }
+
+  /** @throws {EncodeError} when the seal fails. */
+  async seal(key: string, entry: StoredEntry): Promise<StoredEntry> {
+    const { id } = this.#seal;
+    try {
+      const data = await this.#inTime(this.#seal.seal(this.#pack(entry), this.#context(key)));
+      return { ...entry, data, meta: `${id};` };
+    } catch (cause) {
+      if (cause instanceof EncodeError) throw cause;
+      throw new EncodeError(`${id} cannot seal this entry; see cause`, this.#details("encode", cause));
+    }
+  }
+
+  /** Opens an entry that was found under a key. */
+  async openFound(key: string, found: StoredEntry | undefined): Promise<StoredEntry | undefined>;
+  async openFound(key: string, found: Found): Promise<Found>;
+  async openFound(key: string, found: Found): Promise<Found> {
+    // Some backends say `null` where there is nothing.
+    return found && !(found instanceof Error) ? this.open(key, found) : found;
+  }
+
+  /**
+   * The entry as it was before {@link seal}, with the remaining times that both the seal and the store allow: with an
+   * error if the seal does not open it; `undefined` if its sealed life has just ended.
+   */
+  async open(key: string, stored: StoredEntry): Promise<StoredEntry | undefined> {
+    const { behind, error, ...rest } = stored;
+    const more = behind && { behind: async () => this.openFound(key, await behind()) };
+    if (error !== undefined) return { ...stored, ...more };
+    try {
+      const { id } = this.#seal;
+      const [, sealedBy, changed] = SEALED_META.exec(stored.meta) ?? [];
+      if (sealedBy !== id) throw new DecodeError(unsealed(id, sealedBy));
+      if (changed !== "") throw new DecodeError(`${id}: its meta was changed`);
+      const bytes = await this.#inTime(this.#seal.open(stored.data, this.#context(key)));
+      const opened = this.#unpack(bytes, rest);
+      return opened && { ...opened, ...more };
+    } catch (cause) {
+      const reason = cause instanceof DecodeError ? cause.message : `${this.#seal.id} does not open it`;
+      const refusal = new DecodeError(`a stored entry cannot be read: ${reason}`, this.#details("decode", cause));
+      return { ...rest, ...more, data: NOTHING, meta: "", staleInMs: 0, error: refusal };
+    }
+  }
+
+  #pack({ data, meta, staleInMs, expiresInMs, version = "" }: StoredEntry): Uint8Array {
+    const now = this.#epochMs();
+    const text = Buffer.from(meta);
+    const head = Buffer.alloc(META_AT + version.length + 2);
+    head[0] = LAYOUT;
+    head.writeDoubleBE(now + staleInMs, STALE_AT);
+    head.writeDoubleBE(now + expiresInMs, EXPIRES_AT);
+    head[ID_AT] = version.length;
+    head.write(version, META_AT, "latin1");
+    head.writeUInt16BE(text.length, META_AT + version.length);
+    return Buffer.concat([head, text, data]);
+  }
+
+  #unpack(bytes: Uint8Array, stored: StoredEntry): StoredEntry | undefined {
+    const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const textAt = META_AT + (head[ID_AT] ?? 0) + 2;
+    if (head.length < textAt || head[0] !== LAYOUT) throw new DecodeError("its sealed part has another layout");
+    const version = head.toString("latin1", META_AT, textAt - 2);
+    const dataAt = textAt + head.readUInt16BE(textAt - 2);
+    const meta = head.toString("utf8", textAt, dataAt);
+    const now = this.#epochMs();
+    const expiresInMs = Math.min(stored.expiresInMs, Math.floor(head.readDoubleBE(EXPIRES_AT) - now));
+    if (expiresInMs < -CLOCK_TOLERANCE_MS)
+      throw new DecodeError(
+        "its sealed life is over by more than 10 s: an old entry was put back, or the clocks of two processes differ",
+      );
+    if (expiresInMs < 1) return undefined;
+    // Only the end of freshness gives an entry another id: with another one it is stale, however it came there.
+    const isRenamed = version !== "" && stored.version !== undefined && stored.version !== version;
+    const freshForMs = Math.floor(head.readDoubleBE(STALE_AT) - now);
+    const staleInMs = Math.min(stored.staleInMs, freshForMs, isRenamed ? 0 : Infinity);
+    return { ...stored, data: bytes.subarray(dataAt), meta, staleInMs, expiresInMs };
+  }
+
+  /** JSON shows where each part ends, so no two entries share a context. */
+  #context(key: string): Uint8Array {
+    return Buffer.from(JSON.stringify(["hotset", LAYOUT, this.#backend.sealScope ?? "", key]));
+  }
+
+  /** The answer of a seal, within the deadline of the backend. */
+  async #inTime(work: Awaitable<Uint8Array>): Promise<Uint8Array> {
+    if (work instanceof Uint8Array) return work;
+    const { deadlineMs = 1_000 } = this.#backend;
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    const end = scheduleRunning(this.#clock, deadlineMs, () =>
+      reject(new Error(`${this.#seal.id}: no answer within ${deadlineMs} ms`)),
+    );
+    work.then(resolve, reject).then(end);
+    return promise;
+  }
+
+  #epochMs(): number {
+    return this.#clock.epochMs?.() ?? Date.now();
+  }
+
+  #details(operation: string, cause: unknown): CacheErrorDetails {
+    return { tier: this.#backend.label, operation, cause };
+  }
+}
+
+type Found = StoredEntry | Error | undefined;
+
+const unsealed = (id: string, by: string | undefined): string =>
+  `it is ${by === undefined ? "not sealed" : `sealed by ${JSON.stringify(by)}`}, and this backend reads only entries that are sealed by ${JSON.stringify(id)}`;
+
+/** No other meta begins like this: it is JSON, or empty. */
+const SEALED_META = /^([a-z0-9.-]{1,32});(.*)$/s;
+const NOTHING = new Uint8Array(0);
+const LAYOUT = 1;
+const STALE_AT = 1;
+const EXPIRES_AT = 9;
+const ID_AT = 17;
+/** The id of the write; the length of the meta and the meta follow. */
+const META_AT = 18;
+/** Wall clocks of processes may differ by a few seconds. Within them the end of a sealed life is an ordinary miss. */
+const CLOCK_TOLERANCE_MS = 10_000;
