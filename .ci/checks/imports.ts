@@ -98,7 +98,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  http: [["semantics"], ["cache"], ["index"]],
+  http: [["semantics"], ["cache"], ["index"], ["fetch", "node"]],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],

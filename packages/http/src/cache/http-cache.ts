@@ -130,6 +130,11 @@ export class HttpCache {
     return this.#namespace.clear({ stale: options.soft === true });
   }
 
+  /** Whether it knows which origins it is the cache of, as one of a server must. */
+  get isServer(): boolean {
+    return this.#plan.base !== undefined || this.#plan.hosts.size > 0;
+  }
+
   stats(): HttpCacheStats {
     return this.#meter.stats();
   }
@@ -394,7 +399,7 @@ export class HttpCache {
 
   async #ask(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Promise<PlainResponse> {
     const { signal = new AbortController().signal, onInformation } = call;
-    return origin(request, { background: false, signal, onInformation });
+    return origin(request, { background: false, shared: false, signal, onInformation });
   }
 
   /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */

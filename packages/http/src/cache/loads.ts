@@ -6,12 +6,13 @@ import { isExplicit, type Exchange, type Freshness } from "../semantics/freshnes
 import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
 import { freshen, isAboutStored } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
-import { selectingText } from "../semantics/vary.ts";
+import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
 import { Followers, type Running } from "./followers.ts";
 import { discard, ignore, type PlainResponse } from "./messages.ts";
-import { ask, OriginAnsweredError } from "./origin.ts";
+import { ask, askAlone, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
+import { sharedFields } from "./safe-fields.ts";
 import { SharedBody } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
@@ -92,13 +93,14 @@ export class Loads {
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
     const sentAt = this.#epochMs();
-    let response: PlainResponse;
+    let answer: { response: PlainResponse; withheld: ReadonlySet<string> };
     try {
-      response = await this.#validate(visit, ctx, stale);
+      answer = await this.#validate(visit, ctx, stale);
     } catch (error) {
       cover(ctx, stale?.freshness, "unreachable", this.#plan.settings.whenDisconnectedMs);
       throw error;
     }
+    const { response, withheld } = answer;
     const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
     if (response.status === 304 && stale !== undefined)
       return this.#renew(visit, ctx, { stale, response, exchange }, deliver);
@@ -107,18 +109,34 @@ export class Loads {
       throw new OriginAnsweredError(response);
     }
     const decision = decideStore(asked(visit), response, exchange, this.#plan.settings);
-    return decision.store
-      ? this.#store(visit, ctx, { decision, response, stale }, deliver)
-      : this.#passOn(visit, ctx, { decision, response, stale }, deliver);
+    if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, deliver);
+    if (withheld.size === 0 || deliver === undefined)
+      return this.#passOn(visit, ctx, { decision, response, stale }, deliver);
+    // It was made without the fields of this client, and is not for others either.
+    discard(response.body);
+    const own = await askAlone(visit, ctx);
+    return this.#passOn(visit, ctx, { decision, response: own, stale }, deliver);
   }
 
-  /** With the conditions of what is stored; without them once more where a 304 is about something else. */
-  async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined): Promise<PlainResponse> {
+  /**
+   * With the conditions of what is stored; without them once more where a 304 is about something else, and with the
+   * selecting fields where Vary names some that the handler did not see.
+   */
+  async #validate(
+    visit: Visit,
+    ctx: LoadContext,
+    stale: StoredResponse | undefined,
+  ): Promise<{ response: PlainResponse; withheld: ReadonlySet<string> }> {
+    const { safe } = this.#plan;
+    const { fields, withheld } = sharedFields(visit, safe);
     const conditions = stale === undefined ? [] : conditionsOf(stale.fields);
-    const first = await ask(visit, ctx, conditions, this.#plan);
-    if (first.status !== 304 || stale === undefined || isAboutStored(stale.fields, first.fields)) return first;
-    discard(first.body);
-    return ask(visit, ctx, [], this.#plan);
+    const response = await ask(visit, ctx, [...fields, ...conditions], this.#plan);
+    const isOther = response.status === 304 && stale !== undefined && !isAboutStored(stale.fields, response.fields);
+    const unseen = (selectingFields(response.fields) ?? []).filter((name) => withheld.has(name));
+    if (!isOther && unseen.length === 0) return { response, withheld };
+    discard(response.body);
+    const again = sharedFields(visit, safe, unseen);
+    return { response: await ask(visit, ctx, again.fields, this.#plan), withheld: again.withheld };
   }
 
   /** A 304: the stored response, with its fields. */

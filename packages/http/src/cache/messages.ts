@@ -31,6 +31,8 @@ export type PlainOrigin = (request: PlainRequest, context: OriginContext) => Awa
 export interface OriginContext {
   /** Whether no caller waits for the answer, and there is no connection to a client. */
   readonly background: boolean;
+  /** Whether others may get the answer, too: then the request has no fields that name one client. */
+  readonly shared: boolean;
   /** Aborts when the head takes longer than `loadTimeout`, when the cache closes, and as `onAbort` says. */
   readonly signal: AbortSignal;
   /** Takes interim answers (1xx): they go to the caller whose load this is, and are never stored. */

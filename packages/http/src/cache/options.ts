@@ -1,5 +1,6 @@
 import { ConfigurationError, didYouMean, parseDuration, systemClock, type Clock, type Duration } from "@hotset/core";
 import { DEFAULT_SETTINGS, type Settings, type WindowsMs } from "../semantics/settings.ts";
+import { HARMLESS } from "./safe-fields.ts";
 import type { Normaliser } from "../semantics/vary.ts";
 
 /** Lifetimes that a rule gives. */
@@ -60,6 +61,12 @@ export interface HttpCacheOptions {
   readonly onAbort?: "finish" | "abort" | undefined;
   /** Whether answers have a Cache-Status field. @default true */
   readonly cacheStatus?: boolean | undefined;
+  /**
+   * Whether the handler of a load that is shared sees only fields that are in the key, that select by Vary, or that are
+   * harmless; or further names of such fields. A response that is not stored is then made again for its own client,
+   * with all of its fields. @default true with `base` or `hosts`
+   */
+  readonly safeHeaders?: boolean | readonly string[] | undefined;
   /** Scheme and authority of every request, where this is a server: `https://shop.example`. */
   readonly base?: string | undefined;
   /** Origins that the Host of a request may name; those of others are forwarded and never cached. */
@@ -86,6 +93,7 @@ export interface Plan {
   readonly sortsQuery: boolean;
   readonly finishesAlone: boolean;
   readonly showsStatus: boolean;
+  readonly safe: ReadonlySet<string> | undefined;
   readonly base: string | undefined;
   readonly hosts: ReadonlySet<string>;
   readonly trustsProxy: boolean;
@@ -117,6 +125,7 @@ export function planOf(options: HttpCacheOptions): Plan {
     sortsQuery: options.sortQuery ?? false,
     finishesAlone: options.onAbort !== "abort",
     showsStatus: options.cacheStatus ?? true,
+    safe: safeNames(options),
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).map((host) => originNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
@@ -146,6 +155,12 @@ function settingsOf(options: HttpCacheOptions): Settings {
     defaults: windowsOf("defaults", options.defaults),
     override: windowsOf("override", options.override),
   };
+}
+
+function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<string> | undefined {
+  const isOn = safeHeaders ?? (base !== undefined || (hosts ?? []).length > 0);
+  if (isOn === false) return undefined;
+  return new Set([...HARMLESS, ...(lowered(isOn === true ? [] : isOn) ?? [])]);
 }
 
 function windowsOf(option: string, windows: HttpWindows | undefined): WindowsMs {
@@ -201,5 +216,5 @@ const NAMES: ReadonlySet<string> = new Set([
   ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "defaults", "override"],
   ...["whenDisconnected", "keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes"],
   ...["inlineBytes", "maxVariants", "varyOn", "normalise", "ignoreQuery", "sortQuery", "tagFields", "onAbort"],
-  ...["cacheStatus", "base", "hosts", "trustProxy", "clock"],
+  ...["cacheStatus", "base", "hosts", "trustProxy", "safeHeaders", "clock"],
 ]);

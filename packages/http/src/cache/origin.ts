@@ -1,6 +1,5 @@
 import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
-import { without, type FieldLines } from "../semantics/fields.ts";
-import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
+import type { FieldLines } from "../semantics/fields.ts";
 import type { PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
@@ -18,13 +17,13 @@ export class OriginAnsweredError extends Error {
 }
 
 /**
- * Asks the origin on behalf of all callers: a GET with `conditions` in place of the client's own conditions and ranges.
+ * Asks the origin on behalf of all callers: a GET with `fields` in place of those of the client.
  * Its signal aborts when the head takes too long. Once that is there, it aborts only as the load itself is aborted.
  */
 export async function ask(
   visit: Visit,
   ctx: Pick<LoadContext, "signal" | "background">,
-  conditions: FieldLines,
+  fields: FieldLines,
   { clock, loadTimeoutMs }: { readonly clock: Clock; readonly loadTimeoutMs: number },
 ): Promise<PlainResponse> {
   const { request, origin } = visit;
@@ -40,13 +39,13 @@ export async function ask(
       reject(error);
     }, loadTimeoutMs);
   });
-  const fields = [...without(request.fields, CONDITIONAL_FIELDS), ...conditions];
   try {
     const answer = Promise.resolve(
       origin(
         { ...request, method: "GET", fields },
         {
           background: ctx.background,
+          shared: true,
           signal: controller.signal,
           onInformation: ctx.background ? undefined : visit.call.onInformation,
         },
@@ -56,4 +55,10 @@ export async function ask(
   } finally {
     cancel();
   }
+}
+
+/** Asks the origin for its own caller alone, with the request as it came. */
+export async function askAlone(visit: Visit, { signal }: Pick<LoadContext, "signal">): Promise<PlainResponse> {
+  const { onInformation } = visit.call;
+  return visit.origin(visit.request, { background: false, shared: false, signal, onInformation });
 }

@@ -1,21 +1,14 @@
-import {
-  createServer,
-  request as send,
-  Agent,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from "node:http";
+import { request as send, Agent, type IncomingMessage, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "@hotset/http";
 
 /** A caching reverse proxy to one server, as small as the public suite needs. */
-export function proxyOf(cache: HttpCache, origin: string): Server {
+export function handlerOf(cache: HttpCache, origin: string): Handler {
   const forward = originOf(new URL(origin));
-  return createServer((request, response) => {
-    void respond(cache, forward, origin, request, response);
-  });
+  return (request, response) => void respond(cache, forward, origin, request, response);
 }
+
+export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 async function respond(
   cache: HttpCache,

@@ -1,0 +1,41 @@
+import type { FieldLines } from "../semantics/fields.ts";
+import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
+import type { Visit } from "./visit.ts";
+
+/** Fields that shape no page, or that a handler answers with a Vary. */
+export const HARMLESS: readonly string[] = [
+  ...["accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "via"],
+  ...["traceparent", "tracestate", "x-request-id", "x-correlation-id"],
+];
+
+/** The fields of a request as the handler of a shared load gets them. */
+export interface SharedFields {
+  readonly fields: FieldLines;
+  /** Names that the handler does not see although the client sent them. */
+  readonly withheld: ReadonlySet<string>;
+}
+
+/**
+ * Without the conditions of one client and, with `safe`, without all that is neither in the key nor harmless: a page
+ * that they shaped would be served to all. Authorization stays: RFC 9111, section 3.5, says when that may be shared.
+ *
+ * @param seen further names that select, by the Vary of the response.
+ */
+export function sharedFields(
+  visit: Visit,
+  safe: ReadonlySet<string> | undefined,
+  seen: readonly string[] = [],
+): SharedFields {
+  const withheld = new Set<string>();
+  const fields = visit.request.fields.filter(([name]) => {
+    if (CONDITIONAL_FIELDS.has(name)) return false;
+    if (safe === undefined || safe.has(name) || seen.includes(name)) return true;
+    if (visit.index?.selecting.includes(name) === true) return true;
+    if (name !== "host") withheld.add(name);
+    return false;
+  });
+  return safe === undefined ? { fields, withheld } : { fields: [...fields, ["host", authorityOf(visit)]], withheld };
+}
+
+/** The authority of the key: a handler makes links of it. */
+const authorityOf = ({ request }: Visit): string => new URL(request.url).host;

@@ -1,0 +1,143 @@
+import { ConfigurationError } from "@hotset/core";
+import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+
+/** A handler of fetch requests: of a worker, of Bun or Deno, or `app.fetch` of Hono. */
+export type FetchHandler<A extends readonly unknown[]> = (request: Request, ...rest: A) => Response | Promise<Response>;
+
+/**
+ * `handler`, answered through the cache. A load gives the handler a request without the conditions and ranges of one
+ * client, and without the fields that shape a page for one client: see `safeHeaders`.
+ *
+ * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`: any client can send any Host.
+ */
+export function cachedHandler<A extends readonly unknown[]>(
+  cache: HttpCache,
+  handler: FetchHandler<A>,
+): (request: Request, ...rest: A) => Promise<Response> {
+  requireOrigin(cache, "cachedHandler");
+  return async (request, ...rest) => {
+    const origin: PlainOrigin = async (asked, { shared, signal }) =>
+      plainResponse(await handler(shared ? sharedRequest(asked, signal) : request, ...rest));
+    return toResponse(await cache.answer(plainRequest(request), origin, { signal: request.signal }));
+  };
+}
+
+/** Middleware of Hono, for routes behind it. `app` runs the loads: each is a request of its own. */
+export function honoCache(
+  cache: HttpCache,
+  app: () => { fetch(request: Request): Response | Promise<Response> },
+): (context: { readonly req: { readonly raw: Request }; res: Response }, next: () => Promise<void>) => Promise<void> {
+  requireOrigin(cache, "honoCache");
+  const loads = new WeakSet<Request>();
+  return async (context, next) => {
+    const { raw } = context.req;
+    if (loads.has(raw)) return next();
+    const origin: PlainOrigin = async (asked, { shared, signal }) => {
+      if (!shared) {
+        await next();
+        return plainResponse(context.res);
+      }
+      const request = sharedRequest(asked, signal);
+      loads.add(request);
+      return plainResponse(await app().fetch(request));
+    };
+    const response = toResponse(await cache.answer(plainRequest(raw), origin, { signal: raw.signal }));
+    // Hono adds the fields of the former response to a new one, unless there is none.
+    (context as { res: Response | undefined }).res = undefined;
+    context.res = response;
+  };
+}
+
+/**
+ * `fetch` through the cache. Each redirect is stored under its own URL, and followed here: `Authorization` and cookies
+ * do not go along to another origin.
+ */
+export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeof fetch {
+  return async (input, init) => {
+    let request = new Request(input, init);
+    for (let hop = 0; ; hop++) {
+      const response = await fetchOne(cache, base, request);
+      const location = response.headers.get("location");
+      if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") return response;
+      if (request.redirect === "error") throw new TypeError('fetch failed: redirected, and redirect is "error"');
+      if (hop === MOST_REDIRECTS) throw new TypeError(`fetch failed: more than ${MOST_REDIRECTS} redirects`);
+      await response.body?.cancel();
+      request = redirected(request, new URL(location, request.url), response.status);
+    }
+  };
+}
+
+async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request): Promise<Response> {
+  const origin: PlainOrigin = async (asked, { shared, signal }) => {
+    const init = { redirect: "manual", signal } as const;
+    const response = await base(shared ? new Request(sharedRequest(asked, signal), init) : new Request(request, init));
+    return decoded(plainResponse(response));
+  };
+  return toResponse(await cache.answer(plainRequest(request), origin, { signal: request.signal }));
+}
+
+/** RFC 9110, section 15.4: 303 is a GET, and so is a POST after 301 or 302. */
+function redirected(request: Request, url: URL, status: number): Request {
+  const isGet = status === 303 ? request.method !== "HEAD" : status < 303 && request.method === "POST";
+  const headers = new Headers(request.headers);
+  if (url.origin !== new URL(request.url).origin) for (const name of OF_ONE_ORIGIN) headers.delete(name);
+  if (!isGet && request.bodyUsed) throw new TypeError("fetch failed: a redirect asks for a body that was sent already");
+  return new Request(url, {
+    method: isGet ? "GET" : request.method,
+    headers,
+    redirect: request.redirect,
+    signal: request.signal,
+  });
+}
+
+function requireOrigin(cache: HttpCache, of: string): void {
+  if (cache.isServer) return;
+  throw new ConfigurationError(
+    `${of}: say which origin this is: httpCache(namespace, { base: "https://shop.example" }), or hosts`,
+  );
+}
+
+const plainRequest = (request: Request): PlainRequest => ({
+  method: request.method,
+  url: request.url,
+  fields: linesOf(request.headers),
+  hasBody: request.body !== null,
+});
+
+const sharedRequest = ({ method, url, fields }: PlainRequest, signal: AbortSignal): Request =>
+  new Request(url, { method, headers: headersOf(fields), signal });
+
+const plainResponse = ({ status, statusText, headers, body }: Response): PlainResponse => ({
+  status,
+  statusText,
+  fields: linesOf(headers),
+  body,
+});
+
+/** `fetch` has decoded the body: its length and coding are those of other bytes. */
+const decoded = (response: PlainResponse): PlainResponse =>
+  response.body !== null && response.fields.some(([name]) => name === "content-encoding")
+    ? { ...response, fields: response.fields.filter(([name]) => !OF_CODING.has(name)) }
+    : response;
+
+function toResponse({ status, statusText, fields, body }: PlainResponse): Response {
+  return new Response(WITHOUT_BODY.has(status) ? null : (body as ReadableStream<Uint8Array<ArrayBuffer>> | null), {
+    status,
+    statusText,
+    headers: headersOf(fields),
+  });
+}
+
+const linesOf = (headers: Headers): FieldLines => [...headers] as FieldLine[];
+
+function headersOf(fields: FieldLines): Headers {
+  const headers = new Headers();
+  for (const [name, value] of fields) headers.append(name, value);
+  return headers;
+}
+
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const MOST_REDIRECTS = 20;
+const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];
+const OF_CODING: ReadonlySet<string> = new Set(["content-encoding", "content-length"]);
+const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);

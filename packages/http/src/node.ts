@@ -1,0 +1,392 @@
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { Duplex, Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
+import type {
+  FieldLine,
+  FieldLines,
+  HttpCache,
+  OriginContext,
+  PlainOrigin,
+  PlainRequest,
+  PlainResponse,
+} from "./index.ts";
+
+/** A listener of `node:http`. */
+export type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+/**
+ * `listener`, answered through the cache. A load that is shared runs it with a request and a response of their own: no
+ * socket of a client, and no field that shapes a page for one client. An answer that is not shared is made with the
+ * pair of its client.
+ *
+ * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`: any client can send any Host.
+ */
+export function cachedListener(cache: HttpCache, listener: Listener): Listener {
+  requireOrigin(cache, "cachedListener");
+  return (request, response) => {
+    const run = (): void => listener(request, response);
+    serve(cache, { request, response, run, load: listener }).catch((error: unknown) => {
+      if (response.headersSent) response.destroy();
+      else response.writeHead(error instanceof LoadTimeoutError ? 504 : 500).end();
+    });
+  };
+}
+
+/** Middleware of Express 4 and 5, mounted on the app before its routes. Loads run the whole app. */
+export function expressCache(
+  cache: HttpCache,
+): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void {
+  requireOrigin(cache, "expressCache");
+  return (request, response, next) => {
+    if (LOADS.has(request)) {
+      next();
+      return;
+    }
+    const { app } = request as unknown as { app: { handle(request: IncomingMessage, response: ServerResponse): void } };
+    const load: Listener = (other, answer) => app.handle(other, answer);
+    serve(cache, { request, response, run: () => next(), load }).catch(next);
+  };
+}
+
+/** An instance of Fastify, as far as the plugin needs it. */
+export interface FastifyLike {
+  addHook(
+    name: "onRequest",
+    hook: (
+      request: { readonly raw: IncomingMessage },
+      reply: { readonly raw: ServerResponse; hijack(): unknown },
+      done: (error?: Error) => void,
+    ) => void,
+  ): unknown;
+  routing(request: IncomingMessage, response: ServerResponse): void;
+}
+
+/** Puts the cache in front of all routes of this instance: call it before they are added. Loads use its router. */
+export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
+  requireOrigin(cache, "fastifyCache");
+  instance.addHook("onRequest", (request, reply, done) => {
+    if (LOADS.has(request.raw)) {
+      done();
+      return;
+    }
+    const load: Listener = (other, answer) => instance.routing(other, answer);
+    const parties = { request: request.raw, response: reply.raw, run: () => done(), load };
+    serve(cache, parties, () => void reply.hijack()).catch((error: unknown) => done(error as Error));
+  });
+}
+
+/** The requests of loads: the middleware lets them through. */
+const LOADS = new WeakSet<IncomingMessage>();
+
+interface Parties {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Runs the handler with the pair of the client. */
+  readonly run: () => void;
+  /** Runs it with another pair. */
+  readonly load: Listener;
+}
+
+async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = nothing): Promise<void> {
+  const { request, response, run, load } = parties;
+  const path = pathOf(request);
+  // `*` and whole URLs are for proxies: no key is made of them.
+  if (!path.startsWith("/")) {
+    run();
+    return;
+  }
+  const leaving = new AbortController();
+  response.once("close", () => {
+    if (!response.writableFinished) leaving.abort(new Error("the client left"));
+  });
+  let held: HeldResponse | undefined;
+  const origin: PlainOrigin = (asked, context) => {
+    if (context.shared) return loadDetached(load, asked, context);
+    held = new HeldResponse(response);
+    run();
+    return held.head;
+  };
+  try {
+    const answer = await cache.answer(plainRequest(request, path), origin, { signal: leaving.signal });
+    if (held !== undefined) {
+      held.release(answer.fields);
+      return;
+    }
+    takeOver();
+    await write(response, answer);
+  } catch (error) {
+    if (!leaving.signal.aborted) throw error;
+  }
+}
+
+function plainRequest(request: IncomingMessage, path: string): PlainRequest {
+  const { method = "GET", headers, rawHeaders } = request;
+  const scheme = "encrypted" in request.socket ? "https" : "http";
+  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+  return { method, url: `${scheme}://${headers.host ?? "localhost"}${path}`, fields: linesOf(rawHeaders), hasBody };
+}
+
+/** As the server got it: routers of Express shorten `url`. */
+const pathOf = (request: IncomingMessage): string =>
+  (request as { originalUrl?: string }).originalUrl ?? request.url ?? "/";
+
+function linesOf(raw: readonly string[]): FieldLines {
+  const lines: FieldLine[] = [];
+  for (let i = 0; i < raw.length; i += 2) lines.push([raw[i]!.toLowerCase(), raw[i + 1]!]);
+  return lines;
+}
+
+/** A client that leaves ends the body for it alone; one that breaks off at its source breaks off for the client. */
+async function write(response: ServerResponse, { status, statusText, fields, body }: PlainResponse): Promise<void> {
+  if (response.destroyed) return;
+  for (const name of response.getHeaderNames())
+    if (fields.some((line) => line[0] === name)) response.removeHeader(name);
+  for (const [name, value] of fields) response.appendHeader(name, value);
+  response.statusCode = status;
+  if (statusText !== "") response.statusMessage = statusText;
+  if (!(body instanceof ReadableStream)) {
+    response.end(body ?? undefined);
+    return;
+  }
+  response.flushHeaders();
+  await pipeline(Readable.fromWeb(body as never), response).catch(() => response.destroy());
+}
+
+/**
+ * Runs `load` with a request and a response whose socket is ours: Node itself writes what the handler says, in all its
+ * forms, and the head is read from those bytes.
+ */
+function loadDetached(load: Listener, asked: PlainRequest, context: OriginContext): Promise<PlainResponse> {
+  const { pathname, search } = new URL(asked.url);
+  const request = new IncomingMessage(new Socket());
+  const rawHeaders = asked.fields.flat();
+  Object.assign(request, {
+    method: asked.method,
+    url: rawPath(asked.url) ?? `${pathname}${search}`,
+    rawHeaders,
+    complete: true,
+  });
+  request.headers = Object.fromEntries(
+    [...new Set(asked.fields.map(([name]) => name))].map((name) => [
+      name,
+      asked.fields
+        .filter((line) => line[0] === name)
+        .map((line) => line[1])
+        .join(name === "cookie" ? "; " : ", "),
+    ]),
+  );
+  request.httpVersion = "1.0";
+  request.httpVersionMajor = 1;
+  request.httpVersionMinor = 0;
+  request.push(null);
+  LOADS.add(request);
+  // A client of HTTP/1.0 gets no chunks, so bytes after the head are those of the body.
+  const response = new ServerResponse(request);
+  Object.assign(request, { httpVersion: "1.1", httpVersionMinor: 1 });
+  const wire = new Wire(context);
+  response.assignSocket(wire as unknown as Socket);
+  response.once("finish", () => wire.finish());
+  context.signal.addEventListener("abort", () => wire.fail(context.signal.reason as Error), { once: true });
+  try {
+    load(request, response);
+  } catch (error) {
+    wire.fail(error);
+  }
+  return wire.head;
+}
+
+/** As it came, nothing resolved or decoded. */
+const rawPath = (url: string): string | undefined => /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1];
+
+/** The far end of a response: its head, and its body as it is written. */
+class Wire extends Duplex {
+  readonly head: Promise<PlainResponse>;
+  #settle!: { resolve(response: PlainResponse): void; reject(error: unknown): void };
+  #text: Buffer = Buffer.alloc(0);
+  #control: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #taken: (() => void) | undefined;
+  #hasHead = false;
+  readonly #context: OriginContext;
+
+  constructor(context: OriginContext) {
+    super();
+    this.#context = context;
+    this.head = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    this.head.catch(nothing);
+  }
+
+  /** Node asks it of a socket. */
+  setTimeout(): this {
+    return this;
+  }
+
+  override _read(): void {
+    // Nothing comes from a client.
+  }
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    if (this.#hasHead) {
+      this.#give(chunk, done);
+      return;
+    }
+    this.#text = Buffer.concat([this.#text, chunk]);
+    for (;;) {
+      const end = this.#text.indexOf("\r\n\r\n");
+      if (end < 0) break;
+      const { status, statusText, fields } = headOf(this.#text.toString("latin1", 0, end));
+      const rest = this.#text.subarray(end + 4);
+      this.#text = rest;
+      if (status < 200) {
+        this.#context.onInformation?.(status, fields);
+        continue;
+      }
+      this.#hasHead = true;
+      this.#settle.resolve({ status, statusText, fields, body: this.#body() });
+      if (rest.byteLength > 0) {
+        this.#give(rest, done);
+        return;
+      }
+      break;
+    }
+    done();
+  }
+
+  #body(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#control = controller),
+        pull: () => this.#taken?.(),
+        cancel: () => {
+          this.#control = undefined;
+          this.destroy();
+        },
+      },
+      { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
+    );
+  }
+
+  /** The handler waits where the reader is behind. */
+  #give(chunk: Buffer, done: (error?: Error) => void): void {
+    const control = this.#control;
+    control?.enqueue(new Uint8Array(chunk));
+    if (control === undefined || control.desiredSize! > 0) done();
+    else
+      this.#taken = () => {
+        this.#taken = undefined;
+        done();
+      };
+  }
+
+  finish(): void {
+    // Bytes that were written are passed on first.
+    this.end(() => this.#stop((control) => control.close()));
+  }
+
+  fail(error: unknown): void {
+    this.#settle.reject(error);
+    this.#stop((control) => control.error(error));
+    this.destroy();
+  }
+
+  /** Unless the reader has left. */
+  #stop(by: (control: ReadableStreamDefaultController<Uint8Array>) => void): void {
+    const control = this.#control;
+    this.#control = undefined;
+    if (control !== undefined) by(control);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#settle.reject(error ?? new Error("the handler ended its response without an answer"));
+    done(null);
+  }
+}
+
+function headOf(text: string): Omit<PlainResponse, "body"> {
+  const [first = "", ...lines] = text.split("\r\n");
+  const [, status = "0", statusText = ""] = /^HTTP\/\d\.\d (\d{3}) ?(.*)$/.exec(first) ?? [];
+  const fields = lines.map((line): FieldLine => {
+    const colon = line.indexOf(":");
+    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+  });
+  return { status: Number(status), statusText, fields };
+}
+
+/** Holds back what a handler writes to the response of its client until the cache has seen the head. */
+class HeldResponse {
+  readonly head: Promise<PlainResponse>;
+  readonly #response: ServerResponse;
+  readonly #calls: (() => unknown)[] = [];
+  #see!: (response: PlainResponse) => void;
+  #isSeen = false;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    this.head = new Promise((resolve, reject) => {
+      this.#see = resolve;
+      response.once("close", () => reject(new Error("the response was closed before its head")));
+    });
+    this.head.catch(nothing);
+    for (const method of HELD) {
+      const original = response[method] as (...parameters: unknown[]) => unknown;
+      Object.defineProperty(response, method, {
+        configurable: true,
+        writable: true,
+        value: (...parameters: unknown[]): unknown => {
+          if (method === "writeHead") this.#note(parameters);
+          this.#calls.push(() => original.apply(response, parameters));
+          if (method !== "writeHead") this.#seen();
+          return method === "write" ? false : response;
+        },
+      });
+    }
+  }
+
+  /** `writeHead(status, message?, fields?)` sets what the head will say. */
+  #note([status, ...rest]: readonly unknown[]): void {
+    this.#response.statusCode = status as number;
+    const fields = rest.at(-1);
+    if (typeof fields !== "object" || fields === null) return;
+    const lines = Array.isArray(fields)
+      ? Array.isArray(fields[0])
+        ? (fields as [string, string][])
+        : Array.from({ length: fields.length / 2 }, (_, i) => [fields[2 * i], fields[2 * i + 1]] as [string, string])
+      : Object.entries(fields as Record<string, string | string[]>);
+    this.#written = lines.map(([name, value]): FieldLine => [name.toLowerCase(), String(value)]);
+  }
+
+  #written: readonly FieldLine[] = [];
+
+  #seen(): void {
+    if (this.#isSeen) return;
+    this.#isSeen = true;
+    const { statusCode, statusMessage } = this.#response;
+    const set = Object.entries(this.#response.getHeaders()).flatMap(([name, value]) =>
+      [value].flat().map((each): FieldLine => [name, String(each)]),
+    );
+    const names = new Set(this.#written.map(([name]) => name));
+    const fields = [...set.filter(([name]) => !names.has(name)), ...this.#written];
+    this.#see({ status: statusCode, statusText: statusMessage ?? "", fields, body: null });
+  }
+
+  /** The handler goes on with the response itself, which says what the cache did. */
+  release(fields: FieldLines): void {
+    const response = this.#response;
+    for (const method of HELD) delete (response as unknown as Record<string, unknown>)[method];
+    const status = fields.find(([name]) => name === "cache-status");
+    if (status !== undefined && !response.headersSent) response.setHeader("cache-status", status[1]);
+    for (const call of this.#calls) call();
+    response.emit("drain");
+  }
+}
+
+const HELD = ["writeHead", "write", "end", "flushHeaders"] as const;
+const nothing = (): void => undefined;
+
+function requireOrigin(cache: HttpCache, of: string): void {
+  if (cache.isServer) return;
+  throw new ConfigurationError(
+    `${of}: say which origin this is: httpCache(namespace, { base: "https://shop.example" }), or hosts`,
+  );
+}

@@ -1,0 +1,257 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { createCache, type Cache } from "@hotset/core";
+import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
+import { cachedFetch, cachedHandler, honoCache } from "@hotset/http/fetch";
+import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
+import { memory } from "@hotset/memory";
+import { afterEach, describe, expect, it } from "vitest";
+
+/** An answer of the application under test. */
+interface Page {
+  readonly status?: number;
+  readonly fields?: Record<string, string>;
+  readonly body?: string | readonly string[];
+}
+type Pages = (request: { method: string; path: string; field(name: string): string | undefined }) => Page;
+type Ask = (path: string, init?: RequestInit) => Promise<Response>;
+
+const BASE = "https://shop.example";
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+function open(options: HttpCacheOptions = { base: BASE }): HttpCache {
+  const cache: Cache = createCache({ name: "shop" })
+    .tier(memory({ maxEntries: 1_000 }))
+    .build();
+  closing.push(() => cache.close());
+  return httpCache(cache.namespace("http"), options);
+}
+
+async function listen(server: Server): Promise<Ask> {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  closing.push(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const { port } = server.address() as AddressInfo;
+  return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
+}
+
+const fetchHandler =
+  (pages: Pages) =>
+  (request: Request): Response => {
+    const {
+      status = 200,
+      fields = {},
+      body = "",
+    } = pages({
+      method: request.method,
+      path: new URL(request.url).pathname,
+      field: (name) => request.headers.get(name) ?? undefined,
+    });
+    return new Response(
+      typeof body === "string"
+        ? status === 204
+          ? null
+          : body
+        : ReadableStream.from(body.map((part) => new TextEncoder().encode(part))),
+      {
+        status,
+        headers: fields,
+      },
+    );
+  };
+
+const listener =
+  (pages: Pages) =>
+  (request: IncomingMessage, response: ServerResponse): void => {
+    const {
+      status = 200,
+      fields = {},
+      body = "",
+    } = pages({
+      method: request.method!,
+      path: new URL(request.url!, BASE).pathname,
+      field: (name) => request.headers[name] as string | undefined,
+    });
+    response.writeHead(status, fields);
+    if (typeof body === "string") response.end(body);
+    else {
+      for (const part of body) response.write(part);
+      response.end();
+    }
+  };
+
+const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Promise<Ask>>> = {
+  "fetch handler": async (pages, cache) => {
+    const handler = cachedHandler(cache, fetchHandler(pages));
+    return (path, init) => handler(new Request(`${BASE}${path}`, init));
+  },
+  hono: async (pages, cache) => {
+    const app = new Hono();
+    app.use(honoCache(cache, () => app));
+    app.all("*", (context) => fetchHandler(pages)(context.req.raw));
+    return async (path, init) => app.fetch(new Request(`${BASE}${path}`, init));
+  },
+  "node:http": async (pages, cache) => listen(createServer(cachedListener(cache, listener(pages)))),
+  "express 5": async (pages, cache) => {
+    const app = express();
+    app.use(expressCache(cache));
+    app.use(listener(pages));
+    return listen(createServer(app));
+  },
+  "fastify 5": async (pages, cache) => {
+    const app = fastify();
+    fastifyCache(app, cache);
+    app.all("*", (request, reply) => {
+      reply.hijack();
+      listener(pages)(request.raw, reply.raw);
+    });
+    await app.ready();
+    closing.push(() => app.close());
+    await app.listen({ port: 0, host: "127.0.0.1" });
+    const { port } = app.server.address() as AddressInfo;
+    return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
+  },
+  "caching fetch": async (pages, cache) => {
+    const get = cachedFetch(cache, async (input) => fetchHandler(pages)(input as Request));
+    return (path, init) => get(`${BASE}${path}`, init);
+  },
+};
+
+const FRESH = { "cache-control": "max-age=60", etag: '"a"', "content-type": "text/plain" };
+const statusOf = (response: Response): string | null => response.headers.get("cache-status");
+
+describe.each(Object.keys(ADAPTERS))("H87 %s", (name) => {
+  const site = async (pages: Pages, options?: HttpCacheOptions): Promise<Ask> => ADAPTERS[name]!(pages, open(options));
+
+  it("H40 H41 H42 answers GET, HEAD, conditions and ranges from one load", async () => {
+    let loads = 0;
+    const ask = await site(() => ({ fields: FRESH, body: `page ${++loads}` }));
+    const first = await ask("/page");
+    expect([first.status, await first.text(), statusOf(first)]).toEqual([
+      200,
+      "page 1",
+      "hotset; fwd=uri-miss; fwd-status=200; stored",
+    ]);
+    await expect.poll(async () => statusOf(await ask("/page"))).toMatch(/^hotset; hit; ttl=\d+$/);
+    const hit = await ask("/page");
+    expect([await hit.text(), hit.headers.get("age"), hit.headers.get("content-type")]).toEqual([
+      "page 1",
+      "0",
+      "text/plain",
+    ]);
+    const head = await ask("/page", { method: "HEAD" });
+    expect([head.status, await head.text(), head.headers.get("content-length")]).toEqual([200, "", "6"]);
+    const same = await ask("/page", { headers: { "if-none-match": '"a"' } });
+    expect([same.status, await same.text(), same.headers.get("etag")]).toEqual([304, "", '"a"']);
+    const part = await ask("/page", { headers: { range: "bytes=0-3" } });
+    expect([part.status, await part.text(), part.headers.get("content-range")]).toEqual([206, "page", "bytes 0-3/6"]);
+    expect(loads).toBe(1);
+  });
+
+  it("H72 H73 invalidates before an unsafe method is answered", async () => {
+    let loads = 0;
+    const ask = await site(({ method }) =>
+      method === "GET" ? { fields: FRESH, body: `page ${++loads}` } : { status: 204 },
+    );
+    await (await ask("/page")).text();
+    const posted = await ask("/page", { method: "POST" });
+    expect([posted.status, await posted.text(), statusOf(posted)]).toEqual([
+      204,
+      "",
+      "hotset; fwd=method; fwd-status=204",
+    ]);
+    expect(await (await ask("/page")).text()).toBe("page 2");
+  });
+
+  it("H62 H80 gives each of many users its own page, and stores none", async () => {
+    const ask = await site(({ field }) => ({
+      fields: { "cache-control": "private, max-age=60" },
+      body: `hello ${field("cookie") ?? "stranger"}`,
+    }));
+    for (const round of [1, 2]) {
+      const users = Array.from({ length: 20 }, (_, i) => `user=${round}-${i}`);
+      const pages = await Promise.all(users.map(async (cookie) => (await ask("/me", { headers: { cookie } })).text()));
+      expect(pages).toEqual(users.map((cookie) => `hello ${cookie}`));
+    }
+  });
+
+  it("H45 H46 refreshes behind a stale answer, with a request and a response of its own", async () => {
+    let loads = 0;
+    const ask = await site(() => ({
+      fields: { "cache-control": "max-age=0, stale-while-revalidate=60" },
+      body: `page ${++loads}`,
+    }));
+    expect(await (await ask("/news")).text()).toBe("page 1");
+    await expect.poll(async () => (await ask("/news")).text()).toBe("page 2");
+    expect(loads).toBeGreaterThan(1);
+  });
+
+  it("H33 keeps variants apart", async () => {
+    let loads = 0;
+    const ask = await site(({ field }) => ({
+      fields: { ...FRESH, vary: "accept-language" },
+      body: `${field("accept-language")} ${++loads}`,
+    }));
+    const page = async (language: string): Promise<string> =>
+      (await ask("/", { headers: { "accept-language": language } })).text();
+    expect([await page("de"), await page("en")]).toEqual(["de 1", "en 2"]);
+    await expect.poll(() => page("de")).toBe("de 1");
+  });
+
+  it("H65 H88 passes on a body that is written in parts", async () => {
+    const ask = await site(() => ({ fields: FRESH, body: ["one ", "two ", "three"] }));
+    expect(await (await ask("/stream")).text()).toBe("one two three");
+    await expect.poll(async () => statusOf(await ask("/stream"))).toMatch(/hit/);
+    expect(await (await ask("/stream")).text()).toBe("one two three");
+  });
+
+  it("H88 answers 204 and errors, and stores no failure", async () => {
+    const ask = await site(({ path }) => ({
+      status: path === "/empty" ? 204 : 503,
+      fields: path === "/empty" ? FRESH : {},
+    }));
+    const empty = await ask("/empty");
+    expect([empty.status, await empty.text()]).toEqual([204, ""]);
+    const failed = await ask("/failed");
+    expect([failed.status, statusOf(failed)]).toEqual([503, "hotset; fwd=uri-miss; fwd-status=503; detail=status"]);
+    await failed.text();
+  });
+});
+
+describe("cachedFetch", () => {
+  it("H85 stores redirects as such, and takes no Authorization to another origin", async () => {
+    const seen: [string, string | null][] = [];
+    const get = cachedFetch(open({ mode: "private" }), async (input) => {
+      const request = input as Request;
+      seen.push([request.url, request.headers.get("authorization")]);
+      return request.url.startsWith("https://a.example/")
+        ? new Response(null, { status: 302, headers: { location: "https://b.example/", ...FRESH } })
+        : new Response("b", { headers: FRESH });
+    });
+    const headers = { authorization: "Bearer x" };
+    for (const _ of [1, 2]) expect(await (await get("https://a.example/", { headers })).text()).toBe("b");
+    expect(seen).toEqual([
+      ["https://a.example/", "Bearer x"],
+      ["https://b.example/", null],
+    ]);
+  });
+});
+
+it("H30 a server's cache must know its origin", () => {
+  for (const make of [
+    () => cachedHandler(open({}), () => new Response()),
+    () => cachedListener(open({}), () => undefined),
+    () => expressCache(open({})),
+  ])
+    expect(make).toThrow("say which origin this is");
+});

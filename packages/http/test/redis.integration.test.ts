@@ -1,0 +1,152 @@
+import { createCache, type Cache } from "@hotset/core";
+import { v8 } from "@hotset/formats";
+import { httpCache, type HttpCache, type HttpCacheOptions, type PlainOrigin, type PlainResponse } from "@hotset/http";
+import { memory } from "@hotset/memory";
+import { redis } from "@hotset/redis";
+import { randomPrefix } from "@hotset/test-servers";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+
+const URL_OF_PAGE = "https://shop.example/page";
+const FRESH = { "cache-control": "max-age=60", etag: '"a"' };
+
+interface Process {
+  readonly cache: Cache;
+  readonly http: HttpCache;
+}
+
+let processes: Process[] = [];
+let prefix = "";
+beforeEach(() => {
+  processes = [];
+  prefix = randomPrefix();
+});
+afterEach(async () => {
+  await Promise.all(processes.map(({ cache }) => cache.close()));
+});
+
+/** The cache of another process: with a memory and a connection of its own, over the same Redis. */
+function open(options: HttpCacheOptions = {}): HttpCache {
+  const cache = createCache({ name: "shop" })
+    .tier(memory({ maxEntries: 1_000 }))
+    .tier(redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build())
+    .build();
+  const http = httpCache(cache.namespace("http"), options);
+  processes.push({ cache, http });
+  return http;
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const page = (fields: Record<string, string>, body: Uint8Array, status = 200): PlainResponse => ({
+  status,
+  statusText: "",
+  fields: Object.entries(fields),
+  body,
+});
+
+async function get(http: HttpCache, origin: PlainOrigin, fields: Record<string, string> = {}): Promise<string> {
+  const { body } = await http.answer(
+    { method: "GET", url: URL_OF_PAGE, fields: Object.entries(fields), hasBody: false },
+    origin,
+  );
+  return new Response(body as Uint8Array<ArrayBuffer> | null).text();
+}
+
+const slow = (load: () => PlainResponse): PlainOrigin => {
+  return async () => {
+    const response = load();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    return response;
+  };
+};
+
+describe("over Redis", () => {
+  it.each([2, 8])("H61 loads one miss once in %d processes of ten callers", async (count) => {
+    let loads = 0;
+    const origin = slow(() => page(FRESH, bytes(`${++loads}`)));
+    const https = Array.from({ length: count }, () => open());
+    const bodies = await Promise.all(https.flatMap((http) => Array.from({ length: 10 }, () => get(http, origin))));
+    expect([new Set(bodies), loads]).toEqual([new Set(["1"]), 1]);
+  });
+
+  it("H45 serves stale in all processes while one refreshes", async () => {
+    let loads = 0;
+    const fields = { "cache-control": "max-age=0, stale-while-revalidate=60" };
+    const origin = slow(() => page(fields, bytes(`${++loads}`)));
+    const https = [open(), open(), open()];
+    await get(https[0]!, origin);
+    await expect
+      .poll(() => https[1]!.explain({ method: "GET", url: URL_OF_PAGE, fields: [], hasBody: false }))
+      .toMatchObject({ outcome: "stale" });
+    const bodies = await Promise.all(https.flatMap((http) => Array.from({ length: 10 }, () => get(http, origin))));
+    expect([new Set(bodies), loads]).toEqual([new Set(["1"]), 2]);
+  });
+
+  it("H62 H64 callers of a page that is not stored do not queue, in 8 processes", async () => {
+    let loads = 0;
+    const origin = slow(() => page({ "cache-control": "private" }, bytes(`${++loads}`)));
+    const https = Array.from({ length: 8 }, () => open());
+    const asks = https.flatMap((http) => Array.from({ length: 10 }, () => get(http, origin)));
+    expect(new Set(await Promise.all(asks)).size).toBe(80);
+    const begin = performance.now();
+    await Promise.all(https.map((http) => get(http, origin)));
+    // One after another, eight of them take 400 ms.
+    expect(performance.now() - begin).toBeLessThan(350);
+    expect(loads).toBe(88);
+  });
+
+  it("H38 H72 H73 a change in one process is seen by the others, of every variant", async () => {
+    let version = 1;
+    const origin: PlainOrigin = ({ method }) =>
+      method === "GET" ? page({ ...FRESH, vary: "accept" }, bytes(`${version}`)) : page({}, bytes(""));
+    const [here, there] = [open(), open()];
+    const all = async (): Promise<readonly string[]> =>
+      Promise.all(["a", "b"].flatMap((accept) => [here, there].map((http) => get(http, origin, { accept }))));
+    await all();
+    version = 2;
+    expect(await all()).toEqual(["1", "1", "1", "1"]);
+    await here.answer({ method: "POST", url: URL_OF_PAGE, fields: [], hasBody: false }, origin);
+    // Each other process drops its copies when the change is reported to it.
+    await expect.poll(all).toEqual(["2", "2", "2", "2"]);
+    version = 3;
+    await there.purge(URL_OF_PAGE);
+    await expect.poll(all).toEqual(["3", "3", "3", "3"]);
+  });
+
+  it("H74 H75 purges by tag in all processes", async () => {
+    let loads = 0;
+    const origin: PlainOrigin = () => page({ ...FRESH, "cache-tag": "books" }, bytes(`${++loads}`));
+    const [here, there] = [open(), open()];
+    await get(here, origin);
+    expect(await get(there, origin)).toBe("1");
+    await there.purgeTags(["books"]);
+    await expect.poll(() => get(here, origin)).toBe("2");
+  });
+
+  it("H16 H56 keeps 1 MB of bytes, and bytes in fields, as they are", async () => {
+    const body = new Uint8Array(1_048_576).map((_, i) => i % 256);
+    const origin: PlainOrigin = () => page({ ...FRESH, "x-a": "caf\xe9" }, body);
+    const [here, there] = [open(), open()];
+    const ask = { method: "GET", url: URL_OF_PAGE, fields: [], hasBody: false };
+    await here.answer(ask, origin);
+    let answer!: PlainResponse;
+    await expect
+      .poll(
+        async () => (answer = await there.answer(ask, origin)).fields.find(([name]) => name === "cache-status")?.[1],
+      )
+      .toMatch(/hit/);
+    expect(answer.fields.find(([name]) => name === "x-a")?.[1]).toBe("caf\xe9");
+    expect(Buffer.compare(answer.body as Uint8Array, body)).toBe(0);
+  });
+});
+
+it("H71 a Redis that refuses connections fails no request", async () => {
+  const cache = createCache({ name: "shop" })
+    .tier(memory({ maxEntries: 1_000 }))
+    .tier(redis("redis://127.0.0.1:1").valueFormat(v8()).build())
+    .build();
+  const http = httpCache(cache.namespace("http"));
+  processes.push({ cache, http });
+  let loads = 0;
+  const bodies = await Promise.all(Array.from({ length: 8 }, () => get(http, () => page(FRESH, bytes(`${++loads}`)))));
+  expect(new Set(bodies)).toEqual(new Set(["1"]));
+});
