@@ -34,6 +34,19 @@ const toolkit = (entry, limit) => ({
   }),
 });
 
+/** The entries beside the main one import nothing but types of it. */
+const http = (entry, limit) => ({
+  name: `@hotset/http ${entry}`,
+  path: `packages/http/dist/${entry}.js`,
+  limit,
+  gzip: true,
+  modifyRolldownConfig: (config) => ({
+    ...config,
+    platform: "node",
+    external: (id) => id.startsWith("@hotset/") || id.startsWith("node:"),
+  }),
+});
+
 /** Each beside what it observes, and beside the library that it exports to. */
 const metrics = (name, limit) => ({
   name: `@hotset/${name}`,
@@ -60,6 +73,9 @@ export default [
     gzip: true,
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
+  http("index", "17 kB"),
+  http("fetch", "2 kB"),
+  http("node", "3 kB"),
   toolkit("index", "19.1 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7 kB"),

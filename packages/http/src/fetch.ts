@@ -141,3 +141,66 @@ const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];
 const OF_CODING: ReadonlySet<string> = new Set(["content-encoding", "content-length"]);
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+
+/** Options of `purgeHandler`. */
+export interface PurgeHandlerOptions {
+  /** Asked first, with each request: only `true` lets it purge. */
+  readonly authorize: (request: Request) => boolean | Promise<boolean>;
+}
+
+/**
+ * A handler that purges, to be mounted where only some may reach it: nothing can be purged over the network without it.
+ * `PURGE` of a URL removes its responses; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "soft": true}`.
+ */
+export function purgeHandler(
+  cache: HttpCache,
+  { authorize }: PurgeHandlerOptions,
+): (request: Request) => Promise<Response> {
+  return async (request) => {
+    if ((await authorize(request)) !== true) return said(403, { error: "not authorized" });
+    if (request.method === "PURGE") return said(200, await cache.purge(request.url));
+    if (request.method !== "POST") return said(405, { error: "POST or PURGE" }, { allow: "POST, PURGE" });
+    const order = await orderOf(request);
+    if (typeof order === "string") return said(400, { error: order });
+    const { tags, urls, soft } = order;
+    const results = await Promise.all([
+      ...(tags.length > 0 ? [cache.purgeTags(tags, { soft })] : []),
+      ...urls.map((url) => cache.purge(url, { soft })),
+    ]);
+    return said(200, { status: results.some(({ status }) => status === "pending") ? "pending" : "done" });
+  };
+}
+
+interface PurgeOrder {
+  readonly tags: readonly string[];
+  readonly urls: readonly string[];
+  readonly soft: boolean;
+}
+
+/** The order, or why it cannot be read. */
+async function orderOf(request: Request): Promise<PurgeOrder | string> {
+  const text = await request.text();
+  if (text.length > LONGEST_ORDER) return `more than ${LONGEST_ORDER} characters`;
+  let order: unknown;
+  try {
+    order = JSON.parse(text);
+  } catch {
+    return "the body must be JSON";
+  }
+  if (typeof order !== "object" || order === null || Array.isArray(order)) return "the body must be an object";
+  const { tags = [], urls = [], soft = false, ...others } = order as Partial<Record<keyof PurgeOrder, unknown>>;
+  const [other] = Object.keys(others);
+  if (other !== undefined)
+    return `unknown property ${JSON.stringify(other.slice(0, 40))}; accepted are tags, urls, soft`;
+  if (!isTexts(tags) || !isTexts(urls)) return "tags and urls must be arrays of non-empty strings";
+  if (typeof soft !== "boolean") return "soft must be true or false";
+  return { tags, urls, soft };
+}
+
+const isTexts = (given: unknown): given is readonly string[] =>
+  Array.isArray(given) && given.every((each) => typeof each === "string" && each !== "");
+
+const said = (status: number, body: object, headers: Record<string, string> = {}): Response =>
+  Response.json(body, { status, headers: { "cache-control": "no-store", ...headers } });
+
+const LONGEST_ORDER = 65_536;

@@ -441,6 +441,24 @@ describe("invalidation", () => {
     expect([(await there.ask())[0], (await here.ask())[0]]).toEqual(["new", "new"]);
   });
 
+  it.each(["here", "there"])(
+    "H73 no later caller reads along with a load that began before a purge %s",
+    async (where) => {
+      const [here, there] = twoSites();
+      const page = fedBody();
+      here.page = () => ({ fields: FRESH, body: page.body });
+      const first = await here.get();
+      page.feed("old");
+      await (where === "here" ? here : there).http.purge("https://shop.example/");
+      await flush();
+      here.counts(FRESH, { body: "new" });
+      expect((await here.ask())[0]).toBe("new");
+      page.end();
+      expect(await first.text()).toBe("old");
+      expect((await here.ask())[0]).toBe("new");
+    },
+  );
+
   it("H20 keeps an answer to a POST that says that it is what a GET gives", async () => {
     const site = new Site().counts({ ...FRESH, "content-location": "/" });
     await site.get({ method: "POST" });

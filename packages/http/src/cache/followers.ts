@@ -17,39 +17,52 @@ export interface Running {
 
 type Take = (running: Running) => boolean;
 
-/** Callers of this process that wait for a load of this process, by key: they read along from its first byte. */
-export class Followers {
-  readonly #waiting = new Map<string, Set<Take>>();
-  readonly #running = new Map<string, Running>();
+/**
+ * The callers of one flight of the cache. They read along with its load from the first byte; callers of another flight
+ * of the same key, begun after an invalidation, do not.
+ */
+export class Crew {
+  readonly #waiting = new Set<Take>();
+  #running: Running | undefined;
 
-  /** `take` is called with a load of `key` that may be shared, now or later. Returns a function that ends the wait. */
+  /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
-    const { key } = visit;
-    const running = this.#running.get(key);
+    const running = this.#running;
     if (running?.isReusable === true && running.suits(visit) && take(running)) return NOTHING;
     const offered: Take = (each) => each.suits(visit) && take(each);
-    const waiting = this.#waiting.get(key) ?? new Set();
-    if (waiting.size === 0) this.#waiting.set(key, waiting);
-    waiting.add(offered);
-    return () => {
-      waiting.delete(offered);
-      if (waiting.size === 0 && this.#waiting.get(key) === waiting) this.#waiting.delete(key);
-    };
+    this.#waiting.add(offered);
+    return () => void this.#waiting.delete(offered);
   }
 
-  /** Gives a load to those that wait, and to those that come before its end. Returns a function that ends it. */
-  lead(key: string, running: Running): () => void {
-    this.#running.set(key, running);
-    for (const take of this.#waiting.get(key) ?? []) take(running);
-    return () => {
-      if (this.#running.get(key) === running) this.#running.delete(key);
-    };
+  /** Gives the load to all that wait, and to those that come before its end. */
+  lead(running: Running): void {
+    this.#running = running;
+    for (const take of this.#waiting) take(running);
   }
 
-  /** No later caller joins the load of this key, or any: something was invalidated since it began. */
-  forget(key: string | undefined): void {
-    if (key === undefined) this.#running.clear();
-    else this.#running.delete(key);
+  end(): void {
+    this.#running = undefined;
+  }
+}
+
+/** The crews of the latest flights, by key. */
+export class Crews {
+  readonly #crews = new Map<string, Crew>();
+
+  /** The crew of the flight that a call has just joined. */
+  of(key: string): Crew | undefined {
+    return this.#crews.get(key);
+  }
+
+  /** A call that joined no flight may lead one. */
+  open(key: string): Crew {
+    const crew = new Crew();
+    this.#crews.set(key, crew);
+    return crew;
+  }
+
+  close(key: string, crew: Crew): void {
+    if (this.#crews.get(key) === crew) this.#crews.delete(key);
   }
 }
 

@@ -72,8 +72,6 @@ export class HttpCache {
     this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#meter);
     this.#heads = new HeadUpdates(namespace, this.#plan, this.#shelf);
     this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, (url) => this.#placeOf(url));
-    // A load that began before a change, here or elsewhere, is joined by no later caller.
-    namespace.on("invalidate", ({ scope, key }) => this.#loads.followers.forget(scope === "key" ? key : undefined));
   }
 
   /**

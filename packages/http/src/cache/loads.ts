@@ -8,7 +8,7 @@ import { freshen, isAboutStored } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
-import { Followers, type Running } from "./followers.ts";
+import { Crews, type Crew, type Running } from "./followers.ts";
 import { discard, ignore, type PlainResponse } from "./messages.ts";
 import { ask, askAlone, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
@@ -29,6 +29,12 @@ export type Outcome =
 
 type Deliver = (outcome: Outcome) => void;
 
+/** The takers of the response of a load: its own caller, unless none waits, and callers that read along. */
+interface Takers {
+  readonly deliver: Deliver | undefined;
+  readonly crew: Crew;
+}
+
 /** The value of a load whose response is for its own caller. */
 const NOT_SHARED = Object.freeze({ kind: "not shared" });
 
@@ -37,7 +43,9 @@ const NOT_SHARED = Object.freeze({ kind: "not shared" });
  * the response with its head, and callers in this process read along; what is stored is known at the end of the body.
  */
 export class Loads {
-  readonly followers: Followers = new Followers();
+  readonly #crews = new Crews();
+  /** The key of the flight that a call joined: the engine reports it within the call. */
+  #joined: string | undefined;
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
@@ -48,29 +56,40 @@ export class Loads {
     this.#plan = plan;
     this.#shelf = shelf;
     this.#meter = meter;
+    namespace.on("coalesced", ({ key }) => (this.#joined = key));
   }
 
   /** @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. */
   fetch(visit: Visit, accepts: "any" | "new"): Promise<Outcome> {
     const { errorBackoffMs, finishesAlone } = this.#plan;
+    const { key, call } = visit;
     return new Promise((resolve, reject) => {
       let served: Served | undefined;
-      const leave = this.followers.follow(visit, (running) => this.#readAlong(visit, running, resolve));
+      let leave: () => void = ignore;
+      let crew: Crew | undefined;
       const lead = (ctx: LoadContext): Promise<unknown> => {
         leave();
-        return this.#load(visit, ctx, ctx.background ? undefined : resolve);
+        crew ??= this.#crews.open(key);
+        return this.#load(visit, ctx, { deliver: ctx.background ? undefined : resolve, crew });
       };
-      this.#namespace
-        .getOrSet(visit.key, lead, {
-          // The head has its own limit, and so has the body.
-          loadTimeout: Infinity,
-          errorBackoff: errorBackoffMs,
-          ...(accepts === "new" && { maxAge: 0 }),
-          ...(visit.call.signal !== undefined && !finishesAlone && { signal: visit.call.signal }),
-          onServed: (each) => (served = each),
-        })
+      this.#joined = undefined;
+      const answer = this.#namespace.getOrSet(key, lead, {
+        // The head has its own limit, and so has the body.
+        loadTimeout: Infinity,
+        errorBackoff: errorBackoffMs,
+        ...(accepts === "new" && { maxAge: 0 }),
+        ...(call.signal !== undefined && !finishesAlone && { signal: call.signal }),
+        onServed: (each) => (served = each),
+      });
+      if (this.#joined === key)
+        leave = this.#crews.of(key)?.follow(visit, (running) => this.#readAlong(visit, running, resolve)) ?? ignore;
+      else crew ??= this.#crews.open(key);
+      answer
         .then((value) => resolve({ kind: "found", value, served }), reject)
-        .finally(leave);
+        .finally(() => {
+          leave();
+          if (crew !== undefined) this.#crews.close(key, crew);
+        });
     });
   }
 
@@ -89,7 +108,8 @@ export class Loads {
     return true;
   }
 
-  async #load(visit: Visit, ctx: LoadContext, deliver: Deliver | undefined): Promise<unknown> {
+  async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
+    const { deliver } = takers;
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
     const sentAt = this.#epochMs();
@@ -109,7 +129,7 @@ export class Loads {
       throw new OriginAnsweredError(response);
     }
     const decision = decideStore(asked(visit), response, exchange, this.#plan.settings);
-    if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, deliver);
+    if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, takers);
     if (withheld.size === 0 || deliver === undefined)
       return this.#passOn(visit, ctx, { decision, response, stale }, deliver);
     // It was made without the fields of this client, and is not for others either.
@@ -191,7 +211,7 @@ export class Loads {
       response,
       stale,
     }: { decision: StoreDecision & { store: true }; response: PlainResponse; stale: StoredResponse | undefined },
-    deliver: Deliver | undefined,
+    { deliver, crew }: Takers,
   ): Promise<unknown> {
     const receivedAt = this.#plan.clock.now();
     const body = this.#sharedBody(response);
@@ -203,7 +223,7 @@ export class Loads {
       this.#report("miss", visit, response.status);
       deliver({ kind: "answer", response: forwarded({ ...response, body: own }, ageMs, status, this.#looks) });
     }
-    const end = this.followers.lead(visit.key, this.#running(visit, decision, response, body));
+    crew.lead(this.#running(visit, decision, response, body));
     try {
       const bytes = body instanceof SharedBody ? await this.#within(body.whole) : body;
       this.#meter.bytesFromOrigin += bytes?.byteLength ?? 0;
@@ -223,7 +243,7 @@ export class Loads {
         NOT_SHARED,
       );
     } finally {
-      end();
+      crew.end();
     }
   }
 
