@@ -1,4 +1,5 @@
 import type { Clock, StoredEntry } from "@hotset/core";
+import { ignore } from "./ignore.ts";
 import { OwnChanges } from "./own-changes.ts";
 import type { Side } from "./side.ts";
 
@@ -157,4 +158,3 @@ function readCopy(stored: StoredEntry): { readonly id: string; readonly entry: S
 
 const HEAD = /^([\w-]{1,32}) (-?\d+|Infinity) ([\w-]{0,32}) /;
 const MAX_META_BYTES = 4 * 1024;
-const ignore = (): void => undefined;

@@ -9,6 +9,7 @@ import {
   type Clock,
   type Duration,
 } from "@hotset/core";
+import { ignore } from "./ignore.ts";
 
 /** Options of `compose`. */
 export interface ComposeOptions {
@@ -136,6 +137,5 @@ function warningOnce(label: string, near: Backend): (error: Error) => void {
 
 const nameOf = (error: unknown): string => (error instanceof Error ? error.name : typeof error);
 
-const ignore = (): void => undefined;
 const METHODS = ["read", "write", "remove", "close"] as const;
 const NAMES = ["nearTtl", "label", "read", "refill", "onNearError", "clock"];

@@ -161,17 +161,20 @@ describe("connections", () => {
     await expect.poll(() => proxy.openConnections).toBe(0);
   });
 
-  it("keep all slots for the others when a backend closes while its calls wait", async () => {
-    const connection = single(proxy.url);
-    const build = () => patient(connection).maxInFlight(2).responseTimeout("30s");
-    const [one, other] = [build().build(), build().build()];
-    await other.connect!();
-    const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
-    await one.close();
-    expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
-    expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
-    expect(await isLate(other.close(), 10_000)).toBe(false);
-  });
+  it.each(["full", "string"] as const)(
+    "keep all slots when a backend closes while its calls wait: %s",
+    async (layout) => {
+      const connection = single(proxy.url);
+      const build = () => patient(connection).layout(layout).maxInFlight(2).responseTimeout("30s");
+      const [one, other] = [build().build(), build().build()];
+      await other.connect!();
+      const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
+      await one.close();
+      expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
+      expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
+      expect(await isLate(other.close(), 10_000)).toBe(false);
+    },
+  );
 
   it("open again for a new backend after all former ones were closed", async () => {
     const connection = single(proxy.url);

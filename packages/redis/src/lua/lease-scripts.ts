@@ -1,4 +1,4 @@
-import { announce, DISCARD, FREE, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
+import { DISCARD, FREE, NO_LIFE, put, readAny, script, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** The longest time that a lease is given. */
 export const MAX_LEASE_MS = 60_000;
@@ -88,12 +88,7 @@ if ARGV[2] ~= '?' then
     return 0
   end
 end
-if ARGV[3] == '0' then
-  redis.call('DEL', KEYS[2])
-  ${SIGNAL}
-  ${announce()}
-  return 1
-end
+${NO_LIFE}
 ${put(3)}`);
 
 /** Ends a lease: 1 when it was held. ARGV: token. */

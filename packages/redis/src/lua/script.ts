@@ -108,6 +108,26 @@ end`;
 /** Removes a staged value that will not be stored. */
 export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
 
+/** Ends a write that was refused: the former entry is removed as well, as it must not outlive the write. */
+export const REFUSED: string = `redis.call('DEL', KEYS[2])
+    ${SIGNAL}
+    ${WATCH}
+    ${announce()}
+    return reply`;
+
+/** Puts a staged value in the place of the entry. No read of the lease follows, so it goes first. */
+export const UNSTAGE = `redis.call('DEL', KEYS[2])
+  ${WATCH}
+  redis.call('RENAME', KEYS[3], KEYS[1])`;
+
+/** Ends entry and lease, in place of a store whose lifetime, ARGV[3], is over already. */
+export const NO_LIFE: string = `if ARGV[3] == '0' then
+  redis.call('DEL', KEYS[2])
+  ${SIGNAL}
+  ${announce()}
+  return 1
+end`;
+
 /**
  * Writes an entry over the former one, of which nothing survives, and ends the lease. When the write is refused, the
  * former entry is removed as well: it must not outlive the write.
@@ -131,16 +151,10 @@ else redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end`;
   return `local reply = not KEYS[3] and ${hset}
 if not reply then
   if redis.call('HSTRLEN', KEYS[3], 'd') == 0 then return 2 end
-  redis.call('DEL', KEYS[2])
-  ${WATCH}
-  redis.call('RENAME', KEYS[3], KEYS[1])
+  ${UNSTAGE}
 elseif type(reply) == 'table' then
   if not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    redis.call('DEL', KEYS[2])
-    ${SIGNAL}
-    ${WATCH}
-    ${announce()}
-    return reply
+    ${REFUSED}
   end
   redis.call('DEL', KEYS[1])
   ${hset}

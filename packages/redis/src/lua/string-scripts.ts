@@ -1,5 +1,18 @@
 import { HAS_VERSION, HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
-import { announce, DISCARD, FREE, readAny, script, SIGNAL, WAKE, WATCH, type Script } from "./script.ts";
+import {
+  announce,
+  DISCARD,
+  FREE,
+  NO_LIFE,
+  readAny,
+  REFUSED,
+  script,
+  SIGNAL,
+  UNSTAGE,
+  WAKE,
+  WATCH,
+  type Script,
+} from "./script.ts";
 
 /**
  * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
@@ -46,9 +59,7 @@ export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
 const put = (at: number, endLease = "redis.call('DEL', KEYS[2])"): string => `local life = ARGV[${at}]
 if KEYS[3] then
   if redis.call('EXISTS', KEYS[3]) == 0 then return 2 end
-  redis.call('DEL', KEYS[2])
-  ${WATCH}
-  redis.call('RENAME', KEYS[3], KEYS[1])
+  ${UNSTAGE}
   if life == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], life) end
 else
   local reply
@@ -58,11 +69,7 @@ else
     reply = redis.pcall('SET', KEYS[1], ARGV[${at + 2}], 'PX', life)
   end
   if reply.err then
-    redis.call('DEL', KEYS[2])
-    ${SIGNAL}
-    ${WATCH}
-    ${announce()}
-    return reply
+    ${REFUSED}
   end
 end
 local t = redis.call('TIME')
@@ -191,12 +198,7 @@ if was ~= ARGV[2] or holder and not isPlaceholder then
   ${WAKE}
   return 0
 end
-if ARGV[3] == '0' then
-  redis.call('DEL', KEYS[2])
-  ${SIGNAL}
-  ${announce()}
-  return 1
-end
+${NO_LIFE}
 ${put(3, END_LEASE)}`);
 
 /** Ends a lease, or removes a placeholder: 1 when it was held. ARGV: token. */

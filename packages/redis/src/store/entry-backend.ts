@@ -14,7 +14,7 @@ import type { BatchAnswer, BatchCall } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
 import { text } from "../primitives/option-checks.ts";
-import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
+import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { EntryCommand } from "./leases.ts";
@@ -260,6 +260,17 @@ export abstract class EntryBackend implements Backend {
     await this.#release();
   }
 
+  /** Goes on with the key in Redis. One that is refused rejects the call. */
+  protected at<T>(key: string, goOn: (entryKey: string) => Promise<T>): Promise<T> {
+    let entryKey: string;
+    try {
+      entryKey = this.keys.entry(key);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return goOn(entryKey);
+  }
+
   /** Runs a script over an entry and its lease. */
   protected script<T>(
     operation: Operation,
@@ -268,12 +279,16 @@ export abstract class EntryBackend implements Backend {
     args: readonly (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
   ): Promise<T> {
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.at(key, (entryKey) => this.#scriptAt(operation, script, entryKey, args, interpret));
+  }
+
+  #scriptAt<T>(
+    operation: Operation,
+    script: Script,
+    entryKey: string,
+    args: readonly (string | Buffer)[],
+    interpret: (reply: unknown) => T | Further,
+  ): Promise<T> {
     const keys = [entryKey, this.keys.lease(entryKey)];
     if (operation === "release") keys.push(this.keys.freed(entryKey));
     const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
@@ -308,21 +323,17 @@ export abstract class EntryBackend implements Backend {
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
   protected confirm<T>(command: EntryCommand, key: string, interpret: (reply: unknown) => T | Further): Promise<T> {
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const over = (given: Further["args"]): (string | Buffer)[] => given.toSpliced(1, 0, entryKey);
-    const again = (reply: unknown): T | Further => {
-      const result = interpret(reply);
-      return result instanceof Further ? new Further(over(result.args)) : result;
-    };
     const mode = this.coherence?.mode;
     const isTracking = mode === "tracking" && this.coherence!.hasListeners;
     const link = isTracking ? (this.link.changesLink ?? this.link) : this.link;
-    const reply = this.send(this.origins.confirm, over(command), again, { link });
+    const reply = this.at(key, (entryKey) => {
+      const over = (given: Further["args"]): (string | Buffer)[] => given.toSpliced(1, 0, entryKey);
+      const again = (given: unknown): T | Further => {
+        const result = interpret(given);
+        return result instanceof Further ? new Further(over(result.args)) : result;
+      };
+      return this.send(this.origins.confirm, over(command), again, { link });
+    });
     if (mode !== "pubsub") return reply;
     const both = this.link.queue.begin<T>(this.origins.confirm);
     both.sent(0);
@@ -331,6 +342,19 @@ export abstract class EntryBackend implements Backend {
       (error: unknown) => both.fail(error),
     );
     return both.promise;
+  }
+
+  /**
+   * A read, which `send` sends as soon as there is room.
+   *
+   * @param send gets the queue that it is sent by: once the backend is closed it has another link.
+   */
+  protected begin<T>(send: (client: RawClient, command: Command<T>, queue: CommandQueue) => void): Promise<T> {
+    const { queue } = this.link;
+    const command = queue.begin<T>(this.origins.read);
+    if (queue.hasRoom) send(queue.client!, command, queue);
+    else this.link.admit(command, (client) => send(client, command, queue));
+    return command.promise;
   }
 
   /** One command, or one that others go before: they settle as one. */

@@ -63,16 +63,12 @@ export class HashBackend extends EntryBackend {
     return command.promise;
   }
 
-  override write(key: string, entry: StoredEntry): Promise<void> {
+  override async write(key: string, entry: StoredEntry): Promise<void> {
     const { layout, epochMs, writeIds } = this.#settings;
-    try {
-      const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
-      return args === undefined
-        ? this.script("remove", REMOVE, key, [], ignore)
-        : this.script("write", WRITE, key, args, ignore);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
+    return args === undefined
+      ? this.script("remove", REMOVE, key, [], ignore)
+      : this.script("write", WRITE, key, args, ignore);
   }
 
   override remove(key: string): Promise<DeleteStatus> {
@@ -128,14 +124,9 @@ export class HashBackend extends EntryBackend {
     return readInParts(keys, this.batchOf(keys), (key) => this.read(key));
   }
 
-  #readTogether(client: RawClient, keys: readonly string[]): Promise<BatchAnswer> {
-    let entryKeys: readonly string[];
-    try {
-      entryKeys = keys.map((key) => this.keys.entry(key));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async #readTogether(client: RawClient, keys: readonly string[]): Promise<BatchAnswer> {
     const { epochMs, layout } = this.#settings;
+    const entryKeys = keys.map((key) => this.keys.entry(key));
     return readTogether(entryKeys, {
       queue: this.link.queue,
       client,

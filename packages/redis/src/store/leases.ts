@@ -89,15 +89,11 @@ export class RedisLeases implements Leases {
     await this.#run("release", RELEASE, key, [token], isOne);
   }
 
-  store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
+  async store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
     const { layout, epochMs, writeIds } = this.#settings;
     const condition: readonly (string | Buffer)[] = [token, this.#compares ? expectedVersion : "?"];
-    try {
-      const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? LIFE_IS_OVER;
-      return this.#run("store", STORE, key, condition.concat(written), isOne);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? LIFE_IS_OVER;
+    return this.#run("store", STORE, key, condition.concat(written), isOne);
   }
 
   confirm(key: string): Promise<string> {
@@ -132,9 +128,8 @@ type AcquireReply =
  * Sends the life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.
  * Rejects with `InvalidArgumentError` for `NaN`.
  */
-export function withLife<T>(leaseMs: number, send: (life: string) => Promise<T>): Promise<T> {
-  if (Number.isNaN(leaseMs))
-    return Promise.reject(new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN"));
+export async function withLife<T>(leaseMs: number, send: (life: string) => Promise<T>): Promise<T> {
+  if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
   return send(String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS)));
 }
 

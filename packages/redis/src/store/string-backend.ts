@@ -1,6 +1,6 @@
 import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, type BatchAnswer } from "./batch-read.ts";
-import { Further, type Command, type RawClient } from "../connection/command-queue.ts";
+import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
 import { writeIdOf } from "./entry-fields.ts";
 import { MARK_STRING_STALE, REMOVE_STRING, SERVER_TIME, WRITE_STRING } from "../lua/string-scripts.ts";
@@ -63,45 +63,34 @@ export class StringBackend extends EntryBackend {
   }
 
   override read(key: string): Promise<StoredEntry | undefined> {
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const { queue } = this.link;
-    const command = queue.begin<StoredEntry | undefined>(this.origins.read);
-    const send = (client: RawClient): void => {
-      const clock = this.#clock(entryKey, client);
-      const answer = client.sendCommand(["GET", entryKey]);
-      command.sent(1);
-      answer.then(
-        (reply) => {
-          queue.replied();
-          if (reply === null || !isEntry(reply as Buffer)) return command.done(undefined);
-          this.#answer(command, { clock, entryKey, client }, (now) => decodeString(reply as Buffer, now));
-        },
-        (error: unknown) => {
-          queue.replied();
-          if (isWrongType(error)) command.done(undefined);
-          else command.fail(this.fault(command.origin, error));
-        },
-      );
-    };
-    if (queue.hasRoom) send(queue.client!);
-    else this.link.admit(command, send);
-    return command.promise;
+    return this.at(key, (entryKey) =>
+      this.begin((client, command, queue) => this.#get(entryKey, client, command, queue)),
+    );
   }
 
-  override write(key: string, entry: StoredEntry): Promise<void> {
-    try {
-      const encoded = encodeString(entry, writeIdOf(entry, this.#settings.writeIds));
-      return encoded === undefined
-        ? this.script("remove", REMOVE_STRING, key, [], ignore)
-        : this.script("write", WRITE_STRING, key, scriptArguments(encoded), ignore);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  #get(entryKey: string, client: RawClient, command: Command<StoredEntry | undefined>, queue: CommandQueue): void {
+    const clock = this.#clock(entryKey, client);
+    const answer = client.sendCommand(["GET", entryKey]);
+    command.sent(1);
+    answer.then(
+      (reply) => {
+        queue.replied();
+        if (reply === null || !isEntry(reply as Buffer)) return command.done(undefined);
+        this.#answer(command, { clock, entryKey, client }, (now) => decodeString(reply as Buffer, now));
+      },
+      (error: unknown) => {
+        queue.replied();
+        if (isWrongType(error)) command.done(undefined);
+        else command.fail(this.fault(command.origin, error));
+      },
+    );
+  }
+
+  override async write(key: string, entry: StoredEntry): Promise<void> {
+    const encoded = encodeString(entry, writeIdOf(entry, this.#settings.writeIds));
+    return encoded === undefined
+      ? this.script("remove", REMOVE_STRING, key, [], ignore)
+      : this.script("write", WRITE_STRING, key, scriptArguments(encoded), ignore);
   }
 
   override remove(key: string): Promise<DeleteStatus> {
@@ -113,19 +102,12 @@ export class StringBackend extends EntryBackend {
   }
 
   /** In a cluster MGET takes the keys of one slot alone. */
-  protected override readMany(keys: readonly string[]): Promise<BatchAnswer> {
-    if (keys.length === 0) return Promise.resolve([]);
-    const { queue } = this.link;
+  protected override async readMany(keys: readonly string[]): Promise<BatchAnswer> {
+    if (keys.length === 0) return [];
     if (this.parts !== undefined) return readInParts(keys, this.batchOf(keys), (key) => this.read(key));
-    let entryKeys: readonly string[];
-    try {
-      entryKeys = keys.map((key) => this.keys.entry(key));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const command = queue.begin<BatchAnswer>(this.origins.read);
+    const entryKeys = keys.map((key) => this.keys.entry(key));
     const entryKey = entryKeys[0]!;
-    const send = (client: RawClient): void => {
+    return this.begin<BatchAnswer>((client, command, queue) => {
       const clock = this.#clock(entryKey, client);
       const answer = client.sendCommand(["MGET", ...entryKeys]);
       command.sent(1);
@@ -144,10 +126,7 @@ export class StringBackend extends EntryBackend {
           command.fail(this.fault(command.origin, error));
         },
       );
-    };
-    if (queue.hasRoom) send(queue.client!);
-    else this.link.admit(command, send);
-    return command.promise;
+    });
   }
 
   protected override stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
@@ -160,13 +139,11 @@ export class StringBackend extends EntryBackend {
 
   /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
   #runPlain<T>(plain: PlainCommands<T>): Promise<T> {
-    const { operation, key, script, args, interpret } = plain;
-    let entryKey: string;
-    try {
-      entryKey = this.keys.entry(key);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.at(plain.key, (entryKey) => this.#runPlainAt(entryKey, plain));
+  }
+
+  #runPlainAt<T>(entryKey: string, plain: PlainCommands<T>): Promise<T> {
+    const { operation, script, args, interpret } = plain;
     const lease = this.keys.lease(entryKey);
     const plainOver = operation === "store" ? this.#countPlainStore(entryKey) : ignore;
     const byScript = (given: readonly (string | Buffer)[]): Further => {
