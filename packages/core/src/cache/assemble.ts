@@ -15,7 +15,6 @@ import { FlightLoads } from "../engine/flight-loads.ts";
 import { Flights } from "../engine/flights.ts";
 import { LeaseAcquisition } from "../engine/lease-acquisition.ts";
 import type { Lease } from "../engine/lease.ts";
-import { LoadSlots } from "../engine/load-slots.ts";
 import { LoadedStore } from "../engine/loaded-store.ts";
 import { Mutations } from "../engine/mutations.ts";
 import { ReadThrough } from "../engine/read-through.ts";
@@ -138,7 +137,6 @@ function engineOf(context: Context, leases: Set<Lease>, backoffs: Backoffs, chec
       answers,
       waiters,
       backoffs,
-      slots: new LoadSlots(context),
       leases: new LeaseAcquisition(context, leases),
       loads: new FlightLoads(context, waiters, answers),
       loadedStore,

@@ -10,10 +10,17 @@ import type { Epoch } from "./parts.ts";
  *   whether it may be stored.
  */
 export class Guard extends KeyNode {
+  /** Whether it is a write on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
+  readonly isWrite: boolean;
   #serial = nextSerial();
   #fencedBy: FencedBy | undefined;
   #isTainted = false;
   #epoch: Epoch | undefined;
+
+  constructor(of: "read" | "write" = "read") {
+    super();
+    this.isWrite = of === "write";
+  }
 
   /** Its place in the order in which guards of this process began. */
   get serial(): number {
@@ -69,6 +76,3 @@ export class Guard extends KeyNode {
 
 let lastSerial = 0;
 const nextSerial = (): number => (lastSerial += 1);
-
-/** A write of this process on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
-export class WriteGuard extends Guard {}

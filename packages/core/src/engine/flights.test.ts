@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
-import { Guard, WriteGuard } from "../coherence/guards.ts";
+import { Guard } from "../coherence/guards.ts";
 import { Flight } from "./flight.ts";
 import { Flights } from "./flights.ts";
 import type { Load } from "./load.ts";
@@ -67,7 +67,7 @@ describe("Flights", () => {
 
   it("keeps the first reason of a fence; that of an acknowledged write spares writes", () => {
     const flights = new Flights(new Trust());
-    const guards = [new Guard(), new WriteGuard(), new Guard()] as const;
+    const guards = [new Guard(), new Guard("write"), new Guard()] as const;
     for (const guard of guards) flights.add("k", guard);
     flights.fenceReads("k", "set");
     flights.fence("k", "delete");

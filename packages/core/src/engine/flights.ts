@@ -1,4 +1,4 @@
-import { WriteGuard, type Guard } from "../coherence/guards.ts";
+import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Trust } from "../coherence/trust.ts";
 import type { FencedBy } from "../contracts/events.ts";
@@ -117,7 +117,7 @@ export class Flights {
   /** After a write was acknowledged: fences reads and loads in flight, which may have older results. */
   fenceReads(localKey: string, by: FencedBy): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
-      if (!(each instanceof WriteGuard)) each.fence(by);
+      if (!each.isWrite) each.fence(by);
   }
 
   /**

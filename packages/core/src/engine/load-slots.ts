@@ -13,40 +13,34 @@ export type Release = () => void;
  *
  * A load that a running load waits for takes none: the outer load holds one, so with all slots taken by outer loads
  * nothing would ever end. That is also so if the inner load began, and was queued, before the outer load asked for it.
+ *
+ * @returns `undefined` for a flight that ended while it waited, that would be one load too many in the background, or
+ *   that would have to wait although its callers are gone and got nothing of it.
  */
-export class LoadSlots {
-  readonly #limits: Pick<Limits, "loads" | "backgroundLoads">;
-
-  constructor(limits: Pick<Limits, "loads" | "backgroundLoads">) {
-    this.#limits = limits;
+export function takeSlot(
+  flight: Flight,
+  limits: Pick<Limits, "loads" | "backgroundLoads">,
+): Awaitable<Release | undefined> {
+  const { batch } = flight.call;
+  const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? limits.backgroundLoads);
+  if (background?.tryTake() === false) return undefined;
+  if (flight.isNested) {
+    batch?.loads.exempt();
+    return () => background?.free();
   }
-
-  /**
-   * `undefined` for a flight that ended while it waited, that would be one load too many in the background, or that
-   * would have to wait although its callers are gone and got nothing of it.
-   */
-  take(flight: Flight): Awaitable<Release | undefined> {
-    const { batch } = flight.call;
-    const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? this.#limits.backgroundLoads);
-    if (background?.tryTake() === false) return undefined;
-    if (flight.isNested) {
-      batch?.loads.exempt();
-      return () => background?.free();
-    }
-    const slots = batch?.loads ?? this.#limits.loads;
-    if (slots.tryTake()) return releaseOf(slots, background);
-    if (flight.isUnserved) {
-      background?.free();
-      return undefined;
-    }
-    return this.#wait(flight, batch?.loads ?? flight.waitFor(new SharedSlot(this.#limits.loads)), background);
-  }
-
-  async #wait(flight: Flight, turn: SharedSlot, background: Slots | undefined): Promise<Release | undefined> {
-    if (await turn.take(flight.whenSettled())) return releaseOf(turn, background);
+  const slots = batch?.loads ?? limits.loads;
+  if (slots.tryTake()) return releaseOf(slots, background);
+  if (flight.isUnserved) {
     background?.free();
     return undefined;
   }
+  return waitFor(flight, batch?.loads ?? flight.waitFor(new SharedSlot(limits.loads)), background);
+}
+
+async function waitFor(flight: Flight, turn: SharedSlot, background: Slots | undefined): Promise<Release | undefined> {
+  if (await turn.take(flight.whenSettled())) return releaseOf(turn, background);
+  background?.free();
+  return undefined;
 }
 
 type Slots = Pick<Semaphore, "free">;

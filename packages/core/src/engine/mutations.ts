@@ -18,7 +18,7 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
 import type { LoadedStore } from "./loaded-store.ts";
 import { compareVersions, TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
-import { WriteGuard } from "../coherence/guards.ts";
+import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
@@ -153,7 +153,7 @@ export class Mutations {
   #queue(remote: EntryTier, key: EntryKey, call: SetCall, line: Semaphore): Promise<SetStatus> {
     const { flights, writes } = this.#context;
     this.#fence(key, "set");
-    const guard = new WriteGuard();
+    const guard = new Guard("write");
     flights.add(key.local, guard);
     const waiting = writes.waiting(key.local);
     if (waiting instanceof SetBatch) {
@@ -184,7 +184,7 @@ export class Mutations {
     key: EntryKey,
     { namespace, entry }: SetCall,
     encoded: Encoded,
-    guard: WriteGuard,
+    guard: Guard,
   ): Promise<SetStatus> {
     const { trust, recovery } = this.#context;
     let versions: readonly TagVersion[] | undefined;
@@ -210,7 +210,7 @@ export class Mutations {
    * Reads what a refused entry was to replace: from then on the backend reports each change by others, which ends the
    * copy of this process. One from before that counts as older than this call.
    */
-  #watch(remote: EntryTier, key: EntryKey, entry: Entry, guard: WriteGuard): Promise<boolean> {
+  #watch(remote: EntryTier, key: EntryKey, entry: Entry, guard: Guard): Promise<boolean> {
     guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence } = entry;
     const request = { key, schema: undefined, expectedTags: entry.terms.tags, tagSequence };
@@ -238,7 +238,7 @@ export class Mutations {
     { policy, remote }: NamespaceContext,
     key: EntryKey,
     entry: Entry,
-    guard: WriteGuard,
+    guard: Guard,
     { status, epoch }: { readonly status: SetStatus; readonly epoch: Epoch },
   ): void {
     const { local, tags, flights } = this.#context;

@@ -9,7 +9,7 @@ import { hit, loadedAnswer, type Answer, type Answers } from "./answers.ts";
 import { promote, readAfterReplay, readReplaced } from "./backend-read.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
-import type { Copies, Life, Reporting, Writing } from "./context.ts";
+import type { Copies, Life, Limits, Reporting, Writing } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
 import { elsewhereTimeout, inTime } from "./flight-limits.ts";
 import type { FlightLoads } from "./flight-loads.ts";
@@ -18,7 +18,7 @@ import { isLate, joinable, launch } from "./launch.ts";
 import type { Acquired, LeaseAcquisition } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
 import type { Loaded } from "./load.ts";
-import type { LoadSlots } from "./load-slots.ts";
+import { takeSlot } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import type { Waiter } from "./waiter.ts";
@@ -30,14 +30,13 @@ export interface Entered {
   readonly flight: Flight | undefined;
 }
 
-type ReadContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recovery">;
+type ReadContext = Reporting & Copies & Limits & Life & Pick<Writing, "writes" | "recovery">;
 
 /** What the ladder calls on its way. */
 export interface Steps {
   readonly answers: Answers;
   readonly waiters: Waiters;
   readonly backoffs: Backoffs;
-  readonly slots: LoadSlots;
   readonly leases: LeaseAcquisition;
   readonly loads: FlightLoads;
   readonly loadedStore: LoadedStore;
@@ -73,7 +72,6 @@ export class ReadThrough {
   readonly #leases: LeaseAcquisition;
   readonly #answers: Answers;
   readonly #loads: FlightLoads;
-  readonly #slots: LoadSlots;
   readonly #backoffs: Backoffs;
 
   constructor(context: ReadContext, steps: Steps) {
@@ -81,7 +79,6 @@ export class ReadThrough {
     this.#answers = steps.answers;
     this.#waiters = steps.waiters;
     this.#backoffs = steps.backoffs;
-    this.#slots = steps.slots;
     this.#leases = steps.leases;
     this.#loads = steps.loads;
     this.#loadedStore = steps.loadedStore;
@@ -391,7 +388,7 @@ export class ReadThrough {
   async #loadUnderLease(flight: Flight): Promise<void> {
     if (flight.isOver) return;
     flight.queue();
-    const taken = this.#slots.take(flight);
+    const taken = takeSlot(flight, this.#context);
     const release = isThenable(taken) ? await taken : taken;
     // Over meanwhile, or one too many in the background: a later call tries again.
     if (release === undefined) return this.#waiters.end(flight);

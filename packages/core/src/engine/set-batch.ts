@@ -1,4 +1,4 @@
-import type { WriteGuard } from "../coherence/guards.ts";
+import type { Guard } from "../coherence/guards.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
@@ -25,9 +25,9 @@ export class SetBatch {
   readonly #calls: Waiting[] = [];
   #status: SetStatus | undefined;
   /** That of the last call: earlier ones keep no copy. */
-  guard: WriteGuard;
+  guard: Guard;
 
-  constructor(guard: WriteGuard) {
+  constructor(guard: Guard) {
     this.guard = guard;
   }
 

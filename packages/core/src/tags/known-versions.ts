@@ -3,7 +3,7 @@ import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Trust } from "../coherence/trust.ts";
-import type { Pinned } from "./tag-versions.ts";
+import type { Pinned, Versions } from "./tag-versions.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /**
@@ -240,7 +240,6 @@ interface Known {
   pinnedAt: number;
 }
 
-type Versions = readonly (TagVersion | undefined)[];
 const versionsOf = ({ versions }: { readonly versions: Versions }): Versions => versions;
 const asRead = (versions: Versions): Versions => versions;
 /** Far below the 30 days that a version lives in Redis after it was pinned. */

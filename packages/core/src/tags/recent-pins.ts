@@ -1,6 +1,6 @@
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Pinned } from "./tag-versions.ts";
+import type { Pinned, Versions } from "./tag-versions.ts";
 
 /**
  * The tag versions that were pinned in the last second, for a backend that reports no changes: a load under the same
@@ -93,7 +93,6 @@ export class RecentPins {
   }
 }
 
-type Versions = readonly (TagVersion | undefined)[];
 const REPIN_MS = 1_000;
 /** A tag of a load each: some megabytes at most. */
 const MAX_PINS = 10_000;

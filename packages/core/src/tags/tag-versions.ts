@@ -6,13 +6,16 @@ import { staleByTag } from "../entry/freshness.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 
+/** The current versions of some tags; `undefined` for one that is missing. */
+export type Versions = readonly (TagVersion | undefined)[];
+
 /**
  * Compares the versions that an entry was stored under with the current ones. Equality alone decides: no clocks are
  * compared. A missing version was evicted, expired or flushed, and hides the entry. Pure.
  */
 export function compareVersions(
   stored: readonly TagVersion[] | undefined,
-  current: readonly (TagVersion | undefined)[],
+  current: Versions,
 ): "current" | "stale" | "gone" {
   if (stored === undefined) return "current";
   if (stored.length !== current.length) return "gone";
@@ -34,7 +37,7 @@ export function compareVersions(
 export function underVersions(
   entry: Entry,
   expected: readonly string[],
-  found: readonly (TagVersion | undefined)[],
+  found: Versions,
   store: Pick<TagVersions, "read">,
   clock: Clock,
 ): Awaitable<Entry | undefined> {
@@ -53,7 +56,7 @@ function underMoreVersions(
 ): Awaitable<Entry | undefined> {
   const { dependsOn } = entry.terms;
   const unexpected = dependsOn.filter((key) => !byKey.has(key));
-  const withMore = (more: readonly (TagVersion | undefined)[]): Entry | undefined => {
+  const withMore = (more: Versions): Entry | undefined => {
     const moreByKey = versionsByKey(unexpected, more);
     const all = dependsOn.map((key) => byKey.get(key) ?? moreByKey.get(key));
     return applied(entry, all, clock);
@@ -61,15 +64,13 @@ function underMoreVersions(
   return unexpected.length === 0 ? withMore([]) : store.read(unexpected).then(withMore);
 }
 
-function applied(entry: Entry, current: readonly (TagVersion | undefined)[], clock: Clock): Entry | undefined {
+function applied(entry: Entry, current: Versions, clock: Clock): Entry | undefined {
   const verdict = compareVersions(entry.versions, current);
   return verdict === "current" ? entry : verdict === "stale" ? staleByTag(entry, clock.now()) : undefined;
 }
 
-const versionsByKey = (
-  keys: readonly string[],
-  versions: readonly (TagVersion | undefined)[],
-): ReadonlyMap<string, TagVersion | undefined> => new Map(keys.map((key, i) => [key, versions[i]]));
+const versionsByKey = (keys: readonly string[], versions: Versions): ReadonlyMap<string, TagVersion | undefined> =>
+  new Map(keys.map((key, i) => [key, versions[i]]));
 
 /**
  * Reads for a current call. A replica may answer a read of versions, and lack a change that was acknowledged; a pin is

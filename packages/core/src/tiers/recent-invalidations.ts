@@ -61,9 +61,9 @@ export class RecentInvalidations {
     };
   }
 
-  /** The window stands still, as of this instant of `clock.now()`. */
+  /** The window stands still, as of this instant of `clock.now()`, or of an earlier call. */
   stop(at: number): void {
-    this.#stoppedAt = at;
+    this.#stoppedAt ??= at;
   }
 
   resume(): void {

@@ -53,7 +53,6 @@ export class Recovery {
   readonly #of: RecoveryOf;
   /** Only for a backend that reports when another server answers. */
   readonly #issued: RecentInvalidations | undefined;
-  #isLinkLost = false;
   readonly #keys = new SizedMap<EntryKey>();
   readonly #tags = new SizedMap<PendingTags>();
   /** By key that was issued again when another server took over, `TagEvents.sequence` of the reads from then on. */
@@ -143,13 +142,11 @@ export class Recovery {
    * @param aliveAt `clock.now()` of its last sign of life.
    */
   linkLost(aliveAt: number): void {
-    if (!this.#isLinkLost) this.#issued?.stop(aliveAt);
-    this.#isLinkLost = true;
+    this.#issued?.stop(aliveAt);
   }
 
   linkBack(): void {
-    if (this.#isLinkLost) this.#issued?.resume();
-    this.#isLinkLost = false;
+    this.#issued?.resume();
   }
 
   /**

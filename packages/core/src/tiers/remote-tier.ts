@@ -1,5 +1,5 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
-import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -12,7 +12,7 @@ import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { RecentPins } from "../tags/recent-pins.ts";
-import { readByPin, underVersions, type Pinned } from "../tags/tag-versions.ts";
+import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
 import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
@@ -468,6 +468,5 @@ export class RemoteTier implements EntryTier {
   }
 }
 
-type Versions = readonly (TagVersion | undefined)[];
 const uncheckedEntry = (entry: Entry | undefined): Entry | undefined => entry && { ...entry, tagSequence: 0 };
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });
