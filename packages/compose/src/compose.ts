@@ -75,7 +75,6 @@ function settingsOf(near: Backend, far: Backend): Omit<Backend, "label" | "read"
     ...(keepsMeta !== undefined && { keepsMeta }),
     ...(readsLag !== undefined && { readsLag }),
     keepsKeys: near.keepsKeys === true || far.keepsKeys === true,
-    ...(far.alias !== undefined && { alias: (key: string) => far.alias!(key) }),
     ...(parts !== undefined && { parts }),
   };
 }

@@ -306,7 +306,6 @@ describe("sealed", () => {
         backend.coherence,
         backend.parts,
       ]);
-      expect(safe.alias?.("k")).toBe(backend.alias?.("k"));
       expect(safe.sealedBy).toBe("test");
       expect(Object.keys(safe.leases ?? {}).toSorted()).toEqual(Object.keys(backend.leases ?? {}).toSorted());
     }
@@ -373,7 +372,6 @@ const FULL = {
   keepsMeta: true,
   readsLag: true,
   keepsKeys: true,
-  alias: (key: string) => `${key}!`,
   parts: { names: () => [], of: () => "" },
   compressor: passthrough(),
 };
@@ -398,7 +396,6 @@ const MEMBERS = Object.keys({
   close: 1,
   connect: 1,
   markStale: 1,
-  alias: 1,
   parts: 1,
   batch: 1,
   leases: 1,

@@ -52,11 +52,7 @@ export function sealed(
 /** Members that pass unchanged. Named one by one: one of a later contract could carry entries past the seal. */
 function settingsOf(backend: Backend): Pick<Backend, (typeof SETTINGS)[number]> {
   const given = SETTINGS.filter((name) => backend[name] !== undefined).map((name) => [name, backend[name]]);
-  const { alias } = backend;
-  return {
-    ...(Object.fromEntries(given) as Pick<Backend, (typeof SETTINGS)[number]>),
-    ...(alias !== undefined && { alias: (key: string) => backend.alias!(key) }),
-  };
+  return Object.fromEntries(given) as Pick<Backend, (typeof SETTINGS)[number]>;
 }
 
 function leasesOf(envelope: Envelope, leases: Leases): Leases {
@@ -109,7 +105,6 @@ const SETTINGS = [
   "keepsMeta",
   "readsLag",
   "keepsKeys",
-  "alias",
   "parts",
   "tagVersions",
   "coherence",

@@ -41,7 +41,7 @@ export function describeCoherence(subject: BackendSubject): void {
   };
 
   const listenerOf = (backend: Backend): RecordingListener =>
-    new RecordingListener(clock(), backend, async () => {
+    new RecordingListener(clock(), async () => {
       // A backend may poll for changes, at least once per `maxStalenessMs`.
       if (subject.expiry === "clock") await beat(coherenceOf(backend)!);
     });
@@ -122,7 +122,7 @@ export function describeCoherence(subject: BackendSubject): void {
       for (const key of keys) await scene.listener.waitForReport(key);
     });
 
-    it("reports peculiar keys, or their aliases", async () => {
+    it("reports peculiar keys", async () => {
       const scene = await listen();
       if (scene === undefined) return;
       await scene.watch(...PECULIAR_KEYS.map(([, key]) => key));
@@ -169,9 +169,8 @@ export function describeCoherence(subject: BackendSubject): void {
       await leases.store(KEY, TOKEN, V1, stored({ version: TOKEN }));
       await scene.other.remove(KEY);
       await leases.confirm(KEY);
-      const names = scene.listener.names(KEY);
       const reports = scene.listener.reports
-        .filter(({ keys }) => names.some((name) => keys.includes(name)))
+        .filter(({ keys }) => keys.includes(KEY))
         .map(({ what, order }) => (order === "exact" ? "lease" : what));
       if (!reports.includes("lease")) return;
       // A store in several steps may be reported as often.
@@ -199,9 +198,7 @@ export function describeCoherence(subject: BackendSubject): void {
       await leases.acquire(key, "another-token___", MINUTE, seen);
       await scene.other.remove(last);
       await scene.listener.waitForReport(last);
-      const reports = scene.listener.reports.filter(({ keys }) =>
-        scene.listener.names(key).some((name) => keys.includes(name)),
-      );
+      const reports = scene.listener.reports.filter(({ keys }) => keys.includes(key));
       const changes = reports.flatMap(({ what }) => (what === "leaseChanged" ? [] : [what]));
       expect(changes).toEqual(subject.leasesReplaceMissing ? reported : []);
     });
@@ -362,7 +359,7 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.own.write(KEY, stored());
       await scene.other.write(`${KEY}last`, stored());
       await scene.listener.waitForReport(`${KEY}last`);
-      const names = [...scene.listener.names(KEY), ...scene.listener.names(`${KEY}last`)];
+      const names = [KEY, `${KEY}last`];
       for (const { what, keys } of scene.listener.reports)
         if (what === "changed") expect(names).toEqual(expect.arrayContaining([...keys]));
     });
@@ -391,20 +388,13 @@ class RecordingListener implements CoherenceListener {
   readonly reports: Report[] = [];
   readonly signs: Sign[] = [];
   readonly #clock: Clock;
-  readonly #backend: Backend;
   readonly #waitFor: () => Promise<void>;
   readonly #waiting = new Set<() => void>();
 
   /** @param waitFor lets time pass, if the suite moves it. */
-  constructor(clock: Clock, backend: Backend, waitFor: () => Promise<void>) {
+  constructor(clock: Clock, waitFor: () => Promise<void>) {
     this.#clock = clock;
-    this.#backend = backend;
     this.#waitFor = waitFor;
-  }
-
-  /** The names that a key may have in a report. */
-  names(key: string): readonly string[] {
-    return [key, this.#backend.alias?.(key) ?? key];
   }
 
   forget(): void {
@@ -417,14 +407,13 @@ class RecordingListener implements CoherenceListener {
    * @param until number of reports that count.
    */
   hasReport(key: string, what: Reported = "changed", until: number = this.reports.length): boolean {
-    const names = this.names(key);
     return this.reports
       .slice(0, until)
       .some(
         (report) =>
           report.what === "everythingChanged" ||
           ((report.what === what || (what === "leaseChanged" && report.what === "changed")) &&
-            names.some((name) => report.keys.includes(name))),
+            report.keys.includes(key)),
       );
   }
 

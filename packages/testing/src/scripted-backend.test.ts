@@ -37,7 +37,7 @@ describeBackend("scriptedBackend with all capabilities", {
   },
 });
 
-describeBackend("scriptedBackend without echoes, with aliases for keys", {
+describeBackend("scriptedBackend without echoes", {
   open: (clock) =>
     scriptedBackend({
       clock,
@@ -45,7 +45,6 @@ describeBackend("scriptedBackend without echoes, with aliases for keys", {
       tagVersions: true,
       coherence: "reported",
       echoes: false,
-      alias: (key) => `#${key}`,
     }),
   openPeer: (backend) => (backend as ScriptedBackend).peer(),
   expiry: "clock",

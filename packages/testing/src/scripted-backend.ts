@@ -48,8 +48,6 @@ export interface ScriptedBackendOptions {
   readonly maxStalenessMs?: number | undefined;
   /** With `reported`, in milliseconds. @default the cache's default */
   readonly reissueWindowMs?: number | undefined;
-  /** @default the key */
-  readonly alias?: ((key: string) => string) | undefined;
 }
 
 /** A backend that a test controls. */
@@ -110,7 +108,6 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
     echoes: options.echoes ?? true,
     heartbeatMs: maxStalenessMs / 4,
     isDown: () => calls.isDown,
-    alias: options.alias ?? ((key) => key),
     unavailable: (event) => calls.maybeExecuted("attach", event),
   });
   const parts: Parts = { options, maxStalenessMs, calls, store, link };
@@ -136,7 +133,7 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
   };
 }
 
-type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes" | "alias";
+type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes";
 
 function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
   return {
@@ -147,7 +144,6 @@ function settings(options: ScriptedBackendOptions): Pick<Backend, Settings> {
     ...(options.breaker === undefined ? {} : { breaker: options.breaker }),
     ...(options.maxEntryBytes === undefined ? {} : { maxEntryBytes: options.maxEntryBytes }),
     ...(options.maxDecodedBytes === undefined ? {} : { maxDecodedBytes: options.maxDecodedBytes }),
-    ...(options.alias === undefined ? {} : { alias: options.alias }),
   };
 }
 

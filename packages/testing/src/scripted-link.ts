@@ -58,7 +58,6 @@ export interface LinkEnd {
   readonly echoes: boolean;
   readonly heartbeatMs: number;
   readonly isDown: () => boolean;
-  readonly alias: (key: string) => string;
   readonly unavailable: (what: string) => Error;
 }
 
@@ -136,22 +135,18 @@ export class ScriptedLink implements ScriptedCoherence, StoreListener {
 
   changed(keys: readonly string[], by: StoreListener | undefined): void {
     if (by === this && !this.#end.echoes) return;
-    const names = keys.map(this.#end.alias);
-    for (const each of this.#attachments) this.#send("changed", names, each, () => each.listener.changed(names));
+    for (const each of this.#attachments) this.#send("changed", keys, each, () => each.listener.changed(keys));
   }
 
   leaseChanged(keys: readonly string[], by: StoreListener | undefined): void {
     if (by === this && !this.#end.echoes) return;
-    const names = keys.map(this.#end.alias);
     for (const each of this.#attachments)
-      this.#send("leaseChanged", names, each, () => each.listener.leaseChanged(names));
+      this.#send("leaseChanged", keys, each, () => each.listener.leaseChanged(keys));
   }
 
   tagsChanged(tags: readonly string[], by: StoreListener | undefined): void {
     if (by === this && !this.#end.echoes) return;
-    const names = tags.map(this.#end.alias);
-    for (const each of this.#attachments)
-      this.#send("tagsChanged", names, each, () => each.listener.tagsChanged(names));
+    for (const each of this.#attachments) this.#send("tagsChanged", tags, each, () => each.listener.tagsChanged(tags));
   }
 
   everythingChanged(): void {

@@ -2,7 +2,6 @@ import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
 import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
-import { KeyAliases } from "../coherence/key-aliases.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
 import type { Backend, Coherence } from "../contracts/backend.ts";
@@ -172,14 +171,7 @@ interface FarOf {
 function openBackend(backend: Backend, coherence: Coherence | undefined, of: FarOf): Far {
   const { parts, known, root, changes } = of;
   const { name: cache, clock, events, tags, trust } = of.shared;
-  const aliases =
-    coherence === undefined || backend.alias === undefined
-      ? undefined
-      : new KeyAliases(
-          (key) => backend.alias!(key),
-          (key) => changes.forgotten(key),
-        );
-  const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known, aliases });
+  const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known });
   const recovery = new Recovery({
     remote,
     clock,
@@ -193,7 +185,7 @@ function openBackend(backend: Backend, coherence: Coherence | undefined, of: Far
     reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
   });
   if (coherence === undefined) return { remote, recovery, subscription: undefined };
-  const listener = changes.listener({ tier: remote.listener, recovery, aliases });
+  const listener = changes.listener({ tier: remote.listener, recovery });
   const subscription = new ChangeSubscription(coherence, clock, trust, listener);
   remote.onFirstCall(() => void subscription.start());
   return { remote, recovery, subscription };

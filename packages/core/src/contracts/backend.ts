@@ -138,11 +138,6 @@ export interface Backend {
    * Without this method the cache removes the entry.
    */
   markStale?(key: string): Promise<"stale" | "missing">;
-  /**
-   * The name under which coherence reports `key` (of an entry or of a tag), if the key cannot be derived from it, as
-   * with hashed keys. @default the key
-   */
-  alias?(key: string): string;
   /** The parts of a store that fail apart from each other, such as the primaries of a cluster. @default one part */
   readonly parts?: Parts;
   /** Reads of many keys in one round trip. Without it the cache issues single reads. */
@@ -344,10 +339,10 @@ export interface Coherence {
 export interface CoherenceListener {
   /** The cache's clock. */
   now(): number;
-  /** These entries (keys, or their aliases) changed or may have changed. */
+  /** These entries (keys) changed or may have changed. */
   changed(keys: readonly string[]): void;
   /**
-   * The leases of these entries (keys, or their aliases) changed or may have changed, and the entries did not: a
+   * The leases of these entries (keys) changed or may have changed, and the entries did not: a
    * process that waits for one asks again, and no copy is dropped. A backend that never calls it reports the end of a
    * lease with {@link changed}.
    *
@@ -355,7 +350,7 @@ export interface CoherenceListener {
    *   entry and before any later one. So the cache needs no {@link Leases.confirm}. @default 'loose'
    */
   leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void;
-  /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}, or their aliases. */
+  /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}. */
   tagsChanged(tags: readonly string[]): void;
   /** Anything may have changed. */
   everythingChanged(): void;

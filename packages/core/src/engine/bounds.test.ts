@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Flights } from "./flights.ts";
 import { Pauses } from "./pauses.ts";
-import { KeyAliases } from "../coherence/key-aliases.ts";
 import { Guard } from "../coherence/guards.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
@@ -169,17 +168,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(known.size).toBe(100_000);
     await source.read(["another"]);
     expect([known.size, known.has("k0"), known.has("another")]).toEqual([90_001, false, true]);
-  },
-  "cache keys behind the hashed keys of messages": () => {
-    const forgotten: string[] = [];
-    const aliases = new KeyAliases(
-      (key) => `#${key}`,
-      (key) => forgotten.push(key),
-    );
-    for (const key of names(100_000)) aliases.add(key);
-    expect(forgotten).toEqual([]);
-    aliases.add("another");
-    expect(forgotten).toEqual(names(1_000));
   },
   "leases asked for or held": async () => {
     const clock = new TestClock();

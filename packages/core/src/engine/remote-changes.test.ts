@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { KeyAliases } from "../coherence/key-aliases.ts";
 import { RemoteChanges } from "./remote-changes.ts";
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Recovery } from "../tiers/recovery.ts";
@@ -34,7 +33,7 @@ let calls: string[];
 let invalidated: CacheEvents["invalidate"][];
 let changes: RemoteChanges;
 
-function listener(aliases?: KeyAliases): ChangeListener {
+function listener(): ChangeListener {
   const clock = new TestClock();
   const trust = new Trust();
   const events = createEvents();
@@ -68,7 +67,7 @@ function listener(aliases?: KeyAliases): ChangeListener {
     alive: () => {},
   };
   changes = new RemoteChanges(context as unknown as ConstructorParameters<typeof RemoteChanges>[0], root, table);
-  return changes.listener({ tier, recovery: recovery as unknown as Recovery, aliases });
+  return changes.listener({ tier, recovery: recovery as unknown as Recovery });
 }
 
 const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });
@@ -216,35 +215,6 @@ describe("a tag that changed", () => {
     await learn(T);
     tagsChanged(["{~shopping}::t", "{~other}:users::t"]);
     expect([table.has(T), calls]).toEqual([true, []]);
-  });
-});
-
-describe("aliases of keys", () => {
-  it("resolve to the keys that this process used; an unknown tag alias may be any tag of the namespace", () => {
-    const aliases = new KeyAliases(
-      (key) => `#${key.length}`,
-      () => undefined,
-    );
-    const { changed, tagsChanged } = listener(aliases);
-    aliases.add("shop:users::k");
-    keep(localKey(users, "k"));
-    changed(["#13", "#99"]);
-    expect(local.get(localKey(users, "k"))).toBe(undefined);
-    flights.add("any", new Guard());
-    const since = tags.sequence;
-    tagsChanged(["#99"]);
-    expect(tags.hasEvents(root, since, since)).toBe(true);
-  });
-
-  it("that are dropped drop the copies of their keys", () => {
-    const aliases = new KeyAliases(
-      (key) => `#${key.length}`,
-      (key) => changes.forgotten(key),
-    );
-    listener(aliases);
-    keep(localKey(users, "k"));
-    changes.forgotten("shop:users::k");
-    expect(local.get(localKey(users, "k"))).toBe(undefined);
   });
 });
 

@@ -1,5 +1,4 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
-import type { KeyAliases } from "../coherence/key-aliases.ts";
 import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
@@ -18,8 +17,6 @@ interface ChangesOf extends Reporting, Copies, Pick<Writing, "writes"> {
 export interface ChangeTargets {
   readonly tier: EntryTier["listener"];
   readonly recovery: Recovery;
-  /** Where messages carry hashed keys: the cache keys of these hashes. */
-  readonly aliases: KeyAliases | undefined;
 }
 
 /**
@@ -43,15 +40,14 @@ export class RemoteChanges {
   }
 
   /** The listener for the changes of the backend. */
-  listener({ tier, recovery, aliases: named }: ChangeTargets): ChangeListener {
+  listener({ tier, recovery }: ChangeTargets): ChangeListener {
     const { tags: tagEvents, flights } = this.#of;
     return {
-      changed: (keys) => this.#changed(named === undefined ? keys : keys.flatMap((name) => named.keyOf(name) ?? [])),
+      changed: (keys) => this.#changed(keys),
       leaseChanged: (keys, order = "loose") => {
-        for (const key of keys) this.#leaseChanged(named === undefined ? key : named.keyOf(key), order);
+        for (const key of keys) this.#leaseChanged(key, order);
       },
-      tagsChanged: (tags) =>
-        this.#tagsChanged(named === undefined ? tags : tags.map((name) => named.keyOf(name) ?? this.#anyTagOf(name))),
+      tagsChanged: (tags) => this.#tagsChanged(tags),
       everythingChanged: () => {
         this.#table?.clear();
         // Copies may have been checked against versions that are forgotten now.
@@ -82,19 +78,6 @@ export class RemoteChanges {
     };
   }
 
-  /**
-   * A tag for an alias that this process never asked for, but that a running loader may still add: some tag of its
-   * namespace, or of the root if the alias does not name its namespace.
-   */
-  #anyTagOf(alias: string): string {
-    return alias.startsWith("{~") && alias.includes("::") ? alias : this.#root.tagPrefixes[0]! + alias;
-  }
-
-  /** The alias of this key was dropped: later messages about it cannot be resolved. */
-  forgotten(key: string): void {
-    this.#changed([key]);
-  }
-
   /** A pending invalidation was acknowledged: a read or write in flight may be older than it. */
   replayed(key: EntryKey): void {
     const { flights, local, backoffs } = this.#of;
@@ -113,8 +96,8 @@ export class RemoteChanges {
   }
 
   /** The entry stays as it is: no copy is dropped. */
-  #leaseChanged(key: string | undefined, order: "loose" | "exact"): void {
-    const localKey = key === undefined ? undefined : localKeyOf(this.#root, key);
+  #leaseChanged(key: string, order: "loose" | "exact"): void {
+    const localKey = localKeyOf(this.#root, key);
     if (localKey !== undefined) this.#of.flights.leaseChanged(localKey, order);
   }
 

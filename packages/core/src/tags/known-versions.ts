@@ -1,4 +1,3 @@
-import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Epoch } from "../coherence/parts.ts";
@@ -123,8 +122,8 @@ export class KnownVersions {
     this.#at = undefined;
   }
 
-  /** `source`, with its answers recorded. @param aliases get the tags that are asked for. */
-  recording(source: TagVersions, aliases?: KeyAliases): TagVersions {
+  /** `source`, with its answers recorded. */
+  recording(source: TagVersions): TagVersions {
     const record = async <T>(
       tags: readonly string[],
       ask: () => Promise<T>,
@@ -134,7 +133,7 @@ export class KnownVersions {
       const epoch = this.#trust.epochOfVersions();
       const since = this.#changeSequence;
       const askedAt = this.#clock.now();
-      this.#expect(tags, aliases);
+      this.#expect(tags);
       try {
         const answer = await ask();
         const overtaken =
@@ -182,9 +181,8 @@ export class KnownVersions {
     };
   }
 
-  #expect(tags: readonly string[], aliases: KeyAliases | undefined): void {
+  #expect(tags: readonly string[]): void {
     for (const tag of tags) {
-      aliases?.add(tag);
       const asked = this.#asked.get(tag);
       if (asked === undefined) this.#asked.set(tag, { count: 1, changeSequence: 0 });
       else asked.count += 1;

@@ -1,7 +1,6 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Leases, StoredEntry } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { KeyAliases } from "../coherence/key-aliases.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
@@ -30,7 +29,6 @@ export interface Sending<S extends string> {
 export interface LeasingTier {
   readonly calls: BackendCalls;
   readonly clock: Clock;
-  readonly aliases: KeyAliases | undefined;
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
@@ -43,7 +41,7 @@ export const DEFAULT_LEASE_MS = 2_000;
 
 /** The leases of a backend, for entries: each call is bounded, and an entry that comes with an answer is checked. */
 export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
-  const { calls, clock, aliases } = tier;
+  const { calls, clock } = tier;
   const { leaseMs = DEFAULT_LEASE_MS } = leases;
   const call = <T>(key: EntryKey, run: () => Promise<T>, ends = false): Promise<T> =>
     calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
@@ -55,7 +53,6 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
       let asked: Promise<LeaseReply> | undefined;
       return call(key, () => {
         // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
-        aliases?.add(key.backend);
         asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);
         return asked.then(checkedAnswer);
       }).then(

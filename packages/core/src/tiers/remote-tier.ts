@@ -3,7 +3,6 @@ import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersions } from "../
 import type { Clock } from "../contracts/clock.ts";
 import { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import { withAliases, type KeyAliases } from "../coherence/key-aliases.ts";
 import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
@@ -58,7 +57,6 @@ export class RemoteTier implements EntryTier {
   readonly #tagVersionsUnlessKnown: Pick<TagVersions, "read"> | undefined;
   readonly #table: KnownVersions | undefined;
   readonly #pins: Pick<KnownVersions, "pinned" | "recording">;
-  readonly #aliases: KeyAliases | undefined;
   readonly #unreadable: UnreadableEntries;
 
   /**
@@ -73,12 +71,7 @@ export class RemoteTier implements EntryTier {
     {
       parts = new BackendParts(backend.parts),
       table,
-      aliases,
-    }: {
-      readonly parts?: BackendParts;
-      readonly table?: KnownVersions | undefined;
-      readonly aliases?: KeyAliases | undefined;
-    } = {},
+    }: { readonly parts?: BackendParts; readonly table?: KnownVersions | undefined } = {},
   ) {
     this.label = backend.label;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
@@ -103,20 +96,15 @@ export class RemoteTier implements EntryTier {
     this.#unreadable = new UnreadableEntries(this, events, cache);
     this.listener = this.#calls;
     this.#pins = table ?? new RecentPins(clock);
-    if (this.keepsMeta) {
-      const versions = backend.tagVersions ?? versionEntries(withAliases(backend, aliases), clock);
-      this.#tagVersions = this.#pins.recording(versions, aliases);
-    }
+    if (this.keepsMeta) this.#tagVersions = this.#pins.recording(backend.tagVersions ?? versionEntries(backend, clock));
     this.versions = this.#tagVersions && boundedVersions(this.#tagVersions, this.#calls);
     this.#tagVersionsUnlessKnown = this.#tagVersions && (table?.skippingKnown(this.versions!) ?? this.versions);
     this.#table = table;
-    this.#aliases = aliases;
     this.leases =
       backend.leases &&
       remoteLeases(backend.leases, {
         calls: this.#calls,
         clock,
-        aliases,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
@@ -152,7 +140,6 @@ export class RemoteTier implements EntryTier {
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
     try {
-      this.#aliases?.add(request.key.backend);
       answer = this.#backend.read(request.key.backend);
       if (request.isCurrent === true || this.#table?.knows(expected) !== true)
         current = this.#current(this.#tagVersions, request)?.read(expected);
@@ -198,7 +185,6 @@ export class RemoteTier implements EntryTier {
     let unread: Error | undefined;
     try {
       await this.#calls.run("read", { keySpace: first.space, part }, budgetMs, async () => {
-        if (this.#aliases !== undefined) for (const { key } of requests) this.#aliases.add(key.backend);
         const answer = batch.read(requests.map(({ key }) => key.backend));
         const current = isKnown ? undefined : source?.read(expected);
         current?.catch(ignore);
@@ -252,10 +238,7 @@ export class RemoteTier implements EntryTier {
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => {
-      this.#aliases?.add(key.backend);
-      return sending.send(stored);
-    });
+    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored));
     this.#unreadable.written(key.backend);
     if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
       this.#events.store.emit({

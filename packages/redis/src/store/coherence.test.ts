@@ -1,4 +1,4 @@
-import { BackendUnavailableError, InvalidArgumentError, type CoherenceListener } from "@hotset/core";
+import { BackendUnavailableError, type CoherenceListener } from "@hotset/core";
 import { flush, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { RedisCoherence } from "./coherence.ts";
@@ -79,13 +79,19 @@ describe("keys of Redis", () => {
     expect(hasHashTag("{~shop}::")).toBe(true);
   });
 
-  it("hashed ones are reported by their aliases", () => {
+  it("C81: hashed ones are reported as they are, once this process has used them", () => {
     const keys = new RedisKeys({ prefix: "hotset", format: "hashed" });
+    const written = new RedisKeys({ prefix: "hotset", format: "hashed" });
+    keys.rememberHashed(() => undefined);
     for (const key of ["shop::a", "::a", "shop:users::{x}#%", "{~shop}::user"]) {
-      expect(keys.decode(keys.entry(key))).toBe(keys.alias(key));
-      expect(keys.alias(key)).not.toBe(key);
+      const redisKey = written.entry(key);
+      const hashed = redisKey.slice(redisKey.startsWith("hotset::") ? "hotset".length : "hotset:".length);
+      expect([keys.decode(redisKey), written.decode(redisKey)]).toEqual([hashed, hashed]);
+      expect(hashed).toMatch(/^(.*)::#[\w-]{43}$/);
+      expect(hashed.slice(0, hashed.indexOf("::"))).toBe(key.slice(0, key.indexOf("::")));
+      keys.entry(key);
+      expect(keys.decode(redisKey)).toBe(key);
     }
-    expect(() => keys.alias("shop::\ud800")).toThrow(InvalidArgumentError);
   });
 });
 
@@ -115,10 +121,11 @@ describe("over a channel", () => {
   const listening = (
     mode: "tracking" | "pubsub",
     hubs: { readonly tracking: ChangeHub | undefined; readonly channel: ChangeHub },
+    of = keys,
   ): RedisCoherence =>
     new RedisCoherence({ ...hubs, queue: { clock: new TestClock() } } as never, {
       label: "redis",
-      keys,
+      keys: of,
       mode,
       sender: "me",
       maxStalenessMs: 2_000,
@@ -139,6 +146,22 @@ describe("over a channel", () => {
     channel.changed([keys.entry("shop::1")], "me");
     channel.changed([keys.entry("shop::2")], "another");
     expect(received).toEqual(["shop::1", "shop::2"]);
+  });
+
+  it("C81 a hashed key that there is no room to remember is reported to all listeners: later reports cannot name it", async () => {
+    const hashed = new RedisKeys({ prefix: "hotset", format: "hashed" });
+    const channel = hubOf();
+    const coherence = listening("pubsub", { tracking: undefined, channel }, hashed);
+    const received: string[] = [];
+    const tags: string[] = [];
+    const end = await coherence.attach({ ...listener(received), tagsChanged: (changed) => void tags.push(...changed) });
+    hashed.entry("shop::first");
+    hashed.entry("{~shop}::second");
+    for (let i = 0; i < 100_000; i += 1) hashed.entry(`shop::${i}`);
+    expect([received.slice(0, 2), tags]).toEqual([["shop::first", "shop::0"], ["{~shop}::second"]]);
+    await end();
+    for (let i = 0; i < 2_000; i += 1) hashed.entry(`other::${i}`);
+    expect(received).toHaveLength(999);
   });
 
   it("C359 the versions of tags in use are read once for all caches over one backend, not once for each", async () => {

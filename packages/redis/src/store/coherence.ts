@@ -32,7 +32,8 @@ export class RedisCoherence implements Coherence {
   readonly #listeners = new WeakMap<CoherenceListener, ChangeListener>();
   readonly #tags: WarmTags;
   #tagsTouchedAt: number = -Infinity;
-  readonly #detachers = new Set<() => Promise<void>>();
+  /** Listeners by what detaches them. */
+  readonly #attached = new Map<() => Promise<void>, CoherenceListener>();
   /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
   #wasShared = false;
   #isClosed = false;
@@ -44,22 +45,23 @@ export class RedisCoherence implements Coherence {
     this.#settings = settings;
     this.#tags = new WarmTags(settings.readTags);
     this.mode = settings.mode;
+    settings.keys.rememberHashed((key) => this.#forgotten(key));
     this.announcement = { sender: settings.sender, channel: this.mode === "pubsub" ? settings.keys.channel : "" };
   }
 
   /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
     const known = this.#listenerOf(listener);
-    return this.#keep(await this.#receive(known));
+    return this.#keep(listener, await this.#receive(known));
   }
 
   get hasListeners(): boolean {
-    return this.#detachers.size !== 0;
+    return this.#attached.size !== 0;
   }
 
   /** Notes which tags are in use, while there are listeners. @param command reads or issues their versions. */
   noteTagsInUse(command: readonly (string | Buffer)[]): void {
-    if (this.#detachers.size !== 0) this.#tags.noteInUse(command);
+    if (this.#attached.size !== 0) this.#tags.noteInUse(command);
   }
 
   /**
@@ -69,7 +71,7 @@ export class RedisCoherence implements Coherence {
    * @throws {BackendUnavailableError}
    */
   async settled(part?: string): Promise<void> {
-    if (this.#detachers.size === 0) return;
+    if (this.#attached.size === 0) return;
     if (await this.#link.channel?.settled(part)) return;
     const { label } = this.#settings;
     throw new BackendUnavailableError(`${label}: not certain that all changes have been received`, {
@@ -82,7 +84,7 @@ export class RedisCoherence implements Coherence {
   /** Detaches all listeners. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(Array.from(this.#detachers, (detach) => detach()));
+    await Promise.all(Array.from(this.#attached.keys(), (detach) => detach()));
   }
 
   /** Not with every heartbeat, nor for each listener: this serves only to keep the versions in use. */
@@ -113,15 +115,22 @@ export class RedisCoherence implements Coherence {
     return new ConfigurationError(`${label}: ${message}`, { tier: label, operation: "attach", cause: error });
   }
 
-  async #keep(detach: () => Promise<void>): Promise<() => Promise<void>> {
+  async #keep(listener: CoherenceListener, detach: () => Promise<void>): Promise<() => Promise<void>> {
     const end = async (): Promise<void> => {
-      this.#detachers.delete(end);
+      this.#attached.delete(end);
       await detach();
     };
-    this.#detachers.add(end);
-    this.#wasShared ||= this.#detachers.size > 1;
+    this.#attached.set(end, listener);
+    this.#wasShared ||= this.#attached.size > 1;
     if (this.#isClosed) await end();
     return end;
+  }
+
+  /** Later changes of this key would be reported under its hash: copies of it go now. */
+  #forgotten(key: string): void {
+    for (const listener of this.#attached.values())
+      if (key.startsWith("{~")) listener.tagsChanged([key]);
+      else listener.changed([key]);
   }
 
   /** @returns whether `redisKey` is a lease, or announces the end of one. */

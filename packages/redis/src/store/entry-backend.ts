@@ -123,8 +123,6 @@ export abstract class EntryBackend implements Backend {
   readonly keepsMeta: boolean;
   abstract readonly leases: Leases;
   readonly tagVersions?: TagVersions;
-  /** For hashed keys, which cannot be decoded. */
-  readonly alias?: (key: string) => string;
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
   readonly keepsKeys: boolean;
@@ -173,7 +171,6 @@ export abstract class EntryBackend implements Backend {
       release: origin("release"),
       confirm: origin("confirm"),
     };
-    if (settings.keys.isHashed) this.alias = (key) => settings.keys.alias(key);
     this.keepsKeys = settings.keys.isBare;
     this.keepsMeta = settings.layout !== "plain";
     if (this.keepsMeta)

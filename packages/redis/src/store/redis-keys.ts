@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
 import { hasHashTag } from "../primitives/hash-slots.ts";
+import { HashedKeys } from "./hashed-keys.ts";
 
 /**
  * The keys of an entry, of its lease, and of a value that is being written. docs/reference/redis-layout.md describes
@@ -23,14 +24,15 @@ export class RedisKeys {
   readonly #lease: string;
   readonly #freed: string;
   readonly #issuer: string;
-  readonly isHashed: boolean;
+  readonly #isHashed: boolean;
+  #hashed: HashedKeys | undefined;
 
   constructor(settings: KeySettings) {
     this.#prefix = settings.prefix;
     this.#lease = `${settings.prefix}~lease:`;
     this.#freed = `${settings.prefix}:~freed:`;
     this.#issuer = `${settings.prefix}~issuer:`;
-    this.isHashed = settings.format === "hashed";
+    this.#isHashed = settings.format === "hashed";
   }
 
   /** Whether keys are those of other programs, too. */
@@ -43,7 +45,7 @@ export class RedisKeys {
    *   prefix also for a key of a cache with a name: it would be the key `name::key` of the cache without one.
    */
   entry(key: string): string {
-    if (this.isHashed || UNUSUAL.test(key)) key = this.#encode(key);
+    if (this.#isHashed || UNUSUAL.test(key)) key = this.#encode(key);
     if (this.#prefix !== "") return key.startsWith("::") ? this.#prefix + key : `${this.#prefix}:${key}`;
     if (key.startsWith("::")) return key.slice(2);
     if (key.startsWith("{~}::")) return key;
@@ -98,18 +100,26 @@ export class RedisKeys {
     return `${this.#prefix}~changes`;
   }
 
-  /** The inverse of {@link entry}; for hashed keys the {@link alias}. `undefined` for keys of other programs. */
+  /**
+   * Remembers from now on the keys behind hashes, for {@link decode}.
+   *
+   * @param forgotten is called with each key that there is no room for.
+   */
+  rememberHashed(forgotten: (key: string) => void): void {
+    if (this.#isHashed) this.#hashed = new HashedKeys(forgotten);
+  }
+
+  /**
+   * The inverse of {@link entry}. A hash whose key is not remembered stays a hash: in its namespace, and the name of no
+   * copy. `undefined` for keys of other programs.
+   */
   decode(redisKey: string): string | undefined {
     if (!redisKey.startsWith(this.#prefix)) return undefined;
     const rest = redisKey.slice(this.#prefix.length);
     const key = rest.startsWith("::") ? rest : rest.startsWith(":") ? rest.slice(1) : undefined;
+    if (this.#isHashed) return key && (this.#hashed?.keyOf(key) ?? key);
     const user = key === undefined ? -1 : key.indexOf("::") + 2;
     return user < 2 ? key : key!.slice(0, user) + decodeUserKey(key!.slice(user));
-  }
-
-  /** The result of {@link decode} for a key that is hashed, and so cannot be decoded. */
-  alias(key: string): string {
-    return this.isHashed ? this.#encode(key) : key;
   }
 
   #encode(key: string): string {
@@ -118,10 +128,10 @@ export class RedisKeys {
         "key must be well-formed text, got half of a surrogate pair, which UTF-8 cannot encode",
       );
     const user = key.indexOf("::") + 2;
-    return (
-      key.slice(0, user) +
-      (this.isHashed ? `#${crypto().hash("sha256", key.slice(user), "base64url")}` : encodeUserKey(key.slice(user)))
-    );
+    if (!this.#isHashed) return key.slice(0, user) + encodeUserKey(key.slice(user));
+    const hashed = `${key.slice(0, user)}#${crypto().hash("sha256", key.slice(user), "base64url")}`;
+    this.#hashed?.add(hashed, key);
+    return hashed;
   }
 }
 

@@ -113,7 +113,6 @@ class History {
       tagVersions: weather.isQuiet === true || !this.#random.oneIn(4),
       batch: !this.#random.oneIn(4),
       echoes: !this.#random.oneIn(3),
-      ...(this.#random.oneIn(4) && { alias: (key: string) => `#${[...key].toReversed().join("")}` }),
     });
     this.#processes = Array.from({ length: weather.processes }, (_, i) =>
       this.#start(`p${i + 1}`, i === 0 ? first : first.peer()),
@@ -538,7 +537,6 @@ class History {
       leases,
       tagVersions,
       coherence,
-      alias,
       close,
     }: ScriptedBackend,
   ): Backend {
@@ -564,7 +562,6 @@ class History {
       compressor,
       close,
       coherence: coherence!,
-      ...(alias !== undefined && { alias }),
       deadlineMs: isFaulty ? 50 : 1_000,
       read: slow("read", read, 60),
       write: slow("write", write, 60),

@@ -340,10 +340,9 @@ describe("a backend whose functions throw", () => {
   const ONE: Parts = { names: () => ["one"], of: () => "one" };
   const BREAKER = { failures: 5, waitMs: 1_000, longestWaitMs: 30_000 };
   const scripted = (clock: TestClock) =>
-    scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported", alias: identity });
+    scriptedBackend({ clock, leases: true, tagVersions: true, coherence: "reported" });
 
   it.each<readonly [string, (breaks: () => void) => Partial<Backend>, string]>([
-    ["alias", (breaks) => ({ alias: (key) => (breaks(), key) }), "read"],
     ["parts.of", (breaks) => ({ parts: { ...ONE, of: () => (breaks(), "one") } }), "parts"],
     ["parts.names", (breaks) => ({ parts: { ...ONE, names: () => (breaks(), ["one"]) } }), "parts"],
     [
