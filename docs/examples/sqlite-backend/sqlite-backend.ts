@@ -108,6 +108,13 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         tables.put(key, entry);
         return true;
       }),
+    touch: (key, seen, life) =>
+      step("touch", (tables) => {
+        const entry = tables.entry(key);
+        if (entry?.version !== seen) return false;
+        tables.put(key, { ...entry, ...life });
+        return true;
+      }),
     confirm: (key) => {
       // Every write acknowledged before is in the log: once the log has been read, it has been reported.
       for (const listener of listeners) listener.poll();

@@ -130,6 +130,8 @@ function leasesOf(copies: NearCopies, far: Side, leases: Leases): Leases {
     release: (key, token) => far.call("lease", key, () => leases.release(key, token)),
     store: (key, token, seen, entry) =>
       copies.change(key, entry, () => far.call("write", key, () => leases.store(key, token, seen, entry))),
+    touch: (key, seen, life) =>
+      copies.change(key, undefined, () => far.call("write", key, () => leases.touch(key, seen, life))),
     confirm: (key) => far.call("lease", key, () => leases.confirm(key)),
   };
 }

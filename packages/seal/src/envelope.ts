@@ -13,10 +13,10 @@ import {
 /**
  * Entries of a backend as they are stored under a seal:
  *
- *     meta     id of the seal ";"
+ *     meta     id of the seal ";", and once it has been touched base64 of its new life: sealed as data, but empty
  *     data     sealed: 1 | stale at, float64 | expires at, float64 | length of id, uint8 | id of the write
  *              | length of meta, uint16 | meta, UTF-8 | data
- *     context  JSON of the place: scope, and key with the prefix of its namespace
+ *     context  JSON of the place: scope, and key with the prefix of its namespace; for a new life, also "life"
  *
  * Numbers are big-endian, instants epoch milliseconds. The store's own times, and a write id that the store changed
  * (`markStale`), can shorten what is sealed and never lengthen it.
@@ -34,13 +34,27 @@ export class Envelope {
 
   /** @throws {EncodeError} when the seal fails. */
   async seal(key: string, entry: StoredEntry): Promise<StoredEntry> {
-    const { id } = this.#seal;
+    return { ...entry, data: await this.#sealed(entry, this.#context(key)), meta: `${this.#seal.id};` };
+  }
+
+  /**
+   * The life of the entry of version `version`.
+   *
+   * @throws {EncodeError} as above, and when its meta becomes longer than 4 KiB.
+   */
+  async sealLife(key: string, version: string, life: Life): Promise<Life> {
+    const bytes = await this.#sealed({ ...life, version, data: NOTHING }, this.#context(key, "life"));
+    const meta = `${this.#seal.id};${Buffer.from(bytes).toString("base64")}`;
+    if (meta.length <= MAX_META_BYTES) return { ...life, meta };
+    throw new EncodeError("tags and validators are too long to be sealed again", this.#details("encode", undefined));
+  }
+
+  async #sealed(entry: StoredEntry, context: Uint8Array): Promise<Uint8Array> {
     try {
-      const data = await this.#inTime(this.#seal.seal(this.#pack(entry), this.#context(key)));
-      return { ...entry, data, meta: `${id};` };
+      return await this.#inTime(this.#seal.seal(this.#pack(entry), context));
     } catch (cause) {
       if (cause instanceof EncodeError) throw cause;
-      throw new EncodeError(`${id} cannot seal this entry; see cause`, this.#details("encode", cause));
+      throw new EncodeError(`${this.#seal.id} cannot seal this entry; see cause`, this.#details("encode", cause));
     }
   }
 
@@ -62,11 +76,18 @@ export class Envelope {
     if (error !== undefined) return { ...stored, ...more };
     try {
       const { id } = this.#seal;
-      const [, sealedBy, changed] = SEALED_META.exec(stored.meta) ?? [];
+      const [, sealedBy, touched] = SEALED_META.exec(stored.meta) ?? [];
       if (sealedBy !== id) throw new DecodeError(unsealed(id, sealedBy));
-      if (changed !== "") throw new DecodeError(`${id}: its meta was changed`);
-      const bytes = await this.#inTime(this.#seal.open(stored.data, this.#context(key)));
-      const opened = this.#unpack(bytes, rest);
+      const written = unpacked(await this.#inTime(this.#seal.open(stored.data, this.#context(key))));
+      let life = written;
+      if (touched !== "") {
+        life = unpacked(
+          await this.#inTime(this.#seal.open(Buffer.from(touched!, "base64"), this.#context(key, "life"))),
+        );
+        if (life.version === "" || life.version !== written.version)
+          throw new DecodeError(`${id}: its life is that of another write`);
+      }
+      const opened = this.#withTimes(rest, { ...life, data: written.data });
       return opened && { ...opened, ...more };
     } catch (cause) {
       const reason = cause instanceof DecodeError ? cause.message : `${this.#seal.id} does not open it`;
@@ -88,15 +109,9 @@ export class Envelope {
     return Buffer.concat([head, text, data]);
   }
 
-  #unpack(bytes: Uint8Array, stored: StoredEntry): StoredEntry | undefined {
-    const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const textAt = META_AT + (head[ID_AT] ?? 0) + 2;
-    if (head.length < textAt || head[0] !== LAYOUT) throw new DecodeError("its sealed part has another layout");
-    const version = head.toString("latin1", META_AT, textAt - 2);
-    const dataAt = textAt + head.readUInt16BE(textAt - 2);
-    const meta = head.toString("utf8", textAt, dataAt);
+  #withTimes(stored: StoredEntry, { data, meta, version, staleAt, expiresAt }: Unpacked): StoredEntry | undefined {
     const now = this.#epochMs();
-    const expiresInMs = Math.min(stored.expiresInMs, Math.floor(head.readDoubleBE(EXPIRES_AT) - now));
+    const expiresInMs = Math.min(stored.expiresInMs, Math.floor(expiresAt - now));
     if (expiresInMs < -CLOCK_TOLERANCE_MS)
       throw new DecodeError(
         "its sealed life is over by more than 10 s: an old entry was put back, or the clocks of two processes differ",
@@ -104,14 +119,14 @@ export class Envelope {
     if (expiresInMs < 1) return undefined;
     // Only the end of freshness gives an entry another id: with another one it is stale, however it came there.
     const isRenamed = version !== "" && stored.version !== undefined && stored.version !== version;
-    const freshForMs = Math.floor(head.readDoubleBE(STALE_AT) - now);
+    const freshForMs = Math.floor(staleAt - now);
     const staleInMs = Math.min(stored.staleInMs, freshForMs, isRenamed ? 0 : Infinity);
-    return { ...stored, data: bytes.subarray(dataAt), meta, staleInMs, expiresInMs };
+    return { ...stored, data, meta, staleInMs, expiresInMs };
   }
 
   /** JSON shows where each part ends, so no two entries share a context. */
-  #context(key: string): Uint8Array {
-    return Buffer.from(JSON.stringify(["hotset", LAYOUT, this.#backend.sealScope ?? "", key]));
+  #context(key: string, ...more: readonly string[]): Uint8Array {
+    return Buffer.from(JSON.stringify(["hotset", LAYOUT, this.#backend.sealScope ?? "", key, ...more]));
   }
 
   /** The answer of a seal, within the deadline of the backend. */
@@ -136,6 +151,29 @@ export class Envelope {
 }
 
 type Found = StoredEntry | Error | undefined;
+type Life = Omit<StoredEntry, "data" | "version">;
+
+interface Unpacked {
+  readonly data: Uint8Array;
+  readonly meta: string;
+  readonly version: string;
+  readonly staleAt: number;
+  readonly expiresAt: number;
+}
+
+function unpacked(bytes: Uint8Array): Unpacked {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const textAt = META_AT + (head[ID_AT] ?? 0) + 2;
+  if (head.length < textAt || head[0] !== LAYOUT) throw new DecodeError("its sealed part has another layout");
+  const dataAt = textAt + head.readUInt16BE(textAt - 2);
+  return {
+    data: bytes.subarray(dataAt),
+    meta: head.toString("utf8", textAt, dataAt),
+    version: head.toString("latin1", META_AT, textAt - 2),
+    staleAt: head.readDoubleBE(STALE_AT),
+    expiresAt: head.readDoubleBE(EXPIRES_AT),
+  };
+}
 
 const unsealed = (id: string, by: string | undefined): string =>
   `it is ${by === undefined ? "not sealed" : `sealed by ${JSON.stringify(by)}`}, and this backend reads only entries that are sealed by ${JSON.stringify(id)}`;
@@ -144,6 +182,7 @@ const unsealed = (id: string, by: string | undefined): string =>
 const SEALED_META = /^([a-z0-9.-]{1,32});(.*)$/s;
 const NOTHING = new Uint8Array(0);
 const LAYOUT = 1;
+const MAX_META_BYTES = 4 * 1024;
 const STALE_AT = 1;
 const EXPIRES_AT = 9;
 const ID_AT = 17;

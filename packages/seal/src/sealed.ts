@@ -72,6 +72,9 @@ function leasesOf(envelope: Envelope, leases: Leases): Leases {
     async store(key, token, seen, entry) {
       return leases.store(key, token, seen, await envelope.seal(key, entry));
     },
+    async touch(key, seen, life) {
+      return leases.touch(key, seen, await envelope.sealLife(key, seen, life));
+    },
     confirm: (key) => leases.confirm(key),
   };
 }

@@ -220,6 +220,49 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await other.acquire(KEY, B, MINUTE, A)).toEqual({ granted: true, version: A });
     });
 
+    it("gives an entry another life and meta, and keeps its data, its version and the lease on it", async () => {
+      const [own, other] = (await open()) ?? [];
+      if (own === undefined || other === undefined) return;
+      const written = stored({ data: Uint8Array.of(0, 255), meta: "before", version: V1 });
+      await subject.backend.write(KEY, written);
+      await other.acquire(KEY, B, MINUTE, V1);
+      for (const life of [
+        { staleInMs: 2 * MINUTE, expiresInMs: 3 * MINUTE, meta: "after, and longer" },
+        { staleInMs: 20_000, expiresInMs: 50_000, meta: "shorter" },
+        { staleInMs: 20_000, expiresInMs: 50_000, meta: "shorter" },
+        { staleInMs: Infinity, expiresInMs: Infinity, meta: "" },
+        { staleInMs: MINUTE, expiresInMs: MINUTE, meta: "€".repeat(500) },
+      ]) {
+        expect(await own.touch(KEY, V1, life)).toBe(true);
+        const entry = await (await subject.other()).read(KEY);
+        subject.expectEntry(entry, { ...written, ...life });
+        expect(entry?.version).toBe(V1);
+      }
+      expectHeld(await own.acquire(KEY, A, MINUTE, V1), MINUTE);
+      expect(await other.store(KEY, B, V1, stored({ version: B }))).toBe(true);
+    });
+
+    it("touches no entry of another version, none that was marked stale, and none that is gone", async () => {
+      const [own] = (await open()) ?? [];
+      if (own === undefined) return;
+      const life = { staleInMs: 2 * MINUTE, expiresInMs: 3 * MINUTE, meta: "after" };
+      expect(await own.touch(KEY, V1, life)).toBe(false);
+      expect(await own.touch(KEY, "", life)).toBe(false);
+      expect(await subject.backend.read(KEY)).toBe(undefined);
+      const written = stored({ version: V1 });
+      await subject.backend.write(KEY, written);
+      for (const seen of [V2, "", "-"]) expect(await own.touch(KEY, seen, life), seen).toBe(false);
+      subject.expectEntry(await subject.backend.read(KEY), written);
+      await subject.backend.markStale?.(KEY);
+      if (subject.backend.markStale !== undefined) expect(await own.touch(KEY, V1, life)).toBe(false);
+      await subject.backend.remove(KEY);
+      expect(await own.touch(KEY, V1, life)).toBe(false);
+      await own.acquire(KEY, A, MINUTE, "");
+      expect(await own.touch(KEY, A, life), "a lease is not an entry").toBe(false);
+      expect(await own.touch(KEY, "", life), "a lease is not an entry").toBe(false);
+      expect(await own.store(KEY, A, "", stored({ version: A }))).toBe(true);
+    });
+
     it("stores so that nothing of the older entry survives", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;

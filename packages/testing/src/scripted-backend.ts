@@ -226,6 +226,8 @@ function leasesOf({ calls, store, link }: Parts): Leases {
         run: () => store.store(key, token, seen, entry, link),
         refuse: () => store.refuse([key], link),
       }),
+    touch: (key, seen, life) =>
+      calls.perform("leases.touch", { keys: [key], run: () => store.touch(key, seen, life, link) }),
     confirm: (key) =>
       calls.perform("leases.confirm", {
         keys: [key],

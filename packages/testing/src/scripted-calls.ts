@@ -15,6 +15,7 @@ export type ScriptedOperation =
   | "leases.renew"
   | "leases.release"
   | "leases.store"
+  | "leases.touch"
   | "leases.confirm"
   | "tags.read"
   | "tags.pin"

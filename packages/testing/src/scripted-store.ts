@@ -166,6 +166,15 @@ export class MemoryStore implements ScriptedStore {
     return wasThere ? "deleted" : "missing";
   }
 
+  /** A lease on it stays. */
+  touch(key: string, seen: string, life: Omit<StoredEntry, "data" | "version">, by: StoreListener): boolean {
+    const entry = this.get(key);
+    if (entry === undefined || this.version(key) !== seen) return false;
+    this.#put(key, { ...entry, ...life });
+    this.#report([key], by);
+    return true;
+  }
+
   /** The stale window begins now, and ends no later than the entry would have. The entry gets a new version. */
   markStale(key: string, by: StoreListener): "stale" | "missing" {
     this.#leases.delete(key);

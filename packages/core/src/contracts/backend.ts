@@ -271,6 +271,11 @@ export interface Leases {
    */
   store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
   /**
+   * Gives the entry another life and meta; its data, its version and a lease on it stay. Returns `false` and changes
+   * nothing when the entry no longer has the version `seen`. Reported as a change: copies have the former life.
+   */
+  touch(key: string, seen: string, life: Pick<StoredEntry, "staleInMs" | "expiresInMs" | "meta">): Promise<boolean>;
+  /**
    * The current version of the entry, `''` for none: shows whether the entry just stored is still there. Every change
    * of `key` that was acknowledged to any client before this call was sent is reported to the listeners of this process
    * before the answer, and every later one that the answer does not show before or after it.

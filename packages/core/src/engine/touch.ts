@@ -5,20 +5,17 @@ import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
-import type { Encoded } from "../entry/codec.ts";
-import { storedEntry, wholeInstant, type Entry } from "../entry/entry.ts";
+import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
-import { newId } from "../primitives/ids.ts";
-import type { EntryLeases, EntryTier, EntryWrite, StoreStatus } from "../tiers/entry-tier.ts";
-import { ignore } from "../primitives/ignore.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
 
 /** The outcome of `touch`. */
 export interface TouchResult {
   /**
-   * `missing`: neither this process nor the backend has a fresh value. `refused`: the entry is as it
-   * was, since it is being loaded or changed at this moment, or the backend did not store it.
+   * `missing`: neither this process nor the backend has a fresh value. `refused`: the entry is as it was, since it has
+   * been changed, or the backend did not answer.
    */
   readonly status: "touched" | "missing" | "refused";
 }
@@ -28,8 +25,9 @@ type TouchContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recove
 /**
  * Gives a fresh entry a new life, with the value, tags, validators and age that it has.
  *
- * With a backend it is read there and stored again like the result of a load: under a lease, if the entry is still the
- * one that was read, and under its own tag versions. So it undoes no change, and brings nothing back.
+ * In a backend with leases that is one step, which moves no value, and is taken if the entry still has the version of
+ * the local copy, or else of the entry that was read. Another backend gets the entry again. So it undoes no change, and
+ * brings nothing back.
  */
 export class Touch {
   readonly #context: TouchContext;
@@ -68,10 +66,9 @@ export class Touch {
     const guard = new Guard();
     flights.add(key.local, guard);
     try {
-      const entry = this.#renewed(namespace, await this.#reads.entry(namespace, key), options);
+      const entry = this.#renewed(namespace, await this.#current(remote, namespace, key), options);
       if (entry === undefined) return "missing";
-      const encoded = await remote.encode(entry.value);
-      return await writes.run(key.local, () => this.#store(remote, call, guard, { entry, encoded }));
+      return await writes.run(key.local, () => this.#send(remote, call, guard, entry));
     } catch (error) {
       // A local tier that broke its contract is not reported elsewhere.
       if (error instanceof EncodeError || !(error instanceof CacheError)) throw error;
@@ -82,68 +79,36 @@ export class Touch {
     }
   }
 
+  /** The copy, where the backend compares its version; else the entry in the backend. */
+  async #current(remote: EntryTier, namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
+    const { local, clock } = this.#context;
+    const held = remote.leases && local?.get(key.local, clock.now());
+    return held?.encoding !== undefined && isFresh(held, clock.now()) ? held : this.#reads.entry(namespace, key);
+  }
+
   /** In its turn among the writes of this key. */
-  async #store(
-    remote: EntryTier,
-    call: TouchCall,
-    guard: Guard,
-    { entry, encoded }: Draft,
-  ): Promise<TouchResult["status"]> {
+  async #send(remote: EntryTier, call: TouchCall, guard: Guard, entry: Entry): Promise<TouchResult["status"]> {
     const { flights, trust, tags, local, recovery } = this.#context;
     const { namespace, key } = call;
+    const { leases } = remote;
     const isOvertaken = (): boolean =>
       guard.fencedBy !== undefined || tags.wasCalled(entry.terms.dependsOn, entry.tagSequence);
-    // Without leases nothing else keeps it from undoing a change of another process.
-    if (isOvertaken() || (remote.leases === undefined && guard.isTainted)) return "refused";
+    // Without versions nothing else keeps it from undoing a change of another process.
+    if (isOvertaken() || (leases === undefined && guard.isTainted)) return "refused";
     guard.resend(trust.epochOf(key.local));
-    const token = remote.leases && newId();
-    if (token !== undefined && !(await this.#takeLease(remote.leases!, call, entry, token, isOvertaken)))
-      return "refused";
-    const kept = storedEntry({ ...entry, version: token }, entry.versions, encoded);
-    const write = { entry: kept, encoded, versions: entry.versions };
-    const status =
-      token === undefined
-        ? await remote.write(key, write)
-        : await this.#storeUnderLease(remote.leases!, key, write, token, entry.version ?? "");
-    if (status !== "stored") return "refused";
+    const isTouched = await (leases === undefined ? this.#rewrite(remote, key, entry) : leases.touch(key, entry));
+    if (!isTouched) return "refused";
     recovery?.tookWrite();
     if (isOvertaken()) return "touched";
-    local?.keep(key.local, kept, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
-    if (!flights.isUntainted(guard) && token !== undefined) void this.#loadedStore.confirm(remote.leases!, key, token);
+    local?.keep(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
+    if (!flights.isUntainted(guard) && leases !== undefined && entry.version !== undefined)
+      void this.#loadedStore.confirm(leases, key, entry.version);
     return "touched";
   }
 
-  /** Where it fails the lease is released, also if nothing was sent: other processes would wait for it. */
-  async #storeUnderLease(
-    leases: EntryLeases,
-    key: EntryKey,
-    write: EntryWrite,
-    token: string,
-    seen: string,
-  ): Promise<StoreStatus> {
-    try {
-      return await leases.store(key, write, token, seen);
-    } catch (error) {
-      void leases.release(key, token).catch(ignore);
-      throw error;
-    }
-  }
-
-  /** Whether the lease was granted over this very entry, and nothing newer was called meanwhile. */
-  async #takeLease(
-    leases: EntryLeases,
-    { namespace: { schema }, key }: TouchCall,
-    { version = "", terms: { tags }, tagSequence }: Entry,
-    token: string,
-    isOvertaken: () => boolean,
-  ): Promise<boolean> {
-    const request = { key, schema, expectedTags: tags, tagSequence };
-    const answer = await leases.acquire(request, token, version);
-    if (answer.kind !== "granted") return false;
-    if (answer.seen === version && !isOvertaken()) return true;
-    // Its failure the tier has reported; then the lease ends by itself.
-    void leases.release(key, token).catch(ignore);
-    return false;
+  async #rewrite(remote: EntryTier, key: EntryKey, entry: Entry): Promise<boolean> {
+    const write = { entry, encoded: await remote.encode(entry.value), versions: entry.versions };
+    return (await remote.write(key, write)) === "stored";
   }
 
   /** The entry with its new life; `undefined` if none is fresh. */
@@ -170,10 +135,4 @@ interface TouchCall {
   readonly namespace: NamespaceContext;
   readonly key: EntryKey;
   readonly options: TouchOptions | undefined;
-}
-
-/** An entry with its new life, and the version of the one that was read. */
-interface Draft {
-  readonly entry: Entry;
-  readonly encoded: Encoded;
 }

@@ -20,7 +20,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { wholeInstant, type Entry, type Marker, type StoredForm } from "./entry.ts";
+import { wholeInstant, type Encoding, type Entry, type Marker, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
@@ -84,21 +84,34 @@ export class Codec {
     }
   }
 
-  /** @throws {EncodeError} when tags and validators take more than 4 KiB. */
   toStored(
     { data, encoding }: Encoded,
     entry: Entry,
     versions: readonly TagVersion[] | undefined,
     now: number,
   ): StoredEntry {
+    const life = this.lifeOf(entry, encoding, versions, now);
+    return entry.version === undefined ? { data, ...life } : { data, ...life, version: entry.version };
+  }
+
+  /**
+   * An entry that was encoded, without its value.
+   *
+   * @throws {EncodeError} when tags and validators take more than 4 KiB.
+   */
+  lifeOf(
+    entry: Entry,
+    encoding: Encoding,
+    versions: readonly TagVersion[] | undefined,
+    now: number,
+  ): Omit<StoredEntry, "data" | "version"> {
     const meta = this.#backend.keepsMeta === false ? "" : writeMeta(entry, encoding, versions);
     if (isMetaTooLong(meta))
       throw new EncodeError(
         `tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`,
         this.#details("encode"),
       );
-    const life = lifeLeft(entry, now);
-    return entry.version === undefined ? { data, ...life, meta } : { data, ...life, meta, version: entry.version };
+    return { ...lifeLeft(entry, now), meta };
   }
 
   /**

@@ -31,6 +31,7 @@ export interface LeasingTier {
   readonly clock: Clock;
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
+  lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
   store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
@@ -85,6 +86,7 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
           return isHolder ? tier.refuse(key) : "overtaken";
         },
       }),
+    touch: (key, entry) => call(key, () => leases.touch(key.backend, entry.version ?? "", tier.lifeOf(entry))),
     confirm: (key) => call(key, () => leases.confirm(key.backend)),
   };
 }

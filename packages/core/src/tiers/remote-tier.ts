@@ -106,6 +106,7 @@ export class RemoteTier implements EntryTier {
         calls: this.#calls,
         clock,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
+        lifeOf: (entry) => this.#codec.lifeOf(entry, entry.encoding!, entry.versions, clock.now()),
         store: (key, write, sending) => this.#store(key, write, sending),
         refuse: (key) => this.#refuse(key),
       });

@@ -1,4 +1,4 @@
-import { MARK_STALE, REMOVE, WRITE } from "./entry-scripts.ts";
+import { MARK_STALE, REMOVE, TOUCH, WRITE } from "./entry-scripts.ts";
 import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "./lease-scripts.ts";
 import type { Script } from "./script.ts";
 import {
@@ -9,6 +9,7 @@ import {
   RENEW_STRING,
   SERVER_TIME,
   STORE_STRING,
+  TOUCH_STRING,
   WRITE_STRING,
 } from "./string-scripts.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "./tag-scripts.ts";
@@ -18,6 +19,7 @@ export const ALL_SCRIPTS: readonly Script[] = [
   WRITE,
   REMOVE,
   MARK_STALE,
+  TOUCH,
   ACQUIRE,
   RENEW_LEASE,
   STORE,
@@ -28,6 +30,7 @@ export const ALL_SCRIPTS: readonly Script[] = [
   WRITE_STRING,
   REMOVE_STRING,
   MARK_STRING_STALE,
+  TOUCH_STRING,
   ACQUIRE_STRING,
   RENEW_STRING,
   STORE_STRING,

@@ -1,4 +1,4 @@
-import { announce, HAS_PREFIX, put, readAny, script, SIGNAL, SPARE, WAKE, type Script } from "./script.ts";
+import { announce, HAS_PREFIX, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
@@ -16,6 +16,26 @@ if n == 0 then
 end
 ${announce()}
 return n`);
+
+/**
+ * Gives an entry another life and meta, if its `w` is ARGV[1]; `?` compares nothing, and wants one that is fresh by `s`
+ * (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
+ */
+export const TOUCH: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'w'")}
+if e.err then return 0 end
+if ARGV[1] ~= '?' then
+  if e[2] ~= ARGV[1] then return 0 end
+else
+  local t = redis.call('TIME')
+  local s = e[1] and tonumber(e[1])
+  if s and s <= t[1] * 1000 + math.floor(t[2] / 1000) or not redis.call('HGET', KEYS[1], 'd') then return 0 end
+end
+if ARGV[3] ~= 's' then redis.call('HDEL', KEYS[1], 's') end
+if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
+if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+${WATCH}
+${announce()}
+return 1`);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of

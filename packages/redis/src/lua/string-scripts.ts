@@ -95,6 +95,29 @@ ${announce()}
 return was == '' and 0 or 1`);
 
 /**
+ * Gives an entry of the version ARGV[1] another life and meta. ARGV: version, lifetime, freshness, meta. Its value
+ * stays where it is, unless the meta has another length: then Redis moves it.
+ */
+export const TOUCH_STRING: Script = script(`${PRESENT}
+if was == '' or was == '-' or was == '!' or was ~= ARGV[1] then return 0 end
+local at = 3 + #was
+local bytes = struct.unpack('>I2', redis.call('GETRANGE', KEYS[1], at + 12, at + 13))
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
+local life = struct.pack('>I6I6I2', instant(ARGV[3]), instant(ARGV[2]), #ARGV[4]) .. ARGV[4]
+if bytes == #ARGV[4] then
+  redis.call('SETRANGE', KEYS[1], at, life)
+else
+  local value = redis.call('GETRANGE', KEYS[1], at + 14 + bytes, -1)
+  redis.call('SET', KEYS[1], string.sub(head, 1, at) .. life .. value)
+end
+if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+${WATCH}
+${announce()}
+return 1`);
+
+/**
  * Ends an entry's freshness: 1 when there was one. Both instants are in the value, before which stands another version
  * of the same length; what is left is its stale window, or less. The rest of the value stays where it is: Redis does
  * nothing else while it is copied into Lua. A placeholder is removed, and so is what this layout cannot read: others

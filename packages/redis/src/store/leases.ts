@@ -10,6 +10,7 @@ import {
   type WriteIds,
 } from "./entry-fields.ts";
 import { Further } from "../connection/command-queue.ts";
+import { TOUCH } from "../lua/entry-scripts.ts";
 import { ACQUIRE, MAX_LEASE_MS, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
 import type { Script } from "../lua/script.ts";
 import { isWrongType } from "../primitives/faults.ts";
@@ -44,6 +45,11 @@ export type SendEntryCommand = <T>(
 
 /** Name and further arguments. */
 export type EntryCommand = readonly [name: string, ...more: string[]];
+
+export type StoredLife = Parameters<Leases["touch"]>[2];
+
+/** In place of the value, which is not sent. */
+export const NOTHING: Uint8Array = new Uint8Array(0);
 
 type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
@@ -94,6 +100,18 @@ export class RedisLeases implements Leases {
     const condition: readonly (string | Buffer)[] = [token, this.#compares ? expectedVersion : "?"];
     const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? LIFE_IS_OVER;
     return this.#run("store", STORE, key, condition.concat(written), isOne);
+  }
+
+  touch(key: string, seen: string, life: StoredLife): Promise<boolean> {
+    const { layout, epochMs } = this.#settings;
+    try {
+      const written = encodeEntry({ ...life, data: NOTHING }, layout, epochMs(), seen);
+      if (written === undefined) return Promise.resolve(false);
+      const [lifeMs, , , ...fields] = written;
+      return this.#run("store", TOUCH, key, [this.#compares ? seen : "?", lifeMs, ...fields], isOne);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   confirm(key: string): Promise<string> {

@@ -1,7 +1,23 @@
 import type { Leases, StoredEntry } from "@hotset/core";
 import { writeIdOf, type WriteIds } from "./entry-fields.ts";
-import { flag, isOne, ofAnotherType, withLife, type RunLeaseScript, type SendEntryCommand } from "./leases.ts";
-import { ACQUIRE_STRING, HEAD_BYTES, RELEASE_STRING, RENEW_STRING, STORE_STRING } from "../lua/string-scripts.ts";
+import {
+  flag,
+  isOne,
+  NOTHING,
+  ofAnotherType,
+  withLife,
+  type RunLeaseScript,
+  type SendEntryCommand,
+  type StoredLife,
+} from "./leases.ts";
+import {
+  ACQUIRE_STRING,
+  HEAD_BYTES,
+  RELEASE_STRING,
+  RENEW_STRING,
+  STORE_STRING,
+  TOUCH_STRING,
+} from "../lua/string-scripts.ts";
 import type { Script } from "../lua/script.ts";
 import { Further } from "../connection/command-queue.ts";
 import { serverMsOf } from "./server-clock.ts";
@@ -104,6 +120,13 @@ export class StringLeases implements Leases {
 
   async release(key: string, token: string): Promise<void> {
     await this.#commands.run("release", RELEASE_STRING, key, [token], isOne);
+  }
+
+  async touch(key: string, seen: string, life: StoredLife): Promise<boolean> {
+    const encoded = encodeString({ ...life, data: NOTHING }, seen);
+    if (encoded === undefined) return false;
+    const { lifeMs, freshMs } = encoded;
+    return this.#commands.run("store", TOUCH_STRING, key, [seen, lifeMs, freshMs, life.meta], isOne);
   }
 
   async store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {

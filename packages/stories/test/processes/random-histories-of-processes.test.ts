@@ -575,6 +575,7 @@ class History {
         renew: slow("leases.renew", leases!.renew, 20),
         release: slow("leases.release", leases!.release, 20),
         store: slow("leases.store", leases!.store, 20),
+        touch: slow("leases.touch", leases!.touch, 20),
         confirm: slow("leases.confirm", leases!.confirm, 20),
       },
       ...(tagVersions !== undefined && {
