@@ -116,7 +116,7 @@ export const REFUSED: string = `redis.call('DEL', KEYS[2])
     return reply`;
 
 /** Puts a staged value in the place of the entry. No read of the lease follows, so it goes first. */
-export const UNSTAGE = `redis.call('DEL', KEYS[2])
+export const UNSTAGE: string = `redis.call('DEL', KEYS[2])
   ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])`;
 

@@ -57,7 +57,7 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       `b: it is not sealed, and ${only}`,
       "c: xaes-256-gcm: these bytes are not sealed",
       `d: it is sealed by "hmac-sha-256", and ${only}`,
-      "e: xaes-256-gcm: its meta was changed",
+      "e: xaes-256-gcm: these bytes are not sealed",
     ]);
   });
 
