@@ -76,7 +76,7 @@ export default [
   http("index", "17 kB"),
   http("fetch", "2 kB"),
   http("node", "3 kB"),
-  toolkit("index", "19.1 kB"),
+  toolkit("index", "19.2 kB"),
   toolkit("health", "4.5 kB"),
   toolkit("leaderboard", "7 kB"),
   toolkit("presence", "3 kB"),
@@ -91,7 +91,7 @@ export default [
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
   toolkit("queue", "16.4 kB"),
-  toolkit("streams", "10.2 kB"),
+  toolkit("streams", "10.3 kB"),
   toolkit("lock", "8 kB"),
   metrics("instruments", "5.2 kB"),
   metrics("prometheus", "1.1 kB"),

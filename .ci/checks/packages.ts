@@ -92,7 +92,13 @@ function judgeContent(name: string, target: string): readonly string[] {
   const chunks = files
     .filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`))
     .map((file) => `${name}: ${file} is not an entry; have one entry import from the other`);
-  return [...unwanted.map((file) => `${name}: ${file} does not belong into the package`), ...chunks, ...entries];
+  const internal = files
+    .filter((file) => file.endsWith(".d.ts") && readFileSync(join(target, file), "utf8").includes("@internal"))
+    .map((file) => `${name}: ${file} shows an @internal member: keep it where users cannot reach it`);
+  return [
+    ...unwanted.map((file) => `${name}: ${file} does not belong into the package`),
+    ...[...chunks, ...entries, ...internal],
+  ];
 }
 
 /** Links the dependencies that a package manager would install beside the packages, and the peers of a user. */

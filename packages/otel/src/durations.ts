@@ -44,6 +44,37 @@ interface Kept {
   users: number;
 }
 
+type Histograms = Map<string, Kept>;
+
+const all = new WeakMap<object, Histograms>();
+
+export interface AddedHistogram {
+  readonly series: (labels: Labels) => Recorder;
+  readonly remove: () => void;
+}
+
+export const isDurations = (given: unknown): given is Durations => all.has(given as object);
+
+export function addHistogram(durations: Durations, instrument: Instrument, buckets: readonly number[]): AddedHistogram {
+  const histograms = all.get(durations)!;
+  const { name } = instrument;
+  const kept = histograms.get(name) ?? { instrument, startTime: now(), series: new Map(), users: 0 };
+  histograms.set(name, kept);
+  kept.users += 1;
+  return {
+    series: (labels) => {
+      const key = JSON.stringify(labels);
+      const { numbers } = kept.series.get(key) ?? { numbers: new HistogramSeries(buckets) };
+      kept.series.set(key, { labels, numbers });
+      return (value) => numbers.record(value);
+    },
+    remove: () => {
+      kept.users -= 1;
+      if (kept.users === 0) histograms.delete(name);
+    },
+  };
+}
+
 /**
  * Histograms of durations, kept by hotset and handed to a reader of the SDK: a `MetricProducer`. It takes some tenths
  * of what a histogram of the SDK takes for each value, which makes a text of the attributes. Cumulative.
@@ -52,29 +83,10 @@ interface Kept {
  */
 export class Durations {
   /** By the name of the instrument: two observations share its metric, as they would share that of a meter. */
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept: Histograms = new Map();
 
-  /** @internal */
-  add(
-    instrument: Instrument,
-    buckets: readonly number[],
-  ): { readonly series: (labels: Labels) => Recorder; readonly remove: () => void } {
-    const { name } = instrument;
-    const kept = this.#kept.get(name) ?? { instrument, startTime: now(), series: new Map(), users: 0 };
-    this.#kept.set(name, kept);
-    kept.users += 1;
-    return {
-      series: (labels) => {
-        const key = JSON.stringify(labels);
-        const { numbers } = kept.series.get(key) ?? { numbers: new HistogramSeries(buckets) };
-        kept.series.set(key, { labels, numbers });
-        return (value) => numbers.record(value);
-      },
-      remove: () => {
-        kept.users -= 1;
-        if (kept.users === 0) this.#kept.delete(name);
-      },
-    };
+  constructor() {
+    all.set(this, this.#kept);
   }
 
   /** Called by the reader. */

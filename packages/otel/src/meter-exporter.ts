@@ -1,6 +1,6 @@
 import type { Exporter, Instrument, Labels, Recorder, Sample } from "@hotset/instruments";
 import type { Meter, Observable, ObservableCallback } from "@opentelemetry/api";
-import type { Durations } from "./durations.ts";
+import { addHistogram, type Durations } from "./durations.ts";
 
 interface MeterExporterSettings {
   /** Upper bounds of histograms, in seconds. */
@@ -38,7 +38,7 @@ export class MeterExporter implements Exporter {
   histogram(instrument: Instrument): (labels: Labels) => Recorder {
     const { buckets, durations } = this.#settings;
     if (durations !== undefined) {
-      const { series, remove } = durations.add(instrument, buckets);
+      const { series, remove } = addHistogram(durations, instrument, buckets);
       this.#removals.push(remove);
       return series;
     }

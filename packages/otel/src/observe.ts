@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { checkBuckets, checkObject, connect, type Observed } from "@hotset/instruments";
 import { metrics, type MeterProvider } from "@opentelemetry/api";
-import type { Durations } from "./durations.ts";
+import { isDurations, type Durations } from "./durations.ts";
 import { MeterExporter } from "./meter-exporter.ts";
 
 /** The caches and clients to observe, and where their metrics go. */
@@ -36,7 +36,7 @@ export function observe(options: ObserveOptions): Observation {
   if (typeof (meterProvider as MeterProvider | null)?.getMeter !== "function")
     throw new InvalidArgumentError("observe: meterProvider must be a MeterProvider of OpenTelemetry");
   // Not `instanceof`: a process may have two copies of this package.
-  if (durations !== undefined && typeof (durations as Durations | null)?.add !== "function")
+  if (durations !== undefined && !isDurations(durations))
     throw new InvalidArgumentError("observe: durations must be new Durations()");
   const meter = meterProvider.getMeter("@hotset/otel");
   const exporter = new MeterExporter(meter, { buckets: checkBuckets(buckets), durations });

@@ -343,7 +343,7 @@ describe("C364: an argument that cannot work is refused before anything is sent"
     ],
     ["setMany(scores): scores must be pairs of a member and a score, got null", () => board.setMany(bad(null))],
     [
-      "locks(): quorum must be a list of further servers, each from createRedis()",
+      "locks(): each of quorum: give createRedis(...), or a tenant of it, got a value of type undefined",
       () => locks(redis, { quorum: bad([, ,]) }),
     ],
     [

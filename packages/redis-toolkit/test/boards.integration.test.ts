@@ -3,6 +3,7 @@ import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { leaderboard, type Leaderboard, type LeaderboardOptions } from "@hotset/redis-toolkit/leaderboard";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { hostModules, moduleOf, type Module } from "../src/module/module.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "boards" });
@@ -371,16 +372,18 @@ describe("leaderboards", () => {
     for (let i = 0; i < 5_000; i += 1_000)
       await leaderboard(redis, name).setMany(Array.from({ length: 1_000 }, (_, n) => [`m${i + n}`, i + n]));
     let steps = 0;
-    const losing = {
-      module: redis.module,
-      runScript: async (...call: Parameters<Redis["runScript"]>) => {
-        const reply = await redis.runScript(...call);
+    const module = moduleOf(redis);
+    const losing: Module = {
+      ...module,
+      runScript: async (...call) => {
+        const reply = await module.runScript(...call);
         const isStep = call[0].includes("ZSCAN");
         if (isStep && (steps += 1) === 2) await redis.commands.delete(`leaderboard:{${name}}:levels`);
         return reply;
       },
-    } as unknown as Redis;
-    expect((await leaderboard(losing, name, { ranks: "dense" }).top(1))[0]).toEqual({
+    };
+    const view = hostModules({}, () => losing) as Redis;
+    expect((await leaderboard(view, name, { ranks: "dense" }).top(1))[0]).toEqual({
       member: "m4999",
       score: 4_999,
       rank: 1,

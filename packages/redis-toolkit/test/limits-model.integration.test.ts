@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { LimitScript } from "../src/limits/limit-script.ts";
 import { readVerdict, type Verdict } from "../src/limits/verdict.ts";
+import { moduleOf } from "../src/module/module.ts";
 import { ALONE } from "./servers.ts";
 
 // The scripts of the rules against plain models, at times that the test sets: only its end, and not the life of a
@@ -52,7 +53,7 @@ async function run(rule: Rule, steps: readonly Step[]): Promise<readonly Verdict
       now += passedMs;
       const time = [String(Math.floor(now / 1_000)), String((now % 1_000) * 1_000 + 999)];
       const args = [...script.args(cost, ""), ...time];
-      return redis.runScript(texts[operation], keys, args, { decode: readVerdict });
+      return moduleOf(redis).runScript(texts[operation], keys, args, { decode: readVerdict });
     }),
   );
 }

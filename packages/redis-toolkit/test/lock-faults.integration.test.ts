@@ -663,7 +663,10 @@ it("what can never work is refused, and names the option", async () => {
     [() => locks(redis, { prefix: "{x}" }), "prefix must be text without braces"],
     [() => locks(redis, { quorum: [connect()] }), "an even number of further servers"],
     [() => locks(redis, { quorum: [redis, connect()] }), "quorum names a server twice"],
-    [() => locks(redis, { quorum: ["x"] as never }), "each from createRedis()"],
+    [
+      () => locks(redis, { quorum: ["x"] as never }),
+      'each of quorum: give createRedis(...), or a tenant of it, got "x"',
+    ],
     [() => locks(redis, { replicas: 0.5 }), "replicas must be a whole number"],
     [() => locks(redis).acquire(""), "lock: the name must be text of 1 to 512 characters"],
     [() => locks(redis).acquire([]), "a list of 1 to 32 names, got 0 names"],

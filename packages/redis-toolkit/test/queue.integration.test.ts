@@ -82,7 +82,7 @@ async function endsOf(
   { redis, name }: Fixture,
   ...dedupIds: readonly string[]
 ): Promise<readonly (number | undefined)[]> {
-  const { all } = new QueueStore(redis, moduleOf(redis), name).keys;
+  const { all } = new QueueStore(moduleOf(redis), name).keys;
   const key = all.find((one) => one.endsWith(":dedup-ends"))!;
   return Promise.all(dedupIds.map((dedupId) => redis.commands.zScore(key, dedupId)));
 }
@@ -377,7 +377,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     const { jobs } = use;
     const options = { dedupId: "a", onDuplicate: "replace" } as const;
     const { id } = await jobs.add("old", { ...options, attempts: 2, backoff: { type: "fixed", base: "1h" } });
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const keep = { count: 0, ageMs: -1 };
     const exchange = async (count: number, outcomes: readonly Outcome[]): Promise<ExchangeReply> =>
       store.exchange({
@@ -924,7 +924,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   it("C487: other data or options keep the beat of a repeat; another schedule starts its own", async () => {
     await use.jobs.repeat("tick", { every: "1h" }, "old");
     const before = await use.jobs.repeats();
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     await expect.poll(async () => (await store.counts())[6]! > before[0]!.nextAt! - 3_600_000 + 5).toBe(true);
     expect(await use.jobs.repeat("tick", { every: 3_600_000 }, "new")).toBe("set");
     expect(await use.jobs.repeat("tick", { every: "1h" }, "new", { priority: 3 })).toBe("set");
@@ -936,7 +936,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   });
 
   it("C487: at most one job of a repeat waits, unless all are wanted", async () => {
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const fire = async (): Promise<void> => {
       const due = await store.repeats();
@@ -1001,12 +1001,12 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(worker.stats).toMatchObject({ completed: 5 });
     expect([await jobs.removeRepeat("thrice"), await jobs.removeRepeat("over")]).toEqual([true, true]);
     expect(await jobs.repeats()).toEqual([]);
-    const { all } = new QueueStore(use.redis, moduleOf(use.redis), use.name).keys;
+    const { all } = new QueueStore(moduleOf(use.redis), use.name).keys;
     expect(await use.redis.commands.hLen(all[0]!)).toBe(1);
   });
 
   it("C495: jobs are counted from 0 for another limit, and none is counted that was not added", async () => {
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const fire = async (): Promise<number | undefined> => {
       const due = await store.repeats();
@@ -1028,7 +1028,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   });
 
   it("C496: a job of a repeat has the instant that it is for, also once another one is due", async () => {
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     await use.jobs.repeat("hourly", { every: "1h" }, "x", { attempts: 1 });
     const due = await store.repeats();
@@ -1054,7 +1054,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     await Promise.all(keys.map((key) => use.jobs.repeat(key, { every: "1h" }, key, { dedupId: "d" })));
     const before = await use.jobs.repeats();
     expect(before).toHaveLength(25);
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const due = Math.min(...before.map(({ nextAt }) => nextAt!)) - 3_600_000;
     for (const { key, definition } of await store.repeats()) {
       await use.jobs.removeRepeat(key);
@@ -1072,7 +1072,7 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
   });
 
   it("C377: a repeat that is replaced while a worker has it in hand adds the new job alone", async () => {
-    const store = new QueueStore(use.redis, moduleOf(use.redis), use.name);
+    const store = new QueueStore(moduleOf(use.redis), use.name);
     const repeats = new Repeats(store);
     const settings = resolveQueueOptions<never>({});
     const take = async (count: number): Promise<ExchangeReply> =>

@@ -5,6 +5,7 @@ import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { SessionConflictError, sessions, type Sessions } from "@hotset/redis-toolkit/sessions";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { hostModules, moduleOf } from "../src/module/module.ts";
 import { ALONE, EVERYWHERE, startServers, untilUp } from "./servers.ts";
 
 interface Shop {
@@ -26,18 +27,17 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** A view that runs `act` before it sends its command number `step`, which begin at 0. */
 function beforeStep(redis: Redis, step: number, act: () => Promise<unknown>): Redis & { steps(): number } {
   let steps = 0;
-  return new Proxy(redis, {
-    get(target, name) {
-      if (name === "steps") return () => steps;
-      const value: unknown = Reflect.get(target, name, target);
-      if (name !== "runScript" && name !== "runInside") return value;
-      return async (...args: unknown[]): Promise<unknown> => {
-        steps += 1;
-        if (steps === step + 1) await act();
-        return (value as (...args: unknown[]) => unknown).apply(target, args);
-      };
-    },
-  }) as Redis & { steps(): number };
+  const counted = <Call extends (...args: never[]) => Promise<unknown>>(call: Call): Call =>
+    (async (...args: never[]) => {
+      steps += 1;
+      if (steps === step + 1) await act();
+      return call(...args);
+    }) as Call;
+  const module = moduleOf(redis);
+  const { runScript, runInside } = module;
+  const own = { ...module, runScript: counted(runScript), runInside: counted(runInside) };
+  const view = hostModules({ commands: redis.commands, steps: () => steps }, () => own);
+  return view as unknown as Redis & { steps(): number };
 }
 
 describe.each(EVERYWHERE)("sessions over %s", (where) => {

@@ -13,6 +13,7 @@ import {
 } from "@hotset/redis-toolkit/streams";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { GroupMember } from "../src/streams/member.ts";
+import { placeOf } from "../src/streams/stream-place.ts";
 import { FORGET } from "../src/streams/scripts.ts";
 import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 import type { Handlers } from "./stream-worker.ts";
@@ -450,7 +451,7 @@ it("C227: a dead letter that cannot be written keeps no other entry of the same 
     await group.read({ consumer: "gone", count: 2 });
     await redis.commands.set(jobs.dead.key, "not a stream");
     const settings = { name: "me", count: 5, minIdleMs: 0, maxDeliveries: 2, maxDead: 0 };
-    const member = new GroupMember<Job>(jobs.place, group, settings);
+    const member = new GroupMember<Job>(placeOf(jobs), group, settings);
     await group.claim({ consumer: "gone", minIdle: 1, ids: [poison!] }).then(wait(2));
     await group.claim({ consumer: "gone", minIdle: 1, ids: [poison!] });
     const taken = await member.takeIdle("0-0");
@@ -668,7 +669,7 @@ it("consumers that ended a day ago and hold nothing are forgotten", () =>
     await expect.poll(blocked(own)).toBe("1");
     await expect.poll(async () => (await group.consumers()).every(({ idleMs }) => idleMs >= 2_000)).toBe(true);
     await own.command("XGROUP", "CREATECONSUMER", "jobs", "processors", "begins");
-    expect(await jobs.place.script(FORGET, ["processors", "me", 2_000], Number)).toBeGreaterThanOrEqual(1);
+    expect(await placeOf(jobs).script(FORGET, ["processors", "me", 2_000], Number)).toBeGreaterThanOrEqual(1);
     expect((await group.consumers()).map(({ name }) => name)).toEqual(["begins", "holds"]);
     // One that waits for an entry is made again with its next one.
     await appendAll(jobs, ["1"]);

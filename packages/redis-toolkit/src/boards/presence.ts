@@ -169,7 +169,7 @@ class RedisPresence implements Presence {
     decode: (reply: unknown) => T,
     { isReadOnly = false } = {},
   ): Promise<T> {
-    return this.#redis.runScript(script, [this.#key], args, { isReadOnly, decode });
+    return moduleOf(this.#redis).runScript(script, [this.#key], args, { isReadOnly, decode });
   }
 }
 

@@ -79,7 +79,7 @@ export interface Windows {
   readonly keep: number;
 }
 
-/** @internal @throws {InvalidArgumentError} for a kind that is unknown, and for a number that cannot be kept. */
+/** @throws {InvalidArgumentError} for a kind that is unknown, and for a number that cannot be kept. */
 export function windowsOf(where: string, options: WindowOptions): Windows | undefined {
   const { window, keep = 1 } = options;
   if (window === undefined) {
@@ -90,14 +90,14 @@ export function windowsOf(where: string, options: WindowOptions): Windows | unde
   return { kind: window, keep: wholeNumber(`${where}: keep`, keep, { min: 0, max: MOST_WINDOWS - 1 }) };
 }
 
-/** @internal The first lines of a script: ARGV[1] and ARGV[2] are the start and end of its window, both 0 for none. */
+/** The first lines of a script: ARGV[1] and ARGV[2] are the start and end of its window, both 0 for none. */
 export const WINDOW_CHECK: string = `
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[2] ~= "0" and (now < tonumber(ARGV[1]) or now >= tonumber(ARGV[2])) then return {"now", now} end
 `;
 
-/** A script that begins with `WINDOW_CHECK`. @internal */
+/** A script that begins with `WINDOW_CHECK`. */
 export interface WindowScript {
   readonly script: string;
   readonly keys: readonly string[];
@@ -106,25 +106,25 @@ export interface WindowScript {
   readonly isReadOnly?: boolean | undefined;
 }
 
-/** Runs a script for one window, or without any. @internal */
+/** Runs a script for one window, or without any. */
 export async function runScriptIn(
   redis: RedisView,
   window: CalendarWindow | undefined,
   { script, keys, args, isReadOnly = false }: WindowScript,
 ): Promise<readonly unknown[]> {
   const all = [window?.startsAt ?? 0, window?.endsAt ?? 0, ...args].map(String);
-  return redis.runScript(script, keys, all, { isReadOnly, decode: (reply) => reply as readonly unknown[] });
+  return moduleOf(redis).runScript(script, keys, all, { isReadOnly, decode: (reply) => reply as readonly unknown[] });
 }
 
 /** Longer than the calls of a step and the next one take. */
 const JOINED_MS = 60_000;
 
-/** @internal The last lines of a script of {@link joined}. */
+/** The last lines of a script of {@link joined}. */
 export const JOINED: string = `
 redis.call("PEXPIRE", KEYS[1], ${JOINED_MS})
 return {"done"}`;
 
-/** @internal */
+/** */
 export interface Joining {
   /** Joins its keys from the second on in the first one. Begins with `WINDOW_CHECK`, ends with `JOINED`. */
   readonly script: string;
@@ -139,8 +139,6 @@ export interface Joining {
 /**
  * The sources of a script, with as many of the first ones joined as it has no room for: no script has more than 64
  * keys. Where the window ends meanwhile, the last script says so.
- *
- * @internal
  */
 export async function joined(
   redis: RedisView,
@@ -168,8 +166,6 @@ const MOST_GUESSES = 5;
 /**
  * Runs a script for the window that is current by the server's clock. Keys are named before the script runs, so the
  * window is guessed; for another one than the current the script does nothing and replies with the server's time.
- *
- * @internal
  */
 export async function runInCurrentWindow(
   redis: RedisView,

@@ -4,6 +4,7 @@ import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkFlag, checkOptions, durationMs, MOST_SCRIPT_KEYS, shown } from "../module/module.ts";
+import type { Draft } from "../module/contract.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import {
   HASH_INCREASE,
@@ -39,16 +40,6 @@ export interface BuilderSettings {
   readonly space: KeySpace;
   readonly defaultTtlMs: number | undefined;
   readonly defaultHashTtlMs: number | undefined;
-}
-
-/** A command, without its name and arguments. */
-export interface Draft<T> {
-  readonly isReadOnly?: boolean | undefined;
-  readonly replies?: "text" | "bytes" | undefined;
-  readonly decode: (reply: unknown) => T;
-  /** Bound on the whole call. @default `commandTimeout` */
-  readonly deadlineMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**

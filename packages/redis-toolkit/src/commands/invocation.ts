@@ -1,30 +1,8 @@
 import { DecodeError } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
-import type { RedisArgument } from "../keys/key-space.ts";
+import type { Invocation } from "../module/contract.ts";
 
-/** One command: what is sent, where it goes, and what its reply means. Nothing is sent before it is run. */
-export interface Invocation<T> {
-  /** Name and arguments, as Redis gets them. */
-  readonly args: readonly RedisArgument[];
-  /** The keys among the arguments, as Redis has them. The first decides the node of a cluster. */
-  readonly keys: readonly RedisArgument[];
-  /** It changes nothing, so it may be sent again when a connection is lost. */
-  readonly isReadOnly: boolean;
-  /** Whether text in the reply comes as strings or as Buffers. */
-  readonly replies: "text" | "bytes";
-  /** Reads the reply. An error of it reaches the caller. */
-  readonly decode: (reply: unknown) => T;
-  /** The server may wait for so long before it replies, `Infinity` without end: it gets a connection of its own. */
-  readonly blockMs?: number | undefined;
-  /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
-  readonly spread?: "sum" | "join" | "first" | undefined;
-  /** Bound on the whole call. @default `commandTimeout` */
-  readonly deadlineMs?: number | undefined;
-  /** Ends the call with its reason. What was sent may be executed all the same. */
-  readonly signal?: AbortSignal | undefined;
-  /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
-  readonly script?: string | undefined;
-}
+export type { Invocation };
 
 /** Whether it is a list of commands that were described; promises of commands that run already are none. */
 export const areCommands = (given: unknown): given is readonly Invocation<unknown>[] =>

@@ -1,9 +1,16 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { Caller, ExclusiveConnection, PoolStatus, RedisConnection } from "@hotset/redis/connection";
 import { checkKey, KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkFunction, checkOptions, checkSignal, type Module, type ModuleHost } from "../module/module.ts";
+import {
+  checkFunction,
+  checkOptions,
+  checkSignal,
+  hostModules,
+  type Module,
+  type ModuleHost,
+} from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";
-import { CommandBuilder, describeScript, type Draft } from "./command-builder.ts";
+import { CommandBuilder, describeScript } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
 import { withFallback, type FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
@@ -185,61 +192,29 @@ export class RedisView implements ModuleHost {
     );
   }
 
-  /** For modules. @internal */
-  get module(): Module {
-    return (this.#module ??= this.#moduleOver(this.#settings));
-  }
-
-  /**
-   * For modules of this package: runs a script over the keys of this view.
-   *
-   * @param over in place of the shared connection.
-   * @internal
-   */
-  async runScript<T>(
-    text: string,
-    keys: readonly RedisArgument[],
-    args: readonly RedisArgument[],
-    draft: Draft<T>,
-    over?: Caller,
-  ): Promise<T> {
-    const invocation = describeScript(this.#space, text, keys, args, draft);
-    return over === undefined ? this.#runner.run(invocation) : this.#runner.runOver(over, invocation);
-  }
-
-  /**
-   * For modules of this package: runs a command over the keys of this view.
-   *
-   * @param over a connection of the module, in place of the shared one
-   * @internal
-   */
-  async runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T> {
-    const invocation = describe(this.#space);
-    return over === undefined ? this.#runner.run(invocation) : this.#runner.runOver(over, invocation);
-  }
-
-  /**
-   * For modules of this package: what a connection of their own rejected with, as commands of this view reject.
-   *
-   * @internal
-   */
-  errorOf(operation: string, error: unknown): unknown {
-    return replyError(operation, error);
+  static {
+    hostModules(this.prototype, (view) => (view.#module ??= view.#moduleOver(view.#settings)));
   }
 
   #moduleOver({ connection, modules }: ViewSettings): Module {
-    const check = (): void => this.#runner.check("open", []);
+    const space = this.#space;
+    const runner = this.#runner;
+    const run = async <T>(invocation: Invocation<T>, over?: Caller): Promise<T> =>
+      over === undefined ? runner.run(invocation) : runner.runOver(over, invocation);
     return {
       clock: modules.clock,
       counts: modules.counts,
       random: Math.random,
       get connection() {
-        check();
+        runner.check("open", []);
         return connection;
       },
-      space: this.#space,
+      space,
       onDisconnect: (stop, stage) => modules.onDisconnect(stop, stage),
       report: (kind, error) => modules.report(kind, error),
+      runScript: async (text, keys, args, draft, over) => run(describeScript(space, text, keys, args, draft), over),
+      runInside: async (describe, over) => run(describe(space), over),
+      errorOf: replyError,
     };
   }
 

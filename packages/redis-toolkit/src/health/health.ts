@@ -79,7 +79,7 @@ export function health(redis: RedisView, options: HealthOptions = {}): Health {
     try {
       return await ask();
     } catch (error) {
-      throw redis.errorOf(operation, error);
+      throw module.errorOf(operation, error);
     }
   };
   return {

@@ -137,7 +137,7 @@ class RedisExpressStore implements ExpressStore {
       decode: (reply: unknown) => reply as [number, number],
     };
     const reply = await unlessAway(this.#module, inside, () =>
-      this.#redis.runScript(script, [inside], [String(this.#windowMs)], draft),
+      this.#module.runScript(script, [inside], [String(this.#windowMs)], draft),
     );
     if (reply !== undefined) return reply;
     throw new BackendUnavailableError("expressRateLimitStore: Redis is away", {

@@ -1,5 +1,5 @@
 import { LUA_OF_KIND, NOW, type LuaOfRule } from "./rule-scripts.ts";
-import type { Rule } from "./rules.ts";
+import { numbersOf, type Rule } from "./rules.ts";
 
 export type Operation = "consume" | "peek" | "penalty" | "reward";
 
@@ -34,7 +34,7 @@ export class LimitScript {
     this.#options = options;
     this.#hasSlots = this.#kinds.some(({ take }) => take !== undefined);
     const blocks = options.blockForMs > 0 ? [String(options.blockForMs)] : [];
-    this.#constants = [...rules.flatMap(({ numbers }) => numbers.map(String)), ...blocks];
+    this.#constants = [...rules.flatMap((rule) => numbersOf(rule)!.map(String)), ...blocks];
   }
 
   text(operation: Operation): string {

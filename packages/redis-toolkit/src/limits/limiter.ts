@@ -143,7 +143,7 @@ class RedisRateLimit implements RateLimit {
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
     if (at === -1) return false;
     const keys = [this.#keysOf(key)[at + 1]!];
-    return (await this.#redis.runScript(RELEASE_SLOTS, keys, slots, { decode: Number })) > 0;
+    return (await this.#module.runScript(RELEASE_SLOTS, keys, slots, { decode: Number })) > 0;
   }
 
   async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {
@@ -199,7 +199,7 @@ class RedisRateLimit implements RateLimit {
     const keys = this.#keysOf(key);
     const [text, args] = [this.#script.text(operation), this.#script.args(cost, lease)];
     const draft = { isReadOnly: operation === "peek", deadlineMs, decode: readVerdict };
-    return unlessAway(this.#module, keys[0], () => this.#redis.runScript(text, keys, args, draft));
+    return unlessAway(this.#module, keys[0], () => this.#module.runScript(text, keys, args, draft));
   }
 
   /** Whether time alone can change the answer. */

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import { checkFlag, checkName, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
 import type { HeaderStyle } from "./result.ts";
-import { fixedWindow, type Rule } from "./rules.ts";
+import { fixedWindow, numbersOf, type Rule } from "./rules.ts";
 
 export interface RateLimitOptions {
   /** Part of its keys, and of its header fields. No braces. */
@@ -120,7 +120,7 @@ function checkRules(rules: readonly Rule[]): readonly Rule[] {
   if (!isList) refuse(`rules must be a list of 1 to ${MOST_RULES} rules`);
   const ids = new Set<string>();
   for (const rule of rules) {
-    if (typeof rule?.id !== "string" || !Array.isArray(rule.numbers))
+    if (typeof rule?.id !== "string" || numbersOf(rule) === undefined)
       refuse("each of rules must be made by fixedWindow, slidingLog, slidingCounter, tokenBucket, gcra or concurrency");
     if (ids.has(rule.id)) refuse(`two of rules are ${rule.kind} with the same window: leave out the looser one`);
     ids.add(rule.id);

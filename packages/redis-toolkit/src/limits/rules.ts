@@ -12,9 +12,12 @@ export interface Rule {
   readonly periodMs: number;
   /** The end of its key: rules of another kind or window count elsewhere. A changed limit goes on with its count. */
   readonly id: string;
-  /** For the script. @internal */
-  readonly numbers: readonly number[];
 }
+
+const numbers = new WeakMap<Rule, readonly number[]>();
+
+/** The numbers of a rule for its script, `undefined` for what none of these functions made. */
+export const numbersOf = (rule: Rule): readonly number[] | undefined => numbers.get(rule);
 
 export interface WindowOptions {
   /** @default 100 */
@@ -55,9 +58,9 @@ export function slidingCounter(options: SlidingCounterOptions = {}): Rule {
   const { slices = 10 } = options;
   wholeNumber("slidingCounter: slices", slices, { min: 2, max: 100 });
   const sliceMs = Math.ceil(windowMs / slices);
-  const made = rule("sliding-counter", { capacity: limit, periodMs: windowMs, numbers: [limit, windowMs, sliceMs] });
   // Slices of another length cannot be added to these.
-  return Object.freeze({ ...made, id: `${made.id}:${sliceMs}` });
+  const id = `sliding-counter:${windowMs}:${sliceMs}`;
+  return rule("sliding-counter", { capacity: limit, periodMs: windowMs, id, numbers: [limit, windowMs, sliceMs] });
 }
 
 export interface TokenBucketOptions {
@@ -103,8 +106,7 @@ export function concurrency(options: ConcurrencyOptions = {}): Rule {
   const { limit = DEFAULT_LIMIT, hold = "1m" } = options;
   wholeNumber("concurrency: limit", limit, { min: 1, max: MOST_KEPT });
   const holdMs = durationMs("concurrency: hold", hold, { max: LONGEST_MS });
-  const made = rule("concurrency", { capacity: limit, periodMs: holdMs, numbers: [limit, holdMs] });
-  return Object.freeze({ ...made, id: made.kind });
+  return rule("concurrency", { capacity: limit, periodMs: holdMs, id: "concurrency", numbers: [limit, holdMs] });
 }
 
 const DEFAULT_LIMIT = 100;
@@ -140,14 +142,18 @@ function bucket(kind: "token-bucket" | "gcra", options: GcraOptions): Rule {
       `${name}: burst times the milliseconds of its window must be at most 2^51, got ${burst} times ${windowMs}; ` +
         "choose a shorter window with a smaller limit",
     );
-  const made = rule(kind, {
-    capacity: burst,
-    periodMs: Math.ceil((burst * windowMs) / limit),
-    numbers: [limit, windowMs, burst],
-  });
-  return Object.freeze({ ...made, id: `${kind}:${windowMs}` });
+  const periodMs = Math.ceil((burst * windowMs) / limit);
+  return rule(kind, { capacity: burst, periodMs, id: `${kind}:${windowMs}`, numbers: [limit, windowMs, burst] });
 }
 
-function rule(kind: RuleKind, parts: Pick<Rule, "capacity" | "periodMs" | "numbers">): Rule {
-  return Object.freeze({ kind, id: `${kind}:${parts.periodMs}`, ...parts, numbers: Object.freeze(parts.numbers) });
+interface RuleParts extends Pick<Rule, "capacity" | "periodMs"> {
+  /** @default kind and period */
+  readonly id?: string;
+  readonly numbers: readonly number[];
+}
+
+function rule(kind: RuleKind, { capacity, periodMs, id = `${kind}:${periodMs}`, numbers: own }: RuleParts): Rule {
+  const made = Object.freeze({ kind, capacity, periodMs, id });
+  numbers.set(made, own);
+  return made;
 }

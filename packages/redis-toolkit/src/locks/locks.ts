@@ -272,9 +272,9 @@ function prefixOf({ prefix = "lock:" }: LocksOptions): string {
 
 function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly RedisView[] {
   checkView("locks(redis)", redis);
-  // Not `every`, which leaves out holes.
-  if (!Array.isArray(quorum) || quorum.findIndex((view) => !isView(view)) >= 0)
+  if (!Array.isArray(quorum))
     throw new InvalidArgumentError("locks(): quorum must be a list of further servers, each from createRedis()");
+  for (const view of quorum as readonly RedisView[]) checkView("locks(): each of quorum", view);
   if (quorum.length % 2 === 1)
     throw new InvalidArgumentError(
       "locks(): quorum must name an even number of further servers, so that all are an odd number, got " +
@@ -284,8 +284,6 @@ function furtherOf(redis: RedisView, { quorum = [] }: LocksOptions): readonly Re
     throw new InvalidArgumentError("locks(): quorum names a server twice");
   return quorum as readonly RedisView[];
 }
-
-const isView = (given: unknown): boolean => typeof (given as Partial<RedisView> | undefined)?.runScript === "function";
 
 function replicasOf({ replicas = 0, replicaTimeout = 500 }: LocksOptions): Replicas | undefined {
   wholeNumber("locks(): replicas", replicas, { min: 0, max: Number.MAX_SAFE_INTEGER });

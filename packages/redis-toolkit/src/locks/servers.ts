@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import type { Caller, ExclusiveConnection } from "@hotset/redis/connection";
-import type { Draft } from "../commands/command-builder.ts";
+import type { Draft } from "../module/contract.ts";
 import type { RedisView } from "../index.ts";
 import { moduleOf, type Module } from "../module/module.ts";
 import type { Claim } from "./claim.ts";
@@ -87,7 +87,7 @@ export class LockServers {
   /** @returns whether it was held until now. Sent a second time when the first reply is lost. */
   async release({ claim, token, signal }: Holder, fence: number): Promise<boolean> {
     const send = (view: RedisView, isAgain: "0" | "1"): Promise<boolean> =>
-      view.runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
+      moduleOf(view).runScript(claim.scripts.release, claim.keys, [token, String(fence), isAgain], {
         isReadOnly: isAgain === "1",
         decode: (reply) => reply === 1,
         signal,
@@ -112,7 +112,7 @@ export class LockServers {
   ): Promise<T> {
     const draft = { isReadOnly: true, signal, ...bounds };
     const replicas = this.#replicas;
-    if (replicas === undefined) return view.runScript(script, claim.keys, args, draft);
+    if (replicas === undefined) return moduleOf(view).runScript(script, claim.keys, args, draft);
     const { connection, space, clock } = moduleOf(view);
     const key = space.inside(claim.keys[0]!);
     const { deadlineMs = Infinity } = bounds;
@@ -122,7 +122,7 @@ export class LockServers {
     const borrowed = connection.pool.use(
       (exclusive) => {
         cancel();
-        return view.runScript(script, claim.keys, args, draft, awaiting(replicas, exclusive));
+        return moduleOf(view).runScript(script, claim.keys, args, draft, awaiting(replicas, exclusive));
       },
       { key, signal: waiting },
     );

@@ -1,5 +1,5 @@
 import { didYouMean, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
-import type { ModuleHost } from "./contract.ts";
+import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
 const LONGEST_MS = 2 ** 52;
@@ -109,8 +109,7 @@ export const MOST_SCRIPT_KEYS = 64;
 
 /** @throws {InvalidArgumentError} for what is not `createRedis(...)`, or a view of it. */
 export function checkView<View extends ModuleHost>(place: string, given: View): View {
-  const view = given as { readonly runScript?: unknown } | null | undefined;
-  if (typeof view?.runScript === "function") return given;
+  if (moduleIn(given) !== undefined) return given;
   throw new InvalidArgumentError(`${place}: give createRedis(...), or a tenant of it, got ${shown(given)}`);
 }
 

@@ -1,13 +1,47 @@
 import type { Clock } from "@hotset/core";
-import type { RedisConnection } from "@hotset/redis/connection";
+import type { Caller, RedisConnection } from "@hotset/redis/connection";
 import type { ModuleCounts } from "./counts.ts";
-import type { KeySpace } from "../keys/key-space.ts";
+import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 
 /**
  * When `redis.disconnect()` stops it, one stage after the other: `workers` run handlers that may wait for anything,
  * `listeners` run handlers for messages, and `waits` are what handlers wait for.
  */
 export type StopStage = "workers" | "listeners" | "waits";
+
+/** One command: what is sent, where it goes, and what its reply means. Nothing is sent before it is run. */
+export interface Invocation<T> {
+  /** Name and arguments, as Redis gets them. */
+  readonly args: readonly RedisArgument[];
+  /** The keys among the arguments, as Redis has them. The first decides the node of a cluster. */
+  readonly keys: readonly RedisArgument[];
+  /** It changes nothing, so it may be sent again when a connection is lost. */
+  readonly isReadOnly: boolean;
+  /** Whether text in the reply comes as strings or as Buffers. */
+  readonly replies: "text" | "bytes";
+  /** Reads the reply. An error of it reaches the caller. */
+  readonly decode: (reply: unknown) => T;
+  /** The server may wait for so long before it replies, `Infinity` without end: it gets a connection of its own. */
+  readonly blockMs?: number | undefined;
+  /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
+  readonly spread?: "sum" | "join" | "first" | undefined;
+  /** Bound on the whole call. @default `commandTimeout` */
+  readonly deadlineMs?: number | undefined;
+  /** Ends the call with its reason. What was sent may be executed all the same. */
+  readonly signal?: AbortSignal | undefined;
+  /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
+  readonly script?: string | undefined;
+}
+
+/** A command, without its name and arguments. */
+export interface Draft<T> {
+  readonly isReadOnly?: boolean | undefined;
+  readonly replies?: "text" | "bytes" | undefined;
+  readonly decode: (reply: unknown) => T;
+  /** Bound on the whole call. @default `commandTimeout` */
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /** The parts that a module is made of: one for each view, over the connection of all views. */
 export interface Module {
@@ -35,10 +69,40 @@ export interface Module {
    * logger one warning of Node's for each kind. Errors of others than hotset are shown by their name alone.
    */
   report(kind: string, error: unknown): void;
+  /**
+   * Runs a script over the keys of the view.
+   *
+   * @param over a connection of the module, in place of the shared one
+   */
+  runScript<T>(
+    text: string,
+    keys: readonly RedisArgument[],
+    args: readonly RedisArgument[],
+    draft: Draft<T>,
+    over?: Caller,
+  ): Promise<T>;
+  /** Runs a command over the keys of the view. */
+  runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T>;
+  /** An error of a connection that the module has opened, as commands of the view reject. */
+  errorOf(operation: string, error: unknown): unknown;
 }
 
 /** A view: `createRedis(...)`, and each tenant of it. */
 export interface ModuleHost {
-  /** @internal */
-  readonly module: Module;
+  tenant(id: string): ModuleHost;
 }
+
+/** Registered: a view of another copy of this package has it too. */
+const MODULE = Symbol.for("@hotset/redis-toolkit/module");
+
+/** Makes views of `host`, or of what has it as its prototype: `moduleOf` gives what `describe` gives. */
+export const hostModules = <Host extends object>(host: Host, describe: (view: Host) => Module): Host =>
+  Object.defineProperty(host, MODULE, {
+    get(this: Host) {
+      return describe(this);
+    },
+  });
+
+/** `undefined` for what is not a view. */
+export const moduleIn = (view: unknown): Module | undefined =>
+  (view as { readonly [MODULE]?: Module } | null | undefined)?.[MODULE];

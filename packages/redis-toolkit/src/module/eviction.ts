@@ -1,6 +1,6 @@
 import { ConfigurationError } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
-import type { ModuleHost } from "./contract.ts";
+import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** By connection: read once. */
 const policies = new WeakMap<RedisConnection, Promise<readonly string[]>>();
@@ -16,9 +16,10 @@ export async function expectNoEviction(
   user: string,
   { required = false }: { readonly required?: boolean | undefined } = {},
 ): Promise<void> {
+  const module = moduleIn(redis)!;
   let found: readonly string[];
   try {
-    const { connection } = redis.module;
+    const { connection } = module;
     let asked = policies.get(connection);
     if (asked === undefined) {
       policies.set(connection, (asked = readPolicies(connection)));
@@ -36,7 +37,7 @@ export async function expectNoEviction(
       "noeviction, or use another server",
   );
   if (required) throw error;
-  redis.module.report("eviction", error);
+  module.report("eviction", error);
 }
 
 /** One for each primary: a server without a limit of memory evicts nothing. */

@@ -1,5 +1,7 @@
-import type { Module, ModuleHost, StopStage } from "./contract.ts";
+import { checkView } from "./arguments.ts";
+import { hostModules, moduleIn, type Module, type ModuleHost, type StopStage } from "./contract.ts";
 
+export { hostModules };
 export type { Module, ModuleHost, StopStage };
 export {
   checkFlag,
@@ -20,5 +22,9 @@ export { carrierFor, consuming, type Carrier, type Consuming, type Producing } f
 export { expectNoEviction } from "./eviction.ts";
 export { thrownDetails, thrownText } from "./thrown.ts";
 
-/** For functions over a view, such as `locks(redis)`. It never throws: where Redis is disabled, calls do. */
-export const moduleOf = (redis: ModuleHost): Module => redis.module;
+/**
+ * For functions over a view, such as `locks(redis)`. Where Redis is disabled calls throw, and this does not.
+ *
+ * @throws {InvalidArgumentError} for what is not a view.
+ */
+export const moduleOf = (redis: ModuleHost): Module => moduleIn(checkView("moduleOf(redis)", redis))!;

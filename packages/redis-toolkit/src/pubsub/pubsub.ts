@@ -102,7 +102,7 @@ class RedisChannel<T> implements Channel<T> {
     if (this.#kind === "pattern")
       throw new InvalidArgumentError("publish: a pattern has no channel of its own; publish to channel(name)");
     const bytes = encode(this.#options.codec ?? "json", message);
-    return this.#redis.runInside((space) => {
+    return moduleOf(this.#redis).runInside((space) => {
       const channel = space.inside(this.#name);
       const isShard = this.#kind === "shard";
       return {
@@ -146,7 +146,7 @@ class RedisChannel<T> implements Channel<T> {
     } catch (error) {
       detach();
       await subscriber.release();
-      throw this.#redis.errorOf(SUBSCRIBES[this.#kind], error);
+      throw moduleOf(this.#redis).errorOf(SUBSCRIBES[this.#kind], error);
     }
     if (options.signal?.aborted) await queue.close();
     return queue;

@@ -1,6 +1,5 @@
 import { flush, outcome, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
-import type { RedisView } from "../index.ts";
 import type { Module } from "../module/module.ts";
 import { QueueEvents, type QueueEvent } from "./events.ts";
 import type { QueueStore } from "./store.ts";
@@ -31,7 +30,7 @@ function start(job?: object) {
     clock,
     sockets,
     // Another object of the same queue for each call.
-    finished: (id: string) => new QueueEvents({} as RedisView, module, store).finished(id),
+    finished: (id: string) => new QueueEvents(module, store).finished(id),
     publish: async (event: QueueEvent): Promise<void> => {
       publish(Buffer.from(JSON.stringify(event)));
       await flush();

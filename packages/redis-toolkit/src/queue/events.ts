@@ -1,7 +1,6 @@
 import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 import { BackendUnavailableError, type Duration } from "@hotset/core";
-import type { RedisView } from "../index.ts";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
 import type { QueueStore } from "./store.ts";
@@ -47,12 +46,10 @@ const LINGER_MS = 30_000;
 
 /** Listeners to the events of one queue. */
 export class QueueEvents {
-  readonly #redis: RedisView;
   readonly #module: Module;
   readonly #store: QueueStore;
 
-  constructor(redis: RedisView, module: Module, store: QueueStore) {
-    this.#redis = redis;
+  constructor(module: Module, store: QueueStore) {
     this.#module = module;
     this.#store = store;
   }
@@ -78,7 +75,7 @@ export class QueueEvents {
     try {
       await feed.add(listener);
     } catch (error) {
-      throw this.#redis.errorOf("SSUBSCRIBE", error);
+      throw this.#module.errorOf("SSUBSCRIBE", error);
     }
     return async () => feed.remove(listener);
   }

@@ -192,8 +192,8 @@ class RedisQueue<T, Result> implements Queue<T, Result> {
   constructor(redis: RedisView, name: string, options: QueueOptions<T>) {
     this.#settings = resolveQueueOptions(options);
     this.#module = moduleOf(redis);
-    this.#store = new QueueStore(redis, this.#module, name);
-    this.#events = new QueueEvents(redis, this.#module, this.#store);
+    this.#store = new QueueStore(this.#module, name);
+    this.#events = new QueueEvents(this.#module, this.#store);
     this.#repeats = new Repeats(this.#store);
     const { requireNoEviction: required = false } = options;
     this.#checkEviction = () => expectNoEviction(redis, "queue", { required });

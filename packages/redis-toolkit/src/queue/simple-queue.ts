@@ -1,6 +1,6 @@
 import type { Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, checkSignal, checkView, durationMs } from "../module/module.ts";
+import { checkName, checkOptions, checkSignal, checkView, durationMs, moduleOf } from "../module/module.ts";
 import { decodeJson, encodeJson } from "./job.ts";
 
 /**
@@ -39,12 +39,12 @@ export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQ
       signal?.throwIfAborted();
       const how = { isReadOnly: false, replies: "bytes", signal } as const;
       // A message that is there needs no connection of its own.
-      const found = await redis.runInside<Message<T>>((space) => {
+      const found = await moduleOf(redis).runInside<Message<T>>((space) => {
         const inside = space.inside(key);
         return { args: ["RPOP", inside], keys: [inside], ...how, decode: (reply) => read(reply as Buffer | null) };
       });
       if (found !== undefined) return found.value;
-      const awaited = await redis.runInside<Message<T>>((space) => {
+      const awaited = await moduleOf(redis).runInside<Message<T>>((space) => {
         const inside = space.inside(key);
         const decode = (reply: unknown): Message<T> => read((reply as readonly [Buffer, Buffer] | null)?.[1] ?? null);
         return { args: ["BRPOP", inside, String(blockMs / 1_000)], keys: [inside], ...how, blockMs, decode };

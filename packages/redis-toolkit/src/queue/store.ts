@@ -1,5 +1,5 @@
 import { DecodeError } from "@hotset/core";
-import type { RedisArgument, RedisView } from "../index.ts";
+import type { RedisArgument } from "../index.ts";
 import type { Module } from "../module/module.ts";
 import { readSnapshot, STATES, type JobSnapshot, type JobState } from "./job.ts";
 import { queueKeys, type QueueKeys } from "./keys.ts";
@@ -106,10 +106,10 @@ export class QueueStore {
   readonly keys: QueueKeys;
   /** As Redis names it. */
   readonly channel: string;
-  readonly #redis: RedisView;
+  readonly #module: Module;
 
-  constructor(redis: RedisView, module: Module, name: string) {
-    this.#redis = redis;
+  constructor(module: Module, name: string) {
+    this.#module = module;
     this.keys = queueKeys(module, name);
     this.channel = module.space.inside(this.keys.events);
   }
@@ -254,7 +254,7 @@ export class QueueStore {
     isReadOnly = false,
   ): Promise<R> {
     const how = { isReadOnly, replies: "bytes", decode } as const;
-    return this.#redis.runScript(script, this.keys.all, [this.channel, ...args], how);
+    return this.#module.runScript(script, this.keys.all, [this.channel, ...args], how);
   }
 }
 

@@ -1,6 +1,6 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { checkFlag, checkOneOf, checkOptions, checkView, shown, wholeNumber } from "../module/module.ts";
+import { checkFlag, checkOneOf, checkOptions, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
 import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
@@ -79,7 +79,7 @@ export function defineScript<
       );
     // `Array.from` takes holes too, which are refused.
     const written = Array.from<unknown, RedisArgument>(args, (arg, i) => writeArgument(kinds[i]!, arg, i));
-    return redis.runScript(lua, Array.from<RedisArgument>(keys), written, {
+    return moduleOf(redis).runScript(lua, Array.from<RedisArgument>(keys), written, {
       isReadOnly: readOnly,
       replies: reply.endsWith("bytes") ? "bytes" : "text",
       decode: (given) => read(given) as ReplyTypes[Reply],

@@ -9,6 +9,7 @@ import { CommandBuilder } from "../commands/command-builder.ts";
 import type { RedisView } from "../index.ts";
 import { KeySpace } from "../keys/key-space.ts";
 import { exclusive, permit, reading, writing } from "../locks/claim.ts";
+import { hostModules, type Module } from "../module/module.ts";
 import { KEY_NAMES } from "../queue/keys.ts";
 
 const sources = resolve(import.meta.dirname, "..");
@@ -46,15 +47,15 @@ it("C481: each file that sends a script is known by how many keys it has", () =>
 /** A view whose scripts are not run: it notes how many keys each has. */
 function recording(): { readonly view: RedisView; readonly counts: number[] } {
   const counts: number[] = [];
-  const view = {
-    module: { clock: new TestClock(), connection: {}, space: KeySpace.root },
+  const module = {
+    ...{ clock: new TestClock(), connection: {}, space: KeySpace.root },
     runScript: async (_script: string, keys: readonly string[]) => {
       counts.push(keys.length);
       // A union that is not there yet.
       return keys.length === 2 ? ["absent"] : ["done", 0, 0, 0, []];
     },
-  } as unknown as RedisView;
-  return { view, counts };
+  } as unknown as Module;
+  return { view: hostModules({}, () => module) as RedisView, counts };
 }
 
 const names = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `name ${i}`);

@@ -336,18 +336,18 @@ export class SessionRecords {
       decode = (reply) => reply as T,
     }: { isReadOnly?: boolean | undefined; decode?: ((reply: unknown) => T) | undefined } = {},
   ): Promise<T> {
-    return this.#redis.runInside((space) => {
+    return moduleOf(this.#redis).runInside((space) => {
       const at = space.inside(key);
       return { args: [name, at, ...rest], keys: [at], isReadOnly, replies: "text", decode };
     });
   }
 
   #run(script: string, keys: readonly string[], args: readonly string[]): Promise<SessionReply> {
-    return this.#redis.runScript(script, keys, args, { decode: decodeReply });
+    return moduleOf(this.#redis).runScript(script, keys, args, { decode: decodeReply });
   }
 
   #send<T>(script: string, keys: readonly string[], args: readonly string[], decode: (reply: unknown) => T) {
-    return this.#redis.runScript(script, keys, args, { decode });
+    return moduleOf(this.#redis).runScript(script, keys, args, { decode });
   }
 }
 

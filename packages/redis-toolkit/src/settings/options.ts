@@ -103,6 +103,6 @@ export interface RedisOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | false | undefined;
   /** `true`: `.env` in the working directory, where it exists. A path: that file. @default true */
   readonly envFile?: string | boolean | undefined;
-  /** @internal */
+  /** Where the time of waits in this process comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock | undefined;
 }

@@ -22,12 +22,12 @@ export class BlockingReads {
     describe: (key: string) => readonly string[],
     { blockMs, signal, decode }: BlockingRead<R>,
   ): Promise<R> {
-    const { module, redis, key, values } = this.#place;
+    const { module, key, values } = this.#place;
     if (this.#connection?.isOpen !== true)
       this.#connection = await module.connection.open({ role: "blocking", key: module.space.inside(key), signal });
     const connection = this.#connection;
     try {
-      return await redis.runInside(
+      return await module.runInside(
         (space) => {
           const inside = space.inside(key);
           return { args: describe(inside), keys: [inside], isReadOnly: false, replies: values, decode };

@@ -9,7 +9,7 @@ import type { ConsumerGroup } from "./group.ts";
 import { isLostGroup } from "./info.ts";
 import { GroupMember, type Delivery, type Taken } from "./member.ts";
 import type { Stream } from "./stream.ts";
-import type { StreamPlace } from "./stream-place.ts";
+import { placeOf, type StreamPlace } from "./stream-place.ts";
 
 /** Since the consumer was made. */
 export interface ConsumerCounts {
@@ -53,7 +53,7 @@ export const consumer = <T>(
     throw new InvalidArgumentError(
       "consumer(stream, group, options, handler): give a stream, as streams(redis) makes it",
     );
-  return new Consumer<T>(stream.place, stream.group(checkName("consumer: group", group)), options, handler);
+  return new Consumer<T>(placeOf(stream), stream.group(checkName("consumer: group", group)), options, handler);
 };
 
 /**
@@ -85,7 +85,6 @@ export class Consumer<T> implements AsyncDisposable {
   #lookForIdleAt: number;
   #stopped: Promise<void> | undefined;
 
-  /** @internal */
   constructor(place: StreamPlace, group: ConsumerGroup<T>, options: ConsumerOptions<T>, handler: ConsumerHandler<T>) {
     this.#settings = resolveConsumerOptions(options);
     this.name = this.#settings.name;

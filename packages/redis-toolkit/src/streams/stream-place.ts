@@ -64,7 +64,7 @@ export class StreamPlace {
   }
 
   #sendTo<R>(name: string, describe: Describe<R>, options: SendOptions<R>): Promise<R> {
-    return this.redis.runInside((space) => {
+    return this.module.runInside((space) => {
       const key = space.inside(name);
       const { decode, isReadOnly = false, replies = this.values, blockMs } = options;
       return { args: describe(key), keys: [key], isReadOnly, replies, decode, blockMs };
@@ -87,7 +87,7 @@ export class StreamPlace {
     args: readonly (string | number)[],
     decode: (reply: unknown) => R,
   ): Promise<R> {
-    return this.redis.runScript(text, keys, args.map(String), { replies: this.values, decode });
+    return this.module.runScript(text, keys, args.map(String), { replies: this.values, decode });
   }
 }
 
@@ -111,3 +111,10 @@ function hasTag(key: string): boolean {
   const open = key.indexOf("{");
   return open !== -1 && key.indexOf("}", open) > open + 1;
 }
+
+const places = new WeakMap<object, StreamPlace>();
+
+export const placed = (stream: object, place: StreamPlace): void => void places.set(stream, place);
+
+/** That of a stream, for its consumers. */
+export const placeOf = (stream: object): StreamPlace => places.get(stream)!;

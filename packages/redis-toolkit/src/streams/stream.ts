@@ -17,7 +17,7 @@ import { ConsumerGroup } from "./group.ts";
 import { unlessMissing, readGroupInfo, readStreamInfo, type GroupInfo, type StreamInfo } from "./info.ts";
 import { countOf, MOST_AT_ONCE, readArguments } from "./limits.ts";
 import { StreamReader, type ReaderOptions } from "./reader.ts";
-import type { StreamPlace } from "./stream-place.ts";
+import { placed, type StreamPlace } from "./stream-place.ts";
 import { TRIM_OPTIONS, trimArguments, type TrimOptions } from "./trimming.ts";
 
 export interface AppendOptions extends TrimOptions {
@@ -60,6 +60,7 @@ export class Stream<T> {
     this.key = place.key;
     this.dead = new DeadLetters(place);
     this.#place = place;
+    placed(this, place);
     this.#trimming = trimming;
   }
 
@@ -170,11 +171,6 @@ export class Stream<T> {
   /** @throws {InvalidArgumentError} for a name that is not text, or empty. */
   group(name: string): ConsumerGroup<T> {
     return new ConsumerGroup<T>(this.#place, checkName("group(name)", name));
-  }
-
-  /** For the consumer. @internal */
-  get place(): StreamPlace {
-    return this.#place;
   }
 }
 

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkFlag, checkName, checkOptions, checkView, shown } from "../module/module.ts";
+import { checkFlag, checkName, checkOptions, checkView, moduleOf, shown } from "../module/module.ts";
 import { readStreams, type Entry, type FieldsOf } from "./entry.ts";
 import { startId, type StartId } from "./entry-id.ts";
 import { readArguments } from "./limits.ts";
@@ -87,7 +87,7 @@ async function readSeveral(
   const ids = names.map((name) => startId(`read: ${JSON.stringify(name)}`, after[name]));
   if (names.length === 0) throw new InvalidArgumentError("read(after): give at least one stream");
   const { args, blockMs } = readArguments("read", options.count, options.block);
-  return redis.runInside((space) => {
+  return moduleOf(redis).runInside((space) => {
     const keys = names.map((name) => space.inside(name));
     return {
       args: ["XREAD", ...args, "STREAMS", ...keys, ...ids],
