@@ -109,6 +109,20 @@ describe("what an attacker may try", () => {
     expect(site.loads).toBe(1);
   });
 
+  it("H74 H84 forwards URLs that no key or tag can be made of", async () => {
+    const site = new Site({ pathTags: true }).counts(FRESH);
+    for (const url of ["https://[", "no url", "https://shop.example/\ud800", `https://shop.example/${"a".repeat(600)}`])
+      expect((await site.get({ url })).status).toBe(200);
+    expect((await site.get({ url: "https://[", method: "POST" })).status).toBe(200);
+    expect(site.events.map(({ notStored }) => notStored)).toEqual([
+      "ambiguous",
+      "ambiguous",
+      "ambiguous",
+      "tags",
+      "method",
+    ]);
+  });
+
   it("H84 forwards header bombs and long URLs, and counts them", async () => {
     const site = new Site(SERVER).counts(FRESH);
     await site.get({ fields: Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`x-${i}`, "1"])) });

@@ -478,6 +478,28 @@ describe("invalidation", () => {
     expect((await site.ask())[0]).toBe("4");
   });
 
+  it("H75 purges a path and all below it, where responses are tagged so", async () => {
+    const site = new Site({ pathTags: true }).counts(FRESH);
+    const paths = ["/", "/books", "/books/", "/books/1?x", "/books/1/pages/2", "/bookshelf", "/a/books"];
+    for (const path of paths) await site.get({ path });
+    await site.get({ url: "https://other.example/books" });
+    const gone = async (url: string): Promise<readonly string[]> => {
+      site.seen.length = 0;
+      await site.http.purgePrefix(url);
+      for (const path of paths) await site.get({ path });
+      await site.get({ url: "https://other.example/books" });
+      return site.seen.map(({ request }) => request.url.slice("https://".length));
+    };
+    expect(await gone("https://shop.example/books/1")).toEqual(
+      ["/books/1?x", "/books/1/pages/2"].map((path) => `shop.example${path}`),
+    );
+    expect(await gone("https://shop.example/books/")).toEqual(
+      ["/books", "/books/", "/books/1?x", "/books/1/pages/2"].map((path) => `shop.example${path}`),
+    );
+    expect(await gone("https://shop.example")).toEqual(paths.map((path) => `shop.example${path}`));
+    await expect(new Site().http.purgePrefix("https://shop.example/")).rejects.toThrow("pathTags: true");
+  });
+
   it("H93 an answer to an unsafe method invalidates groups of its origin, in all processes", async () => {
     const [here, there] = twoSites();
     here.counts({ ...FRESH, "cache-groups": '"scripts"' });

@@ -1,24 +1,18 @@
 import { keyOf, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
 import { refusalOfRequest } from "../semantics/request-shape.ts";
-import {
-  decideReuse,
-  demandsOf,
-  freshForMs,
-  mayFallBack,
-  NO_DEMANDS,
-  type Held,
-  type Reuse,
-} from "../semantics/reuse.ts";
+import { decideReuse, demandsOf, freshForMs, mayFallBack, NO_DEMANDS, type Held } from "../semantics/reuse.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
+import { prefixTag } from "../semantics/tags.ts";
 import { originOf, targetOf } from "../semantics/target.ts";
 import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
 import { HeadUpdates } from "./head-updates.ts";
 import { Loads, type Outcome } from "./loads.ts";
 import type { CallOptions, PlainOrigin, PlainRequest, PlainResponse } from "./messages.ts";
-import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
+import { planOf, refusal, type HttpCacheOptions, type Plan } from "./options.ts";
 import { OriginAnsweredError } from "./origin.ts";
+import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
 import { Shelf } from "./shelf.ts";
 import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
@@ -123,6 +117,16 @@ export class HttpCache {
     return options.soft === true ? this.#namespace.markTagsStale(tags) : this.#namespace.invalidateTags(tags);
   }
 
+  /**
+   * Removes every response whose path is that of `url` or below it, in every process.
+   *
+   * @throws {ConfigurationError} without the option `pathTags`.
+   */
+  async purgePrefix(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
+    if (!this.#plan.settings.tagsPaths) throw refusal("purgePrefix needs responses with tags: pass pathTags: true");
+    return this.purgeTags([prefixTag(new URL(url))], options);
+  }
+
   /** Removes every response of this cache, in every process. */
   clear(options: PurgeOptions = {}): Promise<InvalidateResult> {
     return this.#namespace.clear({ stale: options.soft === true });
@@ -158,6 +162,7 @@ export class HttpCache {
     if (refusal !== undefined) return refusal;
     const url = this.#urlOf(request);
     if (url === undefined) return "host";
+    if (!url.isWellFormed() || !URL.canParse(url)) return "ambiguous";
     const { target, key: primary } = this.#placeOf(url);
     return {
       request: url === request.url ? request : { ...request, url },
@@ -403,7 +408,7 @@ export class HttpCache {
   /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */
   async #changed(request: PlainRequest, response: PlainResponse, sentAt: number): Promise<PlainResponse> {
     const url = this.#urlOf(request);
-    if (url === undefined) return response;
+    if (url === undefined || !URL.canParse(url)) return response;
     const named = { ...request, url };
     await this.#unsafe.invalidate(named, response);
     return this.#unsafe.keep(named, response, { sentAt, receivedAt: this.#epochMs() });
@@ -426,39 +431,6 @@ function heldFrom(
 ): Held {
   const ageMs = freshness.initialAgeMs + (life?.ageMs ?? 0);
   return { freshness, ageMs, tierFreshForMs: life?.freshForMs ?? Infinity };
-}
-
-type ServedAs = Reuse | "validated" | "collapsed" | "error";
-
-const SERVED_AS: Readonly<Record<ServedAs, AnswerEvent["outcome"]>> = {
-  fresh: "hit",
-  "max-stale": "stale",
-  "serve-and-revalidate": "stale",
-  revalidate: "stale",
-  error: "stale",
-  validated: "revalidated",
-  collapsed: "collapsed",
-};
-
-const OUTCOMES: Readonly<Record<Reuse, Explanation["outcome"]>> = {
-  fresh: "hit",
-  "max-stale": "stale",
-  "serve-and-revalidate": "stale",
-  revalidate: "revalidate",
-};
-
-function statusOf(as: ServedAs, held: Held): CacheStatus {
-  const remainingMs = freshForMs(held);
-  switch (as) {
-    case "fresh":
-      return { hit: true, freshForMs: remainingMs };
-    case "collapsed":
-      return { forward: "uri-miss", freshForMs: remainingMs, collapsed: true };
-    case "validated":
-      return { forward: "stale", forwardStatus: 304, freshForMs: remainingMs, stored: true };
-    default:
-      return { hit: true, freshForMs: remainingMs, detail: as === "serve-and-revalidate" ? "revalidating" : as };
-  }
 }
 
 /** The answer, unless its caller leaves first. */

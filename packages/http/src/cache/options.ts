@@ -57,6 +57,8 @@ export interface HttpCacheOptions {
   readonly sortQuery?: boolean | undefined;
   /** Fields whose values are tags. @default cache-tag by ',', surrogate-key and xkey by ' ' */
   readonly tagFields?: Readonly<Record<string, "," | " ">> | undefined;
+  /** Whether each response is tagged by its path, for `purgePrefix`. @default false */
+  readonly pathTags?: boolean | undefined;
   /** When the last client leaves, its load goes on for others, or ends. @default 'finish' */
   readonly onAbort?: "finish" | "abort" | undefined;
   /** Whether answers have a Cache-Status field. @default true */
@@ -152,6 +154,7 @@ function settingsOf(options: HttpCacheOptions): Settings {
       options.tagFields === undefined
         ? DEFAULT_SETTINGS.tagFields
         : new Map(Object.entries(options.tagFields).map(([name, separator]) => [name.toLowerCase(), separator])),
+    tagsPaths: options.pathTags ?? false,
     defaults: windowsOf("defaults", options.defaults),
     override: windowsOf("override", options.override),
   };
@@ -215,6 +218,16 @@ export const refusal = (reason: string): ConfigurationError => new Configuration
 const NAMES: ReadonlySet<string> = new Set([
   ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "defaults", "override"],
   ...["whenDisconnected", "keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes"],
-  ...["inlineBytes", "maxVariants", "varyOn", "normalise", "ignoreQuery", "sortQuery", "tagFields", "onAbort"],
+  ...[
+    "inlineBytes",
+    "maxVariants",
+    "varyOn",
+    "normalise",
+    "ignoreQuery",
+    "sortQuery",
+    "tagFields",
+    "pathTags",
+    "onAbort",
+  ],
   ...["cacheStatus", "base", "hosts", "trustProxy", "safeHeaders", "clock"],
 ]);

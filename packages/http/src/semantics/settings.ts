@@ -23,6 +23,8 @@ export interface Settings extends FieldLimits {
   readonly maxTagBytes: number;
   /** Fields whose values are tags, and what separates them. */
   readonly tagFields: ReadonlyMap<string, "," | " ">;
+  /** Whether a response has tags of its path. */
+  readonly tagsPaths: boolean;
   /** Where the response says nothing. */
   readonly defaults: WindowsMs;
   /** In place of what the response says. */
@@ -46,6 +48,7 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze({
     ["surrogate-key", " "],
     ["xkey", " "],
   ]),
+  tagsPaths: false,
   defaults: {},
   override: {},
 });

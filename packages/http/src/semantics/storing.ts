@@ -78,7 +78,7 @@ export function decideStore(
   const governing = governingDirectives(response.fields, settings.targetedFields);
   const freshness = freshnessUnder(governing, response, exchange, settings);
   const selecting = selectingFields(response.fields);
-  const tags = tagsOf(response.fields, new URL(request.url).origin, settings);
+  const tags = tagsOf(response.fields, new URL(request.url), settings);
   const reason =
     refusalOfMessage(response, settings) ??
     refusalByDirectives(governing.directives, request, response, settings) ??

@@ -3,13 +3,14 @@ import type { Settings } from "./settings.ts";
 import { parseStrings } from "./structured.ts";
 
 /**
- * The tags of a response: of its tag fields, and of its Cache-Groups, which are kept apart by origin. `undefined` when
- * there are more than may be, or one is too long: such a response could not be purged by all of them.
+ * The tags of a response: of its tag fields, of its Cache-Groups, which are kept apart by origin, and with `tagsPaths`
+ * of its path. `undefined` when there are more than may be, or one is too long: such a response could not be purged by
+ * all of them.
  */
 export function tagsOf(
   response: FieldLines,
-  origin: string,
-  { tagFields, maxTags, maxTagBytes }: Settings,
+  url: URL,
+  { tagFields, tagsPaths, maxTags, maxTagBytes }: Settings,
 ): readonly string[] | undefined {
   const tags = new Set<string>();
   for (const [name, separator] of tagFields) {
@@ -23,15 +24,31 @@ export function tagsOf(
     }
   }
   const groups = groupsIn(response, "cache-groups");
-  for (const group of groups) tags.add(groupTag(origin, group));
+  for (const group of groups) tags.add(groupTag(url.origin, group));
+  if (tagsPaths) for (const tag of pathTags(url)) tags.add(tag);
   const isTooMuch =
     tags.size > maxTags || groups.length > MAX_GROUPS || groups.some((group) => group.length > maxTagBytes);
-  return isTooMuch ? undefined : [...tags];
+  const all = [...tags];
+  return isTooMuch || all.some((tag) => tag.length > LONGEST) ? undefined : all;
 }
 
 /** The tags of the groups that an answer to an unsafe method invalidates (RFC 9875, section 3). */
 export const invalidatedGroups = (response: FieldLines, origin: string): readonly string[] =>
   groupsIn(response, "cache-group-invalidation").map((group) => groupTag(origin, group));
+
+/** One for the path, and one for each path above it. */
+function pathTags({ origin, pathname }: URL): readonly string[] {
+  const tags = [pathTag(origin, "")];
+  for (let end = pathname.indexOf("/", 1); end > 0; end = pathname.indexOf("/", end + 1))
+    tags.push(pathTag(origin, pathname.slice(0, end)));
+  if (!pathname.endsWith("/")) tags.push(pathTag(origin, pathname));
+  return tags;
+}
+
+/** The tag of everything at this path and below it. */
+export const prefixTag = ({ origin, pathname }: URL): string => pathTag(origin, pathname.replace(/\/$/, ""));
+
+const pathTag = (origin: string, path: string): string => `path, ${origin}${path}`;
 
 /** A field that does not parse, or has anything but strings, is absent. */
 const groupsIn = (response: FieldLines, name: string): readonly string[] =>
@@ -41,3 +58,5 @@ const groupsIn = (response: FieldLines, name: string): readonly string[] =>
 const groupTag = (origin: string, group: string): string => `group, ${origin} ${group}`;
 
 const MAX_GROUPS = 32;
+/** The cache takes no longer ones. */
+const LONGEST = 512;
