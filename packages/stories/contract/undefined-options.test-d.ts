@@ -25,6 +25,7 @@ import type * as toolkitSessions from "@hotset/redis-toolkit/sessions";
 import type * as toolkitSessionsExpressSession from "@hotset/redis-toolkit/sessions/express-session";
 import type * as toolkitSessionsFastify from "@hotset/redis-toolkit/sessions/fastify";
 import type * as toolkitStreams from "@hotset/redis-toolkit/streams";
+import type * as seal from "@hotset/seal";
 
 interface OptionTypes {
   "core.CacheErrorDetails": core.CacheErrorDetails;
