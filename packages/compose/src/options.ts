@@ -82,9 +82,7 @@ function checkSides(near: Backend, far: Backend): void {
       `near must have room for what is known of a copy, and ${near.label} keeps no meta; use its full layout`,
     );
   if (far.sealedBy !== undefined && near.sealedBy === undefined)
-    throw refusal(
-      `near would keep entries of ${far.label} without its seal; seal the composition, sealed(compose(near, far, options), seal), or both sides`,
-    );
+    throw refusal(`near would keep entries of ${far.label} without its seal; seal both sides, or the composition`);
 }
 
 function msOf(nearTtl: unknown): number {
@@ -129,8 +127,11 @@ function warningOnce(label: string, near: Backend): (error: Error) => void {
     isShown = true;
     const reason = error instanceof CacheError ? error.message : `${near.label} failed with ${nameOf(error)}`;
     process.emitWarning(
-      `hotset: ${label}: ${reason}; calls are answered without it. Shown once; pass compose(near, far, { onNearError }) for all`,
-      { type: "HotsetWarning", code: "HOTSET_NEAR_FAILED" },
+      `hotset: ${label}: ${reason}; calls are answered without it. Shown once; onNearError gets all`,
+      {
+        type: "HotsetWarning",
+        code: "HOTSET_NEAR_FAILED",
+      },
     );
   };
 }

@@ -34,7 +34,7 @@ export class Side {
   readonly #outages = new Map<string, Outage>();
   #stopWatching: (() => void) | undefined;
 
-  /** @param onError called with the error of each call that was sent and failed. */
+  /** @param onError called with the error of each call that was sent and failed, and of each entry in its place. */
   constructor(backend: Backend, clock: Clock, onError?: (error: Error) => void) {
     const { label: tier } = backend;
     this.backend = backend;
@@ -60,12 +60,27 @@ export class Side {
 
   /** Reads all keys, in one trip if there are several. Never rejects. */
   async read(keys: readonly string[]): Promise<readonly Found[]> {
-    const { backend } = this;
-    if (backend.batch !== undefined && keys.length > 1)
-      return this.call("read", keys[0], () => backend.batch!.read(keys)).catch((error: Error) => keys.map(() => error));
+    const { batch } = this.backend;
+    if (batch !== undefined && keys.length > 1)
+      return this.call("read", keys[0], () => batch.read(keys)).then(
+        (all) => all.map((found) => this.#noted(found)),
+        (error: Error) => keys.map(() => error),
+      );
     return Promise.all(
-      keys.map((key) => this.call("read", key, () => backend.read(key)).catch((error: Error) => error)),
+      keys.map((key) =>
+        this.call("read", key, () => this.backend.read(key)).then(
+          (found) => this.#noted(found),
+          (error: Error) => error,
+        ),
+      ),
     );
+  }
+
+  /** An error in place of one entry was not thrown, so no call has reported it. */
+  #noted<T extends Found>(found: T): T {
+    const error = found instanceof Error ? found : found?.error;
+    if (error !== undefined) this.#onError?.(error);
+    return found;
   }
 
   /** A heartbeat that was sent at `sentAt` was answered: so are calls, if it took less time than these may. */

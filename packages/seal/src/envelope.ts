@@ -114,7 +114,7 @@ export class Envelope {
     const expiresInMs = Math.min(stored.expiresInMs, Math.floor(expiresAt - now));
     if (expiresInMs < -CLOCK_TOLERANCE_MS)
       throw new DecodeError(
-        "its sealed life is over by more than 10 s: an old entry was put back, or the clocks of two processes differ",
+        "its sealed life ended more than 10 s ago: an old entry was put back, or the clocks of two processes differ",
       );
     if (expiresInMs < 1) return undefined;
     // Only the end of freshness gives an entry another id: with another one it is stale, however it came there.
@@ -175,8 +175,10 @@ function unpacked(bytes: Uint8Array): Unpacked {
   };
 }
 
-const unsealed = (id: string, by: string | undefined): string =>
-  `it is ${by === undefined ? "not sealed" : `sealed by ${JSON.stringify(by)}`}, and this backend reads only entries that are sealed by ${JSON.stringify(id)}`;
+function unsealed(id: string, by: string | undefined): string {
+  const found = by === undefined ? "not sealed" : `sealed by "${by}"`;
+  return `it is ${found}, and this backend reads only entries that are sealed by "${id}"`;
+}
 
 /** No other meta begins like this: it is JSON, or empty. */
 const SEALED_META = /^([a-z0-9.-]{1,32});(.*)$/s;

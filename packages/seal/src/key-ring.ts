@@ -58,11 +58,11 @@ export class KeyRing {
     if (!KEY_ID.test(id) || sealed.length < 2 + id.length)
       throw new DecodeError(`${this.#seal}: these bytes are not sealed`);
     const key = this.#keys.get(id);
-    if (key === undefined)
-      throw new DecodeError(
-        `${this.#seal}: sealed with the key ${JSON.stringify(id)}, and the keys here are ${[...this.#keys.keys()].map((each) => JSON.stringify(each)).join(", ")}; give all processes that share a cache the same keys`,
-      );
-    return key;
+    if (key !== undefined) return key;
+    const here = Array.from(this.#keys.keys(), (each) => `"${each}"`).join(", ");
+    throw new DecodeError(
+      `${this.#seal}: sealed with the key "${id}", and the keys here are ${here}; all processes need the same keys`,
+    );
   }
 
   /** For bytes that the key of their header does not open. */

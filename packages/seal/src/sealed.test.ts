@@ -23,7 +23,7 @@ const mac = (secret: string, context: Uint8Array, bytes: Uint8Array): Buffer =>
 
 type Sealing = Omit<Seal, "around">;
 
-/** A seal whose bytes are easy to read. Secrets in messages of its own errors are its fault alone. */
+/** A seal whose bytes are easy to read, and whose errors name its secret. */
 const testSeal = (secret = "a", id = "test"): Sealing => ({
   id,
   seal: (bytes, context) => Buffer.concat([mac(secret, context, bytes), bytes]),
@@ -250,7 +250,7 @@ describe("C151 a seal", () => {
     expect(seals(testSeal(), { keepsMeta: true })).not.toThrow();
     expect(seals(testSeal(), { keepsMeta: false })).toThrow(
       new ConfigurationError(
-        "redis: seal does not work with keepsMeta: false, whose layout has no room for it; use the full layout, or no seal",
+        "redis: a layout with keepsMeta: false has no room for a seal; use the full layout, or no seal",
       ),
     );
     for (const seal of [null, undefined, "secret", {}, testSeal("a", "A"), { ...testSeal(), id: undefined }, json()])
@@ -275,6 +275,9 @@ describe("C151 a seal", () => {
     await expect(write).rejects.toMatchObject({ code: "ENCODE_FAILED" });
   });
 });
+
+const LONG_ENDED =
+  "its sealed life ended more than 10 s ago: an old entry was put back, or the clocks of two processes differ";
 
 describe("C152 the times of a sealed entry", () => {
   /** Remaining times after `passedMs`, where the store states `times`. */
@@ -309,8 +312,7 @@ describe("C152 the times of a sealed entry", () => {
     expect(await opened(100_000, times)).toBe(undefined);
     expect(await opened(100_001, times)).toMatchObject({
       error: {
-        message:
-          "a stored entry cannot be read: its sealed life is over by more than 10 s: an old entry was put back, or the clocks of two processes differ",
+        message: `a stored entry cannot be read: ${LONG_ENDED}`,
       },
     });
   });

@@ -88,7 +88,7 @@ function check({ label, keepsMeta }: Backend, seal: Partial<Omit<Seal, "around">
     );
   if (keepsMeta === false)
     throw new ConfigurationError(
-      `${label}: seal does not work with keepsMeta: false, whose layout has no room for it; use the full layout, or no seal`,
+      `${label}: a layout with keepsMeta: false has no room for a seal; use the full layout, or no seal`,
     );
 }
 

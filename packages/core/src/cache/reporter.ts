@@ -30,12 +30,11 @@ export function speakUp(events: Events, cache: string, logger: CacheLogger | und
   events["load:unleased"].add((event) => write("warn", describeUnleased(event)));
   events["pending:overflow"].add((event) => write("error", describeOverflow(event)));
   events["backend:state"].add(({ tier, state }) => write(state === "up" ? "info" : "warn", `${tier} is ${state}`));
-  events["recover"].add(({ tier, replayed, overflowed }) =>
-    write(
-      overflowed ? "warn" : "info",
-      `${tier}: ${replayed} pending invalidations replayed${overflowed ? "; there were more of them than are remembered" : ""}`,
-    ),
-  );
+  events["recover"].add(({ tier, replayed, overflowed }) => {
+    const text = `${tier}: ${replayed} pending invalidations replayed`;
+    if (overflowed) write("warn", `${text}; there were more of them than are remembered`);
+    else write("info", text);
+  });
 }
 
 /** A warning about a cache that no event reports: to its `logger`; without one, a warning of Node's. */

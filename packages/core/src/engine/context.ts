@@ -10,7 +10,7 @@ import type { Semaphore } from "../primitives/semaphore.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { Trust } from "../coherence/trust.ts";
 
-// The record that the parts of one cache share, by concern. All get the same object, and name the concerns that they
+// The record that the parts of one engine share, by concern. They get the same object, and name the concerns that they
 // use: a load recognises its cache by that object.
 
 /** Events and decisions, and the name and the clock of both. */
@@ -48,7 +48,7 @@ export interface Limits {
   readonly maxWaiting: number;
 }
 
-/** How long the cache, and its host, go on. */
+/** The life of the cache, and how its host is asked to outlast work. */
 export interface Life {
   readonly lifecycle: Lifecycle;
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;

@@ -120,7 +120,7 @@ export const UNSTAGE: string = `redis.call('DEL', KEYS[2])
   ${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])`;
 
-/** Ends entry and lease, in place of a store whose lifetime, ARGV[3], is over already. */
+/** Ends entry and lease, in place of a store whose lifetime, ARGV[3], has passed. */
 export const NO_LIFE: string = `if ARGV[3] == '0' then
   redis.call('DEL', KEYS[2])
   ${SIGNAL}

@@ -148,7 +148,7 @@ describe("over a channel", () => {
     expect(received).toEqual(["shop::1", "shop::2"]);
   });
 
-  it("C81 a hashed key that there is no room to remember is reported to all listeners: later reports cannot name it", async () => {
+  it("C81 a hashed key that is forgotten is reported to all listeners, as later reports cannot name it", async () => {
     const hashed = new RedisKeys({ prefix: "hotset", format: "hashed" });
     const channel = hubOf();
     const coherence = listening("pubsub", { tracking: undefined, channel }, hashed);

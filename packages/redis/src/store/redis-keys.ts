@@ -103,7 +103,7 @@ export class RedisKeys {
   /**
    * Remembers from now on the keys behind hashes, for {@link decode}.
    *
-   * @param forgotten is called with each key that there is no room for.
+   * @param forgotten is called with each key that is forgotten, for lack of room.
    */
   rememberHashed(forgotten: (key: string) => void): void {
     if (this.#isHashed) this.#hashed = new HashedKeys(forgotten);

@@ -4,10 +4,12 @@ import {
   BackendUnavailableError,
   ConfigurationError,
   createCache,
+  DecodeError,
   json,
   type Backend,
   type Policy,
   type Served,
+  type StoredEntry,
 } from "@hotset/core";
 import {
   flush,
@@ -93,6 +95,31 @@ describe("a read of a composition", () => {
     near.script("read", { fail: new RangeError("near is full"), key: K });
     expect(await cache.get("k")).toBe("seed");
     expect(failures).toEqual(["near is full"]);
+  });
+
+  it("C122: onNearError gets each error that near has in place of an entry, and far answers", async () => {
+    const clock = new TestClock();
+    const far = scriptedBackend({ clock, label: "far" });
+    const near = scriptedBackend({ clock, label: "near" });
+    const unread = new RangeError("one shard is gone");
+    const error = new DecodeError("sealed with another key");
+    const refused: StoredEntry = { data: new Uint8Array(0), meta: "", staleInMs: 0, expiresInMs: 1_000, error };
+    const failures: string[] = [];
+    const composed = compose(
+      { ...near, read: async () => refused, batch: { read: async () => [refused, unread] } },
+      far,
+      { nearTtl: "1m", clock, onNearError: ({ message }) => void failures.push(message) },
+    );
+    const cache = createCache({ name: "shop", clock }).tier(composed).build();
+    await cache.set("a", 1);
+    await cache.set("b", 2);
+    expect(await cache.get("a")).toBe(1);
+    expect(failures.splice(0)).toEqual([error.message]);
+    expect([...(await cache.getMany(["a", "b"]))]).toEqual([
+      ["a", 1],
+      ["b", 2],
+    ]);
+    expect(failures).toEqual([error.message, unread.message]);
   });
 
   it.each(READS)("%s: fails where far fails and near has nothing; then the value is loaded (C122)", async (read) => {
@@ -540,7 +567,7 @@ describe("without onNearError", () => {
     expect(warnings.map(({ code, message }) => [code, message])).toEqual([
       [
         "HOTSET_NEAR_FAILED",
-        `hotset: near+far: ${reason}; calls are answered without it. Shown once; pass compose(near, far, { onNearError }) for all`,
+        `hotset: near+far: ${reason}; calls are answered without it. Shown once; onNearError gets all`,
       ],
     ]);
   });

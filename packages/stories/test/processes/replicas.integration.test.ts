@@ -50,7 +50,7 @@ describe("A97 C93: a removal that a promoted replica never received is issued ag
 });
 
 describe("A44: a process that reads from replicas", () => {
-  it("replicas that may lag answer reads, but no current call, no tags, and none where changes are received", async () => {
+  it("replicas that may lag answer reads, but no current call, no tags, and none where changes come in", async () => {
     const servers = await pool.servers("cluster");
     await servers.healed();
     await using fleet = await pool.open(servers, 3, HASHES);

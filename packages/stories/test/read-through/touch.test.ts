@@ -216,7 +216,7 @@ it("C174 touch is refused while the backend does not answer, and leaves nothing 
   ]);
 });
 
-it("C355 touch is one call of the backend, without the value, and works in a namespace that never leaves the process", async () => {
+it("C355 touch is one call of the backend, without the value, and works in a namespace of this process alone", async () => {
   const {
     all: [{ cache, backend }],
   } = await inStep({ ttl: 100 });

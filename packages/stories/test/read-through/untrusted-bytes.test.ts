@@ -167,11 +167,9 @@ describe.each(STACKS_WITH_BACKEND)("C143 a forged meta, %s", (stack) => {
     expect(await cache.getOrSet("k", never)).toBe("loaded");
     expect(await writer.get("k")).toBe("loaded");
     expect(source.runs).toBe(1);
+    const reason = "its meta was not written by this library, or it is sealed and this backend has no seal";
     expect(seen.map(([name, { error }]) => [name, error.message])).toEqual([
-      [
-        "decode:error",
-        "a stored entry cannot be read: its meta was not written by this library, or it is sealed and this backend has no seal",
-      ],
+      ["decode:error", `a stored entry cannot be read: ${reason}`],
     ]);
     expect(inspect(seen[0]![1].error, { showHidden: true })).not.toContain("hunter2");
   });

@@ -262,7 +262,7 @@ it.each([
   expect(await before.get("new")).toBe(undefined);
 });
 
-it("C150 the meta of a sealed entry is sealed with it: nothing but the name of the seal stands in the store", async () => {
+it("C150 the meta of a sealed entry is sealed with it: the store shows the name of the seal alone", async () => {
   const cache = open({ seal: aesGcm({ keys: [key(1)] }) });
   await cache.set("k", "v", { tags: ["secret tag"], etag: "secret etag" });
   expect((await field("hotset:shop::k", "m")).toString()).toBe("1 0;xaes-256-gcm;");
