@@ -188,9 +188,9 @@ export interface StoredEntry {
    */
   readonly onValid?: () => void;
   /**
-   * Only in an answer, of an entry that is there and must not be believed: why. It is a miss, reported as
-   * `decode:error`, and the next load replaces it; `data` and `meta` are empty. The backend has answered, so its
-   * breaker does not count it.
+   * Only in an answer, of an entry that is there and must not be believed: why. It is reported as `decode:error`; the
+   * entry {@link behind} it is read, or else it is a miss, and the next load replaces it. `data` and `meta` are empty.
+   * The backend has answered, so its breaker does not count it.
    */
   readonly error?: DecodeError;
 }

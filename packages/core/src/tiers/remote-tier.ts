@@ -376,15 +376,21 @@ export class RemoteTier implements EntryTier {
    */
   #decode(read: SentRead, stored: StoredEntry, versions: Versions | undefined): Awaitable<Entry | undefined> {
     if (stored.behind !== undefined && read.request.isCurrent === true) return this.#behind(read, stored.behind);
-    if (stored.error !== undefined) return this.#unreadable.found(read.request, ownError(stored.error) as DecodeError);
+    if (stored.error !== undefined) return this.#undecoded(read, stored, ownError(stored.error));
     try {
       const entry = this.#decodeNow(read, stored);
       return isThenable(entry)
         ? this.#inTime(read, stored, versions, entry)
         : this.#under(read, stored, versions, entry);
     } catch (error) {
-      return this.#unreadable.found(read.request, error as DecodeError);
+      return this.#undecoded(read, stored, error);
     }
+  }
+
+  /** Reports it. In place of a copy that cannot be read, the entry behind it is. */
+  #undecoded(read: SentRead, { behind }: StoredEntry, error: unknown): Promise<Entry | undefined> | undefined {
+    this.#unreadable.found(read.request, error as DecodeError);
+    return behind && this.#behind(read, behind);
   }
 
   /** @param copy served where the entry behind it cannot be read. @default none: then the read fails */
@@ -419,7 +425,7 @@ export class RemoteTier implements EntryTier {
       );
     }).then(
       (each) => this.#under(read, stored, versions, each),
-      (error: unknown) => this.#unreadable.found(read.request, error as DecodeError),
+      (error: unknown) => this.#undecoded(read, stored, error),
     );
   }
 

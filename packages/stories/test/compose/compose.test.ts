@@ -97,6 +97,15 @@ describe("a read of a composition", () => {
     expect(failures).toEqual(["near is full"]);
   });
 
+  it("C122: a copy that cannot be decoded is reported, and far answers", async () => {
+    const { cache, near } = await seeded({ refill: "never" });
+    near.store.set(K, { ...near.store.get(K)!, data: Buffer.from("{") });
+    const seen = watch(cache, "decode:error");
+    expect(await cache.get("k")).toBe("seed");
+    expect([...(await cache.getMany(["k", "other"]))]).toEqual([["k", "seed"]]);
+    expect(seen).toHaveLength(1);
+  });
+
   it("C122: onNearError gets each error that near has in place of an entry, and far answers", async () => {
     const clock = new TestClock();
     const far = scriptedBackend({ clock, label: "far" });

@@ -142,6 +142,24 @@ it("C150 a seal around a composition: near keeps sealed bytes, and a copy that w
   await cache.close();
 });
 
+it("C122 C150 a copy in near that the seal does not open is reported, and far answers, each call and many keys", async () => {
+  const clock = new TestClock();
+  const near = scriptedBackend({ clock, label: "near" });
+  const far = scriptedBackend({ clock, label: "far", leases: true });
+  const cache = createCache({ name: "test", clock })
+    .tier(sealed(compose(near, far, { nearTtl: "1h", refill: "never", clock }), sealOf("f"), { clock }))
+    .build();
+  const reasons = reasonsOf(cache);
+  await cache.set("k", "v");
+  const copy = near.store.get("test::k")!;
+  near.store.set("test::k", { ...copy, data: copy.data.with(-1, copy.data.at(-1)! ^ 1) });
+  expect(await cache.get("k")).toBe("v");
+  expect(await cache.getOrSet("k", never)).toBe("v");
+  expect(await cache.getMany(["k", "other"])).toEqual(new Map([["k", "v"]]));
+  expect(reasons).toHaveLength(1);
+  await cache.close();
+});
+
 it("C150 a composition copies no entry of a sealed far to a near without a seal", async () => {
   const clock = new TestClock();
   const [near, far] = [scriptedBackend({ clock, label: "near" }), scriptedBackend({ clock, label: "far" })];
