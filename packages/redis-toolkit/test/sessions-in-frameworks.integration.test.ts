@@ -1,6 +1,6 @@
 import { BackendUnavailableError } from "@hotset/core";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
-import { sessions, type Sessions } from "@hotset/redis-toolkit/sessions";
+import { sessions, type SessionChanges, type Sessions } from "@hotset/redis-toolkit/sessions";
 import { fastifySessions } from "@hotset/redis-toolkit/sessions/fastify";
 import { honoSessions, type RequestSession, type SessionCookieOptions } from "@hotset/redis-toolkit/sessions/hono";
 import { randomPrefix, startOwnRedis } from "@hotset/test-servers";
@@ -45,6 +45,12 @@ const ACTS: Readonly<Record<string, Act>> = {
     await session.regenerate(["right"]);
     session.set("right", 9);
     return [isRemoved, session.get("left"), session.get("right"), Object.hasOwn(session.data, "left")].join();
+  },
+  "/set": (session) => {
+    const { data } = session as { data: { left?: number } };
+    session.set("right", 5);
+    data.left = 2;
+    return JSON.stringify(session.data);
   },
   "/keep": (session) => session.regenerate(["left", "none" as "left"]),
   "/again": (session) => session.regenerate({ grace: "10s" }),
@@ -165,6 +171,22 @@ describe.each(Object.entries(FRAMEWORKS))("sessions in %s", (_name, start) => {
       // A session that is not there yet has no id to renew.
       expect((await send("/keep")).set).toEqual([]);
       expect((await send("/drop")).text).toBe("true,,9,false");
+    });
+
+    it("C504: where a new id cannot be had, no field of the session is lost", async () => {
+      const cookie = cookieOf(await send("/left"));
+      await send("/right", cookie);
+      const failing = {
+        touch: (id: string) => auth.touch(id),
+        update: (id: string, changes: SessionChanges<Shop>) => auth.update(id, changes),
+        regenerate: () => Promise.reject(new Error("Redis is away")),
+      } as unknown as Sessions<Shop>;
+      expect((await start(failing, {}, gateOf(1))("/keep", cookie)).status).toBe(500);
+      expect((await send("/", cookie)).text).toBe('{"data":{"left":1,"right":1}}');
+    });
+
+    it("C504: a field that is set is one of the data that the handler has", async () => {
+      expect((await send("/set", cookieOf(await send("/left")))).text).toBe('{"left":2,"right":5}');
     });
 
     it("A81: a logout ends the session and its cookie, and a request beside it does not bring it back", async () => {

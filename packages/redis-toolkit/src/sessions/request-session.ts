@@ -79,13 +79,20 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
   }
 
   set<Name extends keyof Data>(name: Name, value: Data[Name] | undefined): void {
-    const { [name]: _, ...others } = this.data;
-    this.data = (value === undefined ? others : { ...others, [name]: value }) as Partial<Data>;
+    // In place: a handler may have taken `data` before.
+    if (value === undefined) Reflect.deleteProperty(this.data, name);
+    else this.data[name] = value;
   }
 
   async regenerate(given: RegenerateOptions | readonly (keyof Data & string)[] = {}): Promise<void> {
-    const options = isList(given) ? {} : given;
-    if (isList(given)) this.#keepOnly(given);
+    if (!isList(given)) return this.#regenerate(given);
+    // Before: where it fails no field of the old session is removed.
+    await this.#regenerate({});
+    const kept = new Set<string>(given);
+    for (const name of Object.keys(this.data)) if (!kept.has(name)) Reflect.deleteProperty(this.data, name);
+  }
+
+  async #regenerate(options: RegenerateOptions): Promise<void> {
     const { userId } = options;
     const old = this.#stored;
     if (old === undefined) {
@@ -127,11 +134,6 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     this.#stored = await this.#auth.create({ userId, data: this.data });
     this.#before = textsOf(this.data);
     this.#send = "id";
-  }
-
-  #keepOnly(names: readonly string[]): void {
-    const kept = Object.entries(this.data).filter(([name]) => names.includes(name));
-    this.data = Object.fromEntries(kept) as Partial<Data>;
   }
 
   #take(stored: Session<Data> | undefined): void {
