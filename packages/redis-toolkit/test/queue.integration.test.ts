@@ -326,7 +326,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     await expect.poll(() => seen).toEqual(["5", "5", "6", "9"]);
   });
 
-  it("C493: a newer job takes the place of one that waits with its dedup id, and none is lost to one that has begun", async () => {
+  it("C493: a newer job replaces one that waits with its dedup id, and is added where that has begun", async () => {
     const { jobs } = use;
     const options = { dedupId: "a", delay: "1h", onDuplicate: "replace" } as const;
     const [first, other] = await jobs.addMany([{ data: "1", options }, { data: "other" }]);
@@ -373,7 +373,7 @@ describe.each(EVERYWHERE)("a queue over %s", (where) => {
     expect(await jobs.get(other!.id)).toBeUndefined();
   });
 
-  it("C493: a job that waits for another attempt is replaced whole, and the report of a lost worker does not end it", async () => {
+  it("C493: a job between two attempts is replaced whole, and a report of its lost worker is refused", async () => {
     const { jobs } = use;
     const options = { dedupId: "a", onDuplicate: "replace" } as const;
     const { id } = await jobs.add("old", { ...options, attempts: 2, backoff: { type: "fixed", base: "1h" } });
@@ -1025,6 +1025,22 @@ describe.each(["one server", "a cluster"] as const)("a slow queue over %s", (whe
     expect(await use.jobs.drain()).toBe(3);
     expect(await fire()).toBeUndefined();
     expect((await use.jobs.list("waiting")).length).toBe(1);
+  });
+
+  it("C495: an instant at which another job has the dedup id adds no job, and is not counted", async () => {
+    const store = new QueueStore(moduleOf(use.redis), use.name);
+    const repeats = new Repeats(store);
+    const fire = async (): Promise<number | undefined> => {
+      const due = await store.repeats();
+      await repeats.fire(due, due[0]!.dueAt);
+      return (await repeats.list())[0]!.nextAt;
+    };
+    const other = await use.jobs.add("other", { dedupId: "a" });
+    await use.jobs.repeat("hourly", { every: "1h", limit: 1 }, "x", { dedupId: "a", backlog: "all" });
+    expect(await fire()).toBeDefined();
+    expect(await use.jobs.remove(other.id)).toBe("removed");
+    expect(await fire()).toBeUndefined();
+    expect((await use.jobs.list("waiting")).map(({ data }) => data)).toEqual(["x"]);
   });
 
   it("C496: a job of a repeat has the instant that it is for, also once another one is due", async () => {

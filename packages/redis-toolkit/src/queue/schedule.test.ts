@@ -52,8 +52,8 @@ it("C495: a schedule has no instant after its end, which may be one", async () =
   expect(await nextAt(hourly, at("2026-11-22T02:00:00Z"), at("2026-11-22T02:00:00Z"))).toBe(end.getTime());
   expect(await nextAt(hourly, end.getTime(), end.getTime())).toBeUndefined();
   expect(await firstAt(hourly, end.getTime() + 1, { immediately: true })).toBeUndefined();
-  const late = await resolveSchedule({ every: "1h", start: new Date(end.getTime() + 1), end });
-  expect(await firstAt(late, at("2026-11-21T00:00:00Z"))).toBeUndefined();
+  const once = await resolveSchedule({ every: "1h", start: end, end });
+  expect(await firstAt(once, at("2026-11-21T00:00:00Z"))).toBe(end.getTime());
 });
 
 it("C495: bad bounds of a schedule are refused, by their names", async () => {
@@ -64,6 +64,7 @@ it("C495: bad bounds of a schedule are refused, by their names", async () => {
     [{ every: "1h", start: 1_800_000_000 }, "repeat: start must be a Date after 1970, got 1800000000"],
     [{ every: "1h", end: new Date(Number.NaN) }, "repeat: end must be a Date after 1970, got an invalid one"],
     [{ every: "1h", end: new Date(0) }, "repeat: end must be a Date after 1970, got an earlier one"],
+    [{ every: "1h", start: new Date(2), end: start }, "repeat: end must not be before start"],
     [{ every: "1h", limit: 0 }, "repeat: limit must be a whole number from 1"],
     [{ every: "1h", until: start }, 'unknown option "until"'],
     [{ cron: "x", end: start }, "cron must be five fields"],

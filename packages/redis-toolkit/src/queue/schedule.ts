@@ -45,6 +45,8 @@ export async function resolveSchedule(schedule: Schedule): Promise<ResolvedSched
     ...(end !== undefined && { endAt: instant("end", end) }),
     ...(limit !== undefined && { limit: wholeNumber("repeat: limit", limit, { min: 1, max: 1_000_000_000 }) }),
   };
+  const { startAt = 0, endAt = Infinity }: Pick<ResolvedSchedule, "startAt" | "endAt"> = resolved;
+  if (endAt < startAt) throw new InvalidArgumentError("repeat: end must not be before start");
   // Refuses a cron that cannot be read.
   await nextAt(resolved, 0, 0);
   return resolved;
@@ -81,7 +83,7 @@ export async function firstAt(
   const { startAt } = schedule;
   if (startAt === undefined) return nextAt(schedule, now, now);
   if (now > startAt) return nextAt(schedule, startAt, now);
-  return "everyMs" in schedule ? unlessEnded(schedule, startAt) : nextAt(schedule, startAt, startAt - 1);
+  return "everyMs" in schedule ? startAt : nextAt(schedule, startAt, startAt - 1);
 }
 
 /**

@@ -145,7 +145,7 @@ if replayed > 0 and not isPaused() then wakeOne() end
 return {replayed, call('ZCOUNT', dead, '-inf', before), tonumber(before)}`);
 
 /**
- * The repeat whose key is ARGV[2]. `plan` says when it is due; with `''` it is no longer: it has ended, and stays set.
+ * The repeat whose key is ARGV[2]. `plan` says when it is due, or with `''` that it has ended; it stays set.
  *
  * - `repeat:<key>`: the id of its last job
  * - `repeated:<key>`: how many jobs it has added, or that it has ended
@@ -186,10 +186,13 @@ if not due or tonumber(due) ~= tonumber(ARGV[3]) or call('HGET', repeats, key) ~
 local next, limit = ARGV[5], tonumber(ARGV[7])
 local last = ARGV[6] ~= '1' and read(call('HGET', state, lastOf) or '')
 if not last or last.attempt > 0 then
-  call('HSET', state, lastOf, (add(8)))
-  local count = (tonumber(call('HGET', state, countOf)) or 0) + 1
-  if limit then call('HSET', state, countOf, count) end
-  if limit and count >= limit then next = '' end
+  local id, status = add(8)
+  call('HSET', state, lastOf, id)
+  if limit and status > 0 then
+    local count = (tonumber(call('HGET', state, countOf)) or 0) + 1
+    call('HSET', state, countOf, count)
+    if count >= limit then next = '' end
+  end
 end
 plan(next)
 return 1`);
