@@ -124,7 +124,6 @@ export const JOINED: string = `
 redis.call("PEXPIRE", KEYS[1], ${JOINED_MS})
 return {"done"}`;
 
-/** */
 export interface Joining {
   /** Joins its keys from the second on in the first one. Begins with `WINDOW_CHECK`, ends with `JOINED`. */
   readonly script: string;

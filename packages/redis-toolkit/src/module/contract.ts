@@ -21,7 +21,7 @@ export interface Invocation<T> {
   readonly replies: "text" | "bytes";
   /** Reads the reply. An error of it reaches the caller. */
   readonly decode: (reply: unknown) => T;
-  /** The server may wait for so long before it replies, `Infinity` without end: it gets a connection of its own. */
+  /** The server may wait for so long before it replies, `Infinity` without end: it gets a separate connection. */
   readonly blockMs?: number | undefined;
   /** Every primary of a cluster carries it out: replies are added, joined to one list, or the first that is there. */
   readonly spread?: "sum" | "join" | "first" | undefined;

@@ -146,7 +146,8 @@ function checkNames(place: string, given: object | undefined, accepted: readonly
   for (const name of Object.keys(given))
     if (!accepted.includes(name))
       throw new ConfigurationError(
-        `${place}: unknown option ${JSON.stringify(name)}; accepted are ${accepted.join(", ")}${didYouMean(name, accepted)}`,
+        `${place}: unknown option ${JSON.stringify(name)}; accepted are ${accepted.join(", ")}` +
+          didYouMean(name, accepted),
       );
 }
 
