@@ -1,5 +1,5 @@
 import { IncomingMessage, ServerResponse } from "node:http";
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
@@ -17,8 +17,8 @@ import type {
 export type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
- * `listener`, answered through the cache. A load that is shared runs it with a request and a response of their own: no
- * socket of a client, and no field that shapes a page for one client. An answer that is not shared is made with the
+ * `listener`, answered through the cache. A load that is shared runs it with a separate request and response: no socket
+ * of a client, and no field that shapes a page for one client. An answer that is not shared is made with the
  * pair of its client.
  *
  * @throws {ConfigurationError} when the cache has neither `base` nor `hosts`: any client can send any Host.
@@ -117,6 +117,7 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     takeOver();
     await write(response, answer);
   } catch (error) {
+    held?.release([]);
     if (!leaving.signal.aborted) throw error;
   }
 }
@@ -160,7 +161,8 @@ async function write(response: ServerResponse, { status, statusText, fields, bod
  */
 function loadDetached(load: Listener, asked: PlainRequest, context: OriginContext): Promise<PlainResponse> {
   const { pathname, search } = new URL(asked.url);
-  const request = new IncomingMessage(new Socket());
+  const wire = new Wire(context);
+  const request = new IncomingMessage(wire as unknown as Socket);
   const rawHeaders = asked.fields.flat();
   Object.assign(request, {
     method: asked.method,
@@ -185,14 +187,13 @@ function loadDetached(load: Listener, asked: PlainRequest, context: OriginContex
   // A client of HTTP/1.0 gets no chunks, so bytes after the head are those of the body.
   const response = new ServerResponse(request);
   Object.assign(request, { httpVersion: "1.1", httpVersionMinor: 1 });
-  const wire = new Wire(context);
   response.assignSocket(wire as unknown as Socket);
   response.once("finish", () => wire.finish());
-  context.signal.addEventListener("abort", () => wire.fail(context.signal.reason as Error), { once: true });
+  context.signal.addEventListener("abort", () => wire.destroy(context.signal.reason as Error), { once: true });
   try {
     load(request, response);
   } catch (error) {
-    wire.fail(error);
+    wire.destroy(error as Error);
   }
   return wire.head;
 }
@@ -284,12 +285,6 @@ class Wire extends Duplex {
     this.end(() => this.#stop((control) => control.close()));
   }
 
-  fail(error: unknown): void {
-    this.#settle.reject(error);
-    this.#stop((control) => control.error(error));
-    this.destroy();
-  }
-
   /** Unless the reader has left. */
   #stop(by: (control: ReadableStreamDefaultController<Uint8Array>) => void): void {
     const control = this.#control;
@@ -298,7 +293,9 @@ class Wire extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#settle.reject(error ?? new Error("the handler ended its response without an answer"));
+    const reason = error ?? new Error("the handler destroyed its response before the end");
+    this.#settle.reject(reason);
+    this.#stop((control) => control.error(reason));
     done(null);
   }
 }
@@ -370,13 +367,13 @@ class HeldResponse {
     this.#see({ status: statusCode, statusText: statusMessage ?? "", fields, body: null });
   }
 
-  /** The handler goes on with the response itself, which says what the cache did. */
+  /** From here on the handler writes to the response itself, which says what the cache did. */
   release(fields: FieldLines): void {
     const response = this.#response;
     for (const method of HELD) delete (response as unknown as Record<string, unknown>)[method];
     const status = fields.find(([name]) => name === "cache-status");
     if (status !== undefined && !response.headersSent) response.setHeader("cache-status", status[1]);
-    for (const call of this.#calls) call();
+    for (const call of this.#calls.splice(0)) call();
     response.emit("drain");
   }
 }

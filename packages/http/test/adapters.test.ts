@@ -255,3 +255,30 @@ it("H30 a server's cache must know its origin", () => {
   ])
     expect(make).toThrow("say which origin this is");
 });
+
+describe("a listener of node:http that fails", () => {
+  const serve = (fail: Parameters<typeof cachedListener>[1]): Promise<Ask> =>
+    listen(createServer(cachedListener(open({ base: BASE, bodyIdleTimeout: "1h" }), fail)));
+
+  it.each(["GET", "POST"])("H88 answers %s with 500 when it throws", async (method) => {
+    const ask = await serve(() => {
+      throw new Error("broken");
+    });
+    expect((await ask("/", { method })).status).toBe(500);
+  });
+
+  it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
+    ["the response", (_, response) => response.destroy()],
+    ["the socket of the request", ({ socket }) => socket.destroy()],
+  ])("H69 H88 a body ends for its client when the handler destroys %s after the first byte", async (_, destroy) => {
+    let fail = (): void => undefined;
+    const ask = await serve((request, response) => {
+      response.writeHead(200, FRESH);
+      response.write("half");
+      fail = () => destroy(request, response);
+    });
+    const answer = await ask("/");
+    fail();
+    await expect(answer.text()).rejects.toThrow("terminated");
+  });
+});
