@@ -1,4 +1,4 @@
-import { flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
+import { flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import type { Backend } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
@@ -347,6 +347,55 @@ describe("bodies", () => {
     await flush();
     site.clock.advance(5_000);
     await expect(answer.text()).rejects.toThrow("no byte of the body came for 5000 ms");
+  });
+
+  it.each(["max-age=10, stale-if-error=20", "max-age=10, stale-if-error=20, stale-while-revalidate=20"])(
+    "H47 cancels the body of an error in whose place a stale response is served: %s",
+    async (directives) => {
+      const site = new Site().counts({ "cache-control": directives });
+      await site.get();
+      site.clock.advance(11_000);
+      const page = fedBody();
+      site.page = () => ({ status: 503, body: page.body });
+      expect((await site.ask())[0]).toBe("1");
+      await flush();
+      expect([site.loads, page.wasCancelled()]).toEqual([2, true]);
+    },
+  );
+
+  it.each(["GET", "OPTIONS"])("H67 cancels the body of an answer whose caller has left: %s", async (method) => {
+    const site = new Site({ onAbort: "abort" });
+    const page = fedBody();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: page.body };
+    };
+    const controller = new AbortController();
+    const answer = outcome(site.get({ method, call: { signal: controller.signal } }));
+    await loading.arrived();
+    controller.abort(new Error("left"));
+    expect(await answer).toMatchObject({ reason: { message: "left" } });
+    loading.open();
+    await flush();
+    expect(page.wasCancelled()).toBe(true);
+  });
+
+  it("H68 cancels the body of a response whose head came after loadTimeout", async () => {
+    const site = new Site({ loadTimeout: "5s" });
+    const page = fedBody();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: page.body };
+    };
+    const answer = outcome(site.get());
+    await loading.arrived();
+    site.clock.advance(5_000);
+    expect(await answer).toMatchObject({ reason: { message: "no response within loadTimeout, 5000 ms" } });
+    loading.open();
+    await flush();
+    expect(page.wasCancelled()).toBe(true);
   });
 
   it("H24 the time that a body takes is part of its age", async () => {

@@ -9,7 +9,15 @@ import { originOf, targetOf } from "../semantics/target.ts";
 import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
 import { HeadUpdates } from "./head-updates.ts";
 import { Loads, type Outcome } from "./loads.ts";
-import type { CallOptions, PlainOrigin, PlainRequest, PlainResponse } from "./messages.ts";
+import {
+  discard,
+  discardLate,
+  ignore,
+  type CallOptions,
+  type PlainOrigin,
+  type PlainRequest,
+  type PlainResponse,
+} from "./messages.ts";
 import { planOf, refusal, type HttpCacheOptions, type Plan } from "./options.ts";
 import { OriginAnsweredError } from "./origin.ts";
 import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
@@ -240,17 +248,13 @@ export class HttpCache {
       return await this.#loads.fetch(visit, isForced ? "new" : "any");
     } catch (error) {
       if (!(error instanceof OriginAnsweredError)) throw error;
-      // Its body can be read once.
-      if (error.isTaken) return this.#passing(visit);
-      error.isTaken = true;
-      const status = { forward: "stale", forwardStatus: error.response.status } as const;
-      this.#report("pass", visit, error.response.status, "status");
-      return { kind: "answer", response: forwarded(error.response, 0, status, this.#plan) };
+      const response = error.take();
+      if (response === undefined)
+        return { kind: "answer", response: await this.#forward(visit.request, visit.origin, "status", visit.call) };
+      const status = { forward: "stale", forwardStatus: response.status } as const;
+      this.#report("pass", visit, response.status, "status");
+      return { kind: "answer", response: forwarded(response, 0, status, this.#plan) };
     }
-  }
-
-  async #passing(visit: Visit): Promise<Outcome> {
-    return { kind: "answer", response: await this.#forward(visit.request, visit.origin, "status", visit.call) };
   }
 
   /** Decides how a stored response may be used, by its age in its tier. */
@@ -285,14 +289,16 @@ export class HttpCache {
   ): Promise<PlainResponse | "again" | "gone" | "pass"> {
     const { whenDisconnectedMs } = this.#plan.settings;
     const failure = error instanceof OriginAnsweredError ? "answered" : "unreachable";
-    if (mayFallBack(visit.demands, held, failure, whenDisconnectedMs))
+    if (mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) {
+      if (error instanceof OriginAnsweredError) discard(error.take()?.body ?? null);
       return (await this.#serve(visit, stored, held.ageMs, "error", held)) ?? "gone";
+    }
     if (error === undefined || error instanceof OriginAnsweredError) return "pass";
     return Promise.reject(error);
   }
 
   async #refresh(visit: Visit): Promise<void> {
-    await this.#loads.fetch({ ...visit }, "any").catch(() => undefined);
+    await this.#loads.fetch({ ...visit }, "any").catch(ignore);
   }
 
   /** `undefined` when its body has gone. */
@@ -317,7 +323,7 @@ export class HttpCache {
   #fit(visit: Visit, response: PlainResponse): PlainResponse {
     const part = partFor(visit.request, { ...response, bodyBytes: 0 }, this.#epochMs());
     if (part.kind !== "unmodified") return response;
-    if (response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
+    discard(response.body);
     return responseOf(part, { ...response, bodyBytes: 0 }, undefined);
   }
 
@@ -437,7 +443,10 @@ function heldFrom(
 async function untilAborted(answer: Promise<PlainResponse>, signal: AbortSignal): Promise<PlainResponse> {
   let leave = (): void => undefined;
   const left = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
+    leave = () => {
+      discardLate(answer);
+      reject(signal.reason);
+    };
     signal.addEventListener("abort", leave, { once: true });
   });
   try {

@@ -67,10 +67,15 @@ export class Loads {
       let served: Served | undefined;
       let leave: () => void = ignore;
       let crew: Crew | undefined;
+      let hasLeft = false;
+      const deliver = (outcome: Outcome): void => {
+        resolve(outcome);
+        if (hasLeft && outcome.kind === "answer") discard(outcome.response.body);
+      };
       const lead = (ctx: LoadContext): Promise<unknown> => {
         leave();
         crew ??= this.#crews.open(key);
-        return this.#load(visit, ctx, { deliver: ctx.background ? undefined : resolve, crew });
+        return this.#load(visit, ctx, { deliver: ctx.background ? undefined : deliver, crew });
       };
       this.#joined = undefined;
       const answer = this.#namespace.getOrSet(key, lead, {
@@ -85,7 +90,13 @@ export class Loads {
         leave = this.#crews.of(key)?.follow(visit, (running) => this.#readAlong(visit, running, resolve)) ?? ignore;
       else crew ??= this.#crews.open(key);
       answer
-        .then((value) => resolve({ kind: "found", value, served }), reject)
+        .then(
+          (value) => resolve({ kind: "found", value, served }),
+          (error: unknown) => {
+            hasLeft = true;
+            reject(error);
+          },
+        )
         .finally(() => {
           leave();
           if (crew !== undefined) this.#crews.close(key, crew);
@@ -101,7 +112,7 @@ export class Loads {
       { status, statusText, fields, body },
       ageMs,
       { forward: "uri-miss", collapsed: true },
-      this.#looks,
+      this.#plan,
     );
     this.#report("collapsed", visit, response.status);
     deliver({ kind: "answer", response });
@@ -126,7 +137,9 @@ export class Loads {
       return this.#renew(visit, ctx, { stale, response, exchange }, deliver);
     if (isServerFailure(response.status) && stale !== undefined && stale.freshness.staleIfErrorMs > 0) {
       cover(ctx, stale.freshness, "answered", 0);
-      throw new OriginAnsweredError(response);
+      const error = new OriginAnsweredError(response);
+      if (deliver === undefined) discard(error.take()!.body);
+      throw error;
     }
     const decision = decideStore(asked(visit), response, exchange, this.#plan.settings);
     if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, takers);
@@ -196,7 +209,7 @@ export class Loads {
     if (deliver === undefined) discard(response.body);
     else {
       this.#report("pass", visit, response.status, reason);
-      deliver({ kind: "answer", response: forwarded(response, freshness.initialAgeMs, status, this.#looks) });
+      deliver({ kind: "answer", response: forwarded(response, freshness.initialAgeMs, status, this.#plan) });
     }
     // A failing server says nothing of what is stored; any other answer replaces it.
     if (stale !== undefined && response.status < 500) await this.#shelf.remove(visit);
@@ -221,7 +234,7 @@ export class Loads {
     const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
     if (deliver !== undefined) {
       this.#report("miss", visit, response.status);
-      deliver({ kind: "answer", response: forwarded({ ...response, body: own }, ageMs, status, this.#looks) });
+      deliver({ kind: "answer", response: forwarded({ ...response, body: own }, ageMs, status, this.#plan) });
     }
     crew.lead(this.#running(visit, decision, response, body));
     try {
@@ -298,10 +311,6 @@ export class Loads {
   #report(outcome: "miss" | "collapsed" | "pass", visit: Visit, status: number, notStored?: NotStored): void {
     const durationMs = this.#plan.clock.now() - visit.startedAt;
     this.#meter.report({ outcome, status, durationMs, ...(notStored !== undefined && { notStored }) });
-  }
-
-  get #looks(): Plan {
-    return this.#plan;
   }
 
   #epochMs(): number {

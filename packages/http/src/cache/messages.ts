@@ -46,10 +46,14 @@ export interface CallOptions {
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
 }
 
-/** Reads a body that is not needed to its end, without waiting for it. */
+/** Cancels a body that nobody reads: its source may hold a connection until then. */
 export function discard(body: Body): void {
-  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined);
+  if (body instanceof ReadableStream) void body.cancel().catch(ignore);
 }
+
+/** As {@link discard}, for an answer that may still come and that nobody waits for. */
+export const discardLate = (answer: Promise<PlainResponse>): void =>
+  void answer.then(({ body }) => discard(body), ignore);
 
 /** A listener or handler of a user that fails changes nothing here. */
 export const ignore = (): void => undefined;

@@ -1,18 +1,23 @@
 import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
 import type { FieldLines } from "../semantics/fields.ts";
-import type { PlainResponse } from "./messages.ts";
+import { discardLate, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
-/** The origin answered with an error of its own: its caller gets that response where nothing stored may answer. */
+/** The origin answered with an error: its caller gets that response where nothing stored may answer. */
 export class OriginAnsweredError extends Error {
   override readonly name = "OriginAnsweredError";
-  readonly response: PlainResponse;
-  /** Whether a caller has it: its body can be read once. */
-  isTaken = false;
+  #response: PlainResponse | undefined;
 
   constructor(response: PlainResponse) {
     super(`the origin answered with ${response.status}`);
-    this.response = response;
+    this.#response = response;
+  }
+
+  /** The response for the first that asks: its body can be read once. */
+  take(): PlainResponse | undefined {
+    const response = this.#response;
+    this.#response = undefined;
+    return response;
   }
 }
 
@@ -31,26 +36,26 @@ export async function ask(
   const abort = (): void => controller.abort(ctx.signal.reason);
   if (ctx.signal.aborted) abort();
   ctx.signal.addEventListener("abort", abort, { once: true });
+  const answer = (async () =>
+    origin(
+      { ...request, method: "GET", fields },
+      {
+        background: ctx.background,
+        shared: true,
+        signal: controller.signal,
+        onInformation: ctx.background ? undefined : visit.call.onInformation,
+      },
+    ))();
   let cancel = (): void => undefined;
   const late = new Promise<never>((_, reject) => {
     cancel = clock.schedule(() => {
+      discardLate(answer);
       const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, { operation: "load" });
       controller.abort(error);
       reject(error);
     }, loadTimeoutMs);
   });
   try {
-    const answer = Promise.resolve(
-      origin(
-        { ...request, method: "GET", fields },
-        {
-          background: ctx.background,
-          shared: true,
-          signal: controller.signal,
-          onInformation: ctx.background ? undefined : visit.call.onInformation,
-        },
-      ),
-    );
     return await Promise.race([answer, late]);
   } finally {
     cancel();
