@@ -62,7 +62,28 @@ describe("what is not in the key cannot shape what is stored", () => {
     expect(site.loads).toBe(3);
   });
 
-  it("H80 100 parallel callers with cookies of their own: each gets its page, and what is stored is of none", async () => {
+  it("H58 H80 a HEAD with fields of its client changes nothing that is stored", async () => {
+    const site = new Site(SERVER).counts(FRESH, { body: "hello" });
+    await site.get();
+    site.clock.advance(60_000);
+    site.page = (request) => ({ fields: { ...FRESH, link: `<https://${valueOf(request, "x-forwarded-host")}/>` } });
+    const head = await site.get({ method: "HEAD", fields: { "x-forwarded-host": "evil.example" } });
+    expect(head.fields["link"]).toBe("<https://evil.example/>");
+    expect((await site.get()).fields["link"]).toBe("<https://undefined/>");
+    expect(site.loads).toBe(3);
+  });
+
+  it.each([
+    ["accept", "1", 1],
+    ["x-forwarded-host", "2", 2],
+  ])("H20 H80 an answer to a POST with %s: then a GET gets %s", async (name, body, loads) => {
+    const site = new Site(SERVER).counts({ ...FRESH, "content-location": "/" });
+    await site.get({ method: "POST", fields: { [name]: "evil.example" } });
+    expect((await site.ask())[0]).toBe(body);
+    expect(site.loads).toBe(loads);
+  });
+
+  it("H80 each of 100 parallel callers with a cookie gets its page, and what is stored is of none", async () => {
     const site = new Site(SERVER);
     const loading = gate();
     site.page = async (request) => {
@@ -92,7 +113,7 @@ describe("what an attacker may try", () => {
     expect(site.loads).toBe(paths.length);
   });
 
-  it("H37 no client fills a tier with variants of its own", async () => {
+  it("H37 no client fills a tier with variants", async () => {
     const site = new Site({ ...SERVER, maxVariants: 8 }).counts({ ...FRESH, vary: "accept-language" });
     for (let i = 0; i < 50; i++) await site.get({ fields: { "accept-language": `x-${i}` } });
     await flush();

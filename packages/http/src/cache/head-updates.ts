@@ -4,6 +4,7 @@ import { decideStore } from "../semantics/storing.ts";
 import { freshen, headConfirms } from "../semantics/updating.ts";
 import type { PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
+import { isShapedByClient } from "./safe-fields.ts";
 import type { Shelf } from "./shelf.ts";
 import type { StoredResponse } from "./stored.ts";
 import type { Visit } from "./visit.ts";
@@ -24,7 +25,7 @@ export class HeadUpdates {
   }
 
   async apply(visit: Visit, stored: StoredResponse, response: PlainResponse, exchange: Exchange): Promise<void> {
-    if (response.status >= 500) return;
+    if (response.status >= 500 || isShapedByClient(visit, this.#plan.safe)) return;
     if (!headConfirms(stored, response)) {
       await this.#namespace.markStale(visit.key);
       return;

@@ -22,7 +22,7 @@ export interface SharedFields {
  * @param seen further names that select, by the Vary of the response.
  */
 export function sharedFields(
-  visit: Visit,
+  visit: Pick<Visit, "request" | "index">,
   safe: ReadonlySet<string> | undefined,
   seen: readonly string[] = [],
 ): SharedFields {
@@ -37,5 +37,11 @@ export function sharedFields(
   return safe === undefined ? { fields, withheld } : { fields: [...fields, ["host", authorityOf(visit)]], withheld };
 }
 
+/** Whether the handler saw fields of this request that may shape no stored response. */
+export const isShapedByClient = (
+  visit: Pick<Visit, "request" | "index">,
+  safe: ReadonlySet<string> | undefined,
+): boolean => sharedFields(visit, safe).withheld.size > 0;
+
 /** The authority of the key: a handler makes links of it. */
-const authorityOf = ({ request }: Visit): string => new URL(request.url).host;
+const authorityOf = ({ request }: Pick<Visit, "request">): string => new URL(request.url).host;

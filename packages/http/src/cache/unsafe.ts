@@ -7,6 +7,7 @@ import { decideStore } from "../semantics/storing.ts";
 import { invalidatedGroups } from "../semantics/tags.ts";
 import { ignore, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
+import { isShapedByClient } from "./safe-fields.ts";
 import { SharedBody } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 
@@ -43,7 +44,7 @@ export class UnsafeMethods {
 
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */
   keep(request: PlainRequest, response: PlainResponse, exchange: Exchange): PlainResponse {
-    if (request.method !== "POST") return response;
+    if (request.method !== "POST" || isShapedByClient({ request, index: undefined }, this.#plan.safe)) return response;
     const asked = { method: "POST", url: request.url, fields: request.fields, saysNoStore: false };
     const decision = decideStore(asked, response, exchange, this.#plan.settings);
     if (!decision.store || decision.selecting.length > 0) return response;
