@@ -41,6 +41,16 @@ describe("variants", () => {
     expect((await site.ask({ fields: { "accept-language": "fr, de;q=0.5" } }))[0]).toBe("2");
   });
 
+  it("H33 H34 a load for a client that names others is not stored as the variant of that language", async () => {
+    const site = new Site().counts({ ...FRESH, vary: "accept-language", "content-language": "de" });
+    await site.get({ fields: { "accept-language": "de" } });
+    site.clock.advance("25h");
+    site.counts({ ...FRESH, vary: "accept-language", "content-language": "fr" });
+    const both = { "accept-language": "de, fr;q=0.5" };
+    expect([(await site.ask({ fields: both }))[0], (await site.ask({ fields: both }))[0]]).toEqual(["2", "2"]);
+    expect((await site.ask({ fields: { "accept-language": "de" } }))[0]).toBe("3");
+  });
+
   it("H37 keeps at most maxVariants, and the oldest go", async () => {
     const site = new Site({ maxVariants: 3 }).counts({ ...FRESH, vary: "accept" });
     for (const accept of ["a", "b", "c", "d"]) await site.get({ fields: { accept } });

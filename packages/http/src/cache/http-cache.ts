@@ -1,4 +1,4 @@
-import { keyOf, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
+import { keyOf, type EntryInfo, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
 import { refusalOfRequest } from "../semantics/request-shape.ts";
 import { decideReuse, demandsOf, freshForMs, mayFallBack, NO_DEMANDS, type Held } from "../semantics/reuse.ts";
@@ -23,10 +23,10 @@ import { OriginAnsweredError } from "./origin.ts";
 import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
 import { Shelf } from "./shelf.ts";
 import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
-import { readStored, type StoredResponse } from "./stored.ts";
+import { readStored, type Stored, type StoredResponse } from "./stored.ts";
 import { UnsafeMethods, type Place } from "./unsafe.ts";
 import { Variants } from "./variants.ts";
-import { select, type Visit } from "./visit.ts";
+import { likedSelects, select, variantKey, type Visit } from "./visit.ts";
 
 /** Options of an invalidation. */
 export interface PurgeOptions {
@@ -223,13 +223,12 @@ export class HttpCache {
       const stored = readStored(outcome.value);
       if (stored?.kind === "index") {
         select(visit, stored, this.#plan.normalisers);
+        const liked = await this.#liked(visit);
+        const answer = liked && (await this.#serve(visit, liked.stored, liked.held.ageMs, "fresh", liked.held));
+        if (answer !== undefined) return answer;
         continue;
       }
-      if (
-        stored === undefined ||
-        stored.target !== visit.target ||
-        (visit.index !== undefined && stored.selects !== visit.selects)
-      ) {
+      if (stored === undefined || !isFor(stored, visit.target, visit.index && visit.selects)) {
         if (visit.ignoresStored) break;
         [forced, visit.ignoresStored] = [true, true];
         continue;
@@ -349,20 +348,26 @@ export class HttpCache {
   }
 
   /** The response that is stored for this request, fresh or stale. */
-  async #look(visit: Visit): Promise<{ stored: StoredResponse; held: Held; tags: readonly string[] } | undefined> {
-    for (let hop = 0; hop < 2; hop++) {
-      // Its age is read first: a value that is replaced between the two reads seems older, and never younger.
-      const info = await this.#namespace.inspect(visit.key);
-      const stored = readStored(info && (await this.#namespace.get(visit.key, { allowStale: true })));
-      if (info === undefined || stored === undefined) return undefined;
-      if (stored.kind === "response") {
-        if (stored.target !== visit.target || (visit.index !== undefined && stored.selects !== visit.selects))
-          return undefined;
-        return { stored, held: heldFrom(stored, info), tags: info.tags };
-      }
-      select(visit, stored, this.#plan.normalisers);
-    }
-    return undefined;
+  async #look(visit: Visit): Promise<Found | undefined> {
+    const first = await this.#stored(visit.primary);
+    if (first === undefined || first.stored.kind === "response") return responseIn(first, visit, visit.selects);
+    select(visit, first.stored, this.#plan.normalisers);
+    return (await this.#liked(visit)) ?? responseIn(await this.#stored(visit.key), visit, visit.selects);
+  }
+
+  /** A fresh variant in the language that the client likes best. */
+  async #liked(visit: Visit): Promise<Found | undefined> {
+    const selects = likedSelects(visit, this.#plan.normalisers);
+    if (selects === undefined) return undefined;
+    const found = responseIn(await this.#stored(variantKey(visit.index!.generation, selects)), visit, selects);
+    return found !== undefined && decideReuse(visit.demands, found.held) === "fresh" ? found : undefined;
+  }
+
+  async #stored(key: string): Promise<Looked | undefined> {
+    // Its age is read first: a value that is replaced between the two reads seems older, and never younger.
+    const info = await this.#namespace.inspect(key);
+    const stored = readStored(info && (await this.#namespace.get(key, { allowStale: true })));
+    return info === undefined || stored === undefined ? undefined : { stored, info };
   }
 
   #nothingCached(visit: Visit): PlainResponse {
@@ -429,6 +434,29 @@ export class HttpCache {
     return this.#plan.clock.epochMs?.() ?? Date.now();
   }
 }
+
+interface Looked {
+  readonly stored: Stored;
+  readonly info: EntryInfo;
+}
+
+interface Found {
+  readonly stored: StoredResponse;
+  readonly held: Held;
+  readonly tags: readonly string[];
+}
+
+/** What was found, if it is a response to this request or to one with `selects`. */
+function responseIn(looked: Looked | undefined, { target, index }: Visit, selects: string): Found | undefined {
+  if (looked === undefined || looked.stored.kind === "index" || !isFor(looked.stored, target, index && selects))
+    return undefined;
+  const { stored, info } = looked;
+  return { stored, held: heldFrom(stored, info), tags: info.tags };
+}
+
+/** Keys of variants are short names of their values, so the entry is compared. */
+const isFor = (stored: StoredResponse, target: string, selects: string | undefined): boolean =>
+  stored.target === target && (selects === undefined || stored.selects === selects);
 
 /** @param life as its tier says; without it the response has just come. */
 function heldFrom(

@@ -32,14 +32,24 @@ export const variantKey = (generation: string, selects: string): string =>
 
 /** The variant of the URL that this request selects. */
 export function select(visit: Visit, index: StoredIndex, normalisers: Readonly<Record<string, Normaliser>>): void {
-  const { fields } = visit.request;
-  const selects = selectingText(index.selecting, fields, normalisers);
-  const language = index.selecting.includes(LANGUAGE) ? preferredLanguage(joinedOf(fields, LANGUAGE)) : undefined;
+  visit.index = index;
+  visit.selects = selectingText(index.selecting, visit.request.fields, normalisers);
+  visit.key = variantKey(index.generation, visit.selects);
+}
+
+/**
+ * The values of a variant in the language that the client likes best, if they are not those of its request. That
+ * variant may answer while it is fresh. A load for this request is not stored as it: the response could differ.
+ */
+export function likedSelects(
+  { request: { fields }, index, selects }: Visit,
+  normalisers: Readonly<Record<string, Normaliser>>,
+): string | undefined {
+  if (index?.selecting.includes(LANGUAGE) !== true) return undefined;
+  const language = preferredLanguage(joinedOf(fields, LANGUAGE));
   const key = language === undefined ? undefined : languageKey(index.selecting, language, fields, normalisers);
   const liked = key !== undefined && Object.hasOwn(index.languages, key) ? index.languages[key] : undefined;
-  visit.index = index;
-  visit.selects = liked ?? selects;
-  visit.key = variantKey(index.generation, visit.selects);
+  return liked === selects ? undefined : liked;
 }
 
 /** Equal for requests that select the same variant once the language is settled. */
