@@ -160,7 +160,7 @@ describe("sharing", () => {
     expect(site.loads).toBe(3);
   });
 
-  it("H64 does not queue callers of a URL that is not stored, and ends that with the first response that is", async () => {
+  it("H64 does not queue callers of a URL that is not stored; the first stored response ends that", async () => {
     const site = new Site().counts({ "cache-control": "no-store" });
     await site.get();
     const loading = gate();
@@ -481,6 +481,20 @@ describe("invalidation", () => {
     site.counts({});
     await site.get({ method: "OPTIONS" });
     expect((await site.ask())[0]).toBe("1");
+  });
+
+  it.each([
+    ["a URL that is too long", `/${"a".repeat(70_000)}`, {}],
+    ["a URL that is ill-formed", "/\ud800", {}],
+    ["a Location that is too long", "/a", { location: `/${"a".repeat(70_000)}` }],
+    ["a group that is too long", "/a", { "cache-group-invalidation": `"${"a".repeat(600)}"` }],
+  ])("H72 H93 an answer with %s is still answered, and invalidates the rest", async (_, path, fields) => {
+    const site = new Site().counts({ ...FRESH, "cache-groups": '"scripts"' });
+    for (const each of ["/a", "/b"]) await site.get({ path: each });
+    site.counts({ "content-location": "/b", ...fields });
+    expect((await site.get({ method: "POST", path })).status).toBe(200);
+    site.counts(FRESH);
+    expect((await site.ask({ path: "/b" }))[0]).toBe("4");
   });
 
   it("H73 it is done before the answer, and a load that began before it stores nothing", async () => {

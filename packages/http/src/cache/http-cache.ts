@@ -1,6 +1,6 @@
 import { keyOf, type EntryInfo, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
-import { refusalOfRequest } from "../semantics/request-shape.ts";
+import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
 import { decideReuse, demandsOf, freshForMs, mayFallBack, NO_DEMANDS, type Held } from "../semantics/reuse.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
@@ -170,7 +170,7 @@ export class HttpCache {
     if (refusal !== undefined) return refusal;
     const url = this.#urlOf(request);
     if (url === undefined) return "host";
-    if (!url.isWellFormed() || !URL.canParse(url)) return "ambiguous";
+    if (!canBeKey(url)) return "ambiguous";
     const { target, key: primary } = this.#placeOf(url);
     return {
       request: url === request.url ? request : { ...request, url },
@@ -446,7 +446,7 @@ interface Found {
   readonly tags: readonly string[];
 }
 
-/** What was found, if it is a response to this request or to one with `selects`. */
+/** The entry that was found, if it is a response to this request or to one with `selects`. */
 function responseIn(looked: Looked | undefined, { target, index }: Visit, selects: string): Found | undefined {
   if (looked === undefined || looked.stored.kind === "index" || !isFor(looked.stored, target, index && selects))
     return undefined;

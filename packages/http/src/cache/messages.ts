@@ -46,12 +46,12 @@ export interface CallOptions {
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
 }
 
-/** Cancels a body that nobody reads: its source may hold a connection until then. */
+/** Cancels a body without a reader: its source may hold a connection until then. */
 export function discard(body: Body): void {
   if (body instanceof ReadableStream) void body.cancel().catch(ignore);
 }
 
-/** As {@link discard}, for an answer that may still come and that nobody waits for. */
+/** As {@link discard}, for an answer that may still come, without a caller that waits. */
 export const discardLate = (answer: Promise<PlainResponse>): void =>
   void answer.then(({ body }) => discard(body), ignore);
 

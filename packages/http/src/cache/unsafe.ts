@@ -3,6 +3,7 @@ import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf } from "../semantics/fields.ts";
 import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
+import { canBeKey } from "../semantics/request-shape.ts";
 import { decideStore } from "../semantics/storing.ts";
 import { invalidatedGroups } from "../semantics/tags.ts";
 import { ignore, type PlainRequest, type PlainResponse } from "./messages.ts";
@@ -34,7 +35,8 @@ export class UnsafeMethods {
   /** Invalidates in all processes, and resolves when that is done: the answer must not be sent before. */
   async invalidate(request: PlainRequest, response: PlainResponse): Promise<void> {
     if (!isNoError(response.status)) return;
-    const keys = invalidatedUrls(request.method, request.url, response).map((url) => this.#placeOf(url).key);
+    const urls = invalidatedUrls(request.method, request.url, response).filter(canBeKey);
+    const keys = urls.map((url) => this.#placeOf(url).key);
     const groups = invalidatedGroups(response.fields, new URL(request.url).origin);
     const done: Promise<InvalidateResult | object>[] = [];
     if (keys.length > 0) done.push(this.#namespace.deleteMany(keys));
@@ -45,6 +47,7 @@ export class UnsafeMethods {
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */
   keep(request: PlainRequest, response: PlainResponse, exchange: Exchange): PlainResponse {
     if (request.method !== "POST" || isShapedByClient({ request, index: undefined }, this.#plan.safe)) return response;
+    if (!canBeKey(request.url)) return response;
     const asked = { method: "POST", url: request.url, fields: request.fields, saysNoStore: false };
     const decision = decideStore(asked, response, exchange, this.#plan.settings);
     if (!decision.store || decision.selecting.length > 0) return response;

@@ -38,4 +38,9 @@ export function refusalOfRequest(
   return hasBody || (length !== undefined && length.trim() !== "0") ? "ambiguous" : undefined;
 }
 
+/** Whether a key can be made of this URL; nothing is stored of another. */
+export const canBeKey = (url: string): boolean => url.length <= LONGEST_KEY && url.isWellFormed() && URL.canParse(url);
+
 const LONGEST_URL = 8_192;
+/** With an authority that is longer than the one that the client named. */
+const LONGEST_KEY = 2 * LONGEST_URL;

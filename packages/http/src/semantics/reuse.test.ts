@@ -111,7 +111,7 @@ describe("when the origin fails", () => {
     expect(may(held(60), "answered")).toBe(false);
   });
 
-  it("H48 covers an origin that cannot be reached for whenDisconnected, or for stale-if-error where that is longer", () => {
+  it("H48 covers an unreachable origin for whenDisconnected, or for stale-if-error where that is longer", () => {
     expect(may(held(159.999), "unreachable")).toBe(true);
     expect(may(held(160), "unreachable")).toBe(false);
     expect(may(held(1_000, { staleIfErrorMs: 1_000 * SECOND }), "unreachable")).toBe(true);

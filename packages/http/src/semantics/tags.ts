@@ -25,21 +25,23 @@ export function tagsOf(
   }
   const groups = groupsIn(response, "cache-groups");
   for (const group of groups) tags.add(groupTag(url.origin, group));
-  if (tagsPaths) for (const tag of pathTags(url)) tags.add(tag);
+  if (tagsPaths) for (const tag of pathTags(url, maxTags)) tags.add(tag);
   const isTooMuch =
     tags.size > maxTags || groups.length > MAX_GROUPS || groups.some((group) => group.length > maxTagBytes);
   const all = [...tags];
   return isTooMuch || all.some((tag) => tag.length > LONGEST) ? undefined : all;
 }
 
-/** The tags of the groups that an answer to an unsafe method invalidates (RFC 9875, section 3). */
+/** The tags of the groups that an answer to an unsafe method invalidates (RFC 9875, section 3), if any has them. */
 export const invalidatedGroups = (response: FieldLines, origin: string): readonly string[] =>
-  groupsIn(response, "cache-group-invalidation").map((group) => groupTag(origin, group));
+  groupsIn(response, "cache-group-invalidation")
+    .map((group) => groupTag(origin, group))
+    .filter((tag) => tag.length <= LONGEST);
 
-/** One for the path, and one for each path above it. */
-function pathTags({ origin, pathname }: URL): readonly string[] {
+/** One for the path, and one for each path above it; of more than `maxTags` not all. */
+function pathTags({ origin, pathname }: URL, maxTags: number): readonly string[] {
   const tags = [pathTag(origin, "")];
-  for (let end = pathname.indexOf("/", 1); end > 0; end = pathname.indexOf("/", end + 1))
+  for (let end = pathname.indexOf("/", 1); end > 0 && tags.length <= maxTags; end = pathname.indexOf("/", end + 1))
     tags.push(pathTag(origin, pathname.slice(0, end)));
   if (!pathname.endsWith("/")) tags.push(pathTag(origin, pathname));
   return tags;
