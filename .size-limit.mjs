@@ -1,5 +1,5 @@
 // Somewhat above the sizes of November 2026, 53.9 and 51.5 kB.
-// Modules of Node count nothing. docs/decisions/0027-one-file-for-each-entry.md: how a package becomes one file.
+// Modules of Node count nothing. Decision 0027 says how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
   gzip: true,

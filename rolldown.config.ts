@@ -1,7 +1,7 @@
 // How a published package becomes JavaScript: each entry of its `exports` is one readable file. Types come from tsc.
 // Runs in the folder of the package.
 //
-// docs/decisions/0027-one-file-for-each-entry.md says why.
+// Decision 0027 says why.
 
 import { readFileSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";

@@ -8,7 +8,7 @@
 //
 // Most tests wait for servers and for other processes, so two lanes run side by side: vitest, and all else in turn.
 // That begins with the tasks of turbo.json, which depend on files alone, so that turbo may answer from its cache
-// (docs/decisions/0053-what-turbo-runs.md). The steps that read its report come at the end.
+// (decision 0053). The steps that read its report come at the end.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, rmSync } from "node:fs";

@@ -62,3 +62,23 @@ it("the index of decisions has every page, under its title", () => {
   });
   expect([...read("docs/decisions/README.md").matchAll(/^\| \[.*$/gm)].map(([row]) => row)).toEqual(rows.toSorted());
 });
+
+/** `decision 0027` in a comment, a title or a page. */
+const NAMED_DECISION = /\bdecisions? (?<number>\d{4})\b/gi;
+
+it("each decision is a page or an entry of the log, and each one that is named exists", () => {
+  const ofPages = pages.flatMap((path) => /^docs\/decisions\/(\d{4})-/.exec(path)?.[1] ?? []);
+  const ofLog = [...read("docs/decisions/log.md").matchAll(/^### (\d{4})$/gm)].map(([, number]) => number!);
+  const numbers = [...ofPages, ...ofLog];
+  expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([]);
+
+  const missing = trackedFiles(top)
+    .filter((path) => /\.(?:ts|mjs|md|txt)$/.test(path) && existsSync(join(top, path)))
+    .flatMap((path) =>
+      [...read(path).matchAll(NAMED_DECISION)]
+        .map(({ groups }) => groups!["number"]!)
+        .filter((number) => !numbers.includes(number))
+        .map((number) => `${path}: decision ${number}`),
+    );
+  expect(missing).toEqual([]);
+});

@@ -133,7 +133,7 @@ export const PAGES: readonly PageSpec[] = [
     title: "Instruments, for authors of exporters",
     intro:
       "The definition of every metric, for those who write an exporter to another system. Why they are in a " +
-      "package of their own: [decision 0122](../../decisions/0122-instruments-are-defined-once.md).",
+      "package of their own: [decision 0122](../../decisions/log.md#0122).",
     names: [
       "connect",
       "Observed",

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // The command line is a package of its own: services install hotset, and their images need none of it.
-// docs/decisions/0120-the-command-line-is-a-package-of-its-own.md
+// Why the program is a separate package: decision 0120.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";

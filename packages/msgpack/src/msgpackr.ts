@@ -16,6 +16,6 @@ export interface Packr {
 
 /**
  * msgpackr without its native part: on Node "msgpackr/pack" is all of its JavaScript, more than its types say. The
- * build puts it into the package (docs/decisions/0071-msgpackr-is-part-of-the-package.md).
+ * build puts it into the package (decision 0071).
  */
 export const msgpackr: Msgpackr = pack as unknown as Msgpackr;

@@ -1,7 +1,7 @@
 import { ReentrantLoadError } from "../contracts/errors.ts";
 import type { UsedValues } from "./used-values.ts";
 
-// Not imported: docs/decisions/0027.
+// Not imported: decision 0027.
 const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
 const loading = new AsyncLocalStorage<Loading>();
 /** How many loads collect what they use: a hit asks for its context only while there is one. */

@@ -10,7 +10,7 @@ const budget = (maxBytes: number): number => FREE_HEAP_BYTES + HEAP_PER_BYTE * m
 
 /**
  * Adds up the heap that a value will take, while a format walks its bytes and has built nothing yet. The sum is at
- * least half of what V8 allocates, garbage included; `docs/decisions/0061` has the figures.
+ * least half of what V8 allocates, garbage included; decision 0061 has the figures.
  */
 export class HeapEstimate {
   bytes = 0;

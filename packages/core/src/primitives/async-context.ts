@@ -1,6 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 
-// Not imported: docs/decisions/0027.
+// Not imported: decision 0027.
 const { AsyncResource } = process.getBuiltinModule("node:async_hooks");
 const noCall = new AsyncResource("hotset");
 

@@ -6,7 +6,7 @@ import { EventLimit } from "./event-limit.ts";
 import { isThenable } from "./thenable.ts";
 import { ignore } from "./ignore.ts";
 
-// Not imported: docs/decisions/0027.
+// Not imported: decision 0027.
 const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
 
 /** How the events of one cache are shown. */
@@ -152,7 +152,7 @@ const NAMES = [
   "recover",
 ] as const satisfies readonly (keyof CacheEvents)[];
 
-/** Kinds that come in storms: docs/decisions/0091. */
+/** Kinds that come in storms: decision 0091. */
 const TROUBLE: ReadonlySet<keyof CacheEvents> = new Set([
   "load:error",
   "load:unleased",

@@ -33,7 +33,7 @@ let burstAt: number | undefined;
 
 /**
  * When the commands of this burst were begun: those that are started one after another, until the microtasks that are
- * due have run. They are sent together and share one look at the clock: docs/decisions/0153.
+ * due have run. They are sent together and share one look at the clock: decision 0153.
  */
 function begunAt(): number {
   if (burstAt !== undefined) return burstAt;
@@ -51,7 +51,7 @@ let turnAt: number | undefined;
 
 /**
  * When the replies of this turn of the event loop were read. One look at the clock for all of them: it costs as much as
- * all else, and the time in which callers of earlier replies work is not Redis's: docs/decisions/0122.
+ * all else, and the time in which callers of earlier replies work is not Redis's: decision 0122.
  */
 function readAt(): number {
   if (turnAt !== undefined) return turnAt;

@@ -97,7 +97,7 @@ reset@ = length@ > gone@ and instant(key@, -1) + window@ - now or 0`,
 
 /**
  * A hash of units by slice of time. A slice counts whole while any of it lies within the
- * window, so no window ever holds more than the limit: docs/decisions/0104-slices-count-whole.md.
+ * window, so no window ever holds more than the limit: decision 0104.
  */
 const SLIDING_COUNTER: LuaOfRule = {
   numbers: ["limit", "window", "slice"],
@@ -161,7 +161,7 @@ end`;
 /**
  * The instant at which the bucket is full again, "ms:rest" with the rest in parts of 1 / limit ms. A unit
  * is worth window such parts. A debt is at most two buckets, which also bounds the effect of a clock set back. A
- * token bucket and GCRA are the same counting: docs/decisions/0105-one-bucket.md.
+ * token bucket and GCRA are the same counting: decision 0105.
  */
 const BUCKET: LuaOfRule = {
   numbers: ["limit", "window", "burst"],
