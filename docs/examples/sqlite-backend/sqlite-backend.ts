@@ -1,6 +1,6 @@
 // A backend with every capability, for the processes of one machine: entries, leases, tag versions and a log of changes
-// are in one SQLite file, and each step is one transaction. Changes by other processes are received by reading the log
-// at intervals. docs/guide/writing-a-backend.md explains it.
+// are in one SQLite file, and each step is one transaction. `pollChanges` reads the log for changes by other processes.
+// docs/guide/writing-a-backend.md explains it.
 
 import { randomBytes } from "node:crypto";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
@@ -9,10 +9,11 @@ import {
   json,
   packEntry,
   passthrough,
+  pollChanges,
   unpackEntry,
   type Backend,
+  type Changes,
   type Clock,
-  type Coherence,
   type Compressor,
   type Format,
   type Leases,
@@ -28,7 +29,7 @@ export interface SqliteBackendOptions {
   readonly format?: Format;
   /** @default passthrough() */
   readonly compressor?: Compressor;
-  /** Interval of reading the log: the longest delay of a change without faults. @default 100 */
+  /** Interval of reading the log while the backend is used. @default 20 */
   readonly pollMs?: number;
   /**
    * How many changes the log keeps. A process that missed older ones is notified that everything changed. @default
@@ -44,17 +45,16 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
     file,
     format = json(),
     compressor = passthrough(),
-    pollMs = 100,
+    pollMs = 20,
     maxChanges = 10_000,
     clock = WALL_CLOCK,
   } = options;
   const label = "sqlite";
-  const listeners = new Set<{ poll(): void; stop(): void }>();
   let database: DatabaseSync | undefined;
   let isClosed = false;
 
   /** One atomic step: no other process comes in between. */
-  async function step<T>(operation: string, work: (tables: Tables) => T): Promise<T> {
+  async function transaction<T>(operation: string, work: (tables: Tables) => T): Promise<T> {
     try {
       if (isClosed) throw new Error("the backend was closed");
       database ??= open(file);
@@ -76,6 +76,11 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
       });
     }
   }
+
+  const step = <T>(operation: string, work: (tables: Tables) => T): Promise<T> => {
+    changes.wake();
+    return transaction(operation, work);
+  };
 
   const leases: Leases = {
     acquire: (key, token, leaseMs, seen) =>
@@ -115,9 +120,9 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
         tables.put(key, { ...entry, ...life });
         return true;
       }),
-    confirm: (key) => {
+    confirm: async (key) => {
       // Every write acknowledged before is in the log: once the log has been read, it has been reported.
-      for (const listener of listeners) listener.poll();
+      await changes.catchUp();
       return step("confirm", (tables) => tables.entry(key)?.version ?? "");
     },
   };
@@ -146,49 +151,23 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
       }),
   };
 
-  const coherence: Coherence = {
-    maxStalenessMs: 20 * pollMs,
-    async attach(listener) {
-      let sentAtMs = listener.now();
-      let last = await step("attach", (tables) => tables.lastChange());
-      listener.alive(sentAtMs);
-      let cancel = (): void => undefined;
-      const stop = (): void => {
-        cancel();
-        listeners.delete(polling);
-      };
-      const polling = {
-        stop,
-        poll(): void {
-          sentAtMs = listener.now();
-          try {
-            const tables = new Tables(database!, clock.now(), maxChanges);
-            const changes = tables.changesSince(last);
-            const newest = tables.lastChange();
-            if (changes.length < newest - last) listener.everythingChanged(); // the log is bounded
-            const keys = changes.filter(({ isTag }) => isTag === 0).map(({ key }) => String(Buffer.from(key)));
-            const tags = changes.filter(({ isTag }) => isTag === 1).map(({ key }) => String(Buffer.from(key)));
-            if (keys.length !== 0) listener.changed(keys);
-            if (tags.length !== 0) listener.tagsChanged(tags);
-            last = newest;
-          } catch (error) {
-            stop();
-            return listener.lost(error);
-          }
-          listener.alive(sentAtMs);
-        },
-      };
-      const again = (): void => {
-        cancel = clock.schedule(() => {
-          again();
-          polling.poll();
-        }, pollMs);
-      };
-      again();
-      listeners.add(polling);
-      return async () => stop();
-    },
-  };
+  // The log may keep less than a process has missed.
+  const changes = pollChanges(
+    (position: number | undefined) =>
+      transaction("read changes", (tables): Changes<number> => {
+        const newest = tables.lastChange();
+        const rows = tables.changesSince(position ?? newest);
+        const namesOf = (isTag: 0 | 1) =>
+          rows.filter((row) => row.isTag === isTag).map(({ key }) => String(Buffer.from(key)));
+        return {
+          position: newest,
+          keys: namesOf(0),
+          tags: namesOf(1),
+          isCut: rows.length < newest - (position ?? newest),
+        };
+      }),
+    { clock, busyMs: pollMs },
+  );
 
   return {
     label,
@@ -196,7 +175,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
     compressor,
     leases,
     tagVersions,
-    coherence,
+    coherence: changes.coherence,
     read: (key) => step("read", (tables) => tables.entry(key)),
     write: (key, entry) =>
       step("write", (tables) => {
@@ -230,7 +209,7 @@ export function sqliteBackend(options: SqliteBackendOptions): Backend {
       }),
     async close() {
       isClosed = true;
-      for (const listener of listeners) listener.stop();
+      changes.stop();
       database?.close();
       database = undefined;
     },

@@ -36,6 +36,7 @@ export type {
   TagVersion,
   TagVersions,
 } from "./contracts/backend.ts";
+export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./coherence/poll-changes.ts";
 export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";

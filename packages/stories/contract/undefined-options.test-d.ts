@@ -32,6 +32,8 @@ interface OptionTypes {
   "core.BreakerPolicy": core.BreakerPolicy;
   "core.CompressorOptions": core.CompressorOptions;
   "core.CacheOptions": core.CacheOptions;
+  "core.Changes": core.Changes<never>;
+  "core.PollChangesOptions": core.PollChangesOptions;
   "compose.ComposeOptions": compose.ComposeOptions;
   "seal.SealedOptions": seal.SealedOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;

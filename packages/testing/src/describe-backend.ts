@@ -3,6 +3,7 @@ import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";
+import { describeReclaiming } from "./describe-reclaiming.ts";
 import { describeTagVersions } from "./describe-tag-versions.ts";
 import { PECULIAR_KEYS } from "./peculiar-keys.ts";
 import { TestClock } from "./index.ts";
@@ -41,6 +42,11 @@ export interface DescribeBackendOptions {
    * again. For a backend with `coherence`, with `openPeer`: adds the tests of {@link CoherenceListener.lost}.
    */
   readonly cut?: ((backend: Backend) => Awaitable<void>) | undefined;
+  /**
+   * How many entries the store holds, those whose life is over included. For a store that does not end entries itself:
+   * adds the tests that the backend removes them.
+   */
+  readonly count?: ((backend: Backend) => Awaitable<number>) | undefined;
 }
 
 /** Maximum time between a write and the read after it, on a busy machine: a remaining time may be that much shorter. */
@@ -479,6 +485,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
     describeLeases(subject);
     describeTagVersions(subject);
     describeCoherence(subject);
+    if (options.count !== undefined) describeReclaiming(subject, options.count);
 
     const { delayed } = options;
     if (delayed !== undefined)
