@@ -29,6 +29,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/recipes",
     "guide/frameworks",
     "guide/faq",
+    "guide/terms",
     "examples/README",
     "guide/README",
   ],

@@ -59,8 +59,8 @@ export interface Violation {
 }
 
 /**
- * The reasons why an answer that looks wrong is right, each with its end. docs/guide/what-is-promised.md lists each
- * under what is not promised.
+ * The reasons why an answer that looks wrong is right, each with its end. packages/torture/README.md lists
+ * them.
  *
  * - `fallback`: the process could not reach Redis, and served its own copy, or joined a load begun in the same outage.
  * Ends with the outage; where a single call failed, with that call. A process that gave Redis up because it did not run
