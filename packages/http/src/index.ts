@@ -1,12 +1,15 @@
-export type { FieldLine, FieldLines, FieldLimits } from "./semantics/fields.ts";
+export type { FieldLine, FieldLines, FieldLimits, Head } from "./semantics/fields.ts";
 export { parseDirectives, type Directives } from "./semantics/directives.ts";
-export { freshnessOf, type Exchange, type Freshness, type Head } from "./semantics/freshness.ts";
+export { freshnessOf, type Exchange, type Freshness } from "./semantics/freshness.ts";
 export { decideReuse, demandsOf, type Demands, type Held, type Reuse } from "./semantics/reuse.ts";
 export { DEFAULT_SETTINGS, type Settings, type WindowsMs } from "./semantics/settings.ts";
 export { decideStore, type NotStored, type StoreDecision, type StoredRequest } from "./semantics/storing.ts";
 export { freshen } from "./semantics/updating.ts";
 export type { Normaliser } from "./semantics/vary.ts";
 export { httpCache, type HttpCache, type Explanation, type PurgeOptions } from "./cache/http-cache.ts";
-export type { HttpCacheOptions, HttpWindows } from "./cache/options.ts";
+export type { HttpCacheOptions } from "./cache/options.ts";
+export type { HttpWindows } from "./cache/checks.ts";
+export type { PathParameters, RequestMatch, ResponseMatch, TextMatch } from "./cache/matching.ts";
+export { readRules, type HttpRule, type KeyRule, type RuleOptions } from "./cache/rules.ts";
 export type { AnswerEvent, HttpCacheStats } from "./cache/stats.ts";
 export type { Body, CallOptions, OriginContext, PlainOrigin, PlainRequest, PlainResponse } from "./cache/messages.ts";

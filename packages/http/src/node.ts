@@ -4,6 +4,7 @@ import { Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
 import type {
+  CallOptions,
   FieldLine,
   FieldLines,
   HttpCache,
@@ -109,7 +110,8 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     return held.head;
   };
   try {
-    const answer = await cache.answer(plainRequest(request, path), origin, { signal: leaving.signal });
+    const onInformation: CallOptions["onInformation"] = (status, fields) => inform(response, status, fields);
+    const answer = await cache.answer(plainRequest(request, path), origin, { signal: leaving.signal, onInformation });
     if (held !== undefined) {
       held.release(answer.fields);
       return;
@@ -127,6 +129,15 @@ function plainRequest(request: IncomingMessage, path: string): PlainRequest {
   const scheme = "encrypted" in request.socket ? "https" : "http";
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
   return { method, url: `${scheme}://${headers.host ?? "localhost"}${path}`, fields: linesOf(rawHeaders), hasBody };
+}
+
+/** Interim answers of a load go to the client that began it. Node writes 103 with links, and 102. */
+function inform(response: ServerResponse, status: number, fields: FieldLines): void {
+  if (response.headersSent || response.destroyed) return;
+  if (status === 102) response.writeProcessing();
+  if (status !== 103) return;
+  const links = fields.filter(([name]) => name === "link").map(([, value]) => value);
+  if (links.length > 0) response.writeEarlyHints({ link: links });
 }
 
 /** As the server got it: routers of Express shorten `url`. */

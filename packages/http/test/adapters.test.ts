@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { once } from "node:events";
 import express from "express";
+import express4 from "express4";
 import fastify from "fastify";
 import { Hono } from "hono";
 import { createCache, type Cache } from "@hotset/core";
@@ -104,6 +105,12 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
   "node:http": async (pages, cache) => listen(createServer(cachedListener(cache, listener(pages)))),
   "express 5": async (pages, cache) => {
     const app = express();
+    app.use(expressCache(cache));
+    app.use(listener(pages));
+    return listen(createServer(app));
+  },
+  "express 4": async (pages, cache) => {
+    const app = express4();
     app.use(expressCache(cache));
     app.use(listener(pages));
     return listen(createServer(app));

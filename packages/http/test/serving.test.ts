@@ -162,7 +162,7 @@ describe("serving", () => {
   });
 
   it("H29 H31 ignores the query parameters that do not count", async () => {
-    const site = new Site({ ignoreQuery: ["utm_*"], sortQuery: true }).counts(FRESH);
+    const site = new Site({ key: { query: { except: ["utm_*"] }, sortQuery: true } }).counts(FRESH);
     await site.get({ path: "/a?b=1&c=2" });
     expect((await site.ask({ path: "/a?utm_x=5&c=2&b=1" }))[0]).toBe("1");
     expect((await site.ask({ path: "/a?c=2" }))[0]).toBe("2");
@@ -348,6 +348,14 @@ describe("when the origin fails", () => {
       expect((await site.get()).status).toBe(503);
     },
   );
+
+  it.each([0, 1])("H47 H48 serves what is stale from the start %d ms after it was stored", async (laterMs) => {
+    const site = new Site().counts({ "cache-control": "max-age=0, stale-if-error=60" });
+    await site.get();
+    site.clock.advance(laterMs);
+    const fail = [() => ({ status: 503 }), () => Promise.reject(new Error("down"))];
+    for (site.page of fail) expect(await site.ask()).toEqual(["1", expect.stringContaining("; detail=error")]);
+  });
 
   it("H49 spares the origin for errorBackoff", async () => {
     const site = new Site({ errorBackoff: "10s" }).counts(FRESH);

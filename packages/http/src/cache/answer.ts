@@ -5,13 +5,6 @@ import type { Settings } from "../semantics/settings.ts";
 import { holdsIfRange, isUnmodified } from "../semantics/validators.ts";
 import type { PlainRequest, PlainResponse } from "./messages.ts";
 
-/** How answers of this cache look. */
-export interface Looks {
-  readonly name: string;
-  readonly showsStatus: boolean;
-  readonly settings: Settings;
-}
-
 /** Which part of a complete stored response answers a request. */
 export type Part =
   | { readonly kind: "unmodified" }
@@ -89,23 +82,43 @@ const withoutBody = (fields: FieldLines): FieldLines => fields.filter(([name]) =
 const withLength = (fields: FieldLines, length: string): FieldLines =>
   length === "0" || firstOf(fields, "content-length") !== undefined ? fields : [...fields, ["content-length", length]];
 
-/** The fields of an answer to a client: with Age and Cache-Status, without the tags and those of the connection. */
-export function outgoing(fields: FieldLines, ageMs: number | undefined, status: CacheStatus, looks: Looks): FieldLines {
-  const { tagFields } = looks.settings;
-  const lines: FieldLine[] = [];
-  for (const line of fields)
-    if (!tagFields.has(line[0]) && (ageMs === undefined || line[0] !== "age")) lines.push(line);
-  if (ageMs !== undefined) lines.push(["age", `${Math.floor(ageMs / 1_000)}`]);
-  return looks.showsStatus ? withMember(lines, memberOf(looks.name, status)) : lines;
+/** The client of an answer, and how answers look. */
+export interface Addressee {
+  readonly request: PlainRequest;
+  readonly rule: { readonly settings: Settings };
+  readonly key?: string | undefined;
 }
+
+/** The fields of an answer to a client: with Age and Cache-Status, without the tags and those of the connection. */
+export function outgoing(
+  { request, rule, key }: Addressee,
+  fields: FieldLines,
+  ageMs: number | undefined,
+  status: CacheStatus,
+): FieldLines {
+  const { tagFields, clientCacheControl, name, showsStatus, showsKey } = rule.settings;
+  const isStored = status.hit === true || status.stored === true || status.collapsed === true;
+  const replaces = isStored && clientCacheControl !== undefined;
+  const lines: FieldLine[] = [];
+  for (const line of fields) {
+    if (tagFields.has(line[0]) || (ageMs !== undefined && line[0] === "age")) continue;
+    if (!replaces || !OF_FRESHNESS.has(line[0])) lines.push(line);
+  }
+  if (replaces && clientCacheControl !== null) lines.push(["cache-control", clientCacheControl]);
+  if (ageMs !== undefined) lines.push(["age", `${Math.floor(ageMs / 1_000)}`]);
+  if (!showsStatus(request)) return lines;
+  return withMember(lines, memberOf(name, showsKey && key !== undefined ? { ...status, key } : status));
+}
+
+const OF_FRESHNESS: ReadonlySet<string> = new Set(["cache-control", "expires"]);
 
 /** A response of the origin, for the caller whose load it is. It has an Age when it is older than a second. */
 export const forwarded = (
+  to: Addressee,
   response: PlainResponse,
   ageMs: number,
   status: CacheStatus,
-  looks: Looks,
 ): PlainResponse => ({
   ...response,
-  fields: outgoing(endToEnd(response.fields), ageMs < 1_000 ? undefined : ageMs, status, looks),
+  fields: outgoing(to, endToEnd(response.fields), ageMs < 1_000 ? undefined : ageMs, status),
 });

@@ -7,7 +7,7 @@ import type { Plan } from "./options.ts";
 import { isShapedByClient } from "./safe-fields.ts";
 import type { Shelf } from "./shelf.ts";
 import type { StoredResponse } from "./stored.ts";
-import type { Visit } from "./visit.ts";
+import { askedBy, type Visit } from "./visit.ts";
 
 /**
  * Applies the answer to a HEAD to the stored response (RFC 9111, section 4.3.5): with equal validators and length its
@@ -31,9 +31,7 @@ export class HeadUpdates {
       return;
     }
     const head = { status: stored.status, fields: freshen(stored.fields, response.fields) };
-    const { request, demands } = visit;
-    const asked = { method: "HEAD", url: request.url, fields: request.fields, saysNoStore: demands.noStore };
-    const decision = decideStore(asked, head, exchange, this.#plan.settings);
+    const decision = decideStore(askedBy(visit, "HEAD"), head, exchange, visit.rule.settings);
     if (!decision.store) {
       await this.#shelf.remove(visit);
       return;

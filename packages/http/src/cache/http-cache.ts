@@ -1,12 +1,12 @@
-import { keyOf, type EntryInfo, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
+import { OverloadedError, type EntryInfo, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
-import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
-import { decideReuse, demandsOf, freshForMs, mayFallBack, NO_DEMANDS, type Held } from "../semantics/reuse.ts";
+import { decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
+import type { FieldLines } from "../semantics/fields.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { prefixTag } from "../semantics/tags.ts";
-import { originOf, targetOf } from "../semantics/target.ts";
 import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
+import { refusal } from "./checks.ts";
 import { HeadUpdates } from "./head-updates.ts";
 import { Loads, type Outcome } from "./loads.ts";
 import {
@@ -18,15 +18,17 @@ import {
   type PlainRequest,
   type PlainResponse,
 } from "./messages.ts";
-import { planOf, refusal, type HttpCacheOptions, type Plan } from "./options.ts";
+import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
 import { OriginAnsweredError } from "./origin.ts";
+import { Places } from "./places.ts";
+import type { HttpRule } from "./rules.ts";
 import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
 import { Shelf } from "./shelf.ts";
 import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
 import { readStored, type Stored, type StoredResponse } from "./stored.ts";
-import { UnsafeMethods, type Place } from "./unsafe.ts";
+import { UnsafeMethods } from "./unsafe.ts";
 import { Variants } from "./variants.ts";
-import { likedSelects, select, variantKey, type Visit } from "./visit.ts";
+import { likedSelects, listTag, pageTag, select, variantKey, type Visit } from "./visit.ts";
 
 /** Options of an invalidation. */
 export interface PurgeOptions {
@@ -36,6 +38,8 @@ export interface PurgeOptions {
 
 /** How a request would be answered, and why. */
 export interface Explanation {
+  /** The name of the rule that matched. */
+  readonly rule?: string | undefined;
   readonly key: string;
   /** Fields that select among the variants of its URL. */
   readonly selecting: readonly string[];
@@ -63,6 +67,7 @@ export class HttpCache {
   readonly #plan: Plan;
   readonly #meter = new Meter();
   readonly #shelf: Shelf;
+  readonly #places: Places;
   readonly #loads: Loads;
   readonly #heads: HeadUpdates;
   readonly #unsafe: UnsafeMethods;
@@ -71,9 +76,10 @@ export class HttpCache {
     this.#namespace = namespace;
     this.#plan = planOf(options);
     this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan.maxVariants));
-    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#meter);
+    this.#places = new Places(this.#plan);
+    this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
     this.#heads = new HeadUpdates(namespace, this.#plan, this.#shelf);
-    this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, (url) => this.#placeOf(url));
+    this.#unsafe = new UnsafeMethods(namespace, this.#plan, this.#shelf, this.#places);
   }
 
   /**
@@ -83,17 +89,17 @@ export class HttpCache {
    */
   async answer(request: PlainRequest, origin: PlainOrigin, call: CallOptions = {}): Promise<PlainResponse> {
     call.signal?.throwIfAborted();
-    const visit = this.#visitOf(request, origin, call);
+    const visit = this.#places.visitOf(request, origin, call);
     const answer = typeof visit === "string" ? this.#forward(request, origin, visit, call) : this.#visit(visit);
     return call.signal === undefined ? answer : untilAborted(answer, call.signal);
   }
 
   /** How this request would be answered, and why. Loads and changes nothing. */
   async explain(request: PlainRequest): Promise<Explanation> {
-    const visit = this.#visitOf(request, noOrigin, {});
+    const visit = this.#places.visitOf(request, noOrigin, {});
     if (typeof visit === "string") return { key: "", selecting: [], outcome: "pass", reason: visit };
     const found = await this.#look(visit);
-    const place = { key: visit.key, selecting: visit.index?.selecting ?? [] };
+    const place = { rule: visit.rule.name, key: visit.key, selecting: visit.index?.selecting ?? [] };
     if (found === undefined)
       return { ...place, outcome: "miss", reason: visit.index === undefined ? "uri-miss" : "vary-miss" };
     const reuse = decideReuse(visit.demands, found.held);
@@ -103,21 +109,28 @@ export class HttpCache {
       reason: reuse,
       ageSeconds: found.held.ageMs / 1_000,
       freshForSeconds: freshForMs(found.held) / 1_000,
-      tags: found.tags,
+      ...(found.tags !== undefined && { tags: found.tags }),
     };
   }
 
   /** Removes all variants of this URL, in every process. */
   async purge(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
-    const { key } = this.#placeOf(String(url));
-    if (options.soft !== true) {
-      const { status } = await this.#namespace.delete(key);
-      return { status: status === "pending" ? "pending" : "done" };
-    }
-    const stored = readStored(await this.#namespace.get(key, { allowStale: true }));
-    const keys = stored?.kind === "index" ? stored.variants : [key];
-    const results = await Promise.all(keys.map((each) => this.#namespace.markStale(each)));
+    const { keys, families } = this.#places.namesOf(String(url));
+    const tags = families.flatMap((family) =>
+      options.soft === true ? [pageTag(family)] : [pageTag(family), listTag(family)],
+    );
+    const results = await Promise.all([
+      ...keys.map((key) => (options.soft === true ? this.#markStale(key) : this.#namespace.delete(key))),
+      ...(tags.length === 0 ? [] : [this.purgeTags(tags, options)]),
+    ]);
     return { status: results.some(({ status }) => status === "pending") ? "pending" : "done" };
+  }
+
+  async #markStale(primary: string): Promise<{ readonly status: string }> {
+    const stored = readStored(await this.#namespace.get(primary, { allowStale: true }));
+    const keys = stored?.kind === "index" ? stored.variants : [primary];
+    const results = await Promise.all(keys.map((key) => this.#namespace.markStale(key)));
+    return results.find(({ status }) => status === "pending") ?? { status: "done" };
   }
 
   /** Removes every response with any of these tags, in every process. */
@@ -133,6 +146,16 @@ export class HttpCache {
   async purgePrefix(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
     if (!this.#plan.settings.tagsPaths) throw refusal("purgePrefix needs responses with tags: pass pathTags: true");
     return this.purgeTags([prefixTag(new URL(url))], options);
+  }
+
+  /**
+   * Puts these rules in place of all that hold now; requests under way keep theirs. Rules that cannot be used change
+   * nothing.
+   *
+   * @throws {ConfigurationError} that names the place.
+   */
+  useRules(rules: readonly HttpRule[]): void {
+    this.#places.use(this.#plan.rulesOf(rules));
   }
 
   /** Removes every response of this cache, in every process. */
@@ -154,52 +177,6 @@ export class HttpCache {
     return this.#meter.on(listener);
   }
 
-  get #search(): Parameters<typeof targetOf>[1] {
-    return { ignores: this.#plan.ignoresParameter, sorts: this.#plan.sortsQuery };
-  }
-
-  /** A URL is its own key: no other key begins as one does. */
-  #placeOf(url: string): Place {
-    const target = targetOf(url, this.#search);
-    return { target, key: /^https?:/.test(target) ? target : keyOf("url", target) };
-  }
-
-  /** The request on its way through the cache, or why it is forwarded. */
-  #visitOf(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Visit | NotStored {
-    const refusal = refusalOfRequest(request, this.#plan.settings);
-    if (refusal !== undefined) return refusal;
-    const url = this.#urlOf(request);
-    if (url === undefined) return "host";
-    if (!canBeKey(url)) return "ambiguous";
-    const { target, key: primary } = this.#placeOf(url);
-    return {
-      request: url === request.url ? request : { ...request, url },
-      origin,
-      demands: this.#plan.obeysRequests ? demandsOf(request.fields) : NO_DEMANDS,
-      target,
-      primary,
-      startedAt: this.#plan.clock.now(),
-      call,
-      key: primary,
-      index: undefined,
-      selects: "",
-      ignoresStored: false,
-    };
-  }
-
-  /** With the authority under which this server caches; `undefined` for a Host that is not listed. */
-  #urlOf({ url, fields }: PlainRequest): string | undefined {
-    const { base, hosts, trustsProxy } = this.#plan;
-    if (base === undefined && hosts.size === 0) return url;
-    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)$/i.exec(url) ?? [];
-    if (base !== undefined) return `${base}${rest}`;
-    const found = originOf(fields, scheme.toLowerCase() === "https" ? "https" : "http", {
-      origins: hosts,
-      trustProxy: trustsProxy,
-    });
-    return found === undefined ? undefined : `${found}${rest}`;
-  }
-
   #visit(visit: Visit): Promise<PlainResponse> {
     const { demands, request } = visit;
     const isRanged = request.fields.some(([name]) => name === "range");
@@ -211,8 +188,9 @@ export class HttpCache {
   /** The usual way: one `getOrSet` of the URL, and one of the variant where its response varies. */
   async #read(visit: Visit, isForced: boolean): Promise<PlainResponse> {
     let forced = isForced;
+    let refused: Found | undefined;
     for (let hop = 0; hop < MOST_HOPS; hop++) {
-      const outcome = await this.#fetch(visit, forced);
+      const outcome = await this.#fetch(visit, forced, refused);
       if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
       if (outcome.kind === "validated") {
         const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
@@ -235,25 +213,45 @@ export class HttpCache {
       }
       const answer = await this.#judge(visit, stored, outcome.served, forced);
       if (answer === "gone") [forced, visit.ignoresStored] = [true, true];
-      else if (answer === "again") forced = true;
+      else if (answer === "again") [forced, refused] = [true, { stored, held: heldFrom(stored, outcome.served) }];
       else if (answer === "pass") break;
       else return answer;
     }
     return this.#forward(visit.request, visit.origin, "fenced", visit.call);
   }
 
-  async #fetch(visit: Visit, isForced: boolean): Promise<Outcome> {
+  /** @param refused a stored response that this request does not accept unless the origin fails. */
+  async #fetch(visit: Visit, isForced: boolean, refused: Found | undefined): Promise<Outcome> {
     try {
       return await this.#loads.fetch(visit, isForced ? "new" : "any");
     } catch (error) {
+      if (error instanceof OverloadedError) return { kind: "answer", response: this.#overloaded(visit) };
+      const fallback = refused && (await this.#fallBack(visit, refused, error));
+      if (fallback !== undefined) return { kind: "answer", response: fallback };
       if (!(error instanceof OriginAnsweredError)) throw error;
       const response = error.take();
       if (response === undefined)
         return { kind: "answer", response: await this.#forward(visit.request, visit.origin, "status", visit.call) };
       const status = { forward: "stale", forwardStatus: response.status } as const;
       this.#report("pass", visit, response.status, "status");
-      return { kind: "answer", response: forwarded(response, 0, status, this.#plan) };
+      return { kind: "answer", response: forwarded(visit, response, 0, status) };
     }
+  }
+
+  /** As many callers wait as `maxWaiting` of the hotset cache allows. */
+  #overloaded(visit: Visit): PlainResponse {
+    this.#report("pass", visit, 503, "overloaded");
+    const fields: FieldLines = [
+      ["content-length", "0"],
+      ["retry-after", "1"],
+    ];
+    const status = { forward: "uri-miss", detail: "overloaded" } as const;
+    return {
+      status: 503,
+      statusText: "Service Unavailable",
+      fields: outgoing(visit, fields, undefined, status),
+      body: null,
+    };
   }
 
   /** Decides how a stored response may be used, by its age in its tier. */
@@ -274,26 +272,22 @@ export class HttpCache {
       if (reuse === "serve-and-revalidate" && served?.status !== "stale") void this.#refresh(visit);
       return (await this.#serve(visit, stored, held.ageMs, isLoaded ? "collapsed" : reuse, held)) ?? "gone";
     }
-    if (served?.cause === "error" || served?.cause === "timeout")
-      return this.#fallBack(visit, stored, held, served.error);
-    return isForced ? "pass" : "again";
+    if (served?.cause !== "error" && served?.cause !== "timeout") return isForced ? "pass" : "again";
+    const { error } = served;
+    const fallback = await this.#fallBack(visit, { stored, held }, error);
+    if (fallback !== undefined || error === undefined || error instanceof OriginAnsweredError)
+      return fallback ?? "pass";
+    return Promise.reject(error);
   }
 
-  /** The engine offers it in place of a failed load; whether it may be served is decided here. */
-  async #fallBack(
-    visit: Visit,
-    stored: StoredResponse,
-    held: Held,
-    error: unknown,
-  ): Promise<PlainResponse | "again" | "gone" | "pass"> {
-    const { whenDisconnectedMs } = this.#plan.settings;
+  /** The stored response in place of a failed load, where that may be, and its body is there. */
+  async #fallBack(visit: Visit, { stored, held }: Found, error: unknown): Promise<PlainResponse | undefined> {
+    const { whenDisconnectedMs } = visit.rule.settings;
     const failure = error instanceof OriginAnsweredError ? "answered" : "unreachable";
-    if (mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) {
-      if (error instanceof OriginAnsweredError) discard(error.take()?.body ?? null);
-      return (await this.#serve(visit, stored, held.ageMs, "error", held)) ?? "gone";
-    }
-    if (error === undefined || error instanceof OriginAnsweredError) return "pass";
-    return Promise.reject(error);
+    if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
+    const answer = await this.#serve(visit, stored, held.ageMs, "error", held);
+    if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take()?.body ?? null);
+    return answer;
   }
 
   async #refresh(visit: Visit): Promise<void> {
@@ -315,7 +309,8 @@ export class HttpCache {
     const response = responseOf(part, stored, bytes);
     this.#meter.bytesFromCache += response.body instanceof Uint8Array ? response.body.byteLength : 0;
     this.#report(SERVED_AS[as], visit, response.status);
-    return { ...response, fields: outgoing(response.fields, ageMs, statusOf(as, held), this.#plan) };
+    const fields = outgoing(visit, response.fields, ageMs, statusOf(as, held));
+    return { ...response, fields };
   }
 
   /** A response of the origin for a client that may have it already. */
@@ -372,12 +367,10 @@ export class HttpCache {
 
   #nothingCached(visit: Visit): PlainResponse {
     this.#report("pass", visit, 504);
-    const fields = outgoing(
-      [["content-length", "0"]],
-      undefined,
-      { forward: "request", detail: "only-if-cached" },
-      this.#plan,
-    );
+    const fields = outgoing(visit, [["content-length", "0"]], undefined, {
+      forward: "request",
+      detail: "only-if-cached",
+    });
     return { status: 504, statusText: "Gateway Timeout", fields, body: null };
   }
 
@@ -386,12 +379,10 @@ export class HttpCache {
     const response = await this.#ask(visit.request, visit.origin, visit.call);
     if (stored !== undefined) await this.#heads.apply(visit, stored, response, { sentAt, receivedAt: this.#epochMs() });
     this.#report("pass", visit, response.status, "method");
-    return forwarded(
-      response,
-      0,
-      { forward: stored === undefined ? "uri-miss" : "stale", forwardStatus: response.status },
-      this.#plan,
-    );
+    return forwarded(visit, response, 0, {
+      forward: stored === undefined ? "uri-miss" : "stale",
+      forwardStatus: response.status,
+    });
   }
 
   /** To the origin as it is; nothing is stored of it, but for an unsafe method what it changes is invalidated first. */
@@ -406,9 +397,10 @@ export class HttpCache {
     const response = await this.#ask(request, origin, call);
     const kept = isSafe(request.method) ? response : await this.#changed(request, response, sentAt);
     const durationMs = this.#plan.clock.now() - startedAt;
-    this.#meter.report({ outcome: "pass", status: response.status, notStored: reason, durationMs });
+    this.#meter.report({ outcome: "pass", status: response.status, rule: undefined, notStored: reason, durationMs });
     const status: CacheStatus = { forward: reason === "method" ? "method" : "bypass", forwardStatus: response.status };
-    return forwarded(kept, 0, reason === "method" ? status : { ...status, detail: reason }, this.#plan);
+    const to = { request, rule: this.#plan };
+    return forwarded(to, kept, 0, reason === "method" ? status : { ...status, detail: reason });
   }
 
   async #ask(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Promise<PlainResponse> {
@@ -418,7 +410,7 @@ export class HttpCache {
 
   /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */
   async #changed(request: PlainRequest, response: PlainResponse, sentAt: number): Promise<PlainResponse> {
-    const url = this.#urlOf(request);
+    const url = this.#places.urlOf(request);
     if (url === undefined || !URL.canParse(url)) return response;
     const named = { ...request, url };
     await this.#unsafe.invalidate(named, response);
@@ -427,7 +419,7 @@ export class HttpCache {
 
   #report(outcome: AnswerEvent["outcome"], visit: Visit, status: number, notStored?: NotStored): void {
     const durationMs = this.#plan.clock.now() - visit.startedAt;
-    this.#meter.report({ outcome, status, durationMs, ...(notStored !== undefined && { notStored }) });
+    this.#meter.report({ outcome, status, rule: visit.rule.name, durationMs, notStored });
   }
 
   #epochMs(): number {
@@ -443,7 +435,7 @@ interface Looked {
 interface Found {
   readonly stored: StoredResponse;
   readonly held: Held;
-  readonly tags: readonly string[];
+  readonly tags?: readonly string[];
 }
 
 /** The entry that was found, if it is a response to this request or to one with `selects`. */

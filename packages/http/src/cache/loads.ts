@@ -1,7 +1,7 @@
 import type { LoadContext, Namespace, Served } from "@hotset/core";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
-import { joinedOf, without } from "../semantics/fields.ts";
+import { joinedOf, without, type Head } from "../semantics/fields.ts";
 import { isExplicit, type Exchange, type Freshness } from "../semantics/freshness.ts";
 import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
 import { freshen, isAboutStored } from "../semantics/updating.ts";
@@ -17,7 +17,8 @@ import { SharedBody } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
 import { readStored, type StoredResponse } from "./stored.ts";
-import type { Visit } from "./visit.ts";
+import type { Places } from "./places.ts";
+import { askedBy, type Visit } from "./visit.ts";
 
 /** How one call of `getOrSet` ended. */
 export type Outcome =
@@ -49,9 +50,11 @@ export class Loads {
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
+  readonly #places: Places;
   readonly #meter: Meter;
 
-  constructor(namespace: Namespace, plan: Plan, shelf: Shelf, meter: Meter) {
+  constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
+    this.#places = places;
     this.#namespace = namespace;
     this.#plan = plan;
     this.#shelf = shelf;
@@ -108,12 +111,10 @@ export class Loads {
     const body = running.body instanceof SharedBody ? running.body.read() : running.body;
     if (body === undefined) return false;
     const { status, statusText, fields, ageMs } = running;
-    const response = forwarded(
-      { status, statusText, fields, body },
-      ageMs,
-      { forward: "uri-miss", collapsed: true },
-      this.#plan,
-    );
+    const response = forwarded(visit, { status, statusText, fields, body }, ageMs, {
+      forward: "uri-miss",
+      collapsed: true,
+    });
     this.#report("collapsed", visit, response.status);
     deliver({ kind: "answer", response });
     return true;
@@ -141,7 +142,7 @@ export class Loads {
       if (deliver === undefined) discard(error.take()!.body);
       throw error;
     }
-    const decision = decideStore(asked(visit), response, exchange, this.#plan.settings);
+    const decision = this.#decide(visit, response, exchange);
     if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, takers);
     if (withheld.size === 0 || deliver === undefined)
       return this.#passOn(visit, ctx, { decision, response, stale }, deliver);
@@ -172,6 +173,12 @@ export class Loads {
     return { response: await ask(visit, ctx, again.fields, this.#plan), withheld: again.withheld };
   }
 
+  #decide(visit: Visit, head: Head, exchange: Exchange): StoreDecision {
+    const decision = decideStore(askedBy(visit, "GET"), head, exchange, visit.rule.settings);
+    if (!decision.store || this.#places.agrees(visit, head.fields)) return decision;
+    return { store: false, freshness: decision.freshness, reason: "rule" };
+  }
+
   /** A 304: the stored response, with its fields. */
   async #renew(
     visit: Visit,
@@ -181,7 +188,7 @@ export class Loads {
   ): Promise<unknown> {
     discard(response.body);
     const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
-    const decision = decideStore(asked(visit), head, exchange, this.#plan.settings);
+    const decision = this.#decide(visit, head, exchange);
     const fields = decision.store ? decision.fields : head.fields;
     const next = await this.#shelf.renew(visit, stale, decision.freshness, fields);
     deliver?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
@@ -209,7 +216,7 @@ export class Loads {
     if (deliver === undefined) discard(response.body);
     else {
       this.#report("pass", visit, response.status, reason);
-      deliver({ kind: "answer", response: forwarded(response, freshness.initialAgeMs, status, this.#plan) });
+      deliver({ kind: "answer", response: forwarded(visit, response, freshness.initialAgeMs, status) });
     }
     // A failing server says nothing of what is stored; any other answer replaces it.
     if (stale !== undefined && response.status < 500) await this.#shelf.remove(visit);
@@ -234,7 +241,7 @@ export class Loads {
     const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
     if (deliver !== undefined) {
       this.#report("miss", visit, response.status);
-      deliver({ kind: "answer", response: forwarded({ ...response, body: own }, ageMs, status, this.#plan) });
+      deliver({ kind: "answer", response: forwarded(visit, { ...response, body: own }, ageMs, status) });
     }
     crew.lead(this.#running(visit, decision, response, body));
     try {
@@ -310,20 +317,13 @@ export class Loads {
 
   #report(outcome: "miss" | "collapsed" | "pass", visit: Visit, status: number, notStored?: NotStored): void {
     const durationMs = this.#plan.clock.now() - visit.startedAt;
-    this.#meter.report({ outcome, status, durationMs, ...(notStored !== undefined && { notStored }) });
+    this.#meter.report({ outcome, status, rule: visit.rule.name, durationMs, notStored });
   }
 
   #epochMs(): number {
     return this.#plan.clock.epochMs?.() ?? Date.now();
   }
 }
-
-const asked = ({ request, demands }: Visit): Parameters<typeof decideStore>[0] => ({
-  method: "GET",
-  url: request.url,
-  fields: request.fields,
-  saysNoStore: demands.noStore,
-});
 
 const forwardReason = (visit: Visit, stale: StoredResponse | undefined): "stale" | "vary-miss" | "uri-miss" =>
   stale !== undefined ? "stale" : visit.index === undefined ? "uri-miss" : "vary-miss";

@@ -1,17 +1,19 @@
-import { ConfigurationError, didYouMean, parseDuration, systemClock, type Clock, type Duration } from "@hotset/core";
-import { DEFAULT_SETTINGS, type Settings, type WindowsMs } from "../semantics/settings.ts";
-import { HARMLESS } from "./safe-fields.ts";
+import { didYouMean, systemClock, type Clock, type Duration } from "@hotset/core";
+import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
+import { count, lowered, ms, oneOf, originNamed, refusal } from "./checks.ts";
+import type { PlainRequest } from "./messages.ts";
+import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
+import { HARMLESS } from "./safe-fields.ts";
 
-/** Lifetimes that a rule gives. */
-export interface HttpWindows {
-  readonly ttl?: Duration | undefined;
-  readonly staleWhileRevalidate?: Duration | undefined;
-  readonly staleIfError?: Duration | undefined;
-}
-
-/** Options of `httpCache`. */
-export interface HttpCacheOptions {
+/** Options of `httpCache`. Those of a rule hold for all rules that do not say otherwise. */
+export interface HttpCacheOptions extends RuleOptions {
+  /**
+   * Rules for requests. The first that matches counts; a request that none matches is forwarded.
+   *
+   * @default one rule for all
+   */
+  readonly rules?: readonly HttpRule[] | undefined;
   /** RFC 9111's kinds. `private`: of one user, or of one client. @default 'shared' */
   readonly mode?: "shared" | "private" | undefined;
   /** Its name in Cache-Status. @default 'hotset' */
@@ -27,10 +29,6 @@ export interface HttpCacheOptions {
     | false
     | { readonly fraction?: number | undefined; readonly max?: Duration | undefined }
     | undefined;
-  /** Lifetimes where the response says nothing. */
-  readonly defaults?: HttpWindows | undefined;
-  /** Lifetimes in place of those of the response, unless it says `no-store` or `private`, or has Set-Cookie. */
-  readonly override?: HttpWindows | undefined;
   /** How long a stale response may be served while the origin cannot be reached. @default '1d' */
   readonly whenDisconnected?: Duration | undefined;
   /** How long a response with a validator is kept beyond its windows. @default '1h' */
@@ -51,18 +49,23 @@ export interface HttpCacheOptions {
   readonly varyOn?: readonly string[] | undefined;
   /** Brings values of selecting fields into a form that is equal for equal meanings. */
   readonly normalise?: Readonly<Record<string, Normaliser>> | undefined;
-  /** Query parameters that do not count; `*` at the end of one names all that begin so. @default [] */
-  readonly ignoreQuery?: readonly string[] | undefined;
-  /** Whether the order of query parameters does not count. @default false */
-  readonly sortQuery?: boolean | undefined;
+  /**
+   * Whether a No-Vary-Search field says which query parameters count, for all URLs of its path. Where responses of one
+   * path differ in it, the latest counts. Each invalidation of a URL then invalidates those of its path.
+   *
+   * @default false
+   */
+  readonly noVarySearch?: boolean | undefined;
   /** Fields whose values are tags. @default cache-tag by ',', surrogate-key and xkey by ' ' */
   readonly tagFields?: Readonly<Record<string, "," | " ">> | undefined;
   /** Whether each response is tagged by its path, for `purgePrefix`. @default false */
   readonly pathTags?: boolean | undefined;
   /** When the last client leaves, its load goes on for others, or ends. @default 'finish' */
   readonly onAbort?: "finish" | "abort" | undefined;
-  /** Whether answers have a Cache-Status field. @default true */
-  readonly cacheStatus?: boolean | undefined;
+  /** Whether answers have a Cache-Status field, or those to which requests. @default true */
+  readonly cacheStatus?: boolean | ((request: PlainRequest) => boolean) | undefined;
+  /** Whether that field names the key. @default false */
+  readonly keyInStatus?: boolean | undefined;
   /**
    * Whether the handler of a load that is shared sees only fields that are in the key, that select by Vary, or that are
    * harmless; or further names of such fields. A response that is not stored is then made again for its own client,
@@ -81,8 +84,11 @@ export interface HttpCacheOptions {
 
 /** The options, checked. */
 export interface Plan {
+  /** Of the cache as a whole. */
   readonly settings: Settings;
-  readonly name: string;
+  readonly rules: readonly HttpRule[] | undefined;
+  /** @throws {ConfigurationError} that names the place. */
+  readonly rulesOf: (rules: unknown) => readonly Rule[];
   readonly obeysRequests: boolean;
   readonly keepForValidationMs: number;
   readonly errorBackoffMs: number;
@@ -91,10 +97,8 @@ export interface Plan {
   readonly inlineBytes: number;
   readonly maxVariants: number;
   readonly normalisers: Readonly<Record<string, Normaliser>>;
-  readonly ignoresParameter: ((name: string) => boolean) | undefined;
-  readonly sortsQuery: boolean;
+  readonly obeysSearch: boolean;
   readonly finishesAlone: boolean;
-  readonly showsStatus: boolean;
   readonly safe: ReadonlySet<string> | undefined;
   readonly base: string | undefined;
   readonly hosts: ReadonlySet<string>;
@@ -111,10 +115,11 @@ export function planOf(options: HttpCacheOptions): Plan {
   oneOf("mode", options.mode, ["shared", "private"]);
   oneOf("setCookie", options.setCookie, ["refuse", "strip", "store"]);
   oneOf("onAbort", options.onAbort, ["finish", "abort"]);
-  const ignored = options.ignoreQuery ?? [];
+  const settings = settingsOf(options);
   return {
-    settings: settingsOf(options),
-    name: options.name ?? "hotset",
+    settings,
+    rules: options.rules,
+    rulesOf: (rules) => compileRules(rules, options, settings),
     obeysRequests: options.requestDirectives ?? options.mode === "private",
     keepForValidationMs: ms("keepForValidation", options.keepForValidation, "1h"),
     errorBackoffMs: ms("errorBackoff", options.errorBackoff, "10s"),
@@ -123,10 +128,8 @@ export function planOf(options: HttpCacheOptions): Plan {
     inlineBytes: count("inlineBytes", options.inlineBytes, 16 * 1024),
     maxVariants: count("maxVariants", options.maxVariants, 64),
     normalisers: options.normalise ?? {},
-    ignoresParameter: ignored.length === 0 ? undefined : (name) => ignored.some((pattern) => isNamedBy(pattern, name)),
-    sortsQuery: options.sortQuery ?? false,
+    obeysSearch: options.noVarySearch ?? false,
     finishesAlone: options.onAbort !== "abort",
-    showsStatus: options.cacheStatus ?? true,
     safe: safeNames(options),
     base: options.base === undefined ? undefined : originNamed("base", options.base),
     hosts: new Set((options.hosts ?? []).map((host) => originNamed("hosts", host))),
@@ -137,9 +140,12 @@ export function planOf(options: HttpCacheOptions): Plan {
 
 function settingsOf(options: HttpCacheOptions): Settings {
   const isShared = options.mode !== "private";
-  const { heuristic } = options;
+  const { heuristic, cacheStatus = true } = options;
   return {
     ...DEFAULT_SETTINGS,
+    name: options.name ?? "hotset",
+    showsStatus: typeof cacheStatus === "function" ? cacheStatus : () => cacheStatus,
+    showsKey: options.keyInStatus ?? false,
     isShared,
     targetedFields: lowered(options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),
     setCookie: options.setCookie ?? "refuse",
@@ -155,8 +161,6 @@ function settingsOf(options: HttpCacheOptions): Settings {
         ? DEFAULT_SETTINGS.tagFields
         : new Map(Object.entries(options.tagFields).map(([name, separator]) => [name.toLowerCase(), separator])),
     tagsPaths: options.pathTags ?? false,
-    defaults: windowsOf("defaults", options.defaults),
-    override: windowsOf("override", options.override),
   };
 }
 
@@ -166,68 +170,20 @@ function safeNames({ safeHeaders, base, hosts }: HttpCacheOptions): ReadonlySet<
   return new Set([...HARMLESS, ...(lowered(isOn === true ? [] : isOn) ?? [])]);
 }
 
-function windowsOf(option: string, windows: HttpWindows | undefined): WindowsMs {
-  const { ttl, staleWhileRevalidate, staleIfError } = windows ?? {};
-  return {
-    ttlMs: ttl === undefined ? undefined : ms(`${option}.ttl`, ttl, 0),
-    staleWhileRevalidateMs:
-      staleWhileRevalidate === undefined ? undefined : ms(`${option}.staleWhileRevalidate`, staleWhileRevalidate, 0),
-    staleIfErrorMs: staleIfError === undefined ? undefined : ms(`${option}.staleIfError`, staleIfError, 0),
-  };
-}
-
-function ms(option: string, given: Duration | undefined, otherwise: Duration): number {
-  const duration = given ?? otherwise;
-  try {
-    const value = typeof duration === "string" ? parseDuration(duration) : duration;
-    if (value >= 0) return value;
-  } catch {
-    // Refused below.
-  }
-  throw refusal(`${option} must be milliseconds (60_000), or a number with a unit ("1m"), got ${String(given)}`);
-}
-
-function count(option: string, given: number | undefined, otherwise: number): number {
-  const value = given ?? otherwise;
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw refusal(`${option} must be a whole number of at least 0, got ${String(given)}`);
-}
-
-function oneOf(option: string, given: string | undefined, accepted: readonly string[]): void {
-  if (given !== undefined && !accepted.includes(given))
-    throw refusal(`${option} must be one of ${accepted.join(", ")}, got ${JSON.stringify(given)}`);
-}
-
-function originNamed(option: string, text: string): string {
-  const withScheme = text.includes("://") ? text : `https://${text}`;
-  if (!URL.canParse(withScheme)) throw refusal(`${option} must be an origin such as "https://shop.example"`);
-  const { origin, pathname } = new URL(withScheme);
-  if (origin === "null" || pathname !== "/")
-    throw refusal(`${option} must be an origin such as "https://shop.example"`);
-  return origin;
-}
-
-const isNamedBy = (pattern: string, name: string): boolean =>
-  pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
-
-const lowered = (names: readonly string[] | undefined): readonly string[] | undefined =>
-  names?.map((name) => name.toLowerCase());
-
-export const refusal = (reason: string): ConfigurationError => new ConfigurationError(`httpCache: ${reason}`);
-
 const NAMES: ReadonlySet<string> = new Set([
-  ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "defaults", "override"],
-  ...["whenDisconnected", "keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes"],
+  ...["rules", "key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"],
+  ...["mode", "name", "targetedFields", "setCookie", "requestDirectives", "heuristic", "whenDisconnected"],
+  ...["keepForValidation", "errorBackoff", "loadTimeout", "bodyIdleTimeout", "maxBodyBytes", "inlineBytes"],
   ...[
-    "inlineBytes",
     "maxVariants",
     "varyOn",
     "normalise",
-    "ignoreQuery",
-    "sortQuery",
+    "noVarySearch",
     "tagFields",
     "pathTags",
     "onAbort",
+    "cacheStatus",
+    "keyInStatus",
   ],
-  ...["cacheStatus", "base", "hosts", "trustProxy", "safeHeaders", "clock"],
+  ...["base", "hosts", "trustProxy", "safeHeaders", "clock"],
 ]);

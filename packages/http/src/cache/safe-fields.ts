@@ -1,5 +1,6 @@
-import type { FieldLines } from "../semantics/fields.ts";
+import type { FieldLine, FieldLines } from "../semantics/fields.ts";
 import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
+import { cookiesIn } from "./rules.ts";
 import type { Visit } from "./visit.ts";
 
 /** Fields that shape no page, or that a handler answers with a Vary. */
@@ -22,24 +23,27 @@ export interface SharedFields {
  * @param seen further names that select, by the Vary of the response.
  */
 export function sharedFields(
-  visit: Pick<Visit, "request" | "index">,
+  visit: Pick<Visit, "request" | "index" | "rule">,
   safe: ReadonlySet<string> | undefined,
   seen: readonly string[] = [],
 ): SharedFields {
+  const { headers, cookies } = visit.rule;
   const withheld = new Set<string>();
-  const fields = visit.request.fields.filter(([name]) => {
+  const fields: FieldLine[] = visit.request.fields.filter(([name]) => {
     if (CONDITIONAL_FIELDS.has(name)) return false;
     if (safe === undefined || safe.has(name) || seen.includes(name)) return true;
-    if (visit.index?.selecting.includes(name) === true) return true;
+    if (visit.index?.selecting.includes(name) === true || headers.includes(name)) return true;
     if (name !== "host") withheld.add(name);
     return false;
   });
+  const inKey = withheld.has("cookie") ? cookiesIn(visit.request.fields, cookies) : [];
+  if (inKey.length > 0) fields.push(["cookie", inKey.join("; ")]);
   return safe === undefined ? { fields, withheld } : { fields: [...fields, ["host", authorityOf(visit)]], withheld };
 }
 
 /** Whether the handler saw fields of this request that may shape no stored response. */
 export const isShapedByClient = (
-  visit: Pick<Visit, "request" | "index">,
+  visit: Pick<Visit, "request" | "index" | "rule">,
   safe: ReadonlySet<string> | undefined,
 ): boolean => sharedFields(visit, safe).withheld.size > 0;
 

@@ -14,7 +14,7 @@ import {
   type StoredIndex,
   type StoredResponse,
 } from "./stored.ts";
-import { INDEX_LIFETIME, withVariant, type Variants } from "./variants.ts";
+import { indexLifetime, withVariant, type Variants } from "./variants.ts";
 import { LANGUAGE, languageKey, variantKey, type Visit } from "./visit.ts";
 
 /** A response that may be stored, and is complete. */
@@ -59,12 +59,11 @@ export class Shelf {
       if (visit.index !== undefined && ctx.stale === undefined) {
         const { key, selects, index } = visit;
         const language = this.#language(visit, complete, index);
-        await this.#variants.add(visit.primary, index.generation, { key, selects, language });
+        await this.#variants.add(visit, index.generation, { key, selects, language });
       }
       return entry;
     }
-    const index =
-      visit.index === undefined ? indexEntry(selecting) : await this.#variants.widen(visit.primary, selecting);
+    const index = visit.index === undefined ? indexEntry(selecting) : await this.#variants.widen(visit, selecting);
     // Purged since this load began: a variant under its index could not be found.
     if (index === undefined) return ctx.notShared(elsewhere);
     const selects = selectingText(index.selecting, visit.request.fields, this.#plan.normalisers);
@@ -72,10 +71,10 @@ export class Shelf {
     await this.#namespace.set(key, await this.entry(visit.target, selects, complete), lifetime);
     const language = this.#language(visit, complete, index);
     if (visit.index === undefined) {
-      ctx.setOptions(INDEX_LIFETIME);
+      ctx.setOptions(indexLifetime(visit.family));
       return withVariant(index, { key, selects, language });
     }
-    await this.#variants.add(visit.primary, index.generation, { key, selects, language });
+    await this.#variants.add(visit, index.generation, { key, selects, language });
     return ctx.notShared(elsewhere);
   }
 

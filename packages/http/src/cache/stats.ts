@@ -4,6 +4,8 @@ import type { NotStored } from "../semantics/storing.ts";
 export interface AnswerEvent {
   readonly outcome: "hit" | "stale" | "revalidated" | "miss" | "collapsed" | "pass";
   readonly status: number;
+  /** The name of the rule that matched. */
+  readonly rule: string | undefined;
   /** Why the response of the origin was not stored. */
   readonly notStored?: NotStored | undefined;
   readonly durationMs: number;

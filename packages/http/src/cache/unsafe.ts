@@ -5,54 +5,55 @@ import type { Exchange } from "../semantics/freshness.ts";
 import { invalidatedUrls, isNoError } from "../semantics/invalidation.ts";
 import { canBeKey } from "../semantics/request-shape.ts";
 import { decideStore } from "../semantics/storing.ts";
-import { invalidatedGroups } from "../semantics/tags.ts";
-import { ignore, type PlainRequest, type PlainResponse } from "./messages.ts";
+import { invalidatedGroups, isTag } from "../semantics/tags.ts";
+import { ignore, type PlainOrigin, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { isShapedByClient } from "./safe-fields.ts";
 import { SharedBody } from "./shared-body.ts";
+import type { Places } from "./places.ts";
 import type { Shelf } from "./shelf.ts";
-
-/** Where the responses of a URL are. */
-export interface Place {
-  readonly target: string;
-  readonly key: string;
-}
+import { askedBy, listTag, pageTag } from "./visit.ts";
 
 /** Answers to unsafe methods invalidate the responses of their URLs, and of groups. */
 export class UnsafeMethods {
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #shelf: Shelf;
-  readonly #placeOf: (url: string) => Place;
+  readonly #places: Places;
 
-  constructor(namespace: Namespace, plan: Plan, shelf: Shelf, placeOf: (url: string) => Place) {
+  constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places) {
     this.#namespace = namespace;
     this.#plan = plan;
     this.#shelf = shelf;
-    this.#placeOf = placeOf;
+    this.#places = places;
   }
 
   /** Invalidates in all processes, and resolves when that is done: the answer must not be sent before. */
   async invalidate(request: PlainRequest, response: PlainResponse): Promise<void> {
     if (!isNoError(response.status)) return;
     const urls = invalidatedUrls(request.method, request.url, response).filter(canBeKey);
-    const keys = urls.map((url) => this.#placeOf(url).key);
-    const groups = invalidatedGroups(response.fields, new URL(request.url).origin);
+    const names = urls.map((url) => this.#places.namesOf(url));
+    const keys = names.flatMap((each) => each.keys);
+    const families = names.flatMap((each) => each.families);
+    const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
+    tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
     const done: Promise<InvalidateResult | object>[] = [];
     if (keys.length > 0) done.push(this.#namespace.deleteMany(keys));
-    if (groups.length > 0) done.push(this.#namespace.invalidateTags(groups));
+    if (tags.length > 0) done.push(this.#namespace.invalidateTags(tags));
     await Promise.all(done);
   }
 
   /** An answer to a POST that says that it is what a GET of its URL gives: stored once its body has come. */
   keep(request: PlainRequest, response: PlainResponse, exchange: Exchange): PlainResponse {
-    if (request.method !== "POST" || isShapedByClient({ request, index: undefined }, this.#plan.safe)) return response;
-    if (!canBeKey(request.url)) return response;
-    const asked = { method: "POST", url: request.url, fields: request.fields, saysNoStore: false };
-    const decision = decideStore(asked, response, exchange, this.#plan.settings);
+    if (request.method !== "POST") return response;
+    const fields = request.fields.filter(([name]) => !OF_BODY.has(name));
+    const visit = this.#places.visitOf({ ...request, method: "GET", fields, hasBody: false }, refused, {});
+    if (typeof visit === "string" || isShapedByClient(visit, this.#plan.safe)) return response;
+    const decision = decideStore(askedBy(visit, "POST"), response, exchange, visit.rule.settings);
     if (!decision.store || decision.selecting.length > 0) return response;
+    if (!this.#places.agrees(visit, response.fields)) return response;
     const { clock, settings, bodyIdleMs } = this.#plan;
-    const { target, key } = this.#placeOf(request.url);
+    const { target, key } = visit;
     const receivedAt = clock.now();
     const put = async (bytes: Uint8Array | undefined): Promise<void> => {
       if (bytes === undefined) return;
@@ -75,3 +76,12 @@ export class UnsafeMethods {
     return { ...response, body: body.read()! };
   }
 }
+
+/** They describe the body that was posted. */
+const OF_BODY: ReadonlySet<string> = new Set([
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "transfer-encoding",
+]);
+const refused: PlainOrigin = () => Promise.reject(new Error("this request is asked already"));

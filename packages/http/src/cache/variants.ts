@@ -1,7 +1,7 @@
-import type { Namespace } from "@hotset/core";
+import type { LoadOptions, Namespace } from "@hotset/core";
 import { ignore } from "./messages.ts";
 import { indexEntry, readStored, type StoredIndex } from "./stored.ts";
-import { variantKey } from "./visit.ts";
+import { listTag, variantKey, type Visit } from "./visit.ts";
 
 /** A variant that is stored. */
 export interface Variant {
@@ -11,8 +11,15 @@ export interface Variant {
   readonly language: string | undefined;
 }
 
+type Indexed = Pick<Visit, "primary" | "family">;
+
 /** How long the index of a URL lives without a new variant. */
-export const INDEX_LIFETIME = { ttl: "30d", staleWhileRevalidate: 0, staleIfError: 0 } as const;
+export const indexLifetime = (family: string | undefined): LoadOptions => ({
+  ttl: "30d",
+  staleWhileRevalidate: 0,
+  staleIfError: 0,
+  tags: family === undefined ? [] : [listTag(family)],
+});
 
 /**
  * The indexes of URLs whose responses vary. Each change of one is a load: under a lease it depends on what is there,
@@ -28,9 +35,9 @@ export class Variants {
   }
 
   /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` after a purge. */
-  async add(primary: string, generation: string, variant: Variant): Promise<StoredIndex | undefined> {
+  async add(place: Indexed, generation: string, variant: Variant): Promise<StoredIndex | undefined> {
     let dropped: readonly string[] = [];
-    const changed = await this.#change(primary, (index) => {
+    const changed = await this.#change(place, (index) => {
       if (index === undefined || index.generation !== generation) return undefined;
       const next = withVariant(index, variant);
       dropped = next.variants.slice(0, -this.#maxVariants);
@@ -41,8 +48,8 @@ export class Variants {
   }
 
   /** An index under which all of `selecting` select: the present one, or a new generation. */
-  async widen(primary: string, selecting: readonly string[]): Promise<StoredIndex | undefined> {
-    return this.#change(primary, (index) => {
+  async widen(place: Indexed, selecting: readonly string[]): Promise<StoredIndex | undefined> {
+    return this.#change(place, (index) => {
       if (index === undefined) return undefined;
       const isWide = selecting.every((name) => index.selecting.includes(name));
       return isWide ? index : indexEntry([...new Set([...index.selecting, ...selecting])].toSorted());
@@ -50,7 +57,7 @@ export class Variants {
   }
 
   async #change(
-    primary: string,
+    { primary, family }: Indexed,
     change: (index: StoredIndex | undefined) => StoredIndex | undefined,
   ): Promise<StoredIndex | undefined> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -63,7 +70,7 @@ export class Variants {
           const next = change(stored?.kind === "index" ? stored : undefined);
           // `undefined` is stored nowhere.
           if (next === undefined || next === stored) return ctx.noStore(next);
-          ctx.setOptions(INDEX_LIFETIME);
+          ctx.setOptions(indexLifetime(family));
           return next;
         },
         { maxAge: 0, errorBackoff: 0 },

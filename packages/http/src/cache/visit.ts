@@ -1,17 +1,28 @@
 import { keyOf } from "@hotset/core";
 import type { FieldLines } from "../semantics/fields.ts";
+import type { SearchRule } from "../semantics/no-vary-search.ts";
 import type { Demands } from "../semantics/reuse.ts";
+import type { StoredRequest } from "../semantics/storing.ts";
 import { selectingText, selectingValue, preferredLanguage, type Normaliser } from "../semantics/vary.ts";
 import { joinedOf } from "../semantics/fields.ts";
 import type { CallOptions, PlainOrigin, PlainRequest } from "./messages.ts";
+import type { Rule } from "./rules.ts";
 import type { StoredIndex } from "./stored.ts";
 
 /** One request on its way through the cache. */
 export interface Visit {
   readonly request: PlainRequest;
   readonly origin: PlainOrigin;
+  /** The one that matched. */
+  readonly rule: Rule;
   readonly demands: Demands;
   readonly target: string;
+  /** The No-Vary-Search by which its key was made. */
+  readonly search: SearchRule | undefined;
+  /** Tags that the rule gives. */
+  readonly tags: readonly string[];
+  /** Names the responses of its URL where the keys of those are not known by it. */
+  readonly family: string | undefined;
   /** The key of the URL. */
   readonly primary: string;
   /** By the clock of the cache. */
@@ -25,6 +36,19 @@ export interface Visit {
   /** Whether the stored response is of no use: it cannot be read, or its body has gone. */
   ignoresStored: boolean;
 }
+
+/** As the decision sees it whether a response to this request is stored. */
+export const askedBy = ({ request, demands, tags, family }: Visit, method: string): StoredRequest => ({
+  method,
+  url: request.url,
+  fields: request.fields,
+  saysNoStore: demands.noStore,
+  tags: family === undefined ? tags : [...tags, pageTag(family)],
+});
+
+/** Tags of the responses of a family, and of the indexes of its URLs. No tag field can name either. */
+export const pageTag = (family: string): string => `page, ${family}`;
+export const listTag = (family: string): string => `list, ${family}`;
 
 /** Parts of one key are joined so that different parts never give the same key. */
 export const variantKey = (generation: string, selects: string): string =>

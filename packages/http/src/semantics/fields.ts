@@ -3,6 +3,12 @@
  * Values are text of one character for each byte.
  */
 export type FieldLines = readonly FieldLine[];
+
+/** The head of a response. */
+export interface Head {
+  readonly status: number;
+  readonly fields: FieldLines;
+}
 export type FieldLine = readonly [name: string, value: string];
 
 /** The first line of this name. */

@@ -1,14 +1,8 @@
 import { parseDate } from "./dates.ts";
 import { governingDirectives, parseSeconds, secondsOf, type Directives } from "./directives.ts";
-import { firstOf, joinedOf, type FieldLines } from "./fields.ts";
+import { firstOf, joinedOf, type FieldLines, type Head } from "./fields.ts";
 import type { Settings } from "./settings.ts";
 import { hasValidator } from "./validators.ts";
-
-/** The head of a response. */
-export interface Head {
-  readonly status: number;
-  readonly fields: FieldLines;
-}
 
 /** When the request was sent, and when the head of its response came: milliseconds since 1970, of one machine. */
 export interface Exchange {

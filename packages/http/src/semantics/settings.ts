@@ -1,4 +1,5 @@
-import type { FieldLimits } from "./fields.ts";
+import type { FieldLimits, Head } from "./fields.ts";
+import type { RequestShape } from "./request-shape.ts";
 
 /** Lifetimes that a rule gives, in milliseconds. */
 export interface WindowsMs {
@@ -9,6 +10,11 @@ export interface WindowsMs {
 
 /** The grounds of all decisions, resolved from the options of the cache and the rule that matched. */
 export interface Settings extends FieldLimits {
+  /** The name of the cache in Cache-Status. */
+  readonly name: string;
+  /** Whether the answer to this request has that field, and whether the field names the key. */
+  readonly showsStatus: (request: RequestShape) => boolean;
+  readonly showsKey: boolean;
   /** RFC 9111's kinds of cache: one that many users share, or one of a single user. */
   readonly isShared: boolean;
   /** Targeted Cache-Control fields, nearest first; a private cache has none. */
@@ -29,9 +35,16 @@ export interface Settings extends FieldLimits {
   readonly defaults: WindowsMs;
   /** In place of what the response says. */
   readonly override: WindowsMs;
+  /** Which responses may be stored, of those that say so. */
+  readonly stores?: ((head: Head) => boolean) | undefined;
+  /** Cache-Control of stored responses as clients get it; `null` for none. */
+  readonly clientCacheControl?: string | null | undefined;
 }
 
 export const DEFAULT_SETTINGS: Settings = Object.freeze({
+  name: "hotset",
+  showsStatus: () => true,
+  showsKey: false,
   isShared: true,
   targetedFields: ["cdn-cache-control"],
   setCookie: "refuse",

@@ -8,6 +8,7 @@ import {
   joinedOf,
   without,
   type FieldLines,
+  type Head,
 } from "./fields.ts";
 import {
   freshnessUnder,
@@ -16,7 +17,6 @@ import {
   isWorthKeeping,
   type Exchange,
   type Freshness,
-  type Head,
 } from "./freshness.ts";
 import type { Settings } from "./settings.ts";
 import { tagsOf } from "./tags.ts";
@@ -44,7 +44,7 @@ export type NotStored =
   | "tags"
   | "stream"
   | "fenced"
-  | "refused";
+  | "overloaded";
 
 /** The parts of a request that decide whether its response is stored. */
 export interface StoredRequest {
@@ -54,6 +54,8 @@ export interface StoredRequest {
   readonly fields: FieldLines;
   /** Whether it says `no-store`, and that counts here. */
   readonly saysNoStore: boolean;
+  /** Tags beyond those that the response gives. */
+  readonly tags?: readonly string[] | undefined;
 }
 
 export type StoreDecision =
@@ -78,13 +80,14 @@ export function decideStore(
   const governing = governingDirectives(response.fields, settings.targetedFields);
   const freshness = freshnessUnder(governing, response, exchange, settings);
   const selecting = selectingFields(response.fields);
-  const tags = tagsOf(response.fields, new URL(request.url), settings);
+  const tags = tagsOf(response.fields, new URL(request.url), settings, request.tags);
   const reason =
     refusalOfMessage(response, settings) ??
     refusalByDirectives(governing.directives, request, response, settings) ??
     refusalBySelection(selecting, settings) ??
     refusalByFreshness(governing.directives, request, response, freshness) ??
-    (tags === undefined ? "tags" : undefined);
+    (tags === undefined ? "tags" : undefined) ??
+    (settings.stores?.(response) === false ? "rule" : undefined);
   if (reason !== undefined) return { store: false, freshness, reason };
   const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
   return { store: true, freshness, fields, selecting: selecting!, tags: tags! };

@@ -4,15 +4,16 @@ import { parseStrings } from "./structured.ts";
 
 /**
  * The tags of a response: of its tag fields, of its Cache-Groups, which are kept apart by origin, and with `tagsPaths`
- * of its path. `undefined` when there are more than may be, or one is too long: such a response could not be purged by
- * all of them.
+ * of its path; and the `further` ones. `undefined` when there are more than may be, or one is too long: such a response
+ * could not be purged by all of them.
  */
 export function tagsOf(
   response: FieldLines,
   url: URL,
   { tagFields, tagsPaths, maxTags, maxTagBytes }: Settings,
+  further: readonly string[] = [],
 ): readonly string[] | undefined {
-  const tags = new Set<string>();
+  const tags = new Set<string>(further);
   for (const [name, separator] of tagFields) {
     const text = joinedOf(response, name);
     if (text === undefined) continue;
@@ -29,14 +30,14 @@ export function tagsOf(
   const isTooMuch =
     tags.size > maxTags || groups.length > MAX_GROUPS || groups.some((group) => group.length > maxTagBytes);
   const all = [...tags];
-  return isTooMuch || all.some((tag) => tag.length > LONGEST) ? undefined : all;
+  return !isTooMuch && all.every(isTag) ? all : undefined;
 }
 
 /** The tags of the groups that an answer to an unsafe method invalidates (RFC 9875, section 3), if any has them. */
 export const invalidatedGroups = (response: FieldLines, origin: string): readonly string[] =>
   groupsIn(response, "cache-group-invalidation")
     .map((group) => groupTag(origin, group))
-    .filter((tag) => tag.length <= LONGEST);
+    .filter(isTag);
 
 /** One for the path, and one for each path above it; of more than `maxTags` not all. */
 function pathTags({ origin, pathname }: URL, maxTags: number): readonly string[] {
@@ -61,4 +62,4 @@ const groupTag = (origin: string, group: string): string => `group, ${origin} ${
 
 const MAX_GROUPS = 32;
 /** The cache takes no longer ones. */
-const LONGEST = 512;
+export const isTag = (tag: string): boolean => tag.length <= 512;

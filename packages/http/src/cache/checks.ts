@@ -1,0 +1,89 @@
+import { ConfigurationError, didYouMean, parseDuration, type Duration } from "@hotset/core";
+import type { WindowsMs } from "../semantics/settings.ts";
+
+/** Lifetimes that a rule gives. */
+export interface HttpWindows {
+  readonly ttl?: Duration | undefined;
+  readonly staleWhileRevalidate?: Duration | undefined;
+  readonly staleIfError?: Duration | undefined;
+}
+
+export const refusal = (reason: string): ConfigurationError => new ConfigurationError(`httpCache: ${reason}`);
+
+/** The object at `at`, which may have these properties alone. */
+export function objectAt(at: string, given: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw refusal(`${at} must be an object, got ${kindOf(given)}`);
+  for (const name of Object.keys(given))
+    if (!names.includes(name))
+      throw refusal(`${at}: unknown property ${JSON.stringify(name)}${didYouMean(name, new Set(names))}`);
+  return given as Record<string, unknown>;
+}
+
+export function listAt(at: string, given: unknown): readonly unknown[] {
+  if (Array.isArray(given)) return given;
+  throw refusal(`${at} must be an array, got ${kindOf(given)}`);
+}
+
+export const textsAt = (at: string, given: unknown): readonly string[] =>
+  listAt(at, given).map((each, i) => {
+    if (typeof each === "string" && each !== "") return each;
+    throw refusal(`${at}[${i}] must be a non-empty string, got ${kindOf(each)}`);
+  });
+
+export function windowsOf(at: string, windows: unknown): WindowsMs {
+  if (windows === undefined) return {};
+  const { ttl, staleWhileRevalidate, staleIfError } = objectAt(at, windows, WINDOWS) as HttpWindows;
+  const optional = (name: string, given: Duration | undefined): number | undefined =>
+    given === undefined ? undefined : ms(`${at}.${name}`, given, 0);
+  return {
+    ttlMs: optional("ttl", ttl),
+    staleWhileRevalidateMs: optional("staleWhileRevalidate", staleWhileRevalidate),
+    staleIfErrorMs: optional("staleIfError", staleIfError),
+  };
+}
+
+export function ms(option: string, given: Duration | undefined, otherwise: Duration): number {
+  const duration: unknown = given ?? otherwise;
+  try {
+    const value = typeof duration === "string" ? parseDuration(duration) : duration;
+    if (typeof value === "number" && value >= 0) return value;
+  } catch {
+    // Refused below.
+  }
+  throw refusal(`${option} must be milliseconds (60_000), or a number with a unit ("1m"), got ${kindOf(duration)}`);
+}
+
+export function count(option: string, given: number | undefined, otherwise: number): number {
+  const value = given ?? otherwise;
+  if (Number.isSafeInteger(value) && value >= 0) return value;
+  throw refusal(`${option} must be a whole number of at least 0, got ${String(given)}`);
+}
+
+export function oneOf(option: string, given: string | undefined, accepted: readonly string[]): void {
+  if (given !== undefined && !accepted.includes(given))
+    throw refusal(`${option} must be one of ${accepted.join(", ")}, got ${JSON.stringify(given)}`);
+}
+
+export function originNamed(option: string, text: string): string {
+  const withScheme = text.includes("://") ? text : `https://${text}`;
+  const parsed = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
+  if (parsed !== undefined && parsed.origin !== "null" && parsed.pathname === "/") return parsed.origin;
+  throw refusal(`${option} must be an origin such as "https://shop.example"`);
+}
+
+export const lowered = (names: readonly string[] | undefined): readonly string[] | undefined =>
+  names?.map((name) => name.toLowerCase());
+
+const kindOf = (given: unknown): string =>
+  given === null
+    ? "null"
+    : Array.isArray(given)
+      ? "an array"
+      : typeof given === "string"
+        ? JSON.stringify(given.slice(0, 40))
+        : typeof given === "object" || typeof given === "function"
+          ? typeof given
+          : String(given);
+
+const WINDOWS = ["ttl", "staleWhileRevalidate", "staleIfError"] as const;

@@ -1,0 +1,180 @@
+import { joinedOf, type FieldLines, type Head } from "../semantics/fields.ts";
+import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
+
+/** Text is equality; `true` is presence, `false` absence. Of several properties, all hold. */
+export type TextMatch =
+  | string
+  | boolean
+  | {
+      readonly in?: readonly string[] | undefined;
+      readonly contains?: string | undefined;
+      /** The source of a regular expression, which may match anywhere in the text. */
+      readonly regex?: string | undefined;
+    };
+
+/** Requests, as plain data. Of several properties, all hold. */
+export interface RequestMatch {
+  readonly method?: readonly string[] | undefined;
+  /** `/books/{id}` and `/static/{rest}*`: a parameter is a whole segment, or with `*` all that follows. */
+  readonly path?: string | readonly string[] | undefined;
+  /** Query parameters. */
+  readonly query?: Readonly<Record<string, TextMatch>> | undefined;
+  readonly header?: Readonly<Record<string, TextMatch>> | undefined;
+  /** At least one of these holds. */
+  readonly any?: readonly RequestMatch[] | undefined;
+  readonly not?: RequestMatch | undefined;
+}
+
+/** Responses, as plain data. Of several properties, all hold. */
+export interface ResponseMatch {
+  /** Codes, classes, or first and last code of a range. */
+  readonly status?: readonly (number | "2xx" | "3xx" | "4xx" | "5xx" | readonly [number, number])[] | undefined;
+  readonly header?: Readonly<Record<string, TextMatch>> | undefined;
+  /** Media types without parameters; `text/*` is a whole type. */
+  readonly contentType?: readonly string[] | undefined;
+  readonly any?: readonly ResponseMatch[] | undefined;
+  readonly not?: ResponseMatch | undefined;
+}
+
+/** A request, as far as matches look at it. */
+export interface RequestHead {
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  readonly fields: FieldLines;
+}
+
+/** Values of the parameters of a path. */
+export type PathParameters = Readonly<Record<string, string>>;
+
+type RequestTest = (request: RequestHead) => PathParameters | undefined;
+type ResponseTest = (response: Head) => boolean;
+type TextTest = (text: string | undefined) => boolean;
+
+/** @throws {ConfigurationError} that names the place. */
+export function requestTest(at: string, given: unknown): RequestTest {
+  const match = objectAt(at, given, ["method", "path", "query", "header", "any", "not"]);
+  const methods = match["method"] === undefined ? undefined : textsAt(`${at}.method`, match["method"]);
+  const paths = match["path"] === undefined ? undefined : pathTests(`${at}.path`, match["path"]);
+  const query = textTests(`${at}.query`, match["query"]);
+  const header = textTests(`${at}.header`, match["header"]);
+  const any = nested(`${at}.any`, match["any"], requestTest);
+  const not = match["not"] === undefined ? undefined : requestTest(`${at}.not`, match["not"]);
+  return (request) => {
+    if (methods?.includes(request.method) === false) return undefined;
+    const path = paths === undefined ? NO_PARAMETERS : firstOf(paths, pathOf(request.url));
+    const one = any === undefined ? NO_PARAMETERS : firstOf(any, request);
+    if (path === undefined || one === undefined || not?.(request) !== undefined) return undefined;
+    if (!header.every(([name, test]) => test(joinedOf(request.fields, name.toLowerCase())))) return undefined;
+    if (query.length > 0) {
+      const { searchParams } = new URL(request.url);
+      if (!query.every(([name, test]) => test(searchParams.get(name) ?? undefined))) return undefined;
+    }
+    return { ...one, ...path };
+  };
+}
+
+/** @throws {ConfigurationError} that names the place. */
+export function responseTest(at: string, given: unknown): ResponseTest {
+  const match = objectAt(at, given, ["status", "header", "contentType", "any", "not"]);
+  const statuses = nested(`${at}.status`, match["status"], statusTest);
+  const header = textTests(`${at}.header`, match["header"]);
+  const types = match["contentType"] === undefined ? undefined : textsAt(`${at}.contentType`, match["contentType"]);
+  const any = nested(`${at}.any`, match["any"], responseTest);
+  const not = match["not"] === undefined ? undefined : responseTest(`${at}.not`, match["not"]);
+  return (response) =>
+    statuses?.some((test) => test(response.status)) !== false &&
+    header.every(([name, test]) => test(joinedOf(response.fields, name.toLowerCase()))) &&
+    types?.some((type) => isOfType(type.toLowerCase(), response)) !== false &&
+    any?.some((test) => test(response)) !== false &&
+    not?.(response) !== true;
+}
+
+/** The names of the parameters in paths of this match. */
+export const parametersOf = (match: RequestMatch): readonly string[] => [
+  ...[match.path ?? []].flat().flatMap((path) => [...path.matchAll(PARAMETER)].map(([, name]) => name!)),
+  ...(match.any ?? []).flatMap(parametersOf),
+];
+
+function statusTest(at: string, given: unknown): (status: number) => boolean {
+  if (Number.isInteger(given)) return (status) => status === given;
+  if (typeof given === "string" && /^[2-5]xx$/.test(given)) return (status) => `${status}`[0] === given[0];
+  if (Array.isArray(given) && given.length === 2 && given.every(Number.isInteger)) {
+    const [first, last] = given as [number, number];
+    return (status) => status >= first && status <= last;
+  }
+  throw refusal(`${at} must be a code such as 404, a class such as "2xx", or a range such as [200, 299]`);
+}
+
+function isOfType(type: string, { fields }: Head): boolean {
+  const own = joinedOf(fields, "content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  return own !== undefined && (type.endsWith("/*") ? own.startsWith(type.slice(0, -1)) : own === type);
+}
+
+function textTests(at: string, given: unknown): readonly (readonly [name: string, test: TextTest])[] {
+  if (given === undefined) return [];
+  const tests = objectAt(at, given, typeof given === "object" && given !== null ? Object.keys(given) : []);
+  return Object.entries(tests).map(([name, test]) => [name, textTest(`${at}.${name}`, test)]);
+}
+
+function textTest(at: string, given: unknown): TextTest {
+  if (typeof given === "string") return (text) => text === given;
+  if (typeof given === "boolean") return (text) => (text !== undefined) === given;
+  const { in: values, contains, regex } = objectAt(at, given, ["in", "contains", "regex"]);
+  const accepted = values === undefined ? undefined : textsAt(`${at}.in`, values);
+  if (contains !== undefined && typeof contains !== "string") throw refusal(`${at}.contains must be a string`);
+  const pattern = regex === undefined ? undefined : regularExpression(`${at}.regex`, regex);
+  return (text) =>
+    text !== undefined &&
+    accepted?.includes(text) !== false &&
+    (contains === undefined || text.includes(contains)) &&
+    pattern?.test(text) !== false;
+}
+
+function regularExpression(at: string, source: unknown): RegExp {
+  try {
+    if (typeof source === "string") return new RegExp(source);
+  } catch {
+    // Refused below.
+  }
+  throw refusal(`${at} must be the source of a regular expression`);
+}
+
+function pathTests(at: string, given: unknown): readonly ((path: string) => PathParameters | undefined)[] {
+  return textsAt(at, typeof given === "string" ? [given] : given).map((pattern) => {
+    const segments = pattern.split("/");
+    const isLast = (i: number): boolean => i === segments.length - 1;
+    const sources = segments.map((segment, i) => {
+      if (!/[{}*]/.test(segment)) return segment.replace(/[.+?^$()|[\]\\]/g, String.raw`\$&`);
+      const [, name, rest] = /^\{(\w+)\}(\*?)$/.exec(segment) ?? [];
+      if (name === undefined || (rest === "*" && !isLast(i)))
+        throw refusal(`${at}: a parameter is a whole segment ("/books/{id}"), or ends the path ("/static/{rest}*")`);
+      return `(?<${name}>${rest === "*" ? ".*" : "[^/]+"})`;
+    });
+    if (!pattern.startsWith("/")) throw refusal(`${at} must begin with "/", got ${JSON.stringify(pattern)}`);
+    // A name that stands twice is refused here, too.
+    const expression = regularExpression(at, `^${sources.join("/")}$`);
+    return (path) => {
+      const found = expression.exec(path);
+      return found === null ? undefined : { ...found.groups };
+    };
+  });
+}
+
+function nested<T>(at: string, given: unknown, make: (at: string, given: unknown) => T): readonly T[] | undefined {
+  return given === undefined ? undefined : listAt(at, given).map((each, i) => make(`${at}[${i}]`, each));
+}
+
+function firstOf<S, T>(tests: readonly ((subject: S) => T | undefined)[], subject: S): T | undefined {
+  for (const test of tests) {
+    const found = test(subject);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** As it stands in the URL: nothing is decoded, so that a path matches as its key reads. */
+const pathOf = (url: string): string => /^[^:]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/";
+
+const PARAMETER = /\{(\w+)\}/g;
+const NO_PARAMETERS: PathParameters = Object.freeze({});

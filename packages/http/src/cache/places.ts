@@ -1,0 +1,142 @@
+import { keyOf } from "@hotset/core";
+import { joinedOf, type FieldLines } from "../semantics/fields.ts";
+import { parseSearchRule, type SearchRule } from "../semantics/no-vary-search.ts";
+import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
+import { demandsOf, NO_DEMANDS } from "../semantics/reuse.ts";
+import type { NotStored } from "../semantics/storing.ts";
+import { originOf, targetOf, targetUnder } from "../semantics/target.ts";
+import type { CallOptions, PlainOrigin, PlainRequest } from "./messages.ts";
+import type { Plan } from "./options.ts";
+import { partsOf, type Rule } from "./rules.ts";
+import type { Visit } from "./visit.ts";
+
+/** Where responses of a URL may be. */
+export interface Names {
+  readonly keys: readonly string[];
+  readonly families: readonly string[];
+}
+
+/** Where the response to a request is: the rule that matches, and the key that it gives. */
+export class Places {
+  readonly #plan: Plan;
+  #rules: readonly Rule[];
+  /** By path: the No-Vary-Search of its latest response. */
+  readonly #searches = new Map<string, SearchRule>();
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+    this.#rules = plan.rulesOf(plan.rules);
+  }
+
+  /** Requests under way keep the rule that they matched. */
+  use(rules: readonly Rule[]): void {
+    this.#rules = rules;
+  }
+
+  /** The request on its way through the cache, or why it is forwarded. */
+  visitOf(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Visit | NotStored {
+    const refusal = refusalOfRequest(request, this.#plan.settings);
+    if (refusal !== undefined) return refusal;
+    const url = this.urlOf(request);
+    if (url === undefined) return "host";
+    if (!canBeKey(url)) return "ambiguous";
+    const named = url === request.url ? request : { ...request, url };
+    const found = this.#ruleOf(named);
+    if (found === undefined) return "rule";
+    const { rule, partition, tags } = found;
+    const search = this.#plan.obeysSearch ? this.#searches.get(pathOf(url)) : undefined;
+    const parts = partsOf(rule, partition, request.fields);
+    const place = search === undefined ? targetOf(url, rule.search) : targetUnder(url, search);
+    const target = parts === "" ? place : `${parts} ${place}`;
+    const primary = keyAt(target);
+    return {
+      request: named,
+      origin,
+      rule,
+      demands: this.#plan.obeysRequests ? demandsOf(request.fields) : NO_DEMANDS,
+      target,
+      search,
+      tags,
+      family: search !== undefined ? familyOf(url) : parts === "" ? undefined : place,
+      primary,
+      startedAt: this.#plan.clock.now(),
+      call,
+      key: primary,
+      index: undefined,
+      selects: "",
+      ignoresStored: false,
+    };
+  }
+
+  /** With the authority under which this server caches; `undefined` for a Host that is not listed. */
+  urlOf({ url, fields }: PlainRequest): string | undefined {
+    const { base, hosts, trustsProxy } = this.#plan;
+    if (base === undefined && hosts.size === 0) return url;
+    const [, scheme = "", rest = ""] = /^(https?):\/\/[^/?#]*(.*)$/i.exec(url) ?? [];
+    if (base !== undefined) return `${base}${rest}`;
+    const found = originOf(fields, scheme.toLowerCase() === "https" ? "https" : "http", {
+      origins: hosts,
+      trustProxy: trustsProxy,
+    });
+    return found === undefined ? undefined : `${found}${rest}`;
+  }
+
+  /** Keys and families of all responses of this URL, by all rules, in all partitions. */
+  namesOf(url: string): Names {
+    const places = new Set(this.#rules.map(({ search }) => targetOf(url, search)));
+    const areShared = this.#rules.every((rule) => isOfUrl(rule));
+    return {
+      keys: [...places].map(keyAt),
+      families: [...(areShared ? [] : places), ...(this.#plan.obeysSearch ? [familyOf(url)] : [])],
+    };
+  }
+
+  /**
+   * Notes the No-Vary-Search of a response. `false` where the key of its request was made by another one: then it must
+   * not be stored there, and the next request finds its place.
+   */
+  agrees({ request, search }: Visit, response: FieldLines): boolean {
+    if (!this.#plan.obeysSearch) return true;
+    const rule = parseSearchRule(joinedOf(response, "no-vary-search"));
+    const path = pathOf(request.url);
+    this.#searches.delete(path);
+    if (rule !== undefined) this.#searches.set(path, rule);
+    if (this.#searches.size > MOST_PATHS) this.#searches.delete(this.#searches.keys().next().value!);
+    return rule?.text === search?.text;
+  }
+
+  #ruleOf(request: PlainRequest): { rule: Rule; partition: string | undefined; tags: readonly string[] } | undefined {
+    for (const rule of this.#rules) {
+      const parameters = rule.matches(request);
+      if (parameters === undefined) continue;
+      if (rule.passes) return undefined;
+      const partition = rule.partition === undefined ? undefined : partitionOf(rule.partition, request);
+      if (rule.partition !== undefined && partition === undefined) return undefined;
+      return { rule, partition, tags: rule.tagsFor(parameters) };
+    }
+    return undefined;
+  }
+}
+
+/** A URL is its own key: no other key begins as one does. */
+const keyAt = (target: string): string => (/^https?:/.test(target) ? target : keyOf("url", target));
+
+/** Whether keys of this rule are URLs alone. */
+const isOfUrl = ({ partition, headers, cookies }: Rule): boolean =>
+  partition === undefined && headers.length === 0 && cookies.length === 0;
+
+function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRequest): string | undefined {
+  try {
+    const name: unknown = partition(request);
+    return typeof name === "string" ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const pathOf = (url: string): string => /^[^?#]*/.exec(url)![0];
+
+/** All URLs of a path: which of them a stored response answers is for its No-Vary-Search to say. */
+const familyOf = (url: string): string => `${pathOf(url)}?*`;
+
+const MOST_PATHS = 10_000;
