@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { countWords, findPhrases, passagesOfPage, passagesOfSource, wideComments, type Passage } from "./words.ts";
+import {
+  countWords,
+  findIdioms,
+  findPhrases,
+  isReadByUsers,
+  passagesOfPage,
+  passagesOfSource,
+  wideComments,
+  type Passage,
+} from "./words.ts";
 
 const inPage = (markdown: string): readonly string[] => found(passagesOfPage(markdown));
 const inSource = (text: string): readonly string[] => found(passagesOfSource("a.ts", text));
@@ -24,6 +33,34 @@ describe("phrases", () => {
     "An intelligent shears whether",
   ])("finds none in %j", (text) => {
     expect(inPage(text)).toEqual([]);
+  });
+});
+
+describe("idioms", () => {
+  it.each([
+    ["It is served at once, beside a copy of its own.", ["beside", "at once", "of its own"]],
+    ["While Redis is away it goes on by itself", ["is away", "goes on", "by itself"]],
+    ["The time is over; it begins anew, also where `this goes on`", ["is over", "anew", "also where"]],
+    ["Ten calls at once read one of its own keys.", []],
+    ["It is served immediately, next to its own copy, and expires on its own.", []],
+  ])("finds them in %j", (text, phrases) => {
+    expect(
+      passagesOfPage(text)
+        .flatMap(findIdioms)
+        .map(({ phrase }) => phrase),
+    ).toEqual(phrases);
+  });
+
+  it.each([
+    ["README.md", true],
+    ["docs/guide/faq.md", true],
+    ["docs/reference/options.md", true],
+    ["packages/memory/README.md", true],
+    ["docs/reference/api/cache.md", false],
+    ["docs/decisions/log.md", false],
+    ["packages/memory/src/memory.ts", false],
+  ])("are counted in pages for users: %s", (file, isCounted) => {
+    expect(isReadByUsers(file)).toBe(isCounted);
   });
 });
 

@@ -11,7 +11,7 @@ export function renderComparison(versions: Readonly<Record<string, string>>): st
 
 <!-- Written by \`npm run write -- comparison\` from .ci/comparison/tables.ts: change that. -->
 
-hotset beside other packages, as of ${DAY}, in the versions that the tables name. The number in a cell leads to [its source](#sources): a
+hotset next to other packages, as of ${DAY}, in the versions that the tables name. The number in a cell leads to [its source](#sources): a
 promise of hotset, a text in the published files of a package, a text that is in none of them, or a program that was run. The tests look at each source
 again, so a row changes when a package is updated here.
 

@@ -240,7 +240,7 @@ const TOOLS: readonly Table[] = [
       has("dist/esm/classes/flow-producer.d.ts", "FlowProducer"),
     ],
     [
-      "handlers in processes of their own",
+      "handlers in separate processes",
       page("../migrating/bullmq.md"),
       has("dist/esm/interfaces/sandboxed-options.d.ts", ""),
     ],

@@ -13,7 +13,7 @@ const JOBS: Instrument = {
   kind: "gauge",
   name: "redis.queue.jobs",
   unit: "{job}",
-  help: "Jobs, by their state. Absent while Redis is away.",
+  help: "Jobs, by their state. Absent while Redis is down.",
   labels: ["queue", "state"],
 };
 
@@ -21,7 +21,7 @@ const PAUSED: Instrument = {
   kind: "gauge",
   name: "redis.queue.paused",
   unit: "{queue}",
-  help: "1 while a queue is paused. Absent while Redis is away.",
+  help: "1 while a queue is paused. Absent while Redis is down.",
   labels: ["queue"],
 };
 
@@ -29,7 +29,7 @@ const OLDEST: Instrument = {
   kind: "gauge",
   name: "redis.queue.oldest_job",
   unit: "s",
-  help: "How long ago the oldest job was added that is next in its priority; 0 without one. Absent while Redis is away.",
+  help: "How long ago the oldest job was added that is next in its priority; 0 without one. Absent while Redis is down.",
   labels: ["queue"],
 };
 
@@ -37,7 +37,7 @@ const LAG: Instrument = {
   kind: "gauge",
   name: "redis.consumer.lag",
   unit: "{entry}",
-  help: "Entries still to be delivered to the group. Absent while Redis is away, and before Redis 7.",
+  help: "Entries still to be delivered to the group. Absent while Redis is down, and before Redis 7.",
   labels: ["consumer"],
 };
 
@@ -45,7 +45,7 @@ const PENDING: Instrument = {
   kind: "gauge",
   name: "redis.consumer.pending",
   unit: "{entry}",
-  help: "Entries delivered to the group and not acknowledged. Absent while Redis is away.",
+  help: "Entries delivered to the group and not acknowledged. Absent while Redis is down.",
   labels: ["consumer"],
 };
 
@@ -92,7 +92,7 @@ function addQueues(exporter: Exporter, queues: Modules["queues"]): void {
 
 const STATES = ["waiting", "delayed", "active", "completed", "dead"] as const satisfies readonly (keyof Counts)[];
 
-/** The answers of those that could be asked: one that is away must not fail the collection of everything else. */
+/** The answers of those that could be asked: one that is down must not fail the collection of everything else. */
 async function answersOf<T, R>(
   all: Readonly<Record<string, T>>,
   ask: (one: T) => Promise<R>,

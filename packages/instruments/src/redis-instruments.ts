@@ -111,7 +111,7 @@ const OF_CLIENTS: readonly OfClient[] = [
     kind: "counter",
     name: "redis.locks",
     unit: "{lock}",
-    help: "Locks that were acquired, that others held until the wait was over, and that were lost while held.",
+    help: "Locks that were acquired, that others held until the wait had ended, and that were lost while held.",
     labels: ["outcome"],
     read: (redis) => {
       const { locksAcquired, locksUnavailable, locksLost } = redis.stats().modules;
