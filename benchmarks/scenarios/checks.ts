@@ -1,6 +1,4 @@
 import { deserialize } from "node:v8";
-// Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it, for hotset in this process as well.
-import { Packr } from "msgpackr/pack";
 import { createCache, json, msgpack, redis, v8, type Format } from "hotset";
 import { inFlight } from "../measure.ts";
 import type { Conditions, Figure, Trial } from "../trial.ts";
@@ -17,7 +15,8 @@ const HITS = 2_000;
 
 /**
  * The cost of treating bytes as input: the processor time that a format takes for its checks (heap, depth, names), as
- * part of the time of a whole hit in Redis. The other side is the parser by itself, on the same bytes.
+ * part of the time of a whole hit in Redis. The other side is the parser by itself, on the same bytes. The parser of
+ * `msgpack` is its check.
  */
 export const checksOfBytes = ({ url, rounds }: Conditions): Trial => ({
   name: "checks of bytes",
@@ -25,6 +24,7 @@ export const checksOfBytes = ({ url, rounds }: Conditions): Trial => ({
     const figures: Figure[] = [];
     for (const { format, parse } of parsers())
       for (const bytes of SIZES) figures.push(await share(format, parse, { url, bytes, rounds }));
+    for (const bytes of SIZES) figures.push(await decoding(bytes, rounds));
     return figures;
   },
 });
@@ -32,18 +32,8 @@ export const checksOfBytes = ({ url, rounds }: Conditions): Trial => ({
 type Parse = (bytes: Uint8Array) => unknown;
 
 function parsers(): readonly { readonly format: Format; readonly parse: Parse }[] {
-  // As the format itself has it.
-  const packr = new Packr({
-    useRecords: false,
-    mapsAsObjects: true,
-    variableMapSize: true,
-    moreTypes: true,
-    copyBuffers: true,
-    useToJSON: false,
-  });
   const text = new TextDecoder("utf-8", { fatal: true });
   return [
-    { format: msgpack(), parse: (bytes) => packr.unpack(bytes) },
     { format: json(), parse: (bytes) => JSON.parse(text.decode(bytes)) as unknown },
     { format: v8(), parse: (bytes) => deserialize(bytes) as unknown },
   ];
@@ -76,6 +66,24 @@ async function share(
     unit: " % of a hit",
     atMost: 5,
     remark: `${checks.toFixed(2)} of ${hit.toFixed(1)} us`,
+  };
+}
+
+/** The time in which `msgpack` reads a value, in times of `json`. */
+async function decoding(bytes: number, rounds: number): Promise<Figure> {
+  const value = record(bytes);
+  const sides = [msgpack(), json()].map((format) => ({ format, data: format.encode(value), least: Infinity }));
+  const count = Math.ceil(VOLUME / bytes);
+  for (let i = 0; i < rounds * MEASUREMENTS; i += 1)
+    for (const side of sides)
+      side.least = Math.min(side.least, await microseconds(() => repeat(count, () => side.format.decode(side.data))));
+  const [packed, text] = sides.map(({ least }) => least / count);
+  return {
+    what: `decoding of msgpack, ${bytes} B, in times of json`,
+    value: packed! / text!,
+    unit: " times",
+    atMost: 1.1,
+    remark: `${packed!.toFixed(2)} and ${text!.toFixed(2)} us`,
   };
 }
 

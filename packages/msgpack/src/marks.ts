@@ -23,32 +23,11 @@ export function mapMark(map: ReadonlyMap<unknown, unknown>, written: (member: un
 export const textMark = (text: string): readonly unknown[] => [msgpackr.C1, TEXT, Buffer.from(text, "utf16le")];
 
 /**
- * Replaces the marks in `value` by their values. Changes arrays and objects in place: they were just decoded and are
- * not shared yet.
+ * The value of a mark, whose first element may be anything.
  *
  * @throws {Error} for a malformed mark.
  */
-export function revive(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if (Array.isArray(value)) {
-    const array: unknown[] = value;
-    for (let i = 0; i < array.length; i++) array[i] = revive(array[i]);
-    return array[0] === msgpackr.C1 ? read(array) : array;
-  }
-  if (value instanceof Set) {
-    const members = [...value];
-    value.clear();
-    for (const member of members) value.add(revive(member));
-    return value;
-  }
-  if (!(value instanceof Date || value instanceof ArrayBuffer)) {
-    const object = value as Record<string, unknown>;
-    for (const name of Object.keys(object)) object[name] = revive(object[name]);
-  }
-  return value;
-}
-
-function read(mark: readonly unknown[]): unknown {
+export function marked(mark: readonly unknown[]): unknown {
   if (mark[1] === MAP && mark.length % 2 === 0) {
     const map = new Map<unknown, unknown>();
     for (let i = 2; i < mark.length; i += 2) map.set(mark[i], mark[i + 1]);

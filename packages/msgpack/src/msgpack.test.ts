@@ -96,6 +96,7 @@ describe("kept values beyond those of the suite (C111)", () => {
       [new DataView(new ArrayBuffer(3)), new ArrayBuffer(5)],
     ],
     ["an invalid date", new Date(NaN), new Date(NaN)],
+    ["a mark of byte order at the beginning of long text", `\ufeff${"x".repeat(100)}`, `\ufeff${"x".repeat(100)}`],
     ["a hole as undefined", [1, , 3], [1, undefined, 3]],
     ["-0 as 0", { a: [-0], b: -0 }, { a: [0], b: 0 }],
     [
@@ -373,6 +374,8 @@ describe("bytes refused on reading", () => {
     ["text that is not bytes", "93 c1 01 a1 61"],
     ["a typed array that is cut short", "c7 04 74 06 010203"],
     ["a typed array of an unknown kind", "c7 02 74 63 01"],
+    ["a Set of the members of a mark", "d4 73 00 92 c1 05"],
+    ["a Set of a Map", "d4 73 00 92 c1 00"],
   ])("%s", (_, bytes) => {
     expect(() => format.decode(fromHex(bytes))).toThrow(DecodeError);
     expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });

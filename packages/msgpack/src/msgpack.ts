@@ -6,9 +6,8 @@ import {
   refuseSurplus,
   type Format,
 } from "@hotset/core";
-import { revive } from "./marks.ts";
 import { msgpackr, type Packr } from "./msgpackr.ts";
-import { HEAP_PER_BYTE, inspect, Malformed } from "./wire.ts";
+import { check, HEAP_PER_BYTE, Malformed, read } from "./reader.ts";
 import { Unwritable, writable } from "./writable.ts";
 
 /**
@@ -25,8 +24,8 @@ import { Unwritable, writable } from "./writable.ts";
  * `encode` throws {@link EncodeError} for functions, symbols, `Error`, `RegExp`, `Promise` and other built-in classes,
  * for a property named `__proto__`, for cycles, and for nesting of more than 500 levels.
  *
- * `decode` throws {@link DecodeError} for bytes that `encode` would not write, and for values that would take too much
- * memory, before anything is built. Buffers in the value are copies.
+ * `decode` throws {@link DecodeError} for bytes that `encode` would not write. Nothing more is built of a value that
+ * would take too much memory. Buffers in the value are copies.
  *
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
@@ -39,10 +38,10 @@ export function msgpack(...surplus: readonly unknown[]): Format {
 const MSGPACK: Format = Object.freeze({
   id: "msgpack",
   encode: (value: unknown, maxBytes = DEFAULT_MAX_DECODED_BYTES): Uint8Array => {
-    let packed: Uint8Array;
+    let packed: Buffer;
     try {
       packed = packr().pack(writable(value), msgpackr.RESET_BUFFER_MODE);
-      if (decodeLimits.mayExceed(packed.byteLength, HEAP_PER_BYTE, maxBytes)) inspect(packed, maxBytes);
+      if (decodeLimits.mayExceed(packed.byteLength, HEAP_PER_BYTE, maxBytes)) check(packed, maxBytes);
     } catch (error) {
       if (error instanceof Unwritable || error instanceof Malformed)
         throw new EncodeError(`msgpack: ${error.message}`, { operation: "encode" });
@@ -55,13 +54,10 @@ const MSGPACK: Format = Object.freeze({
   },
   decode: (bytes: Uint8Array, maxBytes = DEFAULT_MAX_DECODED_BYTES): unknown => {
     try {
-      // msgpackr decodes bytes to a Buffer only if its input is a Buffer.
       const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const { hasMarks } = inspect(buffer, maxBytes);
-      const value: unknown = packr().unpack(buffer);
-      return hasMarks ? revive(value) : value;
+      return read(buffer, maxBytes);
     } catch (error) {
-      // Without the cause: error messages of msgpackr quote values.
+      // Without the cause: other errors may quote values.
       const reason = error instanceof Malformed ? `: ${error.message}` : "";
       throw new DecodeError(`msgpack: ${bytes.byteLength} bytes cannot be read${reason}`, { operation: "decode" });
     }
@@ -78,10 +74,8 @@ const packr = (): Packr =>
   (made ??= new msgpackr.Packr({
     // Objects as maps: records would distinguish a Map from an object, but other languages could not read objects.
     useRecords: false,
-    mapsAsObjects: true,
     variableMapSize: true,
     moreTypes: true,
     structuredClone: false,
-    copyBuffers: true,
     useToJSON: false,
   }));

@@ -9,8 +9,7 @@ interface Msgpackr {
 }
 
 export interface Packr {
-  pack(value: unknown, mode: number): Uint8Array;
-  unpack(bytes: Uint8Array): unknown;
+  pack(value: unknown, mode: number): Buffer;
   useBuffer(buffer: Uint8Array): void;
 }
 
