@@ -235,7 +235,9 @@ async function ran(work: () => Promise<unknown>): Promise<Readonly<Record<string
 
 /** Not the heartbeat, the set-up of a connection, or the question itself. */
 const WORK: ReadonlySet<string> = new Set(
-  "del evalsha exists get getdel hget hlen hmget hset persist pexpire pttl rename set unlink".split(" "),
+  "del evalsha exists get getdel getrange hget hlen hmget hset persist pexpire pttl rename set setrange time unlink".split(
+    " ",
+  ),
 );
 
 describe("what Redis runs", () => {
@@ -250,6 +252,29 @@ describe("what Redis runs", () => {
       ...{ pttl: 1, hmget: 1, evalsha: 2 },
       ...{ hlen: 3, set: 1, get: 1, hset: 1, pexpire: 1, del: 1 },
     });
+  });
+
+  it("C466: over strings it is ten, too, where the server has no IFEQ: the value has its instants, by the clock of the server", async () => {
+    const strings = redis(server.url)
+      .layout("string")
+      .valueFormat(json())
+      .responseTimeout("10s")
+      .coherence("none")
+      .build();
+    const miss = async (key: string): Promise<void> => {
+      await strings.read(key);
+      await strings.leases!.acquire(key, "token", 60_000, "");
+      expect(await strings.leases!.store(key, "token", "", stored())).toBe(true);
+    };
+    // The first read of an entry asks for the time of the server, and the first store whether it knows IFEQ.
+    await miss("shop::first");
+    await strings.read("shop::first");
+    await miss("shop::second");
+    expect(await ran(() => miss("shop::1"))).toEqual({
+      ...{ get: 1, exists: 1, evalsha: 1 },
+      ...{ getrange: 1, set: 3, pttl: 2, del: 1 },
+    });
+    await strings.close();
   });
 
   it("C340: a removal of an entry that is there is two commands in its script; one of nothing is a signal more", async () => {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { RespClient, startOwnRedis, until, type OwnRedis } from "@hotset/test-servers";
+import { RedisClient } from "@redis/client";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Tracker } from "./tracker.ts";
 
@@ -67,6 +68,43 @@ describe("F1: NOLOOP", () => {
     expect(await tracker.received()).toEqual(["f:k"]);
     await Promise.all([send("MULTI"), send("EVAL", "return redis.call('DEL', KEYS[1])", "1", "f:k"), send("EXEC")]);
     expect(await tracker.received()).toEqual(["f:k"]);
+  });
+});
+
+describe("NOLOOP, for keys that were read", () => {
+  /** Reads keys, and evicts some of them by writes of its own. @returns those evicted, and those pushed. */
+  async function evictByOwnWrites(...mode: string[]): Promise<readonly [evicted: string[], pushed: unknown[]]> {
+    await using server = await startOwnRedis();
+    const client = new RedisClient({ url: server.url, emitInvalidate: true });
+    const pushed = new Set<string>();
+    client.on("error", () => undefined).on("invalidate", (key: Buffer | null) => pushed.add(String(key)));
+    await client.connect();
+    const send = (...words: string[]): Promise<unknown> => client.sendCommand(words);
+    await send("CLIENT", "TRACKING", "OFF");
+    await send("CLIENT", "TRACKING", "ON", ...mode);
+    const keys = Array.from({ length: 300 }, (_, i) => `k${i}`);
+    for (const key of keys) await send("SET", key, "x".repeat(500));
+    for (const key of keys) await send("GET", key);
+    pushed.clear();
+    const { used_memory: used } = await server.info("memory");
+    await server.command("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", Number(used) + 200_000);
+    for (let i = 0; i < 300; i += 1) await send("SET", `z${i}`, "y".repeat(1_000));
+    // From here on no other client evicts.
+    await send("CONFIG", "SET", "maxmemory", "0");
+    const there = await Promise.all(keys.map((key) => server.command("EXISTS", key)));
+    const evicted = keys.filter((_, i) => there[i] === 0);
+    client.destroy();
+    return [evicted, evicted.filter((key) => pushed.has(key))];
+  }
+
+  it("C194 evictions that own writes cause are pushed without it alone, so it is not set", async () => {
+    const [evicted, pushed] = await evictByOwnWrites();
+    expect(evicted.length).toBeGreaterThan(10);
+    expect(pushed).toEqual(evicted);
+    const [silently, pushedThen] = await evictByOwnWrites("NOLOOP");
+    expect(silently.length).toBeGreaterThan(10);
+    // Redis may evict some from a timer.
+    expect(pushedThen.length).toBeLessThan(silently.length / 2);
   });
 });
 

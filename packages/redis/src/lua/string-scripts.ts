@@ -54,7 +54,8 @@ export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
 
 /**
  * ARGV[at] is the lifetime and ARGV[at + 1] the freshness, in ms, `''` for none; then comes the value, unless it is
- * staged. Its instants are put in here. A refused write removes the entry.
+ * staged. Its instants are put in here, unless they are in it: then the freshness is `=`. A refused write removes the
+ * entry.
  */
 const put = (at: number, endLease = "redis.call('DEL', KEYS[2])"): string => `local life = ARGV[${at}]
 if KEYS[3] then
@@ -72,11 +73,13 @@ else
     ${REFUSED}
   end
 end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
-local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(life))
-redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
+if ARGV[${at + 1}] ~= '=' then
+  local t = redis.call('TIME')
+  local now = t[1] * 1000 + math.floor(t[2] / 1000)
+  local function instant(ms) return ms == '' and ${NEVER} or math.max(0, now + ms) end
+  local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(life))
+  redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
+end
 ${endLease}
 if not KEYS[3] then ${WATCH} end
 ${announce()}

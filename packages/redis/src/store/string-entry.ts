@@ -62,12 +62,14 @@ export function encodeString(entry: StoredEntry, version: string): EncodedString
   };
 }
 
-/** The last arguments of a script that stores it. */
-export const scriptArguments = ({ lifeMs, freshMs, value }: EncodedString): readonly [string, string, Buffer] => [
-  lifeMs,
-  freshMs,
-  value,
-];
+/** The last arguments of a script that stores it. @param isStamped whether the instants are in the value. */
+export const scriptArguments = (
+  { lifeMs, freshMs, value }: EncodedString,
+  isStamped = false,
+): readonly [string, string, Buffer] => [lifeMs, isStamped ? STAMPED : freshMs, value];
+
+/** In place of the freshness. */
+const STAMPED = "=";
 
 /** Puts the instants into an encoded entry. @param serverMs the time on the server, at the earliest. */
 export function stamp({ value, freshMs, lifeMs }: EncodedString, serverMs: number): void {

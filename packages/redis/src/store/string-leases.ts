@@ -133,10 +133,11 @@ export class StringLeases implements Leases {
     const version = writeIdOf(entry, this.#writeIds);
     const encoded = encodeString(entry, version);
     if (encoded === undefined) return this.#commands.run("store", STORE_STRING, key, [token, seen, "0"], isOne);
-    const args = [token, seen, ...scriptArguments(encoded)];
-    const serverMs = seen === "" && this.#commands.storesPlain(key) ? this.#commands.earliestMs(key) : undefined;
-    if (serverMs === undefined) return this.#commands.run("store", STORE_STRING, key, args, isOne);
-    stamp(encoded, serverMs);
+    const serverMs = this.#commands.earliestMs(key);
+    if (serverMs !== undefined) stamp(encoded, serverMs);
+    const args = [token, seen, ...scriptArguments(encoded, serverMs !== undefined)];
+    if (serverMs === undefined || seen !== "" || !this.#commands.storesPlain(key))
+      return this.#commands.run("store", STORE_STRING, key, args, isOne);
     const life = encoded.lifeMs === "" ? [] : ["PX", encoded.lifeMs];
     return this.#commands.runPlain({
       operation: "store",
