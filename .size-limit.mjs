@@ -73,6 +73,13 @@ export default [
     gzip: true,
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
+  {
+    name: "@hotset/sqlite",
+    path: "packages/sqlite/dist/index.js",
+    limit: "6 kB",
+    gzip: true,
+    modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
+  },
   http("index", "17 kB"),
   http("fetch", "2 kB"),
   http("node", "3 kB"),

@@ -17,6 +17,7 @@ import { trackedFiles } from "./tracked-files.ts";
 export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/core": [],
   "@hotset/compose": ["@hotset/core"],
+  "@hotset/sqlite": ["@hotset/core"],
   "@hotset/formats": ["@hotset/core"],
   "@hotset/memory": ["@hotset/core"],
   "@hotset/msgpack": ["@hotset/core"],
@@ -37,6 +38,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/msgpack",
     "@hotset/redis",
     "@hotset/seal",
+    "@hotset/sqlite",
     "@hotset/zstd",
   ],
   "@hotset/cli": ["@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],

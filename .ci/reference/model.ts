@@ -27,6 +27,7 @@ export const DESCRIBED = [
   "hotset",
   "core",
   "compose",
+  "sqlite",
   "formats",
   "memory",
   "redis",

@@ -268,6 +268,12 @@ export const PAGES: readonly PageSpec[] = [
     names: ["sealed", "SealedOptions", "aesGcm", "hmac", "SealOptions", "SealKey", "Seal"],
   },
   {
+    file: "sqlite",
+    title: "The SQLite backend",
+    intro: "A backend in one file, without a server. In use: [SQLite](../../guide/sqlite.md).",
+    names: ["sqlite", "SqliteOptions", "SqliteDatabase", "SqliteStatement", "SqliteValue", "sqlite@@hotset/sqlite"],
+  },
+  {
     file: "compose",
     title: "Composed backends",
     intro: "Two backends as one. In use: [composing backends](../../guide/composing-backends.md).",
@@ -383,6 +389,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   sentinel: "guide/redis.md",
   fromClient: "guide/redis.md",
   compose: "guide/composing-backends.md",
+  sqlite: "guide/sqlite.md",
   packEntry: "examples/own-backend.ts",
   Format: "examples/custom-format.ts",
   Backend: "examples/own-backend.ts",

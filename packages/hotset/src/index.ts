@@ -90,4 +90,6 @@ export {
 export { redis, RedisBackend } from "./redis.ts";
 export { msgpack } from "@hotset/msgpack";
 export { aesGcm, hmac, sealed, type SealedOptions, type SealKey, type SealOptions } from "@hotset/seal";
+export { sqlite } from "./sqlite.ts";
+export type { SqliteDatabase, SqliteOptions, SqliteStatement } from "@hotset/sqlite";
 export { zstd } from "@hotset/zstd";

@@ -25,6 +25,7 @@ import type * as toolkitSessions from "@hotset/redis-toolkit/sessions";
 import type * as toolkitSessionsExpressSession from "@hotset/redis-toolkit/sessions/express-session";
 import type * as toolkitSessionsFastify from "@hotset/redis-toolkit/sessions/fastify";
 import type * as toolkitStreams from "@hotset/redis-toolkit/streams";
+import type * as sqlite from "@hotset/sqlite";
 import type * as seal from "@hotset/seal";
 
 interface OptionTypes {
@@ -35,6 +36,7 @@ interface OptionTypes {
   "core.Changes": core.Changes<never>;
   "core.PollChangesOptions": core.PollChangesOptions;
   "compose.ComposeOptions": compose.ComposeOptions;
+  "sqlite.SqliteOptions": sqlite.SqliteOptions;
   "seal.SealedOptions": seal.SealedOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;

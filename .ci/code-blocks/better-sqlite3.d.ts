@@ -1,0 +1,7 @@
+// Its package names no types for import.
+declare module "better-sqlite3" {
+  import type { SqliteDatabase } from "hotset";
+
+  const Database: new (file: string) => SqliteDatabase;
+  export default Database;
+}

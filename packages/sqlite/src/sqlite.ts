@@ -1,0 +1,196 @@
+import { pollChanges, type Backend, type Leases, type StoredEntry, type TagVersions } from "@hotset/core";
+import { planOf, type SqliteOptions } from "./options.ts";
+import { Store } from "./store.ts";
+import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";
+
+/**
+ * A backend in one SQLite file, which the processes of a machine share: entries, leases, tag versions and reports of
+ * changes. It needs no server, and values survive a restart. The file is made with the first call, and its folder too.
+ *
+ * Not for a network file system. Processes that share a file must see the same clock.
+ *
+ * @throws {ConfigurationError} for an option out of range.
+ */
+export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend {
+  const plan = planOf(file, options);
+  const { label, format, compressor, alsoReads } = plan;
+  const store = new Store(plan);
+  const changes = pollChanges((position: number | undefined) => store.changesSince(position), { clock: plan.clock });
+  const calls: Calls = {
+    read(operation, work) {
+      changes.wake();
+      return store.read(operation, work);
+    },
+    step(operation, work) {
+      changes.wake();
+      return store.step(operation, work);
+    },
+    put(operation, key, work) {
+      changes.wake();
+      return store.put(operation, key, work);
+    },
+  };
+  return {
+    label,
+    format,
+    compressor,
+    alsoReads,
+    coherence: changes.coherence,
+    leases: leasesOf(calls, changes.catchUp),
+    tagVersions: tagVersionsOf(calls),
+    connect: () => calls.step("connect", () => undefined),
+    read: (key) => calls.read("read", (tables, nowMs) => tables.entry(key, nowMs)),
+    batch: {
+      read: (keys) => calls.read("read", (tables, nowMs) => keys.map((key) => tables.entry(key, nowMs))),
+    },
+    write(key, given) {
+      const entry = kept(given);
+      return calls.put("write", key, (tables, nowMs) => {
+        ended(tables, key);
+        tables.put(key, entry, nowMs);
+      });
+    },
+    remove: (key) =>
+      calls.step("remove", (tables, nowMs) => {
+        const was = tables.version(key, nowMs);
+        ended(tables, key);
+        tables.drop(key);
+        return was === "" ? "missing" : "deleted";
+      }),
+    markStale: (key) =>
+      calls.step("markStale", (tables, nowMs) => {
+        ended(tables, key);
+        return tables.markStale(key, nowMs) ? "stale" : "missing";
+      }),
+    async close() {
+      changes.stop();
+      store.close();
+    },
+  };
+}
+
+type Calls = Pick<Store, "read" | "step" | "put">;
+
+/** A change of the entry, and the end of its lease. Reported without an entry too: a load of it may be running. */
+function ended(tables: Tables, key: string): void {
+  tables.free(key);
+  tables.logEntry(key);
+}
+
+/** The step is taken later, and the caller may go on to use its buffer. */
+const kept = (entry: StoredEntry): StoredEntry => ({ ...entry, data: entry.data.slice() });
+
+function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Leases {
+  return {
+    acquire: (key, token, leaseMs, seen, isOver) =>
+      step("acquire", (tables, nowMs) => {
+        let version = tables.version(key, nowMs);
+        if (seen !== "*") {
+          if (version !== "" && version !== seen) return { granted: false, entry: tables.entry(key, nowMs)! };
+          const held = tables.lease(key, nowMs);
+          if (held !== undefined) return { granted: false, heldForMs: held.endsAt - nowMs };
+        }
+        if (isOver === true && version !== NO_VERSION && version !== "") {
+          tables.drop(key);
+          version = "";
+        }
+        tables.hold(key, token, nowMs + leaseMs);
+        return { granted: true, version };
+      }),
+    renew: (key, token, leaseMs) =>
+      step("renew", (tables, nowMs) => {
+        if (tables.lease(key, nowMs)?.token !== token) return false;
+        tables.hold(key, token, nowMs + leaseMs);
+        return true;
+      }),
+    release: (key, token) =>
+      step("release", (tables, nowMs) => {
+        if (tables.lease(key, nowMs)?.token === token) freed(tables, key);
+      }),
+    store(key, token, seen, given) {
+      const entry = kept(given);
+      return put("store", key, (tables, nowMs) => {
+        if (tables.lease(key, nowMs)?.token !== token) return false;
+        if (tables.version(key, nowMs) !== seen) {
+          freed(tables, key);
+          return false;
+        }
+        ended(tables, key);
+        tables.put(key, entry, nowMs);
+        return true;
+      });
+    },
+    touch: (key, seen, life) =>
+      step("touch", (tables, nowMs) => {
+        const isTouched = tables.touch(key, seen, life, nowMs);
+        if (isTouched) tables.logEntry(key);
+        return isTouched;
+      }),
+    async confirm(key) {
+      // Each write that was acknowledged before is in the log; a later one is in the next part of it.
+      await catchUp();
+      return read("confirm", (tables, nowMs) => tables.version(key, nowMs));
+    },
+  };
+}
+
+/** The lease of an entry that stays as it is. */
+function freed(tables: Tables, key: string): void {
+  tables.free(key);
+  tables.logLease(key);
+}
+
+/** A version is the random id of the file and the number of the last renewal: never issued twice. */
+function tagVersionsOf({ read, step }: Calls): TagVersions {
+  const pin = (tables: Tables, tag: string, nowMs: number) => {
+    const there = tables.tag(tag);
+    if (there !== undefined) {
+      if (nowMs - there.usedAt >= TAG_USE_MS) tables.useTag(tag, nowMs);
+      return there;
+    }
+    const { id, n } = tables.issuer();
+    const version = `${id}.${n}`;
+    const issued = { hard: version, soft: version, n };
+    tables.setTag(tag, issued, nowMs);
+    return issued;
+  };
+  return {
+    read: (tags) =>
+      read("read tags", (tables) =>
+        tags.map((tag) => {
+          const there = tables.tag(tag);
+          return there && { hard: there.hard, soft: there.soft };
+        }),
+      ),
+    pin: (tags) =>
+      step("pin tags", (tables, nowMs) => {
+        const { id, n } = tables.issuer();
+        const versions = tags.map((tag) => {
+          const { hard, soft } = pin(tables, tag, nowMs);
+          return { hard, soft };
+        });
+        return { at: `${id}.${n}`, versions };
+      }),
+    unchangedSince: (at, tags) =>
+      step("pin tags", (tables, nowMs) => {
+        const [id, n] = at.split(".");
+        const isSameIssuer = tables.issuer().id === id;
+        return tags.map((tag) => {
+          const there = pin(tables, tag, nowMs);
+          return isSameIssuer && there.n <= Number(n) ? { hard: there.hard, soft: there.soft } : undefined;
+        });
+      }),
+    renew: (tags, mode) =>
+      step("renew tags", (tables, nowMs) => {
+        tables.issueNext();
+        const { id, n } = tables.issuer();
+        const version = `${id}.${n}`;
+        for (const tag of tags)
+          tables.setTag(
+            tag,
+            { hard: mode === "hard" ? version : (tables.tag(tag)?.hard ?? version), soft: version, n },
+            nowMs,
+          );
+      }),
+  };
+}

@@ -1,0 +1,328 @@
+import { randomBytes } from "node:crypto";
+import type { Changes, StoredEntry, TagVersion } from "@hotset/core";
+import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
+
+/**
+ * The tables of one file. Instants are epoch milliseconds of this machine's clock, and text that may hold NUL is kept
+ * as bytes: SQLite ends text there.
+ *
+ *     entries   by key; rowids grow with each write, so the lowest was written longest ago
+ *     leases    by key
+ *     tags      versions by tag, with the number of the issuer at which they were renewed
+ *     issuer    one row: a random id, and a number that each renewal increments
+ *     changes   the log, by number: its last row is never deleted, so numbers are not used twice
+ */
+export const LAYOUT = `
+  CREATE TABLE entries (
+    key BLOB PRIMARY KEY NOT NULL, version TEXT NOT NULL, staleAt REAL NOT NULL, endsAt REAL NOT NULL,
+    meta BLOB NOT NULL, data BLOB NOT NULL
+  );
+  CREATE INDEX entryEnds ON entries (endsAt);
+  CREATE TABLE leases (key BLOB PRIMARY KEY NOT NULL, token TEXT NOT NULL, endsAt REAL NOT NULL) WITHOUT ROWID;
+  CREATE TABLE tags (
+    tag BLOB PRIMARY KEY NOT NULL, hard TEXT NOT NULL, soft TEXT NOT NULL, n INTEGER NOT NULL, usedAt REAL NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX tagUses ON tags (usedAt);
+  CREATE TABLE issuer (id TEXT NOT NULL, n INTEGER NOT NULL);
+  CREATE TABLE changes (n INTEGER PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL);
+`;
+
+/** What a row of the log says. */
+const ENTRY = 0;
+const LEASE = 1;
+const TAG = 2;
+
+interface EntryRow {
+  readonly version: string;
+  readonly staleAt: number;
+  readonly endsAt: number;
+  readonly meta: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+interface TagRow extends TagVersion {
+  readonly n: number;
+  readonly usedAt: number;
+}
+
+interface Lease {
+  readonly token: string;
+  readonly endsAt: number;
+}
+
+/** The statements of one open file. Each method is a part of a step: the caller makes the transaction. */
+export class Tables {
+  readonly #database: SqliteDatabase;
+  readonly #prepared = new Map<string, SqliteStatement>();
+  /** How many changes this process has logged, and what of that and of others was read last. */
+  #logged = 0;
+  #loggedBefore = -1;
+  #dataVersion = -1;
+  /** Since the last sweep. */
+  #sweptAt = 0;
+  #bytesWritten = 0;
+
+  readonly #entry: SqliteStatement;
+  readonly #version: SqliteStatement;
+
+  constructor(database: SqliteDatabase) {
+    this.#database = database;
+    this.#entry = database.prepare(
+      "SELECT version, staleAt, endsAt, meta, data FROM entries WHERE key = ? AND endsAt > ?",
+    );
+    this.#version = database.prepare("SELECT version FROM entries WHERE key = ? AND endsAt > ?");
+  }
+
+  /** Prepared with its first use. */
+  #of(sql: string): SqliteStatement {
+    let statement = this.#prepared.get(sql);
+    if (statement === undefined) this.#prepared.set(sql, (statement = this.#database.prepare(sql)));
+    return statement;
+  }
+
+  begin(): void {
+    this.#of("BEGIN IMMEDIATE").run();
+  }
+
+  commit(): void {
+    this.#of("COMMIT").run();
+  }
+
+  rollback(): void {
+    this.#of("ROLLBACK").run();
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  // ---- entries
+
+  entry(key: string, nowMs: number): StoredEntry | undefined {
+    const row = this.#entry.get(bytes(key), nowMs) as EntryRow | undefined;
+    if (row === undefined) return undefined;
+    const { version, staleAt, endsAt, meta, data } = row;
+    return {
+      data,
+      staleInMs: Math.floor(staleAt - nowMs),
+      expiresInMs: Math.max(1, Math.floor(endsAt - nowMs)),
+      meta: text(meta),
+      version,
+    };
+  }
+
+  /** `""` if there is no entry. */
+  version(key: string, nowMs: number): string {
+    const row = this.#version.get(bytes(key), nowMs) as Pick<EntryRow, "version"> | undefined;
+    return row?.version ?? "";
+  }
+
+  put(key: string, entry: StoredEntry, nowMs: number): void {
+    this.#of(
+      "INSERT OR REPLACE INTO entries (key, version, staleAt, endsAt, meta, data) VALUES (?, ?, ?, ?, ?, ?)",
+    ).run(
+      bytes(key),
+      entry.version ?? NO_VERSION,
+      nowMs + entry.staleInMs,
+      nowMs + entry.expiresInMs,
+      bytes(entry.meta),
+      entry.data,
+    );
+    this.#bytesWritten += entry.data.length;
+  }
+
+  drop(key: string): void {
+    this.#of("DELETE FROM entries WHERE key = ?").run(bytes(key));
+  }
+
+  /**
+   * Ends its freshness. Its stale window begins now, unless it has begun; an entry without one is removed.
+   *
+   * @returns whether there was an entry.
+   */
+  markStale(key: string, nowMs: number): boolean {
+    // An entry without an end has no stale window: Infinity - Infinity is NULL.
+    const { changes } = this.#of(
+      `UPDATE entries SET version = ?, endsAt = min(endsAt, ? + max(0, coalesce(endsAt - staleAt, 0))),
+         staleAt = min(staleAt, ?) WHERE key = ? AND endsAt > ?`,
+    ).run(randomBytes(12).toString("base64url"), nowMs, nowMs, bytes(key), nowMs);
+    this.#of("DELETE FROM entries WHERE key = ? AND endsAt <= ?").run(bytes(key), nowMs);
+    return changes !== 0;
+  }
+
+  touch(
+    key: string,
+    seen: string,
+    { staleInMs, expiresInMs, meta }: Pick<StoredEntry, "staleInMs" | "expiresInMs" | "meta">,
+    nowMs: number,
+  ): boolean {
+    const { changes } = this.#of(
+      "UPDATE entries SET staleAt = ?, endsAt = ?, meta = ? WHERE key = ? AND version = ? AND endsAt > ?",
+    ).run(nowMs + staleInMs, nowMs + expiresInMs, bytes(meta), bytes(key), seen, nowMs);
+    return changes !== 0;
+  }
+
+  // ---- leases
+
+  lease(key: string, nowMs: number): Lease | undefined {
+    return this.#of("SELECT token, endsAt FROM leases WHERE key = ? AND endsAt > ?").get(bytes(key), nowMs) as
+      | Lease
+      | undefined;
+  }
+
+  hold(key: string, token: string, endsAt: number): void {
+    this.#of("INSERT OR REPLACE INTO leases (key, token, endsAt) VALUES (?, ?, ?)").run(bytes(key), token, endsAt);
+  }
+
+  free(key: string): void {
+    this.#of("DELETE FROM leases WHERE key = ?").run(bytes(key));
+  }
+
+  // ---- tags
+
+  tag(tag: string): TagRow | undefined {
+    return this.#of("SELECT hard, soft, n, usedAt FROM tags WHERE tag = ?").get(bytes(tag)) as TagRow | undefined;
+  }
+
+  setTag(tag: string, { hard, soft, n }: Omit<TagRow, "usedAt">, nowMs: number): void {
+    this.#of("INSERT OR REPLACE INTO tags (tag, hard, soft, n, usedAt) VALUES (?, ?, ?, ?, ?)").run(
+      bytes(tag),
+      hard,
+      soft,
+      n,
+      nowMs,
+    );
+    this.logTag(tag);
+  }
+
+  /** That it is used lets it live on. */
+  useTag(tag: string, nowMs: number): void {
+    this.#of("UPDATE tags SET usedAt = ? WHERE tag = ?").run(nowMs, bytes(tag));
+  }
+
+  issuer(): { readonly id: string; readonly n: number } {
+    return this.#of("SELECT id, n FROM issuer").get() as { readonly id: string; readonly n: number };
+  }
+
+  issueNext(): void {
+    this.#of("UPDATE issuer SET n = n + 1").run();
+  }
+
+  // ---- the log of changes
+
+  logEntry(key: string): void {
+    this.#log(ENTRY, key);
+  }
+
+  logLease(key: string): void {
+    this.#log(LEASE, key);
+  }
+
+  logTag(tag: string): void {
+    this.#log(TAG, tag);
+  }
+
+  #log(kind: number, key: string): void {
+    this.#of("INSERT INTO changes (kind, key) VALUES (?, ?)").run(kind, bytes(key));
+    this.#logged += 1;
+  }
+
+  /** How many changes this process has logged. */
+  get logged(): number {
+    return this.#logged;
+  }
+
+  changesSince(position: number | undefined): Changes<number> {
+    // Changes by this connection do not count for data_version.
+    const { data_version } = this.#of("PRAGMA data_version").get() as { readonly data_version: number };
+    const isQuiet = data_version === this.#dataVersion && this.#logged === this.#loggedBefore;
+    this.#dataVersion = data_version;
+    this.#loggedBefore = this.#logged;
+    if (position === undefined) return { position: this.#lastChange() };
+    if (isQuiet) return { position };
+    const rows = this.#of("SELECT n, kind, key FROM changes WHERE n > ? ORDER BY n").all(position) as {
+      readonly n: number;
+      readonly kind: number;
+      readonly key: Uint8Array;
+    }[];
+    if (rows.length === 0) return { position };
+    const of = (kind: number): string[] => rows.filter((row) => row.kind === kind).map(({ key }) => text(key));
+    return {
+      position: rows.at(-1)!.n,
+      keys: of(ENTRY),
+      leases: of(LEASE),
+      tags: of(TAG),
+      isCut: rows[0]!.n !== position + 1,
+    };
+  }
+
+  #lastChange(): number {
+    return (this.#of("SELECT coalesce(max(n), 0) AS last FROM changes").get() as { readonly last: number }).last;
+  }
+
+  // ---- space
+
+  /** Whether enough was written since the last sweep. */
+  get isSweepDue(): boolean {
+    return this.#logged - this.#sweptAt >= WRITES_PER_SWEEP || this.#bytesWritten >= BYTES_PER_SWEEP;
+  }
+
+  /** Deletes rows that ended, `limit` entries at most, and what the log has beyond `maxChanges`. */
+  sweep(nowMs: number, limit: number, maxChanges: number): void {
+    this.#sweptAt = this.#logged;
+    this.#bytesWritten = 0;
+    this.#of(
+      "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE endsAt <= ? ORDER BY endsAt LIMIT ?)",
+    ).run(nowMs, limit);
+    this.#of("DELETE FROM leases WHERE endsAt <= ?").run(nowMs);
+    this.#of("DELETE FROM tags WHERE tag IN (SELECT tag FROM tags WHERE usedAt <= ? ORDER BY usedAt LIMIT ?)").run(
+      nowMs - TAG_LIFE_MS,
+      limit,
+    );
+    this.#of("DELETE FROM changes WHERE n <= ?").run(this.#lastChange() - maxChanges);
+  }
+
+  /**
+   * Deletes the entries that were written longest ago until no more than `maxBytes` are in use, some hundred at most.
+   *
+   * @returns whether there are more to delete.
+   */
+  evictTo(maxBytes: number): boolean {
+    for (let round = 0; round < EVICTION_ROUNDS; round += 1) {
+      if (this.usedBytes() <= maxBytes) return false;
+      const { changes } = this.#of(
+        "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries ORDER BY rowid LIMIT ?)",
+      ).run(EVICTED_PER_ROUND);
+      if (Number(changes) === 0) return false;
+    }
+    return true;
+  }
+
+  /** Bytes of the pages in use. Pages that were freed are used again, and the file does not get smaller. */
+  usedBytes(): number {
+    const numberOf = (pragma: string): number =>
+      Number(Object.values(this.#of(`PRAGMA ${pragma}`).get() as Record<string, number>)[0]);
+    return (numberOf("page_count") - numberOf("freelist_count")) * numberOf("page_size");
+  }
+
+  /** Writes the log of SQLite into the file, as far as no reader needs it, so that its space is used again. */
+  checkpoint(): void {
+    this.#of("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+}
+
+/** The version of an entry that was written without one. */
+export const NO_VERSION = "-";
+/** How long a tag version lives after its last use, as in Redis. */
+const TAG_LIFE_MS = 30 * 86_400_000;
+const WRITES_PER_SWEEP = 100;
+const BYTES_PER_SWEEP = 2 ** 20;
+/** Few, since one may be large. */
+const EVICTED_PER_ROUND = 16;
+const EVICTION_ROUNDS = 32;
+/** So a pin writes once a day. */
+export const TAG_USE_MS = 86_400_000;
+
+const bytes = (given: string): Uint8Array => Buffer.from(given);
+const text = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString();

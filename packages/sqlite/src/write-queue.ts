@@ -1,0 +1,133 @@
+import { setImmediate, setTimeout } from "node:timers";
+import type { DatabaseFile } from "./database-file.ts";
+import { failureOf } from "./driver.ts";
+import type { Tables } from "./tables.ts";
+
+/** What a step does, in one transaction. It may be run more than once: each time before the last was undone. */
+export type Work<T> = (tables: Tables, nowMs: number) => T;
+
+interface Step {
+  readonly work: Work<unknown>;
+  readonly askedAt: number;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Steps that write, in the order in which they were asked for.
+ *
+ *     asked ──end of the turn──▶ one transaction for all ──▶ answered
+ *                                  ├─ the file is locked ──▶ again in 1, 2, 4 … 20 ms, for 900 ms
+ *                                  └─ a step failed ──▶ each in its own transaction
+ *
+ * A transaction costs more than most steps in it, so many calls that run at the same time share one. The event loop is
+ * not blocked while another process writes.
+ */
+export class WriteQueue {
+  readonly #file: DatabaseFile;
+  readonly #nowMs: () => number;
+  readonly #afterwards: (tables: Tables) => void;
+  readonly #waiting: Step[] = [];
+  #isDraining = false;
+
+  /** @param afterwards called after each transaction that was committed. */
+  constructor(file: DatabaseFile, nowMs: () => number, afterwards: (tables: Tables) => void) {
+    this.#file = file;
+    this.#nowMs = nowMs;
+    this.#afterwards = afterwards;
+  }
+
+  run<T>(work: Work<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#waiting.push({
+        work,
+        askedAt: performance.now(),
+        resolve: resolve as (answer: unknown) => void,
+        reject,
+      });
+      if (!this.#isDraining) void this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    this.#isDraining = true;
+    await endOfTurn();
+    for (let pauseMs = 1; this.#waiting.length !== 0;) {
+      if (this.#runSome()) {
+        pauseMs = 1;
+        await endOfTurn();
+      } else {
+        await passing(pauseMs);
+        pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
+      }
+    }
+    this.#isDraining = false;
+  }
+
+  /** One attempt to run all that wait, before the file is closed. */
+  flush(): void {
+    while (this.#waiting.length !== 0 && this.#runSome());
+    for (const { reject } of this.#waiting.splice(0)) reject(new Error("the backend was closed"));
+  }
+
+  /** @returns `false` while the file is locked by another process. */
+  #runSome(): boolean {
+    const steps = this.#waiting.splice(0, MAX_STEPS);
+    try {
+      const answers = this.transact((tables, nowMs) => steps.map(({ work }) => work(tables, nowMs)));
+      steps.forEach(({ resolve }, i) => resolve(answers[i]));
+    } catch (error) {
+      if (failureOf(error) === "busy") {
+        this.#waiting.unshift(...steps.filter((step) => !hasWaitedTooLong(step, error)));
+        return false;
+      }
+      if (steps.length === 1) steps[0]!.reject(error);
+      else for (const step of steps) this.#runAlone(step);
+    }
+    return true;
+  }
+
+  #runAlone({ work, resolve, reject }: Step): void {
+    try {
+      resolve(this.transact(work));
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  /** Runs `work` now. @throws also if the file is locked. */
+  transact<T>(work: Work<T>): T {
+    const tables = this.#file.tables();
+    tables.begin();
+    let answer: T;
+    try {
+      answer = work(tables, this.#nowMs());
+      tables.commit();
+    } catch (error) {
+      try {
+        tables.rollback();
+      } catch {
+        // SQLite has rolled back.
+      }
+      throw error;
+    }
+    this.#afterwards(tables);
+    return answer;
+  }
+}
+
+function hasWaitedTooLong({ askedAt, reject }: Step, error: unknown): boolean {
+  const isTooLong = performance.now() - askedAt > PATIENCE_MS;
+  if (isTooLong) reject(error);
+  return isTooLong;
+}
+
+const endOfTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+/** Keeps the process alive: a caller waits. */
+const passing = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+
+/** So many steps take some milliseconds. */
+const MAX_STEPS = 100;
+const LONGEST_PAUSE_MS = 20;
+/** Less than a cache waits for a call. */
+const PATIENCE_MS = 900;

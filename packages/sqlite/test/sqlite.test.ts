@@ -1,0 +1,438 @@
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import {
+  BackendUnavailableError,
+  ConfigurationError,
+  createCache,
+  type Backend,
+  type CoherenceListener,
+  type StoredEntry,
+} from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { sqlite, type SqliteDatabase, type SqliteOptions } from "@hotset/sqlite";
+import { gate, TestClock } from "@hotset/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { newFile } from "./files.ts";
+
+const stored = (bytes = 3): StoredEntry => ({
+  data: new Uint8Array(bytes).fill(1),
+  staleInMs: 60_000,
+  expiresInMs: 60_000,
+  meta: "json none",
+});
+
+const opened = (file: string, options?: SqliteOptions): Backend => {
+  const backend = sqlite(file, options);
+  onTestFinished(() => backend.close());
+  return backend;
+};
+
+const other = (file: string): DatabaseSync => {
+  const database = new DatabaseSync(file);
+  onTestFinished(() => {
+    if (database.isOpen) database.close();
+  });
+  return database;
+};
+
+const refusal = async (call: Promise<unknown>): Promise<Error> => {
+  const error: unknown = await call.then(
+    () => new Error("it succeeded"),
+    (reason: unknown) => reason,
+  );
+  return error as Error;
+};
+
+const entriesIn = (file: string): number =>
+  (other(file).prepare("SELECT count(*) AS n FROM entries").get() as { readonly n: number }).n;
+
+const listener = (heard: string[]): CoherenceListener => ({
+  now: () => performance.now(),
+  changed: (keys) => heard.push(...keys),
+  leaseChanged: (keys) => heard.push(...keys),
+  tagsChanged: () => undefined,
+  everythingChanged: () => heard.push("everything"),
+  alive: () => undefined,
+  replaced: () => undefined,
+  lost: (error) => heard.push(`lost: ${(error as Error).message}`),
+});
+
+const attached = async ({ coherence }: Backend, heard: string[]): Promise<void> => {
+  if (typeof coherence !== "object") throw new TypeError("no coherence");
+  await coherence.attach(listener(heard));
+};
+
+describe("a cache over a file", () => {
+  it("C522: finds its values after a restart, and what was deleted and invalidated stays away", async () => {
+    const file = newFile();
+    const open = () =>
+      createCache({ name: "shop" })
+        .tier(memory())
+        .tier(sqlite(pathToFileURL(file)))
+        .build();
+    {
+      await using cache = open();
+      await cache.set("kept", { price: 40 }, { tags: ["prices"] });
+      await cache.set("tagged", 1, { tags: ["users"] });
+      await cache.set("deleted", 1);
+      await cache.delete("deleted");
+      await cache.invalidateTags("users");
+    }
+    await using cache = open();
+    expect(await cache.getOrSet("kept", () => "loaded again")).toEqual({ price: 40 });
+    expect([await cache.get("deleted"), await cache.get("tagged")]).toEqual([undefined, undefined]);
+  });
+
+  it("makes the folder of its file, and opens nothing before its first call", async () => {
+    const file = `${newFile()}-folder/deeper/cache.db`;
+    const backend = opened(file);
+    expect(existsSync(dirname(file))).toBe(false);
+    await backend.connect!();
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it.each([
+    [":memory:", {}, "file must be the path"],
+    ["", {}, "file must be the path"],
+    ["a.db", { maxBytes: 1_000 }, "maxBytes must be at least 1048576, got 1000"],
+    ["a.db", { maxByte: 2 ** 30 } as SqliteOptions, 'unknown option "maxByte"; accepted are format,'],
+    ["a.db", { unusableFile: "delete" as "refuse" }, 'unusableFile must be "refuse" or "moveAside", got "delete"'],
+  ])("refuses what cannot work: %j %j", (file, options, message) => {
+    expect(() => sqlite(file, options)).toThrow(ConfigurationError);
+    expect(() => sqlite(file, options)).toThrow(message);
+  });
+});
+
+describe("space", () => {
+  it("C523: keeps the file within maxBytes, and deletes the entries that were written longest ago", async () => {
+    const file = newFile();
+    const maxBytes = 2 * 2 ** 20;
+    const backend = opened(file, { maxBytes });
+    for (let i = 0; i < 1_000; i += 1) await backend.write(`k${i}`, stored(10_000));
+    await backend.write("last", stored());
+    await backend.close();
+    // What is written between two sweeps comes on top.
+    expect(statSync(file).size).toBeLessThan(1.7 * maxBytes);
+    const again = opened(file);
+    expect(await again.read("k0")).toBe(undefined);
+    expect((await again.read("k999"))?.data.length).toBe(10_000);
+    expect(entriesIn(file)).toBeGreaterThan(100);
+  });
+
+  it("C523: keeps no more than 10,000 changes, and a process that missed more treats everything as changed", async () => {
+    const file = newFile();
+    const clock = new TestClock();
+    const [backend, writer] = [opened(file, { clock }), opened(file, { clock })];
+    const heard: string[] = [];
+    await attached(backend, heard);
+    for (let i = 0; i < 106; i += 1)
+      await Promise.all(Array.from({ length: 100 }, (_, j) => writer.remove(`k${100 * i + j}`)));
+    await backend.leases!.confirm("k");
+    expect(heard[0]).toBe("everything");
+    expect(heard.at(-1)).toBe("k10599");
+    const { n } = other(file).prepare("SELECT count(*) AS n FROM changes").get() as { readonly n: number };
+    expect(n).toBeLessThanOrEqual(10_200);
+  });
+
+  it("C523: forgets tag versions that nothing used for 30 days, and ended leases", async () => {
+    const file = newFile();
+    const clock = new TestClock();
+    const backend = opened(file, { clock });
+    await backend.tagVersions!.pin(["used", "unused"]);
+    await backend.leases!.acquire("k", "token", 2_000, "");
+    for (let day = 0; day < 31; day += 1) {
+      clock.advance("1d");
+      await backend.tagVersions!.pin(["used"]);
+    }
+    for (let i = 0; i < 101; i += 1) await backend.remove("k");
+    await backend.connect!();
+    const database = other(file);
+    const tags = database.prepare("SELECT tag FROM tags").all() as { readonly tag: Uint8Array }[];
+    expect(tags.map(({ tag }) => Buffer.from(tag).toString())).toEqual(["used"]);
+    expect(database.prepare("SELECT * FROM leases").all()).toEqual([]);
+  });
+});
+
+describe("a file that cannot be used", () => {
+  const damaged = (): string => {
+    const file = newFile();
+    writeFileSync(file, "this is no database, but a text that is long enough to be taken for one".repeat(200));
+    return file;
+  };
+
+  const newer = (): string => {
+    const file = newFile();
+    const database = other(file);
+    database.exec("PRAGMA application_id = 1752367105; PRAGMA user_version = 2; CREATE TABLE t (a)");
+    database.close();
+    return file;
+  };
+
+  it.each([
+    ["damaged", damaged, "the file is damaged; stop its processes and delete it, or pass unusableFile"],
+    ["of a newer version", newer, "has layout 2, of a newer @hotset/sqlite; update this process"],
+  ])("C524: is refused with a sentence: %s", async (_, make, sentence) => {
+    const file = make();
+    const before = readFileSync(file);
+    const backend = opened(file);
+    for (const call of [() => backend.read("k"), () => backend.write("k", stored()), () => backend.connect!()]) {
+      const error = await refusal(call());
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+      expect(error).toMatchObject({ retryable: false, maybeExecuted: false });
+      expect(error.message).toContain(sentence);
+    }
+    expect(readFileSync(file).equals(before)).toBe(true);
+  });
+
+  it.each([
+    ["damaged", damaged],
+    ["of a newer version", newer],
+  ])("C524: is moved aside if the option says so: %s", async (_, make) => {
+    const file = make();
+    const before = readFileSync(file);
+    const backends = [1, 2].map(() => opened(file, { unusableFile: "moveAside" }));
+    await Promise.all(backends.map((backend) => backend.write("k", stored())));
+    for (const backend of backends) expect(await backend.read("k")).toBeDefined();
+    const aside = readdirSync(dirname(file)).filter((name) => name.startsWith(`${basename(file)}.damaged-`));
+    expect(aside.length).toBe(1);
+    expect(readFileSync(`${dirname(file)}/${aside[0]}`).equals(before)).toBe(true);
+  });
+
+  it("C524: damage that is found later moves the file aside, too, and the call is answered", async () => {
+    const file = newFile();
+    let isDamaged = false;
+    const backend = opened(file, {
+      unusableFile: "moveAside",
+      open: failing(() => isDamaged, { code: "ERR_SQLITE_ERROR", errcode: 267 }),
+    });
+    await backend.write("k", stored());
+    isDamaged = true;
+    const writing = backend.write("after", stored());
+    isDamaged = false;
+    await writing;
+    expect(await backend.read("after")).toBeDefined();
+  });
+
+  it("C524: a database of another program is refused, and never moved", async () => {
+    const file = newFile();
+    other(file).exec("CREATE TABLE invoices (id)");
+    const backend = opened(file, { unusableFile: "moveAside" });
+    expect((await refusal(backend.read("k"))).message).toContain("is a database of another program");
+    expect(other(file).prepare("SELECT * FROM invoices").all()).toEqual([]);
+  });
+
+  it("C525: a file that was removed while it was open is made again, and listeners are notified", async () => {
+    const file = newFile();
+    const backend = opened(file);
+    const heard: string[] = [];
+    await attached(backend, heard);
+    await backend.write("k", stored());
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    await backend.leases!.confirm("k");
+    expect(heard.at(-1)).toBe(`lost: sqlite: changes failed: ${file} was replaced or removed`);
+    expect(await backend.read("k")).toBe(undefined);
+    await backend.write("k", stored());
+    expect(await opened(file).read("k")).toBeDefined();
+  });
+});
+
+describe("a file that another process has locked", () => {
+  it("C526: is waited for without blocking the event loop, and reads do not wait", async () => {
+    const file = newFile();
+    const backend = opened(file);
+    await backend.write("k", stored());
+    const locker = other(file);
+    locker.exec("BEGIN IMMEDIATE");
+    const writing = backend.write("k", stored(7));
+    const until = performance.now() + 100;
+    let turns = 0;
+    while (performance.now() < until) {
+      expect((await backend.read("k"))?.data.length).toBe(3);
+      await new Promise((resolve) => void setImmediate(resolve));
+      turns += 1;
+    }
+    expect(turns).toBeGreaterThan(20);
+    locker.exec("COMMIT");
+    await writing;
+    expect((await backend.read("k"))?.data.length).toBe(7);
+  });
+
+  it("C526: fails writes after 900 ms, and nothing of them happens later", async () => {
+    const file = newFile();
+    const backend = opened(file);
+    await backend.write("k", stored());
+    const locker = other(file);
+    locker.exec("BEGIN IMMEDIATE");
+    const error = await refusal(backend.write("k", stored(7)));
+    expect(error).toBeInstanceOf(BackendUnavailableError);
+    expect(error).toMatchObject({ retryable: true, maybeExecuted: false });
+    expect(error.message).toContain("another process holds the lock of the file");
+    locker.exec("ROLLBACK");
+    await backend.write("other", stored());
+    expect((await backend.read("k"))?.data.length).toBe(3);
+  });
+});
+
+describe("a full disk", () => {
+  /** A file of at most 64 pages, half a megabyte. */
+  const small: SqliteOptions["open"] = (file) => {
+    const database = new DatabaseSync(file);
+    database.exec("PRAGMA page_size = 8192; PRAGMA max_page_count = 64");
+    return database;
+  };
+
+  it("C527: the oldest entries give their space to new ones", async () => {
+    const backend = opened(newFile(), { open: small });
+    for (let i = 0; i < 300; i += 1) await backend.write(`k${i}`, stored(5_000));
+    expect(await backend.read("k0")).toBe(undefined);
+    expect(await backend.read("k299")).toBeDefined();
+  });
+
+  it("C527: refuses an entry that has no space, removes the one before it and its lease, and reports that", async () => {
+    const file = newFile();
+    const [backend, peer] = [opened(file, { open: small }), opened(file)];
+    const heard: string[] = [];
+    const { leases } = backend;
+    await attached(peer, heard);
+    const storing = async (): Promise<boolean> => {
+      await leases!.acquire("k", "token", 60_000, "-");
+      return leases!.store("k", "token", "-", stored(2 ** 20));
+    };
+    for (const put of [() => backend.write("k", stored(2 ** 20)), storing]) {
+      await backend.write("k", stored());
+      await peer.leases!.confirm("k");
+      heard.length = 0;
+      // The entry that the load began with may have given its space.
+      expect(await put().catch((error: Error) => error.message)).toBeOneOf([REFUSED, false]);
+      expect(await peer.leases!.confirm("k")).toBe("");
+      expect(await peer.leases!.acquire("k", "other", 1, "")).toEqual({ granted: true, version: "" });
+      await peer.leases!.release("k", "other");
+      expect(heard).toContain("k");
+    }
+    expect(await refusal(backend.write("k", stored(2 ** 20)))).not.toBeInstanceOf(BackendUnavailableError);
+    await backend.write("small", stored());
+    expect(await backend.read("small")).toBeDefined();
+  });
+
+  it("C527: a disk on which nothing can be written is unreachable for writes, and is read", async () => {
+    const file = newFile();
+    let isFull = false;
+    const backend = opened(file, { open: failing(() => isFull, { code: "SQLITE_FULL" }) });
+    await backend.write("k", stored());
+    isFull = true;
+    for (const call of [
+      () => backend.write("k", stored(7)),
+      () => backend.remove("k"),
+      () => backend.leases!.acquire("k", "t", 9, "-"),
+    ]) {
+      const error = await refusal(call());
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+      expect(error.message).toContain("the disk is full, and nothing could be removed from the file");
+    }
+    expect((await backend.read("k"))?.data.length).toBe(3);
+    isFull = false;
+    expect(await backend.remove("k")).toBe("deleted");
+  });
+});
+
+describe("another driver", () => {
+  it("C528: is used in place of node:sqlite, and its errors are understood", async () => {
+    const file = newFile();
+    let isBusy = true;
+    let prepared = 0;
+    const open = failing(() => isBusy, { code: "SQLITE_BUSY_SNAPSHOT" });
+    const backend = opened(file, { open: (name) => ((prepared += 1), open(name)) });
+    const writing = backend.write("k", stored());
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+    isBusy = false;
+    await writing;
+    expect(prepared).toBe(1);
+    expect(await backend.read("k")).toBeDefined();
+  });
+});
+
+describe("calls at the same time", () => {
+  it("C529: share a transaction; one that fails takes no other with it, and all keep their order", async () => {
+    const file = newFile();
+    const backend = opened(file, { open: counting });
+    await backend.connect!();
+    begun = 0;
+    const answers = await Promise.allSettled([
+      backend.write("a", stored()),
+      backend.write("bad", { ...stored(), meta: undefined as never }),
+      backend.remove("a"),
+      ...Array.from({ length: 60 }, (_, i) => backend.write(`k${i}`, stored())),
+    ]);
+    expect(answers.map(({ status }) => status).filter((status) => status === "rejected").length).toBe(1);
+    expect(await backend.read("a")).toBe(undefined);
+    expect(entriesIn(file)).toBe(60);
+  });
+
+  it("C529: 60 writes of one turn are one transaction", async () => {
+    const backend = opened(newFile(), { open: counting });
+    await backend.connect!();
+    begun = 0;
+    await Promise.all(Array.from({ length: 60 }, (_, i) => backend.write(`k${i}`, stored())));
+    expect(begun).toBe(1);
+  });
+
+  it("C52: two caches over one file load once", async () => {
+    const file = newFile();
+    const open = () => createCache({ name: "shop" }).tier(memory()).tier(sqlite(file)).build();
+    await using here = open();
+    await using there = open();
+    const loading = gate<string>();
+    const first = here.getOrSet("user:1", () => loading.pass());
+    await loading.arrived();
+    const second = there.getOrSet("user:1", () => "loaded twice");
+    loading.open("Ada");
+    expect(await Promise.all([first, second])).toEqual(["Ada", "Ada"]);
+    await here.set("user:1", "Bob");
+    await expect.poll(() => there.get("user:1")).toBe("Bob");
+  });
+});
+
+const REFUSED = "sqlite: the disk is full, so the entry was not stored; see cause";
+
+let begun = 0;
+const counting: SqliteOptions["open"] = (file) => {
+  const database = new DatabaseSync(file) as SqliteDatabase;
+  return {
+    exec: (sql) => database.exec(sql),
+    close: () => database.close(),
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      if (!sql.startsWith("BEGIN")) return statement;
+      return {
+        get: (...values) => statement.get(...values),
+        all: (...values) => statement.all(...values),
+        run: (...values) => ((begun += 1), statement.run(...values)),
+      };
+    },
+  };
+};
+
+/** A driver whose writes fail while `isFailing` says so. */
+function failing(isFailing: () => boolean, details: object): NonNullable<SqliteOptions["open"]> {
+  return (file) => {
+    const database = new DatabaseSync(file) as SqliteDatabase;
+    return {
+      exec: (sql) => database.exec(sql),
+      close: () => database.close(),
+      prepare(sql) {
+        const statement = database.prepare(sql);
+        return {
+          get: (...values) => statement.get(...values),
+          all: (...values) => statement.all(...values),
+          run(...values) {
+            if (isFailing() && /^\s*(?:BEGIN|INSERT|DELETE|UPDATE)/u.test(sql))
+              throw Object.assign(new Error("planted"), details);
+            return statement.run(...values);
+          },
+        };
+      },
+    };
+  };
+}
