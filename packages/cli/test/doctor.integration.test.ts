@@ -98,6 +98,30 @@ describe("C277: hotset doctor", () => {
     ]);
   });
 
+  it("C551: recommends compact entries with what they save, and nothing once they are", async () => {
+    const config = DURABLE.filter((line) => !line.startsWith("maxmemory-policy"));
+    await using server = await startOwnRedis({ config: [...config, "maxmemory-policy allkeys-lfu"] });
+    await using cache = createCache({ name: "shop" }).tier(backend(server.url).build()).defaults({ ttl: "1h" }).build();
+    const keys = Array.from({ length: 120 }, (_, i) => `user:${i}`);
+    const store = () => cache.setMany(keys.map((key) => [key, { name: "x".repeat(160) }] as const));
+    const bytes = async () => Number(await server.command("MEMORY", "USAGE", "hotset:shop::user:7"));
+    await store();
+    const [loose, report] = [await bytes(), await doctor({ REDIS_URL: server.url })];
+    expect([report.exitCode, listed(report)]).toEqual([0, ["warning memory"]]);
+    expect(report.findings[0]).toMatchObject({
+      found: "120 of 121 hashes of caches are hash tables; as list packs each would take some 230 bytes less",
+      evidence: { hashMaxListpackValue: 64, entries: 120, otherHashes: 0 },
+    });
+
+    await server.command("CONFIG", "SET", "hash-max-listpack-value", "512");
+    // A hash table stays one while its fields are overwritten.
+    await cache.deleteMany(keys);
+    await store();
+
+    expect(loose - (await bytes())).toBeGreaterThan(150);
+    expect(listed(await doctor({ REDIS_URL: server.url }))).toEqual([]);
+  });
+
   it("finds that volatile-lru removes sessions and locks, and leaves a queue", async () => {
     await using server = await startOwnRedis({ config: [...DURABLE, "maxmemory-policy volatile-lru"] });
     await fill(server.url);

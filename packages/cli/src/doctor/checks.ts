@@ -1,7 +1,7 @@
 import type { Facts } from "./facts.ts";
 import type { Finding } from "./finding.ts";
 import { checkBuffers, checkClients, checkCluster, checkLatency, checkProtocol, checkServer } from "./server-checks.ts";
-import { checkEviction, checkMemory, checkPersistence, checkSizes, checkTtl } from "./data-checks.ts";
+import { checkCompactness, checkEviction, checkMemory, checkPersistence, checkSizes, checkTtl } from "./data-checks.ts";
 import { checkAccess, checkRights, checkTracking } from "./rights-checks.ts";
 
 /** Each looks at the facts alone, and has nothing to say about what is not known. */
@@ -9,6 +9,7 @@ export const ALL_CHECKS: readonly ((facts: Facts) => readonly Finding[])[] = [
   checkServer,
   checkProtocol,
   checkMemory,
+  checkCompactness,
   checkEviction,
   checkPersistence,
   checkRights,

@@ -48,6 +48,7 @@ const SETTINGS = [
   "timeout",
   "maxmemory-clients",
   "maxmemory-policy",
+  "hash-max-listpack-value",
 ];
 const ROUND_TRIPS = 5;
 /** Clients that are looked at on each primary. */
