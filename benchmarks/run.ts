@@ -9,7 +9,7 @@
  *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 10
  *     npm run bench -- cost                          commands, time and memory of Redis
  *
- * A whole run writes benchmarks/results/limits.json and its table in docs/performance.md.
+ * A whole run writes benchmarks/results/limits.json and its table in benchmarks/figures/README.md.
  *
  * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */

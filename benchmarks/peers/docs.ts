@@ -18,7 +18,7 @@ import { printTargets, targetTable } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
 /** Pages with figures. */
-export const PAGES = ["docs/performance.md", "README.md"] as const;
+export const PAGES = ["docs/performance.md", "benchmarks/figures/README.md", "README.md"] as const;
 
 const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
   memory: [
@@ -81,11 +81,13 @@ function figures(name: string, results: Results): string {
       return targetTable(results);
     case "front":
       return front(results);
+    case "costs":
+      return costs(results);
     case "limits": {
       const limits = readLimits();
       return limits === undefined
         ? NO_RUN
-        : `![Ratios to the raw limit](../benchmarks/results/limits.svg)\n\n${limitsTable(limits)}`;
+        : `![Ratios to the raw limit](../results/limits.svg)\n\n${limitsTable(limits)}`;
     }
     case "toolkit":
       return toolkitTables(RESULTS) ?? NO_RUN;
@@ -130,6 +132,20 @@ const MEASURED: readonly Measured[] = [
   ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s"],
   ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes"],
 ];
+const COSTS: readonly (readonly [...Measured, better: "less" | "more"])[] = [
+  ["a hit in memory", "memory hit, small", "ns", " ns", "less"],
+  ["a hit in memory, over Redis", "memory hit over Redis", "ns", " ns", "less"],
+  ["hits in Redis, 200 B, 64 in flight", "backend hit, 200 B, 64 in flight", "perSecond", "/s", "more"],
+  ["hits in Redis, 50 KB, 64 in flight", "backend hit, 50 KB, 64 in flight", "perSecond", "/s", "more"],
+  ["batches of 100 hits in Redis", "batch of 100", "perSecond", "/s", "more"],
+  ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s", "more"],
+  ["loads of a key that two processes miss", "stampede, two processes", "loads", "", "less"],
+  ["memory of a small entry in the process", "memory of an entry, 100,000", "bytesEach", " bytes", "less"],
+  ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes", "less"],
+  ["importing the package", "import", "ms", " ms", "less"],
+  ["longest wait, Redis frozen for 3 s", "fault: frozen", "longestMs", " ms", "less"],
+  ["longest wait, link cut for 3 s", "fault: cut silently", "longestMs", " ms", "less"],
+];
 /** The figures of `npm run torture -- peers` without faults. */
 const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
 
@@ -139,6 +155,26 @@ const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
 function olderAnswers(product: string): string {
   const page = readFileSync(PROMISED, "utf8");
   return new RegExp(`^\\| ${product}[^|]*\\| (?:none|all six) \\| (\\d+) \\|`, "m").exec(page)![1]!;
+}
+
+/** The table of the page about costs: hotset, its strings, and the best of the others by name. */
+function costs(results: Results): string {
+  const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
+  const rows = COSTS.map(([what, scenario, metric, unit, better]) => {
+    const valueOf = (product: string): number | undefined => medianOf(results, scenario, product, metric);
+    const written = (value: number | undefined): string => (value === undefined ? "" : `${shown(value)}${unit}`);
+    const [best] = peers
+      .flatMap((name) => ({ name, value: valueOf(name) ?? Number.NaN }))
+      .filter(({ value }) => !Number.isNaN(value))
+      .toSorted((one, other) => (better === "less" ? one.value - other.value : other.value - one.value));
+    const others = best === undefined ? "" : `${written(best.value)}, ${best.name}`;
+    return [what, written(valueOf("hotset")), written(valueOf("hotset, string layout")), others];
+  });
+  return [
+    line(["", "hotset", 'with `layout("string")`', "the best other"]),
+    "|---|---:|---:|---:|",
+    ...rows.map(line),
+  ].join("\n");
 }
 
 /** The table of the README: rows that it wins, and rows that it loses. */
