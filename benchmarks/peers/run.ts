@@ -7,7 +7,8 @@
  *     npm run bench -- peers --resume   continues an interrupted run
  *     npm run write -- performance      writes the figures of the results into the pages again
  *
- * Writes benchmarks/results/peers.json, the plots beside it, and the tables of benchmarks/figures/README.md and README.md.
+ * Writes benchmarks/results/peers.json, the plots next to it, and the tables of the pages:
+ * benchmarks/figures/README.md, docs/performance.md and README.md.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 import { defineConfig } from "vitepress";
 import { adaptMarkdown, slugify } from "./markdown.ts";
 import { BAR, sidebar } from "./navigation.ts";
+import { SEARCH_OPTIONS } from "./search.ts";
 
 /** The site asks no other host for anything: no fonts, no scripts, no search service, no analytics. */
 export default defineConfig({
@@ -17,7 +18,7 @@ export default defineConfig({
     config: adaptMarkdown,
   },
   themeConfig: {
-    search: { provider: "local" },
+    search: { provider: "local", options: { miniSearch: { searchOptions: SEARCH_OPTIONS } } },
     nav: BAR.map((item) => ({ ...item })),
     sidebar: sidebar().map(({ items, ...group }) => ({ ...group, items: [...items] })),
     outline: [2, 3],

@@ -35,11 +35,17 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   ],
   "Many processes, and failures": [
     "guide/failure",
-    "guide/failure-by-fault",
+    "reference/failure-by-fault",
     "guide/cross-process-coherence",
     "guide/what-is-promised",
   ],
-  Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "guide/managed-redis", "guide/redis-on-the-wire"],
+  Redis: [
+    "guide/which-server",
+    "guide/redis",
+    "guide/running-redis",
+    "guide/managed-redis",
+    "reference/redis-on-the-wire",
+  ],
   Production: [
     "guide/production",
     "performance",
@@ -76,9 +82,9 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/rate-limiter-flexible",
     "migrating/bullmq",
     "migrating/connect-redis",
-    "guide/your-call-our-call",
-    "guide/toolkit-migrating",
-    "guide/toolkit-queue-migrating",
+    "migrating/your-call-our-call",
+    "migrating/toolkit",
+    "migrating/toolkit-queue",
   ],
   "Parts of your own": [
     "guide/formats",

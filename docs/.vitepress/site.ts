@@ -4,9 +4,10 @@
 
 import { spawn } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { loadMinisearch, pageOf, readFiles, type Pages } from "./reader.ts";
+import { SEARCH_OPTIONS } from "./search.ts";
 
 /** The text of each html file, by the address of its page: `/`, `/guide/redis`, `/decisions/`. */
 export type Site = ReadonlyMap<string, string>;
@@ -114,19 +115,19 @@ export async function openSearch(folder: string): Promise<(words: string) => rea
   const [file] = globSync("assets/chunks/@localSearchIndex*.js", { cwd: folder });
   if (file === undefined) throw new Error("the site has no search index");
   const index = (await import(pathToFileURL(join(folder, file)).href)) as { default: string };
-  const ofSite = createRequire(join(docs, "package.json"));
-  const minisearch = createRequire(ofSite.resolve("vitepress")).resolve("minisearch");
-  const { default: MiniSearch } = (await import(pathToFileURL(minisearch).href)) as { default: MiniSearchClass };
-  const search = MiniSearch.loadJSON(index.default, { fields: ["title", "titles", "text"] });
-  return (words) => search.search(words, { prefix: true, boost: { title: 4, text: 2, titles: 1 } }).map(({ id }) => id);
+  const search = loadMinisearch().loadJSON(index.default, { fields: ["title", "titles", "text"] });
+  return (words) => search.search(words, SEARCH_OPTIONS).map(({ id }) => id);
 }
 
-/** The part of `minisearch` that is used here: it is a dependency of the site builder, and not of ours. */
-interface MiniSearchClass {
-  loadJSON(
-    json: string,
-    options: { readonly fields: readonly string[] },
-  ): { search(words: string, options: object): readonly { readonly id: string }[] };
+/** The built site as a reader finds it. */
+export async function openPages(folder: string, site: Site): Promise<Pages> {
+  const articleOf = (page: string): string => /<main[^]*<\/main>/.exec(site.get(page) ?? "")?.[0] ?? "";
+  return {
+    search: await openSearch(folder),
+    // A built page has no marks of Markdown: the answers are looked for in the files.
+    textOf: readFiles().textOf,
+    linksOf: (page) => new Set(linksOf(articleOf(page)).map(pageOf)),
+  };
 }
 
 function linksOf(html: string): readonly string[] {

@@ -454,7 +454,7 @@ it("C167: a frozen node takes no room for calls from the others", async () => {
 
 describe("commands sent to the nodes", () => {
   it("are the commands that the guide lists", async () => {
-    const guide = readFileSync(new URL("../../../docs/guide/redis-on-the-wire.md", import.meta.url), "utf8");
+    const guide = readFileSync(new URL("../../../docs/reference/redis-on-the-wire.md", import.meta.url), "utf8");
     resetCounts();
     const other = open({ readFromReplicas: true });
     const tag = `{${await servers.keyOn((await servers.masters())[0]!, prefix)}}`;

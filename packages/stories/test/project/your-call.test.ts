@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 
 const top = join(import.meta.dirname, "../../../..");
 const folder = join(top, ".ci/code-blocks/calls");
-const page = readFileSync(join(top, "docs/guide/your-call-our-call.md"), "utf8");
+const page = readFileSync(join(top, "docs/migrating/your-call-our-call.md"), "utf8");
 
 /** The functions of each document, in its order. Commands of Redis have an underscore in place of a space. */
 const FUNCTIONS: Readonly<Record<string, string>> = {

@@ -195,7 +195,7 @@ describe("A20 the shared connection", () => {
 
       const sent = [...new Set(proxy.commands().map(([name]) => name!))].toSorted();
       expect(sent).toEqual(used);
-      const guide = readFileSync(new URL("../../../../docs/guide/redis-on-the-wire.md", import.meta.url), "utf8");
+      const guide = readFileSync(new URL("../../../../docs/reference/redis-on-the-wire.md", import.meta.url), "utf8");
       for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
       const blocking = await Promise.all(
         sent.map(
