@@ -4,12 +4,13 @@
  */
 import { compose } from "@hotset/compose";
 import { createCache, type Cache } from "@hotset/core";
+import { isNightly } from "@hotset/test-servers";
 import { flush, scriptedBackend, TestClock, type ScriptedBackend, type ScriptedStep } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 
 const READS = ["sequential", "race"] as const;
-const SEEDS = 300;
+const SEEDS = isNightly ? 300 : 60;
 const NEAR_TTL_MS = 2_000;
 /**
  * How long a change by another process may be hidden: a copy in near lives for nearTtl, and is written and read within
