@@ -19,7 +19,7 @@ import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheEvents, NamespaceStats } from "../contracts/events.ts";
-import { checkKey, checkTags, entryKey, keySpaceBelow, localKey, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { checkKey, checkTags, entryKey, keySpaceBelow, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import {
   checkEntryOptions,
   checkFlag,
@@ -95,8 +95,7 @@ export class NamespaceView implements Untyped<Namespace> {
       const { context, checksHits, readThrough } = this.#engine;
       const namespace = this.#namespace;
       const now = context.clock.now();
-      const at = typeof key === "string" ? localKey(namespace.keySpace, key) : "";
-      const held = context.local?.get(at, now);
+      const held = typeof key === "string" ? context.local?.find(namespace.keySpace, key, now) : undefined;
       // A cache that was closed holds no copy.
       // In production a hit reads only the options that a hit needs; all others are checked on the way to a load.
       if (
@@ -398,7 +397,7 @@ export class NamespaceView implements Untyped<Namespace> {
   #freshCopy(key: string, now: number): unknown {
     const { context, readThrough } = this.#engine;
     if (typeof key !== "string") return undefined;
-    const held = context.local?.get(localKey(this.#namespace.keySpace, key), now);
+    const held = context.local?.find(this.#namespace.keySpace, key, now);
     return held !== undefined && now < held.staleAt ? readThrough.hit(this.#namespace, key, now, held) : undefined;
   }
 

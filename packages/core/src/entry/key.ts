@@ -49,6 +49,8 @@ export interface KeySpace {
   readonly tagPrefixes: readonly string[];
   /** True: its values, and those of all namespaces below it, never leave the process. */
   readonly isLocalOnly: boolean;
+  /** Local keys of copies that are hit often, by name; `JoinedKeys` fills it. */
+  joined: ReadonlyMap<string, string> | undefined;
   /** The terms of the last entry that was made here; `termsIn` replaces them. */
   lastTerms: Terms | undefined;
 }
@@ -61,6 +63,7 @@ export function rootKeySpace(name: string, version?: string | number): KeySpace 
     localPrefix: "",
     tagPrefixes: [`{~${segment}}::`],
     isLocalOnly: false,
+    joined: undefined,
     lastTerms: undefined,
   };
 }
@@ -87,6 +90,7 @@ export function keySpaceBelow(
     localPrefix: `${isLocalOnly ? LOCAL_ONLY : BELOW_ROOT}${path.map(encodeSegment).join(":")}${BELOW_ROOT}`,
     tagPrefixes: [...parent.tagPrefixes, below(parent.tagPrefixes.at(-1)!)],
     isLocalOnly,
+    joined: undefined,
     lastTerms: undefined,
   };
 }

@@ -4,7 +4,7 @@ import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { staleByTag } from "../entry/freshness.ts";
 import { CacheError, ConfigurationError, EncodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import { parseLocalKey } from "../entry/key.ts";
+import { localKey as localKeyIn, parseLocalKey, type KeySpace } from "../entry/key.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
@@ -12,6 +12,7 @@ import { compareVersions } from "../tags/tag-versions.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
 import { SuspensionWatch } from "../coherence/suspension-watch.ts";
 import type { Epoch } from "../coherence/parts.ts";
+import { JoinedKeys } from "./joined-keys.ts";
 import { EPOCH_ALWAYS, type Trust } from "../coherence/trust.ts";
 
 export interface LocalCopiesOf {
@@ -42,6 +43,7 @@ export class LocalCopies {
   readonly #events: Events;
   readonly #cache: string;
   readonly #freezesShared: boolean;
+  readonly #joinedKeys: JoinedKeys;
   #hasUnversioned = false;
   /** Values that were frozen to the last property, as the mode does it, so that each is walked once. */
   readonly #frozen = new WeakSet<object>();
@@ -52,6 +54,7 @@ export class LocalCopies {
     this.tier = tier;
     this.label = tier.label;
     this.isShared = tier.values !== "cloned";
+    this.#joinedKeys = new JoinedKeys(tier);
     this.#tags = tags;
     this.#trust = trust;
     this.#suspension = new SuspensionWatch(clock, (now) => trust.suspended(now));
@@ -60,6 +63,16 @@ export class LocalCopies {
     this.#events = events;
     this.#cache = cache;
     this.#freezesShared = freezesShared && (tier.values ?? "shared") === "shared";
+  }
+
+  /** {@link get} by the name that a caller gave. */
+  find(space: KeySpace, name: string, now: number): Entry | undefined {
+    const joined = space.joined?.get(name);
+    if (joined !== undefined) return this.get(joined, now);
+    const key = localKeyIn(space, name);
+    const entry = this.get(key, now);
+    if (entry !== undefined && space.localPrefix !== "") this.#joinedKeys.hit(space, name, key);
+    return entry;
   }
 
   /**
