@@ -3,7 +3,7 @@ import { TABLES, type Cell, type Source, type Table } from "./tables.ts";
 /** The day on which the packages were read and run. */
 const DAY = "2026-11-21";
 
-/** docs/guide/comparison.md. `versions`: of each peer, as installed. */
+/** docs/migrating/comparison.md. `versions`: of each peer, as installed. */
 export function renderComparison(versions: Readonly<Record<string, string>>): string {
   const notes = new Notes();
   const tables = TABLES.map((table) => renderTable(table, versions, notes));
@@ -16,7 +16,7 @@ promise of hotset, a text in the published files of a package, a text that is in
 again, so a row changes when a package is updated here.
 
 Nothing on this page is about speed: [performance](../performance.md) has figures, and how they were measured.
-[Migrating](migrating.md) has the names of the calls, and what one loses.
+[Migrating](../guide/migrating.md) has the names of the calls, and what one loses.
 
 ${tables.join("\n\n")}
 

@@ -1,4 +1,4 @@
-// Writes docs/guide/comparison.md.
+// Writes docs/migrating/comparison.md.
 //
 //   npm run write -- comparison
 
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { renderComparison } from "./page.ts";
 import { TABLES } from "./tables.ts";
 
-export const COMPARISON: string = join(import.meta.dirname, "../../docs/guide/comparison.md");
+export const COMPARISON: string = join(import.meta.dirname, "../../docs/migrating/comparison.md");
 
 /** The folder of an installed package. */
 export function folderOf(peer: string): string {

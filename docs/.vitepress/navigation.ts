@@ -20,7 +20,7 @@ const docs = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Pages without `.md`, from `docs/`. A folder stands for its README and all of its pages, in the order of names. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  "Begin here": [
+  Start: [
     "index",
     "guide/getting-started",
     "guide/freshness",
@@ -33,7 +33,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "examples/README",
     "guide/README",
   ],
-  "Many processes, and failures": [
+  "Multiple processes and failures": [
     "guide/failure",
     "reference/failure-by-fault",
     "guide/cross-process-coherence",
@@ -69,8 +69,8 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/toolkit-boards",
     "guide/toolkit-health",
   ],
-  "Coming from elsewhere": [
-    "guide/comparison",
+  Migrate: [
+    "migrating/comparison",
     "guide/migrating",
     "migrating/bentocache",
     "migrating/cacheable",
@@ -86,9 +86,10 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/toolkit",
     "migrating/toolkit-queue",
   ],
-  "Parts of your own": [
+  Extend: [
     "guide/formats",
     "guide/swapping-formats",
+    "guide/sqlite",
     "guide/composing-backends",
     "guide/writing-a-backend",
   ],
@@ -110,13 +111,13 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/toolkit-sessions",
     "reference/toolkit-boards",
   ],
-  "Every name, from the types": ["reference/api/"],
+  API: ["reference/api/"],
   "How it works": ["architecture", "promises", "covers", "protocol/README", "reference/counter-examples"],
   Decisions: ["decisions/"],
 };
 
 /** Groups that are open on the first page. */
-const OPEN = ["Begin here", "Many processes, and failures"];
+const OPEN = ["Start", "Multiple processes and failures"];
 
 /** The bar at the top. */
 export const BAR: readonly Item[] = [
