@@ -100,7 +100,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  http: [["semantics"], ["cache"], ["index"], ["fetch", "node"]],
+  http: [["semantics"], ["cache"], ["index"], ["fetch", "node", "undici"]],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],

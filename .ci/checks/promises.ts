@@ -19,7 +19,7 @@ interface VitestReport {
   readonly testResults: readonly { readonly assertionResults: readonly RanTest[] }[];
 }
 
-const NUMBER = /\b(?:[CA]\d{1,3}|R\d-\d{2,3})\b/g;
+const NUMBER = /\b(?:[CAH]\d{1,3}|R\d-\d{2,3})\b/g;
 const ROW = /^\| (?<number>[A-Z]\d+(?:-\d+)?) \| [^|]+ \|$/;
 const LIKE_A_ROW = /^\|\s*[A-Z]\d/;
 

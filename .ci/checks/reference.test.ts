@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { membersOf } from "../reference/members.ts";
 import { DESCRIBED, readModel, type Model } from "../reference/model.ts";
-import { SHOWN_IN } from "../reference/pages.ts";
+import { SHOWN_IN } from "../reference/shown-in.ts";
 import { renderPages } from "../reference/render.ts";
 
 const top = fileURLToPath(new URL("../../", import.meta.url));

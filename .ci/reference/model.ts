@@ -29,6 +29,7 @@ export const DESCRIBED = [
   "compose",
   "sqlite",
   "formats",
+  "http",
   "memory",
   "redis",
   "msgpack",

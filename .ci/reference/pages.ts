@@ -344,6 +344,29 @@ export const PAGES: readonly PageSpec[] = [
     ],
   },
   {
+    file: "http",
+    title: "The HTTP cache",
+    intro:
+      "Responses by RFC 9111, and adapters: `@hotset/http/fetch`, `@hotset/http/node` and `@hotset/http/undici`. In use: " +
+      "[cache HTTP responses](../../guide/http.md).",
+    names: [
+      ...["httpCache", "HttpCache", "HttpCacheOptions", "RuleOptions", "HttpRule", "readRules", "KeyRule"],
+      ...["RequestMatch", "ResponseMatch", "TextMatch", "HttpWindows", "Normaliser", "PurgeOptions", "Explanation"],
+      ...["NotStored", "AnswerEvent", "HttpCacheStats", "cachedHandler", "FetchHandler", "honoCache", "cachedFetch"],
+      ...[
+        "purgeHandler",
+        "PurgeHandlerOptions",
+        "cachedListener",
+        "Listener",
+        "expressCache",
+        "fastifyCache",
+        "FastifyLike",
+      ],
+      ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
+      ...["FieldLines", "FieldLine", "Head"],
+    ],
+  },
+  {
     file: "contract-suites",
     title: "Contract suites",
     intro:
@@ -361,40 +384,3 @@ export const PAGES: readonly PageSpec[] = [
     ],
   },
 ];
-
-/** Where a name, or a member of one, is shown in use: below docs. */
-export const SHOWN_IN: Readonly<Record<string, string>> = {
-  createCache: "guide/getting-started.md",
-  "Cache.bypass": "guide/production.md#a-switch-for-incidents",
-  "Cache.close": "guide/frameworks.md#the-order-of-a-shutdown",
-  "Cache.stats": "reference/stats.md",
-  "Namespace.getOrSet": "guide/getting-started.md",
-  "Namespace.getOrSetMany": "guide/recipes.md#batches",
-  "Namespace.explain": "reference/options.md#explain",
-  "Namespace.touch": "guide/freshness.md#a-life-that-slides",
-  "Namespace.markStale": "guide/freshness.md#ending-freshness-early",
-  "Namespace.delete": "guide/freshness.md#ending-freshness-early",
-  "Namespace.invalidateTags": "guide/freshness.md#tags",
-  "Namespace.markTagsStale": "guide/freshness.md#tags",
-  "Namespace.clear": "guide/keys-and-namespaces.md#the-reach-of-tags-and-clear",
-  "Namespace.on": "reference/events.md",
-  "Namespace.stats": "reference/stats.md",
-  "Namespace.namespace": "guide/keys-and-namespaces.md#namespaces",
-  "Namespace.wrap": "examples/wrap.ts",
-  "StaleValue.notModified": "guide/loaders.md#conditional-requests",
-  GetOrSetOptions: "guide/freshness.md#the-options",
-  memory: "examples/memory-only.ts",
-  redis: "guide/redis.md",
-  cluster: "guide/redis.md",
-  sentinel: "guide/redis.md",
-  fromClient: "guide/redis.md",
-  compose: "guide/composing-backends.md",
-  sqlite: "guide/sqlite.md",
-  packEntry: "examples/own-backend.ts",
-  Format: "examples/custom-format.ts",
-  Backend: "examples/own-backend.ts",
-  TestClock: "guide/testing.md",
-  scriptedBackend: "guide/testing.md",
-  describeBackend: "guide/writing-a-backend.md",
-  aesGcm: "guide/sealing.md",
-};

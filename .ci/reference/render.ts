@@ -5,7 +5,8 @@ import { commentOf, inOneLine, sentenceOf, type Comment } from "./comments.ts";
 import { commentOfAll, membersOf, overloadsOf, signatureOf, type Method, type Property } from "./members.ts";
 import type { Model, PublicName } from "./model.ts";
 import { anchorOf, Places } from "./places.ts";
-import { PAGES, SHOWN_IN, type PageSpec } from "./pages.ts";
+import { PAGES, type PageSpec } from "./pages.ts";
+import { SHOWN_IN } from "./shown-in.ts";
 
 /** Interfaces of which each property is described like a name: those of events. */
 const OPENED = new Set(["CacheEvents"]);

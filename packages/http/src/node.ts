@@ -4,7 +4,7 @@ import { Duplex, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
 import type {
-  CallOptions,
+  AnswerOptions,
   FieldLine,
   FieldLines,
   HttpCache,
@@ -110,7 +110,7 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     return held.head;
   };
   try {
-    const onInformation: CallOptions["onInformation"] = (status, fields) => inform(response, status, fields);
+    const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);
     const answer = await cache.answer(plainRequest(request, path), origin, { signal: leaving.signal, onInformation });
     if (held !== undefined) {
       held.release(answer.fields);

@@ -9,7 +9,9 @@ import { createCache, type Cache } from "@hotset/core";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { cachedFetch, cachedHandler, honoCache } from "@hotset/http/fetch";
 import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
+import { httpInterceptor } from "@hotset/http/undici";
 import { memory } from "@hotset/memory";
+import { Agent, fetch as undiciFetch } from "undici";
 import { afterEach, describe, expect, it } from "vitest";
 
 /** An answer of the application under test. */
@@ -127,6 +129,20 @@ const ADAPTERS: Readonly<Record<string, (pages: Pages, cache: HttpCache) => Prom
     await app.listen({ port: 0, host: "127.0.0.1" });
     const { port } = app.server.address() as AddressInfo;
     return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init);
+  },
+  "undici interceptor": async (pages, cache) => {
+    const server = createServer(listener(pages)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    closing.push(() => (server.closeAllConnections(), server.close()));
+    const agent = new Agent();
+    closing.push(() => agent.close());
+    const dispatcher = agent.compose(httpInterceptor(cache));
+    const { port } = server.address() as AddressInfo;
+    return (path, init) =>
+      undiciFetch(`http://127.0.0.1:${port}${path}`, {
+        ...(init as object),
+        dispatcher,
+      }) as unknown as Promise<Response>;
   },
   "caching fetch": async (pages, cache) => {
     const get = cachedFetch(cache, async (input) => fetchHandler(pages)(input as Request));

@@ -68,6 +68,26 @@ describe("order", () => {
   });
 });
 
+describe("a response that is still being stored", () => {
+  it.each([
+    ["no-cache", "2"],
+    ["max-age=0", "2"],
+    ["max-age=60", "1"],
+  ])("H63 with %s answers a later request with %s", async (cacheControl, expected) => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, format: v8(), leases: true });
+    const site = new Site({}, { clock, backend, local: false }).counts({ "cache-control": cacheControl, etag: '"a"' });
+    const storing = gate();
+    backend.script("leases.store", { before: storing, times: 9 });
+    expect((await site.ask())[0]).toBe("1");
+    await storing.arrived();
+    clock.advance(1);
+    expect((await site.ask())[0]).toBe(expected);
+    storing.open();
+    await flush();
+  });
+});
+
 describe("overload", () => {
   it("H70 more callers than may wait get 503 with Retry-After, and the others their page", async () => {
     const site = new Site({}, { maxWaiting: 100 });

@@ -176,7 +176,7 @@ describe("two processes while Redis fails", () => {
       if (fault === "is full") await server.command("CONFIG", "SET", "maxmemory", "1");
       version.now = 2;
       for (const round of [1, 2]) await visit(round);
-      // Its windows have passed by then, whatever Redis has.
+      // By then its windows have passed, in Redis too.
       await new Promise((resolve) => setTimeout(resolve, 2_100));
       const answers = await Promise.all(processes.map(async ({ url }) => (await fetch(`${url}page-0`)).text()));
       expect(answers).toEqual(["2", "2"]);

@@ -4,7 +4,7 @@ import {
   type AnswerEvent,
   type HttpCache,
   type Body,
-  type CallOptions,
+  type AnswerOptions,
   type HttpCacheOptions,
   type OriginContext,
   type PlainRequest,
@@ -28,7 +28,7 @@ export interface Given {
   readonly path?: string;
   readonly url?: string;
   readonly fields?: Record<string, string>;
-  readonly call?: CallOptions;
+  readonly call?: AnswerOptions;
 }
 
 export interface Answer {

@@ -13,7 +13,7 @@ import {
   discard,
   discardLate,
   ignore,
-  type CallOptions,
+  type AnswerOptions,
   type PlainOrigin,
   type PlainRequest,
   type PlainResponse,
@@ -45,9 +45,9 @@ export interface Explanation {
   readonly selecting: readonly string[];
   readonly outcome: "hit" | "stale" | "revalidate" | "miss" | "pass";
   readonly reason: string;
-  readonly ageSeconds?: number;
-  readonly freshForSeconds?: number;
-  readonly tags?: readonly string[];
+  readonly ageSeconds?: number | undefined;
+  readonly freshForSeconds?: number | undefined;
+  readonly tags?: readonly string[] | undefined;
 }
 
 /**
@@ -87,7 +87,7 @@ export class HttpCache {
    *
    * @throws what `origin` rejects with, when no stored response may be served instead.
    */
-  async answer(request: PlainRequest, origin: PlainOrigin, call: CallOptions = {}): Promise<PlainResponse> {
+  async answer(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions = {}): Promise<PlainResponse> {
     call.signal?.throwIfAborted();
     const visit = this.#places.visitOf(request, origin, call);
     const answer = typeof visit === "string" ? this.#forward(request, origin, visit, call) : this.#visit(visit);
@@ -109,7 +109,7 @@ export class HttpCache {
       reason: reuse,
       ageSeconds: found.held.ageMs / 1_000,
       freshForSeconds: freshForMs(found.held) / 1_000,
-      ...(found.tags !== undefined && { tags: found.tags }),
+      tags: found.tags,
     };
   }
 
@@ -264,15 +264,17 @@ export class HttpCache {
     const isLoaded = served?.status === "miss";
     const held = heldFrom(stored, isLoaded ? undefined : served);
     // Loaded from the moment on at which this request came: it may have it, even if that is stale by now.
-    const isForThis = isLoaded && this.#shelf.isReceivedHereSince(stored, visit.startedAt);
-    if (isForThis || (isForced && served?.status !== "stale"))
+    const received = this.#shelf.isReceivedHere(stored, visit.startedAt);
+    // A forced call may join a load whose response came before this request, and which is still being stored.
+    if ((isLoaded && received === "since") || (isForced && served?.status !== "stale" && received !== "before"))
       return (await this.#serve(visit, stored, held.ageMs, "collapsed")) ?? "gone";
     const reuse = decideReuse(visit.demands, held);
     if (reuse !== "revalidate") {
       if (reuse === "serve-and-revalidate" && served?.status !== "stale") void this.#refresh(visit);
       return (await this.#serve(visit, stored, held.ageMs, isLoaded ? "collapsed" : reuse, held)) ?? "gone";
     }
-    if (served?.cause !== "error" && served?.cause !== "timeout") return isForced ? "pass" : "again";
+    if (served?.cause !== "error" && served?.cause !== "timeout")
+      return isForced && received !== "before" ? "pass" : "again";
     const { error } = served;
     const fallback = await this.#fallBack(visit, { stored, held }, error);
     if (fallback !== undefined || error === undefined || error instanceof OriginAnsweredError)
@@ -390,7 +392,7 @@ export class HttpCache {
     request: PlainRequest,
     origin: PlainOrigin,
     reason: NotStored,
-    call: CallOptions,
+    call: AnswerOptions,
   ): Promise<PlainResponse> {
     const startedAt = this.#plan.clock.now();
     const sentAt = this.#epochMs();
@@ -403,7 +405,7 @@ export class HttpCache {
     return forwarded(to, kept, 0, reason === "method" ? status : { ...status, detail: reason });
   }
 
-  async #ask(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Promise<PlainResponse> {
+  async #ask(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Promise<PlainResponse> {
     const { signal = new AbortController().signal, onInformation } = call;
     return origin(request, { background: false, shared: false, signal, onInformation });
   }
@@ -435,7 +437,7 @@ interface Looked {
 interface Found {
   readonly stored: StoredResponse;
   readonly held: Held;
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
 }
 
 /** The entry that was found, if it is a response to this request or to one with `selects`. */

@@ -1,7 +1,7 @@
 import { joinedOf, type FieldLines, type Head } from "../semantics/fields.ts";
 import { listAt, objectAt, refusal, textsAt } from "./checks.ts";
 
-/** Text is equality; `true` is presence, `false` absence. Of several properties, all hold. */
+/** Text is equality; `true` is presence, `false` absence. All properties must hold. */
 export type TextMatch =
   | string
   | boolean
@@ -12,7 +12,7 @@ export type TextMatch =
       readonly regex?: string | undefined;
     };
 
-/** Requests, as plain data. Of several properties, all hold. */
+/** Requests, as plain data. All properties must hold. */
 export interface RequestMatch {
   readonly method?: readonly string[] | undefined;
   /** `/books/{id}` and `/static/{rest}*`: a parameter is a whole segment, or with `*` all that follows. */
@@ -25,7 +25,7 @@ export interface RequestMatch {
   readonly not?: RequestMatch | undefined;
 }
 
-/** Responses, as plain data. Of several properties, all hold. */
+/** Responses, as plain data. All properties must hold. */
 export interface ResponseMatch {
   /** Codes, classes, or first and last code of a range. */
   readonly status?: readonly (number | "2xx" | "3xx" | "4xx" | "5xx" | readonly [number, number])[] | undefined;

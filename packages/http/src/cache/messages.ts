@@ -28,6 +28,7 @@ export interface PlainResponse {
  */
 export type PlainOrigin = (request: PlainRequest, context: OriginContext) => Awaitable<PlainResponse>;
 
+/** The circumstances of one request to the origin. */
 export interface OriginContext {
   /** Whether no caller waits for the answer, and there is no connection to a client. */
   readonly background: boolean;
@@ -39,7 +40,8 @@ export interface OriginContext {
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
 }
 
-export interface CallOptions {
+/** Options of one call of `answer`. */
+export interface AnswerOptions {
   /** Ends the wait of this caller, which rejects with its reason. */
   readonly signal?: AbortSignal | undefined;
   /** Receives the interim answers (1xx) of a load that this call began. */

@@ -6,7 +6,7 @@ import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 import { HARMLESS } from "./safe-fields.ts";
 
-/** Options of `httpCache`. Those of a rule hold for all rules that do not say otherwise. */
+/** Options of `httpCache`. The options of a rule hold for all rules that do not say otherwise. */
 export interface HttpCacheOptions extends RuleOptions {
   /**
    * Rules for requests. The first that matches counts; a request that none matches is forwarded.
@@ -41,7 +41,7 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly bodyIdleTimeout?: Duration | undefined;
   /** Larger bodies are not stored. @default 5 MiB */
   readonly maxBodyBytes?: number | undefined;
-  /** Larger bodies are entries of their own, so that a 304 does not write them again. @default 16 KiB */
+  /** Larger bodies are separate entries, so that a 304 does not write them again. @default 16 KiB */
   readonly inlineBytes?: number | undefined;
   /** The most variants of one URL. @default 64 */
   readonly maxVariants?: number | undefined;
@@ -60,7 +60,7 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly tagFields?: Readonly<Record<string, "," | " ">> | undefined;
   /** Whether each response is tagged by its path, for `purgePrefix`. @default false */
   readonly pathTags?: boolean | undefined;
-  /** When the last client leaves, its load goes on for others, or ends. @default 'finish' */
+  /** When the last client leaves, its load continues for others, or ends. @default 'finish' */
   readonly onAbort?: "finish" | "abort" | undefined;
   /** Whether answers have a Cache-Status field, or those to which requests. @default true */
   readonly cacheStatus?: boolean | ((request: PlainRequest) => boolean) | undefined;
@@ -84,7 +84,7 @@ export interface HttpCacheOptions extends RuleOptions {
 
 /** The options, checked. */
 export interface Plan {
-  /** Of the cache as a whole. */
+  /** For the cache as a whole. */
   readonly settings: Settings;
   readonly rules: readonly HttpRule[] | undefined;
   /** @throws {ConfigurationError} that names the place. */

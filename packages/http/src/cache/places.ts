@@ -5,7 +5,7 @@ import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
 import { demandsOf, NO_DEMANDS } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { originOf, targetOf, targetUnder } from "../semantics/target.ts";
-import type { CallOptions, PlainOrigin, PlainRequest } from "./messages.ts";
+import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { partsOf, type Rule } from "./rules.ts";
 import type { Visit } from "./visit.ts";
@@ -34,7 +34,7 @@ export class Places {
   }
 
   /** The request on its way through the cache, or why it is forwarded. */
-  visitOf(request: PlainRequest, origin: PlainOrigin, call: CallOptions): Visit | NotStored {
+  visitOf(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Visit | NotStored {
     const refusal = refusalOfRequest(request, this.#plan.settings);
     if (refusal !== undefined) return refusal;
     const url = this.urlOf(request);

@@ -149,9 +149,10 @@ export class Shelf {
     };
   }
 
-  /** Whether this process received it at `since` or later. */
-  isReceivedHereSince({ receivedBy, receivedAt }: StoredResponse, since: number): boolean {
-    return receivedBy === this.#instance && receivedAt >= since;
+  /** Whether this process received it before `at`, or from then on; `undefined` where another process did. */
+  isReceivedHere({ receivedBy, receivedAt }: StoredResponse, at: number): "before" | "since" | undefined {
+    if (receivedBy !== this.#instance) return undefined;
+    return receivedAt < at ? "before" : "since";
   }
 
   #keptMs(freshness: Freshness, fields: FieldLines): number {

@@ -11,6 +11,7 @@ export interface AnswerEvent {
   readonly durationMs: number;
 }
 
+/** Counts of answers since the cache was made. */
 export interface HttpCacheStats {
   readonly hits: number;
   readonly stale: number;

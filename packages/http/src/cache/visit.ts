@@ -5,7 +5,7 @@ import type { Demands } from "../semantics/reuse.ts";
 import type { StoredRequest } from "../semantics/storing.ts";
 import { selectingText, selectingValue, preferredLanguage, type Normaliser } from "../semantics/vary.ts";
 import { joinedOf } from "../semantics/fields.ts";
-import type { CallOptions, PlainOrigin, PlainRequest } from "./messages.ts";
+import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
 import type { Rule } from "./rules.ts";
 import type { StoredIndex } from "./stored.ts";
 
@@ -27,7 +27,7 @@ export interface Visit {
   readonly primary: string;
   /** By the clock of the cache. */
   readonly startedAt: number;
-  readonly call: CallOptions;
+  readonly call: AnswerOptions;
   /** The key of the variant, once the index of the URL is known; until then that of the URL. */
   key: string;
   index: StoredIndex | undefined;

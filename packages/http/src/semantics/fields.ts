@@ -9,6 +9,8 @@ export interface Head {
   readonly status: number;
   readonly fields: FieldLines;
 }
+
+/** One field: its name in lower case, and its value. */
 export type FieldLine = readonly [name: string, value: string];
 
 /** The first line of this name. */

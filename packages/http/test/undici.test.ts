@@ -1,0 +1,201 @@
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import { createCache } from "@hotset/core";
+import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
+import { httpInterceptor } from "@hotset/http/undici";
+import { memory } from "@hotset/memory";
+import { gate } from "@hotset/testing";
+import { Agent, Client, fetch, MockAgent, Pool, request, type Dispatcher } from "undici";
+import { afterEach, describe, expect, it } from "vitest";
+
+const FRESH = { "cache-control": "max-age=60", etag: '"a"' };
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+function open(options: HttpCacheOptions = {}): HttpCache {
+  const cache = createCache({ name: "client" })
+    .tier(memory({ maxEntries: 1_000 }))
+    .build();
+  closing.push(() => cache.close());
+  return httpCache(cache.namespace("http"), options);
+}
+
+async function listen(listener: RequestListener): Promise<string> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  closing.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Counts its requests, and answers with their number and what it saw. */
+async function counting(fields: Record<string, string> = FRESH): Promise<{ url: string; seen: string[] }> {
+  const seen: string[] = [];
+  const url = await listen(({ url: path, headers }, response) => {
+    seen.push(`${path} ${String(headers["x-a"] ?? "")}`);
+    response.writeHead(200, fields).end(`${seen.length}`);
+  });
+  return { url, seen };
+}
+
+const agentOver = (cache: HttpCache): Dispatcher => {
+  const agent = new Agent();
+  closing.push(() => agent.close());
+  return agent.compose(httpInterceptor(cache));
+};
+
+const KINDS: Readonly<Record<string, (url: string, cache: HttpCache) => Dispatcher>> = {
+  Agent: (_, cache) => agentOver(cache),
+  Pool: (url, cache) => new Pool(url).compose(httpInterceptor(cache)),
+  Client: (url, cache) => new Client(url).compose(httpInterceptor(cache)),
+};
+
+describe("httpInterceptor", () => {
+  it.each(Object.keys(KINDS))("H89 answers requests of a %s from one load", async (kind) => {
+    const { url, seen } = await counting();
+    const dispatcher = KINDS[kind]!(url, open());
+    const bodies: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const { body } = await dispatcher.request({
+        path: "/a",
+        method: "GET",
+        ...(kind === "Agent" && { origin: url }),
+      });
+      bodies.push(await body.text());
+    }
+    expect([bodies, seen]).toEqual([["1", "1", "1"], ["/a "]]);
+  });
+
+  it("H89 answers for a MockAgent", async () => {
+    const mock = new MockAgent();
+    mock.disableNetConnect();
+    mock.get("https://rates.example").intercept({ path: "/" }).reply(200, "mocked", { headers: FRESH });
+    const dispatcher = mock.compose(httpInterceptor(open()));
+    for (const _ of [1, 2])
+      expect(await (await request("https://rates.example/", { dispatcher })).body.text()).toBe("mocked");
+  });
+
+  it("H89 query is part of the URL", async () => {
+    const { url, seen } = await counting();
+    const dispatcher = agentOver(open());
+    const ask = async (query: Record<string, unknown>): Promise<string> =>
+      (await request(`${url}/`, { dispatcher, query })).body.text();
+    expect([await ask({ a: 1 }), await ask({ a: 2 }), await ask({ a: 1 })]).toEqual(["1", "2", "1"]);
+    expect(seen).toEqual(["/?a=1 ", "/?a=2 "]);
+  });
+
+  it("H89 takes headers in each form", async () => {
+    const { url, seen } = await counting({ ...FRESH, vary: "x-a" });
+    const dispatcher = agentOver(open());
+    const forms = [{ "X-A": "1" }, ["X-A", "1"], new Map([["X-A", "1"]]), [["X-A", "1"]], { "x-a": ["2", "3"] }];
+    const bodies: string[] = [];
+    for (const headers of forms)
+      bodies.push(await (await request(url, { dispatcher, headers: headers as never })).body.text());
+    expect([bodies, seen]).toEqual([
+      ["1", "1", "1", "1", "2"],
+      ["/ 1", "/ 2, 3"],
+    ]);
+  });
+
+  it("H89 a signal ends the wait of its own caller", async () => {
+    const loading = gate();
+    const url = await listen(
+      (_, response) => void loading.pass().then(() => response.writeHead(200, FRESH).end("page")),
+    );
+    const dispatcher = agentOver(open());
+    const leaving = new AbortController();
+    const left = request(url, { dispatcher, signal: leaving.signal });
+    const other = request(url, { dispatcher });
+    await loading.arrived();
+    leaving.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    loading.open();
+    expect(await (await other).body.text()).toBe("page");
+  });
+
+  it("H89 a reader that pauses holds the origin up, and gets every byte", async () => {
+    const size = 8 * 1_048_576;
+    let sent = 0;
+    const url = await listen((_, response) => {
+      response.writeHead(200, FRESH);
+      const chunk = new Uint8Array(65_536);
+      const write = (): void => {
+        while (sent < size) {
+          sent += chunk.byteLength;
+          if (!response.write(chunk)) return void response.once("drain", write);
+        }
+        response.end();
+      };
+      write();
+    });
+    const { body } = await request(url, { dispatcher: agentOver(open({ maxBodyBytes: 65_536 })) });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(sent).toBeLessThan(size);
+    expect((await body.arrayBuffer()).byteLength).toBe(size);
+  });
+
+  it("H89 a 304 with Content-Length renews what is stored", async () => {
+    let hits = 0;
+    const url = await listen(({ headers }, response) => {
+      if (headers["if-none-match"] === undefined)
+        response.writeHead(200, { etag: '"a"', "cache-control": "max-age=0" }).end("page");
+      else
+        response.writeHead(304, { "content-length": "4", "cache-control": "max-age=60", "x-hits": `${++hits}` }).end();
+    });
+    const dispatcher = agentOver(open());
+    expect(await (await request(url, { dispatcher })).body.text()).toBe("page");
+    for (const _ of [1, 2]) {
+      const { statusCode, headers, body } = await request(url, { dispatcher });
+      expect([statusCode, headers["x-hits"], headers["content-length"], await body.text()]).toEqual([
+        200,
+        "1",
+        "4",
+        "page",
+      ]);
+    }
+  });
+
+  it("H89 unsafe methods reach the origin with their body, and invalidate", async () => {
+    let version = 1;
+    const url = await listen((incoming, response) => {
+      if (incoming.method === "GET") response.writeHead(200, FRESH).end(`${version}`);
+      else incoming.on("data", (chunk) => (version = Number(chunk))).on("end", () => response.writeHead(204).end());
+    });
+    const dispatcher = agentOver(open());
+    const get = async (): Promise<string> => (await request(url, { dispatcher })).body.text();
+    await get();
+    expect((await request(url, { dispatcher, method: "PUT", body: "7" })).statusCode).toBe(204);
+    expect(await get()).toBe("7");
+  });
+
+  it("H89 answers fetch of undici, with several fields of one name", async () => {
+    const url = await listen((_, response) => {
+      response
+        .writeHead(
+          200,
+          [
+            ["cache-control", "max-age=60"],
+            ["link", "</a>"],
+            ["link", "</b>"],
+          ].flat(),
+        )
+        .end("page");
+    });
+    const dispatcher = agentOver(open());
+    for (const expected of [/stored$/, /hit/]) {
+      const answer = await fetch(url, { dispatcher });
+      expect([await answer.text(), answer.headers.get("link")]).toEqual(["page", "</a>, </b>"]);
+      expect(answer.headers.get("cache-status")).toMatch(expected);
+    }
+  });
+
+  it("H48 H89 an origin that cannot be reached: the error of undici, or a stale response", async () => {
+    const dispatcher = agentOver(open());
+    await expect(request("http://127.0.0.1:1/", { dispatcher })).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  });
+});
