@@ -138,6 +138,7 @@ export const PAGES: readonly PageSpec[] = [
       "connect",
       "Observed",
       "Modules",
+      "HttpFigures",
       "Exporter",
       "Instrument",
       "Labels",

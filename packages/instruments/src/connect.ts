@@ -1,6 +1,7 @@
 import { InvalidArgumentError, type Cache } from "@hotset/core";
 import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
+import { connectHttp, type HttpFigures } from "./http-instruments.ts";
 import type { Exporter } from "./instrument.ts";
 import { connectModules, type Modules } from "./module-instruments.ts";
 import { connectProcess } from "./process-instruments.ts";
@@ -16,13 +17,15 @@ export interface Observed {
   readonly queues?: Modules["queues"] | undefined;
   /** By the label that each gets. @default none */
   readonly consumers?: Modules["consumers"] | undefined;
+  /** HTTP caches, by the label that each gets. @default none */
+  readonly http?: Readonly<Record<string, HttpFigures>> | undefined;
   /** Durations of calls of a backend, as a histogram: some two microseconds for each. @default false */
   readonly backendCalls?: boolean | undefined;
   /** Delays of the event loop, garbage collection, heap and resident memory of this process. @default false */
   readonly process?: boolean | undefined;
 }
 
-const OBSERVED = ["caches", "redis", "queues", "consumers", "backendCalls", "process"];
+const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "backendCalls", "process"];
 
 /**
  * Connects what is observed to an exporter.
@@ -39,11 +42,20 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   for (const name of Object.keys(options))
     if (!all.includes(name))
       throw new InvalidArgumentError(`observe: unknown option ${JSON.stringify(name)}; known: ${all.join(", ")}`);
-  const { caches = [], redis = [], queues = {}, consumers = {}, backendCalls = false, process = false } = options;
+  const {
+    caches = [],
+    redis = [],
+    queues = {},
+    consumers = {},
+    http = {},
+    backendCalls = false,
+    process = false,
+  } = options;
   for (const [name, flag] of Object.entries({ backendCalls, process }))
     if (typeof flag !== "boolean") throw new InvalidArgumentError(`observe: ${name} must be true or false`);
   expectEach("queues", queues, "counts");
   expectEach("consumers", consumers, "status");
+  expectEach("http", http, "stats");
   expectList("caches", caches, { members: ["getOrSet", "name"], maker: "createCache" });
   expectList("redis", redis, { members: ["commands", "clientName"], maker: "createRedis" });
   expectDifferent(
@@ -58,6 +70,7 @@ export function connect(exporter: Exporter, options: Observed, known: readonly s
   const end = (): void => ends.splice(0).forEach((each) => each());
   try {
     connectModules(exporter, { queues, consumers });
+    connectHttp(exporter, http);
     if (caches.length > 0) connectCaches(exporter, caches, { isCallTimed: backendCalls, ends });
     if (redis.length > 0) ends.push(connectRedis(exporter, redis));
     if (process) ends.push(connectProcess(exporter));
@@ -78,12 +91,12 @@ const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
 /** @param method that each of them has */
-function expectEach(option: "queues" | "consumers", given: object, method: string): void {
+function expectEach(option: "queues" | "consumers" | "http", given: object, method: string): void {
   checkObject(option, given);
   for (const [label, each] of Object.entries(given) as readonly [string, Record<string, unknown> | null][])
     if (typeof each?.[method] !== "function")
       throw new InvalidArgumentError(
-        `observe: ${option} must be an object of ${option} by their labels, got ${kindOf(each)} for ${JSON.stringify(label)}`,
+        `observe: ${option} must be an object of ${option === "http" ? "HTTP caches" : option} by their labels, got ${kindOf(each)} for ${JSON.stringify(label)}`,
       );
 }
 

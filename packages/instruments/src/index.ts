@@ -9,5 +9,6 @@ export {
   type Recorder,
   type Sample,
 } from "./instrument.ts";
+export type { HttpFigures } from "./http-instruments.ts";
 export type { Modules } from "./module-instruments.ts";
 export { HistogramSeries } from "./histogram-series.ts";

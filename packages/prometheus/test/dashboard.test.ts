@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createTestCache } from "@hotset/testing";
+import { httpCache } from "@hotset/http";
 import { observe } from "@hotset/prometheus";
 import { createRedis } from "@hotset/redis-toolkit";
 import { Registry } from "prom-client";
@@ -11,7 +12,7 @@ const read = (path: string): string => readFileSync(join(docs, path), "utf8");
 /** Names of metrics in a text, without the endings of histograms. */
 const named = (text: string): ReadonlySet<string> =>
   new Set(
-    Array.from(text.matchAll(/\b(?:cache|redis|nodejs|v8js|process)_[a-z_]+\b/g), ([name]) =>
+    Array.from(text.matchAll(/\b(?:cache|http_cache|redis|nodejs|v8js|process)_[a-z_]+\b/g), ([name]) =>
       name.replace(/_(?:bucket|count|sum)$/, ""),
     ),
   );
@@ -29,6 +30,7 @@ beforeAll(async () => {
     redis: [createRedis({ env: false })],
     queues: { jobs: { counts: away } },
     consumers: { entries: { counts, status: away } },
+    http: { pages: httpCache(cache.namespace("pages")) },
     process: true,
   });
   known = new Set((await register.getMetricsAsJSON()).map(({ name }) => name));
@@ -47,7 +49,7 @@ it.each(["operations/grafana-dashboard.json", "operations/prometheus-alerts.yml"
 it("C265: the page lists every metric, every alert, and no other", () => {
   const page = read("guide/metrics.md");
   const listed = new Set(
-    Array.from(page.matchAll(/`((?:cache|redis|nodejs|v8js|process)_[a-z_]+)`/g), ([, name]) => name!),
+    Array.from(page.matchAll(/`((?:cache|http_cache|redis|nodejs|v8js|process)_[a-z_]+)`/g), ([, name]) => name!),
   );
   expect([...known].filter((name) => !listed.has(name))).toEqual([]);
   expect([...listed].filter((name) => !known.has(name))).toEqual([]);
