@@ -244,6 +244,16 @@ describe("rules", () => {
     expect(await served(site, of("a"), of("b"))).toEqual(["a 11", "b 12"]);
   });
 
+  it("H32 H84 a URL that is too long for a tag is not stored for a tenant, and purging it fails nothing", async () => {
+    const site = new Site({ key: { header: ["x-tenant"] } }).counts(FRESH);
+    const path = `/${"a".repeat(600)}`;
+    expect(await served(site, { path, fields: { "x-tenant": "a" } }, { path, fields: { "x-tenant": "a" } })).toEqual([
+      "1",
+      "2",
+    ]);
+    expect(await site.http.purge(`https://shop.example${path}`)).toEqual({ status: "done" });
+  });
+
   it("H32 H38 a load of a tenant that began before a purge stores nothing that is found", async () => {
     const site = new Site({ key: { header: ["x-tenant"] } }).counts({ ...FRESH, vary: "accept" });
     const given = { fields: { "x-tenant": "a", accept: "a" } };

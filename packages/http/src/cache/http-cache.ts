@@ -4,7 +4,7 @@ import { decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/re
 import type { FieldLines } from "../semantics/fields.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
-import { prefixTag } from "../semantics/tags.ts";
+import { isTag, prefixTag } from "../semantics/tags.ts";
 import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
 import { refusal } from "./checks.ts";
 import { HeadUpdates } from "./head-updates.ts";
@@ -116,9 +116,8 @@ export class HttpCache {
   /** Removes all variants of this URL, in every process. */
   async purge(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
     const { keys, families } = this.#places.namesOf(String(url));
-    const tags = families.flatMap((family) =>
-      options.soft === true ? [pageTag(family)] : [pageTag(family), listTag(family)],
-    );
+    const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
+    const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
       ...keys.map((key) => (options.soft === true ? this.#markStale(key) : this.#namespace.delete(key))),
       ...(tags.length === 0 ? [] : [this.purgeTags(tags, options)]),
