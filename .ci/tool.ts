@@ -17,6 +17,7 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
   bench: {
     "": program("benchmarks/run.ts"),
     peers: program("benchmarks/peers/run.ts"),
+    stores: program("benchmarks/stores/run.ts"),
     toolkit: program("benchmarks/toolkit/run.ts"),
     hits: program("benchmarks/hits/run.ts"),
   },

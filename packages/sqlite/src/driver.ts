@@ -12,9 +12,10 @@ export interface SqliteStatement {
   run(...values: SqliteValue[]): { readonly changes: number | bigint };
 }
 
+/** What a statement takes for a `?`. */
 export type SqliteValue = string | number | Uint8Array;
 
-/** Loaded when a file is opened: Node warns that the module is experimental. */
+/** Loaded when a file is opened: Node 22 warns that the module is experimental. */
 export function openWithNode(file: string): SqliteDatabase {
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
   return new DatabaseSync(file);

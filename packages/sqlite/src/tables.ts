@@ -316,7 +316,7 @@ export const NO_VERSION = "-";
 /** How long a tag version lives after its last use, as in Redis. */
 const TAG_LIFE_MS = 30 * 86_400_000;
 const WRITES_PER_SWEEP = 100;
-const BYTES_PER_SWEEP = 2 ** 20;
+const BYTES_PER_SWEEP = 2 ** 19;
 /** Few, since one may be large. */
 const EVICTED_PER_ROUND = 16;
 const EVICTION_ROUNDS = 32;

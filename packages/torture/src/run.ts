@@ -8,6 +8,7 @@
  *     npm run torture -- --seed 17 --shrink                  and, if it fails, the smallest plan that still fails
  *     npm run torture -- --focus snapshots                   one kind of faults only
  *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
+ *     npm run torture -- --store sqlite                      one SQLite file in place of Redis, and faults of processes
  *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/torture/recorded
@@ -26,7 +27,7 @@ import { arenas } from "./arena.ts";
 import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
 import { MUTANTS, type Mutant } from "./mutants.ts";
-import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type Plan, type Topology } from "./plan.ts";
+import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type FaultKind, type Plan, type Topology } from "./plan.ts";
 import { planted } from "./planted.ts";
 import { withManyLoads } from "./planting.ts";
 import { run } from "./round.ts";
@@ -53,6 +54,7 @@ const { values } = parseArgs({
     keep: { type: "string" },
     /** The layout of entries in Redis. */
     layout: { type: "string", default: "full" },
+    store: { type: "string", default: "redis" },
     /** A folder. */
     record: { type: "string" },
   },
@@ -65,12 +67,17 @@ const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] =
   ["cluster", 3, 1],
 ];
 const SOON_SEEDS = 3;
+/** Faults that processes over one file can have, and what brings them. */
+const FOCUSES_ON_FILES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
+const FAULTS_OF_PROCESSES: ReadonlySet<FaultKind> = new Set(["freeze process", "block loop", "kill process"]);
 
 const topology = among("topology", values.topology, TOPOLOGIES);
 const focus = values.focus === undefined ? undefined : among("focus", values.focus, FOCUSES);
 if (focus !== undefined) among("focus", focus, focusesOn(topology));
 // For this process, which plays another program, and for the workers.
 process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
+const store = among("store", values.store, ["redis", "sqlite"]);
+process.env["HOTSET_STORE"] = store;
 const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();
@@ -113,7 +120,9 @@ async function plantAll(): Promise<number> {
 async function hunt(where: Topology, first: number, rounds: number, endsAt: number): Promise<number> {
   const tally = new Tally();
   for (let seed = first; seed < first + rounds && performance.now() < endsAt; seed += 1) {
-    const drawn = planOf(seed, { topology: where, ...(focus !== undefined && { focus }) });
+    const onFile = store === "redis" ? focus : (focus ?? FOCUSES_ON_FILES[seed % FOCUSES_ON_FILES.length]!);
+    const of = planOf(seed, { topology: where, ...(onFile !== undefined && { focus: onFile }) });
+    const drawn = store === "redis" ? of : withoutRedis(of);
     const plan = values.record === undefined ? drawn : withManyLoads(drawn);
     const outcome = await round(plan);
     console.log(tally.add(seed, plan.focus, outcome));
@@ -136,6 +145,15 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
   const missed = where === "single" ? tally.missed() : [];
   for (const each of missed) console.log(`the checker sees too little of what was planted: ${each}`);
   return tally.failed + missed.length;
+}
+
+/** No other program writes to the file, and servers that are not used need not fail. */
+function withoutRedis(plan: Plan): Plan {
+  return {
+    ...plan,
+    operations: plan.operations.filter(({ worker }) => worker >= 0),
+    faults: plan.faults.filter(({ kind }) => FAULTS_OF_PROCESSES.has(kind)),
+  };
 }
 
 async function round(plan: Plan, mutant?: Mutant): Promise<Outcome> {

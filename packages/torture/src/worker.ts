@@ -3,6 +3,7 @@ import {
   CacheError,
   createCache,
   json,
+  type Backend,
   type BatchLoadContext,
   type Cache,
   type DeleteManyResult,
@@ -24,8 +25,10 @@ import {
   type RedisBackend,
   type RedisBackendSettings,
 } from "@hotset/redis";
+import { sqlite } from "@hotset/sqlite";
 import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
+import { dirname, join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
@@ -712,15 +715,17 @@ async function openCache(): Promise<Cache> {
       .reissueWindow(settings.reissueWindow)
       .responseTimeout(settings.responseTimeout)
       .build();
-  const backend: RedisBackend =
-    given.worker.hasClient === true && given.place.topology === "single"
-      ? settled(redis(fromClient(await openClient(given.place.url))))
-      : settled(
-          redis(connectionTo(given.place))
-            .protocol(given.worker.protocol)
-            .connectTimeout("1s")
-            .backoff({ base: 10, max: 200 }),
-        );
+  const backend: Backend =
+    process.env["HOTSET_STORE"] === "sqlite"
+      ? sqlite(join(dirname(given.historyPath), "shared.db"), { label: BACKEND })
+      : given.worker.hasClient === true && given.place.topology === "single"
+        ? settled(redis(fromClient(await openClient(given.place.url))))
+        : settled(
+            redis(connectionTo(given.place))
+              .protocol(given.worker.protocol)
+              .connectTimeout("1s")
+              .backoff({ base: 10, max: 200 }),
+          );
   watched = watchBackend(
     backend,
     now,

@@ -92,6 +92,7 @@ class Poller<P> {
   /** Begins when the present one has ended. */
   #nextPoll: Promise<void> | undefined;
   #usedAt = -Infinity;
+  #askedAt = -Infinity;
   #isWaitingLong = false;
   #cancel: (() => void) | undefined;
 
@@ -125,18 +126,22 @@ class Poller<P> {
     try {
       const { position } = await this.#changesSince(undefined);
       this.#session = { position, attachments: new Set() };
-      this.#usedAt = this.#clock.now();
+      this.#usedAt = this.#askedAt = this.#clock.now();
       this.#tickLater();
     } finally {
       this.#beginning = undefined;
     }
   }
 
+  /** Asks itself where the timer is late: a program of calls that never wait starves it. */
   wake(): void {
-    this.#usedAt = this.#clock.now();
+    const now = this.#clock.now();
+    this.#usedAt = now;
+    if (this.#session === undefined) return;
+    if (this.#polling === undefined && now - this.#askedAt >= this.#busyMs) void this.#poll();
     if (!this.#isWaitingLong) return;
     this.#cancel?.();
-    this.#tickLater(0);
+    this.#tickLater();
   }
 
   /** A question that is on its way may be older than this call: another one follows it. */
@@ -155,6 +160,7 @@ class Poller<P> {
   async #ask(): Promise<void> {
     const session = this.#session;
     if (session === undefined) return;
+    this.#askedAt = this.#clock.now();
     const sent = Array.from(session.attachments, ({ listener }) => ({ listener, sentAtMs: listener.now() }));
     try {
       const changes = await this.#changesSince(session.position);
@@ -169,9 +175,9 @@ class Poller<P> {
     }
   }
 
-  #tickLater(delayMs?: number): void {
-    this.#isWaitingLong = delayMs === undefined && this.#clock.now() - this.#usedAt >= BUSY_FOR_MS;
-    const waitMs = delayMs ?? (this.#isWaitingLong ? this.#idleMs : this.#busyMs);
+  #tickLater(): void {
+    this.#isWaitingLong = this.#clock.now() - this.#usedAt >= BUSY_FOR_MS;
+    const waitMs = this.#isWaitingLong ? this.#idleMs : this.#busyMs;
     this.#cancel = inNoCall(() =>
       this.#clock.schedule(() => {
         this.#tickLater();

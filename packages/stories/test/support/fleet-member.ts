@@ -14,6 +14,7 @@ import {
 } from "@hotset/core";
 import { memory, type MemoryOptions } from "@hotset/memory";
 import { cluster, redis, sentinel, single, type Connection, type RedisBackendBuilder } from "@hotset/redis";
+import { sqlite } from "@hotset/sqlite";
 import { answerCalls, type Place } from "@hotset/test-servers";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -41,6 +42,8 @@ export interface MemberSettings {
   readonly clockOffsetMs?: number;
   /** Whether the cache has memory alone, without Redis. @default false */
   readonly isAlone?: boolean;
+  /** The file of a backend in place of Redis. */
+  readonly sqliteFile?: string;
 }
 
 /** The steps of a load. By default it returns `null` at once. */
@@ -106,7 +109,10 @@ class Member {
     const local = createCache({ name: "shop", explain: 1_000 })
       .tier(memory(settings.memory))
       .defaults({ ttl: "10m", ...settings.policy });
-    this.cache = (settings.isAlone === true ? local : local.tier(backendOf(settings).build())).build();
+    const { isAlone, sqliteFile } = settings;
+    if (isAlone === true) this.cache = local.build();
+    else if (sqliteFile !== undefined) this.cache = local.tier(sqlite(sqliteFile)).build();
+    else this.cache = local.tier(backendOf(settings).build()).build();
     for (const name of OBSERVED)
       this.cache.on(name, (event) => {
         const { error, ...details } = event as CacheEvents[typeof name] & {
