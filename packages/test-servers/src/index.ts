@@ -55,3 +55,10 @@ export {
 } from "./fleet-servers.ts";
 export { Random } from "./random.ts";
 export { cloned, jsonOf, packed } from "./repeated.ts";
+export {
+  startOwnPostgres,
+  startPostgres,
+  type OwnPostgres,
+  type OwnPostgresOptions,
+  type TestPostgres,
+} from "./postgres.ts";
