@@ -101,6 +101,18 @@ export default [
   toolkit("queue", "16.4 kB"),
   toolkit("streams", "10.3 kB"),
   toolkit("lock", "8 kB"),
+  {
+    // pg is installed beside it, and loaded with the first connection.
+    name: "@hotset/postgres",
+    path: "packages/postgres/dist/index.js",
+    limit: "11 kB",
+    gzip: true,
+    modifyRolldownConfig: (config) => ({
+      ...config,
+      platform: "node",
+      external: (id) => id === "pg" || id.startsWith("@hotset/") || id.startsWith("node:"),
+    }),
+  },
   metrics("instruments", "5.2 kB"),
   metrics("prometheus", "1.1 kB"),
   metrics("otel", "2.6 kB"),

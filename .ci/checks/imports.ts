@@ -23,6 +23,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/msgpack": ["@hotset/core"],
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
+  "@hotset/postgres": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],
   "@hotset/instruments": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],

@@ -32,6 +32,7 @@ export const DESCRIBED = [
   "http",
   "memory",
   "redis",
+  "postgres",
   "msgpack",
   "zstd",
   "seal",

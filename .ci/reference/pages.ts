@@ -275,6 +275,21 @@ export const PAGES: readonly PageSpec[] = [
     names: ["sqlite", "SqliteOptions", "SqliteDatabase", "SqliteStatement", "SqliteValue", "sqlite@@hotset/sqlite"],
   },
   {
+    file: "postgres",
+    title: "PostgreSQL",
+    intro: "A backend over PostgreSQL, and the SQL of its schema. In use: [PostgreSQL](../../guide/postgres.md).",
+    names: [
+      "postgres",
+      "PostgresOptions",
+      "schema",
+      "SchemaOptions",
+      "PostgresPool",
+      "PostgresClient",
+      "PostgresQuery",
+      "PostgresNotice",
+    ],
+  },
+  {
     file: "compose",
     title: "Composed backends",
     intro: "Two backends as one. In use: [composing backends](../../guide/composing-backends.md).",

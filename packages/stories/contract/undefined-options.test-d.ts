@@ -10,6 +10,7 @@ import type * as instruments from "@hotset/instruments";
 import type * as memory from "@hotset/memory";
 import type * as otel from "@hotset/otel";
 import type * as prometheus from "@hotset/prometheus";
+import type * as postgres from "@hotset/postgres";
 import type * as redis from "@hotset/redis";
 import type * as toolkit from "@hotset/redis-toolkit";
 import type * as toolkitCounters from "@hotset/redis-toolkit/counters";
@@ -71,6 +72,9 @@ interface OptionTypes {
   "coreTesting.TestCacheOptions": coreTesting.TestCacheOptions;
   "instruments.Observed": instruments.Observed;
   "memory.MemoryOptions": memory.MemoryOptions;
+  "postgres.PostgresNotice": postgres.PostgresNotice;
+  "postgres.PostgresOptions": postgres.PostgresOptions;
+  "postgres.SchemaOptions": postgres.SchemaOptions;
   "otel.ObserveOptions": otel.ObserveOptions;
   "otel.TracingOptions": otel.TracingOptions;
   "prometheus.ObserveOptions": prometheus.ObserveOptions;

@@ -1,0 +1,172 @@
+import { BackendUnavailableError, Deadline, Deadlines, inNoCall, type Clock } from "@hotset/core";
+import type { Statement } from "./statements.ts";
+
+/** Calls of one statement, in the order in which it is to carry them out. */
+export type Send = (
+  statement: Statement,
+  calls: readonly Call[],
+  onStart: (abandon: () => void) => void,
+) => Promise<readonly (readonly unknown[])[]>;
+
+export interface CallLimits {
+  readonly label: string;
+  readonly deadlineMs: number;
+  /** Number of statements that run at the same time. */
+  readonly connections: number;
+}
+
+/**
+ * Calls of one kind that are made in one turn of the event loop, or wait for a connection, are one statement: one trip
+ * and one commit for up to 100 of them.
+ *
+ *     called ──the turn ends, a connection is free──▶ sent ──▶ answered
+ *        └──────────── deadline ───────────┴─────────────────▶ abandoned
+ *
+ * A call that waits too long is never sent. A statement that takes too long is abandoned with all of its calls.
+ */
+export class Calls {
+  readonly #limits: CallLimits;
+  readonly #send: Send;
+  readonly #deadlines: Deadlines;
+  readonly #waiting = new Map<Statement, Set<Call>>();
+  #running = 0;
+  #isDue = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(limits: CallLimits, clock: Clock, send: Send) {
+    this.#limits = limits;
+    this.#send = send;
+    this.#deadlines = new Deadlines(limits.deadlineMs, clock);
+  }
+
+  /** @returns the columns of the answer. */
+  make(statement: Statement, values: readonly unknown[], order: Buffer | undefined): Promise<readonly unknown[]> {
+    return new Promise((resolve, reject) => {
+      const call = new Call(values, order, resolve, reject, () => this.#drop(statement, call));
+      const calls = this.#waiting.get(statement);
+      if (calls === undefined) this.#waiting.set(statement, new Set([call]));
+      else calls.add(call);
+      this.#deadlines.start(call);
+      if (!this.#isDue) {
+        this.#isDue = true;
+        inNoCall(() => setImmediate(() => this.#begin()));
+      }
+    });
+  }
+
+  /** Resolves when all calls are answered, by their deadline. No call may be made after it. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      this.#begin();
+    });
+  }
+
+  #begin(): void {
+    this.#isDue = false;
+    for (const [statement, calls] of this.#waiting) {
+      while (calls.size > 0 && this.#running < this.#limits.connections)
+        void this.#run(statement, take(calls, statement.isAlone ? 1 : MOST_CALLS));
+      if (calls.size === 0) this.#waiting.delete(statement);
+    }
+    if (this.#running === 0) this.#onIdle?.();
+  }
+
+  async #run(statement: Statement, calls: readonly Call[]): Promise<void> {
+    this.#running += 1;
+    let isOver = false;
+    const abandoned = new Promise<never>((_, reject) => {
+      for (const call of calls)
+        call.onPass = () => {
+          if (isOver) return;
+          isOver = true;
+          reject(this.#late(statement));
+        };
+    });
+    let abandon = (): void => undefined;
+    try {
+      const sending = this.#send(statement, calls, (how) => (abandon = how));
+      const rows = await Promise.race([sending, abandoned]);
+      for (const [i, call] of calls.entries()) this.#end(call, () => call.resolve(rows[i]!));
+    } catch (error) {
+      abandon();
+      for (const call of calls) this.#end(call, () => call.reject(error));
+    } finally {
+      isOver = true;
+      this.#running -= 1;
+      this.#begin();
+    }
+  }
+
+  #end(call: Call, how: () => void): void {
+    this.#deadlines.end(call);
+    how();
+  }
+
+  /** A call whose deadline passed before it was sent. */
+  #drop(statement: Statement, call: Call): void {
+    this.#waiting.get(statement)?.delete(call);
+    call.reject(this.#late(statement, { maybeExecuted: false }));
+  }
+
+  #late({ operation }: Statement, { maybeExecuted } = { maybeExecuted: true }): Error {
+    const { label, deadlineMs } = this.#limits;
+    return new BackendUnavailableError(`${label}: ${operation} was not answered within ${deadlineMs} ms`, {
+      tier: label,
+      operation,
+      maybeExecuted,
+    });
+  }
+}
+
+const MOST_CALLS = 100;
+/** Values are sent as text in a list: a few long ones would make a long statement. */
+const MOST_BYTES = 2 ** 20;
+
+function take(calls: Set<Call>, most: number): readonly Call[] {
+  const taken: Call[] = [];
+  let bytes = 0;
+  for (const call of calls) {
+    bytes += call.bytes;
+    if (taken.length > 0 && (taken.length === most || bytes > MOST_BYTES)) break;
+    taken.push(call);
+    calls.delete(call);
+  }
+  // All processes lock keys in one order, so that none waits for another that waits for it.
+  return taken.every(({ order }) => order !== undefined)
+    ? taken.toSorted((a, b) => Buffer.compare(a.order!, b.order!))
+    : taken;
+}
+
+/** One call of the backend. */
+export class Call extends Deadline {
+  readonly values: readonly unknown[];
+  readonly order: Buffer | undefined;
+  readonly resolve: (row: readonly unknown[]) => void;
+  readonly reject: (error: unknown) => void;
+  /** Changes when it is sent. */
+  onPass: () => void;
+
+  constructor(
+    values: readonly unknown[],
+    order: Buffer | undefined,
+    resolve: (row: readonly unknown[]) => void,
+    reject: (error: unknown) => void,
+    onPass: () => void,
+  ) {
+    super();
+    this.values = values;
+    this.order = order;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.onPass = onPass;
+  }
+
+  get bytes(): number {
+    return this.values.reduce<number>((sum, value) => sum + (Buffer.isBuffer(value) ? value.length : 0), 0);
+  }
+
+  override pass(): void {
+    this.onPass();
+  }
+}

@@ -1,0 +1,254 @@
+import { BackendUnavailableError, ConfigurationError, inNoCall, type Clock } from "@hotset/core";
+import { Calls, type Call } from "./calls.ts";
+import { faultOf, isUsable, processOf, stateOf, type PostgresClient, type PostgresPool } from "./pool.ts";
+import { LAYOUT, schema } from "./schema.ts";
+import { ANSWER, queryOf, type Statement } from "./statements.ts";
+
+export interface DatabaseSettings {
+  readonly label: string;
+  readonly schema: string;
+  readonly tables: "unlogged" | "logged";
+  /** Whether it makes the tables and functions where they are missing. */
+  readonly createsSchema: boolean;
+  readonly deadlineMs: number;
+  readonly connections: number;
+  readonly clock: Clock;
+}
+
+/** How PostgreSQL is reached: found out with the first connection. */
+export interface Reach {
+  /** Whether a pooler lends a connection for each statement: nothing that belongs to a session works. */
+  readonly isPooled: boolean;
+}
+
+/** Statements over the connections of a pool. */
+export class Database {
+  readonly label: string;
+  readonly #settings: DatabaseSettings;
+  readonly #openPool: () => Promise<PostgresPool>;
+  readonly #calls: Calls;
+  #pool: Promise<PostgresPool> | undefined;
+  #reach: Promise<Reach> | undefined;
+  #isReached = false;
+  /** Processes of the server that may still carry out a statement which was abandoned. */
+  readonly #abandoned = new Set<number>();
+  #ending: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(settings: DatabaseSettings, openPool: () => Promise<PostgresPool>) {
+    this.label = settings.label;
+    this.#settings = settings;
+    this.#openPool = openPool;
+    this.#calls = new Calls(settings, settings.clock, (...sending) => this.#send(...sending));
+  }
+
+  /** Calls a statement. @param order keys in the order in which all processes lock them. */
+  async call(statement: Statement, values: readonly unknown[], order?: Buffer): Promise<readonly unknown[]> {
+    if (this.#isClosed) throw this.#closed(statement.operation);
+    // Deadlines begin once there is a connection and a schema.
+    if (!this.#isReached) await this.reach();
+    return this.#calls.make(statement, values, order);
+  }
+
+  /** Connects, and makes the schema where it is missing. */
+  reach(): Promise<Reach> {
+    return (this.#reach ??= inNoCall(() => this.#within(this.#explore())).catch((error: unknown) => {
+      this.#reach = undefined;
+      throw faultOf(this.label, "connect", error);
+    }));
+  }
+
+  /** A connection for one purpose. The caller releases it. */
+  async borrow(): Promise<PostgresClient> {
+    const client = await (await this.#poolOf()).connect();
+    // Without a listener an error of a connection ends the process; each statement reports its own.
+    client.on("error", ignore);
+    return client;
+  }
+
+  /** Gives back a connection that was borrowed. */
+  giveBack(client: PostgresClient): void {
+    client.off("error", ignore);
+    client.release();
+  }
+
+  /** Closes a connection that was borrowed. */
+  destroy(client: PostgresClient): void {
+    client.release(true);
+  }
+
+  /** @param endPool whether the pool is this backend's. */
+  async close(endPool: boolean): Promise<void> {
+    this.#isClosed = true;
+    await this.#calls.end();
+    const pool = await this.#pool?.catch(() => undefined);
+    if (endPool) await pool?.end();
+  }
+
+  #poolOf(): Promise<PostgresPool> {
+    return (this.#pool ??= this.#openPool().catch((error: unknown) => {
+      this.#pool = undefined;
+      throw error;
+    }));
+  }
+
+  async #send(
+    statement: Statement,
+    calls: readonly Call[],
+    onStart: (abandon: () => void) => void,
+  ): Promise<readonly (readonly unknown[])[]> {
+    let client: PostgresClient | undefined;
+    let isAbandoned = false;
+    const give = (how: "back" | "away"): void => {
+      const lent = client;
+      client = undefined;
+      if (lent === undefined) return;
+      if (how === "back") this.giveBack(lent);
+      else this.destroy(lent);
+    };
+    onStart(() => {
+      isAbandoned = true;
+      if (client !== undefined && statement.isChange) this.#abandon(client);
+      give("away");
+    });
+    try {
+      const { isPooled } = await this.reach();
+      if (statement.isChange) await this.#endAbandoned();
+      client = await this.borrow();
+      if (isAbandoned) {
+        give("back");
+        return [];
+      }
+      const rows = calls.map((call) => call.values);
+      const answer = await client.query(queryOf(statement, rows, !isPooled));
+      give("back");
+      // A read of one key has no row where it has no entry.
+      return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
+    } catch (error) {
+      if (client !== undefined && stateOf(error) === undefined && statement.isChange) this.#abandon(client);
+      give(isUsable(error) ? "back" : "away");
+      // Dropped: it is made again.
+      if (isMissing(error)) [this.#reach, this.#isReached] = [undefined, false];
+      throw faultOf(this.label, statement.operation, error);
+    }
+  }
+
+  #abandon(client: PostgresClient): void {
+    const process = processOf(client);
+    if (process !== undefined) this.#abandoned.add(process);
+  }
+
+  /**
+   * A write that was given up may still be under way: in a server that stands still, or behind a lock. It must not come
+   * after a later one, so its process is ended first.
+   */
+  #endAbandoned(): Promise<void> | undefined {
+    if (this.#abandoned.size === 0) return undefined;
+    return (this.#ending ??= inNoCall(async () => {
+      try {
+        const processes = [...this.#abandoned];
+        const client = await this.borrow();
+        try {
+          for (;;) {
+            const { rows } = await client.query({ text: END_PROCESSES, values: [processes], ...ANSWER });
+            if (rows.length === 0) break;
+          }
+          this.giveBack(client);
+        } catch (error) {
+          this.destroy(client);
+          throw error;
+        }
+        for (const each of processes) this.#abandoned.delete(each);
+      } finally {
+        this.#ending = undefined;
+      }
+    }));
+  }
+
+  /** For a pool whose connections have no timeout of their own. */
+  async #within<T>(exploring: Promise<T>): Promise<T> {
+    let cancel = (): void => undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new Error(`PostgreSQL was not ready within ${MOST_EXPLORING_MS} ms`);
+      cancel = this.#settings.clock.schedule(() => reject(error), MOST_EXPLORING_MS);
+    });
+    try {
+      return await Promise.race([exploring, late]);
+    } finally {
+      cancel();
+    }
+  }
+
+  async #explore(): Promise<Reach> {
+    const { label, createsSchema, tables } = this.#settings;
+    const client = await this.borrow();
+    try {
+      const { rows } = await client.query({ text: EXPLORE, ...ANSWER });
+      const [pid, encoding, isolation] = rows[0] as [number, string, string];
+      if (isolation !== "read committed")
+        throw new ConfigurationError(
+          `${label}: connections begin transactions as "${isolation}", in which a statement does not see what others have ` +
+            'committed; give a pool with default_transaction_isolation "read committed"',
+          { tier: label, operation: "connect" },
+        );
+      if (encoding !== "UTF8")
+        throw new ConfigurationError(`${label}: the database has the encoding ${encoding}; use one with UTF8`, {
+          tier: label,
+          operation: "connect",
+        });
+      const layout = await this.#layoutOf(client);
+      if (layout === undefined && createsSchema)
+        await client.query({ text: schema({ schema: this.#settings.schema, tables }) });
+      else if (layout !== LAYOUT) throw this.#wrongLayout(layout);
+      this.giveBack(client);
+      this.#isReached = true;
+      return { isPooled: processOf(client) !== undefined && processOf(client) !== pid };
+    } catch (error) {
+      this.destroy(client);
+      throw error;
+    }
+  }
+
+  async #layoutOf(client: PostgresClient): Promise<number | undefined> {
+    try {
+      const { rows } = await client.query({ text: `select ${this.#settings.schema}.layout()`, ...ANSWER });
+      return (rows[0] as [number])[0];
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #wrongLayout(layout: number | undefined): Error {
+    const { label, schema: name } = this.#settings;
+    return new ConfigurationError(
+      layout === undefined
+        ? `${label}: the schema "${name}" is missing; run the SQL of schema() of @hotset/postgres, or set createSchema: true`
+        : `${label}: the schema "${name}" has layout ${layout}, and this version needs ${LAYOUT}; use another schema`,
+      { tier: label, operation: "connect" },
+    );
+  }
+
+  #closed(operation: string): Error {
+    return new BackendUnavailableError(`${this.label}: ${operation} was called after close()`, {
+      tier: this.label,
+      operation,
+      maybeExecuted: false,
+      retryable: false,
+    });
+  }
+}
+
+/** Connecting, and making the schema. */
+const MOST_EXPLORING_MS = 15_000;
+
+const EXPLORE = "select pg_backend_pid(), current_setting('server_encoding'), current_setting('transaction_isolation')";
+
+/** Ends those that are still there, and returns them. */
+const END_PROCESSES = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
+  where pid = any($1::int[]) and usename = current_user and pid <> pg_backend_pid()`;
+
+/** A schema, table or function that is not there. */
+const isMissing = (error: unknown): boolean => ["3F000", "42P01", "42883"].includes(stateOf(error) ?? "");
+
+const ignore = (): void => undefined;

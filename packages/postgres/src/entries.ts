@@ -1,0 +1,58 @@
+import { createHash } from "node:crypto";
+import type { StoredEntry } from "@hotset/core";
+
+/** A key as it is sent, and the hash under which it is stored. Keys of any length and with any character differ. */
+export interface Key {
+  readonly name: Buffer;
+  readonly hash: Buffer;
+}
+
+function keyOf(key: string): Key {
+  const name = Buffer.from(key);
+  return { name, hash: createHash("sha256").update(name).digest() };
+}
+
+/** Longer keys are reported by their hash: a notification has at most 8,000 bytes. */
+const LONGEST_NAME = 5_000;
+const MOST_LONG_KEYS = 100;
+
+/** The long keys that were used here, because reports of them have only their hash. */
+export class LongKeys {
+  readonly #keys = new Map<string, string>();
+  #hasForgotten = false;
+
+  of(key: string): Key {
+    const made = keyOf(key);
+    if (made.name.length > LONGEST_NAME) this.#note(made.hash.toString("base64"), key);
+    return made;
+  }
+
+  /** `null` if it was not used here, `undefined` if that is not known. */
+  find(hash: string): string | undefined | null {
+    return this.#keys.get(hash) ?? (this.#hasForgotten ? undefined : null);
+  }
+
+  #note(hash: string, key: string): void {
+    this.#keys.delete(hash);
+    this.#keys.set(hash, key);
+    if (this.#keys.size <= MOST_LONG_KEYS) return;
+    this.#hasForgotten = true;
+    this.#keys.delete(this.#keys.keys().next().value!);
+  }
+}
+
+/** `$1` to `$6` of a write, after the key. Copied: the caller may go on to use its buffer. */
+export const fieldsOf = (entry: StoredEntry): readonly unknown[] => [
+  Buffer.from(entry.data),
+  Buffer.from(entry.meta),
+  entry.staleInMs,
+  entry.expiresInMs,
+  entry.version ?? "-",
+];
+
+/** Of the columns data, meta, version, stale, expires. */
+export function entryOf(columns: readonly unknown[]): StoredEntry | undefined {
+  const [data, meta, version, staleInMs, expiresInMs] = columns as readonly [Buffer, Buffer, string, number, number];
+  if (data === undefined || data === null || expiresInMs < 1) return undefined;
+  return { data, meta: meta.toString(), version, staleInMs, expiresInMs };
+}

@@ -1,0 +1,47 @@
+import { BackendUnavailableError, type Leases } from "@hotset/core";
+import type { Database } from "./database.ts";
+import { entryOf, fieldsOf, type LongKeys } from "./entries.ts";
+import type { Statements } from "./statements.ts";
+
+/** Each step is one statement, in which the key is locked. */
+export function leasesOf(
+  database: Database,
+  statements: Statements,
+  keys: LongKeys,
+  { confirm, stored }: { readonly confirm: Leases["confirm"]; readonly stored: () => void },
+): Leases {
+  const step = async (statement: Statements["store"], key: string, ...values: readonly unknown[]): Promise<boolean> => {
+    const { name, hash } = keys.of(key);
+    return (await database.call(statement, [name, ...values], hash))[0] as boolean;
+  };
+  return {
+    async acquire(key, token, leaseMs, seen, isOver) {
+      const { name, hash } = keys.of(key);
+      const values = [name, token, leaseMs, seen, isOver === true];
+      const [state, heldForMs, data, meta, version, stale, expires] = await database.call(
+        statements.acquire,
+        values,
+        hash,
+      );
+      if (state === "granted") return { granted: true, version: version as string };
+      if (state === "held") return { granted: false, heldForMs: heldForMs as number };
+      return { granted: false, entry: entryOf([data, meta, version, stale, expires])! };
+    },
+    renew: (key, token, leaseMs) => step(statements.renew, key, token, leaseMs),
+    release: async (key, token) => void (await step(statements.release, key, token)),
+    async store(key, token, seen, entry) {
+      try {
+        const isStored = await step(statements.store, key, token, seen, ...fieldsOf(entry));
+        stored();
+        return isStored;
+      } catch (error) {
+        // Refused, because the disk is full for example: entry and lease must go.
+        if (!(error instanceof BackendUnavailableError)) await step(statements.remove, key).catch(() => false);
+        throw error;
+      }
+    },
+    touch: (key, seen, { staleInMs, expiresInMs, meta }) =>
+      step(statements.touch, key, seen, staleInMs, expiresInMs, Buffer.from(meta)),
+    confirm,
+  };
+}

@@ -1,0 +1,33 @@
+import type { PostgresPool } from "./pool.ts";
+import type { Settings } from "./options.ts";
+
+/** The pool of the user, or one of the URL. `pg` is loaded with the first connection. */
+export async function openPool(settings: Settings): Promise<PostgresPool> {
+  if (settings.pool !== undefined) return settings.pool;
+  const { default: pg } = await import("pg");
+  const open = (parameters: { readonly statement_timeout?: number }): PostgresPool => {
+    const pool = new pg.Pool({
+      connectionString: settings.url,
+      // One more listens.
+      max: settings.connections + 1,
+      connectionTimeoutMillis: settings.deadlineMs,
+      keepAlive: true,
+      allowExitOnIdle: true,
+      application_name: "hotset",
+      ...parameters,
+    });
+    // Of connections that are idle: the next statement takes another one.
+    pool.on("error", () => undefined);
+    return pool;
+  };
+  const pool = open({ statement_timeout: settings.deadlineMs });
+  try {
+    (await pool.connect()).release();
+    return pool;
+  } catch (error) {
+    await pool.end();
+    // PgBouncer takes no such parameter.
+    if (String(error).includes("startup parameter")) return open({});
+    throw error;
+  }
+}

@@ -1,0 +1,323 @@
+import { InvalidArgumentError } from "@hotset/core";
+
+/** Raised with each change of the tables or functions. */
+export const LAYOUT = 1;
+
+/** Options of {@link schema}. */
+export interface SchemaOptions {
+  /** Name of the schema that holds the tables and functions, and of the channel. @default 'hotset' */
+  readonly schema?: string | undefined;
+  /**
+   * `unlogged` tables are not written to the log of the database: several times faster, not replicated, and empty after
+   * a crash of the server. @default 'unlogged'
+   */
+  readonly tables?: "unlogged" | "logged" | undefined;
+  /** A role that gets the rights that a cache needs, and no others. It must exist. @default none */
+  readonly role?: string | undefined;
+}
+
+/**
+ * The SQL that makes the tables and functions: for your own migrations, run as a role that may create schemas. It may
+ * be run again, and does nothing then.
+ *
+ * @throws {InvalidArgumentError}
+ */
+export function schema(options: SchemaOptions = {}): string {
+  const { tables = "unlogged", role } = options;
+  const name = schemaName(options.schema);
+  if (tables !== "unlogged" && tables !== "logged")
+    throw new InvalidArgumentError(`schema: tables must be "unlogged" or "logged"`);
+  const text = [
+    TABLES,
+    ENTRY_STEPS,
+    LEASE_STEPS,
+    TAG_STEPS,
+    LOG_STEPS,
+    role === undefined ? "" : RIGHTS,
+    "commit;",
+  ].join("\n");
+  return text
+    .replaceAll("$S", name)
+    .replaceAll("$TABLE", tables === "logged" ? "table" : "unlogged table")
+    .replaceAll("$NOW", "(extract(epoch from clock_timestamp())::float8 * 1000)")
+    .replaceAll("$LOCK", "perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex'))::bit(64)::bigint)")
+    .replaceAll("$ROLE", `"${(role ?? "").replaceAll('"', '""')}"`)
+    .trimStart();
+}
+
+/** It stands in statements, so it is a plain word. @throws {InvalidArgumentError} */
+export function schemaName(name = "hotset"): string {
+  if (typeof name !== "string" || !/^[a-z_][a-z0-9_]{0,40}$/.test(name))
+    throw new InvalidArgumentError(
+      'postgres: schema must be a name of lower case letters, digits and "_", at most 41 of them',
+    );
+  return name;
+}
+
+// A key is hashed by the server: an index takes at most 2,700 bytes, and text no NUL. A report has the key as base64,
+// after one letter, or the hash of a key that is too long for a notification.
+const TABLES = `
+begin;
+set local statement_timeout = '30s';
+select pg_advisory_xact_lock(hashtext('$S'));
+create schema if not exists $S;
+create $TABLE if not exists $S.entries (
+  key bytea primary key, data bytea not null, meta bytea not null, version text not null,
+  stale_at float8 not null, expires_at float8 not null);
+create index if not exists entries_end on $S.entries (expires_at);
+create $TABLE if not exists $S.leases (key bytea primary key, token text not null, ends_at float8 not null);
+create index if not exists leases_end on $S.leases (ends_at);
+create $TABLE if not exists $S.tags (
+  tag bytea primary key, hard text not null, soft text not null, n bigint not null, used_at float8 not null);
+create index if not exists tags_use on $S.tags (used_at);
+create $TABLE if not exists $S.issuer (one bool primary key check (one), id text not null, n bigint not null);
+
+create $TABLE if not exists $S.log (xid xid8 not null, kind text not null, name bytea not null, at float8 not null);
+create index if not exists log_xid on $S.log (xid);
+create index if not exists log_at on $S.log (at);
+create $TABLE if not exists $S.polled (one bool primary key check (one), at float8 not null);
+
+create or replace function $S.layout() returns int language sql immutable as $$ select ${LAYOUT} $$;
+
+create or replace function $S.report(kind text, name bytea) returns void language plpgsql as $$
+begin
+  perform pg_notify('$S', kind || case
+    when length(name) <= 5000 then translate(encode(name, 'base64'), E'\\n', '')
+    else '#' || translate(encode(sha256(name), 'base64'), E'\\n', '') end);
+  insert into $S.log select pg_current_xact_id(), kind, name, $NOW from $S.polled;
+end $$;`;
+
+const ENTRY_STEPS = `
+create or replace function $S.put(k bytea, d bytea, m bytea, s float8, e float8, v text) returns void
+language plpgsql as $$
+declare t float8 := $NOW;
+begin
+  insert into $S.entries as x values (k, d, m, v, t + s, t + e) on conflict (key) do update set
+    data = excluded.data, meta = excluded.meta, version = excluded.version,
+    stale_at = excluded.stale_at, expires_at = excluded.expires_at;
+end $$;
+
+create or replace function $S.current_version(k bytea) returns text language plpgsql as $$
+declare v text;
+begin
+  select version into v from $S.entries where key = k and expires_at - $NOW >= 1;
+  return coalesce(v, '');
+end $$;
+
+create or replace function $S.write(name bytea, d bytea, m bytea, s float8, e float8, v text) returns bool
+language plpgsql as $$
+declare k bytea := sha256(name);
+begin
+  $LOCK;
+  perform $S.put(k, d, m, s, e, v);
+  delete from $S.leases where key = k;
+  perform $S.report('e', name);
+  return true;
+end $$;
+
+create or replace function $S.remove(name bytea) returns bool language plpgsql as $$
+declare k bytea := sha256(name); was bool;
+begin
+  $LOCK;
+  was := $S.current_version(k) <> '';
+  delete from $S.entries where key = k;
+  delete from $S.leases where key = k;
+  perform $S.report('e', name);
+  return was;
+end $$;
+
+create or replace function $S.mark_stale(name bytea, v text) returns bool language plpgsql as $$
+declare k bytea := sha256(name); t float8 := $NOW; was bool;
+begin
+  $LOCK;
+  update $S.entries set version = v, stale_at = least(stale_at, t), expires_at = case
+      when stale_at = 'Infinity' then t
+      else least(expires_at, t + greatest(0, expires_at - stale_at)) end
+    where key = k and expires_at - t >= 1;
+  was := found;
+  delete from $S.leases where key = k;
+  perform $S.report('e', name);
+  return was;
+end $$;
+
+create or replace function $S.touch(name bytea, seen text, s float8, e float8, m bytea) returns bool
+language plpgsql as $$
+declare k bytea := sha256(name); t float8 := $NOW;
+begin
+  $LOCK;
+  update $S.entries set stale_at = t + s, expires_at = t + e, meta = m
+    where key = k and version = seen and expires_at - t >= 1;
+  if not found then return false; end if;
+  perform $S.report('e', name);
+  return true;
+end $$;
+
+create or replace function $S.reclaim(most int) returns int language plpgsql as $$
+declare t float8 := $NOW; n int;
+begin
+  delete from $S.entries where key in
+    (select key from $S.entries where expires_at < t order by expires_at limit most for update skip locked);
+  get diagnostics n = row_count;
+  delete from $S.log where ctid in
+    (select ctid from $S.log where at < t - 60000 order by at limit 5 * most for update skip locked);
+  delete from $S.polled where at < t - 3600000;
+  delete from $S.leases where key in
+    (select key from $S.leases where ends_at < t order by ends_at limit most for update skip locked);
+  delete from $S.tags where tag in
+    (select tag from $S.tags where used_at < t - 2592000000 order by used_at limit most for update skip locked);
+  return n;
+end $$;`;
+
+const LEASE_STEPS = `
+create or replace function $S.acquire(
+  name bytea, t text, ms float8, seen text, is_over bool,
+  out state text, out held float8,
+  out data bytea, out meta bytea, out version text, out stale float8, out expires float8)
+language plpgsql as $$
+declare k bytea := sha256(name); at float8 := $NOW;
+begin
+  $LOCK;
+  select x.data, x.meta, x.version, floor(x.stale_at - at), floor(x.expires_at - at)
+    into data, meta, version, stale, expires from $S.entries x where x.key = k and x.expires_at - at >= 1;
+  version := coalesce(version, '');
+  if seen <> '*' then
+    if version <> '' and version <> seen then state := 'entry'; return; end if;
+    select x.ends_at - at into held from $S.leases x where x.key = k and x.ends_at > at;
+    if found then state := 'held'; data := null; return; end if;
+  end if;
+  if is_over and version not in ('', '-') then
+    delete from $S.entries x where x.key = k;
+    version := '';
+  end if;
+  insert into $S.leases as x values (k, t, at + ms)
+    on conflict (key) do update set token = excluded.token, ends_at = excluded.ends_at;
+  state := 'granted'; data := null;
+end $$;
+
+create or replace function $S.renew(name bytea, t text, ms float8) returns bool language plpgsql as $$
+declare k bytea := sha256(name); at float8 := $NOW;
+begin
+  $LOCK;
+  update $S.leases set ends_at = at + ms where key = k and token = t and ends_at > at;
+  return found;
+end $$;
+
+create or replace function $S.release(name bytea, t text) returns bool language plpgsql as $$
+declare k bytea := sha256(name);
+begin
+  $LOCK;
+  delete from $S.leases where key = k and token = t and ends_at > $NOW;
+  if found then perform $S.report('l', name); return true; end if;
+  return false;
+end $$;
+
+create or replace function $S.store(
+  name bytea, t text, seen text, d bytea, m bytea, s float8, e float8, v text) returns bool language plpgsql as $$
+declare k bytea := sha256(name);
+begin
+  $LOCK;
+  delete from $S.leases where key = k and token = t and ends_at > $NOW;
+  if not found then return false; end if;
+  if $S.current_version(k) <> seen then perform $S.report('l', name); return false; end if;
+  perform $S.put(k, d, m, s, e, v);
+  perform $S.report('s', name);
+  return true;
+end $$;`;
+
+// The row of the issuer is locked by each renewal until it is committed: so a position that a pin reads is never that
+// of a renewal which it cannot see, as the last value of a sequence may be.
+const TAG_STEPS = `
+create or replace function $S.position() returns text language plpgsql as $$
+declare r text;
+begin
+  select id || '.' || n into r from $S.issuer;
+  if found then return r; end if;
+  insert into $S.issuer values (true, replace(gen_random_uuid()::text, '-', ''), 0) on conflict do nothing;
+  select id || '.' || n into r from $S.issuer;
+  return r;
+end $$;
+
+create or replace function $S.tag_versions(names bytea[]) returns text[] language plpgsql as $$
+begin
+  return (select coalesce(array_agg(t.hard || '|' || t.soft order by o), '{}')
+    from unnest(names) with ordinality as a(name, o) left join $S.tags t on t.tag = sha256(a.name));
+end $$;
+
+create or replace function $S.issue(names bytea[]) returns void language plpgsql as $$
+declare p text := $S.position(); at float8 := $NOW; missing bytea[];
+begin
+  select array_agg(a.name) into missing from unnest(names) as a(name)
+    left join $S.tags t on t.tag = sha256(a.name) where t.tag is null;
+  if missing is not null then
+    perform 1 from $S.issuer for update;
+    p := $S.position();
+    insert into $S.tags select distinct sha256(a.name), p, p, split_part(p, '.', 2)::bigint, at
+      from unnest(missing) as a(name) order by 1 on conflict do nothing;
+    perform $S.report('t', a.name) from unnest(missing) as a(name);
+  end if;
+  update $S.tags set used_at = at where tag in (select tag from $S.tags
+    where tag in (select sha256(a.name) from unnest(names) as a(name)) and used_at < at - 86400000
+    for update skip locked);
+end $$;
+
+create or replace function $S.pin(names bytea[]) returns text[] language plpgsql as $$
+begin
+  perform $S.issue(names);
+  return (select array[id || '.' || n] || $S.tag_versions(names) from $S.issuer);
+end $$;
+
+create or replace function $S.unchanged_since(at text, names bytea[]) returns text[] language plpgsql as $$
+begin
+  perform $S.issue(names);
+  return (select coalesce(array_agg(case
+      when i.id = split_part(at, '.', 1) and t.n <= split_part(at, '.', 2)::bigint then t.hard || '|' || t.soft end
+      order by o), '{}')
+    from unnest(names) with ordinality as a(name, o) join $S.tags t on t.tag = sha256(a.name) cross join $S.issuer i);
+end $$;
+
+create or replace function $S.renew_tags(names bytea[], is_hard bool) returns bool language plpgsql as $$
+declare p text := $S.position(); next bigint; at float8 := $NOW;
+begin
+  update $S.issuer set n = n + 1 returning id || '.' || n, n into p, next;
+  insert into $S.tags as x select distinct sha256(a.name), p, p, next, at from unnest(names) as a(name) order by 1
+    on conflict (tag) do update set soft = excluded.soft, n = excluded.n, used_at = excluded.used_at,
+      hard = case when is_hard then excluded.hard else x.hard end;
+  perform $S.report('t', a.name) from unnest(names) as a(name);
+  return true;
+end $$;`;
+
+// The log is kept while a process polls. Transactions commit in another order than they begin, so a position is the
+// set of those that were seen. Each writer reads the table of pollers, so the lock on it waits for earlier writers.
+const LOG_STEPS = `
+create or replace function $S.begin_log() returns bool language plpgsql as $$
+begin
+  lock table $S.polled in access exclusive mode;
+  insert into $S.polled as x values (true, $NOW) on conflict (one) do update set at = excluded.at;
+  return true;
+end $$;
+
+create or replace function $S.changes_since(
+  seen text, since float8, before text,
+  out present text, out at float8, out server text, out is_cut bool, out kinds text[], out names text[])
+language plpgsql as $$
+declare used float8;
+begin
+  at := $NOW;
+  server := pg_postmaster_start_time()::text;
+  select x.at into used from $S.polled x;
+  is_cut := used is null or seen = '' or at - since > 30000 or before <> server;
+  if used < at - 60000 then update $S.polled x set at = changes_since.at; end if;
+  if is_cut then
+    present := pg_current_snapshot()::text; kinds := '{}'; names := '{}';
+  else
+    select pg_current_snapshot()::text, coalesce(array_agg(x.kind), '{}'), coalesce(array_agg(encode(x.name, 'hex')), '{}')
+      into present, kinds, names from $S.log x
+      where x.xid >= pg_snapshot_xmin(seen::pg_snapshot) and not pg_visible_in_snapshot(x.xid, seen::pg_snapshot);
+  end if;
+end $$;`;
+
+const RIGHTS = `
+grant usage on schema $S to $ROLE;
+grant select, insert, update, delete on all tables in schema $S to $ROLE;
+grant execute on all functions in schema $S to $ROLE;
+revoke execute on all functions in schema $S from public;`;

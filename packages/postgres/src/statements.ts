@@ -1,0 +1,131 @@
+import type { PostgresQuery } from "./pool.ts";
+
+/** A function of the schema, called for one key or many in one statement. */
+export interface Statement {
+  /** Named in errors. */
+  readonly operation: string;
+  /** Types of the parameters. */
+  readonly types: readonly string[];
+  /** Of the prepared statement. */
+  readonly name: string;
+  /** Whether it changes anything. */
+  readonly isChange: boolean;
+  /** Whether a statement makes only one call: it takes a list. */
+  readonly isAlone: boolean;
+  readonly single: string;
+  readonly many: string;
+}
+
+/** All statements of a backend. */
+export interface Statements {
+  readonly read: Statement;
+  readonly write: Statement;
+  readonly remove: Statement;
+  readonly markStale: Statement;
+  readonly touch: Statement;
+  readonly acquire: Statement;
+  readonly renew: Statement;
+  readonly release: Statement;
+  readonly store: Statement;
+  readonly tags: Statement;
+  readonly pin: Statement;
+  readonly unchangedSince: Statement;
+  readonly renewTags: Statement;
+  readonly reclaim: Statement;
+  readonly beginLog: Statement;
+  readonly changes: Statement;
+}
+
+export function statementsOf(schema: string): Statements {
+  const call = (
+    operation: string,
+    name: string,
+    types: string,
+    { kind, columns: answer = "r.*" }: { readonly kind?: "question"; readonly columns?: string } = {},
+  ): Statement => {
+    const all = types === "" ? [] : types.split(" ");
+    const parameters = all.map((type, i) => `$${i + 1}::${type}`);
+    const columns = all.map((_, i) => `c${i}`);
+    return {
+      operation,
+      types: all,
+      name: `${schema}.${name}`,
+      isChange: kind !== "question",
+      isAlone: all.length === 0 || types.includes("[]"),
+      single: `select ${answer} from ${schema}.${name}(${parameters.join(", ")}) as r`,
+      // From left to right: the function is called for each row of the first, in its order.
+      many:
+        `select r.* from unnest(${all.map((type, i) => `$${i + 1}::${type}[]`).join(", ")}) as t(${columns.join(", ")})` +
+        ` cross join lateral ${schema}.${name}(${columns.join(", ")}) as r`,
+    };
+  };
+  return {
+    read: readStatement(schema),
+    write: call("write", "write", "bytea bytea bytea float8 float8 text"),
+    remove: call("remove", "remove", "bytea"),
+    markStale: call("markStale", "mark_stale", "bytea text"),
+    touch: call("touch", "touch", "bytea text float8 float8 bytea"),
+    acquire: call("acquire", "acquire", "bytea text float8 text bool"),
+    renew: call("renew", "renew", "bytea text float8"),
+    release: call("release", "release", "bytea text"),
+    store: call("store", "store", "bytea text text bytea bytea float8 float8 text"),
+    tags: call("read tags", "tag_versions", "bytea[]", { kind: "question", columns: LIST }),
+    pin: call("pin tags", "pin", "bytea[]", { columns: LIST }),
+    unchangedSince: call("pin tags", "unchanged_since", "text bytea[]", { columns: LIST }),
+    renewTags: call("renew tags", "renew_tags", "bytea[] bool"),
+    reclaim: call("reclaim", "reclaim", "int", { kind: "question" }),
+    beginLog: call("begin the log", "begin_log", ""),
+    changes: call("read changes", "changes_since", "text float8 text", {
+      kind: "question",
+      columns: "r.present, r.at, r.server, r.is_cut, array_to_string(r.kinds, ''), array_to_string(r.names, ',')",
+    }),
+  };
+}
+
+/** Versions have no comma, and are not empty. */
+const LIST = "array_to_string(r, ',', '')";
+
+/** The keys are hashed here, so that the statement is a plain look-up in the index. */
+function readStatement(schema: string): Statement {
+  const now = "(extract(epoch from clock_timestamp())::float8 * 1000)";
+  const columns = `e.data, e.meta, e.version, floor(e.stale_at - ${now}) as stale, floor(e.expires_at - ${now}) as expires`;
+  return {
+    operation: "read",
+    types: ["bytea"],
+    name: `${schema}.read`,
+    isChange: false,
+    isAlone: false,
+    single: `select ${columns} from ${schema}.entries e where e.key = $1`,
+    many:
+      `select ${columns} from unnest($1::bytea[]) with ordinality as t(key, o)` +
+      ` left join ${schema}.entries e on e.key = t.key order by t.o`,
+  };
+}
+
+/** One statement for these rows of parameters. */
+export function queryOf(
+  statement: Statement,
+  rows: readonly (readonly unknown[])[],
+  isPrepared: boolean,
+): PostgresQuery {
+  const isOne = rows.length === 1;
+  return {
+    ...(isPrepared && { name: isOne ? statement.name : `${statement.name}[]` }),
+    text: isOne ? statement.single : statement.many,
+    values: isOne ? [...rows[0]!] : statement.types.map((_, i) => rows.map((row) => row[i])),
+    ...ANSWER,
+  };
+}
+
+const OIDS: Readonly<Record<number, (text: string) => unknown>> = {
+  16: (text) => text === "t",
+  17: (text) => Buffer.from(text.slice(2), "hex"),
+  23: Number,
+  701: Number,
+};
+
+/** Rows as lists; and types as they are, even if the program has set other parsers for its own statements. */
+export const ANSWER: Pick<PostgresQuery, "rowMode" | "types"> = {
+  rowMode: "array",
+  types: { getTypeParser: (oid) => OIDS[oid] ?? String },
+};

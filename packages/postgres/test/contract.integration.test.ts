@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { postgres, schema as sqlOf } from "@hotset/postgres";
+import { randomPrefix, startPostgres, startProxy, type TestPostgres } from "@hotset/test-servers";
+import { describeBackend } from "@hotset/testing/contract-suites";
+
+let server: TestPostgres;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.stop());
+
+let schema: string | undefined;
+describeBackend("postgres", {
+  open: async () => {
+    if (schema === undefined) {
+      schema = randomPrefix();
+      await server.query(sqlOf({ schema }));
+    }
+    const tables = ["entries", "leases", "tags", "issuer", "log", "polled"];
+    await server.query(tables.map((table) => `delete from ${schema}.${table}`).join(";"));
+    return postgres({ url: server.url, schema });
+  },
+  openPeer: () => postgres({ url: server.url, schema }),
+  cut: async () => void (await server.query(END_LISTENERS)),
+  async delayed() {
+    const { hostname, port, pathname, username, password } = new URL(server.url);
+    const proxy = await startProxy({ host: hostname, port: Number(port) });
+    onTestFinished(() => proxy.close());
+    const url = `postgres://${username}:${password}@127.0.0.1:${proxy.port}${pathname}`;
+    return {
+      backend: postgres({ url, schema: schema! }),
+      delay: (ms: number) => (ms === Infinity ? proxy.swallow() : proxy.delay({ toClient: ms })),
+    };
+  },
+  expiry: "server",
+  unreachable: () => postgres({ url: "postgres://nobody@127.0.0.1:1/none" }),
+});
+
+/** Cuts the links of all processes: each connection whose last statement was one of those of a link. */
+const END_LISTENERS = `select pg_terminate_backend(pid) from pg_stat_activity
+  where application_name = 'hotset' and query ~ 'pg_postmaster_start_time|pg_notify|select 1'`;

@@ -1,0 +1,156 @@
+import { scheduler } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { postgres, type PostgresOptions } from "@hotset/postgres";
+import { randomPrefix, startOwnPostgres, until, type OwnPostgres } from "@hotset/test-servers";
+
+let server: OwnPostgres;
+let schema: string;
+const opened: { close(): Promise<unknown> }[] = [];
+
+beforeAll(async () => {
+  server = await startOwnPostgres();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  schema = randomPrefix();
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((each) => each.close()));
+});
+
+function backend(options: PostgresOptions = {}): Backend {
+  const made = postgres({ url: server.url, schema, ...options });
+  opened.push(made);
+  return made;
+}
+
+/** A cache as one of several processes has it. */
+function process(options: PostgresOptions = {}): Cache {
+  const cache = createCache({ name: "shop" }).tier(memory()).tier(backend(options)).defaults({ ttl: "10m" }).build();
+  opened.push(cache);
+  return cache;
+}
+
+const entry = (text: string, version = text): StoredEntry => ({
+  data: Buffer.from(text),
+  staleInMs: 60_000,
+  expiresInMs: 60_000,
+  meta: "json none",
+  version,
+});
+const END_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'hotset'";
+
+it("C536 serves no older value once a delete is acknowledged, though all connections are cut again and again", async () => {
+  const [own, other] = [process(), process()];
+  for (let round = 0; round < 8; round += 1) {
+    await other.getOrSet("k", () => round);
+    await server.query(END_ALL);
+    await until("the delete", 10_000, async () => (await own.delete("k")).status !== "pending");
+    const acknowledged = Date.now();
+    const seen = await until("a load", 10_000, async () => [await other.getOrSet("k", () => round + 1)]);
+    // Trust in local copies ends with the link, or after maxStaleness.
+    if (seen[0] !== round + 1) expect(Date.now() - acknowledged).toBeLessThan(2_000);
+    await until("the new value", 3_000, async () => (await other.getOrSet("k", () => round + 1)) === round + 1);
+    expect(await own.getOrSet("k", () => -1)).toBe(round + 1);
+    await other.delete("k");
+  }
+});
+
+it("C536 finds no entry and nothing old after kill -9, and stores again", async () => {
+  const [own, other] = [process(), process()];
+  await own.set("k", "before");
+  expect(await other.get("k")).toBe("before");
+  await server.kill();
+  expect(await own.getOrSet("other", () => "loaded")).toBe("loaded");
+  await server.start();
+  await until("the new value", 15_000, async () => {
+    await own.set("k", "after");
+    return (await other.get("k")) === "after";
+  });
+  expect(await server.query(`select count(*)::int as n from ${schema}.entries`)).toEqual([{ n: 1 }]);
+});
+
+it("C536 works again after a restart, and calls in between settle within the deadline", async () => {
+  const own = backend();
+  await own.write("k", entry("1"));
+  const restarting = server.restart();
+  const begun = performance.now();
+  await own.read("k").catch((error: unknown) => expect(error).toBeInstanceOf(BackendUnavailableError));
+  expect(performance.now() - begun).toBeLessThan(2_500);
+  await restarting;
+  const found = await until("an answer", 10_000, async () => [await own.read("k")]);
+  // A clean end keeps unlogged tables.
+  expect(found[0]?.version).toBe("1");
+});
+
+it("C535 a write that was given up while the server stood still does not come after a later one", async () => {
+  const own = backend({ deadline: 800 });
+  await own.connect!();
+  await own.write("k", entry("first"));
+  await server.pause();
+  const begun = performance.now();
+  const results = await Promise.allSettled([
+    own.write("k", entry("given up")),
+    own.read("k"),
+    own.leases!.acquire("j", "token", 1_000, ""),
+    own.tagVersions!.pin(["t"]),
+  ]);
+  expect(performance.now() - begun).toBeLessThan(1_600);
+  for (const result of results)
+    expect(result).toMatchObject({ status: "rejected", reason: expect.any(BackendUnavailableError) });
+  await scheduler.wait(1_200);
+  await server.resume();
+  await until("the removal", 10_000, async () => {
+    await own.remove("k");
+    return true;
+  });
+  await scheduler.wait(300);
+  expect(await own.read("k")).toBe(undefined);
+});
+
+it("C537 a server that is switched to read-only refuses changes and answers reads", async () => {
+  const own = backend();
+  await own.write("k", entry("1"));
+  await server.query(`alter database postgres set default_transaction_read_only = on`);
+  await server.query(END_ALL);
+  try {
+    await until("a refusal", 10_000, async () => {
+      const error = await own.remove("k").then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      return (error as { readonly code?: string } | undefined)?.code === "25006";
+    });
+    expect((await own.read("k"))?.version).toBe("1");
+  } finally {
+    await server.query("begin read write; alter database postgres reset all; commit");
+  }
+  await until("the removal", 10_000, async () => (await own.remove("k")) === "deleted");
+});
+
+it.each([
+  ["the disk is full", "53100", (at: string) => `create trigger full_disk before insert or update on ${at}.entries`],
+  ["the queue of notifications is full", "54000", undefined],
+])("C537 refuses a store and keeps no old entry when %s", async (_, state, trigger) => {
+  const own = backend();
+  await own.write("k", entry("old"));
+  await own.leases!.acquire("k", "token", 60_000, "old");
+  const raise = `raise exception 'refused' using errcode = '${state}'`;
+  const original = await server.query(`select pg_get_functiondef('${schema}.report'::regproc) as text`);
+  await server.query(
+    trigger === undefined
+      ? `create or replace function ${schema}.report(kind text, name bytea) returns void language plpgsql as $$ begin if kind = 's' then ${raise}; end if; end $$`
+      : `create function ${schema}.full() returns trigger language plpgsql as $$ begin ${raise}; end $$;
+         ${trigger(schema)} for each row execute function ${schema}.full()`,
+  );
+  await expect(own.leases!.store("k", "token", "old", entry("new"))).rejects.toMatchObject({ code: state });
+  expect(await own.read("k")).toBe(undefined);
+  expect(await own.leases!.renew("k", "token", 1_000)).toBe(false);
+
+  if (trigger === undefined) await server.query(original[0]!["text"] as string);
+  else await server.query(`drop trigger full_disk on ${schema}.entries`);
+  await own.write("k", entry("again"));
+  expect((await own.read("k"))?.version).toBe("again");
+});

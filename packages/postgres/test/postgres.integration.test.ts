@@ -1,0 +1,263 @@
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { createCache, type Backend, type StoredEntry } from "@hotset/core";
+import { memory } from "@hotset/memory";
+import { postgres, schema as schemaSql, type PostgresOptions, type PostgresPool } from "@hotset/postgres";
+import { randomPrefix, startPostgres, until, type TestPostgres } from "@hotset/test-servers";
+
+let server: TestPostgres;
+let schema: string;
+const opened: { close(): Promise<unknown> }[] = [];
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.stop());
+beforeEach(() => {
+  schema = randomPrefix();
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((each) => each.close()));
+});
+
+function backend(options: PostgresOptions = { url: server.url }): Backend {
+  const made = postgres({ schema, ...options });
+  opened.push(made);
+  return made;
+}
+
+function poolOf(url = server.url): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 6 });
+  pool.on("error", () => undefined);
+  opened.push({ close: () => pool.end() });
+  return pool;
+}
+
+const stored = (text: string): StoredEntry => ({
+  data: Buffer.from(text),
+  staleInMs: 60_000,
+  expiresInMs: 60_000,
+  meta: "json none",
+  version: "v1",
+});
+
+describe("statements", () => {
+  /** A pool that records what is sent. */
+  const recorded = (sent: string[]): PostgresPool => {
+    const pool = poolOf();
+    return {
+      connect: async () => {
+        const client = await pool.connect();
+        return new Proxy(client, {
+          get(target, name) {
+            const member = Reflect.get(target, name) as unknown;
+            if (name === "query")
+              return (query: { readonly text: string }) => {
+                sent.push(query.text);
+                return target.query(query);
+              };
+            return typeof member === "function" ? member.bind(target) : member;
+          },
+        });
+      },
+      end: () => pool.end(),
+    };
+  };
+
+  it("C538 a batch of 100 is one statement, and so are 64 misses of one turn at each of their steps", async () => {
+    const sent: string[] = [];
+    const own = backend({ pool: recorded(sent) });
+    const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
+    await own.write("k7", stored("seven"));
+    sent.length = 0;
+    const found = await own.batch!.read(keys);
+    expect(found.map((each) => (each as StoredEntry | undefined)?.data.toString())).toEqual(
+      keys.map((key) => (key === "k7" ? "seven" : undefined)),
+    );
+    expect(sent.length).toBe(1);
+
+    const cache = createCache({ name: "shop" }).tier(own).defaults({ ttl: "1m" }).build();
+    await cache.getOrSet("first", () => 1);
+    sent.length = 0;
+    const loads = await Promise.all(keys.slice(0, 64).map((key) => cache.getOrSet(key, () => `value of ${key}`)));
+    expect(loads).toEqual(keys.slice(0, 64).map((key) => `value of ${key}`));
+    const steps = sent
+      .filter((text) => text.includes(schema) && !text.includes("tag_versions"))
+      .map((text) => /entries|acquire|store|pin/.exec(text)?.[0]);
+    expect(new Set(steps)).toEqual(new Set(["entries", "acquire", "pin", "store"]));
+    expect(steps.length).toBeLessThan(12);
+    await cache.close();
+  });
+
+  it("C538 processes that change the same keys in different orders do not wait for each other", async () => {
+    const [own, other] = [backend(), backend()];
+    const keys = Array.from({ length: 60 }, (_, i) => `k${i}`);
+    for (let round = 0; round < 10; round += 1)
+      await Promise.all([
+        ...keys.map((key) => own.write(key, stored(`${round}`))),
+        ...keys.toReversed().map((key) => other.write(key, stored(`${round}`))),
+      ]);
+    expect((await own.read("k0"))?.data.toString()).toBe("9");
+  });
+});
+
+describe("the schema", () => {
+  it("C539 a role with the rights that schema() grants makes every call, and can neither read nor make anything else", async () => {
+    const role = `${schema}_app`;
+    await server.query(`create role ${role} login password 'secret'; create table ${schema}_private (n int)`);
+    await server.query(schemaSql({ schema, role }));
+    const url = new URL(server.url);
+    [url.username, url.password] = [role, "secret"];
+    const own = backend({ url: url.href, createSchema: false });
+    await own.write("k", { ...stored("1"), expiresInMs: 90_000 });
+    expect(await own.markStale!("k")).toBe("stale");
+    expect(await own.leases!.acquire("j", "token", 1_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own.leases!.store("j", "token", "", stored("2"))).toBe(true);
+    await own.tagVersions!.renew(["t"], "hard");
+    expect((await own.tagVersions!.pin(["t", "u"])).versions.length).toBe(2);
+    const polling = backend({ url: url.href, createSchema: false, changes: "poll" });
+    const cache = createCache({ name: "shop" }).tier(memory()).tier(polling).defaults({ ttl: "1m" }).build();
+    opened.push(cache);
+    expect(await cache.getOrSet("a", () => 1)).toBe(1);
+    expect(await own.remove("k")).toBe("deleted");
+
+    const client = new pg.Client({ connectionString: url.href });
+    await client.connect();
+    await expect(client.query(`select * from ${schema}_private`)).rejects.toMatchObject({ code: "42501" });
+    await expect(client.query(`create table ${schema}.more (n int)`)).rejects.toMatchObject({ code: "42501" });
+    await expect(client.query(`drop table ${schema}.entries`)).rejects.toMatchObject({ code: "42501" });
+    await client.end();
+  });
+
+  it("is made once by many processes at the same time, and again after it was dropped", async () => {
+    const all = Array.from({ length: 5 }, () => backend());
+    await Promise.all(all.map((each, i) => each.write(`k${i}`, stored(`${i}`))));
+    expect((await all[0]!.read("k4"))?.data.toString()).toBe("4");
+    await server.query(`drop schema ${schema} cascade`);
+    await all[0]!.read("k4").catch(() => undefined);
+    expect(await all[0]!.read("k4")).toBe(undefined);
+  });
+
+  it("must be there where it is not to be made, and have this layout", async () => {
+    await expect(backend({ url: server.url, createSchema: false }).read("k")).rejects.toThrow(/run the SQL of schema/);
+    await server.query(
+      `create schema ${schema}; create function ${schema}.layout() returns int language sql as 'select 99'`,
+    );
+    await expect(backend().read("k")).rejects.toThrow(/has layout 99, and this version needs 1/);
+  });
+
+  it("has unlogged tables, or logged ones", async () => {
+    const kinds = async (name: string): Promise<unknown> =>
+      (
+        await server.query(`select distinct relpersistence as kind from pg_class
+        where relnamespace = '${name}'::regnamespace and relkind = 'r'`)
+      ).map(({ kind }) => kind);
+    await backend().read("k");
+    expect(await kinds(schema)).toEqual(["u"]);
+    await backend({ url: server.url, schema: `${schema}_l`, tables: "logged" }).read("k");
+    expect(await kinds(`${schema}_l`)).toEqual(["p"]);
+  });
+});
+
+describe("a pool of the program", () => {
+  it("stays open, and its connections are given back", async () => {
+    const pool = poolOf();
+    const own = postgres({ pool, schema });
+    const cache = createCache({ name: "shop" }).tier(memory()).tier(own).defaults({ ttl: "1m" }).build();
+    expect(await cache.getOrSet("k", () => 1)).toBe(1);
+    await cache.close();
+    expect(pool.totalCount - pool.idleCount).toBe(0);
+    expect((await pool.query("select 2 as n")).rows).toEqual([{ n: 2 }]);
+  });
+
+  it("is refused where its transactions would not see what others have committed", async () => {
+    const url = new URL(server.url);
+    url.searchParams.set("options", "-c default_transaction_isolation=repeatable\\ read");
+    await expect(backend({ pool: poolOf(url.href) }).read("k")).rejects.toThrow(/"repeatable read"/);
+  });
+});
+
+/** As PgBouncer in transaction mode: each statement goes to any connection, and the process is another one. */
+function pooler(): PostgresPool {
+  const pool = poolOf();
+  return {
+    async connect() {
+      const listeners = new Map<unknown, unknown>();
+      return {
+        processID: 4_000_000,
+        query: (query: pg.QueryConfig) => pool.query({ ...query, name: undefined } as pg.QueryConfig),
+        release: () => undefined,
+        on: (event: string, listener: unknown) => listeners.set(event, listener),
+        off: (event: string) => listeners.delete(event),
+      } as never;
+    },
+    end: () => pool.end(),
+  };
+}
+
+describe("behind a pooler", () => {
+  it("C540 changes are polled, with one warning, and a delete reaches the copies of a process that listens, and back", async () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+    try {
+      const make = (tier: Backend) => {
+        const cache = createCache({ name: "shop" }).tier(memory()).tier(tier).defaults({ ttl: "10m" }).build();
+        opened.push(cache);
+        return cache;
+      };
+      const polling = make(backend({ pool: pooler() }));
+      const listening = make(backend());
+      expect(await polling.getOrSet("k", () => 1)).toBe(1);
+      expect(await listening.getOrSet("k", () => 2)).toBe(1);
+      expect(warned.mock.calls.map(([, options]) => (options as { readonly code?: string }).code)).toEqual([
+        "HOTSET_POSTGRES_POLLING",
+      ]);
+      await listening.delete("k");
+      await until("the report", 3_000, async () => (await polling.getOrSet("k", () => 3)) === 3);
+      expect(await listening.getOrSet("k", () => 4)).toBe(3);
+      await polling.set("k", 5);
+      await until("the notification", 3_000, async () => (await listening.get("k")) === 5);
+      await polling.getOrSet("tagged", () => "old", { tags: ["t"] });
+      await listening.invalidateTags(["t"]);
+      await until(
+        "the tag",
+        3_000,
+        async () => (await polling.getOrSet("tagged", () => "new", { tags: ["t"] })) === "new",
+      );
+    } finally {
+      warned.mockRestore();
+    }
+  });
+
+  it("C540 a connection that is said to listen, and on which nothing arrives, is an error and no silent cache", async () => {
+    const own = backend({ pool: pooler(), changes: "listen" });
+    const listener = { now: () => performance.now() } as never;
+    await expect((own.coherence as { attach(to: never): Promise<unknown> }).attach(listener)).rejects.toThrow(
+      /a notification did not arrive/,
+    );
+  });
+});
+
+it("C541 reclaims ended rows while it writes, also if several do so at the same time", async () => {
+  const all = [backend(), backend(), backend()];
+  const ended = Array.from({ length: 300 }, (_, i) =>
+    all[i % 3]!.write(`ended${i}`, { ...stored(""), expiresInMs: 1 }),
+  );
+  await Promise.all(ended);
+  await Promise.all(Array.from({ length: 600 }, (_, i) => all[i % 3]!.write(`k${i % 20}`, stored(""))));
+  await until("the rows to go", 5_000, async () => {
+    const [row] = await server.query(`select count(*)::int as n from ${schema}.entries`);
+    return (row?.["n"] as number) <= 40;
+  });
+  expect((await all[0]!.read("k7"))?.version).toBe("v1");
+});
+
+it("keeps NUL bytes in keys, meta and tags apart", async () => {
+  const [own, other] = [backend(), backend()];
+  await own.write("k\0a", { ...stored("with"), meta: "m\0n" });
+  expect(await other.read("k")).toBe(undefined);
+  expect((await other.read("k\0a"))?.meta).toBe("m\0n");
+  const { versions } = await own.tagVersions!.pin(["t\0", "t"]);
+  await own.tagVersions!.renew(["t\0"], "hard");
+  const after = await other.tagVersions!.read(["t\0", "t"]);
+  expect([after[0]!.hard === versions[0]!.hard, after[1]]).toEqual([false, versions[1]]);
+});
