@@ -52,7 +52,7 @@ export class Database {
 
   /** Connects, and makes the schema where it is missing. */
   reach(): Promise<Reach> {
-    return (this.#reach ??= inNoCall(() => this.#within(this.#explore())).catch((error: unknown) => {
+    return (this.#reach ??= inNoCall(() => this.#explore()).catch((error: unknown) => {
       this.#reach = undefined;
       throw faultOf(this.label, "connect", error);
     }));
@@ -60,7 +60,11 @@ export class Database {
 
   /** A connection for one purpose. The caller releases it. */
   async borrow(): Promise<PostgresClient> {
-    const client = await (await this.#poolOf()).connect();
+    const connecting = (await this.#poolOf()).connect();
+    const client = await this.#within(connecting, MOST_EXPLORING_MS).catch((error: unknown) => {
+      connecting.then((late) => late.release(), ignore);
+      throw error;
+    });
     // Without a listener an error of a connection ends the process; each statement reports its own.
     client.on("error", ignore);
     return client;
@@ -150,7 +154,8 @@ export class Database {
         const client = await this.borrow();
         try {
           for (;;) {
-            const { rows } = await client.query({ text: END_PROCESSES, values: [processes], ...ANSWER });
+            const ended = client.query({ text: END_PROCESSES, values: [processes], ...ANSWER });
+            const { rows } = await this.#within(ended, this.#settings.deadlineMs);
             if (rows.length === 0) break;
           }
           this.giveBack(client);
@@ -165,15 +170,15 @@ export class Database {
     }));
   }
 
-  /** For a pool whose connections have no timeout of their own. */
-  async #within<T>(exploring: Promise<T>): Promise<T> {
+  /** For a server that is silent: a connection of the pool of a program may have no timeout of its own. */
+  async #within<T>(answer: Promise<T>, ms: number): Promise<T> {
     let cancel = (): void => undefined;
     const late = new Promise<never>((_, reject) => {
-      const error = new Error(`PostgreSQL was not ready within ${MOST_EXPLORING_MS} ms`);
-      cancel = this.#settings.clock.schedule(() => reject(error), MOST_EXPLORING_MS);
+      const error = new Error(`PostgreSQL did not answer within ${ms} ms`);
+      cancel = this.#settings.clock.schedule(() => reject(error), ms);
     });
     try {
-      return await Promise.race([exploring, late]);
+      return await Promise.race([answer, late]);
     } finally {
       cancel();
     }
@@ -183,7 +188,7 @@ export class Database {
     const { label, createsSchema, tables } = this.#settings;
     const client = await this.borrow();
     try {
-      const { rows } = await client.query({ text: EXPLORE, ...ANSWER });
+      const { rows } = await this.#within(client.query({ text: EXPLORE, ...ANSWER }), MOST_EXPLORING_MS);
       const [pid, encoding, isolation] = rows[0] as [number, string, string];
       if (isolation !== "read committed")
         throw new ConfigurationError(
@@ -198,7 +203,10 @@ export class Database {
         });
       const layout = await this.#layoutOf(client);
       if (layout === undefined && createsSchema)
-        await client.query({ text: schema({ schema: this.#settings.schema, tables }) });
+        await this.#within(
+          client.query({ text: schema({ schema: this.#settings.schema, tables }) }),
+          MOST_EXPLORING_MS,
+        );
       else if (layout !== LAYOUT) throw this.#wrongLayout(layout);
       this.giveBack(client);
       this.#isReached = true;
@@ -211,7 +219,8 @@ export class Database {
 
   async #layoutOf(client: PostgresClient): Promise<number | undefined> {
     try {
-      const { rows } = await client.query({ text: `select ${this.#settings.schema}.layout()`, ...ANSWER });
+      const asked = client.query({ text: `select ${this.#settings.schema}.layout()`, ...ANSWER });
+      const { rows } = await this.#within(asked, MOST_EXPLORING_MS);
       return (rows[0] as [number])[0];
     } catch (error) {
       if (isMissing(error)) return undefined;
@@ -239,7 +248,7 @@ export class Database {
   }
 }
 
-/** Connecting, and making the schema. */
+/** A step of connecting, and making the schema. */
 const MOST_EXPLORING_MS = 15_000;
 
 const EXPLORE = "select pg_backend_pid(), current_setting('server_encoding'), current_setting('transaction_isolation')";

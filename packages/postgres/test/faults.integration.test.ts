@@ -1,9 +1,10 @@
+import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, type PostgresOptions } from "@hotset/postgres";
-import { randomPrefix, startOwnPostgres, until, type OwnPostgres } from "@hotset/test-servers";
+import { randomPrefix, startOwnPostgres, startProxy, until, type OwnPostgres } from "@hotset/test-servers";
 
 let server: OwnPostgres;
 let schema: string;
@@ -85,7 +86,7 @@ it("C536 works again after a restart, and calls in between settle within the dea
   expect(found[0]?.version).toBe("1");
 });
 
-it("C535 a write that was given up while the server stood still does not come after a later one", async () => {
+it("C536 calls settle within the deadline while the server stands still for 2 s, and nothing of them comes later", async () => {
   const own = backend({ deadline: 800 });
   await own.connect!();
   await own.write("k", entry("first"));
@@ -108,6 +109,34 @@ it("C535 a write that was given up while the server stood still does not come af
   });
   await scheduler.wait(300);
   expect(await own.read("k")).toBe(undefined);
+});
+
+it("C535 a write that was given up, because its process of the server stood still, does not come after a later removal", async () => {
+  const own = backend({ deadline: 800 });
+  await own.connect!();
+  await own.write("k", entry("first"));
+  const rows = await server.query("select pid from pg_stat_activity where application_name = 'hotset'");
+  const pids = rows.map(({ pid }) => pid as number);
+  for (const pid of pids) kill(pid, "SIGSTOP");
+  await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
+  // New connections work. A removal that was acknowledged now would be undone.
+  await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
+  for (const pid of pids) kill(pid, "SIGCONT");
+  await until("the removal", 10_000, async () => (await own.remove("k")) !== undefined);
+  await scheduler.wait(300);
+  expect(await own.read("k")).toBe(undefined);
+});
+
+it("C536 a server that is silent at the first call is given up, and found once it answers", async () => {
+  await using proxy = await startProxy(server.port);
+  proxy.swallow();
+  const own = backend({ url: `postgres://hotset@127.0.0.1:${proxy.port}/postgres`, deadline: 500 });
+  const begun = performance.now();
+  await expect(own.read("k")).rejects.toBeInstanceOf(BackendUnavailableError);
+  await expect(own.write("k", entry("1"))).rejects.toBeInstanceOf(BackendUnavailableError);
+  expect(performance.now() - begun).toBeLessThan(4_000);
+  await proxy.pass();
+  await until("an answer", 10_000, async () => (await own.read("k")) === undefined);
 });
 
 it("C537 a server that is switched to read-only refuses changes and answers reads", async () => {
