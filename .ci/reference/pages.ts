@@ -278,16 +278,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "postgres",
     title: "PostgreSQL",
     intro: "A backend over PostgreSQL, and the SQL of its schema. In use: [PostgreSQL](../../guide/postgres.md).",
-    names: [
-      "postgres",
-      "PostgresOptions",
-      "schema",
-      "SchemaOptions",
-      "PostgresPool",
-      "PostgresClient",
-      "PostgresQuery",
-      "PostgresNotice",
-    ],
+    names: ["postgres", "PostgresOptions", "schema", "SchemaOptions", "PostgresPool"],
   },
   {
     file: "compose",

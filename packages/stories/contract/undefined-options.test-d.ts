@@ -72,7 +72,6 @@ interface OptionTypes {
   "coreTesting.TestCacheOptions": coreTesting.TestCacheOptions;
   "instruments.Observed": instruments.Observed;
   "memory.MemoryOptions": memory.MemoryOptions;
-  "postgres.PostgresNotice": postgres.PostgresNotice;
   "postgres.PostgresOptions": postgres.PostgresOptions;
   "postgres.SchemaOptions": postgres.SchemaOptions;
   "otel.ObserveOptions": otel.ObserveOptions;

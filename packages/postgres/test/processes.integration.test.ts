@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { forkScript, randomPrefix, startPostgres, until, type TestPostgres } from "@hotset/test-servers";
+import type { handlers } from "./worker.ts";
+
+let server: TestPostgres;
+let schema: string;
+const KEYS = Array.from({ length: 20 }, (_, i) => `k${i}`);
+
+beforeAll(async () => {
+  server = await startPostgres();
+  schema = randomPrefix();
+});
+afterAll(() => server.stop());
+
+async function startProcess() {
+  const started = forkScript<typeof handlers>(new URL("worker.ts", import.meta.url));
+  await started.call("open", server.url, schema);
+  return started;
+}
+
+it("C542 three processes load each key once, and none has an old value once a delete in the middle of a load is acknowledged", async () => {
+  const all = await Promise.all([startProcess(), startProcess(), startProcess()]);
+  const [a, b, c] = all;
+  const values = await Promise.all(all.map((each) => each.call("load", KEYS, "first", 50)));
+  expect(values).toEqual([1, 2, 3].map(() => KEYS.map(() => "first")));
+  const loads = await Promise.all(all.map((each) => each.call("loads")));
+  expect(loads.reduce((sum, each) => sum + each, 0)).toBe(KEYS.length);
+
+  await a.call("remove", KEYS);
+  const loading = b.call("load", KEYS, "old", 400);
+  await until("the loads to begin", 5_000, async () => (await b.call("loads")) > loads[1]!);
+  await a.call("remove", KEYS);
+  await loading;
+  const seen = await Promise.all([a, b, c].map((each) => each.call("load", KEYS, "new", 10)));
+  expect(new Set(seen.flat())).toEqual(new Set(["new"]));
+
+  // A holder that is killed holds the others up for its lease alone.
+  await a.call("remove", ["held"]);
+  const before = await b.call("loads");
+  void b.call("load", ["held"], "never", 60_000).catch(() => undefined);
+  await until("the load to begin", 5_000, async () => (await b.call("loads")) > before);
+  await b.kill();
+  const begun = performance.now();
+  expect(await c.call("load", ["held"], "of another", 10)).toEqual(["of another"]);
+  expect(performance.now() - begun).toBeLessThan(6_000);
+  await Promise.all([a, c].map((each) => each.call("close")));
+  await Promise.all([a, c].map((each) => each.kill()));
+});
