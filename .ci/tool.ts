@@ -41,6 +41,7 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
     attacks: program(".ci/newcomer/attacks.ts"),
     soak: program(".ci/soak.mjs"),
     matrix: program("packages/test-servers/src/matrix.ts"),
+    conformance: program("packages/http/test/conformance/suite.ts"),
     strings: [
       ...["env", "HOTSET_LAYOUT=string", "vitest", "run", "packages/stories/test/"],
       ...["--exclude", "**/!(*.integration).test.ts"],
