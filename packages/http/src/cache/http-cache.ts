@@ -189,7 +189,11 @@ export class HttpCache {
     let forced = isForced;
     let refused: Found | undefined;
     for (let hop = 0; hop < MOST_HOPS; hop++) {
-      const outcome = await this.#fetch(visit, forced, refused);
+      const outcome = await this.#fetch(
+        visit,
+        forced ? (refused?.isForced === true ? "later" : "new") : "any",
+        refused,
+      );
       if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
       if (outcome.kind === "validated") {
         const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
@@ -212,17 +216,19 @@ export class HttpCache {
       }
       const answer = await this.#judge(visit, stored, outcome.served, forced);
       if (answer === "gone") [forced, visit.ignoresStored] = [true, true];
-      else if (answer === "again") [forced, refused] = [true, { stored, held: heldFrom(stored, outcome.served) }];
-      else if (answer === "pass") break;
+      else if (answer === "again") {
+        refused = { stored, held: heldFrom(stored, outcome.served), isForced: forced };
+        forced = true;
+      } else if (answer === "pass") break;
       else return answer;
     }
     return this.#forward(visit.request, visit.origin, "fenced", visit.call);
   }
 
   /** @param refused a stored response that this request does not accept unless the origin fails. */
-  async #fetch(visit: Visit, isForced: boolean, refused: Found | undefined): Promise<Outcome> {
+  async #fetch(visit: Visit, accepts: "any" | "new" | "later", refused: Found | undefined): Promise<Outcome> {
     try {
-      return await this.#loads.fetch(visit, isForced ? "new" : "any");
+      return await this.#loads.fetch(visit, accepts);
     } catch (error) {
       if (error instanceof OverloadedError) return { kind: "answer", response: this.#overloaded(visit) };
       const fallback = refused && (await this.#fallBack(visit, refused, error));
@@ -437,6 +443,8 @@ interface Found {
   readonly stored: StoredResponse;
   readonly held: Held;
   readonly tags?: readonly string[] | undefined;
+  /** Whether it was found although a new one was asked for. */
+  readonly isForced?: boolean;
 }
 
 /** The entry that was found, if it is a response to this request or to one with `selects`. */

@@ -62,8 +62,11 @@ export class Loads {
     namespace.on("coalesced", ({ key }) => (this.#joined = key));
   }
 
-  /** @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. */
-  fetch(visit: Visit, accepts: "any" | "new"): Promise<Outcome> {
+  /**
+   * @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. `later`:
+   *   not that of a load which runs, either.
+   */
+  fetch(visit: Visit, accepts: "any" | "new" | "later"): Promise<Outcome> {
     const { errorBackoffMs, finishesAlone } = this.#plan;
     const { key, call } = visit;
     return new Promise((resolve, reject) => {
@@ -86,6 +89,7 @@ export class Loads {
         loadTimeout: Infinity,
         errorBackoff: errorBackoffMs,
         ...(accepts === "new" && { maxAge: 0 }),
+        ...(accepts === "later" && { forceRefresh: true }),
         ...(call.signal !== undefined && !finishesAlone && { signal: call.signal }),
         onServed: (each) => (served = each),
       });

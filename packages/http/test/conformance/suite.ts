@@ -4,8 +4,8 @@
 //
 // SET-UP is memory, redis, both, or two: two caches in turn, as of two processes, over memory and Redis. `server`: with
 // the defaults of a server. FOLDER is a clone of https://github.com/http-tests/cache-tests at COMMIT, in which
-// `npm install undici@7` was run. Prints how many tests pass, where a test counts only if those pass on which it depends,
-// and each test that does not pass; fails where fewer pass than are expected.
+// `npm install undici@7` was run. Prints how many tests pass, where a test counts only if those pass on which it
+// depends, and each test that does not pass; fails where fewer pass than are expected.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
