@@ -24,6 +24,8 @@ export const QUESTIONS: readonly Question[] = [
   ask("delete by pattern", "/guide/faq", /invalidateTags\("org:7"\)/),
   ask("cron", "/guide/recipes", /must run once/),
   ask("http response", "/guide/faq", /body of a `Response`/),
+  ask("vary", "/guide/http", /Vary/),
+  ask("cache-control", "/guide/http", /Cache-Control/i),
   ask("etag", "/guide/loaders", /if-none-match/),
   ask("set-cookie private", "/guide/loaders", /notShared/),
   ask("lease", "/guide/terms", /permission, kept in the backend/),
