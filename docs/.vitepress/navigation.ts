@@ -47,7 +47,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/managed-redis",
     "reference/redis-on-the-wire",
   ],
-  "Other stores": ["guide/sqlite", "guide/postgres"],
+  "Other stores": ["guide/postgres"],
   Production: [
     "guide/production",
     "performance",
