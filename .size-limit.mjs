@@ -113,7 +113,7 @@ export default [
       external: (id) => id === "pg" || id.startsWith("@hotset/") || id.startsWith("node:"),
     }),
   },
-  metrics("instruments", "5.2 kB"),
+  metrics("instruments", "5.4 kB"),
   metrics("prometheus", "1.1 kB"),
   metrics("otel", "2.6 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.

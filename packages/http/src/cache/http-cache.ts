@@ -444,7 +444,7 @@ interface Found {
   readonly held: Held;
   readonly tags?: readonly string[] | undefined;
   /** Whether it was found although a new one was asked for. */
-  readonly isForced?: boolean;
+  readonly isForced?: boolean | undefined;
 }
 
 /** The entry that was found, if it is a response to this request or to one with `selects`. */
