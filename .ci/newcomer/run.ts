@@ -134,7 +134,7 @@ async function figures(): Promise<void> {
       const { packages, megabytes } = made.installed();
       rows.push(`  ${name}: ${packages} packages, ${megabytes.toFixed(1)} MB, ${seconds.toFixed(1)} s`);
       if (name !== "hotset") return;
-      check(packages <= 12 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 12 and 12 are wanted`);
+      check(packages <= 13 && megabytes <= 12, `${packages} packages, ${megabytes} MB; at most 13 and 12 are wanted`);
       check(!/gyp|scripts/.test(stderr), stderr);
       const manifests = globSync("node_modules/**/package.json", { cwd: made.folder }).map((path) =>
         readFileSync(join(made.folder, path), "utf8"),
