@@ -14,5 +14,13 @@ export const everything = (cache: Cache, redis: Redis): Observed => ({
       status: () => Promise.reject(new Error("away")),
     },
   },
+  http: {
+    pages: {
+      stats: () => ({
+        ...{ hits: 0, stale: 0, revalidated: 0, misses: 0, collapsed: 0, passed: {} },
+        ...{ bytesFromCache: 0, bytesFromOrigin: 0 },
+      }),
+    },
+  },
   process: true,
 });
