@@ -102,7 +102,7 @@ export default [
   toolkit("streams", "10.3 kB"),
   toolkit("lock", "8 kB"),
   {
-    // pg is installed beside it, and loaded with the first connection.
+    // pg is installed next to it, and loaded with the first connection.
     name: "@hotset/postgres",
     path: "packages/postgres/dist/index.js",
     limit: "11 kB",

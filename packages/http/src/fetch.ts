@@ -22,7 +22,7 @@ export function cachedHandler<A extends readonly unknown[]>(
   };
 }
 
-/** Middleware of Hono, for routes behind it. `app` runs the loads: each is a request of its own. */
+/** Middleware of Hono, for routes behind it. `app` runs the loads: each is a separate request. */
 export function honoCache(
   cache: HttpCache,
   app: () => { fetch(request: Request): Response | Promise<Response> },

@@ -170,7 +170,7 @@ export class Database {
     }));
   }
 
-  /** For a server that is silent: a connection of the pool of a program may have no timeout of its own. */
+  /** For a server that is silent: a connection of the pool of a program may have no timeout. */
   async #within<T>(answer: Promise<T>, ms: number): Promise<T> {
     let cancel = (): void => undefined;
     const late = new Promise<never>((_, reject) => {

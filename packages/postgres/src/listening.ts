@@ -153,7 +153,7 @@ class Link {
     this.#proof = `${settings.channel}_${processOf(client) ?? 0}_${Math.random().toString(36).slice(2, 8)}`;
     client.on("error", this.#lose);
     client.on("end", this.#ended);
-    client.on("notification", this.#heard);
+    client.on("notification", this.#notified);
   }
 
   /** @returns a name of the server and its start. */
@@ -211,7 +211,7 @@ class Link {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancel();
-    this.client.off("notification", this.#heard);
+    this.client.off("notification", this.#notified);
     this.client.off("end", this.#ended);
     this.client.release(true);
   }
@@ -223,7 +223,7 @@ class Link {
     if (kind === "proof" && this.#proofs === before)
       throw new BackendUnavailableError(
         `${this.#label}: a notification did not arrive on the connection that listens; ` +
-          'set coherence: "poll" if there is a pooler between',
+          'set changes: "poll" if there is a pooler between',
         { tier: this.#label, operation: "listen" },
       );
   }
@@ -246,7 +246,7 @@ class Link {
     this.#schedule();
   }
 
-  readonly #heard = ({ channel, payload = "" }: PostgresNotice): void => {
+  readonly #notified = ({ channel, payload = "" }: PostgresNotice): void => {
     if (channel === this.#proof) {
       this.#proofs += 1;
       return;

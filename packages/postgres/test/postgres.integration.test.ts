@@ -232,7 +232,7 @@ describe("behind a pooler", () => {
     const own = backend({ pool: pooler(), changes: "listen" });
     const listener = { now: () => performance.now() } as never;
     await expect((own.coherence as { attach(to: never): Promise<unknown> }).attach(listener)).rejects.toThrow(
-      /a notification did not arrive/,
+      /a notification did not arrive.*set changes: "poll"/,
     );
   });
 });

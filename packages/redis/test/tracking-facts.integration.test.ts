@@ -72,7 +72,7 @@ describe("F1: NOLOOP", () => {
 });
 
 describe("NOLOOP, for keys that were read", () => {
-  /** Reads keys, and evicts some of them by writes of its own. @returns those evicted, and those pushed. */
+  /** Reads keys, and evicts some of them by own writes. @returns those evicted, and those pushed. */
   async function evictByOwnWrites(...mode: string[]): Promise<readonly [evicted: string[], pushed: unknown[]]> {
     await using server = await startOwnRedis();
     const client = new RedisClient({ url: server.url, emitInvalidate: true });

@@ -112,7 +112,7 @@ export class Store {
       this.#file.tables().checkpoint();
       await this.#queue.run((tables) => tables.evictTo(ROOM_MADE * tables.usedBytes()));
     } catch {
-      // The call that needs the room fails by itself.
+      // The call that needs the room fails, and says why.
     }
   }
 

@@ -48,20 +48,20 @@ const refusal = async (call: Promise<unknown>): Promise<Error> => {
 const entriesIn = (file: string): number =>
   (other(file).prepare("SELECT count(*) AS n FROM entries").get() as { readonly n: number }).n;
 
-const listener = (heard: string[]): CoherenceListener => ({
+const listener = (received: string[]): CoherenceListener => ({
   now: () => performance.now(),
-  changed: (keys) => heard.push(...keys),
-  leaseChanged: (keys) => heard.push(...keys),
+  changed: (keys) => received.push(...keys),
+  leaseChanged: (keys) => received.push(...keys),
   tagsChanged: () => undefined,
-  everythingChanged: () => heard.push("everything"),
+  everythingChanged: () => received.push("everything"),
   alive: () => undefined,
   replaced: () => undefined,
-  lost: (error) => heard.push(`lost: ${(error as Error).message}`),
+  lost: (error) => received.push(`lost: ${(error as Error).message}`),
 });
 
-const attached = async ({ coherence }: Backend, heard: string[]): Promise<void> => {
+const attached = async ({ coherence }: Backend, received: string[]): Promise<void> => {
   if (typeof coherence !== "object") throw new TypeError("no coherence");
-  await coherence.attach(listener(heard));
+  await coherence.attach(listener(received));
 };
 
 describe("a cache over a file", () => {
@@ -125,13 +125,13 @@ describe("space", () => {
     const file = newFile();
     const clock = new TestClock();
     const [backend, writer] = [opened(file, { clock }), opened(file, { clock })];
-    const heard: string[] = [];
-    await attached(backend, heard);
+    const received: string[] = [];
+    await attached(backend, received);
     for (let i = 0; i < 106; i += 1)
       await Promise.all(Array.from({ length: 100 }, (_, j) => writer.remove(`k${100 * i + j}`)));
     await backend.leases!.confirm("k");
-    expect(heard[0]).toBe("everything");
-    expect(heard.at(-1)).toBe("k10599");
+    expect(received[0]).toBe("everything");
+    expect(received.at(-1)).toBe("k10599");
     const { n } = other(file).prepare("SELECT count(*) AS n FROM changes").get() as { readonly n: number };
     expect(n).toBeLessThanOrEqual(10_200);
   });
@@ -226,12 +226,12 @@ describe("a file that cannot be used", () => {
   it("C525: a file that was removed while it was open is made again, and listeners are notified", async () => {
     const file = newFile();
     const backend = opened(file);
-    const heard: string[] = [];
-    await attached(backend, heard);
+    const received: string[] = [];
+    await attached(backend, received);
     await backend.write("k", stored());
     for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
     await backend.leases!.confirm("k");
-    expect(heard.at(-1)).toBe(`lost: sqlite: changes failed: ${file} was replaced or removed`);
+    expect(received.at(-1)).toBe(`lost: sqlite: changes failed: ${file} was replaced or removed`);
     expect(await backend.read("k")).toBe(undefined);
     await backend.write("k", stored());
     expect(await opened(file).read("k")).toBeDefined();
@@ -293,11 +293,11 @@ describe("a full disk", () => {
   it("C527: refuses an entry that has no space, removes the one before it and its lease, and reports that", async () => {
     const file = newFile();
     const [backend, peer] = [opened(file, { open: small }), opened(file)];
-    const heard: string[] = [];
+    const received: string[] = [];
     const { leases } = backend;
     // Older ones give their space first: "k" is removed because it is the one that was to be replaced.
     for (let i = 0; i < 40; i += 1) await backend.write(`older${i}`, stored(10_000));
-    await attached(peer, heard);
+    await attached(peer, received);
     const storing = async (): Promise<boolean> => {
       await leases!.acquire("k", "token", 60_000, "-");
       return leases!.store("k", "token", "-", stored(2 ** 20));
@@ -305,13 +305,13 @@ describe("a full disk", () => {
     for (const put of [() => backend.write("k", stored(2 ** 20)), storing]) {
       await backend.write("k", stored());
       await peer.leases!.confirm("k");
-      heard.length = 0;
+      received.length = 0;
       // The entry that the load began with may have given its space.
       expect(await put().catch((error: Error) => error.message)).toBeOneOf([REFUSED, false]);
       expect(await peer.leases!.confirm("k")).toBe("");
       expect(await peer.leases!.acquire("k", "other", 1, "")).toEqual({ granted: true, version: "" });
       await peer.leases!.release("k", "other");
-      expect(heard).toContain("k");
+      expect(received).toContain("k");
     }
     expect(await refusal(backend.write("k", stored(2 ** 20)))).not.toBeInstanceOf(BackendUnavailableError);
     await backend.write("small", stored());

@@ -200,7 +200,7 @@ class OwnServer implements OwnPostgres {
     clearInterval(keepAlive);
   }
 
-  /** Each backend is a process group of its own. */
+  /** Each backend leads its own process group. */
   async #children(): Promise<readonly number[]> {
     const pid = this.#child?.pid;
     if (pid === undefined) return [];

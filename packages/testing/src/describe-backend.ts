@@ -43,7 +43,7 @@ export interface DescribeBackendOptions {
    */
   readonly cut?: ((backend: Backend) => Awaitable<void>) | undefined;
   /**
-   * How many entries the store holds, those whose life is over included. For a store that does not end entries itself:
+   * How many entries the store holds, those whose life has ended included. For a store that does not end entries itself:
    * adds the tests that the backend removes them.
    */
   readonly count?: ((backend: Backend) => Awaitable<number>) | undefined;
@@ -213,7 +213,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       });
     });
 
-    describe("ends an entry whose life is over:", () => {
+    describe("ends an entry whose life has ended:", () => {
       it("a life of less than a second", async () => {
         await backend.write(KEY, stored({ staleInMs: 150, expiresInMs: 150 }));
         await pass(150);
@@ -470,7 +470,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         );
       });
 
-      it("reads no entry whose life is over", async () => {
+      it("reads no entry whose life has ended", async () => {
         await backend.write(`${KEY}1`, stored({ staleInMs: 100, expiresInMs: 100 }));
         await backend.write(`${KEY}2`, stored({ meta: "2" }));
         await pass(100);

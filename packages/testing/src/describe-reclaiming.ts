@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 /**
  * The part of `describeBackend` about space: a store that is written to does not keep what has ended.
  *
- * @param count how many entries the store holds, those whose life is over included.
+ * @param count how many entries the store holds, those whose life has ended included.
  */
 export function describeReclaiming(subject: BackendSubject, count: (backend: Backend) => Awaitable<number>): void {
   const write = async (name: string, times: { readonly staleInMs: number; readonly expiresInMs: number }) => {
@@ -13,7 +13,7 @@ export function describeReclaiming(subject: BackendSubject, count: (backend: Bac
   };
 
   describe("reclaims space:", () => {
-    it("of entries whose life is over, while others are written", async () => {
+    it("of entries whose life has ended, while others are written", async () => {
       await write("ended", { staleInMs: 1_000, expiresInMs: 1_000 });
       await subject.pass(1_000);
       await write("living", { staleInMs: 60_000, expiresInMs: 90_000 });

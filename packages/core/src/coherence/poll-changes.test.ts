@@ -6,7 +6,7 @@ import { pollChanges, type Changes, type PolledChanges } from "./poll-changes.ts
 const DOWN = new Error("the log cannot be read");
 
 let clock: TestClock;
-let heard: string[];
+let received: string[];
 /** When the log was read, as milliseconds since the beginning of the test, and from where. */
 let asked: [atMs: number, position: number | undefined][];
 let log: string[];
@@ -15,13 +15,13 @@ let changes: PolledChanges;
 
 const listener = (name = ""): CoherenceListener => ({
   now: () => clock.now(),
-  changed: (keys) => heard.push(`${name}changed ${keys.join()}`),
-  leaseChanged: (keys) => heard.push(`${name}lease ${keys.join()}`),
-  tagsChanged: (tags) => heard.push(`${name}tags ${tags.join()}`),
-  everythingChanged: () => heard.push(`${name}everything`),
-  alive: (sentAtMs) => heard.push(`${name}alive ${sentAtMs - 1_000}`),
-  replaced: () => heard.push(`${name}replaced`),
-  lost: (error) => heard.push(`${name}lost ${(error as Error).message}`),
+  changed: (keys) => received.push(`${name}changed ${keys.join()}`),
+  leaseChanged: (keys) => received.push(`${name}lease ${keys.join()}`),
+  tagsChanged: (tags) => received.push(`${name}tags ${tags.join()}`),
+  everythingChanged: () => received.push(`${name}everything`),
+  alive: (sentAtMs) => received.push(`${name}alive ${sentAtMs - 1_000}`),
+  replaced: () => received.push(`${name}replaced`),
+  lost: (error) => received.push(`${name}lost ${(error as Error).message}`),
 });
 
 /** Time passes in steps of a millisecond, and what begins in each ends in it. */
@@ -37,7 +37,7 @@ const askedAt = (): number[] => asked.splice(0).map(([atMs]) => atMs);
 
 beforeEach(() => {
   clock = new TestClock();
-  [heard, asked, log] = [[], [], []];
+  [received, asked, log] = [[], [], []];
   answer = (given) => given;
   changes = pollChanges<number>(
     (position) => {
@@ -52,12 +52,12 @@ describe("the changes of a log", () => {
   it("are reported from the attachment on, each once, and the sign of life after them", async () => {
     log.push("before");
     await changes.coherence.attach(listener());
-    expect(heard.splice(0)).toEqual(["alive 0"]);
+    expect(received.splice(0)).toEqual(["alive 0"]);
     log.push("a", "b");
     await pass(20);
-    expect(heard.splice(0)).toEqual(["changed a,b", "alive 20"]);
+    expect(received.splice(0)).toEqual(["changed a,b", "alive 20"]);
     await pass(20);
-    expect(heard).toEqual(["alive 40"]);
+    expect(received).toEqual(["alive 40"]);
     expect(asked).toEqual([
       [0, undefined],
       [20, 1],
@@ -67,10 +67,10 @@ describe("the changes of a log", () => {
 
   it("are reported by kind", async () => {
     await changes.coherence.attach(listener());
-    heard.length = 0;
+    received.length = 0;
     answer = ({ position }) => ({ position, isCut: true, keys: ["a"], leases: ["b"], tags: ["t", "u"] });
     await pass(20);
-    expect(heard).toEqual(["everything", "changed a", "lease b", "tags t,u", "alive 20"]);
+    expect(received).toEqual(["everything", "changed a", "lease b", "tags t,u", "alive 20"]);
   });
 
   it("go to every listener until it is detached, the same one twice too, and are asked for once", async () => {
@@ -80,15 +80,15 @@ describe("the changes of a log", () => {
       changes.coherence.attach(twice),
       changes.coherence.attach(listener("other: ")),
     ]);
-    heard.length = 0;
+    received.length = 0;
     log.push("a");
     await pass(20);
-    expect(heard.filter((each) => each.includes("changed"))).toEqual(["changed a", "changed a", "other: changed a"]);
+    expect(received.filter((each) => each.includes("changed"))).toEqual(["changed a", "changed a", "other: changed a"]);
     await detach();
-    heard.length = 0;
+    received.length = 0;
     log.push("b");
     await pass(20);
-    expect(heard.filter((each) => each.includes("changed"))).toEqual(["changed b", "other: changed b"]);
+    expect(received.filter((each) => each.includes("changed"))).toEqual(["changed b", "other: changed b"]);
     expect(askedAt()).toEqual([0, 20, 40]);
   });
 
@@ -104,10 +104,10 @@ describe("the changes of a log", () => {
     answer = () => late.pass();
     await pass(20);
     changes.stop();
-    heard.length = 0;
+    received.length = 0;
     late.open({ position: 1, keys: ["late"] });
     await pass(100);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     expect(askedAt()).toEqual([100, 120]);
   });
 });
@@ -163,10 +163,10 @@ describe("catching up", () => {
     const both = Promise.all([changes.catchUp(), changes.catchUp()]).then(() => (isCaughtUp = true));
     await flush();
     expect(isCaughtUp).toBe(false);
-    heard.length = 0;
+    received.length = 0;
     first.open({ position: 0 });
     await both;
-    expect(heard).toEqual(["alive 20", "changed acknowledged", "alive 20"]);
+    expect(received).toEqual(["alive 20", "changed acknowledged", "alive 20"]);
     expect(asked.length).toBe(3);
   });
 });
@@ -174,10 +174,10 @@ describe("catching up", () => {
 describe("a log that cannot be read", () => {
   it("ends the reports, and never rejects a catching up", async () => {
     await changes.coherence.attach(listener());
-    heard.length = 0;
+    received.length = 0;
     answer = () => Promise.reject(DOWN);
     expect(await changes.catchUp()).toBe(undefined);
-    expect(heard).toEqual(["lost the log cannot be read"]);
+    expect(received).toEqual(["lost the log cannot be read"]);
     await pass(100);
     expect(asked.length).toBe(2);
   });
@@ -190,6 +190,6 @@ describe("a log that cannot be read", () => {
     await changes.coherence.attach(listener());
     log.push("a");
     await pass(20);
-    expect(heard).toEqual(["alive 0", "changed a", "alive 20"]);
+    expect(received).toEqual(["alive 0", "changed a", "alive 20"]);
   });
 });
