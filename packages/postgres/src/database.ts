@@ -103,6 +103,8 @@ export class Database {
   ): Promise<readonly (readonly unknown[])[]> {
     let client: PostgresClient | undefined;
     let isAbandoned = false;
+    // The number that a pooler gives is none of the server's, or that of another process.
+    let mayEnd = false;
     const give = (how: "back" | "away"): void => {
       const lent = client;
       client = undefined;
@@ -112,11 +114,12 @@ export class Database {
     };
     onStart(() => {
       isAbandoned = true;
-      if (client !== undefined && statement.isChange) this.#abandon(client);
+      if (client !== undefined && mayEnd) this.#abandon(client);
       give("away");
     });
     try {
       const { isPooled } = await this.reach();
+      mayEnd = statement.isChange && !isPooled;
       if (statement.isChange) await this.#endAbandoned();
       client = await this.borrow();
       if (isAbandoned) {
@@ -129,7 +132,7 @@ export class Database {
       // A read of one key has no row where it has no entry.
       return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
     } catch (error) {
-      if (client !== undefined && stateOf(error) === undefined && statement.isChange) this.#abandon(client);
+      if (client !== undefined && stateOf(error) === undefined && mayEnd) this.#abandon(client);
       give(isUsable(error) ? "back" : "away");
       // Dropped: it is made again.
       if (isMissing(error)) [this.#reach, this.#isReached] = [undefined, false];

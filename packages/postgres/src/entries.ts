@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { StoredEntry } from "@hotset/core";
+import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 
 /** A key as it is sent, and the hash under which it is stored. Keys of any length and with any character differ. */
 export interface Key {
@@ -49,6 +49,17 @@ export const fieldsOf = (entry: StoredEntry): readonly unknown[] => [
   entry.expiresInMs,
   entry.version ?? "-",
 ];
+
+/** A put that is refused, because the disk is full for example: entry and lease must go. */
+export async function orRemoved<T>(put: Promise<T>, remove: () => Promise<unknown>): Promise<T> {
+  try {
+    return await put;
+  } catch (error) {
+    // The error of the put is the one that the caller gets.
+    if (!(error instanceof BackendUnavailableError)) await remove().catch(() => false);
+    throw error;
+  }
+}
 
 /** Of the columns data, meta, version, stale, expires. */
 export function entryOf(columns: readonly unknown[]): StoredEntry | undefined {

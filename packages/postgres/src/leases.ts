@@ -1,6 +1,6 @@
-import { BackendUnavailableError, type Leases } from "@hotset/core";
+import type { Leases } from "@hotset/core";
 import type { Database } from "./database.ts";
-import { entryOf, fieldsOf, type LongKeys } from "./entries.ts";
+import { entryOf, fieldsOf, orRemoved, type LongKeys } from "./entries.ts";
 import type { Statements } from "./statements.ts";
 
 /** Each step is one statement, in which the key is locked. */
@@ -30,15 +30,10 @@ export function leasesOf(
     renew: (key, token, leaseMs) => step(statements.renew, key, token, leaseMs),
     release: async (key, token) => void (await step(statements.release, key, token)),
     async store(key, token, seen, entry) {
-      try {
-        const isStored = await step(statements.store, key, token, seen, ...fieldsOf(entry));
-        stored();
-        return isStored;
-      } catch (error) {
-        // Refused, because the disk is full for example: entry and lease must go.
-        if (!(error instanceof BackendUnavailableError)) await step(statements.remove, key).catch(() => false);
-        throw error;
-      }
+      const storing = step(statements.store, key, token, seen, ...fieldsOf(entry));
+      const isStored = await orRemoved(storing, () => step(statements.remove, key));
+      stored();
+      return isStored;
     },
     touch: (key, seen, { staleInMs, expiresInMs, meta }) =>
       step(statements.touch, key, seen, staleInMs, expiresInMs, Buffer.from(meta)),

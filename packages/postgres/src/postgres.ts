@@ -15,7 +15,7 @@ import {
   type StoredEntry,
 } from "@hotset/core";
 import { Database } from "./database.ts";
-import { entryOf, fieldsOf, LongKeys } from "./entries.ts";
+import { entryOf, fieldsOf, LongKeys, orRemoved } from "./entries.ts";
 import { leasesOf } from "./leases.ts";
 import { Listening } from "./listening.ts";
 import { resolve, type PostgresOptions, type Settings } from "./options.ts";
@@ -107,7 +107,7 @@ class PostgresBackend implements Backend {
   }
 
   async write(key: string, entry: StoredEntry): Promise<void> {
-    await this.#change(this.#statements.write, key, fieldsOf(entry));
+    await orRemoved(this.#change(this.#statements.write, key, fieldsOf(entry)), () => this.remove(key));
   }
 
   async remove(key: string): Promise<DeleteStatus> {

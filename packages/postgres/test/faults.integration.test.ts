@@ -161,6 +161,18 @@ it("C537 a server that is switched to read-only refuses changes and answers read
   await until("the removal", 10_000, async () => (await own.remove("k")) === "deleted");
 });
 
+it("C537 refuses a write and keeps no old entry when the disk is full", async () => {
+  const own = backend();
+  await own.write("k", entry("old"));
+  await server.query(
+    `create function ${schema}.no_room() returns trigger language plpgsql as $$ begin raise exception 'refused' using errcode = '53100'; end $$;
+     create trigger no_room before insert or update on ${schema}.entries for each row execute function ${schema}.no_room()`,
+  );
+  await expect(own.write("k", entry("new"))).rejects.toMatchObject({ code: "53100" });
+  expect(await own.read("k")).toBe(undefined);
+  await server.query(`drop trigger no_room on ${schema}.entries`);
+});
+
 it.each([
   ["the disk is full", "53100", (at: string) => `create trigger full_disk before insert or update on ${at}.entries`],
   ["the queue of notifications is full", "54000", undefined],

@@ -43,7 +43,7 @@ export interface DescribeBackendOptions {
    */
   readonly cut?: ((backend: Backend) => Awaitable<void>) | undefined;
   /**
-   * How many entries the store holds, those whose life has ended included. For a store that does not end entries itself:
+   * How many entries the store holds, ended ones included. For a store that does not end entries itself:
    * adds the tests that the backend removes them.
    */
   readonly count?: ((backend: Backend) => Awaitable<number>) | undefined;
