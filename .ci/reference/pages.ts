@@ -50,6 +50,7 @@ export const PAGES: readonly PageSpec[] = [
       "GetOrSetManyOptions",
       "EntryOptions",
       "LoadOptions",
+      "GetManyOptions",
       "GetOptions",
       "ClearOptions",
       "TouchOptions",

@@ -82,6 +82,7 @@ export type { Namespace, NamespaceOptions, ValueOf } from "./cache/namespace.ts"
 export type {
   ClearOptions,
   EntryOptions,
+  GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,

@@ -45,6 +45,7 @@ export type {
   EntryInfo,
   EntryOptions,
   Format,
+  GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,

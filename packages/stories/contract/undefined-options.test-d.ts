@@ -56,6 +56,7 @@ interface OptionTypes {
   "core.EntryOptions": core.EntryOptions;
   "core.LoadOptions": core.LoadOptions;
   "core.ClearOptions": core.ClearOptions;
+  "core.GetManyOptions": core.GetManyOptions;
   "core.GetOptions": core.GetOptions;
   "core.GetOrSetManyOptions": core.GetOrSetManyOptions<never, never>;
   "core.GetOrSetOptions": core.GetOrSetOptions;

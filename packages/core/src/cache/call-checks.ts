@@ -5,6 +5,7 @@ import {
   checkOptions,
   OPTION_NAMES,
   type ClearOptions,
+  type GetManyOptions,
   type GetOptions,
   type GetOrSetOptions,
   type ResolvedPolicy,
@@ -31,10 +32,14 @@ export function checkCallOptions(options: GetOrSetOptions): void {
   if (options.tags !== undefined) checkTags(options.tags);
   if (options.signal !== undefined && !(options.signal instanceof AbortSignal))
     throw new InvalidArgumentError(`signal must be an AbortSignal, got ${kindOf(options.signal)}`);
-  if (options.onServed !== undefined && typeof options.onServed !== "function")
-    throw new InvalidArgumentError(`onServed must be a function, got ${kindOf(options.onServed)}`);
+  checkListener(options.onServed);
   checkFlag("forceRefresh", options.forceRefresh);
   checkFlag("current", options.current);
+}
+
+function checkListener(onServed: unknown): void {
+  if (onServed !== undefined && typeof onServed !== "function")
+    throw new InvalidArgumentError(`onServed must be a function, got ${kindOf(onServed)}`);
 }
 
 export function checkValue(value: unknown): void {
@@ -50,8 +55,15 @@ export function checkValue(value: unknown): void {
     );
 }
 
-export function allowsStale(options: GetOptions | undefined): boolean {
+export function checkedGet(options: GetOptions = {}): GetOptions {
   checkOptions(options, OPTION_NAMES.get);
+  checkFlag("allowStale", options.allowStale);
+  checkListener(options.onServed);
+  return options;
+}
+
+export function allowsStale(options: GetManyOptions | undefined): boolean {
+  checkOptions(options, OPTION_NAMES.getMany);
   checkFlag("allowStale", options?.allowStale);
   return options?.allowStale === true;
 }

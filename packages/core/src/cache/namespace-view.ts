@@ -30,6 +30,7 @@ import {
   resolvePolicy,
   type EntryOptions,
   type ClearOptions,
+  type GetManyOptions,
   type GetOptions,
   type GetOrSetManyOptions,
   type GetOrSetOptions,
@@ -41,6 +42,7 @@ import { isTraced, traced } from "../primitives/event-port.ts";
 import { partsOf } from "../primitives/in-windows.ts";
 import {
   allowsStale,
+  checkedGet,
   keepsStale,
   checkCallOptions,
   checkValue,
@@ -172,14 +174,15 @@ export class NamespaceView implements Untyped<Namespace> {
 
   get(key: string, options?: GetOptions): Promise<unknown> {
     try {
-      const [target, isStaleAllowed] = [this.#key(key), allowsStale(options)];
-      return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, isStaleAllowed));
+      const target = this.#key(key);
+      const checked = checkedGet(options);
+      return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, checked));
     } catch (error) {
       return Promise.reject(NamespaceView.#isView(this) ? error : detached("get"));
     }
   }
 
-  async getMany(keys: readonly string[], options?: GetOptions): Promise<Map<string, unknown>> {
+  async getMany(keys: readonly string[], options?: GetManyOptions): Promise<Map<string, unknown>> {
     const unique = this.#keys(keys);
     const isStaleAllowed = allowsStale(options);
     const found = new Map<string, unknown>();

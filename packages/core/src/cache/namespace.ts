@@ -12,6 +12,7 @@ import type { TouchResult } from "../engine/touch.ts";
 import type {
   EntryOptions,
   ClearOptions,
+  GetManyOptions,
   GetOptions,
   GetOrSetManyOptions,
   GetOrSetOptions,
@@ -54,7 +55,7 @@ export interface Namespace<V = unknown> {
   /** The fresh value; `undefined` when there is none. Never loads, never fails for a backend's sake. */
   get<T extends V = V>(key: string, options?: GetOptions): Promise<T | undefined>;
   /** As {@link get}. Keys without a value are absent from the result. */
-  getMany<T extends V = V>(keys: readonly string[], options?: GetOptions): Promise<Map<string, T>>;
+  getMany<T extends V = V>(keys: readonly string[], options?: GetManyOptions): Promise<Map<string, T>>;
   /** The fresh value of the local tier, synchronously; `undefined` also while that tier cannot be trusted. */
   peek<T extends V = V>(key: string): T | undefined;
   /** Whether {@link get} would find a fresh value. */

@@ -14,6 +14,7 @@ export interface Answer {
   readonly value: unknown;
   readonly entry?: Entry | undefined;
   readonly tier?: string;
+  /** Of a stale value that a load follows, or took too long for. */
   readonly cause?: StaleCause;
   readonly error?: unknown;
   /** Where a load answers: its value, and the entry made of it. */
@@ -37,6 +38,9 @@ export const stale = (entry: Entry, tier: string, cause: StaleCause): Answer => 
 
 export const loadedAnswer = (loaded: LoadedValue): Answer => ({ status: "miss", value: loaded.value, loaded });
 
+/** A call as it is counted. */
+type Counted = Pick<GetOrSetCall, "namespace" | "key" | "startedAt" | "usedBy">;
+
 /** Counts and reports each answer of a cache, exactly once. */
 export class Answers {
   readonly #context: Reporting & Pick<Copies, "local">;
@@ -46,7 +50,7 @@ export class Answers {
   }
 
   /** Counts and reports one answer, and returns the value as this caller gets it. */
-  serve(call: GetOrSetCall, role: Role, answer: Answer): unknown {
+  serve(call: Counted & Pick<GetOrSetCall, "onServed">, role: Role, answer: Answer): unknown {
     this.count(call, answer);
     if (call.onServed !== undefined) notify(call.onServed, this.#served(answer, role));
     return this.#context.local === undefined ? answer.value : this.#context.local.handOut(answer.value);
@@ -68,7 +72,7 @@ export class Answers {
    * @param asked which tiers the call may have asked.
    */
   count(
-    call: Pick<GetOrSetCall, "namespace" | "key" | "startedAt" | "usedBy">,
+    call: Counted,
     { status, tier, cause, entry, loaded }: Answer,
     asked: "all tiers" | "local tier" = "all tiers",
   ): void {
@@ -98,7 +102,7 @@ export class Answers {
             ...this.keyEvent(call.key),
             tier: tier!,
             durationMs: clock.now() - call.startedAt,
-            cause: cause!,
+            cause: cause ?? "revalidating",
           });
         return;
       case "miss":

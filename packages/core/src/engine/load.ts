@@ -1,5 +1,6 @@
 import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
+import { lifeOf } from "../entry/freshness.ts";
 import { InvalidValueError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
 import { isThenable } from "../primitives/thenable.ts";
@@ -51,6 +52,10 @@ export interface LoadContext {
 export interface StaleValue {
   /** The cached value. Its type is not checked, as with `get`: narrow it, or give the namespace a `schema`. */
   readonly value: unknown;
+  /** As in {@link Served}: time since it was loaded. */
+  readonly ageMs: number;
+  /** As in {@link Served}: remaining freshness, negative when stale. A forced load may replace a fresh value. */
+  readonly freshForMs: number;
   readonly etag?: string;
   readonly lastModified?: string;
   /** Return it from the loader to keep the value and renew its freshness (HTTP 304). */
@@ -134,7 +139,7 @@ export class Load {
           ),
         request.timeoutMs,
       );
-      this.#run(request).then(
+      this.#run(request, clock).then(
         (loaded) => {
           this.#cancelTimeout();
           resolve(loaded);
@@ -160,8 +165,9 @@ export class Load {
     this.#reject(reason);
   }
 
-  async #run(request: LoadRequest): Promise<Loaded> {
+  async #run(request: LoadRequest, clock: Clock): Promise<Loaded> {
     const { stale } = request;
+    const life = stale && lifeOf(stale, clock.now());
     let named: readonly string[] = NO_TAGS;
     let marked: Map<unknown, "no-store" | "not-shared"> | undefined;
     const mark = <V>(value: V, as: "no-store" | "not-shared"): V => {
@@ -185,6 +191,8 @@ export class Load {
       ...(stale !== undefined && {
         stale: {
           value: request.handOut(stale.value),
+          ageMs: life!.ageMs,
+          freshForMs: life!.freshForMs,
           ...(stale.terms.etag !== undefined && { etag: stale.terms.etag }),
           ...(stale.terms.lastModified !== undefined && { lastModified: stale.terms.lastModified }),
           notModified: () => notModified!,

@@ -2,8 +2,9 @@ import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
+import type { GetOptions } from "../entry/policy.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
-import { hit, MISS, stale, type Answer, type Answers } from "./answers.ts";
+import { hit, MISS, type Answer, type Answers } from "./answers.ts";
 import { promote, readAfterReplay } from "./backend-read.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
@@ -39,9 +40,9 @@ export class Reads {
     this.#answers = answers;
   }
 
-  get(namespace: NamespaceContext, key: EntryKey, allowStale: boolean): Promise<unknown> {
+  get(namespace: NamespaceContext, key: EntryKey, { allowStale = false, onServed }: GetOptions): Promise<unknown> {
     const { local, clock, flights } = this.#context;
-    const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller() };
+    const call: ReadCall = { namespace, key, startedAt: clock.now(), allowStale, usedBy: usedByCaller(), onServed };
     const held = local?.get(key.local, call.startedAt);
     const { remote } = namespace;
     if (remote === undefined || isFresh(held, call.startedAt))
@@ -71,7 +72,7 @@ export class Reads {
   ): Promise<readonly unknown[]> {
     const { local, clock, flights } = this.#context;
     const startedAt = clock.now();
-    const shared = { namespace, startedAt, allowStale, usedBy: usedByCaller() };
+    const shared = { namespace, startedAt, allowStale, usedBy: usedByCaller(), onServed: undefined };
     const callOf = (key: EntryKey): ReadCall => ({ ...shared, key });
     const asked: Asked[] = [];
     const answers = keys.map((key, index) => {
@@ -202,10 +203,7 @@ export class Reads {
   }
 
   #answer(call: ReadCall, held: Entry | undefined, found: Entry | undefined): unknown {
-    const { local } = this.#context;
-    const answer = this.#answerOf(call, held, found);
-    this.#answers.count(call, answer);
-    return local === undefined ? answer.value : local.handOut(answer.value);
+    return this.#answers.serve(call, "first", this.#answerOf(call, held, found));
   }
 
   #answerOf({ namespace, allowStale }: ReadCall, held: Entry | undefined, found: Entry | undefined): Answer {
@@ -215,7 +213,8 @@ export class Reads {
     const now = clock.now();
     if (best === undefined || now >= best.deadAt) return MISS;
     if (now < best.staleAt) return hit(best, label);
-    return allowStale ? stale(best, label, "revalidating") : MISS;
+    // No load follows, so there is no cause.
+    return allowStale ? { ...hit(best, label), status: "stale" } : MISS;
   }
 }
 
@@ -234,4 +233,5 @@ interface ReadCall {
   readonly startedAt: number;
   readonly allowStale: boolean;
   readonly usedBy: UsedValues | undefined;
+  readonly onServed: GetOptions["onServed"];
 }

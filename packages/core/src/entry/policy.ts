@@ -149,10 +149,16 @@ export interface TouchOptions {
   readonly ttl?: Duration | undefined;
 }
 
-/** Options of reads without a loader. */
-export interface GetOptions {
+/** Options of reads of many keys without a loader. */
+export interface GetManyOptions {
   /** Also return a stale value that has not expired. @default false, because this call does not refresh it */
   readonly allowStale?: boolean | undefined;
+}
+
+/** Options of a read without a loader. */
+export interface GetOptions extends GetManyOptions {
+  /** As {@link GetOrSetOptions.onServed}; called for a miss as well. */
+  readonly onServed?: ((served: Served) => void) | undefined;
 }
 
 /** Options of `clear`. */
@@ -169,7 +175,7 @@ export interface Served {
   readonly status: "hit" | "stale" | "miss";
   /** Label of the tier that answered; absent when a load answered. */
   readonly tier?: string;
-  /** Time since the value was loaded. `0` for a load. */
+  /** Time since the value was loaded. `0` for a load, for one whose `ttl` is `Infinity`, and for a miss of `get`. */
   readonly ageMs: number;
   /** Remaining freshness; negative when stale. */
   readonly freshForMs: number;
@@ -180,7 +186,7 @@ export interface Served {
   readonly expiresInMs?: number;
   /** Whether the call waited for a load that another caller began. */
   readonly coalesced: boolean;
-  /** Why a stale value was served. */
+  /** Why a stale value was served; absent for `get`, which refreshes nothing. */
   readonly cause?: "revalidating" | "error" | "timeout";
   /** Error of the failed load for which a stale value is served. */
   readonly error?: unknown;
@@ -250,7 +256,17 @@ const ENTRY_OPTIONS = [...LIFETIME_OPTIONS, "tags", "etag", "lastModified"];
  */
 export const OPTION_NAMES: Readonly<
   Record<
-    "policy" | "namespace" | "wrap" | "entry" | "load" | "getOrSet" | "getOrSetMany" | "touch" | "get" | "clear",
+    | "policy"
+    | "namespace"
+    | "wrap"
+    | "entry"
+    | "load"
+    | "getOrSet"
+    | "getOrSetMany"
+    | "touch"
+    | "get"
+    | "getMany"
+    | "clear",
     ReadonlySet<string>
   >
 > = {
@@ -262,7 +278,8 @@ export const OPTION_NAMES: Readonly<
   getOrSet: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "onServed"]),
   getOrSetMany: new Set([...POLICY_OPTIONS, "tags", "forceRefresh", "maxAge", "current", "signal", "absentAsNull"]),
   touch: new Set(["ttl"]),
-  get: new Set(["allowStale"]),
+  get: new Set(["allowStale", "onServed"]),
+  getMany: new Set(["allowStale"]),
   clear: new Set(["stale"]),
 };
 

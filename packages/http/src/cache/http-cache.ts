@@ -1,4 +1,4 @@
-import { OverloadedError, type EntryInfo, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
+import { OverloadedError, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
 import { decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
 import type { FieldLines } from "../semantics/fields.ts";
@@ -109,7 +109,7 @@ export class HttpCache {
       reason: reuse,
       ageSeconds: found.held.ageMs / 1_000,
       freshForSeconds: freshForMs(found.held) / 1_000,
-      tags: found.tags,
+      tags: (await this.#namespace.inspect(found.key))?.tags,
     };
   }
 
@@ -217,7 +217,7 @@ export class HttpCache {
       const answer = await this.#judge(visit, stored, outcome.served, forced);
       if (answer === "gone") [forced, visit.ignoresStored] = [true, true];
       else if (answer === "again") {
-        refused = { stored, held: heldFrom(stored, outcome.served), isForced: forced };
+        refused = { key: visit.key, stored, held: heldFrom(stored, outcome.served), isForced: forced };
         forced = true;
       } else if (answer === "pass") break;
       else return answer;
@@ -288,7 +288,11 @@ export class HttpCache {
   }
 
   /** The stored response in place of a failed load, where that may be, and its body is there. */
-  async #fallBack(visit: Visit, { stored, held }: Found, error: unknown): Promise<PlainResponse | undefined> {
+  async #fallBack(
+    visit: Visit,
+    { stored, held }: Pick<Found, "stored" | "held">,
+    error: unknown,
+  ): Promise<PlainResponse | undefined> {
     const { whenDisconnectedMs } = visit.rule.settings;
     const failure = error instanceof OriginAnsweredError ? "answered" : "unreachable";
     if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
@@ -366,10 +370,10 @@ export class HttpCache {
   }
 
   async #stored(key: string): Promise<Looked | undefined> {
-    // Its age is read first: a value that is replaced between the two reads seems older, and never younger.
-    const info = await this.#namespace.inspect(key);
-    const stored = readStored(info && (await this.#namespace.get(key, { allowStale: true })));
-    return info === undefined || stored === undefined ? undefined : { stored, info };
+    let served: Served | undefined;
+    const value = await this.#namespace.get(key, { allowStale: true, onServed: (each) => (served = each) });
+    const stored = readStored(value);
+    return stored === undefined ? undefined : { key, stored, served };
   }
 
   #nothingCached(visit: Visit): PlainResponse {
@@ -435,14 +439,15 @@ export class HttpCache {
 }
 
 interface Looked {
+  readonly key: string;
   readonly stored: Stored;
-  readonly info: EntryInfo;
+  readonly served: Served | undefined;
 }
 
 interface Found {
+  readonly key: string;
   readonly stored: StoredResponse;
   readonly held: Held;
-  readonly tags?: readonly string[] | undefined;
   /** Whether it was found although a new one was asked for. */
   readonly isForced?: boolean | undefined;
 }
@@ -451,8 +456,8 @@ interface Found {
 function responseIn(looked: Looked | undefined, { target, index }: Visit, selects: string): Found | undefined {
   if (looked === undefined || looked.stored.kind === "index" || !isFor(looked.stored, target, index && selects))
     return undefined;
-  const { stored, info } = looked;
-  return { stored, held: heldFrom(stored, info), tags: info.tags };
+  const { key, stored, served } = looked;
+  return { key, stored, held: heldFrom(stored, served) };
 }
 
 /** Keys of variants are short names of their values, so the entry is compared. */

@@ -259,7 +259,7 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(stale!.value).toBe(null);
       return 1;
     });
-    expect(keys.toSorted()).toEqual(["notModified", "value"]);
+    expect(keys.toSorted()).toEqual(["ageMs", "freshForMs", "notModified", "value"]);
   });
 
   it.for(paths.filter(([, , , , reason]) => reason !== "forced"))(
