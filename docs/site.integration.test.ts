@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -34,10 +34,21 @@ it("C301: pages, styles and scripts of the site ask no other host for anything",
   expect(requests).toEqual([]);
 });
 
-it("the first page of the site is the README", () => {
-  const html = readSite(folder).get("/") ?? "";
-  expect(html).toContain("createCache");
-  expect(html).toContain('href="/guide/getting-started"');
+it("the first page has code and a way into the guide, and the overview is the README", () => {
+  const site = readSite(folder);
+  expect(site.get("/")).toContain("createCache");
+  expect(site.get("/")).toContain('href="/guide/getting-started"');
+  expect(site.get("/overview")).toContain('href="/guide/getting-started"');
+});
+
+it("each page has its description, its place in the sitemap and what a link to it shows", () => {
+  const page = readSite(folder).get("/guide/getting-started") ?? "";
+  const description = "From an empty folder to a cache in front of a slow call.";
+  expect(page).toContain(`<meta name="description" content="${description}">`);
+  expect(page).toContain(`<meta property="og:description" content="${description}">`);
+  expect(page).toMatch(/<meta property="og:image" content="https:[^"]*\/og\.png">/);
+  expect(readFileSync(join(folder, "sitemap.xml"), "utf8")).toContain("/guide/getting-started</loc>");
+  for (const file of ["og.png", "favicon.svg"]) expect(existsSync(join(folder, file))).toBe(true);
 });
 
 it.each([

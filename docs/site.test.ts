@@ -1,10 +1,11 @@
-import { globSync } from "node:fs";
-import { dirname } from "node:path";
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
 import { adaptMarkdown, linkFrom, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
+import { descriptionOf, factsOfReadme } from "./.vitepress/pages.ts";
 import { deadLinks, foreignRequests } from "./.vitepress/site.ts";
 
 const docs = dirname(fileURLToPath(import.meta.url));
@@ -16,10 +17,10 @@ it("C300: each page of docs is in the navigation once: add a new one to docs/.vi
 });
 
 it.each([
-  ["index.md", "docs/guide/redis.md#permissions", "/guide/redis#permissions"],
-  ["index.md", "docs/decisions/README.md", "/decisions/"],
-  ["index.md", "CONTRIBUTING.md", "https://github.com/hotset/hotset/blob/main/CONTRIBUTING.md"],
-  ["guide/redis.md", "../../README.md#install", "/#install"],
+  ["overview.md", "docs/guide/redis.md#permissions", "/guide/redis#permissions"],
+  ["overview.md", "docs/decisions/README.md", "/decisions/"],
+  ["overview.md", "CONTRIBUTING.md", "https://github.com/hotset/hotset/blob/main/CONTRIBUTING.md"],
+  ["guide/redis.md", "../../README.md#install", "/overview#install"],
   ["guide/redis.md", "formats.md", "/guide/formats"],
   ["guide/redis.md", "../examples/wrap.ts", "https://github.com/hotset/hotset/blob/main/docs/examples/wrap.ts"],
 ])("a link of %s to %s is %s on the site", (page, link, onSite) => {
@@ -47,11 +48,47 @@ it.each([
   expect(foreignRequests(name, text)).toEqual(found);
 });
 
+const SETTINGS = { html: false, linkify: false, anchor: { slugify }, config: adaptMarkdown };
+
+it("a table of sentences has the names of its columns on each cell, to be shown as a block a row", async () => {
+  const md = await createMarkdownRenderer(".", SETTINGS);
+  const meaning = "how long the value may be served before it is loaded again";
+  const page = `| name | meaning | unit | default |\n|---|---|---|---|\n| \`ttl\` | ${meaning} | ms | 1 |\n`;
+  const html = md.render(page, { relativePath: "overview.md" });
+  expect(html).toContain('class="blocks"');
+  expect(html).toContain('<td data-label="default">1</td>');
+  expect(md.render("| a | b |\n|---|---|\n| 1 | 2 |\n", { relativePath: "overview.md" })).not.toContain("data-label");
+});
+
+it("the first page has the first program of the README, how to install it, and four facts", () => {
+  const readme = readFileSync(join(docs, "../README.md"), "utf8").split("\n");
+  const page = readFileSync(join(docs, "index.md"), "utf8");
+  const included = [...page.matchAll(/README\.md\{(\d+),(\d+)\}/g)].map(([, from, to]) =>
+    readme.slice(Number(from) - 1, Number(to)),
+  );
+  expect(included.map((lines) => [lines[0], lines.at(-1)])).toEqual([
+    ["```ts run", "```"],
+    ["```sh", "```"],
+  ]);
+  expect(included.flat()).toContain("await cache.close();");
+  expect(factsOfReadme().map(({ title }) => title)).toEqual([
+    "One load",
+    "No stale copies",
+    "Keeps serving",
+    "Costs little",
+  ]);
+});
+
+it("each page has a description: the sentences of its first paragraph that fit", () => {
+  expect(descriptionOf("guide/getting-started.md")).toBe("From an empty folder to a cache in front of a slow call.");
+  const pages = globSync("{guide,reference,migrating}/*.md", { cwd: docs });
+  expect(pages.filter((page) => (descriptionOf(page) ?? "").length < 20)).toEqual([]);
+});
+
 it("text of a page is never a template of Vue, nor a tag; comments are not text", async () => {
-  const settings = { html: false, linkify: false, anchor: { slugify }, config: adaptMarkdown };
-  const md = await createMarkdownRenderer(".", settings);
+  const md = await createMarkdownRenderer(".", SETTINGS);
   const page = "<!-- a note -->\n\nUse {{ name }}, <name> and `{{ code }}` of README.md.\n";
-  expect(md.render(page, { relativePath: "index.md" }).trim()).toBe(
+  expect(md.render(page, { relativePath: "overview.md" }).trim()).toBe(
     "<p>Use &#123;&#123; name }}, &lt;name&gt; and <code>&#123;&#123; code }}</code> of README.md.</p>",
   );
 });

@@ -106,6 +106,14 @@ describe("languages and tags", () => {
   });
 });
 
+it("refuses a line of code that a reader would scroll sideways, but no text and no long name in an import", () => {
+  const wide = `const a = "${"x".repeat(70)}";`;
+  expect(problems(fenced("ts", wide))).toEqual([`README.md:2: a line of code has at most 80 columns, got 83: ${wide}`]);
+  expect(problems(fenced("ts", wide.slice(0, 80)))).toEqual([]);
+  expect(problems(fenced("ts", `import { ${"x".repeat(70)} } from "a";`))).toEqual([]);
+  expect(problems(fenced("text", wide))).toEqual([]);
+});
+
 describe("shell blocks", () => {
   it.each([
     "npm test",

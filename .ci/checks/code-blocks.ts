@@ -40,6 +40,7 @@ export interface Commands {
 /** Blocks that name this address are run with the address of the server under test in its place. */
 export const DOCUMENTED_REDIS_URL = "redis://localhost:6379";
 
+const WIDTH = 80;
 const PAGES = /^((README|CONTRIBUTING)\.md|packages\/[^/]+\/README\.md|docs\/.*\.md)$/;
 const CODE_LANGUAGES = ["ts", "js"];
 const CODE_TAGS = ["run", "continued", "signature"];
@@ -84,8 +85,17 @@ export function extractBlocks(page: string, markdown: string): readonly CodeBloc
 /** Problems of the blocks themselves, before any is compiled. */
 export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): readonly string[] {
   return blocks.flatMap((block) =>
-    judgeBlock(block, commands).map((problem) => `${block.page}:${block.line}: ${problem}`),
+    [...judgeBlock(block, commands), ...judgeWidth(block)].map((problem) => `${block.page}:${block.line}: ${problem}`),
   );
+}
+
+/** Code that a reader would have to scroll sideways. Text is copied output and drawings; the reference is generated. */
+function judgeWidth({ page, language, code }: CodeBlock): readonly string[] {
+  if (page.startsWith(GENERATED) || ![...CODE_LANGUAGES, "json"].includes(language)) return [];
+  return code
+    .split("\n")
+    .filter((line) => line.length > WIDTH && !/^import [^,]*$/.test(line))
+    .map((line) => `a line of code has at most ${WIDTH} columns, got ${line.length}: ${line.trim()}`);
 }
 
 function judgeBlock({ page, language, tags, code }: CodeBlock, commands: Commands): readonly string[] {

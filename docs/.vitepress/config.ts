@@ -1,27 +1,51 @@
 import { defineConfig } from "vitepress";
-import { adaptMarkdown, slugify } from "./markdown.ts";
-import { BAR, sidebar } from "./navigation.ts";
+import { adaptMarkdown, editAddressOf, slugify } from "./markdown.ts";
+import { BAR, sidebars } from "./navigation.ts";
+import { descriptionOf, factsOfReadme } from "./pages.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
+
+const SITE = process.env["HOTSET_SITE"] ?? "https://hotset.github.io";
+const DESCRIPTION = "A cache for Node.js services that run in more than one process, and a Redis toolkit";
 
 /** The site asks no other host for anything: no fonts, no scripts, no search service, no analytics. */
 export default defineConfig({
   title: "hotset",
-  description: "A multi-tier cache for Node.js: memory over Redis, and the Redis toolkit",
+  description: DESCRIPTION,
   lang: "en",
   cleanUrls: true,
+  metaChunk: true,
+  router: { prefetchLinks: false },
+  sitemap: { hostname: SITE },
   srcExclude: ["**/node_modules/**", "examples/**/!(README).md"],
   rewrites: (page) => page.replace(/(^|\/)README\.md$/, "$1index.md"),
+  head: [["link", { rel: "icon", type: "image/svg+xml", href: "/favicon.svg" }]],
   markdown: {
     html: false,
     linkify: false,
     anchor: { slugify },
+    theme: { light: "github-light-high-contrast", dark: "github-dark-default" },
     config: adaptMarkdown,
   },
+  transformPageData(page) {
+    if (page.relativePath === "index.md") page.frontmatter["features"] = factsOfReadme();
+    // Written from the docstrings: there is nothing to edit.
+    if (page.filePath.startsWith("reference/api/")) page.frontmatter["editLink"] = false;
+    return { description: descriptionOf(page.filePath) ?? DESCRIPTION };
+  },
+  transformHead: ({ title, description, pageData }) => [
+    ["meta", { property: "og:type", content: "website" }],
+    ["meta", { property: "og:title", content: title }],
+    ["meta", { property: "og:description", content: description }],
+    ["meta", { property: "og:image", content: `${SITE}/og.png` }],
+    ["meta", { property: "og:url", content: `${SITE}/${pageData.relativePath.replace(/(?:index)?\.md$/, "")}` }],
+    ["meta", { name: "twitter:card", content: "summary_large_image" }],
+  ],
   themeConfig: {
     search: { provider: "local", options: { miniSearch: { searchOptions: SEARCH_OPTIONS } } },
     nav: BAR.map((item) => ({ ...item })),
-    sidebar: sidebar().map(({ items, ...group }) => ({ ...group, items: [...items] })),
+    sidebar: sidebars(),
     outline: [2, 3],
     externalLinkIcon: true,
+    editLink: { pattern: editAddressOf(":path"), text: "Edit this page" },
   },
 });

@@ -6,7 +6,9 @@ import { addressOf } from "./navigation.ts";
 
 type Token = ReturnType<MarkdownRenderer["parse"]>[number];
 
-const REPOSITORY = "https://github.com/hotset/hotset/blob/main/";
+const REPOSITORY = "https://github.com/hotset/hotset";
+/** The page that shows the README of the repository. */
+export const README_PAGE = "overview.md";
 
 export function adaptMarkdown(md: MarkdownRenderer): void {
   // Html is disabled, so that `<name>` is text and no tag of Vue; then a comment would be text, too.
@@ -16,11 +18,38 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("addresses", ({ tokens, env }) => {
     for (const token of tokens.flatMap(({ children }) => children ?? [])) adaptAddress(token, env.relativePath);
   });
+  md.core.ruler.push("tables", ({ tokens }) => labelTables(tokens));
   const { rules } = md.renderer;
   const { text, code_inline: code } = rules;
+  rules["table_open"] = (tokens, at, options, _env, self) => self.renderToken([...tokens], at, options);
   rules.text = (...given) => withoutTemplate(text!(...given));
   rules.code_inline = (...given) => withoutTemplate(code!(...given));
 }
+
+/** A table with more columns, and a cell that is longer, is shown as one block a row, with names of columns. */
+const READABLE_COLUMNS = 3;
+const READABLE_CELL = 48;
+
+function labelTables(tokens: readonly Token[]): void {
+  for (const [begin, table] of tokens.entries()) {
+    if (table.type !== "table_open") continue;
+    const end = tokens.findIndex(({ type }, at) => at > begin && type === "table_close");
+    const cells = tokens.slice(begin, end).flatMap((token, at, all) => (isCell(token) ? [[token, all[at + 1]!]] : []));
+    const names = cells.filter(([cell]) => cell!.tag === "th").map(([, text]) => text!.content);
+    const longest = Math.max(...cells.map(([, text]) => textOf(text!).length));
+    // A table that scrolls must be within reach of the keyboard.
+    table.attrSet("tabindex", "0");
+    if (longest <= READABLE_CELL) continue;
+    table.attrJoin("class", names.length > READABLE_COLUMNS ? "blocks" : "blocks-when-narrow");
+    for (const [at, [cell]] of cells.entries())
+      cell!.attrSet("data-label", names[at % names.length]!.replaceAll("`", ""));
+  }
+}
+
+const isCell = ({ type }: Token): boolean => type === "th_open" || type === "td_open";
+
+/** Without addresses of links. */
+const textOf = ({ children }: Token): string => (children ?? []).map(({ content }) => content).join("");
 
 /** Two opening braces would begin an expression of Vue. */
 function withoutTemplate(html: string): string {
@@ -39,20 +68,25 @@ export function linkFrom(page: string, link: string): string {
   const [path = "", anchor] = link.split("#");
   const target = posix.normalize(posix.join(folderOf(page), path));
   const hash = anchor === undefined ? "" : `#${anchor}`;
-  if (target === "README.md") return `/${hash}`;
+  if (target === "README.md") return addressOf(README_PAGE) + hash;
   return target.startsWith("docs/") && target.endsWith(".md")
     ? addressOf(target.slice("docs/".length)) + hash
-    : REPOSITORY + target + hash;
+    : `${REPOSITORY}/blob/main/${target}${hash}`;
 }
 
 /** Relative to the page, so that the site builder finds the file. */
 function imageFrom(page: string, image: string): string {
-  return page === "index.md" ? image.replace(/^docs\//, "./") : image;
+  return page === README_PAGE ? image.replace(/^docs\//, "./") : image;
 }
 
-/** Of the file in which the text stands: the first page is the README of the repository. */
+/** Where a page is edited. */
+export function editAddressOf(path: string): string {
+  return `${REPOSITORY}/edit/main/docs/${path}`;
+}
+
+/** Of the file in which the text stands. */
 function folderOf(page: string): string {
-  return page === "index.md" ? "" : posix.join("docs", posix.dirname(page));
+  return page === README_PAGE ? "" : posix.join("docs", posix.dirname(page));
 }
 
 /** The anchor of a heading, as GitHub makes it. */

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 export interface Group {
   readonly text: string;
   readonly collapsed: boolean;
-  readonly items: readonly Item[];
+  readonly items: Item[];
 }
 
 export interface Item {
@@ -22,6 +22,7 @@ const docs = dirname(dirname(fileURLToPath(import.meta.url)));
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Start: [
     "index",
+    "overview",
     "guide/getting-started",
     "guide/freshness",
     "guide/loaders",
@@ -119,18 +120,22 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Decisions: ["decisions/"],
 };
 
-/** Groups that are open on the first page. */
-const OPEN = ["Start", "Multiple processes and failures"];
+/** Groups that are open at first. */
+const OPEN = ["Start", "Multiple processes and failures", "API", "Decisions"];
+
+/** Groups with many pages that link to one another: they have the sidebar to themselves, below their address. */
+const SEPARATE: Readonly<Record<string, string>> = { API: "/reference/api/", Decisions: "/decisions/" };
 
 /** The bar at the top. */
 export const BAR: readonly Item[] = [
   { text: "Guide", link: "/guide/getting-started" },
   { text: "Toolkit", link: "/guide/toolkit" },
-  { text: "Reference", link: "/reference/api/" },
+  { text: "API", link: "/reference/api/" },
+  { text: "Production", link: "/guide/production" },
   { text: "Performance", link: "/performance" },
-  { text: "Operations", link: "/guide/production" },
-  { text: "Promises", link: "/promises" },
   { text: "Decisions", link: "/decisions/" },
+  { text: `v${versionOf("hotset")}`, link: "https://github.com/hotset/hotset/releases" },
+  { text: "GitHub", link: "https://github.com/hotset/hotset" },
 ];
 
 export function sidebar(): readonly Group[] {
@@ -139,6 +144,24 @@ export function sidebar(): readonly Group[] {
     collapsed: !OPEN.includes(text),
     items: pages.flatMap(expanded).map(itemOf),
   }));
+}
+
+/** By the beginning of the address; the builder takes the longest that fits. */
+export function sidebars(): Record<string, Group[]> {
+  const groups = sidebar();
+  return {
+    "/": groups.filter(({ text }) => !(text in SEPARATE)),
+    ...Object.fromEntries(
+      Object.entries(SEPARATE).map(([name, address]) => [address, groups.filter(({ text }) => text === name)]),
+    ),
+  };
+}
+
+function versionOf(name: string): string {
+  const { version } = JSON.parse(readFileSync(join(docs, `../packages/${name}/package.json`), "utf8")) as {
+    readonly version: string;
+  };
+  return version;
 }
 
 /** `docs/guide/redis.md` is `/guide/redis`; a README is the page of its folder. */
@@ -155,10 +178,11 @@ function expanded(page: string): readonly string[] {
 }
 
 function itemOf(page: string): Item {
-  return { text: page === "index" ? "hotset" : titleOf(page), link: addressOf(page) };
+  return { text: page === "index" ? "Home" : titleOf(page), link: addressOf(page) };
 }
 
 function titleOf(page: string): string {
+  if (page === "overview") return "Overview";
   const title = /^# (.+)$/m.exec(readFileSync(join(docs, `${page}.md`), "utf8"))?.[1];
   if (title === undefined) throw new Error(`docs/${page}.md has no title: it must begin with "# ..."`);
   return title.replaceAll("`", "");

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { linkFrom, slugify } from "./markdown.ts";
+import { linkFrom, README_PAGE, slugify } from "./markdown.ts";
 import { addressOf } from "./navigation.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
 
@@ -49,7 +49,7 @@ export function readFiles(): Pages {
   const texts = new Map(
     files.map((file) => [
       addressOf(file),
-      { file, text: readFileSync(file === "index.md" ? join(docs, "../README.md") : join(docs, file), "utf8") },
+      { file, text: readFileSync(file === README_PAGE ? join(docs, "../README.md") : join(docs, file), "utf8") },
     ]),
   );
   const index = new (loadMinisearch())({ fields: ["title", "titles", "text"] });

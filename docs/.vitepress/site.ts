@@ -75,10 +75,11 @@ export function deadLinks(site: Site): readonly string[] {
   );
 }
 
-/** Pages that no chain of links in the navigation of the first page leads to: those that are not in it. */
+/** Pages that are in no sidebar. */
 export function missingFromNavigation(site: Site): readonly string[] {
-  const { 1: sidebar = "" } = /<aside class="VPSidebar"(.*?)<\/aside>/s.exec(site.get("/") ?? "") ?? [];
-  const listed = new Set(linksOf(sidebar));
+  const listed = new Set(
+    [...site.values()].flatMap((html) => linksOf(/<aside class="VPSidebar"(.*?)<\/aside>/s.exec(html)?.[1] ?? "")),
+  );
   return [...site.keys()].filter((address) => address !== "/404" && !listed.has(address));
 }
 
@@ -105,9 +106,11 @@ export function foreignRequests(name: string, text: string): readonly string[] {
   }
 }
 
-/** Files of a built site whose requests count: pages, styles, and scripts other than the text of the pages. */
+/** Files of a built site whose requests count: pages, styles, and scripts other than text of pages and navigation. */
 export function loadedFiles(folder: string): readonly string[] {
-  return globSync("**/*.{html,css,js}", { cwd: folder }).filter((file) => !/\.md\.|localSearchIndex/.test(file));
+  return globSync("**/*.{html,css,js}", { cwd: folder }).filter(
+    (file) => !/\.md\.|localSearchIndex|chunks\/metadata/.test(file),
+  );
 }
 
 /** Searches as the box of the site does: addresses of pages and headings, best first. */
