@@ -80,6 +80,17 @@ export default [
     gzip: true,
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
+  {
+    name: "@hotset/keyv",
+    path: "packages/keyv/dist/index.js",
+    limit: "2.5 kB",
+    gzip: true,
+    modifyRolldownConfig: (config) => ({
+      ...config,
+      platform: "node",
+      external: (id) => id.startsWith("@hotset/") || id.startsWith("node:"),
+    }),
+  },
   http("index", "20.8 kB"),
   http("fetch", "2 kB"),
   http("node", "3 kB"),

@@ -42,6 +42,7 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
     soak: program(".ci/soak.mjs"),
     matrix: program("packages/test-servers/src/matrix.ts"),
     conformance: program("packages/http/test/conformance/suite.ts"),
+    "keyv-suites": ["vitest", "run", "--config", "packages/keyv/test/suites/vitest.config.ts"],
     strings: [
       ...["env", "HOTSET_LAYOUT=string", "vitest", "run", "packages/stories/test/"],
       ...["--exclude", "**/!(*.integration).test.ts"],

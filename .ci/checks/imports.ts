@@ -24,6 +24,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
   "@hotset/postgres": ["@hotset/core"],
+  "@hotset/keyv": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],
   "@hotset/instruments": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],

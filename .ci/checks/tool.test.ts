@@ -21,7 +21,7 @@ it("the first word selects a tool of a group, and the rest are its arguments", (
   expect(commandsOf("bench", ["memory hit"])[0]?.slice(-2)).toEqual(["benchmarks/run.ts", "memory hit"]);
   expect(commandsOf("torture", ["--brief"])[0]?.slice(-2)).toEqual(["packages/torture/src/run.ts", "--brief"]);
   expect(() => commandsOf("tool", ["soke"])).toThrow(
-    "No such name: soke. There are: newcomer, attacks, soak, matrix, conformance, strings.",
+    "No such name: soke. There are: newcomer, attacks, soak, matrix, conformance, keyv-suites, strings.",
   );
 });
 

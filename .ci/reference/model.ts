@@ -33,6 +33,7 @@ export const DESCRIBED = [
   "memory",
   "redis",
   "postgres",
+  "keyv",
   "msgpack",
   "zstd",
   "seal",

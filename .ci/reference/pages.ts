@@ -282,6 +282,12 @@ export const PAGES: readonly PageSpec[] = [
     names: ["postgres", "PostgresOptions", "schema", "SchemaOptions", "PostgresPool"],
   },
   {
+    file: "keyv",
+    title: "Stores of Keyv",
+    intro: "A store of Keyv as a backend, and a cache as a store of Keyv. In use: [Keyv](../../guide/keyv.md).",
+    names: ["keyv", "KeyvBackendOptions", "KeyvAdapter", "keyvStore", "KeyvStoreOptions", "KeyvStore"],
+  },
+  {
     file: "compose",
     title: "Composed backends",
     intro: "Two backends as one. In use: [composing backends](../../guide/composing-backends.md).",

@@ -48,7 +48,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/managed-redis",
     "reference/redis-on-the-wire",
   ],
-  "Other stores": ["guide/postgres"],
+  "Other stores": ["guide/postgres", "guide/keyv"],
   Production: [
     "guide/production",
     "performance",

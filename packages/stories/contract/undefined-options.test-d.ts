@@ -7,6 +7,7 @@ import type * as coreContractSuites from "@hotset/testing/contract-suites";
 import type * as coreTesting from "@hotset/testing";
 import type * as http from "@hotset/http";
 import type * as instruments from "@hotset/instruments";
+import type * as keyv from "@hotset/keyv";
 import type * as memory from "@hotset/memory";
 import type * as otel from "@hotset/otel";
 import type * as prometheus from "@hotset/prometheus";
@@ -72,6 +73,8 @@ interface OptionTypes {
   "coreTesting.MapTierOptions": coreTesting.MapTierOptions;
   "coreTesting.TestCacheOptions": coreTesting.TestCacheOptions;
   "instruments.Observed": instruments.Observed;
+  "keyv.KeyvBackendOptions": keyv.KeyvBackendOptions;
+  "keyv.KeyvStoreOptions": keyv.KeyvStoreOptions;
   "memory.MemoryOptions": memory.MemoryOptions;
   "postgres.PostgresOptions": postgres.PostgresOptions;
   "postgres.SchemaOptions": postgres.SchemaOptions;

@@ -49,3 +49,11 @@ it("works on a view into a larger buffer", () => {
   larger.set(packed, 5);
   expect(unpackEntry(larger.subarray(5, 5 + packed.length), 0)).toEqual(entry);
 });
+
+it("C563: copies the data of a Buffer, which may be a part of a whole reply and be used again", () => {
+  const reply = Buffer.concat([Buffer.alloc(1_000), packEntry(entry, 0)]);
+  const { data } = unpackEntry(reply.subarray(1_000), 0)!;
+  reply.fill(0);
+  expect(data).toEqual(entry.data);
+  expect(data.buffer.byteLength).toBe(entry.data.length);
+});

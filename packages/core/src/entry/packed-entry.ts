@@ -39,8 +39,8 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
     });
   if (expiresInMs <= 0) return undefined;
   return {
-    // A copy: a small value must not keep the buffer of a whole reply in memory.
-    data: bytes.slice(metaEnd),
+    // A copy, which slice of a Buffer is not: a small value must not keep the buffer of a whole reply in memory.
+    data: new Uint8Array(bytes.subarray(metaEnd)),
     staleInMs: Math.floor(staleInMs),
     expiresInMs: Math.max(1, Math.floor(expiresInMs)),
     meta: new TextDecoder().decode(bytes.subarray(HEAD_BYTES, metaEnd)),

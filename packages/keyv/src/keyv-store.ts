@@ -1,0 +1,135 @@
+import { EventEmitter } from "node:events";
+import { ConfigurationError, didYouMean, type Cache, type Namespace } from "@hotset/core";
+
+/** Options of {@link keyvStore}. */
+export interface KeyvStoreOptions {
+  /**
+   * The namespace of the cache that has the values. A Keyv with a namespace of its own has `<name>:<its name>`.
+   * @default 'keyv'
+   */
+  readonly name?: string | undefined;
+}
+
+/** A store for `new Keyv({ store })`, of version 5 or 6. It has no iterator: a cache does not list its keys. */
+export interface KeyvStore {
+  readonly opts: Record<string, unknown>;
+  /** Set by Keyv. */
+  namespace: string | undefined;
+  get<Value>(key: string): Promise<Value | undefined>;
+  getMany<Value>(keys: string[]): Promise<(Value | undefined)[]>;
+  /** @param ttl milliseconds; the value does not end without it, and is removed by 0 or less. */
+  set(key: string, value: unknown, ttl?: number): Promise<boolean>;
+  /** As {@link set}. */
+  setMany(entries: readonly { key: string; value: unknown; ttl?: number | undefined }[]): Promise<void>;
+  delete(key: string): Promise<boolean>;
+  /** Whether any of them was there. */
+  deleteMany(keys: string[]): Promise<boolean>;
+  has(key: string): Promise<boolean>;
+  hasMany(keys: string[]): Promise<boolean[]>;
+  /** Removes the values of this namespace, for every process. */
+  clear(): Promise<void>;
+  /** Does nothing: who has built the cache closes it. */
+  disconnect(): Promise<void>;
+  on(event: string, listener: (...args: unknown[]) => void): this;
+}
+
+/**
+ * `cache` as a store of Keyv 5 or 6, and so of cache-manager, cacheable and Nest: their values get its tiers, coherence
+ * between processes, and its answers while Redis is down. One store for one `Keyv`, which sets its namespace.
+ *
+ * Keyv has no loads that the store sees. Use `cache.getOrSet` where you need one load across processes.
+ *
+ * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
+ */
+export function keyvStore(cache: Cache, options: KeyvStoreOptions = {}): KeyvStore {
+  for (const name of Object.keys(options))
+    if (name !== "name")
+      throw new ConfigurationError(
+        `keyvStore: unknown option ${JSON.stringify(name)}; accepted is name${didYouMean(name, ["name"])}`,
+      );
+  return new Store(cache, options.name ?? "keyv");
+}
+
+// Keyv 6 asks whether these are async functions.
+class Store extends EventEmitter implements KeyvStore {
+  readonly opts = { dialect: "hotset", url: "hotset" };
+  readonly #cache: Cache;
+  readonly #name: string;
+  #values: Namespace;
+  #namespace: string | undefined;
+
+  constructor(cache: Cache, name: string) {
+    super();
+    this.#cache = cache;
+    this.#name = name;
+    this.#values = cache.namespace(name);
+  }
+
+  get namespace(): string | undefined {
+    return this.#namespace;
+  }
+
+  set namespace(namespace: string | undefined) {
+    this.#namespace = namespace;
+    const hasNone = namespace === undefined || namespace === "";
+    this.#values = this.#cache.namespace(hasNone ? this.#name : `${this.#name}:${namespace}`);
+  }
+
+  async get<Value>(key: string): Promise<Value | undefined> {
+    return this.#values.get<Value>(key);
+  }
+
+  async getMany<Value>(keys: string[]): Promise<(Value | undefined)[]> {
+    const found = await this.#values.getMany<Value>(keys);
+    return keys.map((key) => found.get(key));
+  }
+
+  async set(key: string, value: unknown, ttl?: number): Promise<boolean> {
+    await this.setMany([{ key, value, ttl }]);
+    return true;
+  }
+
+  async setMany(entries: Parameters<KeyvStore["setMany"]>[0]): Promise<void> {
+    const byLife = Map.groupBy(entries, ({ ttl }) => ttl ?? Infinity);
+    const values = this.#values;
+    await Promise.all(
+      Array.from(byLife, ([ttl, those]) =>
+        ttl > 0
+          ? values.setMany(
+              those.map(({ key, value }) => [key, value as {} | null] as const),
+              { ttl: Math.ceil(ttl), ...NEVER_STALE },
+            )
+          : values.deleteMany(those.map(({ key }) => key)),
+      ),
+    );
+  }
+
+  async delete(key: string): Promise<boolean> {
+    // One that is pending has been done here.
+    return (await this.#values.delete(key)).status !== "missing";
+  }
+
+  async deleteMany(keys: string[]): Promise<boolean> {
+    const values = this.#values;
+    const results = await Promise.all(keys.map((key) => values.delete(key)));
+    return results.some(({ status }) => status !== "missing");
+  }
+
+  async has(key: string): Promise<boolean> {
+    return this.#values.has(key);
+  }
+
+  async hasMany(keys: string[]): Promise<boolean[]> {
+    const found = await this.#values.getMany(keys);
+    return keys.map((key) => found.has(key));
+  }
+
+  async clear(): Promise<void> {
+    await this.#values.clear();
+  }
+
+  async disconnect(): Promise<void> {}
+}
+
+/** Keyv knows no stale values. */
+const NEVER_STALE = { staleWhileRevalidate: 0, staleIfError: 0 } as const;

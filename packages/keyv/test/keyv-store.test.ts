@@ -1,0 +1,114 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCache, type Cache } from "@hotset/core";
+import { keyvStore } from "@hotset/keyv";
+import { memory } from "@hotset/memory";
+import { sqlite } from "@hotset/sqlite";
+import { TestClock } from "@hotset/testing";
+import { createCache as createManager } from "cache-manager";
+import { Cacheable } from "cacheable";
+import { Keyv, type KeyvStoreAdapter } from "keyv";
+import { Keyv as Keyv6 } from "keyv6";
+import { afterEach, expect, it, vi } from "vitest";
+
+const open: Cache[] = [];
+const newCache = (file?: string, clock?: TestClock): Cache => {
+  const builder = createCache({ name: "shop", ...(clock && { clock }) }).tier(memory());
+  // Windows of the cache must not reach the values of Keyv.
+  const cache = (file === undefined ? builder : builder.tier(sqlite(file)))
+    .defaults({ ttl: "1m", staleWhileRevalidate: "1h", staleIfError: "1h" })
+    .build();
+  open.push(cache);
+  return cache;
+};
+const newFile = (): string => join(mkdtempSync(join(tmpdir(), "hotset-keyv-")), "cache.db");
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((cache) => cache.close()));
+});
+
+it("values end with their ttl, and not before; without one they do not end", async () => {
+  const clock = new TestClock();
+  const store = keyvStore(newCache(undefined, clock));
+  await store.setMany([
+    { key: "a", value: "1", ttl: 100 },
+    { key: "b", value: "2", ttl: 200.5 },
+    { key: "c", value: "3" },
+  ]);
+  clock.advance(99);
+  expect(await store.getMany(["a", "b", "c", "d"])).toEqual(["1", "2", "3", undefined]);
+  clock.advance(1);
+  expect([await store.get("a"), await store.has("a")]).toEqual([undefined, false]);
+  clock.advance(101);
+  expect(await store.hasMany(["a", "b", "c"])).toEqual([false, false, true]);
+  clock.advance(10 * 365 * 86_400_000);
+  expect(await store.get("c")).toBe("3");
+});
+
+it("a ttl of 0 or less removes the value", async () => {
+  const store = keyvStore(newCache());
+  await store.set("a", "1");
+  await store.set("a", "2", 0);
+  expect(await store.get("a")).toBe(undefined);
+});
+
+it.each([
+  ["5", Keyv as unknown as typeof Keyv6],
+  ["6", Keyv6],
+])("Keyv %s: namespaces are apart, clear takes one of them, deletes count", async (_, AnyKeyv) => {
+  const cache = newCache();
+  const [plain, first, second] = [undefined, "first", "second"].map(
+    (namespace) => new AnyKeyv({ store: keyvStore(cache), ...(namespace !== undefined && { namespace }) }),
+  );
+  for (const [i, each] of [plain!, first!, second!].entries()) await each.set("k", i, 60_000);
+  await first!.clear();
+  expect(await Promise.all([plain!, first!, second!].map((each) => each.get("k")))).toEqual([0, undefined, 2]);
+  expect([await second!.delete("k"), await second!.delete("k")]).toEqual([true, false]);
+  expect(await plain!.get("k")).toBe(0);
+  await plain!.clear();
+  expect(await plain!.get("k")).toBe(undefined);
+});
+
+it("C562: a delete and a clear through Keyv in one process reach the copies of another", async () => {
+  const file = newFile();
+  const [here, there] = [newCache(file), newCache(file)].map((cache) => new Keyv({ store: keyvStore(cache) }));
+  await here!.set("a", { n: 1 });
+  await here!.set("b", 2);
+  expect([await there!.get("a"), await there!.get("b")]).toEqual([{ n: 1 }, 2]);
+  await here!.delete("a");
+  await vi.waitUntil(async () => (await there!.get("a")) === undefined);
+  expect(await there!.get("b")).toBe(2);
+  await here!.clear();
+  await vi.waitUntil(async () => (await there!.get("b")) === undefined);
+});
+
+it("C562: so do those of cache-manager and of cacheable", async () => {
+  const file = newFile();
+  const manager = createManager({ stores: [new Keyv({ store: keyvStore(newCache(file)) })] });
+  const cacheable = new Cacheable({ primary: new Keyv({ store: keyvStore(newCache(file)) }) });
+  expect(await manager.wrap("user", async () => ({ id: 42 }), 60_000)).toEqual({ id: 42 });
+  expect(await cacheable.get("user")).toEqual({ id: 42 });
+  await cacheable.set("user", { id: 43 }, "1m");
+  await vi.waitUntil(async () => (await manager.get<{ id: number }>("user"))?.id === 43);
+  await manager.del("user");
+  await vi.waitUntil(async () => (await cacheable.get("user")) === undefined);
+  await manager.disconnect();
+  await cacheable.disconnect();
+  // It was not theirs.
+  expect(await open[0]!.getOrSet("still", () => "open")).toBe("open");
+});
+
+it("has the type of a store of Keyv 5, and its own name for values", async () => {
+  const cache = newCache();
+  const store: KeyvStoreAdapter = keyvStore(cache, { name: "views" });
+  await new Keyv({ store, useKeyPrefix: false }).set("home", "<html>");
+  expect(await cache.namespace("views:keyv").get("home")).toContain("<html>");
+});
+
+it("refuses a cache without a name, and unknown options", () => {
+  const nameless = createCache({ name: "" }).tier(memory()).build();
+  open.push(nameless);
+  expect(() => keyvStore(nameless)).toThrow("name");
+  expect(() => keyvStore(newCache(), { nam: "x" } as never)).toThrow("did you mean name");
+});
