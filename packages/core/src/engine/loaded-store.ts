@@ -74,11 +74,11 @@ export class LoadedStore {
     const fence = fencedBy(this.#context.tags, flight, dependsOn);
     if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
     const life = lifetimeOf(loaded.value, policy, loaded.options);
-    if (life.ttlMs <= 0) return this.#remove(flight, dependsOn);
+    if (life === undefined) return this.#remove(flight, dependsOn);
     const now = clock.now();
-    const ttlMs = used === undefined ? life.ttlMs : Math.min(life.ttlMs, used.freshForMs(now));
+    const usedForMs = used?.freshForMs(now) ?? Infinity;
     // Made of what is stale, or is not stored: it replaces nothing.
-    if (ttlMs <= 0) return this.#mark(flight, loaded, "no-store", pinned);
+    if (usedForMs <= 0) return this.#mark(flight, loaded, "no-store", pinned);
     const hasMeta = names.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
     if (namespace.remote?.keepsMeta === false && hasMeta) {
       this.#reportUnwritable(flight, noRoomForMeta(namespace.remote.label));
@@ -88,7 +88,7 @@ export class LoadedStore {
     const lastModified = options?.lastModified ?? kept?.terms.lastModified;
     const entry = newEntry({
       value: loaded.value,
-      ttlMs,
+      ttlMs: Math.min(life.ttlMs, usedForMs),
       terms: termsIn(key.space, life, { tags: names, etag, lastModified }),
       now,
       tagSequence: flight.tagSequence,

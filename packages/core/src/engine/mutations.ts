@@ -132,7 +132,7 @@ export class Mutations {
     if ((options?.tags?.length ?? 0) !== 0 || options?.etag !== undefined || options?.lastModified !== undefined)
       checkRoomForMeta(namespace);
     const life = lifetimeOf(value, namespace.policy, options);
-    if (life.ttlMs <= 0)
+    if (life === undefined)
       return { status: (await this.#delete(namespace, key, line)).status === "pending" ? "pending" : "refused" };
     const entry = newEntry({
       // It may be written late, and until then the caller may change its value.

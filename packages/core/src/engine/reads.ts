@@ -1,6 +1,6 @@
 import { Guard } from "../coherence/guards.ts";
 import type { Entry } from "../entry/entry.ts";
-import { isFresh, lifeOf, newerThanRead } from "../entry/freshness.ts";
+import { isFresh, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
 import { settle, type ReadOutcome, type ReadRequest, type Settled } from "../tiers/entry-tier.ts";
@@ -214,7 +214,7 @@ export class Reads {
     if (best === undefined || now >= best.deadAt) return MISS;
     if (now < best.staleAt) return hit(best, label);
     // No load follows, so there is no cause.
-    return allowStale ? { ...hit(best, label), status: "stale" } : MISS;
+    return allowStale && isServable(best, now) ? { ...hit(best, label), status: "stale" } : MISS;
   }
 }
 

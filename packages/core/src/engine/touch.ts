@@ -5,7 +5,7 @@ import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { CacheError, EncodeError } from "../contracts/errors.ts";
-import { wholeInstant, type Entry } from "../entry/entry.ts";
+import { lateLifeMs, wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
@@ -121,10 +121,11 @@ export class Touch {
     const now = wholeInstant(clock.now());
     if (!isFresh(entry, now)) return undefined;
     const ttl = options?.ttl;
-    const { ttlMs } = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl });
+    const life = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl });
     // A namespace may keep no `null`.
-    if (ttlMs <= 0) return undefined;
-    const expiresAt = now + ttlMs + Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
+    if (life === undefined) return undefined;
+    const { ttlMs } = life;
+    const expiresAt = now + ttlMs + lateLifeMs(entry.terms);
     // Its age goes on, unknown if it was: a call with `maxAge` asks when the value was loaded.
     const ageMs = entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs;
     return { ...entry, ttlMs: ttlMs + ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };

@@ -20,7 +20,7 @@ import {
   writeMeta,
   type EntryMeta,
 } from "./entry-meta.ts";
-import { wholeInstant, type Encoding, type Entry, type Marker, type StoredForm } from "./entry.ts";
+import { lateLifeMs, wholeInstant, type Encoding, type Entry, type Marker, type StoredForm } from "./entry.ts";
 import { CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { KeySpace } from "./key.ts";
 import { unwritablePlace } from "./place.ts";
@@ -111,7 +111,7 @@ export class Codec {
         `tags and validators take more than ${MAX_META_BYTES} bytes; give fewer or shorter ones`,
         this.#details("encode"),
       );
-    return { ...lifeLeft(entry, now), meta };
+    return { ...lifeLeft(meta === "" ? withWindowsAlone(entry) : entry, now), meta };
   }
 
   /**
@@ -242,8 +242,15 @@ const MARKERS: ReadonlyMap<string, Marker> = new Map(
 );
 const NO_BYTES = new Uint8Array();
 
+/** Without meta all of the life after the freshness counts as windows, so what is for loaders alone is not stored. */
+function withWindowsAlone(entry: Entry): Entry {
+  if (entry.terms.keepForMs === undefined) return entry;
+  const terms = { ...entry.terms, keepForMs: undefined };
+  return { ...entry, terms, expiresAt: Math.min(entry.expiresAt, entry.staleAt + lateLifeMs(terms)) };
+}
+
 function lifeLeft(entry: Entry, now: number): Pick<StoredEntry, "staleInMs" | "expiresInMs"> {
-  const windowMs = Math.max(entry.terms.staleWhileRevalidateMs, entry.terms.staleIfErrorMs);
+  const windowMs = lateLifeMs(entry.terms);
   // A backend computes the stale window from the two times, so an endless life with a window is written as a long one.
   if (entry.staleAt === Infinity && windowMs > 0)
     return { staleInMs: HUNDRED_YEARS_MS, expiresInMs: HUNDRED_YEARS_MS + windowMs };
@@ -280,6 +287,7 @@ function emptyEntry(
   const limits = {
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
+    keepForMs: meta.keepForMs,
     localTtlMs: meta.localTtlMs,
   };
   const lifeMs = isPossible ? stored.expiresInMs : windowMs;

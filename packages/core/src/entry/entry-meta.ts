@@ -14,6 +14,7 @@ export interface EntryMeta {
   readonly staleWhileRevalidateMs: number | undefined;
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
+  readonly keepForMs: number | undefined;
   readonly localTtlMs: number;
   readonly tags: readonly string[];
   readonly versions: readonly TagVersion[] | undefined;
@@ -66,13 +67,14 @@ export function writeMeta(
   { format, compressor }: Encoding,
   versions: readonly TagVersion[] | undefined,
 ): string {
-  const { localTtlMs, tags, etag, lastModified, staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
+  const { keepForMs, localTtlMs, tags, etag, lastModified, staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
   const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
     ...(localTtlMs !== Infinity && { l: localTtlMs }),
     ...(tags.length !== 0 && { g: tags }),
     ...(etag !== undefined && { a: etag }),
     ...(lastModified !== undefined && { m: lastModified }),
+    ...(keepForMs !== undefined && { w: keepForMs }),
   };
   const row = [
     format,
@@ -111,6 +113,7 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   ttlMs: undefined,
   staleWhileRevalidateMs: undefined,
   staleIfErrorMs: undefined,
+  keepForMs: undefined,
   localTtlMs: Infinity,
   tags: NO_TAGS,
   versions: undefined,
@@ -133,6 +136,8 @@ interface WrittenRest {
   readonly a?: string;
   /** `lastModified`. */
   readonly m?: string;
+  /** `keepForMs`. */
+  readonly w?: number;
 }
 
 /** The array by names, and what was written before there was one. */
@@ -159,12 +164,13 @@ function named(written: unknown): unknown {
 function parseMeta(meta: string): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
-  const { f, c, t, r, e, l, g, v, a, m } = written;
+  const { f, c, t, r, e, l, g, v, a, m, w } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
     staleWhileRevalidateMs: r ?? 0,
     staleIfErrorMs: e ?? 0,
+    keepForMs: w,
     localTtlMs: l ?? Infinity,
     tags: g ?? NO_TAGS,
     versions: v?.map((version) =>
@@ -189,11 +195,11 @@ function json(text: string): unknown {
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
-  const { f, c, t, r, e, l, g, v, a, m } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  const { f, c, t, r, e, l, g, v, a, m, w } = written as { readonly [K in keyof WrittenMeta]: unknown };
   return (
     isText(f) &&
     [c, a, m].every((text) => text === undefined || isText(text)) &&
-    [t, r, e, l].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
+    [t, r, e, l, w].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || areTags(g)) &&
     (v === undefined ||
       (Array.isArray(v) &&

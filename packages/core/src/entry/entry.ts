@@ -53,6 +53,8 @@ export type Marker = "not-stored" | "not-shared";
 export interface LifeLimits {
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
+  /** How long after its freshness loaders get it, although no call does. Absent: not beyond the windows. */
+  readonly keepForMs?: number | undefined;
   /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
   readonly localTtlMs: number;
 }
@@ -69,6 +71,10 @@ export interface Labels {
  */
 export const wholeInstant = (now: number): number => Math.floor(now);
 
+/** How long an entry lives after its freshness. */
+export const lateLifeMs = ({ staleWhileRevalidateMs, staleIfErrorMs, keepForMs = 0 }: LifeLimits): number =>
+  Math.max(staleWhileRevalidateMs, staleIfErrorMs, keepForMs);
+
 /** The parts of a new entry. */
 export interface NewEntry {
   readonly value: unknown;
@@ -82,7 +88,7 @@ export interface NewEntry {
 /** An entry whose life begins now, not stored yet. */
 export function newEntry({ value, ttlMs, terms, now, tagSequence, version }: NewEntry): Entry {
   const staleAt = wholeInstant(now) + ttlMs;
-  const expiresAt = staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs);
+  const expiresAt = staleAt + lateLifeMs(terms);
   return {
     value,
     ttlMs,

@@ -1,4 +1,4 @@
-import { wholeInstant, type Entry } from "./entry.ts";
+import { lateLifeMs, wholeInstant, type Entry } from "./entry.ts";
 
 /** Stale windows that a reading call accepts: they can shorten the windows of an entry, never extend them. */
 export interface Windows {
@@ -87,6 +87,10 @@ export function newerThanRead(read: Entry | undefined, copy: Entry | undefined):
   return read !== undefined && !isVersioned && copy?.isAlone !== true ? read : newer(read, copy);
 }
 
+/** Whether a stale entry is within one of its windows. From then on it is kept for loaders alone. Pure. */
+export const isServable = ({ staleAt, terms, deadAt }: Entry, now: number): boolean =>
+  now < Math.min(deadAt, staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs));
+
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
   const freshForMs = entry.staleAt - now;
@@ -98,12 +102,11 @@ export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: 
   };
 }
 
-/** The same entry, stale from `now` on: both windows begin now; its life ends no later than before. Pure. */
+/** The same entry, stale from `now` on: its windows begin now; its life ends no later than before. Pure. */
 export function staleFrom(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;
   const staleAt = wholeInstant(now);
-  const { staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
-  const expiresAt = Math.min(entry.expiresAt, staleAt + Math.max(staleWhileRevalidateMs, staleIfErrorMs));
+  const expiresAt = Math.min(entry.expiresAt, staleAt + lateLifeMs(entry.terms));
   return {
     ...entry,
     ttlMs: entry.ttlMs === Infinity ? Infinity : lifeOf(entry, staleAt).ageMs,

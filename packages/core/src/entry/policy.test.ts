@@ -22,6 +22,7 @@ describe("resolvePolicy", () => {
       ttlMs: 60_000,
       staleWhileRevalidateMs: undefined,
       staleIfErrorMs: undefined,
+      keepForMs: 0,
       negativeTtlMs: undefined,
       localTtlMs: undefined,
       jitter: 0,
@@ -122,8 +123,9 @@ describe("lifetimeOf", () => {
     ["the policy's negativeTtl beside the write's ttl", null, { ttl: 100, negativeTtl: 5 }, { ttl: 50 }, { ttlMs: 5 }],
     ["the write's negativeTtl", null, { ttl: 100, negativeTtl: 5 }, { negativeTtl: 9 }, { ttlMs: 9 }],
     ["whole milliseconds", 1, { ttl: 0.2, staleIfError: 1.2 }, undefined, { ttlMs: 1, staleIfErrorMs: 2 }],
-    ["none", 1, { ttl: 0 }, undefined, { ttlMs: 0 }],
-    ["less than none", 1, { ttl: -0.5 }, undefined, { ttlMs: -0.5 }],
+    ["none, kept for loaders", 1, { ttl: 0 }, { keepFor: 5 }, { ttlMs: 0, keepForMs: 5 }],
+    ["less than none, kept for loaders", 1, { ttl: -0.5, keepFor: 0.5 }, undefined, { ttlMs: 0, keepForMs: 1 }],
+    ["kept for a hundred years", 1, { keepFor: Infinity }, undefined, { keepForMs: HUNDRED_YEARS_MS }],
     ["endless", 1, { ttl: Infinity, jitter: 0.5 }, undefined, { ttlMs: Infinity }],
     [
       "endless windows as a hundred years",
@@ -155,12 +157,21 @@ describe("lifetimeOf", () => {
     expect(lifetimeOf(value, resolvePolicy(DEFAULT_POLICY, policy), options, half)).toMatchObject(expected);
   });
 
+  it.each([
+    [1, { ttl: 0 }],
+    [1, { ttl: -0.5, staleIfError: 5 }],
+    [null, { negativeTtl: 0, keepFor: 5 }],
+  ])("none at all of %s under %j", (value, policy) => {
+    expect(lifetimeOf(value, resolvePolicy(DEFAULT_POLICY, policy), undefined)).toBe(undefined);
+  });
+
   it("jitter stays within its share for every random number", () => {
     const policy = resolvePolicy(DEFAULT_POLICY, { ttl: 1_000, jitter: 0.3 });
-    const at = (chance: number): number => lifetimeOf(1, policy, undefined, () => chance).ttlMs;
+    const at = (chance: number): number => lifetimeOf(1, policy, undefined, () => chance)!.ttlMs;
     expect([at(0), at(0.5), at(1 - Number.EPSILON)]).toEqual([1_000, 850, 701]);
     expect(
-      lifetimeOf(1, resolvePolicy(DEFAULT_POLICY, { ttl: 1, jitter: 0.99 }), undefined, () => 1 - Number.EPSILON).ttlMs,
+      lifetimeOf(1, resolvePolicy(DEFAULT_POLICY, { ttl: 1, jitter: 0.99 }), undefined, () => 1 - Number.EPSILON)!
+        .ttlMs,
     ).toBe(1);
   });
 });
@@ -179,7 +190,7 @@ describe("checkOptions", () => {
   it("names the unknown option and the accepted ones", () => {
     expect(() => checkOptions({ ttl: 1, tll: 5 }, OPTION_NAMES.entry)).toThrow(
       new InvalidArgumentError(
-        'options: unknown option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, negativeTtl, localTtl, jitter, tags, etag, lastModified; did you mean ttl?',
+        'options: unknown option "tll"; accepted are ttl, staleWhileRevalidate, staleIfError, keepFor, negativeTtl, localTtl, jitter, tags, etag, lastModified; did you mean ttl?',
       ),
     );
     for (const given of [null, 5, "ttl", []])

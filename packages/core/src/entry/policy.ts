@@ -6,7 +6,10 @@ import { checkTags } from "./key.ts";
 
 /** How long an entry lives. */
 export interface Lifetime {
-  /** How long the value is fresh. `0` or less stores nothing and removes the existing entry. @default '1m' */
+  /**
+   * How long the value is fresh. `0` or less stores nothing and removes the existing entry, unless `keepFor` is above
+   * 0: then the value is stale from the beginning. @default '1m'
+   */
   readonly ttl?: Duration | undefined;
   /** How long after `ttl` it may be served while one load refreshes it (RFC 5861, section 3). @default 0 */
   readonly staleWhileRevalidate?: Duration | undefined;
@@ -17,6 +20,11 @@ export interface Lifetime {
    * @default 0, and a forced load that fails serves a fresh value
    */
   readonly staleIfError?: Duration | undefined;
+  /**
+   * How long after `ttl` the next loader gets the value in `ctx.stale`, to ask for changes with its validators, also
+   * after the windows in which it may be served. No call gets it then. Not for `null`. @default 0
+   */
+  readonly keepFor?: Duration | undefined;
   /** `ttl` of a `null` value, stored when the source has no value. @default ttl */
   readonly negativeTtl?: Duration | undefined;
   /**
@@ -197,6 +205,7 @@ export interface ResolvedPolicy extends Windows {
   readonly ttlMs: number;
   /** `undefined`: same as `ttlMs`. */
   readonly negativeTtlMs: number | undefined;
+  readonly keepForMs: number;
   /** `undefined`: not given, counts as `Infinity`. */
   readonly localTtlMs: number | undefined;
   readonly jitter: number;
@@ -214,6 +223,7 @@ export const DEFAULT_POLICY: ResolvedPolicy = Object.freeze({
   staleWhileRevalidateMs: undefined,
   staleIfErrorMs: undefined,
   loadedAfter: -Infinity,
+  keepForMs: 0,
   negativeTtlMs: undefined,
   localTtlMs: undefined,
   jitter: 0,
@@ -233,10 +243,20 @@ export interface ResolvedLifetime {
   readonly ttlMs: number;
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
+  /** Absent: not beyond the windows. */
+  readonly keepForMs?: number;
   readonly localTtlMs: number;
 }
 
-const LIFETIME_OPTIONS = ["ttl", "staleWhileRevalidate", "staleIfError", "negativeTtl", "localTtl", "jitter"];
+const LIFETIME_OPTIONS = [
+  "ttl",
+  "staleWhileRevalidate",
+  "staleIfError",
+  "keepFor",
+  "negativeTtl",
+  "localTtl",
+  "jitter",
+];
 const POLICY_OPTIONS = [
   ...LIFETIME_OPTIONS,
   "maxTtl",
@@ -323,6 +343,7 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
     staleWhileRevalidateMs: ms("staleWhileRevalidate", options.staleWhileRevalidate, 0) ?? base.staleWhileRevalidateMs,
     staleIfErrorMs: ms("staleIfError", options.staleIfError, 0) ?? base.staleIfErrorMs,
     loadedAfter: base.loadedAfter,
+    keepForMs: ms("keepFor", options.keepFor, 0) ?? base.keepForMs,
     negativeTtlMs: ms("negativeTtl", options.negativeTtl, -Infinity) ?? base.negativeTtlMs,
     localTtlMs: ms("localTtl", options.localTtl, 0) ?? base.localTtlMs,
     jitter: fraction("jitter", options.jitter, "[0, 1)") ?? base.jitter,
@@ -388,23 +409,26 @@ export function checkEntryOptions(options: LoadOptions | undefined, of: "entry" 
 
 /**
  * Lifetime of `value` under `policy`, overridden by the `options` of the write. `maxTtl` and jitter shorten only `ttl`,
- * never a stale window. `ttlMs` of zero or less means: store nothing and remove the existing entry.
+ * never a stale window. `undefined`: store nothing and remove the existing entry.
  */
 export function lifetimeOf(
   value: unknown,
   policy: ResolvedPolicy,
   options: EntryOptions | undefined,
   random: () => number = Math.random,
-): ResolvedLifetime {
+): ResolvedLifetime | undefined {
   const resolved = resolvePolicy(policy, options);
   const givenMs = value === null ? (resolved.negativeTtlMs ?? resolved.ttlMs) : resolved.ttlMs;
   const wholeMs = Math.min(givenMs, resolved.maxTtlMs);
   const ttlMs = resolved.jitter === 0 || wholeMs === Infinity ? wholeMs : wholeMs * (1 - resolved.jitter * random());
+  const keepForMs = value !== null ? resolved.keepForMs : 0;
+  if (ttlMs <= 0 && keepForMs === 0) return undefined;
   return {
     // Backends count in whole milliseconds. Rounded up, so a fraction of one is still a lifetime.
-    ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) : ttlMs,
+    ttlMs: Math.ceil(Math.max(0, ttlMs)),
     staleWhileRevalidateMs: bounded(resolved.staleWhileRevalidateMs ?? 0),
     staleIfErrorMs: bounded(resolved.staleIfErrorMs ?? 0),
+    ...(keepForMs !== 0 && { keepForMs: bounded(keepForMs) }),
     localTtlMs: resolved.localTtlMs ?? Infinity,
   };
 }

@@ -6,16 +6,18 @@ import { haveEqualItems } from "../primitives/equal-items.ts";
 export function termsIn(space: KeySpace, limits: LifeLimits, labels: Labels): Terms {
   const last = space.lastTerms;
   if (last !== undefined && haveEqualLimits(last, limits) && haveEqualLabels(last, labels)) return last;
-  const { staleWhileRevalidateMs, staleIfErrorMs, localTtlMs } = limits;
+  const { staleWhileRevalidateMs, staleIfErrorMs, keepForMs, localTtlMs } = limits;
   const { tags, etag, lastModified } = labels;
   const dependsOn = dependencies(space, tags);
-  space.lastTerms = { staleWhileRevalidateMs, staleIfErrorMs, localTtlMs, tags, dependsOn, etag, lastModified };
+  const made = { staleWhileRevalidateMs, staleIfErrorMs, keepForMs, localTtlMs };
+  space.lastTerms = { ...made, tags, dependsOn, etag, lastModified };
   return space.lastTerms;
 }
 
 const haveEqualLimits = (some: LifeLimits, others: LifeLimits): boolean =>
   some.staleWhileRevalidateMs === others.staleWhileRevalidateMs &&
   some.staleIfErrorMs === others.staleIfErrorMs &&
+  some.keepForMs === others.keepForMs &&
   some.localTtlMs === others.localTtlMs;
 
 const haveEqualLabels = (some: Labels, others: Labels): boolean =>

@@ -347,7 +347,8 @@ export class HttpCache {
     if (request.method === "HEAD") return this.#head(visit, found?.stored);
     if (demands.noStore || found === undefined) {
       const isRanged = request.fields.some(([name]) => name === "range");
-      if (demands.noStore || isRanged)
+      // One that is kept for validation alone is found by a load.
+      if (demands.noStore || (isRanged && (await this.#namespace.inspect(visit.key)) === undefined))
         return this.#forward(request, visit.origin, demands.noStore ? "request-no-store" : "method", visit.call);
     }
     return this.#read(visit, demands.noCache);

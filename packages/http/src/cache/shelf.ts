@@ -1,6 +1,7 @@
 import type { LoadContext, LoadOptions, Namespace } from "@hotset/core";
 import { firstOf, type FieldLines } from "../semantics/fields.ts";
 import type { Freshness } from "../semantics/freshness.ts";
+import { fallbackWindowMs } from "../semantics/reuse.ts";
 import type { StoreDecision } from "../semantics/storing.ts";
 import { hasValidator } from "../semantics/validators.ts";
 import { selectingText } from "../semantics/vary.ts";
@@ -141,10 +142,13 @@ export class Shelf {
     const freshForMs = freshness.lifetimeMs - freshness.initialAgeMs;
     const lateMs = Math.max(0, -freshForMs);
     return {
-      // A ttl of 0 would store nothing. An entry that is fresh for a millisecond by its tier is judged again when read.
-      ttl: Math.max(1, freshForMs),
+      ttl: Math.max(0, freshForMs),
       staleWhileRevalidate: Math.max(0, freshness.staleWhileRevalidateMs - lateMs),
-      staleIfError: Math.max(0, this.#keptMs(freshness, fields) - lateMs),
+      staleIfError: Math.max(
+        0,
+        fallbackWindowMs(freshness, "unreachable", this.#plan.settings.whenDisconnectedMs) - lateMs,
+      ),
+      keepFor: Math.max(0, this.#keptMs(freshness, fields) - lateMs),
       tags,
     };
   }
