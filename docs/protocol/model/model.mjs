@@ -75,12 +75,14 @@ export const RULES = {
   partForgets: 1,
   partEpochBack: 1,
   heldReadsLease: 1,
-  leaseBehindEntry: 1,
-  ownByLease: 1,
-  onlyFirstLease: 1,
-  // of the string layout alone
+  ownIsOne: 1,
+  ownNotTwo: 1,
   opsDropPlaceholder: 1,
   heldIsRead: 1,
+  placeholderIsRead: 1,
+  placeholderIsOwn: 1,
+  joinAskingKey: 1,
+  // of the string layout alone
   storeReadsBehind: 1,
   storeComparesBehind: 1,
   refreshSeesPlaceholder: 1,
@@ -120,6 +122,7 @@ const cp = (o) => {
     P: o.P.map((p) => ({
       lk: p.lk,
       sc: p.sc,
+      om: p.om,
       vl: p.vl,
       lt: p.lt,
       L: p.L && p.L.slice(),
@@ -149,7 +152,7 @@ export function make(cfg, R) {
   R = { ...RULES, ...R };
   const N = cfg.procs || 2,
     TAG = cfg.tag,
-    // in the string layout the lease of a missing entry is a placeholder in its place
+    // a load of a missing entry is stored by a plain command, and a read behind it
     STRING = cfg.layout === "string",
     LATE = cfg.tag === "late";
   const init = () => ({
@@ -172,6 +175,8 @@ export function make(cfg, R) {
       lk: cfg.link0 || "A",
       // has backed off from the lease of a refresh, and asks by the script from then on
       sc: 0,
+      // the push on its way is that of its own store; a later one has its own place, as their number counts
+      om: 0,
       // the node of the versions, where it is another one: "A" reachable, "D" lost, and a replica answers reads
       vl: "A",
       // the version known last: loads are stored under it while none can be pinned
@@ -224,8 +229,10 @@ export function make(cfg, R) {
     pr: 0,
     bg: 0,
     sn: 0,
-    // its store was executed, and the end of its lease not yet reported
+    // its store was executed: one, and one more for each push of the key since
     aw: 0,
+    // its plain commands have settled nothing: it asks by the script
+    by: 0,
   });
   const floors = (p, f) => {
     if (!f.jo) return f.fl;
@@ -271,11 +278,19 @@ export function make(cfg, R) {
     for (const q of s.P) {
       if (q.rg[i]) {
         q.rg[i] = 0;
-        // A push of the key behind one of its lease has a place of its own: their order counts.
-        if (q.lk === "A") q.q[x === "k" && q.q[3] ? 4 : i] = 1;
+        if (q.lk === "A") q.q[x === "k" && q.om ? 4 : i] = 1;
       }
     }
   }; // one push to each client that read the key; then it is forgotten
+  /** The change that a store of `own` makes. */
+  const sigOwn = (s, own) => {
+    if (own && own.lk === "A" && own.rg[0] && !own.om) {
+      own.rg[0] = 0;
+      if (own.q[0]) own.q[4] = 1;
+      else own.q[0] = own.om = 1;
+    }
+    sig(s, "k");
+  };
   const reg = (p, x) => {
     if (p.lk === "A" && (x === "k" || x === "l" || p.vl === "A")) p.rg[X[x]] = 1;
   };
@@ -307,7 +322,10 @@ export function make(cfg, R) {
     // own op on the key, or push
     if (own || why === "push") p.L = null;
     for (const f of p.F) {
-      if (own ? R.unjoinOwn : R.joinPush) unjoin(p, f, !R.lateJoinKey);
+      if (why === "push" && f.aw) f.aw += 1;
+      // A change that is reported while it asks for the lease was made before it loads.
+      const isAsking = !own && !f.rd && "Qq".includes(f.st) && R.joinAskingKey;
+      if (own ? R.unjoinOwn : R.joinPush && !isAsking) unjoin(p, f, !R.lateJoinKey);
       if (own || R.promoPush) f.ok = 0;
       if (own) {
         f.lf = 1;
@@ -487,6 +505,7 @@ export function make(cfg, R) {
     const p = s.P[pi];
     p.lk = "D";
     p.q = [0, 0, 0, 0, 0];
+    p.om = 0;
     p.rg = [0, 0, 0, 0];
     p.at = null;
     if (R.distrust && p.L) p.L[2] = 0;
@@ -731,7 +750,7 @@ export function make(cfg, R) {
               F(
                 (f.fo ? "forced " : "") +
                   "acquire executes" +
-                  ((s.e || !STRING ? s.l : s.h)
+                  ((s.e ? s.l : s.h)
                     ? f.fo
                       ? " -> takes the lease over"
                       : ""
@@ -740,12 +759,13 @@ export function make(cfg, R) {
                       : ` -> granted, loader reads DB v${s.db}`),
                 (t, q, g) => {
                   g.wk = 0;
-                  // SET NX GET is no read for Redis. Only what it refuses is asked by the script, which reads.
-                  const isPlain = STRING && !g.fo && !g.rd && !q.sc;
+                  // SET NX is no read for Redis. Only what it refuses is asked by the script, which reads.
+                  const isPlain = !g.fo && !g.rd && !q.sc && !g.by;
                   if (R.acqReads && !isPlain) reg(q, "k");
                   const place = () => {
                     t.h = g.tok;
                     sig(t, "k");
+                    if (!isPlain && R.placeholderIsRead) reg(q, "k");
                   };
                   const grant = () => {
                     g.tok = t.nt++;
@@ -768,7 +788,7 @@ export function make(cfg, R) {
                   };
                   if (g.fo) {
                     grant();
-                    if (STRING && !t.e) {
+                    if (!t.e) {
                       t.l = 0;
                       place();
                     } else if (R.forceTakeover) {
@@ -785,7 +805,7 @@ export function make(cfg, R) {
                     g.ok = R.promoPush ? g.ok : 1;
                     return;
                   }
-                  if (STRING && !t.e && (R.refreshSeesPlaceholder || isPlain)) {
+                  if (!t.e && (R.refreshSeesPlaceholder || isPlain)) {
                     if ((t.h || (t.l && !isPlain && R.placeholderSeesRefresh)) && R.leaseExclusive) {
                       if (isPlain && R.acqReads && R.heldIsRead) reg(q, "k");
                       if (!t.h && R.heldReadsLease) reg(q, "l");
@@ -812,7 +832,8 @@ export function make(cfg, R) {
               );
             break;
           case "q":
-            if (up(p))
+            // The answer comes behind the push of its own placeholder.
+            if (up(p) && !p.q[0] && !p.q[4])
               F("looks for the lease of a refresh" + (s.l ? " -> backs off" : " -> granted"), (t, q, g) => {
                 if (t.l && R.placeholderSeesRefresh) {
                   if (t.h === g.tok) {
@@ -828,7 +849,17 @@ export function make(cfg, R) {
                   g.st = "h";
                   return;
                 }
+                if (R.placeholderIsRead) reg(q, "k");
+                if (t.h !== g.tok && R.placeholderIsOwn) {
+                  g.by = 1;
+                  g.tok = 0;
+                  g.rl = 0;
+                  g.st = "Q";
+                  return;
+                }
                 g.st = TAG && (R.tagsAtGrant || LATE) ? "G" : "l";
+                // The loader is called when the answer has come.
+                if (g.st === "l") g.v = t.db;
                 if (g.lf && R.relGranted) g.rl = 1;
               });
             break;
@@ -1018,6 +1049,8 @@ export function make(cfg, R) {
           case "s":
             if (up(p))
               F("store reply " + (f.res === 1 ? "stored" : f.res ? "error" : "refused"), (t, q, g) => {
+                // One push of the key since the store is its own, or older.
+                if (g.res === 1 && !g.lf && R.ownIsOne && (g.aw === 2 || (g.aw > 2 && !R.ownNotTwo))) g.ok = 1;
                 if (g.fo && g.res === 1) {
                   const ok = g.ok;
                   if (R.forceFenceAck) {
@@ -1144,21 +1177,17 @@ export function make(cfg, R) {
       if (p.lk === "A" && p.q[0])
         go(`P${pi}: push for k arrives`, (t) => {
           const q = t.P[pi];
-          q.q[0] = 0;
+          q.q[0] = q.q[4];
+          q.q[4] = q.om = 0;
           fenceKey(q, 0, "push");
           if (R.setFillGuard) for (const y of t.O) if (y.p === pi && !y.z) y.ok = 0;
           delivered(t, pi);
         });
-      if (p.lk === "A" && p.q[3] && !p.q[0])
+      if (p.lk === "A" && p.q[3])
         go(`P${pi}: push for the lease arrives`, (t) => {
           const q = t.P[pi];
-          q.q[0] = q.q[4];
-          q.q[3] = q.q[4] = 0;
-          for (const g of q.F) {
-            if (g.aw && !g.lf && R.ownByLease) g.ok = 1;
-            if (R.onlyFirstLease) g.aw = 0;
-            wake(g);
-          }
+          q.q[3] = 0;
+          for (const g of q.F) wake(g);
           delivered(t, pi);
         });
       if (p.lk === "A" && p.q[1])
@@ -1295,7 +1324,8 @@ export function make(cfg, R) {
         t.nl = 0;
         for (const q of t.P)
           if (q.lk === "A") {
-            q.q = q.vl === "A" ? [1, 1, 1, 1, 0] : [1, 0, 0, 1, 0];
+            const behindOwn = q.om || q.q[4];
+            q.q = q.vl === "A" ? [1, 1, 1, 1, behindOwn] : [1, 0, 0, 1, behindOwn];
             q.rg = [0, 0, 0, 0];
           }
       });
@@ -1308,19 +1338,27 @@ export function make(cfg, R) {
       });
     return out;
   };
-  /** SET IFEQ over the placeholder, and behind it a read of the version, in another step. */
+  /** Over the placeholder: a read and SET IFEQ, and behind them a read of the version, in another step; or a script. */
   const storeOverPlaceholder = (t, q, g, err) => {
     if (R.condStore && t.h !== g.tok) return;
     t.h = 0;
+    const isPlain = STRING && q;
+    if (q && !cfg.plain) reg(q, "k");
     if (err) {
       t.e = null;
       sig(t, "k");
+      if (q && !isPlain && R.storeEndsRead) reg(q, "k");
       g.res = 2;
       return;
     }
     t.e = [g.v, g.tv, 0, 0, g.tok];
-    sig(t, "k");
-    g.st = "y";
+    if (q && !g.lf && !cfg.plain) g.aw = 1;
+    sigOwn(t, q);
+    if (isPlain) g.st = "y";
+    else {
+      if (q && R.storeEndsRead) reg(q, "k");
+      g.res = 1;
+    }
     if (g.fo) {
       owe(t, g.v, 0, { p: t.P.indexOf(q) });
       t.nl = 0;
@@ -1329,7 +1367,7 @@ export function make(cfg, R) {
   const store = (t, q, g, err) => {
     g.st = "s";
     g.res = 0;
-    if (STRING && g.sn === 0) {
+    if (g.sn === 0) {
       if (q && !g.lf) {
         g.ok = 1;
         g.ep = att(q) ? 1 : 0;
@@ -1348,7 +1386,7 @@ export function make(cfg, R) {
       if (q) reg(q, "l");
     };
     if (R.condStore && !mine && !(g.fo && !R.forceTakeover)) return;
-    if (STRING && t.h && !R.storeSeen) t.h = 0;
+    if (t.h && !R.storeSeen) t.h = 0;
     if (P) reg(P, "k");
     if (R.storeSeen && g.sn !== "*" && (t.e ? t.e[4] : 0) !== g.sn) {
       if (mine) {
@@ -1358,8 +1396,6 @@ export function make(cfg, R) {
       return;
     }
     if (mine) t.l = 0;
-    // Reads the lease, so its end is pushed behind the entry.
-    if (P && mine) reg(P, "l");
     if (err) {
       sig(t, "l");
       const had = t.e;
@@ -1370,10 +1406,9 @@ export function make(cfg, R) {
       return;
     }
     t.e = [g.v, g.tv, 0, 0, g.tok];
-    if (q && !g.lf) g.aw = 1;
-    if (!R.leaseBehindEntry) sig(t, "l");
-    sig(t, "k", -1);
-    if (R.leaseBehindEntry) sig(t, "l");
+    if (q && !g.lf && !cfg.plain) g.aw = 1;
+    sigOwn(t, q);
+    sig(t, "l");
     end();
     g.res = 1;
     if (g.fo) {
@@ -1546,6 +1581,7 @@ export function make(cfg, R) {
         "#" +
         p.lk +
         p.sc +
+        p.om +
         p.vl +
         p.lt +
         "|" +
@@ -1581,6 +1617,7 @@ export function make(cfg, R) {
           f.lf +
           f.wk +
           f.aw +
+          f.by +
           f.res +
           "|" +
           f.tok +

@@ -89,9 +89,9 @@ describe("C280: hotset get", () => {
 });
 
 describe("C346: the layout of an entry is found, and not asked for", () => {
-  const stringCacheOver = (url: string): Cache =>
+  const stringCacheOver = (url: string, layout: "full" | "string" = "string"): Cache =>
     createCache({ name: "shop" })
-      .tier(backend(url).layout("string").coherence("none").responseTimeout("15s").build())
+      .tier(backend(url).layout(layout).coherence("none").responseTimeout("15s").build())
       .build();
 
   it("an entry of layout(string) is shown, counted and invalidated as one in a hash", async () => {
@@ -127,10 +127,10 @@ describe("C346: the layout of an entry is found, and not asked for", () => {
     await cache.close();
   });
 
-  it("a placeholder is a load that is under way", async () => {
+  it.each(["full", "string"] as const)("a placeholder is a load that is under way: %s", async (layout) => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };
-    const cache = stringCacheOver(server.url);
+    const cache = stringCacheOver(server.url, layout);
     const started = Promise.withResolvers<undefined>();
     const loaded = Promise.withResolvers<number>();
     const value = cache.getOrSet(

@@ -165,6 +165,7 @@ describe("C277: hotset doctor", () => {
         .filter(({ check }) => check === "rights")
         .map(({ evidence }) => [evidence["module"], evidence["missing"]]);
     await write("full");
+    await server.command("SET", "hotset:full::loading", "placeholder", "PX", 60_000);
     expect(await rightsOf()).toEqual([]);
     await write("string");
     expect(await rightsOf()).toEqual([["cache", ["+exists", "+getrange", "+setrange"]]]);

@@ -1,7 +1,7 @@
 import { RespClient, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { RedisClient } from "@redis/client";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../src/lua/lease-scripts.ts";
+import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../src/lua/entry-scripts.ts";
 import type { Script } from "../src/lua/script.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "../src/lua/tag-scripts.ts";
@@ -14,6 +14,8 @@ const ISSUER = "hotset~issuer:{~shop}";
 const A = "hotset:{~shop}::a";
 const B = "hotset:{~shop}::b";
 const CHANNEL = "hotset~changes";
+
+const { acquire: ACQUIRE, renew: RENEW_LEASE, store: STORE, release: RELEASE } = HASH_LEASES;
 
 let server: OwnRedis;
 const newClient = (url: string) => new RedisClient({ url });
@@ -75,8 +77,8 @@ const STEPS: readonly [
   ["markStale", [["HSET", E, "d", "v", "m", "1 5;"]], MARK_STALE, ENTRY, [], 1, [E]],
   ["markStale of what is not there", [], MARK_STALE, ENTRY, [], 0, [E]],
   ["markStale of another type", [["SET", E, "x"]], MARK_STALE, ENTRY, [], 0, [E]],
-  ["acquire, granted", [], ACQUIRE, ENTRY, ["mine", "1000", ""], [1, ""], []],
-  ["acquire, held without an end", [["SET", L, "theirs"]], ACQUIRE, ENTRY, ["mine", "1000", ""], [1, ""], []],
+  ["acquire, granted", [], ACQUIRE, ENTRY, ["mine", "1000", "", "0", "0"], [1, ""], []],
+  ["acquire, held without an end", [["SET", L, "theirs"]], ACQUIRE, ENTRY, ["mine", "1000", "", "0", "0"], [1, ""], []],
   ["renew", [["SET", L, "mine"]], RENEW_LEASE, ENTRY, ["mine", "1000"], 1, []],
   ["store", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", ...FIELDS], 1, [E]],
   ["store, of a life that is over", [["SET", L, "mine"]], STORE, ENTRY, ["mine", "", "0"], 1, [E]],

@@ -51,7 +51,7 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
       openPeer: open,
       cut,
       expiry: "server",
-      leasesReplaceMissing: name === "strings, one server" || name.startsWith("strings, a cluster"),
+      leasesReplaceMissing: mode === "tracking",
     });
   });
 }

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { slotOf } from "../src/primitives/hash-slots.ts";
 import { RedisKeys } from "../src/store/redis-keys.ts";
 import { WRITE } from "../src/lua/entry-scripts.ts";
-import { STORE } from "../src/lua/lease-scripts.ts";
+import { HASH_LEASES } from "../src/lua/lease-scripts.ts";
 import { makeFull, makeRoom } from "./memory-full.ts";
 import { RecordingListener } from "./recording-listener.ts";
 import { Tracker } from "./tracker.ts";
@@ -178,6 +178,7 @@ describe("a large write that does not succeed", () => {
     expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
     expect(await server.command("KEYS", "*")).toEqual([]);
     await leases.acquire("shop::user:1", "token", 10_000, "");
+    await server.command("DEL", KEY);
     await server.command("HSET", KEY, "d", "theirs", "w", "theirs");
     expect(await leases.store("shop::user:1", "token", "", large())).toBe(false);
     expect(await server.command("KEYS", "*")).toEqual([KEY]);
@@ -191,7 +192,7 @@ describe("a large write that does not succeed", () => {
     const before = await server.command("HGETALL", KEY);
     for (const [{ text }, ...args] of [
       [WRITE, "60000"],
-      [STORE, "token", "?", "60000"],
+      [HASH_LEASES.store, "token", "?", "60000"],
     ] as const) {
       // Gone; and refused, after its key was made.
       for (const made of [0, 1]) {

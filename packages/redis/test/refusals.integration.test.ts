@@ -61,7 +61,7 @@ function asJson(thing: unknown): string {
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
 const RIGHTS =
-  "+ping +select +client|setname +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +time";
+  "+ping +select +client|setname +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +getex +time";
 
 describe("credentials", () => {
   let server: AclRedis;

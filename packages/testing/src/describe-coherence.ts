@@ -170,11 +170,28 @@ export function describeCoherence(subject: BackendSubject): void {
       await scene.other.remove(KEY);
       await leases.confirm(KEY);
       const reports = scene.listener.reports
-        .filter(({ keys }) => keys.includes(KEY))
-        .map(({ what, order }) => (order === "exact" ? "lease" : what));
-      if (!reports.includes("lease")) return;
+        .filter(({ keys, what, order }) => keys.includes(KEY) && (what === "changed" || order === "exact"))
+        .map(({ what }) => what);
+      if (!reports.includes("leaseChanged")) return;
       // A store in several steps may be reported as often.
-      expect(reports.filter((each, i) => each !== reports[i - 1])).toEqual(["changed", "lease", "changed"]);
+      expect(reports.filter((each, i) => each !== reports[i - 1])).toEqual(["changed", "leaseChanged", "changed"]);
+    });
+
+    it("reports an own renewal over nothing behind its change, and before any later one, if it distinguishes it", async () => {
+      const scene = await listen();
+      const leases = scene?.own.leases;
+      if (scene === undefined || leases === undefined) return;
+      await scene.watch(KEY);
+      await leases.acquire(KEY, TOKEN, MINUTE, "");
+      // Behind the report of the lease that was taken.
+      await leases.confirm(KEY);
+      scene.listener.forget();
+      expect(await leases.renew(KEY, TOKEN, MINUTE)).toBe(true);
+      await scene.other.write(KEY, stored());
+      await leases.confirm(KEY);
+      const reports = scene.listener.reports.filter(({ keys }) => keys.includes(KEY));
+      if (!reports.some(({ order }) => order === "renewed")) return;
+      expect(reports.map(({ what, order }) => order ?? what)).toEqual(["changed", "renewed", "changed"]);
     });
 
     it.each([
@@ -372,7 +389,7 @@ interface Report {
   readonly what: "changed" | "leaseChanged" | "tagsChanged" | "everythingChanged" | "replaced" | "lost";
   readonly keys: readonly string[];
   /** Only for a lease. */
-  readonly order?: "loose" | "exact" | undefined;
+  readonly order?: "loose" | "exact" | "renewed" | undefined;
 }
 
 /** A sign of life: when it was sent, when it arrived, after how many reports, and of which part of the store. */
@@ -457,7 +474,7 @@ class RecordingListener implements CoherenceListener {
     this.#note("changed", keys);
   }
 
-  leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void {
+  leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void {
     this.#note("leaseChanged", keys, order);
   }
 

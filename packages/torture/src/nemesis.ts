@@ -80,11 +80,15 @@ const PAUSES: ReadonlySet<FaultPlan["kind"]> = new Set<FaultPlan["kind"]>([
 /** By how much a wall clock is set, ahead or back. */
 const CLOCK_JUMP_MS = 3_600_000;
 
-/** Besides those that lose writes. A lease under a tag version that is gone is given up. */
+/**
+ * Besides those that lose writes. A lease under a tag version that is gone is given up; that of a missing entry is in
+ * its place.
+ */
 const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "restart empty",
   "restart from append-only file",
   "flush all",
+  "evict entries",
   "evict leases",
   "evict tags",
   "real eviction",
@@ -95,10 +99,6 @@ const LOSES_LEASES: ReadonlySet<string> = new Set<FaultKind>([
   "move slot",
   "move slot and back",
 ]);
-
-/** In the string layout the lease of a missing entry is in its place. */
-const losesLeases = (kind: string): boolean =>
-  LOSES_LEASES.has(kind) || (kind === "evict entries" && process.env["HOTSET_LAYOUT"] === "string");
 
 /** Over the channel a process learns of them when another one issues the versions again. */
 const LOSES_VERSIONS: ReadonlySet<string> = new Set<FaultKind>([
@@ -154,7 +154,7 @@ class Nemesis {
       const isReplaced = fault.losesSince !== undefined;
       return {
         ...fault,
-        ...((isReplaced || losesLeases(fault.kind)) && { losesLeases: true }),
+        ...((isReplaced || LOSES_LEASES.has(fault.kind)) && { losesLeases: true }),
         ...(LOSES_VERSIONS.has(fault.kind) && this.#isOverChannel && { unreportedVersions: this.#versionsOfAKey }),
         ...(isReplaced && this.#arena.topology !== "single" && { splits: true }),
       };

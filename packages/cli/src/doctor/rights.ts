@@ -29,6 +29,7 @@ const WITH: Readonly<Record<string, Probe>> = {
   evalsha: (key) => ["EVALSHA", "0".repeat(40), "1", key],
   exists: (key) => ["EXISTS", key],
   get: (key) => ["GET", key],
+  getex: (key) => ["GETEX", key],
   getrange: (key) => ["GETRANGE", key, "0", "1"],
   hdel: (key) => ["HDEL", key, "f"],
   hexists: (key) => ["HEXISTS", key, "f"],
@@ -105,7 +106,7 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
     key: "hotset:hotset-doctor::key",
     commands: (
       "ping pttl hmget hget mget script|load evalsha eval hset hstrlen rename hlen hincrby del pexpire persist set " +
-      "get time"
+      "get getex time"
     ).split(" "),
   },
   queue: {
@@ -159,14 +160,18 @@ export const NEEDS: Readonly<Record<Module, Needs>> = {
   },
 };
 
-/** What a cache needs besides for `layout("string")`. */
+/** Needs of a cache besides, for `layout("string")`. */
 export const NEEDS_OF_STRINGS: readonly string[] = ["exists", "getrange", "setrange"];
+
+/** The longest life of a placeholder, which is a string in the other layouts too. */
+const MAX_LEASE_MS = 60_000;
 
 /** A cache is asked about the layout of the entries that were found. */
 function commandsOf(module: Module, keys: readonly SampledKey[]): readonly string[] {
   const { commands } = NEEDS[module];
-  const hasStrings = module === "cache" && keys.some(({ known }) => known?.isStringEntry === true);
-  return hasStrings ? [...commands, ...NEEDS_OF_STRINGS] : commands;
+  const isOfStrings = ({ known, lifeMs = 0 }: SampledKey): boolean =>
+    known?.isStringEntry === true && lifeMs > MAX_LEASE_MS;
+  return module === "cache" && keys.some(isOfStrings) ? [...commands, ...NEEDS_OF_STRINGS] : commands;
 }
 
 /**

@@ -20,7 +20,7 @@ export interface KnownKey {
   readonly owner: string;
   /** Whether it must have an end, may have one, or has none. */
   readonly ends: "always" | "either" | "never";
-  /** Whether it is an entry in one string, or a placeholder: of `layout("string")`. */
+  /** Whether it is an entry in one string, of `layout("string")`, or the placeholder of one that is being loaded. */
   readonly isStringEntry?: true;
 }
 

@@ -107,7 +107,7 @@ export class ChangeSubscription implements CoherenceListener {
     this.#listener.changed(keys);
   }
 
-  leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void {
+  leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void {
     this.#listener.leaseChanged(keys, order);
   }
 

@@ -351,10 +351,12 @@ export interface CoherenceListener {
    * process that waits for one asks again, and no copy is dropped. A backend that never calls it reports the end of a
    * lease with {@link changed}.
    *
-   * @param order `exact`: each {@link Leases.store} of this process is reported like this, behind its own change of the
-   *   entry and before any later one. So the cache needs no {@link Leases.confirm}. @default 'loose'
+   * @param order `exact`: each {@link Leases.store} of this process is reported like this, behind its own change of
+   *   the entry and before any later one. So the cache needs no {@link Leases.confirm}. `renewed`: this process has
+   *   renewed a lease in the place of a missing entry, and nothing else was reported of the entry meanwhile.
+   *   @default 'loose'
    */
-  leaseChanged(keys: readonly string[], order?: "loose" | "exact"): void;
+  leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void;
   /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}. */
   tagsChanged(tags: readonly string[]): void;
   /** Anything may have changed. */

@@ -174,6 +174,37 @@ describe("a report about its lease", () => {
     expect([loose.isTainted, early.isTainted]).toEqual([true, true]);
   });
 
+  it("C467 that it was renewed, and that nothing else was: callers join again", () => {
+    const one = inPhase("loading");
+    one.taint();
+    expect(one.isJoinable).toBe(false);
+    one.leaseChanged("exact");
+    expect(one.isJoinable).toBe(false);
+    one.leaseChanged("renewed");
+    expect([one.isJoinable, one.isTainted]).toEqual([true, true]);
+  });
+
+  it("C467 undoes neither an own call, nor a change before it loads or while it stores", () => {
+    const fenced = inPhase("loading");
+    fenced.fence("delete");
+    const early = inPhase("reading");
+    early.taint();
+    const late = inPhase("storing");
+    late.taint();
+    for (const one of [fenced, early, late]) {
+      one.leaseChanged("renewed");
+      expect(one.isJoinable).toBe(false);
+    }
+  });
+
+  it("C467 that comes while the lease is asked for is of a change before its load: callers go on joining", () => {
+    const one = inPhase("leasing");
+    one.taint();
+    expect([one.isJoinable, one.isTainted]).toEqual([true, true]);
+    one.fence("delete");
+    expect(one.isJoinable).toBe(false);
+  });
+
   it("C450 does not undo a fence, nor the loss of the link", () => {
     const one = storing();
     one.fence("delete");

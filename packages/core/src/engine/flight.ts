@@ -3,7 +3,7 @@ import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { LoadReason } from "../contracts/events.ts";
+import type { FencedBy, LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
@@ -47,6 +47,8 @@ export class Flight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
   #phase: Phase = "reading";
   #isJoinable = true;
+  /** A change was reported while it loads, which may be a renewal of its own lease. */
+  #isDoubted = false;
   #isUnreachable = false;
   #storesNothing = false;
   #isAlone = false;
@@ -333,7 +335,7 @@ export class Flight extends Guard implements ReadRequest {
    * `TagEvents.hasEvents`.
    */
   get isJoinable(): boolean {
-    return this.#isJoinable;
+    return this.#isJoinable && !this.#isDoubted;
   }
 
   /** A later flight takes the callers from here on. */
@@ -341,9 +343,16 @@ export class Flight extends Guard implements ReadRequest {
     this.#isJoinable = false;
   }
 
+  override fence(by: FencedBy): void {
+    super.fence(by);
+    this.#isJoinable = false;
+  }
+
   override taint(): void {
     super.taint();
-    this.#isJoinable = false;
+    if (this.#phase === "loading" && this.#lease !== undefined) this.#isDoubted = true;
+    // It loads what is newer than a change that is reported before: that of its own placeholder, say.
+    else if (this.#phase !== "leasing" || this.#fallback !== undefined) this.#isJoinable = false;
     this.wake();
   }
 
@@ -356,8 +365,10 @@ export class Flight extends Guard implements ReadRequest {
   /**
    * The lease changed. The first exact report behind a store that was sent is that of its end, or an earlier one:
    * reports of the entry until then are of the store itself, or older. The next exact one may be about another process.
+   * A renewal that is known for one changed nothing: callers join again.
    */
-  leaseChanged(order: "loose" | "exact"): void {
+  leaseChanged(order: "loose" | "exact" | "renewed"): void {
+    if (order === "renewed") this.#isDoubted = false;
     if (order === "exact" && this.#awaitsOwnChange) {
       super.resend(this.epoch!);
       this.#awaitsOwnChange = false;

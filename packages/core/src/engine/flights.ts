@@ -87,14 +87,15 @@ export class Flights {
   }
 
   /** The lease of the key changed, and the entry did not. */
-  leaseChanged(localKey: string, order: "loose" | "exact"): void {
+  leaseChanged(localKey: string, order: "loose" | "exact" | "renewed"): void {
     for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
       if (each instanceof Flight) each.leaseChanged(order);
   }
 
-  /** Whether a lease on this key is being asked for. */
+  /** Whether a lease on this key is being asked for, or held and renewed. */
   isLeasing(localKey: string): boolean {
-    for (const each of this.#of(localKey)) if (each.phase === "leasing") return true;
+    for (const each of this.#of(localKey))
+      if (each.phase === "leasing" || (each.phase === "loading" && each.lease !== undefined)) return true;
     return false;
   }
 

@@ -405,7 +405,12 @@ export class ReadThrough {
       flight.lease?.release();
       release();
     }
-    if (acquired.kind === "entry") {
+    if (acquired.kind === "entry" && flight.isTainted) {
+      // Callers may have joined after a change that this entry is older than.
+      flight.waitElsewhere(this.#context.clock.now());
+      this.#restart(flight);
+      this.#proceed(flight, this.#readAfterReplay(flight));
+    } else if (acquired.kind === "entry") {
       // Another process has stored since the backend was read.
       flight.saw(acquired.seen);
       this.#found(flight, acquired.entry);

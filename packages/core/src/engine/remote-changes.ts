@@ -96,7 +96,7 @@ export class RemoteChanges {
   }
 
   /** The entry stays as it is: no copy is dropped. */
-  #leaseChanged(key: string, order: "loose" | "exact"): void {
+  #leaseChanged(key: string, order: "loose" | "exact" | "renewed"): void {
     const localKey = localKeyOf(this.#root, key);
     if (localKey !== undefined) this.#of.flights.leaseChanged(localKey, order);
   }

@@ -1,17 +1,7 @@
 import { MARK_STALE, REMOVE, TOUCH, WRITE } from "./entry-scripts.ts";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "./lease-scripts.ts";
+import { HASH_LEASES, STRING_LEASES } from "./lease-scripts.ts";
 import type { Script } from "./script.ts";
-import {
-  ACQUIRE_STRING,
-  MARK_STRING_STALE,
-  RELEASE_STRING,
-  REMOVE_STRING,
-  RENEW_STRING,
-  SERVER_TIME,
-  STORE_STRING,
-  TOUCH_STRING,
-  WRITE_STRING,
-} from "./string-scripts.ts";
+import { MARK_STRING_STALE, REMOVE_STRING, SERVER_TIME, TOUCH_STRING, WRITE_STRING } from "./string-scripts.ts";
 import { PIN, RENEW, UNCHANGED_SINCE } from "./tag-scripts.ts";
 
 /** Loaded into the server with each new connection. */
@@ -20,10 +10,7 @@ export const ALL_SCRIPTS: readonly Script[] = [
   REMOVE,
   MARK_STALE,
   TOUCH,
-  ACQUIRE,
-  RENEW_LEASE,
-  STORE,
-  RELEASE,
+  ...Object.values<Script>({ ...HASH_LEASES }),
   PIN,
   RENEW,
   UNCHANGED_SINCE,
@@ -31,9 +18,6 @@ export const ALL_SCRIPTS: readonly Script[] = [
   REMOVE_STRING,
   MARK_STRING_STALE,
   TOUCH_STRING,
-  ACQUIRE_STRING,
-  RENEW_STRING,
-  STORE_STRING,
-  RELEASE_STRING,
+  ...Object.values<Script>({ ...STRING_LEASES }),
   SERVER_TIME,
 ];

@@ -1,27 +1,31 @@
-import { announce, HAS_PREFIX, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
+import { PLACEHOLDER } from "./present.ts";
+import { announce, ofEntry, IS_BARE, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
 ${put(1)}`);
 
 /**
- * Removes an entry and its lease: 1 when there was an entry, whose DEL is the change that is pushed. The lease goes
- * first, so that its holder cannot store in between.
+ * Removes an entry, its lease and a placeholder: 1 when there was an entry. Its DEL is the change that is pushed. The
+ * lease goes first, so that its holder cannot store in between. A placeholder is a string, and GETEX no read, so Redis
+ * remembers no key.
  */
 export const REMOVE: Script = script(`${SPARE}
 redis.call('DEL', KEYS[2])
+local held = redis.pcall('GETEX', KEYS[1])
 local n = redis.call('DEL', KEYS[1])
 if n == 0 then
   ${SIGNAL}
 end
 ${announce()}
-return n`);
+return type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER} and 0 or n`);
 
 /**
  * Gives an entry another life and meta, if its `w` is ARGV[1]; `?` compares nothing, and wants one that is fresh by `s`
  * (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
  */
-export const TOUCH: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'w'")}
+export const TOUCH: Script = ofEntry(
+  script(`${readAny("e", "'HMGET', KEYS[1], 's', 'w'")}
 if e.err then return 0 end
 if ARGV[1] ~= '?' then
   if e[2] ~= ARGV[1] then return 0 end
@@ -35,7 +39,8 @@ if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH}
 ${announce()}
-return 1`);
+return 1`),
+);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
@@ -49,7 +54,7 @@ return 1`);
 export const MARK_STALE: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
 redis.call('DEL', KEYS[2])
 if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
-  if e.err and ${HAS_PREFIX} and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
+  if e.err and not (${IS_BARE}) and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
   ${WAKE}
   return 0
 end

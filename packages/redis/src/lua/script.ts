@@ -1,13 +1,13 @@
 import { crypto } from "../primitives/crypto.ts";
 
 /**
- * Steps that must be atomic: each is a Lua script over an entry and its lease, which share a slot.
- * Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step
- * must work with memory full, its first write is a DEL, which Redis never refuses; where it must
- * be refused, an HSET or a SET.
+ * Steps that must be atomic: each is a Lua script over an entry, and its lease where the step needs it. They share a
+ * slot. Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step must work with
+ * memory full, its first write is a DEL, which Redis never refuses; where it must be refused, an HSET or a SET.
  *
  * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one, or the key that {@link FREE}
- * signals. The last two of ARGV are the channel on which a change is announced, `''` for none, and the sender.
+ * signals. Redis 7.0 remembers all keys of a script that reads as read: a step of an entry alone does not get the
+ * lease. The last two of ARGV are the channel on which a change is announced, `''` for none, and the sender.
  *
  * Steps shared by several scripts are text and not functions of Lua: those are created anew in
  * each run, which costs as much as a command.
@@ -19,6 +19,8 @@ import { crypto } from "../primitives/crypto.ts";
 export interface Script {
   readonly text: string;
   readonly sha: string;
+  /** Runs over an entry alone, and does not get its lease. */
+  readonly isOfEntry?: boolean;
 }
 
 export function script(text: string): Script {
@@ -30,6 +32,15 @@ export function script(text: string): Script {
     },
   };
 }
+
+/** The same script over an entry alone. */
+export const ofEntry = (given: Script): Script => ({
+  text: given.text,
+  get sha() {
+    return given.sha;
+  },
+  isOfEntry: true,
+});
 
 /** Where scripts announce changes, and their sender: a process skips its own announcements. */
 export interface Announcement {
@@ -91,13 +102,16 @@ end
 ${announce()}`;
 
 /**
- * Without a prefix keys may be those of other programs. The key of the lease shows this: it begins with the prefix,
- * which has no `~`.
+ * Without a prefix keys may be those of other programs. The key of the lease, which each step gets then, shows this:
+ * it begins with the prefix, which has no `~`.
  */
-export const HAS_PREFIX = "string.byte(KEYS[2]) ~= 126";
+export const IS_BARE = "KEYS[2] and string.byte(KEYS[2]) == 126";
+
+/** The lease next to an entry, where the step is given it. */
+export const END_LEASE = "if KEYS[2] then redis.call('DEL', KEYS[2]) end";
 
 /** Refuses to change a key that holds no entry, where it may be that of another program. */
-export const SPARE: string = `if not (${HAS_PREFIX}) then
+export const SPARE: string = `if ${IS_BARE} then
   local bytes = redis.pcall('HSTRLEN', KEYS[1], 'd')
   if type(bytes) == 'table' then return bytes end
   if bytes == 0 and not redis.call('HGET', KEYS[1], 'd') and redis.call('HLEN', KEYS[1]) > 0 then
@@ -109,20 +123,19 @@ end`;
 export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
 
 /** Ends a write that was refused: the former entry is removed as well, as it must not outlive the write. */
-export const REFUSED: string = `redis.call('DEL', KEYS[2])
+export const REFUSED: string = `${END_LEASE}
     ${SIGNAL}
     ${WATCH}
     ${announce()}
     return reply`;
 
-/** Puts a staged value in the place of the entry. No read of the lease follows, so it goes first. */
-export const UNSTAGE: string = `redis.call('DEL', KEYS[2])
-  ${WATCH}
+/** Puts a staged value in the place of the entry. */
+export const UNSTAGE: string = `${WATCH}
   redis.call('RENAME', KEYS[3], KEYS[1])`;
 
 /** Ends entry and lease, in place of a store whose lifetime, ARGV[3], has passed. */
 export const NO_LIFE: string = `if ARGV[3] == '0' then
-  redis.call('DEL', KEYS[2])
+  ${END_LEASE}
   ${SIGNAL}
   ${announce()}
   return 1
@@ -135,9 +148,6 @@ end`;
  * With a KEYS[3], fields and values are staged there; without a value there it replies 2 and changes nothing. Redis 7.0
  * takes all keys of a script for read as soon as one of them is, and would remember each staged one for good. So the
  * entry is read before it is written: the writer is pushed its own change, and reads again.
- *
- * A writer that has read the lease is pushed its end behind the entry: what comes then is a later change. Not where the
- * value was staged, as there no read follows: then the lease goes first.
  *
  * The number of fields is asked for last: that read is the {@link WATCH} too. More than were written are of the former
  * entry.
@@ -160,7 +170,7 @@ elseif type(reply) == 'table' then
   ${hset}
 end
 ${expire}
-redis.call('DEL', KEYS[2])
+${END_LEASE}
 if not KEYS[3] and redis.call('HLEN', KEYS[1]) * 2 ~= #ARGV - ${life + 2} then
   redis.call('DEL', KEYS[1])
   ${hset}
@@ -170,3 +180,16 @@ end
 ${announce()}
 return 1`;
 }
+
+/**
+ * As {@link put}, in the place of the own placeholder, unless the value is staged. Its `DEL` comes first, so full
+ * memory refuses the placeholder, and not the value.
+ */
+export const putInPlace = (life: number): string => `if not KEYS[3] then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], unpack(ARGV, ${life + 1}, #ARGV - 2))
+  if ARGV[${life}] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[${life}]) end
+  ${WATCH}
+  ${announce()}
+  return 1
+end`;

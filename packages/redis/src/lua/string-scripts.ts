@@ -1,53 +1,11 @@
-import { HAS_VERSION, HOLDER, MAX_LEASE_MS } from "./lease-scripts.ts";
-import {
-  announce,
-  DISCARD,
-  FREE,
-  NO_LIFE,
-  readAny,
-  REFUSED,
-  script,
-  SIGNAL,
-  UNSTAGE,
-  WAKE,
-  WATCH,
-  type Script,
-} from "./script.ts";
+import { IN_STRING } from "./present.ts";
+import { announce, END_LEASE, ofEntry, REFUSED, script, SIGNAL, UNSTAGE, WATCH, type Script } from "./script.ts";
 
-/**
- * The steps of the string layout. An entry is one string, and the lease of a missing one is a placeholder in its key;
- * KEYS[2] is the lease of an entry that is there. Keys and last arguments as in the scripts of hashes.
- *
- * An entry begins with `C1 01`, a placeholder with `C1 00`, and strings of other programs with neither: no
- * UTF-8 and no msgpack begins with `C1`.
- */
-const ENTRY = "'\\193\\001'";
-const PLACEHOLDER = "'\\193\\000'";
+/** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
+const PRESENT = IN_STRING.present;
 
 /** The instant of what never comes, in ms: all six bytes are ones. */
 const NEVER = "281474976710655";
-
-/** The bytes that hold the version of an entry, or the token of a placeholder. */
-export const HEAD_BYTES = 67;
-
-/**
- * Sets `was` to the version of the entry, as in the hash layout: `''` also for a placeholder, and `-` for another
- * string. Sets `holder` to the token of a placeholder.
- */
-const PRESENT = `local was, holder = '', nil
-${readAny("head", `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`)}
-if type(head) == 'table' then
-  was = '!'
-elseif string.sub(head, 1, 2) == ${PLACEHOLDER} then
-  holder = string.sub(head, 3)
-elseif head ~= '' then
-  was = '-'
-  local bytes = string.byte(head, 3)
-  if string.sub(head, 1, 2) == ${ENTRY} and bytes and bytes > 0 and bytes <= 32 then
-    local version = string.sub(head, 4, 3 + bytes)
-    if #version == bytes and string.find(version, '^[%w_-]+$') then was = version end
-  end
-end`;
 
 /** The clock of the server that has the key. Reads nothing. */
 export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
@@ -57,7 +15,7 @@ export const SERVER_TIME: Script = script(`return redis.call('TIME')`);
  * staged. Its instants are put in here, unless they are in it: then the freshness is `=`. A refused write removes the
  * entry.
  */
-const put = (at: number, endLease = "redis.call('DEL', KEYS[2])"): string => `local life = ARGV[${at}]
+export const putString = (at: number): string => `local life = ARGV[${at}]
 if KEYS[3] then
   if redis.call('EXISTS', KEYS[3]) == 0 then return 2 end
   ${UNSTAGE}
@@ -80,13 +38,13 @@ if ARGV[${at + 1}] ~= '=' then
   local times = struct.pack('>I6I6', instant(ARGV[${at + 1}]), instant(life))
   redis.call('SETRANGE', KEYS[1], 3 + string.byte(redis.call('GETRANGE', KEYS[1], 2, 2)), times)
 end
-${endLease}
+${END_LEASE}
 if not KEYS[3] then ${WATCH} end
 ${announce()}
 return 1`;
 
 /** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
-export const WRITE_STRING: Script = script(put(1));
+export const WRITE_STRING: Script = script(putString(1));
 
 /** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
 export const REMOVE_STRING: Script = script(`${PRESENT}
@@ -101,7 +59,8 @@ return was == '' and 0 or 1`);
  * Gives an entry of the version ARGV[1] another life and meta. ARGV: version, lifetime, freshness, meta. Its value
  * stays where it is, unless the meta has another length: then Redis moves it.
  */
-export const TOUCH_STRING: Script = script(`${PRESENT}
+export const TOUCH_STRING: Script = ofEntry(
+  script(`${PRESENT}
 if was == '' or was == '-' or was == '!' or was ~= ARGV[1] then return 0 end
 local at = 3 + #was
 local bytes = struct.unpack('>I2', redis.call('GETRANGE', KEYS[1], at + 12, at + 13))
@@ -118,7 +77,8 @@ end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH}
 ${announce()}
-return 1`);
+return 1`),
+);
 
 /**
  * Ends an entry's freshness: 1 when there was one. Both instants are in the value, before which stands another version
@@ -155,86 +115,4 @@ local version = string.sub(redis.sha1hex(was), 1, #was)
 redis.call('SETRANGE', KEYS[1], 3, version .. struct.pack('>I6I6', staleAt, endAt))
 if left >= 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) end
 ${announce()}
-return 1`);
-
-/**
- * As ACQUIRE of the hash layout. A missing entry gets a placeholder, unless a refresh runs that began when it was
- * there; any other gets a lease beside it. ARGV[4] is `1` for a placeholder that was put there without a look at the
- * lease: it is kept, or removed. Replies `{2, entry, TIME}` with an entry of another version.
- *
- * ARGV[5] is `1` where the caller takes the entry as over: it counts as missing, and the placeholder replaces it.
- */
-export const ACQUIRE_STRING: Script = script(`${PRESENT}
-local isMine = holder == ARGV[1] and ARGV[4] == '1'
-if ARGV[3] ~= '*' then
-  if was ~= '' and was ~= '!' and was ~= ARGV[3] then return {2, redis.call('GET', KEYS[1]), redis.call('TIME')} end
-  local left = redis.call('PTTL', holder and not isMine and KEYS[1] or KEYS[2])
-  if left >= 0 and left <= ${MAX_LEASE_MS} then
-    if isMine then
-      redis.call('DEL', KEYS[1])
-      ${WATCH}
-    end
-    return {0, left}
-  end
-end
-if ARGV[5] == '1' and ${HAS_VERSION} then was = '' end
-if was ~= '' then
-  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-else
-  if not isMine then redis.call('SET', KEYS[1], ${PLACEHOLDER} .. ARGV[1], 'PX', ARGV[2]) end
-  redis.call('DEL', KEYS[2])
-end
-return {1, was}`);
-
-/** Prolongs a lease, or a placeholder: 1 when it is held. ARGV: token, its life in ms. */
-export const RENEW_STRING: Script = script(`${HOLDER}
-if lease == ARGV[1] then
-  return redis.call('PEXPIRE', KEYS[2], ARGV[2])
-end
-${PRESENT}
-if holder ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])`);
-
-/**
- * Also where it is a placeholder, the writer is pushed the end of its lease, which it has to read for that, behind the
- * entry. Not where no read of the entry follows.
- */
-const END_LEASE = `if isPlaceholder and not KEYS[3] then
-  redis.call('PTTL', KEYS[2])
-  redis.call('SET', KEYS[2], '1')
-end
-redis.call('DEL', KEYS[2])`;
-
-/**
- * As STORE of the hash layout. ARGV: token, the version that the lease was granted over, lifetime, freshness, value.
- */
-export const STORE_STRING: Script = script(`${PRESENT}
-local isPlaceholder = holder == ARGV[1]
-if not isPlaceholder then
-  ${HOLDER}
-  if lease ~= ARGV[1] then
-    ${DISCARD}
-    return 0
-  end
-end
-if was ~= ARGV[2] or holder and not isPlaceholder then
-  ${DISCARD}
-  redis.call('DEL', KEYS[2])
-  if isPlaceholder then redis.call('DEL', KEYS[1]) end
-  ${WAKE}
-  return 0
-end
-${NO_LIFE}
-${put(3, END_LEASE)}`);
-
-/** Ends a lease, or removes a placeholder: 1 when it was held. ARGV: token. */
-export const RELEASE_STRING: Script = script(`${PRESENT}
-if holder == ARGV[1] then
-  redis.call('DEL', KEYS[1])
-  ${announce()}
-  return 1
-end
-${HOLDER}
-if lease ~= ARGV[1] then return 0 end
-${FREE}
 return 1`);

@@ -130,7 +130,6 @@ describe("over a channel", () => {
       sender: "me",
       maxStalenessMs: 2_000,
       reissueWindowMs: 30_000,
-      storesByScript: () => true,
       readTags: () => Promise.resolve([]),
     });
 
@@ -175,7 +174,6 @@ describe("over a channel", () => {
       sender: "me",
       maxStalenessMs: 2_000,
       reissueWindowMs: 30_000,
-      storesByScript: () => true,
       readTags: (args) => Promise.resolve(reads.push(args)),
     });
     await coherence.attach(listener([]));
@@ -210,5 +208,75 @@ describe("over a channel", () => {
     await expect(
       listening("pubsub", { tracking: undefined, channel: refused }).attach(listener([])),
     ).rejects.toMatchObject({ code: "INVALID_CONFIGURATION", message: expect.stringContaining("NOPERM no") });
+  });
+});
+
+describe("reports of own changes", () => {
+  const E = "hotset:shop::k";
+  /** Attached to what reports, with what it was notified of. */
+  const receive = async (mode: "tracking" | "pubsub", link: object = {}) => {
+    let report: (redisKeys: readonly string[], sender?: string) => void = () => undefined;
+    const hub = {
+      attach: (to: { changed: typeof report }) => {
+        report = (...given) => to.changed(...given);
+        return Promise.resolve(() => Promise.resolve());
+      },
+    };
+    const coherence = new RedisCoherence({ tracking: hub, channel: hub, ...link } as never, {
+      label: "redis",
+      keys: new RedisKeys({ prefix: "hotset", format: "readable" }),
+      mode,
+      sender: "me",
+      maxStalenessMs: 2_000,
+      reissueWindowMs: 30_000,
+      readTags: () => Promise.resolve([]),
+    });
+    const received: string[] = [];
+    const listener = {
+      changed: (keys: readonly string[]) => received.push(`changed ${keys.join()}`),
+      leaseChanged: (keys: readonly string[], order: string) => received.push(`${order} ${keys.join()}`),
+    } as never;
+    await coherence.attach(listener);
+    return { coherence, received, report: (key = E) => report([key]), attach: () => coherence.attach({} as never) };
+  };
+
+  it.each<[string, number, "stored" | "renewed" | undefined, readonly string[]]>([
+    ["C450: one report until a store is answered is that of the store", 1, "stored", ["exact shop::k"]],
+    ["C467: and that of a renewal", 1, "renewed", ["renewed shop::k"]],
+    ["more may be those of others", 2, "stored", []],
+    ["none says nothing", 0, "stored", []],
+    ["one says nothing of a store that was refused", 1, undefined, []],
+  ])("%s", async (_, reports, done, expected) => {
+    const { coherence, received, report } = await receive("tracking");
+    report();
+    const counted = coherence.countReports("shop::k")!;
+    const another = coherence.countReports("shop::other")!;
+    for (let i = 0; i < reports; i += 1) report();
+    report("hotset:shop::another");
+    received.length = 0;
+    counted.end(done);
+    another.end("stored");
+    expect(received).toEqual(expected);
+  });
+
+  it("C450: each of several changes counts from when it was sent", async () => {
+    const { coherence, received, report } = await receive("tracking");
+    const first = coherence.countReports("shop::k")!;
+    report();
+    const second = coherence.countReports("shop::k")!;
+    report();
+    received.length = 0;
+    first.end("stored");
+    expect(received).toEqual([]);
+    second.end("stored");
+    expect(received).toEqual(["exact shop::k"]);
+  });
+
+  it("are not counted over a channel, on another connection, or where another cache may make them", async () => {
+    expect((await receive("pubsub")).coherence.countReports("shop::k")).toBe(undefined);
+    expect((await receive("tracking", { changesLink: {} })).coherence.countReports("shop::k")).toBe(undefined);
+    const shared = await receive("tracking");
+    await shared.attach();
+    expect(shared.coherence.countReports("shop::k")).toBe(undefined);
   });
 });

@@ -13,11 +13,12 @@ export interface CoherenceSettings {
   readonly sender: string;
   readonly maxStalenessMs: number;
   readonly reissueWindowMs: number;
-  /** Whether no store of the entry with this key in Redis is under way that is not one script. */
-  readonly storesByScript: (entryKey: string) => boolean;
   /** Sends one command about versions of tags. */
   readonly readTags: (args: string[]) => Promise<unknown>;
 }
+
+/** An own change of an entry under its lease: it was stored, or its placeholder renewed. */
+export type OwnChange = "stored" | "renewed";
 
 /** Receives changes by others below the prefix of one backend, and reports them with the keys of the cache. */
 export class RedisCoherence implements Coherence {
@@ -31,6 +32,8 @@ export class RedisCoherence implements Coherence {
   readonly #settings: CoherenceSettings;
   readonly #listeners = new WeakMap<CoherenceListener, ChangeListener>();
   readonly #tags: WarmTags;
+  /** How many reports came of each key in Redis of which an own change is under way. */
+  readonly #counts = new Map<string, { reports: number; changes: number }>();
   #tagsTouchedAt: number = -Infinity;
   /** Listeners by what detaches them. */
   readonly #attached = new Map<() => Promise<void>, CoherenceListener>();
@@ -79,6 +82,31 @@ export class RedisCoherence implements Coherence {
       operation: "confirm",
       maybeExecuted: false,
     });
+  }
+
+  /**
+   * Redis pushes a store, or the renewal of a placeholder, to the process itself, once. One report until its answer is
+   * that of the own change, or of an older one, for which it was not refused: the listener learns that by
+   * `leaseChanged`. Nothing is counted where such changes are not pushed, or to another connection than that of their
+   * answer.
+   */
+  countReports(key: string): { end(done: OwnChange | undefined): void } | undefined {
+    if (this.mode !== "tracking" || this.#link.changesLink !== undefined || this.#attached.size !== 1) return undefined;
+    const [listener] = this.#attached.values();
+    const counts = this.#counts;
+    const redisKey = this.#settings.keys.entry(key);
+    let count = counts.get(redisKey);
+    if (count === undefined) counts.set(redisKey, (count = { reports: 0, changes: 0 }));
+    count.changes += 1;
+    const { reports: before } = count;
+    return {
+      end: (done) => {
+        count.changes -= 1;
+        if (count.changes === 0) counts.delete(redisKey);
+        if (done !== undefined && count.reports - before === 1)
+          listener!.leaseChanged([key], done === "stored" ? "exact" : "renewed");
+      },
+    };
   }
 
   /** Detaches all listeners. */
@@ -135,14 +163,11 @@ export class RedisCoherence implements Coherence {
 
   /** @returns whether `redisKey` is a lease, or announces the end of one. */
   #reportLease(listener: CoherenceListener, redisKey: string): boolean {
-    const { keys, storesByScript } = this.#settings;
-    const leased = keys.ofLease(redisKey);
-    const entryKey = leased ?? keys.ofFreed(redisKey);
+    const { keys } = this.#settings;
+    const entryKey = keys.ofLease(redisKey) ?? keys.ofFreed(redisKey);
     if (entryKey === undefined) return false;
     const key = keys.decode(entryKey);
-    // A lease is pushed on the connection that has read it, behind the entry that the same script has stored.
-    const isExact = leased !== undefined && this.#link.changesLink === undefined && storesByScript(entryKey);
-    if (key !== undefined) listener.leaseChanged([key], isExact ? "exact" : "loose");
+    if (key !== undefined) listener.leaseChanged([key], "loose");
     return true;
   }
 
@@ -167,6 +192,8 @@ export class RedisCoherence implements Coherence {
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
           if (this.#reportLease(listener, redisKey)) continue;
+          const count = this.#counts.get(redisKey);
+          if (count !== undefined) count.reports += 1;
           // A renewal of a tag that was not read here changes the issuer: a loader that runs here may yet add that tag.
           const key = keys.tagOfIssuer(redisKey) ?? keys.decode(redisKey);
           if (key !== undefined) (key.startsWith("{~") ? tagsChanged : changed).push(key);

@@ -11,15 +11,15 @@ import type {
   TagVersions,
 } from "@hotset/core";
 import type { BatchAnswer, BatchCall } from "./batch-read.ts";
-import { RedisCoherence, type CoherenceSettings } from "./coherence.ts";
-import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
+import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
 import { text } from "../primitives/option-checks.ts";
-import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
+import { Further } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
-import type { EntryCommand } from "./leases.ts";
+import { OverBoth, type EntryCommand, type LeaseCommands, type PlainCommands } from "./leases.ts";
 import { closedLink, type Link } from "../connection/link.ts";
 import type { Announcement, Script } from "../lua/script.ts";
+import { Sender, type Operation } from "./sender.ts";
 import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
 import { isPlaceholder, MARK_BYTES } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
@@ -45,7 +45,7 @@ export interface BackendSettings {
   /** Read at each write. @default no announcements */
   readonly announce?: Announcement;
   /** `undefined` receives no changes. */
-  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "storesByScript" | "readTags"> | undefined;
+  readonly coherence?: Omit<CoherenceSettings, "label" | "keys" | "readTags"> | undefined;
 }
 
 /** A link, shared with others perhaps. */
@@ -54,46 +54,7 @@ export interface BackendHold {
   release(): Promise<void>;
 }
 
-/** How a command is sent. */
-export interface Sending {
-  /**
-   * The script that the command names by its hash. It is sent as text where the server does not know it: after a
-   * restart, or SCRIPT FLUSH.
-   */
-  readonly script?: Script | undefined;
-  /** Sent just before it, in the same trip. */
-  readonly before?: readonly (string | Buffer)[][];
-  /** Receives each of their replies; an `Error` where it was refused. */
-  readonly onBefore?: (reply: unknown) => void;
-  /** Goes on where a key is of another type. @default that is an error */
-  readonly onWrongType?: () => Further;
-  /** @default that of the backend */
-  readonly link?: Link;
-}
-
-/** A call that is sent. */
-interface Sent<T> {
-  readonly command: Command<T>;
-  readonly link: Link;
-  args: readonly (string | Buffer)[];
-  readonly interpret: (reply: unknown) => T | Further;
-  readonly sending: Sending;
-}
-
-export type Operation =
-  | "read"
-  | "write"
-  | "remove"
-  | "markStale"
-  | "ping"
-  | "tags"
-  | "acquire"
-  | "renew"
-  | "store"
-  | "release"
-  | "confirm";
-
-/** What is in the key of an entry. */
+/** The content of the key of an entry. */
 export interface KeyContent {
   /** The key in Redis. */
   readonly key: string;
@@ -106,7 +67,7 @@ export interface KeyContent {
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /** What all layouts share: how a backend is described, connected and closed, and how it sends commands and scripts. */
-export abstract class EntryBackend implements Backend {
+export abstract class EntryBackend extends Sender implements Backend {
   readonly label: string;
   readonly format: Format;
   readonly compressor: Compressor;
@@ -126,14 +87,14 @@ export abstract class EntryBackend implements Backend {
   readonly coherence?: RedisCoherence;
   readonly readsLag?: boolean;
   readonly keepsKeys: boolean;
-  protected link: Link;
+  protected readonly leaseCommands: LeaseCommands;
   protected readonly keys: RedisKeys;
   protected readonly announce: Announcement;
-  protected readonly origins: Readonly<Record<Operation, Origin>>;
   readonly #release: () => Promise<void>;
   readonly #settings: BackendSettings;
 
   constructor(hold: BackendHold, settings: BackendSettings) {
+    super(settings.label, hold.link);
     this.label = settings.label;
     this.format = settings.format;
     this.compressor = settings.compressor;
@@ -143,7 +104,6 @@ export abstract class EntryBackend implements Backend {
     if (settings.breaker !== undefined) this.breaker = settings.breaker;
     this.maxEntryBytes = settings.maxEntryBytes;
     this.maxDecodedBytes = settings.maxDecodedBytes;
-    this.link = hold.link;
     this.#release = hold.release;
     this.#settings = settings;
     this.keys = settings.keys;
@@ -152,25 +112,10 @@ export abstract class EntryBackend implements Backend {
         ...settings.coherence,
         label: settings.label,
         keys: settings.keys,
-        storesByScript: (entryKey) => this.storesByScript(entryKey),
         readTags: (args) => this.send(this.origins.tags, args, asIs),
       });
     else if (hold.link.readsFromReplicas === true) this.readsLag = true;
     this.announce = settings.announce ?? this.coherence?.announcement ?? NO_ANNOUNCEMENT;
-    const origin = (operation: Operation): Origin => Object.freeze({ tier: settings.label, operation });
-    this.origins = {
-      read: origin("read"),
-      write: origin("write"),
-      remove: origin("remove"),
-      markStale: origin("markStale"),
-      ping: origin("ping"),
-      tags: origin("tags"),
-      acquire: origin("acquire"),
-      renew: origin("renew"),
-      store: origin("store"),
-      release: origin("release"),
-      confirm: origin("confirm"),
-    };
     this.keepsKeys = settings.keys.isBare;
     this.keepsMeta = settings.layout !== "plain";
     if (this.keepsMeta)
@@ -183,6 +128,14 @@ export abstract class EntryBackend implements Backend {
     const { parts } = hold.link;
     if (parts !== undefined) this.parts = { names: () => parts.names(), of: (key) => this.#partOf(parts, key) };
     this.batch = { read: (keys) => this.readMany(keys) };
+    this.leaseCommands = {
+      run: (...given) => this.script(...given),
+      confirm: (...asked) => this.#confirm(...asked),
+      runPlain: (plain) => this.at(plain.key, (entryKey) => this.#runPlain(entryKey, plain)),
+      counted: (...given) => this.#counted(...given),
+      mayPlace: () => this.#mayPlace(),
+      now: () => this.link.queue.clock.now(),
+    };
   }
 
   #partOf(parts: Parts, key: string): string {
@@ -205,10 +158,6 @@ export abstract class EntryBackend implements Backend {
     const { queue, readsFromReplicas } = this.link;
     const parts = readsFromReplicas === true ? undefined : this.parts;
     return { queue, origin: this.origins.read, serverOf: (i) => parts?.of(keys[i]!) };
-  }
-
-  protected storesByScript(_entryKey: string): boolean {
-    return true;
   }
 
   /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
@@ -268,7 +217,7 @@ export abstract class EntryBackend implements Backend {
     return goOn(entryKey);
   }
 
-  /** Runs a script over an entry and its lease. */
+  /** Runs a script over an entry, and its lease unless it is of an entry alone. */
   protected script<T>(
     operation: Operation,
     script: Script,
@@ -286,19 +235,81 @@ export abstract class EntryBackend implements Backend {
     args: readonly (string | Buffer)[],
     interpret: (reply: unknown) => T | Further,
   ): Promise<T> {
-    const keys = [entryKey, this.keys.lease(entryKey)];
+    const lease = this.keys.lease(entryKey);
+    // Without a prefix scripts know by the lease that they must spare keys of other programs.
+    const isOverEntry = script.isOfEntry === true && !this.keys.isBare;
+    const keys = isOverEntry ? [entryKey] : [entryKey, lease];
     if (operation === "release") keys.push(this.keys.freed(entryKey));
     const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
       this.scriptCommand(script, over, given);
     const staged = this.stage(args, () => this.keys.staged(entryKey, this.#settings.writeIds()));
+    if (staged !== undefined && isOverEntry) keys.push(lease);
     const again = (reply: unknown): T | Further => {
       if (staged !== undefined && reply === NOTHING_STAGED) return new Further(command(args, keys));
       const result = interpret(reply);
-      return result instanceof Further ? new Further(command(result.args, keys)) : result;
+      if (!(result instanceof Further)) return result;
+      return new Further(command(result.args, result instanceof OverBoth ? [entryKey, lease] : keys));
     };
-    if (staged === undefined) return this.send(this.origins[operation], command(args, keys), again, { script });
+    if (staged === undefined) {
+      return this.send(this.origins[operation], command(args, keys), again, { script });
+    }
     const { commands: before } = staged;
     return this.send(this.origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
+  }
+
+  /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
+  #runPlain<T>(entryKey: string, plain: PlainCommands<T>): Promise<T> {
+    const { operation, script, args, interpret } = plain;
+    const lease = this.keys.lease(entryKey);
+    const byScript = (given: readonly (string | Buffer)[]): Further =>
+      new Further(this.scriptCommand(script, [entryKey, lease], given));
+    const replies: unknown[] = [];
+    let isPlain = true;
+    const next = (reply: unknown): T | Further => {
+      if (isPlain) {
+        isPlain = false;
+        replies.push(reply);
+        const settled = plain.settled(replies);
+        return settled instanceof Further ? byScript(settled.args) : settled;
+      }
+      const result = interpret(reply);
+      return result instanceof Further ? byScript(result.args) : result;
+    };
+    const [last, ...more] = plain.last;
+    return this.send(this.origins[operation], [last, entryKey, ...more], next, {
+      script,
+      before: plain.before.map(([over, [name, ...rest]]) => [name, over === "lease" ? lease : entryKey, ...rest]),
+      onBefore: (reply) => replies.push(reply),
+      onWrongType: () => {
+        isPlain = false;
+        return byScript(args);
+      },
+    });
+  }
+
+  /**
+   * Not where keys are those of other programs: to their commands for hashes a placeholder is a key of another type.
+   * Nor where another connection is pushed every change of a key: there an own one is not known from that of another
+   * process, and would end joining.
+   */
+  #mayPlace(): boolean {
+    return !this.keys.isBare && !(this.coherence?.mode === "tracking" && this.link.changesLink !== undefined);
+  }
+
+  /** An own change under a lease: by the reports of its key until it is answered the cache knows of any other. */
+  #counted<T>(key: string, change: () => Promise<T>, done: (result: T) => OwnChange | undefined): Promise<T> {
+    const reports = this.coherence?.countReports(key);
+    if (reports === undefined) return change();
+    return change().then(
+      (result) => {
+        reports.end(done(result));
+        return result;
+      },
+      (error: unknown) => {
+        reports.end(undefined);
+        throw error;
+      },
+    );
   }
 
   /** Name and arguments of the command that runs a script. */
@@ -319,7 +330,12 @@ export abstract class EntryBackend implements Backend {
   }
 
   /** Sends a question. Once it is answered, every change acknowledged before it, to any client, has been received. */
-  protected confirm<T>(command: EntryCommand, key: string, interpret: (reply: unknown) => T | Further): Promise<T> {
+  #confirm<T>(
+    command: EntryCommand,
+    key: string,
+    interpret: (reply: unknown) => T | Further,
+    onWrongType?: () => Further | undefined,
+  ): Promise<T> {
     const mode = this.coherence?.mode;
     const isTracking = mode === "tracking" && this.coherence!.hasListeners;
     const link = isTracking ? (this.link.changesLink ?? this.link) : this.link;
@@ -329,7 +345,13 @@ export abstract class EntryBackend implements Backend {
         const result = interpret(given);
         return result instanceof Further ? new Further(over(result.args)) : result;
       };
-      return this.send(this.origins.confirm, over(command), again, { link });
+      const sending = onWrongType && {
+        onWrongType: () => {
+          const further = onWrongType();
+          return further && new Further(over(further.args));
+        },
+      };
+      return this.send(this.origins.confirm, over(command), again, { link, ...sending });
     });
     if (mode !== "pubsub") return reply;
     const both = this.link.queue.begin<T>(this.origins.confirm);
@@ -340,99 +362,6 @@ export abstract class EntryBackend implements Backend {
     );
     return both.promise;
   }
-
-  /**
-   * A read, which `send` sends as soon as there is room.
-   *
-   * @param send gets the queue that it is sent by: once the backend is closed it has another link.
-   */
-  protected begin<T>(send: (client: RawClient, command: Command<T>, queue: CommandQueue) => void): Promise<T> {
-    const { queue } = this.link;
-    const command = queue.begin<T>(this.origins.read);
-    if (queue.hasRoom) send(queue.client!, command, queue);
-    else this.link.admit(command, (client) => send(client, command, queue));
-    return command.promise;
-  }
-
-  /** One command, or one that others go before: they settle as one. */
-  protected send<T>(
-    origin: Origin,
-    args: (string | Buffer)[],
-    interpret: (reply: unknown) => T | Further,
-    sending: Sending = NOTHING_MORE,
-  ): Promise<T> {
-    const link = sending.link ?? this.link;
-    const call: Sent<T> = { command: link.queue.begin<T>(origin), link, args, interpret, sending };
-    this.#start(call, sending.before);
-    return call.command.promise;
-  }
-
-  /** @param before sent just before it; not again where the command goes on with another one. */
-  #start<T>(call: Sent<T>, before: Sending["before"]): void {
-    const { command, link } = call;
-    if (command.isOver) return;
-    const { queue } = link;
-    if (queue.hasRoom) this.#transmit(call, before, queue.client!);
-    else link.admit(command, (client) => this.#transmit(call, before, client));
-  }
-
-  #transmit<T>(call: Sent<T>, before: Sending["before"], client: RawClient): void {
-    const { command, link, sending } = call;
-    const { queue } = link;
-    if (before !== undefined) {
-      const replied = (reply: unknown): void => {
-        queue.replied();
-        sending.onBefore?.(reply);
-      };
-      // The reply of the last one shows whether they took effect.
-      for (const one of before) client.sendCommand(one).then(replied, replied);
-    }
-    const answer = client.sendCommand(call.args);
-    command.sent((before?.length ?? 0) + 1);
-    answer.then(
-      (reply) => {
-        queue.replied();
-        let result: T | Further;
-        try {
-          result = call.interpret(reply);
-        } catch (thrown) {
-          return command.fail(thrown);
-        }
-        if (result instanceof Further) this.#goOn(call, result);
-        else command.done(result);
-      },
-      (error: unknown) => {
-        queue.replied();
-        this.#refused(call, error);
-      },
-    );
-  }
-
-  #goOn<T>(call: Sent<T>, { args }: Further): void {
-    call.args = [...args];
-    this.#start(call, undefined);
-  }
-
-  #refused<T>(call: Sent<T>, error: unknown): void {
-    const { command, args, link, sending } = call;
-    const { client } = link.queue;
-    if (args[0] === "EVALSHA" && isNoScript(error) && client !== undefined) {
-      call.args = ["EVAL", sending.script!.text, ...args.slice(2)];
-      this.#transmit(call, undefined, client);
-    } else if (sending.onWrongType !== undefined && isWrongType(error)) {
-      this.#goOn(call, sending.onWrongType());
-    } else {
-      command.fail(this.fault(command.origin, error));
-    }
-  }
-
-  protected fault(origin: Origin, error: unknown): unknown {
-    if (error instanceof Error && error.message.startsWith("READONLY")) this.link.leaveReplica(error);
-    return fault(origin, error);
-  }
 }
 
-const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith("NOSCRIPT");
-
-const NOTHING_MORE: Sending = Object.freeze({});
 const asIs = (reply: unknown): unknown => reply;

@@ -3,7 +3,7 @@ import { readInParts, readTogether, type BatchAnswer } from "./batch-read.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type HashLayout } from "./entry-fields.ts";
-import { RedisLeases } from "./leases.ts";
+import { HashLeases } from "./hash-leases.ts";
 import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { stageHash, type StagedEntry } from "./staged-entry.ts";
@@ -14,8 +14,7 @@ export interface HashSettings extends BackendSettings {
 }
 
 /**
- * Entries in Redis as hashes. A read is two plain commands in one tick. Each change of an entry is one script, over the
- * entry and its lease.
+ * Entries in Redis as hashes. A read is two plain commands in one tick. Each change of an entry is one script.
  */
 export class HashBackend extends EntryBackend {
   override readonly leases: Leases;
@@ -24,11 +23,7 @@ export class HashBackend extends EntryBackend {
   constructor(hold: BackendHold, settings: HashSettings) {
     super(hold, settings);
     this.#settings = settings;
-    this.leases = new RedisLeases(
-      (operation, script, key, args, interpret) => this.script(operation, script, key, args, interpret),
-      (command, key, interpret) => this.confirm(command, key, interpret),
-      settings,
-    );
+    this.leases = new HashLeases(this.leaseCommands, settings);
   }
 
   override read(key: string): Promise<StoredEntry | undefined> {

@@ -1,16 +1,16 @@
 import type { StoredEntry } from "@hotset/core";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Further } from "../connection/command-queue.ts";
-import { RedisLeases } from "./leases.ts";
-import { ACQUIRE, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
-import type { Script } from "../lua/script.ts";
+import { HashLeases } from "./hash-leases.ts";
+import type { PlainCommand, RedisLeases } from "./leases.ts";
+import { HASH_LEASES } from "../lua/lease-scripts.ts";
 
 const NOW = 1_700_000_000_000;
-const NAMES = new Map<Script, string>([
-  [ACQUIRE, "ACQUIRE"],
-  [RENEW_LEASE, "RENEW_LEASE"],
-  [STORE, "STORE"],
-  [RELEASE, "RELEASE"],
+const NAMES = new Map<string, string>([
+  [HASH_LEASES.acquire.text, "ACQUIRE"],
+  [HASH_LEASES.renew.text, "RENEW"],
+  [HASH_LEASES.store.text, "STORE"],
+  [HASH_LEASES.release.text, "RELEASE"],
 ]);
 const stored: StoredEntry = { data: Buffer.from("v"), staleInMs: 60_000, expiresInMs: 360_000, meta: "json none" };
 
@@ -18,6 +18,7 @@ let sent: string[];
 /** The replies of the server, in turn. */
 let replies: unknown[];
 let leases: RedisLeases;
+let now = 0;
 
 async function converse<T>(
   first: readonly (string | Buffer)[],
@@ -34,18 +35,48 @@ async function converse<T>(
   }
 }
 
-const open = (layout: "full" | "plain"): RedisLeases =>
-  new RedisLeases(
-    (operation, script, key, args, interpret) =>
-      converse(args, interpret, (given) => sent.push([operation, NAMES.get(script), key, ...given].join(" "))),
-    (command, key, interpret) =>
-      converse(command, interpret, ([name, ...more]) => sent.push([name, key, ...more].join(" "))),
+const said = ([name, ...more]: PlainCommand, key: string): string => [name, key, ...more].join(" ");
+
+const open = (layout: "full" | "plain", isShared = false): RedisLeases =>
+  new HashLeases(
+    {
+      run: (operation, script, key, args, interpret) =>
+        converse(args, interpret, (given) =>
+          sent.push([operation, NAMES.get(script.text), script.isOfEntry ? key : `${key}+lease`, ...given].join(" ")),
+        ),
+      confirm: async (command, key, interpret, onWrongType) => {
+        const send = (args: readonly (string | Buffer)[]): unknown => sent.push(said(args as PlainCommand, key));
+        try {
+          return await converse(command, interpret, send);
+        } catch (error) {
+          const further = String(error).includes("WRONGTYPE") ? onWrongType?.() : undefined;
+          if (further === undefined) throw error;
+          return converse(further.args, interpret, send);
+        }
+      },
+      runPlain: (plain) => {
+        const commands = [...plain.before, ["entry", plain.last] as const];
+        const answers = commands.map(([over, command]) => {
+          sent.push(said(command, over === "entry" ? plain.key : "lease"));
+          return replies.shift();
+        });
+        const settled = plain.settled(answers);
+        if (!(settled instanceof Further)) return Promise.resolve(settled);
+        return converse(settled.args, plain.interpret, (given) =>
+          sent.push([plain.operation, NAMES.get(plain.script.text), plain.key, ...given].join(" ")),
+        );
+      },
+      counted: (_, change) => change(),
+      mayPlace: () => !isShared,
+      now: () => now,
+    },
     { layout, leaseMs: 2_000, writeIds: () => "new", epochMs: () => NOW },
   );
 
 beforeEach(() => {
   sent = [];
   replies = [];
+  now = 0;
   leases = open("full");
 });
 
@@ -64,9 +95,9 @@ describe("acquire", () => {
     expect(await acquire("w1", true)).toEqual({ granted: true, version: "" });
     expect(await acquire("*")).toEqual({ granted: true, version: "!" });
     expect(sent).toEqual([
-      "acquire ACQUIRE shop::1 token 10000 w1 0",
-      "acquire ACQUIRE shop::1 token 10000 w1 1",
-      "acquire ACQUIRE shop::1 token 10000 * 0",
+      "acquire ACQUIRE shop::1+lease token 10000 w1 0 0",
+      "acquire ACQUIRE shop::1+lease token 10000 w1 0 1",
+      "acquire ACQUIRE shop::1+lease token 10000 * 0 0",
     ]);
   });
 
@@ -90,6 +121,49 @@ describe("acquire", () => {
     });
   });
 
+  const mine = "\xc1\x00token";
+
+  it("takes plain commands over nothing: the placeholder, a look at the lease of a refresh, and a read", async () => {
+    replies = [Buffer.from("OK"), null, Buffer.from(mine, "latin1")];
+    expect(await acquire("")).toEqual({ granted: true, version: "" });
+    const placeholder = Buffer.from(mine, "latin1").toString();
+    expect(sent).toEqual([`SET shop::1 ${placeholder} NX PX 10000`, "GETEX lease", "GET shop::1"]);
+  });
+
+  it.each<[string, unknown[], string]>([
+    ["something is there", [null, null, Buffer.from("theirs")], "0"],
+    ["a refresh runs", [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1")], "1"],
+    ["the placeholder is gone again", [Buffer.from("OK"), null, null], "1"],
+    ["it is that of another", [Buffer.from("OK"), null, Buffer.from("\xc1\x00other", "latin1")], "1"],
+    ["memory is full", [new Error("OOM"), null, null], "0"],
+  ])("asks the script where %s", async (_, answers, isTaken) => {
+    replies = [...answers, [1, Buffer.from("")]];
+    expect(await acquire("")).toEqual({ granted: true, version: "" });
+    expect(sent.slice(3)).toEqual([`acquire ACQUIRE shop::1 token 10000  ${isTaken} 0`]);
+  });
+
+  it("asks the script alone while a refresh runs, and where GETEX is refused, for a minute", async () => {
+    replies = [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1"), [0, 700]];
+    expect(await acquire("")).toEqual({ granted: false, heldForMs: 700 });
+    const script = "acquire ACQUIRE shop::1+lease token 10000  0 0";
+    for (const [until, first] of [
+      [700, [0, 0]],
+      [60_700, [Buffer.from("OK"), new Error("NOPERM"), null, [1, Buffer.from("")]]],
+    ] as const) {
+      now = until - 1;
+      if (until > 700) {
+        now = 700;
+        replies = [...first];
+        await acquire("");
+        now = until - 1;
+      }
+      sent = [];
+      replies = [[1, Buffer.from("")]];
+      await acquire("");
+      expect(sent).toEqual([script]);
+    }
+  });
+
   it.each([
     ["without a value", 300, fields(null, "1", "1 100;", "w2"), "w2"],
     ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],
@@ -101,10 +175,10 @@ describe("acquire", () => {
       [2, ttlMs, unreadable],
       [1, Buffer.from(version)],
     ];
-    expect(await acquire("")).toEqual({ granted: true, version });
+    expect(await acquire("w1")).toEqual({ granted: true, version });
     expect(sent).toEqual([
-      "acquire ACQUIRE shop::1 token 10000  0",
-      `acquire ACQUIRE shop::1 token 10000 ${version} ${over}`,
+      "acquire ACQUIRE shop::1+lease token 10000 w1 0 0",
+      `acquire ACQUIRE shop::1+lease token 10000 ${version} 0 ${over}`,
     ]);
   });
 
@@ -117,9 +191,12 @@ describe("acquire", () => {
     [Infinity, "60000"],
   ])("lasts whole milliseconds: %d are %s", async (leaseMs, sentMs) => {
     replies = [[1, Buffer.from("")], 1];
-    await leases.acquire("shop::1", "token", leaseMs, "");
+    await leases.acquire("shop::1", "token", leaseMs, "w1");
     await leases.renew("shop::1", "token", leaseMs);
-    expect(sent).toEqual([`acquire ACQUIRE shop::1 token ${sentMs}  0`, `renew RENEW_LEASE shop::1 token ${sentMs}`]);
+    expect(sent).toEqual([
+      `acquire ACQUIRE shop::1+lease token ${sentMs} w1 0 0`,
+      `renew RENEW shop::1+lease token ${sentMs}`,
+    ]);
   });
 
   it("refuses a time that is not a number", async () => {
@@ -131,11 +208,12 @@ describe("acquire", () => {
 
 describe("store", () => {
   it("sends the expected version, and the entry under its own version or a new one", async () => {
-    replies = [1, 0];
+    replies = [1, 0, 0];
     expect(await leases.store("shop::1", "token", "w1", { ...stored, version: "token" })).toBe(true);
     expect(await leases.store("shop::1", "token", "", stored)).toBe(false);
     expect(sent).toEqual([
-      "store STORE shop::1 token w1 360000 d v s 1700000060000 m 1 300000;json none w token",
+      "store STORE shop::1+lease token w1 360000 d v s 1700000060000 m 1 300000;json none w token",
+      "store STORE shop::1 token  360000 d v s 1700000060000 m 1 300000;json none w new",
       "store STORE shop::1 token  360000 d v s 1700000060000 m 1 300000;json none w new",
     ]);
   });
@@ -143,7 +221,7 @@ describe("store", () => {
   it("C9: of an entry whose lifetime is over is a removal", async () => {
     replies = [1];
     expect(await leases.store("shop::1", "token", "w1", { ...stored, expiresInMs: 0.5 })).toBe(true);
-    expect(sent).toEqual(["store STORE shop::1 token w1 0"]);
+    expect(sent).toEqual(["store STORE shop::1+lease token w1 0"]);
   });
 
   it("refuses an entry that cannot be written", async () => {
@@ -157,22 +235,21 @@ describe("store", () => {
   });
 });
 
+const WRONG_TYPE = new Error("WRONGTYPE Operation against a key holding the wrong kind of value");
+
 describe("confirm", () => {
   it.each([
     ["the version of what is there", [Buffer.from("w1")], "w1", 1],
     ["- for one that could not be a version", [Buffer.from("*")], "-", 1],
     ["- for an entry without one", [null, 3], "-", 2],
     ["nothing for no entry", [null, 0], "", 2],
-    [
-      "! for a key of another type",
-      [new Error("WRONGTYPE Operation against a key holding the wrong kind of value")],
-      "!",
-      1,
-    ],
+    ["! for a key of another type", [WRONG_TYPE, WRONG_TYPE], "!", 3],
+    ["! for a string", [WRONG_TYPE, Buffer.from("theirs")], "!", 3],
+    ["nothing for a placeholder", [WRONG_TYPE, Buffer.from("\xc1\x00token", "latin1")], "", 3],
   ])("is %s", async (_, answers, expected, commands) => {
     replies = [...answers];
     expect(await leases.confirm("shop::1")).toBe(expected);
-    expect(sent).toEqual(["HGET shop::1 w", "HLEN shop::1"].slice(0, commands));
+    expect(sent).toEqual(["HGET shop::1 w", ...([[], ["HLEN shop::1"], ["GET shop::1"]][commands - 1] ?? [])]);
   });
 
   it("fails as its command does", async () => {
@@ -181,18 +258,29 @@ describe("confirm", () => {
   });
 });
 
-describe("the plain layout", () => {
-  it("compares nothing, and confirms nothing", async () => {
+describe("keys that other programs know", () => {
+  it("have no placeholder in the plain layout, which compares nothing, and confirms nothing", async () => {
     leases = open("plain");
     replies = [[1, Buffer.from("")], [1, Buffer.from("-")], 1];
-    expect(await leases.acquire("shop::1", "token", 1, "w1")).toEqual({ granted: true, version: "" });
+    expect(await leases.acquire("shop::1", "token", 1, "")).toEqual({ granted: true, version: "" });
     expect(await leases.acquire("shop::1", "token", 1, "*")).toEqual({ granted: true, version: "" });
-    expect(await leases.store("shop::1", "token", "w1", stored)).toBe(true);
+    expect(await leases.store("shop::1", "token", "", stored)).toBe(true);
     expect(await leases.confirm("shop::1")).toBe("");
     expect(sent).toEqual([
-      "acquire ACQUIRE shop::1 token 1 ? 0",
-      "acquire ACQUIRE shop::1 token 1 * 0",
-      "store STORE shop::1 token ? 360000 d v s 1700000060000",
+      "acquire ACQUIRE shop::1+lease token 1 ? - 0",
+      "acquire ACQUIRE shop::1+lease token 1 * - 0",
+      "store STORE shop::1+lease token ? 360000 d v s 1700000060000",
+    ]);
+  });
+
+  it("have none without a prefix, where versions are compared", async () => {
+    leases = open("full", true);
+    replies = [[1, Buffer.from("")], 1];
+    expect(await leases.acquire("1", "token", 1, "")).toEqual({ granted: true, version: "" });
+    expect(await leases.store("1", "token", "", { ...stored, version: "token" })).toBe(true);
+    expect(sent).toEqual([
+      "acquire ACQUIRE 1+lease token 1  - 0",
+      "store STORE 1+lease token  360000 d v s 1700000060000 m 1 300000;json none w token",
     ]);
   });
 });

@@ -1,146 +1,219 @@
 import { InvalidArgumentError, type Leases, type StoredEntry } from "@hotset/core";
-import {
-  decodeEntry,
-  encodeEntry,
-  NO_VERSION,
-  versionOf,
-  writeIdOf,
-  type EntryFields,
-  type HashLayout,
-  type WriteIds,
-} from "./entry-fields.ts";
 import { Further } from "../connection/command-queue.ts";
-import { TOUCH } from "../lua/entry-scripts.ts";
-import { ACQUIRE, MAX_LEASE_MS, RELEASE, RENEW_LEASE, STORE } from "../lua/lease-scripts.ts";
-import type { Script } from "../lua/script.ts";
+import type { LeaseScripts } from "../lua/lease-scripts.ts";
+import { MAX_LEASE_MS } from "../lua/lease-scripts.ts";
+import { ofEntry, type Script } from "../lua/script.ts";
 import { isWrongType } from "../primitives/faults.ts";
+import type { OwnChange } from "./coherence.ts";
+import type { WriteIds } from "./entry-fields.ts";
+import { placeholder } from "./string-entry.ts";
 
 export { MAX_LEASE_MS };
 
 export interface LeaseSettings {
-  readonly layout: HashLayout;
   readonly leaseMs: number;
   readonly writeIds: WriteIds;
-  /** Epoch milliseconds. */
-  readonly epochMs: () => number;
 }
 
-/** Runs a script over the entry of `key` and its lease. */
-export type RunLeaseScript = <T>(
-  operation: "acquire" | "renew" | "store" | "release",
-  script: Script,
-  key: string,
-  args: readonly (string | Buffer)[],
-  /** May ask for the same script with other arguments. */
-  interpret: (reply: unknown) => T | Further,
-) => Promise<T>;
+/** Asks for the same script, over the entry and its lease. */
+export class OverBoth extends Further {}
 
-/** Sends one plain command over the entry of `key`, on the connection that receives changes. */
-export type SendEntryCommand = <T>(
-  command: EntryCommand,
-  key: string,
-  /** May ask for another command over the same entry. */
-  interpret: (reply: unknown) => T | Further,
-) => Promise<T>;
+/** The part of a backend that its leases use. */
+export interface LeaseCommands {
+  /** Runs a script over the entry of `key`, and its lease unless it is of an entry alone. */
+  run<T>(
+    operation: "acquire" | "renew" | "store" | "release",
+    script: Script,
+    key: string,
+    args: readonly (string | Buffer)[],
+    /** May ask for the same script with other arguments. */
+    interpret: (reply: unknown) => T | Further,
+  ): Promise<T>;
+  /** Sends one plain command over the entry of `key`, on the connection that receives changes. */
+  confirm<T>(
+    command: EntryCommand,
+    key: string,
+    /** May ask for another command over the same entry. */
+    interpret: (reply: unknown) => T | Further,
+    /** Asks for one where the key is of another type. @default that is an error */
+    onWrongType?: () => Further | undefined,
+  ): Promise<T>;
+  runPlain<T>(plain: PlainCommands<T>): Promise<T>;
+  /** Changes an entry: reports of its changes meanwhile are counted, as one of them is that of the own change. */
+  counted<T>(key: string, change: () => Promise<T>, done: (result: T) => OwnChange | undefined): Promise<T>;
+  /** Whether a placeholder may be put in the key of a missing entry. */
+  mayPlace(): boolean;
+  /** Monotonic milliseconds. */
+  now(): number;
+}
 
 /** Name and further arguments. */
 export type EntryCommand = readonly [name: string, ...more: string[]];
 
+export type PlainCommand = readonly [name: string, ...more: (string | Buffer)[]];
+
+/** Plain commands over an entry, and the script that is asked where they settle nothing. */
+export interface PlainCommands<T> {
+  readonly operation: "acquire" | "store";
+  readonly key: string;
+  /** Over the entry, or its lease. Each without the key, which is its second word. */
+  readonly before: readonly (readonly [over: "entry" | "lease", command: PlainCommand])[];
+  /** Over the entry. */
+  readonly last: PlainCommand;
+  /** Reads all replies in order; one is an `Error` where it was refused. */
+  readonly settled: (replies: readonly unknown[]) => T | Further;
+  readonly script: Script;
+  /** Arguments of the script, where a key is of another type. */
+  readonly args: readonly (string | Buffer)[];
+  readonly interpret: (reply: unknown) => T | Further;
+}
+
 export type StoredLife = Parameters<Leases["touch"]>[2];
+
+export type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
 
 /** In place of the value, which is not sent. */
 export const NOTHING: Uint8Array = new Uint8Array(0);
 
-type Acquired = Awaited<ReturnType<Leases["acquire"]>>;
-
-/**
- * Leases in Redis: a key beside each entry, which holds the token of the process that loads it, and expires by itself.
- *
- * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key
- * of another type. The plain layout has no versions: there nothing is compared, and `confirm` answers `''`.
- */
-export class RedisLeases implements Leases {
-  readonly leaseMs: number;
-  readonly #run: RunLeaseScript;
-  readonly #send: SendEntryCommand;
-  readonly #settings: LeaseSettings;
-  readonly #compares: boolean;
-
-  constructor(run: RunLeaseScript, send: SendEntryCommand, settings: LeaseSettings) {
-    this.#run = run;
-    this.#send = send;
-    this.#settings = settings;
-    this.leaseMs = settings.leaseMs;
-    this.#compares = settings.layout === "full";
-  }
-
-  acquire(key: string, token: string, leaseMs: number, expectedVersion: string, isOver = false): Promise<Acquired> {
-    const compareWith = this.#compares || expectedVersion === "*" ? expectedVersion : "?";
-    return withLife(leaseMs, (life) =>
-      this.#run("acquire", ACQUIRE, key, [token, life, compareWith, flag(isOver)], (given) => {
-        const reply = given as AcquireReply;
-        const answer = this.#acquired(reply);
-        if (typeof answer !== "string") return answer;
-        // The entry there is in its last millisecond, or cannot be read: it is taken for the expected one.
-        return new Further([token, life, answer, flag(reply[1] === 0 || reply[1] === 1)]);
-      }),
-    );
-  }
-
-  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    return withLife(leaseMs, (life) => this.#run("renew", RENEW_LEASE, key, [token, life], isOne));
-  }
-
-  async release(key: string, token: string): Promise<void> {
-    await this.#run("release", RELEASE, key, [token], isOne);
-  }
-
-  async store(key: string, token: string, expectedVersion: string, entry: StoredEntry): Promise<boolean> {
-    const { layout, epochMs, writeIds } = this.#settings;
-    const condition: readonly (string | Buffer)[] = [token, this.#compares ? expectedVersion : "?"];
-    const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds)) ?? LIFE_IS_OVER;
-    return this.#run("store", STORE, key, condition.concat(written), isOne);
-  }
-
-  touch(key: string, seen: string, life: StoredLife): Promise<boolean> {
-    const { layout, epochMs } = this.#settings;
-    try {
-      const written = encodeEntry({ ...life, data: NOTHING }, layout, epochMs(), seen);
-      if (written === undefined) return Promise.resolve(false);
-      const [lifeMs, , , ...fields] = written;
-      return this.#run("store", TOUCH, key, [this.#compares ? seen : "?", lifeMs, ...fields], isOne);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  confirm(key: string): Promise<string> {
-    if (!this.#compares) return Promise.resolve("");
-    return this.#send<string>(["HGET", "w"], key, (reply) => {
-      if (reply === null) return new Further(["HLEN"]);
-      return typeof reply === "number" ? (reply === 0 ? "" : NO_VERSION) : versionOf(reply as Buffer);
-    }).catch(ofAnotherType);
-  }
-
-  /** @returns only the version of an entry that cannot be read. */
-  #acquired([kind, detail, fields]: AcquireReply): Acquired | string {
-    switch (kind) {
-      case 0:
-        return { granted: false, heldForMs: detail };
-      case 1:
-        return { granted: true, version: this.#compares ? detail.toString("latin1") : "" };
-      case 2: {
-        const entry = decodeEntry(fields, detail, this.#settings.epochMs, "full");
-        return entry === undefined ? versionOf(fields[3]) : { granted: false, entry };
-      }
-    }
-  }
+/** An entry that cannot be read, or in its last millisecond. */
+export interface Unreadable {
+  readonly version: string;
+  /** Whether it is removed with the grant. */
+  readonly isOver: boolean;
 }
 
+/** The reply to {@link LeaseScripts.acquire}; the last two are the entry, as the layout replies it. */
 type AcquireReply =
   | readonly [held: 0, ttlMs: number, none?: undefined]
   | readonly [granted: 1, version: Buffer, none?: undefined]
-  | readonly [changed: 2, ttlMs: number, fields: EntryFields];
+  | readonly [changed: 2, first: unknown, second: unknown];
+
+/**
+ * Leases in Redis. A missing entry has a placeholder in its key, which holds the token of the process that loads it:
+ * every change of the key ends it. Any other entry has a lease next to it, and is compared by its version. Both expire
+ * without help.
+ *
+ * Versions are those of entries; besides, `''` for no entry, `-` for one that another program wrote, and `!` for a key
+ * of another type. The plain layout has no versions: there nothing is compared, and each change ends the lease.
+ */
+export abstract class RedisLeases implements Leases {
+  readonly leaseMs: number;
+  protected readonly commands: LeaseCommands;
+  protected readonly scripts: LeaseScripts;
+  protected readonly writeIds: WriteIds;
+  readonly #storeAlone: Script;
+  /** Until when leases are taken by the script, which looks for that of a refresh before it changes the entry. */
+  #byScriptUntilMs = -Infinity;
+
+  constructor(commands: LeaseCommands, scripts: LeaseScripts, settings: LeaseSettings) {
+    this.commands = commands;
+    this.scripts = scripts;
+    this.#storeAlone = ofEntry(scripts.store);
+    this.writeIds = settings.writeIds;
+    this.leaseMs = settings.leaseMs;
+  }
+
+  /** Whether entries have versions. */
+  protected readonly compares: boolean = true;
+
+  /** Whether a missing entry gets a placeholder. If not, each lease is next to its entry. */
+  get #hasPlaceholders(): boolean {
+    return this.compares && this.commands.mayPlace();
+  }
+
+  protected abstract changed(first: unknown, second: unknown): StoredEntry | Unreadable;
+
+  abstract store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean>;
+  abstract touch(key: string, seen: string, life: StoredLife): Promise<boolean>;
+  abstract confirm(key: string): Promise<string>;
+
+  acquire(key: string, token: string, leaseMs: number, seen: string, isOver = false): Promise<Acquired> {
+    return withLife(leaseMs, (life) => this.#acquire(key, token, life, seen, isOver));
+  }
+
+  /**
+   * Three plain commands for a missing entry: the placeholder, a look at the lease of a refresh that began when the
+   * entry was there, and a read of the placeholder. `SET` does not count as a read, and only of what was read changes
+   * are pushed. GETEX counts as a write: GET would have Redis remember the lease of each entry. Where they settle
+   * nothing, the script decides.
+   */
+  #acquire(key: string, token: string, life: string, seen: string, isOver: boolean): Promise<Acquired> {
+    const isMissing = seen === "" && this.#hasPlaceholders;
+    const isPlain = isMissing && this.#byScriptUntilMs <= this.commands.now();
+    const compareWith = this.compares || seen === "*" ? seen : "?";
+    const put = this.#hasPlaceholders ? "0" : "-";
+    let mayBackOff = !isPlain && isMissing;
+    const script = this.scripts.acquire;
+    const interpret = (given: unknown): Acquired | Further => {
+      const [kind, first, second] = given as AcquireReply;
+      switch (kind) {
+        case 0:
+          if (mayBackOff) this.#byScriptUntilMs = this.commands.now() + first;
+          return { granted: false, heldForMs: first };
+        case 1:
+          return { granted: true, version: this.compares ? first.toString("latin1") : "" };
+        case 2: {
+          const there = this.changed(first, second);
+          if (!("isOver" in there)) return { granted: false, entry: there };
+          // It is taken for the expected one.
+          return new Further([token, life, there.version, put, flag(there.isOver)]);
+        }
+      }
+    };
+    const args = [token, life, compareWith, put, flag(isOver)];
+    if (!isPlain) return this.commands.run("acquire", script, key, args, interpret);
+    const mine = placeholder(token);
+    return this.commands.runPlain<Acquired>({
+      operation: "acquire",
+      key,
+      before: [
+        ["entry", ["SET", mine, "NX", "PX", life]],
+        ["lease", ["GETEX"]],
+      ],
+      last: ["GET"],
+      settled: ([taken, refresh, there]) => {
+        const isTaken = taken !== null && !(taken instanceof Error);
+        // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
+        // would try again immediately, without end.
+        mayBackOff = isTaken;
+        if (refresh instanceof Error) this.#byScriptUntilMs = this.commands.now() + NO_GETEX_MS;
+        const isGranted = isTaken && refresh === null && there !== null && mine.equals(there as Buffer);
+        return isGranted ? GRANTED : new Further([token, life, "", flag(isTaken), "0"]);
+      },
+      script,
+      args,
+      interpret,
+    });
+  }
+
+  /** Stores what is not staged, in the place of the placeholder alone if there was no entry. */
+  protected storeSmall(key: string, seen: string, args: readonly (string | Buffer)[]): Promise<boolean> {
+    // Over a placeholder there is no lease next to it. Where it is refused, one of this token ends.
+    let isAlone = this.#hasPlaceholders && seen === "";
+    const interpret = (reply: unknown): boolean | Further => {
+      if (reply === 1 || !isAlone) return isOne(reply);
+      isAlone = false;
+      return new OverBoth(args);
+    };
+    return this.commands.run("store", isAlone ? this.#storeAlone : this.scripts.store, key, args, interpret);
+  }
+
+  renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    const send = (life: string): Promise<unknown> =>
+      this.commands.run<unknown>("renew", this.scripts.renew, key, [token, life], (reply) => reply);
+    const ofPlaceholder = (reply: unknown): OwnChange | undefined => (reply === 2 ? "renewed" : undefined);
+    return withLife(leaseMs, async (life) => (await this.commands.counted(key, () => send(life), ofPlaceholder)) !== 0);
+  }
+
+  async release(key: string, token: string): Promise<void> {
+    await this.commands.run("release", this.scripts.release, key, [token], isOne);
+  }
+}
+
+/** A user without the right to GETEX has it tried again after this time. */
+const NO_GETEX_MS = 60_000;
+
+const GRANTED: Acquired = Object.freeze({ granted: true, version: "" });
 
 /**
  * Sends the life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.
@@ -152,7 +225,7 @@ export async function withLife<T>(leaseMs: number, send: (life: string) => Promi
 }
 
 /** In place of what is written: the entry is removed. */
-const LIFE_IS_OVER: readonly string[] = ["0"];
+export const LIFE_IS_OVER: readonly string[] = ["0"];
 
 /** The version of a key of another type. Any other error stays one. */
 export function ofAnotherType(error: unknown): "!" {
@@ -161,6 +234,8 @@ export function ofAnotherType(error: unknown): "!" {
 }
 
 /** As scripts take it. */
-export const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
+const flag = (isSet: boolean): "0" | "1" => (isSet ? "1" : "0");
 
 export const isOne = (reply: unknown): boolean => reply === 1;
+
+export const ifStored = (isStored: boolean): OwnChange | undefined => (isStored ? "stored" : undefined);

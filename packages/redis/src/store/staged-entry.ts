@@ -30,6 +30,9 @@ export const NOTHING_STAGED = 2;
  */
 const STAGED_FROM_BYTES = 4_096;
 
+/** Whether a value of so many bytes is staged. No read of the entry follows then, see `put`. */
+export const isStaged = (bytes: number): boolean => bytes >= STAGED_FROM_BYTES;
+
 /** The life of a staged key whose script never came, in ms. */
 const STAGED_LIFE_MS = "10000";
 
@@ -40,7 +43,7 @@ const STAGED_LIFE_MS = "10000";
  */
 export function stageHash(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
   const at = args.findIndex((arg) => typeof arg !== "string");
-  if (at === -1 || args[at]!.length < STAGED_FROM_BYTES) return undefined;
+  if (at === -1 || !isStaged(args[at]!.length)) return undefined;
   const staged = key();
   return {
     key: staged,
@@ -56,7 +59,7 @@ export function stageHash(args: readonly (string | Buffer)[], key: () => string)
 /** @param args of a script of the string layout: some texts, then the value. @param key as above. */
 export function stageString(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined {
   const value = args.at(-1);
-  if (value === undefined || typeof value === "string" || value.length < STAGED_FROM_BYTES) return undefined;
+  if (value === undefined || typeof value === "string" || !isStaged(value.length)) return undefined;
   const staged = key();
   return { key: staged, commands: [["SET", staged, value, "PX", STAGED_LIFE_MS]], args: args.slice(0, -1) };
 }

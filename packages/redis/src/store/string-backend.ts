@@ -1,6 +1,6 @@
 import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, type BatchAnswer } from "./batch-read.ts";
-import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
+import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
 import { writeIdOf } from "./entry-fields.ts";
 import { MARK_STRING_STALE, REMOVE_STRING, SERVER_TIME, WRITE_STRING } from "../lua/string-scripts.ts";
@@ -8,7 +8,7 @@ import { isWrongType } from "../primitives/faults.ts";
 import { ServerClock } from "./server-clock.ts";
 import { stageString, type StagedEntry } from "./staged-entry.ts";
 import { decodeString, encodeString, isEntry, scriptArguments } from "./string-entry.ts";
-import { StringLeases, type PlainCommands } from "./string-leases.ts";
+import { StringLeases } from "./string-leases.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /** One server, as far as it is known. */
@@ -16,8 +16,6 @@ interface Server {
   readonly clock: ServerClock;
   /** Until when IFEQ is not tried. */
   noIfeqUntilMs: number;
-  /** Until when leases are taken by the script, which looks for that of a refresh before it changes the entry. */
-  refreshesUntilMs: number;
 }
 
 /** After this time a server that refused IFEQ is tried again, in ms: another version may run by then. */
@@ -30,8 +28,6 @@ const TRY_IFEQ_AFTER_MS = 60_000;
 export class StringBackend extends EntryBackend {
   override readonly leases: Leases;
   readonly #settings: BackendSettings;
-  /** How many stores by plain commands are under way, by the key in Redis of the entry. */
-  readonly #plainStores = new Map<string, number>();
   /** By part. */
   readonly #servers = new Map<string, Server>();
 
@@ -39,17 +35,11 @@ export class StringBackend extends EntryBackend {
     super(hold, settings);
     this.#settings = settings;
     this.leases = new StringLeases(
+      this.leaseCommands,
       {
-        run: (operation, script, key, args, interpret) => this.script(operation, script, key, args, interpret),
-        confirm: (command, key, interpret) => this.confirm(command, key, interpret),
-        runPlain: (plain) => this.#runPlain(plain),
         earliestMs: (key) => {
           const { clock } = this.#server(this.keys.entry(key));
           return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
-        },
-        acquiresPlain: (key) => this.#server(this.keys.entry(key)).refreshesUntilMs <= this.link.queue.clock.now(),
-        noteRefresh: (key, heldForMs) => {
-          this.#server(this.keys.entry(key)).refreshesUntilMs = this.link.queue.clock.now() + heldForMs;
         },
         storesPlain: (key) =>
           this.announce.channel === "" &&
@@ -133,62 +123,6 @@ export class StringBackend extends EntryBackend {
     return stageString(args, key);
   }
 
-  protected override storesByScript(entryKey: string): boolean {
-    return !this.#plainStores.has(entryKey);
-  }
-
-  /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */
-  #runPlain<T>(plain: PlainCommands<T>): Promise<T> {
-    return this.at(plain.key, (entryKey) => this.#runPlainAt(entryKey, plain));
-  }
-
-  #runPlainAt<T>(entryKey: string, plain: PlainCommands<T>): Promise<T> {
-    const { operation, script, args, interpret } = plain;
-    const lease = this.keys.lease(entryKey);
-    const plainOver = operation === "store" ? this.#countPlainStore(entryKey) : ignore;
-    const byScript = (given: readonly (string | Buffer)[]): Further => {
-      plainOver();
-      return new Further(this.scriptCommand(script, [entryKey, lease], given));
-    };
-    let firstReply: unknown;
-    let isPlain = true;
-    const next = (reply: unknown): T | Further => {
-      if (isPlain) {
-        isPlain = false;
-        return plain.settled(firstReply, reply) ?? byScript(args);
-      }
-      const result = interpret(reply);
-      return result instanceof Further ? byScript(result.args) : result;
-    };
-    const [[firstName, ...first], [secondName, ...second]] = plain.commands;
-    const secondKey = plain.second === "lease" ? lease : entryKey;
-    return this.send(this.origins[operation], [secondName, secondKey, ...second], next, {
-      script,
-      before: [[firstName, entryKey, ...first]],
-      onBefore: (reply) => {
-        firstReply = reply;
-      },
-      onWrongType: () => {
-        isPlain = false;
-        return byScript(args);
-      },
-    }).finally(plainOver);
-  }
-
-  /** @returns what ends it: called once its commands have been answered, or later. */
-  #countPlainStore(entryKey: string): () => void {
-    const stores = this.#plainStores;
-    stores.set(entryKey, (stores.get(entryKey) ?? 0) + 1);
-    let isOver = false;
-    return () => {
-      if (isOver) return;
-      isOver = true;
-      const left = stores.get(entryKey)! - 1;
-      if (left === 0) stores.delete(entryKey);
-      else stores.set(entryKey, left);
-    };
-  }
-
   /** That of a key in Redis. */
   #server(entryKey: string): Server {
     const part = this.link.parts?.of(entryKey) ?? "";
@@ -197,7 +131,7 @@ export class StringBackend extends EntryBackend {
       const names = this.link.parts?.names() ?? [];
       for (const known of this.#servers.keys()) if (!names.includes(known)) this.#servers.delete(known);
       const clock = new ServerClock(() => this.link.queue.clock.now(), this.#settings.epochMs);
-      this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity, refreshesUntilMs: -Infinity }));
+      this.#servers.set(part, (server = { clock, noIfeqUntilMs: -Infinity }));
     }
     return server;
   }

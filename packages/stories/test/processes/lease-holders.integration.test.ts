@@ -27,7 +27,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       await using fleet = await pool.open(servers, 2);
       const { call, lost, endedAt: killedAt } = await endWhileLoading(fleet, "SIGKILL");
       // By the clock of Redis: from now on the lease is not renewed.
-      const leftMs = Number(await fleet.redis("PTTL", fleet.leaseOf("k")));
+      const leftMs = Number(await fleet.redis("PTTL", fleet.keyOf("k")));
       expect(leftMs).toBeLessThanOrEqual(LEASE_MS);
       expect(await call).toMatchObject({ value: "taken over", status: "miss" });
       expect(sharedNow() - killedAt).toBeLessThan(leftMs + POLL_MS + BUSY_MS);
@@ -66,7 +66,7 @@ describe.concurrent("over one server, a cluster and sentinels", () => {
       const startedAt = sharedNow();
       const left: number[] = [];
       while (sharedNow() - startedAt < 1.8 * leaseMs) {
-        left.push(Number(await fleet.redis("PTTL", fleet.leaseOf("k"))));
+        left.push(Number(await fleet.redis("PTTL", fleet.keyOf("k"))));
         await new Promise((resolve) => setTimeout(resolve, 200));
       }
       await holder.openGate("k");

@@ -358,7 +358,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     const [holder, other] = fleet.members as [Member, Member];
     const first = holder.getOrSet("k", { gate: "k", value: "first" });
     await loadsNow(holder, "k");
-    await fleet.redis("DEL", fleet.leaseOf("k"));
+    await fleet.redis("DEL", fleet.keyOf("k"));
     expect(await other.getOrSet("k", { value: "second" })).toBe("second");
     await holder.openGate("k");
     expect(await first).toBe("first");

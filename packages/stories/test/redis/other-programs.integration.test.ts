@@ -99,6 +99,17 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(await hitboxReads()).toEqual({ d: BYTES, s: null, pttl: -1 });
   });
 
+  it("may be read and written while it is loaded, and the load stores nothing over it unless versions are missing", async () => {
+    const cache = open(layout);
+    const value = await cache.getOrSet(KEY, async () => {
+      expect(await hitboxReads()).toEqual({ d: null, s: null, pttl: -2 });
+      await hitboxWrites({ d: BYTES }, 60);
+      return { ...USER, name: "Grace" };
+    });
+    expect(value).toEqual({ ...USER, name: "Grace" });
+    expect(await cache.get(KEY)).toEqual(layout === "full" ? USER : value);
+  });
+
   it("is removed, and reported as deleted", async () => {
     await hitboxWrites({ d: BYTES }, 60);
     const cache = open(layout);

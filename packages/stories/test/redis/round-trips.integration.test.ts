@@ -98,7 +98,7 @@ describe("A43 round trips, with hashes", () => {
     expect({ roundTrips, during, commandsByName }).toEqual({
       roundTrips: 3,
       during: 0,
-      commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 },
+      commandsByName: { PTTL: 1, HMGET: 1, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
     });
   });
 
@@ -115,7 +115,7 @@ describe("A43 round trips, with hashes", () => {
     );
     expect({ roundTrips, commandsByName }).toEqual({
       roundTrips: 4,
-      commandsByName: { PTTL: 1, HMGET: 1, MGET: 3, EVALSHA: 3 },
+      commandsByName: { PTTL: 1, HMGET: 1, MGET: 3, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
     });
   });
 });
@@ -126,19 +126,50 @@ describe("A20 the shared connection", () => {
       "backend",
       "tracking",
       "full",
-      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"],
+      ["CLIENT", "EVAL", "EVALSHA", "GET", "GETEX", "HELLO", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT", "SET"],
     ],
     [
       "memory over backend",
       "tracking",
       "full",
-      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HGET", "HMGET", "INFO", "MGET", "PTTL", "ROLE", "SCRIPT"],
+      [
+        "CLIENT",
+        "EVAL",
+        "EVALSHA",
+        "GET",
+        "GETEX",
+        "HELLO",
+        "HGET",
+        "HMGET",
+        "INFO",
+        "MGET",
+        "PTTL",
+        "ROLE",
+        "SCRIPT",
+        "SET",
+      ],
     ],
     [
       "memory over backend",
       "pubsub",
       "full",
-      ["CLIENT", "EVAL", "EVALSHA", "HELLO", "HMGET", "INFO", "MGET", "PING", "PTTL", "ROLE", "SCRIPT", "SUBSCRIBE"],
+      [
+        "CLIENT",
+        "EVAL",
+        "EVALSHA",
+        "GET",
+        "GETEX",
+        "HELLO",
+        "HMGET",
+        "INFO",
+        "MGET",
+        "PING",
+        "PTTL",
+        "ROLE",
+        "SCRIPT",
+        "SET",
+        "SUBSCRIBE",
+      ],
     ],
     [
       "memory over backend",
@@ -281,4 +312,28 @@ it("R1-10: a delete reports whether there was an entry to remove", async () => {
   ]);
   await cache.set("k", 1);
   expect(await cache.deleteMany(["k", "none", "nothing"])).toEqual({ deleted: 1, missing: 2, pending: 0 });
+});
+
+describe.each(["full", "string"] as const)("callers of a load, in the layout %s", (layout) => {
+  it("C467: join it however long it takes, and ask Redis nothing", async () => {
+    const leases = redis(proxy.url).layout(layout).valueFormat(json()).leaseTime("1s").responseTimeout("20s");
+    const cache = over(leases.maxStaleness("1h").build(), { stack: "memory" });
+    await cache.connect();
+    await cache.getOrSet("first", () => 1);
+    const loading = Promise.withResolvers<string>();
+    proxy.resetCounts();
+    const first = cache.getOrSet("k", () => loading.promise);
+    const renewals = (): number => proxy.counts.commandsByName["EVALSHA"] ?? 0;
+    await expect.poll(renewals, { timeout: 10_000 }).toBeGreaterThan(3);
+    proxy.resetCounts();
+    // Behind a renewal, and not on its way.
+    await expect.poll(renewals, { interval: 1 }).toBe(1);
+    await cache.get("none");
+    const joining = Array.from({ length: 10 }, () => cache.getOrSet("k", never));
+    loading.resolve("loaded");
+    expect(new Set(await Promise.all([first, ...joining]))).toEqual(new Set(["loaded"]));
+    const { HMGET = 0, GET = 0 } = proxy.counts.commandsByName;
+    // That of `get`.
+    expect(layout === "full" ? HMGET : GET).toBe(1);
+  });
 });

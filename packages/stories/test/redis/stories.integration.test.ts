@@ -346,7 +346,7 @@ describe("A43 round trips of a cache over Redis, with hashes", () => {
     for (let i = 0; i < 2; i += 1) await cache.getOrSet("warm", never, { tags: ["a"] });
     expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({
       roundTrips: 3,
-      commandsByName: { PTTL: 1, HMGET: 1, EVALSHA: 3 },
+      commandsByName: { PTTL: 1, HMGET: 1, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
     });
   });
 
@@ -356,7 +356,10 @@ describe("A43 round trips of a cache over Redis, with hashes", () => {
     await near.getOrSet("warm", () => "value");
     await catchUp(near);
     const { commandsByName } = await count(() => near.getOrSet("k", () => "value"));
-    expect([near.peek("k"), commandsByName]).toEqual(["value", { PTTL: 1, HMGET: 1, EVALSHA: 3 }]);
+    expect([near.peek("k"), commandsByName]).toEqual([
+      "value",
+      { PTTL: 1, HMGET: 1, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
+    ]);
     // Every message until now arrives, and none of them is a reason to ask.
     await catchUp(near);
     expect([near.peek("k"), proxy.counts.commandsByName["HGET"]]).toEqual(["value", undefined]);

@@ -2,7 +2,7 @@
 import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
 import type { CallOptions, LoadPlan, LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "@hotset/test-servers";
-import { hasPlaceholder, leaseBeside, leaseOfMissing, storedData } from "./stored-entries.ts";
+import { hasPlaceholder, leaseBeside, storedData } from "./stored-entries.ts";
 import { isDeepStrictEqual } from "node:util";
 import { vi } from "vitest";
 
@@ -49,11 +49,6 @@ export class Fleet implements AsyncDisposable {
   /** The Redis key of an entry of the root namespace. */
   keyOf(key: string): string {
     return `${this.keyPrefix}:shop::${key}`;
-  }
-
-  /** The Redis key of the lease of an entry that is missing. */
-  leaseOf(key: string): string {
-    return leaseOfMissing(this.keyOf(key));
   }
 
   /** The Redis key of a tag's version; `''` is the namespace's own. */

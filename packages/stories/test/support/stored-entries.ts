@@ -51,28 +51,36 @@ function asString({ data, meta, version }: Required<PlantedEntry>): Buffer {
 
 /** The data of an entry; `undefined` where there is none. */
 export async function storedData(redis: RawRedis, redisKey: string): Promise<Buffer | undefined> {
-  if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, "d"));
-  const value = bytes(await redis.commandBytes("GET", redisKey));
-  return value === undefined || isPlaceholder(value) ? undefined : value.subarray(dataAt(value));
+  const value = await entryAt(redis, redisKey, "d");
+  return value !== undefined && isString ? value.subarray(dataAt(value)) : value;
 }
 
 /** The version of an entry; `undefined` where there is none. */
 export async function storedVersion(redis: RawRedis, redisKey: string): Promise<string | undefined> {
-  if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, "w"))?.toString();
+  const value = await entryAt(redis, redisKey, "w");
+  return (value !== undefined && isString ? value.subarray(3, 3 + value[2]!) : value)?.toString();
+}
+
+/** A field of an entry, or the whole string. */
+async function entryAt(redis: RawRedis, redisKey: string, field: "d" | "w"): Promise<Buffer | undefined> {
+  if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, field).catch(ofAnotherType));
   const value = bytes(await redis.commandBytes("GET", redisKey));
-  return value === undefined || isPlaceholder(value) ? undefined : value.subarray(3, 3 + value[2]!).toString();
+  return value === undefined || isPlaceholder(value) ? undefined : value;
+}
+
+/** A placeholder is a string, an entry a hash. */
+function ofAnotherType(error: unknown): null {
+  if (String(error).includes("WRONGTYPE")) return null;
+  throw error;
 }
 
 /** The Redis key of the lease beside an entry, which the load of an entry that is there has in both layouts. */
 export const leaseBeside = (redisKey: string): string =>
   `${redisKey.slice(0, redisKey.indexOf(":"))}~lease:{${redisKey}}`;
 
-/** The Redis key of the lease of a missing entry. */
-export const leaseOfMissing = (redisKey: string): string => (isString ? redisKey : leaseBeside(redisKey));
-
-/** Whether a missing entry is being loaded, where that shows in its own key. */
+/** Whether a missing entry is being loaded. */
 export async function hasPlaceholder(redis: RawRedis, redisKey: string): Promise<boolean> {
-  const value = isString ? bytes(await redis.commandBytes("GET", redisKey)) : undefined;
+  const value = bytes(await redis.commandBytes("GET", redisKey).catch(ofAnotherType));
   return value !== undefined && isPlaceholder(value);
 }
 

@@ -1,0 +1,72 @@
+import { readAny } from "./script.ts";
+
+/**
+ * How a placeholder begins, the lease of a missing entry in its key, in both layouts. An entry of the string layout
+ * begins with {@link ENTRY}, and strings of other programs with neither: no UTF-8 and no msgpack begins with `C1`.
+ */
+export const PLACEHOLDER = "'\\193\\000'";
+export const ENTRY = "'\\193\\001'";
+
+/** The bytes of a string that hold the version of an entry, or the token of a placeholder. */
+export const HEAD_BYTES = 67;
+
+/** Whether an entry with a version is there. */
+export const HAS_VERSION = "was ~= '' and was ~= '-' and was ~= '!'";
+
+/** The questions that a script asks first. */
+export interface Present {
+  /**
+   * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
+   * the key is of another type, which cannot be read. Sets `holder` to the token of a placeholder, and `head` to the
+   * beginning of any string.
+   */
+  readonly present: string;
+  /** Sets `isMine`: whether the placeholder of the token ARGV[1] is there. */
+  readonly isMine: string;
+}
+
+/**
+ * @param head reads the beginning of a string.
+ * @param ofEmpty sets `was`, where that is empty.
+ * @param ofString sets `was`, where the key holds another string than a placeholder.
+ * @param ofOther sets `was`, where it holds another type.
+ */
+function present(head: string, ofEmpty: string, ofString: string, ofOther: string): Present {
+  return {
+    present: `local was, holder = '', nil
+${readAny("head", head)}
+if type(head) == 'table' then
+  ${ofOther}
+elseif head == '' then
+  ${ofEmpty}
+elseif head and string.sub(head, 1, 2) == ${PLACEHOLDER} then
+  holder = string.sub(head, 3)
+elseif head then
+  ${ofString}
+end`,
+    isMine: `${readAny("head", head)}
+local isMine = head == ${PLACEHOLDER} .. ARGV[1]`,
+  };
+}
+
+/** Entries are hashes. In the plain layout all of them are `-`. */
+export const IN_HASH: Present = present(
+  "'GET', KEYS[1]",
+  "was = '!'",
+  "was = '!'",
+  `${readAny("w", "'HGET', KEYS[1], 'w'")}
+  was = type(w) == 'table' and '!' or w and #w <= 32 and string.find(w, '^[%w_-]+$') and w or '-'`,
+);
+
+/** Entries are strings. */
+export const IN_STRING: Present = present(
+  `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`,
+  "if redis.call('EXISTS', KEYS[1]) == 1 then was = '!' end",
+  `was = '-'
+  local bytes = string.byte(head, 3)
+  if string.sub(head, 1, 2) == ${ENTRY} and bytes and bytes > 0 and bytes <= 32 then
+    local version = string.sub(head, 4, 3 + bytes)
+    if #version == bytes and string.find(version, '^[%w_-]+$') then was = version end
+  end`,
+  "was = '!'",
+);
