@@ -89,9 +89,9 @@ export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): r
   );
 }
 
-/** Code that a reader would have to scroll sideways. Text is copied output and drawings; the reference is generated. */
+/** Code that a reader would have to scroll sideways. Text and JSON are copied output; the reference is generated. */
 function judgeWidth({ page, language, code }: CodeBlock): readonly string[] {
-  if (page.startsWith(GENERATED) || ![...CODE_LANGUAGES, "json"].includes(language)) return [];
+  if (page.startsWith(GENERATED) || !CODE_LANGUAGES.includes(language)) return [];
   return code
     .split("\n")
     .filter((line) => line.length > WIDTH && !/^import [^,]*$/.test(line))
