@@ -84,7 +84,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["contracts"],
     ["primitives"],
     ["entry", "formats", "coherence"],
-    ["tags"],
+    ["tags", "swap"],
     ["tiers"],
     ["engine"],
     ["cache"],

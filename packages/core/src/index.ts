@@ -37,6 +37,8 @@ export type {
   TagVersions,
 } from "./contracts/backend.ts";
 export { pollChanges, type Changes, type PollChangesOptions, type PolledChanges } from "./coherence/poll-changes.ts";
+export { fromSwap, type FromSwapOptions } from "./swap/from-swap.ts";
+export type { SwapRecord, SwapStore } from "./swap/swap-store.ts";
 export type { Seal } from "./contracts/seal.ts";
 export type { LocalEntry, LocalTier, LocalTierHost } from "./contracts/local-tier.ts";
 export { DEFAULT_MAX_DECODED_BYTES } from "./contracts/backend.ts";
@@ -69,6 +71,7 @@ export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, S
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { refuseSurplus } from "./primitives/surplus.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
+export { markedStale } from "./entry/marked-stale.ts";
 export type {
   DeleteManyResult,
   DeleteResult,

@@ -37,6 +37,7 @@ interface OptionTypes {
   "core.CompressorOptions": core.CompressorOptions;
   "core.CacheOptions": core.CacheOptions;
   "core.Changes": core.Changes<never>;
+  "core.FromSwapOptions": core.FromSwapOptions;
   "core.PollChangesOptions": core.PollChangesOptions;
   "compose.ComposeOptions": compose.ComposeOptions;
   "sqlite.SqliteOptions": sqlite.SqliteOptions;

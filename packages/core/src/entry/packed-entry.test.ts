@@ -33,8 +33,21 @@ it("pins the layout", () => {
   ).toBe("485301" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
 });
 
+it("C548 keeps the version, which a backend with leases has to return, and adds none", () => {
+  const versioned = { ...entry, version: "-_09AZaz" };
+  expect(unpackEntry(packEntry(versioned, 0), 0)).toEqual(versioned);
+  expect(unpackEntry(packEntry(entry, 0), 0)).not.toHaveProperty("version");
+  expect(
+    Buffer.from(
+      packEntry({ data: Uint8Array.of(7), staleInMs: 1, expiresInMs: 2, meta: "m", version: "ab" }, 0),
+    ).toString("hex"),
+  ).toBe("485302" + "026162" + "3ff0000000000000" + "4000000000000000" + "0001" + "6d" + "07");
+});
+
 it.each([
   ["too short", "4853"],
+  ["cut in its version", `485302ff${"61".repeat(40)}`],
+  ["of a later layout", `485303${"00".repeat(18)}`],
   ["another program's", "00".repeat(30)],
   ["of a staleness that is not a number", `4853017ff8000000000000${"40"}${"00".repeat(7)}0000`],
   ["of an end that is not a number", `485301${"00".repeat(8)}7ff80000000000000000`],

@@ -6,19 +6,27 @@ import { DecodeError } from "../contracts/errors.ts";
  * if it has one, else this machine's; pass `unpackEntry` the same clock.
  *
  *     "HS" | 1 | stale at, float64 | expires at, float64 | length of meta, uint16 | meta, UTF-8 | data
+ *     "HS" | 2 | length of version, uint8 | version | as above, from `stale at` on
  *
- * Numbers are big-endian, instants epoch milliseconds.
+ * Numbers are big-endian, instants epoch milliseconds. The second form is that of an entry with a `version`.
  */
 export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
-  const meta = new TextEncoder().encode(entry.meta);
-  const bytes = new Uint8Array(HEAD_BYTES + meta.length + entry.data.length);
+  const { version, data } = entry;
+  const meta = encoder.encode(entry.meta);
+  const timesAt = version === undefined ? MAGIC.length + 1 : MAGIC.length + 2 + version.length;
+  const bytes = new Uint8Array(timesAt + TIMES_BYTES + meta.length + data.length);
   const view = new DataView(bytes.buffer);
   bytes.set(MAGIC);
-  view.setFloat64(3, nowMs + entry.staleInMs);
-  view.setFloat64(11, nowMs + entry.expiresInMs);
-  view.setUint16(19, meta.length);
-  bytes.set(meta, HEAD_BYTES);
-  bytes.set(entry.data, HEAD_BYTES + meta.length);
+  bytes[2] = version === undefined ? 1 : 2;
+  if (version !== undefined) {
+    bytes[3] = version.length;
+    bytes.set(encoder.encode(version), 4);
+  }
+  view.setFloat64(timesAt, nowMs + entry.staleInMs);
+  view.setFloat64(timesAt + 8, nowMs + entry.expiresInMs);
+  view.setUint16(timesAt + 16, meta.length);
+  bytes.set(meta, timesAt + TIMES_BYTES);
+  bytes.set(data, timesAt + TIMES_BYTES + meta.length);
   return bytes;
 }
 
@@ -29,10 +37,13 @@ export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
  */
 export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const isPacked = bytes.length >= HEAD_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
-  const metaEnd = isPacked ? HEAD_BYTES + view.getUint16(19) : Infinity;
-  const staleInMs = isPacked ? view.getFloat64(3) - nowMs : NaN;
-  const expiresInMs = isPacked ? view.getFloat64(11) - nowMs : NaN;
+  const versionBytes = bytes[2] === 1 ? 0 : bytes[2] === 2 ? 1 + (bytes[3] ?? 0) : NaN;
+  const timesAt = MAGIC.length + 1 + versionBytes;
+  const isPacked = bytes.length >= timesAt + TIMES_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
+  const metaAt = timesAt + TIMES_BYTES;
+  const metaEnd = isPacked ? metaAt + view.getUint16(timesAt + 16) : Infinity;
+  const staleInMs = isPacked ? view.getFloat64(timesAt) - nowMs : NaN;
+  const expiresInMs = isPacked ? view.getFloat64(timesAt + 8) - nowMs : NaN;
   if (metaEnd > bytes.length || Number.isNaN(staleInMs) || Number.isNaN(expiresInMs))
     throw new DecodeError("these bytes are not a packed entry; was the key written by another program?", {
       operation: "unpack",
@@ -43,9 +54,13 @@ export function unpackEntry(bytes: Uint8Array, nowMs: number): StoredEntry | und
     data: new Uint8Array(bytes.subarray(metaEnd)),
     staleInMs: Math.floor(staleInMs),
     expiresInMs: Math.max(1, Math.floor(expiresInMs)),
-    meta: new TextDecoder().decode(bytes.subarray(HEAD_BYTES, metaEnd)),
+    meta: decoder.decode(bytes.subarray(metaAt, metaEnd)),
+    ...(versionBytes > 0 && { version: decoder.decode(bytes.subarray(4, timesAt)) }),
   };
 }
 
-const MAGIC = [0x48, 0x53, 1];
-const HEAD_BYTES = 21;
+const MAGIC = [0x48, 0x53];
+/** Both instants, and the length of meta. */
+const TIMES_BYTES = 18;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();

@@ -7,7 +7,7 @@ const [how = "", file = "", sqliteModule = ""] = process.argv.slice(2);
 
 const build = (backend?: Backend): Cache => {
   const empty = createCache({ name: "waiting", logger: { error() {}, warn() {}, info() {} } }).tier(memory());
-  return (backend === undefined ? empty : empty.tier(backend)).build();
+  return (backend === undefined ? empty : empty.tier(backend).defaults({ localTtl: "1m" })).build();
 };
 const hung = (): Promise<never> => new Promise(() => {});
 const unanswering = (): Backend => {

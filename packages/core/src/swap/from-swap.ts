@@ -1,0 +1,187 @@
+import type {
+  Backend,
+  BreakerPolicy,
+  Compressor,
+  DeleteStatus,
+  Format,
+  Leases,
+  StoredEntry,
+} from "../contracts/backend.ts";
+import { systemClock, type Clock } from "../contracts/clock.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import { markedStale } from "../entry/marked-stale.ts";
+import { json } from "../formats/json.ts";
+import { passthrough } from "../formats/passthrough.ts";
+import { newId } from "../primitives/ids.ts";
+import { bytesOf, keptIn, LONGEST_HEAD_BYTES, NO_VERSION, versionOf, type Kept } from "./kept.ts";
+import { Records, type Next } from "./records.ts";
+import type { SwapStore } from "./swap-store.ts";
+import { tagRecords } from "./tag-records.ts";
+
+/** Options of {@link fromSwap}. */
+export interface FromSwapOptions {
+  /** Names the tier in events, stats and errors. */
+  readonly label: string;
+  /** @default json() */
+  readonly format?: Format | undefined;
+  /** @default passthrough() */
+  readonly compressor?: Compressor | undefined;
+  /** Further formats and compressors that older entries may have. @default none */
+  readonly alsoReads?: readonly (Format | Compressor)[] | undefined;
+  /** The longest record that the store takes. Entries are stored up to 5 KiB less. @default Infinity */
+  readonly maxRecordBytes?: number | undefined;
+  /** As {@link Backend.maxDecodedBytes}. @default 8 MiB */
+  readonly maxDecodedBytes?: number | undefined;
+  /** As {@link Backend.deadlineMs}; a step is two or three calls of the store. @default 1_000 */
+  readonly deadlineMs?: number | undefined;
+  /** As {@link Backend.breaker}. */
+  readonly breaker?: BreakerPolicy | undefined;
+  /** Entries and leases end by its wall clock, in every process by its own. @default the clock of the system */
+  readonly clock?: Clock | undefined;
+}
+
+/**
+ * A backend with leases and tag versions, over a store that can compare one record and set it. Each step is a read and
+ * a swap: entry and lease of a key are one record, so a step that anything has overtaken is refused, and decided again.
+ *
+ * It reports no changes, so `memory()` in front of it needs `localTtl`.
+ */
+export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
+  const { label, clock = systemClock, deadlineMs = DEADLINE_MS, maxRecordBytes = Infinity } = options;
+  const entries = new KeptEntries(new Records(store, { label, clock, deadlineMs }));
+  return {
+    label,
+    format: options.format ?? json(),
+    compressor: options.compressor ?? passthrough(),
+    deadlineMs,
+    maxEntryBytes: Math.max(0, maxRecordBytes - LONGEST_HEAD_BYTES),
+    ...(options.alsoReads !== undefined && { alsoReads: options.alsoReads }),
+    ...(options.maxDecodedBytes !== undefined && { maxDecodedBytes: options.maxDecodedBytes }),
+    ...(options.breaker !== undefined && { breaker: options.breaker }),
+    read: async (key) => (await entries.get(key)).entry,
+    write: (key, entry) => entries.write(key, entry),
+    remove: (key) => entries.remove(key),
+    markStale: (key) => entries.markStale(key),
+    leases: entries.leases(),
+    tagVersions: tagRecords(entries.records, nameOf),
+    close: async () => store.close(),
+  };
+}
+
+type Granted = Awaited<ReturnType<Leases["acquire"]>>;
+
+/** The steps over entries and their leases. */
+class KeptEntries<V> {
+  readonly records: Records<V>;
+
+  constructor(records: Records<V>) {
+    this.records = records;
+  }
+
+  async get(key: string): Promise<Kept> {
+    return keptIn(await this.records.get(nameOf("e", key)), this.records.nowMs());
+  }
+
+  /** @param decide `undefined` in place of what is kept leaves it as it is. */
+  #change<T>(operation: string, key: string, decide: (kept: Kept) => readonly [answer: T, next?: Kept]): Promise<T> {
+    return this.records.change(operation, nameOf("e", key), (bytes, nowMs) => {
+      const [answer, kept] = decide(keptIn(bytes, nowMs));
+      return { answer, next: kept && (isEmpty(kept) ? "none" : recordOf(kept, nowMs)) };
+    });
+  }
+
+  /** A write that the store refuses leaves neither the entry before it nor its lease. */
+  async #put<T>(
+    operation: string,
+    key: string,
+    given: StoredEntry,
+    decide: (kept: Kept, entry: StoredEntry) => readonly [T, Kept?],
+  ): Promise<T> {
+    // The caller may go on to use its buffer.
+    const entry = { ...given, data: given.data.slice() };
+    try {
+      return await this.#change(operation, key, (kept) => decide(kept, entry));
+    } catch (error) {
+      if (!(error instanceof BackendUnavailableError)) await this.remove(key).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  write(key: string, given: StoredEntry): Promise<void> {
+    return this.#put("write", key, given, (_, entry) => [undefined, { entry }]);
+  }
+
+  remove(key: string): Promise<DeleteStatus> {
+    return this.#change("remove", key, ({ entry }) => [entry === undefined ? "missing" : "deleted", {}]);
+  }
+
+  markStale(key: string): Promise<"stale" | "missing"> {
+    return this.#change("markStale", key, ({ entry }) => {
+      if (entry === undefined) return ["missing", {}];
+      const life = markedStale(entry);
+      return ["stale", life === undefined ? {} : { entry: { ...entry, ...life, version: newId() } }];
+    });
+  }
+
+  leases(): Leases {
+    return {
+      acquire: (key, token, leaseMs, seen, isOver) =>
+        this.#change<Granted>("acquire", key, (kept) => acquired(kept, token, leaseMs, { seen, isOver })),
+      renew: (key, token, leaseMs) =>
+        this.#change("renew", key, ({ entry, lease }) =>
+          lease?.token === token ? [true, { entry, lease: { token, endsInMs: leaseMs } }] : [false],
+        ),
+      release: (key, token) =>
+        this.#change<void>("release", key, ({ entry, lease }) =>
+          lease?.token === token ? [undefined, { entry }] : [undefined],
+        ),
+      store: (key, token, seen, given) =>
+        this.#put("store", key, given, (kept, entry) => {
+          // An earlier attempt, of which the store does not know whether it was executed.
+          if (entry.version !== undefined && versionOf(kept) === entry.version) return [true];
+          if (kept.lease?.token !== token) return [false];
+          return versionOf(kept) === seen ? [true, { entry }] : [false, { entry: kept.entry }];
+        }),
+      touch: (key, seen, life) =>
+        this.#change("touch", key, ({ entry, lease }) =>
+          entry?.version === seen ? [true, { entry: { ...entry, ...life }, lease }] : [false],
+        ),
+      confirm: async (key) => versionOf(await this.get(key)),
+    };
+  }
+}
+
+function acquired(
+  { entry, lease }: Kept,
+  token: string,
+  leaseMs: number,
+  { seen, isOver = false }: { readonly seen: string; readonly isOver?: boolean | undefined },
+): readonly [Granted, Kept?] {
+  if (seen !== "*") {
+    if (entry !== undefined && entry.version !== seen) return [{ granted: false, entry }];
+    // The own one is of an earlier attempt.
+    if (lease !== undefined && lease.token !== token) return [{ granted: false, heldForMs: lease.endsInMs }];
+  }
+  const left = isOver && entry?.version !== NO_VERSION ? undefined : entry;
+  return [
+    { granted: true, version: left?.version ?? "" },
+    { entry: left, lease: { token, endsInMs: leaseMs } },
+  ];
+}
+
+const isEmpty = ({ entry, lease }: Kept): boolean => entry === undefined && lease === undefined;
+
+const recordOf = (kept: Kept, nowMs: number): Next => ({
+  bytes: bytesOf(kept, nowMs),
+  ttlMs: Math.max(kept.entry?.expiresInMs ?? 0, kept.lease?.endsInMs ?? 0),
+  // A lease ends by itself, so it may come late.
+  over: kept.entry && (() => ({ bytes: bytesOf({}, nowMs), ttlMs: EMPTY_MS })),
+});
+
+/** Keys may have any length and any characters; names of records may not. */
+const nameOf = (kind: "e" | "t" | "i", key: string): string =>
+  kind + process.getBuiltinModule("node:crypto").hash("sha256", key, "base64url");
+
+const DEADLINE_MS = 1_000;
+/** How long a record is kept that a write makes first. */
+const EMPTY_MS = 10_000;

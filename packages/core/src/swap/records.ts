@@ -1,0 +1,101 @@
+import type { Clock } from "../contracts/clock.ts";
+import { epochMs } from "../contracts/clock.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import { Deadline, Deadlines } from "../primitives/deadlines.ts";
+import type { SwapRecord, SwapStore } from "./swap-store.ts";
+
+/** The answer of a step, and its change of a record. */
+export interface Step<T> {
+  readonly answer: T;
+  /** Its new bytes, and for how long they live; `undefined` leaves it as it is, `"none"` removes it. */
+  readonly next?: Next | "none" | undefined;
+}
+
+export interface Next {
+  readonly bytes: Uint8Array;
+  readonly ttlMs: number;
+  /**
+   * A record that is made first where there is none. So a swap that arrives late is refused if anything has changed,
+   * also if what changed is gone again.
+   */
+  readonly over?: (() => Next) | undefined;
+}
+
+export interface RecordsOptions {
+  readonly label: string;
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+}
+
+/** Steps over the records of a store: each is one read and one swap, and is decided again where that was refused. */
+export class Records<V> {
+  readonly #store: SwapStore<V>;
+  readonly #options: RecordsOptions;
+  readonly #deadlines: Deadlines;
+
+  constructor(store: SwapStore<V>, options: RecordsOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#deadlines = new Deadlines(SHARE_OF_DEADLINE * options.deadlineMs, options.clock);
+  }
+
+  /** The wall clock. */
+  nowMs(): number {
+    return epochMs(this.#options.clock);
+  }
+
+  async get(name: string): Promise<Uint8Array | undefined> {
+    return (await this.#store.get(name))?.bytes;
+  }
+
+  /**
+   * A step that its caller has given up sets nothing that it decided later: the caller may have removed the key since.
+   */
+  async change<T>(
+    operation: string,
+    name: string,
+    decide: (bytes: Uint8Array | undefined, nowMs: number) => Step<T>,
+  ): Promise<T> {
+    const deadline = new StepDeadline();
+    this.#deadlines.start(deadline);
+    try {
+      for (;;) {
+        const found = await this.#store.get(name);
+        if (deadline.isOver) throw this.#tooLate(operation);
+        const { answer, next } = decide(found?.bytes, this.nowMs());
+        if (next === undefined || (await this.#isSet(name, found, next))) return answer;
+      }
+    } finally {
+      this.#deadlines.end(deadline);
+    }
+  }
+
+  async #isSet(name: string, found: SwapRecord<V> | undefined, next: Next | "none"): Promise<boolean> {
+    if (next === "none") return found === undefined || this.#store.delete(name, found.version);
+    const { bytes, ttlMs, over } = next;
+    if (found !== undefined || over === undefined) return this.#swap(name, bytes, found?.version, ttlMs);
+    const first = over();
+    const version = await this.#store.swap(name, first.bytes, undefined, first.ttlMs);
+    return version !== undefined && this.#swap(name, bytes, version, ttlMs);
+  }
+
+  async #swap(name: string, bytes: Uint8Array, expected: V | undefined, ttlMs: number): Promise<boolean> {
+    return (await this.#store.swap(name, bytes, expected, ttlMs)) !== undefined;
+  }
+
+  #tooLate(operation: string): BackendUnavailableError {
+    const { label, deadlineMs } = this.#options;
+    return new BackendUnavailableError(
+      `${label}: ${operation} was not done within ${deadlineMs} ms; is the store slow, or does it refuse every swap?`,
+      { tier: label, operation },
+    );
+  }
+}
+
+/** Is looked at before each swap. */
+class StepDeadline extends Deadline {
+  pass(): void {}
+}
+
+/** So it ends before the cache gives it up. */
+const SHARE_OF_DEADLINE = 0.9;

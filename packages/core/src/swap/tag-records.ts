@@ -1,0 +1,71 @@
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
+import { newId } from "../primitives/ids.ts";
+import type { Next, Records } from "./records.ts";
+
+/**
+ * Tag versions, a record each. The issuer, one for each cache, is renewed before any tag is, and read after a late one:
+ * while it has not changed since the load began, no tag has.
+ */
+export function tagRecords<V>(records: Records<V>, nameOf: (kind: "t" | "i", key: string) => string): TagVersions {
+  /** The versions in a record; one that is missing is issued. Its life is prolonged when half of it is over. */
+  const pinned = (name: string): Promise<TagVersion> =>
+    records.change("pin", name, (bytes, nowMs) => {
+      const found = versionsIn(bytes);
+      if (found !== undefined && found.endsAt - nowMs > LIFE_MS / 2) return { answer: found.version };
+      const hard = newId();
+      const answer = found?.version ?? { hard, soft: hard };
+      return { answer, next: recordOf(answer, nowMs) };
+    });
+  const renewed = (name: string, mode: "hard" | "soft"): Promise<void> => {
+    const soft = newId();
+    return records.change("renew", name, (bytes, nowMs) => {
+      const hard = mode === "hard" ? soft : (versionsIn(bytes)?.version.hard ?? soft);
+      return { answer: undefined, next: recordOf({ hard, soft }, nowMs) };
+    });
+  };
+  const tagName = (tag: string): string => nameOf("t", tag);
+  const issuerName = (tags: readonly string[]): string => nameOf("i", tags[0]!.slice(0, tags[0]!.indexOf("}") + 1));
+  const pinAll = (tags: readonly string[]): Promise<TagVersion[]> =>
+    Promise.all(tags.map((tag) => pinned(tagName(tag))));
+
+  return {
+    read: (tags) => Promise.all(tags.map(async (tag) => versionsIn(await records.get(tagName(tag)))?.version)),
+
+    async pin(tags) {
+      if (tags.length === 0) return { at: "", versions: [] };
+      const [{ hard: at }, versions] = await Promise.all([pinned(issuerName(tags)), pinAll(tags)]);
+      return { at, versions };
+    },
+
+    async unchangedSince(at, tags) {
+      if (tags.length === 0) return [];
+      const versions = await pinAll(tags);
+      const issuer = versionsIn(await records.get(issuerName(tags)));
+      return issuer?.version.hard === at ? versions : tags.map(() => undefined);
+    },
+
+    async renew(tags, mode) {
+      if (tags.length === 0) return;
+      await renewed(issuerName(tags), "hard");
+      await Promise.all(tags.map((tag) => renewed(tagName(tag), mode)));
+    },
+  };
+}
+
+/** `hard soft end`, as text. */
+const recordOf = ({ hard, soft }: TagVersion, nowMs: number): Next => ({
+  bytes: encoder.encode(`${hard} ${soft} ${nowMs + LIFE_MS}`),
+  ttlMs: LIFE_MS,
+});
+
+function versionsIn(
+  bytes: Uint8Array | undefined,
+): { readonly version: TagVersion; readonly endsAt: number } | undefined {
+  const [hard, soft, end, ...more] = bytes === undefined ? [] : decoder.decode(bytes).split(" ");
+  if (hard === undefined || soft === undefined || end === undefined || more.length > 0) return undefined;
+  return { version: { hard, soft }, endsAt: Number(end) };
+}
+
+const LIFE_MS = 30 * 86_400_000;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
