@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startOwnRedis } from "@hotset/test-servers";
+import { postgres } from "@hotset/postgres";
+import { startOwnPostgres, startOwnRedis } from "@hotset/test-servers";
 import { json, redis, sqlite, type Backend } from "hotset";
 
 /** A store under measurement. It is opened once, and everything that it started ends with `stop`. */
@@ -15,7 +16,7 @@ export interface Store {
 }
 
 /** In the order of the table: others are compared with the first one. All write JSON. */
-export const STORES: readonly (() => Promise<Store>)[] = [redisStore, sqliteStore];
+export const STORES: readonly (() => Promise<Store>)[] = [redisStore, sqliteStore, postgresStore];
 
 async function redisStore(): Promise<Store> {
   const server = await startOwnRedis();
@@ -36,5 +37,19 @@ async function sqliteStore(): Promise<Store> {
     // Closed before, so that the log of SQLite is in the file.
     bytes: async () => statSync(file, { throwIfNoEntry: false })?.size ?? 0,
     stop: async () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+async function postgresStore(): Promise<Store> {
+  const server = await startOwnPostgres();
+  return {
+    name: "postgres",
+    open: () => postgres({ url: server.url, format: json() }),
+    bytes: async () => {
+      const text = `select sum(pg_total_relation_size(c.oid))::int as bytes
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'hotset' and c.relkind = 'r'`;
+      return Number((await server.query(text))[0]?.["bytes"] ?? 0);
+    },
+    stop: () => server.stop(),
   };
 }

@@ -21,7 +21,7 @@ const INTEGRATION = /\.integration\.test\.ts$/;
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit"] as const;
 export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
 
-const TESTED = "{stories,compose,core,hotset,memory,msgpack,zstd,redis,redis-toolkit,seal,sqlite}";
+const TESTED = "{stories,compose,core,hotset,keyv,memory,msgpack,postgres,zstd,redis,redis-toolkit,seal,sqlite}";
 const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))

@@ -9,6 +9,7 @@
  *     npm run torture -- --focus snapshots                   one kind of faults only
  *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
  *     npm run torture -- --store sqlite                      one SQLite file in place of Redis, and faults of processes
+ *     npm run torture -- --store postgres                    a PostgreSQL of its own in the same way
  *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/torture/recorded
@@ -23,6 +24,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
+import { startOwnPostgres } from "@hotset/test-servers";
 import { arenas } from "./arena.ts";
 import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
@@ -67,8 +69,8 @@ const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] =
   ["cluster", 3, 1],
 ];
 const SOON_SEEDS = 3;
-/** Faults that processes over one file can have, and what brings them. */
-const FOCUSES_ON_FILES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
+/** Faults that processes can have over a store that has none, and what brings them. */
+const FOCUSES_OF_PROCESSES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
 const FAULTS_OF_PROCESSES: ReadonlySet<FaultKind> = new Set(["freeze process", "block loop", "kill process"]);
 
 const topology = among("topology", values.topology, TOPOLOGIES);
@@ -76,12 +78,15 @@ const focus = values.focus === undefined ? undefined : among("focus", values.foc
 if (focus !== undefined) among("focus", focus, focusesOn(topology));
 // For this process, which plays another program, and for the workers.
 process.env["HOTSET_LAYOUT"] = among("layout", values.layout, ["full", "string"]);
-const store = among("store", values.store, ["redis", "sqlite"]);
+const store = among("store", values.store, ["redis", "sqlite", "postgres"]);
 process.env["HOTSET_STORE"] = store;
+const postgres = store === "postgres" ? await startOwnPostgres() : undefined;
+if (postgres !== undefined) process.env["HOTSET_POSTGRES"] = postgres.url;
 const servers = arenas();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 const failed = values.brief ? await beBrief() : values.mutants ? await plantAll() : await huntForMinutes();
 await servers[Symbol.asyncDispose]();
+await postgres?.stop();
 // Servers and processes have ended; resources that node-redis keeps do not matter.
 process.exit(failed === 0 ? 0 : 1);
 
@@ -120,8 +125,8 @@ async function plantAll(): Promise<number> {
 async function hunt(where: Topology, first: number, rounds: number, endsAt: number): Promise<number> {
   const tally = new Tally();
   for (let seed = first; seed < first + rounds && performance.now() < endsAt; seed += 1) {
-    const onFile = store === "redis" ? focus : (focus ?? FOCUSES_ON_FILES[seed % FOCUSES_ON_FILES.length]!);
-    const of = planOf(seed, { topology: where, ...(onFile !== undefined && { focus: onFile }) });
+    const drawnFocus = store === "redis" ? focus : (focus ?? FOCUSES_OF_PROCESSES[seed % FOCUSES_OF_PROCESSES.length]!);
+    const of = planOf(seed, { topology: where, ...(drawnFocus !== undefined && { focus: drawnFocus }) });
     const drawn = store === "redis" ? of : withoutRedis(of);
     const plan = values.record === undefined ? drawn : withManyLoads(drawn);
     const outcome = await round(plan);
@@ -147,7 +152,7 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
   return tally.failed + missed.length;
 }
 
-/** No other program writes to the file, and servers that are not used need not fail. */
+/** No other program writes to the store, and servers that are not used need not fail. */
 function withoutRedis(plan: Plan): Plan {
   return {
     ...plan,

@@ -25,9 +25,11 @@ import {
   type RedisBackend,
   type RedisBackendSettings,
 } from "@hotset/redis";
+import { postgres } from "@hotset/postgres";
 import { sqlite } from "@hotset/sqlite";
 import { answerCalls } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
+import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
@@ -716,16 +718,15 @@ async function openCache(): Promise<Cache> {
       .responseTimeout(settings.responseTimeout)
       .build();
   const backend: Backend =
-    process.env["HOTSET_STORE"] === "sqlite"
-      ? sqlite(join(dirname(given.historyPath), "shared.db"), { label: BACKEND })
-      : given.worker.hasClient === true && given.place.topology === "single"
-        ? settled(redis(fromClient(await openClient(given.place.url))))
-        : settled(
-            redis(connectionTo(given.place))
-              .protocol(given.worker.protocol)
-              .connectTimeout("1s")
-              .backoff({ base: 10, max: 200 }),
-          );
+    backendOfStore() ??
+    (given.worker.hasClient === true && given.place.topology === "single"
+      ? settled(redis(fromClient(await openClient(given.place.url))))
+      : settled(
+          redis(connectionTo(given.place))
+            .protocol(given.worker.protocol)
+            .connectTimeout("1s")
+            .backoff({ base: 10, max: 200 }),
+        ));
   watched = watchBackend(
     backend,
     now,
@@ -743,6 +744,15 @@ async function openCache(): Promise<Cache> {
       errorBackoff: settings.errorBackoff,
     })
     .build();
+}
+
+/** The store of `--store`, new in each round; `undefined` for Redis. */
+function backendOfStore(): Backend | undefined {
+  const folder = dirname(given.historyPath);
+  if (process.env["HOTSET_STORE"] === "sqlite") return sqlite(join(folder, "shared.db"), { label: BACKEND });
+  if (process.env["HOTSET_STORE"] !== "postgres") return undefined;
+  const schema = `round_${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`;
+  return postgres({ url: process.env["HOTSET_POSTGRES"]!, schema, label: BACKEND });
 }
 
 /** Outcomes that only a loader of one key can have. */
