@@ -4,11 +4,12 @@ export const USAGE = `usage: npm run demo -- [options]
 
   --seconds <n>    drive the service for at least this long: 1 to 300 (default 6)
   --requests <n>   and with at least this many requests: 2,000 to 1,000,000 (default 12,000)
-  --no-redis       memory alone, even if a Redis is there
+  --no-redis       memory over a file, even if a Redis is there
   --processes <n>  2 to 8 processes of another service, which share one cache and stay coherent
   --help           this text
 
 REDIS_URL names a Redis to use. Without it a redis-server on the PATH is started for the demo, and killed during it.
+With neither, a SQLite file is below the memory.
 npm start keeps the service up, on PORT (default 3000).`;
 
 export interface DemoArguments {

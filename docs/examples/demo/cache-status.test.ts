@@ -7,7 +7,8 @@ const served: Served = { status: "hit", tier: "memory", ageMs: 1_999, freshForMs
 describe("Age and Cache-Status", () => {
   it.each<[header: string, outcome: Outcome, served: Served]>([
     ["hotset; hit; ttl=58; detail=memory", "memory", served],
-    ["hotset; hit; ttl=58; detail=redis", "redis", { ...served, tier: "redis" }],
+    ["hotset; hit; ttl=58; detail=redis", "store", { ...served, tier: "redis" }],
+    ["hotset; hit; ttl=58; detail=sqlite", "store", { ...served, tier: "sqlite" }],
     ["hotset; hit; ttl=0; detail=memory", "memory", { ...served, freshForMs: 1 }],
     ["hotset; hit; ttl=-1; detail=memory", "stale", { ...served, status: "stale", freshForMs: -1 }],
     ["hotset; fwd=miss", "miss", { status: "miss", ageMs: 0, freshForMs: 60_000, coalesced: false }],

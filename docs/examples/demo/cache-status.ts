@@ -23,15 +23,17 @@ export function cacheHeaders({
 }
 
 /**
- * How one answer was produced, as a client reads it from `Cache-Status`: `miss`, `stale`, or a fresh hit of the tier
- * named.
+ * How one answer was produced, as a client reads it from `Cache-Status`: `miss`, `stale`, or a fresh hit of memory or
+ * of the store below it.
  */
-export type Outcome = "miss" | "stale" | "memory" | "redis";
+export type Outcome = "miss" | "stale" | "memory" | "store";
 
 /** @throws {Error} for a header that {@link cacheHeaders} did not write. */
 export function outcomeOf(cacheStatus: string | undefined): Outcome {
-  const match = /^hotset; (?:(fwd=miss)|hit; ttl=(-?\d+); detail=(memory|redis)$)/.exec(cacheStatus ?? "");
+  const match = /^hotset; (?:(fwd=miss)|hit; ttl=(-?\d+); detail=(memory|redis|sqlite)$)/.exec(cacheStatus ?? "");
   if (match === null) throw new Error(`Cache-Status is ${JSON.stringify(cacheStatus)}`);
   const [, miss, ttl, tier] = match;
-  return miss !== undefined ? "miss" : Number(ttl) < 0 ? "stale" : (tier as "memory" | "redis");
+  if (miss !== undefined) return "miss";
+  if (Number(ttl) < 0) return "stale";
+  return tier === "memory" ? "memory" : "store";
 }

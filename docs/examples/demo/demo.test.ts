@@ -14,6 +14,7 @@ const ALWAYS = [
   "pass: at least 90 % hits",
   "pass: each change visible within its ttl, 4 s",
   "pass: the cache counted what its clients saw",
+  "pass: the restarted service found its values",
 ];
 
 const ALWAYS_OF_PROCESSES = [
@@ -36,10 +37,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("demo", { timeout: 300_000 }, () => {
-  it.concurrent("passes its own checks in memory alone, and leaves nothing behind", async () => {
+  it.concurrent("passes its own checks over a file, whose values survive a restart, and leaves nothing behind", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS });
-    expect(out).toMatch(/^memory alone$/m);
+    expect(out).toMatch(/^memory over one SQLite file$/m);
+    expect(out).toMatch(/restarted the service: its memory is empty, the file is not/);
+    expect(out).toMatch(/^ {2}file hit +[1-9]/m);
     expect(out).toMatch(/changed \S+ in the copy/);
   });
 
@@ -114,7 +117,7 @@ describe("demo", { timeout: 300_000 }, () => {
       ["hotset; fwd=miss", "0"],
       [null, null],
     ]);
-    const [, ttl] = /^hotset; hit; ttl=(\d+); detail=memory$/.exec(hit![0]!)!;
+    const [, ttl] = /^hotset; hit; ttl=(\d+); detail=(?:memory|sqlite)$/.exec(hit![0]!)!;
     expect(Number(ttl) + Number(hit![1])).toBe(3_599);
     expect(await answers[1]!.json()).toEqual(await answers[0]!.json());
     demo.interrupt();

@@ -56,7 +56,8 @@ export async function drive(
       signal,
       ...args,
       redis: redis?.own,
-      deploy: redis && deploy,
+      deploy,
+      store: redis === undefined ? "the file" : "Redis",
     }).finally(() => (isOver = true));
     const [restarts] = await Promise.allSettled([incidents, traffic.run(() => isOver)]);
     if (restarts.status === "rejected") throw restarts.reason;
@@ -66,6 +67,7 @@ export async function drive(
       tookMs: performance.now() - startedAt,
       changes: draft.changes.length,
       slowestChangeMs: draft.slowestMs,
+      store: redis === undefined ? "file" : "redis",
       restarts: redis?.own && restarts.value,
     };
   } finally {

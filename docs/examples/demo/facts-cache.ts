@@ -1,4 +1,4 @@
-import { createCache, memory, msgpack, redis, type Cache, type Duration } from "hotset";
+import { createCache, memory, msgpack, redis, sqlite, type Cache, type Duration } from "hotset";
 
 /** How long the facts of a package in development are fresh: one whose version is a prerelease. */
 export const DRAFT_TTL_MS = 4_000;
@@ -7,19 +7,21 @@ export const DRAFT_TTL_MS = 4_000;
 const RELEASE_TTL: Duration = "1h";
 
 export interface FactsCacheOptions {
-  /** Memory over this Redis; `undefined`: memory alone. */
+  /** Memory over this Redis, where there is one. */
   readonly redisUrl?: string | undefined;
+  /** Otherwise memory over this file, which outlives the process. */
+  readonly file: string;
   /** @default 'hotset' */
   readonly keyPrefix?: string | undefined;
 }
 
 /** Opens nothing: it connects with the first call. */
-export function createFactsCache({ redisUrl, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
+export function createFactsCache({ redisUrl, file, keyPrefix = "hotset" }: FactsCacheOptions): Cache {
   // Reading, hashing and compressing keep a core busy: more loads at a time would delay the hits.
   const near = createCache({ name: "package-facts", maxLoads: 1 }).tier(memory());
   const tiers =
     redisUrl === undefined
-      ? near
+      ? near.tier(sqlite(file))
       : near.tier(
           redis(redisUrl)
             .keyPrefix(keyPrefix)

@@ -9,8 +9,10 @@ export interface Stage {
   readonly draft: Draft;
   /** The Redis that may be killed. */
   readonly redis: OwnRedis | undefined;
-  /** Closes the service and starts another one in its place; `undefined` if that would lose every entry. */
-  readonly deploy: (() => Promise<string>) | undefined;
+  /** Closes the service and starts another one in its place. */
+  readonly deploy: () => Promise<string>;
+  /** What keeps the entries meanwhile. */
+  readonly store: "the file" | "Redis";
   /** The least duration and number of requests. */
   readonly seconds: number;
   readonly requests: number;
@@ -30,17 +32,18 @@ const OUTAGE_MS = 700;
 /**
  * The incidents while the service is driven:
  *
- *     cold ──▶ a draft ──▶ deploy: memory is empty, Redis is not ──▶ Redis is killed ──▶ Redis is back, empty ──▶ end
+ *     cold ──▶ a draft ──▶ restart: memory is empty ──▶ Redis is killed ──▶ Redis is back, empty ──▶ end
  *              changes all the while
  *
  * Only the changes cost loads. The draft is first requested when everything else was loaded, so that its loads wait for
- * no others. The deploy waits until every package was loaded, and so is in Redis; SIGKILL waits until every package was
- * requested after the deploy, and so is in memory, where it outlives the outage and the loss of all entries in Redis.
+ * no others. The restart waits until every package was loaded, and so is in the store, which is not empty after it.
+ * SIGKILL waits until every package was requested after the restart, and so is in memory, where it outlives the outage
+ * and the loss of all entries in Redis.
  *
  * @throws the reason of `signal` when it is aborted.
  */
 export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> {
-  const { traffic, draft, redis, deploy, seconds, requests, say, signal } = stage;
+  const { traffic, draft, redis, deploy, store, seconds, requests, say, signal } = stage;
   const startedAt = performance.now();
   const share = (part: number): Promise<unknown> =>
     sleep(Math.max(0, startedAt + part * seconds * 1_000 - performance.now()), undefined, { signal });
@@ -48,12 +51,10 @@ export async function causeIncidents(stage: Stage): Promise<readonly Restart[]> 
 
   await until(() => traffic.hasCoveredAll, signal, 20_000);
   traffic.askFor(draft.name);
-  if (deploy !== undefined) {
-    await share(0.3);
-    await until(() => traffic.hasCoveredAll, signal, 20_000);
-    await traffic.moveTo(deploy);
-    say("deployed the service anew: its memory is empty, Redis is not");
-  }
+  await share(0.3);
+  await until(() => traffic.hasCoveredAll, signal, 20_000);
+  await traffic.moveTo(deploy);
+  say(`restarted the service: its memory is empty, ${store} is not`);
   if (redis !== undefined) {
     await share(0.5);
     await until(() => traffic.hasCoveredAll, signal, 20_000);

@@ -14,7 +14,7 @@ export class Ledger {
   /** The first few, in words. */
   readonly failures: string[] = [];
   failed = 0;
-  readonly #durations: Readonly<Record<Outcome, number[]>> = { memory: [], redis: [], stale: [], miss: [] };
+  readonly #durations: Readonly<Record<Outcome, number[]>> = { memory: [], store: [], stale: [], miss: [] };
   readonly #hits = new Map<string, number>();
   readonly #loads = new Map<string, { count: number; totalMs: number }>();
   readonly #digests = new Map<string, string>();
@@ -32,7 +32,7 @@ export class Ledger {
     }
     this.#digests.set(id, facts.sha256);
     this.#durations[outcome].push(durationMs);
-    if (outcome === "memory" || outcome === "redis") this.#hits.set(name, (this.#hits.get(name) ?? 0) + 1);
+    if (outcome === "memory" || outcome === "store") this.#hits.set(name, (this.#hits.get(name) ?? 0) + 1);
   }
 
   failedWith(reason: string): void {
@@ -60,7 +60,7 @@ export class Ledger {
 
   /** Fresh answers of either tier among all requests, in [0, 1]. */
   get hitRatio(): number {
-    return (this.count("memory") + this.count("redis")) / this.requests;
+    return (this.count("memory") + this.count("store")) / this.requests;
   }
 
   count(outcome: Outcome): number {

@@ -48,7 +48,7 @@ async function main(args: DemoArguments): Promise<number> {
   if (args.processes > 1) return driveProcesses(args);
   const port = args.serves ? portOf(process.env) : 0;
   await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
-  console.log(redis === undefined ? "memory alone" : `memory over ${redis.description}`);
+  console.log(`memory over ${redis === undefined ? "one SQLite file" : redis.description}`);
   await using copy = await PackageCopy.of(STORE);
   console.log(
     `copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`,

@@ -54,6 +54,11 @@ export class PackageCopy implements AsyncDisposable {
     return copy;
   }
 
+  /** For the cache, where there is no Redis. Removed with the copy. */
+  get cacheFile(): string {
+    return join(this.#root, ".cache.db");
+  }
+
   /** In the order of their names. */
   get names(): readonly string[] {
     return [...this.#folders.keys()].sort();

@@ -10,6 +10,8 @@ export interface Run {
   readonly changes: number;
   /** The longest time until a change was seen. */
   readonly slowestChangeMs: number;
+  /** What is below memory. */
+  readonly store: "file" | "redis";
   /** `undefined` without a Redis that the demo may kill. */
   readonly restarts: readonly Restart[] | undefined;
 }
@@ -21,7 +23,7 @@ export interface Check {
 }
 
 /** The checks, and whether each passed. */
-export function judge({ ledger, leastRequests, changes, slowestChangeMs, restarts }: Run): readonly Check[] {
+export function judge({ ledger, leastRequests, changes, slowestChangeMs, store, restarts }: Run): readonly Check[] {
   const { requests, failed, keys, hitRatio, counted } = ledger;
   const kills = restarts?.length ?? 0;
   const checks: Check[] = [
@@ -48,10 +50,15 @@ export function judge({ ledger, leastRequests, changes, slowestChangeMs, restart
     {
       what: "the cache counted what its clients saw",
       passed:
-        counted.hits === ledger.count("memory") + ledger.count("redis") &&
+        counted.hits === ledger.count("memory") + ledger.count("store") &&
         counted.staleHits === ledger.count("stale") &&
         counted.misses === ledger.count("miss"),
       detail: `${whole(counted.hits)} hits, ${whole(counted.staleHits)} stale, ${whole(counted.misses)} misses`,
+    },
+    {
+      what: "the restarted service found its values",
+      passed: ledger.count("store") > 0,
+      detail: `${whole(ledger.count("store"))} ${store === "file" ? "in the file" : "in Redis"}`,
     },
   ];
   if (restarts === undefined) return checks;
@@ -73,13 +80,13 @@ export function judge({ ledger, leastRequests, changes, slowestChangeMs, restart
 }
 
 /** The figures of a run, as lines. */
-export function table({ ledger, tookMs }: Run): readonly string[] {
+export function table({ ledger, tookMs, store }: Run): readonly string[] {
   const rows = [
     { label: "memory hit", latencies: ledger.latencies("memory") },
-    { label: "redis hit", latencies: ledger.latencies("redis") },
+    { label: `${store} hit`, latencies: ledger.latencies("store") },
     { label: "stale", latencies: ledger.latencies("stale") },
     { label: "miss", latencies: ledger.latencies("miss") },
-    { label: "all", latencies: ledger.latencies("memory", "redis", "stale", "miss") },
+    { label: "all", latencies: ledger.latencies("memory", "store", "stale", "miss") },
   ];
   return [
     `  ${"".padEnd(12)}${"requests".padStart(10)}${"share".padStart(10)}${"p50".padStart(12)}${"p99".padStart(12)}`,

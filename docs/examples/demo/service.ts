@@ -7,7 +7,7 @@ import { createFactsCache, DRAFT_TTL_MS, type FactsCacheOptions } from "./facts-
 import type { PackageCopy } from "./package-copy.ts";
 import { readPackageFacts, type PackageFacts } from "./package-facts.ts";
 
-export interface ServiceOptions extends FactsCacheOptions {
+export interface ServiceOptions extends Omit<FactsCacheOptions, "file"> {
   readonly copy: PackageCopy;
   /** `0` takes a free port. @default 0 */
   readonly port?: number;
@@ -28,7 +28,7 @@ export class Service {
   #closed: Promise<void> | undefined;
 
   private constructor({ copy, ...cache }: ServiceOptions) {
-    this.cache = createFactsCache(cache);
+    this.cache = createFactsCache({ ...cache, file: copy.cacheFile });
     this.#copy = copy;
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
