@@ -43,7 +43,7 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/sqlite",
     "@hotset/zstd",
   ],
-  "@hotset/cli": ["@hotset/core", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
+  "@hotset/cli": ["@hotset/core", "@hotset/http", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
   "@hotset/test-servers": [],
 };
 

@@ -1,4 +1,4 @@
-import { createCache, redis as backendOver, type Cache } from "hotset";
+import { createCache, redis as backendOver, type Cache, type Namespace } from "hotset";
 import type { Connection, RedisBackend } from "@hotset/redis";
 import { redisAddress } from "@hotset/redis-toolkit";
 import type { Arguments, OptionSpec } from "./arguments.ts";
@@ -11,6 +11,7 @@ export const CACHE_OPTIONS: Readonly<Record<string, OptionSpec>> = {
   "cache-version": { value: "<version>", text: "version of the cache; default: none" },
   namespace: { value: "<name>", text: "a namespace below the cache; may be given several times, from the outside in" },
   hashed: { text: 'its backend has keyFormat("hashed")' },
+  pubsub: { text: 'its backend has coherence("pubsub")' },
 };
 
 /** A cache of a service, seen from outside: without a local tier, and without notices. */
@@ -18,7 +19,7 @@ export interface SeenCache {
   readonly cache: Cache;
   readonly backend: RedisBackend;
   /** The namespace that was asked about, or the cache itself. */
-  readonly place: Pick<Cache, "inspect" | "get" | "invalidateTags" | "markTagsStale">;
+  readonly place: Namespace;
   /** Key of an entry, as the cache gives it to its backend. */
   entryKey(key: string): string;
   /** Key of the version of a tag at this place, likewise. */
@@ -39,8 +40,8 @@ export function seenCache(session: Session, name: string, layout: "full" | "stri
     .tier(backend)
     .build();
   const path = given.texts("namespace");
-  let place: SeenCache["place"] = cache;
-  for (const below of path) place = (place as Cache).namespace(below);
+  let place: Namespace = cache;
+  for (const below of path) place = place.namespace(below);
   // docs/reference/redis-layout.md, "Keys".
   const root = segment(name) + (version === undefined ? "" : `@${segment(version)}`);
   const below = path.map((each) => `:${segment(each)}`).join("");
@@ -59,7 +60,7 @@ function backendOf({ settings, timeoutMs, arguments: given }: Session, layout: "
     .keyPrefix(given.text("prefix") ?? "hotset")
     .keyFormat(isHashed(given) ? "hashed" : "readable")
     .layout(layout)
-    .coherence("none")
+    .coherence(given.flag("pubsub") ? "pubsub" : "none")
     .responseTimeout(timeoutMs)
     .connectTimeout(timeoutMs)
     .protocol(settings.protocol ?? 3)

@@ -37,6 +37,8 @@ export interface Command {
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Before anything is connected. @throws {UsageError} */
   check(given: Arguments): void;
+  /** Where these words need no Redis: the run without one, which `io.signal` ends. */
+  elsewhere?(given: Arguments, io: Io): Promise<Answer> | undefined;
   /** @returns `undefined` where everything was printed already. */
   run(session: Session): Promise<Answer | undefined>;
 }

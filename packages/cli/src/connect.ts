@@ -62,7 +62,7 @@ export async function connect(given: Arguments, io: Io): Promise<Session> {
 /** RESP2 connects without a login all the same, and each command is refused then. */
 const isLoginMissing = (error: unknown): boolean => /\bNOAUTH\b/.test((error as Error).message);
 
-function timeoutOf(given: Arguments): number {
+export function timeoutOf(given: Arguments): number {
   const text = given.text("timeout");
   if (text === undefined) return 5_000;
   try {

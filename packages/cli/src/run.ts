@@ -1,9 +1,10 @@
 import { BackendUnavailableError, CacheError } from "@hotset/core";
-import { nearest, parseArguments, shown, type OptionSpec } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { nearest, parseArguments, shown, type Arguments, type OptionSpec } from "./arguments.ts";
+import type { Answer, Command } from "./command.ts";
 import { get } from "./commands/get.ts";
 import { keys } from "./commands/keys.ts";
 import { locks } from "./commands/locks.ts";
+import { purge } from "./commands/purge.ts";
 import { queue } from "./commands/queue.ts";
 import { stats } from "./commands/stats.ts";
 import { tag } from "./commands/tag.ts";
@@ -16,7 +17,7 @@ import { jsonText, safe } from "./output/text.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [doctor, stats, get, keys, tag, queue, locks, watch];
+const COMMANDS: readonly Command[] = [doctor, stats, get, keys, tag, purge, queue, locks, watch];
 
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   ...CONNECTION_OPTIONS,
@@ -69,6 +70,8 @@ async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
     return EXIT.fine;
   }
   command.check(parsed);
+  const elsewhere = command.elsewhere?.(parsed, io);
+  if (elsewhere !== undefined) return present(await elsewhere, parsed, io);
   const session = await connect(parsed, io);
   // Commands that are waited for are refused from then on.
   const interrupt = (): void => void session.redis.disconnect();
@@ -78,12 +81,16 @@ async function runCommand(given: readonly string[], io: Io): Promise<ExitCode> {
     const answer = await command.run(session);
     if (answer === undefined) return EXIT.fine;
     if (io.signal.aborted) return EXIT.interrupted;
-    io.print(parsed.flag("json") ? `${jsonText(answer.json, 2)}\n` : `${answer.text}\n`);
-    return answer.exitCode;
+    return present(answer, parsed, io);
   } finally {
     io.signal.removeEventListener("abort", interrupt);
     await session.redis.disconnect();
   }
+}
+
+function present({ json, text, exitCode }: Answer, given: Arguments, io: Io): ExitCode {
+  io.print(given.flag("json") ? `${jsonText(json, 2)}\n` : `${text}\n`);
+  return exitCode;
 }
 
 const isCommand = (name: string | undefined): boolean => COMMANDS.some((command) => command.name === name);

@@ -1,4 +1,4 @@
-import { ConfigurationError } from "@hotset/core";
+import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
 
 /** A handler of fetch requests: of a worker, of Bun or Deno, or `app.fetch` of Hono. */
@@ -150,7 +150,8 @@ export interface PurgeHandlerOptions {
 
 /**
  * A handler that purges, to be mounted where only some may reach it: nothing can be purged over the network without it.
- * `PURGE` of a URL removes its responses; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "soft": true}`.
+ * `PURGE` of a URL removes its responses; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "prefixes": [],
+ * "soft": true}`, and prefixes where the cache has `pathTags`.
  */
 export function purgeHandler(
   cache: HttpCache,
@@ -162,11 +163,18 @@ export function purgeHandler(
     if (request.method !== "POST") return said(405, { error: "POST or PURGE" }, { allow: "POST, PURGE" });
     const order = await orderOf(request);
     if (typeof order === "string") return said(400, { error: order });
-    const { tags, urls, soft } = order;
-    const results = await Promise.all([
-      ...(tags.length > 0 ? [cache.purgeTags(tags, { soft })] : []),
-      ...urls.map((url) => cache.purge(url, { soft })),
-    ]);
+    const { tags, urls, prefixes, soft } = order;
+    let results: readonly InvalidateResult[];
+    try {
+      results = await Promise.all([
+        ...(tags.length > 0 ? [cache.purgeTags(tags, { soft })] : []),
+        ...urls.map((url) => cache.purge(url, { soft })),
+        ...prefixes.map((prefix) => cache.purgePrefix(prefix, { soft })),
+      ]);
+    } catch (error) {
+      if (error instanceof ConfigurationError || error instanceof TypeError) return said(400, { error: error.message });
+      throw error;
+    }
     return said(200, { status: results.some(({ status }) => status === "pending") ? "pending" : "done" });
   };
 }
@@ -174,6 +182,7 @@ export function purgeHandler(
 interface PurgeOrder {
   readonly tags: readonly string[];
   readonly urls: readonly string[];
+  readonly prefixes: readonly string[];
   readonly soft: boolean;
 }
 
@@ -188,13 +197,20 @@ async function orderOf(request: Request): Promise<PurgeOrder | string> {
     return "the body must be JSON";
   }
   if (typeof order !== "object" || order === null || Array.isArray(order)) return "the body must be an object";
-  const { tags = [], urls = [], soft = false, ...others } = order as Partial<Record<keyof PurgeOrder, unknown>>;
+  const {
+    tags = [],
+    urls = [],
+    prefixes = [],
+    soft = false,
+    ...others
+  } = order as Partial<Record<keyof PurgeOrder, unknown>>;
   const [other] = Object.keys(others);
   if (other !== undefined)
-    return `unknown property ${JSON.stringify(other.slice(0, 40))}; accepted are tags, urls, soft`;
-  if (!isTexts(tags) || !isTexts(urls)) return "tags and urls must be arrays of non-empty strings";
+    return `unknown property ${JSON.stringify(other.slice(0, 40))}; accepted are tags, urls, prefixes, soft`;
+  if (!isTexts(tags) || !isTexts(urls) || !isTexts(prefixes))
+    return "tags, urls and prefixes must be arrays of non-empty strings";
   if (typeof soft !== "boolean") return "soft must be true or false";
-  return { tags, urls, soft };
+  return { tags, urls, prefixes, soft };
 }
 
 const isTexts = (given: unknown): given is readonly string[] =>

@@ -191,15 +191,34 @@ describe("purging over the network", () => {
     expect(site.loads).toBe(4);
   });
 
+  it("H75 H76 takes prefixes where paths are tags, and refuses them elsewhere", async () => {
+    const site = new Site({ ...SERVER, pathTags: true }).counts(FRESH);
+    const handler = purgeHandler(site.http, { authorize: () => true });
+    await site.get({ path: "/books/1" });
+    await site.get({ path: "/bookshelf" });
+    expect((await handler(order({ prefixes: ["https://shop.example/books"] }))).status).toBe(200);
+    await site.get({ path: "/bookshelf" });
+    expect(site.loads).toBe(2);
+    await site.get({ path: "/books/1" });
+    expect(site.loads).toBe(3);
+    const without = purgeHandler(new Site(SERVER).http, { authorize: () => true });
+    const refused = await without(order({ prefixes: ["https://shop.example/books"] }));
+    expect([refused.status, await refused.json()]).toEqual([
+      400,
+      { error: expect.stringContaining("pathTags: true") as string },
+    ]);
+  });
+
   it.each([
     ["no JSON", "the body must be JSON", "x"],
     ["a list", "the body must be an object", "[]"],
-    ["another property", 'unknown property "all"; accepted are tags, urls, soft', '{"all":true}'],
-    ["no list", "tags and urls must be arrays of non-empty strings", '{"tags":"books"}'],
-    ["an empty tag", "tags and urls must be arrays of non-empty strings", '{"tags":[""]}'],
+    ["another property", 'unknown property "all"; accepted are tags, urls, prefixes, soft', '{"all":true}'],
+    ["no list", "tags, urls and prefixes must be arrays of non-empty strings", '{"tags":"books"}'],
+    ["an empty tag", "tags, urls and prefixes must be arrays of non-empty strings", '{"tags":[""]}'],
     ["another flag", "soft must be true or false", '{"soft":"no"}'],
+    ["no URL", "Invalid URL", '{"prefixes":["/books"]}'],
   ])("H76 refuses %s: %s", async (_, error, body) => {
-    const handler = purgeHandler(new Site(SERVER).http, { authorize: () => true });
+    const handler = purgeHandler(new Site({ ...SERVER, pathTags: true }).http, { authorize: () => true });
     const answer = await handler(new Request("https://shop.example/purge", { method: "POST", body }));
     expect([answer.status, await answer.json()]).toEqual([400, { error }]);
     expect((await handler(new Request("https://shop.example/purge"))).status).toBe(405);
