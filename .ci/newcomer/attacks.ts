@@ -29,7 +29,10 @@ const urls = {
 
 /** Where memory is what is bounded, and the bound is higher. */
 const HEAP_MB: Readonly<Record<string, number>> = { "300,000 calls that wait": 768 };
-const project = new Project("attacks", registry.url, { type: "module", dependencies: { hotset: "latest" } });
+const project = new Project("attacks", registry.url, {
+  type: "module",
+  dependencies: { hotset: "latest", "@hotset/http": "latest" },
+});
 let [tried, succeeded] = [0, 0];
 try {
   await project.run("npm", ["install"]);

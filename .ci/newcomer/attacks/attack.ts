@@ -6,9 +6,10 @@
 import { inspect } from "node:util";
 import { BYTES } from "./bytes.ts";
 import { CALLS } from "./calls.ts";
+import { HTTP } from "./http.ts";
 import { attacked, type Urls } from "./victim.ts";
 
-const ATTACKS = { ...BYTES, ...CALLS };
+const ATTACKS = { ...BYTES, ...CALLS, ...HTTP };
 const [name, urls = "{}"] = process.argv.slice(2);
 try {
   if (name === undefined) console.log(Object.keys(ATTACKS).join("\n"));

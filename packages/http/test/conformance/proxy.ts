@@ -44,7 +44,7 @@ function write(response: ServerResponse, { status, statusText, fields, body }: P
       .pipe(response);
 }
 
-function writeInformation(response: ServerResponse, status: number, fields: FieldLines): void {
+export function writeInformation(response: ServerResponse, status: number, fields: FieldLines): void {
   if (status === 102) response.writeProcessing();
   else
     (response as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(
