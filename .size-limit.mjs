@@ -92,7 +92,7 @@ export default [
     }),
   },
   http("index", "20.8 kB"),
-  http("fetch", "2 kB"),
+  http("fetch", "4.2 kB"),
   http("node", "3 kB"),
   http("undici", "2 kB"),
   toolkit("index", "19.2 kB"),

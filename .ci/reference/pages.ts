@@ -382,7 +382,8 @@ export const PAGES: readonly PageSpec[] = [
         "FastifyLike",
       ],
       ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
-      ...["FieldLines", "FieldLine", "Head"],
+      ...["FieldLines", "FieldLine", "Head", "cacheStorage", "CacheStorageOptions", "WebCacheStorage", "WebCache"],
+      ...["CacheQueryOptions", "MultiCacheQueryOptions", "RequestLike"],
     ],
   },
   {

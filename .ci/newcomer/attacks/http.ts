@@ -37,7 +37,7 @@ const hotset: Front = (handler) => {
   };
 };
 
-/** As caches of few lines are: each 200 by its decoded path and what Vary named, whoever asks at the same time as well. */
+/** As caches of few lines are: by the decoded path and what Vary named, one load for all that ask meanwhile. */
 const byPath: Front = (handler) => {
   const stored = new Map<string, Promise<readonly [string, string]>>();
   const varies = new Map<string, readonly string[]>();
@@ -126,7 +126,7 @@ const trusting: RequestListener = (request, response) => {
   });
 };
 
-/** An account for whoever has its cookie, under any path that begins so. */
+/** An account for the client that has its cookie, under any path that begins so. */
 const account: RequestListener = (request, response) => {
   const page = `account of ${request.headers.cookie ?? "nobody"}`;
   setTimeout(() => answer(response, page, { "cache-control": "private, max-age=60" }), 20);
@@ -287,7 +287,7 @@ export const HTTP: Readonly<Record<string, (on: Attack) => Promise<void>>> = {
       },
       ...{ freshness, bodyBytes: 4, body: { bytes: Buffer.from("evil") }, receivedBy: "", receivedAt: 0 },
     };
-    const read = async (forged: unknown): Promise<string> => {
+    const read = async (forged: {} | null): Promise<string> => {
       await writer.namespace("pages").set(url, forged, { ttl: "1m" });
       const origin = () => ({ status: 200, statusText: "", fields: [], body: Buffer.from("page") });
       const { body, fields } = await http.answer({ method: "GET", url, fields: [], hasBody: false }, origin);
@@ -311,7 +311,7 @@ export const HTTP: Readonly<Record<string, (on: Attack) => Promise<void>>> = {
       { freshness: undefined },
       { freshness: { ...freshness, lifetimeMs: "60000" } },
       { target: "http://shop.example/other" },
-      // Of an older and of a newer version.
+      // An older and a newer version.
       { format: 0 },
       { format: 2 },
       { kind: "index" },

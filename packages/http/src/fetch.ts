@@ -1,6 +1,16 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
 
+export {
+  cacheStorage,
+  type CacheQueryOptions,
+  type CacheStorageOptions,
+  type MultiCacheQueryOptions,
+  type RequestLike,
+  type WebCache,
+  type WebCacheStorage,
+} from "./cache-storage.ts";
+
 /** A handler of fetch requests: of a worker, of Bun or Deno, or `app.fetch` of Hono. */
 export type FetchHandler<A extends readonly unknown[]> = (request: Request, ...rest: A) => Response | Promise<Response>;
 

@@ -56,7 +56,7 @@ export const purge: Command = {
     const { cache, place } = seenCache(session, given.words[0]!);
     try {
       await cache.connect();
-      // Whoever has its responses apart by tenants or fields has tags for each URL: they are purged in any case.
+      // A cache that has its responses apart by tenants or fields has tags for each URL: they are purged in any case.
       const everywhere = { pathTags: true, noVarySearch: true, partition: () => undefined };
       return done(given, await purgeAll(httpCache(place, { ...everywhere, rules }), given));
     } finally {

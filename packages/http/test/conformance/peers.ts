@@ -116,7 +116,7 @@ function begin(
   else response.writeHead(status, statusText);
 }
 
-/** Those of one connection are not passed on. */
+/** Fields of one connection are not passed on. */
 const OF_CONNECTION: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",

@@ -1,0 +1,218 @@
+import { once } from "node:events";
+import {
+  Agent,
+  createServer,
+  request as send,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { createGzip, gunzipSync, type Gzip } from "node:zlib";
+import { createCache } from "@hotset/core";
+import { httpCache } from "@hotset/http";
+import { cachedListener, expressCache } from "@hotset/http/node";
+import { memory } from "@hotset/memory";
+import express from "express";
+import { afterEach, describe, expect, it } from "vitest";
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+function open(): ReturnType<typeof httpCache> {
+  const cache = createCache({ name: "shop" }).tier(memory()).build();
+  closing.push(() => cache.close());
+  return httpCache(cache.namespace("http"), { base: "https://shop.example" });
+}
+
+interface Got {
+  readonly status: string;
+  readonly fields: IncomingMessage["headers"];
+  readonly body: Buffer;
+  readonly port: number | undefined;
+}
+type Ask = (path: string, method?: string) => Promise<Got>;
+
+/** Over one connection that is kept. */
+async function listen(listener: RequestListener): Promise<Ask> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  closing.push(() => (agent.destroy(), server.closeAllConnections(), server.close()));
+  const { port } = server.address() as AddressInfo;
+  return (path, method = "GET") =>
+    new Promise((resolve, reject) => {
+      const request = send({ agent, host: "127.0.0.1", port, path, method }, (response) => {
+        const chunks: Buffer[] = [];
+        const { localPort } = response.socket;
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", reject);
+        response.on("end", () =>
+          resolve({
+            status: `${response.statusCode} ${response.statusMessage}`,
+            fields: response.headers,
+            body: Buffer.concat(chunks),
+            port: localPort,
+          }),
+        );
+      });
+      request.on("error", reject).end();
+    });
+}
+
+const called: string[] = [];
+/** How handlers write: each answers 201 Made with `body`, x-a and two x-b. */
+const FORMS: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
+  "writeHead with an object": (response) =>
+    response.writeHead(201, "Made", { "Cache-Control": "max-age=60", "X-A": "1", "x-b": ["1", "2"] }).end("body"),
+  "writeHead with a flat list": (response) =>
+    response.writeHead(201, "Made", ["cache-control", "max-age=60", "x-a", "1", "x-b", "1", "x-b", "2"]).end("body"),
+  "setHeader, and writeHead that adds": (response) => {
+    response.setHeader("x-a", "0").setHeader("x-b", ["1", "2"]);
+    response.writeHead(201, "Made", { "cache-control": "max-age=60", "x-a": "1" });
+    response.end("body");
+  },
+  "status fields, write and end with encodings and callbacks": (response) => {
+    Object.assign(response, { statusCode: 201, statusMessage: "Made" });
+    response.setHeaders(new Headers({ "cache-control": "max-age=60", "x-a": "1" })).setHeader("x-b", ["1", "2"]);
+    response.write("626f", "hex", () => called.push("written"));
+    response.end("ZHk=", "base64", () => called.push("ended"));
+  },
+  "end with a callback alone": (response) => {
+    response.writeHead(201, "Made", { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"] });
+    response.write(Buffer.from("body"));
+    expect(response.end(() => called.push("ended"))).toBe(response);
+  },
+  "flushHeaders first, and bytes later": (response) => {
+    Object.assign(response, { statusCode: 201, statusMessage: "Made" });
+    response.setHeader("cache-control", "max-age=60").setHeader("x-a", "1").setHeader("x-b", ["1", "2"]);
+    response.flushHeaders();
+    setTimeout(() => response.end(new Uint8Array(Buffer.from("body"))), 5);
+  },
+  "a stream that is piped": (response) => {
+    response.writeHead(201, "Made", { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"] });
+    Readable.from(["bo", Buffer.from("dy")]).pipe(response);
+  },
+};
+
+describe("H88: what handlers of node:http write", () => {
+  // A POST has the response of its client, and the load of a GET one of its own.
+  it.each(Object.keys(FORMS).flatMap((form) => ["GET", "POST"].map((method) => [form, method] as const)))(
+    "%s, for a %s",
+    async (form, method) => {
+      called.length = 0;
+      let runs = 0;
+      const ask = await listen(
+        cachedListener(open(), (_, response) => {
+          runs++;
+          FORMS[form]!(response);
+        }),
+      );
+      for (const round of [1, 2]) {
+        const { status, fields, body } = await ask("/", method);
+        expect([round, status, fields["x-a"], fields["x-b"], body.toString()]).toEqual([
+          round,
+          "201 Made",
+          "1",
+          "1, 2",
+          "body",
+        ]);
+      }
+      expect(runs).toBe(method === "GET" ? 1 : 2);
+      const callbacks = form.includes("callbacks") ? ["written", "ended"] : form.includes("callback") ? ["ended"] : [];
+      expect(called).toEqual(method === "GET" ? callbacks : [...callbacks, ...callbacks]);
+    },
+  );
+
+  it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
+    const ask = await listen(
+      cachedListener(open(), ({ url }, response) => {
+        if (url === "/none") response.writeHead(204, { "cache-control": "max-age=60" }).end();
+        else response.writeHead(200, { "cache-control": "max-age=60", "content-length": "4" }).end("body");
+      }),
+    );
+    const answers: Got[] = [];
+    for (const [path, method] of [["/"], ["/", "HEAD"], ["/none"], ["/none"], ["/", "HEAD"], ["/"]] as const)
+      answers.push(await ask(path, method));
+    expect(answers.map(({ status, body }) => [status, body.toString()])).toEqual([
+      ["200 OK", "body"],
+      ["200 OK", ""],
+      ["204 No Content", ""],
+      ["204 No Content", ""],
+      ["200 OK", ""],
+      ["200 OK", "body"],
+    ]);
+    expect(answers[1]!.fields["content-length"]).toBe("4");
+    expect(new Set(answers.map(({ port }) => port)).size).toBe(1);
+  });
+});
+
+describe("H88: Express", () => {
+  /** As `compression` does: it replaces what a response writes with, and leaves what has a coding as it is. */
+  const compress = (_: unknown, response: ServerResponse, next: () => void): void => {
+    const { writeHead, write, end } = response;
+    let gzip: Gzip | undefined;
+    const begin = (): void => {
+      if (gzip !== undefined || response.headersSent || response.hasHeader("content-encoding")) return;
+      response.removeHeader("content-length");
+      response.setHeader("content-encoding", "gzip").setHeader("vary", "accept-encoding");
+      gzip = createGzip();
+      gzip.on("data", (chunk: Buffer) => write.call(response, chunk, "utf8"));
+      gzip.on("end", () => end.call(response, undefined, "utf8"));
+    };
+    Object.assign(response, {
+      writeHead: (...parameters: never) => (begin(), writeHead.apply(response, parameters)),
+      write: (chunk: Buffer) => (begin(), gzip === undefined ? write.call(response, chunk, "utf8") : gzip.write(chunk)),
+      end: (chunk?: Buffer) => {
+        begin();
+        if (gzip === undefined) end.call(response, chunk, "utf8");
+        else gzip.end(chunk);
+        return response;
+      },
+    });
+    next();
+  };
+
+  it.each(["before", "behind"])("compression %s the cache: each client can read its answer", async (place) => {
+    let runs = 0;
+    const app = express();
+    if (place === "before") app.use(compress);
+    app.use(expressCache(open()));
+    if (place === "behind") app.use(compress);
+    app.get("/", (_, response) => {
+      runs++;
+      response.set("cache-control", "max-age=60").json({ a: 1 });
+    });
+    const ask = await listen(app);
+    for (let i = 0; i < 3; i++) {
+      const { status, fields, body } = await ask("/");
+      expect([status, fields["content-encoding"], gunzipSync(body).toString()]).toEqual(["200 OK", "gzip", '{"a":1}']);
+    }
+    expect(runs).toBe(1);
+  });
+
+  it("json, send, sendStatus, redirect, and an error after the first byte", async () => {
+    const app = express();
+    app.use(expressCache(open()));
+    app.use((_, response, next) => (response.set("cache-control", "max-age=60"), next()));
+    app.get("/json", (_, response) => void response.json({ a: 1 }));
+    app.get("/send", (_, response) => void response.send(Buffer.from("bytes")));
+    app.get("/status", (_, response) => void response.sendStatus(404));
+    app.get("/redirect", (_, response) => response.redirect(301, "/json"));
+    app.get("/broken", (_, response) => {
+      response.write("first");
+      setTimeout(() => response.destroy(), 5);
+    });
+    const ask = await listen(app);
+    for (let i = 0; i < 2; i++) {
+      expect((await ask("/json")).body.toString()).toBe('{"a":1}');
+      expect((await ask("/send")).body.toString()).toBe("bytes");
+      expect((await ask("/status")).status).toBe("404 Not Found");
+      expect((await ask("/redirect")).fields.location).toBe("/json");
+      await expect(ask("/broken")).rejects.toThrow();
+    }
+  });
+});
