@@ -94,6 +94,33 @@ describe("over Redis", () => {
     expect(loads).toBe(88);
   });
 
+  it("H64 callers of 8 processes are at the origin at the same time, and the first storable answer ends that", async () => {
+    let [waiting, loads] = [0, 0];
+    let isStorable = false;
+    const all = Promise.withResolvers<void>();
+    // Where one waited for another they would never be eight.
+    const origin: PlainOrigin = async () => {
+      loads++;
+      if (isStorable) return page(FRESH, bytes("shared"));
+      if (loads > 1 && ++waiting === 8) all.resolve();
+      if (loads > 1) await all.promise;
+      return page({ "cache-control": "private" }, bytes(`${loads}`));
+    };
+    const https = Array.from({ length: 8 }, () => open());
+    await get(https[0]!, origin);
+    await Promise.all(https.map((http) => get(http, origin)));
+    expect(loads).toBe(9);
+    isStorable = true;
+    await Promise.all(https.map((http) => get(http, origin)));
+    await expect
+      .poll(async () => {
+        const before = loads;
+        await Promise.all(https.map((http) => get(http, origin)));
+        return loads - before;
+      })
+      .toBe(0);
+  });
+
   it("H38 H72 H73 a change in one process is seen by the others, of every variant", async () => {
     let version = 1;
     const origin: PlainOrigin = ({ method }) =>
