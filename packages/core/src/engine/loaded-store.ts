@@ -19,6 +19,7 @@ import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { callInTime, fencedBy } from "./flight-limits.ts";
 import type { Loaded } from "./load.ts";
+import { renewable, sending } from "./renewal.ts";
 import type { UsedValues } from "./used-values.ts";
 import type { Waiters } from "./waiters.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -145,14 +146,10 @@ export class LoadedStore {
    */
   async #encodeAndSend(draft: Draft, remote: EntryTier, versions: Entry["versions"]): Promise<StoreResult> {
     const { flight, entry } = draft;
-    const send = async (sent: Draft, encoded: Encoded): Promise<StoreResult> => {
-      const result = await this.#answeredInTime(
-        flight,
-        this.#context.writes.run(flight.key.local, () => this.#send(sent, remote, encoded, versions)),
-      );
-      const fence = fencedBy(this.#context.tags, flight, entry.terms.dependsOn);
-      return fence === undefined ? result : this.#fenced(flight, fence);
-    };
+    const renewed = draft.result === "not-modified" ? renewable(flight, { ...entry, versions }) : undefined;
+    if (renewed !== undefined) return this.#sendInTurn(draft, remote, renewed, undefined);
+    const send = (sent: Draft, encoded: Encoded): Promise<StoreResult> =>
+      this.#sendInTurn(sent, remote, storedEntry(entry, versions, encoded), encoded);
     let encoded: Encoded;
     try {
       const encoding = remote.encode(entry.value);
@@ -166,8 +163,21 @@ export class LoadedStore {
     return send(draft, encoded);
   }
 
-  /** Third, in its turn among the writes of this key: sends the entry, and keeps a copy of it. */
-  async #send(draft: Draft, remote: EntryTier, encoded: Encoded, versions: Entry["versions"]): Promise<StoreResult> {
+  async #sendInTurn(...[draft, remote, entry, encoded]: SendArguments): Promise<StoreResult> {
+    const { flight } = draft;
+    const result = await this.#answeredInTime(
+      flight,
+      this.#context.writes.run(flight.key.local, () => this.#send(draft, remote, entry, encoded)),
+    );
+    const fence = fencedBy(this.#context.tags, flight, entry.terms.dependsOn);
+    return fence === undefined ? result : this.#fenced(flight, fence);
+  }
+
+  /**
+   * Third, in its turn among the writes of this key: sends the entry, and keeps a copy of it. One that is renewed in
+   * place keeps its version, and the lease is not ended by that.
+   */
+  async #send(...[draft, remote, entry, encoded]: SendArguments): Promise<StoreResult> {
     const { flights, recovery, trust } = this.#context;
     const { flight } = draft;
     const { key, lease } = flight;
@@ -178,17 +188,13 @@ export class LoadedStore {
       flight.lose();
       return "refused";
     }
-    const entry = storedEntry(draft.entry, versions, encoded);
     try {
       // From here on the copy is the stored entry, unless a change is received.
-      flight.sendStore(trust.epochOf(key.local));
+      if (encoded === undefined) flight.resend(trust.epochOf(key.local));
+      else flight.sendStore(trust.epochOf(key.local));
       const sent = draft.marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker: draft.marker } };
-      const write = { entry: sent, encoded, versions };
-      const status =
-        lease === undefined
-          ? await remote.write(key, write)
-          : await remote.leases!.store(key, write, lease.token, lease.seen);
-      lease?.end();
+      const status = await sending(remote, flight, sent, encoded);
+      if (encoded !== undefined) lease?.end();
       if (status === "overtaken") {
         flight.lose();
         return "refused";
@@ -202,7 +208,7 @@ export class LoadedStore {
       const kept =
         draft.marker === undefined ? this.#keepLocally(draft, entry, epoch) : this.#keepAlone(draft, entry, epoch);
       if (status === "stored" && !flights.isUntainted(flight) && lease !== undefined)
-        void this.confirm(remote.leases!, key, lease.token);
+        void this.confirm(remote.leases!, key, entry.version!);
       if (status !== "stored") return "refused";
       return draft.marker === undefined ? draft.result : kept;
     } catch (error) {
@@ -371,6 +377,8 @@ const LATE = Symbol("late");
 export const MARKED_MS = 10_000;
 const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
 const NO_LABELS = { etag: undefined, lastModified: undefined };
+
+type SendArguments = [draft: Draft, remote: EntryTier, entry: Entry, encoded: Encoded | undefined];
 
 /** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
 function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {

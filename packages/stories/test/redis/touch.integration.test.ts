@@ -60,10 +60,12 @@ it.for<[string, unknown, Make, boolean]>([
   await expect.poll(() => one.touch("k"), { timeout: 20_000 }).toEqual({ status: "missing" });
 });
 
-it.each<[string, Make]>([
+const WAYS: readonly (readonly [name: string, make: Make])[] = [
   ["in the clear", (builder) => builder],
   ["under a seal", (builder) => builder.seal(aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] }))],
-])("C355 touch is one script, and the value stays in Redis, %s", async (_, make) => {
+];
+
+it.each(WAYS)("C355 touch is one script, and the value stays in Redis, %s", async (_, make) => {
   const cache = open(randomPrefix(), make);
   const value = "x".repeat(100_000);
   await cache.connect();
@@ -85,4 +87,29 @@ it.each<[string, Make]>([
     expect(figure(/total_net_output_bytes:(\d+)/)).toBeLessThan(10_000);
   }
   expect(await cache.get("k")).toBe(value);
+});
+
+it.each(WAYS)("C516 a load that is not modified moves no value to or from Redis, %s", async (_, make) => {
+  const cache = open(randomPrefix(), make);
+  const value = "x".repeat(100_000);
+  await cache.connect();
+  await cache.set("k", value, { ttl: "1h", etag: '"1"' });
+  await expect
+    .poll(async () => {
+      await cache.get("k");
+      return cache.peek("k") === value;
+    })
+    .toBe(true);
+  await server.command("CONFIG", "RESETSTAT");
+  const answer = await cache.getOrSet("k", ({ stale }) => stale!.notModified(), {
+    ttl: "2h",
+    maxAge: "1h",
+    refreshAhead: 0.000_001,
+  });
+  await cache.drain();
+  const figures = String(await server.command("INFO", "all"));
+  const figure = (name: RegExp): number => Number(name.exec(figures)?.[1] ?? 0);
+  expect(answer).toBe(value);
+  expect(figure(/total_net_input_bytes:(\d+)/)).toBeLessThan(10_000);
+  expect((await cache.inspect("k"))?.freshForMs).toBeGreaterThan(3_600_000);
 });
