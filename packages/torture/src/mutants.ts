@@ -97,7 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "promotion: a copy that was overtaken during the read is kept",
     shows: OLDER,
     focus: "calm",
-    file: `${CORE}/engine/backend-read.ts`,
+    file: `${CORE}/engine/reads.ts`,
     rule: "if (now < entry.deadAt && !guard.isTainted)\n    local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, flights.copyEpoch(guard));",
     broken: "if (now < entry.deadAt) local?.keep(guard.tableKey, entry, localTtlMs ?? Infinity, context.trust.epoch);",
   },
@@ -163,8 +163,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["abandoned"],
     focus: "calm",
     file: `${CORE}/engine/waiters.ts`,
-    rule: "if (flight.isAbandoned && flight.loaded === undefined)",
-    broken: "if ((reason !== undefined || flight.isAbandoned) && flight.loaded === undefined)",
+    rule: "if (flight.crowd.isAbandoned && flight.loaded === undefined)",
+    broken: "if ((reason !== undefined || flight.crowd.isAbandoned) && flight.loaded === undefined)",
   },
 
   // ---- trust

@@ -1,5 +1,5 @@
 import { loadMany } from "../engine/batch-load.ts";
-import type { GetOrSetCall, NamespaceContext } from "../engine/call.ts";
+import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Meters } from "../primitives/meters.ts";
 import type { BatchLoader, Loader } from "../engine/load.ts";
@@ -14,7 +14,6 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../engine/results.ts";
-import { checkRoomForMeta } from "../engine/room-for-meta.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";

@@ -1,11 +1,9 @@
 import type { Entry } from "../entry/entry.ts";
 import { dependencies } from "../entry/key.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
-import { answerFor, type Failure, type Offer } from "./answer-for.ts";
-import type { Answer } from "./answers.ts";
+import { type Answer, answerFor, type Failure, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Flight } from "./flight.ts";
-import { Pauses } from "./pauses.ts";
 
 /** A load whose value was for one caller. */
 interface Unshared {
@@ -100,3 +98,30 @@ export class Backoffs {
     this.#unshared.end(localKey);
   }
 }
+
+/** By local key, until when something is not tried again, and why. Bounded: the oldest is forgotten first. */
+export class Pauses<R> {
+  readonly #pauses = new Map<string, Pause<R>>();
+
+  find(localKey: string, now: number): Pause<R> | undefined {
+    if (this.#pauses.size === 0) return undefined;
+    const pause = this.#pauses.get(localKey);
+    return pause !== undefined && now < pause.until ? pause : undefined;
+  }
+
+  begin(localKey: string, until: number, reason: R): void {
+    if (this.#pauses.size >= MAX_PAUSES) this.#pauses.delete(this.#pauses.keys().next().value!);
+    this.#pauses.set(localKey, { until, reason });
+  }
+
+  end(localKey: string): void {
+    if (this.#pauses.size !== 0) this.#pauses.delete(localKey);
+  }
+}
+
+export interface Pause<R> {
+  readonly until: number;
+  readonly reason: R;
+}
+
+const MAX_PAUSES = 10_000;

@@ -2,7 +2,7 @@ import { BulkWrites } from "./bulk-writes.ts";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Flights } from "./flights.ts";
-import { Pauses } from "./pauses.ts";
+import { Pauses } from "./backoffs.ts";
 import { Guard } from "../coherence/guards.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";

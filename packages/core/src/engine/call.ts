@@ -1,11 +1,12 @@
-import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { TagVersions } from "../contracts/backend.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
-import type { EntryKey, KeySpace } from "../entry/key.ts";
-import type { Loader } from "./load.ts";
-import type { Meter } from "../primitives/meters.ts";
-import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { EntryKey, KeySpace } from "../entry/key.ts";
+import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { Meter } from "../primitives/meters.ts";
+import type { SharedSlot } from "../primitives/shared-slot.ts";
+import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { Loader } from "./load.ts";
 import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */
@@ -63,4 +64,13 @@ export interface FlightBatch {
   readonly backgroundLoads: SharedSlot;
   /** With `inherit`: what its loader used, for each of its entries. */
   readonly used: UsedValues | undefined;
+}
+
+/** @throws {ConfigurationError} where entries cannot carry what the call needs. */
+export function checkRoomForMeta({ remote }: NamespaceContext): void {
+  if (remote?.keepsMeta === false)
+    throw new ConfigurationError(
+      `${remote.label}: its layout has no room for tags, validators and clear; use the full layout, or delete keys one by one`,
+      { tier: remote.label },
+    );
 }

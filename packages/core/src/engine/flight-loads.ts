@@ -4,11 +4,11 @@ import type { Answers } from "./answers.ts";
 import type { Copies, Reporting } from "./context.ts";
 import { describeFailure } from "./explanations.ts";
 import type { Flight } from "./flight.ts";
-import { Load, type Loaded } from "./load.ts";
 import type { StoreResult } from "./loaded-store.ts";
-import { UsedValues } from "./used-values.ts";
 import { whileLoading } from "./loading.ts";
+import { UsedValues } from "./used-values.ts";
 import type { Waiters } from "./waiters.ts";
+import { Load, type Loaded } from "./load.ts";
 
 /** The load of a flight: runs it once, counts it and reports it. */
 export class FlightLoads {

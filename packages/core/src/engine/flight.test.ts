@@ -1,20 +1,20 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Clock } from "../contracts/clock.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
-import { outcome, TestClock } from "@hotset/testing";
+import { flush, outcome, TestClock } from "@hotset/testing";
 import type { GetOrSetCall } from "./call.ts";
+import { Waiter } from "./crowd.ts";
 import { Flight, type Phase } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
-import { Waiter } from "./waiter.ts";
 import { Meter } from "../primitives/meters.ts";
 
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const BACKEND = { deadlineMs: 500, answered: 1 } as EntryTier & { answered: number };
+const BACKEND = { label: "redis", deadlineMs: 500, answered: 1 } as EntryTier & { answered: number };
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -41,6 +41,10 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 }
 
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
+const spend = ({ budget }: Flight, ms: number): void => {
+  budget.begin(1_000);
+  budget.spend(1_000 + ms);
+};
 const EPOCH = { until: 1 };
 const LATER = { until: 2 };
 
@@ -86,7 +90,7 @@ describe("the phases of a flight", () => {
     ["queue", { reading: "queued", leasing: "queued" }],
     ["requestLease", { queued: "leasing" }],
     ["waitElsewhere", { leasing: "waiting" }],
-    ["restart", { waiting: "reading" }],
+    ["restart", { reading: "reading", waiting: "reading" }],
     ["runs", { leasing: "loading" }],
     ["store", { loading: "storing" }],
     [
@@ -100,13 +104,23 @@ describe("the phases of a flight", () => {
         storing: "over",
       },
     ],
-  ])("%s leads from %j, and changes no other phase", (event, next) => {
+  ])("%s leads from %j; it changes no other phase, and throws in one that is not over", (event, next) => {
     for (const phase of PHASES) {
       const one = inPhase(phase);
       expect(one.phase).toBe(phase);
-      EVENTS[event](one);
+      const isMistake = next[phase] === undefined && phase !== "over";
+      if (isMistake) expect(() => EVENTS[event](one)).toThrow(`a flight that is ${phase} cannot be `);
+      else EVENTS[event](one);
       expect([phase, event, one.phase]).toEqual([phase, event, next[phase] ?? phase]);
     }
+  });
+
+  it("a mistake goes on in production", () => {
+    vi.stubEnv("NODE_ENV", "production");
+    const one = inPhase("loading");
+    one.queue();
+    vi.unstubAllEnvs();
+    expect(one.phase).toBe("loading");
   });
 
   it.each(PHASES)("%s: it is over if and only if it was ended, and is settled then", async (phase) => {
@@ -216,12 +230,12 @@ describe("a report about its lease", () => {
 describe("a flight that starts again", () => {
   it("begins as if now: no fence, no taint; and no caller joins", () => {
     const one = inPhase("waiting");
-    one.spendBackendTime(400, BACKEND.answered);
+    spend(one, 400);
     one.fence("delete");
-    expect([one.fencedBy, one.isTainted, one.isJoinable, one.backendLeftMs]).toEqual(["delete", true, false, 100]);
+    expect([one.fencedBy, one.isTainted, one.isJoinable, one.budget.leftMs]).toEqual(["delete", true, false, 100]);
     one.restart(LATER, 7, 3_000);
     expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, LATER, 7]);
-    expect([one.readAt, one.backendLeftMs, one.isJoinable]).toEqual([3_000, 100, false]);
+    expect([one.readAt, one.budget.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
 
   it("stays joinable within one epoch", () => {
@@ -243,41 +257,63 @@ describe("a flight that starts again", () => {
 describe("the time for the backend", () => {
   it("is what a read left of it, less what is spent afterwards", () => {
     const one = flight();
-    one.readAnswered(1_200);
-    expect(one.backendLeftMs).toBe(300);
-    one.spendBackendTime(50, BACKEND.answered);
-    expect(one.backendLeftMs).toBe(250);
+    one.budget.spend(1_200);
+    expect(one.budget.leftMs).toBe(300);
+    spend(one, 50);
+    expect(one.budget.leftMs).toBe(250);
   });
 
   it("is not spent by waiting behind others: C392", () => {
     const one = flight();
     BACKEND.answered += 100;
-    const { answered } = BACKEND;
-    one.readAnswered(1_100);
-    expect(one.backendLeftMs).toBe(400);
+    one.budget.spend(1_100);
+    expect(one.budget.leftMs).toBe(400);
     const other = flight();
     BACKEND.answered += 101;
-    other.readAnswered(9_000);
-    other.spendBackendTime(9_000, answered);
-    expect(other.backendLeftMs).toBe(500);
+    other.budget.spend(9_000);
+    expect(other.budget.leftMs).toBe(500);
   });
 
   it("C440 is not spent by calls from before the backend answered any: they connect", () => {
     BACKEND.answered = 0;
     const one = flight();
     BACKEND.answered = 1;
-    one.readAnswered(9_000);
-    one.spendBackendTime(9_000, 0);
-    expect(one.backendLeftMs).toBe(500);
-    one.spendBackendTime(200, 1);
-    expect(one.backendLeftMs).toBe(300);
+    one.budget.spend(9_000);
+    expect(one.budget.leftMs).toBe(500);
+    spend(one, 200);
+    expect(one.budget.leftMs).toBe(300);
   });
 
   it("is whole again once it has waited for another process", () => {
     const one = inPhase("leasing");
-    one.spendBackendTime(400, BACKEND.answered);
+    spend(one, 400);
     one.waitElsewhere(1_000);
-    expect(one.backendLeftMs).toBe(500);
+    expect(one.budget.leftMs).toBe(500);
+  });
+
+  it.each([
+    ["call", 100, "rejected"],
+    ["call", 101, "pending"],
+    ["calls", 101, "rejected"],
+  ] as const)("C392 work that takes all of it, %s of the backend, behind %d others: %s", async (of, others, status) => {
+    const clock = new TestClock();
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const ends: string[] = [];
+    flight().budget.run(
+      clock,
+      promise,
+      of,
+      (value) => ends.push(value),
+      (error) => ends.push((error as Error).message),
+    );
+    clock.advance(499);
+    expect(ends).toEqual([]);
+    BACKEND.answered += others;
+    clock.advance(1);
+    expect(ends).toEqual(status === "pending" ? [] : ["redis: no time is left to wait for it"]);
+    resolve("answer");
+    await flush();
+    expect(ends).toEqual(status === "pending" ? ["answer"] : ["redis: no time is left to wait for it"]);
   });
 });
 
@@ -325,23 +361,31 @@ describe("the callers of a flight", () => {
   it("end once each; it is abandoned when all of them were aborted", () => {
     const one = flight();
     const [first, second] = [waiter(), waiter()];
-    one.await(first);
-    one.await(second);
-    expect([one.leave(first, "signal"), one.leave(first, "signal"), one.isAbandoned]).toEqual([true, false, false]);
-    expect([one.leave(second, "signal"), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
+    one.crowd.add(first);
+    one.crowd.add(second);
+    expect([
+      one.crowd.leave(first, "signal", true),
+      one.crowd.leave(first, "signal", true),
+      one.crowd.isAbandoned,
+    ]).toEqual([true, false, false]);
+    expect([one.crowd.leave(second, "signal", true), one.crowd.isAbandoned, one.crowd.waiters]).toEqual([
+      true,
+      true,
+      [],
+    ]);
   });
 
   it("one that ran out of time did not abort", () => {
     const one = flight();
     const [first, second] = [waiter(), waiter()];
-    one.await(first);
-    one.await(second);
-    expect([one.take(first), one.take(first), one.leave(second, "signal"), one.isAbandoned]).toEqual([
-      true,
-      false,
-      true,
-      false,
-    ]);
+    one.crowd.add(first);
+    one.crowd.add(second);
+    expect([
+      one.crowd.take(first),
+      one.crowd.take(first),
+      one.crowd.leave(second, "signal", true),
+      one.crowd.isAbandoned,
+    ]).toEqual([true, false, true, false]);
   });
 
   it("are taken one by one, or all at once; what limits their wait ends with it", () => {
@@ -350,19 +394,19 @@ describe("the callers of a flight", () => {
     const ended: string[] = [];
     tagged.until(() => ended.push("tagged"));
     plain.until(() => ended.push("plain"));
-    one.await(tagged);
-    one.await(plain);
+    one.crowd.add(tagged);
+    one.crowd.add(plain);
     expect(one.isAwaited).toBe(true);
-    expect(one.take(tagged)).toBe(true);
-    expect([one.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
-    expect(one.takeAll()).toEqual([plain]);
-    expect([one.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
+    expect(one.crowd.take(tagged)).toBe(true);
+    expect([one.crowd.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
+    expect(one.crowd.takeAll()).toEqual([plain]);
+    expect([one.crowd.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
   });
 
   it("add their tags, each once", () => {
     const one = new Flight(call({ tags: ["a"] }), 0, "miss", "foreground");
-    one.addTags(["a", "b"]);
-    one.addTags(["b"]);
+    one.crowd.addTags(["a", "b"]);
+    one.crowd.addTags(["b"]);
     expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
   });
 
@@ -376,10 +420,10 @@ describe("the callers of a flight", () => {
       },
     });
     const one = new Flight(call({ tags: counted }), 0, "miss", "foreground");
-    one.addTags([...names]);
-    one.addTags(names.toReversed());
+    one.crowd.addTags([...names]);
+    one.crowd.addTags(names.toReversed());
     expect(one.tags).toBe(counted);
-    one.addTags([...names, "another"]);
+    one.crowd.addTags([...names, "another"]);
     expect([one.tags.length, one.tags.at(-1)]).toEqual([1_001, "another"]);
     expect(looks).toBeLessThan(20_000);
   });

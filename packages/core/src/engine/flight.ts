@@ -1,4 +1,3 @@
-import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
@@ -8,11 +7,12 @@ import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
-import type { LoadedValue } from "./used-values.ts";
+import { Budget } from "./budget.ts";
 import type { GetOrSetCall } from "./call.ts";
+import { Crowd } from "./crowd.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
-import type { Waiter } from "./waiter.ts";
+import type { LoadedValue } from "./used-values.ts";
 
 /** Where a flight is. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
@@ -38,37 +38,46 @@ export type Side = "foreground" | "background";
  * - loading: the loader has returned its promise
  * - storing: the value is known; it is being stored
  *
- * A method that does not fit the phase changes no phase: a flight that is over stays over.
+ * A flight that is over stays over. Another step that does not fit the phase is a mistake of the engine: it changes no
+ * phase, and throws outside production.
  *
  * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable or woken.
- * It is in the background while no caller waits for it, in any phase.
+ * Its {@link Crowd} are its callers, and its {@link Budget} is its time for the backend.
  */
 export class Flight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
+  readonly key: EntryKey;
+  readonly crowd: Crowd<Flight>;
+  readonly budget: Budget;
+  /** Why it loads, as the loader and events report it. */
+  reason: LoadReason;
+  /** Whether the backend did not answer: the rest of the flight does without it. */
+  isUnreachable = false;
+  /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
+  storesNothing = false;
+  /** Whether it loads beside others, without the lease: what they get is for each of them alone, or was until now. */
+  isAlone = false;
+  /** The version of the entry in the backend when it was read; `''` for none. */
+  seen = "";
+  lease: Lease | undefined;
+  /** The tag events of other processes up to this one left the flight's own tags as they were. */
+  heardSequence: number;
+  /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
+  readonly changedSince: number;
+  /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
+  isProven = false;
   #phase: Phase = "reading";
   #isJoinable = true;
   /** A change was reported while it loads, which may be a renewal of its own lease. */
   #isDoubted = false;
-  #isUnreachable = false;
-  #storesNothing = false;
-  #isAlone = false;
   #isForOne = false;
   #tagSequence: number;
-  #heardSequence: number;
-  readonly #changedSince: number;
-  #isProven = false;
   #dependsOn: readonly string[] | undefined;
   #readAt: number;
-  /** How many calls the backend had answered when it was asked last. */
-  #answeredBefore: number;
-  #backendLeftMs: number;
-  #seen = "";
-  #reason: LoadReason;
   #fallback: Entry | undefined;
   #fallbackTier = "";
   #hasCopy = false;
   #foundTags: readonly string[] = NO_TAGS;
-  #lease: Lease | undefined;
   #turn: SharedSlot | undefined;
   #isWoken = false;
   #awaitsOwnChange = false;
@@ -77,28 +86,21 @@ export class Flight extends Guard implements ReadRequest {
   #running: Load | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #loaded: LoadedValue | undefined;
-  #tags: readonly string[];
-  #waiters: Waiter<Flight>[] = NO_WAITERS;
-  #joined: number;
-  #aborted = 0;
-  #unserved = 0;
-  #outlives = false;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side) {
     super();
+    const { remote } = call.namespace;
     this.call = call;
-    this.#tags = call.tags;
+    this.key = call.key;
+    // A caller that was served already did not abandon it.
+    this.crowd = new Crowd(call.tags, side === "background" ? 1 : 0);
+    this.budget = new Budget(remote, call.startedAt);
+    this.reason = reason;
     this.#tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
-    this.#heardSequence = call.namespace.remote === undefined ? Infinity : tagSequence;
-    this.#changedSince = this.#heardSequence;
-    this.#reason = reason;
-    // A caller that was served already did not abandon it.
-    this.#joined = side === "background" ? 1 : 0;
-    this.#backendLeftMs = call.namespace.remote?.deadlineMs ?? 0;
+    this.heardSequence = this.changedSince = remote === undefined ? Infinity : tagSequence;
     this.#readAt = call.startedAt;
-    this.#answeredBefore = call.namespace.remote?.answered ?? 0;
   }
 
   // ---- phases
@@ -118,6 +120,8 @@ export class Flight extends Guard implements ReadRequest {
 
   #to(phase: Phase): void {
     if (NEXT[this.#phase].includes(phase)) this.#phase = phase;
+    else if (this.#phase !== "over" && process.env["NODE_ENV"] !== "production")
+      throw new Error(`a flight that is ${this.#phase} cannot be ${phase}`);
   }
 
   /** The read is done, or there is nothing to read: it waits for a slot. */
@@ -139,21 +143,21 @@ export class Flight extends Guard implements ReadRequest {
   /** It asks for the lease, or does without one. A wake counts from here. */
   requestLease(lease: Lease | undefined): void {
     this.#to("leasing");
-    this.#lease = lease;
+    this.lease = lease;
     if (lease !== undefined) this.#isWoken = false;
   }
 
   /** The lease was not granted. */
   dropLease(): void {
-    this.#lease?.end();
-    this.#lease = undefined;
+    this.lease?.end();
+    this.lease = undefined;
   }
 
   /** Another process loads. Returns when the flight began to wait for such loads. */
   waitElsewhere(now: number): number {
     this.#to("waiting");
     // The time of the backend is not spent by waiting for another process.
-    this.#backendLeftMs = this.call.namespace.remote!.deadlineMs;
+    this.budget.refill();
     return (this.#waitsSince ??= now);
   }
 
@@ -164,7 +168,7 @@ export class Flight extends Guard implements ReadRequest {
     this.resend(epoch);
     this.#tagSequence = tagSequence;
     this.#readAt = now;
-    this.#answeredBefore = this.call.namespace.remote!.answered;
+    this.budget.begin(now);
   }
 
   /** The loader was called, and has returned. */
@@ -207,10 +211,6 @@ export class Flight extends Guard implements ReadRequest {
 
   // ---- its load
 
-  get lease(): Lease | undefined {
-    return this.#lease;
-  }
-
   get running(): Load | undefined {
     return this.#running;
   }
@@ -218,44 +218,6 @@ export class Flight extends Guard implements ReadRequest {
   /** The loaded value, from the moment it is known. */
   get loaded(): LoadedValue | undefined {
     return this.#loaded;
-  }
-
-  /** Why it loads, as the loader and events report it. */
-  get reason(): LoadReason {
-    return this.#reason;
-  }
-
-  loadBecause(reason: LoadReason): void {
-    this.#reason = reason;
-  }
-
-  // ---- the backend
-
-  /** Whether the backend did not answer: the rest of the flight does without it. */
-  get isUnreachable(): boolean {
-    return this.#isUnreachable;
-  }
-
-  becomeUnreachable(): void {
-    this.#isUnreachable = true;
-  }
-
-  /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
-  get storesNothing(): boolean {
-    return this.#storesNothing;
-  }
-
-  storeNothing(): void {
-    this.#storesNothing = true;
-  }
-
-  /** Whether it loads beside others, without the lease: what they get is for each of them alone, or was until now. */
-  get isAlone(): boolean {
-    return this.#isAlone;
-  }
-
-  loadAlone(): void {
-    this.#isAlone = true;
   }
 
   /** Whether its value is for the caller that began it, and for no other. */
@@ -269,55 +231,19 @@ export class Flight extends Guard implements ReadRequest {
     this.#isJoinable = false;
   }
 
+  // ---- the backend
+
   /** When the backend was asked last. */
   get readAt(): number {
     return this.#readAt;
   }
 
-  /** How long this flight may still wait for the backend, in all steps together. */
-  get backendLeftMs(): number {
-    return this.#backendLeftMs;
-  }
-
-  /** A read was answered: what it took is spent. */
-  readAnswered(now: number): void {
-    this.spendBackendTime(now - this.#readAt, this.#answeredBefore);
-  }
-
-  /**
-   * A step took so long, unless it waited behind other calls.
-   *
-   * @param answeredBefore how many calls the backend had answered when the step began.
-   */
-  spendBackendTime(ms: number, answeredBefore: number): void {
-    if (!this.isBehind(answeredBefore)) this.#backendLeftMs -= ms;
-  }
-
-  /**
-   * Whether the time of a step says nothing about the backend. Each call still has its own deadline.
-   *
-   * - The backend has answered many calls since: it is not slow, but this process is behind with its answers.
-   * - It had answered none before: this process was still connecting.
-   */
-  isBehind(answeredBefore: number): boolean {
-    return answeredBefore === 0 || this.call.namespace.remote!.answered - answeredBefore > MANY;
-  }
-
-  /** The version of the entry in the backend when it was read; `''` for none. */
-  get seen(): string {
-    return this.#seen;
-  }
-
   saw(version: string): void {
-    this.#seen = version;
+    this.seen = version;
   }
 
   get isCurrent(): boolean {
     return this.call.isCurrent;
-  }
-
-  get key(): EntryKey {
-    return this.call.key;
   }
 
   get schema(): StandardSchema<unknown> | undefined {
@@ -350,7 +276,7 @@ export class Flight extends Guard implements ReadRequest {
 
   override taint(): void {
     super.taint();
-    if (this.#phase === "loading" && this.#lease !== undefined) this.#isDoubted = true;
+    if (this.#phase === "loading" && this.lease !== undefined) this.#isDoubted = true;
     // It loads what is newer than a change that is reported before: that of its own placeholder, say.
     else if (this.#phase !== "leasing" || this.#fallback !== undefined) this.#isJoinable = false;
     this.wake();
@@ -359,7 +285,7 @@ export class Flight extends Guard implements ReadRequest {
   /** It sends its store: the change that this makes is reported before the end of its lease. */
   sendStore(epoch: Epoch): void {
     this.resend(epoch);
-    this.#awaitsOwnChange = this.#lease !== undefined;
+    this.#awaitsOwnChange = this.lease !== undefined;
   }
 
   /**
@@ -386,34 +312,16 @@ export class Flight extends Guard implements ReadRequest {
     return this.#tagSequence;
   }
 
-  /** The tag events of other processes up to this one left the flight's own tags as they were. */
-  get heardSequence(): number {
-    return this.#heardSequence;
-  }
-
-  hearUpTo(tagSequence: number): void {
-    this.#heardSequence = tagSequence;
-  }
-
-  /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
-  get changedSince(): number {
-    return this.#changedSince;
-  }
-
-  /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
-  get isProven(): boolean {
-    return this.#isProven;
-  }
-
-  prove(isProven: boolean): void {
-    this.#isProven = isProven;
+  /** The tags of all callers. */
+  get tags(): readonly string[] {
+    return this.crowd.tags;
   }
 
   /** The tag versions that its result depends on, as far as its tags are known. */
   get dependsOn(): readonly string[] {
     if (this.#dependsOn !== undefined) return this.#dependsOn;
     const found = this.#foundTags;
-    return dependencies(this.key.space, found.length === 0 ? this.#tags : [...this.#tags, ...found]);
+    return dependencies(this.key.space, found.length === 0 ? this.tags : [...this.tags, ...found]);
   }
 
   /** Its loader has ended: its tags are known. */
@@ -477,103 +385,16 @@ export class Flight extends Guard implements ReadRequest {
     this.#fallback = undefined;
   }
 
-  // ---- its callers
-
-  /** The tags of all callers. */
-  get tags(): readonly string[] {
-    return this.#tags;
-  }
-
-  addTags(more: readonly string[]): void {
-    // Nearly always they are the same. By a set, since a list may be long, and each caller that joins comes here.
-    if (haveEqualItems(this.#tags, more)) return;
-    const known = new Set(this.#tags);
-    if (more.some((tag) => !known.has(tag))) this.#tags = [...new Set([...known, ...more])];
-  }
-
-  get waiters(): readonly Waiter<Flight>[] {
-    return this.#waiters;
-  }
-
   /** Whether a caller waits for it; otherwise it is in the background. */
   get isAwaited(): boolean {
-    return this.#waiters.length !== 0;
-  }
-
-  /** Whether one of its callers is a running load. */
-  get isNested(): boolean {
-    return this.#waiters.some(({ isNested }) => isNested);
-  }
-
-  /** It goes on after its callers. `true` the first time. */
-  outlive(): boolean {
-    const isFirst = !this.#outlives;
-    this.#outlives = true;
-    return isFirst;
-  }
-
-  /** Whether every caller that ever waited was aborted by its signal. */
-  get isAbandoned(): boolean {
-    return this.#aborted >= this.#joined;
-  }
-
-  /** Whether each of its callers left, by its signal or its time, before it got anything and before the load began. */
-  get isUnserved(): boolean {
-    return this.#unserved >= this.#joined;
-  }
-
-  await(waiter: Waiter<Flight>): void {
-    // Nearly every flight has one: an array that grows would have room for 17.
-    if (this.#waiters.length === 0) this.#waiters = [waiter];
-    else this.#waiters.push(waiter);
-    this.#joined += 1;
-  }
-
-  /** Ends the wait of one caller; `false` when it was over already. */
-  take(waiter: Waiter<Flight>): boolean {
-    const index = this.#waiters.indexOf(waiter);
-    if (index < 0) return false;
-    this.#waiters.splice(index, 1);
-    waiter.end();
-    return true;
-  }
-
-  /** The callers that another flight takes over: their waits go on. */
-  handOver(takes: (waiter: Waiter<Flight>) => boolean): readonly Waiter<Flight>[] {
-    const waiters = this.#waiters.filter(takes);
-    if (waiters.length !== 0) this.#waiters = this.#waiters.filter((each) => !takes(each));
-    return waiters;
-  }
-
-  /** As {@link take}, of a caller that leaves with nothing. */
-  leave(waiter: Waiter<Flight>, by: "signal" | "time"): boolean {
-    if (!this.take(waiter)) return false;
-    if (by === "signal") this.#aborted += 1;
-    if (by === "signal" || this.#running === undefined) this.#unserved += 1;
-    return true;
-  }
-
-  /** Ends the wait of all callers, or of those that `takes` selects. */
-  takeAll(takes?: (waiter: Waiter<Flight>) => boolean): readonly Waiter<Flight>[] {
-    const waiters = takes === undefined ? this.#waiters : this.#waiters.filter(takes);
-    this.#waiters =
-      takes === undefined || waiters.length === this.#waiters.length
-        ? NO_WAITERS
-        : this.#waiters.filter((each) => !takes(each));
-    for (const waiter of waiters) waiter.end();
-    return waiters;
+    return this.crowd.waiters.length !== 0;
   }
 }
 
-/** So many calls take a few milliseconds, where there is time for them. */
-const MANY = 100;
-
-/** Never changed: the first caller begins an array of its own. */
-const NO_WAITERS: Waiter<Flight>[] = [];
-
 /** The phases that may follow each phase. */
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
-  reading: ["queued", "over"],
+  // Again: a pending invalidation was sent first.
+  reading: ["reading", "queued", "over"],
   queued: ["leasing", "over"],
   leasing: ["queued", "waiting", "loading", "over"],
   waiting: ["reading", "over"],

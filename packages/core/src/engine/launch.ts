@@ -1,7 +1,7 @@
-import type { LoadReason } from "../contracts/events.ts";
+import type { FencedBy, LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
-import { dependencies } from "../entry/key.ts";
 import { judge } from "../entry/freshness.ts";
+import { dependencies } from "../entry/key.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Reporting } from "./context.ts";
@@ -38,10 +38,10 @@ export function launch(
   const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
   const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side);
   if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
-  if (!lifecycle.isOpen) flight.storeNothing();
+  if (!lifecycle.isOpen) flight.storesNothing = true;
   flights.add(call.key.local, flight);
   if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
-  if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
+  if (side === "background" && flight.crowd.outlive()) waitUntil?.(flight.whenSettled());
   return flight;
 }
 
@@ -50,4 +50,11 @@ function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
   if (call.isForced) return "forced";
   if (copy === undefined) return "miss";
   return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
+}
+
+/** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
+export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+  if (flight.fencedBy !== undefined) return flight.fencedBy;
+  if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
+  return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
 }

@@ -9,7 +9,7 @@ import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import { callInTime, fencedBy } from "./flight-limits.ts";
+import { fencedBy } from "./launch.ts";
 import { Lease } from "./lease.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -66,7 +66,7 @@ export class LeaseAcquisition {
     );
     let answer: LeaseAnswer;
     try {
-      answer = await callInTime(clock, flight, acquiring);
+      answer = await flight.budget.limit(clock, acquiring, "call");
     } catch (error) {
       this.#notGranted(flight, token, acquiring);
       this.#reportUnleased(flight, error instanceof BackendRefusedError ? "refused" : "unreachable");
@@ -98,10 +98,10 @@ export class LeaseAcquisition {
     const leases = flight.call.namespace.remote?.leases;
     if (leases === undefined || flight.isUnreachable || flight.seen === "" || pinned === undefined) return;
     const lease = this.#newLease(flight, leases, () => pinned);
-    flight.requestLease(lease);
+    flight.lease = lease;
     const acquiring = leases.acquire(flight, lease.token, flight.seen);
     try {
-      const answer = await callInTime(this.#context.clock, flight, acquiring);
+      const answer = await flight.budget.limit(this.#context.clock, acquiring, "call");
       if (answer.kind !== "granted") {
         flight.dropLease();
         return flight.lose();
@@ -149,7 +149,7 @@ export class LeaseAcquisition {
       unharmed: () => {
         // Only the versions that were pinned were compared: not those of tags that callers and the loader added since.
         const others = flight.dependsOn.filter((each) => pinned()?.versions.has(each) !== true);
-        if (!tags.hadEvents(others, flight.tagSequence, flight.heardSequence)) flight.hearUpTo(tags.sequence);
+        if (!tags.hadEvents(others, flight.tagSequence, flight.heardSequence)) flight.heardSequence = tags.sequence;
       },
     });
   }
@@ -173,7 +173,7 @@ export class LeaseAcquisition {
 
   async #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
     try {
-      return await callInTime(this.#context.clock, flight, pinning);
+      return await flight.budget.limit(this.#context.clock, pinning, "call");
     } catch (error) {
       unreachableBy(error, flight);
       return undefined;
@@ -187,7 +187,7 @@ const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
 
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
 function unreachableBy(error: unknown, flight: Flight): void {
-  if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.becomeUnreachable();
+  if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.isUnreachable = true;
 }
 
 /** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */

@@ -24,13 +24,13 @@ export function takeSlot(
   const { batch } = flight.call;
   const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? limits.backgroundLoads);
   if (background?.tryTake() === false) return undefined;
-  if (flight.isNested) {
+  if (flight.crowd.isNested) {
     batch?.loads.exempt();
     return () => background?.free();
   }
   const slots = batch?.loads ?? limits.loads;
   if (slots.tryTake()) return releaseOf(slots, background);
-  if (flight.isUnserved) {
+  if (flight.crowd.isUnserved) {
     background?.free();
     return undefined;
   }

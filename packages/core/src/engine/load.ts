@@ -1,16 +1,16 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { Entry } from "../entry/entry.ts";
-import { lifeOf } from "../entry/freshness.ts";
 import { InvalidValueError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { LoadReason } from "../contracts/events.ts";
-import { isThenable } from "../primitives/thenable.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
+import type { Entry } from "../entry/entry.ts";
+import { lifeOf } from "../entry/freshness.ts";
 import { NO_TAGS } from "../entry/key.ts";
-import type { UsedValues } from "./used-values.ts";
-import { singleUse } from "../entry/single-use.ts";
+import { checkEntryOptions, type LoadOptions, ownOptions } from "../entry/policy.ts";
 import { checkBySchema } from "../entry/schema.ts";
-import { checkEntryOptions, ownOptions, type LoadOptions } from "../entry/policy.ts";
+import { singleUse } from "../entry/single-use.ts";
+import { isThenable } from "../primitives/thenable.ts";
+import type { UsedValues } from "./used-values.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers

@@ -17,7 +17,7 @@ import { orPending } from "../tiers/recovery.ts";
 import { loadedAnswer, type Answers } from "./answers.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Flight } from "./flight.ts";
-import { callInTime, fencedBy } from "./flight-limits.ts";
+import { fencedBy } from "./launch.ts";
 import type { Loaded } from "./load.ts";
 import { renewable, sending } from "./renewal.ts";
 import type { UsedValues } from "./used-values.ts";
@@ -62,7 +62,7 @@ export class LoadedStore {
     // From here on an event of one of these ends joining; also where the value is stored nowhere.
     const named = [...tagsOf(flight, isKept ? flight.fallback : undefined, loaded), ...loaded.named];
     flight.dependOn(dependencies(flight.key.space, [...new Set(named)]));
-    flight.prove(flight.dependsOn.every((each) => pinned?.versions.has(each) === true));
+    flight.isProven = flight.dependsOn.every((each) => pinned?.versions.has(each) === true);
     if (loaded.kind === "no-store" || loaded.kind === "not-shared")
       return this.#mark(flight, loaded, loaded.kind, pinned);
     if (flight.storesNothing) return Promise.resolve("no-store");
@@ -135,7 +135,7 @@ export class LoadedStore {
     flight.makes({ ...entry, versions });
     if (!flight.isProven && pinned !== undefined) {
       const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
-      flight.prove(flight.dependsOn.every((each) => proven.has(each)));
+      flight.isProven = flight.dependsOn.every((each) => proven.has(each));
     }
     return this.#encodeAndSend(draft, remote, versions);
   }
@@ -339,7 +339,7 @@ export class LoadedStore {
     const allowed = (found: Entry["versions"]): Entry["versions"] | "fenced" | "unreachable" =>
       found === undefined ? "fenced" : (used?.forbids(dependsOn, found) ?? found);
     if (!isThenable(versions)) return allowed(versions);
-    return callInTime(this.#context.clock, flight, versions).then(allowed, () => "unreachable");
+    return flight.budget.limit(this.#context.clock, versions, "call").then(allowed, () => "unreachable");
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
@@ -363,7 +363,7 @@ export class LoadedStore {
 
   /** When the time is spent, the callers get the loaded value; the flight goes on waiting. */
   async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T> {
-    const written = await within<T | typeof LATE>(this.#context.clock, flight.backendLeftMs, write, () => LATE);
+    const written = await within<T | typeof LATE>(this.#context.clock, flight.budget.leftMs, write, () => LATE);
     if (written !== LATE) return written;
     // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
     this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));

@@ -6,7 +6,7 @@ import type { Encoded } from "../entry/codec.ts";
 import { newEntry, storedEntry, type Entry, type Labels } from "../entry/entry.ts";
 import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
-import type { NamespaceContext } from "./call.ts";
+import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { EntryTier } from "../tiers/entry-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
@@ -22,7 +22,6 @@ import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { describeInvalidation } from "./explanations.ts";
-import { checkRoomForMeta } from "./room-for-meta.ts";
 import type {
   DeleteManyResult,
   DeleteResult,

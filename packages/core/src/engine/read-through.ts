@@ -2,26 +2,25 @@ import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/thenable.ts";
+import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import type { Failure, Offer } from "./answer-for.ts";
-import { hit, loadedAnswer, type Answer, type Answers } from "./answers.ts";
-import { promote, readAfterReplay, readReplaced } from "./backend-read.ts";
+import { type Answer, type Answers, type Failure, hit, loadedAnswer, type Offer } from "./answers.ts";
+import { promote, readAfterReplay, readReplaced } from "./reads.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Copies, Life, Limits, Reporting, Writing } from "./context.ts";
 import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
-import { elsewhereTimeout, inTime } from "./flight-limits.ts";
 import type { FlightLoads } from "./flight-loads.ts";
+import type { Loaded } from "./load.ts";
 import type { Flight, Side } from "./flight.ts";
 import { isLate, joinable, launch } from "./launch.ts";
 import type { Acquired, LeaseAcquisition } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
-import type { Loaded } from "./load.ts";
 import { takeSlot } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import type { Waiter } from "./waiter.ts";
+import type { Waiter } from "./crowd.ts";
 import { suitsAll, type Waiters } from "./waiters.ts";
 
 /** The answer to one call, and the flight that the call began, if it began one. */
@@ -105,7 +104,7 @@ export class ReadThrough {
     const { answer, flight } = this.#enter(call, held);
     if (flight === undefined) return answer;
     if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
-    else if (this.#reads(flight)) this.#proceed(flight, call.namespace.remote!.read(flight, flight.backendLeftMs));
+    else if (this.#reads(flight)) this.#proceed(flight, call.namespace.remote!.read(flight, flight.budget.leftMs));
     else this.#load(flight);
     return answer;
   }
@@ -125,7 +124,7 @@ export class ReadThrough {
       else this.#load(flight);
     }
     const [first] = reading;
-    first?.call.namespace.remote!.readMany(reading, first.backendLeftMs, (i, outcome) =>
+    first?.call.namespace.remote!.readMany(reading, first.budget.leftMs, (i, outcome) =>
       this.#readEnded(reading[i]!, outcome),
     );
   }
@@ -164,7 +163,7 @@ export class ReadThrough {
     const flight = launch(this.#context, call, held, side);
     // One that is forced, or current, depends on the lease.
     if (!call.isForced && !call.isCurrent && this.#backoffs.isUnshared(call.key.local, call.startedAt)) {
-      flight.loadAlone();
+      flight.isAlone = true;
       flight.supersede();
     }
     return flight;
@@ -183,7 +182,7 @@ export class ReadThrough {
   #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
     const { events, clock } = this.#context;
     call.namespace.meter.coalesced += 1;
-    if (call.tags.length !== 0) flight.addTags(call.tags);
+    if (call.tags.length !== 0) flight.crowd.addTags(call.tags);
     const late = isLate(this.#context.tags, flight);
     const known = this.#known(flight, call, clock.now());
     const answer =
@@ -211,7 +210,7 @@ export class ReadThrough {
     if (answer !== undefined) return this.#waiters.answerMoved(waiter, answer);
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context.tags, joined)) {
-      if (call.tags.length !== 0) joined.addTags(call.tags);
+      if (call.tags.length !== 0) joined.crowd.addTags(call.tags);
       this.#waiters.move(waiter, joined);
       if (waiter.isNested) joined.skipQueue();
       return;
@@ -256,11 +255,11 @@ export class ReadThrough {
       recovery,
       () => this.#isCovered(flight),
       async () => {
-        await inTime(clock, flight, recovery!.replay());
+        await flight.budget.limit(clock, recovery!.replay(), "calls");
         // A write of this process that is still under way has fenced the flight for good.
         if (!writes.has(flight.key.local)) this.#restart(flight);
       },
-      () => (this.#reads(flight) ? remote!.read(flight, flight.backendLeftMs) : undefined),
+      () => (this.#reads(flight) ? remote!.read(flight, flight.budget.leftMs) : undefined),
     );
   }
 
@@ -282,7 +281,7 @@ export class ReadThrough {
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
     try {
       if (outcome instanceof Error) return this.#unreachable(flight);
-      flight.readAnswered(this.#context.clock.now());
+      flight.budget.spend(this.#context.clock.now());
       this.#found(flight, outcome);
     } catch (error) {
       this.#broken(flight, error);
@@ -294,14 +293,14 @@ export class ReadThrough {
     this.#loadedStore.reportBroken(flight, error);
     if (!flight.isOver) return this.#failed(flight, error);
     // It was thrown between the end of the flight and the last answer.
-    for (const waiter of flight.takeAll()) waiter.reject(error);
+    for (const waiter of flight.crowd.takeAll()) waiter.reject(error);
   }
 
   /**
    * No backend can confirm a copy: one that is newer than every call of this process is served as if it were confirmed.
    */
   #unreachable(flight: Flight): void {
-    flight.becomeUnreachable();
+    flight.isUnreachable = true;
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
     const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, clock.now());
@@ -340,7 +339,7 @@ export class ReadThrough {
   /** The last value of this key was stored nowhere: no caller waits for another such load. */
   #marked(flight: Flight, { staleAt, terms }: Entry): void {
     if (this.#context.clock.now() >= staleAt || flight.call.isForced) return;
-    flight.loadAlone();
+    flight.isAlone = true;
     if (terms.marker !== "not-shared") return;
     this.#backoffs.unshared(flight, staleAt);
     flight.supersede();
@@ -359,7 +358,7 @@ export class ReadThrough {
 
   #goOn(flight: Flight, verdict: Verdict, now: number): void {
     const { fallback, fallbackTier: tier, call } = flight;
-    if (verdict !== "absent") flight.loadBecause(verdict === "ahead" ? "refresh-ahead" : "stale");
+    if (verdict !== "absent") flight.reason = verdict === "ahead" ? "refresh-ahead" : "stale";
     // Callers that come while these are answered find what is known.
     flight.queue();
     if (fallback !== undefined) this.#answerFrom(flight, { entry: fallback, tier }, now);
@@ -368,7 +367,7 @@ export class ReadThrough {
       return;
     }
     // The fallback is known only now.
-    for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
+    for (const waiter of flight.crowd.waiters) this.#waiters.startSoftTimeout(flight, waiter);
     this.#load(flight);
   }
 
@@ -387,7 +386,7 @@ export class ReadThrough {
 
   async #loadUnderLease(flight: Flight): Promise<void> {
     if (flight.isOver) return;
-    flight.queue();
+    if (flight.phase === "reading") flight.queue();
     const taken = takeSlot(flight, this.#context);
     const release = isThenable(taken) ? await taken : taken;
     // Over meanwhile, or one too many in the background: a later call tries again.
@@ -421,7 +420,7 @@ export class ReadThrough {
     const replaced = await readReplaced(this.#context.clock, flight);
     if (replaced === undefined || flight.isOver) return;
     this.#fallBackOn(flight, replaced.entry);
-    for (const waiter of flight.waiters) this.#waiters.startSoftTimeout(flight, waiter);
+    for (const waiter of flight.crowd.waiters) this.#waiters.startSoftTimeout(flight, waiter);
   }
 
   /**
@@ -511,3 +510,9 @@ export class ReadThrough {
     this.#waiters.failAll(flight, failure);
   }
 }
+
+/** Another process loads for longer than a load may take. */
+const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
+  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
+    operation: "load",
+  });

@@ -2,13 +2,12 @@ import { AbortListeners } from "../primitives/abort-listeners.ts";
 import { holdProcess, inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
-import { answerFor, type Failure, type Offer } from "./answer-for.ts";
-import { loadedAnswer, type Answer, type Answers } from "./answers.ts";
+import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { isLoading } from "./loading.ts";
-import { Waiter, type Role } from "./waiter.ts";
+import { Waiter, type Role } from "./crowd.ts";
 
 type WaitingContext = Reporting &
   Pick<Copies, "flights" | "tags"> &
@@ -83,7 +82,7 @@ export class Waiters {
       );
       if (this.#count === 0) this.#release = holdProcess(this.#context.clock);
       this.#count += 1;
-      flight.await(waiter);
+      flight.crowd.add(waiter);
       const { hardTimeoutMs } = call.policy;
       if (hardTimeoutMs !== Infinity)
         waiter.until(this.#context.clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
@@ -116,7 +115,12 @@ export class Waiters {
     // The flight that it moves to may have a fallback.
     if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = !waiter.isLate;
     if (answer === undefined && limit === "soft") return;
-    if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
+    if (
+      !(answer === undefined
+        ? flight.crowd.leave(waiter, "time", flight.running !== undefined)
+        : flight.crowd.take(waiter))
+    )
+      return;
     if (answer !== undefined) this.#answer(waiter, answer);
     else waiter.reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)));
     this.#left(flight, undefined);
@@ -124,16 +128,16 @@ export class Waiters {
 
   #leave(waiter: Waiter<Flight>, reason: unknown): void {
     const { flight } = waiter;
-    if (!flight.leave(waiter, "signal")) return;
+    if (!flight.crowd.leave(waiter, "signal", flight.running !== undefined)) return;
     waiter.reject(this.#answers.failed(waiter.call, reason));
     this.#left(flight, reason);
   }
 
   /** After a caller left. A value that was loaded already is stored. */
   #left(flight: Flight, reason: unknown): void {
-    if (flight.isAbandoned && flight.loaded === undefined) this.#abandoned(flight, reason);
+    if (flight.crowd.isAbandoned && flight.loaded === undefined) this.#abandoned(flight, reason);
     // A load that a caller waits for needs the slot more.
-    else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);
+    else if (flight.phase === "queued" && flight.crowd.isUnserved) this.end(flight);
     else this.#goesOn(flight);
   }
 
@@ -147,13 +151,13 @@ export class Waiters {
 
   /** Its callers were answered, and its work is not over: a load without callers still stores its result. */
   #goesOn(flight: Flight): void {
-    if (!flight.isAwaited && !flight.isOver && flight.outlive()) this.#context.waitUntil?.(flight.whenSettled());
+    if (!flight.isAwaited && !flight.isOver && flight.crowd.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
 
   /** Ends a flight at once; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
-    for (const waiter of flight.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
+    for (const waiter of flight.crowd.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
     flight.abortLoad(reason);
   }
 
@@ -186,7 +190,7 @@ export class Waiters {
   move(waiter: Waiter<Flight>, flight: Flight): void {
     waiter.flight = flight;
     waiter.isLate = false;
-    flight.await(waiter);
+    flight.crowd.add(waiter);
     this.startSoftTimeout(flight, waiter);
   }
 
@@ -198,27 +202,27 @@ export class Waiters {
 
   /** Callers that joined begin anew. */
   startAnew(flight: Flight): void {
-    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
+    for (const waiter of flight.crowd.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
   /** Answers all callers in the same way. The others begin anew. */
   answerAll(flight: Flight, answer: Answer): void {
-    const others = flight.handOver((each) => !this.suits(flight, each, answer));
-    for (const waiter of flight.takeAll()) this.#answer(waiter, answer);
+    const others = flight.crowd.handOver((each) => !this.suits(flight, each, answer));
+    for (const waiter of flight.crowd.takeAll()) this.#answer(waiter, answer);
     for (const waiter of others) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
-    const answers = flight.waiters.map((waiter) => {
+    const answers = flight.crowd.waiters.map((waiter) => {
       const answer = answerOf(waiter.call);
       return answer !== undefined && this.suits(flight, waiter, answer) ? answer : undefined;
     });
     if (answers.some((answer) => answer !== undefined)) {
-      const byWaiter = new Map(flight.waiters.map((waiter, i) => [waiter, answers[i]]));
+      const byWaiter = new Map(flight.crowd.waiters.map((waiter, i) => [waiter, answers[i]]));
       // All are taken before the first is answered: its listener may come back.
-      for (const waiter of flight.takeAll((each) => byWaiter.get(each) !== undefined))
+      for (const waiter of flight.crowd.takeAll((each) => byWaiter.get(each) !== undefined))
         this.#answer(waiter, byWaiter.get(waiter)!);
     }
     this.#goesOn(flight);
@@ -230,7 +234,7 @@ export class Waiters {
     const fallback = this.fallbackOf(flight);
     const { error } = failure;
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
-    for (const waiter of flight.takeAll()) {
+    for (const waiter of flight.crowd.takeAll()) {
       const found = answerFor(fallback, waiter.call.policy, now, situation, failure);
       const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
       if (answer === undefined) waiter.reject(this.#answers.failed(waiter.call, error));
@@ -266,7 +270,7 @@ const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   });
 
 /** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-export function suitsAll({ fallback, waiters }: Flight): boolean {
-  for (const { call } of waiters) if (isTooOld(fallback!, call.policy)) return false;
+export function suitsAll({ fallback, crowd }: Flight): boolean {
+  for (const { call } of crowd.waiters) if (isTooOld(fallback!, call.policy)) return false;
   return true;
 }
