@@ -32,6 +32,20 @@ describe("C382: programs of the guide", () => {
   });
 });
 
+it("each page of the guide says how to install the packages that its programs import", () => {
+  const imports = readPages()
+    .filter(({ page }) => page.startsWith("docs/guide/"))
+    .flatMap(({ page, code }) =>
+      Array.from(code.matchAll(/\bfrom "(@hotset\/[a-z-]+)/g), ([, name]) => ({ page, name: name! })),
+    )
+    .filter(({ name }) => name !== "@hotset/testing");
+  expect(imports.length).toBeGreaterThan(20);
+  const missing = imports.filter(
+    ({ page, name }) => !new RegExp(`npm install [^\\n]*${name}`).test(readFileSync(join(TOP, page), "utf8")),
+  );
+  expect(missing).toEqual([]);
+});
+
 describe("C383: the first program", () => {
   it.each(["README.md", "packages/hotset/README.md", "docs/guide/getting-started.md"])(
     "of %s runs as JavaScript and as TypeScript",

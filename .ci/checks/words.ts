@@ -34,12 +34,11 @@ const IS_NO = /(?<!\bthere )\bis no (?!(?:longer|more|less|later|earlier|older|n
 const IDIOMS = [
   /\b(?:beside|go(?:es)? on|for ever|by (?:itself|themselves)|(?:is|are|was) over|(?:is|are|was) away|anew)\b/gi,
   /\b(?:handed out|also (?:when|where)|is for \w+ to say)\b/gi,
-  /(?<!\b(?:\d|all|calls|callers|commands|handlers|hold|loads?|locks?|many|processes|requests|so|things|times|twice|under way|units|used) )\bat once\b/gi,
+  /(?<!(?:\d|\b(?:all|calls|callers|commands|handlers|hold|loads?|locks?|many|processes|requests|so|things|times|twice|under way|units|used)) )\bat once\b/gi,
   /\bof (?:its|their|our) own(?= (?:and|as|at|by|for|from|has|in|is|on|or|that|to|which|with)\b|[^\w ]|$)/gi,
 ];
-/** Pages for users. Those that are written from sources have the words of the sources. */
-const READ_BY_USERS =
-  /^(?:README|CONTRIBUTING|docs\/(?:guide|migrating|reference(?!\/api))\/.+|packages\/[^/]+\/README)\.md$/;
+/** Pages for users. Those that are written from sources count docstrings and messages, which users read as well. */
+const READ_BY_USERS = /^(?:README|CONTRIBUTING|docs\/(?:guide|migrating|reference)\/.+|packages\/[^/]+\/README)\.md$/;
 /** A string of fewer words is a name, not a message. */
 const LEAST_WORDS = 4;
 const WIDEST = 120;

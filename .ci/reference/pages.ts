@@ -32,7 +32,7 @@ export const PAGES: readonly PageSpec[] = [
     file: "namespace",
     title: "Namespaces and calls",
     intro:
-      "The calls of a cache and of each of its namespaces. Their options are on [a page of their own](options.md), " +
+      "The calls of a cache and of each of its namespaces. Their options are on [a separate page](options.md), " +
       "and so are [loaders](loaders.md). In use: [getting started](../../guide/getting-started.md), [keys and " +
       "namespaces](../../guide/keys-and-namespaces.md).",
     names: ["Namespace", "NamespaceOptions", "ValueOf", "StandardSchema", "EntryInfo", "Decision"],

@@ -87,7 +87,7 @@ describe("C277: hotset doctor", () => {
     expect([report.exitCode, listed(report)]).toEqual([1, ["error eviction"]]);
     expect(report.findings[0]).toMatchObject({
       evidence: { maxmemoryPolicy: "allkeys-lru", maxmemory: 1_073_741_824 },
-      fix: "CONFIG SET maxmemory-policy noeviction, and give caches a server of their own",
+      fix: "CONFIG SET maxmemory-policy noeviction, and give caches a separate server",
     });
     expect((report.findings[0]!.evidence["modules"] as string[]).toSorted()).toEqual([
       "lock",

@@ -131,7 +131,7 @@ export class NearCopies {
 const idOf = ({ meta, version }: StoredEntry): string =>
   meta === "" || version === undefined ? crypto.randomUUID().replaceAll("-", "") : version;
 
-/** The form of a copy in `near`; `undefined` for an entry that is stale, is over, or has no room for it. */
+/** The form of a copy in `near`; `undefined` for an entry that is stale, has ended, or has no room for it. */
 function copyOf(id: string, entry: StoredEntry, leftMs: number): StoredEntry | undefined {
   const expiresInMs = Math.min(entry.expiresInMs, leftMs);
   const meta = `${id} ${entry.staleInMs - expiresInMs} ${entry.version ?? ""} ${entry.meta}`;

@@ -12,7 +12,7 @@ import { unsafeReason } from "./v8-wire.ts";
  * nesting of more than 500 levels, for arrays of too many holes, and for a property named `__proto__`.
  *
  * `decode` throws {@link DecodeError} for bytes that `encode` did not write, and for values that would take too much
- * memory, before anything is built. Each buffer in the value is a copy with memory of its own.
+ * memory, before anything is built. Each buffer in the value is a copy with its own memory.
  */
 export function v8(): Format;
 export function v8(...surplus: readonly unknown[]): Format {
@@ -61,7 +61,7 @@ function deserialize(bytes: Uint8Array): unknown {
 }
 
 /**
- * Node's own deserializer, with memory of its own for each typed array. Node makes them views of `bytes`, which would
+ * Node's own deserializer, with separate memory for each typed array. Node makes them views of `bytes`, which would
  * keep a whole reply in memory, or of the pool that all buffers of the process share.
  */
 const copying = (): new (bytes: Uint8Array) => DefaultDeserializer =>

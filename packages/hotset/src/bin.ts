@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line is a package of its own: services install hotset, and their images need none of it.
+// The command line is a separate package: services install hotset, and their images need none of it.
 // Why the program is a separate package: decision 0120.
 
 import { createRequire } from "node:module";
@@ -19,7 +19,7 @@ function findCommandLine(): string | undefined {
 
 const path = findCommandLine();
 if (path === undefined) {
-  process.stderr.write("hotset: the command line is a package of its own; npm install --save-dev @hotset/cli\n");
+  process.stderr.write("hotset: the command line is a separate package; npm install --save-dev @hotset/cli\n");
   process.exitCode = 2;
 } else {
   const { main } = (await import(pathToFileURL(path).href)) as { readonly main: () => Promise<void> };

@@ -10,7 +10,7 @@ interface OfStatistics<T> extends Instrument {
 
 type Numeric<T> = { [K in keyof T]: T[K] extends number | undefined ? K : never }[keyof T];
 
-/** One number of the statistics, without labels of its own. */
+/** One number of the statistics, without its own labels. */
 const one = <T>(
   kind: "counter" | "gauge",
   name: string,

@@ -30,7 +30,7 @@ const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "backendCall
 /**
  * Connects what is observed to an exporter.
  *
- * @param known the options of the exporter beside those of {@link Observed}.
+ * @param known the options of the exporter next to those of {@link Observed}.
  * @returns a function that ends it, and has the exporter remove what it has made. A second call does nothing.
  * @throws {InvalidArgumentError} for an option that neither knows, for what is not a list of caches or of clients, and
  *   for two caches or two clients of one name. Nothing is connected after an error, and the exporter has removed its

@@ -46,7 +46,7 @@ export function connectProcess(exporter: Exporter): () => void {
   exporter.observe(LOOP_DELAY, () => {
     const samples = QUANTILES.map((quantile): Sample => [
       { quantile: String(quantile) },
-      // Without what the timer of the measurement waits by itself.
+      // Without what the timer of the measurement waits on its own.
       Math.max(0, (delays.percentile(quantile * 100) || 0) / NANOSECONDS - RESOLUTION_MS / 1_000),
     ]);
     delays.reset();

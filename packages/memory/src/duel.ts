@@ -64,7 +64,7 @@ export class Duel {
   /**
    * Shows an access to a sampled key to the shadows.
    *
-   * @param resident sampled keys that the cache holds. Returns whether `share` was decided anew.
+   * @param resident sampled keys that the cache holds. Returns whether `share` was decided again.
    */
   access(hash: number, resident: number): boolean {
     for (const shadow of this.#shadows) shadow.access(hash);

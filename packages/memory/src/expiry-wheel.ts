@@ -8,7 +8,7 @@ const SLICE_KEYS = 500;
 const SLICE_PAUSE_MS = 1;
 
 /**
- * Finds keys whose life is over even if they are never read: a hashed timing wheel.
+ * Finds keys whose life has ended even if they are never read: a hashed timing wheel.
  *
  *     slot = second of the end mod 512
  *

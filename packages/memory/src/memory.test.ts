@@ -454,9 +454,7 @@ describe("memory", () => {
     const host = { clock: new TestClock(), evicted: () => undefined };
     tier.attach(host);
     expect(() => tier.attach(host)).toThrow(ConfigurationError);
-    expect(() => tier.attach(host)).toThrow(
-      "near: this tier already belongs to a cache; give each cache a memory() of its own",
-    );
+    expect(() => tier.attach(host)).toThrow("near: this tier already belongs to a cache; call memory() once per cache");
     tier.set("k", lasting(1));
     expect(tier.get("k")?.value).toBe(1);
   });

@@ -64,7 +64,7 @@ export interface MemoryOptions {
  * A local tier for one cache.
  *
  * Holds entries up to `maxEntries` and `maxBytes`; neither is ever exceeded: `eviction` says which entries go. An entry
- * whose life is over is removed within a second, even if it is not read, by a timer that does not keep the process
+ * whose life has ended is removed within a second, even if it is not read, by a timer that does not keep the process
  * alive. If thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
  *
  * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
@@ -114,7 +114,7 @@ class MemoryTier implements LocalTier {
   attach(host: LocalTierHost): void {
     if (this.#host !== undefined) {
       throw new ConfigurationError(
-        `${this.label}: this tier already belongs to a cache; give each cache a memory() of its own`,
+        `${this.label}: this tier already belongs to a cache; call memory() once per cache`,
         { tier: this.label, operation: "attach" },
       );
     }

@@ -191,7 +191,7 @@ export class WindowAndMain {
   #isAdmitted(candidate: number, victim: number): boolean {
     const frequency = this.#sketch.estimate(this.hashes[candidate]!);
     if (frequency > this.#sketch.estimate(this.hashes[victim]!)) return true;
-    // Else keys that collide with a hot one could hold their places for ever.
+    // Else keys that collide with a hot one could hold their places forever.
     return frequency >= WARM && this.#isOneIn128();
   }
 

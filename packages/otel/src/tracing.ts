@@ -126,7 +126,7 @@ function spansOf<C extends object>(channel: string, start: (traced: C) => Begun)
   };
   const handlers = {
     start: ignore,
-    // Work that throws at once has no asynchronous end.
+    // Work that throws immediately has no asynchronous end.
     end: (traced: C) => void ("error" in traced && endSpan(traced)),
     asyncStart: ignore,
     asyncEnd: endSpan,

@@ -61,7 +61,7 @@ export class RegistryExporter implements Exporter {
     if (this.#register.getSingleMetric(name) !== undefined)
       throw new InvalidArgumentError(
         `observe: register has a metric ${name} already, of another observe() or of your own; close() that ` +
-          "observation first, observe all caches and clients in one call, or give this one a registry of its own",
+          "observation first, observe all caches and clients in one call, or give this one a separate registry",
       );
     this.#names.push(name);
     return name;

@@ -47,7 +47,7 @@ export function aesGcm(options: SealOptions): Seal {
     decipher.setAuthTag(sealed.subarray(end));
     const opened = decipher.update(sealed.subarray(from, end));
     try {
-      // An empty rest: GCM has no padding. It throws unless the tag is right, and until then nothing is handed out.
+      // An empty rest: GCM has no padding. It throws unless the tag is right, and until then nothing is returned.
       decipher.final();
     } catch (cause) {
       throw ring.broken(key, cause);

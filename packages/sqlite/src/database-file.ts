@@ -54,7 +54,7 @@ export class DatabaseFile {
     return this.#tables !== undefined && identityOf(this.#options.file) !== this.#identity;
   }
 
-  /** The next use opens the file anew. */
+  /** The next use opens the file again. */
   release(): void {
     const tables = this.#tables;
     this.#tables = undefined;

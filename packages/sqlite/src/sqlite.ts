@@ -77,7 +77,7 @@ function ended(tables: Tables, key: string): void {
   tables.logEntry(key);
 }
 
-/** The step is taken later, and the caller may go on to use its buffer. */
+/** The step is taken later, and the caller may continue to use its buffer. */
 const kept = (entry: StoredEntry): StoredEntry => ({ ...entry, data: entry.data.slice() });
 
 function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Leases {

@@ -27,7 +27,7 @@ export interface Authority extends KeyedCertificate {
   issue(request: CertificateRequest): KeyedCertificate;
 }
 
-/** A new certificate authority, signed by itself. */
+/** A new, self-signed certificate authority. */
 export function createAuthority(commonName: string): Authority {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const certify = (subject: Omit<CertificateContent, "issuerName" | "signingKey">): string =>

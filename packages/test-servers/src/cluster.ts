@@ -323,7 +323,7 @@ async function promote(nodes: readonly ClusterNode[], replica: ClusterNode): Pro
   };
   await until("the replica to stay a master", 45_000, async () => {
     if (!(await isMaster())) {
-      // Refused until the replica is in sync. Not repeated at once: that would begin a running one anew.
+      // Refused until the replica is in sync. Not repeated immediately: that would begin a running one again.
       await replica.command("CLUSTER", "FAILOVER");
       await until("the failover", MANUAL_FAILOVER_MS + 1_000, isMaster);
     }

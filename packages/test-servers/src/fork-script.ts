@@ -51,7 +51,7 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   /** SIGCONT. */
   resume(): void;
   /**
-   * Closes the channel and waits until the process ends by itself, which it does when nothing keeps it alive.
+   * Closes the channel and waits until the process ends on its own, which it does when nothing keeps it alive.
    *
    * @param timeoutMs @default 15000
    * @throws {Error} if it does not end; then it is killed.
@@ -113,7 +113,7 @@ export function forkScript<H extends Handlers>(
       }, timeoutMs);
       const exit = await exited;
       clearTimeout(timer);
-      if (isLate) throw new Error(`${String(script)} did not end by itself within ${timeoutMs} ms`);
+      if (isLate) throw new Error(`${String(script)} did not end within ${timeoutMs} ms`);
       return exit;
     },
     exited,

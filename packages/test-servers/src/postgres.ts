@@ -16,7 +16,7 @@ const run = promisify(execFile);
 export interface TestPostgres extends AsyncDisposable {
   /** `postgres://` URL of a role that may create roles, schemas and functions. */
   readonly url: string;
-  /** Sends statements on a connection of their own, as the role of `url`. */
+  /** Sends statements on a separate connection, as the role of `url`. */
   query(text: string, values?: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** Kills an own server and removes its data; of a shared one does nothing. */
   stop(): Promise<void>;

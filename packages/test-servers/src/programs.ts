@@ -6,7 +6,7 @@ const PROGRAMS = ["server", "cli", "check-rdb"] as const;
 
 /**
  * Writes `redis-server`, `redis-cli` and `redis-check-rdb` into `folder`, for a PATH: each runs the program of the
- * server that the tests run on, also where that is a Valkey, or was unpacked and is on no PATH.
+ * server that the tests run on, including a Valkey, or one that was unpacked and is on no PATH.
  *
  * @returns `folder`, which is made if it is missing.
  */

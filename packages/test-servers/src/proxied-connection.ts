@@ -3,7 +3,7 @@ import { isSubscription, type ConnectionTraffic, type Located, type ReadonlyComm
 
 export type Direction = "toServer" | "toClient";
 
-/** The current faults of the link. One object per proxy, read anew for every chunk. */
+/** The current faults of the link. One object per proxy, read again for every chunk. */
 export interface Faults {
   delayMs: Readonly<Record<Direction, number>>;
   blocked: Readonly<Partial<Record<Direction, "swallow" | "stall">>>;
@@ -40,7 +40,8 @@ export class Hold {
   }
 
   /**
-   * Lets the command, or its reply, and everything after it go on. Before a command has reached it: cancels the hold.
+   * Lets the command, or its reply, and everything after it continue. Before a command has reached it: cancels the
+   * hold.
    */
   release(): void {
     this.#isOpen = true;
@@ -96,7 +97,7 @@ export class ProxiedConnection {
     }
   }
 
-  /** Resets both sides (RST) at once. */
+  /** Resets both sides (RST) immediately. */
   cut(): void {
     this.#toServer.close();
     this.#toClient.close();
@@ -163,7 +164,7 @@ interface PipeOwner {
 /** One direction of a connection. All faults of the link take effect in `move`. */
 class Pipe {
   hasLostEnd = false;
-  /** Whether bytes were swallowed: a stream with a hole cannot go on. */
+  /** Whether bytes were swallowed: a stream with a hole cannot continue. */
   #hasLost = false;
   readonly #direction: Direction;
   readonly #from: Socket;

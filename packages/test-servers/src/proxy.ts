@@ -32,7 +32,7 @@ export interface FaultProxy extends AsyncDisposable {
    */
   limit(bytes: number, direction: Direction, options?: { readonly once?: boolean }): void;
   /**
-   * Accepts no new connection; present ones go on. Resolves when this is in effect.
+   * Accepts no new connection; present ones continue. Resolves when this is in effect.
    *
    * @param how `"closed"`: the port is closed, ECONNREFUSED. `"reset"`: accepted, then RST. @default "closed"
    */

@@ -93,7 +93,7 @@ class Connection {
       options.tls === undefined
         ? connectTcp(options.connect)
         : connectTls({ ...(options.connect as ConnectionOptions), ...options.tls });
-    // Each write arrives at once: the kernel does not keep it until the one before is acknowledged.
+    // Each write arrives immediately: the kernel does not keep it until the one before is acknowledged.
     this.#socket.setNoDelay(true).unref();
     this.#socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     this.#socket.on("error", (error) => this.close(error));

@@ -84,7 +84,7 @@ export class ServerProcess {
       },
     );
     const log = openSync(this.#logFile, "a");
-    // In a process group of its own: Ctrl-C reaches only the tests, which then end the server.
+    // In a separate process group: Ctrl-C reaches only the tests, which then end the server.
     const child = spawn(executable.command, [...executable.args, configFile, ...(this.#options.args ?? [])], {
       cwd: this.directory,
       stdio: ["ignore", log, log],

@@ -8,7 +8,7 @@ export type ReadonlyCommand = readonly string[];
 
 /**
  * The traffic through a proxy, summed over all connections except those of replicas, which follow their server with
- * commands of their own.
+ * their own commands.
  */
 export interface TrafficCounts {
   /** Connections accepted. */

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * The wall clock of one server process, which a test sets while it runs. Its monotonic clock, and so its timers, go on
- * as they are.
+ * The wall clock of one server process, which a test sets while it runs. Its monotonic clock, and so its timers,
+ * continue as they are.
  *
  * @see https://github.com/wolfcw/libfaketime
  */
@@ -66,7 +66,7 @@ export class WallClock {
 /** A busy server answers this late. Shorter jumps cannot be seen. */
 const TOLERANCE_MS = 250;
 
-/** Below these, in a folder for the architecture or at once. */
+/** Below these, directly or in a folder for the architecture. */
 const LIBRARY_FOLDERS: readonly string[] = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
 async function faketimeLibrary(): Promise<string> {

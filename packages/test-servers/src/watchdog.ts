@@ -4,7 +4,7 @@ import type { Writable } from "node:stream";
 /**
  * Kills processes and removes folders when this process ends in any way: after SIGKILL no handler of its own can run.
  *
- * A shell in a session of its own reads orders from a pipe; the pipe ends when this process ends. It needs no timer and
+ * A shell in a separate session reads orders from a pipe; the pipe ends when this process ends. It needs no timer and
  * does not keep the process alive.
  */
 export const watchdog: {

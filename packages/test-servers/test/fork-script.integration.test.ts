@@ -78,7 +78,7 @@ it("reports whether the process ends by itself", async () => {
 
   const busy = fork();
   await busy.call("stay");
-  await expect(busy.end(200)).rejects.toThrow("did not end by itself within 200 ms");
+  await expect(busy.end(200)).rejects.toThrow("did not end within 200 ms");
   expect(await busy.exited).toEqual({ code: null, signal: "SIGKILL" });
 });
 

@@ -329,7 +329,7 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
         expectEntry(entry, versions.find(({ meta }) => meta === entry?.meta) ?? stored());
       });
 
-      it("reads beside writes see one of them, whole, or nothing", async () => {
+      it("reads concurrent with writes see one of them, whole, or nothing", async () => {
         const versions = Array.from({ length: 20 }, (_, i) =>
           stored({ data: new Uint8Array(100 * i).fill(i), meta: `version ${i}` }),
         );

@@ -178,12 +178,12 @@ export function describeFormat(name: string, options: DescribeFormatOptions): vo
     it.each<[what: string, value: unknown]>([
       ["a function", () => 1],
       ["a symbol", Symbol("s")],
-    ])("refuses %s, and then goes on", (_, value) => {
+    ])("refuses %s, and keeps working", (_, value) => {
       expect(() => format.encode(value)).toThrow();
       expect(roundTrip({ next: [1] })).toStrictEqual({ next: [1] });
     });
 
-    it("refuses a cycle or keeps it, and then goes on", () => {
+    it("refuses a cycle or keeps it, and keeps working", () => {
       const cycle: { self?: unknown; list: unknown[] } = { list: [1] };
       cycle.self = cycle;
       cycle.list.push(cycle);
@@ -206,7 +206,7 @@ export function describeFormat(name: string, options: DescribeFormatOptions): vo
       },
     );
 
-    it("refuses nesting of 100,000 levels or keeps it, and then goes on", () => {
+    it("refuses nesting of 100,000 levels or keeps it, and keeps working", () => {
       let value: unknown = 1;
       for (let depth = 0; depth < 100_000; depth++) value = [value];
 
@@ -456,18 +456,18 @@ const KEPT_VALUES: { readonly [K in KeptKind]: readonly (readonly [what: string,
         new Map(Array.from({ length: 70_000 }, (_, i) => [`k${i}`, i % 7])),
       ],
     ],
-    ["beside an object like it", [new Map([["a", 1]]), { a: 1 }]],
+    ["next to an object like it", [new Map([["a", 1]]), { a: 1 }]],
     ["with a key named __proto__", new Map([["__proto__", 1]])],
   ],
   set: [
     ["empty", new Set()],
     ["of anything", new Set([1, "1", null, [1], { a: 1 }, new Set(["inner"])])],
     ["of 70,000", new Set(Array.from({ length: 70_000 }, (_, i) => i))],
-    ["beside an array like it", [new Set([1]), [1]]],
+    ["next to an array like it", [new Set([1]), [1]]],
   ],
   bigint: [
     ["small", [0n, 1n, -1n, 127n, 128n, -128n, -129n]],
-    ["beside a number like it", [1n, 1]],
+    ["next to a number like it", [1n, 1]],
     [
       "of 53 to 65 bits",
       [2n ** 53n, 2n ** 63n - 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 64n, -(2n ** 63n), -(2n ** 63n) - 1n, -(2n ** 64n)],
@@ -480,7 +480,7 @@ const KEPT_VALUES: { readonly [K in KeptKind]: readonly (readonly [what: string,
     ["of every value", BYTES],
     ["a part of a larger buffer", BYTES.subarray(3, 130)],
     ["70,000", new Uint8Array(70_000).fill(7)],
-    ["beside an array like them", [Uint8Array.of(1, 2), [1, 2]]],
+    ["next to an array like them", [Uint8Array.of(1, 2), [1, 2]]],
   ],
   nan: [
     ["NaN", NaN],

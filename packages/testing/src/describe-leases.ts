@@ -108,7 +108,7 @@ export function describeLeases(subject: BackendSubject): void {
       expectHeld(await other.acquire(KEY, B, MINUTE, V1), MINUTE);
     });
 
-    it("grants the lease of a seen entry that is gone, and returns no entry whose life is over", async () => {
+    it("grants the lease of a seen entry that is gone, and returns no entry that has expired", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await subject.backend.write(KEY, stored({ staleInMs: 100, expiresInMs: 150, version: V1 }));
@@ -130,7 +130,7 @@ export function describeLeases(subject: BackendSubject): void {
       expect(await own.store(KEY, A, version, stored({ version: A }))).toBe(true);
     });
 
-    it("ends by itself, and later calls of its holder have no effect", async () => {
+    it("ends on its own, and later calls of its holder have no effect", async () => {
       const [own, other] = (await open()) ?? [];
       if (own === undefined || other === undefined) return;
       await own.acquire(KEY, A, 150, "");

@@ -78,7 +78,7 @@ export function describeLocalTier(
       expect(evicted).toEqual([]);
     });
 
-    it("clears everything, does not report evictions, and goes on", () => {
+    it("clears everything, does not report evictions, and keeps working", () => {
       const { tier, evicted } = open(10);
       for (let i = 0; i < 10; i += 1) tier.set(`shop::${i}`, lasting(i));
       tier.clear();

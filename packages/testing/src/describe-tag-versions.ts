@@ -83,7 +83,7 @@ export function describeTagVersions(subject: BackendSubject): void {
       expect(two).toEqual(untouched);
     });
 
-    it("renews several at once, missing ones included", async () => {
+    it("renews several in one call, missing ones included", async () => {
       const [own] = (await open()) ?? [];
       if (own === undefined) return;
       const [before] = (await own.pin([ONE])).versions;

@@ -12,7 +12,7 @@ export interface Gate<T = void> {
   readonly opened: Promise<T>;
   /** Number of calls of {@link pass} that wait now; zero once the gate is open or has failed. */
   readonly waiting: number;
-  /** Waits until the gate is open; resolves at once if it is open already. */
+  /** Waits until the gate is open; resolves immediately if it is open already. */
   pass(this: void): Promise<T>;
   /** Resolves when {@link pass} has been called at least `times` times, open gate or not. */
   arrived(times?: number): Promise<void>;

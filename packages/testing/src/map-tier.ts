@@ -10,7 +10,7 @@ export interface MapTierOptions {
   readonly values?: "shared" | "frozen" | "cloned" | undefined;
 }
 
-/** The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries by itself. */
+/** The smallest {@link LocalTier}: a `Map`, in the order of use. It does not remove ended entries on its own. */
 export function mapTier(options: MapTierOptions = {}): LocalTier {
   const { label = "map", maxEntries = Infinity, values = "shared" } = options;
   const entries = new Map<string, LocalEntry>();

@@ -57,7 +57,7 @@ export interface ScriptedBackend extends Backend {
   /** The link that reports changes to it, with `coherence: 'reported'`. */
   readonly link: ScriptedCoherence;
   /**
-   * Creates the backend of another process: over the same store, with calls, steps and a link of its own.
+   * Creates the backend of another process: over the same store, with its own calls, steps and link.
    *
    * @param options replace those of this backend.
    */
@@ -75,8 +75,8 @@ export interface ScriptedBackend extends Backend {
    */
   script(operation: ScriptedOperation | "*", step: ScriptedStep): () => void;
   /**
-   * Rejects every call but `close` until {@link up}, at once, with `error` or with {@link BackendUnavailableError}.
-   * With `coherence: 'reported'` signs of life end as well; reports go on, unless the link is lost too.
+   * Rejects every call but `close` until {@link up}, immediately, with `error` or with {@link BackendUnavailableError}.
+   * With `coherence: 'reported'` signs of life end as well; reports continue, unless the link is lost too.
    */
   down(error?: Error): void;
   up(): void;

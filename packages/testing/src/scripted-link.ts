@@ -14,14 +14,14 @@ export interface ScriptedCoherence {
   hold(): void;
   /** Delivers the oldest `count` of {@link held}, and keeps back the others. @default all, and ends {@link hold} */
   deliver(count?: number): void;
-  /** Discards {@link held} without delivery, like a link that was cut silently. Goes on holding. */
+  /** Discards {@link held} without delivery, like a link that was cut silently. Continues holding. */
   drop(): void;
   /**
    * The link breaks: listeners are notified with `lost`, {@link held} is discarded, and `attach` rejects or hangs until
    * {@link heal}. Calls are still answered; {@link ScriptedBackend.down} stops these.
    */
   lose(options?: LoseOptions): void;
-  /** `attach` works again, and hanging calls of it go on. Ends {@link hold}. */
+  /** `attach` works again, and hanging calls of it continue. Ends {@link hold}. */
   heal(): void;
   /** Notifies the listeners that anything may have changed. */
   everything(): void;

@@ -64,7 +64,7 @@ interface Issuer {
 /**
  * Entries, leases and tag versions of one store. Every method is one atomic step; `by` is the process that calls it.
  * Steps that free a lease or may have changed an entry are reported; acquiring and renewing a lease are not,
- * unless an entry that is over is removed.
+ * unless an entry that has ended is removed.
  */
 export class MemoryStore implements ScriptedStore {
   readonly listeners: Set<StoreListener> = new Set();
@@ -194,7 +194,7 @@ export class MemoryStore implements ScriptedStore {
     return entry === undefined ? "missing" : "stale";
   }
 
-  /** @param seen `'*'` takes the lease over. An entry that is over for the caller is removed, which is reported. */
+  /** @param seen `'*'` takes the lease over. An entry that has ended for the caller is removed, which is reported. */
   acquire(
     key: string,
     token: string,

@@ -15,7 +15,8 @@ export interface Frame {
  *
  * A block is a header of three bytes (last, kind, size) and its content; one holds at most 128 KiB.
  *
- * @throws {DecodeError} when `bytes` are not such a frame, are cut short, need a dictionary, go on after the frame, or
+ * @throws {DecodeError} when `bytes` are not such a frame, are cut short, need a dictionary, continue after the frame,
+ * or
  *   claim more content than their blocks can hold.
  */
 export function readFrame(bytes: Uint8Array): Frame {
@@ -48,7 +49,7 @@ export function readFrame(bytes: Uint8Array): Frame {
     }
     if ((descriptor & 0x04) !== 0) at += 4;
     if (at > bytes.byteLength) throw refusal(bytes, "are cut short");
-    if (at < bytes.byteLength) throw refusal(bytes, "go on after the frame");
+    if (at < bytes.byteLength) throw refusal(bytes, "continue after the frame");
     if (contentBytes !== undefined && contentBytes > mostBytes)
       throw refusal(bytes, "claim more content than their blocks can hold");
     return { contentBytes, mostBytes };

@@ -112,11 +112,11 @@ describe.each(engines)("on %s", (engine) => {
     ],
     ["a skippable frame", Buffer.from("502a4d1801000000ff", "hex"), "are not a Zstandard frame"],
     ["an old frame", Buffer.from("27b52ffd00", "hex"), "are not a Zstandard frame"],
-    ["two frames", Buffer.concat([zstdCompressSync("a"), zstdCompressSync("b")]), "go on after the frame"],
+    ["two frames", Buffer.concat([zstdCompressSync("a"), zstdCompressSync("b")]), "continue after the frame"],
     [
       "a frame and a skippable one",
       Buffer.concat([zstdCompressSync("a"), Buffer.from("502a4d1801000000ff", "hex")]),
-      "go on after the frame",
+      "continue after the frame",
     ],
     [
       "a window of 2 GiB",

@@ -17,7 +17,7 @@ export const locks: Command = {
   summary: "lists locks that are held, with holder, life and fence; releases one",
   words: "[name] [release]",
   about: [
-    "release: the lock is free at once, and callers that wait are woken. Its holder learns it at its next extension;",
+    "release: frees the lock immediately and wakes the callers that wait. The holder notices at its next extension;",
     "until then both may work: fences keep them apart. Only the beginning of a holder's token is shown.",
   ],
   options: {
@@ -157,7 +157,7 @@ async function heldAt(session: Session, { fenceKey, ...place }: Place): Promise<
   ];
 }
 
-/** A member whose time is over holds no more; the next acquisition removes it. */
+/** A member whose time has ended holds no more; the next acquisition removes it. */
 async function holdersAt(session: Session, key: string): Promise<number> {
   return Number(await session.redis.commands.zCount(key, `(${await serverNow(session)}`, "+inf"));
 }

@@ -102,7 +102,7 @@ export function checkEviction(facts: Facts): readonly Finding[] {
           `maxmemory-policy is ${policy}: when memory is short, Redis removes keys of ` +
           `${modulesOf(inDanger).join(", ")}${limit === 0 ? ", as soon as there is a maxmemory" : ""}`,
         evidence: { ...evidence, keysInDanger: inDanger.length, modules: modulesOf(inDanger) },
-        fix: "CONFIG SET maxmemory-policy noeviction, and give caches a server of their own",
+        fix: "CONFIG SET maxmemory-policy noeviction, and give caches a separate server",
       });
     if (policy === "noeviction" && limit > 0 && keys.length > 0 && keys.every((key) => key.known?.module === "cache"))
       findings.push({

@@ -37,7 +37,7 @@ export interface Facts {
 export interface Asked {
   /** Keys to look at, over all primaries. */
   readonly keys: number;
-  /** Modules whose rights are wanted, beside those whose keys are found. */
+  /** Modules whose rights are wanted, next to those whose keys are found. */
   readonly modules: readonly Module[];
 }
 

@@ -76,5 +76,5 @@ export function checkAccess({ primaries, sample, rights, tracking }: Facts): rea
   return [...findings.values()];
 }
 
-/** One that does not is a finding of its own. */
+/** One that does not is a separate finding. */
 const isAnswering = ({ roundTripMs }: PrimaryFacts): boolean => !isUnanswered(roundTripMs);

@@ -33,7 +33,7 @@ export interface Sample {
   readonly hasSizes: boolean;
 }
 
-/** Keys that Redis is asked about at once. */
+/** Keys that Redis is asked about in one go. */
 const PAGE = 250;
 
 /** A sample of one primary: `SCAN`, then `TYPE`, `PTTL` and `MEMORY USAGE` of each. @throws the error of `SCAN` */

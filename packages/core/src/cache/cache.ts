@@ -37,7 +37,7 @@ export interface Cache extends Namespace, AsyncDisposable {
   drain(): Promise<void>;
   /**
    * Drains what began before for at most `timeout`, aborts the rest, and closes the tiers that no other cache uses,
-   * waiting for a backend as long as for any call. Until the promise resolves the cache goes on answering: calls get
+   * waiting for a backend as long as for any call. Until the promise resolves the cache keeps answering: calls get
    * what it holds, else what their loader gives, which is not stored; no call waits for the load of another process.
    * Changes are sent on. Calls after that reject with {@link CacheClosedError}. Idempotent.
    */

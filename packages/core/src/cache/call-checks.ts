@@ -77,7 +77,7 @@ export function keepsStale(options: ClearOptions | undefined): boolean {
 /** Tags as arguments, or in one list. */
 export type GivenTags = readonly string[] | readonly [readonly string[]];
 
-/** @throws {InvalidArgumentError} for a list beside other arguments. */
+/** @throws {InvalidArgumentError} for a list next to other arguments. */
 export function listOf(method: string, given: GivenTags): readonly string[] {
   const [first] = given;
   if (!given.some((each) => Array.isArray(each))) return given as readonly string[];

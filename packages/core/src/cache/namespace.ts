@@ -37,7 +37,7 @@ export type ValueOf<V, T> = unknown extends V ? T : V;
 export interface Namespace<V = unknown> {
   /**
    * The value, or what `load` computes. Concurrent callers share one load, with the options of
-   * the one that began it and the tags of all. A value that the format cannot write is handed out,
+   * the one that began it and the tags of all. A value that the format cannot write is returned,
    * reported, and stored nowhere.
    *
    * @throws the error of `load`, as it is, when no stale value may be served as fallback.
@@ -81,7 +81,7 @@ export interface Namespace<V = unknown> {
     options?: EntryOptions,
   ): Promise<WriteManyResult>;
   /**
-   * Begins the freshness of a fresh value anew, here and for every process: a life that slides with use. Value, tags,
+   * Begins the freshness of a fresh value again, here and for every process: a life that slides with use. Value, tags,
    * validators, stale windows and age (`maxAge`) stay. With a backend the value is read there and stored again, in
    * three round trips. It undoes no change of another process, and revives nothing that is stale or was invalidated.
    *
@@ -112,7 +112,7 @@ export interface Namespace<V = unknown> {
 
   /**
    * Counts of this namespace and those below it; of a cache, of everything. The first 1,000 namespaces of a cache are
-   * counted by themselves. Calls of any further one count in the namespace above it. @throws {ConfigurationError} for
+   * counted on their own. Calls of any further one count in the namespace above it. @throws {ConfigurationError} for
    * such a one.
    */
   stats(): NamespaceStats;
@@ -124,7 +124,7 @@ export interface Namespace<V = unknown> {
   on<E extends keyof CacheEvents>(event: E, listener: (event: CacheEvents[E]) => void): () => void;
 
   /**
-   * Other keys over the same tiers, with a type and a policy of their own.
+   * Other keys over the same tiers, with their own type and policy.
    * A cheap view: make one per request if you like. Inherits this namespace's policy.
    */
   namespace<T extends V = V>(name: string, options?: NamespaceOptions<T>): Namespace<T>;
@@ -164,7 +164,7 @@ export interface NamespaceOptions<V> extends Policy {
 /**
  * A public interface in the form that a class can implement. Inside the engine a value has no type, so the type
  * parameters of each method are replaced by their bounds. Parameters and results are checked all the same; of methods
- * that return a view or a function of a type of their own (`namespace`, `wrap`) the parameters are.
+ * that return a view or a function with its own type (`namespace`, `wrap`) the parameters are.
  */
 export type Untyped<N> = {
   [M in keyof N]: N[M] extends (...args: infer A) => infer R

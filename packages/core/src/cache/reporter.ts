@@ -14,7 +14,7 @@ export const LEVELS = ["error", "warn", "info"] as const;
 type Level = (typeof LEVELS)[number];
 
 /**
- * Everything that a cache says by itself: to `logger`; without one, the first trouble of each kind that no listener
+ * Everything that a cache says on its own: to `logger`; without one, the first trouble of each kind that no listener
  * observes is a warning of Node's. No text contains a value, nor the message of an error that a loader threw.
  */
 export function speakUp(events: Events, cache: string, logger: CacheLogger | undefined): void {

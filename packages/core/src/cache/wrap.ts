@@ -86,7 +86,7 @@ export function wrapFunction(
   checkOptions(options, OPTION_NAMES.wrap);
   if (typeof options?.name !== "string" || options.name === "" || !options.name.isWellFormed())
     throw new InvalidArgumentError(
-      `name must be a non-empty, well-formed string of its own for each wrapped function, got ${kindOf(options?.name)}`,
+      `name must be a non-empty, well-formed string, unique per wrapped function, got ${kindOf(options?.name)}`,
     );
   const { name, key, tags, ttl, shouldStore, ...policy } = options;
   if (key !== undefined && typeof key !== "function")

@@ -67,7 +67,7 @@ export class Guard extends KeyNode {
     this.#epoch = epoch;
   }
 
-  /** It begins anew: nothing is newer, and what was called until now does not concern it. */
+  /** It begins again: nothing is newer, and what was called until now does not concern it. */
   protected beginAnew(): void {
     this.#serial = nextSerial();
     this.#fencedBy = undefined;

@@ -26,14 +26,14 @@ export class SuspensionWatch {
 
   #compare(now: number): void {
     const before = this.#ahead;
-    // Compared anew each time: a clock that is corrected little by little moves by milliseconds between two looks.
+    // Compared again each time: a clock that is corrected little by little moves by milliseconds between two looks.
     this.#ahead = epochMs(this.#clock) - now;
     this.#lookAt = now + LOOK_EACH_MS;
     if (this.#ahead - before > TOLERANCE_MS) this.#suspended(now);
   }
 }
 
-/** A process that was reading when its machine was suspended goes on reading for as long at most. */
+/** A process that was reading when its machine was suspended keeps reading for as long at most. */
 const LOOK_EACH_MS = 50;
 /** Clocks are corrected by less than this all the time. */
 const TOLERANCE_MS = 500;

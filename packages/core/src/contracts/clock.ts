@@ -19,7 +19,7 @@ export interface Clock {
   epochMs?(): number;
 }
 
-/** The longest delay `setTimeout` takes; a longer one would fire at once, with a warning. */
+/** The longest delay `setTimeout` takes; a longer one would fire immediately, with a warning. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 let holds = 0;
@@ -62,5 +62,5 @@ export const systemClock: Clock = {
   },
 };
 
-/** The wall clock beside a clock: its own, else that of the system. */
+/** The wall clock next to a clock: its own, else that of the system. */
 export const epochMs = (clock: Clock): number => clock.epochMs?.() ?? Date.now();

@@ -1,4 +1,4 @@
-/** The codes of {@link CacheError}. Packages beside this one add theirs by declaration merging. */
+/** The codes of {@link CacheError}. Other packages add theirs by declaration merging. */
 export interface CacheErrorCodes {
   readonly INVALID_ARGUMENT: true;
   readonly INVALID_CONFIGURATION: true;
@@ -16,7 +16,7 @@ export interface CacheErrorCodes {
 /** The `code` of an error. */
 export type CacheErrorCode = keyof CacheErrorCodes;
 
-/** The details of an error beside its message. */
+/** The details of an error next to its message. */
 export interface CacheErrorDetails {
   /** Label of the tier in which it happened, if any. */
   readonly tier?: string | undefined;

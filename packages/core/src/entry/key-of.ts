@@ -175,7 +175,7 @@ const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
 function properties(value: object, part: Part): string {
   const { where } = part;
   const prototype: unknown = Object.getPrototypeOf(value);
-  // A prototype without a prototype of its own is Object.prototype, of this realm or of another.
+  // A prototype without its own prototype is Object.prototype, of this realm or of another.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw refusal(where, "an instance of a class", "give plain data, such as its id");
   }

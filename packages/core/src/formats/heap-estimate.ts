@@ -113,7 +113,7 @@ const ARRAY_BYTES = 48;
 const OBJECT_BYTES = 64;
 const SLOT_BYTES = 8;
 const TEXT_BYTES = 24;
-/** An object with a name that no object before it had at this place gets a hidden class or a hash table of its own. */
+/** An object with a name that no object before it had at this place gets its own hidden class or hash table. */
 const NEW_NAME_BYTES = 128;
 
 /** Odd, and of this process alone: names that collide cannot be chosen. */

@@ -11,7 +11,7 @@ import type { Clock } from "../contracts/clock.ts";
  *
  * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If
  * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
- * beside it, in the same tick.
+ * next to it, in the same tick.
  *
  * Only transport failures count. Any answer, an error reply included, proves that the backend is reachable: its owner
  * drops the breaker then, and makes another one at the next failure.

@@ -31,7 +31,7 @@ export abstract class Deadline {
 /**
  * Deadlines of calls. Nearly all have one length, so they are due in the order in which they began: one timer serves
  * all of them, and is armed at most four times per length, not once per call. A deadline of another length has its own
- * timer. An ended deadline is unlinked at once and keeps nothing alive.
+ * timer. An ended deadline is unlinked immediately and keeps nothing alive.
  */
 export class Deadlines {
   readonly lengthMs: number;
@@ -51,7 +51,7 @@ export class Deadlines {
     this.#onIdle = onIdle;
   }
 
-  /** Starts `deadline`, again if it is over: it passes after `lengthMs` in which the event loop ran. */
+  /** Starts `deadline`, again if it has ended: it passes after `lengthMs` in which the event loop ran. */
   start(deadline: Deadline, lengthMs: number = this.lengthMs): void {
     deadline.isOver = false;
     deadline.dueAt = this.#clock.now() + lengthMs;
@@ -68,7 +68,7 @@ export class Deadlines {
     if (this.#disarm === undefined) this.#arm(this.lengthMs / PARTS);
   }
 
-  /** Ends a deadline; `false` if it was over already. */
+  /** Ends a deadline; `false` if it had ended already. */
   end(deadline: Deadline): boolean {
     if (deadline.isOver) return false;
     deadline.isOver = true;
@@ -103,7 +103,7 @@ export class Deadlines {
     const now = this.#clock.now();
     this.#moveBy(now - expectedAt, expectedAt);
     let oldest = this.#oldest;
-    // The callback may start another deadline at once: the timer that is armed below serves it.
+    // The callback may start another deadline immediately: the timer that is armed below serves it.
     for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {
       this.end(oldest);
       oldest.pass();

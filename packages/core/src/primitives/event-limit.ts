@@ -3,7 +3,7 @@ import { inNoCall } from "./async-context.ts";
 
 /**
  * Lets at most {@link MAX_PER_SECOND} events of one kind and code pass in a second. The last of those left out passes
- * when the second is over, with the number of the others: none goes uncounted.
+ * when the second has ended, with the number of the others: none goes uncounted.
  */
 export class EventLimit<T> {
   readonly #clock: Clock;

@@ -23,7 +23,7 @@ export function keyedHash([low, high]: HashSecret, text: string): number {
   let v1 = high;
   let v2 = low ^ 0x6c796765;
   let v3 = high ^ 0x74656462;
-  // Two units at a time, then the odd one beside the length, then three rounds more.
+  // Two units at a time, then the odd one next to the length, then three rounds more.
   for (let i = 0; i <= paired + 6; i += 2) {
     let word = 0;
     if (i < paired) word = text.charCodeAt(i) | (text.charCodeAt(i + 1) << 16);

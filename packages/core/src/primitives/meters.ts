@@ -111,7 +111,7 @@ export class Meter {
 const COUNTS = ["hits", "staleHits", "misses", "loads", "loadErrors", "coalesced", "fenced", "overloaded"] as const;
 
 /**
- * The counters of a cache, by namespace: the first 1,000 have their own, beside the root. Calls of any further one
+ * The counters of a cache, by namespace: the first 1,000 have their own, next to the root. Calls of any further one
  * count in the nearest namespace above it that has.
  */
 export class Meters {
@@ -132,7 +132,7 @@ export class Meters {
     return meter;
   }
 
-  /** The counts of this namespace and those below it; `undefined` if it has no counters of its own. */
+  /** The counts of this namespace and those below it; `undefined` if it has no separate counters. */
   snapshot(path: readonly string[]): NamespaceStats | undefined {
     if (!this.#meters.has(JSON.stringify(path))) return undefined;
     const sum = new Meter();

@@ -39,7 +39,7 @@ export class SharedSlot {
     if (this.#holders === 0 && !this.#isExempt) this.#slots.free();
   }
 
-  /** It needs no slot, unless it is held already: all that wait go on at once. */
+  /** It needs no slot, unless it is held already: all that wait continue together. */
   exempt(): void {
     if (this.#isExempt || this.#holders !== 0) return;
     this.#isExempt = true;

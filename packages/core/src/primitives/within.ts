@@ -4,7 +4,7 @@ import { Timeouts } from "./timeouts.ts";
 
 /**
  * Settles as `work` does. If `work` is still under way after `limitMs` in which the event loop ran, settles as `late()`
- * returns, resolves or throws; `work` goes on, and its outcome is ignored.
+ * returns, resolves or throws; `work` continues, and its outcome is ignored.
  */
 export function within<T>(clock: Clock, limitMs: number, work: PromiseLike<T>, late: () => Awaitable<T>): Promise<T> {
   return new Promise((resolve, reject) => {

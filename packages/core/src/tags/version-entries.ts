@@ -4,7 +4,7 @@ import { newId } from "../primitives/ids.ts";
 
 /**
  * Tag versions kept as ordinary entries, for backends that issue none themselves. Nothing here is atomic, so each
- * version is its own entry, written and never edited: two writers at once cost misses, not a lost invalidation.
+ * version is its own entry, written and never edited: two concurrent writers cost misses, not a lost invalidation.
  *
  *     {~name}:ns::tag     the hard version; {~name}:ns:: is the namespace's own, and hard alone
  *     {~~name}:ns::tag    the soft version; {~~name}:: is the issuer, renewed before any tag is
@@ -23,7 +23,7 @@ export function versionEntries(backend: Pick<Backend, "read" | "write">, clock: 
     await backend.write(key, { data: encoder.encode(version), staleInMs: LIFE_MS, expiresInMs: LIFE_MS, meta: "" });
     return version;
   };
-  // Many loads begin at once on a cold cache: if each issued its own version, only the entry of the last one would be
+  // Many loads begin together on a cold cache: if each issued its own version, only the entry of the last one would be
   // valid.
   const issuing = new Map<string, { readonly issued: Promise<string>; readonly since: number }>();
   const issueOnce = (key: string, fresh: string): Promise<string> => {

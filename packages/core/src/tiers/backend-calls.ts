@@ -15,7 +15,7 @@ import { ignore } from "../primitives/ignore.ts";
 interface BackendCallsOf {
   readonly label: string;
   readonly deadlineMs: number;
-  /** Whether every call settles within `deadlineMs` by itself. */
+  /** Whether every call settles within `deadlineMs` on its own. */
   readonly boundsCalls: boolean;
   readonly clock: Clock;
   readonly events: Events;
@@ -122,7 +122,7 @@ export class BackendCalls {
     if (target.ends === true) {
       if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
-    // A call that the backend bounds needs no promise beside that of the backend.
+    // A call that the backend bounds needs no promise next to that of the backend.
     if (this.#isBoundByBackend(budgetMs) && !isTraced("backend")) {
       this.begin();
       return this.#counted(operation, target, call);
@@ -202,7 +202,10 @@ export class BackendCalls {
     this.answered(part);
   }
 
-  /** Calls `passed` when the time of a call is over, unless the backend bounds it. @returns a function that ends it. */
+  /**
+   * Calls `passed` when the time of a call has ended, unless the backend bounds it.
+   * @returns a function that ends it.
+   */
   #limit(budgetMs: number, passed: () => void): () => void {
     if (this.#isBoundByBackend(budgetMs)) return ignore;
     const timeout = Timeouts.on(this.#of.clock).start(budgetMs, passed);

@@ -244,7 +244,7 @@ export class LocalCopies {
     this.#unlessBroken("clear", () => this.tier.clear());
   }
 
-  /** `undefined` where the tier throws, which is reported: no caller waits, and other work goes on. */
+  /** `undefined` where the tier throws, which is reported: no caller waits, and other work continues. */
   #unlessBroken<T>(operation: "get" | "delete" | "clear", body: () => T, localKey?: string): T | undefined {
     try {
       return body();

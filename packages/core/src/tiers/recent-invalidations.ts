@@ -13,7 +13,7 @@ export interface TagInvalidation {
  * The invalidations of this process that the backend acknowledged within the window, oldest first. They are issued
  * again when another server takes over, since it may have older data. Bounded by time and bytes.
  *
- * The window has a clock of its own, which stands still while the link is lost. All instants here are by that clock.
+ * The window has its own clock, which stands still while the link is lost. All instants here are by that clock.
  */
 export class RecentInvalidations {
   readonly #clock: Clock;

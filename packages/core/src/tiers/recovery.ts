@@ -128,7 +128,7 @@ export class Recovery {
   }
 
   /**
-   * The backend took a write of any kind: what is pending is sent again, a few times a second at most. It may go on
+   * The backend took a write of any kind: what is pending is sent again, a few times a second at most. It may continue
    * refusing invalidations and nothing else.
    */
   tookWrite(): void {
@@ -182,7 +182,7 @@ export class Recovery {
 
   /**
    * Whether this process has invalidated an entry that a read found: its invalidation is pending, or was issued again
-   * after the read was sent. Then another server had the entry, also where a newer change has ended the invalidation
+   * after the read was sent. Then another server had the entry, even where a newer change has ended the invalidation
    * since.
    */
   hides(key: EntryKey, { terms, tagSequence }: Entry): boolean {
@@ -196,7 +196,7 @@ export class Recovery {
 
   /**
    * Replays everything pending: tags up to the first one that fails, then keys likewise. Never rejects. Sends nothing
-   * while the breaker is open, nor for a while after the backend refused one: then the next one comes by itself. So a
+   * while the breaker is open, nor for a while after the backend refused one: then the next one comes on its own. So a
    * backend that refuses invalidations is asked once in a while, and not with each read that they cover.
    */
   replay(): Promise<void> {
@@ -205,7 +205,7 @@ export class Recovery {
     return this.#run();
   }
 
-  /** As {@link replay}, and at once after a refusal too: the connection is new, or the server is another one. */
+  /** As {@link replay}, and immediately after a refusal too: the connection is new, or the server is another one. */
   replayAfresh(): Promise<void> {
     this.#refusals = 0;
     this.#notBefore = -Infinity;

@@ -74,7 +74,7 @@ export interface UniquesOptions extends WindowOptions {
 
 /** About how many different members were added: within 2 % in 19 of 20 cases, in 12 kB a window. */
 export interface Uniques {
-  /** At most 10,000 at once. @returns whether the count may have changed */
+  /** At most 10,000 per call. @returns whether the count may have changed */
   add(...members: readonly string[]): Promise<boolean>;
   /**
    * How many different members in the last windows, and in those of the counters in `with`; a member of several counts
@@ -284,7 +284,7 @@ class HyperLogLogUniques implements Uniques {
   async add(...members: readonly string[]): Promise<boolean> {
     if (members.length === 0) return false;
     if (members.length > MOST_AT_ONCE)
-      throw new InvalidArgumentError(`add(...members): at most 10,000 at once, got ${members.length}`);
+      throw new InvalidArgumentError(`add(...members): at most 10,000 per call, got ${members.length}`);
     for (const member of members) checkName("add(...members): a member", member);
     const [, changed] = await this.#run((current) => ({
       script: ADD,

@@ -56,7 +56,7 @@ export interface UnionOptions {
   readonly windows: number;
   /** The score of a member of several windows. @default 'sum' */
   readonly scores?: "sum" | "best" | undefined;
-  /** How old the union may be; with 0 each call makes it anew. At most a day. @default 0 */
+  /** How old the union may be; with 0 each call makes it again. At most a day. @default 0 */
   readonly maxAge?: Duration | undefined;
 }
 
@@ -85,7 +85,7 @@ export interface Leaderboard extends Standings {
    *   changed.
    */
   incr(member: string, by?: number): Promise<number>;
-  /** At most 1,000 at once. @returns how many of them were members */
+  /** At most 1,000 per call. @returns how many of them were members */
   remove(...members: readonly string[]): Promise<number>;
   /** Removes all members; of a board with windows those of the current one. */
   clear(): Promise<void>;
@@ -223,7 +223,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   async setMany(scores: Iterable<readonly [string, number | bigint]>): Promise<Changes> {
     const all = pairsOf(scores);
     if (all.length > MOST_AT_ONCE)
-      throw new InvalidArgumentError(`setMany(scores): at most 1,000 at once, got ${all.length}`);
+      throw new InvalidArgumentError(`setMany(scores): at most 1,000 per call, got ${all.length}`);
     return all.length === 0 ? { added: 0, changed: 0, unchanged: 0 } : this.#set(all, "setMany(scores)");
   }
 
@@ -249,7 +249,7 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
   async remove(...members: readonly string[]): Promise<number> {
     if (members.length === 0) return 0;
     if (members.length > MOST_AT_ONCE)
-      throw new InvalidArgumentError(`remove(...members): at most 1,000 at once, got ${members.length}`);
+      throw new InvalidArgumentError(`remove(...members): at most 1,000 per call, got ${members.length}`);
     const [, removed] = await this.#change(
       REMOVE,
       members.map((member) => checkMember("remove(...members)", member)),

@@ -26,13 +26,16 @@ export interface ListOptions {
 /** Which members were seen lately, by the server's clock. */
 export interface Presence {
   /**
-   * Each member is active for `ttl` from now on; never shorter than before. At most 1,000 at once. Also removes up to
+   * Each member is active for `ttl` from now on; never shorter than before. At most 1,000 per call. Also removes up to
    * 1,000 members that are not active any more.
    *
    * @returns how many were not active before
    */
   seen(...members: readonly string[]): Promise<number>;
-  /** Members that are active no longer, such as after a logout. At most 1,000 at once. @returns how many were active */
+  /**
+   * Members that are active no longer, such as after a logout. At most 1,000 per call.
+   * @returns how many were active
+   */
   gone(...members: readonly string[]): Promise<number>;
   isActive(member: string): Promise<boolean>;
   /** How many are active. */
@@ -175,7 +178,7 @@ class RedisPresence implements Presence {
 
 function checkMembers(where: string, members: readonly string[]): void {
   if (members.length > MOST_AT_ONCE)
-    throw new InvalidArgumentError(`${where}: at most 1,000 at once, got ${members.length}`);
+    throw new InvalidArgumentError(`${where}: at most 1,000 per call, got ${members.length}`);
   for (const member of members) checkName(`${where}: a member`, member);
 }
 

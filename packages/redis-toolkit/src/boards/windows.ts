@@ -69,7 +69,7 @@ export const MOST_WINDOWS = 1_000;
 export interface WindowOptions {
   /** One object for each window. @default none: one object without an end */
   readonly window?: WindowKind | undefined;
-  /** How many past windows are kept beside the current one, at most 999. @default 1 */
+  /** How many past windows are kept next to the current one, at most 999. @default 1 */
   readonly keep?: number | undefined;
 }
 
@@ -129,7 +129,7 @@ export interface Joining {
   readonly script: string;
   /** From ARGV[3]. */
   readonly args: readonly string[];
-  /** A name that no other call has. It ends by itself where the last script does not remove it. */
+  /** A name that no other call has. It ends on its own where the last script does not remove it. */
   readonly into: string;
   /** How many sources the last script may have. */
   readonly room: number;

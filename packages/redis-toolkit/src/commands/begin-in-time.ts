@@ -1,6 +1,6 @@
 import { BackendUnavailableError, type Clock } from "@hotset/core";
 
-/** Ends the wait for a connection; `begin` throws where it is over, so nothing is sent late. */
+/** Ends the wait for a connection; `begin` throws where it has ended, so nothing is sent late. */
 export interface Wait {
   readonly signal: AbortSignal;
   begin(): void;
@@ -8,7 +8,7 @@ export interface Wait {
 
 /**
  * Runs `work`, which waits for a connection before it begins: no longer than the bounds of its view say. From then on
- * its calls are bounded by themselves.
+ * its calls have their own bound.
  *
  * @throws {BackendUnavailableError} where the deadline comes first: nothing was sent. The reason of the signal.
  */
@@ -37,7 +37,7 @@ export async function beginInTime<T>(
     end();
   };
   try {
-    // A call of its own, so that work that throws at once loses the race like any other.
+    // A separate call, so that work that throws immediately loses the race like any other.
     return await Promise.race([over, (async () => work({ signal: waiting.signal, begin }))()]);
   } finally {
     end();

@@ -22,7 +22,7 @@ export type Writable = string | number | bigint | Buffer;
 export interface SetOptions {
   /** Life of the key. @default defaultTtl of createRedis, which is none */
   readonly ttl?: Duration | undefined;
-  /** The life that the key has stays as it is. A key that is absent is not set, since it would live for ever. */
+  /** The life that the key has stays as it is. A key that is absent is not set, since it would live forever. */
   readonly keepTtl?: boolean | undefined;
   /** Sets only a key that is absent, or only one that is present. */
   readonly if?: "absent" | "present" | undefined;

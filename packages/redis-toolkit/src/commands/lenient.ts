@@ -70,7 +70,7 @@ export class LenientFailures {
 const LOG_EVERY_MS = 1_000;
 const NO = false;
 
-/** @param strict must not wait for a Redis that is away. */
+/** @param strict must not wait for a Redis that is down. */
 export function lenientOf(strict: Commands, failures: LenientFailures): LenientCommands {
   const or = async <T>(operation: string, call: Promise<T>, otherwise: T): Promise<T> => {
     try {

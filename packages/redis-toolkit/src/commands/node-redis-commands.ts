@@ -177,7 +177,7 @@ function withoutNulls(reply: unknown): unknown {
 
 /**
  * How long the server may wait: `BLOCK` of streams is in milliseconds, the timeouts of others in seconds, at the end of
- * older commands and at the beginning of newer ones. 0 is for ever.
+ * older commands and at the beginning of newer ones. 0 is forever.
  */
 function blockMsOf(args: readonly RedisArgument[]): number | undefined {
   const name = String(args[0]).toUpperCase();

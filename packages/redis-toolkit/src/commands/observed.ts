@@ -17,7 +17,7 @@ const COMMANDS = diagnostics.channel("hotset:redis");
 /** No subscriber listens: the clock is not read, and no event is made. */
 const UNOBSERVED = -1;
 
-/** To be handed to {@link commandEnded}: two calls, so that no command is wrapped in a function of its own. */
+/** To be handed to {@link commandEnded}: two calls, so that no command is wrapped in a separate function. */
 export const commandStart = (): number => (COMMANDS.hasSubscribers ? begunAt() : UNOBSERVED);
 
 /** Publishes how a command ended, in the asynchronous context of its caller. */

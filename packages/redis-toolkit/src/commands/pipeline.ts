@@ -23,7 +23,7 @@ export type ResultsOf<Recorded extends readonly Invocation<unknown>[]> = {
 };
 
 /**
- * Describes commands, then sends all of them at once; those of one node are carried out in their order. Each has its
+ * Describes commands, then sends all of them together; those of one node are carried out in their order. Each has its
  * own result: one that fails stops no other.
  *
  * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.

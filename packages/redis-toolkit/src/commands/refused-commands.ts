@@ -6,7 +6,7 @@ const SETTINGS = "it belongs to opening a connection: set it in createRedis(opti
 /** Commands that cannot run on a shared connection, and why. */
 export const NEEDS_A_CONNECTION: Readonly<Record<RefusedName, string>> & Readonly<Record<string, string | undefined>> =
   {
-    asking: "the connection follows redirections of a cluster by itself",
+    asking: "the connection follows redirections of a cluster automatically",
     auth: SETTINGS,
     hello: SETTINGS,
     clientSetName: SETTINGS,

@@ -32,7 +32,7 @@ export class CommandRunner {
   }
 
   /**
-   * Runs commands that are sent at once. A server carries them out in their order: the first use of a script goes by
+   * Runs commands that are sent together. A server carries them out in their order: the first use of a script goes by
    * its text, since one that is not known by its hash would be sent again, behind the others.
    */
   runInOrder<T>(invocations: readonly Invocation<T>[]): readonly Promise<T>[] {

@@ -58,7 +58,7 @@ end
 if isNew and ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return sums`;
 
-/** Adds ARGV[1] to KEYS[1]; a new counter lives for ARGV[2] ms, or for ever if that is 0. */
+/** Adds ARGV[1] to KEYS[1]; a new counter lives for ARGV[2] ms, or forever if that is 0. */
 export const INCREASE = `
 local isNew = redis.call('EXISTS', KEYS[1]) == 0
 redis.call('INCRBY', KEYS[1], ARGV[1])

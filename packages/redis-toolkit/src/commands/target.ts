@@ -6,9 +6,9 @@ import { beginInTime } from "./begin-in-time.ts";
 
 /** Where commands go: over the shared connection, or over one that a caller has for itself. */
 export interface Target extends Caller, Pick<RedisConnection, "isCluster" | "protocol"> {
-  /** Runs `task` on each primary, at once. */
+  /** Runs `task` on all primaries in parallel. */
   each<T>(task: (primary: Caller) => Promise<T>): Promise<readonly T[]>;
-  /** Whether others send over it too: then a command that waits gets a socket of its own. */
+  /** Whether others send over it too: then a command that waits gets a separate socket. */
   readonly isShared: boolean;
   /** Sends a command that may wait in the server for `blockMs`. */
   wait(args: readonly RedisArgument[], options: WaitOptions): Promise<unknown>;
@@ -60,7 +60,7 @@ export function targetOf(connection: RedisConnection, bounds: Bounds | undefined
             }),
           ),
     isShared: true,
-    /** On a socket of its own: the shared one would wait with it. */
+    /** On a separate socket: the shared one would wait with it. */
     wait: async (args, { key, blockMs, typeMapping }) => {
       const place = key === undefined ? undefined : { key };
       const startedAt = clock.now();

@@ -1,4 +1,4 @@
-// Names that stand beside the keys of a command, which node-redis puts below the prefix by itself.
+// Names that stand next to the keys of a command, which node-redis puts below the prefix on its own.
 
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 

@@ -27,7 +27,7 @@ const DISCARD: unique symbol = Symbol("discard");
 type Discard = typeof DISCARD;
 
 export interface Transaction {
-  /** Carried out at once, on the connection of the transaction: for reading what is watched. */
+  /** Carried out immediately, on the connection of the transaction: for reading what is watched. */
   readonly commands: Commands;
   /** Describes the commands to return. */
   readonly queue: Recorder;
@@ -49,7 +49,7 @@ export interface TransactionParts {
   readonly place: CallPlace;
   readonly runner: CommandRunner;
   readonly commandsOn: (exclusive: ExclusiveConnection) => Commands;
-  /** Lends a connection of its own to `task`; in a cluster that of the node of `key`. */
+  /** Lends a separate connection to `task`; in a cluster that of the node of `key`. */
   readonly borrow: <T>(task: (exclusive: ExclusiveConnection) => Promise<T>, key: RedisArgument) => Promise<T>;
   readonly commands: Commands;
 }

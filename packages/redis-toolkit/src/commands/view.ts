@@ -69,7 +69,7 @@ export class RedisView implements ModuleHost {
 
   /**
    * The usual commands where Redis is an extra: a failure is answered with a default, and counted. They do not wait for
-   * a Redis that is away.
+   * a Redis that is down.
    */
   get lenient(): LenientCommands {
     return (this.#lenient ??= lenientOf(this.#commandsOver(impatient(this.#target)), this.#settings.failures));
@@ -112,7 +112,7 @@ export class RedisView implements ModuleHost {
   }
 
   /**
-   * Sends the commands that `describe` returns at once, without waiting in between. Each has its own result. Those of
+   * Sends the commands that `describe` returns together, without waiting in between. Each has its own result. Those of
    * one slot are carried out in their order. They are not a transaction.
    *
    * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
@@ -125,7 +125,7 @@ export class RedisView implements ModuleHost {
 
   /**
    * `MULTI` and `EXEC` around the commands that `describe` returns: all are carried out with nothing in between, or
-   * none. With `watch` it runs on a connection of its own, and only if no watched key was changed since then.
+   * none. With `watch` it runs on a separate connection, and only if no watched key was changed since then.
    *
    * @throws {CommandError} `ABORTED` where Redis refused one of the commands, `CROSS_SLOT` for keys of several slots
    *   of a cluster; nothing was carried out. An error of `describe` is passed on.

@@ -36,7 +36,7 @@ export interface TtlAudit {
   readonly examples: readonly string[];
 }
 
-/** Keys that are asked about at once. */
+/** Keys that are asked about in one go. */
 const WINDOW = 500;
 const MAX_EXAMPLES = 100;
 

@@ -28,7 +28,7 @@ export interface HealthOptions {
   readonly deadline?: Duration | undefined;
 }
 
-/** Whether Redis can be used, and how it is. Probes ask every primary, at once. */
+/** Whether Redis can be used, and how it is. Probes ask all primaries in parallel. */
 export interface Health {
   /** About this process alone: never asks Redis, whose loss must not restart it. */
   liveness(): { readonly status: "alive"; readonly uptimeSeconds: number };
@@ -74,7 +74,7 @@ export function health(redis: RedisView, options: HealthOptions = {}): Health {
     (probing ??= probe(module, deadlineMs).finally(() => {
       probing = undefined;
     }));
-  /** Servers are asked one by one, or over a connection of its own: beside the commands of the view. */
+  /** Servers are asked one by one, or over a separate connection: next to the commands of the view. */
   const asked = async <T>(operation: string, ask: () => Promise<T>): Promise<T> => {
     try {
       return await ask();

@@ -5,7 +5,7 @@ import { checkFunction, checkOptions, checkSignal, durationMs, type Module } fro
 export interface MonitorOptions {
   /** Must be `true`: each command of every client is written a second time, to this process. */
   readonly iKnowItHalvesThroughput: true;
-  /** It ends by itself. At most 10 minutes. @default '10s' */
+  /** It ends on its own. At most 10 minutes. @default '10s' */
   readonly duration?: Duration | undefined;
   /** Ends it. */
   readonly signal?: AbortSignal | undefined;
@@ -15,7 +15,7 @@ export interface MonitorOptions {
 
 const LONGEST_MS = 600_000;
 
-/** Calls `listener` with each command that one server runs, on a connection of its own. */
+/** Calls `listener` with each command that one server runs, on a separate connection. */
 export async function monitor(
   { connection, space, clock }: Module,
   listener: (line: string) => void,

@@ -4,12 +4,12 @@ import { CommandError } from "../index.ts";
 import type { Module } from "../module/module.ts";
 
 /**
- * Knows that Redis is away, so that a decision does not wait for it.
+ * Knows that Redis is down, so that a decision does not wait for it.
  *
  *     closed ──a call was not answered in time──▶ open ──PING is answered──▶ closed
  *                                                  └── no answer: again after 100 ms, doubled up to 1 s
  *
- * PING asks and not the next call: a call that is decided without Redis must not be counted when Redis goes on.
+ * PING asks and not the next call: a call that is decided without Redis must not be counted when Redis answers.
  */
 class Breaker {
   readonly #connection: RedisConnection;
@@ -64,7 +64,7 @@ function breakerOf({ connection, clock, space }: Module, key: string): Breaker {
 }
 
 /**
- * Settles as `call` does. While Redis is known to be away it answers `undefined` at once, and `call` is not made.
+ * Settles as `call` does. While Redis is known to be down it answers `undefined` immediately, and `call` is not made.
  *
  * @throws {CommandError} `REDIS_DISABLED` where it is disabled.
  */

@@ -6,12 +6,12 @@ declare module "@hotset/core" {
   }
 }
 
-/** A call costs more than a rule ever allows at once: waiting cannot help. Nothing was counted. */
+/** A call costs more than a rule ever allows in one go: waiting cannot help. Nothing was counted. */
 export class CostAboveLimitError extends CacheError {
   override readonly name = "CostAboveLimitError";
   override readonly code = "COST_ABOVE_LIMIT";
   readonly cost: number;
-  /** The least that one of the rules allows at once. */
+  /** The least that one of the rules allows in one go. */
   readonly limit: number;
 
   constructor(name: string, cost: number, limit: number) {

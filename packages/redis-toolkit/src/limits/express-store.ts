@@ -27,7 +27,7 @@ export interface ExpressStore {
   /** Called by express-rate-limit with its options. Calls before it are refused. */
   init(options: { readonly windowMs: number }): void;
   get(key: string): Promise<ExpressStoreHits | undefined>;
-  /** @throws {BackendUnavailableError} where Redis is away, at once where that is known; see `passOnStoreError`. */
+  /** @throws {BackendUnavailableError} where Redis is down, immediately where that is known; see `passOnStoreError`. */
   increment(key: string): Promise<ExpressStoreHits>;
   /**
    * Trouble with Redis is reported, and the hit counts until its window ends: express-rate-limit catches no error here.
@@ -140,7 +140,7 @@ class RedisExpressStore implements ExpressStore {
       this.#module.runScript(script, [inside], [String(this.#windowMs)], draft),
     );
     if (reply !== undefined) return reply;
-    throw new BackendUnavailableError("expressRateLimitStore: Redis is away", {
+    throw new BackendUnavailableError("expressRateLimitStore: Redis is unreachable", {
       operation: "EVALSHA",
       maybeExecuted: false,
     });

@@ -13,7 +13,7 @@ export interface IpKeyOptions {
 }
 
 /**
- * The key of a client: its IPv4 address, also where that is mapped into IPv6, or the subnet of its IPv6 address. Equal
+ * The key of a client: its IPv4 address, even where that is mapped into IPv6, or the subnet of its IPv6 address. Equal
  * for each spelling of an address. A port is ignored, as some proxies send one.
  *
  * @throws {InvalidArgumentError} for text that is not an address.

@@ -15,7 +15,7 @@ import { readVerdict, type Verdict } from "./verdict.ts";
 
 /**
  * Decides which calls are allowed, for all processes together. Keep it, and do not make one for each call: it remembers
- * refusals, and counts while Redis is away.
+ * refusals, and counts while Redis is down.
  */
 export interface RateLimit {
   /**
@@ -23,7 +23,7 @@ export interface RateLimit {
    *
    * @param cost @default 1
    * @throws {CostAboveLimitError} for a cost that never fits; nothing was counted.
-   * @throws {CommandError} where Redis refuses for another reason than that it is away, such as a missing right.
+   * @throws {CommandError} where Redis refuses for another reason than that it is down, such as a missing right.
    */
   consume(key: string, cost?: number): Promise<RateLimitResult>;
   /** Answers as `consume` would, without taking anything. */
@@ -32,15 +32,15 @@ export interface RateLimit {
   penalty(key: string, cost?: number): Promise<RateLimitResult>;
   /** Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it */
   reward(key: string, cost?: number): Promise<RateLimitResult>;
-  /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is away. */
+  /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is down. */
   reset(key: string): Promise<void>;
-  /** Refuses `key` for so long from now on. @throws {BackendUnavailableError} where Redis is away. */
+  /** Refuses `key` for so long from now on. @throws {BackendUnavailableError} where Redis is down. */
   block(key: string, duration: Duration): Promise<void>;
   /**
    * Gives back the slots of a call that was allowed. Twice is harmless.
    *
-   * @returns whether they were still held: those that have ended by themselves are not
-   * @throws {BackendUnavailableError} where Redis is away: then the slots end by themselves, after `hold`.
+   * @returns whether they were still held: those that have ended on their own are not
+   * @throws {BackendUnavailableError} where Redis is down: then the slots end on their own, after `hold`.
    */
   release(key: string, lease: string): Promise<boolean>;
 }
@@ -54,7 +54,7 @@ export const rateLimit = (redis: RedisView, options: RateLimitOptions): RateLimi
   new RedisRateLimit(redis, resolveOptions(options));
 
 /**
- * A response does not wait for `work`, which gives back slots or units. Where that fails they end by themselves, and
+ * A response does not wait for `work`, which gives back slots or units. Where that fails they end on their own, and
  * trouble with Redis is reported.
  */
 export function behind(limit: RateLimit, work: Promise<unknown>): void {
@@ -254,7 +254,7 @@ class RedisRateLimit implements RateLimit {
 
 const MOST_COST = 1_000_000_000;
 
-/** For a caller that is refused because Redis is away: by then it is asked again. */
+/** For a caller that is refused because Redis is down: by then it is asked again. */
 const RETRY_MS = 1_000;
 
 /** The members of the sorted set, one for each unit. */

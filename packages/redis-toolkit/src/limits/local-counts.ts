@@ -17,7 +17,7 @@ export interface Instant {
 }
 
 /**
- * Counts of this process, while Redis is away. Every rule is counted in fixed windows: this process' share of what it
+ * Counts of this process, while Redis is down. Every rule is counted in fixed windows: this process' share of what it
  * allows at once, at least one unit, in the time in which that comes back. Nothing of it ever reaches Redis.
  */
 export class LocalCounts {

@@ -128,7 +128,7 @@ export function honoRateLimit<Context extends HonoContextLike>(
     } finally {
       passage.end(status);
     }
-    // Afterwards: a handler may return a response of its own.
+    // Afterwards: a handler may return another response.
     for (const [name, value] of Object.entries(headers)) context.header(name, value);
     return undefined;
   };

@@ -11,11 +11,11 @@ export interface RateLimitOptions {
   /** Begins its keys. No braces. @default 'rate_limit' */
   readonly prefix?: string | undefined;
   /**
-   * The policy while Redis is away, or disabled: everything is allowed, nothing is, or each process counts its share
+   * The policy while Redis is down, or disabled: everything is allowed, nothing is, or each process counts its share
    * in memory. @default 'memory'
    */
   readonly whenAway?: "open" | "closed" | "memory" | undefined;
-  /** How many processes share the limits while Redis is away. @default 1 */
+  /** How many processes share the limits while Redis is down. @default 1 */
   readonly processes?: number | undefined;
   /** How long one decision waits for Redis. @default '250ms' */
   readonly deadline?: Duration | undefined;
@@ -28,7 +28,7 @@ export interface RateLimitOptions {
    * `reset` by another one. `0` asks Redis each time; `Infinity` never before the call fits. @default '1s'
    */
   readonly rememberRefusals?: Duration | undefined;
-  /** Keys that are kept in memory, of refusals and of counts while Redis is away. @default 10_000 */
+  /** Keys that are kept in memory, of refusals and of counts while Redis is down. @default 10_000 */
   readonly maxKeys?: number | undefined;
   /** Keys that are always allowed, and not counted. Compared as a whole. */
   readonly allow?: Iterable<string> | undefined;

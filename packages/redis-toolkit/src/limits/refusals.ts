@@ -20,7 +20,7 @@ export class Refusals {
   }
 
   keep(key: string, cost: number, verdict: Verdict, now: number): void {
-    // A limit that counts refused calls is asked again once the block is over.
+    // A limit that counts refused calls is asked again once the block has ended.
     const forMs = Math.min(verdict.blockedMs > 0 ? verdict.blockedMs : waitOf(verdict), this.#longestMs);
     if (forMs <= 0) return;
     this.#refusals.delete(key);

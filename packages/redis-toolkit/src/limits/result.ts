@@ -13,7 +13,7 @@ export interface RateLimitResult {
   readonly remaining: number;
   /** Milliseconds until the same call may be allowed, 0 if it is, `Infinity` for a key of the `deny` list. */
   readonly retryAfterMs: number;
-  /** Milliseconds since 1970, by Redis' clock: when all units are free again, or a block is over. */
+  /** Milliseconds since 1970, by Redis' clock: when all units are free again, or a block has ended. */
   readonly resetAt: number;
   /** Whether it was decided without Redis. */
   readonly degraded: boolean;

@@ -10,7 +10,7 @@ export interface Rule {
   readonly capacity: number;
   /** Milliseconds in which all of them come back. */
   readonly periodMs: number;
-  /** The end of its key: rules of another kind or window count elsewhere. A changed limit goes on with its count. */
+  /** The end of its key: rules of another kind or window count elsewhere. A changed limit continues with its count. */
   readonly id: string;
 }
 
@@ -81,11 +81,13 @@ export function tokenBucket(options: TokenBucketOptions = {}): Rule {
 }
 
 export interface GcraOptions extends WindowOptions {
-  /** Units that may come at once. 1 spaces calls evenly, `window` / `limit` apart. @default `limit` */
+  /** Units that may come in one burst. 1 spaces calls evenly, `window` / `limit` apart. @default `limit` */
   readonly burst?: number | undefined;
 }
 
-/** The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come at once. */
+/**
+ * The generic cell rate algorithm: calls are spaced `window` / `limit` apart, and up to `burst` may come in one burst.
+ */
 export function gcra(options: GcraOptions = {}): Rule {
   return bucket("gcra", options);
 }
@@ -111,7 +113,7 @@ export function concurrency(options: ConcurrencyOptions = {}): Rule {
 
 const DEFAULT_LIMIT = 100;
 const DEFAULT_WINDOW = "1h";
-/** Redis keeps each unit of these by itself. */
+/** Redis keeps each unit of these on its own. */
 const MOST_KEPT = 10_000;
 const MOST = 1_000_000_000;
 /** A year. */

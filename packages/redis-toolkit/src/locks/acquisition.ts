@@ -147,11 +147,13 @@ export function pauseOf(pauses: number, leftMs: number, random: number): number 
   return Math.max(PAUSE_MS, Math.min(jittered, untilItsEnd));
 }
 
-/** Whether the same attempt may succeed soon: Redis is away, starts, or has another primary. */
+/** Whether the same attempt may succeed soon: Redis is down, starts, or has another primary. */
 const isPassing = (error: unknown): boolean =>
   error instanceof BackendUnavailableError
     ? error.retryable
     : error instanceof CacheError && (error.code === "READ_ONLY" || error.code === "TRY_AGAIN");
 
 const tooLate = (lifeMs: number): BackendUnavailableError =>
-  new BackendUnavailableError(`lock: Redis answered after the ttl of ${lifeMs} ms was over`, { operation: "acquire" });
+  new BackendUnavailableError(`lock: Redis answered after the ttl of ${lifeMs} ms had passed`, {
+    operation: "acquire",
+  });

@@ -13,7 +13,7 @@ export interface Claim {
   readonly scripts: LockScripts;
   /** The third argument of an attempt. */
   argument(attempt: { readonly isWaiting: boolean }): string;
-  /** Others may hold it beside one: a caller that got in lets the next one try. */
+  /** Others may hold it at the same time: a caller that got in lets the next one try. */
   readonly isShared: boolean;
   /** A caller that waits leaves its token in Redis meanwhile. */
   readonly marksIntent: boolean;

@@ -14,7 +14,7 @@ export interface Hold {
    * than it has seen. A whole number, about the server's microseconds since 1970.
    */
   readonly fence: number;
-  /** Aborted, with a `LockLostError`, when the lock is lost, and before its time is over. */
+  /** Aborted, with a `LockLostError`, when the lock is lost, and before its time has ended. */
   readonly signal: AbortSignal;
   /** How long it is held without another extension, by the clock of this process; 0 once it is lost or released. */
   readonly remainingMs: number;
@@ -25,14 +25,14 @@ export interface Lease extends Hold, AsyncDisposable {
    * The time that is left becomes `ttl`, no longer than `maxHold` allows. It is never shortened.
    *
    * @param ttl as it was acquired by default.
-   * @throws {BackendUnavailableError} when Redis is away. Until `signal` is aborted the lock is held, and this may be
+   * @throws {BackendUnavailableError} when Redis is down. Until `signal` is aborted the lock is held, and this may be
    *   called again.
    */
   extend(ttl?: Duration): Promise<"extended" | "lost">;
   /**
    * Ends it. `lost`: it had ended before, and another may have held it. A second call has the answer of the first.
    *
-   * @throws {BackendUnavailableError} when Redis is away: the lock ends with its time, and counts as not held from now
+   * @throws {BackendUnavailableError} when Redis is down: the lock ends with its time, and counts as not held from now
    *   on. May be called again.
    */
   release(): Promise<"released" | "lost">;
@@ -43,7 +43,7 @@ type End = "released" | "lost" | "expired";
 /**
  *   held ─extend─▶ held
  *   held ─release─▶ releasing ─Redis has answered─▶ released
- *   held, releasing ─its time is over, or Redis has forgotten it─▶ lost
+ *   held, releasing ─its time has ended, or Redis has forgotten it─▶ lost
  *
  * A release that failed may still be carried out, so `releasing` counts as not held.
  */
@@ -117,12 +117,12 @@ export class HeldLease implements Lease {
     }
   }
 
-  /** Extends it by itself, at each third of its time. */
+  /** Extends it on its own, at each third of its time. */
   keep(): void {
     this.#extendLater(this.#policy.ttlMs / 3);
   }
 
-  /** `expired`: its time was over, here or while Redis did not answer. */
+  /** `expired`: its time had ended, here or while Redis did not answer. */
   end(): Promise<End> {
     this.#released ??= this.#release().catch((error: unknown) => {
       this.#released = undefined;
@@ -177,7 +177,7 @@ export class HeldLease implements Lease {
   /** A process that was stopped may ask before its timer fires. */
   #leftMs(): number {
     const leftMs = this.#validUntil - this.#ground.module.clock.now();
-    if (leftMs <= 0) this.#lose("its time is over");
+    if (leftMs <= 0) this.#lose("its ttl has passed");
     return Math.max(0, leftMs);
   }
 

@@ -10,7 +10,7 @@ export interface LockUnavailableDetails {
 }
 
 /**
- * Others hold it, and the caller's `wait` is over. Redis answered: where it does not the error is a
+ * Others hold it, and the caller's `wait` has ended. Redis answered: where it does not the error is a
  * `BackendUnavailableError`, and whether the lock is held is not known.
  */
 export class LockUnavailableError extends CacheError {

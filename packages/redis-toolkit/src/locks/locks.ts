@@ -49,7 +49,7 @@ export interface LocksOptions extends LeaseOptions {
 export interface Lockable {
   /**
    * @throws {LockUnavailableError} when others hold it for all of `wait`.
-   * @throws {BackendUnavailableError} when Redis is away for the rest of `wait`: then nothing is known of it.
+   * @throws {BackendUnavailableError} when Redis is down for the rest of `wait`: then nothing is known of it.
    * @throws {CommandError} when Redis refuses, as `OUT_OF_MEMORY`.
    */
   acquire(options?: AcquireOptions): Promise<Lease>;
@@ -66,7 +66,7 @@ export interface Locks {
    * their beginning, such as `{order:7}:stock`.
    *
    * @throws {LockUnavailableError} when others hold one of them for all of `wait`.
-   * @throws {BackendUnavailableError} when Redis is away for the rest of `wait`: then nothing is known of them.
+   * @throws {BackendUnavailableError} when Redis is down for the rest of `wait`: then nothing is known of them.
    * @throws {CommandError} when Redis refuses, as `OUT_OF_MEMORY`; `CROSS_SLOT` before anything is sent.
    */
   acquire(resources: string | readonly string[], options?: AcquireOptions): Promise<Lease>;
@@ -74,7 +74,7 @@ export interface Locks {
   tryAcquire(resources: string | readonly string[], options?: TryOptions): Promise<Lease | undefined>;
   /**
    * Runs `task` while the lock is held, and extends it meanwhile, up to `maxHold`. An error of `task` is passed on,
-   * also when the lock is lost. The signal of the options also aborts that of `task`.
+   * even when the lock is lost. The signal of the options also aborts that of `task`.
    *
    * @throws {LockLostError} when the lock was lost before `task` ended.
    */

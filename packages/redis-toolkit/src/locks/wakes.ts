@@ -66,7 +66,7 @@ interface Line {
 
 /**
  * Callers of one connection that wait for locks, and the messages that wake them: one for each release. It wakes one
- * caller of each process: the first in line that may try. Messages may be lost, so waiters also try by themselves.
+ * caller of each process: the first in line that may try. Messages may be lost, so waiters also try on their own.
  */
 export class Wakes {
   readonly #module: Module;

@@ -7,7 +7,7 @@ const policies = new WeakMap<RedisConnection, Promise<readonly string[]>>();
 
 /**
  * For modules whose keys must not be evicted: reports a server that has a limit of memory and another policy than
- * `noeviction`. Nothing is reported where Redis is away or does not say; it is asked again by the next module.
+ * `noeviction`. Nothing is reported where Redis is down or does not say; it is asked again by the next module.
  *
  * @throws {ConfigurationError} for such a server, where `required`. Then also what keeps it from being asked.
  */

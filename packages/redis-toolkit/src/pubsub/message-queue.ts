@@ -48,7 +48,7 @@ export class MessageQueue<T> implements Subscription<T> {
     this.#settings = settings;
   }
 
-  /** `end` is called once, at the end; at once for a queue that has ended meanwhile. */
+  /** `end` is called once, at the end; immediately for a queue that has ended meanwhile. */
   onEnd(end: () => Promise<void>): void {
     this.#end = end;
     if (this.#ended !== undefined) this.#ended = end();

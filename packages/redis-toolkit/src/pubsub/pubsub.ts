@@ -100,7 +100,7 @@ class RedisChannel<T> implements Channel<T> {
 
   async publish(message: T): Promise<number> {
     if (this.#kind === "pattern")
-      throw new InvalidArgumentError("publish: a pattern has no channel of its own; publish to channel(name)");
+      throw new InvalidArgumentError("publish: a pattern is not a channel; publish to channel(name)");
     const bytes = encode(this.#options.codec ?? "json", message);
     return moduleOf(this.#redis).runInside((space) => {
       const channel = space.inside(this.#name);

@@ -25,7 +25,7 @@ export interface Job<T> {
    */
   heartbeat(visibility?: Duration): Promise<void>;
   /**
-   * Stores how far it is, as JSON, and publishes it; the lease runs anew.
+   * Stores how far it is, as JSON, and publishes it; renews the lease.
    *
    * @throws {JobLostError} where another worker may have it.
    */
@@ -92,7 +92,7 @@ export class Delivery<T, R> {
     this.#controller.abort(new JobLostError(`the lease of job ${this.id} has ended: another worker may have it`));
   }
 
-  /** The worker stops: a handler that fails now has not failed by itself. */
+  /** The worker stops: a handler that fails now has not failed through its own fault. */
   stop(): void {
     this.#isStopping = true;
     this.#controller.abort(new DOMException("the worker stops", "AbortError"));

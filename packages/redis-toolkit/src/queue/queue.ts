@@ -80,7 +80,7 @@ export interface DeadLetters<T, R = unknown> {
 export interface Queue<T, Result = unknown> {
   /**
    * @throws {CommandError} `OUT_OF_MEMORY` where Redis is full: nothing was added.
-   * @throws {BackendUnavailableError} where Redis is away; with `maybeExecuted` it may have been added.
+   * @throws {BackendUnavailableError} where Redis is down; with `maybeExecuted` it may have been added.
    * @throws {EncodeError} for data that JSON cannot say.
    */
   add(data: T, options?: AddOptions): Promise<Added>;

@@ -11,7 +11,7 @@ export interface SimpleQueue<T> {
   /** @returns the length of the list. @throws {EncodeError} for what JSON cannot say. */
   push(message: T): Promise<number>;
   /**
-   * Waits in Redis, on a connection of its own.
+   * Waits in Redis, on a separate connection.
    *
    * @param options.timeout `undefined` comes after it. @default '30s'
    * @throws {CommandError} `CORRUPT_VALUE` for a message that is not JSON; it is removed all the same.
@@ -38,7 +38,7 @@ export function simpleQueue<T = unknown>(redis: RedisView, key: string): SimpleQ
       const blockMs = durationMs("timeout", timeout, { max: HOUR_MS });
       signal?.throwIfAborted();
       const how = { isReadOnly: false, replies: "bytes", signal } as const;
-      // A message that is there needs no connection of its own.
+      // A message that is there needs no separate connection.
       const found = await moduleOf(redis).runInside<Message<T>>((space) => {
         const inside = space.inside(key);
         return { args: ["RPOP", inside], keys: [inside], ...how, decode: (reply) => read(reply as Buffer | null) };

@@ -20,7 +20,7 @@ import { REPEAT, REPEATS, REPLAY } from "./lua/control.ts";
 import { ADD, EXCHANGE, EXTEND } from "./lua/delivery.ts";
 import type { Bounds, NewJob } from "./options.ts";
 
-/** The report of a worker on a delivery. `return`: to be delivered again at once, at its old
+/** The report of a worker on a delivery. `return`: to be delivered again immediately, at its old
  * place; the delivery does not count. */
 export interface Outcome {
   readonly kind: "complete" | "retry" | "dead" | "return";

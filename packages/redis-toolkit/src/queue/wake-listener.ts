@@ -22,7 +22,7 @@ export class WakeListener {
   }
 
   /**
-   * Resolves when woken, after {@link POLL_MS}, sooner where Redis is away, or when closed. Never rejects.
+   * Resolves when woken, after {@link POLL_MS}, sooner where Redis is down, or when closed. Never rejects.
    *
    * @returns whether it has taken a wake
    */

@@ -118,7 +118,7 @@ export class QueueWorker<T, R> implements Worker {
     await this.#settledWithin(graceMs);
     for (const delivery of this.#running) delivery.stop();
     await this.#settledWithin(ABORTED_MS);
-    // Once more at once, where the last exchange has failed.
+    // Once more immediately, where the last exchange has failed.
     this.#pause = "none";
     this.#pump();
     await this.#until(FLUSH_MS, () => this.#exchanging === undefined && !this.#needsExchange);
@@ -268,7 +268,7 @@ export class QueueWorker<T, R> implements Worker {
     }, ms);
   }
 
-  /** Not while the rate allows nothing: there is work, so the wake would come at once. */
+  /** Not while the rate allows nothing: there is work, so the wake would come immediately. */
   #waitForWake(): void {
     if (this.#isWaiting || this.#free === 0 || this.#pause !== "none") return;
     this.#isWaiting = true;

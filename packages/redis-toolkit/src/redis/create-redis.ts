@@ -83,9 +83,9 @@ export class Redis extends RedisView {
   }
 
   /**
-   * Connects, and watches Redis from now on. Not needed before commands, which connect by themselves.
+   * Connects, and watches Redis from now on. Not needed before commands, which connect on their own.
    *
-   * @returns whether Redis is there; `false` where it is disabled. Where it is away it is tried again, without end.
+   * @returns whether Redis is there; `false` where it is disabled. Where it is down it is tried again and again.
    */
   async initialize(): Promise<boolean> {
     if (!this.isEnabled || this.#disconnected !== undefined) return false;
@@ -94,7 +94,7 @@ export class Redis extends RedisView {
   }
 
   /**
-   * `up` and `down` when Redis can be reached again, or not any more; `unavailable` once, when it was away for
+   * `up` and `down` when Redis can be reached again, or not any more; `unavailable` once, when it was down for
    * `unavailableAfter`. Only after `initialize`. @returns a function that removes the listener
    */
   on<E extends keyof RedisEvents>(event: E, listener: (details: RedisEvents[E]) => unknown): () => void {

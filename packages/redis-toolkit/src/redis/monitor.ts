@@ -24,7 +24,7 @@ export class Monitor {
   readonly #settings: MonitorSettings;
   readonly #listeners = new Map<keyof RedisEvents, Set<Listener>>();
   #cancel: (() => void) | undefined;
-  /** Since when Redis is away, by the clock. */
+  /** Since when Redis is down, by the clock. */
   #awaySince: number | undefined;
   #isUp = false;
   /** How often Redis was lost. */

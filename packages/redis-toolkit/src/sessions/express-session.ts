@@ -53,8 +53,8 @@ interface Known {
 }
 
 /**
- * A store for express-session. A request stores the fields that it has changed, so requests beside each other keep the
- * changes of both; and a session that was destroyed meanwhile stays so. Where Redis is away, each method fails: a
+ * A store for express-session. A request stores the fields that it has changed, so requests at the same time keep the
+ * changes of both; and a session that was destroyed meanwhile stays so. Where Redis is down, each method fails: a
  * request gets an error, and never an empty session.
  *
  * Every method takes a callback; without one it returns a promise.
@@ -159,7 +159,7 @@ export class SessionStore extends Store {
     const stored = isKnown
       ? await this.#change(this.#placeOf(sid), known, { fields, idleMs, userId })
       : await this.#records.create(this.#placeOf(sid), fields, { idleMs, userId });
-    // Also where it has ended: it is not to be created by the next call.
+    // Even where it has ended: it is not to be created by the next call.
     this.#remember(data, { sid, fields, userId }, stored);
   }
 
@@ -289,7 +289,7 @@ function sessionDataOf(stored: StoredSession): SessionData {
   return data;
 }
 
-/** With a callback, that gets the outcome once, also where it throws; without one the promise has it. */
+/** With a callback, that gets the outcome once, even where it throws; without one the promise has it. */
 async function answer<T>(work: Promise<T>, callback: Callback<T> | undefined): Promise<T> {
   if (callback === undefined) return work;
   const report = await work.then(

@@ -39,7 +39,7 @@ export interface FastifySessions<Data extends object> {
 }
 
 /**
- * Sessions for Fastify. Where Redis is away, a request fails with a `BackendUnavailableError`, and has no empty
+ * Sessions for Fastify. Where Redis is down, a request fails with a `BackendUnavailableError`, and has no empty
  * session.
  *
  * @throws {InvalidArgumentError} for options that can never work.

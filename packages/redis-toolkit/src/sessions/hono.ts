@@ -18,7 +18,7 @@ export interface HonoSessions<Data extends object> {
 }
 
 /**
- * Sessions for Hono. Where Redis is away, a request fails with a `BackendUnavailableError`, and has no empty session.
+ * Sessions for Hono. Where Redis is down, a request fails with a `BackendUnavailableError`, and has no empty session.
  *
  * @throws {InvalidArgumentError} for options that can never work.
  */

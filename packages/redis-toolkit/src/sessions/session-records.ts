@@ -42,7 +42,7 @@ export interface Changes {
 const MARGIN_MS = 60_000;
 /** How many steps of `regenerate` an id in its grace is followed over. */
 const MAX_MOVES = 8;
-/** Sessions that are read or removed at a time, beside each other. */
+/** Sessions that are read or removed in parallel. */
 const AT_ONCE = 100;
 
 /**
@@ -201,7 +201,7 @@ export class SessionRecords {
       const place = this.places.ofHandle(handle);
       return place === undefined ? undefined : this.#find(place);
     });
-    // An id in its grace leads to a session that has a handle of its own here.
+    // An id in its grace leads to a session that has a separate handle here.
     return found.filter((session, i) => session?.place.handle === handles[i]) as StoredSession[];
   }
 

@@ -126,7 +126,7 @@ redis.call('PEXPIRE', KEYS[1], life(session.ends, idle, now))
 return answer(KEYS[1], session, isDue and 1 or 0, ARGV[1])`;
 
 /**
- * Moves a session to another key of its slot. With a user it is a login: its times begin anew.
+ * Moves a session to another key of its slot. With a user it is a login: its times begin again.
  *
  * KEYS: session, its new key. ARGV: grace, the new handle, user or '', epoch, absolute time.
  */

@@ -42,14 +42,14 @@ export interface CreateSessionOptions<Data extends object> {
 }
 
 export interface RegenerateOptions {
-  /** A login: the session belongs to this user from now on, and its absolute time begins anew. */
+  /** A login: the session belongs to this user from now on, and its absolute time begins again. */
   readonly userId?: string | undefined;
   /** For how long requests with the old id still reach the session. @default 0 */
   readonly grace?: Duration | undefined;
 }
 
 /**
- * Sessions in Redis. Where Redis is away every call rejects with a `BackendUnavailableError`, and where it is disabled
+ * Sessions in Redis. Where Redis is down every call rejects with a `BackendUnavailableError`, and where it is disabled
  * with a `CommandError`: `undefined` always means that the session does not exist.
  */
 export interface Sessions<Data extends object> {

@@ -24,7 +24,7 @@ export interface RedisOptions {
   readonly enabled?: boolean | undefined;
   /**
    * `redis:`, `rediss:` or `unix:`. A part that it names must not be given again with another value by an option, or by
-   * a variable beside `REDIS_URL`. Env: `REDIS_URL`
+   * a variable next to `REDIS_URL`. Env: `REDIS_URL`
    */
   readonly url?: string | undefined;
   /** Env: `REDIS_HOST` @default 'localhost' */
@@ -90,7 +90,7 @@ export interface RedisOptions {
   readonly defaultTtl?: Duration | undefined;
   /** Life of hashes that `hset` creates without a `ttl`. @default none */
   readonly defaultHashTtl?: Duration | undefined;
-  /** The event `unavailable` is emitted when Redis was away for so long. @default '5s' */
+  /** The event `unavailable` is emitted when Redis was down for so long. @default '5s' */
   readonly unavailableAfter?: Duration | undefined;
   /**
    * How often Redis is asked whether it is there, and how long the answer may take, if `commandTimeout` is not shorter.

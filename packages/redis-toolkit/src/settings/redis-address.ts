@@ -6,7 +6,7 @@ import { resolveSettings } from "./settings.ts";
 export type RedisAddress = Address;
 
 /**
- * The server that `createRedis()` with the same options connects to, for a cache beside it: `redis(connection)`, with
+ * The server that `createRedis()` with the same options connects to, for a cache next to it: `redis(connection)`, with
  * `username` and `password` where they are given. Opens nothing.
  *
  * @throws {ConfigurationError} as `createRedis`.

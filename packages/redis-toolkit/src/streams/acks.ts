@@ -2,7 +2,7 @@ import type { EntryId } from "./entry-id.ts";
 
 /**
  * Acknowledges what was handled. One command is under way at a time, with all ids that came meanwhile. An id stays
- * until Redis has confirmed it, so this consumer does not handle an entry again because Redis was away.
+ * until Redis has confirmed it, so this consumer does not handle an entry again because Redis was down.
  */
 export class Acks {
   readonly #send: (ids: readonly EntryId[]) => Promise<unknown>;

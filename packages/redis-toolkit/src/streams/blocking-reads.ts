@@ -8,7 +8,7 @@ export interface BlockingRead<R> {
   readonly decode: (reply: unknown) => R;
 }
 
-/** The connection of one reader, which waits in the server. Opened at the first read; after a failure, anew. */
+/** The connection of one reader, which waits in the server. Opened at the first read; after a failure, again. */
 export class BlockingReads {
   readonly #place: StreamPlace;
   #connection: DedicatedConnection | undefined;

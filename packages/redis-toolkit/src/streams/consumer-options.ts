@@ -13,7 +13,10 @@ export interface ConsumerOptions<T = unknown> {
   readonly name?: string | undefined;
   /** The most entries of one read, 1 to 1,000. @default 1 */
   readonly count?: number | undefined;
-  /** How many handlers run at once, of one read, 1 to 1,000. With 1 entries are handled in their order. @default 1 */
+  /**
+   * How many handlers run in parallel, of one read, 1 to 1,000. With 1 entries are handled in their order.
+   * @default 1
+   */
   readonly concurrency?: number | undefined;
   /** How long one read waits for an entry, up to an hour. @default '2s' */
   readonly block?: Duration | undefined;

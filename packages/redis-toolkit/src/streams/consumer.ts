@@ -160,7 +160,7 @@ export class Consumer<T> implements AsyncDisposable {
         if (this.#stopping.signal.aborted) return;
         this.#recover(error);
         failures += 1;
-        // A group that is lost is made at once, unless it is lost each time.
+        // A group that is lost is made immediately, unless it is lost each time.
         if (!isLostGroup(error) || failures > 1) await this.#pause(failures);
       }
   }

@@ -18,7 +18,7 @@ export interface DeadLetter<T> extends Pick<Entry<T>, "fields" | "pairs"> {
   readonly deliveries: number;
 }
 
-/** The entries of one stream that were given up, in a stream beside it. */
+/** The entries of one stream that were given up, in a stream next to it. */
 export class DeadLetters<T> {
   /** As the view has it. */
   readonly key: string;

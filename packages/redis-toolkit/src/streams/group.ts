@@ -18,7 +18,7 @@ import { LEAVE } from "./scripts.ts";
 import type { StreamPlace } from "./stream-place.ts";
 
 export interface PositionOptions {
-  /** How many entries were read up to there, so that the server knows the lag at once. From Redis 7. */
+  /** How many entries were read up to there, so that the server knows the lag immediately. From Redis 7. */
   readonly entriesRead?: number | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface GroupReadOptions {
   readonly after?: ">" | "0" | EntryId | undefined;
   /** The most entries, 1 to 10,000. @default 1 */
   readonly count?: number | undefined;
-  /** How long to wait for one, on a connection of its own. Only with `>`. @default not at all */
+  /** How long to wait for one, on a separate connection. Only with `>`. @default not at all */
   readonly block?: Duration | undefined;
 }
 

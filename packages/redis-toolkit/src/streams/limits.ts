@@ -15,7 +15,7 @@ export function countOf(option: string, given: number, most: number = MOST_AT_ON
   throw new InvalidArgumentError(`${option} must be a whole number of 1 to ${most}, got ${shown(given)}`);
 }
 
-/** Redis would take 0 for ever. */
+/** Redis would take 0 forever. */
 export const blockMsOf = (option: string, given: Duration): number =>
   durationMs(option, given, { min: 1, max: LONGEST_BLOCK_MS });
 

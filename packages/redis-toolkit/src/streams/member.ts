@@ -50,7 +50,7 @@ export class GroupMember<T> {
 
   /**
    * Forgets consumers that hold nothing and ended long ago, and creates the group if it is not there. In this order: to
-   * create a group needs memory also where it exists.
+   * create a group needs memory even where it exists.
    */
   async join(start: "0" | "$"): Promise<"created" | "exists"> {
     await this.#place.expectNoEviction();

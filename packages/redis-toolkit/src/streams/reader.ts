@@ -17,7 +17,7 @@ export interface ReaderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Reads a stream from a position on, without a group. It has a connection of its own, from its first read. */
+/** Reads a stream from a position on, without a group. It has a separate connection, from its first read. */
 export class StreamReader<T> implements AsyncIterable<Entry<T>>, AsyncDisposable {
   readonly #reads: BlockingReads;
   readonly #findLast: () => Promise<EntryId>;
@@ -39,7 +39,7 @@ export class StreamReader<T> implements AsyncIterable<Entry<T>>, AsyncDisposable
     this.#signal = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
   }
 
-  /** Id of the last entry that was read, for a reader that goes on from there; `$` before its first read. */
+  /** Id of the last entry that was read, for a reader that continues from there; `$` before its first read. */
   get position(): StartId {
     return this.#after === "0" ? ZERO : this.#after;
   }

@@ -32,7 +32,7 @@ export interface ReadOptions {
   readonly after?: StartId | undefined;
   /** The most entries, 1 to 10,000. @default 1 */
   readonly count?: number | undefined;
-  /** How long to wait for one, on a connection of its own. @default not at all */
+  /** How long to wait for one, on a separate connection. @default not at all */
   readonly block?: Duration | undefined;
 }
 

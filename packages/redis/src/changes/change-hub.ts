@@ -125,7 +125,7 @@ export class ChangeHub implements ChangeNotifier {
     }
     this.#losses += 1;
     for (const subscription of this.#subscriptions) {
-      // A listener that is attaching notices it by itself.
+      // A listener that is attaching notices it on its own.
       if (!subscription.isAttached) continue;
       this.#subscriptions.delete(subscription);
       subscription.listener.lost(error);

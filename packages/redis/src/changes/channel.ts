@@ -2,13 +2,13 @@ import type { ListenMode } from "./server-feed.ts";
 
 /**
  * Receives changes from the clients that make them: a script that changes a key publishes it in the same step, on a
- * channel. A write that does not publish is not received, nor is a change that the server makes by itself: expiry,
+ * channel. A write that does not publish is not received, nor is a change that the server makes on its own: expiry,
  * eviction, FLUSHALL.
  *
  * A message is sent to each subscriber in the same turn of the server as the acknowledgement of the write that it
  * announces, since both are one step of the server. A PING on this connection that was sent after the acknowledgement
  * is answered behind it. So each answer is a barrier, as in tracking, as long as the message was published on the very
- * server that is subscribed to: in a cluster each primary needs a subscription of its own, because messages between
+ * server that is subscribed to: in a cluster each primary needs a separate subscription, because messages between
  * nodes take time, and are lost where their link breaks.
  *
  * @see https://redis.io/docs/latest/develop/interact/pubsub/#delivery-semantics

@@ -18,7 +18,7 @@ export interface ListenMode {
   /** Makes a new client hand incoming changes to `hub`. Sends nothing. */
   handlePushes(client: NodeClient, hub: Pick<ChangeHub, "changed" | "everythingChanged">): void;
   /**
-   * Receives changes to `wanted` from the acknowledgement on. All commands are sent at once.
+   * Receives changes to `wanted` from the acknowledgement on. All commands are sent together.
    *
    * @param subscribed the topics of this connection so far.
    * @returns all topics of this connection, and whether changes to `subscribed` may have been missed.

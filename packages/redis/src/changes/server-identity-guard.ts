@@ -11,7 +11,7 @@ export interface Identity {
 }
 
 /**
- * Both questions go out in one trip, with other commands sent beside them.
+ * Both questions go out in one trip, with other commands sent next to them.
  *
  * @throws {BackendUnavailableError} when the server is too old, as far as it says so.
  */
@@ -26,7 +26,7 @@ export async function identityOf(send: Send): Promise<Identity> {
   return { runId, history: runId === undefined || history === undefined ? undefined : `${runId} ${history}` };
 }
 
-/** A connection that is made anew time and again. */
+/** A connection that is made again and again. */
 export interface TrackedConnection {
   /** Whether commands of the cache go over it, so that its server is the one that is read. */
   readonly isDataConnection: boolean;
@@ -95,7 +95,7 @@ export class ServerIdentityGuard {
 /** The texts of errors of scripts, and the end of tracking, are others before it. */
 const OLDEST_REDIS = 7;
 
-/** Other products state the version of Redis that they imitate, and one of their own beside it: they are tried. */
+/** Other products state the version of Redis that they imitate, and one of their own next to it: they are tried. */
 function refuseOld(info: unknown): void {
   const version = field(info, "redis_version");
   const isImitation = /^(?!redis_|gcc_)\w+_version:/m.test(String(info));

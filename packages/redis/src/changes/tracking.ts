@@ -68,7 +68,7 @@ const trackPrefixes: ListenMode["subscribe"] = async (_client, send, subscribed,
   const kept = subscribed.filter((prefix) => !missing.some((other) => prefix.startsWith(other)));
   const hasGap = kept.length !== subscribed.length;
   if (hasGap) {
-    // Redis takes no prefix beside one that covers it; and it forgets the changes that it has not pushed by then.
+    // Redis takes no prefix next to one that covers it; and it forgets the changes that it has not pushed by then.
     const off = send(TRACKING_OFF);
     off.catch(ignore);
     await send(trackingPrefixes([...kept, ...missing]));

@@ -30,7 +30,7 @@ export interface RedisConnectionOptions {
   /** Commands in flight on the shared socket of one server. @default 5_000 */
   readonly maxInFlight?: number | undefined;
   /**
-   * Calls beyond `maxInFlight` wait within their deadline, up to 40 times as many, or are refused at once with an
+   * Calls beyond `maxInFlight` wait within their deadline, up to 40 times as many, or are refused immediately with an
    * `OverloadedError`.
    *
    * @default 'wait'
@@ -102,7 +102,7 @@ export interface DedicatedCallOptions extends Omit<CallOptions, "key" | "isReadO
 }
 
 /**
- * A socket of its own, never reconnected. A command that was sent and not answered, because its deadline has passed or
+ * A separate socket, never reconnected. A command that was sent and not answered, because its deadline has passed or
  * its signal was aborted, closes it: what the server does with it is unknown.
  */
 export interface DedicatedConnection extends AsyncDisposable {
@@ -126,7 +126,7 @@ export interface DedicatedConnection extends AsyncDisposable {
    * @returns a function that ends this.
    */
   onLost(listener: (error: Error) => void): () => void;
-  /** Closes it at once; calls in flight reject. Idempotent. */
+  /** Closes it immediately; calls in flight reject. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -144,7 +144,7 @@ export interface SubscriberEvents {
 /** A socket for subscriptions. It reconnects, and subscribes again. */
 export interface Subscriber extends AsyncDisposable {
   /**
-   * Resolves once the server has confirmed it; at once for a name that is subscribed already.
+   * Resolves once the server has confirmed it; immediately for a name that is subscribed already.
    *
    * @param listener receives bytes. An error that it throws is an uncaught exception.
    * @returns a function that ends it, and resolves once the server has confirmed that or the connection is lost.
@@ -159,7 +159,7 @@ export interface Subscriber extends AsyncDisposable {
    * @returns a function that removes the listener.
    */
   on<Event extends keyof SubscriberEvents>(event: Event, listener: SubscriberEvents[Event]): () => void;
-  /** Closes it at once. Idempotent. */
+  /** Closes it immediately. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -183,7 +183,7 @@ export interface PoolStatus {
   readonly waiting: number;
 }
 
-/** Handed out by `use`. It refuses commands once its function has ended. */
+/** Passed to the function of `use`. It refuses commands once its function has ended. */
 export interface ExclusiveConnection extends PrimaryConnection {
   call(args: Args, options?: DedicatedCallOptions): Promise<unknown>;
   burst(commands: readonly Args[], options?: BurstOptions): Promise<readonly unknown[]>;
@@ -257,10 +257,10 @@ export interface RedisConnection extends Caller, AsyncDisposable {
     commands: readonly Args[],
     options?: BurstOptions,
   ): Promise<readonly unknown[]>;
-  /** Runs `task` for every primary at once. @throws the first error of a task. */
+  /** Runs `task` for all primaries in parallel. @throws the first error of a task. */
   each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]>;
   /**
-   * Opens a socket of its own. No script of the cache is loaded there.
+   * Opens a separate socket. No script of the cache is loaded there.
    *
    * @throws {BackendUnavailableError}
    */

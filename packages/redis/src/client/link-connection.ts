@@ -36,7 +36,7 @@ export interface ConnectionSettings extends ConnectSettings {
   readonly clock: Clock;
 }
 
-/** A shared link, and the sockets that were opened beside it. */
+/** A shared link, and the sockets that were opened next to it. */
 export class LinkConnection implements RedisConnection {
   readonly pool: Pool;
   readonly #hold: Hold;

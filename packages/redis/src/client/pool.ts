@@ -21,7 +21,7 @@ import { ignore } from "../primitives/ignore.ts";
 /** {@link PoolOptions} with every option set. */
 export type PoolBounds = { readonly [Option in keyof PoolOptions]-?: NonNullable<PoolOptions[Option]> };
 
-/** Callers beyond this are refused at once. */
+/** Callers beyond this are refused immediately. */
 const MAX_WAITING = 10_000;
 
 interface Idle {
@@ -82,7 +82,7 @@ export class ConnectionPool implements Pool {
     for (const each of [...this.#idle]) this.#drop(each);
   }
 
-  /** Counts the caller as `inUse`, at once or when its turn comes. */
+  /** Counts the caller as `inUse`, immediately or when its turn comes. */
   #admission({ signal, waitMs = this.#settings.waitMs }: UseOptions): Promise<void> {
     signal?.throwIfAborted();
     if (this.#isClosed) throw closed(CONNECT);

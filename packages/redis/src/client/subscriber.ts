@@ -24,7 +24,7 @@ export interface SubscriberSettings extends LinkSettings {
 }
 
 /**
- * Subscriptions over a link of their own. Each new connection subscribes to everything before it counts as up, and a
+ * Subscriptions over a separate link. Each new connection subscribes to everything before it counts as up, and a
  * heartbeat finds one that is silent: no message is a usual state here.
  */
 export class LinkSubscriber implements Subscriber {

@@ -1,7 +1,8 @@
 import type { CoherenceListener } from "@hotset/core";
 
 /**
- * A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns at once.
+ * A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns
+ * immediately.
  */
 export interface ChangeListener extends Omit<CoherenceListener, "leaseChanged" | "tagsChanged"> {
   /** A prefix of keys, colon included, or the name of a channel: depends on how the changes are received. */

@@ -1,7 +1,7 @@
 import { Deadline, Deadlines, type Clock } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
-/** Beside the arguments of a command. Absent for commands of the cache. */
+/** Next to the arguments of a command. Absent for commands of the cache. */
 export interface SendOptions {
   /** Decides the node in a cluster. */
   readonly key?: string | Buffer | undefined;
@@ -42,7 +42,7 @@ export interface CommandQueueSettings {
   readonly deadlineMs: number;
   /** Commands without a reply; further ones wait. */
   readonly maxInFlight: number;
-  /** Commands that wait; further ones are refused at once. @default 40 times `maxInFlight` */
+  /** Commands that wait; further ones are refused immediately. @default 40 times `maxInFlight` */
   readonly maxWaiting?: number | undefined;
 }
 
@@ -190,7 +190,7 @@ export class CommandQueue {
   }
 }
 
-/** In place of a result: the call goes on with another command, within its deadline. */
+/** In place of a result: the call continues with another command, within its deadline. */
 export class Further {
   /** Name and arguments of the next command. */
   readonly args: readonly (string | Buffer)[];
@@ -212,7 +212,7 @@ export class Command<T> extends Deadline {
   waitsToOpen = false;
   nextWaiting: Command<never> | undefined;
   readonly #queue: CommandQueue;
-  /** A deadline of its own, which counts from `begin` on. */
+  /** A separate deadline, which counts from `begin` on. */
   readonly #totalMs: number | undefined;
   #route: Route | undefined;
   #waits = 0;

@@ -1,7 +1,7 @@
 import type { Link } from "./link.ts";
 import type { NodeClient, Session } from "./session.ts";
 
-/** One primary by itself. */
+/** One primary on its own. */
 export interface Primary {
   /** For messages: host and port, or a path. */
   readonly address: string;
@@ -22,11 +22,11 @@ export interface Servers {
   readonly isCluster: boolean;
   /** Every primary there is now. @throws {BackendUnavailableError} when none can be found. */
   primaries(): Promise<readonly Primary[]>;
-  /** Opens a connection of its own to a primary. @throws {BackendUnavailableError} */
+  /** Opens a separate connection to a primary. @throws {BackendUnavailableError} */
   openSession(request: SessionRequest): Promise<Session>;
   /** Where a session for `key` leads, as far as known. `undefined` where every session leads to one place. */
   nodeOf(key: string | Buffer | undefined): string | undefined;
-  /** A server answered that it does not serve a key: where keys lie is looked up anew, in the background. */
+  /** A server answered that it does not serve a key: where keys lie is looked up again, in the background. */
   refresh(): void;
 }
 

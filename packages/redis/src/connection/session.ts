@@ -75,14 +75,14 @@ export interface Session {
   readonly client: RawClient;
   /** Changes while bytes arrive, or leave faster than the kernel can keep them. Absent where there is no socket. */
   readonly bytesMoved?: () => number;
-  /** Calls `listener` once when the connection is lost for any reason; at once when it is lost already. */
+  /** Calls `listener` once when the connection is lost for any reason; immediately when it is lost already. */
   onLost(listener: (error: Error) => void): void;
   /** Resets the connection: commands that the kernel still holds are not delivered. Commands in flight reject. */
   destroy(): void;
 }
 
 /**
- * Opens one connection, with a client object of its own.
+ * Opens one connection, with a separate client object.
  *
  * @param prepare is awaited before the connection counts as open.
  * @param reached is called once there is a socket, on which the server has not answered yet.
@@ -130,7 +130,7 @@ const setName = (client: NodeClient, name: string): Promise<unknown> =>
   unlessRefused(client.sendCommand(["CLIENT", "SETNAME", name]));
 
 /**
- * To be called before a session is destroyed: its commands in flight reject with `reason`. By itself node-redis says
+ * To be called before a session is destroyed: its commands in flight reject with `reason`. On its own node-redis says
  * only that it was disconnected.
  */
 export function rejectInFlight(client: RawClient, reason: Error): void {
@@ -190,8 +190,8 @@ export async function establish(
     const { client, transport } = made;
     secrets = made.secrets;
     concealReplies(client, secrets);
-    // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client goes on to
-    // reject the commands in flight with this very error, which names no server: they are rejected before that.
+    // Emitted also for bytes that are not a reply, after which replies cannot be parsed any more. The client continues
+    // to reject the commands in flight with this very error, which names no server: they are rejected before that.
     // Their callers continue after the report of the loss, by which trust has ended and an attempt has failed.
     client.on("error", (error) => {
       conceal(error, made.secrets);
@@ -234,7 +234,7 @@ export async function establish(
 }
 
 /**
- * Error replies are cleaned where they are decoded: node-redis publishes them on diagnostics channels of its own,
+ * Error replies are cleaned where they are decoded: node-redis publishes them on its own diagnostics channels,
  * before the commands reject.
  */
 function concealReplies(client: Partial<Pick<NodeClient, "_getQueue">>, secrets: readonly string[]): void {
@@ -269,7 +269,7 @@ class Loss {
     for (const listener of this.#listeners) listener(error);
   };
 
-  /** Calls `listener` at once when the connection is lost already. */
+  /** Calls `listener` immediately when the connection is lost already. */
   on(listener: (error: Error) => void): void {
     if (this.#error === undefined) this.#listeners.push(listener);
     else listener(this.#error);

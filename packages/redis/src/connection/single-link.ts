@@ -9,7 +9,7 @@ import { ignore } from "../primitives/ignore.ts";
 
 /** How soon a command may cause another attempt, after one that failed for good, such as refused credentials. */
 const REFUSED_MS = 1_000;
-/** A connection that lasted less counts as a failed attempt: connections that are cut at once must back off. */
+/** A connection that lasted less counts as a failed attempt: connections that are cut immediately must back off. */
 const STABLE_MS = 1_000;
 /** A connection is given up when nothing at all is answered for two deadlines, and for at least this long. */
 const SILENT_MS = 1_000;
@@ -35,7 +35,7 @@ export interface ChangeReporting {
 }
 
 /**
- * One multiplexed connection, made anew for each attempt.
+ * One multiplexed connection, made again for each attempt.
  *
  *   idle ──first use───▶ opening ──▶ up ──lost──▶ down ──back-off──▶ opening ──▶ up
  *     ▲                     └──failed──────────────▲ │
@@ -290,7 +290,7 @@ export class SingleLink implements ObservableLink {
 
   /**
    * A command that began at `since` is overdue, and nothing at all was answered since. Sends a PING; gives up the
-   * connection if the silence goes on.
+   * connection if the silence continues.
    */
   #onSilence(since: number): void {
     const { queue } = this;

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-/** Bytes on the wire of one link and of the sockets beside it, those that are closed included; TLS is in them. */
+/** Bytes on the wire of one link and of the sockets next to it, those that are closed included; TLS is in them. */
 export class Traffic {
   /** Only those that are open now. */
   readonly #sockets = new Set<Socket>();

@@ -31,4 +31,4 @@ const adviceFor = (cause: unknown): string =>
   String((cause as Partial<Error> | undefined)?.message).startsWith("Dynamic require of")
     ? "a bundle in ESM by esbuild needs a `require`: build it with --format=cjs, or with the banner `import { " +
       'createRequire } from "node:module"; const require = createRequire(import.meta.url);`'
-    : "install @redis/client 6 beside it (npm install @redis/client)";
+    : "install @redis/client 6 as well (npm install @redis/client)";

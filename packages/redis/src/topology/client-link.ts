@@ -45,7 +45,7 @@ export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, 
 }
 
 /**
- * A client of the user, who opens and closes it; it reconnects by itself. While it has no connection, commands are
+ * A client of the user, who opens and closes it; it reconnects on its own. While it has no connection, commands are
  * refused here, so that its own queue does not execute them later. Deadlines are ours.
  *
  * Changes are received on a duplicate of it, which is opened for the first listener: commands of the user on the client
@@ -125,7 +125,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Connects a duplicate, once: it must not reconnect by itself, since it would receive no changes then. */
+  /** Connects a duplicate, once: it must not reconnect on its own, since it would receive no changes then. */
   openDuplicate(aborted: AbortSignal, prepare: (client: NodeClient) => Promise<void>): Promise<Session> {
     const client: RedisClientLike & { readonly options?: { readonly socket?: object } } = this.#client;
     return establish(this.address, this.#settings, aborted, prepare, async (failed) => {
@@ -137,7 +137,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
         socket: { ...client.options?.socket, reconnectStrategy: false },
         commandOptions: { timeout: 0, typeMapping: { [BLOB_STRING]: Buffer } },
         disableOfflineQueue: true,
-        // Each of these would set up tracking of its own.
+        // Each of these would set up its own tracking.
         clientSideCache: undefined,
         emitInvalidate: false,
       };

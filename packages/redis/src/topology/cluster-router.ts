@@ -142,7 +142,7 @@ export class ClusterRouter implements RawClient {
     return node && addressText(node.address);
   }
 
-  /** Opens a connection of its own to the primary of a key. */
+  /** Opens a separate connection to the primary of a key. */
   async openSession({ key, aborted, prepare }: SessionRequest): Promise<Session> {
     const node = this.#primaryOf(key);
     try {
@@ -227,7 +227,7 @@ export class ClusterRouter implements RawClient {
    * replicas are asked: one of them is about to take over, and has what it will have then. It may lack changes that the
    * primary acknowledged: those of this process are made again, as after a failover.
    *
-   * A primary that is only slow is waited for: it goes on reporting changes, and reports none of what it has not read.
+   * A primary that is only slow is waited for: it keeps reporting changes, and reports none of what it has not read.
    */
   async #readVersions({ primary, replicas }: Shard, args: readonly (string | Buffer)[]): Promise<unknown> {
     if (primary.link.state !== "down" || replicas.length === 0) {
@@ -310,7 +310,7 @@ export class ClusterRouter implements RawClient {
     way.goOn({ node: primary, mode: "plain" });
   }
 
-  /** Where `node` redirects to. After MOVED later commands go there at once. */
+  /** Where `node` redirects to. After MOVED later commands go there immediately. */
   #redirected(error: unknown, node: Node): Redirected<Node> | undefined {
     const redirection = parseRedirection(error instanceof Error ? error.message : "", node.address);
     if (redirection === undefined) return undefined;
@@ -356,7 +356,7 @@ export class ClusterRouter implements RawClient {
   }
 
   async #prepare(node: Node, client: RawClient): Promise<void> {
-    // Not on a primary: it would go on answering reads after it became a replica.
+    // Not on a primary: it would keep answering reads after it became a replica.
     const readOnly = this.#replicas.has(node) ? client.sendCommand(["READONLY"]) : undefined;
     await Promise.all([readOnly, this.#settings.prepare(client)]);
   }

@@ -16,7 +16,7 @@ import { topologyFromSeeds, type ClusterSettings } from "./cluster-topology.ts";
  * {@link SingleLink}, node by node. From outside the cluster is one connection, which is never lost: nodes come and go.
  *
  * Each primary is a part, see `Parts`: it reports the changes of its own keys only, and its loss is that of these keys.
- * It also has room of its own for commands in flight, so that a silent node takes none from the others.
+ * It also has its own room for commands in flight, so that a silent node takes none from the others.
  */
 export function clusterLink(settings: ClusterSettings): { readonly link: ObservableLink; readonly servers: Servers } {
   const { clock } = settings.link;

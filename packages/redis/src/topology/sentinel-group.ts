@@ -3,7 +3,7 @@ import type { NodeAddress } from "../primitives/hash-slots.ts";
 import { namedAddress, type ResolveAddress } from "./named-address.ts";
 
 export interface SentinelSettings {
-  /** Addresses and credentials of the sentinels, which have users of their own. */
+  /** Addresses and credentials of the sentinels, which have their own users. */
   readonly sentinels: readonly Sentinel[];
   readonly primaryName: string;
   readonly primary: SessionSettings;
@@ -17,7 +17,7 @@ export interface Sentinel {
   readonly settings: SessionSettings;
 }
 
-/** The primary that one sentinel names, asked over a connection of its own. `undefined`: it does not know the name. */
+/** The primary that one sentinel names, asked over a separate connection. `undefined`: it does not know the name. */
 export async function namedPrimary(
   sentinel: Sentinel,
   group: SentinelSettings,

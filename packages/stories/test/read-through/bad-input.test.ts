@@ -414,12 +414,12 @@ describe.each(STACKS)("over %s", (stack) => {
     [
       "wrap",
       (cache) => cache.wrap(never, {} as never),
-      "name must be a non-empty, well-formed string of its own for each wrapped function, got undefined",
+      "name must be a non-empty, well-formed string, unique per wrapped function, got undefined",
     ],
     [
       "wrap",
       (cache) => cache.wrap(never, undefined as never),
-      "name must be a non-empty, well-formed string of its own for each wrapped function, got undefined",
+      "name must be a non-empty, well-formed string, unique per wrapped function, got undefined",
     ],
     ["keyOf", () => keyOf("user", NaN), "NaN"],
     [
@@ -842,7 +842,7 @@ it.for([[undefined], [null], [5], [{ id: 5 }], [["a"]], [Symbol("a")]] as const)
 it("C363: the name of a wrapped function is well-formed when it is given, and not only when it is called", async () => {
   const { cache } = open("memory");
   const error = await errorOf(() => cache.wrap(never, { name: "a\ud800" }));
-  expect(error.message).toMatch(/^name must be a non-empty, well-formed string of its own/);
+  expect(error.message).toMatch(/^name must be a non-empty, well-formed string, unique per wrapped function/);
 });
 
 describe("C464 the error of a call quotes nothing that may be a key, a tag or a value", () => {
