@@ -1,5 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  readFile,
+  rename,
+  rm,
+  unlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import {
   BackendUnavailableError,
@@ -21,30 +28,46 @@ export interface FileBackendOptions {
   readonly format?: Format;
   /** @default passthrough() */
   readonly compressor?: Compressor;
-  /** Whether no other process writes to the folder: then `localTtl` need not be given. @default false */
+  /**
+   * Whether no other process writes to the folder: then `localTtl` need not be
+   * given. @default false
+   */
   readonly isOnlyWriter?: boolean;
   /** The clock by which entries end, epoch milliseconds. @default Date.now */
   readonly nowMs?: () => number;
 }
 
-/** Entries as files, one for each: they outlive the process. Nothing reclaims files whose entries have ended. */
+/**
+ * Entries as files, one for each: they outlive the process. Nothing reclaims
+ * files whose entries have ended.
+ */
 export function fileBackend(options: FileBackendOptions): Backend {
-  const { folder, format = json(), compressor = passthrough(), isOnlyWriter = false, nowMs = Date.now } = options;
+  const {
+    folder,
+    format = json(),
+    compressor = passthrough(),
+    isOnlyWriter = false,
+    nowMs = Date.now,
+  } = options;
   const label = "files";
   // Keys may have any length and any characters; names of files may not.
-  const pathOf = (key: string): string => join(folder, createHash("sha256").update(key).digest("hex"));
-  const unavailable = (operation: string, cause: unknown): BackendUnavailableError =>
-    new BackendUnavailableError(`${label}: ${operation} failed; check that the folder can be read and written`, {
-      tier: label,
-      operation,
-      cause,
-    });
+  const pathOf = (key: string): string =>
+    join(folder, createHash("sha256").update(key).digest("hex"));
+  const unavailable = (
+    operation: string,
+    cause: unknown,
+  ): BackendUnavailableError =>
+    new BackendUnavailableError(
+      `${label}: ${operation} failed; check that the folder can be written`,
+      { tier: label, operation, cause },
+    );
 
   async function read(key: string): Promise<StoredEntry | undefined> {
     try {
       return unpackEntry(await readFile(pathOf(key)), nowMs());
     } catch (error) {
-      // Not ours, or cut short: nothing to serve, and the next write replaces it.
+      // Not ours, or cut short: nothing to serve, and the next write replaces
+      // it.
       if (isAbsent(error) || error instanceof DecodeError) return undefined;
       throw unavailable("read", error);
     }
@@ -58,7 +81,8 @@ export function fileBackend(options: FileBackendOptions): Backend {
     read,
 
     async write(key, entry) {
-      const bytes = packEntry(entry, nowMs()); // at once: the caller may go on to use its buffer
+      // at once: the caller may go on to use its buffer
+      const bytes = packEntry(entry, nowMs());
       const temporary = `${pathOf(key)}.${randomUUID()}`;
       try {
         await mkdir(folder, { recursive: true });
@@ -71,9 +95,11 @@ export function fileBackend(options: FileBackendOptions): Backend {
     },
 
     async remove(key) {
-      const found = await read(key); // an entry whose life is over is missing, although its file is there
+      // an entry whose life is over is missing, although its file is there
+      const found = await read(key);
       try {
-        await unlink(pathOf(key)); // not rm: of ten at the same time it fails none
+        // not rm: of ten at the same time it fails none
+        await unlink(pathOf(key));
       } catch (error) {
         if (isAbsent(error)) return "missing";
         throw unavailable("remove", error);
@@ -85,4 +111,5 @@ export function fileBackend(options: FileBackendOptions): Backend {
   };
 }
 
-const isAbsent = (error: unknown): boolean => (error as { readonly code?: string }).code === "ENOENT";
+const isAbsent = (error: unknown): boolean =>
+  (error as { readonly code?: string }).code === "ENOENT";

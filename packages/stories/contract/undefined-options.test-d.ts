@@ -6,6 +6,7 @@ import type * as core from "@hotset/core";
 import type * as coreContractSuites from "@hotset/testing/contract-suites";
 import type * as coreTesting from "@hotset/testing";
 import type * as http from "@hotset/http";
+import type * as httpFetch from "@hotset/http/fetch";
 import type * as instruments from "@hotset/instruments";
 import type * as keyv from "@hotset/keyv";
 import type * as memory from "@hotset/memory";
@@ -53,6 +54,9 @@ interface OptionTypes {
   "http.Explanation": http.Explanation;
   "http.OriginContext": http.OriginContext;
   "http.AnswerOptions": http.AnswerOptions;
+  "httpFetch.CacheQueryOptions": httpFetch.CacheQueryOptions;
+  "httpFetch.CacheStorageOptions": httpFetch.CacheStorageOptions;
+  "httpFetch.MultiCacheQueryOptions": httpFetch.MultiCacheQueryOptions;
   "seal.SealedOptions": seal.SealedOptions;
   "core.NamespaceOptions": core.NamespaceOptions<never>;
   "core.EntryOptions": core.EntryOptions;

@@ -237,8 +237,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: ["outlived"],
     focus: "calm",
     file: `${CORE}/entry/policy.ts`,
-    rule: "ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) : ttlMs,",
-    broken: "ttlMs: ttlMs > 0 ? Math.ceil(ttlMs) * 10 : ttlMs,",
+    rule: "ttlMs: Math.ceil(Math.max(0, ttlMs)),",
+    broken: "ttlMs: Math.ceil(Math.max(0, ttlMs)) * 10,",
   },
 
   // ---- pauses of seconds, and calls of thousands

@@ -1,5 +1,5 @@
 import type { TagVersions } from "../contracts/backend.ts";
-import { BackendUnavailableError } from "../contracts/errors.ts";
+import { BackendUnavailableError, LoadTimeoutError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
@@ -204,3 +204,9 @@ function pinOnce(
 }
 /** As `seen`: takes the lease from any holder. */
 const TAKE_OVER = "*";
+
+/** Another process loads for longer than a load may take. */
+export const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
+  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
+    operation: "load",
+  });

@@ -2,7 +2,6 @@ import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
 import { entryKey, localKey } from "../entry/key.ts";
 import { isThenable } from "../primitives/thenable.ts";
-import { LoadTimeoutError } from "../contracts/errors.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
 import { type Answer, type Answers, type Failure, hit, loadedAnswer, type Offer } from "./answers.ts";
@@ -15,7 +14,7 @@ import type { FlightLoads } from "./flight-loads.ts";
 import type { Loaded } from "./load.ts";
 import type { Flight, Side } from "./flight.ts";
 import { isLate, joinable, launch } from "./launch.ts";
-import type { Acquired, LeaseAcquisition } from "./lease-acquisition.ts";
+import { type Acquired, elsewhereTimeout, type LeaseAcquisition } from "./lease-acquisition.ts";
 import { POLL_MS, pollAfter } from "./lease.ts";
 import { takeSlot } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
@@ -510,9 +509,3 @@ export class ReadThrough {
     this.#waiters.failAll(flight, failure);
   }
 }
-
-/** Another process loads for longer than a load may take. */
-const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
-  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
-    operation: "load",
-  });

@@ -17,6 +17,7 @@ const NOT_OPTIONS = new Set([
   "DeleteResult",
   "EntryInfo",
   "InvalidateResult",
+  "KeyvAdapter",
   "Leases",
   "LoadContext",
   "LocalEntry",
