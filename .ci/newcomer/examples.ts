@@ -17,7 +17,8 @@ export async function examples(
   const from = join(top, "docs/examples");
   const output = JSON.parse(readFileSync(join(from, "output.json"), "utf8")) as Readonly<Record<string, string[]>>;
   await step(`${Object.keys(output).length} examples, copied out`, async () => {
-    const dependencies = { hotset: "latest", "@hotset/core": "latest", "@hotset/redis-toolkit": "latest" };
+    const names = ["hotset", "@hotset/core", "@hotset/http", "@hotset/redis-toolkit"];
+    const dependencies = Object.fromEntries(names.map((name) => [name, "latest"]));
     const made = project("examples", { type: "module", dependencies });
     await made.run("npm", ["install"]);
     for (const path of [...globSync("*.ts", { cwd: from }), "file-backend"])

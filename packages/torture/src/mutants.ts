@@ -27,8 +27,8 @@ export const MUTANTS: readonly Mutant[] = [
     shows: OLDER,
     focus: "calm",
     file: `${CORE}/engine/flight.ts`,
-    rule: "this.#isJoinable = false;\n    this.wake();",
-    broken: "this.wake();",
+    rule: "return this.#isJoinable && !this.#isDoubted;",
+    broken: "return !this.#isForOne;",
   },
   {
     name: "fence: tag calls hide no copies here before their messages arrive",
