@@ -62,6 +62,7 @@ describeBackend("redis behind sentinels, several processes", {
     await (await servers.primary()).command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
   },
   expiry: "server",
+  leasesReplaceMissing: true,
 });
 
 describe.each([["tracking"], ["pubsub"]] as const)("coherence behind sentinels by %s", (mode) => {

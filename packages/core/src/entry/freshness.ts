@@ -87,9 +87,10 @@ export function newerThanRead(read: Entry | undefined, copy: Entry | undefined):
   return read !== undefined && !isVersioned && copy?.isAlone !== true ? read : newer(read, copy);
 }
 
-/** Whether a stale entry is within one of its windows. From then on it is kept for loaders alone. Pure. */
+/** Whether a stale entry may be served. With `keepFor` it is kept for loaders alone after its windows. Pure. */
 export const isServable = ({ staleAt, terms, deadAt }: Entry, now: number): boolean =>
-  now < Math.min(deadAt, staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs));
+  now < deadAt &&
+  (terms.keepForMs === undefined || now < staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs));
 
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
