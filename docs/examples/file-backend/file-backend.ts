@@ -95,7 +95,7 @@ export function fileBackend(options: FileBackendOptions): Backend {
     },
 
     async remove(key) {
-      // an entry whose life is over is missing, although its file is there
+      // an entry that has ended is missing, although its file is there
       const found = await read(key);
       try {
         // not rm: of ten at the same time it fails none

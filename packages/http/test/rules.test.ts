@@ -171,19 +171,23 @@ describe("rules", () => {
     expect((await site.get({ fields: { upgrade: "websocket" } })).fields["cache-status"]).toContain("detail=ambiguous");
   });
 
-  it.each<[string | null, string | undefined]>([
+  const byClients: readonly [string | null, string | undefined][] = [
     ["no-cache", "no-cache"],
     [null, undefined],
-  ])("H28 clientCacheControl %j: clients get %j, and it changes nothing here", async (clientCacheControl, expected) => {
-    const site = new Site({ clientCacheControl }).counts({ ...FRESH, expires: "0", etag: '"a"' });
-    for (const given of [{}, {}, { fields: { "if-none-match": '"a"' } }]) {
-      const { fields } = await site.get(given);
-      expect([fields["cache-control"], fields["expires"]]).toEqual([expected, undefined]);
-    }
-    expect(site.loads).toBe(1);
-    site.counts({ "cache-control": "no-store" });
-    expect((await site.get({ path: "/other" })).fields["cache-control"]).toBe("no-store");
-  });
+  ];
+  it.each(byClients)(
+    "H28 clientCacheControl %j: clients get %j, and it changes nothing here",
+    async (clientCacheControl, expected) => {
+      const site = new Site({ clientCacheControl }).counts({ ...FRESH, expires: "0", etag: '"a"' });
+      for (const given of [{}, {}, { fields: { "if-none-match": '"a"' } }]) {
+        const { fields } = await site.get(given);
+        expect([fields["cache-control"], fields["expires"]]).toEqual([expected, undefined]);
+      }
+      expect(site.loads).toBe(1);
+      site.counts({ "cache-control": "no-store" });
+      expect((await site.get({ path: "/other" })).fields["cache-control"]).toBe("no-store");
+    },
+  );
 
   it("H31 key names the query parameters that count", async () => {
     const site = withRules([

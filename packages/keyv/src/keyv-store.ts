@@ -4,7 +4,7 @@ import { ConfigurationError, didYouMean, type Cache, type Namespace } from "@hot
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
   /**
-   * The namespace of the cache that has the values. A Keyv with a namespace of its own has `<name>:<its name>`.
+   * The namespace of the cache that has the values. A Keyv with a namespace has `<name>:<its name>`.
    * @default 'keyv'
    */
   readonly name?: string | undefined;

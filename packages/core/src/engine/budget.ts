@@ -41,7 +41,7 @@ export class Budget {
 
   /**
    * Runs a step: calls `done` or `failed` once, within the time that is left. When that is spent it fails; the work
-   * goes on. A call of the backend has its own deadline, so it may wait behind others for longer.
+   * continues. A call of the backend has its own deadline, so it may wait behind others for longer.
    */
   run<T>(
     clock: Clock,

@@ -91,7 +91,7 @@ export class Crowd<F> {
     return this.#waiters.some(({ isNested }) => isNested);
   }
 
-  /** The flight goes on after its callers. `true` the first time. */
+  /** The flight continues without callers. `true` the first time. */
   outlive(): boolean {
     const isFirst = !this.#isOutlived;
     this.#isOutlived = true;
@@ -132,7 +132,7 @@ export class Crowd<F> {
     return true;
   }
 
-  /** The callers that another flight takes over: their waits go on. */
+  /** The callers that another flight takes over: they keep waiting. */
   handOver(takes: (waiter: Waiter<F>) => boolean): readonly Waiter<F>[] {
     const waiters = this.#waiters;
     const taken = waiters.filter(takes);
@@ -150,5 +150,5 @@ export class Crowd<F> {
 }
 
 const every = (): boolean => true;
-/** Never changed: the first caller begins an array of its own. */
+/** Never changed: the first caller begins a new array. */
 const NO_WAITERS: never[] = [];

@@ -55,7 +55,7 @@ export class Flight extends Guard implements ReadRequest {
   isUnreachable = false;
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
   storesNothing = false;
-  /** Whether it loads beside others, without the lease: what they get is for each of them alone, or was until now. */
+  /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
   isAlone = false;
   /** The version of the entry in the backend when it was read; `''` for none. */
   seen = "";
@@ -161,7 +161,7 @@ export class Flight extends Guard implements ReadRequest {
     return (this.#waitsSince ??= now);
   }
 
-  /** Asks the backend again, as if it began now. Its callers go on waiting, and no caller joins. */
+  /** Asks the backend again, as if it began now. Its callers keep waiting, and no caller joins. */
   restart(epoch: Epoch, tagSequence: number, now: number): void {
     this.#to("reading");
     this.beginAnew();

@@ -7,7 +7,7 @@ import type { Next, Records } from "./records.ts";
  * while it has not changed since the load began, no tag has.
  */
 export function tagRecords<V>(records: Records<V>, nameOf: (kind: "t" | "i", key: string) => string): TagVersions {
-  /** The versions in a record; one that is missing is issued. Its life is prolonged when half of it is over. */
+  /** The versions in a record; one that is missing is issued. Its life is prolonged when half of it has passed. */
   const pinned = (name: string): Promise<TagVersion> =>
     records.change("pin", name, (bytes, nowMs) => {
       const found = versionsIn(bytes);

@@ -62,7 +62,7 @@ export interface EntryLeases {
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
   store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;
-  /** Gives an entry that was read, or stored, its life and terms again; `false` if it is another one by now. */
+  /** Gives an entry that was read, or stored, a new life and terms; `false` if it is another one by now. */
   touch(key: EntryKey, entry: Entry): Promise<boolean>;
   /** The current version of the entry; `''` for none. */
   confirm(key: EntryKey): Promise<string>;

@@ -43,7 +43,7 @@ const PRIVATE: Partial<Settings> = { isShared: false, targetedFields: [] };
 const cc = (value: string): Record<string, string> => ({ "cache-control": value });
 const MODIFIED = { "last-modified": http(NOW - 10 * HOUR) };
 
-describe("what is stored", () => {
+describe("H8 H9 H13 what is stored", () => {
   it.each<[string, string, Case]>([
     ["H8 explicit freshness", "stored", { response: cc("max-age=60") }],
     ["H8 Expires", "stored", { response: { expires: http(NOW + MINUTE) } }],
@@ -179,7 +179,7 @@ describe("what is stored", () => {
   });
 });
 
-describe("freshness", () => {
+describe("H22 H23 freshness", () => {
   it.each<[string, number, Freshness["source"], Case]>([
     [
       "the targeted field",

@@ -50,7 +50,7 @@ export interface LeaseScripts {
   readonly renew: Script;
   /**
    * Stores under a lease, and ends it: 1 when it did. ARGV: token, the version that the lease was granted over (`?`
-   * compares nothing), lifetime (`0` where it is over already), and the rest of what is written. Without the lease
+   * compares nothing), lifetime (`0` where it has ended already), and the rest of what is written. Without the lease
    * nothing is touched; where the entry has another version by now, only the lease ends.
    */
   readonly store: Script;

@@ -14,7 +14,7 @@ export interface Sending {
   readonly before?: readonly (string | Buffer)[][];
   /** Receives each of their replies; an `Error` where it was refused. */
   readonly onBefore?: (reply: unknown) => void;
-  /** Goes on where a key is of another type. @default that is an error */
+  /** Continues where a key is of another type. @default that is an error */
   readonly onWrongType?: () => Further | undefined;
   /** @default that of the backend */
   readonly link?: Link;
@@ -91,7 +91,7 @@ export abstract class Sender {
     return call.command.promise;
   }
 
-  /** @param before sent just before it; not again where the command goes on with another one. */
+  /** @param before sent just before it; not again where the command continues with another one. */
   #start<T>(call: Sent<T>, before: Sending["before"]): void {
     const { command, link } = call;
     if (command.isOver) return;

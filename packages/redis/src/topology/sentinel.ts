@@ -101,7 +101,7 @@ async function expectPrimary(client: NodeClient): Promise<void> {
   if (role.toString() !== "master") throw new Error("it is a replica, although a sentinel names it as the primary");
 }
 
-/** `session`, lost even when the sentinels name another primary. */
+/** `session`, which is also lost when the sentinels name another primary. */
 function lostOnFailover(session: Session, address: Address, watcher: SentinelWatcher): Session {
   const moved = Promise.withResolvers<Error>();
   const end = watcher.watch({
