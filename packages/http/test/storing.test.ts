@@ -348,6 +348,29 @@ describe("bodies", () => {
     expect((await site.ask())[0]).toBe("2");
   });
 
+  it("H68 does not cut off a body that is not stored while the cache closes", async () => {
+    const clock = new TestClock();
+    const backend = scriptedBackend({ clock, leases: true });
+    const site = new Site({}, { clock, backend });
+    const storing = gate();
+    // The marker of it, for other processes.
+    backend.script("leases.store", { before: storing });
+    const page = fedBody();
+    site.page = () => ({ fields: { "cache-control": "no-store" }, body: page.body });
+    const answer = await site.get();
+    page.feed("a");
+    await storing.arrived();
+    const closing = site.cache.close({ timeout: 0 });
+    clock.advance(0);
+    await flush();
+    expect(site.seen[0]!.context.signal.aborted).toBe(false);
+    page.feed("b");
+    page.end();
+    expect(await answer.text()).toBe("ab");
+    storing.open();
+    await closing;
+  });
+
   it("H68 ends a body that stands still for bodyIdleTimeout", async () => {
     const site = new Site({ bodyIdleTimeout: "5s" });
     const page = fedBody();

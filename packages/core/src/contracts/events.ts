@@ -62,7 +62,7 @@ export interface CacheEvents {
   store: KeyEvent & { readonly tier: string; readonly durationMs: number; readonly bytes?: number };
   /** A result was not stored because of a newer write or invalidation. */
   fenced: KeyEvent & { readonly by: "set" | "delete" | "stale" | "tags" | "clear" | "lease" };
-  /** A call joined the flight of another. */
+  /** A call joined the flight of another: reported within that call, before it returns. */
   coalesced: KeyEvent;
   /**
    * An entry was changed or removed here, or a copy was dropped because its entry changed elsewhere; or tags, or a

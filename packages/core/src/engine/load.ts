@@ -23,7 +23,10 @@ export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 /** The argument of a loader. Its members may be destructured. */
 export interface LoadContext {
   readonly key: string;
-  /** Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted. */
+  /**
+   * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the loader
+   * has given its value: a stream that went through {@link notShared} is read to its end.
+   */
   readonly signal: AbortSignal;
   readonly reason: LoadReason;
   /** Whether no caller waits: a stale or fresh value was served already. */
@@ -122,6 +125,7 @@ export class Load {
   readonly outcome: Promise<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
+  #isSettled = false;
   #options: LoadOptions | undefined;
   #reject!: (reason: unknown) => void;
   #cancelTimeout!: () => void;
@@ -141,11 +145,11 @@ export class Load {
       );
       this.#run(request, clock).then(
         (loaded) => {
-          this.#cancelTimeout();
+          this.#settled();
           resolve(loaded);
         },
         (error: unknown) => {
-          this.#cancelTimeout();
+          this.#settled();
           reject(error);
         },
       );
@@ -158,11 +162,17 @@ export class Load {
   }
 
   abort(reason: unknown): void {
-    if (this.#abortedFor !== undefined) return;
+    // The value may be a stream that its caller reads from now on.
+    if (this.#abortedFor !== undefined || this.#isSettled) return;
     this.#abortedFor = { reason };
     this.#cancelTimeout();
     this.#controller?.abort(reason);
     this.#reject(reason);
+  }
+
+  #settled(): void {
+    this.#isSettled = true;
+    this.#cancelTimeout();
   }
 
   async #run(request: LoadRequest, clock: Clock): Promise<Loaded> {

@@ -154,7 +154,7 @@ describe("hostile fields", () => {
   ])("H1 H84 64 KB of %j are read in time that grows with their length", (piece) => {
     // A loop within a loop over them takes many seconds.
     const bomb = piece.repeat(Math.ceil(65_536 / piece.length));
-    const begin = performance.now();
+    const begin = process.cpuUsage();
     for (const text of [bomb, `${bomb}x`, `a=${bomb}`, `x${bomb}"`]) {
       const fields: FieldLines = NAMES.map((name) => [name, text]);
       parseDirectives(text);
@@ -166,6 +166,7 @@ describe("hostile fields", () => {
       targetOf(text, { ignores: () => false, sorts: true });
       originOf([["host", text]], "http", { origins: new Set(), trustProxy: false });
     }
-    expect(performance.now() - begin).toBeLessThan(2_000);
+    // Time of the processor: the machine may be busy with other work.
+    expect(process.cpuUsage(begin).user / 1_000).toBeLessThan(2_000);
   });
 });

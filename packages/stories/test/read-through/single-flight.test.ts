@@ -831,4 +831,18 @@ describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack
     await cache.drain();
     expect(runs).toBe(2);
   });
+
+  it("C519 the event coalesced comes within the call that joins, before it returns", async () => {
+    const { cache } = open(stack);
+    const joined: string[] = [];
+    cache.on("coalesced", ({ key }) => void joined.push(key));
+    const loading = gate<string>();
+    const first = cache.getOrSet("k", loading.pass);
+    expect(joined).toEqual([]);
+    const second = cache.getOrSet("k", loading.pass);
+    expect(joined).toEqual(["k"]);
+    await loading.arrived();
+    loading.open("Ada");
+    expect(await Promise.all([first, second])).toEqual(["Ada", "Ada"]);
+  });
 });
