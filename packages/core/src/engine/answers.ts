@@ -63,10 +63,6 @@ export class Answers {
     return error;
   }
 
-  reject(call: GetOrSetCall, error: unknown): Promise<never> {
-    return Promise.reject(this.failed(call, error));
-  }
-
   /**
    * Exactly one hit, stale hit or miss. A load that made the call has used the value.
    *

@@ -47,21 +47,39 @@ export async function loadMany<K>(
   });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
-  const entered = readThrough.fetchMany(
-    calls.map((call) => [call, context.local?.get(call.key.local, call.startedAt)] as const),
-  );
-  watch(
-    batch,
-    entered.flatMap(({ flight }) => flight ?? []),
-  );
-  const outcomes = await Promise.allSettled(entered.map(({ answer }) => answer));
+  const held = calls.map(({ key, startedAt }) => context.local?.get(key.local, startedAt));
   const found = new Map<K, unknown>();
+  if (unique.length === 0) return found;
+  const outcomes = new Array<Outcome>(unique.length);
+  await new Promise<void>((settled) => {
+    let left = unique.length;
+    const end = (i: number, outcome: Outcome): void => {
+      outcomes[i] = outcome;
+      left -= 1;
+      if (left === 0) settled();
+    };
+    const entering = calls.map((call, i) => ({
+      call,
+      held: held[i],
+      ends: {
+        resolve: (value: unknown) => end(i, { value }),
+        reject: (reason: unknown) => end(i, { failed: { reason } }),
+      },
+    }));
+    watch(batch, readThrough.fetchMany(entering));
+  });
   unique.forEach((item, i) => {
-    const outcome = outcomes[i]!;
-    if (outcome.status === "rejected") throw outcome.reason;
-    if (outcome.value !== undefined) found.set(item, outcome.value);
+    const { value, failed } = outcomes[i]!;
+    if (failed !== undefined) throw failed.reason;
+    if (value !== undefined) found.set(item, value);
   });
   return found;
+}
+
+/** How the call for one item ended. */
+interface Outcome {
+  readonly value?: unknown;
+  readonly failed?: { readonly reason: unknown };
 }
 
 /** Runs the loader as the load of all its keys. */

@@ -4,6 +4,12 @@ import type { GetOrSetCall } from "./call.ts";
 /** Whether a caller began its flight or joined it. */
 export type Role = "first" | "joined";
 
+/** How a call ends: one of both is called, once. */
+export interface Ends {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 /** A caller that waits for a flight, an `F`. */
 export class Waiter<F> {
   readonly call: GetOrSetCall;
@@ -32,8 +38,7 @@ export class Waiter<F> {
       again,
       isLate,
     }: Pick<Waiter<F>, "call" | "role" | "isNested" | "flight" | "again" | "isLate">,
-    resolve: (value: unknown) => void,
-    reject: (reason: unknown) => void,
+    { resolve, reject }: Ends,
     ended: () => void,
   ) {
     this.call = call;

@@ -51,8 +51,7 @@ const LATER = { until: 2 };
 const waiter = (tags: readonly string[] = []): Waiter<Flight> =>
   new Waiter(
     { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined, isLate: false },
-    () => undefined,
-    () => undefined,
+    { resolve: () => undefined, reject: () => undefined },
     () => undefined,
   );
 

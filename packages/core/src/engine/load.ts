@@ -123,36 +123,41 @@ export interface LoadRequest {
  */
 export class Load {
   readonly outcome: Promise<Loaded>;
+  readonly #request: LoadRequest;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
   #isSettled = false;
   #options: LoadOptions | undefined;
+  #named: readonly string[] = NO_TAGS;
+  #marked: Map<unknown, "no-store" | "not-shared"> | undefined;
+  #notModified: NotModified | undefined;
   #reject!: (reason: unknown) => void;
   #cancelTimeout!: () => void;
 
   constructor(request: LoadRequest, clock: Clock) {
+    const { timeoutMs } = request;
+    this.#request = request;
     this.outcome = new Promise((resolve, reject) => {
       this.#reject = reject;
-      this.#cancelTimeout = clock.schedule(
-        () =>
-          this.abort(
-            new LoadTimeoutError(
-              `the load took longer than loadTimeout, ${request.timeoutMs} ms; its result is dropped`,
-              { operation: "load" },
-            ),
-          ),
-        request.timeoutMs,
-      );
-      this.#run(request, clock).then(
-        (loaded) => {
-          this.#settled();
-          resolve(loaded);
-        },
-        (error: unknown) => {
-          this.#settled();
-          reject(error);
-        },
-      );
+      this.#cancelTimeout = clock.schedule(() => this.abort(overdue(timeoutMs)), timeoutMs);
+      const ended = (loaded: Loaded): void => {
+        this.#settled();
+        resolve(loaded);
+      };
+      const failed = (error: unknown): void => {
+        this.#settled();
+        reject(error);
+      };
+      const given = (value: unknown): void => {
+        try {
+          const loaded = this.#loadedOf(value);
+          if (isThenable(loaded)) loaded.then(ended, failed);
+          else ended(loaded);
+        } catch (error) {
+          failed(error);
+        }
+      };
+      this.#call(clock.now()).then(given, failed);
     });
   }
 
@@ -175,65 +180,79 @@ export class Load {
     this.#cancelTimeout();
   }
 
-  async #run(request: LoadRequest, clock: Clock): Promise<Loaded> {
-    const { stale } = request;
-    const life = stale && lifeOf(stale, clock.now());
-    let named: readonly string[] = NO_TAGS;
-    let marked: Map<unknown, "no-store" | "not-shared"> | undefined;
-    const mark = <V>(value: V, as: "no-store" | "not-shared"): V => {
-      const each = <W>(given: W): W => {
-        // A value for one caller stays so.
-        if (marked?.get(given) !== "not-shared") (marked ??= new Map()).set(given, as);
-        return given;
-      };
-      return isThenable(value) ? (value.then(each) as typeof value) : each(value);
-    };
-    const notModified = stale && (Object.freeze({}) as NotModified);
+  #call(now: number): Promise<unknown> {
+    try {
+      return Promise.resolve(this.#request.load(this.#context(now)));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #context(now: number): LoadContext {
+    const { key, reason, background, stale } = this.#request;
     const self = this;
-    const context: LoadContext = {
-      key: request.key,
+    return {
+      key,
       // Made on first use: most loaders never use it, and it costs more than the rest of this object.
       get signal() {
         return self.#signal();
       },
-      reason: request.reason,
-      background: request.background,
-      ...(stale !== undefined && {
-        stale: {
-          value: request.handOut(stale.value),
-          ageMs: life!.ageMs,
-          freshForMs: life!.freshForMs,
-          ...(stale.terms.etag !== undefined && { etag: stale.terms.etag }),
-          ...(stale.terms.lastModified !== undefined && { lastModified: stale.terms.lastModified }),
-          notModified: () => notModified!,
-        },
-      }),
-      setOptions(given) {
-        checkEntryOptions(given, "load");
-        const options = (self.#options = ownOptions(given));
-        if (options.tags !== undefined) named = named.length === 0 ? options.tags : [...named, ...options.tags];
-      },
-      noStore: (value) => mark(value, "no-store"),
-      notShared: (value) => mark(value, "not-shared"),
+      reason,
+      background,
+      ...(stale !== undefined && { stale: this.#staleValue(stale, now) }),
+      setOptions: (given) => this.#setOptions(given),
+      noStore: (value) => this.#mark(value, "no-store"),
+      notShared: (value) => this.#mark(value, "not-shared"),
     };
-    const value: unknown = await request.load(context);
-    const used = request.used?.isEmpty === false ? request.used : undefined;
+  }
+
+  #staleValue(stale: Entry, now: number): StaleValue {
+    const { ageMs, freshForMs } = lifeOf(stale, now);
+    const { etag, lastModified } = stale.terms;
+    return {
+      value: this.#request.handOut(stale.value),
+      ageMs,
+      freshForMs,
+      ...(etag !== undefined && { etag }),
+      ...(lastModified !== undefined && { lastModified }),
+      notModified: () => (this.#notModified ??= Object.freeze({}) as NotModified),
+    };
+  }
+
+  #setOptions(given: LoadOptions): void {
+    checkEntryOptions(given, "load");
+    const { tags } = (this.#options = ownOptions(given));
+    if (tags !== undefined) this.#named = this.#named.length === 0 ? tags : [...this.#named, ...tags];
+  }
+
+  #mark<V>(value: V, as: "no-store" | "not-shared"): V {
+    const each = <W>(given: W): W => {
+      // A value for one caller stays so.
+      if (this.#marked?.get(given) !== "not-shared") (this.#marked ??= new Map()).set(given, as);
+      return given;
+    };
+    return isThenable(value) ? (value.then(each) as typeof value) : each(value);
+  }
+
+  #loadedOf(value: unknown): Awaitable<Loaded> {
+    const { stale, schema, used: collected } = this.#request;
+    const used = collected?.isEmpty === false ? collected : undefined;
     if (used !== undefined && used.tags.length !== 0)
-      context.setOptions({ ...this.#options, tags: [...(this.#options?.tags ?? []), ...used.tags] });
+      this.#setOptions({ ...this.#options, tags: [...(this.#options?.tags ?? []), ...used.tags] });
     const options = this.#options;
-    if (stale !== undefined && value === notModified)
+    const named = this.#named;
+    if (stale !== undefined && value !== undefined && value === this.#notModified)
       return { value: stale.value, kind: "not-modified", options, named, used };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    const kind = marked?.get(value) ?? (value === undefined ? "no-store" : "value");
+    const kind = this.#marked?.get(value) ?? (value === undefined ? "no-store" : "value");
     const once = kind === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(
         `the loader gave ${once}, which can be read once, and its value is shared; read it and return what it holds, or give it to one caller by ctx.notShared`,
         { operation: "load" },
       );
-    const { schema } = request;
-    const isChecked = schema !== undefined && value !== undefined;
-    return { value: isChecked ? await checkedBy(schema, value) : value, kind, options, named, used };
+    if (schema === undefined || value === undefined) return { value, kind, options, named, used };
+    return checkedBy(schema, value).then((checked) => ({ value: checked, kind, options, named, used }));
   }
 
   #signal(): AbortSignal {
@@ -242,6 +261,11 @@ export class Load {
     return this.#controller.signal;
   }
 }
+
+const overdue = (timeoutMs: number): LoadTimeoutError =>
+  new LoadTimeoutError(`the load took longer than loadTimeout, ${timeoutMs} ms; its result is dropped`, {
+    operation: "load",
+  });
 
 async function checkedBy(schema: StandardSchema<unknown>, loaded: unknown): Promise<unknown> {
   const { refusal, value } = await checkBySchema(schema, loaded, "the loaded value");

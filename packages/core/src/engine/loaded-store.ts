@@ -8,7 +8,7 @@ import { ConfigurationError, EncodeError, type CacheError } from "../contracts/e
 import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
-import { isThenable } from "../primitives/thenable.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
@@ -57,7 +57,7 @@ export class LoadedStore {
   }
 
   /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link reportBroken}. */
-  store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Promise<StoreResult> {
+  store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Awaitable<StoreResult> {
     const isKept = loaded.kind === "not-modified";
     // From here on an event of one of these ends joining; also where the value is stored nowhere.
     const named = [...tagsOf(flight, isKept ? flight.fallback : undefined, loaded), ...loaded.named];
@@ -65,7 +65,7 @@ export class LoadedStore {
     flight.isProven = flight.dependsOn.every((each) => pinned?.versions.has(each) === true);
     if (loaded.kind === "no-store" || loaded.kind === "not-shared")
       return this.#mark(flight, loaded, loaded.kind, pinned);
-    if (flight.storesNothing) return Promise.resolve("no-store");
+    if (flight.storesNothing) return "no-store";
     const { clock } = this.#context;
     const { namespace, key, policy } = flight.call;
     const { options, used } = loaded;
@@ -73,7 +73,7 @@ export class LoadedStore {
     const names = tagsOf(flight, kept, loaded);
     const dependsOn = dependencies(key.space, names);
     const fence = fencedBy(this.#context.tags, flight, dependsOn);
-    if (fence !== undefined) return Promise.resolve(this.#fenced(flight, fence));
+    if (fence !== undefined) return this.#fenced(flight, fence);
     const life = lifetimeOf(loaded.value, policy, loaded.options);
     if (life === undefined) return this.#remove(flight, dependsOn);
     const now = clock.now();
@@ -83,7 +83,7 @@ export class LoadedStore {
     const hasMeta = names.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
     if (namespace.remote?.keepsMeta === false && hasMeta) {
       this.#reportUnwritable(flight, noRoomForMeta(namespace.remote.label));
-      return Promise.resolve("refused");
+      return "refused";
     }
     const etag = options?.etag ?? kept?.terms.etag;
     const lastModified = options?.lastModified ?? kept?.terms.lastModified;
@@ -110,7 +110,7 @@ export class LoadedStore {
   }
 
   /** Second: under which versions? A value that must not reach the backend is kept only here. */
-  async #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Promise<StoreResult> {
+  #storeUnderVersions(draft: Draft, pinned: Pinned | undefined): Awaitable<StoreResult> {
     const { trust } = this.#context;
     const { flight, entry, used } = draft;
     const { remote } = flight.call.namespace;
@@ -128,10 +128,19 @@ export class LoadedStore {
         underPinned(entry, pinned),
         used === undefined ? this.#epochOfRefused(flight) : trust.unconfirmed,
       );
-    const versionsNow = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
-    const versions = isThenable(versionsNow) ? await versionsNow : versionsNow;
+    const versions = remote.versions === undefined ? undefined : this.#versionsFor(draft, pinned!);
+    return whenReady(versions, (each) => this.#storeUnder(draft, remote, pinned, each));
+  }
+
+  #storeUnder(
+    draft: Draft,
+    remote: EntryTier,
+    pinned: Pinned | undefined,
+    versions: Entry["versions"] | "fenced" | "unreachable",
+  ): Awaitable<StoreResult> {
+    const { flight, entry } = draft;
     if (versions === "fenced") return this.#fenced(flight, "tags");
-    if (versions === "unreachable") return this.#keepAlone(draft, entry, trust.unconfirmed);
+    if (versions === "unreachable") return this.#keepAlone(draft, entry, this.#context.trust.unconfirmed);
     flight.makes({ ...entry, versions });
     if (!flight.isProven && pinned !== undefined) {
       const proven = new Set([...pinned.versions.keys(), ...entry.terms.dependsOn]);
@@ -144,33 +153,34 @@ export class LoadedStore {
    * A value that the backend cannot take is kept in memory alone. Where the backend has nothing, a marker with the life
    * of the value says so: other processes load for themselves, side by side, and what ends the marker ends the copies.
    */
-  async #encodeAndSend(draft: Draft, remote: EntryTier, versions: Entry["versions"]): Promise<StoreResult> {
+  #encodeAndSend(draft: Draft, remote: EntryTier, versions: Entry["versions"]): Awaitable<StoreResult> {
     const { flight, entry } = draft;
     const renewed = draft.result === "not-modified" ? renewable(flight, { ...entry, versions }) : undefined;
     if (renewed !== undefined) return this.#sendInTurn(draft, remote, renewed, undefined);
     const send = (sent: Draft, encoded: Encoded): Promise<StoreResult> =>
       this.#sendInTurn(sent, remote, storedEntry(entry, versions, encoded), encoded);
-    let encoded: Encoded;
-    try {
-      const encoding = remote.encode(entry.value);
-      encoded = isThenable(encoding) ? await encoding : encoding;
-    } catch (error) {
+    const unwritable = (error: unknown): Awaitable<StoreResult> => {
       this.#reportUnwritable(flight, error as EncodeError);
       return flight.lease?.seen === "" && remote.keepsMeta
         ? send({ ...draft, marker: "not-stored" }, encodedMarker("not-stored"))
         : this.#keepAlone(draft, { ...entry, versions }, this.#epochOfRefused(flight));
+    };
+    let encoding: Awaitable<Encoded>;
+    try {
+      encoding = remote.encode(entry.value);
+    } catch (error) {
+      return unwritable(error);
     }
-    return send(draft, encoded);
+    return isThenable(encoding) ? encoding.then((encoded) => send(draft, encoded), unwritable) : send(draft, encoding);
   }
 
-  async #sendInTurn(...[draft, remote, entry, encoded]: SendArguments): Promise<StoreResult> {
+  #sendInTurn(...[draft, remote, entry, encoded]: SendArguments): Promise<StoreResult> {
     const { flight } = draft;
-    const result = await this.#answeredInTime(
-      flight,
-      this.#context.writes.run(flight.key.local, () => this.#send(draft, remote, entry, encoded)),
-    );
-    const fence = fencedBy(this.#context.tags, flight, entry.terms.dependsOn);
-    return fence === undefined ? result : this.#fenced(flight, fence);
+    const write = this.#context.writes.run(flight.key.local, () => this.#send(draft, remote, entry, encoded));
+    return this.#answeredInTime(flight, write, (result) => {
+      const fence = fencedBy(this.#context.tags, flight, entry.terms.dependsOn);
+      return fence === undefined ? result : this.#fenced(flight, fence);
+    });
   }
 
   /**
@@ -263,6 +273,7 @@ export class LoadedStore {
       writes.run(key.local, async () => {
         if ((await orPending(recovery, key, () => remote.remove(key))) !== "pending") lease?.end();
       }),
+      ignore,
     );
     // A read before the acknowledgement may have found the old entry.
     if (fencedBy(this.#context.tags, flight, dependsOn) === undefined) {
@@ -326,8 +337,7 @@ export class LoadedStore {
       );
       lease.end();
     };
-    await this.#answeredInTime(flight, writes.run(key.local, send).catch(ignore));
-    return kind;
+    return this.#answeredInTime(flight, writes.run(key.local, send).catch(ignore), () => kind);
   }
 
   #versionsFor(
@@ -361,13 +371,14 @@ export class LoadedStore {
     });
   }
 
-  /** When the time is spent, the callers get the loaded value; the flight goes on waiting. */
-  async #answeredInTime<T>(flight: Flight, write: Promise<T>): Promise<T> {
-    const written = await within<T | typeof LATE>(this.#context.clock, flight.budget.leftMs, write, () => LATE);
-    if (written !== LATE) return written;
-    // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
-    this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
-    return write;
+  /** When the time is spent, the callers get the loaded value; the flight goes on waiting. @param then what follows. */
+  #answeredInTime<T, R>(flight: Flight, write: Promise<T>, then: (written: T) => R): Promise<R> {
+    return within<T | typeof LATE>(this.#context.clock, flight.budget.leftMs, write, () => LATE).then((written) => {
+      if (written !== LATE) return then(written);
+      // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
+      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
+      return write.then(then);
+    });
   }
 }
 

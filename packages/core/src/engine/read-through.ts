@@ -19,13 +19,14 @@ import { POLL_MS, pollAfter } from "./lease.ts";
 import { takeSlot } from "./load-slots.ts";
 import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
-import type { Waiter } from "./crowd.ts";
+import type { Ends, Waiter } from "./crowd.ts";
 import { suitsAll, type Waiters } from "./waiters.ts";
 
-/** The answer to one call, and the flight that the call began, if it began one. */
-export interface Entered {
-  readonly answer: Promise<unknown>;
-  readonly flight: Flight | undefined;
+/** One of many calls: the local copy, if there is one, and how the call ends. */
+export interface Entering {
+  readonly call: GetOrSetCall;
+  readonly held: Entry | undefined;
+  readonly ends: Ends;
 }
 
 type ReadContext = Reporting & Copies & Limits & Life & Pick<Writing, "writes" | "recovery">;
@@ -100,19 +101,21 @@ export class ReadThrough {
 
   /** Answers a call that a fresh local copy alone did not answer. @param held the local copy, if there is one. */
   fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
-    const { answer, flight } = this.#enter(call, held);
-    if (flight === undefined) return answer;
-    if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
-    else if (this.#reads(flight)) this.#proceed(flight, call.namespace.remote!.read(flight, flight.budget.leftMs));
-    else this.#load(flight);
-    return answer;
+    const ends = Promise.withResolvers<unknown>();
+    const flight = this.#enter({ call, held, ends });
+    if (flight !== undefined) this.#begin([flight]);
+    return ends.promise;
   }
 
-  /** {@link fetch} for many calls of one namespace: one trip to the backend. */
-  fetchMany(calls: readonly (readonly [GetOrSetCall, Entry | undefined])[]): readonly Entered[] {
-    const entered = calls.map(([call, held]) => this.#enter(call, held));
-    this.#begin(entered.flatMap(({ flight }) => flight ?? []));
-    return entered;
+  /** {@link fetch} for many calls of one namespace: one trip to the backend. @returns the flights that they began. */
+  fetchMany(entering: readonly Entering[]): readonly Flight[] {
+    const flights: Flight[] = [];
+    for (const each of entering) {
+      const flight = this.#enter(each);
+      if (flight !== undefined) flights.push(flight);
+    }
+    this.#begin(flights);
+    return flights;
   }
 
   #begin(flights: readonly Flight[]): void {
@@ -130,8 +133,8 @@ export class ReadThrough {
 
   // ---- before the backend
 
-  /** The answer of a copy, or of the flight of another caller, or else of a flight of its own. */
-  #enter(call: GetOrSetCall, held: Entry | undefined): Entered {
+  /** The answer of a copy, or of the flight of another caller, or else of the flight that it returns. */
+  #enter({ call, held, ends }: Entering): Flight | undefined {
     const { decisions, local } = this.#context;
     const { key, startedAt } = call;
     if (decisions !== undefined && local !== undefined)
@@ -144,18 +147,21 @@ export class ReadThrough {
       const refreshes = joined === undefined && this.#refreshes(call, held);
       // Before the caller is answered: its listener may ask for the same key.
       const flight = refreshes ? this.#launch(call, held, "background") : undefined;
-      return { answer: Promise.resolve(this.#answers.serve(call, "first", answer)), flight };
+      ends.resolve(this.#answers.serve(call, "first", answer));
+      return flight;
     }
     if (isLoading(this.#context, key.local)) {
       const error = reentrant(this.#context.redactKey?.(key.name) ?? key.name);
-      return { answer: this.#answers.reject(call, error), flight: undefined };
+      ends.reject(this.#answers.failed(call, error));
+    } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason));
+    else if (this.#waiters.refuses(call)) this.#waiters.refuse(call, copy, ends);
+    else if (joined !== undefined) this.#join(joined, call, ends);
+    else {
+      const flight = this.#launch(call, held, "foreground");
+      this.#waiters.wait(flight, call, "first", ends);
+      return flight;
     }
-    if (call.signal?.aborted === true)
-      return { answer: this.#answers.reject(call, call.signal.reason), flight: undefined };
-    if (this.#waiters.refuses(call)) return { answer: this.#waiters.refuse(call, copy), flight: undefined };
-    if (joined !== undefined) return { answer: this.#join(joined, call), flight: undefined };
-    const flight = this.#launch(call, held, "foreground");
-    return { answer: this.#waiters.wait(flight, call, "first"), flight };
+    return undefined;
   }
 
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
@@ -178,7 +184,7 @@ export class ReadThrough {
     );
   }
 
-  #join(flight: Flight, call: GetOrSetCall): Promise<unknown> {
+  #join(flight: Flight, call: GetOrSetCall, ends: Ends): void {
     const { events, clock } = this.#context;
     call.namespace.meter.coalesced += 1;
     if (call.tags.length !== 0) flight.crowd.addTags(call.tags);
@@ -186,14 +192,12 @@ export class ReadThrough {
     const known = this.#known(flight, call, clock.now());
     const answer =
       known !== undefined && this.#waiters.suits(flight, { role: "joined", isLate: late }, known) ? known : undefined;
-    const joined =
-      answer === undefined
-        ? this.#waiters.wait(flight, call, "joined", { again: (waiter) => this.#again(waiter), isLate: late })
-        : Promise.resolve(this.#answers.serve(call, "joined", answer));
+    if (answer === undefined)
+      this.#waiters.wait(flight, call, "joined", ends, { again: (waiter) => this.#again(waiter), isLate: late });
+    else ends.resolve(this.#answers.serve(call, "joined", answer));
     if (answer === undefined && isLoading(this.#context)) flight.skipQueue();
     // After it waits: a listener may end the flight.
     if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
-    return joined;
   }
 
   /**
@@ -361,10 +365,8 @@ export class ReadThrough {
     // Callers that come while these are answered find what is known.
     flight.queue();
     if (fallback !== undefined) this.#answerFrom(flight, { entry: fallback, tier }, now);
-    if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined)) {
-      this.#waiters.end(flight);
-      return;
-    }
+    if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined))
+      return this.#waiters.end(flight);
     // The fallback is known only now.
     for (const waiter of flight.crowd.waiters) this.#waiters.startSoftTimeout(flight, waiter);
     this.#load(flight);
@@ -479,7 +481,8 @@ export class ReadThrough {
     let result: StoreResult;
     try {
       if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);
-      result = await this.#loadedStore.store(flight, loaded, pinned);
+      const stored = this.#loadedStore.store(flight, loaded, pinned);
+      result = isThenable(stored) ? await stored : stored;
     } catch (error) {
       result = this.#loadedStore.reportBroken(flight, error);
     }

@@ -7,7 +7,7 @@ import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import { isLoading } from "./loading.ts";
-import { Waiter, type Role } from "./crowd.ts";
+import { Waiter, type Ends, type Role } from "./crowd.ts";
 
 type WaitingContext = Reporting &
   Pick<Copies, "flights" | "tags"> &
@@ -55,44 +55,41 @@ export class Waiters {
   }
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
-  refuse(call: GetOrSetCall, copy: Offer): Promise<unknown> {
+  refuse(call: GetOrSetCall, copy: Offer, ends: Ends): void {
     call.namespace.meter.overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
-    return answer === undefined
-      ? this.#answers.reject(call, error)
-      : Promise.resolve(this.#answers.serve(call, "first", { ...answer, error }));
+    if (answer === undefined) ends.reject(this.#answers.failed(call, error));
+    else ends.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
   wait(
     flight: Flight,
     given: GetOrSetCall,
     role: Role,
+    ends: Ends,
     { again, isLate }: Pick<Waiter<Flight>, "again" | "isLate"> = ON_TIME,
-  ): Promise<unknown> {
+  ): void {
     // The work that answers it may be that of another call.
     const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
     const isNested = isLoading(this.#context);
-    return new Promise((resolve, reject) => {
-      const waiter = new Waiter(
-        { call, role, isNested, flight, again: again && inThisContext(again), isLate },
-        resolve,
-        reject,
-        this.#ended,
-      );
-      if (this.#count === 0) this.#release = holdProcess(this.#context.clock);
-      this.#count += 1;
-      flight.crowd.add(waiter);
-      const { hardTimeoutMs } = call.policy;
-      if (hardTimeoutMs !== Infinity)
-        waiter.until(this.#context.clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
-      this.startSoftTimeout(flight, waiter);
-      const { signal } = call;
-      if (signal !== undefined) {
-        const leave = (): void => this.#leave(waiter, signal.reason);
-        waiter.until(this.#aborts.add(signal, leave));
-      }
-    });
+    const waiter = new Waiter(
+      { call, role, isNested, flight, again: again && inThisContext(again), isLate },
+      ends,
+      this.#ended,
+    );
+    if (this.#count === 0) this.#release = holdProcess(this.#context.clock);
+    this.#count += 1;
+    flight.crowd.add(waiter);
+    const { hardTimeoutMs } = call.policy;
+    if (hardTimeoutMs !== Infinity)
+      waiter.until(this.#context.clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
+    this.startSoftTimeout(flight, waiter);
+    const { signal } = call;
+    if (signal !== undefined) {
+      const leave = (): void => this.#leave(waiter, signal.reason);
+      waiter.until(this.#aborts.add(signal, leave));
+    }
   }
 
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */

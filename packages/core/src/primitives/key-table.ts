@@ -51,6 +51,7 @@ export class KeyTable<T extends KeyNode> {
 
   /** The node that was added last under this key. */
   first(key: string): T | undefined {
+    if (this.#size === 0) return undefined;
     const hash = keyedHash(this.#secret, key);
     return this.#find(this.#buckets[hash & (this.#buckets.length - 1)], key, hash);
   }

@@ -31,18 +31,16 @@ export function keyedHash([low, high]: HashSecret, text: string): number {
     else if (i === paired + 2) v2 ^= 0xff;
     v3 ^= word;
     v0 = (v0 + v1) | 0;
-    v1 = rotated(v1, 5) ^ v0;
-    v0 = rotated(v0, 16);
+    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+    v0 = (v0 << 16) | (v0 >>> 16);
     v2 = (v2 + v3) | 0;
-    v3 = rotated(v3, 8) ^ v2;
+    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
     v0 = (v0 + v3) | 0;
-    v3 = rotated(v3, 7) ^ v0;
+    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
     v2 = (v2 + v1) | 0;
-    v1 = rotated(v1, 13) ^ v2;
-    v2 = rotated(v2, 16);
+    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+    v2 = (v2 << 16) | (v2 >>> 16);
     v0 ^= word;
   }
   return v1 ^ v3;
 }
-
-const rotated = (word: number, bits: number): number => (word << bits) | (word >>> (32 - bits));

@@ -117,27 +117,51 @@ export class BackendCalls {
     return error;
   }
 
-  /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
-  run<T>(operation: Operation, target: Target, budgetMs: number, call: () => Promise<T>): Promise<T> {
+  /**
+   * Runs a call if the breaker of its part admits it, within `budgetMs`.
+   *
+   * @param made what is made of the answer: its failure is not that of the backend.
+   */
+  run<T>(operation: Operation, target: Target, budgetMs: number, call: () => Promise<T>): Promise<T>;
+  run<T, R>(
+    operation: Operation,
+    target: Target,
+    budgetMs: number,
+    call: () => Promise<T>,
+    made: (answer: T) => Awaitable<R>,
+  ): Promise<R>;
+  run<T>(
+    operation: Operation,
+    target: Target,
+    budgetMs: number,
+    call: () => Promise<T>,
+    made: (answer: T) => Awaitable<T> = asItIs,
+  ): Promise<T> {
     if (target.ends === true) {
       if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
     } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
     // A call that the backend bounds needs no promise next to that of the backend.
     if (this.#isBoundByBackend(budgetMs) && !isTraced("backend")) {
       this.begin();
-      return this.#counted(operation, target, call);
+      return this.#counted(operation, target, call, made);
     }
-    return this.bound(operation, target, budgetMs, (done, fail) => void call().then(done, fail));
+    const answer = this.bound<T>(operation, target, budgetMs, (done, fail) => void call().then(done, fail));
+    return made === asItIs ? answer : answer.then(made);
   }
 
   /** A call that was admitted, with the promise of the backend. */
-  #counted<T>(operation: Operation, target: Target, call: () => Promise<T>): Promise<T> {
+  #counted<T>(
+    operation: Operation,
+    target: Target,
+    call: () => Promise<T>,
+    made: (answer: T) => Awaitable<T>,
+  ): Promise<T> {
     const startedAt = this.#of.clock.now();
     try {
       return call().then(
-        (value) => {
+        (answer) => {
           this.#succeeded(operation, target.part, startedAt);
-          return value;
+          return made(answer);
         },
         (error: unknown) => {
           throw this.failed(operation, target, error);
@@ -155,10 +179,22 @@ export class BackendCalls {
    *   the answer, such as the decoded value: its time and its failure are not those of the backend.
    */
   bound<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>): Promise<T> {
+    const call = (): Promise<T> =>
+      new Promise((resolve, reject) => this.#settle(operation, target, budgetMs, work, { resolve, reject }));
     this.begin();
-    return isTraced("backend")
-      ? this.#traced(operation, target, () => this.#settled(operation, target, budgetMs, work))
-      : this.#settled(operation, target, budgetMs, work);
+    return isTraced("backend") ? this.#traced(operation, target, call) : call();
+  }
+
+  /** As {@link bound}, without a promise where the backend bounds the call: no timer, of no caller, ends it then. */
+  settle<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>, ends: Ends<T>): void {
+    if (!this.#isBoundByBackend(budgetMs) || isTraced("backend"))
+      return void this.bound(operation, target, budgetMs, work).then(ends.resolve, ends.reject);
+    this.begin();
+    const resolve = (value: Awaitable<T>): void => {
+      if (isThenable(value)) value.then(ends.resolve, ends.reject);
+      else ends.resolve(value);
+    };
+    this.#settle(operation, target, budgetMs, work, { resolve, reject: ends.reject });
   }
 
   #traced<T>(operation: Operation, { keySpace }: Target, call: () => Promise<T>): Promise<T> {
@@ -170,31 +206,35 @@ export class BackendCalls {
     }));
   }
 
-  #settled<T>(operation: Operation, { keySpace, part }: Target, budgetMs: number, work: Work<T>): Promise<T> {
+  #settle<T>(
+    operation: Operation,
+    { keySpace, part }: Target,
+    budgetMs: number,
+    work: Work<T>,
+    { resolve, reject }: Ends<Awaitable<T>>,
+  ): void {
     const startedAt = this.#of.clock.now();
-    return new Promise((resolve, reject) => {
-      let isOver = false;
-      const fail = (error: unknown, failedPart = part): void => {
-        if (isOver) return;
-        isOver = true;
-        endDeadline();
-        reject(this.failed(operation, { keySpace, part: failedPart }, error));
-      };
-      const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
-      const done = (value: Awaitable<T>): void => {
-        // An answer after the deadline, whose failure concerns no caller.
-        if (isOver) return void (isThenable(value) && value.then(undefined, ignore));
-        isOver = true;
-        endDeadline();
-        this.#succeeded(operation, part, startedAt);
-        resolve(value);
-      };
-      try {
-        work(done, fail, startedAt);
-      } catch (error) {
-        fail(error);
-      }
-    });
+    let isOver = false;
+    const fail = (error: unknown, failedPart = part): void => {
+      if (isOver) return;
+      isOver = true;
+      endDeadline();
+      reject(this.failed(operation, { keySpace, part: failedPart }, error));
+    };
+    const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
+    const done = (value: Awaitable<T>): void => {
+      // An answer after the deadline, whose failure concerns no caller.
+      if (isOver) return void (isThenable(value) && value.then(undefined, ignore));
+      isOver = true;
+      endDeadline();
+      this.#succeeded(operation, part, startedAt);
+      resolve(value);
+    };
+    try {
+      work(done, fail, startedAt);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   #succeeded(operation: Operation, part: string, startedAt: number): void {
@@ -399,6 +439,7 @@ export function ownError(given: unknown): unknown {
 export class BackendRefusedError extends BackendUnavailableError {}
 /** Has no breaker: a backend has no part of this name. */
 const NO_PART = "\0";
+const asItIs = <T>(answer: T): T => answer;
 const BREAKER_OPEN = "circuit breaker is open";
 const BYPASSED = "it is bypassed";
 
@@ -410,7 +451,13 @@ export interface Target {
   readonly ends?: boolean;
 }
 
-type Work<T> = (
+/** How a call ends: one of both is called, once. */
+export interface Ends<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export type Work<T> = (
   done: (value: Awaitable<T>) => void,
   /** @param part where another part than that of the call failed. */
   fail: (error: unknown, part?: string) => void,

@@ -19,8 +19,9 @@ export interface SentRead {
 }
 
 /** How a tier sends an entry. */
-export interface Sending<S extends string> {
-  send(stored: StoredEntry): Promise<S>;
+export interface Sending<S extends string, A> {
+  send(stored: StoredEntry): Promise<A>;
+  statusOf(answer: A): S;
   /** Runs in place of `send` for an entry that is larger than `maxEntryBytes`. */
   refuse(): Promise<S>;
 }
@@ -32,7 +33,7 @@ export interface LeasingTier {
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
-  store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S>;
+  store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>): Promise<S>;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
 }
@@ -78,8 +79,9 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token), ENDS),
     store: (key, write, token, seen) =>
-      tier.store<StoreStatus>(key, write, {
-        send: (stored) => leases.store(key.backend, token, seen, stored).then(statusOf),
+      tier.store<StoreStatus, boolean>(key, write, {
+        send: (stored) => leases.store(key.backend, token, seen, stored),
+        statusOf,
         // Only the lease holder may remove the entry; the lease is extended just long enough for that.
         refuse: async () => {
           const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));

@@ -14,13 +14,14 @@ import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
-import { BackendCalls, ownError, type Target } from "./backend-calls.ts";
+import { BackendCalls, ownError, type Ends, type Target, type Work } from "./backend-calls.ts";
 import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
   settle,
   type EntryLeases,
   type EntryTier,
   type EntryWrite,
+  type ReadOutcome,
   type ReadRequest,
   type Settled,
 } from "./entry-tier.ts";
@@ -133,10 +134,14 @@ export class RemoteTier implements EntryTier {
     return this.#calls.retryInMs;
   }
 
-  /** Sends the read, and with it that of the tag versions, before it returns. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
+    return new Promise((resolve, reject) => this.#read(request, budgetMs, { resolve, reject }));
+  }
+
+  /** Sends the read, and with it that of the tag versions, before it returns. */
+  #read(request: ReadRequest, budgetMs: number, ends: Ends<Entry | undefined>): void {
     const part = this.#calls.partOf(request.key.backend);
-    if (!this.#calls.admits("read", part)) return Promise.reject(this.#calls.refusal("read"));
+    if (!this.#calls.admits("read", part)) return void Promise.reject(this.#calls.refusal("read")).catch(ends.reject);
     const expected = dependencies(request.key.space, request.expectedTags);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
@@ -149,16 +154,19 @@ export class RemoteTier implements EntryTier {
       answer?.catch(ignore);
       answer = Promise.reject(error);
     }
-    return this.#calls.bound("read", { keySpace: request.key.space, part }, budgetMs, (done, fail, sentAt) =>
-      this.#answer({ request, expected, sentAt }, answer, current, done, fail),
-    );
+    const work: Work<Entry | undefined> = (done, fail, sentAt) =>
+      this.#answer({ request, expected, sentAt }, answer, current, done, fail);
+    this.#calls.settle("read", { keySpace: request.key.space, part }, budgetMs, work, ends);
   }
 
   /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
     const { batch } = this.#backend;
     if (batch === undefined || requests.length < 2)
-      return requests.forEach((request, i) => settle(this.read(request, budgetMs), i, settled));
+      return requests.forEach((request, i) => {
+        const ended = (outcome: ReadOutcome): void => settled(i, outcome);
+        this.#read(request, budgetMs, { resolve: ended, reject: ended });
+      });
     const byPart = Map.groupBy(requests.keys(), (i) => this.#calls.partOf(requests[i]!.key.backend));
     for (const [part, indexes] of byPart)
       void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>
@@ -225,32 +233,33 @@ export class RemoteTier implements EntryTier {
   }
 
   write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
-    return this.#store<"stored" | "refused">(key, write, {
-      send: async (stored) => {
-        await this.#backend.write(key.backend, stored);
-        return "stored";
-      },
+    return this.#store<"stored" | "refused", void>(key, write, {
+      send: (stored) => this.#backend.write(key.backend, stored),
+      statusOf: () => "stored",
       refuse: () => this.#refuse(key),
     });
   }
 
-  async #store<S extends string>(key: EntryKey, write: EntryWrite, sending: Sending<S>): Promise<S> {
+  #store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>): Promise<S> {
     const { entry, encoded, versions } = write;
     if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
     const startedAt = this.#clock.now();
     const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const status = await this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored));
-    this.#unreadable.written(key.backend);
-    if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
-      this.#events.store.emit({
-        cache: this.#cache,
-        namespace: key.space.path,
-        key: key.name,
-        tier: this.label,
-        durationMs: this.#clock.now() - startedAt,
-        bytes: encoded.data.length,
-      });
-    return status;
+    const sent = (answer: A): S => {
+      const status = sending.statusOf(answer);
+      this.#unreadable.written(key.backend);
+      if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
+        this.#events.store.emit({
+          cache: this.#cache,
+          namespace: key.space.path,
+          key: key.name,
+          tier: this.label,
+          durationMs: this.#clock.now() - startedAt,
+          bytes: encoded.data.length,
+        });
+      return status;
+    };
+    return this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored), sent);
   }
 
   /** The entry in the backend is older than the refused one. */
