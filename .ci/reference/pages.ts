@@ -315,6 +315,8 @@ export const PAGES: readonly PageSpec[] = [
       "Changes",
       "PollChangesOptions",
       "PolledChanges",
+      "promisesOf",
+      "BackendPromise",
       "fromSwap",
       "FromSwapOptions",
       "SwapStore",

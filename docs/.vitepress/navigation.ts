@@ -48,7 +48,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/managed-redis",
     "reference/redis-on-the-wire",
   ],
-  "Other stores": ["guide/postgres", "guide/keyv"],
+  "Other stores": ["guide/which-store", "guide/sqlite", "guide/postgres", "guide/keyv"],
   Production: [
     "guide/production",
     "performance",
@@ -90,13 +90,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/toolkit",
     "migrating/toolkit-queue",
   ],
-  Extend: [
-    "guide/formats",
-    "guide/swapping-formats",
-    "guide/sqlite",
-    "guide/composing-backends",
-    "guide/writing-a-backend",
-  ],
+  Extend: ["guide/formats", "guide/swapping-formats", "guide/composing-backends", "guide/writing-a-backend"],
   Reference: [
     "reference/options",
     "reference/events",

@@ -19,6 +19,7 @@ afterAll(async () => {
 
 describeBackend("files", {
   open: async (clock) => fileBackend({ folder: await newFolder(), nowMs: () => clock.now() }),
+  promises: ["tags hold"],
   expiry: "clock",
   unreachable: () => fileBackend({ folder: join(devNull, "nowhere") }),
 });

@@ -22,6 +22,7 @@ describe("the contract", () => {
   describeBackend("sqlite", {
     open: (clock) => sqliteBackend({ file: (file = newFile()), clock }),
     openPeer: (_, clock) => sqliteBackend({ file, clock }),
+    promises: ["one load", "deletes hold", "tags hold"],
     expiry: "clock",
     unreachable: () => sqliteBackend({ file: join(devNull, "nowhere") }),
     count() {

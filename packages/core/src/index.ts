@@ -54,6 +54,7 @@ export {
   type LocalCacheBuilder,
 } from "./cache/create-cache.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
+export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { type CacheLogger } from "./cache/reporter.ts";
 export { type Cache } from "./cache/cache.ts";
 export type {

@@ -1,8 +1,8 @@
 import { BackendUnavailableError } from "@hotset/core";
 
 /**
- * What a store of Keyv has, of version 5 or 6: `KeyvSqlite`, `KeyvMongo` and the like, or a `Map`. Not a `Keyv`, which
- * hides errors.
+ * The methods of a store of Keyv, version 5 or 6: `KeyvSqlite`, `KeyvMongo` and the like, or a `Map`. Not a `Keyv`,
+ * which hides errors.
  */
 export interface KeyvAdapter {
   get(key: string): unknown;

@@ -36,7 +36,8 @@ export interface KeyvBackendOptions {
 
 /**
  * A backend over a store of Keyv, version 5 or 6. It keeps entries and tags, and has no leases and no coherence: each
- * process loads a missing key itself, and a value whose load began before a delete may be stored after it.
+ * process loads a missing key itself, and a value whose load began before a delete may be stored after it. `build`
+ * warns of it, unless there is one writer.
  *
  * The store is not closed with the cache, since it was passed in.
  *
@@ -47,7 +48,6 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
   const { label = "keyv", isOnlyWriter = false, clock = systemClock, maxEntryBytes } = options;
   const calls = new AdapterCalls(store, label);
   const nowMs = (): number => clock.epochMs?.() ?? Date.now();
-  if (!isOnlyWriter) warnOnce();
   const entryOf = (found: unknown): StoredEntry | undefined => unpacked(found, nowMs());
   return {
     label,
@@ -120,16 +120,3 @@ const NAMES: readonly string[] = [
   "label",
   "clock",
 ] satisfies (keyof KeyvBackendOptions)[];
-
-let isWarned = false;
-
-function warnOnce(): void {
-  if (isWarned) return;
-  isWarned = true;
-  process.emitWarning(
-    "hotset: keyv: a store of Keyv has no leases: each process loads a missing key itself, and a value whose load " +
-      "began before a delete may be stored after it, for its ttl. Invalidate by tag, or pass isOnlyWriter if no other " +
-      "process writes. Shown once; see docs/guide/keyv.md",
-    { type: "HotsetWarning", code: "HOTSET_KEYV" },
-  );
-}

@@ -29,6 +29,7 @@ let map: Map<string, string>;
 describeBackend("keyv over a Map", {
   open: (clock) => keyv((map = new Map()), { clock }),
   openPeer: (_, clock) => keyv(map, { clock }),
+  promises: ["tags hold"],
   expiry: "clock",
   unreachable: () => keyv(new Down()),
 });

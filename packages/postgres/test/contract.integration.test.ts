@@ -22,6 +22,7 @@ describeBackend("postgres", {
     return postgres({ url: server.url, schema });
   },
   openPeer: () => postgres({ url: server.url, schema }),
+  promises: ["one load", "deletes hold", "tags hold", "copies follow"],
   cut: async () => void (await server.query(END_LISTENERS)),
   async delayed() {
     const { hostname, port, pathname, username, password } = new URL(server.url);

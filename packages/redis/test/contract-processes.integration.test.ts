@@ -52,6 +52,7 @@ function describeProcesses(name: string, mode: "tracking" | "pubsub", begin: () 
       cut,
       expiry: "server",
       leasesReplaceMissing: mode === "tracking",
+      promises: ["one load", "deletes hold", "tags hold", "copies follow"],
     });
   });
 }

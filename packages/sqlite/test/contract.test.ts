@@ -41,6 +41,7 @@ const count = (): number => {
 describeBackend("sqlite", {
   open: (clock) => sqlite((file = newFile()), { clock, open: cuttable }),
   openPeer: (_, clock) => sqlite(file, { clock }),
+  promises: ["one load", "deletes hold", "tags hold", "copies follow"],
   cut: () => void (isCut = true),
   expiry: "clock",
   unreachable: () => sqlite(join(devNull, "nowhere.db")),

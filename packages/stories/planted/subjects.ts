@@ -27,6 +27,7 @@ function describePlanted(name: string, plant: (backend: ScriptedBackend) => Part
       scripted.get(backend)!.link.heal();
     },
     expiry: "clock",
+    promises: ["one load", "deletes hold", "tags hold", "copies follow"],
   };
   describeBackend(name, options);
 }
@@ -66,6 +67,8 @@ describePlanted("a confirm that watches in a second step", (backend) => {
     },
   };
 });
+
+describePlanted("no coherence, which it promises", () => ({ coherence: undefined as never }));
 
 describePlanted("a maxEntryBytes that it does not take", (backend) => ({
   async write(key, entry) {

@@ -1,5 +1,12 @@
 import { scheduler } from "node:timers/promises";
-import { type Awaitable, type Backend, BackendUnavailableError, type StoredEntry } from "@hotset/core";
+import {
+  type Awaitable,
+  type Backend,
+  type BackendPromise,
+  BackendUnavailableError,
+  promisesOf,
+  type StoredEntry,
+} from "@hotset/core";
 import { found, KEY, stored, type BackendSubject } from "./backend-subject.ts";
 import { describeCoherence } from "./describe-coherence.ts";
 import { describeLeases } from "./describe-leases.ts";
@@ -47,6 +54,11 @@ export interface DescribeBackendOptions {
    * adds the tests that the backend removes them.
    */
   readonly count?: ((backend: Backend) => Awaitable<number>) | undefined;
+  /**
+   * The promises of the backend to several processes: adds the test that its capabilities can keep that, and no more.
+   * With {@link openPeer} the tests of those capabilities show that they do.
+   */
+  readonly promises?: readonly BackendPromise[] | undefined;
 }
 
 /** Maximum time between a write and the read after it, on a busy machine: a remaining time may be that much shorter. */
@@ -125,6 +137,12 @@ export function describeBackend(name: string, options: DescribeBackendOptions): 
       for (const codec of [backend.format, backend.compressor, ...(backend.alsoReads ?? [])])
         expect(codec.id).toMatch(/^[a-z0-9.-]{1,32}$/u);
     });
+
+    const { promises } = options;
+    if (promises !== undefined)
+      it(`promises to several processes: ${promises.join(", ") || "nothing"}`, () => {
+        expect(promisesOf(backend)).toEqual(promises);
+      });
 
     it("has no entry under a key that was never written", async () => {
       expect(await backend.read(KEY)).toBe(undefined);

@@ -33,6 +33,7 @@ import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
+import { warnOfLostDeletes } from "./backend-promises.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
@@ -70,6 +71,8 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const redactKey = redactionOf(options.redactKeys);
   const events = createEvents({ clock, redactKey });
   speakUp(events, name, options.logger);
+  const warn = (kind: string, text: string): void => warnOf(name, options.logger, kind, text);
+  if (backend !== undefined) warnOfLostDeletes(backend, (text) => warn("NO_LEASES", text));
   const isDevelopment = process.env["NODE_ENV"] !== "production";
   const freezesShared = options.freezeShared ?? isDevelopment;
 
@@ -118,7 +121,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     namespace: { keySpace: root, policy, schema: undefined, checksLoads: false, remote: far?.remote, meter },
     backend,
     subscription: far?.subscription,
-    warn: (text) => warnOf(name, options.logger, "OPEN_CACHES", text),
+    warn: (text) => warn("OPEN_CACHES", text),
   };
 }
 

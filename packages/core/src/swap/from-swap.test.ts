@@ -30,6 +30,7 @@ function describeContract(name: string, prepare: (store: MemorySwapStore) => voi
       return open(store, clock);
     },
     openPeer: (_, clock) => open(store, clock),
+    promises: ["one load", "deletes hold", "tags hold"],
     expiry: "clock",
     unreachable() {
       const cut = new MemorySwapStore(new TestClock());

@@ -43,6 +43,9 @@ it("the contract suites name the rule that a subject breaks, and no other", asyn
     "a confirm that watches in a second step keeps the contract of Backend": [
       "answers confirm with what is there, or reports the change",
     ],
+    "no coherence, which it promises keeps the contract of Backend": [
+      "promises to several processes: one load, deletes hold, tags hold, copies follow",
+    ],
     "a maxEntryBytes that it does not take keeps the contract of Backend": ["1 MB, or maxEntryBytes"],
     "format whose decode takes any amount of memory": [
       "takes at most eight times maxBytes: refuses 100,000 empty objects that would take more",

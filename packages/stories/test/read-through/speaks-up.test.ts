@@ -467,7 +467,7 @@ describe("C204 redactKeys", () => {
 describe("C460 many open caches of one name over a backend", () => {
   const build = (name: string, options: object = {}) =>
     createCache({ name, ...options })
-      .tier(scriptedBackend({ clock: new TestClock(), coherence: "none" }))
+      .tier(scriptedBackend({ clock: new TestClock() }))
       .build();
 
   it("are one warning that says what hot reload needs, at the twentieth", async () => {
@@ -500,5 +500,47 @@ describe("C460 many open caches of one name over a backend", () => {
       [],
     ]);
     for (const cache of [...caches, ...inMemory]) await cache.close();
+  });
+});
+
+describe("C564 a backend without leases, over which a load may undo a delete of another process", () => {
+  const build = (label: string, options: object = {}, capabilities: object = { coherence: "none" }) =>
+    createCache({ name: "shop", ...options })
+      .tier(scriptedBackend({ clock: new TestClock(), label, ...capabilities }))
+      .build();
+
+  it("is one warning of build, by the name of the backend and with the page", async () => {
+    build("files");
+    build("files");
+    build("others");
+    await nextTurn();
+    expect(warnings.map(({ message, code }) => [message, code])).toEqual(
+      ["files", "others"].map((label) => [
+        `hotset: cache "shop": ${label} has no leases: each process loads a missing key itself, and a value whose load ` +
+          "began before a delete may be stored after it, for its ttl. Invalidate by tag, or let the backend state that " +
+          "no other process writes; see docs/guide/which-store.md",
+        "HOTSET_NO_LEASES",
+      ]),
+    );
+  });
+
+  it("is a line of the logger where there is one", async () => {
+    const { logger, lines } = recording();
+    build("logged", { logger });
+    build("logged", { logger });
+    await nextTurn();
+    expect([lines, warnings]).toEqual([
+      [expect.stringMatching(/^warn hotset: cache "shop": logged has no leases: /) as string],
+      [],
+    ]);
+  });
+
+  it.each([
+    ["leases", { coherence: "none", leases: true }],
+    ["one writer", { coherence: "sole-writer" }],
+  ])("is none with %s", async (label, capabilities) => {
+    build(label, {}, capabilities);
+    await nextTurn();
+    expect(warnings).toEqual([]);
   });
 });
