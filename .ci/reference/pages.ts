@@ -163,6 +163,7 @@ export const PAGES: readonly PageSpec[] = [
       "CacheErrorCode",
       "CacheErrorCodes",
       "CacheErrorDetails",
+      "errorPage",
       "BackendUnavailableError",
       "CacheClosedError",
       "ConfigurationError",

@@ -5,7 +5,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   "Cache.close": "guide/frameworks.md#the-order-of-a-shutdown",
   "Cache.stats": "reference/stats.md",
   "Namespace.getOrSet": "guide/getting-started.md",
-  "Namespace.getOrSetMany": "guide/recipes.md#batches",
+  "Namespace.getOrSetMany": "guide/recipes.md#batches-and-their-tags",
   "Namespace.explain": "reference/options.md#explain",
   "Namespace.touch": "guide/freshness.md#a-life-that-slides",
   "Namespace.markStale": "guide/freshness.md#ending-freshness-early",

@@ -26,7 +26,7 @@ const COMMON: Readonly<Record<string, OptionSpec>> = {
 };
 
 /**
- * One run of `hotset`. Never rejects; errors are one line of `complain`.
+ * One run of `hotset`. Never rejects; an error is one line of `complain`, and one with the page about its code.
  *
  * @param given the words behind `hotset`.
  */
@@ -41,7 +41,8 @@ export async function run(given: readonly string[], io: Io): Promise<ExitCode> {
         : error instanceof UnreachableError || error instanceof BackendUnavailableError
           ? [EXIT.unreachable, isMaybeChanged(error, given) ? MAYBE_CHANGED : ""]
           : [EXIT.failed, ""];
-    io.complain(`hotset: ${safe(messageOf(error))}${hint}\n`);
+    const page = error instanceof CacheError ? `\n${error.url}` : "";
+    io.complain(`hotset: ${safe(messageOf(error))}${hint}${page}\n`);
     return exitCode;
   }
 }

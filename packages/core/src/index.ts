@@ -16,6 +16,7 @@ export {
   MissingConnectionError,
   OverloadedError,
   ReentrantLoadError,
+  errorPage,
   type CacheErrorCode,
   type CacheErrorCodes,
   type CacheErrorDetails,

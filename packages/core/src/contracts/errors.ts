@@ -24,12 +24,20 @@ export interface CacheErrorDetails {
   readonly cause?: unknown;
 }
 
+/** The page on which every `code` has a heading. */
+const ERRORS_PAGE = "https://hotset.github.io/reference/errors";
+
+/** Where the page of errors explains `code`: for the `url` of a {@link CacheError}. */
+export const errorPage = (code: CacheErrorCode): string => `${ERRORS_PAGE}#${code.toLowerCase()}`;
+
 /**
  * Base class of every error that this library throws. Errors of a loader are passed on unchanged. Match on `code`:
  * messages are for people and may change. Contains no value, password or credential.
  */
 export abstract class CacheError extends Error {
   abstract readonly code: CacheErrorCode;
+  /** The page that says when this `code` occurs and what to do. `console.error` and uncaught errors print it. */
+  abstract readonly url: string;
   declare readonly tier?: string;
   declare readonly operation?: string;
 
@@ -44,18 +52,21 @@ export abstract class CacheError extends Error {
 export class InvalidArgumentError extends CacheError {
   override readonly name = "InvalidArgumentError";
   override readonly code = "INVALID_ARGUMENT";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** The cache was configured in a way that can never work. */
 export class ConfigurationError extends CacheError {
   override readonly name = "ConfigurationError";
   override readonly code = "INVALID_CONFIGURATION";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** A backend was built without a connection. */
 export class MissingConnectionError extends CacheError {
   override readonly name = "MissingConnectionError";
   override readonly code = "MISSING_CONNECTION";
+  override readonly url: string = errorPage(this.code);
 }
 
 /**
@@ -65,6 +76,7 @@ export class MissingConnectionError extends CacheError {
 export class BackendUnavailableError extends CacheError {
   override readonly name = "BackendUnavailableError";
   override readonly code = "BACKEND_UNAVAILABLE";
+  override readonly url: string = errorPage(this.code);
   /** `false` for refused credentials and certificates. @default true */
   readonly retryable: boolean;
   /** Whether the command may have been executed. @default true */
@@ -87,40 +99,47 @@ export class BackendUnavailableError extends CacheError {
 export class EncodeError extends CacheError {
   override readonly name = "EncodeError";
   override readonly code = "ENCODE_FAILED";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** Stored bytes cannot be read. Appears only in events: callers get a miss. */
 export class DecodeError extends CacheError {
   override readonly name = "DecodeError";
   override readonly code = "DECODE_FAILED";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** `hardTimeout` or `loadTimeout` passed and no stale value could be served as fallback. */
 export class LoadTimeoutError extends CacheError {
   override readonly name = "LoadTimeoutError";
   override readonly code = "LOAD_TIMEOUT";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** The schema of a namespace with `checkLoads` refuses what a loader gave. */
 export class InvalidValueError extends CacheError {
   override readonly name = "InvalidValueError";
   override readonly code = "INVALID_VALUE";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** A loader requested the key that it is loading. */
 export class ReentrantLoadError extends CacheError {
   override readonly name = "ReentrantLoadError";
   override readonly code = "REENTRANT_LOAD";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** As many calls wait as `maxWaiting` allows. One object for all refused calls of a cache: a stack would cost more. */
 export class OverloadedError extends CacheError {
   override readonly name = "OverloadedError";
   override readonly code = "OVERLOADED";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** The cache was closed. */
 export class CacheClosedError extends CacheError {
   override readonly name = "CacheClosedError";
   override readonly code = "CACHE_CLOSED";
+  override readonly url: string = errorPage(this.code);
 }

@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, errorPage } from "@hotset/core";
 
 /**
  * Why Redis, or the toolkit before it, refused a command:
@@ -56,6 +56,7 @@ export interface CommandErrorDetails {
 export class CommandError extends CacheError {
   override readonly name = "CommandError";
   override readonly code: CommandErrorCode;
+  override readonly url: string;
   declare readonly operation: string;
   /** Whether the same call may succeed later. @default false */
   readonly retryable: boolean;
@@ -65,6 +66,7 @@ export class CommandError extends CacheError {
   constructor(message: string, details: CommandErrorDetails) {
     super(message, details);
     this.code = details.code;
+    this.url = errorPage(details.code);
     this.retryable = details.retryable ?? false;
     this.maybeExecuted = details.maybeExecuted ?? false;
   }

@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, errorPage } from "@hotset/core";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
@@ -10,6 +10,7 @@ declare module "@hotset/core" {
 export class CostAboveLimitError extends CacheError {
   override readonly name = "CostAboveLimitError";
   override readonly code = "COST_ABOVE_LIMIT";
+  override readonly url: string = errorPage(this.code);
   readonly cost: number;
   /** The least that one of the rules allows in one go. */
   readonly limit: number;

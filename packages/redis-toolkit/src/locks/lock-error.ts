@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, errorPage } from "@hotset/core";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes extends Readonly<Record<"LOCK_UNAVAILABLE" | "LOCK_LOST", true>> {}
@@ -16,6 +16,7 @@ export interface LockUnavailableDetails {
 export class LockUnavailableError extends CacheError {
   override readonly name = "LockUnavailableError";
   override readonly code = "LOCK_UNAVAILABLE";
+  override readonly url: string = errorPage(this.code);
   readonly resources: readonly string[];
   /** When the holder's time ends, unless it extends or releases; `undefined` where its key has no end. */
   readonly retryAfterMs: number | undefined;
@@ -31,6 +32,7 @@ export class LockUnavailableError extends CacheError {
 export class LockLostError extends CacheError {
   override readonly name = "LockLostError";
   override readonly code = "LOCK_LOST";
+  override readonly url: string = errorPage(this.code);
   readonly resources: readonly string[];
 
   constructor(message: string, resources: readonly string[]) {

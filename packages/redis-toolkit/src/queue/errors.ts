@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, errorPage } from "@hotset/core";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
@@ -12,6 +12,7 @@ declare module "@hotset/core" {
 export class UnrecoverableError extends CacheError {
   override readonly name = "UnrecoverableError";
   override readonly code = "UNRECOVERABLE_JOB";
+  override readonly url: string = errorPage(this.code);
 }
 
 /**
@@ -21,10 +22,12 @@ export class UnrecoverableError extends CacheError {
 export class JobLostError extends CacheError {
   override readonly name = "JobLostError";
   override readonly code = "JOB_LOST";
+  override readonly url: string = errorPage(this.code);
 }
 
 /** A handler took longer than the `timeout` of its job; or `finished` waited for longer than it should. */
 export class JobTimeoutError extends CacheError {
   override readonly name = "JobTimeoutError";
   override readonly code = "JOB_TIMEOUT";
+  override readonly url: string = errorPage(this.code);
 }

@@ -1,4 +1,4 @@
-import { CacheError } from "@hotset/core";
+import { CacheError, errorPage } from "@hotset/core";
 
 declare module "@hotset/core" {
   interface CacheErrorCodes {
@@ -10,6 +10,7 @@ declare module "@hotset/core" {
 export class SessionConflictError extends CacheError {
   override readonly name = "SessionConflictError";
   override readonly code = "SESSION_CONFLICT";
+  override readonly url: string = errorPage(this.code);
 
   constructor() {
     super("update: the session has changed since this version; read it again");

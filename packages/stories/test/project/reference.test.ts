@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import * as core from "@hotset/core";
 import { compose } from "@hotset/compose";
 import { CacheError, createCache, type CacheEvents } from "@hotset/core";
@@ -6,6 +7,11 @@ import { gzip } from "@hotset/formats";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
+import * as toolkit from "@hotset/redis-toolkit";
+import * as lock from "@hotset/redis-toolkit/lock";
+import * as queue from "@hotset/redis-toolkit/queue";
+import * as rateLimit from "@hotset/redis-toolkit/rate-limit";
+import * as sessions from "@hotset/redis-toolkit/sessions";
 import { brotli, zstd } from "hotset";
 import { describe, expect, it } from "vitest";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
@@ -105,15 +111,53 @@ describe("docs/reference/events.md", () => {
   });
 });
 
+/** Complete: the compiler asks for each. */
+const COMMAND_CODES: Readonly<Record<toolkit.CommandErrorCode, true>> = {
+  WRONG_TYPE: true,
+  NOT_A_NUMBER: true,
+  CORRUPT_VALUE: true,
+  OUT_OF_MEMORY: true,
+  PERSISTENCE_FAILED: true,
+  TOO_FEW_REPLICAS: true,
+  READ_ONLY: true,
+  TRY_AGAIN: true,
+  UNBLOCKED: true,
+  NO_PERMISSION: true,
+  CROSS_SLOT: true,
+  UNKNOWN_COMMAND: true,
+  ABORTED: true,
+  SCRIPT_FAILED: true,
+  REDIS_DISABLED: true,
+  REFUSED: true,
+};
+
 describe("docs/reference/errors.md", () => {
+  const isErrorClass = (value: unknown): value is new (message: string, details?: unknown) => CacheError =>
+    typeof value === "function" && value.prototype instanceof CacheError;
+  const classes = [core, toolkit, lock, queue, rateLimit, sessions]
+    .flatMap((entry) => Object.values(entry) as readonly unknown[])
+    .filter((value) => isErrorClass(value));
+  const errors = [
+    ...classes.map((Class) => new Class("a test", { code: "REFUSED" })),
+    ...(Object.keys(COMMAND_CODES) as toolkit.CommandErrorCode[]).map(
+      (code) => new toolkit.CommandError("a test", { code, operation: "GET" }),
+    ),
+  ];
+
   it("has every code with its class, and no other", () => {
-    const isErrorClass = (value: unknown): value is new (message: string) => CacheError =>
-      typeof value === "function" && value.prototype instanceof CacheError;
-    const classes = (Object.values(core) as readonly unknown[]).filter(isErrorClass);
-    const rows = rowsOf(readPage("errors"));
-    const codes = new Map(classes.map((Class) => [new Class("a test").code, `\`${Class.name}\``]));
-    expect(sorted([...rows.keys()].filter((name) => /^[A-Z]/.test(name)))).toEqual(sorted(codes.keys()));
-    for (const [code, className] of codes) expect(rows.get(code)!.join()).toContain(className);
+    const sections = readPage("errors")
+      .split(/^### (?=[A-Z_]+$)/m)
+      .slice(1);
+    const texts = new Map(sections.map((section) => [section.split("\n", 1)[0]!, section]));
+    expect(sorted(texts.keys())).toEqual(sorted(errors.map(({ code }) => code)));
+    for (const { code, name } of errors) if (name !== "CommandError") expect(texts.get(code)).toContain(`\`${name}\``);
+  });
+
+  it("C571: each error has the address of its code on this page, and shows it where it is printed", () => {
+    for (const error of errors) {
+      expect(error.url).toBe(`https://hotset.github.io/reference/errors#${error.code.toLowerCase()}`);
+      expect(inspect(error)).toContain(`url: '${error.url}'`);
+    }
   });
 });
 
