@@ -17,7 +17,7 @@ const claims: readonly Claim[] = TABLES.flatMap(({ peers, rows }) =>
     ...peers.map((peer) => ({ ...cells[peer]!, peer, what })),
   ]),
 );
-const promises = readFileSync(join(COMPARISON, "../../promises.md"), "utf8");
+const promises = readFileSync(join(COMPARISON, "../../reference/promises.md"), "utf8");
 
 it("C302: the comparison is as its tables and the installed versions say: npm run write -- comparison", () => {
   expect(readFileSync(COMPARISON, "utf8")).toBe(renderComparison(installedVersions()));

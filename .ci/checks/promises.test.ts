@@ -14,11 +14,13 @@ const PAGE = [
   `| ${R101} | A URL names the server. |`,
 ].join("\n");
 
+const readNumbers = (text: string): readonly string[] => [...readPromises(new Map([["list.md", text]]))];
+
 const passed = (fullName: string): RanTest => ({ fullName, status: "passed" });
 
 describe("the page", () => {
   it("lists the numbers of the promises", () => {
-    expect(readPromises(PAGE)).toEqual([C1, C12, R101]);
+    expect(readNumbers(PAGE)).toEqual([C1, C12, R101]);
   });
 
   it.each([
@@ -26,18 +28,25 @@ describe("the page", () => {
     ["a missing column", `| ${C1} |`],
     ["no space at the edges", `|${C1}| Zero is a value. |`],
   ])("refuses a row with %s", (_what, row) => {
-    expect(() => readPromises(`\n${row}`)).toThrow(
-      'docs/promises.md:2: a row must have the form "| C1 | the promise |"',
-    );
+    expect(() => readNumbers(`\n${row}`)).toThrow('list.md:2: a row must have the form "| C1 | the promise |"');
   });
 
   it("refuses a number that stands twice", () => {
-    expect(() => readPromises(`${PAGE}\n| ${C1} | Again. |`)).toThrow(`docs/promises.md:6: ${C1} stands twice`);
+    expect(() => readNumbers(`${PAGE}\n| ${C1} | Again. |`)).toThrow(`list.md:6: ${C1} stands twice`);
   });
 });
 
+it("a number stands in one list", () => {
+  const lists = new Map([
+    ["a.md", PAGE],
+    ["b.md", `| ${C12} | Again. |`],
+  ]);
+  expect(() => readPromises(lists)).toThrow(`b.md:1: ${C12} stands twice`);
+  expect(readPromises().size).toBeGreaterThan(700);
+});
+
 describe("the tests", () => {
-  const promises = readPromises(PAGE);
+  const promises = readNumbers(PAGE);
   const others = passed(`${C12} reading, ${R101}`);
 
   it("keep a promise that a passing test names, in its own title or in that of a suite around it", () => {

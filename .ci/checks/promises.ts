@@ -1,9 +1,9 @@
-// Promises check: docs/promises.md against the report of the test run.
+// Promises check: the promises to users and the finer rules against the report of the test run.
 //
 //   node .ci/checks/promises.ts        after vitest wrote .reports/vitest.json
 //
-// Every promise on the page has a passing test with its number in the full title; every number in a title is on the
-// page, or is a row of docs/covers.md.
+// Every promise has a passing test with its number in the full title; every number in a title is a promise, or is a row
+// of docs/covers.md.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -19,26 +19,37 @@ interface VitestReport {
   readonly testResults: readonly { readonly assertionResults: readonly RanTest[] }[];
 }
 
+const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** Those that a user may quote, and the finer rules. */
+const LISTS = ["docs/reference/promises.md", "packages/stories/promises.md"];
+
 const NUMBER = /\b(?:[CAH]\d{1,3}|R\d-\d{2,3})\b/g;
 const ROW = /^\| (?<number>[A-Z]\d+(?:-\d+)?) \| [^|]+ \|$/;
 const LIKE_A_ROW = /^\|\s*[A-Z]\d/;
 
+/** The text of each list, by its path. */
+export const readLists = (): ReadonlyMap<string, string> =>
+  new Map(LISTS.map((path) => [path, readFileSync(join(top, path), "utf8")]));
+
 /**
- * The numbers of the promises on the page: `C41`, `A12`, `R1-03`.
+ * The numbers of the promises: `C41`, `A12`, `R1-03`.
  *
  * @throws {Error} for a row that does not have the form `| C1 | text |`, and for a number that stands twice.
  */
-export function readPromises(markdown: string): readonly string[] {
+export function readPromises(lists: ReadonlyMap<string, string> = readLists()): ReadonlySet<string> {
   const promises = new Set<string>();
-  for (const [index, line] of markdown.split("\n").entries()) {
-    if (!LIKE_A_ROW.test(line)) continue;
-    const number = ROW.exec(line)?.groups?.["number"];
-    if (number === undefined)
-      throw new Error(`docs/promises.md:${index + 1}: a row must have the form "| C1 | the promise |"`);
-    if (promises.has(number)) throw new Error(`docs/promises.md:${index + 1}: ${number} stands twice`);
-    promises.add(number);
+  for (const [path, text] of lists) {
+    for (const [index, line] of text.split("\n").entries()) {
+      if (!LIKE_A_ROW.test(line)) continue;
+      const number = ROW.exec(line)?.groups?.["number"];
+      if (number === undefined)
+        throw new Error(`${path}:${index + 1}: a row must have the form "| C1 | the promise |"`);
+      if (promises.has(number)) throw new Error(`${path}:${index + 1}: ${number} stands twice`);
+      promises.add(number);
+    }
   }
-  return [...promises];
+  return promises;
 }
 
 export function findBroken(
@@ -63,9 +74,8 @@ function numbersIn({ fullName }: RanTest): readonly string[] {
 }
 
 function main(): void {
-  const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
   const report = JSON.parse(readFileSync(join(top, ".reports/vitest.json"), "utf8")) as VitestReport;
-  const promises = readPromises(readFileSync(join(top, "docs/promises.md"), "utf8"));
+  const promises = [...readPromises()];
   const broken = findBroken(
     promises,
     report.testResults.flatMap((file) => file.assertionResults),

@@ -62,7 +62,7 @@ function renderCell({ says, source }: Cell, peer: string, notes: Notes): string 
 function renderSource(source: Source, peer: string): string {
   switch (source.kind) {
     case "promise":
-      return `[Promise](../promises.md) ${source.number}.`;
+      return `[Promise](../reference/promises.md) ${source.number}.`;
     case "page":
       return `[From ${source.path.replace(/^.*\/|\.md$/g, "")}](${source.path}): it is not here.`;
     case "has":

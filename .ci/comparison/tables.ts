@@ -23,7 +23,7 @@ export interface Cell {
 }
 
 export type Source =
-  /** A promise of docs/promises.md, or a page. */
+  /** A promise of docs/reference/promises.md, or a page. */
   | { readonly kind: "promise"; readonly number: string }
   /** A file of the package has this text. */
   | { readonly kind: "has"; readonly file: string; readonly text: string }

@@ -95,6 +95,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/options",
     "reference/events",
     "reference/errors",
+    "reference/promises",
     "reference/stats",
     "reference/metrics",
     "reference/connection",
@@ -110,7 +111,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/toolkit-boards",
   ],
   API: ["reference/api/"],
-  "How it works": ["architecture", "promises", "covers", "protocol/README", "reference/counter-examples"],
+  "How it works": ["architecture", "covers", "protocol/README", "reference/counter-examples"],
   Decisions: ["decisions/"],
 };
 
