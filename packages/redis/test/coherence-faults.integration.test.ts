@@ -41,7 +41,7 @@ interface Scene {
 }
 
 const RIGHTS =
-  "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
+  "+ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time +client|tracking +client|trackinginfo +client|id +client|kill +info +role +subscribe +unsubscribe +publish";
 
 const settled = <Builder extends RedisBackendSettings>(
   builder: Builder,

@@ -139,7 +139,7 @@ describe("connections whose host name leads to another server", () => {
 
   it("C86: a server that does not identify itself counts as another one at each connection", async () => {
     const rules =
-      "~hotset:* ~hotset~* &hotset~changes +ping +pttl +hmget +mget +script|load +evalsha +eval +hset +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time +client|id +client|kill +subscribe +unsubscribe +publish";
+      "~hotset:* ~hotset~* &hotset~changes +ping +pttl +hmget +mget +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time +client|id +client|kill +subscribe +unsubscribe +publish";
     const [one, other] = await Promise.all([startAclRedis({ appRules: rules }), startAclRedis({ appRules: rules })]);
     await using _ends = { [Symbol.asyncDispose]: async () => void (await Promise.all([one.stop(), other.stop()])) };
     proxy.lead(one.port);

@@ -433,7 +433,7 @@ describe("a server that is busy", () => {
 
 describe("a user who may not track", () => {
   const RIGHTS =
-    "~hotset:* ~hotset~* +ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time";
+    "~hotset:* ~hotset~* +ping +pttl +hmget +hget +hlen +mget +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hincrby +del +pexpire +persist +set +get +getex +time";
   let acl: AclRedis;
   beforeAll(async () => {
     acl = await startAclRedis({ appRules: RIGHTS });

@@ -738,3 +738,24 @@ it("C52: a load that begins in the last millisecond of an entry is stored", asyn
     expect(await leases.store(KEY, `token-${i}`, "", stored())).toBe(true);
   }
 }, 60_000);
+
+describe("C431: the error statistics of the server", () => {
+  const errors = async (): Promise<unknown> => (await server.info("errorstats"))["errorstat_WRONGTYPE"];
+
+  it.each<["full" | "plain" | "string"]>([["full"], ["plain"], ["string"]])(
+    "count none for what is stored, refreshed and removed, in the %s layout",
+    async (layout) => {
+      const own = redis(server.url).valueFormat(json()).layout(layout).coherence("none").responseTimeout("10s").build();
+      await server.command("CONFIG", "RESETSTAT");
+      const seen = layout === "plain" ? "" : "first";
+      await own.leases!.acquire(KEY, "a", 1_000, "");
+      expect(await own.leases!.store(KEY, "a", "", stored("1", { version: "first" }))).toBe(true);
+      expect(await own.leases!.acquire(KEY, "b", 1_000, seen)).toEqual({ granted: true, version: seen });
+      expect(await own.leases!.store(KEY, "b", seen, stored("2"))).toBe(true);
+      expect(await own.remove(KEY)).toBe("deleted");
+      expect(await own.remove(KEY)).toBe("missing");
+      expect(await errors()).toBe(undefined);
+      await own.close();
+    },
+  );
+});

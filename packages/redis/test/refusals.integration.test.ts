@@ -61,7 +61,7 @@ function asJson(thing: unknown): string {
 /** As docs/guide/redis.md lists them. */
 const KEYS = "~hotset:* ~hotset~*";
 const RIGHTS =
-  "+ping +select +client|setname +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +getex +time";
+  "+ping +select +client|setname +pttl +hmget +hget +mget +script|load +evalsha +eval +hset +hdel +hstrlen +rename +hlen +hincrby +del +pexpire +persist +set +get +getex +time";
 
 describe("credentials", () => {
   let server: AclRedis;
@@ -94,6 +94,18 @@ describe("credentials", () => {
     await new Promise((resolve) => setTimeout(resolve, 150));
     expect(proxy.counts.connections).toBe(1);
     expect(shown(error, ofCalls[0], backend)).not.toContain("hunter2");
+    await backend.close();
+  });
+
+  it("the rights of the guide suffice for each change of an entry", async () => {
+    const backend = on(`redis://app:apppass@127.0.0.1:${server.port}`).layout("plain").build();
+    const life = { staleInMs: 1_000, expiresInMs: 1_000, meta: "json none" };
+    const key = "shop::rights";
+    await backend.write(key, { ...life, data: Buffer.from("1") });
+    expect(await backend.leases!.touch(key, "", { ...life, staleInMs: Infinity, expiresInMs: Infinity })).toBe(true);
+    expect(await backend.remove(key)).toBe("deleted");
+    await backend.write(key, { ...life, data: Buffer.from("1") });
+    expect(await backend.markStale!(key)).toBe("stale");
     await backend.close();
   });
 

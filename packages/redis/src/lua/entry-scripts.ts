@@ -7,12 +7,14 @@ ${put(1)}`);
 
 /**
  * Removes an entry, its lease and a placeholder: 1 when there was an entry. Its DEL is the change that is pushed. The
- * lease goes first, so that its holder cannot store in between. A placeholder is a string, and GETEX no read, so Redis
- * remembers no key.
+ * lease goes first, so that its holder cannot store in between. An HDEL of nothing tells an entry from a string, such
+ * as a placeholder; neither it nor GETEX is a read, so Redis remembers no key. GETEX alone would count each removal of
+ * an entry in the error statistics of Redis.
  */
 export const REMOVE: Script = script(`${SPARE}
 redis.call('DEL', KEYS[2])
-local held = redis.pcall('GETEX', KEYS[1])
+local held = redis.pcall('HDEL', KEYS[1], '')
+if type(held) == 'table' then held = redis.pcall('GETEX', KEYS[1]) end
 local n = redis.call('DEL', KEYS[1])
 if n == 0 then
   ${SIGNAL}

@@ -62,7 +62,7 @@ export interface LeaseScripts {
 const HOLDER: string = readAny("lease", "'GET', KEYS[2]");
 
 const acquire = ({ present: { present }, entry }: Layout): Script =>
-  script(`${present}
+  script(`${present("ARGV[3]")}
 local isMine = holder == ARGV[1] and ARGV[4] == '1'
 if ARGV[3] ~= '*' then
   if ARGV[3] ~= '?' and was ~= '' and was ~= '!' and was ~= ARGV[3] then return {2, ${entry}} end
@@ -100,7 +100,7 @@ if lease ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])`);
 
 const store = ({ present: { present }, put }: Layout): Script =>
-  script(`${present}
+  script(`${present("ARGV[2]")}
 local isMine = holder == ARGV[1]
 if not isMine then
   if not KEYS[2] then return 0 end

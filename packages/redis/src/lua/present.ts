@@ -19,22 +19,26 @@ export interface Present {
    * Sets `was` to the version of the entry: `-` where it has none, or an invalid one; `''` without an entry; `!` where
    * the key is of another type, which cannot be read. Sets `holder` to the token of a placeholder, and `head` to the
    * beginning of any string.
+   *
+   * @param seen the version that the caller has seen, `''` for none. It shows what to expect: a command over another
+   *   type counts in the error statistics of Redis.
    */
-  readonly present: string;
+  readonly present: (seen: string) => string;
   /** Sets `isMine`: whether the placeholder of the token ARGV[1] is there. */
   readonly isMine: string;
 }
 
 /**
- * @param head reads the beginning of a string.
+ * @param read reads the beginning of a string.
+ * @param head sets `head` to that, to a table where the key holds no string, and to `false` without one.
  * @param ofEmpty sets `was`, where that is empty.
  * @param ofString sets `was`, where the key holds another string than a placeholder.
  * @param ofOther sets `was`, where it holds another type.
  */
-function present(head: string, ofEmpty: string, ofString: string, ofOther: string): Present {
+function present(read: string, head: Present["present"], ofEmpty: string, ofString: string, ofOther: string): Present {
   return {
-    present: `local was, holder = '', nil
-${readAny("head", head)}
+    present: (seen) => `local was, holder = '', nil
+${head(seen)}
 if type(head) == 'table' then
   ${ofOther}
 elseif head == '' then
@@ -44,7 +48,7 @@ elseif head and string.sub(head, 1, 2) == ${PLACEHOLDER} then
 elseif head then
   ${ofString}
 end`,
-    isMine: `${readAny("head", head)}
+    isMine: `${readAny("head", read)}
 local isMine = head == ${PLACEHOLDER} .. ARGV[1]`,
   };
 }
@@ -52,15 +56,25 @@ local isMine = head == ${PLACEHOLDER} .. ARGV[1]`,
 /** Entries are hashes. In the plain layout all of them are `-`. */
 export const IN_HASH: Present = present(
   "'GET', KEYS[1]",
+  (seen) => `local head = ${seen} ~= '' and redis.pcall('HLEN', KEYS[1])
+if type(head) == 'number' then
+  head = head > 0 and {}
+else
+  ${readAny("text", "'GET', KEYS[1]")}
+  head = text
+end`,
   "was = '!'",
   "was = '!'",
   `${readAny("w", "'HGET', KEYS[1], 'w'")}
   was = type(w) == 'table' and '!' or w and #w <= 32 and string.find(w, '^[%w_-]+$') and w or '-'`,
 );
 
+const HEAD = `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`;
+
 /** Entries are strings. */
 export const IN_STRING: Present = present(
-  `'GETRANGE', KEYS[1], 0, ${HEAD_BYTES - 1}`,
+  HEAD,
+  () => readAny("head", HEAD),
   "if redis.call('EXISTS', KEYS[1]) == 1 then was = '!' end",
   `was = '-'
   local bytes = string.byte(head, 3)

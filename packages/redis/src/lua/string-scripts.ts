@@ -2,7 +2,7 @@ import { IN_STRING } from "./present.ts";
 import { announce, END_LEASE, ofEntry, REFUSED, script, SIGNAL, UNSTAGE, WATCH, type Script } from "./script.ts";
 
 /** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
-const PRESENT = IN_STRING.present;
+const PRESENT = IN_STRING.present("''");
 
 /** The instant of what never comes, in ms: all six bytes are ones. */
 const NEVER = "281474976710655";
