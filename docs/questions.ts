@@ -54,6 +54,9 @@ export const QUESTIONS: readonly Question[] = [
   ask("failover lost writes", "/guide/what-is-promised", /Redis loses acknowledged writes/),
   ask("loaded again why", "/guide/failure", /explain: 1_000/),
   // Redis and production
+  ask("which store", "/guide/which-store", /keeps the same promises/),
+  ask("memcached", "/guide/bring-your-store", /ms NAME LENGTH/),
+  ask("dynamodb", "/guide/bring-your-store", /ConditionExpression/),
   ask("cluster", "/guide/redis", /cluster\(\["redis:/),
   ask("sentinel", "/guide/redis", /primaryName/),
   ask("TLS certificate", "/guide/redis", /pins/),

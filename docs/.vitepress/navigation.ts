@@ -48,7 +48,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/managed-redis",
     "reference/redis-on-the-wire",
   ],
-  "Other stores": ["guide/which-store", "guide/sqlite", "guide/postgres", "guide/keyv"],
+  "Other stores": ["guide/which-store", "guide/sqlite", "guide/postgres", "guide/keyv", "guide/bring-your-store"],
   Production: [
     "guide/production",
     "performance",

@@ -79,10 +79,38 @@ const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
   },
 };
 
-async function find(target: ServerTarget | undefined): Promise<ServerExecutable> {
+/** A memcached that answers a write with the version of the record; found as the servers of Redis are. */
+export function memcachedExecutable(): Promise<ServerExecutable> {
+  memcached ??= findProgram(MEMCACHED, [MEMCACHED.program], MEMCACHED.versionPattern).catch((error: unknown) => {
+    memcached = undefined;
+    throw error;
+  });
+  return memcached;
+}
+
+let memcached: Promise<ServerExecutable> | undefined;
+
+const MEMCACHED: TargetSource = {
+  program: "memcached",
+  packageName: "memcached",
+  suite: "bookworm",
+  versionPattern: /^memcached 1\.(?:6\.(?:1[89]|[2-9]\d)|[7-9]\.|\d\d)/,
+};
+
+function find(target: ServerTarget | undefined): Promise<ServerExecutable> {
   const source = SOURCES[target ?? "redis7"];
-  const pattern = target === undefined ? /v=([7-9]|\d\d)\./ : source.versionPattern;
-  for (const program of target === undefined ? ["redis-server", "valkey-server"] : [source.program]) {
+  return target === undefined
+    ? findProgram(source, ["redis-server", "valkey-server"], /v=([7-9]|\d\d)\./)
+    : findProgram(source, [source.program], source.versionPattern);
+}
+
+/** @param programs names on PATH, and the versions of them that will do. */
+async function findProgram(
+  source: TargetSource,
+  programs: readonly string[],
+  pattern: RegExp,
+): Promise<ServerExecutable> {
+  for (const program of programs) {
     const path = await onPath(program);
     const version = path === undefined ? undefined : await versionOf(path, []);
     if (path !== undefined && version !== undefined && pattern.test(version))
@@ -92,7 +120,7 @@ async function find(target: ServerTarget | undefined): Promise<ServerExecutable>
   const unpacked = (await unpackedExecutable(directory, source)) ?? (await unpack(directory, source));
   if (!source.versionPattern.test(unpacked.version)) {
     throw new Error(
-      `${directory} holds "${unpacked.version}", which is not ${target ?? "redis7"}; remove that folder and try again`,
+      `${directory} holds "${unpacked.version}", which is another version; remove that folder and try again`,
     );
   }
   return unpacked;
@@ -153,7 +181,7 @@ async function unpack(directory: string, source: TargetSource): Promise<ServerEx
   if ((await onPath("apt-get")) === undefined || (await onPath("dpkg")) === undefined) {
     throw new Error(
       `${source.program} is not on PATH, and apt-get is missing, which could download it. ` +
-        `Install Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine.`,
+        `Install it (macOS: brew install redis memcached), or set REDIS_URL or MEMCACHED_URL to a server.`,
     );
   }
   const work = await mkdtemp(`${directory}-`);
@@ -220,7 +248,7 @@ async function download(work: string, source: TargetSource): Promise<readonly st
     throw new Error(`apt-get could not fetch ${source.packageName} of Debian ${source.suite} from ${uri}: ${detail}`);
   }
   return (await files(join(apt, "archives"))).filter((path) =>
-    /\/(lib|redis|valkey|openssl|zlib)[^/]*\.deb$/.test(path),
+    /\/(lib|redis|valkey|memcached|openssl|zlib)[^/]*\.deb$/.test(path),
   );
 }
 

@@ -6,6 +6,7 @@ export {
   type ServerExecutable,
   type ServerTarget,
 } from "./executable.ts";
+export { startMemcached, startOwnMemcached, type OwnMemcached, type TestMemcached } from "./memcached.ts";
 export { isNightly } from "./nightly.ts";
 export { redisPrograms } from "./programs.ts";
 export { ReplyError, type Frame } from "./resp.ts";

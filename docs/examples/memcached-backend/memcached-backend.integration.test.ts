@@ -1,0 +1,75 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import type { Backend } from "@hotset/core";
+import { startMemcached, startOwnMemcached, type TestMemcached } from "@hotset/test-servers";
+import { createTestCache, gate, TestClock } from "@hotset/testing";
+import { describeBackend } from "@hotset/testing/contract-suites";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { Connection } from "./connection.ts";
+import { memcachedBackend, memcachedStore } from "./memcached-backend.ts";
+
+let server: TestMemcached;
+beforeAll(async () => {
+  server = await startMemcached();
+});
+afterAll(() => server.stop());
+
+const open = ({ host, port }: TestMemcached, clock?: TestClock): Backend =>
+  memcachedBackend({ host, port, ...(clock !== undefined && { clock }) });
+
+describeBackend("memcached", {
+  async open(clock) {
+    await server.command("flush_all");
+    return open(server, clock);
+  },
+  openPeer: (_, clock) => open(server, clock),
+  expiry: "clock",
+  promises: ["one load", "deletes hold", "tags hold"],
+  unreachable: () => memcachedBackend({ port: 1 }),
+});
+
+it("loads once for two processes, and a load that a delete has overtaken stores nothing", async () => {
+  await server.command("flush_all");
+  const clock = new TestClock();
+  await using here = createTestCache({ clock, backend: open(server, clock), ttl: "1h", localTtl: 100 });
+  await using there = createTestCache({ clock, backend: open(server, clock), ttl: "1h", localTtl: 100 });
+  const loading = gate<string>();
+  const first = here.getOrSet("user", () => loading.pass());
+  await loading.arrived();
+  await there.delete("user");
+  loading.open("old");
+  expect(await first).toBe("old");
+  expect(await there.get("user")).toBe(undefined);
+  expect(await there.getOrSet("user", () => "new")).toBe("new");
+  clock.advance(100);
+  expect(await here.getOrSet("user", () => "loaded twice")).toBe("new");
+});
+
+it("a version that was read before a restart of the server names no record after it", async () => {
+  await using own = await startOwnMemcached();
+  const [here, there] = [memcachedStore(own.host, own.port, "here"), memcachedStore(own.host, own.port, "there")];
+  const bytes = Buffer.from("before");
+  await here.swap("user", bytes, undefined, 60_000);
+  const { version } = (await here.get("user"))!;
+  await own.kill();
+  await expect(here.get("user")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  await own.start();
+  // The first record of a new server has the same number.
+  expect((await there.swap("user", Buffer.from("after"), undefined, 60_000))?.cas).toBe(version.cas);
+  expect(await here.swap("user", bytes, version, 60_000)).toBe(undefined);
+  expect(await here.delete("user", version)).toBe(false);
+  const found = await here.get("user");
+  expect(Buffer.from(found!.bytes).toString()).toBe("after");
+  expect(await here.swap("user", bytes, found!.version, 60_000)).toMatchObject({ cas: "2" });
+  await Promise.all([here.close(), there.close()]);
+});
+
+it("a server that stands still is given up after two seconds, and asked again by a new connection", async () => {
+  const silent = createServer(() => undefined);
+  await once(silent.listen(0, "127.0.0.1"), "listening");
+  const connection = new Connection("127.0.0.1", (silent.address() as AddressInfo).port);
+  await expect(connection.send("mn")).rejects.toThrow("no answer");
+  expect(connection.isOpen).toBe(false);
+  await expect(connection.send("mn")).rejects.toThrow("no answer");
+  silent.close();
+});
