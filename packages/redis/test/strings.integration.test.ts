@@ -446,6 +446,10 @@ describe("the refresh of an entry", () => {
     for (let i = 0; i < 3; i += 1)
       expect(await sent(() => other.leases!.acquire(KEY, B, MINUTE, ""))).toEqual({ EVALSHA: 1 });
     expect(await tracker.received()).toEqual([]);
+    // Only they: other keys are loaded as ever.
+    expect(await sent(() => other.leases!.acquire("shop::user:2", B, MINUTE, ""))).toEqual({
+      ...{ SET: 1, GETEX: 1, GET: 1 },
+    });
   });
 
   it("C315: stores nothing over the placeholder of another load, and leaves it", async () => {

@@ -102,8 +102,13 @@ export abstract class RedisLeases implements Leases {
   protected readonly scripts: LeaseScripts;
   protected readonly writeIds: WriteIds;
   readonly #storeAlone: Script;
-  /** Until when leases are taken by the script, which looks for that of a refresh before it changes the entry. */
-  #byScriptUntilMs = -Infinity;
+  /**
+   * Missing entries over which a refresh runs, and until when its lease lasts. That of the entry is asked for by the
+   * script, which looks for the other before it changes anything.
+   */
+  readonly #refreshes = new Map<string, number>();
+  /** Until when GETEX is taken to be refused: then the script is asked for each. */
+  #noGetexUntilMs = -Infinity;
 
   constructor(commands: LeaseCommands, scripts: LeaseScripts, settings: LeaseSettings) {
     this.commands = commands;
@@ -139,7 +144,7 @@ export abstract class RedisLeases implements Leases {
    */
   #acquire(key: string, token: string, life: string, seen: string, isOver: boolean): Promise<Acquired> {
     const isMissing = seen === "" && this.#hasPlaceholders;
-    const isPlain = isMissing && this.#byScriptUntilMs <= this.commands.now();
+    const isPlain = isMissing && this.#byScriptUntilMs(key) <= this.commands.now();
     const compareWith = this.compares || seen === "*" ? seen : "?";
     const put = this.#hasPlaceholders ? "0" : "-";
     let mayBackOff = !isPlain && isMissing;
@@ -148,7 +153,7 @@ export abstract class RedisLeases implements Leases {
       const [kind, first, second] = given as AcquireReply;
       switch (kind) {
         case 0:
-          if (mayBackOff) this.#byScriptUntilMs = this.commands.now() + first;
+          if (mayBackOff) this.#noteRefresh(key, this.commands.now() + first);
           return { granted: false, heldForMs: first };
         case 1:
           return { granted: true, version: this.compares ? first.toString("latin1") : "" };
@@ -176,7 +181,7 @@ export abstract class RedisLeases implements Leases {
         // Otherwise the script removes the placeholder. Redis pushes that to this process too, whose waiting load
         // would try again immediately, without end.
         mayBackOff = isTaken;
-        if (refresh instanceof Error) this.#byScriptUntilMs = this.commands.now() + NO_GETEX_MS;
+        if (refresh instanceof Error) this.#noGetexUntilMs = this.commands.now() + NO_GETEX_MS;
         const isGranted = isTaken && refresh === null && there !== null && mine.equals(there as Buffer);
         return isGranted ? GRANTED : new Further([token, life, "", flag(isTaken), "0"]);
       },
@@ -184,6 +189,17 @@ export abstract class RedisLeases implements Leases {
       args,
       interpret,
     });
+  }
+
+  #byScriptUntilMs(key: string): number {
+    const refreshUntilMs = this.#refreshes.size === 0 ? undefined : this.#refreshes.get(key);
+    return Math.max(refreshUntilMs ?? -Infinity, this.#noGetexUntilMs);
+  }
+
+  /** Forgetting one costs a try that those who wait for it are woken by. */
+  #noteRefresh(key: string, untilMs: number): void {
+    if (this.#refreshes.size >= MAX_REFRESHES) this.#refreshes.clear();
+    this.#refreshes.set(key, untilMs);
   }
 
   /** Stores what is not staged, in the place of the placeholder alone if there was no entry. */
@@ -209,6 +225,8 @@ export abstract class RedisLeases implements Leases {
     await this.commands.run("release", this.scripts.release, key, [token], isOne);
   }
 }
+
+const MAX_REFRESHES = 1_000;
 
 /** A user without the right to GETEX has it tried again after this time. */
 const NO_GETEX_MS = 60_000;
