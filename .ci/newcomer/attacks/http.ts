@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type ServerResponse } from "node:ht
 import { connect, type AddressInfo } from "node:net";
 import { createCache, memory, redis } from "hotset";
 import { httpCache } from "@hotset/http";
+import { cachedFetch } from "@hotset/http/fetch";
 import { cachedListener } from "@hotset/http/node";
 import type { Attack } from "./victim.ts";
 
@@ -146,6 +147,48 @@ const poisons =
 
 const field = (name: string, value = "evil.example"): Given => ({ fields: [[name, value]] });
 
+/** As caches of few lines are: by the URL, and with the fields of the request wherever a redirect leads. */
+function fetchByUrl(base: typeof fetch): typeof fetch {
+  const stored = new Map<string, Response>();
+  return async function get(input, init): Promise<Response> {
+    const request = new Request(input, init);
+    const response = stored.get(request.url) ?? (await base(new Request(request, { redirect: "manual" })));
+    stored.set(request.url, response.clone());
+    const location = response.headers.get("location");
+    return location === null ? response : get(location, init);
+  };
+}
+
+/** Whether what a client sends with its credentials reaches another origin, or someone without them. */
+async function takesCredentials(get: (base: typeof fetch) => typeof fetch): Promise<boolean> {
+  const sent: string[] = [];
+  const handler: RequestListener = ({ headers, url }, response) => {
+    if (url === "/evil") sent.push(`${headers.authorization} ${headers.cookie}`);
+    const location = `http://localhost:${port}/evil`;
+    if (url === "/go") response.writeHead(301, { location, "cache-control": "max-age=60" }).end();
+    else answer(response, `page of ${headers.cookie}`);
+  };
+  const server = createServer(handler).listen(0);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  // A client with a cookie jar.
+  const client = get(async (input) => {
+    const request = new Request(input);
+    if (request.credentials === "include") request.headers.set("cookie", "victim");
+    return fetch(request);
+  });
+  const page = async (path: string, init: RequestInit): Promise<string> =>
+    (await client(`http://127.0.0.1:${port}${path}`, init)).text();
+  // The second is answered from the cache, and redirected all the same.
+  for (const _ of [1, 2]) await page("/go", { headers: { authorization: "victim", cookie: "victim" } });
+  await page("/account", { credentials: "include" });
+  const pages = [await page("/account", {}), await page("/account", { credentials: "omit" })];
+  server.closeAllConnections();
+  server.close();
+  assert(sent.length > 0, "the redirect was not followed");
+  return [...sent, ...pages].some((text) => text.includes("victim"));
+}
+
 export const HTTP: Readonly<Record<string, (on: Attack) => Promise<void>>> = {
   "http: fields outside of the key": () =>
     isRefused(trusting, poisons([field("X-Forwarded-Host"), field("X-Theme"), field("Forwarded", "host=evil")])),
@@ -252,6 +295,13 @@ export const HTTP: Readonly<Record<string, (on: Attack) => Promise<void>>> = {
         return entries() > 70;
       },
     ),
+  "http: credentials, by a redirect to another origin and by another mode": async () => {
+    assert(await takesCredentials(fetchByUrl), "no cache at all could be attacked so");
+    const cache = createCache({ name: "shop" }).tier(memory()).build();
+    const http = httpCache(cache.namespace("pages"), { mode: "private" });
+    assert(!(await takesCredentials((base) => cachedFetch(http, base))), "it succeeds");
+    await cache.close();
+  },
   "http: a load for each request of a client": async () => {
     let loads = 0;
     const { listener, close } = hotset((_, response) => answer(response, String((loads += 1))));

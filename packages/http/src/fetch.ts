@@ -60,11 +60,14 @@ export function honoCache(
 
 /**
  * `fetch` through the cache. Each redirect is stored under its own URL, and followed here: `Authorization` and cookies
- * do not go along to another origin.
+ * do not go along to another origin. Responses to requests with another `credentials` mode are kept apart, the mode
+ * `cache` counts like the directive for it, and a request with `integrity` is left to `base`.
  */
 export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeof fetch {
   return async (input, init) => {
     let request = new Request(input, init);
+    // Only fetch itself can check the body.
+    if (request.integrity !== "") return base(request);
     for (let hop = 0; ; hop++) {
       const response = await fetchOne(cache, base, request);
       const location = response.headers.get("location");
@@ -78,12 +81,20 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
 }
 
 async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request): Promise<Response> {
+  const { credentials } = request;
   const origin: PlainOrigin = async (asked, { shared, signal }) => {
-    const init = { redirect: "manual", signal } as const;
+    const init = { redirect: "manual", signal, credentials } as const;
     const response = await base(shared ? new Request(sharedRequest(asked, signal), init) : new Request(request, init));
     return decoded(plainResponse(response));
   };
-  return toResponse(await cache.answer(plainRequest(request), origin, { signal: request.signal }));
+  const plain = plainRequest(request);
+  const directive = request.headers.has("cache-control") ? undefined : DIRECTIVES[request.cache];
+  const asked = {
+    ...plain,
+    ...(directive !== undefined && { fields: [...plain.fields, ["cache-control", directive] as const] }),
+    ...(credentials !== "same-origin" && { credentials }),
+  };
+  return toResponse(await cache.answer(asked, origin, { signal: request.signal }));
 }
 
 /** RFC 9110, section 15.4: 303 is a GET, and so is a POST after 301 or 302. */
@@ -96,6 +107,7 @@ function redirected(request: Request, url: URL, status: number): Request {
     method: isGet ? "GET" : request.method,
     headers,
     redirect: request.redirect,
+    credentials: request.credentials,
     signal: request.signal,
   });
 }
@@ -146,6 +158,14 @@ function headersOf(fields: FieldLines): Headers {
   return headers;
 }
 
+/** Of the cache modes of `fetch`. */
+const DIRECTIVES: Readonly<Record<string, string>> = {
+  "no-store": "no-store",
+  "no-cache": "no-cache",
+  reload: "no-cache",
+  "force-cache": "max-stale",
+  "only-if-cached": "only-if-cached",
+};
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];

@@ -268,6 +268,50 @@ describe("cachedFetch", () => {
       ["https://b.example/", null],
     ]);
   });
+
+  it("H85 keeps responses by credentials mode apart, asks with that mode, and a PUT ends them all", async () => {
+    const seen: string[] = [];
+    const get = cachedFetch(open({ mode: "private" }), async (input) => {
+      const { method, credentials } = input as Request;
+      seen.push(`${method} ${credentials}`);
+      return new Response(credentials, { headers: FRESH });
+    });
+    const all = async (): Promise<readonly string[]> =>
+      Promise.all(
+        (["same-origin", "include", "omit"] as const).map(async (credentials) =>
+          (await get("https://a.example/", { credentials })).text(),
+        ),
+      );
+    for (const _ of [1, 2]) expect(await all()).toEqual(["same-origin", "include", "omit"]);
+    expect(seen).toEqual(["GET same-origin", "GET include", "GET omit"]);
+    await get("https://a.example/", { method: "PUT" });
+    await all();
+    expect(seen.slice(4)).toEqual(["GET same-origin", "GET include", "GET omit"]);
+  });
+
+  it("H43 does what the mode cache says", async () => {
+    let loads = 0;
+    const get = cachedFetch(open({ mode: "private" }), async () => new Response(`${++loads}`, { headers: FRESH }));
+    const ask = async (cache: string): Promise<string> =>
+      (await get("https://a.example/", { cache } as RequestInit)).text();
+    expect(await ask("default")).toBe("1");
+    expect(await ask("no-store")).toBe("2");
+    expect(await ask("default")).toBe("1");
+    expect(await ask("reload")).toBe("3");
+    await expect.poll(() => ask("force-cache")).toBe("3");
+    expect(await ask("no-cache")).toBe("4");
+  });
+
+  it("H85 leaves a request with integrity to fetch, which alone can check the body", async () => {
+    const seen: string[] = [];
+    const get = cachedFetch(open({ mode: "private" }), async (input) => {
+      seen.push((input as Request).integrity);
+      return new Response("a", { headers: FRESH });
+    });
+    await get("https://a.example/");
+    await get("https://a.example/", { integrity: "sha256-AAAA" });
+    expect(seen).toEqual(["", "sha256-AAAA"]);
+  });
 });
 
 it("H30 a server's cache must know its origin", () => {

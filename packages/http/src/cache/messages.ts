@@ -9,6 +9,8 @@ export interface PlainRequest {
   readonly url: string;
   readonly fields: FieldLines;
   readonly hasBody: boolean;
+  /** Of a client whose responses depend on it, where it is not the usual one: they are stored apart. */
+  readonly credentials?: "omit" | "include" | undefined;
 }
 
 /** Bytes that are there already, or that still come. */

@@ -45,7 +45,9 @@ export class Places {
     if (found === undefined) return "rule";
     const { rule, partition, tags } = found;
     const search = this.#plan.obeysSearch ? this.#searches.get(pathOf(url)) : undefined;
-    const parts = partsOf(rule, partition, request.fields);
+    const { credentials } = request;
+    const own = partsOf(rule, partition, request.fields);
+    const parts = credentials === undefined ? own : `${apartBy(credentials)}${own}`;
     const place = search === undefined ? targetOf(url, rule.search) : targetUnder(url, search);
     const target = parts === "" ? place : `${parts} ${place}`;
     const primary = keyAt(target);
@@ -57,7 +59,7 @@ export class Places {
       target,
       search,
       tags,
-      family: search !== undefined ? familyOf(url) : parts === "" ? undefined : place,
+      family: search !== undefined ? familyOf(url) : isOfUrl(rule) ? undefined : place,
       primary,
       startedAt: this.#plan.clock.now(),
       call,
@@ -85,8 +87,11 @@ export class Places {
   namesOf(url: string): Names {
     const places = new Set(this.#rules.map(({ search }) => targetOf(url, search)));
     const areShared = this.#rules.every((rule) => isOfUrl(rule));
+    const { base, hosts } = this.#plan;
+    const ofClient = base === undefined && hosts.size === 0 ? CREDENTIALS : [];
+    const apart = ofClient.flatMap((mode) => [...places].map((place) => `${apartBy(mode)} ${place}`));
     return {
-      keys: [...places].map(keyAt),
+      keys: [...places, ...apart].map(keyAt),
       families: [...(areShared ? [] : places), ...(this.#plan.obeysSearch ? [familyOf(url)] : [])],
     };
   }
@@ -133,6 +138,9 @@ function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRe
     return undefined;
   }
 }
+
+const CREDENTIALS = ["omit", "include"] as const;
+const apartBy = (credentials: string): string => `{${credentials}}`;
 
 const pathOf = (url: string): string => /^[^?#]*/.exec(url)![0];
 
