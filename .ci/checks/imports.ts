@@ -102,7 +102,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  http: [["semantics"], ["cache"], ["index"], ["cache-storage"], ["fetch", "node", "undici"]],
+  http: [["semantics"], ["cache"], ["index"], ["cache-storage", "detached-load"], ["fetch", "node", "undici"]],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],

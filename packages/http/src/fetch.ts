@@ -158,7 +158,7 @@ function headersOf(fields: FieldLines): Headers {
   return headers;
 }
 
-/** Of the cache modes of `fetch`. */
+/** Directives for the cache modes of `fetch`. */
 const DIRECTIVES: Readonly<Record<string, string>> = {
   "no-store": "no-store",
   "no-cache": "no-cache",

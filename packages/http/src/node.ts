@@ -1,14 +1,13 @@
-import { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import { Duplex, Readable } from "node:stream";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
+import { isLoad, loadDetached } from "./detached-load.ts";
 import type {
   AnswerOptions,
   FieldLine,
   FieldLines,
   HttpCache,
-  OriginContext,
   PlainOrigin,
   PlainRequest,
   PlainResponse,
@@ -41,7 +40,7 @@ export function expressCache(
 ): (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void {
   requireOrigin(cache, "expressCache");
   return (request, response, next) => {
-    if (LOADS.has(request)) {
+    if (isLoad(request)) {
       next();
       return;
     }
@@ -68,7 +67,7 @@ export interface FastifyLike {
 export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   requireOrigin(cache, "fastifyCache");
   instance.addHook("onRequest", (request, reply, done) => {
-    if (LOADS.has(request.raw)) {
+    if (isLoad(request.raw)) {
       done();
       return;
     }
@@ -77,9 +76,6 @@ export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
     serve(cache, parties, () => void reply.hijack()).catch((error: unknown) => done(error as Error));
   });
 }
-
-/** The requests of loads: the middleware lets them through. */
-const LOADS = new WeakSet<IncomingMessage>();
 
 interface Parties {
   readonly request: IncomingMessage;
@@ -164,161 +160,6 @@ async function write(response: ServerResponse, { status, statusText, fields, bod
   }
   response.flushHeaders();
   await pipeline(Readable.fromWeb(body as never), response).catch(() => response.destroy());
-}
-
-/**
- * Runs `load` with a request and a response whose socket is ours: Node itself writes what the handler says, in all its
- * forms, and the head is read from those bytes.
- */
-function loadDetached(load: Listener, asked: PlainRequest, context: OriginContext): Promise<PlainResponse> {
-  const { pathname, search } = new URL(asked.url);
-  const wire = new Wire(context);
-  const request = new IncomingMessage(wire as unknown as Socket);
-  const rawHeaders = asked.fields.flat();
-  Object.assign(request, {
-    method: asked.method,
-    url: rawPath(asked.url) ?? `${pathname}${search}`,
-    rawHeaders,
-    complete: true,
-  });
-  request.headers = Object.fromEntries(
-    [...new Set(asked.fields.map(([name]) => name))].map((name) => [
-      name,
-      asked.fields
-        .filter((line) => line[0] === name)
-        .map((line) => line[1])
-        .join(name === "cookie" ? "; " : ", "),
-    ]),
-  );
-  request.httpVersion = "1.0";
-  request.httpVersionMajor = 1;
-  request.httpVersionMinor = 0;
-  request.push(null);
-  LOADS.add(request);
-  // A client of HTTP/1.0 gets no chunks, so bytes after the head are those of the body.
-  const response = new ServerResponse(request);
-  Object.assign(request, { httpVersion: "1.1", httpVersionMinor: 1 });
-  response.assignSocket(wire as unknown as Socket);
-  response.once("finish", () => wire.finish());
-  context.signal.addEventListener("abort", () => wire.destroy(context.signal.reason as Error), { once: true });
-  try {
-    load(request, response);
-  } catch (error) {
-    wire.destroy(error as Error);
-  }
-  return wire.head;
-}
-
-/** As it came, nothing resolved or decoded. */
-const rawPath = (url: string): string | undefined => /^[^:]+:\/\/[^/?#]*([^#]*)/.exec(url)?.[1];
-
-/** The far end of a response: its head, and its body as it is written. */
-class Wire extends Duplex {
-  readonly head: Promise<PlainResponse>;
-  #settle!: { resolve(response: PlainResponse): void; reject(error: unknown): void };
-  #text: Buffer = Buffer.alloc(0);
-  #control: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #taken: (() => void) | undefined;
-  #hasHead = false;
-  readonly #context: OriginContext;
-
-  constructor(context: OriginContext) {
-    super();
-    this.#context = context;
-    this.head = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.head.catch(nothing);
-  }
-
-  /** Node asks it of a socket. */
-  setTimeout(): this {
-    return this;
-  }
-
-  override _read(): void {
-    // Nothing comes from a client.
-  }
-
-  override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
-    if (this.#hasHead) {
-      this.#give(chunk, done);
-      return;
-    }
-    this.#text = Buffer.concat([this.#text, chunk]);
-    for (;;) {
-      const end = this.#text.indexOf("\r\n\r\n");
-      if (end < 0) break;
-      const { status, statusText, fields } = headOf(this.#text.toString("latin1", 0, end));
-      const rest = this.#text.subarray(end + 4);
-      this.#text = rest;
-      if (status < 200) {
-        this.#context.onInformation?.(status, fields);
-        continue;
-      }
-      this.#hasHead = true;
-      this.#settle.resolve({ status, statusText, fields, body: this.#body() });
-      if (rest.byteLength > 0) {
-        this.#give(rest, done);
-        return;
-      }
-      break;
-    }
-    done();
-  }
-
-  #body(): ReadableStream<Uint8Array> {
-    return new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => void (this.#control = controller),
-        pull: () => this.#taken?.(),
-        cancel: () => {
-          this.#control = undefined;
-          this.destroy();
-        },
-      },
-      { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
-    );
-  }
-
-  /** The handler waits where the reader is behind. */
-  #give(chunk: Buffer, done: (error?: Error) => void): void {
-    const control = this.#control;
-    control?.enqueue(new Uint8Array(chunk));
-    if (control === undefined || control.desiredSize! > 0) done();
-    else
-      this.#taken = () => {
-        this.#taken = undefined;
-        done();
-      };
-  }
-
-  finish(): void {
-    // Bytes that were written are passed on first.
-    this.end(() => this.#stop((control) => control.close()));
-  }
-
-  /** Unless the reader has left. */
-  #stop(by: (control: ReadableStreamDefaultController<Uint8Array>) => void): void {
-    const control = this.#control;
-    this.#control = undefined;
-    if (control !== undefined) by(control);
-  }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const reason = error ?? new Error("the handler destroyed its response before the end");
-    this.#settle.reject(reason);
-    this.#stop((control) => control.error(reason));
-    done(null);
-  }
-}
-
-function headOf(text: string): Omit<PlainResponse, "body"> {
-  const [first = "", ...lines] = text.split("\r\n");
-  const [, status = "0", statusText = ""] = /^HTTP\/\d\.\d (\d{3}) ?(.*)$/.exec(first) ?? [];
-  const fields = lines.map((line): FieldLine => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-  });
-  return { status: Number(status), statusText, fields };
 }
 
 /** Holds back what a handler writes to the response of its client until the cache has seen the head. */

@@ -1,5 +1,5 @@
-// The scenarios of hitbox over predicates and extractors, at commit 1d77f464, in the words of the rules here. Those over
-// bodies are left out, and so are those that have another outcome here: the test has them.
+// Scenarios of hitbox over predicates and extractors, at commit 1d77f464, in the words of the rules here: all but the
+// ones over bodies, and the ones with another outcome here, which are in the test.
 // https://github.com/hit-box/hitbox/tree/1d77f464df1e3ad5ae475d4e166fad8cf0ae046d/hitbox-test/tests/features
 
 import type { HttpRule, RequestMatch, ResponseMatch } from "@hotset/http";
@@ -288,7 +288,7 @@ export const NOT_STORED: readonly Case<ResponseMatch>[] = [
   ["status range: outside", { status: [[201, 299]] }, BOOK],
   ["status in: not of the list", { status: [201, 204] }, BOOK],
   ["status in: an empty list", { status: [] }, BOOK],
-  ["status class: 404 is no success", { status: ["2xx"] }, "/v1/authors/nonexistent/books/test"],
+  ["status class: 404 is not one", { status: ["2xx"] }, "/v1/authors/nonexistent/books/test"],
   ["header eq: another value", header("content-type", "text/html"), BOOK],
   ["header eq: missing", header("x-other", "some-value"), BOOK],
   ["header eq: the value in another case", header("content-type", "application/JSON"), BOOK],
@@ -305,7 +305,7 @@ export const NOT_STORED: readonly Case<ResponseMatch>[] = [
   ["header regex: in another case", header("content-type", { regex: "application/JSON" }), BOOK],
 ];
 
-/** What of a request is in the key: the second request differs in it, or only in something else. */
+/** The second request differs in a part of the key, or only in something else. */
 export const KEYS: readonly (readonly [of: string, rule: HttpRule["key"], first: Ask, second: Ask, isSame: boolean])[] =
   [
     ["header", { header: ["X-Api-Key"] }, [BOOK, key("a")], [BOOK, key("b")], false],

@@ -9,6 +9,7 @@ import {
 } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { createGzip, gunzipSync, type Gzip } from "node:zlib";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
@@ -124,6 +125,33 @@ describe("H88: what handlers of node:http write", () => {
       expect(runs).toBe(method === "GET" ? 1 : 2);
       const callbacks = form.includes("callbacks") ? ["written", "ended"] : form.includes("callback") ? ["ended"] : [];
       expect(called).toEqual(method === "GET" ? callbacks : [...callbacks, ...callbacks]);
+    },
+  );
+
+  /** Handlers that write more than may wait for a reader. */
+  const LARGE: Readonly<Record<string, (chunks: readonly Buffer[], response: ServerResponse) => unknown>> = {
+    pipe: (chunks, response) => Readable.from(chunks).pipe(response),
+    pipeline: (chunks, response) => pipeline(Readable.from(chunks), response),
+    "waits for drain": async (chunks, response) => {
+      for (const chunk of chunks) {
+        if (response.writableNeedDrain) await once(response, "drain");
+        response.write(chunk);
+      }
+      response.end();
+    },
+  };
+
+  it.each(Object.keys(LARGE).flatMap((form) => ["GET", "POST"].map((method) => [form, method] as const)))(
+    "a large body: %s, for a %s",
+    async (form, method) => {
+      const chunks = Array.from({ length: 40 }, (_, i) => Buffer.alloc(65_536, i));
+      const ask = await listen(
+        cachedListener(open(), (_, response) => {
+          response.writeHead(200, { "cache-control": "max-age=60" });
+          void LARGE[form]!(chunks, response);
+        }),
+      );
+      for (const _ of [1, 2]) expect((await ask("/", method)).body.equals(Buffer.concat(chunks))).toBe(true);
     },
   );
 

@@ -15,7 +15,7 @@ import {
 } from "./hitbox-cases.ts";
 import { Site } from "./site.ts";
 
-/** Answers as the server of those scenarios: JSON, 404 for an author that it does not know, and more fields if asked. */
+/** Answers as the server of those scenarios: JSON, 404 for an unknown author, and more fields if asked. */
 function shop(rule: HttpRule): Site {
   const site = new Site(
     { base: "https://shop.example", rules: readRules([{ override: { ttl: "10s" }, ...rule }]) },

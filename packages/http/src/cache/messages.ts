@@ -9,7 +9,7 @@ export interface PlainRequest {
   readonly url: string;
   readonly fields: FieldLines;
   readonly hasBody: boolean;
-  /** Of a client whose responses depend on it, where it is not the usual one: they are stored apart. */
+  /** The mode of a client whose responses depend on it, if not the usual one: they are stored apart. */
   readonly credentials?: "omit" | "include" | undefined;
 }
 
