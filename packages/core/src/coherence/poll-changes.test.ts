@@ -110,6 +110,22 @@ describe("the changes of a log", () => {
     expect(received).toEqual([]);
     expect(askedAt()).toEqual([100, 120]);
   });
+
+  it("C566 are not asked for after a stop that comes before the first answer, and no attachment stays", async () => {
+    const first = gate<Changes<number>>();
+    answer = () => first.pass();
+    const attaching = changes.coherence.attach(listener());
+    await first.arrived();
+    changes.stop();
+    first.open({ position: 0 });
+    await expect(attaching).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await pass(100);
+    expect([received, askedAt()]).toEqual([[], [0]]);
+
+    answer = (given) => given;
+    await changes.coherence.attach(listener());
+    expect(received).toEqual(["alive 100"]);
+  });
 });
 
 describe("the questions", () => {

@@ -1,6 +1,7 @@
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Coherence, CoherenceListener } from "../contracts/backend.ts";
 import { systemClock, type Clock } from "../contracts/clock.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
 import { inNoCall } from "../primitives/async-context.ts";
 
 /** A part of a log of changes, which a backend keeps. `P` is a position in it. */
@@ -40,7 +41,7 @@ export interface PolledChanges {
   catchUp(): Promise<void>;
   /** Says that the backend is used: call it in each of its calls. Costs nothing while it is used. */
   wake(): void;
-  /** Asks no more. For {@link Backend.close}. */
+  /** Asks no more, and rejects attachments that have not begun. For {@link Backend.close}. */
   stop(): void;
 }
 
@@ -88,6 +89,8 @@ class Poller<P> {
   readonly #idleMs: number;
   #session: Session<P> | undefined;
   #beginning: Promise<void> | undefined;
+  /** Counts stops: a session that was beginning meanwhile does not begin. */
+  #ends = 0;
   #polling: Promise<void> | undefined;
   /** Begins when the present one has ended. */
   #nextPoll: Promise<void> | undefined;
@@ -123,8 +126,10 @@ class Poller<P> {
   }
 
   async #begin(): Promise<void> {
+    const ends = this.#ends;
     try {
       const { position } = await this.#changesSince(undefined);
+      if (this.#ends !== ends) throw new BackendUnavailableError("pollChanges was stopped");
       this.#session = { position, attachments: new Set() };
       this.#usedAt = this.#askedAt = this.#clock.now();
       this.#tickLater();
@@ -187,6 +192,7 @@ class Poller<P> {
   }
 
   end(): void {
+    this.#ends += 1;
     this.#session = undefined;
     this.#isWaitingLong = false;
     this.#cancel?.();
