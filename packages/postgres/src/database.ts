@@ -21,6 +21,13 @@ export interface Reach {
   readonly isPooled: boolean;
 }
 
+/** One connection, as the server names it. */
+interface Session {
+  readonly process: number;
+  /** When it began, by the server's clock and in its words. */
+  readonly begun: string;
+}
+
 /** Statements over the connections of a pool. */
 export class Database {
   readonly label: string;
@@ -30,8 +37,9 @@ export class Database {
   #pool: Promise<PostgresPool> | undefined;
   #reach: Promise<Reach> | undefined;
   #isReached = false;
-  /** Processes of the server that may still carry out a statement which was abandoned. */
-  readonly #abandoned = new Set<number>();
+  /** Sessions of the server that may still carry out a statement which was abandoned. */
+  readonly #abandoned = new Set<Session>();
+  readonly #sessions = new WeakMap<PostgresClient, Session>();
   #ending: Promise<void> | undefined;
   #isClosed = false;
 
@@ -103,8 +111,7 @@ export class Database {
   ): Promise<readonly (readonly unknown[])[]> {
     let client: PostgresClient | undefined;
     let isAbandoned = false;
-    // The number that a pooler gives is none of the server's, or that of another process.
-    let mayEnd = false;
+    let session: Session | undefined;
     const give = (how: "back" | "away"): void => {
       const lent = client;
       client = undefined;
@@ -114,25 +121,27 @@ export class Database {
     };
     onStart(() => {
       isAbandoned = true;
-      if (client !== undefined && mayEnd) this.#abandon(client);
+      if (session !== undefined) this.#abandoned.add(session);
       give("away");
     });
     try {
       const { isPooled } = await this.reach();
-      mayEnd = statement.isChange && !isPooled;
       if (statement.isChange) await this.#endAbandoned();
       client = await this.borrow();
+      // The number that a pooler gives is none of the server's, or that of another process.
+      const own = statement.isChange && !isPooled ? await this.#sessionOf(client) : undefined;
       if (isAbandoned) {
         give("back");
         return [];
       }
+      session = own;
       const rows = calls.map((call) => call.values);
       const answer = await client.query(queryOf(statement, rows, !isPooled));
       give("back");
       // A read of one key has no row where it has no entry.
       return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
     } catch (error) {
-      if (client !== undefined && stateOf(error) === undefined && mayEnd) this.#abandon(client);
+      if (session !== undefined && stateOf(error) === undefined) this.#abandoned.add(session);
       give(isUsable(error) ? "back" : "away");
       // Dropped: it is made again.
       if (isMissing(error)) [this.#reach, this.#isReached] = [undefined, false];
@@ -140,24 +149,31 @@ export class Database {
     }
   }
 
-  #abandon(client: PostgresClient): void {
+  /** Asked once for each connection. A number is used again once its process has ended, the instant is not. */
+  async #sessionOf(client: PostgresClient): Promise<Session | undefined> {
     const process = processOf(client);
-    if (process !== undefined) this.#abandoned.add(process);
+    let session = this.#sessions.get(client);
+    if (process === undefined || session !== undefined) return session;
+    const { rows } = await client.query({ text: BEGUN, ...ANSWER });
+    session = { process, begun: (rows[0] as [string])[0] };
+    this.#sessions.set(client, session);
+    return session;
   }
 
   /**
    * A write that was given up may still be under way: in a server that stands still, or behind a lock. It must not come
-   * after a later one, so its process is ended first.
+   * after a later one, so its session is ended first.
    */
   #endAbandoned(): Promise<void> | undefined {
     if (this.#abandoned.size === 0) return undefined;
     return (this.#ending ??= inNoCall(async () => {
       try {
-        const processes = [...this.#abandoned];
+        const sessions = [...this.#abandoned];
+        const values = [sessions.map(({ process }) => process), sessions.map(({ begun }) => begun)];
         const client = await this.borrow();
         try {
           for (;;) {
-            const ended = client.query({ text: END_PROCESSES, values: [processes], ...ANSWER });
+            const ended = client.query({ text: END_SESSIONS, values, ...ANSWER });
             const { rows } = await this.#within(ended, this.#settings.deadlineMs);
             if (rows.length === 0) break;
           }
@@ -166,7 +182,7 @@ export class Database {
           this.destroy(client);
           throw error;
         }
-        for (const each of processes) this.#abandoned.delete(each);
+        for (const each of sessions) this.#abandoned.delete(each);
       } finally {
         this.#ending = undefined;
       }
@@ -256,9 +272,12 @@ const MOST_EXPLORING_MS = 15_000;
 
 const EXPLORE = "select pg_backend_pid(), current_setting('server_encoding'), current_setting('transaction_isolation')";
 
+const BEGUN = "select backend_start::text from pg_stat_activity where pid = pg_backend_pid()";
+
 /** Ends those that are still there, and returns them. */
-const END_PROCESSES = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
-  where pid = any($1::int[]) and usename = current_user and pid <> pg_backend_pid()`;
+const END_SESSIONS = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
+  join unnest($1::int[], $2::timestamptz[]) as given (process, begun) on pid = process and backend_start = begun
+  where usename = current_user and pid <> pg_backend_pid()`;
 
 /** A schema, table or function that is not there. */
 const isMissing = (error: unknown): boolean => ["3F000", "42P01", "42883"].includes(stateOf(error) ?? "");

@@ -1,5 +1,6 @@
 import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
+import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
@@ -127,6 +128,25 @@ it("C535 a write that was given up, because its process of the server stood stil
   await until("the removal", 10_000, async () => (await own.remove("k")) !== undefined);
   await scheduler.wait(300);
   expect(await own.read("k")).toBe(undefined);
+});
+
+it("C535 ends no other session that has the number of the process of a write that was given up", async () => {
+  const [pool, stranger] = [new pg.Pool({ connectionString: server.url }), new pg.Client(server.url)];
+  opened.push({ close: () => stranger.end() }, { close: () => pool.end() });
+  await stranger.connect();
+  const own = postgres({ pool, schema, deadline: 500 });
+  opened.push(own);
+  await own.connect!();
+  // The number of the process was used again after it ended.
+  const lies = (client: pg.PoolClient): unknown =>
+    Object.defineProperty(client, "processID", { value: (stranger as unknown as { processID: number }).processID });
+  pool.on("acquire", lies);
+  await own.write("k", entry("first"));
+  await stranger.query(`begin; lock table ${schema}.entries`);
+  await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
+  await stranger.query("commit");
+  expect(await own.remove("k")).toBe("deleted");
+  expect((await stranger.query("select 7 as n")).rows).toEqual([{ n: 7 }]);
 });
 
 it("C536 a server that is silent at the first call is given up, and found once it answers", async () => {
