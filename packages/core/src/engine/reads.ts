@@ -55,7 +55,7 @@ export class Reads {
       ? this.#readAfterReplay(namespace, key)
       : remote.read(this.#request(namespace, key), remote.deadlineMs);
     return read.then(
-      (found) => this.#answer(call, held, this.#promote(namespace, key, guard, found)),
+      (found) => this.#answer(call, held, this.#promote(call, guard, found, clock.now())),
       () => {
         flights.remove(guard);
         return this.#answer(call, held ?? local?.unconfirmed(key.local, clock.now()), undefined);
@@ -90,13 +90,15 @@ export class Reads {
       namespace,
       asked.map(({ key }) => key),
     );
+    const now = clock.now();
     asked.forEach(({ index, key, held, guard }, i) => {
+      const call = callOf(key);
       const outcome = outcomes[i];
       if (outcome instanceof Error) {
         flights.remove(guard);
-        const copy = held ?? local?.unconfirmed(key.local, clock.now());
-        answers[index] = this.#answer(callOf(key), copy, undefined);
-      } else answers[index] = this.#answer(callOf(key), held, this.#promote(namespace, key, guard, outcome));
+        const copy = held ?? local?.unconfirmed(key.local, now);
+        answers[index] = this.#answer(call, copy, undefined);
+      } else answers[index] = this.#answer(call, held, this.#promote(call, guard, outcome, now));
     });
     return answers;
   }
@@ -161,25 +163,26 @@ export class Reads {
    * answer.
    */
   async entry(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
-    return this.#valid(key, await this.#readAfterReplay(namespace, key));
+    const found = await this.#readAfterReplay(namespace, key);
+    return this.#valid(key, found, this.#context.clock.now());
   }
 
   /** The entry that a read found, unless this process invalidated it, or it has no value. */
-  #valid(key: EntryKey, found: Entry | undefined): Entry | undefined {
-    const { clock, tags, recovery } = this.#context;
-    const entry = found && tags.applyTo(found, clock.now());
+  #valid(key: EntryKey, found: Entry | undefined, now: number): Entry | undefined {
+    const { tags, recovery } = this.#context;
+    const entry = found && tags.applyTo(found, now);
     if (entry === undefined || entry.terms.marker !== undefined || recovery?.hides(key, entry) === true)
       return undefined;
     return entry;
   }
 
   /** As {@link #valid}; promoted unless something newer happened meanwhile. */
-  #promote(namespace: NamespaceContext, key: EntryKey, guard: Guard, found: Entry | undefined): Entry | undefined {
-    const { flights, clock } = this.#context;
-    flights.remove(guard);
-    const entry = this.#valid(key, found);
+  #promote(call: ReadCall, guard: Guard, found: Entry | undefined, now: number): Entry | undefined {
+    const { namespace, key } = call;
+    this.#context.flights.remove(guard);
+    const entry = this.#valid(key, found, now);
     // A reader without a loader refreshes nothing, so a stale copy is of no use to it.
-    if (isFresh(entry, clock.now())) promote(this.#context, guard, entry, namespace.policy.localTtlMs, clock.now());
+    if (isFresh(entry, now)) promote(this.#context, guard, entry, namespace.policy.localTtlMs, now);
     return entry;
   }
 
