@@ -26,7 +26,7 @@ const LIMIT_MS = 60_000;
  * Before that, each must compile as far as names go, and the same tests run over
  * unbroken rules: a test that fails there catches nothing.
  *
- * @param wanted promises, or parts of the places of files: `C438`, `core/engine/launch`. None for all.
+ * @param wanted promises, or parts of the places of files: `C438`, `core/engine/flight`. None for all.
  * @returns whether all were caught.
  */
 export async function runNamed(wanted: readonly string[]): Promise<boolean> {

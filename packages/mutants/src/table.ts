@@ -3,7 +3,7 @@ import type { Mutant } from "./mutant.ts";
 /**
  * A table of mutants, as text:
  *
- *     engine/launch.ts                                     below packages/<package>/src
+ *     engine/flight.ts                                     below packages/<package>/src
  *     C433 C66 - if (tags.hadEvents(key)) return;          the promises that break, and the rule
  *     C433 - tags.hasEvents(space, changedSince);
  *          + false;                                        what stands in its place; nothing without this line

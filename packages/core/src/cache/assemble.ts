@@ -10,7 +10,6 @@ import { createEvents, notify } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
 import { Lifecycle, type Copies, type Life, type Limits, type Reporting, type Writing } from "../engine/context.ts";
-import { FlightLoads } from "../engine/flight-loads.ts";
 import { Flights } from "../engine/flights.ts";
 import { LeaseAcquisition } from "../engine/lease-acquisition.ts";
 import type { Lease } from "../engine/lease.ts";
@@ -140,7 +139,6 @@ function engineOf(context: Context, leases: Set<Lease>, backoffs: Backoffs, chec
       waiters,
       backoffs,
       leases: new LeaseAcquisition(context, leases),
-      loads: new FlightLoads(context, waiters, answers),
       loadedStore,
     }),
     mutations: new Mutations(context, leases, backoffs, loadedStore),

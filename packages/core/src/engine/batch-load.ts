@@ -1,10 +1,10 @@
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
 import { ownOptions, type LoadOptions } from "../entry/policy.ts";
-import type { FlightBatch, GetOrSetCall, SettlingFlight } from "./call.ts";
+import type { BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { Flight } from "./flight.ts";
 import type { BatchLoader, LoadContext, Loader } from "./load.ts";
 import { whileLoading } from "./loading.ts";
 import type { ReadThrough } from "./read-through.ts";
@@ -66,7 +66,7 @@ export async function loadMany<K>(
         reject: (reason: unknown) => end(i, { failed: { reason } }),
       },
     }));
-    watch(batch, readThrough.fetchMany(entering));
+    batch.expect(readThrough.fetchMany(entering).length);
   });
   unique.forEach((item, i) => {
     const { value, failed } = outcomes[i]!;
@@ -89,12 +89,6 @@ function runnerOf(
 ): RunBatch {
   return (keys, body) =>
     whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done, used);
-}
-
-/** Lets the batch start without the flights that end before they come to their load. */
-function watch<K>(batch: BatchLoad<K, unknown>, flights: readonly Flight[]): void {
-  batch.expect(flights.length);
-  for (const flight of flights) batch.leavesWith(flight);
 }
 
 /** Runs the load of these keys. */
@@ -132,6 +126,12 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly #tagsOf: BatchContext<K>["tagsOf"];
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
+  readonly #ended: BatchFlight[] = [];
+  /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
+  readonly #goOn = inThisContext(() => {
+    for (const { running } of this.#ended.splice(0)) if (running === undefined) this.#outstanding -= 1;
+    this.#start();
+  });
 
   constructor(load: BatchLoader<K, T>, { run, used, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>) {
     this.used = used;
@@ -163,31 +163,19 @@ export class BatchLoad<K, T> implements FlightBatch {
   }
 
   paused(): void {
-    this.left();
+    this.#outstanding -= 1;
+    this.#start();
   }
 
-  resumed(): void {
+  joins(): void {
     this.#outstanding += 1;
     // The versions that were pinned before may be outdated.
     this.pinned = undefined;
   }
 
-  joins(flight: SettlingFlight): void {
-    this.resumed();
-    this.leavesWith(flight);
-  }
-
-  /** Goes on without this flight if it ends without a load. One that came to its load was counted there. */
-  leavesWith(flight: SettlingFlight): void {
-    void flight.whenSettled().then(() => {
-      if (flight.running === undefined) this.left();
-    });
-  }
-
-  /** A flight ended without a load. */
-  left(): void {
-    this.#outstanding -= 1;
-    this.#start();
+  ended(flight: BatchFlight): void {
+    this.#ended.push(flight);
+    if (this.#ended.length === 1) queueMicrotask(this.#goOn);
   }
 
   #start(): void {

@@ -1,3 +1,4 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError } from "../contracts/errors.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
@@ -40,41 +41,38 @@ export class Budget {
   }
 
   /**
-   * Runs a step: calls `done` or `failed` once, within the time that is left. When that is spent it fails; the work
-   * continues. A call of the backend has its own deadline, so it may wait behind others for longer.
+   * Resolves with what `done` or `failed` makes of the end of a step. It fails when the time that is left is spent; the
+   * work continues. One call of the backend has its own deadline, so it may wait behind others for longer.
    */
-  run<T>(
+  limit<T, R>(
     clock: Clock,
     work: PromiseLike<T>,
     of: "call" | "calls",
-    done: (value: T) => void,
-    failed: (error: unknown) => void,
-  ): void {
+    done: (value: T) => Awaitable<R>,
+    failed: (error: unknown, how: "failed" | "late") => Awaitable<R>,
+  ): Promise<R> {
     this.begin(clock.now());
-    let isOver = false;
-    const ends = (): boolean => {
-      if (isOver) return false;
-      isOver = true;
-      timeout.end();
-      this.spend(clock.now());
-      return true;
-    };
-    const timeout = Timeouts.on(clock).start(this.#leftMs, () => {
-      if (!(of === "call" && this.#isBehind) && ends()) failed(this.#noTimeLeft());
+    return new Promise((resolve, reject) => {
+      let isOver = false;
+      const end = (made: () => Awaitable<R>): void => {
+        if (isOver) return;
+        isOver = true;
+        timeout.end();
+        this.spend(clock.now());
+        try {
+          resolve(made());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const timeout = Timeouts.on(clock).start(this.#leftMs, () => {
+        if (of === "calls" || !this.#isBehind) end(() => failed(this.#noTimeLeft(), "late"));
+      });
+      work.then(
+        (value) => end(() => done(value)),
+        (error: unknown) => end(() => failed(error, "failed")),
+      );
     });
-    work.then(
-      (value) => {
-        if (ends()) done(value);
-      },
-      (error: unknown) => {
-        if (ends()) failed(error);
-      },
-    );
-  }
-
-  /** As {@link run}: a promise of how it ends. */
-  limit<T>(clock: Clock, work: PromiseLike<T>, of: "call" | "calls"): Promise<T> {
-    return new Promise((resolve, reject) => this.run(clock, work, of, resolve, reject));
   }
 
   /**

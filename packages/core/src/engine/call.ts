@@ -42,19 +42,19 @@ export interface GetOrSetCall {
 }
 
 /** A flight, as its batch sees it. */
-export interface SettlingFlight {
+export interface BatchFlight {
   /** Absent until its loader was called. */
   readonly running: object | undefined;
-  whenSettled(): Promise<void>;
 }
 
 /** Flights that share one load. */
 export interface FlightBatch {
   /** One of them waits for a load of another process: the others go on without it. */
   paused(): void;
-  resumed(): void;
-  /** One of its calls shared the flight of another caller, and begins one of its own: it waits for that one too. */
-  joins(flight: SettlingFlight): void;
+  /** It waits for one more: after such a wait, or for a call whose flight of another caller was not for it. */
+  joins(): void;
+  /** They go on without one that ends before its loader was called. */
+  ended(flight: BatchFlight): void;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;
   /** The pinned versions of these keys, for the flights that depend on the same. */

@@ -298,7 +298,7 @@ describe("the time for the backend", () => {
     const clock = new TestClock();
     const { promise, resolve } = Promise.withResolvers<string>();
     const ends: string[] = [];
-    flight().budget.run(
+    void flight().budget.limit(
       clock,
       promise,
       of,

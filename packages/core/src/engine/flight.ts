@@ -6,6 +6,7 @@ import type { FencedBy, LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import { Budget } from "./budget.ts";
 import type { GetOrSetCall } from "./call.ts";
@@ -200,6 +201,7 @@ export class Flight extends Guard implements ReadRequest {
   end(): void {
     this.#to("over");
     this.#settled?.resolve();
+    this.call.batch?.ended(this);
   }
 
   /** Resolves when nothing of this flight is in progress any more. Never rejects. */
@@ -389,6 +391,13 @@ export class Flight extends Guard implements ReadRequest {
   get isAwaited(): boolean {
     return this.crowd.waiters.length !== 0;
   }
+}
+
+/** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
+export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
+  if (flight.fencedBy !== undefined) return flight.fencedBy;
+  if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
+  return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
 }
 
 /** The phases that may follow each phase. */

@@ -8,8 +8,7 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
-import type { Flight } from "./flight.ts";
-import { fencedBy } from "./launch.ts";
+import { fencedBy, type Flight } from "./flight.ts";
 import { Lease } from "./lease.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -54,30 +53,15 @@ export class LeaseAcquisition {
     const { versions } = namespace.remote!;
     let pinned: Pinned | undefined;
     const lease = this.#newLease(flight, leases, () => pinned);
-    const { token } = lease;
     const pin = this.#pin(flight);
     if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
-    const acquiring = leases.acquire(
-      flight,
-      token,
-      isForced ? TAKE_OVER : flight.seen,
-      hasSeenEnd(flight, clock.now()),
-    );
-    let answer: LeaseAnswer;
-    try {
-      answer = await flight.budget.limit(clock, acquiring, "call");
-    } catch (error) {
-      this.#notGranted(flight, token, acquiring);
-      this.#reportUnleased(flight, error instanceof BackendRefusedError ? "refused" : "unreachable");
-      unreachableBy(error, flight);
+    const answer = await this.#ask(flight, leases, isForced ? TAKE_OVER : flight.seen, hasSeenEnd(flight, clock.now()));
+    if (answer instanceof Error) {
+      this.#reportUnleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
-    if (answer.kind !== "granted") {
-      flight.dropLease();
-      return answer;
-    }
-    lease.granted(answer.seen);
+    if (answer.kind !== "granted") return answer;
     pinned = pin instanceof Promise ? await this.#pinned(flight, pin) : pin;
     if (pinned !== undefined) lease.pinned(pinned);
     // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
@@ -99,22 +83,34 @@ export class LeaseAcquisition {
     if (leases === undefined || flight.isUnreachable || flight.seen === "" || pinned === undefined) return;
     const lease = this.#newLease(flight, leases, () => pinned);
     flight.lease = lease;
-    const acquiring = leases.acquire(flight, lease.token, flight.seen);
-    try {
-      const answer = await flight.budget.limit(this.#context.clock, acquiring, "call");
-      if (answer.kind !== "granted") {
-        flight.dropLease();
-        return flight.lose();
-      }
-      lease.granted(answer.seen);
-      lease.pinned(pinned);
-      if (answer.seen === flight.seen) return;
-      lease.release();
-      flight.lose();
-    } catch (error) {
+    const answer = await this.#ask(flight, leases, flight.seen);
+    if (answer instanceof Error) return;
+    if (answer.kind === "granted") lease.pinned(pinned);
+    if (answer.kind === "granted" && answer.seen === flight.seen) return;
+    lease.release();
+    flight.lose();
+  }
+
+  /** Asks for the lease of the flight. A failure, or a late answer, is the error that it resolves with. */
+  #ask(flight: Flight, leases: EntryLeases, seen: string, isOver?: boolean): Promise<LeaseAnswer | Error> {
+    const lease = flight.lease!;
+    const acquiring = leases.acquire(flight, lease.token, seen, isOver);
+    const answered = (answer: LeaseAnswer): LeaseAnswer => {
+      if (answer.kind === "granted") lease.granted(answer.seen);
+      else flight.dropLease();
+      return answer;
+    };
+    const failed = (error: unknown): Error => {
       this.#notGranted(flight, lease.token, acquiring);
-      unreachableBy(error, flight);
-    }
+      return unreachableBy(error, flight);
+    };
+    return flight.budget.limit<LeaseAnswer, LeaseAnswer | Error>(
+      this.#context.clock,
+      acquiring,
+      "call",
+      answered,
+      failed,
+    );
   }
 
   #reportUnleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
@@ -171,23 +167,21 @@ export class LeaseAcquisition {
     }));
   }
 
-  async #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
-    try {
-      return await flight.budget.limit(this.#context.clock, pinning, "call");
-    } catch (error) {
-      unreachableBy(error, flight);
-      return undefined;
-    }
+  #pinned(flight: Flight, pinning: Promise<Pinned>): Promise<Pinned | undefined> {
+    const failed = (error: unknown): undefined => void unreachableBy(error, flight);
+    return flight.budget.limit<Pinned, Pinned | undefined>(this.#context.clock, pinning, "call", asItIs, failed);
   }
 }
 
+const asItIs = <T>(answer: T): T => answer;
 /** Whether the life of the entry that it saw in the backend is over: there it may end somewhat later. */
 const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
   fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
 
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
-function unreachableBy(error: unknown, flight: Flight): void {
+function unreachableBy(error: unknown, flight: Flight): Error {
   if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.isUnreachable = true;
+  return error as Error;
 }
 
 /** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */

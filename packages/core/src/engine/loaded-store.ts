@@ -9,17 +9,14 @@ import type { CacheEvents, FencedBy } from "../contracts/events.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
-import { within } from "../primitives/within.ts";
 import { versionsFor, type Pinned } from "../tags/tag-versions.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
-import type { EntryLeases, EntryTier } from "../tiers/entry-tier.ts";
+import type { EntryLeases, EntryTier, StoreStatus } from "../tiers/entry-tier.ts";
 import { orPending } from "../tiers/recovery.ts";
 import { loadedAnswer, type Answers } from "./answers.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
-import type { Flight } from "./flight.ts";
-import { fencedBy } from "./launch.ts";
+import { fencedBy, type Flight } from "./flight.ts";
 import type { Loaded } from "./load.ts";
-import { renewable, sending } from "./renewal.ts";
 import type { UsedValues } from "./used-values.ts";
 import type { Waiters } from "./waiters.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -349,7 +346,7 @@ export class LoadedStore {
     const allowed = (found: Entry["versions"]): Entry["versions"] | "fenced" | "unreachable" =>
       found === undefined ? "fenced" : (used?.forbids(dependsOn, found) ?? found);
     if (!isThenable(versions)) return allowed(versions);
-    return flight.budget.limit(this.#context.clock, versions, "call").then(allowed, () => "unreachable");
+    return flight.budget.limit(this.#context.clock, versions, "call", allowed, () => "unreachable");
   }
 
   #fenced(flight: Flight, by: FencedBy): "fenced" {
@@ -373,12 +370,16 @@ export class LoadedStore {
 
   /** When the time is spent, the callers get the loaded value; the flight goes on waiting. @param then what follows. */
   #answeredInTime<T, R>(flight: Flight, write: Promise<T>, then: (written: T) => R): Promise<R> {
-    return within<T | typeof LATE>(this.#context.clock, flight.budget.leftMs, write, () => LATE).then((written) => {
-      if (written !== LATE) return then(written);
-      // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
-      this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
-      return write.then(then);
-    });
+    const late = (error: unknown, how: "failed" | "late"): Awaitable<typeof LATE> =>
+      how === "late" ? LATE : Promise.reject(error);
+    return flight.budget
+      .limit<T, T | typeof LATE>(this.#context.clock, write, "calls", (written) => written, late)
+      .then((written) => {
+        if (written !== LATE) return then(written);
+        // Here, and not in the timer, which belongs to no call: this may call `waitUntil`.
+        this.#waiters.answerAll(flight, loadedAnswer(flight.loaded!));
+        return write.then(then);
+      });
   }
 }
 
@@ -390,6 +391,30 @@ const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, lo
 const NO_LABELS = { etag: undefined, lastModified: undefined };
 
 type SendArguments = [draft: Draft, remote: EntryTier, entry: Entry, encoded: Encoded | undefined];
+
+/**
+ * The entry that a load found not modified, as the backend can renew it: under the version and in the form that it has
+ * there, with the life and the terms of `made`. `undefined` if the backend has another one, or no leases.
+ */
+function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined {
+  if (lease === undefined || fallback?.encoding === undefined || fallback.version !== lease.seen) return undefined;
+  const { version, encoding, encodedBytes, uncompressedBytes } = fallback;
+  if (encodedBytes === undefined) return undefined;
+  return { ...made, version, encoding, encodedBytes, uncompressedBytes };
+}
+
+/** Sends an entry of a load. @param encoded `undefined`: it is renewed in place, and its value is not sent. */
+async function sending(
+  remote: EntryTier,
+  flight: Flight,
+  entry: Entry,
+  encoded: Encoded | undefined,
+): Promise<StoreStatus> {
+  const { key, lease } = flight;
+  if (encoded === undefined) return (await remote.leases!.touch(key, entry)) ? "stored" : "overtaken";
+  const sent = { entry, encoded, versions: entry.versions };
+  return lease === undefined ? remote.write(key, sent) : remote.leases!.store(key, sent, lease.token, lease.seen);
+}
 
 /** With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event. */
 function underPinned(entry: Entry, pinned: Pinned | undefined): Entry {

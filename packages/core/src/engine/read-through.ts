@@ -1,25 +1,20 @@
+import type { LoadReason } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { judge, newer, newerThanRead, type Verdict } from "../entry/freshness.ts";
-import { entryKey, localKey } from "../entry/key.ts";
-import { isThenable } from "../primitives/thenable.ts";
+import { dependencies, entryKey, localKey } from "../entry/key.ts";
+import { ignore } from "../primitives/ignore.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
 import type { ReadOutcome } from "../tiers/entry-tier.ts";
-import type { Pinned } from "../tags/tag-versions.ts";
-import { type Answer, type Answers, type Failure, hit, loadedAnswer, type Offer } from "./answers.ts";
-import { promote, readAfterReplay, readReplaced } from "./reads.ts";
+import { type Answer, type Answers, hit, loadedAnswer, type Offer } from "./answers.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { GetOrSetCall, NamespaceContext } from "./call.ts";
 import type { Copies, Life, Limits, Reporting, Writing } from "./context.ts";
-import { describeLease, describeLoad, describeRead, describeStore, describeUnreachable } from "./explanations.ts";
-import type { FlightLoads } from "./flight-loads.ts";
-import type { Loaded } from "./load.ts";
-import type { Flight, Side } from "./flight.ts";
-import { isLate, joinable, launch } from "./launch.ts";
-import { type Acquired, elsewhereTimeout, type LeaseAcquisition } from "./lease-acquisition.ts";
-import { POLL_MS, pollAfter } from "./lease.ts";
-import { takeSlot } from "./load-slots.ts";
-import { MARKED_MS, type LoadedStore, type StoreResult } from "./loaded-store.ts";
-import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import type { Ends, Waiter } from "./crowd.ts";
+import { describeRead, describeUnreachable } from "./explanations.ts";
+import { Flight, type Side } from "./flight.ts";
+import { LoadThrough, type Steps } from "./load-through.ts";
+import { isLoading, reentrant, usedByCaller } from "./loading.ts";
+import { promote, readAfterReplay } from "./reads.ts";
 import { suitsAll, type Waiters } from "./waiters.ts";
 
 /** One of many calls: the local copy, if there is one, and how the call ends. */
@@ -30,16 +25,6 @@ export interface Entering {
 }
 
 type ReadContext = Reporting & Copies & Limits & Life & Pick<Writing, "writes" | "recovery">;
-
-/** What the ladder calls on its way. */
-export interface Steps {
-  readonly answers: Answers;
-  readonly waiters: Waiters;
-  readonly backoffs: Backoffs;
-  readonly leases: LeaseAcquisition;
-  readonly loads: FlightLoads;
-  readonly loadedStore: LoadedStore;
-}
 
 /**
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
@@ -67,20 +52,20 @@ export interface Steps {
 export class ReadThrough {
   readonly #context: ReadContext;
   readonly #waiters: Waiters;
-  readonly #loadedStore: LoadedStore;
-  readonly #leases: LeaseAcquisition;
   readonly #answers: Answers;
-  readonly #loads: FlightLoads;
   readonly #backoffs: Backoffs;
+  readonly #below: LoadThrough;
 
   constructor(context: ReadContext, steps: Steps) {
     this.#context = context;
     this.#answers = steps.answers;
     this.#waiters = steps.waiters;
     this.#backoffs = steps.backoffs;
-    this.#leases = steps.leases;
-    this.#loads = steps.loads;
-    this.#loadedStore = steps.loadedStore;
+    this.#below = new LoadThrough(context, steps, {
+      fallBackOn: (flight, found) => this.#fallBackOn(flight, found),
+      found: (flight, found) => this.#found(flight, found),
+      readAgain: (flight) => this.#readAgain(flight),
+    });
   }
 
   /** A fresh local copy: counted, and returned as this caller gets it. */
@@ -123,7 +108,7 @@ export class ReadThrough {
     for (const flight of flights) {
       if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
       else if (this.#reads(flight)) reading.push(flight);
-      else this.#load(flight);
+      else this.#below.load(flight);
     }
     const [first] = reading;
     first?.call.namespace.remote!.readMany(reading, first.budget.leftMs, (i, outcome) =>
@@ -164,8 +149,16 @@ export class ReadThrough {
     return undefined;
   }
 
+  /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
   #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
-    const flight = launch(this.#context, call, held, side);
+    const { flights, tags, local, clock, waitUntil, lifecycle } = this.#context;
+    const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
+    const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side);
+    if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
+    if (!lifecycle.isOpen) flight.storesNothing = true;
+    flights.add(call.key.local, flight);
+    if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
+    if (side === "background" && flight.crowd.outlive()) waitUntil?.(flight.whenSettled());
     // One that is forced, or current, depends on the lease.
     if (!call.isForced && !call.isCurrent && this.#backoffs.isUnshared(call.key.local, call.startedAt)) {
       flight.isAlone = true;
@@ -221,7 +214,7 @@ export class ReadThrough {
     waiter.role = "first";
     const flight = this.#launch(call, held, "foreground");
     this.#waiters.move(waiter, flight);
-    call.batch?.joins(flight);
+    call.batch?.joins();
     this.#begin([flight]);
   }
 
@@ -258,7 +251,7 @@ export class ReadThrough {
       recovery,
       () => this.#isCovered(flight),
       async () => {
-        await flight.budget.limit(clock, recovery!.replay(), "calls");
+        await flight.budget.limit(clock, recovery!.replay(), "calls", ignore, (error) => Promise.reject(error));
         // A write of this process that is still under way has fenced the flight for good.
         if (!writes.has(flight.key.local)) this.#restart(flight);
       },
@@ -274,6 +267,11 @@ export class ReadThrough {
     flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
   }
 
+  #readAgain(flight: Flight): void {
+    this.#restart(flight);
+    this.#proceed(flight, this.#readAfterReplay(flight));
+  }
+
   #proceed(flight: Flight, read: Promise<Entry | undefined>): void {
     read.then(
       (entry) => this.#readEnded(flight, entry),
@@ -287,16 +285,8 @@ export class ReadThrough {
       flight.budget.spend(this.#context.clock.now());
       this.#found(flight, outcome);
     } catch (error) {
-      this.#broken(flight, error);
+      this.#below.broken(flight, error);
     }
-  }
-
-  /** An exception on the way, from a tier that breaks its contract say, fails the flight: its callers settle. */
-  #broken(flight: Flight, error: unknown): void {
-    this.#loadedStore.reportBroken(flight, error);
-    if (!flight.isOver) return this.#failed(flight, error);
-    // It was thrown between the end of the flight and the last answer.
-    for (const waiter of flight.crowd.takeAll()) waiter.reject(error);
   }
 
   /**
@@ -308,7 +298,7 @@ export class ReadThrough {
     const { local, clock, decisions } = this.#context;
     const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, clock.now());
     decisions?.note(flight.key.local, "backend", describeUnreachable(copy));
-    if (copy === undefined) return this.#load(flight);
+    if (copy === undefined) return this.#below.load(flight);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
     this.#decide(flight);
   }
@@ -369,146 +359,39 @@ export class ReadThrough {
       return this.#waiters.end(flight);
     // The fallback is known only now.
     for (const waiter of flight.crowd.waiters) this.#waiters.startSoftTimeout(flight, waiter);
-    this.#load(flight);
+    this.#below.load(flight);
   }
 
   /** Answers the callers that the offer is good for. */
   #answerFrom(flight: Flight, offer: Offer, now: number): void {
     this.#waiters.answerEach(flight, (call) => this.#backoffs.answerOf(offer, call, now));
   }
+}
 
-  // ---- the load
+/**
+ * The flight that `call` may join: no change, no forced call, and no event of a tag that is known for it, ended that.
+ * Its loader may still add a tag that had an event: see {@link isLate}.
+ */
+function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undefined {
+  const flight = flights.joinable(call.key.local, call.startedAt);
+  if (flight === undefined || !isLate(tags, flight)) return flight;
+  const { tagSequence, heardSequence } = flight;
+  if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;
+  if (call.tags.length !== 0 && tags.hadEvents(dependencies(call.key.space, call.tags), tagSequence, heardSequence))
+    return undefined;
+  return flight;
+}
 
-  #load(flight: Flight): void {
-    const failure = this.#backoffs.remembered(flight, this.#context.clock.now());
-    if (failure !== undefined) return this.#reject(flight, failure);
-    this.#loadUnderLease(flight).catch((error: unknown) => this.#broken(flight, error));
-  }
+/**
+ * Whether a tag event has happened since the flight began. A caller that joins after one gets its result only if none
+ * of the tags of that result had one, which shows when the load ends.
+ */
+const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
+  tags.hasEvents(key.space, tagSequence, changedSince);
 
-  async #loadUnderLease(flight: Flight): Promise<void> {
-    if (flight.isOver) return;
-    if (flight.phase === "reading") flight.queue();
-    const taken = takeSlot(flight, this.#context);
-    const release = isThenable(taken) ? await taken : taken;
-    // Over meanwhile, or one too many in the background: a later call tries again.
-    if (release === undefined) return this.#waiters.end(flight);
-    let acquired: Acquired;
-    try {
-      acquired = await this.#leases.acquire(flight);
-      this.#context.decisions?.note(flight.key.local, "lease", describeLease(acquired, flight));
-      if (acquired.kind === "leased" || acquired.kind === "alone") {
-        if (flight.call.isForced) await this.#readReplaced(flight);
-        if (!flight.isOver) await this.#loadAndStore(flight, acquired.pinned);
-      }
-    } finally {
-      // In any case, other processes may load.
-      flight.lease?.release();
-      release();
-    }
-    if (acquired.kind === "entry" && flight.isTainted) {
-      // Callers may have joined after a change that this entry is older than.
-      flight.waitElsewhere(this.#context.clock.now());
-      this.#restart(flight);
-      this.#proceed(flight, this.#readAfterReplay(flight));
-    } else if (acquired.kind === "entry") {
-      // Another process has stored since the backend was read.
-      flight.saw(acquired.seen);
-      this.#found(flight, acquired.entry);
-    } else if (acquired.kind === "held") await this.#heldElsewhere(flight, acquired.heldForMs);
-  }
-
-  async #readReplaced(flight: Flight): Promise<void> {
-    const replaced = await readReplaced(this.#context.clock, flight);
-    if (replaced === undefined || flight.isOver) return;
-    this.#fallBackOn(flight, replaced.entry);
-    for (const waiter of flight.crowd.waiters) this.#waiters.startSoftTimeout(flight, waiter);
-  }
-
-  /**
-   * Another process loads. Callers that wait get its result: the backend is read again when something happens to the
-   * key, when the lease has expired, and every `POLL_MS` in any case; sooner where no change of the key is reported.
-   * Bounded like a load: a longer wait counts as a failed load.
-   *
-   * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
-   */
-  async #heldElsewhere(flight: Flight, heldForMs: number): Promise<void> {
-    const { clock, trust } = this.#context;
-    const { loadTimeoutMs } = flight.call.policy;
-    const now = clock.now();
-    if (!flight.isAwaited) {
-      this.#backoffs.pause(flight.key.local, now + Math.min(heldForMs, POLL_MS));
-      return this.#waiters.end(flight);
-    }
-    const waitsSince = flight.waitElsewhere(now);
-    const leftMs = waitsSince + loadTimeoutMs - now;
-    const { batch } = flight.call;
-    batch?.paused();
-    const pollMs = trust.isReported(flight.key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
-    if (!flight.isWoken) await flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
-    batch?.resumed();
-    if (flight.isOver) return;
-    if (clock.now() - waitsSince >= loadTimeoutMs) return this.#failed(flight, elsewhereTimeout(loadTimeoutMs));
-    this.#restart(flight);
-    this.#proceed(flight, this.#readAfterReplay(flight));
-  }
-
-  async #loadAndStore(flight: Flight, pinned: Pinned | undefined): Promise<void> {
-    const { clock, decisions, local } = this.#context;
-    const startedAt = clock.now();
-    const outcome = this.#loads.run(flight);
-    let loaded: Loaded;
-    try {
-      loaded = await outcome;
-    } catch (error) {
-      this.#loads.countFailure(flight, error);
-      const event = this.#loads.event(flight);
-      this.#failed(flight, error);
-      this.#loads.reportFailure(event, clock.now() - startedAt, error);
-      return;
-    }
-    const durationMs = clock.now() - startedAt;
-    flight.call.namespace.meter.load.record(durationMs);
-    if (flight.isOver) return;
-    const event = this.#loads.event(flight);
-    if (loaded.kind === "not-shared") {
-      flight.keepForOne();
-      this.#backoffs.unshared(flight, clock.now() + MARKED_MS);
-    }
-    flight.store(loaded.value);
-    this.#backoffs.loaded(flight.key.local);
-    decisions?.note(flight.key.local, "load", describeLoad(flight, durationMs));
-    const isForAll = loaded.kind === "value" || loaded.kind === "not-modified";
-    let result: StoreResult;
-    try {
-      if (flight.isAlone && isForAll) await this.#leases.acquireLate(flight, pinned);
-      const stored = this.#loadedStore.store(flight, loaded, pinned);
-      result = isThenable(stored) ? await stored : stored;
-    } catch (error) {
-      result = this.#loadedStore.reportBroken(flight, error);
-    }
-    decisions?.note(flight.key.local, "store", describeStore(flight, result, local));
-    // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
-    // which are being refreshed.
-    const isWithheld = result === "no-store" || result === "not-shared";
-    const pauseMs = isForAll ? POLL_MS : flight.call.policy.errorBackoffMs;
-    if (isWithheld && flight.fallback !== undefined) this.#backoffs.pause(flight.key.local, clock.now() + pauseMs);
-    if (!isWithheld) this.#backoffs.shared(flight.key.local);
-    this.#loads.report(event, durationMs, result);
-    this.#waiters.end(flight);
-    const isStored = result === "stored" || result === "not-modified";
-    this.#waiters.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
-  }
-
-  #failed(flight: Flight, error: unknown): void {
-    if (flight.isOver) return;
-    const failure: Failure = { error, options: flight.running?.options };
-    this.#backoffs.failed(flight, failure, this.#waiters.fallbackOf(flight).entry, this.#context.clock.now());
-    this.#reject(flight, failure);
-  }
-
-  #reject(flight: Flight, failure: Failure): void {
-    // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
-    this.#waiters.end(flight);
-    this.#waiters.failAll(flight, failure);
-  }
+/** @param copy the local copy, while it may be served. */
+function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
+  if (call.isForced) return "forced";
+  if (copy === undefined) return "miss";
+  return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
 }

@@ -1,5 +1,4 @@
 import { Guard } from "../coherence/guards.ts";
-import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { isFresh, isServable, lifeOf, newerThanRead } from "../entry/freshness.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
@@ -9,7 +8,6 @@ import { type Recovery, unasked } from "../tiers/recovery.ts";
 import { type Answer, type Answers, hit, MISS } from "./answers.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
-import type { Flight } from "./flight.ts";
 import { usedByCaller } from "./loading.ts";
 import type { UsedValues } from "./used-values.ts";
 
@@ -265,28 +263,6 @@ export async function readAfterReplay(
 
 /** {@link Recovery.hides} such an entry, also where a newer call has ended the invalidation since the read was sent. */
 const BEFORE_ALL_CALLS = -Infinity;
-
-/**
- * A forced load has not read the backend. The entry that it replaces is its fallback, and its loader may keep it, also
- * in a process without a copy, or with an older one: it is read under the lease, which says whether there is one.
- *
- * @returns `undefined` where nothing was read. Never rejects: the tier reports a failure, and the load does without.
- */
-export async function readReplaced(
-  clock: Clock,
-  flight: Flight,
-): Promise<{ readonly entry: Entry | undefined } | undefined> {
-  const { remote } = flight.call.namespace;
-  const { lease, fallback } = flight;
-  if (remote === undefined || flight.isOver || flight.isUnreachable || flight.storesNothing) return undefined;
-  const isKnown = lease === undefined ? fallback !== undefined : lease.seen === "" || lease.seen === fallback?.version;
-  if (isKnown) return undefined;
-  try {
-    return { entry: await flight.budget.limit(clock, remote.read(flight, flight.budget.leftMs), "call") };
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * Keeps a local copy of an entry that was read, fresh or stale, unless its key changed since the read was sent. A stale

@@ -49,6 +49,6 @@ it("C470: the number of promises that a hit, a miss and a batch make", async () 
   });
   expect(hit).toBeLessThan(9);
   expect(miss).toBeLessThan(51);
-  expect(found / 100).toBeLessThan(6.5);
-  expect(loaded / 100).toBeLessThan(49);
+  expect(found / 100).toBeLessThan(4.5);
+  expect(loaded / 100).toBeLessThan(47);
 });
