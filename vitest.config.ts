@@ -23,6 +23,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "all else",
+          globalSetup: ["./packages/test-servers/src/global-setup.ts"],
           include: [
             ".ci/checks/*.test.ts",
             "benchmarks/**/*.test.ts",
@@ -32,6 +33,5 @@ export default defineConfig({
         },
       },
     ],
-    globalSetup: ["./packages/test-servers/src/global-setup.ts"],
   },
 });

@@ -1,6 +1,7 @@
 // The command behind `npm test`: runs every check of the workspace and ends with one line, `N passed, N failed`.
 //
 //   npm test                        everything
+//   npm test -- quick               types, words and the unit tests, without a server, in less than 90 seconds
 //   npm test -- lint words          these steps only, and the build if one needs it
 //   npm run test:nightly   everything in its long form (isNightly of @hotset/test-servers)
 //
@@ -36,9 +37,28 @@ const OVER_STRINGS = [
   "redis/touch",
 ].map((name) => `packages/stories/test/${name}.integration.test.ts`);
 
+const QUICK = { name: "quick", steps: ["types", "words", "vitest"] };
+
+/** Unit tests that count to a million, or repeat their histories for long: `quick` leaves them out. */
+const LONG_UNITS = [
+  "core/src/engine/flights",
+  "core/src/primitives/key-table",
+  "formats/src/v8-wire",
+  "formats/src/zlib-compressor",
+  "memory/src/adaptive-entries",
+  "memory/src/duel",
+  "memory/src/frequency-sketch",
+  "zstd/src/zstd",
+].map((name) => `packages/${name}.test.ts`);
+
+const isQuick = process.argv.includes(QUICK.name);
+
 const VITEST: Step = {
   name: "vitest",
-  command: ["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+  command: [
+    ...["vitest", "run", "--reporter=default", "--reporter=json", "--outputFile.json=.reports/vitest.json"],
+    ...(isQuick ? ["--project=units", ...LONG_UNITS.map((file) => `--exclude=${file}`)] : []),
+  ],
 };
 
 /** One after the other, at the same time as vitest and after the tasks of turbo.json: some need what these built. */
@@ -141,11 +161,12 @@ function taskName(taskId: string): string {
 
 function selectedNames(names: readonly string[]): readonly string[] {
   const known = [...TASKS, ...STEPS.map(({ name }) => name)];
-  const unknown = names.filter((name) => !known.includes(name));
+  const unknown = names.filter((name) => name !== QUICK.name && !known.includes(name));
   if (unknown.length > 0) {
-    console.error(`No such step: ${unknown.join(", ")}. There are: ${known.join(", ")}.`);
+    console.error(`No such step: ${unknown.join(", ")}. There are: ${[QUICK.name, ...known].join(", ")}.`);
     process.exit(1);
   }
+  if (isQuick) return [...QUICK.steps, ...names];
   return names.length === 0 ? known : names;
 }
 

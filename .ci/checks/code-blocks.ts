@@ -2,7 +2,7 @@
 //
 //   node .ci/checks/code-blocks.ts      after a build; `tsc` on the PATH
 //
-// CONTRIBUTING.md ("Code blocks in docs") has the convention for authors. Blocks tagged `run` are run by
+// .ci/README.md ("Code blocks in docs") has the convention for authors. Blocks tagged `run` are run by
 // code-blocks.integration.test.ts.
 
 import { spawnSync } from "node:child_process";
