@@ -1,17 +1,19 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
 import { cachedListener } from "@hotset/http/node";
 import { memory } from "@hotset/memory";
-import { isNightly } from "@hotset/test-servers";
+import { forkScript, isNightly } from "@hotset/test-servers";
 import { afterEach, describe, expect, it } from "vitest";
+import type { LargeBodyProcess } from "./large-body-process.ts";
 
 const run = promisify(execFile);
 const has = async (program: string): Promise<boolean> =>
@@ -73,17 +75,32 @@ describe.skipIf(!hasCurl)("curl", () => {
   });
 });
 
+describe.skipIf(!hasCurl || !isNightly)("a slow client", () => {
+  it("H18 H66 takes 1 GB, and the cache keeps its limit and 2 MB at most", { timeout: 180_000 }, async () => {
+    const script = new URL("large-body-process.ts", import.meta.url);
+    await using process = forkScript<LargeBodyProcess>(script, { execArgv: ["--expose-gc"], callTimeoutMs: 60_000 });
+    const port = await process.call("start", 16_384);
+    const words = ["-sS", "--limit-rate", "60M", "-o", "/dev/null", "-w", "%{size_download}"];
+    const { stdout } = await run("curl", [...words, `http://127.0.0.1:${port}/`]);
+    expect(stdout).toBe("1073741824");
+    const samples = (await process.call("used")).toSorted((a, b) => a - b);
+    // Freed bytes may be counted for some milliseconds.
+    expect(samples[Math.floor(samples.length * 0.9)]).toBeLessThan(5_000_000 + 2_000_000);
+    expect(samples.length).toBeGreaterThan(50);
+  });
+});
+
 describe.skipIf(!hasChromium)("Chromium", () => {
   const SCRIPT = `
-    const told = [];
+    const lines = [];
     const ask = async (mode, fields = {}) => {
       const answer = await fetch("/data", { cache: mode, headers: fields });
-      told.push(mode + " " + answer.status + " " + (await answer.text()).length + " " + (answer.headers.get("cache-status") ?? ""));
+      lines.push(mode + " " + answer.status + " " + (await answer.text()).length + " " + (answer.headers.get("cache-status") ?? ""));
     };
     (async () => {
       for (const mode of ["default", "default", "no-cache", "reload", "no-store", "force-cache"]) await ask(mode);
       await ask("no-store", { range: "bytes=1-3" });
-      document.body.textContent = told.join("|");
+      document.body.textContent = lines.join("|");
     })();`;
 
   it("H40 H42 H43 reloads, validates and asks for ranges, and each is answered from one load", async () => {
@@ -103,12 +120,111 @@ describe.skipIf(!hasChromium)("Chromium", () => {
       timeout: 90_000,
       maxBuffer: 2 ** 24,
     });
-    const told = (/<body>([^<]*)/.exec(stdout)?.[1] ?? stdout).split("|");
-    expect(told.map((line) => line.replace(/ hotset;.*/, ""))).toEqual([
+    const lines = (/<body>([^<]*)/.exec(stdout)?.[1] ?? stdout).split("|");
+    expect(lines.map((line) => line.replace(/ hotset;.*/, ""))).toEqual([
       ...["default 200 10", "default 200 10", "no-cache 200 10", "reload 200 10", "no-store 200 10"],
       ...["force-cache 200 10", "no-store 206 3"],
     ]);
-    expect(told[3]).toMatch(/hotset; hit/);
+    expect(lines[3]).toMatch(/hotset; hit/);
     expect(loads["/data"]).toBe(1);
   });
+
+  /** Opens `/` in Chromium until a page of it reports. */
+  async function report(
+    pages: Readonly<Record<string, readonly [type: string, body: string | Buffer]>>,
+    stored?: string,
+  ) {
+    const { loads, url: shop } = await site(pages);
+    if (stored !== undefined) await (await fetch(`${shop}${stored}`)).arrayBuffer();
+    const asked: string[] = [];
+    const said = Promise.withResolvers<string>();
+    const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      if (request.url === "/report") {
+        said.resolve(await text(request));
+        return;
+      }
+      const { range = "" } = request.headers;
+      const headers = Object.fromEntries(
+        Object.entries(request.headers).filter(([name]) => /^(range|if-|cache-control|accept)/.test(name)),
+      ) as Record<string, string>;
+      const answer = await fetch(`${shop}${request.url}`, { headers });
+      asked.push(`${request.url} ${range} ${answer.status}`);
+      response.writeHead(answer.status, Object.fromEntries(answer.headers));
+      response.end(Buffer.from(await answer.arrayBuffer()));
+    };
+    const server = createServer((request, response) => void handle(request, response)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    closing.push(() => (server.closeAllConnections(), server.close()));
+    const profile = mkdtempSync(join(tmpdir(), "hotset-chromium-"));
+    const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"];
+    const { port } = server.address() as AddressInfo;
+    const browser = spawn("chromium", [...flags, `--user-data-dir=${profile}`, `http://127.0.0.1:${port}/`], {
+      stdio: "ignore",
+    });
+    closing.push(async () => {
+      browser.kill();
+      await once(browser, "exit");
+    });
+    return { said: await said.promise, loads, asked };
+  }
+  const page = (body: string, script: string): readonly [string, string] => [
+    "text/html",
+    `<!doctype html><link rel="icon" href="data:,"><body>${body}<script>
+      const report = (body) => fetch("/report", { method: "POST", body });
+      ${script}</script>`,
+  ];
+
+  it("H40 goes back and forward and reloads, and each page is loaded once", async () => {
+    const script = `
+      addEventListener("pageshow", () => setTimeout(() => {
+        const steps = [...(sessionStorage.steps ?? "").split(" ").filter(Boolean), location.pathname];
+        sessionStorage.steps = steps.join(" ");
+        const next = [() => (location.href = "/b"), () => history.back(), () => history.forward(), () => location.reload()];
+        (next[steps.length - 1] ?? (() => report(sessionStorage.steps)))();
+      }, 200));`;
+    const { said, loads } = await report({ "/": page("a", script), "/b": page("b", script) });
+    expect([said, loads]).toEqual(["/ /b / /b /b", { "/": 1, "/b": 1 }]);
+  });
+
+  it("H42 seeks in a recording, by ranges of one load", async () => {
+    const script = `
+      const video = document.querySelector("video");
+      video.onloadedmetadata = () => (video.currentTime = 20);
+      video.onseeked = () => report(Math.round(video.duration) + " " + video.currentTime);
+      video.onerror = () => report("error " + video.error.message);
+      video.src = "/recording";`;
+    const { said, loads, asked } = await report(
+      { "/": page("<video preload=auto></video>", script), "/recording": ["audio/wav", recording(24)] },
+      "/recording",
+    );
+    expect([said, loads["/recording"]]).toEqual(["24 20", 1]);
+    const ranges = asked.filter((line) => line.startsWith("/recording"));
+    expect(ranges[0]).toBe("/recording bytes=0- 206");
+    expect(ranges.filter((line) => !line.endsWith(" 206"))).toEqual([]);
+  });
 });
+
+/** Silence of so many seconds, as WAV: 44,100 samples a second of two bytes. */
+function recording(seconds: number): Buffer {
+  const bytes = seconds * 88_200;
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0);
+  head.writeUInt32LE(36 + bytes, 4);
+  head.write("WAVEfmt ", 8);
+  for (const [at, value] of [
+    [16, 16],
+    [24, 44_100],
+    [28, 88_200],
+    [40, bytes],
+  ] as const)
+    head.writeUInt32LE(value, at);
+  for (const [at, value] of [
+    [20, 1],
+    [22, 1],
+    [32, 2],
+    [34, 16],
+  ] as const)
+    head.writeUInt16LE(value, at);
+  head.write("data", 36);
+  return Buffer.concat([head, Buffer.alloc(bytes)]);
+}
