@@ -6,13 +6,14 @@
 //                                         that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, test runners, the lowest versions of shared dependencies, the toolkit by variables alone, the command line, a
-// scrape for the dashboard; a wrong password shows. Prints the figures of the install beside those of other caches.
+// Deno, the stores by their READMEs, test runners, the lowest versions of shared dependencies, the toolkit by its
+// variables alone, the command line, a scrape for the dashboard; a wrong password shows. Prints the figures of the
+// install next to those of other caches.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startOwnRedis } from "@hotset/test-servers";
+import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { commandLine } from "./command-line.ts";
 import { dashboard } from "./dashboard.ts";
@@ -23,6 +24,7 @@ import { byName, pack, upstream } from "./pack.ts";
 import { nextApplication } from "./next.ts";
 import { Project } from "./project.ts";
 import { startRegistry, type PackedOf } from "./registry.ts";
+import { stores } from "./stores.ts";
 import { toolkit } from "./toolkit.ts";
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -72,6 +74,9 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 async function briefly(): Promise<void> {
   await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
   await examples({ project, step, check }, process.execPath, { top, redisUrl: redis.url });
+  // Takes half a minute.
+  if (isNightly)
+    await stores({ project, step, check }, { "this Node": process.execPath }, { top, tools: top, redisUrl: redis.url });
   await wrongPassword(process.execPath);
   await commandLine({ project, step, check }, redis.url);
 }
@@ -87,6 +92,7 @@ async function inFull(): Promise<void> {
     nextApplication({ project, check }, nodes["Node 24"], over("next")),
   );
   await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
+  await stores({ project, step, check }, nodes, { top, tools: tools.folder, redisUrl: redis.url });
   await wrongPassword(nodes["Node 24"]);
   await runners();
   await lowestVersions();
