@@ -404,14 +404,10 @@ function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined 
 }
 
 /** Sends an entry of a load. @param encoded `undefined`: it is renewed in place, and its value is not sent. */
-async function sending(
-  remote: EntryTier,
-  flight: Flight,
-  entry: Entry,
-  encoded: Encoded | undefined,
-): Promise<StoreStatus> {
+function sending(remote: EntryTier, flight: Flight, entry: Entry, encoded: Encoded | undefined): Promise<StoreStatus> {
   const { key, lease } = flight;
-  if (encoded === undefined) return (await remote.leases!.touch(key, entry)) ? "stored" : "overtaken";
+  if (encoded === undefined)
+    return remote.leases!.touch(key, entry).then((isSame) => (isSame ? "stored" : "overtaken"));
   const sent = { entry, encoded, versions: entry.versions };
   return lease === undefined ? remote.write(key, sent) : remote.leases!.store(key, sent, lease.token, lease.seen);
 }

@@ -88,7 +88,8 @@ export class ReadThrough {
   fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
     const ends = Promise.withResolvers<unknown>();
     const flight = this.#enter({ call, held, ends });
-    if (flight !== undefined) this.#begin([flight]);
+    if (flight !== undefined && this.#readsNow(flight))
+      call.namespace.remote!.readTo(flight, flight.budget.leftMs, (outcome) => this.#readEnded(flight, outcome));
     return ends.promise;
   }
 
@@ -104,16 +105,19 @@ export class ReadThrough {
   }
 
   #begin(flights: readonly Flight[]): void {
-    const reading: Flight[] = [];
-    for (const flight of flights) {
-      if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
-      else if (this.#reads(flight)) reading.push(flight);
-      else this.#below.load(flight);
-    }
+    const reading = flights.filter((flight) => this.#readsNow(flight));
     const [first] = reading;
     first?.call.namespace.remote!.readMany(reading, first.budget.leftMs, (i, outcome) =>
       this.#readEnded(reading[i]!, outcome),
     );
+  }
+
+  /** Begins a flight, but for the read that the caller sends if it is `true`. */
+  #readsNow(flight: Flight): boolean {
+    if (this.#isCovered(flight)) this.#proceed(flight, this.#readAfterReplay(flight));
+    else if (this.#reads(flight)) return true;
+    else this.#below.load(flight);
+    return false;
   }
 
   // ---- before the backend

@@ -91,6 +91,8 @@ export interface EntryTier {
   readonly leases: EntryLeases | undefined;
   /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
+  /** As {@link read}: calls `ended` once, after it has returned, in place of a promise. */
+  readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void): void;
   /**
    * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A
    * promise for each would cost more than the read.

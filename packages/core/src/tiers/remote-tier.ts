@@ -14,7 +14,7 @@ import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
-import { BackendCalls, ownError, type Ends, type Target, type Work } from "./backend-calls.ts";
+import { BackendCalls, ownError, type Target, type Work } from "./backend-calls.ts";
 import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
   settle,
@@ -135,13 +135,15 @@ export class RemoteTier implements EntryTier {
   }
 
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
-    return new Promise((resolve, reject) => this.#read(request, budgetMs, { resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.readTo(request, budgetMs, (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome))),
+    );
   }
 
   /** Sends the read, and with it that of the tag versions, before it returns. */
-  #read(request: ReadRequest, budgetMs: number, ends: Ends<Entry | undefined>): void {
+  readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void): void {
     const part = this.#calls.partOf(request.key.backend);
-    if (!this.#calls.admits("read", part)) return void Promise.reject(this.#calls.refusal("read")).catch(ends.reject);
+    if (!this.#calls.admits("read", part)) return void Promise.reject(this.#calls.refusal("read")).catch(ended);
     const expected = dependencies(request.key.space, request.expectedTags);
     let answer: Promise<StoredEntry | undefined> | undefined;
     let current: Promise<Versions> | undefined;
@@ -156,17 +158,17 @@ export class RemoteTier implements EntryTier {
     }
     const work: Work<Entry | undefined> = (done, fail, sentAt) =>
       this.#answer({ request, expected, sentAt }, answer, current, done, fail);
-    this.#calls.settle("read", { keySpace: request.key.space, part }, budgetMs, work, ends);
+    this.#calls.settle("read", { keySpace: request.key.space, part }, budgetMs, work, {
+      resolve: ended,
+      reject: ended,
+    });
   }
 
   /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
     const { batch } = this.#backend;
     if (batch === undefined || requests.length < 2)
-      return requests.forEach((request, i) => {
-        const ended = (outcome: ReadOutcome): void => settled(i, outcome);
-        this.#read(request, budgetMs, { resolve: ended, reject: ended });
-      });
+      return requests.forEach((request, i) => this.readTo(request, budgetMs, (outcome) => settled(i, outcome)));
     const byPart = Map.groupBy(requests.keys(), (i) => this.#calls.partOf(requests[i]!.key.backend));
     for (const [part, indexes] of byPart)
       void this.#readTogether(batch, { requests: indexes.map((i) => requests[i]!), part }, budgetMs, (i, outcome) =>

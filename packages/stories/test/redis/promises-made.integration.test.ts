@@ -48,7 +48,7 @@ it("C470: the number of promises that a hit, a miss and a batch make", async () 
     );
   });
   expect(hit).toBeLessThan(9);
-  expect(miss).toBeLessThan(51);
+  expect(miss).toBeLessThan(49);
   expect(found / 100).toBeLessThan(4.5);
-  expect(loaded / 100).toBeLessThan(47);
+  expect(loaded / 100).toBeLessThan(45);
 });
