@@ -33,6 +33,9 @@ const run = promisify(execFile);
 
 const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
 const TEST_FILES = /\.test(-d)?\./;
+const REQUIRED_FILES = ["LICENSE", "README.md"];
+/** Whose README has no example that runs: a command, and one that needs a PostgreSQL. */
+const WITHOUT_EXAMPLE = ["@hotset/cli", "@hotset/postgres"];
 
 const packages = findPublicPackages();
 for (const folder of [tarballs, consumer]) rmSync(folder, { recursive: true, force: true });
@@ -95,7 +98,11 @@ function judgeContent(name: string, target: string): readonly string[] {
   const internal = files
     .filter((file) => file.endsWith(".d.ts") && readFileSync(join(target, file), "utf8").includes("@internal"))
     .map((file) => `${name}: ${file} shows an @internal member: keep it where users cannot reach it`);
+  const missing = REQUIRED_FILES.filter((file) => !existsSync(join(target, file)));
+  const hasExample = readFileSync(join(target, "README.md"), "utf8").includes("\n```ts run\n");
   return [
+    ...missing.map((file) => `${name}: the package has no ${file}`),
+    ...(hasExample || WITHOUT_EXAMPLE.includes(name) ? [] : [`${name}: README.md has no example that runs`]),
     ...unwanted.map((file) => `${name}: ${file} does not belong into the package`),
     ...[...chunks, ...entries, ...internal],
   ];
