@@ -60,7 +60,8 @@ function originOf(base: URL): PlainOrigin {
       const attempt = (isSecond: boolean): void => {
         const url = new URL(asked.url);
         const request = send({
-          agent,
+          // A body is sent once: not on a kept connection, which the origin may close meanwhile.
+          agent: asked.hasBody ? false : agent,
           host: base.hostname,
           port: base.port,
           method: asked.method,
