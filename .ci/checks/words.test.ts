@@ -58,8 +58,10 @@ describe("idioms", () => {
     ["packages/memory/README.md", true],
     ["docs/reference/api/cache.md", true],
     ["docs/decisions/log.md", false],
-    ["packages/memory/src/memory.ts", false],
-  ])("are counted in pages for users: %s", (file, isCounted) => {
+    ["packages/memory/src/memory.ts", true],
+    ["packages/memory/src/memory.test.ts", false],
+    ["packages/stories/src/any.ts", false],
+  ])("are counted in pages for users and in sources: %s", (file, isCounted) => {
     expect(isReadByUsers(file)).toBe(isCounted);
   });
 });

@@ -6,7 +6,7 @@
 // Counts phrases that hide the subject of a sentence, and fails at LIMIT of them in 1,000 words of the repository.
 // Fails, too, for a comment that ends beyond column 120: the formatter leaves comments as they are.
 //
-// In the pages that users read it also counts idioms that sound translated, against the same LIMIT: they are
+// In the pages for users and in sources it also counts idioms that sound translated, against the same LIMIT: they are
 // allowed, and together they are an accent.
 
 import { readFileSync } from "node:fs";
@@ -37,8 +37,10 @@ const IDIOMS = [
   /(?<!(?:\d|\b(?:all|calls|callers|commands|handlers|hold|loads?|locks?|many|processes|requests|so|things|times|twice|under way|units|used)) )\bat once\b/gi,
   /\bof (?:its|their|our) own(?= (?:and|as|at|by|for|from|has|in|is|on|or|that|to|which|with)\b|[^\w ]|$)/gi,
 ];
-/** Pages for users. Those that are written from sources count docstrings and messages, which users read as well. */
-const READ_BY_USERS = /^(?:README|CONTRIBUTING|docs\/(?:guide|migrating|reference)\/.+|packages\/[^/]+\/README)\.md$/;
+/** Pages for users. */
+const PAGES = /^(?:README|CONTRIBUTING|docs\/(?:guide|migrating|reference)\/.+|packages\/[^/]+\/README)\.md$/;
+/** Users read their docstrings and messages as well. */
+const SOURCES = /^packages\/(?!(?:mutants|stories|test-servers)\/)[^/]+\/src\/(?!.+\.test\.ts$).+\.ts$/;
 /** A string of fewer words is a name, not a message. */
 const LEAST_WORDS = 4;
 const WIDEST = 120;
@@ -80,7 +82,7 @@ function placesOf({ text, lineOf }: Passage, phrases: RegExp): readonly Place[] 
   }));
 }
 
-export const isReadByUsers = (file: string): boolean => READ_BY_USERS.test(file);
+export const isReadByUsers = (file: string): boolean => PAGES.test(file) || SOURCES.test(file);
 
 /** Phrases that sound translated. */
 export function findIdioms(passage: Passage): readonly Place[] {

@@ -53,7 +53,7 @@ export function arenas(): Arenas {
           for (const primary of await before.primaries()) await primary.command("FLUSHALL");
           return shared(before);
         } catch {
-          // Servers that cannot be healed are started anew.
+          // Servers that cannot be healed are started again.
           kept.delete(name);
           await before[Symbol.asyncDispose]();
         }

@@ -23,7 +23,7 @@ import { isMarked, LOOK_MS, overlap, Reach, type Span } from "./reach.ts";
  * - `two loads`: two processes loaded one key at a time.
  * - `missed`: a value was not found though it had been stored, was fresh, and nothing had happened since.
  * - `outlived`: a value was answered after the end of its life, or as fresh after the end of its freshness.
- * - `slept`: a call waited for a load elsewhere that did not run, and was not woken before it looked again by itself.
+ * - `slept`: a call waited for a load elsewhere that did not run, and was not woken before its own next look.
  * - `unbounded`: a call took longer than its options allow.
  * - `forged`: a value that the source never had, or another key's.
  * - `shared`: an answer that a loader gave for its own caller alone reached another call.
@@ -376,7 +376,7 @@ class Checker {
     );
   }
 
-  /** A copy of its own, or a load that began in the same outage; never an answer of the backend. */
+  /** Its own copy, or a load that began in the same outage; never an answer of the backend. */
   #isFallback(read: Read): boolean {
     if (read.after !== undefined) return false;
     const may = read.tier === undefined || read.tier === "memory" || (read.tier === "load" && read.coalesced === true);
@@ -555,7 +555,7 @@ class Checker {
       this.#exempt("load after one that stored nothing");
       return true;
     }
-    // From the request for the first lease: a change after it fenced that load, which goes on for its callers. A
+    // From the request for the first lease: a change after it fenced that load, which continues for its callers. A
     // change while its caller still waited for the load of another process explains nothing.
     const span = { from: Math.min(askedAt(first), askedAt(second)), to: second.startedAt };
     return (
@@ -606,8 +606,8 @@ class Checker {
 
   /**
    * A load runs without a lease where the backend granted none in time, or failed, or where a call of its own process
-   * overtook it while it waited: it gives the lease up at once, and goes on for its callers. Nor does a process ask for
-   * one while an invalidation of the key is to be replayed, or issued again, and the backend refuses that.
+   * overtook it while it waited: it gives the lease up immediately, and continues for its callers. Nor does a process
+   * ask for one while an invalidation of the key is to be replayed, or issued again, and the backend refuses that.
    */
   #isExcusedAlone(load: Load): boolean {
     if (load.isAlone !== true) return false;
@@ -738,7 +738,7 @@ class Checker {
 
   /**
    * A slow answer shortens a life by the time that it takes. Where a process then loads, the entry ends for all: its
-   * lease removes an entry that is over for it.
+   * lease removes an entry that has ended for it.
    */
   #slowMs({ at }: Stored, { key, from, to }: Pick<Miss, "key" | "from" | "to">): number {
     const loads = (this.#loadsOf.get(key) ?? []).filter(({ calledAt }) => calledAt >= at && calledAt <= to);
@@ -752,7 +752,7 @@ class Checker {
   }
 
   /**
-   * Judged only while nothing was broken: the lease of a killed process ends by itself, and a process that cannot reach
+   * Judged only while nothing was broken: the lease of a killed process simply ends, and a process that cannot reach
    * Redis waits for that.
    */
   #judgeWait(read: Read): void {
@@ -891,7 +891,7 @@ const DELIVERED_MS = 500;
 const ROUNDED_MS = 5;
 /** A timer may fire this much before its time, as other clocks count. */
 const TIMER_MS = 5;
-/** A process that asks this soon after an acknowledgement, and goes on asking, sees when the change arrives. */
+/** A process that asks this soon after an acknowledgement, and keeps asking, sees when the change arrives. */
 const WATCHED_MS = 2;
 
 /** A call that is about to be answered, or has just begun, is not judged by the clock of another event. */

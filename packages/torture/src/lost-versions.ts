@@ -9,7 +9,7 @@ export const gaveUpBefore = ({ givenUpAt }: Load, { startedAt }: Pick<Load, "sta
 /**
  * Loads and entries under tag versions that Redis has lost. Over the channel that is not reported: a process keeps to
  * the versions that it knows, until one that must ask issues new ones, which it announces. Then loads under the lost
- * versions give their leases up, and what was stored under them is over. Where the issuer was lost too, each process
+ * versions give their leases up, and what was stored under them has ended. Where the issuer was lost too, each process
  * drops the value of one load with a late tag.
  *
  * Ends, for each key and loss, when each of its versions was issued, and each process has dropped one value.

@@ -14,7 +14,7 @@ export interface Victims {
   name(worker: number): string;
   freeze(worker: number): void;
   thaw(worker: number): void;
-  /** Stops its event loop from within. Resolves when it goes on. */
+  /** Stops its event loop from within. Resolves when it runs again. */
   block(worker: number, forMs: number): Promise<void>;
   /** Its wall clock is `byMs` ahead from now on. */
   setClock(worker: number, byMs: number): Promise<void>;
@@ -26,7 +26,7 @@ export interface Victims {
  * Makes the faults of the plan at their instants, and undoes them. Faults of the servers follow one another, and so do
  * the pauses of one process.
  *
- * @returns the faults, when the last of them is over
+ * @returns the faults, when the last of them has ended
  */
 export async function unleash(
   plan: Plan,
@@ -365,7 +365,7 @@ class Nemesis {
       for (const primary of primaries) await begin(primary);
       await sleep(forMs);
     } finally {
-      // Each by itself: one that is gone leaves no other refusing.
+      // Each on its own: one that is gone leaves no other refusing.
       ended = await Promise.allSettled(primaries.map(end));
     }
     const failed = ended.find((each) => each.status === "rejected");

@@ -168,7 +168,7 @@ const HOUR_MS = 3_600_000;
 /** Less than what clocks are corrected by all the time, more, more than a lease lasts, and an hour. */
 const JUMPS_MS: readonly number[] = [500, 1_500, 5_000, 30_000, HOUR_MS];
 
-/** Where a focus has lengths of its own. */
+/** Where a focus has its own lengths. */
 const LENGTHS_OF: Readonly<Partial<Record<Focus, Readonly<Partial<Record<FaultKind, readonly number[]>>>>>> = {
   pauses: { "freeze process": PAUSES_MS, "block loop": PAUSES_MS, "freeze server": STALLS_MS, "clock jump": STALLS_MS },
 };

@@ -12,7 +12,7 @@ export interface Plan {
   readonly durationMs: number;
   readonly operations: readonly Operation[];
   readonly faults: readonly FaultPlan[];
-  /** Operations once all faults are over and all processes are in step again; instants count from then. */
+  /** Operations once all faults have ended and all processes are in step again; instants count from then. */
   readonly tail: readonly Operation[];
   readonly tailMs: number;
 }
@@ -74,7 +74,7 @@ export interface WorkerPlan {
   readonly name: string;
   readonly coherence: "tracking" | "pubsub";
   readonly protocol: 2 | 3;
-  /** Whether it brings a client of its own. */
+  /** Whether it brings its own client. */
   readonly hasClient?: true;
 }
 
@@ -125,7 +125,7 @@ export type Operation =
       readonly kind: "getOrSetMany";
       readonly keys: readonly string[];
       readonly load: LoaderPlan;
-      /** How many keys beside `keys` it reads, `0`, `1`, `2`..., which no source has. @default 0 */
+      /** How many keys besides `keys` it reads, `0`, `1`, `2`..., which no source has. @default 0 */
       readonly fillers?: number;
     })
   | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
@@ -145,7 +145,7 @@ export type Operation =
       readonly isFollowed: boolean;
     })
   | (At & { readonly kind: "clear"; readonly space: readonly string[]; readonly isFollowed: boolean })
-  /** Concerns no key that is checked: loads of others go on, and are stored, as if it had not been made. */
+  /** Concerns no key that is checked: loads of others continue, and are stored, as if it had not been made. */
   | (At & {
       readonly kind: "aside";
       readonly does: "invalidateTags" | "markTagsStale" | "clear" | "use";

@@ -52,7 +52,7 @@ export interface PlanOptions {
 
 const WORKERS = ["A", "B", "C"];
 
-/** Draws a plan. Its parts draw from sequences of their own. */
+/** Draws a plan. Each part draws from its own sequence. */
 export function planOf(seed: number, { topology, focus: given, durationMs: givenMs }: PlanOptions): Plan {
   const random = new Random(seed * 2_654_435_761);
   const focuses = drawnOn(topology);

@@ -25,7 +25,7 @@ export interface Sighted {
   readonly seen: number;
 }
 
-/** The same plan with short lives and slow loaders: many loads that another one can be planted beside. */
+/** The same plan with short lives and slow loaders: many loads during which another one can be planted. */
 export function withManyLoads(plan: Plan): Plan {
   const slower = (operation: Operation): Operation =>
     "load" in operation
@@ -195,5 +195,5 @@ const forcedUntil = ({ endedAt, error }: Read): Instant => endedAt + (error === 
 const inOrder = <T extends { readonly startedAt: Instant }>(items: readonly T[]): readonly T[] =>
   [...items].sort((a, b) => a.startedAt - b.startedAt);
 
-/** The shortest load that another one is planted beside. */
+/** The shortest load during which another one is planted. */
 const SHORTEST_MS = 10;

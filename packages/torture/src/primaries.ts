@@ -8,8 +8,8 @@ const WATCH_EVERY_MS = 100;
 const UNSEEN_MS = 2_000;
 
 /**
- * On a busy machine servers may be taken for dead and replaced without a fault of the plan, also when all faults are
- * over.
+ * On a busy machine servers may be taken for dead and replaced without a fault of the plan, even when all faults have
+ * ended.
  */
 export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Promise<readonly Fault[]> } {
   if (arena.topology === "single") return { stop: () => Promise.resolve([]) };
@@ -26,7 +26,7 @@ export function watchPrimaries(arena: Arena, now: () => Instant): { stop(): Prom
         const isOther = before !== undefined && ports.some((port) => !before!.has(port));
         if (before === undefined || isOther) before = new Set(ports);
         if (!isOther) continue;
-        // Where a fault is under way that keeps them from it, that one says when it is over.
+        // Where a fault is under way that keeps them from it, that one says when it has ended.
         await arena.settle().catch(() => undefined);
         faults.push({
           kind: "a primary was replaced",

@@ -21,7 +21,7 @@ export type Note =
   | { readonly t: "stall"; readonly stall: Stall }
   | { readonly t: "removal"; readonly removal: Removal };
 
-/** Writes at once: the file of a killed process has all that it knew. */
+/** Writes immediately: the file of a killed process has all that it knew. */
 export class Recorder {
   readonly #file: number;
 

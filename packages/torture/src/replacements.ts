@@ -89,7 +89,7 @@ export class Replacements {
     return fault();
   }
 
-  /** One of three, with all its replicas: nothing replaces it, and it comes back empty. The others go on. */
+  /** One of three, with all its replicas: nothing replaces it, and it comes back empty. The others continue. */
   async loseShard(fault: (more?: Partial<Fault>) => Fault, forMs: number, worker: number): Promise<Fault> {
     const cluster = this.#arena.cluster!;
     const masters = await cluster.masters();

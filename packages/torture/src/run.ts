@@ -9,7 +9,7 @@
  *     npm run torture -- --focus snapshots                   one kind of faults only
  *     npm run torture -- --focus clocks                      a server whose clock jumps; needs libfaketime
  *     npm run torture -- --store sqlite                      one SQLite file in place of Redis, and faults of processes
- *     npm run torture -- --store postgres                    a PostgreSQL of its own in the same way
+ *     npm run torture -- --store postgres                    its own PostgreSQL in the same way
  *     npm run torture -- --layout string                     entries that are strings
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/torture/recorded

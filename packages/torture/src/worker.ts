@@ -443,7 +443,7 @@ class Fleetmate {
     };
     ctx.signal.addEventListener("abort", () => end("abort"), { once: true });
     try {
-      // A loader that was given up goes on, and does not keep the process alive.
+      // A loader that was given up continues, and does not keep the process alive.
       if (plan.beforeMs > 0) await sleep(plan.beforeMs, undefined, { ref: false });
       if (plan.outcome === "hang") await new Promise(() => undefined);
       version = await this.#source.read(key);
@@ -758,7 +758,7 @@ function backendOfStore(): Backend | undefined {
 /** Outcomes that only a loader of one key can have. */
 const ALONE_ONLY: ReadonlySet<LoaderPlan["outcome"]> = new Set(["no-store", "not-shared", "not-modified"]);
 
-/** The keys of a bulk call beside those that are checked. */
+/** The keys of a bulk call besides those that are checked. */
 const fillersOf = (operation: Operation): readonly string[] =>
   Array.from({ length: "fillers" in operation ? (operation.fillers ?? 0) : 0 }, (_, i) => String(i));
 
@@ -784,7 +784,7 @@ function noteFailure(operation: string, error: unknown): void {
 const isRefusal = (error: unknown): boolean =>
   error instanceof Error && (/^(OOM|MISCONF|NOREPLICAS)\b/.test(error.message) || isRefusal(error.cause));
 
-/** As a service has one already, which reconnects by itself. */
+/** As a service has one already, which reconnects on its own. */
 async function openClient(url: string): Promise<Parameters<typeof fromClient>[0]> {
   const client = createClient({
     url,
@@ -810,7 +810,7 @@ function connectionTo(place: Place): Connection {
   }
 }
 
-/** @param call the one that may get an answer of its own; no other call may get any. */
+/** @param call the one that may get its own answer; no other call may get any. */
 function versionOf(key: string, value: unknown, call?: string): Pick<Read, "version" | "strayKey" | "strayCall"> {
   if (value === undefined || value === null) return {};
   const { k, v, o } = value as Value;
@@ -873,7 +873,7 @@ const handlers = {
   /** Its clock, to be compared. */
   now: (): number => now(),
   /** So that no call has to wait for node-redis to be loaded. */
-  /** Resolves at once; the operations run by themselves. */
+  /** Resolves immediately; the operations run in the background. */
   run: (operations: readonly Operation[], from: number): void => void fleetmate.run(operations, from),
   connect: (): Promise<void> => fleetmate.connect(),
   /** Nothing runs in this process meanwhile. */

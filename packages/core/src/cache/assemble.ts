@@ -106,7 +106,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
     maxWaiting: options.maxWaiting ?? 100_000,
     lifecycle: new Lifecycle(),
-    // A host may refuse work, outside of a request for example; the work goes on all the same.
+    // A host may refuse work, outside of a request for example; the work continues all the same.
     waitUntil: waitUntil && ((work) => notify(waitUntil, work)),
   };
   if (tier !== undefined) reportEvictions(tier, shared);

@@ -118,7 +118,7 @@ export interface Backend {
    */
   readonly keepsKeys?: boolean;
 
-  /** The entry exactly as written, or `undefined`. Never one whose life is over. */
+  /** The entry exactly as written, or `undefined`. Never one whose life has ended. */
   read(key: string): Promise<StoredEntry | undefined>;
   /**
    * Stores `entry`. Nothing of the previous entry survives, and a lease on the key ends.
@@ -222,7 +222,7 @@ export interface Parts {
 
 /**
  * At most one process holds the lease of a key. `token` cannot be guessed and identifies the holder. `seen` is the
- * version of the entry as last read, `''` for none. A backend may report versions of its own for a value that it cannot
+ * version of the entry as last read, `''` for none. A backend may report its own versions for a value that it cannot
  * read, such as one of another type, and receives them back as `seen`. Each step is atomic.
  */
 export interface Leases {
@@ -232,7 +232,7 @@ export interface Leases {
    */
   readonly leaseMs?: number;
   /**
-   * Grants the lease for `leaseMs`, then it ends by itself. If the entry has another version than `seen`, another
+   * Grants the lease for `leaseMs`, then it ends. If the entry has another version than `seen`, another
    * process has stored it since, and the entry is returned instead. `'*'` as `seen` takes the lease over from any
    * holder.
    *
@@ -338,8 +338,8 @@ export interface Coherence {
 }
 
 /**
- * Methods with which a backend notifies the cache. Each returns at once and does not throw. Keys are the strings that
- * the cache passed to the backend.
+ * Methods with which a backend notifies the cache. Each returns immediately and does not throw. Keys are the strings
+ * that the cache passed to the backend.
  */
 export interface CoherenceListener {
   /** The cache's clock. */

@@ -144,7 +144,7 @@ function describeAnswer(status: Answer["status"], tier: string | undefined, caus
  * - `found`: the entry is the best that there is; a load may follow
  * - `backing-off`: as `found`, and the last load failed a moment ago
  * - `error`: its load has failed
- * - `timeout`: its load failed by a timeout, or its own time is over
+ * - `timeout`: its load failed by a timeout, or its own time has ended
  */
 export type Situation = "found" | "backing-off" | "error" | "timeout";
 

@@ -17,7 +17,7 @@ export interface BatchContext<K> {
   readonly keySpace: KeySpace;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
-  /** Tags of a loaded value, beside those that its loader gives it. */
+  /** Tags of a loaded value, besides those that its loader gives it. */
   readonly tagsOf: ((item: K, value: unknown) => readonly string[]) | undefined;
   /** Whether its entries inherit from the cached values that the loader gets. */
   readonly inherits: boolean;

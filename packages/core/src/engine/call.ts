@@ -18,7 +18,7 @@ export interface NamespaceContext {
   readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: EntryTier | undefined;
-  /** Counts its calls, and those of namespaces below that have no counters of their own. */
+  /** Counts its calls, and those of namespaces below that have no own counters. */
   readonly meter: Meter;
 }
 
@@ -49,11 +49,11 @@ export interface BatchFlight {
 
 /** Flights that share one load. */
 export interface FlightBatch {
-  /** One of them waits for a load of another process: the others go on without it. */
+  /** One of them waits for a load of another process: the others continue without it. */
   paused(): void;
   /** It waits for one more: after such a wait, or for a call whose flight of another caller was not for it. */
   joins(): void;
-  /** They go on without one that ends before its loader was called. */
+  /** They continue without one that ends before its loader was called. */
   ended(flight: BatchFlight): void;
   /** Whether its calls may wait; decided for all of them when the first one comes. */
   isAdmitted: boolean | undefined;

@@ -16,7 +16,7 @@ export class Waiter<F> {
   role: Role;
   /** The flight that it waits for. */
   flight: F;
-  /** Begins the wait of a caller that joined anew, in its own async context, where the result is not for it. */
+  /** Begins the wait of a caller that joined again, in its own async context, where the result is not for it. */
   again: ((waiter: Waiter<F>) => void) | undefined;
   /** Whether it joined after a tag event: the result may be older than that. */
   isLate: boolean;
@@ -120,7 +120,7 @@ export class Crowd<F> {
     this.#joined += 1;
   }
 
-  /** Ends the wait of one caller; `false` when it was over already. */
+  /** Ends the wait of one caller; `false` when it had ended already. */
   take(waiter: Waiter<F>): boolean {
     const index = this.#waiters.indexOf(waiter);
     if (index < 0) return false;

@@ -33,13 +33,13 @@ export type Side = "foreground" | "background";
  *     every phase ──answered, failed, aborted──▶ over
  *
  * - reading: the backend is asked, after pending invalidations of the key
- * - queued: for one of `maxLoads` slots; passed at once if one is free. From here on the best entry is known
+ * - queued: for one of `maxLoads` slots; passed immediately if one is free. From here on the best entry is known
  * - leasing: the lease and the tag versions are asked for, in one trip
  * - waiting: for the load of another process
  * - loading: the loader has returned its promise
  * - storing: the value is known; it is being stored
  *
- * A flight that is over stays over. Another step that does not fit the phase is a mistake of the engine: it changes no
+ * A flight that has ended stays so. Another step that does not fit the phase is a mistake of the engine: it changes no
  * phase, and throws outside production.
  *
  * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable or woken.

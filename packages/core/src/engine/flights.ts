@@ -52,7 +52,7 @@ export class Flights {
     return !guard.isTainted && guard.epoch === this.#trust.epochOf(guard.tableKey);
   }
 
-  /** The epoch of a copy of its result: the copy is trusted at once, or must be confirmed first. */
+  /** The epoch of a copy of its result: the copy is trusted immediately, or must be confirmed first. */
   copyEpoch(guard: Guard): Epoch {
     return this.isUntainted(guard) ? guard.epoch! : this.#trust.unconfirmed;
   }

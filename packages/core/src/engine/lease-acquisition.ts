@@ -64,7 +64,8 @@ export class LeaseAcquisition {
     if (answer.kind !== "granted") return answer;
     pinned = pin instanceof Promise ? await this.#pinned(flight, pin) : pin;
     if (pinned !== undefined) lease.pinned(pinned);
-    // No process may wait for a result that cannot be stored: the flight is over or fenced, or has no tag versions.
+    // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
+    // versions.
     if (
       flight.isOver ||
       (versions !== undefined && pinned === undefined) ||
@@ -75,8 +76,8 @@ export class LeaseAcquisition {
   }
 
   /**
-   * The lease for a value that was loaded without one, beside others. Granted only over what the flight saw before it
-   * loaded, so that the value replaces no change since then.
+   * The lease for a value that was loaded without one, in parallel with others. Granted only over what the flight saw
+   * before it loaded, so that the value replaces no change since then.
    */
   async acquireLate(flight: Flight, pinned: Pinned | undefined): Promise<void> {
     const leases = flight.call.namespace.remote?.leases;
@@ -174,11 +175,11 @@ export class LeaseAcquisition {
 }
 
 const asItIs = <T>(answer: T): T => answer;
-/** Whether the life of the entry that it saw in the backend is over: there it may end somewhat later. */
+/** Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later. */
 const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
   fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
 
-/** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, go on. */
+/** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, continue. */
 function unreachableBy(error: unknown, flight: Flight): Error {
   if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.isUnreachable = true;
   return error as Error;

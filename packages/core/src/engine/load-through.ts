@@ -36,7 +36,7 @@ export interface Above {
   fallBackOn(flight: Flight, found: Entry | undefined): void;
   /** An entry was read in place of the load. */
   found(flight: Flight, found: Entry | undefined): void;
-  /** The flight begins anew. */
+  /** The flight begins again. */
   readAgain(flight: Flight): void;
 }
 
@@ -253,7 +253,7 @@ export class LoadThrough {
   }
 
   #reject(flight: Flight, failure: Failure): void {
-    // Ended in this very tick: the next caller starts a new load, which never runs beside this one.
+    // Ended in this very tick: the next caller starts a new load, which never overlaps this one.
     this.#waiters.end(flight);
     this.#waiters.failAll(flight, failure);
   }
@@ -267,8 +267,8 @@ type LoadEvent = Omit<CacheEvents["load:error"], "durationMs" | "error">;
 type Release = () => void;
 
 /**
- * How many loads run at once. Each flight takes one of `maxLoads` slots, and one of `maxBackgroundLoads` if no caller
- * waits for it; the flights of a batch share theirs, since its loader runs once.
+ * How many loads run at the same time. Each flight takes one of `maxLoads` slots, and one of `maxBackgroundLoads` if no
+ * caller waits for it; the flights of a batch share theirs, since its loader runs once.
  *
  * A load that a running load waits for takes none: the outer load holds one, so with all slots taken by outer loads
  * nothing would ever end. That is also so if the inner load began, and was queued, before the outer load asked for it.

@@ -94,7 +94,7 @@ export interface Loaded {
   readonly value: unknown;
   readonly kind: "value" | "not-modified" | "no-store" | "not-shared";
   readonly options: LoadOptions | undefined;
-  /** Every tag that the loader named, also where a later call of `setOptions` left it out. */
+  /** Every tag that the loader named, even if a later call of `setOptions` left it out. */
   readonly named: readonly string[];
   /** With `inherit`: the cached values that it got. Their tags are among the options. */
   readonly used: UsedValues | undefined;
@@ -108,7 +108,7 @@ export interface LoadRequest {
   readonly background: boolean;
   /** The entry that is replaced, if it is still usable. */
   readonly stale: Entry | undefined;
-  /** The value as the loader gets it: in `cloned` mode, a copy of its own. */
+  /** The value as the loader gets it: in `cloned` mode, its own copy. */
   readonly handOut: (value: unknown) => unknown;
   readonly timeoutMs: number;
   /** A check that the value must pass, if any. */

@@ -56,7 +56,7 @@ export class LoadedStore {
   /** First: what may be stored? Rejects only if a tier breaks its contract, see {@link reportBroken}. */
   store(flight: Flight, loaded: Loaded, pinned: Pinned | undefined): Awaitable<StoreResult> {
     const isKept = loaded.kind === "not-modified";
-    // From here on an event of one of these ends joining; also where the value is stored nowhere.
+    // From here on an event of one of these ends joining; even if the value is stored nowhere.
     const named = [...tagsOf(flight, isKept ? flight.fallback : undefined, loaded), ...loaded.named];
     flight.dependOn(dependencies(flight.key.space, [...new Set(named)]));
     flight.isProven = flight.dependsOn.every((each) => pinned?.versions.has(each) === true);
@@ -368,7 +368,7 @@ export class LoadedStore {
     });
   }
 
-  /** When the time is spent, the callers get the loaded value; the flight goes on waiting. @param then what follows. */
+  /** When the time is spent, the callers get the loaded value; the flight keeps waiting. @param then what follows. */
   #answeredInTime<T, R>(flight: Flight, write: Promise<T>, then: (written: T) => R): Promise<R> {
     const late = (error: unknown, how: "failed" | "late"): Awaitable<typeof LATE> =>
       how === "late" ? LATE : Promise.reject(error);

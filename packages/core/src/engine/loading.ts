@@ -12,9 +12,9 @@ interface Loading {
   readonly owner: object;
   /** One local key, or those of a batch. */
   readonly keys: string | ReadonlySet<string>;
-  /** One that is over is replaced by its own outer one, see {@link outerOf}. */
+  /** One that has ended is replaced by its own outer one, see {@link outerOf}. */
   outer: Loading | undefined;
-  /** A connection pool that a loader created, say, keeps its async context: the load itself is over by then. */
+  /** A connection pool that a loader created, say, keeps its async context: the load itself has ended by then. */
   isOver: boolean;
   readonly used: UsedValues | undefined;
 }

@@ -336,7 +336,7 @@ export class Mutations {
     tags.called(keySpace, keys, mode);
     this.#context.decisions?.note(keySpace.tagPrefixes.at(-1)!, "write", describeInvalidation(names, mode));
     const callSequence = tags.sequence;
-    // No entry outlives the clear of the root, so all copies can go at once.
+    // No entry outlives the clear of the root, so all copies can go together.
     if (mode === "hard" && names.length === 0 && keySpace.path.length === 0) local?.tier.clear();
     if (events.invalidate.isObserved) {
       const scope = names.length === 0 ? "namespace" : "tags";

@@ -263,7 +263,7 @@ export class ReadThrough {
     );
   }
 
-  /** The flight begins anew: changes until now do not concern what it finds from now on. */
+  /** The flight begins again: changes until now do not concern what it finds from now on. */
   #restart(flight: Flight): void {
     const { clock, trust, tags } = this.#context;
     // An entry that was removed meanwhile is not served as fallback.
@@ -343,7 +343,7 @@ export class ReadThrough {
     this.#waiters.startAnew(flight);
   }
 
-  /** The best entry is known: answers the callers that it is good for, and goes on for the others. */
+  /** The best entry is known: answers the callers that it is good for, and continues for the others. */
   #decide(flight: Flight): void {
     const { fallback, call } = flight;
     const now = this.#context.clock.now();

@@ -261,7 +261,7 @@ export async function readAfterReplay(
   return isHidden && found !== undefined ? { ...found, tagSequence: BEFORE_ALL_CALLS } : found;
 }
 
-/** {@link Recovery.hides} such an entry, also where a newer call has ended the invalidation since the read was sent. */
+/** {@link Recovery.hides} such an entry, even if a newer call has ended the invalidation since the read was sent. */
 const BEFORE_ALL_CALLS = -Infinity;
 
 /**

@@ -9,7 +9,7 @@ export interface WriteResult {
 }
 /** The outcome of `delete`. */
 export interface DeleteResult {
-  /** `pending`: hidden from this process at once; remembered, and replayed when the backend is back. */
+  /** `pending`: hidden from this process immediately; remembered, and replayed when the backend is back. */
   readonly status: "deleted" | "missing" | "pending";
 }
 /** The outcome of `markStale`. */

@@ -19,7 +19,7 @@ interface Waiting extends SetCall, PromiseWithResolvers<SetStatus> {
 
 /**
  * The calls of `set` of one key that wait for the same earlier write: only the last one is sent, since it would replace
- * the others at once. They have its result.
+ * the others immediately. They have its result.
  */
 export class SetBatch {
   readonly #calls: Waiting[] = [];

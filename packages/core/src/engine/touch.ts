@@ -126,7 +126,7 @@ export class Touch {
     if (life === undefined) return undefined;
     const { ttlMs } = life;
     const expiresAt = now + ttlMs + lateLifeMs(entry.terms);
-    // Its age goes on, unknown if it was: a call with `maxAge` asks when the value was loaded.
+    // Its age continues, unknown if it was: a call with `maxAge` asks when the value was loaded.
     const ageMs = entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs;
     return { ...entry, ttlMs: ttlMs + ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
   }

@@ -18,9 +18,9 @@ type WaitingContext = Reporting &
  * Callers waiting for flights. Each ends exactly once, is counted once, and keeps its own timeouts. While there are
  * any, the process is kept alive: a store without a socket would let it end.
  *
- * A caller leaves alone when its signal aborts or its time is over. The load is aborted only when every caller left by
- * its signal, and no other flight waits for its lease. A load whose callers ran out of time goes on, and its result is
- * stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
+ * A caller leaves alone when its signal aborts or its time has ended. The load is aborted only when every caller left
+ * by its signal, and no other flight waits for its lease. A load whose callers ran out of time continues, and its
+ * result is stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
  */
 export class Waiters {
   readonly #context: WaitingContext;
@@ -151,7 +151,7 @@ export class Waiters {
     if (!flight.isAwaited && !flight.isOver && flight.crowd.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
 
-  /** Ends a flight at once; its callers reject with `reason`. */
+  /** Ends a flight immediately; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
     for (const waiter of flight.crowd.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
@@ -183,7 +183,7 @@ export class Waiters {
     );
   }
 
-  /** The wait of this caller goes on with another flight. */
+  /** The wait of this caller continues with another flight. */
   move(waiter: Waiter<Flight>, flight: Flight): void {
     waiter.flight = flight;
     waiter.isLate = false;
@@ -197,12 +197,12 @@ export class Waiters {
     this.#answer(waiter, answer);
   }
 
-  /** Callers that joined begin anew. */
+  /** Callers that joined begin again. */
   startAnew(flight: Flight): void {
     for (const waiter of flight.crowd.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
-  /** Answers all callers in the same way. The others begin anew. */
+  /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
     const others = flight.crowd.handOver((each) => !this.suits(flight, each, answer));
     for (const waiter of flight.crowd.takeAll()) this.#answer(waiter, answer);
@@ -262,7 +262,7 @@ export class Waiters {
 const ON_TIME = { again: undefined, isLate: false };
 
 const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
-  new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun goes on`, {
+  new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun continues`, {
     operation: "getOrSet",
   });
 

@@ -39,7 +39,7 @@ export function judge(entry: Entry | undefined, now: number, windows: Windows): 
   return "fallback";
 }
 
-/** Whether the entry is fresh, for a call without windows of its own. Pure. */
+/** Whether the entry is fresh, for a call without its own windows. Pure. */
 export function isFresh(entry: Entry | undefined, now: number): entry is Entry {
   return entry !== undefined && now < entry.staleAt && now < entry.deadAt;
 }
@@ -68,8 +68,8 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
 }
 
 /**
- * The entry to go on with, of what the backend has and a copy: of two with versions the one in the backend, however old
- * it seems, also where both are of one write, since it may have changed there; of others the one that was loaded
+ * The entry to use, of what the backend has and a copy: of two with versions the one in the backend, however old
+ * it seems, even if both are of one write, since it may have changed there; of others the one that was loaded
  * later. A tie goes to `stored`.
  */
 export function newer(stored: Entry | undefined, copy: Entry | undefined): Entry | undefined {
@@ -118,8 +118,9 @@ export function staleFrom(entry: Entry, now: number): Entry {
 }
 
 /**
- * The same entry after one of its tags was marked stale: stale at once. Versions carry no instant, so its windows end
- * at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there. Pure.
+ * The same entry after one of its tags was marked stale: stale immediately. Versions carry no instant, so its windows
+ * end at the same instants as before. A reader's window counts from `now`, and after the former `staleAt` from there.
+ * Pure.
  */
 export function staleByTag(entry: Entry, now: number): Entry {
   if (entry.staleAt <= now) return entry;

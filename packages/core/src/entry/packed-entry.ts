@@ -31,7 +31,7 @@ export function packEntry(entry: StoredEntry, nowMs: number): Uint8Array {
 }
 
 /**
- * The entry in `bytes`; `undefined` when its life is over.
+ * The entry in `bytes`; `undefined` when its life has ended.
  *
  * @throws {DecodeError} on bytes that `packEntry` did not write.
  */

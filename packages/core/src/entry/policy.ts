@@ -59,7 +59,7 @@ export interface Policy extends Lifetime {
   readonly softTimeout?: Duration | undefined;
   /**
    * How long a caller waits in total. Then it gets a stale value that `staleIfError` covers, or rejects with
-   * {@link LoadTimeoutError}. The load goes on and stores its result. At least `softTimeout`. @default Infinity
+   * {@link LoadTimeoutError}. The load continues and stores its result. At least `softTimeout`. @default Infinity
    */
   readonly hardTimeout?: Duration | undefined;
   /**
@@ -131,7 +131,7 @@ export interface GetOrSetOptions extends Policy {
   readonly signal?: AbortSignal | undefined;
   /**
    * Called before the promise settles. Reports how this call was answered: for a `Cache-Status` header (RFC 9211) or a
-   * log line. Runs in the async context of this call, also where it shares the load of another.
+   * log line. Runs in the async context of this call, even if it shares the load of another.
    */
   readonly onServed?: ((served: Served) => void) | undefined;
 }
@@ -384,7 +384,7 @@ export function resolveCallPolicy(
 
 /**
  * Checks the defaults of a cache: a `ttl` that stores nothing is meant for single calls, and other caches read it as
- * "for ever".
+ * "forever".
  *
  * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
  */
@@ -392,7 +392,7 @@ export function checkDefaults(policy: Policy | undefined): void {
   const ttl = policy?.ttl;
   if (ttl !== undefined && toMs("ttl", ttl) <= 0)
     throw new InvalidArgumentError(
-      `ttl must be above 0 ms here, got ${describe(ttl)}: the cache would store nothing; Infinity is for ever, and a call or a namespace may set 0`,
+      `ttl must be above 0 ms here, got ${describe(ttl)}: the cache would store nothing; Infinity has no end, and a call or a namespace may set 0`,
     );
 }
 

@@ -68,7 +68,7 @@ export const isFlat = (text: string, value: unknown): boolean =>
 /**
  * Whether `text` has enough brackets. A level of objects takes five characters at least.
  *
- * One that follows `},` or `],` at once does not count: it takes the level of the one that closed there. Inside text
+ * One that follows `},` or `],` directly does not count: it takes the level of the one that closed there. Inside text
  * neither of the two counts, so this is exact, and a long list of objects is not walked.
  */
 function mayBeDeep(text: string): boolean {

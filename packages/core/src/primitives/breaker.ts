@@ -9,7 +9,7 @@ import type { Clock } from "../contracts/clock.ts";
  *
  * These numbers are the default of {@link BreakerPolicy}.
  *
- * One public call may need two calls of the backend at once: one on an entry or a lease, and one on tag versions. If
+ * One public call may need two calls of the backend together: one on an entry or a lease, and one on tag versions. If
  * the second were refused, the first would be carried out for nothing. So the probe admits one call of the other kind
  * next to it, in the same tick.
  *

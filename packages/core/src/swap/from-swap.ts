@@ -97,7 +97,7 @@ class KeptEntries<V> {
     given: StoredEntry,
     decide: (kept: Kept, entry: StoredEntry) => readonly [T, Kept?],
   ): Promise<T> {
-    // The caller may go on to use its buffer.
+    // The caller may use its buffer again.
     const entry = { ...given, data: given.data.slice() };
     try {
       return await this.#change(operation, key, (kept) => decide(kept, entry));
@@ -174,7 +174,7 @@ const isEmpty = ({ entry, lease }: Kept): boolean => entry === undefined && leas
 const recordOf = (kept: Kept, nowMs: number): Next => ({
   bytes: bytesOf(kept, nowMs),
   ttlMs: Math.max(kept.entry?.expiresInMs ?? 0, kept.lease?.endsInMs ?? 0),
-  // A lease ends by itself, so it may come late.
+  // A lease ends on its own, so it may come late.
   over: kept.entry && (() => ({ bytes: bytesOf({}, nowMs), ttlMs: EMPTY_MS })),
 });
 

@@ -85,7 +85,7 @@ export class RemoteTier implements EntryTier {
     this.#calls = new BackendCalls({
       label: this.label,
       deadlineMs: this.deadlineMs,
-      // Tag versions kept as entries take several calls of the backend for each of their own.
+      // Tag versions kept as entries take several calls of the backend for each of theirs.
       boundsCalls: backend.boundsCalls === true && (backend.tagVersions !== undefined || !this.keepsMeta),
       clock,
       events,

@@ -154,8 +154,10 @@ describe("docs/reference/errors.md", () => {
   });
 
   it("C571: each error has the address of its code on this page, and shows it where it is printed", () => {
+    const settings = readFileSync(new URL("../../../../docs/.vitepress/config.ts", import.meta.url), "utf8");
+    const site = /HOTSET_SITE"\] \?\? "(?<site>[^"]+)"/.exec(settings)?.groups?.["site"];
     for (const error of errors) {
-      expect(error.url).toBe(`https://hotset.github.io/reference/errors#${error.code.toLowerCase()}`);
+      expect(error.url).toBe(`${site}/reference/errors#${error.code.toLowerCase()}`);
       expect(inspect(error)).toContain(`url: '${error.url}'`);
     }
   });

@@ -8,7 +8,7 @@ export interface Failure {
 /** How long the process may take until its first round: the machine may be busy. */
 const START_MS = 30_000;
 
-/** Rounds in processes of their own: a decoder that takes too much memory or time ends that process, and is found. */
+/** Rounds in separate processes: a decoder that takes too much memory or time ends that process, and is found. */
 export class Fuzzer {
   readonly #script: string;
   readonly #silenceMs: number;

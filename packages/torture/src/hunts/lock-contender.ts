@@ -100,7 +100,7 @@ async function round(
   await lease.release().catch(() => "away");
 }
 
-/** A line for each write: the lock and the fence. The store does not answer: it has an opinion of its own. */
+/** A line for each write: the lock and the fence. The store does not answer: it judges for itself. */
 function storeAt(path: string): (lock: number, fence: number) => void {
   const socket = connect(path);
   socket.on("error", () => undefined);

@@ -135,7 +135,7 @@ async function pauseServer(group: TestSentinel, ms: number): Promise<void> {
   primary.resume();
 }
 
-/** The former primary is killed, or stopped until another took over and then goes on as if nothing had happened. */
+/** The former primary is killed, or stopped until another took over and then continues as if nothing had happened. */
 async function failOver(group: TestSentinel, random: Random): Promise<void> {
   const former = await group.primary();
   if (random.oneIn(2)) {

@@ -128,7 +128,7 @@ class Oracle {
     const counters = new Map(
       FIELDS.map((name) => [name, { attempted: 0, confirmed: 0, isBeingWritten: false }] as const),
     );
-    // An end of all sessions of the user may have run beside this call, or beside the read.
+    // An end of all sessions of the user may have run during this call, or during the read.
     const session: Tracked = {
       id: made.id,
       userId,

@@ -81,7 +81,7 @@ function addressOf({ place }: FleetServers): Work["address"] {
 type Ids = ReadonlyMap<string, number>;
 
 /**
- * Goes on until some are confirmed, where a short hunt ends before, on a busy machine.
+ * Continues until some are confirmed, where a short hunt ends before, on a busy machine.
  *
  * @returns the numbers of the entries that are confirmed
  */

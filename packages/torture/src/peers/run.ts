@@ -59,7 +59,7 @@ async function row(name: string, focus: Focus): Promise<string> {
       const verdict = check(name === "hotset" ? history : withSightings(history));
       reads += verdict.checked.reads;
       loads += verdict.checked.loads;
-      // A cache that finds or keeps less than hotset breaks no promise of its own.
+      // A cache that finds or keeps less than hotset breaks none of its promises.
       for (const [i, [, rules]] of COLUMNS.entries())
         counts[i]! += verdict.violations.filter(({ rule }) => rules.includes(rule)).length;
     } catch (error) {
