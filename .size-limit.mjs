@@ -1,4 +1,4 @@
-// Somewhat above the sizes of November 2026, 53.9 and 51.5 kB.
+// Somewhat above the sizes of November 2026, 58.2 and 53.0 kB.
 // Modules of Node count nothing. Decision 0027 says how a package becomes one file.
 const core = {
   path: "packages/core/dist/index.js",
@@ -61,7 +61,7 @@ const metrics = (name, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "58 kB" },
+  { ...core, name: "@hotset/core", limit: "58.5 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "53 kB" },
   program("memory", "{ createCache, memory }", "63.5 kB"),
   program("memory over Redis", "{ createCache, memory, redis }", "112 kB"),
