@@ -160,7 +160,9 @@ describe("C385: a change without an answer in time", () => {
     await server.command("CLIENT", "PAUSE", 60_000, "WRITE");
     const change = await inProcess([...words, "--write", "--timeout", "3s"], variables);
     expect([change.exitCode, change.stdout]).toEqual([3, ""]);
-    expect(change.stderr).toMatch(/^hotset: .*; the change may have been made: look before you repeat it\n$/);
+    expect(change.stderr).toMatch(
+      /^hotset: .*; the change may have been made: look before you repeat it\nhttps:.*\/errors#backend_unavailable\n$/,
+    );
     await server.command("CLIENT", "UNPAUSE");
     server.pause();
     const unsent = await inProcess([...words, "--write", "--timeout", "1500ms"], variables);

@@ -52,6 +52,7 @@ interface OptionTypes {
   "http.PurgeOptions": http.PurgeOptions;
   "http.AnswerEvent": http.AnswerEvent;
   "http.Explanation": http.Explanation;
+  "http.PlainRequest": http.PlainRequest;
   "http.OriginContext": http.OriginContext;
   "http.AnswerOptions": http.AnswerOptions;
   "httpFetch.CacheQueryOptions": httpFetch.CacheQueryOptions;
