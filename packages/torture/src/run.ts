@@ -14,7 +14,7 @@
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --focus calm --seed 11 --record packages/torture/recorded
  *                                                            records that round again, with many loads, for the tests
- *     npm run torture -- --mutants                           whether each planted bug is found; with --topology elsewhere
+ *     npm run torture -- --mutants                           whether each planted bug is found, here or with --topology
  *     npm run torture -- --mutants --only lease --shrink     and the smallest plan that shows those with this name
  *     npm run torture -- --brief                             the part of `npm test`: all topologies, some planted bugs
  */
