@@ -7,7 +7,7 @@ export const SHOWN_IN: Readonly<Record<string, string>> = {
   "Namespace.getOrSet": "guide/getting-started.md",
   "Namespace.getOrSetMany": "guide/recipes.md#batches-and-their-tags",
   "Namespace.explain": "reference/options.md#explain",
-  "Namespace.touch": "guide/freshness.md#a-life-that-slides",
+  "Namespace.touch": "guide/freshness.md#sliding-expiration",
   "Namespace.markStale": "guide/freshness.md#ending-freshness-early",
   "Namespace.delete": "guide/freshness.md#ending-freshness-early",
   "Namespace.invalidateTags": "guide/freshness.md#tags",

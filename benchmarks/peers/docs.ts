@@ -194,7 +194,7 @@ function front(results: Results): string {
   const table = [
     line(["", ...FRONT.map(versionOf)]),
     `|---|${FRONT.map(() => "---:|").join("")}`,
-    line(["stale reads after its own change, no faults", ...FRONT.map(olderAnswers)]),
+    line(["stale reads of a key that the process itself changed", ...FRONT.map(olderAnswers)]),
     ...rows.map(line),
   ].join("\n");
   if (results.othersOfACore <= QUIET) return table;

@@ -14,10 +14,10 @@ const STORES: Readonly<Record<string, Backend>> = {
   'Redis, `coherence("none")`': redis("redis://localhost").coherence("none").build(),
   SQLite: sqlite("cache.db"),
   PostgreSQL: postgres({ url: "postgres://localhost/shop" }),
-  "a store of yours with `fromSwap`": fromSwap({} as SwapStore<string>, { label: "swap" }),
-  "a store of Keyv": keyv(new Map()),
-  "a store of Keyv, `isOnlyWriter`": keyv(new Map(), { isOnlyWriter: true }),
-  "a backend of yours with four methods": scriptedBackend({ clock: new TestClock(), coherence: "none" }),
+  "your own store with `fromSwap`": fromSwap({} as SwapStore<string>, { label: "swap" }),
+  "a Keyv store": keyv(new Map()),
+  "a Keyv store, `isOnlyWriter`": keyv(new Map(), { isOnlyWriter: true }),
+  "your own backend with only four methods": scriptedBackend({ clock: new TestClock(), coherence: "none" }),
 };
 
 const page = readFileSync(new URL("../../../../docs/guide/which-store.md", import.meta.url), "utf8");
