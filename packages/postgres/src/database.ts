@@ -24,7 +24,7 @@ export interface Reach {
 /** One connection, as the server names it. */
 interface Session {
   readonly process: number;
-  /** When it began, by the server's clock and in its words. */
+  /** When it began, by the server's clock: microseconds, in digits. */
   readonly begun: string;
 }
 
@@ -272,11 +272,14 @@ const MOST_EXPLORING_MS = 15_000;
 
 const EXPLORE = "select pg_backend_pid(), current_setting('server_encoding'), current_setting('transaction_isolation')";
 
-const BEGUN = "select backend_start::text from pg_stat_activity where pid = pg_backend_pid()";
+/** A number: text follows the style of dates of a session, and may be read back as another instant. */
+const BEGINNING = "(extract(epoch from backend_start) * 1000000)::bigint";
+
+const BEGUN = `select ${BEGINNING}::text from pg_stat_activity where pid = pg_backend_pid()`;
 
 /** Ends those that are still there, and returns them. */
 const END_SESSIONS = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
-  join unnest($1::int[], $2::timestamptz[]) as given (process, begun) on pid = process and backend_start = begun
+  join unnest($1::int[], $2::bigint[]) as given (process, begun) on pid = process and ${BEGINNING} = begun
   where usename = current_user and pid <> pg_backend_pid()`;
 
 /** A schema, table or function that is not there. */

@@ -1,7 +1,7 @@
 import { kill } from "node:process";
 import { scheduler } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 import { BackendUnavailableError, createCache, type Backend, type Cache, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, type PostgresOptions } from "@hotset/postgres";
@@ -114,21 +114,35 @@ it("C536 calls settle within the deadline while the server stands still for 2 s,
   expect(await own.read("k")).toBe(undefined);
 });
 
-it("C535 a write that was given up, because its process of the server stood still, does not come after a later removal", async () => {
-  const own = backend({ deadline: 800 });
-  await own.connect!();
-  await own.write("k", entry("first"));
-  const rows = await server.query("select pid from pg_stat_activity where application_name = 'hotset'");
-  const pids = rows.map(({ pid }) => pid as number);
-  for (const pid of pids) kill(pid, "SIGSTOP");
-  await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
-  // New connections work. A removal that was acknowledged now would be undone.
-  await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
-  for (const pid of pids) kill(pid, "SIGCONT");
-  await until("the removal", 10_000, async () => (await own.remove("k")) !== undefined);
-  await scheduler.wait(300);
-  expect(await own.read("k")).toBe(undefined);
-});
+it.each([
+  ["ISO, MDY", "UTC"],
+  // PostgreSQL writes its zone as IST, and reads that as Israel's.
+  ["SQL, DMY", "Asia/Kolkata"],
+])(
+  "C535 a write given up in a process that stood still comes after no later removal: dates as %s",
+  async (...style) => {
+    const [dates, zone] = style;
+    await server.query(`alter database postgres set datestyle = '${dates}'`);
+    await server.query(`alter database postgres set timezone = '${zone}'`);
+    onTestFinished(async () => {
+      await server.query("alter database postgres reset datestyle");
+      await server.query("alter database postgres reset timezone");
+    });
+    const own = backend({ deadline: 800 });
+    await own.connect!();
+    await own.write("k", entry("first"));
+    const rows = await server.query("select pid from pg_stat_activity where application_name = 'hotset'");
+    const pids = rows.map(({ pid }) => pid as number);
+    for (const pid of pids) kill(pid, "SIGSTOP");
+    await expect(own.write("k", entry("given up"))).rejects.toBeInstanceOf(BackendUnavailableError);
+    // New connections work. A removal that was acknowledged now would be undone.
+    await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
+    for (const pid of pids) kill(pid, "SIGCONT");
+    await until("the removal", 10_000, async () => (await own.remove("k")) !== undefined);
+    await scheduler.wait(300);
+    expect(await own.read("k")).toBe(undefined);
+  },
+);
 
 it("C535 ends no other session that has the number of the process of a write that was given up", async () => {
   const [pool, stranger] = [new pg.Pool({ connectionString: server.url }), new pg.Client(server.url)];
