@@ -4,7 +4,7 @@ import { keyv, type KeyvAdapter, type KeyvBackendOptions } from "@hotset/keyv";
 import { memory } from "@hotset/memory";
 import { Keyv } from "keyv";
 import { Keyv as Keyv6, KeyvMemoryAdapter } from "keyv6";
-import { expect, it, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 
 const ENTRY: StoredEntry = { data: Uint8Array.of(1), staleInMs: 1_000, expiresInMs: 2_000, meta: "" };
 
@@ -136,13 +136,19 @@ it("refuses a Keyv of either version, what is not a store, and unknown options",
 
 it("C561: a cache over a store of Keyv warns of what it cannot promise, unless there is one writer", async () => {
   const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
-  const build = (options: KeyvBackendOptions) => createCache({ name: "shop" }).tier(keyv(new Map(), options)).build();
+  onTestFinished(() => warn.mockRestore());
+  // It is given once for each label.
+  const label = "keyv-warned-of";
+  const build = (options: KeyvBackendOptions) =>
+    createCache({ name: "shop" })
+      .tier(keyv(new Map(), { label, ...options }))
+      .build();
   await build({ isOnlyWriter: true }).close();
   expect(warn).not.toHaveBeenCalled();
   await build({}).close();
   expect(warn.mock.calls).toEqual([
     [
-      expect.stringMatching(/^hotset: cache "shop": keyv has no leases: /),
+      expect.stringMatching(/^hotset: cache "shop": keyv-warned-of has no leases: /),
       expect.objectContaining({ code: "HOTSET_NO_LEASES" }),
     ],
   ]);
