@@ -76,7 +76,9 @@ describe.each(["full", "string"] as const)("C572: what version 1 of the layout %
 
 it("C572: an entry of a version that is not known is a miss, which the next load overwrites", async () => {
   await server.commandBytes("HSET", "full1:shop::later", "d", "1", "m", '2 0;["json"]', "w", "AAAABBBBCCCCDDDD");
-  await server.commandBytes("SET", "string1:shop::later", Buffer.of(0xc1, 2, 1, 65, 66, 67));
+  const next = (await server.commandBytes("GET", "string1:shop::of json")) as Buffer;
+  next[1] = 2;
+  await server.commandBytes("SET", "string1:shop::later", next);
   for (const layout of ["full", "string"] as const) {
     const backend = redis(server.url).layout(layout).keyPrefix(`${layout}1`).build();
     const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "1h" }).build();
