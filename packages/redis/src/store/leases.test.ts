@@ -164,6 +164,28 @@ describe("acquire", () => {
     }
   });
 
+  it("C315 keeps in mind 1,000 refreshes: one more costs the oldest alone, and one that is noted again is the newest", async () => {
+    const noted = async (n: number): Promise<void> => {
+      replies = [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1"), [0, 700]];
+      await leases.acquire(`key ${n}`, "token", 10_000, "");
+    };
+    for (let n = 0; n < 1_000; n += 1) await noted(n);
+    now = 700;
+    await noted(0);
+    now = 0;
+    await noted(1_000);
+    const isKept = async (n: number): Promise<boolean> => {
+      sent = [];
+      replies = Array.from({ length: 4 }, () => [1, Buffer.from("")]);
+      await leases.acquire(`key ${n}`, "token", 10_000, "");
+      return sent[0]!.startsWith("acquire ACQUIRE");
+    };
+    const kept: number[] = [];
+    for (let n = 0; n <= 1_000; n += 1) if (await isKept(n)) kept.push(n);
+    // All but the second.
+    expect(kept).toEqual([0, ...Array.from({ length: 999 }, (_, n) => n + 2)]);
+  });
+
   it.each([
     ["without a value", 300, fields(null, "1", "1 100;", "w2"), "w2"],
     ["of another layout", 300, fields("v", "1", "2 100;", "w2"), "w2"],

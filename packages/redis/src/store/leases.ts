@@ -196,9 +196,10 @@ export abstract class RedisLeases implements Leases {
     return Math.max(refreshUntilMs ?? -Infinity, this.#noGetexUntilMs);
   }
 
-  /** Forgetting one costs a try that those who wait for it are woken by. */
+  /** Forgetting one, the oldest, costs a try that those who wait for it are woken by. */
   #noteRefresh(key: string, untilMs: number): void {
-    if (this.#refreshes.size >= MAX_REFRESHES) this.#refreshes.clear();
+    this.#refreshes.delete(key);
+    if (this.#refreshes.size >= MAX_REFRESHES) this.#refreshes.delete(this.#refreshes.keys().next().value!);
     this.#refreshes.set(key, untilMs);
   }
 
