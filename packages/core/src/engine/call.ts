@@ -18,7 +18,7 @@ export interface NamespaceContext {
   readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
   readonly remote: EntryTier | undefined;
-  /** Counts its calls, and those of namespaces below that have no own counters. */
+  /** Counts its calls, and those of namespaces below without counters. */
   readonly meter: Meter;
 }
 

@@ -16,7 +16,7 @@ export class Waiter<F> {
   role: Role;
   /** The flight that it waits for. */
   flight: F;
-  /** Begins the wait of a caller that joined again, in its own async context, where the result is not for it. */
+  /** Where the result is not for a caller that joined: begins its wait again, in its own async context. */
   again: ((waiter: Waiter<F>) => void) | undefined;
   /** Whether it joined after a tag event: the result may be older than that. */
   isLate: boolean;

@@ -56,8 +56,11 @@ export class LeaseAcquisition {
     const pin = this.#pin(flight);
     if (pin instanceof Promise) pin.catch(ignore);
     flight.requestLease(lease);
-    const answer = await this.#ask(flight, leases, isForced ? TAKE_OVER : flight.seen, hasSeenEnd(flight, clock.now()));
+    const seen = isForced ? TAKE_OVER : flight.seen;
+    const acquiring = leases.acquire(flight, lease.token, seen, hasSeenEnd(flight, clock.now()));
+    const answer = await this.#answerOf(acquiring, flight);
     if (answer instanceof Error) {
+      this.#notGranted(flight, lease.token, acquiring);
       this.#reportUnleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
       return { kind: "alone", pinned: pin instanceof Promise ? await this.#pinned(flight, pin) : pin };
     }
@@ -84,33 +87,29 @@ export class LeaseAcquisition {
     if (leases === undefined || flight.isUnreachable || flight.seen === "" || pinned === undefined) return;
     const lease = this.#newLease(flight, leases, () => pinned);
     flight.lease = lease;
-    const answer = await this.#ask(flight, leases, flight.seen);
-    if (answer instanceof Error) return;
+    const acquiring = leases.acquire(flight, lease.token, flight.seen);
+    const answer = await this.#answerOf(acquiring, flight);
+    if (answer instanceof Error) return this.#notGranted(flight, lease.token, acquiring);
     if (answer.kind === "granted") lease.pinned(pinned);
     if (answer.kind === "granted" && answer.seen === flight.seen) return;
     lease.release();
     flight.lose();
   }
 
-  /** Asks for the lease of the flight. A failure, or a late answer, is the error that it resolves with. */
-  #ask(flight: Flight, leases: EntryLeases, seen: string, isOver?: boolean): Promise<LeaseAnswer | Error> {
+  /** A failure, or a late answer, is the error that it resolves with. */
+  #answerOf(acquiring: Promise<LeaseAnswer>, flight: Flight): Promise<LeaseAnswer | Error> {
     const lease = flight.lease!;
-    const acquiring = leases.acquire(flight, lease.token, seen, isOver);
     const answered = (answer: LeaseAnswer): LeaseAnswer => {
       if (answer.kind === "granted") lease.granted(answer.seen);
       else flight.dropLease();
       return answer;
-    };
-    const failed = (error: unknown): Error => {
-      this.#notGranted(flight, lease.token, acquiring);
-      return unreachableBy(error, flight);
     };
     return flight.budget.limit<LeaseAnswer, LeaseAnswer | Error>(
       this.#context.clock,
       acquiring,
       "call",
       answered,
-      failed,
+      (error) => unreachableBy(error, flight),
     );
   }
 
@@ -182,7 +181,7 @@ const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, continue. */
 function unreachableBy(error: unknown, flight: Flight): Error {
   if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.isUnreachable = true;
-  return error as Error;
+  return error instanceof Error ? error : new Error("a backend rejected with what is no error", { cause: error });
 }
 
 /** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */

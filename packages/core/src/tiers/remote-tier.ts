@@ -85,7 +85,7 @@ export class RemoteTier implements EntryTier {
     this.#calls = new BackendCalls({
       label: this.label,
       deadlineMs: this.deadlineMs,
-      // Tag versions kept as entries take several calls of the backend for each of theirs.
+      // One call of tag versions that are kept as entries takes several calls of the backend.
       boundsCalls: backend.boundsCalls === true && (backend.tagVersions !== undefined || !this.keepsMeta),
       clock,
       events,

@@ -67,6 +67,36 @@ it("C44 waitUntil receives a store that takes too long in the async context of i
   expect(givenIn).toEqual(["slow"]);
 });
 
+it("C393 a lease that was granted too late is released in the async context of the call that asked for it", async () => {
+  const clock = new NodeClock();
+  const backend = scriptedBackend({ clock, leases: true, deadlineMs: 1_000 });
+  const cache = createTestCache({ clock, backend });
+  const leases = backend.leases!;
+  const release = leases.release.bind(leases);
+  const releasedIn: unknown[] = [];
+  Object.assign(leases, {
+    release: (...given: Parameters<typeof release>) => {
+      releasedIn.push(request.getStore());
+      return release(...given);
+    },
+  });
+  await request.run("first", () => cache.getOrSet("first", () => 1));
+  const [reading, granting] = [gate(), gate()];
+  backend.script("read", { before: reading });
+  backend.script("leases.acquire", { after: granting });
+  const slow = request.run("slow", () => cache.getOrSet("slow", () => 2));
+  await reading.arrived();
+  // So that the time of the flight ends before that of the call of the backend.
+  clock.advance(400);
+  reading.open();
+  await granting.arrived();
+  clock.advance(600);
+  expect(await slow).toBe(2);
+  granting.open();
+  await flush();
+  expect(releasedIn).toEqual(["slow"]);
+});
+
 it("C394 what calls share runs in the async context of none of them: timers of deadlines", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock, deadlineMs: 1_000 });

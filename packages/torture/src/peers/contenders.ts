@@ -109,7 +109,7 @@ async function layeredLoader({ url, prefix, ttlMs }: Setup): Promise<Contender> 
 }
 
 /**
- * It has no tiers and no own messages: memory around Redis, one call around the other, as its adapters allow.
+ * It has neither tiers nor messages: memory around Redis, one call around the other, as its adapters allow.
  *
  * @see https://github.com/epicweb-dev/cachified#adapters
  */
