@@ -88,9 +88,8 @@ class Poller<P> {
   readonly #busyMs: number;
   readonly #idleMs: number;
   #session: Session<P> | undefined;
-  #beginning: Promise<void> | undefined;
-  /** Counts stops: a session that was beginning meanwhile does not begin. */
-  #ends = 0;
+  /** A stop rejects it: a session that was beginning does not begin. */
+  #beginning: { readonly begun: Promise<void>; readonly stop: (reason: Error) => void } | undefined;
   #polling: Promise<void> | undefined;
   /** Begins when the present one has ended. */
   #nextPoll: Promise<void> | undefined;
@@ -114,8 +113,9 @@ class Poller<P> {
   async attach(attachment: Attachment): Promise<() => Promise<void>> {
     const { listener } = attachment;
     const sentAtMs = listener.now();
-    while (this.#session === undefined) await (this.#beginning ??= this.#begin());
+    if (this.#session === undefined) await (this.#beginning?.begun ?? this.#begin());
     const session = this.#session;
+    if (session === undefined) throw stopped();
     session.attachments.add(attachment);
     listener.alive(sentAtMs);
     this.wake();
@@ -125,17 +125,23 @@ class Poller<P> {
     };
   }
 
-  async #begin(): Promise<void> {
-    const ends = this.#ends;
-    try {
+  #begin(): Promise<void> {
+    const { promise: begun, resolve, reject: stop } = Promise.withResolvers<void>();
+    const beginning = { begun, stop };
+    this.#beginning = beginning;
+    const first = async (): Promise<void> => {
       const { position } = await this.#changesSince(undefined);
-      if (this.#ends !== ends) throw new BackendUnavailableError("pollChanges was stopped");
+      if (this.#beginning !== beginning) return;
       this.#session = { position, attachments: new Set() };
       this.#usedAt = this.#askedAt = this.#clock.now();
       this.#tickLater();
-    } finally {
-      this.#beginning = undefined;
-    }
+    };
+    void first()
+      .then(resolve, stop)
+      .then(() => {
+        if (this.#beginning === beginning) this.#beginning = undefined;
+      });
+    return begun;
   }
 
   /** Asks itself where the timer is late: a program of calls that never wait starves it. */
@@ -192,12 +198,15 @@ class Poller<P> {
   }
 
   end(): void {
-    this.#ends += 1;
+    this.#beginning?.stop(stopped());
+    this.#beginning = undefined;
     this.#session = undefined;
     this.#isWaitingLong = false;
     this.#cancel?.();
   }
 }
+
+const stopped = (): BackendUnavailableError => new BackendUnavailableError("pollChanges was stopped");
 
 function report(listener: CoherenceListener, { keys = [], leases = [], tags = [], isCut }: Changes<unknown>): void {
   if (isCut === true) listener.everythingChanged();
