@@ -26,11 +26,13 @@ const warned = new Set<string>();
 /** A delete that is undone shows nowhere: no call fails, and no event reports it. */
 export function warnOfLostDeletes(backend: Backend, warn: (text: string) => void): void {
   const { label } = backend;
-  if (promisesOf(backend).includes("deletes hold") || warned.has(label)) return;
+  const promises = promisesOf(backend);
+  if (promises.includes("deletes hold") || warned.has(label)) return;
   warned.add(label);
+  const instead = promises.includes("tags hold") ? "Invalidate by tag, or let" : "Let";
   warn(
     `${label} has no leases: each process loads a missing key itself, and a value whose load began before a delete may ` +
-      "be stored after it, for its ttl. Invalidate by tag, or let the backend state that no other process writes; see " +
+      `be stored after it, for its ttl. ${instead} the backend state that no other process writes; see ` +
       "docs/guide/which-store.md",
   );
 }

@@ -28,7 +28,7 @@ export interface BatchContext<K> {
  *
  * @param callOf makes the call for one item, with the loader that waits for the batch.
  * @returns the values that are not `undefined`, in the order of `items`.
- * @throws the first error, in that order, after all flights have settled.
+ * @throws the first error, in that order, after all calls have ended.
  */
 export async function loadMany<K>(
   batchContext: BatchContext<K>,
@@ -47,7 +47,6 @@ export async function loadMany<K>(
   });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
-  const held = calls.map(({ key, startedAt }) => context.local?.get(key.local, startedAt));
   const found = new Map<K, unknown>();
   if (unique.length === 0) return found;
   const outcomes = new Array<Outcome>(unique.length);
@@ -60,7 +59,7 @@ export async function loadMany<K>(
     };
     const entering = calls.map((call, i) => ({
       call,
-      held: held[i],
+      held: context.local?.get(call.key.local, call.startedAt),
       ends: {
         resolve: (value: unknown) => end(i, { value }),
         reject: (reason: unknown) => end(i, { failed: { reason } }),

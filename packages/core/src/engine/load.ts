@@ -24,8 +24,8 @@ export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 export interface LoadContext {
   readonly key: string;
   /**
-   * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the loader
-   * has given its value: a stream that went through {@link notShared} is read to its end.
+   * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the load has
+   * ended, with the check by a schema: a stream that went through {@link notShared} is read to its end.
    */
   readonly signal: AbortSignal;
   readonly reason: LoadReason;

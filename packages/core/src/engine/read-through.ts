@@ -46,8 +46,9 @@ type ReadContext = Reporting & Copies & Limits & Life & Pick<Writing, "writes" |
  * `answerFor` says whether an entry may be served stale: within `staleWhileRevalidate`, or `staleIfError` during the
  * back-off after a failure.
  *
- * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which it
- * fails, so two loads never run at once because of it; each caller ends exactly once, within its own timeouts.
+ * Promises kept here, and below in {@link LoadThrough}: nothing is promoted or stored that a fence overtook; a failed
+ * flight ends in the tick in which it fails, so two loads never overlap because of it; each caller ends exactly once,
+ * within its own timeouts.
  */
 export class ReadThrough {
   readonly #context: ReadContext;
@@ -255,7 +256,9 @@ export class ReadThrough {
       recovery,
       () => this.#isCovered(flight),
       async () => {
-        await flight.budget.limit(clock, recovery!.replay(), "calls", ignore, (error) => Promise.reject(error));
+        await flight.budget.limit(clock, recovery!.replay(), "calls", ignore, (error) => {
+          throw error;
+        });
         // A write of this process that is still under way has fenced the flight for good.
         if (!writes.has(flight.key.local)) this.#restart(flight);
       },

@@ -524,6 +524,17 @@ describe("C564 a backend without leases, over which a load may undo a delete of 
     );
   });
 
+  it("advises no tags where the backend has no room for them", async () => {
+    const plain = scriptedBackend({ clock: new TestClock(), label: "plain files", coherence: "none" });
+    createCache({ name: "shop" })
+      .tier(Object.assign(plain, { keepsMeta: false }))
+      .build();
+    await nextTurn();
+    expect(warnings.map(({ message }) => message.split(". ")[1])).toEqual([
+      "Let the backend state that no other process writes; see docs/guide/which-store.md",
+    ]);
+  });
+
   it("is a line of the logger where there is one", async () => {
     const { logger, lines } = recording();
     build("logged", { logger });
