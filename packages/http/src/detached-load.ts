@@ -45,7 +45,12 @@ export function loadDetached(
   const response = new ServerResponse(request);
   Object.assign(request, { httpVersion: "1.1", httpVersionMinor: 1 });
   response.assignSocket(wire as unknown as Socket);
-  response.once("finish", () => wire.finish());
+  response.once("finish", () => {
+    // As a server does: a request that no handler reads ends with its response.
+    request.resume();
+    wire.finish();
+  });
+  wire.once("close", () => request.destroy());
   wire.on("drain", () => drained(response));
   context.signal.addEventListener("abort", () => wire.destroy(context.signal.reason as Error), { once: true });
   try {
@@ -147,7 +152,11 @@ class Wire extends Duplex {
 
   finish(): void {
     // Bytes that were written are passed on first.
-    this.end(() => this.#stop((control) => control.close()));
+    this.end(() => {
+      this.#stop((control) => control.close());
+      // A response is closed with its socket.
+      this.destroy();
+    });
   }
 
   /** Unless the reader has left. */

@@ -9,7 +9,7 @@ import {
 } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { finished, pipeline } from "node:stream/promises";
 import { createGzip, gunzipSync, type Gzip } from "node:zlib";
 import { createCache } from "@hotset/core";
 import { httpCache } from "@hotset/http";
@@ -154,6 +154,23 @@ describe("H88: what handlers of node:http write", () => {
       for (const _ of [1, 2]) expect((await ask("/", method)).body.equals(Buffer.concat(chunks))).toBe(true);
     },
   );
+
+  it.each(["GET", "POST"])("a response that has ended says so, as does its request, for a %s", async (method) => {
+    const seen: string[] = [];
+    const ended = Promise.withResolvers<void>();
+    const ask = await listen(
+      cachedListener(open(), (request, response) => {
+        for (const name of ["finish", "close"]) response.once(name, () => seen.push(name));
+        request.once("aborted", () => seen.push("aborted"));
+        const all = [finished(response), once(response, "close"), once(request, "close")];
+        void Promise.all(all).then(() => ended.resolve(), ended.reject);
+        response.writeHead(200, { "cache-control": "max-age=60" }).end("body");
+      }),
+    );
+    expect((await ask("/", method)).body.toString()).toBe("body");
+    await ended.promise;
+    expect(seen).toEqual(["finish", "close"]);
+  });
 
   it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
     const ask = await listen(
