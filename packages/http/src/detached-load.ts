@@ -63,6 +63,7 @@ export function loadDetached(
 
 /** A server does this for the responses of its connections: a handler that pipes waits for it. */
 function drained(response: ServerResponse): void {
+  if (!response.writableNeedDrain) return;
   const waits = Object.getOwnPropertySymbols(response).find(({ description }) => description === "kNeedDrain");
   if (waits !== undefined) Object.assign(response, { [waits]: false });
   response.emit("drain");
@@ -77,7 +78,7 @@ class Wire extends Duplex {
   #settle!: { resolve(response: PlainResponse): void; reject(error: unknown): void };
   #text: Buffer = Buffer.alloc(0);
   #control: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #taken: (() => void) | undefined;
+  #taken: ((error?: Error) => void) | undefined;
   #hasHead = false;
   readonly #context: OriginContext;
 
@@ -131,7 +132,7 @@ class Wire extends Duplex {
         pull: () => this.#taken?.(),
         cancel: () => {
           this.#control = undefined;
-          this.destroy();
+          this.destroy(new Error("no reader is left"));
         },
       },
       { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
@@ -144,9 +145,9 @@ class Wire extends Duplex {
     control?.enqueue(new Uint8Array(chunk));
     if (control === undefined || control.desiredSize! > 0) done();
     else
-      this.#taken = () => {
+      this.#taken = (error) => {
         this.#taken = undefined;
-        done();
+        done(error);
       };
   }
 
@@ -170,6 +171,7 @@ class Wire extends Duplex {
     const reason = error ?? new Error("the handler destroyed its response before the end");
     this.#settle.reject(reason);
     this.#stop((control) => control.error(reason));
+    this.#taken?.(reason);
     done(null);
   }
 }

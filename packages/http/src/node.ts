@@ -226,7 +226,7 @@ class HeldResponse {
     const status = fields.find(([name]) => name === "cache-status");
     if (status !== undefined && !response.headersSent) response.setHeader("cache-status", status[1]);
     for (const call of this.#calls.splice(0)) call();
-    response.emit("drain");
+    if (!response.writableEnded) response.emit("drain");
   }
 }
 

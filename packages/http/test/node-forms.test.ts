@@ -172,6 +172,48 @@ describe("H88: what handlers of node:http write", () => {
     expect(seen).toEqual(["finish", "close"]);
   });
 
+  it("a reader that leaves ends the writes that it kept waiting, the response, and its request", async () => {
+    const large = Buffer.alloc(1_000_000);
+    const written = Promise.withResolvers<Error | null | undefined>();
+    const closed = Promise.withResolvers<boolean>();
+    const cache = createCache({ name: "shop" }).tier(memory()).build();
+    closing.push(() => cache.close());
+    const http = httpCache(cache.namespace("http"), { base: "https://shop.example", onAbort: "abort" });
+    const listener = cachedListener(http, (request, response) => {
+      response.writeHead(200, { "cache-control": "max-age=60" });
+      request.once("close", () => closed.resolve(response.closed));
+      const next = (error?: Error | null): void => {
+        if (error) written.resolve(error);
+        else response.write(large, next);
+      };
+      next();
+    });
+    const server = createServer(listener).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    closing.push(() => (server.closeAllConnections(), server.close()));
+    const request = send({ host: "127.0.0.1", port: (server.address() as AddressInfo).port }).end();
+    const [response] = (await once(request, "response")) as [IncomingMessage];
+    await once(response, "readable");
+    response.destroy();
+    expect(await written.promise).toBeInstanceOf(Error);
+    expect(await closed.promise).toBe(true);
+  });
+
+  it.each(["GET", "POST"])("after its end a response has no drain, for a %s", async (method) => {
+    let drains = 0;
+    const ended = Promise.withResolvers<void>();
+    const ask = await listen(
+      cachedListener(open(), (_, response) => {
+        response.on("drain", () => drains++);
+        response.once("close", ended.resolve);
+        response.writeHead(200, { "cache-control": "max-age=60" }).end(Buffer.alloc(1_000_000));
+      }),
+    );
+    expect((await ask("/", method)).body.byteLength).toBe(1_000_000);
+    await ended.promise;
+    expect(drains).toBe(0);
+  });
+
   it("HEAD, 204 and 304 end without a body, and the connection is kept", async () => {
     const ask = await listen(
       cachedListener(open(), ({ url }, response) => {
