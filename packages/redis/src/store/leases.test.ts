@@ -164,16 +164,16 @@ describe("acquire", () => {
     }
   });
 
-  it("C315 keeps in mind 1,000 refreshes: one more costs the oldest alone, and one that is noted again is the newest", async () => {
+  it("C315 keeps in mind 1,000 refreshes: each more costs the oldest alone, and one noted again is new", async () => {
     const noted = async (n: number): Promise<void> => {
       replies = [Buffer.from("OK"), Buffer.from("theirs"), Buffer.from(mine, "latin1"), [0, 700]];
       await leases.acquire(`key ${n}`, "token", 10_000, "");
     };
     for (let n = 0; n < 1_000; n += 1) await noted(n);
     now = 700;
-    await noted(0);
+    await noted(1);
     now = 0;
-    await noted(1_000);
+    for (const n of [1_000, 1_001]) await noted(n);
     const isKept = async (n: number): Promise<boolean> => {
       sent = [];
       replies = Array.from({ length: 4 }, () => [1, Buffer.from("")]);
@@ -181,9 +181,9 @@ describe("acquire", () => {
       return sent[0]!.startsWith("acquire ACQUIRE");
     };
     const kept: number[] = [];
-    for (let n = 0; n <= 1_000; n += 1) if (await isKept(n)) kept.push(n);
-    // All but the second.
-    expect(kept).toEqual([0, ...Array.from({ length: 999 }, (_, n) => n + 2)]);
+    for (let n = 0; n <= 1_001; n += 1) if (await isKept(n)) kept.push(n);
+    // The second of all is newer than the third.
+    expect(kept).toEqual([1, ...Array.from({ length: 999 }, (_, n) => n + 3)]);
   });
 
   it.each([
