@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
@@ -38,4 +39,11 @@ it("package.json has at most 15 scripts, and none has a space in its name", () =
   const names = Object.keys(scripts);
   expect(names.filter((name) => name.includes(" "))).toEqual([]);
   expect(names.length).toBeLessThanOrEqual(15);
+});
+
+it("a quick run writes no report that promises reads, and does not begin with it", () => {
+  const options = { cwd: top, encoding: "utf8", timeout: 5_000 } as const;
+  const { status, stdout, stderr } = spawnSync("node", [".ci/test.ts", "quick", "promises"], options);
+  expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
+  expect(stderr).toBe("promises needs the report of all tests, which quick does not run.\n");
 });
