@@ -105,7 +105,7 @@ function send(host: string, port: number, line: string): Promise<string> {
       reject(new Error(`The memcached at ${host}:${port} does not answer`, { cause }));
     };
     socket.setTimeout(1_000, fail);
-    socket.once("error", fail).once("data", (answer) => {
+    socket.once("error", fail).once("close", fail).once("data", (answer) => {
       socket.destroy();
       resolve(answer.toString("latin1").split("\r\n", 1)[0]!);
     });
