@@ -18,16 +18,19 @@ export class Connection {
   readonly #waiting: Waiting[] = [];
   #bytes: Buffer = Buffer.alloc(0);
   #error: unknown = new Error("the connection was closed");
+  #silence: NodeJS.Timeout | undefined;
 
   constructor(host: string, port: number) {
     this.#socket = connect(port, host)
       .setNoDelay()
-      .setTimeout(SILENT_MS)
-      .on("data", (chunk) => this.#read(chunk))
-      .on("timeout", () => this.#waiting.length > 0 && this.#socket.destroy(new Error("no answer")))
+      .on("data", (chunk) => {
+        this.#read(chunk);
+        this.#watch();
+      })
       .on("error", (error) => (this.#error = error))
       .on("close", () => {
         for (const { reject } of this.#waiting.splice(0)) reject(this.#error);
+        this.#watch();
       });
   }
 
@@ -39,6 +42,7 @@ export class Connection {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(this.#error);
       this.#waiting.push({ resolve, reject });
+      if (this.#waiting.length === 1) this.#watch();
       // In one piece, and copied: the caller may go on to use its buffer.
       const end = "\r\n";
       this.#socket.write(Buffer.concat([Buffer.from(line + end), ...(bytes ? [bytes, Buffer.from(end)] : [])]));
@@ -47,6 +51,13 @@ export class Connection {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** Begins with a debt, and again with all that is received. What is sent does not count: it may never be read. */
+  #watch(): void {
+    clearTimeout(this.#silence);
+    if (this.#waiting.length === 0) return;
+    this.#silence = setTimeout(() => this.#socket.destroy(new Error("no answer")), SILENT_MS);
   }
 
   #read(chunk: Buffer): void {
@@ -66,5 +77,5 @@ export class Connection {
   }
 }
 
-/** A connection that owes an answer for so long is given up. */
+/** A connection that owes an answer, and has received nothing for so long, is given up. */
 const SILENT_MS = 2_000;

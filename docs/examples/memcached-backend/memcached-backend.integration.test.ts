@@ -64,12 +64,22 @@ it("a version that was read before a restart of the server names no record after
   await Promise.all([here.close(), there.close()]);
 });
 
-it("a server that stands still is given up after two seconds, and asked again by a new connection", async () => {
+it("a server that stands still is given up after two seconds, also while calls keep coming", async () => {
   const silent = createServer(() => undefined);
   await once(silent.listen(0, "127.0.0.1"), "listening");
   const connection = new Connection("127.0.0.1", (silent.address() as AddressInfo).port);
-  await expect(connection.send("mn")).rejects.toThrow("no answer");
-  expect(connection.isOpen).toBe(false);
-  await expect(connection.send("mn")).rejects.toThrow("no answer");
-  silent.close();
-});
+  const later: Promise<unknown>[] = [];
+  const calling = setInterval(() => later.push(connection.send("mn").catch(String)), 100);
+  try {
+    await expect(connection.send("mn")).rejects.toThrow("no answer");
+    clearInterval(calling);
+    expect(later.length).toBeGreaterThan(2);
+    expect(new Set(await Promise.all(later))).toEqual(new Set(["Error: no answer"]));
+    expect(connection.isOpen).toBe(false);
+    await expect(connection.send("mn")).rejects.toThrow("no answer");
+  } finally {
+    clearInterval(calling);
+    connection.close();
+    silent.close();
+  }
+}, 8_000);
