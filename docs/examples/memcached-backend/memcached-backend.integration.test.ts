@@ -64,6 +64,26 @@ it("a version that was read before a restart of the server names no record after
   await Promise.all([here.close(), there.close()]);
 });
 
+it("a server that counts no versions is refused: each swap over its records would win", async () => {
+  await using own = await startOwnMemcached(["-C"]);
+  const store = memcachedStore(own.host, own.port, "store");
+  const message = "store: memcached was started with -C, and counts no versions: start it without";
+  await expect(store.swap("user", Buffer.from("a"), undefined, 60_000)).rejects.toThrow(message);
+  await expect(store.get("user")).rejects.toThrow(message);
+  await store.close();
+});
+
+it("an error of the server ends the connection: what was sent may be read as further commands", async () => {
+  const store = memcachedStore(server.host, server.port, "store");
+  await server.command("md after-errors");
+  const bytes = Buffer.from("mn");
+  const { connection } = (await store.swap("after-errors", bytes, undefined, 60_000))!;
+  await expect(store.swap("e".repeat(300), bytes, undefined, 60_000)).rejects.toThrow("store: swap: CLIENT_ERROR");
+  expect(connection.isOpen).toBe(false);
+  expect((await store.get("after-errors"))?.version.connection.isOpen).toBe(true);
+  await store.close();
+});
+
 it("a server that stands still is given up after two seconds, also while calls keep coming", async () => {
   const silent = createServer(() => undefined);
   await once(silent.listen(0, "127.0.0.1"), "listening");

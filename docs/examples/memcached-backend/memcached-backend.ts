@@ -1,7 +1,14 @@
 // A backend over memcached 1.6.18 or later, with leases and tag versions: its meta commands compare and set one record.
 // docs/guide/bring-your-store.md explains it. memcached forgets everything when it stops, and what it needs room for.
 
-import { BackendUnavailableError, fromSwap, type Backend, type FromSwapOptions, type SwapStore } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  ConfigurationError,
+  fromSwap,
+  type Backend,
+  type FromSwapOptions,
+  type SwapStore,
+} from "@hotset/core";
 import { Connection } from "./connection.ts";
 
 export interface MemcachedBackendOptions extends Partial<FromSwapOptions> {
@@ -32,8 +39,19 @@ export function memcachedStore(host: string, port: number, label: string): SwapS
       const message = `${label}: ${operation} was not answered; is memcached up?`;
       throw new BackendUnavailableError(message, { tier: label, operation, cause });
     });
-    if (!/^(?:VA|HD|EN|NS|EX|NF)\b/.test(reply.line)) throw new Error(`${label}: ${operation}: ${reply.line}`);
-    return { ...reply, code: reply.line.slice(0, 2), cas: /\bc(\d+)/.exec(reply.line)?.[1] ?? "" };
+    if (!/^(?:VA|HD|EN|NS|EX|NF)\b/.test(reply.line)) {
+      // The bytes that were sent with it may be read as further commands.
+      to.close();
+      throw new Error(`${label}: ${operation}: ${reply.line}`);
+    }
+    const code = reply.line.slice(0, 2);
+    const cas = /\bc(\d+)/.exec(reply.line)?.[1] ?? "";
+    // It is in refusals too.
+    if (cas === "0" && (code === "VA" || code === "HD")) {
+      const message = `${label}: memcached was started with -C, and counts no versions: start it without`;
+      throw new ConfigurationError(message, { tier: label, operation });
+    }
+    return { ...reply, code, cas };
   }
 
   function current(): Connection {

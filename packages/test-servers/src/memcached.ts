@@ -40,9 +40,9 @@ export async function startMemcached(env: NodeJS.ProcessEnv = process.env): Prom
   return { host, port, command: (line) => send(host, port, line), stop, [Symbol.asyncDispose]: stop };
 }
 
-/** A memcached for this caller only, as a local process. */
-export async function startOwnMemcached(): Promise<OwnMemcached> {
-  const server = new OwnServer(await freePort());
+/** A memcached for this caller only, as a local process. @param args more words of its command line: `-C` */
+export async function startOwnMemcached(args: readonly string[] = []): Promise<OwnMemcached> {
+  const server = new OwnServer(await freePort(), args);
   await server.start();
   return server;
 }
@@ -50,16 +50,18 @@ export async function startOwnMemcached(): Promise<OwnMemcached> {
 class OwnServer implements OwnMemcached {
   readonly host = "127.0.0.1";
   readonly port: number;
+  readonly #args: readonly string[];
   #child: ChildProcess | undefined;
 
-  constructor(port: number) {
+  constructor(port: number, args: readonly string[]) {
     this.port = port;
+    this.#args = args;
   }
 
   async start(): Promise<void> {
     const { command, args } = await memcachedExecutable();
     // It refuses to run as root without the name of another user.
-    const own = ["-l", this.host, "-p", String(this.port), "-u", "nobody"];
+    const own = ["-l", this.host, "-p", String(this.port), "-u", "nobody", ...this.#args];
     const child = spawn(command, [...args, ...own], { stdio: "ignore", detached: true });
     this.#child = child;
     if (child.pid !== undefined) watchdog.guard(child.pid);
@@ -105,9 +107,12 @@ function send(host: string, port: number, line: string): Promise<string> {
       reject(new Error(`The memcached at ${host}:${port} does not answer`, { cause }));
     };
     socket.setTimeout(1_000, fail);
-    socket.once("error", fail).once("close", fail).once("data", (answer) => {
-      socket.destroy();
-      resolve(answer.toString("latin1").split("\r\n", 1)[0]!);
-    });
+    socket
+      .once("error", fail)
+      .once("close", fail)
+      .once("data", (answer) => {
+        socket.destroy();
+        resolve(answer.toString("latin1").split("\r\n", 1)[0]!);
+      });
   });
 }
