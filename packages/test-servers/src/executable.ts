@@ -56,7 +56,11 @@ interface TargetSource {
   /** Suite of the Debian archive that has this version. */
   readonly suite: string;
   readonly versionPattern: RegExp;
+  /** How else to get one: completes "Install ...". */
+  readonly remedy: string;
 }
+
+const REDIS = "Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine";
 
 const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
   redis7: {
@@ -64,18 +68,21 @@ const SOURCES: Readonly<Record<ServerTarget, TargetSource>> = {
     packageName: "redis-tools",
     suite: "bookworm",
     versionPattern: /^Redis server v=7\./,
+    remedy: REDIS,
   },
   redis8: {
     program: "redis-server",
     packageName: "redis-tools",
     suite: "trixie",
     versionPattern: /^Redis server v=8\./,
+    remedy: REDIS,
   },
   valkey8: {
     program: "valkey-server",
     packageName: "valkey-tools",
     suite: "trixie",
     versionPattern: /^(Valkey|Server) .*v=8\./,
+    remedy: "Valkey (macOS: brew install valkey), or set REDIS_URL to a server",
   },
 };
 
@@ -95,6 +102,7 @@ const MEMCACHED: TargetSource = {
   packageName: "memcached",
   suite: "bookworm",
   versionPattern: /^memcached 1\.(?:6\.(?:1[89]|[2-9]\d)|[7-9]\.|\d\d)/,
+  remedy: "memcached (macOS: brew install memcached), or set MEMCACHED_URL to a server",
 };
 
 function find(target: ServerTarget | undefined): Promise<ServerExecutable> {
@@ -181,7 +189,7 @@ async function unpack(directory: string, source: TargetSource): Promise<ServerEx
   if ((await onPath("apt-get")) === undefined || (await onPath("dpkg")) === undefined) {
     throw new Error(
       `${source.program} is not on PATH, and apt-get is missing, which could download it. ` +
-        `Install it (macOS: brew install redis memcached), or set REDIS_URL or MEMCACHED_URL to a server.`,
+        `Install ${source.remedy}.`,
     );
   }
   const work = await mkdtemp(`${directory}-`);

@@ -26,7 +26,7 @@ export interface OwnMemcached extends TestMemcached {
 
 /**
  * A memcached to store entries in: `MEMCACHED_URL` (`memcached://host:port`), else a local process, whose program is
- * fetched if necessary.
+ * fetched if necessary. Tests empty it with flush_all.
  *
  * @throws {Error} if a given `MEMCACHED_URL` does not answer.
  */

@@ -1,5 +1,24 @@
-import { expect, inject, it } from "vitest";
+import { expect, inject, it, onTestFinished, vi } from "vitest";
+import { memcachedExecutable } from "../src/executable.ts";
+import { temporaryDirectory } from "../src/server-process.ts";
 import { requestedTarget, RespClient, serverExecutable, type ServerTarget } from "../src/index.ts";
+
+it("says of each program how to get it, where there is none and no apt-get", async () => {
+  const empty = await temporaryDirectory("empty");
+  for (const name of ["PATH", "XDG_CACHE_HOME"]) vi.stubEnv(name, empty);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const start = (program: string): string =>
+    `${program} is not on PATH, and apt-get is missing, which could download it.`;
+  await expect(serverExecutable("redis8")).rejects.toThrow(
+    `${start("redis-server")} Install Redis (macOS: brew install redis), or set REDIS_URL to a server, or start a Docker engine.`,
+  );
+  await expect(serverExecutable("valkey8")).rejects.toThrow(
+    `${start("valkey-server")} Install Valkey (macOS: brew install valkey), or set REDIS_URL to a server.`,
+  );
+  await expect(memcachedExecutable()).rejects.toThrow(
+    `${start("memcached")} Install memcached (macOS: brew install memcached), or set MEMCACHED_URL to a server.`,
+  );
+});
 
 it("is of the kind that HOTSET_TEST_SERVER names, in the Redis of the run too", async () => {
   const kinds: Readonly<Record<ServerTarget | "any", RegExp>> = {
