@@ -1,5 +1,6 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
 export {
   cacheStorage,
@@ -61,7 +62,9 @@ export function honoCache(
 /**
  * `fetch` through the cache. Each redirect is stored under its own URL, and followed here: `Authorization` and cookies
  * do not go along to another origin. Responses to requests with another `credentials` mode are kept apart, the mode
- * `cache` counts like the directive for it, and a request with `integrity` is left to `base`.
+ * `cache` counts without `requestDirectives` too, and a request with `integrity` is left to `base`.
+ *
+ * @returns 504 where the mode is `only-if-cached`, and nothing is stored.
  */
 export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeof fetch {
   return async (input, init) => {
@@ -88,10 +91,11 @@ async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request):
     return decoded(plainResponse(response));
   };
   const plain = plainRequest(request);
-  const directive = request.headers.has("cache-control") ? undefined : DIRECTIVES[request.cache];
+  const mode = cacheMode(request.cache);
   const asked = {
     ...plain,
-    ...(directive !== undefined && { fields: [...plain.fields, ["cache-control", directive] as const] }),
+    // The origin, and caches on the way to it, get the directive for the mode.
+    ...(mode && { cache: mode, fields: [...plain.fields, ["cache-control", DIRECTIVES[mode]] as const] }),
     ...(credentials !== "same-origin" && { credentials }),
   };
   return toResponse(await cache.answer(asked, origin, { signal: request.signal }));
@@ -158,14 +162,6 @@ function headersOf(fields: FieldLines): Headers {
   return headers;
 }
 
-/** Directives for the cache modes of `fetch`. */
-const DIRECTIVES: Readonly<Record<string, string>> = {
-  "no-store": "no-store",
-  "no-cache": "no-cache",
-  reload: "no-cache",
-  "force-cache": "max-stale",
-  "only-if-cached": "only-if-cached",
-};
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];

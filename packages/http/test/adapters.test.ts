@@ -289,19 +289,6 @@ describe("cachedFetch", () => {
     expect(seen.slice(4)).toEqual(["GET same-origin", "GET include", "GET omit"]);
   });
 
-  it("H43 does what the mode cache says", async () => {
-    let loads = 0;
-    const get = cachedFetch(open({ mode: "private" }), async () => new Response(`${++loads}`, { headers: FRESH }));
-    const ask = async (cache: string): Promise<string> =>
-      (await get("https://a.example/", { cache } as RequestInit)).text();
-    expect(await ask("default")).toBe("1");
-    expect(await ask("no-store")).toBe("2");
-    expect(await ask("default")).toBe("1");
-    expect(await ask("reload")).toBe("3");
-    await expect.poll(() => ask("force-cache")).toBe("3");
-    expect(await ask("no-cache")).toBe("4");
-  });
-
   it("H85 leaves a request with integrity to fetch, which alone can check the body", async () => {
     const seen: string[] = [];
     const get = cachedFetch(open({ mode: "private" }), async (input) => {

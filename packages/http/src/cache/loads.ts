@@ -167,7 +167,7 @@ export class Loads {
   ): Promise<{ response: PlainResponse; withheld: ReadonlySet<string> }> {
     const { safe } = this.#plan;
     const { fields, withheld } = sharedFields(visit, safe);
-    const conditions = stale === undefined ? [] : conditionsOf(stale.fields);
+    const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
     const response = await ask(visit, ctx, [...fields, ...conditions], this.#plan);
     const isOther = response.status === 304 && stale !== undefined && !isAboutStored(stale.fields, response.fields);
     const unseen = (selectingFields(response.fields) ?? []).filter((name) => withheld.has(name));

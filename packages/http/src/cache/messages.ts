@@ -11,6 +11,8 @@ export interface PlainRequest {
   readonly hasBody: boolean;
   /** The mode of a client whose responses depend on it, if not the usual one: they are stored apart. */
   readonly credentials?: "omit" | "include" | undefined;
+  /** As `cache` of `fetch`: what the program itself demands counts without `requestDirectives` too. */
+  readonly cache?: "no-store" | "no-cache" | "reload" | "force-cache" | "only-if-cached" | undefined;
 }
 
 /** Bytes that are there already, or that still come. */

@@ -1,8 +1,9 @@
 import { keyOf } from "@hotset/core";
+import { DIRECTIVES } from "../semantics/cache-modes.ts";
 import { joinedOf, type FieldLines } from "../semantics/fields.ts";
 import { parseSearchRule, type SearchRule } from "../semantics/no-vary-search.ts";
 import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
-import { demandsOf, NO_DEMANDS } from "../semantics/reuse.ts";
+import { demandsOf, NO_DEMANDS, type Demands } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { originOf, targetOf, targetUnder } from "../semantics/target.ts";
 import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
@@ -55,7 +56,7 @@ export class Places {
       request: named,
       origin,
       rule,
-      demands: this.#plan.obeysRequests ? demandsOf(request.fields) : NO_DEMANDS,
+      demands: this.#demandsOf(request),
       target,
       search,
       tags,
@@ -68,6 +69,12 @@ export class Places {
       selects: "",
       ignoresStored: false,
     };
+  }
+
+  #demandsOf({ fields, cache }: PlainRequest): Demands {
+    const { obeysRequests } = this.#plan;
+    if (cache === undefined) return obeysRequests ? demandsOf(fields) : NO_DEMANDS;
+    return demandsOf([...(obeysRequests ? fields : []), ["cache-control", DIRECTIVES[cache]]]);
   }
 
   /** With the authority under which this server caches; `undefined` for a Host that is not listed. */

@@ -1,0 +1,12 @@
+/** What the modes `cache` of `fetch` demand, as directives of a request. */
+export const DIRECTIVES = {
+  "no-store": "no-store",
+  "no-cache": "no-cache",
+  reload: "no-cache",
+  "force-cache": "max-stale",
+  "only-if-cached": "only-if-cached, max-stale",
+} as const;
+
+/** The mode of a `Request`, unless it is the usual one, or of a runtime that has none. */
+export const cacheMode = (mode: string): keyof typeof DIRECTIVES | undefined =>
+  Object.hasOwn(DIRECTIVES, mode) ? (mode as keyof typeof DIRECTIVES) : undefined;

@@ -1,0 +1,109 @@
+import { httpCache, type HttpCacheOptions } from "@hotset/http";
+import { cachedFetch } from "@hotset/http/fetch";
+import { createTestCache, flush, TestClock } from "@hotset/testing";
+import { afterEach, describe, expect, it } from "vitest";
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+const PAGE = "https://a.example/page";
+const OLD = "https://a.example/old";
+
+/** `/old` redirects to `/page`, which says how often it was asked; a page that has not changed is a 304. */
+function open(options: HttpCacheOptions, more: Record<string, string> = {}) {
+  const clock = new TestClock();
+  const cache = createTestCache({ clock });
+  closing.push(() => cache.close());
+  const seen: string[] = [];
+  let isUnchanged = false;
+  const get = cachedFetch(httpCache(cache.namespace("http"), { clock, ...options }), async (input) => {
+    const request = input as Request;
+    const condition = request.headers.get("if-none-match");
+    seen.push([new URL(request.url).pathname, ...(condition === null ? [] : [condition])].join(" "));
+    const headers = { "cache-control": "max-age=60", date: new Date(clock.epochMs()).toUTCString(), ...more };
+    if (request.url === OLD) return new Response(null, { status: 302, headers: { ...headers, location: "/page" } });
+    if (isUnchanged && condition !== null) return new Response(null, { status: 304, headers });
+    return new Response(`${seen.length}`, { headers: { ...headers, etag: `"${seen.length}"` } });
+  });
+  const ask = async (mode: string, url = PAGE, headers: Record<string, string> = {}): Promise<string> => {
+    const init = { cache: mode, headers, ...(mode === "only-if-cached" && { mode: "same-origin" }) } as RequestInit;
+    const response = await get(url, init);
+    const text = await response.text();
+    // Answered with its head; what is stored follows.
+    await flush();
+    return response.ok ? text : String(response.status);
+  };
+  return {
+    ask,
+    clock,
+    /** The requests since the last call. */
+    seen: (): readonly string[] => seen.splice(0, seen.length),
+    unchanged: (): void => void (isUnchanged = true),
+  };
+}
+
+describe.each<HttpCacheOptions>([{ mode: "private" }, {}, { requestDirectives: false, mode: "private" }])(
+  "H43 cachedFetch with %o does what the mode cache says",
+  (options) => {
+    it("no-store: asks, and stores nothing", async () => {
+      const { ask, seen } = open(options);
+      await ask("no-store");
+      await ask("no-store");
+      expect(seen()).toEqual(["/page", "/page"]);
+      await ask("default");
+      await ask("default");
+      expect(seen()).toEqual(["/page"]);
+    });
+
+    it("no-cache asks whether it has changed, and reload asks for all of it", async () => {
+      const { ask, seen, unchanged } = open(options);
+      expect(await ask("default")).toBe("1");
+      unchanged();
+      expect(await ask("no-cache")).toBe("1");
+      expect(seen()).toEqual(["/page", '/page "1"']);
+      expect(await ask("reload")).toBe("1");
+      expect(seen()).toEqual(["/page"]);
+      expect(await ask("default")).toBe("1");
+      expect(seen()).toEqual([]);
+    });
+
+    it("force-cache takes a stale response too, and asks when there is none", async () => {
+      const { ask, seen, clock } = open(options, { etag: '"0"' });
+      expect(await ask("force-cache")).toBe("1");
+      clock.advance(61_000);
+      expect(await ask("force-cache")).toBe("1");
+      expect(seen()).toEqual(["/page"]);
+      expect(await ask("default")).toBe("1");
+      expect(seen()).toEqual(['/page "1"']);
+    });
+
+    it("only-if-cached takes a stale response too, and is 504 when there is none", async () => {
+      const { ask, seen, clock } = open(options);
+      expect(await ask("only-if-cached")).toBe("504");
+      expect(seen()).toEqual([]);
+      expect(await ask("default")).toBe("1");
+      expect(await ask("only-if-cached")).toBe("1");
+      clock.advance(61_000);
+      expect(await ask("only-if-cached")).toBe("1");
+      expect(seen()).toEqual(["/page"]);
+    });
+
+    it("together with Cache-Control of the request", async () => {
+      const { ask, seen } = open(options);
+      await ask("no-store", PAGE, { "cache-control": "no-transform" });
+      await ask("default");
+      expect(seen()).toEqual(["/page", "/page"]);
+      await ask("reload", PAGE, { "cache-control": "max-age=30" });
+      expect(seen()).toEqual(["/page"]);
+    });
+  },
+);
+
+it("H43 a server obeys no Cache-Control of its clients, and neither does cachedFetch those that a request has", async () => {
+  const { ask, seen } = open({});
+  await ask("default");
+  await ask("default", PAGE, { "cache-control": "no-cache" });
+  expect(seen()).toEqual(["/page"]);
+});
