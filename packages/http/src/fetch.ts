@@ -75,9 +75,9 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
       const response = await fetchOne(cache, base, request);
       const location = response.headers.get("location");
       if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") return response;
+      await response.body?.cancel();
       if (request.redirect === "error") throw new TypeError('fetch failed: redirected, and redirect is "error"');
       if (hop === MOST_REDIRECTS) throw new TypeError(`fetch failed: more than ${MOST_REDIRECTS} redirects`);
-      await response.body?.cancel();
       request = redirected(request, new URL(location, request.url), response.status);
     }
   };
@@ -107,13 +107,17 @@ function redirected(request: Request, url: URL, status: number): Request {
   const headers = new Headers(request.headers);
   if (url.origin !== new URL(request.url).origin) for (const name of OF_ONE_ORIGIN) headers.delete(name);
   if (!isGet && request.bodyUsed) throw new TypeError("fetch failed: a redirect asks for a body that was sent already");
-  return new Request(url, {
+  const init = {
     method: isGet ? "GET" : request.method,
     headers,
     redirect: request.redirect,
     credentials: request.credentials,
+    cache: request.cache,
+    // This mode of the cache is for one origin alone.
+    ...(request.cache === "only-if-cached" && { mode: "same-origin" as const }),
     signal: request.signal,
-  });
+  };
+  return new Request(url, init);
 }
 
 function requireOrigin(cache: HttpCache, of: string): void {

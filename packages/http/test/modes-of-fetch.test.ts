@@ -98,6 +98,19 @@ describe.each<HttpCacheOptions>([{ mode: "private" }, {}, { requestDirectives: f
       await ask("reload", PAGE, { "cache-control": "max-age=30" });
       expect(seen()).toEqual(["/page"]);
     });
+
+    it("behind a redirect too", async () => {
+      const { ask, seen } = open(options);
+      expect(await ask("only-if-cached", OLD)).toBe("504");
+      await ask("no-store", OLD);
+      await ask("no-store", OLD);
+      expect(seen()).toEqual(["/old", "/page", "/old", "/page"]);
+      expect(await ask("default", OLD)).toBe("2");
+      expect(await ask("only-if-cached", OLD)).toBe("2");
+      expect(seen()).toEqual(["/old", "/page"]);
+      await ask("reload", OLD);
+      expect(seen()).toEqual(["/old", "/page"]);
+    });
   },
 );
 
@@ -106,4 +119,23 @@ it("H43 a server obeys no Cache-Control of its clients, and neither does cachedF
   await ask("default");
   await ask("default", PAGE, { "cache-control": "no-cache" });
   expect(seen()).toEqual(["/page"]);
+});
+
+it.each([
+  ["error", '"error"'],
+  ["follow", "more than 20 redirects"],
+] as const)("H85 a redirect that is not followed, by %s, leaves no body open", async (redirect, message) => {
+  const cache = createTestCache();
+  closing.push(() => cache.close());
+  const [opened, cancelled]: string[][] = [[], []];
+  const get = cachedFetch(httpCache(cache.namespace("http"), { mode: "private" }), async (input) => {
+    const { url } = input as Request;
+    opened!.push(url);
+    const body = new ReadableStream({ cancel: () => void cancelled!.push(url) });
+    const headers = { location: `${PAGE}/${opened!.length}`, "cache-control": "no-store" };
+    return new Response(body, { status: 302, headers });
+  });
+  await expect(get(PAGE, { redirect })).rejects.toThrow(message);
+  expect(opened).toHaveLength(redirect === "error" ? 1 : 21);
+  await expect.poll(() => cancelled).toEqual(opened);
 });
