@@ -69,8 +69,8 @@ export function honoCache(
 export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeof fetch {
   return async (input, init) => {
     let request = new Request(input, init);
-    // Only fetch itself can check the body.
-    if (request.integrity !== "") return base(request);
+    // Only fetch itself can check the body. Not all runtimes have the property.
+    if (request.integrity) return base(request);
     for (let hop = 0; ; hop++) {
       const response = await fetchOne(cache, base, request);
       const location = response.headers.get("location");

@@ -114,6 +114,19 @@ describe.each<HttpCacheOptions>([{ mode: "private" }, {}, { requestDirectives: f
   },
 );
 
+it("H85 caches where a request has no integrity, cache or credentials: not all runtimes have these", async () => {
+  const getters = ["integrity", "cache", "credentials"] as const;
+  const had = getters.map((name) => [name, Object.getOwnPropertyDescriptor(Request.prototype, name)!] as const);
+  closing.push(() => {
+    for (const [name, descriptor] of had) Object.defineProperty(Request.prototype, name, descriptor);
+  });
+  for (const name of getters) delete (Request.prototype as unknown as Record<string, unknown>)[name];
+  const { ask, seen } = open({});
+  await ask("default");
+  await ask("default");
+  expect(seen()).toEqual(["/page"]);
+});
+
 it("H43 a server obeys no Cache-Control of its clients, and neither does cachedFetch those that a request has", async () => {
   const { ask, seen } = open({});
   await ask("default");
