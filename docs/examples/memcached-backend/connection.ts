@@ -53,7 +53,7 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  /** Begins with a debt, and again with all that is received. What is sent does not count: it may never be read. */
+  /** Begins with a debt, and again with all that is received. Sending does not count: nothing may be read. */
   #watch(): void {
     clearTimeout(this.#silence);
     if (this.#waiting.length === 0) return;

@@ -1,10 +1,9 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { connect } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
+import { Child } from "./child.ts";
 import { memcachedExecutable } from "./executable.ts";
 import { freePort } from "./port.ts";
-import { watchdog } from "./watchdog.ts";
+import { temporaryDirectory } from "./server-process.ts";
 
 /** A running memcached. */
 export interface TestMemcached extends AsyncDisposable {
@@ -28,52 +27,59 @@ export interface OwnMemcached extends TestMemcached {
  * A memcached to store entries in: `MEMCACHED_URL` (`memcached://host:port`), else a local process, whose program is
  * fetched if necessary. Tests empty it with flush_all.
  *
- * @throws {Error} if a given `MEMCACHED_URL` does not answer.
+ * @throws {Error} if a given `MEMCACHED_URL` does not answer as memcached does.
  */
 export async function startMemcached(env: NodeJS.ProcessEnv = process.env): Promise<TestMemcached> {
   const url = env["MEMCACHED_URL"];
   if (url === undefined || url === "") return startOwnMemcached();
   const { hostname: host, port: given } = new URL(url);
   const port = given === "" ? 11_211 : Number(given);
-  await send(host, port, "mn");
+  const answer = await send(host, port, "mn");
+  if (answer !== "MN") throw new Error(`The server at ${host}:${port} is not memcached: it answers "${answer}"`);
   const stop = async (): Promise<void> => undefined;
   return { host, port, command: (line) => send(host, port, line), stop, [Symbol.asyncDispose]: stop };
 }
 
-/** A memcached for this caller only, as a local process. @param args more words of its command line: `-C` */
+/**
+ * A memcached for this caller only, as a local process.
+ *
+ * @param args more words of its command line: `-C`
+ * @throws {Error} with the end of its log if it does not start.
+ */
 export async function startOwnMemcached(args: readonly string[] = []): Promise<OwnMemcached> {
-  const server = new OwnServer(await freePort(), args);
-  await server.start();
+  const server = new OwnServer(await temporaryDirectory("memcached"), await freePort(), args);
+  try {
+    await server.start();
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
   return server;
 }
 
 class OwnServer implements OwnMemcached {
   readonly host = "127.0.0.1";
   readonly port: number;
+  readonly #directory: string;
   readonly #args: readonly string[];
-  #child: ChildProcess | undefined;
+  #child: Child | undefined;
 
-  constructor(port: number, args: readonly string[]) {
+  constructor(directory: string, port: number, args: readonly string[]) {
     this.port = port;
+    this.#directory = directory;
     this.#args = args;
   }
 
   async start(): Promise<void> {
+    if (this.#child?.pid !== undefined) return;
     const { command, args } = await memcachedExecutable();
     // It refuses to run as root without the name of another user.
     const own = ["-l", this.host, "-p", String(this.port), "-u", "nobody", ...this.#args];
-    const child = spawn(command, [...args, ...own], { stdio: "ignore", detached: true });
+    const child = new Child(command, [...args, ...own], { directory: this.#directory });
     this.#child = child;
-    if (child.pid !== undefined) watchdog.guard(child.pid);
-    for (let tries = 0; ; tries += 1) {
-      try {
-        await this.command("mn");
-        return;
-      } catch (error) {
-        if (tries === 500 || child.exitCode !== null) throw error;
-        await sleep(10);
-      }
-    }
+    // Another server on this port has another number.
+    const isAnswer = async (): Promise<boolean> => (await this.command("stats")) === `STAT pid ${child.pid}`;
+    await child.answers("memcached", 5_000, isAnswer);
   }
 
   command(line: string): Promise<string> {
@@ -81,16 +87,13 @@ class OwnServer implements OwnMemcached {
   }
 
   async kill(): Promise<void> {
-    const child = this.#child;
-    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
-    watchdog.release(child.pid);
+    this.#child?.signal("SIGKILL");
+    await this.#child?.ended();
   }
 
-  stop(): Promise<void> {
-    return this.kill();
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.#directory, { recursive: true, force: true });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,14 +1,12 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import { appendFile, chown, readFile, rm } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { appendFile, chown, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
+import { Child, logTail } from "./child.ts";
 import { freePort } from "./port.ts";
 import { postgresPrograms } from "./postgres-programs.ts";
 import { temporaryDirectory } from "./server-process.ts";
-import { until } from "./until.ts";
-import { watchdog } from "./watchdog.ts";
 
 const run = promisify(execFile);
 
@@ -89,8 +87,7 @@ class OwnServer implements OwnPostgres {
   readonly port: number;
   readonly directory: string;
   readonly #place: Place;
-  #child: ChildProcess | undefined;
-  #exited: Promise<void> = Promise.resolve();
+  #child: Child | undefined;
 
   constructor(place: Place) {
     this.#place = place;
@@ -121,44 +118,23 @@ class OwnServer implements OwnPostgres {
   }
 
   async start(): Promise<void> {
-    if (this.#child !== undefined) return;
-    const log = openSync(this.#logFile, "a");
-    const child = spawn(join(this.#place.programs, "postgres"), ["-D", this.#data], {
-      ...this.#place.user,
-      cwd: this.directory,
-      stdio: ["ignore", log, log],
-      detached: true,
-    });
-    closeSync(log);
-    child.unref();
-    const { pid } = child;
-    if (pid !== undefined) watchdog.guard(pid);
+    if (this.#child?.pid !== undefined) return;
+    const { directory, user } = this.#place;
+    const child = new Child(join(this.#place.programs, "postgres"), ["-D", this.#data], { directory, ...user });
     this.#child = child;
-    this.#exited = new Promise((resolve) => {
-      const ended = (): void => {
-        if (pid !== undefined) watchdog.release(pid);
-        if (this.#child === child) this.#child = undefined;
-        resolve();
-      };
-      child.once("exit", ended);
-      child.once("error", ended);
-    });
-    await until("PostgreSQL to answer", 20_000, async () => {
-      if (this.#child === undefined) throw new Error(`it has ended: ${await this.logTail()}`);
-      return (await this.query("select 1 as one")).length === 1;
-    });
+    await child.answers("PostgreSQL", 20_000, async () => (await this.query("select 1 as one")).length === 1);
   }
 
   async kill(): Promise<void> {
     // Its children last: they would see that it has ended, and write to the log.
     const children = await this.#children();
     this.#signal("SIGKILL", [this.#child?.pid, ...children]);
-    await this.#ended();
+    await this.#child?.ended();
   }
 
   async restart(): Promise<void> {
-    this.#child?.kill("SIGINT");
-    await this.#ended();
+    this.#child?.signal("SIGINT");
+    await this.#child?.ended();
     await this.start();
   }
 
@@ -180,24 +156,12 @@ class OwnServer implements OwnPostgres {
     return queryOnce(this.url, text, values);
   }
 
-  async logTail(lines = 20): Promise<string> {
-    const text = await readFile(this.#logFile, "utf8").catch(() => "");
-    return text.trimEnd().split("\n").slice(-lines).join("\n");
+  logTail(lines = 20): Promise<string> {
+    return logTail(this.directory, lines);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
-  }
-
-  get #logFile(): string {
-    return join(this.directory, "server.log");
-  }
-
-  async #ended(): Promise<void> {
-    // Only an unref'd child is pending: without a timer this process could end before the exit event.
-    const keepAlive = setInterval(() => undefined, 1_000);
-    await this.#exited;
-    clearInterval(keepAlive);
   }
 
   /** Each backend leads its own process group. */

@@ -1,9 +1,8 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Child, logTail } from "./child.ts";
 import { serverExecutable } from "./executable.ts";
 import { ReplyError } from "./resp.ts";
 import { RespClient, type RespClientOptions } from "./resp-client.ts";
@@ -47,9 +46,8 @@ export class ServerProcess {
   readonly directory: string;
   readonly client: RespClient;
   readonly #options: ServerProcessOptions;
-  #child: ChildProcess | undefined;
+  #child: Child | undefined;
   #isPaused = false;
-  #exited: Promise<void> = Promise.resolve();
 
   constructor(options: ServerProcessOptions) {
     this.#options = options;
@@ -58,7 +56,7 @@ export class ServerProcess {
   }
 
   get state(): ServerState {
-    return this.#child === undefined ? "down" : this.#isPaused ? "paused" : "running";
+    return this.pid === undefined ? "down" : this.#isPaused ? "paused" : "running";
   }
 
   /** Process id while it runs. */
@@ -74,7 +72,7 @@ export class ServerProcess {
    * @throws {Error} with the end of its log, when it ends or does not answer in time.
    */
   async start(until: "ready" | "listening" = "ready"): Promise<void> {
-    if (this.#child !== undefined) return;
+    if (this.pid !== undefined) return;
     const executable = await serverExecutable();
     const configFile = join(this.directory, "redis.conf");
     // A sentinel keeps its state in this file: it is written once.
@@ -83,39 +81,16 @@ export class ServerProcess {
         if (error.code !== "EEXIST") throw error;
       },
     );
-    const log = openSync(this.#logFile, "a");
-    // In a separate process group: Ctrl-C reaches only the tests, which then end the server.
-    const child = spawn(executable.command, [...executable.args, configFile, ...(this.#options.args ?? [])], {
-      cwd: this.directory,
-      stdio: ["ignore", log, log],
-      detached: true,
-      ...(this.#options.env !== undefined && { env: { ...process.env, ...this.#options.env } }),
-    });
-    closeSync(log);
-    child.unref();
-    const { pid } = child;
-    if (pid !== undefined) watchdog.guard(pid);
-    this.#child = child;
+    const args = [...executable.args, configFile, ...(this.#options.args ?? [])];
+    this.#child = new Child(executable.command, args, { directory: this.directory, env: this.#options.env });
     this.#isPaused = false;
-    this.#exited = new Promise((resolve) => {
-      const ended = (): void => {
-        if (pid !== undefined) watchdog.release(pid);
-        if (this.#child === child) this.#child = undefined;
-        resolve();
-      };
-      child.once("exit", ended);
-      child.once("error", ended);
-    });
     await this.#answers(until);
   }
 
   /** Sends SIGKILL and waits for the end. Data not yet written to its files is lost. */
   async kill(): Promise<void> {
-    this.#child?.kill("SIGKILL");
-    // Only an unref'd child is pending: without a timer this process could end before the exit event.
-    const keepAlive = setInterval(() => undefined, 1_000);
-    await this.#exited;
-    clearInterval(keepAlive);
+    this.#child?.signal("SIGKILL");
+    await this.#child?.ended();
     this.client.close();
   }
 
@@ -138,25 +113,20 @@ export class ServerProcess {
   }
 
   /** The last lines of its log. */
-  async logTail(lines = 20): Promise<string> {
-    const text = await readFile(this.#logFile, "utf8").catch(() => "");
-    return text.trimEnd().split("\n").slice(-lines).join("\n");
-  }
-
-  get #logFile(): string {
-    return join(this.directory, "server.log");
+  logTail(lines = 20): Promise<string> {
+    return logTail(this.directory, lines);
   }
 
   #signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    if (this.#child === undefined) throw new Error(`the server must be running to receive ${signal}`);
-    this.#child.kill(signal);
+    if (this.pid === undefined) throw new Error(`the server must be running to receive ${signal}`);
+    this.#child?.signal(signal);
   }
 
   async #answers(until: "ready" | "listening"): Promise<void> {
     const timeoutMs = this.#options.startTimeoutMs ?? 10_000;
     const deadline = performance.now() + timeoutMs;
     let last: unknown;
-    while (this.#child !== undefined && performance.now() < deadline) {
+    while (this.pid !== undefined && performance.now() < deadline) {
       try {
         await this.client.command("PING");
         return;
@@ -166,7 +136,7 @@ export class ServerProcess {
       }
       await sleep(10);
     }
-    const hasEnded = this.#child === undefined;
+    const hasEnded = this.pid === undefined;
     await this.kill();
     const log = await this.logTail();
     const problem = hasEnded ? "ended at once" : `did not answer within ${timeoutMs} ms (${String(last)})`;

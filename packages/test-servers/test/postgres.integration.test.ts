@@ -19,3 +19,9 @@ it("starts a PostgreSQL that can be killed, paused and started again with its da
   await server.restart();
   expect(await server.query("select n from kept")).toEqual([{ n: 7 }]);
 });
+
+it("one that does not start is a failure with the end of its log, without a wait", async () => {
+  await expect(startOwnPostgres({ config: ["no_such_setting = 1"] })).rejects.toThrow(
+    /^PostgreSQL has ended\. End of its log:\n.*unrecognized configuration parameter "no_such_setting"/s,
+  );
+}, 10_000);
