@@ -145,13 +145,16 @@ describe("H88: what handlers of node:http write", () => {
     "a large body: %s, for a %s",
     async (form, method) => {
       const chunks = Array.from({ length: 40 }, (_, i) => Buffer.alloc(65_536, i));
+      const handled: Promise<unknown>[] = [];
       const ask = await listen(
         cachedListener(open(), (_, response) => {
           response.writeHead(200, { "cache-control": "max-age=60" });
-          void LARGE[form]!(chunks, response);
+          handled.push(finished(response), Promise.resolve(LARGE[form]!(chunks, response)));
         }),
       );
       for (const _ of [1, 2]) expect((await ask("/", method)).body.equals(Buffer.concat(chunks))).toBe(true);
+      await Promise.all(handled);
+      expect(handled).toHaveLength(method === "GET" ? 2 : 4);
     },
   );
 
