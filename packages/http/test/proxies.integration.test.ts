@@ -54,6 +54,16 @@ const FAULTS: Readonly<
   ],
 };
 
+/** Whether a write is answered, and soon. */
+const stores = (server: OwnRedis): Promise<boolean> =>
+  Promise.race([
+    server.command("SET", "probe", "1").then(
+      () => true,
+      () => false,
+    ),
+    sleep(500).then(() => false),
+  ]);
+
 describe.skipIf(!isNightly)("two processes behind nginx while Redis fails", () => {
   it.each(Object.keys(FAULTS))(
     "H71 H62 H45 no request fails, nothing is stale beyond its windows, and each user gets its page: Redis %s",
@@ -66,7 +76,7 @@ describe.skipIf(!isNightly)("two processes behind nginx while Redis fails", () =
       const ports = await Promise.all([first, second].map((each) => each.call("start", server.url)));
       await using nginx = await startNginx(ports);
       const wrong: string[] = [];
-      let answers = 0;
+      let [pages, answers] = [0, 0];
       let isOver = false;
       const ask = async (path: string, headers: Record<string, string>, isRight: (text: string) => boolean) => {
         const answer = await fetch(`${nginx.url}${path}`, { headers, signal: AbortSignal.timeout(10_000) });
@@ -80,6 +90,7 @@ describe.skipIf(!isNightly)("two processes behind nginx while Redis fails", () =
           try {
             // Fresh for a second, and served behind a refresh for another one.
             await ask(`/page-${i % 5}`, {}, (text) => sentAt - Number(text) <= 2_000);
+            pages += 1;
             await ask("/me", { cookie: `user=${name}-${i}` }, (text) => text === `user=${name}-${i}`);
           } catch (error) {
             wrong.push(String(error));
@@ -89,14 +100,21 @@ describe.skipIf(!isNightly)("two processes behind nginx while Redis fails", () =
       };
       const users = Array.from({ length: 10 }, (_, i) => user(`${i}`));
       await sleep(3_000);
+      const wasStoring = [await stores(server)];
       await FAULTS[fault]![0](server);
-      await sleep(8_000);
+      await sleep(7_500);
+      wasStoring.push(await stores(server));
       await FAULTS[fault]![1](server);
       await sleep(5_000);
+      wasStoring.push(await stores(server));
       isOver = true;
       await Promise.all(users);
       expect(wrong).toEqual([]);
       expect(answers).toBeGreaterThan(500);
+      expect(wasStoring).toEqual([true, false, true]);
+      // Five pages, each once a second in each process at the most: a cache that does nothing loads each answer.
+      const loads = await Promise.all([first, second].map((each) => each.call("loads")));
+      expect(loads[0]! + loads[1]!).toBeLessThan(pages / 10);
     },
   );
 });
