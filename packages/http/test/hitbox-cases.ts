@@ -18,6 +18,13 @@ const accept = (value: string): Record<string, string> => ({ accept: value });
 const type = (value: string): Record<string, string> => ({ "content-type": value });
 const TYPES = { in: ["application/json", "application/xml"] };
 
+const READ_OR_ADMIN: RequestMatch = {
+  any: [
+    { method: ["GET"], path: BOOK },
+    { method: ["POST"], header: { "x-admin": "true" } },
+  ],
+};
+
 export const CACHED: readonly Case<RequestMatch>[] = [
   ["header eq: exact", { header: key() }, [BOOK, key()]],
   ["header eq: the name in any case", { header: { "X-API-Key": "secret123" } }, [BOOK, key()]],
@@ -43,11 +50,7 @@ export const CACHED: readonly Case<RequestMatch>[] = [
     [BOOK, { ...agent("Mozilla/5.0"), ...accept("application/json") }],
     [BOOK, { ...agent("Mozilla/5.0"), ...accept("application/json; charset=utf-8") }],
   ],
-  [
-    "header exists: more fields",
-    { header: key("") && { "x-trace-id": true } },
-    [BOOK, { "x-trace-id": "a", ...key() }],
-  ],
+  ["header exists: more fields", { header: { "x-trace-id": true } }, [BOOK, { "x-trace-id": "a", ...key() }]],
   [
     "header exists: any value",
     { header: { "X-Trace-Id": true } },
@@ -128,16 +131,7 @@ export const CACHED: readonly Case<RequestMatch>[] = [
     { any: [{ method: ["GET"] }, { method: ["HEAD"] }], not: { query: { nocache: "true" } }, header: key() },
     [BOOK, key()],
   ],
-  [
-    "three levels: and in or",
-    {
-      any: [
-        { method: ["GET"], path: BOOK },
-        { method: ["POST"], header: { "x-admin": "true" } },
-      ],
-    },
-    BOOK,
-  ],
+  ["three levels: and in or", READ_OR_ADMIN, BOOK],
   [
     "three levels: methods, not a path, header",
     { any: [{ method: ["GET"] }, { method: ["HEAD"] }], not: { path: OTHER }, header: key() },
@@ -225,16 +219,7 @@ export const FORWARDED: readonly Case<RequestMatch>[] = [
     { any: [{ method: ["POST"] }, { method: ["PUT"] }], not: { query: { skip: "yes" } }, header: key("special") },
     [BOOK, key("wrong")],
   ],
-  [
-    "three levels: both of the or fail",
-    {
-      any: [
-        { method: ["GET"], path: BOOK },
-        { method: ["POST"], header: { "x-admin": "true" } },
-      ],
-    },
-    OTHER,
-  ],
+  ["three levels: both of the or fail", READ_OR_ADMIN, OTHER],
   [
     "three levels: and fails after not",
     { any: [{ method: ["POST"] }, { method: ["DELETE"] }], not: { path: OTHER }, header: key() },

@@ -36,8 +36,8 @@ export interface Nginx extends AsyncDisposable {
   readonly url: string;
 }
 
-/** nginx in front of `ports`, in turn. @param location further directives for all requests */
-export async function startNginx(ports: readonly number[], location = ""): Promise<Nginx> {
+/** nginx in front of `ports`, in turn. */
+export async function startNginx(ports: readonly number[]): Promise<Nginx> {
   const folder = await mkdtemp(join(tmpdir(), "hotset-nginx-"));
   const port = await freePort();
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -49,13 +49,12 @@ export async function startNginx(ports: readonly number[], location = ""): Promi
 events { worker_connections 512; }
 http {
   access_log off; ${temporary}
-  proxy_cache_path ${folder}/cache keys_zone=pages:1m;
   upstream shop { ${ports.map((each) => `server 127.0.0.1:${each};`).join(" ")} keepalive 16; }
   server {
     listen 127.0.0.1:${port};
     location / {
       proxy_pass http://shop; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_next_upstream off; ${location}
+      proxy_next_upstream off;
     }
   }
 }
