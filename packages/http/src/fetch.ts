@@ -1,5 +1,6 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
+import { requireOrigin } from "./require-origin.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
 export {
@@ -118,13 +119,6 @@ function redirected(request: Request, url: URL, status: number): Request {
     signal: request.signal,
   };
   return new Request(url, init);
-}
-
-function requireOrigin(cache: HttpCache, of: string): void {
-  if (cache.isServer) return;
-  throw new ConfigurationError(
-    `${of}: say which origin this is: httpCache(namespace, { base: "https://shop.example" }), or hosts`,
-  );
 }
 
 const plainRequest = (request: Request): PlainRequest => ({

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { ConfigurationError, LoadTimeoutError } from "@hotset/core";
+import { LoadTimeoutError } from "@hotset/core";
 import { isLoad, loadDetached } from "./detached-load.ts";
 import type {
   AnswerOptions,
@@ -12,6 +12,7 @@ import type {
   PlainRequest,
   PlainResponse,
 } from "./index.ts";
+import { requireOrigin } from "./require-origin.ts";
 
 /** A listener of `node:http`. */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => void;
@@ -232,10 +233,3 @@ class HeldResponse {
 
 const HELD = ["writeHead", "write", "end", "flushHeaders"] as const;
 const nothing = (): void => undefined;
-
-function requireOrigin(cache: HttpCache, of: string): void {
-  if (cache.isServer) return;
-  throw new ConfigurationError(
-    `${of}: say which origin this is: httpCache(namespace, { base: "https://shop.example" }), or hosts`,
-  );
-}
