@@ -102,7 +102,13 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["index"],
     ["connection-entry"],
   ],
-  http: [["semantics"], ["cache"], ["index"], ["cache-storage", "detached-load"], ["fetch", "node", "undici"]],
+  http: [
+    ["semantics"],
+    ["cache"],
+    ["index"],
+    ["cache-storage", "detached-load", "require-origin"],
+    ["fetch", "node", "undici"],
+  ],
   "redis-toolkit": [
     ["errors"],
     ["keys", "settings"],
