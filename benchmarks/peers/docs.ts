@@ -126,10 +126,10 @@ type Measured = readonly [what: string, scenario: string, metric: string, unit: 
 const MEASURED: readonly Measured[] = [
   ["loads of one key that two processes miss", "stampede, two processes", "loads", ""],
   ["longest wait while Redis is frozen for 3 s", "fault: frozen", "longestMs", " ms"],
-  ["longest wait while the link is cut for 3 s", "fault: cut silently", "longestMs", " ms"],
+  ["longest wait after the link is cut for 3 s", "fault: cut silently", "longestMs", " ms"],
   ["a hit in memory", "memory hit, small", "ns", " ns"],
   ["hits in Redis, 64 in flight", "backend hit, 200 B, 64 in flight", "perSecond", "/s"],
-  ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s"],
+  ["misses, loaded and stored, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s"],
   ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes"],
 ];
 const COSTS: readonly (readonly [...Measured, better: "less" | "more"])[] = [
@@ -194,7 +194,7 @@ function front(results: Results): string {
   const table = [
     line(["", ...FRONT.map(versionOf)]),
     `|---|${FRONT.map(() => "---:|").join("")}`,
-    line(["stale reads of a key that the process itself changed", ...FRONT.map(olderAnswers)]),
+    line(["stale reads of its own changes, in about 1,500 reads without faults", ...FRONT.map(olderAnswers)]),
     ...rows.map(line),
   ].join("\n");
   if (results.othersOfACore <= QUIET) return table;
