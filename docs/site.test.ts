@@ -73,9 +73,9 @@ it("the first page has the first program of the README, how to install it, and f
   expect(included.flat()).toContain("await cache.close();");
   expect(factsOfReadme().map(({ title }) => title)).toEqual([
     "One load",
-    "No stale copies",
+    "Deletes reach every process",
     "Keeps serving",
-    "Costs little",
+    "Fast hits",
   ]);
 });
 
