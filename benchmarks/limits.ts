@@ -38,7 +38,7 @@ export function limitsPlot({ outcomes }: Limits): string {
   const bars = (shows: Outcome["shows"]): readonly Bar[] =>
     outcomes
       .filter((outcome) => outcome.shows === shows)
-      .map(({ scenario, ratio }) => ({ label: scenario, kind: "ours", ...ratio }));
+      .map(({ scenario, ratio }) => ({ label: scenario, kind: "ours", figure: ratio.median, ...ratio }));
   return plotOf([
     { title: "Time in times of the raw limit: less is better", unit: "", bars: bars("cost") },
     { title: "Speed as a part of the raw limit: more is better", unit: "", bars: bars("speed") },

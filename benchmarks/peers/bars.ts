@@ -3,7 +3,8 @@ import { shown } from "./shown.ts";
 export interface Bar {
   readonly label: string;
   readonly kind: "ours" | "peer" | "limit";
-  readonly median: number;
+  /** The length of the bar; the range is drawn over it. */
+  readonly figure: number;
   readonly least: number;
   readonly most: number;
 }
@@ -47,8 +48,8 @@ const DARK =
 const STYLE = `<style>${LIGHT}@media(prefers-color-scheme:dark){${DARK}}</style>`;
 
 function draw({ title, unit, bars }: Group): string {
-  const positive = bars.map(({ median }) => median).filter((value) => value > 0);
-  const [least, most] = [Math.min(...positive), Math.max(...bars.map((bar) => bar.median))];
+  const positive = bars.map(({ figure }) => figure).filter((value) => value > 0);
+  const [least, most] = [Math.min(...positive), Math.max(...bars.map((bar) => bar.figure))];
   const isByPowers = most / least > 30;
   const room = WIDTH - LABELS - NUMBERS;
   const lowest = least / 3;
@@ -57,15 +58,15 @@ function draw({ title, unit, bars }: Group): string {
     return Math.min(1, share || 0) * room;
   };
   const at = (value: number): string => (LABELS + length(value)).toFixed(1);
-  const lines = bars.map(({ label, kind, median, least: from, most: to }, i) => {
+  const lines = bars.map(({ label, kind, figure, least: from, most: to }, i) => {
     const top = TITLE + i * STEP;
     const middle = top + BAR / 2;
     const weight = kind === "ours" ? ' font-weight="bold"' : "";
     return [
       text(LABELS - 8, middle + 4, label, `text-anchor="end"${weight}`),
-      `<rect class="${kind}" x="${LABELS}" y="${top}" width="${length(median).toFixed(1)}" height="${BAR}" rx="2"/>`,
+      `<rect class="${kind}" x="${LABELS}" y="${top}" width="${length(figure).toFixed(1)}" height="${BAR}" rx="2"/>`,
       from === to ? "" : `<path class="range" d="M${at(from)} ${middle}H${at(to)}" fill="none"/>`,
-      text(WIDTH - 6, middle + 4, `${shown(median)}${unit}`, 'text-anchor="end"'),
+      text(WIDTH - 6, middle + 4, `${shown(figure)}${unit}`, 'text-anchor="end"'),
     ].join("");
   });
   return [

@@ -13,7 +13,7 @@ import { plot, type Panel } from "./plots.ts";
 import { readResults, RESULTS, type Results } from "./results.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { shown } from "./shown.ts";
-import { FOREVER, line, medianOf, tableOf } from "./tables.ts";
+import { FOREVER, line, measured, tableOf } from "./tables.ts";
 import { printTargets, targetTable } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
@@ -112,7 +112,8 @@ function machine({
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback ` +
-      `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each, median and range.`,
+      `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each. Times and rates are of the best round, all else is ` +
+      "the median; then the range.",
     "",
     quiet,
     "",
@@ -161,7 +162,7 @@ function olderAnswers(product: string): string {
 function costs(results: Results): string {
   const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => name);
   const rows = COSTS.map(([what, scenario, metric, unit, better]) => {
-    const valueOf = (product: string): number | undefined => medianOf(results, scenario, product, metric);
+    const valueOf = (product: string): number | undefined => measured(results, scenario, product, metric);
     const written = (value: number | undefined): string => (value === undefined ? "" : `${shown(value)}${unit}`);
     const [best] = peers
       .flatMap((name) => ({ name, value: valueOf(name) ?? Number.NaN }))
@@ -186,7 +187,7 @@ function front(results: Results): string {
   const rows = MEASURED.map(([what, scenario, metric, unit]) => [
     what,
     ...FRONT.map((product) => {
-      const value = medianOf(results, scenario, product, metric);
+      const value = measured(results, scenario, product, metric);
       if (value === undefined) return "";
       return value >= FOREVER ? "never in time" : `${shown(value)}${unit}`;
     }),

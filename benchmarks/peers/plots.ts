@@ -1,7 +1,7 @@
 import { PRODUCTS } from "../contenders/index.ts";
 import { plotOf } from "./bars.ts";
 import type { Row } from "./results.ts";
-import { FOREVER, rowsOf } from "./tables.ts";
+import { figureOf, FOREVER, rowsOf } from "./tables.ts";
 
 /** Bars of one metric of one scenario. */
 export interface Panel {
@@ -20,7 +20,8 @@ export function plot(panels: readonly Panel[], rows: readonly Row[]): string {
       bars: rowsOf(scenario, rows).flatMap(({ product, metrics }) => {
         const spread = metrics[metric];
         if (spread === undefined || spread.median >= FOREVER) return [];
-        return [{ label: product, kind: PRODUCTS.find(({ name }) => name === product)!.kind, ...spread }];
+        const { kind } = PRODUCTS.find(({ name }) => name === product)!;
+        return [{ label: product, kind, figure: figureOf(metric, spread), ...spread }];
       }),
     })),
   );

@@ -30,34 +30,31 @@ export const SCENARIOS: readonly Scenario[] = [
     takesPart: ({ name, kind, shapes }) => shapes.includes("memory") && (kind !== "peer" || name === "layered-loader"),
   },
   ...SIZES.flatMap(([size, bytes]) =>
-    [1, 64, 500].map((limit) =>
+    // Small values show the cost of a single call.
+    (bytes === 200 ? [1, 64] : [64]).map((limit) =>
       timed(`backend hit, ${size}, ${limit} in flight`, "getOrSet answered by Redis", RATE, ["redis"], {
         ...{ workload: "backendHit", bytes, limit, keys: bytes > 10_000 ? 200 : 1_000 },
       }),
     ),
   ),
-  ...SIZES.slice(1).map(([size, bytes]) => ({
-    ...timed(`compressed backend hit, ${size}, 64 in flight`, "values are compressed with zstd", RATE, ["redis"], {
-      ...{ workload: "backendHit", bytes, limit: 64, keys: bytes > 10_000 ? 200 : 1_000, isCompressed: true },
+  {
+    ...timed("compressed backend hit, 2 KB, 64 in flight", "values are compressed with zstd", RATE, ["redis"], {
+      ...{ workload: "backendHit", bytes: 2_000, limit: 64, keys: 1_000, isCompressed: true },
     }),
     takesPart: ({ can, shapes }: Product) => can.includes("compression") && shapes.includes("redis"),
-  })),
-  ...[1, 64].map((limit) =>
-    timed(`miss with store, ${limit} in flight`, "getOrSet of a new key; the source answers at once", RATE, ["redis"], {
-      ...{ workload: "miss", bytes: 200, limit },
-    }),
-  ),
+  },
+  timed("miss with store, 64 in flight", "getOrSet of a new key; the source answers at once", RATE, ["redis"], {
+    ...{ workload: "miss", bytes: 200, limit: 64 },
+  }),
   firstSecond(),
   timed("batch of 100", "a hundred hits in Redis, 200 B each", NS, ["redis"], { workload: "batch", bytes: 200 }),
-  ...[2_000, 10_000].map((perSecond) => ({
-    ...timed(
-      `mix at ${perSecond.toLocaleString("en")}/s`,
-      "Zipf over 5,000 keys, room for 1,000 in memory, one write in twenty; from the due moment of each call",
-      { metric: "p99Ms", unit: " ms", better: "less" },
-      ["both"],
-      { workload: "mix", bytes: 200, perSecond, keys: 5_000, maxItems: 1_000, loadMs: 2 },
-    ),
-  })),
+  timed(
+    "mix at 2,000/s",
+    "Zipf over 5,000 keys, room for 1,000 in memory, one write in twenty; from the due moment of each call",
+    { metric: "p99Ms", unit: " ms", better: "less" },
+    ["both"],
+    { workload: "mix", bytes: 200, perSecond: 2_000, keys: 5_000, maxItems: 1_000, loadMs: 2 },
+  ),
   stampede(1),
   stampede(2),
   {
@@ -87,9 +84,7 @@ export const SCENARIOS: readonly Scenario[] = [
     rounds: 1,
   })),
   footprint(100_000),
-  footprint(1_000_000),
   footprintInRedis(100_000),
-  footprintInRedis(1_000_000),
   imports,
   installs,
   ...faultScenarios,
@@ -113,9 +108,14 @@ function timed(name: string, what: string, shows: Scenario["shows"], shapes: rea
       // Long enough for a percentile of few calls a second.
       const ms = call.workload === "mix" ? 3 * roundMs : roundMs;
       const round = (): Promise<Metrics> => worker.call("round", ms);
-      if (call.workload !== "tags" && call.workload !== "refresh") await warmUp(round);
+      const isWarm = call.workload !== "tags" && call.workload !== "refresh";
+      if (isWarm) await warmUp(round);
       return {
-        round: () => (shape === "memory" ? round() : withRedisTime(server, round)),
+        async round() {
+          // The other contenders had the processor meanwhile.
+          if (isWarm) await round();
+          return shape === "memory" ? round() : withRedisTime(server, round);
+        },
         ...(hasGarbage(call) && { last: () => garbageOf(opening) }),
         close: () => worker.kill(),
       };

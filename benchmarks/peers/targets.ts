@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
 import { shown } from "./shown.ts";
 import { RESULTS, type Results } from "./results.ts";
-import { FOREVER, line, medianOf } from "./tables.ts";
+import { FOREVER, line, measured } from "./tables.ts";
 
 /** One row of the table of targets. */
 export interface Judged {
@@ -32,7 +32,7 @@ const peers = PRODUCTS.filter(({ kind }) => kind === "peer").map(({ name }) => n
 
 /** All targets, with the figures of a run. */
 export function judge(results: Pick<Results, "rows">): readonly Judged[] {
-  const read: Read = (product, scenario, metric) => medianOf(results, scenario, product, metric);
+  const read: Read = (product, scenario, metric) => measured(results, scenario, product, metric);
   const ratio: Ratio = (of, to, metric) => {
     const [above, below] = [read(...of, metric), read(...to, metric)];
     return above === undefined || below === undefined ? undefined : above / below;

@@ -9,7 +9,7 @@ import { addressOf } from "./navigation.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
 
 export interface Question {
-  /** What a reader types. */
+  /** The words that a reader types. */
   readonly words: string;
   /** The page that answers. */
   readonly page: string;

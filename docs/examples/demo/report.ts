@@ -10,7 +10,7 @@ export interface Run {
   readonly changes: number;
   /** The longest time until a change was seen. */
   readonly slowestChangeMs: number;
-  /** What is below memory. */
+  /** The tiers below memory. */
   readonly store: "file" | "redis";
   /** `undefined` without a Redis that the demo may kill. */
   readonly restarts: readonly Restart[] | undefined;
