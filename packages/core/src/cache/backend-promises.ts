@@ -31,8 +31,7 @@ export function warnOfLostDeletes(backend: Backend, warn: (text: string) => void
   warned.add(label);
   const instead = promises.includes("tags hold") ? "Invalidate by tag, or let" : "Let";
   warn(
-    `${label} has no leases: each process loads a missing key itself, and a value whose load began before a delete may ` +
-      `be stored after it, for its ttl. ${instead} the backend state that no other process writes; see ` +
-      "docs/guide/which-store.md",
+    `${label} has no leases: each process loads a missing key itself, and a load that began before a delete may store ` +
+      `its value after it. ${instead} the backend state that no other process writes; see docs/guide/which-store.md`,
   );
 }

@@ -4,7 +4,7 @@ import type { CacheEvents } from "../contracts/events.ts";
 import { dependencies } from "../entry/key.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
-import { BackendRefusedError } from "../tiers/backend-calls.ts";
+import { asItIs, BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
 import type { FlightBatch } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
@@ -173,7 +173,6 @@ export class LeaseAcquisition {
   }
 }
 
-const asItIs = <T>(answer: T): T => answer;
 /** Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later. */
 const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
   fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;

@@ -248,7 +248,7 @@ export class Load {
     const once = kind === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(
-        `the loader gave ${once}, which can be read once, and its value is shared; read it and return what it holds, or give it to one caller by ctx.notShared`,
+        `the loader gave ${once}, which can be read once, and its value is shared; return what it holds, or use ctx.notShared`,
         { operation: "load" },
       );
     if (schema === undefined || value === undefined) return { value, kind, options, named, used };

@@ -439,7 +439,7 @@ export function ownError(given: unknown): unknown {
 export class BackendRefusedError extends BackendUnavailableError {}
 /** Has no breaker: a backend has no part of this name. */
 const NO_PART = "\0";
-const asItIs = <T>(answer: T): T => answer;
+export const asItIs = <T>(answer: T): T => answer;
 const BREAKER_OPEN = "circuit breaker is open";
 const BYPASSED = "it is bypassed";
 

@@ -46,7 +46,7 @@ describe.each(STACKS)("C463 over %s", (stack) => {
     };
     const refused = {
       name: "InvalidValueError",
-      message: `the loader gave ${kind}, which can be read once, and its value is shared; read it and return what it holds, or give it to one caller by ctx.notShared`,
+      message: `the loader gave ${kind}, which can be read once, and its value is shared; return what it holds, or use ctx.notShared`,
     };
     const calls = [cache.getOrSet("k", load), cache.getOrSet("k", load)];
     for (const outcome of await Promise.allSettled(calls))

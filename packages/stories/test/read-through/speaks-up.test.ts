@@ -516,8 +516,8 @@ describe("C564 a backend without leases, over which a load may undo a delete of 
     await nextTurn();
     expect(warnings.map(({ message, code }) => [message, code])).toEqual(
       ["files", "others"].map((label) => [
-        `hotset: cache "shop": ${label} has no leases: each process loads a missing key itself, and a value whose load ` +
-          "began before a delete may be stored after it, for its ttl. Invalidate by tag, or let the backend state that " +
+        `hotset: cache "shop": ${label} has no leases: each process loads a missing key itself, and a load that ` +
+          "began before a delete may store its value after it. Invalidate by tag, or let the backend state that " +
           "no other process writes; see docs/guide/which-store.md",
         "HOTSET_NO_LEASES",
       ]),
