@@ -102,6 +102,7 @@ function figures(name: string, results: Results): string {
 function machine({
   machine: { commit, startedAt, node, redis, cpu, cores, loadBefore, rounds, roundMs, versions },
   othersOfACore,
+  later = [],
 }: Results): string {
   const quiet =
     othersOfACore <= QUIET
@@ -117,6 +118,10 @@ function machine({
     "",
     quiet,
     "",
+    ...later.flatMap((each) => [
+      `Later, with commit ${each.commit}, ${each.startedAt.slice(0, 10)}: ${each.what}.`,
+      "",
+    ]),
     `Versions: ${packages.join(", ")}.`,
   ].join("\n");
 }

@@ -4,15 +4,16 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isNightly, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { PRODUCTS } from "../contenders/index.ts";
-import { Journal, machineOf } from "./results.ts";
+import { Journal, machineOf, merged } from "./results.ts";
 import { runScenario } from "./runner.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { tableOf } from "./tables.ts";
 
-/** The first of each kind: sizes and numbers in flight change no code. A busy machine is too slow for 500 in flight. */
+/** The first of each kind: sizes and numbers in flight change no code. */
 const kindOf = (name: string): string => name.split(/[,:]| over /)[0]!;
-const FEW = SCENARIOS.filter(({ name }) => !name.endsWith("500 in flight"));
-const ALL_KINDS = FEW.filter(({ name }, i) => !FEW.slice(0, i).some((other) => kindOf(other.name) === kindOf(name)));
+const ALL_KINDS = SCENARIOS.filter(
+  ({ name }, i) => !SCENARIOS.slice(0, i).some((other) => kindOf(other.name) === kindOf(name)),
+);
 /** They share their code: each second one is enough where a change is tried. */
 const KINDS = ALL_KINDS.filter((_, i) => isNightly || i % 2 === 0);
 
@@ -40,6 +41,25 @@ describe("scenarios of the comparison", () => {
       expect(tableOf(scenario, rows)).toContain("**hotset**");
     },
   );
+
+  it("C306: figures of a later run replace theirs alone, and say so", () => {
+    const spreadOf = (value: number) => ({ median: value, least: value, most: value });
+    const rowOf = (product: string, ns: number) => ({ scenario: "a", product, metrics: { ns: spreadOf(ns) } });
+    const machine = { ...journal.machine, commit: "before" };
+    const rows = [rowOf("hotset", 5), rowOf("other", 7)];
+    const counts = [{ scenario: "a", product: "hotset", metrics: { bytes: spreadOf(9) } }];
+    const later = { machine: { ...machine, commit: "after" }, rows: counts };
+    const results = merged({ machine, othersOfACore: 0, rows }, "bytes", later);
+    expect(results.rows).toEqual([
+      { scenario: "a", product: "hotset", metrics: { ns: spreadOf(5), bytes: spreadOf(9) } },
+      rowOf("other", 7),
+    ]);
+    expect(merged(results, "bytes", later).later).toEqual([
+      { commit: "after", startedAt: machine.startedAt, what: "bytes" },
+    ]);
+    const versions = { ...machine.versions, bentocache: "0.0.1" };
+    expect(() => merged(results, "bytes", { machine: { ...machine, versions }, rows: [] })).toThrow("other versions");
+  });
 
   it("C306: a run that goes on takes nothing twice", async () => {
     const samples = [

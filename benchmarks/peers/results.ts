@@ -45,7 +45,14 @@ export interface Results {
   readonly machine: Machine;
   /** The most of one core that other processes used during a scenario. */
   readonly othersOfACore: number;
+  /** Parts that were measured later, with `--merge`. */
+  readonly later?: readonly Later[];
   readonly rows: readonly Row[];
+}
+
+/** Figures of a later commit, in place of the former ones. */
+export interface Later extends Pick<Machine, "commit" | "startedAt"> {
+  readonly what: string;
 }
 
 export function machineOf(redis: string, rounds: number, roundMs: number): Machine {
@@ -121,8 +128,27 @@ export class Journal {
 export function writeResults(name: string, results: Results): void {
   mkdirSync(RESULTS, { recursive: true });
   const rows = results.rows.map((row) => JSON.stringify(row)).join(",\n    ");
-  const head = JSON.stringify({ machine: results.machine, othersOfACore: results.othersOfACore }, null, 2);
+  const head = JSON.stringify({ ...results, rows: undefined }, null, 2);
   writeFileSync(join(RESULTS, `${name}.json`), `${head.slice(0, -2)},\n  "rows": [\n    ${rows}\n  ]\n}\n`);
+}
+
+/**
+ * The results with the figures of a later run in place of theirs.
+ *
+ * @param what which figures these are, for people.
+ * @throws when they are of other packages.
+ */
+export function merged(results: Results, what: string, { machine, rows }: Pick<Results, "machine" | "rows">): Results {
+  if (JSON.stringify(machine.versions) !== JSON.stringify(results.machine.versions))
+    throw new Error("the results are of other versions of the packages: run everything");
+  const nameOf = ({ scenario, product }: Row): string => JSON.stringify([scenario, product]);
+  const figures = new Map(rows.map((row) => [nameOf(row), row.metrics]));
+  const { commit, startedAt } = machine;
+  return {
+    ...results,
+    later: [...(results.later ?? []).filter((each) => each.what !== what), { commit, startedAt, what }],
+    rows: results.rows.map((row) => ({ ...row, metrics: { ...row.metrics, ...figures.get(nameOf(row)) } })),
+  };
 }
 
 export function readResults(name: string): Results {

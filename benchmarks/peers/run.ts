@@ -2,9 +2,11 @@
  * Compares hotset with other caches and with the clients below them: one process for each contender and scenario, one
  * Redis for all. Each is warmed up until two rounds agree; the first second of a process has a scenario.
  *
- *     npm run bench -- peers            everything: some 30 minutes
+ *     npm run bench -- peers            everything: some 40 minutes
  *     npm run bench -- peers "memory hit" --only "hotset; lru-cache" --rounds 3
  *     npm run bench -- peers --resume   continues an interrupted run
+ *     npm run bench -- peers --counts   bytes and promises alone, which hold on a busy machine too
+ *     npm run bench -- peers "miss" --merge    puts the figures of a part in the place of the committed ones
  *     npm run write -- performance      writes the figures of the results into the pages again
  *
  * Writes benchmarks/results/peers.json, the plots next to it, and the tables of the pages:
@@ -17,7 +19,7 @@ import { startOwnRedis } from "@hotset/test-servers";
 import { PRODUCTS } from "../contenders/index.ts";
 import { Neighbours } from "../measure.ts";
 import { writePages } from "./docs.ts";
-import { Journal, machineOf, RESULTS, writeResults } from "./results.ts";
+import { Journal, machineOf, merged, readResults, RESULTS, writeResults } from "./results.ts";
 import { runScenario } from "./runner.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { tableOf } from "./tables.ts";
@@ -30,6 +32,8 @@ const { values, positionals } = parseArgs({
     ms: { type: "string", default: "300" },
     only: { type: "string" },
     resume: { type: "boolean", default: false },
+    counts: { type: "boolean", default: false },
+    merge: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
   },
 });
@@ -41,7 +45,9 @@ if (unknown !== undefined)
   throw new Error(`--only: ${unknown} is not one of ${PRODUCTS.map(({ name }) => name).join("; ")}`);
 const products = PRODUCTS.filter(({ name }) => names?.includes(name) ?? true);
 const scenarios = SCENARIOS.filter(
-  ({ name }) => positionals.length === 0 || positionals.some((part) => name.includes(part)),
+  ({ name, counts }) =>
+    (!values.counts || counts !== undefined) &&
+    (positionals.length === 0 || positionals.some((part) => name.includes(part))),
 );
 if (values.list) {
   for (const { name, what } of scenarios) console.log(`${name.padEnd(48)} ${what}`);
@@ -55,10 +61,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void server.stop().then(() => process.exit(130)));
 const version = (await server.info("server"))["redis_version"]!;
 // A part of the whole must not overwrite the committed figures of the others.
-const isWhole = positionals.length === 0 && names === undefined;
+const isWhole = positionals.length === 0 && names === undefined && !values.counts;
 const name = isWhole ? "peers" : "peers-part";
 const journal = new Journal(join(RESULTS, `${name}.jsonl`), machineOf(version, rounds, roundMs), values.resume);
 const neighbours = new Neighbours();
+const only = values.counts ? "counts" : undefined;
 let othersOfACore = 0;
 const startedAt = performance.now();
 
@@ -66,7 +73,7 @@ for (const scenario of scenarios) {
   const before = performance.now();
   await server.command("FLUSHALL");
   neighbours.look();
-  await runScenario(scenario, products, journal, { server, roundMs, scale: 1 });
+  await runScenario(scenario, products, journal, { server, roundMs, scale: 1 }, only);
   const others = neighbours.look();
   othersOfACore = Math.max(othersOfACore, others);
   const seconds = (performance.now() - before) / 1_000;
@@ -75,14 +82,18 @@ for (const scenario of scenarios) {
   );
 }
 await server.stop();
-const results = {
+const taken = {
   machine: journal.machine,
   othersOfACore: Math.round(othersOfACore * 100) / 100,
   rows: journal.rows(),
 };
-writeResults(name, results);
-console.log(`\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; benchmarks/results/${name}.json`);
-if (isWhole) {
+const what = values.counts ? "allocated bytes, promises, and memory of entries" : positionals.join(", ");
+const results = values.merge ? merged(readResults("peers"), what, taken) : taken;
+writeResults(values.merge ? "peers" : name, results);
+console.log(
+  `\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; benchmarks/results/${values.merge ? "peers" : name}.json`,
+);
+if (isWhole || values.merge) {
   await writePages();
   printTargets(results);
 }

@@ -9,22 +9,21 @@ export async function runScenario(
   products: readonly Product[],
   journal: Journal,
   conditions: Conditions,
+  only?: "counts",
 ): Promise<void> {
   const open = products.filter((product) => scenario.takesPart(product) && !journal.has(scenario.name, product.name));
-  const rounds = scenario.rounds ?? journal.machine.rounds;
-  if (scenario.isAlone === true) {
-    for (const product of open) await together(scenario, [product], rounds, journal, conditions);
-    return;
-  }
-  await together(scenario, open, rounds, journal, conditions);
+  const isTimed = scenario.open !== undefined && only === undefined;
+  if (scenario.isAlone === true)
+    for (const product of isTimed ? open : []) await time(scenario, [product], journal, conditions);
+  else if (isTimed) await time(scenario, open, journal, conditions);
+  if (scenario.counts !== undefined) await count(scenario, open, journal, conditions);
 }
 
 const MOST_TIMES = 3;
 
-async function together(
+async function time(
   scenario: Scenario,
   products: readonly Product[],
-  rounds: number,
   journal: Journal,
   conditions: Conditions,
 ): Promise<void> {
@@ -32,34 +31,53 @@ async function together(
   const failed = new Set<string>();
   const fail = (product: string, error: unknown): void => {
     failed.add(product);
-    const message = error instanceof Error ? error.message.split("\n")[0]! : String(error);
-    journal.add({ scenario: scenario.name, product, round: "last", error: message });
-    console.log(`  ${product}: ${message}`);
+    reportFailure(journal, scenario, product, error);
   };
   await each(products, scenario, async (product) => {
     try {
-      sides.push({ product: product.name, side: await scenario.open(product, conditions) });
+      sides.push({ product: product.name, side: await scenario.open!(product, conditions) });
     } catch (error) {
       fail(product.name, error);
     }
   });
+  const rounds = scenario.rounds ?? journal.machine.rounds;
+  // A contender whose rounds were disturbed, by a neighbour of the virtual machine say, gets more of them.
+  const most = scenario.rounds ?? MOST_TIMES * rounds;
   const undisturbed = new Map<string, number>();
-  const take = async (name: "round" | "last", round: number | "last"): Promise<void> =>
-    each(sides, scenario, async ({ product, side }) => {
+  for (let round = 0; round < most; round += 1)
+    await each(sides, scenario, async ({ product, side }) => {
       const before = undisturbed.get(product) ?? 0;
-      if (failed.has(product) || side[name] === undefined || (name === "round" && before === rounds)) return;
+      if (failed.has(product) || before === rounds) return;
       try {
-        journal.add({ scenario: scenario.name, product, round, metrics: await side[name]() });
+        journal.add({ scenario: scenario.name, product, round, metrics: await side.round() });
         if (isUndisturbed()) undisturbed.set(product, before + 1);
       } catch (error) {
         fail(product, error);
       }
     });
-  // A contender whose rounds were disturbed, by a neighbour of the virtual machine say, gets more of them.
-  const most = scenario.rounds ?? MOST_TIMES * rounds;
-  for (let round = 0; round < most; round += 1) await take("round", round);
-  await take("last", "last");
   await Promise.all(sides.map(({ side }) => side.close()));
+}
+
+async function count(
+  scenario: Scenario,
+  products: readonly Product[],
+  journal: Journal,
+  conditions: Conditions,
+): Promise<void> {
+  for (const product of products) {
+    try {
+      const metrics = await scenario.counts!(product, conditions);
+      journal.add({ scenario: scenario.name, product: product.name, round: "last", metrics });
+    } catch (error) {
+      reportFailure(journal, scenario, product.name, error);
+    }
+  }
+}
+
+function reportFailure(journal: Journal, scenario: Scenario, product: string, error: unknown): void {
+  const message = error instanceof Error ? error.message.split("\n")[0]! : String(error);
+  journal.add({ scenario: scenario.name, product, round: "last", error: message });
+  console.log(`  ${product}: ${message}`);
 }
 
 async function each<T>(all: readonly T[], { isParallel }: Scenario, act: (one: T) => Promise<void>): Promise<void> {

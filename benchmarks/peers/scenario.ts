@@ -15,8 +15,6 @@ export interface Conditions {
 /** One contender, ready for rounds. */
 export interface Side {
   round(): Promise<Metrics>;
-  /** Figures that are taken once, after all rounds. */
-  last?(): Promise<Metrics>;
   close(): Promise<unknown>;
 }
 
@@ -35,5 +33,7 @@ export interface Scenario {
   readonly isParallel?: boolean;
   /** Each contender is opened for its rounds alone, and closed before the next one: only where memory is measured. */
   readonly isAlone?: boolean;
-  open(product: Product, conditions: Conditions): Promise<Side>;
+  open?(product: Product, conditions: Conditions): Promise<Side>;
+  /** Figures that are taken once, after all rounds: other programs of the machine do not change them. */
+  counts?(product: Product, conditions: Conditions): Promise<Metrics>;
 }

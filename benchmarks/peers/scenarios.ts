@@ -1,8 +1,8 @@
-import { forkScript, until, type OwnRedis } from "@hotset/test-servers";
+import { forkScript, type OwnRedis } from "@hotset/test-servers";
 import type { Product, Shape } from "../contenders/contender.ts";
 import { faultScenarios } from "./faults.ts";
 import { imports, installs } from "./packages.ts";
-import type { Scenario, Side } from "./scenario.ts";
+import type { Conditions, Scenario } from "./scenario.ts";
 import { warmUp } from "./warm-up.ts";
 import type { Worker } from "./worker.ts";
 import type { Metrics, WorkloadCall } from "./workloads.ts";
@@ -90,21 +90,27 @@ export const SCENARIOS: readonly Scenario[] = [
   ...faultScenarios,
 ];
 
-/** A workload in a process of its own for each contender, with the processor time of Redis. */
+/** A workload in a process for each contender, with the processor time of Redis. */
 function timed(name: string, what: string, shows: Scenario["shows"], shapes: readonly Shape[], call: Call): Scenario {
+  const opening = (product: Product, { server, scale }: Conditions): WorkloadCall => ({
+    ...call,
+    ...(call.keys !== undefined && { keys: Math.max(100, Math.round(call.keys * scale)) }),
+    ...at(
+      product,
+      name,
+      shapes.find((each) => product.shapes.includes(each))!,
+      server.url,
+    ),
+  });
   return {
     name,
     what,
     shows,
     takesPart: (product) => shapes.some((shape) => product.shapes.includes(shape)),
-    async open(product, { server, roundMs, scale }) {
-      const scaled = {
-        ...call,
-        ...(call.keys !== undefined && { keys: Math.max(100, Math.round(call.keys * scale)) }),
-      };
-      const shape = shapes.find((each) => product.shapes.includes(each))!;
-      const opening = { ...scaled, ...at(product, name, shape, server.url) };
-      const worker = await started(opening);
+    async open(product, conditions) {
+      const { server, roundMs } = conditions;
+      const opened = opening(product, conditions);
+      const worker = await started(opened);
       // Long enough for a percentile of few calls a second.
       const ms = call.workload === "mix" ? 3 * roundMs : roundMs;
       const round = (): Promise<Metrics> => worker.call("round", ms);
@@ -114,12 +120,12 @@ function timed(name: string, what: string, shows: Scenario["shows"], shapes: rea
         async round() {
           // The other contenders had the processor meanwhile.
           if (isWarm) await round();
-          return shape === "memory" ? round() : withRedisTime(server, round);
+          return opened.shape === "memory" ? round() : withRedisTime(server, round);
         },
-        ...(hasGarbage(call) && { last: () => garbageOf(opening) }),
         close: () => worker.kill(),
       };
     },
+    ...(hasGarbage(call) && { counts: (product, conditions) => garbageOf(opening(product, conditions)) }),
   };
 }
 
@@ -214,9 +220,7 @@ function footprint(entries: number): Scenario {
     what: "bytes of the heap for each entry: key, value of three fields, and what the cache keeps beside them",
     shows: { metric: "bytesEach", unit: " bytes", better: "less" },
     takesPart: ({ name, shapes }) => shapes.includes("memory") && name !== "hotset, namespace",
-    rounds: 1,
-    isAlone: true,
-    async open(product, { scale }) {
+    async counts(product, { scale }) {
       const keys = Math.max(1_000, Math.round(entries * scale));
       const worker = await started(
         {
@@ -227,7 +231,9 @@ function footprint(entries: number): Scenario {
         },
         ["--expose-gc"],
       );
-      return { round: () => worker.call("round", 0), close: () => worker.kill() };
+      const metrics = await worker.call("round", 0);
+      await worker.kill();
+      return metrics;
     },
   };
 }
@@ -239,34 +245,19 @@ function footprintInRedis(entries: number): Scenario {
     name,
     what: "bytes of used_memory for each entry with a value of 200 bytes, written as each cache writes it",
     shows: { metric: "bytesEach", unit: " bytes", better: "less" },
-    // A million of each: the caches of hotset, and the bare value.
-    takesPart: ({ shapes, kind, name: product }) =>
-      shapes.includes("redis") && product !== "ioredis GET" && (entries <= 100_000 || kind !== "peer"),
-    rounds: 1,
-    isAlone: true,
-    async open(product, { server, scale }): Promise<Side> {
+    takesPart: ({ shapes, name: product }) => shapes.includes("redis") && product !== "ioredis GET",
+    async counts(product, { server, scale }) {
       const keys = Math.max(1_000, Math.round(entries * scale));
       const worker = await started(
         { ...at(product, "in redis", "redis", server.url), workload: "footprint", keys, bytes: 200, limit: 64 },
         ["--expose-gc"],
       );
-      return {
-        async round() {
-          const before = await usedMemory(server);
-          await worker.call("round", 0);
-          return { bytesEach: ((await usedMemory(server)) - before) / keys };
-        },
-        close: async () => {
-          await worker.kill();
-          // A million keys are freed in seconds.
-          await server.command("FLUSHALL", "ASYNC");
-          await until(
-            "room in Redis",
-            60_000,
-            async () => (await server.info("memory"))["lazyfree_pending_objects"] === "0",
-          );
-        },
-      };
+      const before = await usedMemory(server);
+      await worker.call("round", 0);
+      const bytesEach = ((await usedMemory(server)) - before) / keys;
+      await worker.kill();
+      await server.command("FLUSHALL");
+      return { bytesEach };
     },
   };
 }
