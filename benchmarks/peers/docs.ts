@@ -200,7 +200,10 @@ function front(results: Results): string {
   const table = [
     line(["", ...FRONT.map(versionOf)]),
     `|---|${FRONT.map(() => "---:|").join("")}`,
-    line(["stale reads of its own changes, in about 1,500 reads without faults", ...FRONT.map(olderAnswers)]),
+    line([
+      "stale reads after a change by the same process, in about 1,500 reads without faults",
+      ...FRONT.map(olderAnswers),
+    ]),
     ...rows.map(line),
   ].join("\n");
   if (results.othersOfACore <= QUIET) return table;
