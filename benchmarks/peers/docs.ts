@@ -113,8 +113,8 @@ function machine({
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback ` +
-      `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each. Times and rates are of the best round, all else is ` +
-      "the median; then the range.",
+      `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each. Times and rates are of the best round, all else ` +
+      "is the median; then the range.",
     "",
     quiet,
     "",

@@ -2,13 +2,14 @@ import { createHook } from "node:async_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Workload } from "./workloads.ts";
 
-const WARM = 5;
-
 /** For one operation. Other processes on the machine do not change them. */
 export interface Garbage {
   readonly bytes: number;
   readonly promises: number;
 }
+
+/** Runs before the one that is counted. */
+const WARM = 5;
 
 /**
  * The bytes that an operation allocates, and the promises that it makes. The young generation must hold all that is

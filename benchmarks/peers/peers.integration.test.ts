@@ -34,7 +34,7 @@ describe("scenarios of the comparison", () => {
     { timeout: 120_000 },
     async (_, scenario) => {
       const hotset = PRODUCTS.filter(({ name }) => name === "hotset");
-      await runScenario(scenario, hotset, journal, { server, roundMs: 5, scale: 0.05 });
+      await runScenario(scenario, hotset, journal, { server, roundMs: 5, scale: 0.05, isUndisturbed: () => true });
       const rows = journal.rows().filter((row) => row.scenario === scenario.name);
       expect(rows.map(({ product, error }) => ({ product, error }))).toEqual([{ product: "hotset", error: undefined }]);
       expect(rows[0]!.metrics[scenario.shows.metric]?.median).toBeGreaterThanOrEqual(0);
@@ -42,17 +42,53 @@ describe("scenarios of the comparison", () => {
     },
   );
 
+  it.each([
+    ["none", () => false, 2],
+    ["the first", (taken: number) => taken === 1, 3],
+    ["all", () => true, 6],
+  ] as const)("C306: of two rounds, those that are disturbed are taken again: %s", async (_, isDisturbed, expected) => {
+    let taken = 0;
+    const scenario = {
+      ...{ name: "a", what: "", shows: SCENARIOS[0]!.shows, takesPart: () => true },
+      open: async () => ({ round: async () => ({ ns: (taken += 1) }), close: async () => undefined }),
+    };
+    const two = new Journal(join(folder, `rounds-${expected}.jsonl`), machineOf("7", 2, 5), false);
+    const conditions = { server, roundMs: 5, scale: 1, isUndisturbed: () => !isDisturbed(taken) };
+    await runScenario(scenario, PRODUCTS.slice(0, 1), two, conditions);
+    expect(two.samples.map(({ metrics }) => metrics!["ns"])).toEqual(
+      Array.from({ length: expected }, (__, i) => i + 1),
+    );
+  });
+
+  it("C306: what failed while it was timed is not counted", async () => {
+    const scenario = {
+      ...{ name: "a", what: "", shows: SCENARIOS[0]!.shows, takesPart: () => true },
+      open: async () => Promise.reject(new Error("no connection")),
+      counts: async () => ({ bytes: 1 }),
+    };
+    const failing = new Journal(join(folder, "failing.jsonl"), machineOf("7", 2, 5), false);
+    await runScenario(scenario, PRODUCTS.slice(0, 1), failing, {
+      ...{ server, roundMs: 5, scale: 1, isUndisturbed: () => true },
+    });
+    const { name: product } = PRODUCTS[0]!;
+    expect(failing.rows()).toEqual([{ scenario: "a", product, metrics: {}, error: "no connection" }]);
+  });
+
   it("C306: figures of a later run replace theirs alone, and say so", () => {
     const spreadOf = (value: number) => ({ median: value, least: value, most: value });
     const rowOf = (product: string, ns: number) => ({ scenario: "a", product, metrics: { ns: spreadOf(ns) } });
     const machine = { ...journal.machine, commit: "before" };
     const rows = [rowOf("hotset", 5), rowOf("other", 7)];
-    const counts = [{ scenario: "a", product: "hotset", metrics: { bytes: spreadOf(9) } }];
+    const counts = [
+      { scenario: "a", product: "hotset", metrics: { bytes: spreadOf(9) } },
+      { scenario: "b", product: "hotset", metrics: { bytes: spreadOf(4) } },
+    ];
     const later = { machine: { ...machine, commit: "after" }, rows: counts };
     const results = merged({ machine, othersOfACore: 0, rows }, "bytes", later);
     expect(results.rows).toEqual([
       { scenario: "a", product: "hotset", metrics: { ns: spreadOf(5), bytes: spreadOf(9) } },
       rowOf("other", 7),
+      counts[1],
     ]);
     expect(merged(results, "bytes", later).later).toEqual([
       { commit: "after", startedAt: machine.startedAt, what: "bytes" },

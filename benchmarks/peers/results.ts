@@ -107,6 +107,12 @@ export class Journal {
     return this.samples.some((sample) => sample.scenario === scenario && sample.product === product);
   }
 
+  hasFailed(scenario: string, product: string): boolean {
+    return this.samples.some(
+      (sample) => sample.scenario === scenario && sample.product === product && sample.error !== undefined,
+    );
+  }
+
   rows(): readonly Row[] {
     const sides = new Map<string, Sample[]>();
     for (const sample of this.samples) {
@@ -142,12 +148,16 @@ export function merged(results: Results, what: string, { machine, rows }: Pick<R
   if (JSON.stringify(machine.versions) !== JSON.stringify(results.machine.versions))
     throw new Error("the results are of other versions of the packages: run everything");
   const nameOf = ({ scenario, product }: Row): string => JSON.stringify([scenario, product]);
-  const figures = new Map(rows.map((row) => [nameOf(row), row.metrics]));
+  const all = new Map(results.rows.map((row) => [nameOf(row), row]));
+  for (const row of rows) {
+    const former = all.get(nameOf(row));
+    all.set(nameOf(row), { ...row, metrics: { ...former?.metrics, ...row.metrics } });
+  }
   const { commit, startedAt } = machine;
   return {
     ...results,
     later: [...(results.later ?? []).filter((each) => each.what !== what), { commit, startedAt, what }],
-    rows: results.rows.map((row) => ({ ...row, metrics: { ...row.metrics, ...figures.get(nameOf(row)) } })),
+    rows: [...all.values()],
   };
 }
 

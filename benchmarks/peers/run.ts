@@ -17,7 +17,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { PRODUCTS } from "../contenders/index.ts";
-import { Neighbours } from "../measure.ts";
+import { isUndisturbed, Neighbours } from "../measure.ts";
 import { writePages } from "./docs.ts";
 import { Journal, machineOf, merged, readResults, RESULTS, writeResults } from "./results.ts";
 import { runScenario } from "./runner.ts";
@@ -44,6 +44,8 @@ const unknown = names?.find((name) => PRODUCTS.every((product) => product.name !
 if (unknown !== undefined)
   throw new Error(`--only: ${unknown} is not one of ${PRODUCTS.map(({ name }) => name).join("; ")}`);
 const products = PRODUCTS.filter(({ name }) => names?.includes(name) ?? true);
+if (values.merge && (names !== undefined || (positionals.length === 0 && !values.counts)))
+  throw new Error("--merge takes a part of the scenarios with all contenders: give names of scenarios, or --counts");
 const scenarios = SCENARIOS.filter(
   ({ name, counts }) =>
     (!values.counts || counts !== undefined) &&
@@ -73,7 +75,7 @@ for (const scenario of scenarios) {
   const before = performance.now();
   await server.command("FLUSHALL");
   neighbours.look();
-  await runScenario(scenario, products, journal, { server, roundMs, scale: 1 }, only);
+  await runScenario(scenario, products, journal, { server, roundMs, isUndisturbed, scale: 1 }, only);
   const others = neighbours.look();
   othersOfACore = Math.max(othersOfACore, others);
   const seconds = (performance.now() - before) / 1_000;
@@ -87,12 +89,11 @@ const taken = {
   othersOfACore: Math.round(othersOfACore * 100) / 100,
   rows: journal.rows(),
 };
+const file = values.merge ? "peers" : name;
 const what = values.counts ? "allocated bytes, promises, and memory of entries" : positionals.join(", ");
 const results = values.merge ? merged(readResults("peers"), what, taken) : taken;
-writeResults(values.merge ? "peers" : name, results);
-console.log(
-  `\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; benchmarks/results/${values.merge ? "peers" : name}.json`,
-);
+writeResults(file, results);
+console.log(`\n${((performance.now() - startedAt) / 60_000).toFixed(1)} minutes; benchmarks/results/${file}.json`);
 if (isWhole || values.merge) {
   await writePages();
   printTargets(results);

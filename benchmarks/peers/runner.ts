@@ -1,5 +1,4 @@
 import type { Product } from "../contenders/contender.ts";
-import { isUndisturbed } from "../measure.ts";
 import type { Journal } from "./results.ts";
 import type { Conditions, Scenario, Side } from "./scenario.ts";
 
@@ -13,12 +12,12 @@ export async function runScenario(
 ): Promise<void> {
   const open = products.filter((product) => scenario.takesPart(product) && !journal.has(scenario.name, product.name));
   const isTimed = scenario.open !== undefined && only === undefined;
-  if (scenario.isAlone === true)
-    for (const product of isTimed ? open : []) await time(scenario, [product], journal, conditions);
-  else if (isTimed) await time(scenario, open, journal, conditions);
+  const groups = scenario.isAlone === true ? open.map((product) => [product]) : [open];
+  if (isTimed) for (const group of groups) await time(scenario, group, journal, conditions);
   if (scenario.counts !== undefined) await count(scenario, open, journal, conditions);
 }
 
+/** A contender whose rounds are all disturbed gets this many times the rounds. */
 const MOST_TIMES = 3;
 
 async function time(
@@ -41,7 +40,6 @@ async function time(
     }
   });
   const rounds = scenario.rounds ?? journal.machine.rounds;
-  // A contender whose rounds were disturbed, by a neighbour of the virtual machine say, gets more of them.
   const most = scenario.rounds ?? MOST_TIMES * rounds;
   const undisturbed = new Map<string, number>();
   for (let round = 0; round < most; round += 1)
@@ -50,7 +48,7 @@ async function time(
       if (failed.has(product) || before === rounds) return;
       try {
         journal.add({ scenario: scenario.name, product, round, metrics: await side.round() });
-        if (isUndisturbed()) undisturbed.set(product, before + 1);
+        if (conditions.isUndisturbed()) undisturbed.set(product, before + 1);
       } catch (error) {
         fail(product, error);
       }
@@ -65,6 +63,7 @@ async function count(
   conditions: Conditions,
 ): Promise<void> {
   for (const product of products) {
+    if (journal.hasFailed(scenario.name, product.name)) continue;
     try {
       const metrics = await scenario.counts!(product, conditions);
       journal.add({ scenario: scenario.name, product: product.name, round: "last", metrics });

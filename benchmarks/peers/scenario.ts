@@ -8,6 +8,8 @@ export interface Conditions {
   readonly server: OwnRedis;
   /** About how long a timed round takes. */
   readonly roundMs: number;
+  /** Asked after each round: whether it counts as one of the rounds of the run, or is taken again. */
+  readonly isUndisturbed: () => boolean;
   /** Multiplies numbers of entries: below 1 where only the code is tried. @default 1 */
   readonly scale: number;
 }

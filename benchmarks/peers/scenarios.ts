@@ -43,7 +43,7 @@ export const SCENARIOS: readonly Scenario[] = [
     }),
     takesPart: ({ can, shapes }: Product) => can.includes("compression") && shapes.includes("redis"),
   },
-  timed("miss with store, 64 in flight", "getOrSet of a new key; the source answers at once", RATE, ["redis"], {
+  timed("miss with store, 64 in flight", "getOrSet of a new key; the source answers immediately", RATE, ["redis"], {
     ...{ workload: "miss", bytes: 200, limit: 64 },
   }),
   firstSecond(),
@@ -217,7 +217,7 @@ function footprint(entries: number): Scenario {
   const count = entries.toLocaleString("en");
   return {
     name: `memory of an entry, ${count}`,
-    what: "bytes of the heap for each entry: key, value of three fields, and what the cache keeps beside them",
+    what: "bytes of the heap for each entry: key, value of three fields, and what the cache keeps with them",
     shows: { metric: "bytesEach", unit: " bytes", better: "less" },
     takesPart: ({ name, shapes }) => shapes.includes("memory") && name !== "hotset, namespace",
     async counts(product, { scale }) {

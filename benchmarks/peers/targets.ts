@@ -116,7 +116,7 @@ function memoryRows(read: Read, ratio: Ratio, best: Best): readonly Judged[] {
       " times an async function around lru-cache",
     ),
     {
-      what: "memory hit, async, beside other caches",
+      what: "memory hit, async, next to other caches",
       target: "faster than each",
       value: ours === undefined ? "not measured" : `${shown(ours)} ns; ${name} ${shown(ns)} ns`,
       isMet: ours === undefined ? undefined : ours < ns,
