@@ -176,7 +176,7 @@ function quickNames(names: readonly string[]): readonly string[] {
   const unfit = names.filter((name) => AFTER.some((step) => step.name === name));
   const gone = LONG_UNITS.filter((file) => !existsSync(join(top, file)));
   for (const name of unfit) console.error(`${name} needs the report of all tests, which ${QUICK.name} does not run.`);
-  for (const file of gone) console.error(`${file} is left out by ${QUICK.name}, and there is no such file.`);
+  for (const file of gone) console.error(`${file} is left out by ${QUICK.name}, but does not exist.`);
   if (unfit.length + gone.length > 0) process.exit(1);
   return [...QUICK.steps, ...names];
 }

@@ -63,7 +63,7 @@ export function honoCache(
 /**
  * `fetch` through the cache. Each redirect is stored under its own URL, and followed here: `Authorization` and cookies
  * do not go along to another origin. Responses to requests with another `credentials` mode are kept apart, the mode
- * `cache` counts without `requestDirectives` too, and a request with `integrity` is left to `base`.
+ * `cache` applies even without `requestDirectives`, and a request with `integrity` is left to `base`.
  *
  * @returns 504 where the mode is `only-if-cached`, and nothing is stored.
  */

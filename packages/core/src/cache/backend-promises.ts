@@ -31,7 +31,8 @@ export function warnOfLostDeletes(backend: Backend, warn: (text: string) => void
   warned.add(label);
   const instead = promises.includes("tags hold") ? "Invalidate by tag, or let" : "Let";
   warn(
-    `${label} has no leases: each process loads a missing key itself, and a load that began before a delete may store ` +
-      `its value after it. ${instead} the backend state that no other process writes; see docs/guide/which-store.md`,
+    `${label} has no leases: each process loads a missing key itself, and a load that began before a delete may ` +
+      `store its value after it. ${instead} the backend state that no other process writes; see ` +
+      "docs/guide/which-store.md",
   );
 }

@@ -44,7 +44,8 @@ export class Budget {
    * Resolves with what `done` or `failed` makes of the end of a step. It fails when the time that is left is spent; the
    * work continues. One call of the backend has its own deadline, so it may wait behind others for longer.
    *
-   * @param failed `late` is in the async context of no call: what follows for the call belongs behind the promise.
+   * @param failed runs outside the async context of any call when the time is spent: what follows for the call belongs
+   *   after the promise.
    */
   limit<T, R>(
     clock: Clock,

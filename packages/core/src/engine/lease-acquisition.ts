@@ -180,7 +180,7 @@ const hasSeenEnd = ({ fallback, seen }: Flight, now: number): boolean =>
 /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, continue. */
 function unreachableBy(error: unknown, flight: Flight): Error {
   if (error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError)) flight.isUnreachable = true;
-  return error instanceof Error ? error : new Error("a backend rejected with what is no error", { cause: error });
+  return error instanceof Error ? error : new Error("a backend rejected without an Error", { cause: error });
 }
 
 /** One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one. */

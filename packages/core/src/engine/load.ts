@@ -25,7 +25,7 @@ export interface LoadContext {
   readonly key: string;
   /**
    * Aborts on `loadTimeout`, on `close`, and when the signal of the last waiting caller aborted; not after the load has
-   * ended, with the check by a schema: a stream that went through {@link notShared} is read to its end.
+   * ended (including the check by a schema): a stream that went through {@link notShared} is read to its end.
    */
   readonly signal: AbortSignal;
   readonly reason: LoadReason;
@@ -248,7 +248,8 @@ export class Load {
     const once = kind === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(
-        `the loader gave ${once}, which can be read once, and its value is shared; return what it holds, or use ctx.notShared`,
+        `the loader gave ${once}, which can be read once, and its value is shared; ` +
+          "return what it holds, or use ctx.notShared",
         { operation: "load" },
       );
     if (schema === undefined || value === undefined) return { value, kind, options, named, used };

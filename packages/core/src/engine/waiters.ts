@@ -38,7 +38,8 @@ export class Waiters {
     this.#context = context;
     this.#answers = answers;
     this.#overloaded = new OverloadedError(
-      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; is its source or backend stuck?`,
+      `maxWaiting: ${context.maxWaiting} calls of the cache ${JSON.stringify(context.name)} wait already; ` +
+        "is its source or backend stuck?",
       { operation: "getOrSet" },
     );
   }

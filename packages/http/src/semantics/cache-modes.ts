@@ -7,6 +7,6 @@ export const DIRECTIVES = {
   "only-if-cached": "only-if-cached, max-stale",
 } as const;
 
-/** The mode of a `Request`, unless it is the usual one, or of a runtime that has none. */
+/** The mode of a `Request`; `undefined` for the default mode, and in a runtime whose requests have none. */
 export const cacheMode = (mode: string): keyof typeof DIRECTIVES | undefined =>
   Object.hasOwn(DIRECTIVES, mode) ? (mode as keyof typeof DIRECTIVES) : undefined;

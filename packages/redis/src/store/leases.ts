@@ -196,7 +196,7 @@ export abstract class RedisLeases implements Leases {
     return Math.max(refreshUntilMs ?? -Infinity, this.#noGetexUntilMs);
   }
 
-  /** Forgetting one, the oldest, costs a try that those who wait for it are woken by. */
+  /** Forgetting the oldest costs one more attempt, which wakes those who wait for it. */
   #noteRefresh(key: string, untilMs: number): void {
     this.#refreshes.delete(key);
     if (this.#refreshes.size >= MAX_REFRESHES) this.#refreshes.delete(this.#refreshes.keys().next().value!);
