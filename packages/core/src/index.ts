@@ -2,7 +2,9 @@ export { parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
 export { systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
-export { inNoCall } from "./primitives/async-context.ts";
+export { inNoCall, inThisContext } from "./primitives/async-context.ts";
+export { KeyNode, KeyTable } from "./primitives/key-table.ts";
+export { Reply } from "./primitives/reply.ts";
 export {
   BackendUnavailableError,
   CacheClosedError,
@@ -69,7 +71,7 @@ export type {
   TierState,
   TierStats,
 } from "./contracts/events.ts";
-export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/load.ts";
+export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
 export { refuseSurplus } from "./primitives/surplus.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";

@@ -9,26 +9,24 @@ import { systemClock } from "../contracts/clock.ts";
 import { createEvents, notify } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
-import { Lifecycle, type Copies, type Life, type Limits, type Reporting, type Writing } from "../engine/context.ts";
+import { Lifecycle, type Copies, type EngineContext, type Reporting } from "../engine/context.ts";
+import { Callers } from "../engine/callers.ts";
 import { Flights } from "../engine/flights.ts";
-import { LeaseAcquisition } from "../engine/lease-acquisition.ts";
+import { Ladder } from "../engine/ladder.ts";
 import type { Lease } from "../engine/lease.ts";
-import { LoadedStore } from "../engine/loaded-store.ts";
 import { Mutations } from "../engine/mutations.ts";
-import { ReadThrough } from "../engine/read-through.ts";
 import { Touch } from "../engine/touch.ts";
 import { Reads } from "../engine/reads.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
-import { Waiters } from "../engine/waiters.ts";
 import { backendKeyOf, parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import type { ResolvedPolicy } from "../entry/policy.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import { LinkedSet } from "../primitives/linked-set.ts";
 import { Meters } from "../primitives/meters.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
 import { Recovery } from "../tiers/recovery.ts";
 import { RemoteTier } from "../tiers/remote-tier.ts";
@@ -45,14 +43,12 @@ export interface Plan {
   readonly policy: ResolvedPolicy;
 }
 
-type Context = Reporting & Copies & Writing & Limits & Life;
-
 /** The parts of one cache, put together. */
 export interface Assembly {
   readonly engine: Engine;
-  readonly context: Context;
+  readonly context: EngineContext;
   /** Requested or held. */
-  readonly leases: ReadonlySet<Lease>;
+  readonly leases: Iterable<Lease>;
   /** The root namespace. */
   readonly namespace: NamespaceContext;
   readonly backend: Backend | undefined;
@@ -82,7 +78,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   // Where changes of tag versions are not reported, none can be known to be current.
   const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
   const local = tier && new LocalCopies({ tier, tags, trust, table: known, clock, events, cache: name, freezesShared });
-  const leases = new Set<Lease>();
+  const leases = new LinkedSet<Lease>();
   const backoffs = new Backoffs(tags);
   const shared = {
     name,
@@ -98,7 +94,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   };
   const changes = new RemoteChanges({ ...shared, leases, backoffs }, root, known);
   const far = backend && openBackend(backend, coherence, { shared, root, parts, known, changes });
-  const context: Context = {
+  const context: EngineContext = {
     ...shared,
     bulkWrites: new BulkWrites(),
     recovery: far?.recovery,
@@ -124,26 +120,19 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   };
 }
 
-function engineOf(context: Context, leases: Set<Lease>, backoffs: Backoffs, checksHits: boolean): Engine {
+function engineOf(context: EngineContext, leases: LinkedSet<Lease>, backoffs: Backoffs, checksHits: boolean): Engine {
   const answers = new Answers(context);
-  const waiters = new Waiters(context, answers);
-  const loadedStore = new LoadedStore(context, waiters, answers);
+  const callers = new Callers(context, answers);
   const reads = new Reads(context, answers);
   return {
     context,
     meters: new Meters(),
     checksHits,
-    waiters,
-    readThrough: new ReadThrough(context, {
-      answers,
-      waiters,
-      backoffs,
-      leases: new LeaseAcquisition(context, leases),
-      loadedStore,
-    }),
-    mutations: new Mutations(context, leases, backoffs, loadedStore),
+    callers,
+    ladder: new Ladder(context, answers, callers, backoffs, leases),
+    mutations: new Mutations(context, leases, backoffs),
     reads,
-    touch: new Touch(context, reads, loadedStore),
+    touch: new Touch(context, reads),
   };
 }
 
@@ -156,7 +145,7 @@ function trustIn(coherence: Coherence | undefined, parts: BackendParts, root: Ke
 
 /** The parts of a cache that belong to its backend. */
 interface Far {
-  readonly remote: EntryTier;
+  readonly remote: RemoteTier;
   readonly recovery: Recovery;
   readonly subscription: ChangeSubscription | undefined;
 }

@@ -4,6 +4,7 @@ import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts
 import type { CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
 import { describe, toMs, type Duration } from "../primitives/duration.ts";
+import { Deadlines } from "../primitives/deadlines.ts";
 import { Timeouts } from "../primitives/timeouts.ts";
 import { within } from "../primitives/within.ts";
 import { BackendRefusedError, ownError } from "../tiers/backend-calls.ts";
@@ -78,7 +79,7 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     });
     return {
       ...super.stats(),
-      waiting: this.#parts.engine.waiters.count,
+      waiting: this.#parts.engine.callers.count,
       pending: recovery?.size ?? 0,
       tiers: [localStats, remote?.stats()].filter((each) => each !== undefined),
     };
@@ -140,12 +141,13 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     await this.#within(timeoutMs, this.#settled());
     context.lifecycle.end();
     const closed = new CacheClosedError(`the cache ${JSON.stringify(context.name)} was closed while this call waited`);
-    for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.waiters.abort(flight, closed);
+    for (const flight of [...context.flights.all()]) if (!flight.storesNothing) engine.callers.abort(flight, closed);
     // In this very turn, before the backend is closed.
     for (const lease of [...leases]) lease.release();
     await this.#endTiers();
     for (const port of Object.values(context.events)) port.flush();
     Timeouts.on(context.clock).rest();
+    Deadlines.rest(context.clock);
     context.lifecycle.close();
   }
 

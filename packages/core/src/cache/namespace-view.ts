@@ -2,10 +2,10 @@ import { loadMany } from "../engine/batch-load.ts";
 import { checkRoomForMeta, type GetOrSetCall, type NamespaceContext } from "../engine/call.ts";
 import type { Copies, Life, Limits, Reporting } from "../engine/context.ts";
 import type { Meters } from "../primitives/meters.ts";
-import type { BatchLoader, Loader } from "../engine/load.ts";
+import type { BatchLoader, Loader } from "../engine/loader.ts";
 import { usedByCaller } from "../engine/loading.ts";
 import type { Mutations } from "../engine/mutations.ts";
-import type { ReadThrough } from "../engine/read-through.ts";
+import type { Ladder } from "../engine/ladder.ts";
 import type {
   DeleteManyResult,
   DeleteResult,
@@ -51,7 +51,7 @@ import {
 } from "./call-checks.ts";
 import type { Namespace, NamespaceOptions, Untyped } from "./namespace.ts";
 import { detached, keepToInstances } from "./own-methods.ts";
-import type { Waiters } from "../engine/waiters.ts";
+import type { Callers } from "../engine/callers.ts";
 import { wrapFunction, type AnyFunction, type Wrapped, type WrapKey, type WrapOptions } from "./wrap.ts";
 
 /** The parts of one cache that a namespace calls. */
@@ -60,8 +60,8 @@ export interface Engine {
   readonly meters: Meters;
   /** Whether the names of all options are checked on a hit too: it would cost a hit in production. */
   readonly checksHits: boolean;
-  readonly waiters: Waiters;
-  readonly readThrough: ReadThrough;
+  readonly callers: Callers;
+  readonly ladder: Ladder;
   readonly reads: Reads;
   readonly mutations: Mutations;
   readonly touch: Touch;
@@ -93,7 +93,7 @@ export class NamespaceView implements Untyped<Namespace> {
 
   getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
     try {
-      const { context, checksHits, readThrough } = this.#engine;
+      const { context, checksHits, ladder } = this.#engine;
       const namespace = this.#namespace;
       const now = context.clock.now();
       const held = typeof key === "string" ? context.local?.find(namespace.keySpace, key, now) : undefined;
@@ -106,12 +106,12 @@ export class NamespaceView implements Untyped<Namespace> {
         isPlainHit(namespace.policy, options)
       ) {
         if (options != null && checksHits) checkOptions(options, OPTION_NAMES.getOrSet);
-        return Promise.resolve(readThrough.hit(namespace, key, now, held));
+        return Promise.resolve(ladder.hit(namespace, key, now, held));
       }
       const call = this.#call(key, load, options, now);
       // Without subscribers a miss has no closure and no frames for it.
-      if (!isTraced("call")) return readThrough.fetch(call, held);
-      return this.#traced("getOrSet", () => readThrough.fetch(call, held));
+      if (!isTraced("call")) return ladder.fetch(call, held);
+      return this.#traced("getOrSet", () => ladder.fetch(call, held));
     } catch (error) {
       return Promise.reject(NamespaceView.#isView(this) ? error : detached("getOrSet"));
     }
@@ -131,7 +131,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const { absentAsNull, tags, ...rest } = options ?? {};
     const ofCall = typeof tags === "function" ? rest : ownOptions({ ...rest, ...(tags !== undefined && { tags }) });
     checkFlag("absentAsNull", absentAsNull);
-    const { context, readThrough } = this.#engine;
+    const { context, ladder } = this.#engine;
     const { keySpace, policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
     const tagsOf = typeof tags === "function" ? tags : undefined;
@@ -154,7 +154,15 @@ export class NamespaceView implements Untyped<Namespace> {
       });
       const values = await this.#traced("getOrSetMany", () =>
         loadMany(
-          { context, readThrough, keySpace, absent, tagsOf, inherits: shared.policy.inherit },
+          {
+            context,
+            ladder,
+            keySpace,
+            absent,
+            tagsOf,
+            timeoutMs: shared.policy.loadTimeoutMs,
+            inherits: shared.policy.inherit,
+          },
           part,
           load,
           describeItem,
@@ -397,10 +405,10 @@ export class NamespaceView implements Untyped<Namespace> {
 
   /** The value of a fresh local copy, counted as a hit; `undefined` if there is none. */
   #freshCopy(key: string, now: number): unknown {
-    const { context, readThrough } = this.#engine;
+    const { context, ladder } = this.#engine;
     if (typeof key !== "string") return undefined;
     const held = context.local?.find(this.#namespace.keySpace, key, now);
-    return held !== undefined && now < held.staleAt ? readThrough.hit(this.#namespace, key, now, held) : undefined;
+    return held !== undefined && now < held.staleAt ? ladder.hit(this.#namespace, key, now, held) : undefined;
   }
 
   #key(key: string): EntryKey {

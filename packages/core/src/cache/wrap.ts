@@ -4,7 +4,7 @@ import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
-import type { LoadContext } from "../engine/load.ts";
+import type { LoadContext } from "../engine/loader.ts";
 import type { DeleteResult } from "../engine/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from "../entry/policy.ts";

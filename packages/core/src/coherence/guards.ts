@@ -12,65 +12,49 @@ import type { Epoch } from "./parts.ts";
 export class Guard extends KeyNode {
   /** Whether it is a write on its way to the backend. Writes of one key are sent in turn, so a later one stays. */
   readonly isWrite: boolean;
-  #serial = nextSerial();
-  #fencedBy: FencedBy | undefined;
-  #isTainted = false;
-  #epoch: Epoch | undefined;
+  /** Its place in the order in which guards of this process began. */
+  serial: number = nextSerial();
+  fencedBy: FencedBy | undefined;
+  isTainted = false;
+  /** That of its key when it was sent: it may have missed changes of later ones. */
+  epoch: Epoch | undefined;
 
   constructor(of: "read" | "write" = "read") {
     super();
     this.isWrite = of === "write";
   }
 
-  /** Its place in the order in which guards of this process began. */
-  get serial(): number {
-    return this.#serial;
-  }
-
-  get fencedBy(): FencedBy | undefined {
-    return this.#fencedBy;
-  }
-
-  get isTainted(): boolean {
-    return this.#isTainted;
-  }
-
-  /** That of its key when it was sent: it may have missed changes of later ones. */
-  get epoch(): Epoch | undefined {
-    return this.#epoch;
-  }
-
   /** It is sent in this epoch. */
   begin(epoch: Epoch): void {
-    this.#epoch = epoch;
+    this.epoch = epoch;
   }
 
   /** The first reason stays, except that every reason but `lease` replaces `stale`. */
   fence(by: FencedBy): void {
     // markStale leaves the fallback of a flight; a delete after it does not.
-    if (this.#fencedBy === undefined || (this.#fencedBy === "stale" && by !== "lease")) this.#fencedBy = by;
+    if (this.fencedBy === undefined || (this.fencedBy === "stale" && by !== "lease")) this.fencedBy = by;
     this.taint();
   }
 
   taint(): void {
-    this.#isTainted = true;
+    this.isTainted = true;
   }
 
   /** Its result is not the newest, or cannot be shown to be: it is not stored. */
   lose(): void {
-    this.#fencedBy ??= "lease";
+    this.fencedBy ??= "lease";
   }
 
   /** It is sent again in this epoch: earlier changes do not taint it. A fence stays. */
   resend(epoch: Epoch): void {
-    this.#isTainted = false;
-    this.#epoch = epoch;
+    this.isTainted = false;
+    this.epoch = epoch;
   }
 
   /** It begins again: nothing is newer, and what was called until now does not concern it. */
   protected beginAnew(): void {
-    this.#serial = nextSerial();
-    this.#fencedBy = undefined;
+    this.serial = nextSerial();
+    this.fencedBy = undefined;
   }
 }
 

@@ -1,3 +1,5 @@
+import { type CacheError, ConfigurationError } from "../contracts/errors.ts";
+import type { FencedBy } from "../contracts/events.ts";
 import type { Entry } from "../entry/entry.ts";
 import { canServeOnError, judge, lifeOf, type Windows } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
@@ -6,7 +8,7 @@ import { toMs } from "../primitives/duration.ts";
 import { notify } from "../primitives/event-port.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
-import type { Role } from "./crowd.ts";
+import type { Flight, Role } from "./flight.ts";
 import type { LoadedValue } from "./used-values.ts";
 
 /** How one call ends. */
@@ -86,32 +88,43 @@ export class Answers {
       if (tier === undefined) remote.meter.misses += 1;
       else remote.meter.hits += 1;
     }
-    switch (status) {
-      case "hit":
-        meter.hits += 1;
-        if (events.hit.isObserved)
-          events.hit.emit({ ...this.keyEvent(call.key), tier: tier!, durationMs: clock.now() - call.startedAt });
-        return;
-      case "stale":
-        meter.staleHits += 1;
-        if (events.stale.isObserved)
-          events.stale.emit({
-            ...this.keyEvent(call.key),
-            tier: tier!,
-            durationMs: clock.now() - call.startedAt,
-            cause: cause ?? "revalidating",
-          });
-        return;
-      case "miss":
-        meter.misses += 1;
-        if (events.miss.isObserved)
-          events.miss.emit({ ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt });
-    }
+    if (status === "hit") meter.hits += 1;
+    else if (status === "stale") meter.staleHits += 1;
+    else meter.misses += 1;
+    if (!events[status].isObserved) return;
+    const event = { ...this.keyEvent(call.key), durationMs: clock.now() - call.startedAt };
+    if (status === "hit") events.hit.emit({ ...event, tier: tier! });
+    else if (status === "stale") events.stale.emit({ ...event, tier: tier!, cause: cause ?? "revalidating" });
+    else events.miss.emit(event);
   }
 
   /** The part that all events of one key share. */
   keyEvent({ space, name }: EntryKey): { cache: string; namespace: readonly string[]; key: string } {
     return { cache: this.#context.name, namespace: space.path, key: name };
+  }
+
+  // ---- what becomes of a loaded value
+
+  fenced({ call, key }: Flight, by: FencedBy): "fenced" {
+    const { events } = this.#context;
+    call.namespace.meter.fenced += 1;
+    if (events.fenced.isObserved) events.fenced.emit({ ...this.keyEvent(key), by });
+    return "fenced";
+  }
+
+  /** The callers get the value, and it is stored nowhere. */
+  unwritable({ key }: Flight, error: CacheError): "refused" {
+    const { tier = "", operation = "encode" } = error;
+    this.#context.events["backend:error"].emit({ ...this.keyEvent(key), tier, operation, error });
+    return "refused";
+  }
+
+  /** A tier broke its contract: while a loaded value was stored, or before it was there. */
+  broken(flight: Flight, cause: unknown): "refused" {
+    const { label: tier } = this.#context.local ?? flight.call.namespace.remote!;
+    const [operation, work] = flight.loaded === undefined ? ["read", "a read"] : ["store", "storing a loaded value"];
+    const text = `${work} failed, and no tier may fail like this; see the cause`;
+    return this.unwritable(flight, new ConfigurationError(text, { tier, operation, cause }));
   }
 
   #served({ status, entry, tier, cause, error, loaded, isStored }: Answer, role: Role): Served {

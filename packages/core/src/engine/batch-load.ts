@@ -5,20 +5,22 @@ import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
 import { ownOptions, type LoadOptions } from "../entry/policy.ts";
 import type { BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { BatchLoader, LoadContext, Loader } from "./load.ts";
-import { whileLoading } from "./loading.ts";
-import type { ReadThrough } from "./read-through.ts";
+import type { BatchLoader, LoadContext, Loader } from "./loader.ts";
+import { overdue } from "./load.ts";
+import { Loading } from "./loading.ts";
+import type { Ladder } from "./ladder.ts";
 import { UsedValues } from "./used-values.ts";
 
 /** The parts of a cache that a batch needs, and the namespace that its keys are in. */
 export interface BatchContext<K> {
   readonly context: Limits & Pick<Reporting, "clock"> & Pick<Copies, "local">;
-  readonly readThrough: ReadThrough;
+  readonly ladder: Ladder;
   readonly keySpace: KeySpace;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
   /** Tags of a loaded value, besides those that its loader gives it. */
   readonly tagsOf: ((item: K, value: unknown) => readonly string[]) | undefined;
+  readonly timeoutMs: number;
   /** Whether its entries inherit from the cached values that the loader gets. */
   readonly inherits: boolean;
 }
@@ -36,7 +38,7 @@ export async function loadMany<K>(
   load: BatchLoader<K, unknown>,
   callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
 ): Promise<Map<K, unknown>> {
-  const { context, readThrough } = batchContext;
+  const { context, ladder } = batchContext;
   const used = batchContext.inherits ? new UsedValues(context) : undefined;
   const batch = new BatchLoad<K, unknown>(load, {
     ...context,
@@ -44,6 +46,7 @@ export async function loadMany<K>(
     run: runnerOf(batchContext, used),
     absent: batchContext.absent,
     tagsOf: batchContext.tagsOf,
+    timeoutMs: batchContext.timeoutMs,
   });
   const unique = [...new Set(items)];
   const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
@@ -65,7 +68,7 @@ export async function loadMany<K>(
         reject: (reason: unknown) => end(i, { failed: { reason } }),
       },
     }));
-    batch.expect(readThrough.fetchMany(entering).length);
+    batch.expect(ladder.fetchMany(entering));
   });
   unique.forEach((item, i) => {
     const { value, failed } = outcomes[i]!;
@@ -86,18 +89,19 @@ function runnerOf(
   { context, keySpace }: Pick<BatchContext<unknown>, "context" | "keySpace">,
   used: UsedValues | undefined,
 ): RunBatch {
-  return (keys, body) =>
-    whileLoading(context, new Set(keys.map((key) => localKey(keySpace, key))), body, (done) => done, used);
+  return (keys, body) => {
+    const loading = new Loading(context, new Set(keys.map((key) => localKey(keySpace, key))), used);
+    return loading.run(body).finally(() => loading.end());
+  };
 }
 
 /** Runs the load of these keys. */
 type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
 
-type BatchSettings<K> = Pick<Limits, "loads" | "backgroundLoads"> & { readonly run: RunBatch } & Pick<
-    FlightBatch,
-    "used"
-  > &
-  Pick<BatchContext<K>, "absent" | "tagsOf">;
+type BatchSettings<K> = Pick<Limits, "loads" | "backgroundLoads"> &
+  Pick<Reporting, "clock"> &
+  Pick<FlightBatch, "used"> &
+  Pick<BatchContext<K>, "absent" | "tagsOf" | "timeoutMs"> & { readonly run: RunBatch };
 
 interface Arrival<K> {
   readonly item: K;
@@ -123,6 +127,8 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly #run: RunBatch;
   readonly #absent: null | undefined;
   readonly #tagsOf: BatchContext<K>["tagsOf"];
+  readonly #clock: Reporting["clock"];
+  readonly #timeoutMs: number;
   #outstanding = 0;
   readonly #arrived: Arrival<K>[] = [];
   readonly #ended: BatchFlight[] = [];
@@ -132,10 +138,15 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   });
 
-  constructor(load: BatchLoader<K, T>, { run, used, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>) {
+  constructor(
+    load: BatchLoader<K, T>,
+    { run, used, clock, timeoutMs, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>,
+  ) {
     this.used = used;
     this.#absent = absent;
     this.#tagsOf = tagsOf;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
     this.#load = load;
     this.#run = run;
     this.loads = new SharedSlot(loads);
@@ -191,6 +202,14 @@ export class BatchLoad<K, T> implements FlightBatch {
     const byItem = new Map<K, Arrival<K>[]>();
     for (const arrival of arrived) byItem.set(arrival.item, [...(byItem.get(arrival.item) ?? []), arrival]);
     const controller = new AbortController();
+    const cancel = this.#clock.schedule(
+      inThisContext(() => {
+        const error = overdue(this.#timeoutMs);
+        for (const { reject } of arrived) reject(error);
+        controller.abort(error);
+      }),
+      this.#timeoutMs,
+    );
     let live = arrived.length;
     for (const { context } of arrived)
       context.signal.addEventListener(
@@ -218,6 +237,8 @@ export class BatchLoad<K, T> implements FlightBatch {
       }
     } catch (error) {
       for (const { reject } of arrived) reject(error);
+    } finally {
+      cancel();
     }
   }
 

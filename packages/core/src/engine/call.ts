@@ -5,8 +5,8 @@ import type { EntryKey, KeySpace } from "../entry/key.ts";
 import type { ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { Meter } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
-import type { Loader } from "./load.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
+import type { Loader } from "./loader.ts";
 import type { UsedValues } from "./used-values.ts";
 
 /** The part of a namespace that the engine needs. */
@@ -17,7 +17,7 @@ export interface NamespaceContext {
   /** Whether the schema checks loaded values too. */
   readonly checksLoads: boolean;
   /** Absent for a cache without a backend, and where values never leave the process. */
-  readonly remote: EntryTier | undefined;
+  readonly remote: RemoteTier | undefined;
   /** Counts its calls, and those of namespaces below without counters. */
   readonly meter: Meter;
 }

@@ -54,6 +54,9 @@ export interface Life {
   readonly waitUntil: ((work: Promise<void>) => void) | undefined;
 }
 
+/** All of it. */
+export type EngineContext = Reporting & Copies & Writing & Limits & Life;
+
 /**
  * The life of a cache.
  *

@@ -1,7 +1,7 @@
 import type { Entry } from "../entry/entry.ts";
+import type { NotGranted } from "../tiers/entry-tier.ts";
 import type { LocalCopies } from "../tiers/local-copies.ts";
 import type { Flight } from "./flight.ts";
-import type { Acquired } from "./lease-acquisition.ts";
 
 // The sentences of `explain`: one function for each kind of decision. They are called only where a log is kept.
 
@@ -23,18 +23,12 @@ function describeState(flight: Flight, entry: Entry | undefined, isHidden: boole
 export const describeUnreachable = (copy: Entry | undefined): string =>
   copy === undefined ? "unreachable" : "unreachable: the local copy is served as fallback";
 
-export function describeLease(acquired: Acquired, flight: Flight): string {
-  switch (acquired.kind) {
-    case "leased":
-      return `granted, ${flight.lease?.token ?? ""}`;
-    case "alone":
-      if (flight.isAlone) return "none: the last value was not shared, or not stored";
-      return flight.isUnreachable ? "none: the backend is unreachable" : "none";
-    case "held":
-      return `held elsewhere, for ${Math.round(acquired.heldForMs)} ms at most`;
-    case "entry":
-      return `stored elsewhere since, version ${acquired.seen}`;
-  }
+export function describeLease(flight: Flight, refusal?: NotGranted): string {
+  if (refusal?.kind === "held") return `held elsewhere, for ${Math.round(refusal.heldForMs)} ms at most`;
+  if (refusal !== undefined) return `stored elsewhere since, version ${refusal.seen}`;
+  if (flight.lease !== undefined) return `granted, ${flight.lease.token}`;
+  if (flight.isAlone) return "none: the last value was not shared, or not stored";
+  return flight.isUnreachable ? "none: the backend is unreachable" : "none";
 }
 
 export const describeLoad = ({ reason, isAwaited }: Flight, durationMs: number): string =>

@@ -2,11 +2,11 @@ import { describe, expect, it, vi } from "vitest";
 import type { Clock } from "../contracts/clock.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
 import { DEFAULT_POLICY } from "../entry/policy.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { flush, outcome, TestClock } from "@hotset/testing";
+import { ask } from "./ask.ts";
 import type { GetOrSetCall } from "./call.ts";
-import { Waiter } from "./crowd.ts";
-import { Flight, type Phase } from "./flight.ts";
+import { Flight, type Phase, type Waiter } from "./flight.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Meter } from "../primitives/meters.ts";
@@ -14,7 +14,7 @@ import { Meter } from "../primitives/meters.ts";
 const KEY_SPACE = rootKeySpace("test");
 const LEASE = { end: () => undefined } as Lease;
 const LOAD = {} as Load;
-const BACKEND = { label: "redis", deadlineMs: 500, answered: 1 } as EntryTier & { answered: number };
+const BACKEND = { label: "redis", deadlineMs: 500, answered: 1 } as RemoteTier & { answered: number };
 
 function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrSetCall {
   return {
@@ -41,19 +41,25 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
 }
 
 const flight = (): Flight => new Flight(call(), 0, "miss", "foreground");
-const spend = ({ budget }: Flight, ms: number): void => {
-  budget.begin(1_000);
-  budget.spend(1_000 + ms);
+const spend = (one: Flight, ms: number): void => {
+  one.send(1_000);
+  one.spend(1_000 + ms);
 };
 const EPOCH = { until: 1 };
 const LATER = { until: 2 };
 
-const waiter = (tags: readonly string[] = []): Waiter<Flight> =>
-  new Waiter(
-    { call: call({ tags }), role: "first", isNested: false, flight: flight(), again: undefined, isLate: false },
-    { resolve: () => undefined, reject: () => undefined },
-    () => undefined,
-  );
+const waiter = (tags: readonly string[] = []): Waiter => ({
+  call: call({ tags }),
+  role: "first",
+  isNested: false,
+  flight: flight(),
+  again: undefined,
+  isLate: false,
+  hasSoftTimeout: false,
+  cancels: [],
+  resolve: () => undefined,
+  reject: () => undefined,
+});
 
 const EVENTS = {
   queue: (one) => one.queue(),
@@ -231,10 +237,10 @@ describe("a flight that starts again", () => {
     const one = inPhase("waiting");
     spend(one, 400);
     one.fence("delete");
-    expect([one.fencedBy, one.isTainted, one.isJoinable, one.budget.leftMs]).toEqual(["delete", true, false, 100]);
+    expect([one.fencedBy, one.isTainted, one.isJoinable, one.leftMs]).toEqual(["delete", true, false, 100]);
     one.restart(LATER, 7, 3_000);
     expect([one.fencedBy, one.isTainted, one.epoch, one.tagSequence]).toEqual([undefined, false, LATER, 7]);
-    expect([one.readAt, one.budget.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
+    expect([one.readAt, one.leftMs, one.isJoinable]).toEqual([3_000, 100, false]);
   });
 
   it("stays joinable within one epoch", () => {
@@ -256,38 +262,38 @@ describe("a flight that starts again", () => {
 describe("the time for the backend", () => {
   it("is what a read left of it, less what is spent afterwards", () => {
     const one = flight();
-    one.budget.spend(1_200);
-    expect(one.budget.leftMs).toBe(300);
+    one.spend(1_200);
+    expect(one.leftMs).toBe(300);
     spend(one, 50);
-    expect(one.budget.leftMs).toBe(250);
+    expect(one.leftMs).toBe(250);
   });
 
   it("is not spent by waiting behind others: C392", () => {
     const one = flight();
     BACKEND.answered += 100;
-    one.budget.spend(1_100);
-    expect(one.budget.leftMs).toBe(400);
+    one.spend(1_100);
+    expect(one.leftMs).toBe(400);
     const other = flight();
     BACKEND.answered += 101;
-    other.budget.spend(9_000);
-    expect(other.budget.leftMs).toBe(500);
+    other.spend(9_000);
+    expect(other.leftMs).toBe(500);
   });
 
   it("C440 is not spent by calls from before the backend answered any: they connect", () => {
     BACKEND.answered = 0;
     const one = flight();
     BACKEND.answered = 1;
-    one.budget.spend(9_000);
-    expect(one.budget.leftMs).toBe(500);
+    one.spend(9_000);
+    expect(one.leftMs).toBe(500);
     spend(one, 200);
-    expect(one.budget.leftMs).toBe(300);
+    expect(one.leftMs).toBe(300);
   });
 
   it("is whole again once it has waited for another process", () => {
     const one = inPhase("leasing");
     spend(one, 400);
     one.waitElsewhere(1_000);
-    expect(one.budget.leftMs).toBe(500);
+    expect(one.leftMs).toBe(500);
   });
 
   it.each([
@@ -298,13 +304,12 @@ describe("the time for the backend", () => {
     const clock = new TestClock();
     const { promise, resolve } = Promise.withResolvers<string>();
     const ends: string[] = [];
-    void flight().budget.limit(
+    ask<string>(flight(), {
       clock,
-      promise,
       of,
-      (value) => ends.push(value),
-      (error) => ends.push((error as Error).message),
-    );
+      send: ({ resolve: done }) => void promise.then(done),
+      answered: (answer) => ends.push(answer instanceof Error ? answer.message : answer),
+    });
     clock.advance(499);
     expect(ends).toEqual([]);
     BACKEND.answered += others;
@@ -360,52 +365,44 @@ describe("the callers of a flight", () => {
   it("end once each; it is abandoned when all of them were aborted", () => {
     const one = flight();
     const [first, second] = [waiter(), waiter()];
-    one.crowd.add(first);
-    one.crowd.add(second);
-    expect([
-      one.crowd.leave(first, "signal", true),
-      one.crowd.leave(first, "signal", true),
-      one.crowd.isAbandoned,
-    ]).toEqual([true, false, false]);
-    expect([one.crowd.leave(second, "signal", true), one.crowd.isAbandoned, one.crowd.waiters]).toEqual([
-      true,
-      true,
-      [],
-    ]);
+    one.add(first);
+    one.add(second);
+    expect([one.leave(first, "signal"), one.leave(first, "signal"), one.isAbandoned]).toEqual([true, false, false]);
+    expect([one.leave(second, "signal"), one.isAbandoned, one.waiters]).toEqual([true, true, []]);
   });
 
   it("one that ran out of time did not abort", () => {
     const one = flight();
     const [first, second] = [waiter(), waiter()];
-    one.crowd.add(first);
-    one.crowd.add(second);
-    expect([
-      one.crowd.take(first),
-      one.crowd.take(first),
-      one.crowd.leave(second, "signal", true),
-      one.crowd.isAbandoned,
-    ]).toEqual([true, false, true, false]);
+    one.add(first);
+    one.add(second);
+    expect([one.take(first), one.take(first), one.leave(second, "signal"), one.isAbandoned]).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
   });
 
   it("are taken one by one, or all at once; what limits their wait ends with it", () => {
     const one = flight();
     const [tagged, plain] = [waiter(["t"]), waiter()];
     const ended: string[] = [];
-    tagged.until(() => ended.push("tagged"));
-    plain.until(() => ended.push("plain"));
-    one.crowd.add(tagged);
-    one.crowd.add(plain);
+    tagged.cancels.push(() => ended.push("tagged"));
+    plain.cancels.push(() => ended.push("plain"));
+    one.add(tagged);
+    one.add(plain);
     expect(one.isAwaited).toBe(true);
-    expect(one.crowd.take(tagged)).toBe(true);
-    expect([one.crowd.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
-    expect(one.crowd.takeAll()).toEqual([plain]);
-    expect([one.crowd.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
+    expect(one.take(tagged)).toBe(true);
+    expect([one.waiters, ended, one.isAwaited]).toEqual([[plain], ["tagged"], true]);
+    expect(one.takeAll()).toEqual([plain]);
+    expect([one.waiters, ended, one.isAwaited]).toEqual([[], ["tagged", "plain"], false]);
   });
 
   it("add their tags, each once", () => {
     const one = new Flight(call({ tags: ["a"] }), 0, "miss", "foreground");
-    one.crowd.addTags(["a", "b"]);
-    one.crowd.addTags(["b"]);
+    one.addTags(["a", "b"]);
+    one.addTags(["b"]);
     expect([one.tags, one.expectedTags]).toEqual([["a", "b"], ["a"]]);
   });
 
@@ -419,10 +416,10 @@ describe("the callers of a flight", () => {
       },
     });
     const one = new Flight(call({ tags: counted }), 0, "miss", "foreground");
-    one.crowd.addTags([...names]);
-    one.crowd.addTags(names.toReversed());
+    one.addTags([...names]);
+    one.addTags(names.toReversed());
     expect(one.tags).toBe(counted);
-    one.crowd.addTags([...names, "another"]);
+    one.addTags([...names, "another"]);
     expect([one.tags.length, one.tags.at(-1)]).toEqual([1_001, "another"]);
     expect(looks).toBeLessThan(20_000);
   });

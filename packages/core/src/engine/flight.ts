@@ -1,18 +1,22 @@
-import type { SharedSlot } from "../primitives/shared-slot.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import type { Clock } from "../contracts/clock.ts";
-import type { FencedBy, LoadReason } from "../contracts/events.ts";
+import { BackendUnavailableError } from "../contracts/errors.ts";
+import type { CacheEvents, FencedBy, LoadReason } from "../contracts/events.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { contextOfNow } from "../primitives/async-context.ts";
+import type { Ends } from "../primitives/ends.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
+import type { Semaphore } from "../primitives/semaphore.ts";
+import { SharedSlot } from "../primitives/shared-slot.ts";
+import type { LoadOptions } from "../entry/policy.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
-import { Budget } from "./budget.ts";
 import type { GetOrSetCall } from "./call.ts";
-import { Crowd } from "./crowd.ts";
-import type { Lease } from "./lease.ts";
-import type { Load } from "./load.ts";
 import type { LoadedValue } from "./used-values.ts";
 
 /** Where a flight is. */
@@ -20,6 +24,48 @@ export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "
 
 /** Whether the caller that begins a flight waits for it, or was served already and has it refreshed. */
 export type Side = "foreground" | "background";
+
+/** Whether a caller began its flight or joined it. */
+export type Role = "first" | "joined";
+
+/** The lease of a flight, as the flight uses it. */
+interface OwnLease {
+  readonly token: string;
+  readonly seen: string;
+  pinned(pinned: Pinned): void;
+  end(): void;
+  release(): void;
+}
+
+/** Its load. */
+interface OwnLoad {
+  readonly options?: LoadOptions | undefined;
+  abort(reason: unknown): void;
+}
+
+/** Whose steps it takes. */
+interface OwnLadder {
+  readonly storesNothing: boolean;
+  broken(flight: Flight, error: unknown): void;
+}
+
+/** A caller that waits for a flight. */
+export interface Waiter extends Ends<unknown> {
+  readonly call: GetOrSetCall;
+  role: Role;
+  /** The flight that it waits for. */
+  flight: Flight;
+  /** Where the result is not for a caller that joined: begins its wait again, in its own async context. */
+  readonly again: ((waiter: Waiter) => void) | undefined;
+  /** Whether it joined after a tag event: the result may be older than that. */
+  isLate: boolean;
+  /** Whether a running load of this cache made the call. */
+  readonly isNested: boolean;
+  /** Whether its soft timeout was started. */
+  hasSoftTimeout: boolean;
+  /** Called when its wait ends, for any reason. */
+  readonly cancels: (() => void)[];
+}
 
 /**
  * Everything in progress for one key, from the read to the store; its callers share it. Its policy is that of the first
@@ -36,93 +82,118 @@ export type Side = "foreground" | "background";
  * - queued: for one of `maxLoads` slots; passed immediately if one is free. From here on the best entry is known
  * - leasing: the lease and the tag versions are asked for, in one trip
  * - waiting: for the load of another process
- * - loading: the loader has returned its promise
+ * - loading: the loader was called
  * - storing: the value is known; it is being stored
  *
  * A flight that has ended stays so. Another step that does not fit the phase is a mistake of the engine: it changes no
- * phase, and throws outside production.
- *
- * The rest are flags because each of them can hold in several phases: whether it is joinable, unreachable or woken.
- * Its {@link Crowd} are its callers, and its {@link Budget} is its time for the backend.
+ * phase, and throws outside production. Its fields are read by all, and assigned by its own methods alone.
  */
 export class Flight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
   readonly key: EntryKey;
-  readonly crowd: Crowd<Flight>;
-  readonly budget: Budget;
-  /** Why it loads, as the loader and events report it. */
-  reason: LoadReason;
-  /** Whether the backend did not answer: the rest of the flight does without it. */
-  isUnreachable = false;
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
-  storesNothing = false;
-  /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
-  isAlone = false;
-  /** The version of the entry in the backend when it was read; `''` for none. */
-  seen = "";
-  lease: Lease | undefined;
-  /** The tag events of other processes up to this one left the flight's own tags as they were. */
-  heardSequence: number;
+  readonly storesNothing: boolean;
   /** Tag events of other processes after this one may concern what it finds. Never, where no other can change it. */
   readonly changedSince: number;
+  phase: Phase = "reading";
+  isOver = false;
+  /** Why it loads, as the loader and events report it. */
+  reason: LoadReason;
+  /** When the backend was asked last. */
+  readAt: number;
+  /** The tag event before it. */
+  tagSequence: number;
+  /** The tag events of other processes up to this one left the flight's own tags as they were. */
+  heardSequence: number;
+  /** The version of the entry in the backend when it was read; `''` for none. */
+  seen = "";
+  /** Whether the backend did not answer: the rest of the flight does without it. */
+  isUnreachable = false;
+  /** Whether it loads next to others, without the lease: what they get is for each of them alone, or was until now. */
+  isAlone = false;
+  /** Whether its value is for the caller that began it, and for no other. */
+  isForOne = false;
   /** Whether none of the tags of its loaded value was renewed since versions were pinned, as the backend said. */
   isProven = false;
-  #phase: Phase = "reading";
+  /** Whether something happened to its key since it asked for the lease. */
+  isWoken = false;
+  /** The best entry found so far, and the label of the tier that had it. */
+  fallback: Entry | undefined;
+  fallbackTier = "";
+  /** Whether the fallback is, or was, a copy of this process from before the flight began. */
+  hasCopy = false;
+  lease: OwnLease | undefined;
+  /** The tag versions from before its load. */
+  pinned: Pinned | undefined;
+  running: OwnLoad | undefined;
+  /** The loaded value, from the moment it is known. */
+  loaded: LoadedValue | undefined;
+  /** What is reported of its load, and whether its value is one for all callers, that may be stored. */
+  report: { readonly event: Omit<CacheEvents["load"], "result">; readonly isForAll: boolean } | undefined;
+  /** The tags of all callers that ever came. */
+  tags: readonly string[];
+  waiters: Waiter[] = NO_WAITERS;
+  /** How long it may wait for the backend, in all its steps together. */
+  leftMs: number;
   #isJoinable = true;
   /** A change was reported while it loads, which may be a renewal of its own lease. */
   #isDoubted = false;
-  #isForOne = false;
-  #tagSequence: number;
-  #dependsOn: readonly string[] | undefined;
-  #readAt: number;
-  #fallback: Entry | undefined;
-  #fallbackTier = "";
-  #hasCopy = false;
-  #foundTags: readonly string[] = NO_TAGS;
-  #turn: SharedSlot | undefined;
-  #isWoken = false;
   #awaitsOwnChange = false;
+  #dependsOn: readonly string[] | undefined;
+  #foundTags: readonly string[] = NO_TAGS;
+  /** How many callers came and did not leave by their signal; and how many did not leave with nothing. */
+  #faithful: number;
+  #served: number;
+  #isOutlived = false;
+  #sentAt: number;
+  /** How many calls the backend had answered when the last one of this flight was sent. */
+  #answeredBefore: number;
+  /** What it holds, or waits for, and gives back when its load is over. */
+  #slot: Slot | undefined;
+  #background: Slot | undefined;
   #wake: (() => void) | undefined;
   #waitsSince: number | undefined;
-  #running: Load | undefined;
-  #abortedFor: { readonly reason: unknown } | undefined;
-  #loaded: LoadedValue | undefined;
-  #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #settled: PromiseWithResolvers<void> | undefined;
+  readonly #context = contextOfNow();
 
-  constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side) {
+  readonly #ladder: OwnLadder | undefined;
+
+  /** @param ladder of which it takes the steps. */
+  constructor(call: GetOrSetCall, tagSequence: number, reason: LoadReason, side: Side, ladder?: OwnLadder) {
     super();
+    this.#ladder = ladder;
     const { remote } = call.namespace;
     this.call = call;
     this.key = call.key;
-    // A caller that was served already did not abandon it.
-    this.crowd = new Crowd(call.tags, side === "background" ? 1 : 0);
-    this.budget = new Budget(remote, call.startedAt);
+    this.storesNothing = ladder?.storesNothing === true;
     this.reason = reason;
-    this.#tagSequence = tagSequence;
+    this.readAt = this.#sentAt = call.startedAt;
+    this.tagSequence = tagSequence;
     // Other processes cannot change a value that never leaves this one.
     this.heardSequence = this.changedSince = remote === undefined ? Infinity : tagSequence;
-    this.#readAt = call.startedAt;
+    this.tags = call.tags;
+    // A caller that was served already did not abandon it.
+    this.#faithful = this.#served = side === "background" ? 1 : 0;
+    this.leftMs = remote?.deadlineMs ?? 0;
+    this.#answeredBefore = remote?.answered ?? 0;
   }
 
   // ---- phases
 
-  get phase(): Phase {
-    return this.#phase;
-  }
-
-  get isOver(): boolean {
-    return this.#phase === "over";
-  }
-
   /** Whether its loader was called: its value may be older than what is stored from then on. */
   get hasBegunToLoad(): boolean {
-    return this.#phase === "loading" || this.#phase === "storing";
+    return this.phase === "loading" || this.phase === "storing";
   }
 
   #to(phase: Phase): void {
-    if (NEXT[this.#phase].includes(phase)) this.#phase = phase;
-    else if (this.#phase !== "over" && process.env["NODE_ENV"] !== "production")
-      throw new Error(`a flight that is ${this.#phase} cannot be ${phase}`);
+    if (NEXT[this.phase].includes(phase)) this.phase = phase;
+    else if (this.phase !== "over" && process.env["NODE_ENV"] !== "production")
+      throw new Error(`a flight that is ${this.phase} cannot be ${phase}`);
+  }
+
+  /** Why it loads is known only now. */
+  loadsAs(reason: LoadReason): void {
+    this.reason = reason;
   }
 
   /** The read is done, or there is nothing to read: it waits for a slot. */
@@ -130,22 +201,28 @@ export class Flight extends Guard implements ReadRequest {
     this.#to("queued");
   }
 
-  /** It has to wait for `turn`. */
-  waitFor(turn: SharedSlot): SharedSlot {
-    this.#turn = turn;
-    return turn;
+  /** What it holds while it loads, or the slot that it waits for. */
+  holds(slot: Slot | undefined, background: Slot | undefined): void {
+    this.#slot = slot;
+    this.#background = background;
   }
 
   /** A running load waits for this one, and holds a slot: this one, and the batch it belongs to, take none. */
   skipQueue(): void {
-    (this.call.batch?.loads ?? this.#turn)?.exempt();
+    const turn = this.call.batch?.loads ?? this.#slot;
+    if (turn instanceof SharedSlot) turn.exempt();
   }
 
   /** It asks for the lease, or does without one. A wake counts from here. */
-  requestLease(lease: Lease | undefined): void {
+  requestLease(lease: OwnLease | undefined): void {
     this.#to("leasing");
     this.lease = lease;
-    if (lease !== undefined) this.#isWoken = false;
+    if (lease !== undefined) this.isWoken = false;
+  }
+
+  /** It asks for the lease with its loaded value. */
+  requestLate(lease: OwnLease): void {
+    this.lease = lease;
   }
 
   /** The lease was not granted. */
@@ -154,11 +231,17 @@ export class Flight extends Guard implements ReadRequest {
     this.lease = undefined;
   }
 
+  /** The tag versions under which its value will be stored. */
+  pin(pinned: Pinned | undefined): void {
+    this.pinned = pinned;
+    if (pinned !== undefined) this.lease?.pinned(pinned);
+  }
+
   /** Another process loads. Returns when the flight began to wait for such loads. */
   waitElsewhere(now: number): number {
     this.#to("waiting");
     // The time of the backend is not spent by waiting for another process.
-    this.budget.refill();
+    this.leftMs = this.call.namespace.remote!.deadlineMs;
     return (this.#waitsSince ??= now);
   }
 
@@ -167,39 +250,43 @@ export class Flight extends Guard implements ReadRequest {
     this.#to("reading");
     this.beginAnew();
     this.resend(epoch);
-    this.#tagSequence = tagSequence;
-    this.#readAt = now;
-    this.budget.begin(now);
+    this.tagSequence = tagSequence;
+    this.readAt = now;
+    this.send(now);
   }
 
-  /** The loader was called, and has returned. */
-  runs(load: Load): void {
+  /** The loader is called. */
+  runs(load: OwnLoad): void {
     this.#to("loading");
-    this.#running = load;
-    // Aborted by the loader itself, before it returned.
-    if (this.#abortedFor !== undefined) load.abort(this.#abortedFor.reason);
+    this.running = load;
   }
 
-  /** Aborts its load, also one whose loader has not returned yet. */
-  abortLoad(reason: unknown): void {
-    this.#abortedFor = { reason };
-    this.#running?.abort(reason);
-  }
-
-  /** The loader gave `value`, which is stored next. */
-  store(value: unknown): void {
+  /** The loader gave `value`, which is stored next. @param isForOne no other caller joins, or gets anything of it. */
+  store(value: unknown, report?: Flight["report"], isForOne = false): void {
     this.#to("storing");
-    this.#loaded = { value };
+    this.loaded = { value };
+    this.report = report;
+    this.isForOne = isForOne;
+    if (isForOne) this.#isJoinable = false;
   }
 
   /** It stores this entry, and its callers get the value of it. */
   makes(entry: Entry): void {
-    this.#loaded = { value: entry.value, made: entry };
+    this.loaded = { value: entry.value, made: entry };
+  }
+
+  /** Other loads, of this process and of others, may begin. */
+  letGo(): void {
+    this.lease?.release();
+    this.#slot?.free();
+    this.#background?.free();
+    this.#slot = this.#background = undefined;
   }
 
   /** Nothing of it is in progress any more. */
   end(): void {
     this.#to("over");
+    this.isOver = true;
     this.#settled?.resolve();
     this.call.batch?.ended(this);
   }
@@ -211,34 +298,7 @@ export class Flight extends Guard implements ReadRequest {
     return this.#settled.promise;
   }
 
-  // ---- its load
-
-  get running(): Load | undefined {
-    return this.#running;
-  }
-
-  /** The loaded value, from the moment it is known. */
-  get loaded(): LoadedValue | undefined {
-    return this.#loaded;
-  }
-
-  /** Whether its value is for the caller that began it, and for no other. */
-  get isForOne(): boolean {
-    return this.#isForOne;
-  }
-
-  /** No caller joins any more, and those that have get nothing of what it loads. */
-  keepForOne(): void {
-    this.#isForOne = true;
-    this.#isJoinable = false;
-  }
-
   // ---- the backend
-
-  /** When the backend was asked last. */
-  get readAt(): number {
-    return this.#readAt;
-  }
 
   saw(version: string): void {
     this.seen = version;
@@ -256,6 +316,52 @@ export class Flight extends Guard implements ReadRequest {
     return this.call.tags;
   }
 
+  /** A call is sent. */
+  send(now: number): void {
+    this.#sentAt = now;
+    this.#answeredBefore = this.call.namespace.remote!.answered;
+  }
+
+  /** It was answered: what it took is spent, unless it waited behind other calls. */
+  spend(now: number): void {
+    if (!this.isBehind) this.leftMs -= now - this.#sentAt;
+  }
+
+  /**
+   * Whether the time of a call says nothing about the backend. Each call still has its own deadline.
+   *
+   * - The backend has answered many calls since: it is not slow, but this process is behind with its answers.
+   * - It had answered none before: this process was still connecting.
+   */
+  get isBehind(): boolean {
+    return this.#answeredBefore === 0 || this.call.namespace.remote!.answered - this.#answeredBefore > MANY;
+  }
+
+  /** The backend does not answer. */
+  goesWithout(): void {
+    this.isUnreachable = true;
+  }
+
+  /** A refusal (no memory, no permission) proves that the backend is reachable: reads, and messages, continue. */
+  unreached(error: Error): undefined {
+    this.isUnreachable ||= error instanceof BackendUnavailableError && !(error instanceof BackendRefusedError);
+  }
+
+  /** A step of it. An exception on the way, from a tier that breaks its contract say, fails the flight. */
+  step(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      if (this.#ladder === undefined) throw error;
+      this.#ladder.broken(this, error);
+    }
+  }
+
+  /** A step in the async context of its first call: one that a timer, a failure, or the work of others, leads to. */
+  goOn(body: () => void): void {
+    this.#context.runInAsyncScope(this.step, this, body);
+  }
+
   // ---- what happens to its key meanwhile
 
   /**
@@ -271,6 +377,12 @@ export class Flight extends Guard implements ReadRequest {
     this.#isJoinable = false;
   }
 
+  /** It loads next to others. @param isJoinable whether callers share it none the less. */
+  goAlone(isJoinable: boolean): void {
+    this.isAlone = true;
+    this.#isJoinable &&= isJoinable;
+  }
+
   override fence(by: FencedBy): void {
     super.fence(by);
     this.#isJoinable = false;
@@ -278,9 +390,9 @@ export class Flight extends Guard implements ReadRequest {
 
   override taint(): void {
     super.taint();
-    if (this.#phase === "loading" && this.lease !== undefined) this.#isDoubted = true;
+    if (this.phase === "loading" && this.lease !== undefined) this.#isDoubted = true;
     // It loads what is newer than a change that is reported before: that of its own placeholder, say.
-    else if (this.#phase !== "leasing" || this.#fallback !== undefined) this.#isJoinable = false;
+    else if (this.phase !== "leasing" || this.fallback !== undefined) this.#isJoinable = false;
     this.wake();
   }
 
@@ -310,35 +422,32 @@ export class Flight extends Guard implements ReadRequest {
     super.resend(epoch);
   }
 
-  get tagSequence(): number {
-    return this.#tagSequence;
-  }
-
-  /** The tags of all callers. */
-  get tags(): readonly string[] {
-    return this.crowd.tags;
-  }
-
   /** The tag versions that its result depends on, as far as its tags are known. */
   get dependsOn(): readonly string[] {
-    if (this.#dependsOn !== undefined) return this.#dependsOn;
-    const found = this.#foundTags;
-    return dependencies(this.key.space, found.length === 0 ? this.tags : [...this.tags, ...found]);
+    const tags = this.#foundTags;
+    return this.#dependsOn ?? dependencies(this.key.space, tags.length === 0 ? this.tags : [...this.tags, ...tags]);
   }
 
   /** Its loader has ended: its tags are known. */
   dependOn(keys: readonly string[]): void {
     this.#dependsOn = keys;
+    this.prove(this.pinned?.versions);
   }
 
-  /** Whether something happened to its key since it asked for the lease. */
-  get isWoken(): boolean {
-    return this.#isWoken;
+  /** None of these had changed since versions were pinned. */
+  prove(known: { has(key: string): boolean } | undefined): void {
+    this.isProven = this.dependsOn.every((each) => known?.has(each) === true);
+  }
+
+  /** The tag events until now left its tags as they were, if none concerned one that was not `compared`. */
+  hear(tags: TagEvents, compared: { has(key: string): boolean }): void {
+    const others = this.dependsOn.filter((each) => !compared.has(each));
+    if (!tags.hadEvents(others, this.tagSequence, this.heardSequence)) this.heardSequence = tags.sequence;
   }
 
   /** Something happened to its key: ends the wait for another process. */
   wake(): void {
-    this.#isWoken = true;
+    this.isWoken = true;
     this.#wake?.();
   }
 
@@ -358,48 +467,114 @@ export class Flight extends Guard implements ReadRequest {
 
   // ---- what may be served instead of a load
 
-  /** The best entry found so far. */
-  get fallback(): Entry | undefined {
-    return this.#fallback;
-  }
-
-  /** Label of the tier that had {@link fallback}. */
-  get fallbackTier(): string {
-    return this.#fallbackTier;
-  }
-
-  /** Whether the fallback is, or was, a copy of this process from before the flight began. */
-  get hasCopy(): boolean {
-    return this.#hasCopy;
-  }
-
   /** @param from whether `entry` is a copy of this process, or was read from the backend by this flight. */
   fallBackOn(entry: Entry | undefined, tier: string, from: "copy" | "read"): void {
-    this.#fallback = entry;
-    this.#fallbackTier = tier;
-    this.#hasCopy = from === "copy";
+    this.fallback = entry;
+    this.fallbackTier = tier;
+    this.hasCopy = from === "copy";
     // Kept without the entry: their versions are pinned for the load.
     if (entry !== undefined) this.#foundTags = entry.terms.tags;
   }
 
   /** The entry was removed meanwhile. */
   dropFallback(): void {
-    this.#fallback = undefined;
+    this.fallback = undefined;
   }
+
+  // ---- its callers
 
   /** Whether a caller waits for it; otherwise it is in the background. */
   get isAwaited(): boolean {
-    return this.crowd.waiters.length !== 0;
+    return this.waiters.length !== 0;
   }
+
+  /** Whether a running load is one of its callers. */
+  get isNested(): boolean {
+    return this.waiters.some(({ isNested }) => isNested);
+  }
+
+  /** Whether every caller that ever waited was aborted by its signal. */
+  get isAbandoned(): boolean {
+    return this.#faithful <= 0;
+  }
+
+  /** Whether each of them left, by its signal or its time, before it got anything and before the load began. */
+  get isUnserved(): boolean {
+    return this.#served <= 0;
+  }
+
+  /** The flight continues without callers. `true` the first time. */
+  outlive(): boolean {
+    const isFirst = !this.#isOutlived;
+    this.#isOutlived = true;
+    return isFirst;
+  }
+
+  addTags(more: readonly string[]): void {
+    // Nearly always they are the same. By a set, since a list may be long, and each caller that joins comes here.
+    if (more.length === 0 || haveEqualItems(this.tags, more)) return;
+    const known = new Set(this.tags);
+    if (more.some((tag) => !known.has(tag))) this.tags = [...new Set([...known, ...more])];
+  }
+
+  add(waiter: Waiter): void {
+    // Nearly every flight has one: an array that grows would have room for 17.
+    if (this.waiters.length === 0) this.waiters = [waiter];
+    else this.waiters.push(waiter);
+    this.#faithful += 1;
+    this.#served += 1;
+  }
+
+  /** Ends the wait of one caller; `false` when it had ended already. */
+  take(waiter: Waiter): boolean {
+    return this.takeAll((each) => each === waiter).length !== 0;
+  }
+
+  /** As {@link take}, of a caller that leaves with nothing. */
+  leave(waiter: Waiter, by: "signal" | "time"): boolean {
+    if (!this.take(waiter)) return false;
+    if (by === "signal") this.#faithful -= 1;
+    if (by === "signal" || this.running === undefined) this.#served -= 1;
+    return true;
+  }
+
+  /** The callers that another flight takes over: they keep waiting. */
+  handOver(takes: (waiter: Waiter) => boolean): readonly Waiter[] {
+    const taken = this.waiters.filter(takes);
+    if (taken.length === this.waiters.length) this.waiters = NO_WAITERS;
+    else if (taken.length !== 0) this.waiters = this.waiters.filter((each) => !takes(each));
+    return taken;
+  }
+
+  /** Ends the wait of all callers, or of those that `takes` selects. */
+  takeAll(takes: (waiter: Waiter) => boolean = every): readonly Waiter[] {
+    const taken = this.handOver(takes);
+    for (const waiter of taken) endWait(waiter);
+    return taken;
+  }
+}
+
+/** How many loads may run. */
+export type Slot = Semaphore | SharedSlot;
+
+/** Ends the timers of a caller, and removes its listener of `signal`. Called once. */
+export function endWait({ cancels }: Waiter): void {
+  for (const cancel of cancels) cancel();
 }
 
 /** The call of this process that keeps the result of a flight from being stored, under these tag versions. */
 export function fencedBy(tags: TagEvents, flight: Flight, dependsOn: readonly string[]): FencedBy | undefined {
   if (flight.fencedBy !== undefined) return flight.fencedBy;
-  if (!tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
+  if (flight.tagSequence === tags.sequence || !tags.wasCalled(dependsOn, flight.tagSequence)) return undefined;
   return tags.wasInvalidated(flight.key.space.tagPrefixes, flight.tagSequence) ? "clear" : "tags";
 }
 
+/** Never changed: the first caller begins a new array. */
+const NO_WAITERS: never[] = [];
+const every = (): boolean => true;
+
+/** So many calls take a few milliseconds, where there is time for them. */
+const MANY = 100;
 /** The phases that may follow each phase. */
 const NEXT: Readonly<Record<Phase, readonly Phase[]>> = {
   // Again: a pending invalidation was sent first.

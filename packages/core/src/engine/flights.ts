@@ -72,7 +72,7 @@ export class Flights {
 
   /** The flights of this key whose callers have all left by their signals. */
   abandoned(localKey: string): readonly Flight[] {
-    return [...this.#of(localKey)].filter((each) => each.crowd.isAbandoned && each.loaded === undefined);
+    return [...this.#of(localKey)].filter((each) => each.isAbandoned && each.loaded === undefined);
   }
 
   *#of(localKey: string): Iterable<Flight> {

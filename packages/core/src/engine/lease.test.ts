@@ -2,6 +2,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { TagVersion } from "../contracts/backend.ts";
 import type { EntryLeases } from "../tiers/entry-tier.ts";
 import { entryKey, rootKeySpace } from "../entry/key.ts";
+import { KeyedQueue } from "../primitives/keyed-queue.ts";
+import { LinkedSet } from "../primitives/linked-set.ts";
+import { TagEvents } from "../tags/tag-events.ts";
+import type { Flight } from "./flight.ts";
 import { Lease } from "./lease.ts";
 import { flush, gate, type Gate, TestClock } from "@hotset/testing";
 
@@ -11,7 +15,7 @@ const T = "{~shop}::t";
 const version = (n: number): TagVersion => ({ hard: `i.${n}`, soft: `i.${n}` });
 
 let clock: TestClock;
-let among: Set<Lease>;
+let among: LinkedSet<Lease>;
 /** The calls of the backend, and of the owner. */
 let log: string[];
 let isHeld: boolean | Error;
@@ -28,21 +32,27 @@ function lease(): Lease {
     },
     release: async () => void log.push("release"),
   };
-  return new Lease({
-    leases: leases as EntryLeases,
-    clock,
-    key: entryKey(keySpace, "k"),
-    among,
-    versionsNow: async (tags) => {
+  const versions = {
+    read: async (tags: readonly string[]) => {
       log.push(`read ${tags.join()}`);
-      const versions = tags.map((tag) => current.get(tag));
+      const found = tags.map((tag) => current.get(tag));
       await asking?.pass();
-      return versions;
+      return found;
     },
-    lost: (by) => log.push(`lost by ${by}`),
-    releasing: (release) => void release.then(() => log.push("released")),
-    unharmed: () => log.push("unharmed"),
-  });
+  };
+  const flight = {
+    key: entryKey(keySpace, "k"),
+    call: { namespace: { remote: { leases, versions } } },
+    fence: (by: string) => log.push(`lost by ${by}`),
+    hear: () => log.push("unharmed"),
+  };
+  const context = {
+    clock,
+    writes: new KeyedQueue(),
+    tags: new TagEvents(),
+    flights: { wake: () => log.push("released") },
+  };
+  return new Lease(flight as unknown as Flight, among, context as unknown as ConstructorParameters<typeof Lease>[2]);
 }
 
 function held(pinned: ReadonlyMap<string, TagVersion> = new Map([[T, version(1)]])): Lease {
@@ -54,7 +64,7 @@ function held(pinned: ReadonlyMap<string, TagVersion> = new Map([[T, version(1)]
 
 beforeEach(() => {
   clock = new TestClock();
-  [among, log, isHeld, current, asking] = [new Set(), [], true, new Map([[T, version(1)]]), undefined];
+  [among, log, isHeld, current, asking] = [new LinkedSet(), [], true, new Map([[T, version(1)]]), undefined];
 });
 
 describe("a lease", () => {
@@ -62,7 +72,7 @@ describe("a lease", () => {
     const [one, other] = [lease(), lease()];
     expect(one.token).toMatch(/^[\w-]{16}$/);
     expect(one.token).not.toBe(other.token);
-    expect([...among]).toEqual([one, other]);
+    expect([...among]).toEqual([other, one]);
     one.end();
     other.granted("");
     expect([...among]).toEqual([other]);

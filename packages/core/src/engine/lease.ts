@@ -1,9 +1,12 @@
-import type { TagVersion } from "../contracts/backend.ts";
-import type { Clock } from "../contracts/clock.ts";
-import type { EntryLeases } from "../tiers/entry-tier.ts";
+import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { newId } from "../primitives/ids.ts";
-import type { EntryKey } from "../entry/key.ts";
+import { ignore } from "../primitives/ignore.ts";
+import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
+import type { EntryLeases, LeaseAnswer } from "../tiers/entry-tier.ts";
+import { ask } from "./ask.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
+import type { Flight } from "./flight.ts";
 
 /**
  * The part of a lease after which it is renewed. A quarter: a process that stands still for half of it, or a renewal
@@ -23,21 +26,7 @@ const FIRST_POLL_MS = 20;
  */
 export const pollAfter = (waitedMs: number): number => Math.min(Math.max(waitedMs, FIRST_POLL_MS), POLL_MS);
 
-export interface LeaseOf {
-  readonly leases: EntryLeases;
-  readonly clock: Clock;
-  readonly key: EntryKey;
-  /** Contains the lease from its request to its end. */
-  readonly among: Set<Lease>;
-  /** Reads the current versions of tags. */
-  readonly versionsNow: (tags: readonly string[]) => Promise<readonly (TagVersion | undefined)[]>;
-  /** Called when the result of the load cannot be stored any more. */
-  readonly lost: (by: "lease" | "tags") => void;
-  /** Receives a release that was sent. If it fails, the tier has reported it, and the lease expires. */
-  readonly releasing: (release: Promise<void>) => void;
-  /** Called when the tag changes received in its namespace since it began left its own tags as they were. */
-  readonly unharmed: () => void;
-}
+type LeasingContext = Pick<Reporting, "clock"> & Pick<Copies, "flights" | "tags"> & Pick<Writing, "writes">;
 
 /**
  * The permission to load and store one key, requested by one flight.
@@ -48,23 +37,71 @@ export interface LeaseOf {
  * Renewed while it is held. If the backend does not answer a renewal, the lease counts as held: the store finds out.
  * It is released as soon as the flight can store nothing valid, since other processes would wait for no result.
  */
-export class Lease {
+export class Lease extends Deadline {
   readonly token: string = newId();
   /** The version in the backend when it was granted: the store is refused if it changed since. */
   seen = "";
-  readonly #of: LeaseOf;
+  /** Its neighbours among the leases of the cache. */
+  before: this | undefined;
+  after: this | undefined;
+  readonly #flight: Flight;
+  readonly #leases: EntryLeases;
+  readonly #among: LinkedSet<Lease>;
+  readonly #context: LeasingContext;
   #state: "asked" | "held" | "over" = "asked";
   #isUnwanted = false;
   #pinned: Pinned | undefined;
   /** Tags that changed, or may have, and were not compared yet. */
   #changed: Set<string> | undefined;
   #isComparing = false;
-  #cancelRenewal: (() => void) | undefined;
+  /** Those of all leases of one length share a timer. */
+  #renewals: Deadlines | undefined;
 
-  /** Make it before it is requested: a change during the request counts. */
-  constructor(of: LeaseOf) {
-    this.#of = of;
-    of.among.add(this);
+  /**
+   * Make it before it is requested: a change during the request counts.
+   *
+   * @param among contains it from its request to its end.
+   */
+  constructor(flight: Flight, among: LinkedSet<Lease>, context: LeasingContext) {
+    super();
+    this.#flight = flight;
+    this.#leases = flight.call.namespace.remote!.leases!;
+    this.#among = among;
+    this.#context = context;
+    among.add(this);
+  }
+
+  /**
+   * Asks for it. If it is granted after all, too late for the flight, other processes need it.
+   *
+   * @param seen the version over which it is granted.
+   * @param isOver as in `Leases.acquire`.
+   */
+  request(seen: string, next: (answer: LeaseAnswer | Error) => void, isOver = false): void {
+    const flight = this.#flight;
+    const { clock, writes } = this.#context;
+    let released: PromiseWithResolvers<void> | undefined;
+    const answered = (answer: LeaseAnswer | Error): void => {
+      if (answer instanceof Error) flight.unreached(answer);
+      if (!(answer instanceof Error) && answer.kind === "granted") this.granted(answer.seen);
+      else flight.dropLease();
+      next(answer);
+    };
+    ask<LeaseAnswer>(flight, {
+      clock,
+      of: "call",
+      send: (ends) => this.#leases.acquire(flight, this.token, seen, isOver, ends),
+      answered,
+      spent: (error) => {
+        void writes.include((released = Promise.withResolvers()).promise);
+        answered(error);
+      },
+      late: (answer) => {
+        const { resolve } = released!;
+        if (answer instanceof Error || answer.kind !== "granted") resolve();
+        else this.#leases.release(flight.key, this.token).then(resolve, resolve);
+      },
+    });
   }
 
   granted(seen: string): void {
@@ -82,9 +119,9 @@ export class Lease {
 
   /** The store gave it up, or it was never granted. */
   end(): void {
+    this.#renewals?.end(this);
     this.#state = "over";
-    this.#cancelRenewal?.();
-    this.#of.among.delete(this);
+    this.#among.delete(this);
   }
 
   /** Lets other processes load at once. By token, so a lease of another holder stays. */
@@ -92,8 +129,10 @@ export class Lease {
     this.#isUnwanted = true;
     if (this.#state !== "held") return;
     this.end();
-    const { leases, key, releasing } = this.#of;
-    releasing(leases.release(key, this.token));
+    const { writes, flights } = this.#context;
+    const { key } = this.#flight;
+    // Flights of this process that wait for it are woken here: perhaps no message does. The cache closes after it.
+    void writes.include(this.#leases.release(key, this.token).then(() => flights.wake(key.local), ignore));
   }
 
   /** This process renewed these tags: a value loaded under their old versions is not valid. */
@@ -106,9 +145,9 @@ export class Lease {
    * the same.
    */
   tagsChanged(tags: readonly string[]): void {
+    const { tagPrefixes } = this.#flight.key.space;
     for (const tag of tags)
-      if (this.#of.key.space.tagPrefixes.some((prefix) => tag.startsWith(prefix)))
-        (this.#changed ??= new Set()).add(tag);
+      if (tagPrefixes.some((prefix) => tag.startsWith(prefix))) (this.#changed ??= new Set()).add(tag);
     void this.#compare();
   }
 
@@ -122,18 +161,17 @@ export class Lease {
     this.#isComparing = true;
     const { versions } = this.#pinned;
     try {
-      while (changed.size !== 0 && this.#state !== "over") {
+      while (changed.size !== 0 && !this.#isOver()) {
         const tags = [...changed].filter((tag) => versions.has(tag));
         changed.clear();
         if (tags.length === 0) break;
-        const now = await this.#of.versionsNow(tags);
-        const isGone = tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard);
+        const now = await this.#flight.call.namespace.remote!.versions!.read(tags);
         if (this.#isOver()) break;
-        if (isGone) {
-          this.#of.lost("tags");
+        if (tags.some((tag, i) => now[i] !== undefined && now[i].hard !== versions.get(tag)!.hard)) {
+          this.#flight.fence("tags");
           this.release();
         } else if (tags.every((tag, i) => now[i]?.soft === versions.get(tag)!.soft) && changed.size === 0) {
-          this.#of.unharmed();
+          this.#flight.hear(this.#context.tags, versions);
         }
       }
     } catch {
@@ -148,19 +186,18 @@ export class Lease {
   }
 
   #renewLater(): void {
-    const { leases, clock, key, lost } = this.#of;
-    this.#cancelRenewal = clock.schedule(() => {
-      leases.renew(key, this.token).then(
-        (isHeld) => {
-          if (this.#state === "over") return;
-          if (isHeld) return this.#renewLater();
-          this.end();
-          lost("lease");
-        },
-        () => {
-          if (this.#state !== "over") this.#renewLater();
-        },
-      );
-    }, leases.leaseMs * RENEWED_AFTER);
+    this.#renewals = Deadlines.ofTime(this.#context.clock, this.#leases.leaseMs * RENEWED_AFTER);
+    this.#renewals.start(this);
+  }
+
+  /** It is to be renewed. */
+  override pass(): void {
+    const goOn = (isHeld: boolean): void => {
+      if (this.#isOver()) return;
+      if (isHeld) return this.#renewLater();
+      this.end();
+      this.#flight.fence("lease");
+    };
+    this.#leases.renew(this.#flight.key, this.token).then(goOn, () => goOn(true));
   }
 }

@@ -2,14 +2,16 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { flush, gate } from "@hotset/testing";
 import { expect, it } from "vitest";
-import { isLoading, whileLoading } from "./loading.ts";
+import { isLoading, Loading } from "./loading.ts";
 
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
 const owner = {};
-const load = (keys: string | ReadonlySet<string>, body: () => Promise<unknown>): Promise<unknown> =>
-  whileLoading(owner, keys, body, (done) => done);
+const load = (keys: string | ReadonlySet<string>, body: () => Promise<unknown>): Promise<unknown> => {
+  const loading = new Loading(owner, keys);
+  return loading.run(body).finally(() => loading.end());
+};
 
 it("counts every load around the caller that is not over", async () => {
   const inner = gate();

@@ -8,41 +8,38 @@ const loading = new AsyncLocalStorage<Loading>();
 let collecting = 0;
 
 /** A load that is running, and the loads around it. */
-interface Loading {
+export class Loading {
   readonly owner: object;
   /** One local key, or those of a batch. */
   readonly keys: string | ReadonlySet<string>;
   /** One that has ended is replaced by its own outer one, see {@link outerOf}. */
   outer: Loading | undefined;
   /** A connection pool that a loader created, say, keeps its async context: the load itself has ended by then. */
-  isOver: boolean;
+  isOver = false;
+  /** Collects the cached values that it gets meanwhile. */
   readonly used: UsedValues | undefined;
-}
 
-/**
- * Runs `body`, and everything it calls, as the load of these keys, until the promise that `outcome` returns is settled.
- *
- * @param keys one local key, or those of a batch.
- * @param used collects the cached values that it gets meanwhile.
- */
-export function whileLoading<T>(
-  owner: object,
-  keys: string | ReadonlySet<string>,
-  body: () => T,
-  outcome: (result: T) => Promise<unknown>,
-  used?: UsedValues,
-): T {
-  const mine: Loading = { owner, keys, outer: innermost(), isOver: false, used };
-  // Loads that began one another would otherwise keep all before them.
-  for (let each = mine.outer; each !== undefined;) each = outerOf(each);
-  if (used !== undefined) collecting += 1;
-  const result = loading.run(mine, body);
-  const end = (): void => {
-    mine.isOver = true;
-    if (used !== undefined) collecting -= 1;
-  };
-  outcome(result).then(end, end);
-  return result;
+  /** @param keys one local key, or those of a batch. */
+  constructor(owner: object, keys: string | ReadonlySet<string>, used?: UsedValues) {
+    this.owner = owner;
+    this.keys = keys;
+    this.outer = innermost();
+    this.used = used;
+    // Loads that began one another would otherwise keep all before them.
+    for (let each = this.outer; each !== undefined;) each = outerOf(each);
+    if (used !== undefined) collecting += 1;
+  }
+
+  /** Runs `body`, and everything it calls, as this load. To be ended. */
+  run<T>(body: () => T): T {
+    return loading.run(this, body);
+  }
+
+  end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    if (this.used !== undefined) collecting -= 1;
+  }
 }
 
 /** Where the load that makes a call collects what it gets. */

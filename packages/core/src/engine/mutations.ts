@@ -8,7 +8,7 @@ import { lifeOf, staleFrom } from "../entry/freshness.ts";
 import type { FencedBy } from "../contracts/events.ts";
 import { checkRoomForMeta, type NamespaceContext } from "./call.ts";
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
 import { inWindow, partsOf, WINDOW } from "../primitives/in-windows.ts";
@@ -16,7 +16,7 @@ import { newId } from "../primitives/ids.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
-import type { LoadedStore } from "./loaded-store.ts";
+import { confirmCopy } from "./store.ts";
 import { compareVersions, TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
@@ -42,9 +42,8 @@ import { SetBatch, type SetCall, type SetStatus } from "./set-batch.ts";
  */
 export class Mutations {
   readonly #context: Reporting & Copies & Writing;
-  readonly #leases: ReadonlySet<Lease>;
+  readonly #leases: Iterable<Lease>;
   readonly #backoffs: Backoffs;
-  readonly #loadedStore: LoadedStore;
   /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
   readonly #pins: SharedPins;
@@ -54,17 +53,11 @@ export class Mutations {
   readonly #bulkLine = new Semaphore(2 * WINDOW);
 
   /** @param leases requested or held. */
-  constructor(
-    context: Reporting & Copies & Writing,
-    leases: ReadonlySet<Lease>,
-    backoffs: Backoffs,
-    loadedStore: LoadedStore,
-  ) {
+  constructor(context: Reporting & Copies & Writing, leases: Iterable<Lease>, backoffs: Backoffs) {
     this.#context = context;
     this.#leases = leases;
     this.#backoffs = backoffs;
     this.#pins = new SharedPins(context.tags);
-    this.#loadedStore = loadedStore;
   }
 
   set(
@@ -149,7 +142,7 @@ export class Mutations {
   }
 
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
-  #queue(remote: EntryTier, key: EntryKey, call: SetCall, line: Semaphore): Promise<SetStatus> {
+  #queue(remote: RemoteTier, key: EntryKey, call: SetCall, line: Semaphore): Promise<SetStatus> {
     const { flights, writes } = this.#context;
     this.#fence(key, "set");
     const guard = new Guard("write");
@@ -167,7 +160,7 @@ export class Mutations {
     return status;
   }
 
-  async #sendLast(remote: EntryTier, key: EntryKey, batch: SetBatch): Promise<void> {
+  async #sendLast(remote: RemoteTier, key: EntryKey, batch: SetBatch): Promise<void> {
     const { flights } = this.#context;
     await batch.send(
       (value) => remote.encode(value),
@@ -179,7 +172,7 @@ export class Mutations {
   }
 
   async #send(
-    remote: EntryTier,
+    remote: RemoteTier,
     key: EntryKey,
     { namespace, entry }: SetCall,
     encoded: Encoded,
@@ -209,7 +202,7 @@ export class Mutations {
    * Reads what a refused entry was to replace: from then on the backend reports each change by others, which ends the
    * copy of this process. One from before that counts as older than this call.
    */
-  #watch(remote: EntryTier, key: EntryKey, entry: Entry, guard: Guard): Promise<boolean> {
+  #watch(remote: RemoteTier, key: EntryKey, entry: Entry, guard: Guard): Promise<boolean> {
     guard.resend(this.#context.trust.epochOf(key.local));
     const { tagSequence } = entry;
     const request = { key, schema: undefined, expectedTags: entry.terms.tags, tagSequence };
@@ -247,7 +240,7 @@ export class Mutations {
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
     if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
-      void this.#loadedStore.confirm(remote!.leases!, key, entry.version);
+      void confirmCopy(this.#context, remote!.leases!, key, entry.version);
   }
 
   delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {
@@ -379,7 +372,7 @@ export class Mutations {
    * One trip if the versions seen last are still current: they are read in the same tick. Otherwise versions are
    * pinned, and the entry is written under them.
    */
-  async #write(remote: EntryTier, key: EntryKey, entry: Entry, encoded: Encoded): Promise<Written> {
+  async #write(remote: RemoteTier, key: EntryKey, entry: Entry, encoded: Encoded): Promise<Written> {
     if (remote.isBypassed || this.#isHidden(entry)) return this.#removeInstead(remote, key);
     const versions = remote.versions;
     if (versions === undefined) return { status: await remote.write(key, { entry, encoded, versions }), versions };
@@ -411,7 +404,7 @@ export class Mutations {
   }
 
   /** A bypassed backend keeps nothing new, and nothing older for when it is used again. */
-  async #removeInstead(remote: EntryTier, key: EntryKey): Promise<Written> {
+  async #removeInstead(remote: RemoteTier, key: EntryKey): Promise<Written> {
     const status = remote.isBypassed ? "refused" : "stored";
     await remote.remove(key);
     return { status, versions: undefined };

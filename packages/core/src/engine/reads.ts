@@ -4,7 +4,7 @@ import { isFresh, isServable, lifeOf, newerThanRead } from "../entry/freshness.t
 import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { GetOptions } from "../entry/policy.ts";
 import { type ReadOutcome, type ReadRequest, settle, type Settled } from "../tiers/entry-tier.ts";
-import { type Recovery, unasked } from "../tiers/recovery.ts";
+import { unasked } from "../tiers/recovery.ts";
 import { type Answer, type Answers, hit, MISS } from "./answers.ts";
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
@@ -188,17 +188,20 @@ export class Reads {
     return this.#context.recovery?.coversTagged(key, NO_TAGS) === true;
   }
 
-  #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
+  /**
+   * A read of a key that a pending invalidation may cover: that is sent first, and the read begins after it, so the
+   * acknowledgement does not change what it finds. A backend that refuses the invalidation is asked all the same: what
+   * it has is hidden, and from then on it reports the changes by others. While it does not answer, it is not asked.
+   */
+  async #readAfterReplay(namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { clock, recovery } = this.#context;
     const { label, deadlineMs } = namespace.remote!;
     const startedAt = clock.now();
-    return readAfterReplay(
-      label,
-      recovery,
-      () => this.#isCovered(key),
-      () => recovery!.replayWithin(deadlineMs),
-      () => namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt)),
-    );
+    if (this.#isCovered(key)) await recovery!.replayWithin(deadlineMs);
+    const isHidden = this.#isCovered(key);
+    if (isHidden && !recovery!.isRefused) throw unasked(label);
+    const found = await namespace.remote!.read(this.#request(namespace, key), deadlineMs - (clock.now() - startedAt));
+    return isHidden && found !== undefined ? hidden(found) : found;
   }
 
   #request({ schema }: NamespaceContext, key: EntryKey): ReadRequest {
@@ -239,30 +242,8 @@ interface ReadCall {
   readonly onServed: GetOptions["onServed"];
 }
 
-/**
- * A read of a key that a pending invalidation covers: the invalidation is sent first, and the read begins after it, so
- * the acknowledgement does not change what it finds. A backend that refuses the invalidation is asked all the same:
- * what it has is hidden, and from then on it reports the changes by others. While it does not answer, it is not asked.
- *
- * @param label of the backend, for the error.
- * @param replay sends pending invalidations, within the time that the read has.
- */
-export async function readAfterReplay(
-  label: string,
-  recovery: Pick<Recovery, "isRefused"> | undefined,
-  isCovered: () => boolean,
-  replay: () => Promise<void>,
-  read: () => Promise<Entry | undefined> | undefined,
-): Promise<Entry | undefined> {
-  if (isCovered()) await replay();
-  const isHidden = isCovered();
-  if (isHidden && recovery?.isRefused !== true) throw unasked(label);
-  const found = await read();
-  return isHidden && found !== undefined ? { ...found, tagSequence: BEFORE_ALL_CALLS } : found;
-}
-
-/** {@link Recovery.hides} such an entry, even if a newer call has ended the invalidation since the read was sent. */
-const BEFORE_ALL_CALLS = -Infinity;
+/** `Recovery.hides` such an entry, even if a newer call has ended the invalidation since the read was sent. */
+export const hidden = (found: Entry): Entry => ({ ...found, tagSequence: -Infinity });
 
 /**
  * Keeps a local copy of an entry that was read, fresh or stale, unless its key changed since the read was sent. A stale

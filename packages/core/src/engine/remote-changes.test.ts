@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { RemoteChanges } from "./remote-changes.ts";
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Recovery } from "../tiers/recovery.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { Guard } from "../coherence/guards.ts";
@@ -60,7 +60,7 @@ function listener(): ChangeListener {
     linkLost: (aliveAt: number) => calls.push(`lost since ${aliveAt}`),
     linkBack: () => calls.push("back"),
   };
-  const tier: EntryTier["listener"] = {
+  const tier: RemoteTier["listener"] = {
     attached: () => calls.push("attached"),
     detached: () => calls.push("detached"),
     partLost: () => {},

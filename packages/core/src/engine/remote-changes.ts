@@ -1,7 +1,7 @@
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import { localKeyOf, parseLocalKey, parseTagKey, tagKeyOf, type EntryKey, type KeySpace } from "../entry/key.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { Backoffs } from "./backoffs.ts";
 import type { Copies, Reporting, Writing } from "./context.ts";
@@ -9,13 +9,13 @@ import type { Lease } from "./lease.ts";
 
 /** The parts of a cache that a change elsewhere concerns. */
 interface ChangesOf extends Reporting, Copies, Pick<Writing, "writes"> {
-  readonly leases: ReadonlySet<Lease>;
+  readonly leases: Iterable<Lease>;
   readonly backoffs: Backoffs;
 }
 
 /** The parts of a cache that react to reports of its backend. */
 export interface ChangeTargets {
-  readonly tier: EntryTier["listener"];
+  readonly tier: RemoteTier["listener"];
   readonly recovery: Recovery;
 }
 

@@ -1,6 +1,6 @@
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
-import type { LoadedStore } from "./loaded-store.ts";
+import { confirmCopy } from "./store.ts";
 import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
@@ -9,7 +9,7 @@ import { lateLifeMs, wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 
 /** The outcome of `touch`. */
 export interface TouchResult {
@@ -32,12 +32,10 @@ type TouchContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recove
 export class Touch {
   readonly #context: TouchContext;
   readonly #reads: Reads;
-  readonly #loadedStore: LoadedStore;
 
-  constructor(context: TouchContext, reads: Reads, loadedStore: LoadedStore) {
+  constructor(context: TouchContext, reads: Reads) {
     this.#context = context;
     this.#reads = reads;
-    this.#loadedStore = loadedStore;
   }
 
   async touch(namespace: NamespaceContext, key: EntryKey, options: TouchOptions | undefined): Promise<TouchResult> {
@@ -59,7 +57,7 @@ export class Touch {
     return isKept && local!.tier.get(key.local) !== undefined ? "touched" : "refused";
   }
 
-  async #there(remote: EntryTier, call: TouchCall): Promise<TouchResult["status"]> {
+  async #there(remote: RemoteTier, call: TouchCall): Promise<TouchResult["status"]> {
     const { flights, writes, lifecycle } = this.#context;
     const { namespace, key, options } = call;
     if (!lifecycle.isOpen) return "refused";
@@ -80,14 +78,14 @@ export class Touch {
   }
 
   /** The copy, where the backend compares its version; else the entry in the backend. */
-  async #current(remote: EntryTier, namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
+  async #current(remote: RemoteTier, namespace: NamespaceContext, key: EntryKey): Promise<Entry | undefined> {
     const { local, clock } = this.#context;
     const held = remote.leases && local?.get(key.local, clock.now());
     return held?.encoding !== undefined && isFresh(held, clock.now()) ? held : this.#reads.entry(namespace, key);
   }
 
   /** In its turn among the writes of this key. */
-  async #send(remote: EntryTier, call: TouchCall, guard: Guard, entry: Entry): Promise<TouchResult["status"]> {
+  async #send(remote: RemoteTier, call: TouchCall, guard: Guard, entry: Entry): Promise<TouchResult["status"]> {
     const { flights, trust, tags, local, recovery } = this.#context;
     const { namespace, key } = call;
     const { leases } = remote;
@@ -102,11 +100,11 @@ export class Touch {
     if (isOvertaken()) return "touched";
     local?.keep(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
     if (!flights.isUntainted(guard) && leases !== undefined && entry.version !== undefined)
-      void this.#loadedStore.confirm(leases, key, entry.version);
+      void confirmCopy(this.#context, leases, key, entry.version);
     return "touched";
   }
 
-  async #rewrite(remote: EntryTier, key: EntryKey, entry: Entry): Promise<boolean> {
+  async #rewrite(remote: RemoteTier, key: EntryKey, entry: Entry): Promise<boolean> {
     const write = { entry, encoded: await remote.encode(entry.value), versions: entry.versions };
     return (await remote.write(key, write)) === "stored";
   }

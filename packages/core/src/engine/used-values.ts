@@ -2,7 +2,7 @@ import type { TagVersion } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { wholeInstant, type Entry } from "../entry/entry.ts";
 import { compareVersions } from "../tags/tag-versions.ts";
-import type { EntryTier } from "../tiers/entry-tier.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 
 /** The entry that a load made of its value; without versions until they are known. */
 export type Made = Pick<Entry, "staleAt" | "expiresAt" | "terms" | "versions">;
@@ -54,7 +54,7 @@ export class UsedValues {
    *
    * @param made `undefined` for a value that was stored nowhere.
    */
-  add(owner: Owner, remote: Pick<EntryTier, "versions"> | undefined, made: Made | undefined): void {
+  add(owner: Owner, remote: Pick<RemoteTier, "versions"> | undefined, made: Made | undefined): void {
     this.#isEmpty = false;
     const leftMs = made === undefined ? 0 : made.staleAt - wholeInstant(owner.clock.now());
     this.#staleAt = Math.min(this.#staleAt, wholeInstant(this.#owner.clock.now()) + leftMs);

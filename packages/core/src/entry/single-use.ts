@@ -11,13 +11,21 @@ export function singleUse(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   if (types.isGeneratorObject(value)) return "a generator";
   try {
-    const can = (...names: readonly PropertyKey[]): boolean =>
-      names.every((name) => typeof (value as Readonly<Record<PropertyKey, unknown>>)[name] === "function");
-    if (can("next") && (can(Symbol.iterator) || can(Symbol.asyncIterator))) return "an iterator";
-    if (can("getReader", "cancel") || can("getWriter", "abort") || can("pipe", "on")) return "a stream";
-    if ("bodyUsed" in value && can("arrayBuffer", "text")) return "a Response or a Request";
+    // Every loaded value comes here: nothing is made for it.
+    const it = value as Readonly<Record<PropertyKey, unknown>>;
+    if (isCallable(it["next"]) && (isCallable(it[Symbol.iterator]) || isCallable(it[Symbol.asyncIterator])))
+      return "an iterator";
+    if (
+      (isCallable(it["getReader"]) && isCallable(it["cancel"])) ||
+      (isCallable(it["getWriter"]) && isCallable(it["abort"])) ||
+      (isCallable(it["pipe"]) && isCallable(it["on"]))
+    )
+      return "a stream";
+    if ("bodyUsed" in it && isCallable(it["arrayBuffer"]) && isCallable(it["text"])) return "a Response or a Request";
   } catch {
     // A proxy or a getter that throws: it is not looked at any further.
   }
   return undefined;
 }
+
+const isCallable = (value: unknown): boolean => typeof value === "function";

@@ -19,6 +19,9 @@ export function inNoCall<T>(body: () => T): T {
  */
 export const holdProcess = (clock: Clock): (() => void) | undefined => inNoCall(() => clock.hold?.());
 
+/** The async context of now. It costs a tenth of a promise. */
+export const contextOfNow = (): import("node:async_hooks").AsyncResource => new AsyncResource("hotset.call");
+
 /**
  * `callback` for a later time, in the async context of now. It takes some 300 bytes and half a microsecond more than a
  * closure does: for callers that wait, not for each hit.

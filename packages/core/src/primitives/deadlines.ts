@@ -34,7 +34,33 @@ export abstract class Deadline {
  * timer. An ended deadline is unlinked immediately and keeps nothing alive.
  */
 export class Deadlines {
+  static readonly #ofTime = new WeakMap<Clock, Map<number, Deadlines>>();
+
+  /**
+   * Those of one length that all caches on a clock share. They pass at their instant, also where the event loop stood
+   * still until then: for what this process is to do by itself.
+   */
+  static ofTime(clock: Clock, lengthMs: number): Deadlines {
+    let byLength = Deadlines.#ofTime.get(clock);
+    if (byLength === undefined) Deadlines.#ofTime.set(clock, (byLength = new Map()));
+    let deadlines = byLength.get(lengthMs);
+    if (deadlines === undefined) {
+      const among = byLength;
+      deadlines = new Deadlines(lengthMs, clock, () => among.delete(lengthMs));
+      deadlines.#moves = false;
+      among.set(lengthMs, deadlines);
+    }
+    return deadlines;
+  }
+
+  /** Cancels the timers of such a clock that serve no deadline. */
+  static rest(clock: Clock): void {
+    for (const each of [...(Deadlines.#ofTime.get(clock)?.values() ?? [])]) each.rest();
+  }
+
   readonly lengthMs: number;
+  /** Whether time in which the event loop stood still does not count. */
+  #moves = true;
   readonly #clock: Clock;
   readonly #onIdle: (() => void) | undefined;
   #oldest: Deadline | undefined;
@@ -101,7 +127,7 @@ export class Deadlines {
 
   #expire(expectedAt: number): void {
     const now = this.#clock.now();
-    this.#moveBy(now - expectedAt, expectedAt);
+    if (this.#moves) this.#moveBy(now - expectedAt, expectedAt);
     let oldest = this.#oldest;
     // The callback may start another deadline immediately: the timer that is armed below serves it.
     for (; oldest !== undefined && oldest.dueAt <= now; oldest = this.#oldest) {

@@ -1,55 +1,75 @@
 import { KeyNode, KeyTable } from "./key-table.ts";
 
 /**
- * Runs the writes of one key one after another, in the order of their calls: the next is sent when the previous one was
+ * The writes of one key, one after another in the order of their calls: the next is sent when the previous one was
  * acknowledged or failed. Otherwise a slow compression, or a backend without order, would let an older write win.
  */
 export class KeyedQueue {
-  readonly #tails = new KeyTable<Tail>();
+  readonly #turns = new KeyTable<Turn>();
   readonly #others = new Set<Promise<unknown>>();
-  /** The key of the write that is being called. */
-  #calling: string | undefined;
 
   /** The number of writes in progress or waiting. */
   get size(): number {
-    return this.#tails.size + this.#others.size;
+    return this.#turns.size + this.#others.size;
   }
 
   /** Whether a write of this key has been called and is not settled, also while it is being called. */
   has(key: string): boolean {
-    return this.#calling === key || this.#tails.first(key) !== undefined;
+    return this.#turns.first(key) !== undefined;
   }
 
   /**
-   * Runs `write` after the earlier writes of this key; immediately if there are none.
+   * Calls `begin` in the turn of a write: after the earlier ones of this key, immediately if there are none. The turn
+   * lasts until {@link end} is called with it.
    *
-   * @param waiting returned by {@link waiting} until `write` runs.
+   * @param waiting returned by {@link waiting} until then.
    */
-  run<T>(key: string, write: () => Promise<T>, waiting?: object): Promise<T> {
-    const before = this.#tails.first(key);
-    const tail = new Tail();
-    const begin = (): Promise<T> => {
-      tail.waiting = undefined;
-      const outer = this.#calling;
-      this.#calling = key;
-      try {
-        return write();
-      } finally {
-        this.#calling = outer;
-      }
+  take(key: string, begin: (turn: Turn) => void, waiting?: object): void {
+    const before = this.#turns.first(key);
+    const turn = new Turn();
+    this.#turns.add(key, turn);
+    if (before === undefined) return begin(turn);
+    turn.waiting = waiting;
+    before.successor = () => {
+      turn.waiting = undefined;
+      begin(turn);
     };
-    if (before !== undefined) tail.waiting = waiting;
-    const result = before === undefined ? begin() : before.write.then(begin, begin);
-    tail.write = result;
-    this.#tails.add(key, tail);
-    const end = (): void => this.#tails.remove(tail);
-    result.then(end, end);
-    return result;
   }
 
-  /** The object that {@link run} was given with the last write of this key, if that write has not begun. */
+  end(turn: Turn): void {
+    this.#turns.remove(turn);
+    turn.over?.resolve();
+    turn.successor?.();
+  }
+
+  /**
+   * Runs `write` in its turn. The next one begins once the caller has continued: what it fences then is not written.
+   *
+   * @param waiting as in {@link take}.
+   */
+  run<T>(key: string, write: () => Promise<T>, waiting?: object): Promise<T> {
+    let result: Promise<T> | undefined;
+    const begin = (turn: Turn): Promise<T> => {
+      const end = (): void => queueMicrotask(() => this.end(turn));
+      result = write();
+      result.then(end, end);
+      return result;
+    };
+    let later: PromiseWithResolvers<T> | undefined;
+    this.take(
+      key,
+      (turn) => {
+        if (later === undefined) void begin(turn);
+        else begin(turn).then(later.resolve, later.reject);
+      },
+      waiting,
+    );
+    return result ?? (later = Promise.withResolvers<T>()).promise;
+  }
+
+  /** The object that {@link take} was given with the last write of this key, if that write has not begun. */
   waiting(key: string): object | undefined {
-    return this.#tails.first(key)?.waiting;
+    return this.#turns.first(key)?.waiting;
   }
 
   /** Counts as a write for {@link settled}, and waits for no other. */
@@ -62,12 +82,19 @@ export class KeyedQueue {
 
   /** Resolves when every write called so far is settled, and what these have included. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...Array.from(this.#tails, ({ write }) => write), ...this.#others]);
+    await Promise.allSettled([...Array.from(this.#turns, (turn) => turn.whenOver()), ...this.#others]);
     await Promise.allSettled(this.#others);
   }
 }
 
-class Tail extends KeyNode {
-  write!: Promise<unknown>;
+/** One write, from its call to its end. */
+export class Turn extends KeyNode {
   waiting: object | undefined;
+  /** Begins the write that waits for this one. */
+  successor: (() => void) | undefined;
+  over: PromiseWithResolvers<void> | undefined;
+
+  whenOver(): Promise<void> {
+    return (this.over ??= Promise.withResolvers<void>()).promise;
+  }
 }

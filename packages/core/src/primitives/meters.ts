@@ -63,8 +63,11 @@ export class TierMeter {
   readonly remove: Histogram = new Histogram();
 
   /** How many calls it has answered. */
-  get answered(): number {
-    return this.read.count + this.write.count + this.remove.count;
+  answered = 0;
+
+  answer(kind: "read" | "write" | "remove", durationMs: number): void {
+    this.answered += 1;
+    this[kind].record(durationMs);
   }
 
   snapshot(

@@ -1,4 +1,3 @@
-import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Clock } from "../contracts/clock.ts";
 import { BackendUnavailableError, CacheError, DecodeError, EncodeError } from "../contracts/errors.ts";
 import type { BreakerPolicy } from "../contracts/backend.ts";
@@ -8,9 +7,9 @@ import { isTraced, traced, type Events } from "../primitives/event-port.ts";
 import type { KeySpace } from "../entry/key.ts";
 import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
-import { isThenable } from "../primitives/thenable.ts";
-import { Timeouts } from "../primitives/timeouts.ts";
-import { ignore } from "../primitives/ignore.ts";
+import { whenAnswered } from "../primitives/reply.ts";
+import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
+import type { Ends } from "../primitives/ends.ts";
 
 interface BackendCallsOf {
   readonly label: string;
@@ -47,6 +46,8 @@ export class BackendCalls {
   #stateOfFailures: TierState = "idle";
   #isDetached = false;
   #isBypassed = false;
+  /** Whether a part may have failed since the last answer: until then an answer changes nothing. */
+  #isTroubled = false;
   readonly #partsThrew = (error: unknown): void => void this.report("parts", undefined, error);
 
   constructor(of: BackendCallsOf) {
@@ -59,6 +60,11 @@ export class BackendCalls {
   /** Counts calls that were answered. From 1 where they are bounded here: connecting is part of their time. */
   get answers(): number {
     return this.meter.answered + (this.#of.boundsCalls ? 0 : 1);
+  }
+
+  /** Whether each call has its deadline of the backend itself. */
+  get boundsCalls(): boolean {
+    return this.#of.boundsCalls;
   }
 
   get state(): TierState {
@@ -117,144 +123,93 @@ export class BackendCalls {
     return error;
   }
 
-  /**
-   * Runs a call if the breaker of its part admits it, within `budgetMs`.
-   *
-   * @param made what is made of the answer: its failure is not that of the backend.
-   */
-  run<T>(operation: Operation, target: Target, budgetMs: number, call: () => Promise<T>): Promise<T>;
-  run<T, R>(
+  /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
+  run<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => this.send(operation, target, budgetMs, call, { resolve, reject }));
+  }
+
+  /** As {@link run}, by callbacks. They are called after it has returned; in any async context where it failed. */
+  send<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>, ends: CallEnds<T>): void {
+    const refusal = this.open(operation, target);
+    if (refusal === undefined) this.watch(operation, target, budgetMs, call, ends);
+    else queueMicrotask(() => ends.reject(refusal));
+  }
+
+  /** Before a call that is {@link watch}ed: the error, if its breaker does not admit it. */
+  open(operation: Operation, { part, ends }: Target): CacheError | undefined {
+    const isAdmitted = ends === true ? this.#isLetThrough(operation, part) : this.admits(operation, part);
+    if (isAdmitted) this.begin();
+    return isAdmitted ? undefined : this.refusal(operation, ends === true ? BREAKER_OPEN : undefined);
+  }
+
+  /** A call that was admitted. */
+  watch<T>(
     operation: Operation,
     target: Target,
     budgetMs: number,
-    call: () => Promise<T>,
-    made: (answer: T) => Awaitable<R>,
-  ): Promise<R>;
-  run<T>(
-    operation: Operation,
-    target: Target,
-    budgetMs: number,
-    call: () => Promise<T>,
-    made: (answer: T) => Awaitable<T> = asItIs,
-  ): Promise<T> {
-    if (target.ends === true) {
-      if (!this.#isLetThrough(operation, target.part)) return Promise.reject(this.refusal(operation, BREAKER_OPEN));
-    } else if (!this.admits(operation, target.part)) return Promise.reject(this.refusal(operation));
-    // A call that the backend bounds needs no promise next to that of the backend.
-    if (this.#isBoundByBackend(budgetMs) && !isTraced("backend")) {
-      this.begin();
-      return this.#counted(operation, target, call, made);
-    }
-    const answer = this.bound<T>(operation, target, budgetMs, (done, fail) => void call().then(done, fail));
-    return made === asItIs ? answer : answer.then(made);
-  }
-
-  /** A call that was admitted, with the promise of the backend. */
-  #counted<T>(
-    operation: Operation,
-    target: Target,
-    call: () => Promise<T>,
-    made: (answer: T) => Awaitable<T>,
-  ): Promise<T> {
-    const startedAt = this.#of.clock.now();
-    try {
-      return call().then(
-        (answer) => {
-          this.#succeeded(operation, target.part, startedAt);
-          return made(answer);
-        },
-        (error: unknown) => {
-          throw this.failed(operation, target, error);
-        },
-      );
-    } catch (error) {
-      return Promise.reject(this.failed(operation, target, error));
-    }
-  }
-
-  /**
-   * Bounds a call that was admitted.
-   *
-   * @param work calls `done` or `fail` when the backend has answered. `done` also takes a promise of what is made of
-   *   the answer, such as the decoded value: its time and its failure are not those of the backend.
-   */
-  bound<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>): Promise<T> {
-    const call = (): Promise<T> =>
-      new Promise((resolve, reject) => this.#settle(operation, target, budgetMs, work, { resolve, reject }));
-    this.begin();
-    return isTraced("backend") ? this.#traced(operation, target, call) : call();
-  }
-
-  /** As {@link bound}, without a promise where the backend bounds the call: no timer, of no caller, ends it then. */
-  settle<T>(operation: Operation, target: Target, budgetMs: number, work: Work<T>, ends: Ends<T>): void {
-    if (!this.#isBoundByBackend(budgetMs) || isTraced("backend"))
-      return void this.bound(operation, target, budgetMs, work).then(ends.resolve, ends.reject);
-    this.begin();
-    const resolve = (value: Awaitable<T>): void => {
-      if (isThenable(value)) value.then(ends.resolve, ends.reject);
-      else ends.resolve(value);
-    };
-    this.#settle(operation, target, budgetMs, work, { resolve, reject: ends.reject });
-  }
-
-  #traced<T>(operation: Operation, { keySpace }: Target, call: () => Promise<T>): Promise<T> {
-    return traced("backend", call, () => ({
-      cache: this.#of.cache,
-      namespace: keySpace?.path ?? [],
-      tier: this.label,
-      operation,
-    }));
-  }
-
-  #settle<T>(
-    operation: Operation,
-    { keySpace, part }: Target,
-    budgetMs: number,
-    work: Work<T>,
-    { resolve, reject }: Ends<Awaitable<T>>,
+    call: () => PromiseLike<T>,
+    ends: CallEnds<T>,
   ): void {
-    const startedAt = this.#of.clock.now();
+    if (!isTraced("backend")) return this.#send(operation, target, budgetMs, call, ends);
+    const { cache } = this.#of;
+    traced(
+      "backend",
+      () =>
+        new Promise<T>((resolve, reject) =>
+          this.#send(operation, target, budgetMs, call, { ...ends, resolve, reject }),
+        ),
+      () => ({ cache, namespace: target.keySpace?.path ?? [], tier: this.label, operation }),
+    ).then(ends.resolve, ends.reject);
+  }
+
+  #send<T>(
+    operation: Operation,
+    target: Target,
+    budgetMs: number,
+    call: () => PromiseLike<T>,
+    ends: CallEnds<T>,
+  ): void {
+    const { clock, boundsCalls } = this.#of;
+    const startedAt = clock.now();
+    let timeout: Timeout | undefined;
     let isOver = false;
-    const fail = (error: unknown, failedPart = part): void => {
+    const done = (answer: T): void => {
       if (isOver) return;
       isOver = true;
-      endDeadline();
-      reject(this.failed(operation, { keySpace, part: failedPart }, error));
+      timeout?.end();
+      ends.receive?.(answer);
+      this.#succeeded(operation, target.part, startedAt);
+      if (timeout === undefined) return ends.resolve(answer);
+      // Those that were answered in the same turn are counted first: the caller may have waited behind them.
+      queueMicrotask(ends.resolve.bind(ends, answer));
     };
-    const endDeadline = this.#limit(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
-    const done = (value: Awaitable<T>): void => {
-      // An answer after the deadline, whose failure concerns no caller.
-      if (isOver) return void (isThenable(value) && value.then(undefined, ignore));
+    const fail = (given: unknown): void => {
+      if (isOver) return;
       isOver = true;
-      endDeadline();
-      this.#succeeded(operation, part, startedAt);
-      resolve(value);
+      timeout?.end();
+      const error = given instanceof FailureOf ? given : ownError(given);
+      // A backend that unpacks its own blobs: that is an answer, not a failure.
+      if (operation === "read" && error instanceof DecodeError) {
+        ends.reject(error);
+        return this.#succeeded(operation, target.part, startedAt);
+      }
+      const reported = this.failed(operation, target, error);
+      if (timeout === undefined) ends.reject(reported);
+      else queueMicrotask(ends.reject.bind(ends, reported));
     };
+    // One that the backend bounds needs no timer, unless by less than its own deadline.
+    if (!boundsCalls || budgetMs < this.deadlineMs)
+      timeout = Timeouts.on(clock).start(budgetMs, () => fail(this.#overdue(operation, budgetMs)));
     try {
-      work(done, fail, startedAt);
+      whenAnswered(call(), done, fail);
     } catch (error) {
-      fail(error);
+      queueMicrotask(() => fail(error));
     }
   }
 
   #succeeded(operation: Operation, part: string, startedAt: number): void {
-    this.meter[METERS[operation]].record(this.#of.clock.now() - startedAt);
-    this.answered(part);
-  }
-
-  /**
-   * Calls `passed` when the time of a call has ended, unless the backend bounds it.
-   * @returns a function that ends it.
-   */
-  #limit(budgetMs: number, passed: () => void): () => void {
-    if (this.#isBoundByBackend(budgetMs)) return ignore;
-    const timeout = Timeouts.on(this.#of.clock).start(budgetMs, passed);
-    return () => timeout.end();
-  }
-
-  /** It bounds its calls, and none of them by less than its own deadline. */
-  #isBoundByBackend(budgetMs: number): boolean {
-    return this.#of.boundsCalls && budgetMs >= this.deadlineMs;
+    this.meter.answer(METERS[operation], this.#of.clock.now() - startedAt);
+    if (this.#isTroubled || this.#state !== "up") this.answered(part);
   }
 
   /** Calls `used` once, before the first call. */
@@ -274,6 +229,7 @@ export class BackendCalls {
   answered(part: string): void {
     this.#closeBreaker(part);
     this.#enter(this.#current());
+    this.#isTroubled = !this.#isSound();
   }
 
   #closeBreaker(part: string): void {
@@ -283,6 +239,7 @@ export class BackendCalls {
 
   /** Reports a failed call, and returns the error for its caller. */
   failed(operation: string, target: Target, given: unknown): CacheError {
+    if (given instanceof FailureOf) return this.failed(operation, { ...target, part: given.part }, given.cause);
     const cause = ownError(given);
     const isTransport = cause instanceof BackendUnavailableError;
     if (isTransport && target.part !== NO_PART) this.#breakerOf(target.part).failed();
@@ -332,6 +289,7 @@ export class BackendCalls {
 
   /** Changes of this part are not reported. */
   partLost(part: string, error: unknown): void {
+    this.#isTroubled = true;
     this.#parts.of(part).isLost = true;
     this.#notReporting(part, error);
     this.#enter(this.#current());
@@ -366,6 +324,7 @@ export class BackendCalls {
       this.#stopWatching ??= this.#watch((connected) => {
         if (this.#parts.get(connected)?.breaker !== undefined) this.answered(connected);
       });
+    this.#isTroubled = true;
     return (this.#parts.of(part).breaker ??= new Breaker(this.#of.clock, this.#of.breaker));
   }
 
@@ -439,7 +398,6 @@ export function ownError(given: unknown): unknown {
 export class BackendRefusedError extends BackendUnavailableError {}
 /** Has no breaker: a backend has no part of this name. */
 const NO_PART = "\0";
-export const asItIs = <T>(answer: T): T => answer;
 const BREAKER_OPEN = "circuit breaker is open";
 const BYPASSED = "it is bypassed";
 
@@ -451,19 +409,21 @@ export interface Target {
   readonly ends?: boolean;
 }
 
-/** How a call ends: one of both is called, once. */
-export interface Ends<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: Error) => void;
+/** How a call ends. */
+interface CallEnds<T> extends Ends<T> {
+  /** Called before `resolve`, and before the answer counts. */
+  receive?(answer: T): void;
 }
 
-export type Work<T> = (
-  done: (value: Awaitable<T>) => void,
-  /** @param part where another part than that of the call failed. */
-  fail: (error: unknown, part?: string) => void,
-  /** `clock.now()` when the call was sent. */
-  startedAt: number,
-) => void;
+/** The failure of another part than that of the call. */
+export class FailureOf extends Error {
+  readonly part: string;
+
+  constructor(part: string, cause: unknown) {
+    super("a part failed", { cause });
+    this.part = part;
+  }
+}
 
 type Operation = keyof typeof METERS;
 const METERS = {

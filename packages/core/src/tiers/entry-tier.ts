@@ -1,12 +1,9 @@
-import type { ChangeListener } from "../coherence/change-listener.ts";
-import type { DeleteStatus, TagVersion, TagVersions } from "../contracts/backend.ts";
+import type { TagVersion } from "../contracts/backend.ts";
 import type { Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import type { EntryKey } from "../entry/key.ts";
-import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
-import type { TierMeter } from "../primitives/meters.ts";
-import type { Pinned } from "../tags/tag-versions.ts";
+import type { Ends } from "../primitives/ends.ts";
 
 /** One entry to read. */
 export interface ReadRequest {
@@ -43,6 +40,9 @@ export type LeaseAnswer =
   | { readonly kind: "entry"; readonly seen: string; readonly entry: Entry | undefined }
   | { readonly kind: "held"; readonly heldForMs: number };
 
+/** Why there is no lease, and no load. */
+export type NotGranted = Exclude<LeaseAnswer, { readonly kind: "granted" }>;
+
 /** An entry to write to a backend: its value encoded, and the tag versions it is stored under. */
 export interface EntryWrite {
   readonly entry: Entry;
@@ -58,58 +58,12 @@ export interface EntryLeases {
   /** How long a lease lasts that is not renewed. */
   readonly leaseMs: number;
   /** @param isOver as in `Leases.acquire`. */
-  acquire(request: ReadRequest, token: string, seen: string, isOver?: boolean): Promise<LeaseAnswer>;
+  acquire(request: ReadRequest, token: string, seen: string, isOver: boolean, ends: Ends<LeaseAnswer>): void;
   renew(key: EntryKey, token: string): Promise<boolean>;
   release(key: EntryKey, token: string): Promise<void>;
-  store(key: EntryKey, write: EntryWrite, token: string, seen: string): Promise<StoreStatus>;
+  store(key: EntryKey, write: EntryWrite, token: string, seen: string, ends: Ends<StoreStatus>): void;
   /** Gives an entry that was read, or stored, a new life and terms; `false` if it is another one by now. */
   touch(key: EntryKey, entry: Entry): Promise<boolean>;
   /** The current version of the entry; `''` for none. */
   confirm(key: EntryKey): Promise<string>;
-}
-
-/** A tier of entries that answers later, or fails. */
-export interface EntryTier {
-  readonly label: string;
-  readonly deadlineMs: number;
-  /** Whether it is not used: it refuses every call but those that end something, as if it were unreachable. */
-  readonly isBypassed: boolean;
-  bypass(isBypassed: boolean): void;
-  /** Counts the calls that it has answered; 0 only while it may be connecting, in time that no deadline counts. */
-  readonly answered: number;
-  /** How long until an unreachable tier may be tried again, in milliseconds. */
-  readonly retryInMs: number;
-  /** The part of the backend that keeps this key, of an entry or of a tag. @default one part */
-  partOf?(backendKey: string): string;
-  /** `false` where entries cannot carry tags, validators or namespace versions. */
-  readonly keepsMeta: boolean;
-  /** Bounded, and behind the breaker, like every other call. */
-  readonly versions: TagVersions | undefined;
-  /** The versions of these tags as if they were pinned now, where they are known without a trip. */
-  pinned?(tags: readonly string[]): Pinned | undefined;
-  /** As `versions`; `undefined` where no other process can hold a lease. */
-  readonly leases: EntryLeases | undefined;
-  /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
-  read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined>;
-  /** As {@link read}: calls `ended` once, after it has returned, in place of a promise. */
-  readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void): void;
-  /**
-   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. A
-   * promise for each would cost more than the read.
-   */
-  readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void;
-  /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
-  encode(value: unknown): Awaitable<Encoded>;
-  /** Sends the entry under `entry.version`. */
-  write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused">;
-  remove(key: EntryKey): Promise<DeleteStatus>;
-  markStale(key: EntryKey): Promise<"stale" | "missing">;
-  connect(): Promise<void>;
-  /** To be called about the link to the backend. */
-  readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
-  /** Schedules no further attempts. */
-  stop(): void;
-  stats(): ReturnType<TierMeter["snapshot"]>;
-  /** Counts the hits, misses and errors of this tier. */
-  readonly meter: TierMeter;
 }

@@ -9,7 +9,7 @@ import type { Events } from "../primitives/event-port.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey, type KeySpace } from "../entry/key.ts";
 import { BackendRefusedError } from "./backend-calls.ts";
-import type { EntryTier } from "./entry-tier.ts";
+import type { RemoteTier } from "./remote-tier.ts";
 import { RecentInvalidations, type TagInvalidation } from "./recent-invalidations.ts";
 import { tagKeys } from "../tags/tag-versions.ts";
 
@@ -26,7 +26,8 @@ interface ReplayedOf {
 }
 
 /** The parts of a tier that a recovery uses to replay. */
-type Replayed = Pick<EntryTier, "label" | "retryInMs" | "remove" | "partOf"> & {
+type Replayed = Pick<RemoteTier, "label" | "retryInMs" | "remove"> & {
+  partOf?: RemoteTier["partOf"];
   readonly versions: Pick<TagVersions, "renew"> | undefined;
 };
 

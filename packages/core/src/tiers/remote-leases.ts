@@ -4,9 +4,10 @@ import type { Clock } from "../contracts/clock.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import { describe } from "../primitives/duration.ts";
-import { whenReady } from "../primitives/thenable.ts";
+import type { Ends } from "../primitives/ends.ts";
+import { isThenable } from "../primitives/thenable.ts";
 import type { BackendCalls } from "./backend-calls.ts";
-import type { EntryLeases, EntryWrite, LeaseAnswer, ReadRequest, StoreStatus } from "./entry-tier.ts";
+import type { EntryLeases, EntryWrite, ReadRequest, StoreStatus } from "./entry-tier.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 /** A read that was sent. */
@@ -33,7 +34,7 @@ export interface LeasingTier {
   /** Decodes an entry and checks it against the tag versions that are current now. */
   decodeCurrent(read: SentRead, stored: StoredEntry): Awaitable<Entry | undefined>;
   lifeOf(entry: Entry): Parameters<Leases["touch"]>[2];
-  store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>): Promise<S>;
+  store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>, ends: Ends<S>): void;
   /** Removes the entry that a refused one was to replace. */
   refuse(key: EntryKey): Promise<"refused">;
 }
@@ -49,58 +50,67 @@ export function remoteLeases(leases: Leases, tier: LeasingTier): EntryLeases {
     calls.run("lease", { keySpace: key.space, part: calls.partOf(key.backend), ends }, calls.deadlineMs, run);
   return {
     leaseMs,
-    acquire: (request, token, seen, isOver): Promise<LeaseAnswer> => {
+    acquire: (request, token, seen, isOver, ends) => {
       const { key } = request;
       const sentAt = clock.now();
-      let asked: Promise<LeaseReply> | undefined;
-      return call(key, () => {
+      let asked: PromiseLike<LeaseReply> | undefined;
+      const send = (): PromiseLike<LeaseReply> => {
         // A call that comes without a read gets the entry with this answer, or is woken by a message about it.
         asked = leases.acquire(key.backend, token, leaseMs, seen, isOver);
-        return asked.then(checkedAnswer);
-      }).then(
-        (answer): Awaitable<LeaseAnswer> => {
-          if (answer.granted) return { kind: "granted", seen: answer.version };
-          if ("heldForMs" in answer) return { kind: "held", heldForMs: answer.heldForMs };
+        return asked;
+      };
+      const target = { keySpace: key.space, part: calls.partOf(key.backend) };
+      // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
+      const failed = (error: unknown): void => {
+        asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).then(ignore, ignore);
+        ends.reject(error);
+      };
+      calls.send("lease", target, calls.deadlineMs, send, {
+        resolve: (given) => {
+          const malformed = malformedAnswer(given);
+          if (malformed !== undefined) return failed(calls.failed("lease", target, malformed));
+          if (given.granted) return ends.resolve({ kind: "granted", seen: given.version });
+          if ("heldForMs" in given) return ends.resolve({ kind: "held", heldForMs: given.heldForMs });
           const expected = dependencies(key.space, request.expectedTags);
-          const { version = "" } = answer.entry;
-          return whenReady(tier.decodeCurrent({ request, expected, sentAt }, answer.entry), (entry) => ({
-            kind: "entry",
-            seen: version,
-            entry,
-          }));
+          const { version = "" } = given.entry;
+          const answer = (entry: Entry | undefined): void => ends.resolve({ kind: "entry", seen: version, entry });
+          const entry = tier.decodeCurrent({ request, expected, sentAt }, given.entry);
+          if (isThenable(entry)) entry.then(answer, ends.reject);
+          else answer(entry);
         },
-        (error: unknown) => {
-          // Granted after the deadline, or by an answer that is refused: released, since no load will use it.
-          asked?.then(({ granted }) => (granted ? leases.release(key.backend, token) : undefined)).catch(ignore);
-          throw error;
-        },
-      );
+        reject: failed,
+      });
     },
     renew: (key, token) => call(key, () => leases.renew(key.backend, token, leaseMs)),
     release: (key, token) => call(key, () => leases.release(key.backend, token), ENDS),
-    store: (key, write, token, seen) =>
-      tier.store<StoreStatus, boolean>(key, write, {
-        send: (stored) => leases.store(key.backend, token, seen, stored),
-        statusOf,
-        // Only the lease holder may remove the entry; the lease is extended just long enough for that.
-        refuse: async () => {
-          const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
-          return isHolder ? tier.refuse(key) : "overtaken";
+    store: (key, write, token, seen, ends) =>
+      tier.store<StoreStatus, boolean>(
+        key,
+        write,
+        {
+          send: (stored) => leases.store(key.backend, token, seen, stored),
+          statusOf,
+          // Only the lease holder may remove the entry; the lease is extended just long enough for that.
+          refuse: async () => {
+            const isHolder = await call(key, () => leases.renew(key.backend, token, 2 * calls.deadlineMs));
+            return isHolder ? tier.refuse(key) : "overtaken";
+          },
         },
-      }),
+        ends,
+      ),
     touch: (key, entry) => call(key, () => leases.touch(key.backend, entry.version ?? "", tier.lifeOf(entry))),
     confirm: (key) => call(key, () => leases.confirm(key.backend)),
   };
 }
 
-/** @throws {TypeError} for an answer that neither grants the lease nor says why not. */
-function checkedAnswer(answer: LeaseReply): LeaseReply {
+/** The error for an answer that neither grants the lease nor says why not. */
+function malformedAnswer(answer: LeaseReply): TypeError | undefined {
   const given = Object(answer) as Record<string, unknown>;
   const { granted, version, heldForMs, entry } = given;
   // A wait of NaN milliseconds would ask again without a pause.
   const hasReason = "heldForMs" in given ? Number.isFinite(heldForMs) : typeof entry === "object" && entry !== null;
-  if (granted ? typeof version === "string" : hasReason) return answer;
-  throw new TypeError(`leases.acquire must resolve to a version, heldForMs or an entry, got ${describe(answer)}`);
+  if (granted ? typeof version === "string" : hasReason) return undefined;
+  return new TypeError(`leases.acquire must resolve to a version, heldForMs or an entry, got ${describe(answer)}`);
 }
 
 type LeaseReply = Awaited<ReturnType<Leases["acquire"]>>;

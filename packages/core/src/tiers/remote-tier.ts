@@ -1,3 +1,4 @@
+import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { Backend, Batch, DeleteStatus, StoredEntry, TagVersions } from "../contracts/backend.ts";
 import type { Clock } from "../contracts/clock.ts";
@@ -7,6 +8,7 @@ import { Codec, type Encoded } from "../entry/codec.ts";
 import type { Entry } from "../entry/entry.ts";
 import { dependencies, type EntryKey } from "../entry/key.ts";
 import type { TierMeter } from "../primitives/meters.ts";
+import { whenAnswered } from "../primitives/reply.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { within } from "../primitives/within.ts";
 import type { KnownVersions } from "../tags/known-versions.ts";
@@ -14,12 +16,12 @@ import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
-import { BackendCalls, ownError, type Target, type Work } from "./backend-calls.ts";
+import type { Ends } from "../primitives/ends.ts";
+import { BackendCalls, FailureOf, ownError, type Target } from "./backend-calls.ts";
 import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
   settle,
   type EntryLeases,
-  type EntryTier,
   type EntryWrite,
   type ReadOutcome,
   type ReadRequest,
@@ -35,14 +37,19 @@ import { UnreadableEntries } from "./unreadable-entries.ts";
  * Rejects with `BackendUnavailableError` when the backend did not answer, and with the error of the backend when it
  * refused; both are reported once.
  */
-export class RemoteTier implements EntryTier {
+export class RemoteTier {
   readonly label: string;
   readonly deadlineMs: number;
+  /** `false` where entries cannot carry tags, validators or namespace versions. */
   readonly keepsMeta: boolean;
+  /** Bounded, and behind the breaker, like every other call. */
   readonly versions: TagVersions | undefined;
+  /** As `versions`; `undefined` where no other process can hold a lease. */
   readonly leases: EntryLeases | undefined;
+  /** Counts its hits, misses and errors. */
   readonly meter: TierMeter;
-  readonly listener: EntryTier["listener"];
+  /** To be called about the link to the backend. */
+  readonly listener: Pick<ChangeListener, "attached" | "detached" | "partLost" | "alive">;
   readonly #backend: Backend;
   readonly #codec: Codec;
   readonly #clock: Clock;
@@ -108,7 +115,7 @@ export class RemoteTier implements EntryTier {
         clock,
         decodeCurrent: (read, stored) => this.#withCurrentVersions(read, stored, undefined),
         lifeOf: (entry) => this.#codec.lifeOf(entry, entry.encoding!, entry.versions, clock.now()),
-        store: (key, write, sending) => this.#store(key, write, sending),
+        store: (key, write, sending, ends) => this.#store(key, write, sending, ends),
         refuse: (key) => this.#refuse(key),
       });
   }
@@ -118,6 +125,7 @@ export class RemoteTier implements EntryTier {
     this.#calls.onFirstCall(used);
   }
 
+  /** Whether it is not used: it refuses every call but those that end something, as if it were unreachable. */
   get isBypassed(): boolean {
     return this.#calls.isBypassed;
   }
@@ -126,45 +134,88 @@ export class RemoteTier implements EntryTier {
     this.#calls.bypass(isBypassed);
   }
 
+  /** Counts the calls that it has answered; 0 only while it may be connecting, in time that no deadline counts. */
   get answered(): number {
     return this.#calls.answers;
   }
 
+  /** Whether the backend bounds each call by its deadline itself. */
+  get boundsCalls(): boolean {
+    return this.#calls.boundsCalls;
+  }
+
+  /** How long until an unreachable tier may be tried again, in milliseconds. */
   get retryInMs(): number {
     return this.#calls.retryInMs;
   }
 
+  /** The entry if its tag versions are current; stale from now on if one of them was marked stale. */
   read(request: ReadRequest, budgetMs: number): Promise<Entry | undefined> {
     return new Promise((resolve, reject) =>
       this.readTo(request, budgetMs, (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome))),
     );
   }
 
-  /** Sends the read, and with it that of the tag versions, before it returns. */
+  /**
+   * Sends the read, and with it that of the tag versions, before it returns. The remaining life of an entry counts from
+   * then on: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3). With a synchronous decoder
+   * nothing here waits.
+   */
   readTo(request: ReadRequest, budgetMs: number, ended: (outcome: ReadOutcome) => void): void {
-    const part = this.#calls.partOf(request.key.backend);
-    if (!this.#calls.admits("read", part)) return void Promise.reject(this.#calls.refusal("read")).catch(ended);
-    const expected = dependencies(request.key.space, request.expectedTags);
-    let answer: Promise<StoredEntry | undefined> | undefined;
-    let current: Promise<Versions> | undefined;
+    const { key } = request;
+    const read = { request, expected: dependencies(key.space, request.expectedTags), sentAt: this.#clock.now() };
+    const isKnown = request.isCurrent !== true && this.#table?.knows(read.expected) === true;
+    const source = isKnown ? undefined : this.#current(this.#tagVersions, request);
+    let entry: Awaitable<Entry | undefined>;
+    // A value that cannot be decoded is reported before the answer counts.
+    const receive = (stored: StoredEntry | undefined, versions?: Versions | Unread): void => {
+      request.saw?.(stored?.version ?? "");
+      // Some backends say `null` where there is nothing.
+      if (!stored) return;
+      const isUnread = versions instanceof FailureOf;
+      entry = isUnread ? this.#unchecked(read, stored) : this.#withCurrentVersions(read, stored, versions);
+    };
+    const resolve = (): unknown => (isThenable(entry) ? entry.then(ended, ended) : ended(entry));
+    const reject = (error: unknown): void =>
+      ended(error instanceof DecodeError ? this.#unreadable.found(request, error) : (error as Error));
+    const target = this.#target(key);
+    const refusal = this.#calls.open("read", target);
+    if (refusal !== undefined) return queueMicrotask(() => reject(refusal));
     try {
-      answer = this.#backend.read(request.key.backend);
-      if (request.isCurrent === true || this.#table?.knows(expected) !== true)
-        current = this.#current(this.#tagVersions, request)?.read(expected);
+      // Called here: few frames lie between a caller and its backend.
+      const answer = this.#backend.read(key.backend);
+      if (source === undefined)
+        return this.#calls.watch("read", target, budgetMs, () => answer, { receive, resolve, reject });
+      const both = this.#withVersions(answer, source, read.expected);
+      this.#calls.watch("read", target, budgetMs, () => both, {
+        receive: ({ stored, versions }) => receive(stored, versions),
+        resolve,
+        reject,
+      });
     } catch (error) {
-      // The entry read that was sent already is not awaited.
-      answer?.catch(ignore);
-      answer = Promise.reject(error);
+      this.#calls.watch("read", target, budgetMs, () => Promise.reject(error), { resolve, reject });
     }
-    const work: Work<Entry | undefined> = (done, fail, sentAt) =>
-      this.#answer({ request, expected, sentAt }, answer, current, done, fail);
-    this.#calls.settle("read", { keySpace: request.key.space, part }, budgetMs, work, {
-      resolve: ended,
-      reject: ended,
-    });
   }
 
-  /** In one trip to each part of the backend: the failure of one fails the reads of no other. */
+  async #withVersions(
+    answer: PromiseLike<StoredEntry | undefined>,
+    source: Pick<TagVersions, "read">,
+    expected: readonly string[],
+  ): Promise<{ readonly stored: StoredEntry | undefined; readonly versions: Versions | Unread }> {
+    const unread = (error: unknown): Unread => new FailureOf(this.#calls.partOfVersionReads, error);
+    const asked = new Promise<Versions>((resolve) => resolve(source.read(expected))).catch(unread);
+    const stored = await new Promise<StoredEntry | undefined>((resolve, reject) =>
+      whenAnswered(answer, resolve, reject),
+    );
+    const versions = await asked;
+    if (versions instanceof FailureOf && stored?.behind === undefined) throw versions;
+    return { stored, versions };
+  }
+
+  /**
+   * Calls `settled` once for the index of each request, after it has returned: as soon as that read has ended. In one
+   * trip to each part of the backend: the failure of one fails the reads of no other.
+   */
   readMany(requests: readonly ReadRequest[], budgetMs: number, settled: Settled): void {
     const { batch } = this.#backend;
     if (batch === undefined || requests.length < 2)
@@ -222,46 +273,59 @@ export class RemoteTier implements EntryTier {
     });
   }
 
+  /** The part of the backend that keeps this key, of an entry or of a tag. */
   partOf(backendKey: string): string {
     return this.#calls.partOf(backendKey);
   }
 
+  /** The versions of these tags as if they were pinned now, where they are known without a trip. */
   pinned(tags: readonly string[]): Pinned | undefined {
     return this.#pins.pinned(tags);
   }
 
+  /** Throws, or rejects with, `EncodeError` when the value cannot be written. */
   encode(value: unknown): Awaitable<Encoded> {
     return this.#codec.encode(value);
   }
 
+  /** Sends the entry under `entry.version`. */
   write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
-    return this.#store<"stored" | "refused", void>(key, write, {
+    const sending: Sending<"stored" | "refused", void> = {
       send: (stored) => this.#backend.write(key.backend, stored),
       statusOf: () => "stored",
       refuse: () => this.#refuse(key),
-    });
+    };
+    return new Promise((resolve, reject) => this.#store(key, write, sending, { resolve, reject }));
   }
 
-  #store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>): Promise<S> {
+  #store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>, ends: Ends<S>): void {
     const { entry, encoded, versions } = write;
-    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity)) return sending.refuse();
+    if (encoded.data.length > (this.#backend.maxEntryBytes ?? Infinity))
+      return void sending.refuse().then(ends.resolve, ends.reject);
     const startedAt = this.#clock.now();
-    const stored = this.#codec.toStored(encoded, entry, versions, startedAt);
-    const sent = (answer: A): S => {
-      const status = sending.statusOf(answer);
-      this.#unreadable.written(key.backend);
-      if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
-        this.#events.store.emit({
-          cache: this.#cache,
-          namespace: key.space.path,
-          key: key.name,
-          tier: this.label,
-          durationMs: this.#clock.now() - startedAt,
-          bytes: encoded.data.length,
-        });
-      return status;
-    };
-    return this.#calls.run("write", this.#target(key), this.deadlineMs, () => sending.send(stored), sent);
+    let stored: StoredEntry;
+    try {
+      stored = this.#codec.toStored(encoded, entry, versions, startedAt);
+    } catch (error) {
+      return void Promise.reject(error).then(undefined, ends.reject);
+    }
+    this.#calls.send("write", this.#target(key), this.deadlineMs, () => sending.send(stored), {
+      resolve: (answer) => {
+        const status = sending.statusOf(answer);
+        this.#unreadable.written(key.backend);
+        if (status === "stored" && entry.terms.marker === undefined && this.#events.store.isObserved)
+          this.#events.store.emit({
+            cache: this.#cache,
+            namespace: key.space.path,
+            key: key.name,
+            tier: this.label,
+            durationMs: this.#clock.now() - startedAt,
+            bytes: encoded.data.length,
+          });
+        ends.resolve(status);
+      },
+      reject: ends.reject,
+    });
   }
 
   /** The entry in the backend is older than the refused one. */
@@ -298,56 +362,6 @@ export class RemoteTier implements EntryTier {
 
   stats(): ReturnType<TierMeter["snapshot"]> {
     return this.meter.snapshot(this.label, this.#calls.state);
-  }
-
-  /**
-   * Answers a read when the entry and the tag versions have arrived. The remaining life of an entry counts from when
-   * the read was sent: a slow answer may shorten a life, and never extends it (RFC 9111, 4.2.3).
-   *
-   * Callbacks, since every backend hit comes this way: with a synchronous decoder nothing here waits.
-   */
-  #answer(
-    read: SentRead,
-    answer: Promise<StoredEntry | undefined>,
-    current: Promise<Versions> | undefined,
-    done: (entry: Awaitable<Entry | undefined>) => void,
-    fail: (error: unknown, part?: string) => void,
-  ): void {
-    let stored: StoredEntry | undefined;
-    let versions: Versions | undefined;
-    let unread: { readonly error: unknown } | undefined;
-    let awaited = current === undefined ? 1 : 2;
-    const arrived = (): void => {
-      awaited -= 1;
-      if (awaited !== 0) return;
-      if (unread && stored?.behind === undefined) return fail(unread.error, this.#calls.partOfVersionReads);
-      read.request.saw?.(stored?.version ?? "");
-      // Some backends say `null` where there is nothing.
-      if (!stored) done(undefined);
-      else done(unread ? this.#unchecked(read, stored) : this.#withCurrentVersions(read, stored, versions));
-    };
-    current?.then(
-      (found) => {
-        versions = found;
-        arrived();
-      },
-      (error: unknown) => {
-        unread = { error };
-        arrived();
-      },
-    );
-    // A backend that unpacks its own blobs may reject with a DecodeError: that is an answer, not a failure.
-    answer.then(
-      (found) => {
-        stored = found;
-        arrived();
-      },
-      (given: unknown) => {
-        const error = ownError(given);
-        if (error instanceof DecodeError) done(this.#unreadable.found(read.request, error));
-        else fail(error);
-      },
-    );
   }
 
   /** Where a request reads tag versions: a current one, where no replica answers. */
@@ -468,6 +482,9 @@ export class RemoteTier implements EntryTier {
     return { ...this.#target(key), ends: true };
   }
 }
+
+/** Versions that could not be read. */
+type Unread = FailureOf;
 
 const uncheckedEntry = (entry: Entry | undefined): Entry | undefined => entry && { ...entry, tagSequence: 0 };
 const lagging = (entry: Entry): Entry => ({ ...entry, terms: { ...entry.terms, mayLag: true } });

@@ -1,15 +1,22 @@
 import type { DecodeError } from "../contracts/errors.ts";
 import type { Events } from "../primitives/event-port.ts";
-import type { EntryTier, ReadRequest } from "./entry-tier.ts";
+import type { TierMeter } from "../primitives/meters.ts";
+import type { ReadRequest } from "./entry-tier.ts";
+
+/** The tier whose entries they are. */
+interface ReportedTier {
+  readonly label: string;
+  readonly meter: TierMeter;
+}
 
 /** The entries of a backend that cannot be decoded: each is a miss, and is reported once until it is written again. */
 export class UnreadableEntries {
-  readonly #tier: Pick<EntryTier, "label" | "meter">;
+  readonly #tier: ReportedTier;
   readonly #events: Events;
   readonly #cache: string;
   readonly #reported = new Set<string>();
 
-  constructor(tier: Pick<EntryTier, "label" | "meter">, events: Events, cache: string) {
+  constructor(tier: ReportedTier, events: Events, cache: string) {
     this.#tier = tier;
     this.#events = events;
     this.#cache = cache;

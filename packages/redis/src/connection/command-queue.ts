@@ -1,4 +1,4 @@
-import { Deadline, Deadlines, type Clock } from "@hotset/core";
+import { Deadlines, inThisContext, Reply, type Clock, type Deadline } from "@hotset/core";
 import { overdue, overloaded, type Origin } from "../primitives/faults.ts";
 
 /** Next to the arguments of a command. Absent for commands of the cache. */
@@ -128,7 +128,8 @@ export class CommandQueue {
   enqueue<T>(command: Command<T>, send: (client: RawClient) => void): void {
     if (this.#waiting >= this.#maxWaiting) return command.fail(this.#overload(command.origin));
     const waiter = command as unknown as Command<never>;
-    waiter.send = send;
+    // Sent when another call is answered.
+    waiter.send = inThisContext(send);
     waiter.repliesBefore = this.replies;
     waiter.waitsToOpen = this.isOpening;
     if (this.#lastWaiting === undefined) this.#firstWaiting = waiter;
@@ -201,8 +202,7 @@ export class Further {
 }
 
 /** One Redis command, or several that are sent for one call and settle as one, with one deadline. */
-export class Command<T> extends Deadline {
-  readonly promise: Promise<T>;
+export class Command<T> extends Reply<T> {
   readonly origin: Origin;
   isSent = false;
   /** {@link CommandQueue.replies} when it was sent. */
@@ -216,18 +216,13 @@ export class Command<T> extends Deadline {
   readonly #totalMs: number | undefined;
   #route: Route | undefined;
   #waits = 0;
-  #resolve!: (value: T) => void;
-  #reject!: (error: unknown) => void;
+  #ended: ((result: { readonly value: T } | undefined) => void) | undefined;
 
   constructor(queue: CommandQueue, origin: Origin, totalMs?: number) {
     super();
     this.#queue = queue;
     this.origin = origin;
     this.#totalMs = totalMs;
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
   }
 
   /** To be called with the number of Redis commands, right after some were handed to the client. */
@@ -293,14 +288,28 @@ export class Command<T> extends Deadline {
     this.done(value);
   }
 
+  /** Calls `ended` before the result is handed on: with it, or without one if it failed. */
+  whenOver(ended: (result: { readonly value: T } | undefined) => void): void {
+    if (this.isOver) ended(undefined);
+    else this.#ended = ended;
+  }
+
+  #tell(result: { readonly value: T } | undefined): void {
+    const ended = this.#ended;
+    this.#ended = undefined;
+    ended?.(result);
+  }
+
   done(value: T): void {
+    this.#tell({ value });
     this.#queue.settled(this);
-    this.#resolve(value);
+    this.resolve(value);
   }
 
   fail(error: unknown): void {
+    this.#tell(undefined);
     this.#queue.settled(this);
-    this.#reject(error);
+    this.reject(error);
   }
 
   /** Whether it is in line behind others that are being answered. */
@@ -330,7 +339,9 @@ export class Command<T> extends Deadline {
       return queue.restart(this);
     }
     const deadlineMs = this.#totalMs ?? queue.deadlineMs;
-    this.#reject(overdue(this.origin, deadlineMs, this));
-    if (this.isSent && this.repliesBefore === queue.replies) queue.onSilence?.(this.dueAt - deadlineMs);
+    this.#tell(undefined);
+    const isSilent = this.isSent && this.repliesBefore === queue.replies;
+    this.reject(overdue(this.origin, deadlineMs, this));
+    if (isSilent) queue.onSilence?.(this.dueAt - deadlineMs);
   }
 }

@@ -1,4 +1,11 @@
-import { BackendUnavailableError, ConfigurationError, type Coherence, type CoherenceListener } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  ConfigurationError,
+  KeyNode,
+  KeyTable,
+  type Coherence,
+  type CoherenceListener,
+} from "@hotset/core";
 import { SubscriptionRefusedError, type ChangeNotifier, type ChangeListener } from "../connection/change-notifier.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import type { Link } from "../connection/link.ts";
@@ -33,7 +40,7 @@ export class RedisCoherence implements Coherence {
   readonly #listeners = new WeakMap<CoherenceListener, ChangeListener>();
   readonly #tags: WarmTags;
   /** How many reports came of each key in Redis of which an own change is under way. */
-  readonly #counts = new Map<string, { reports: number; changes: number }>();
+  readonly #counts = new KeyTable<Reports>();
   #tagsTouchedAt: number = -Infinity;
   /** Listeners by what detaches them. */
   readonly #attached = new Map<() => Promise<void>, CoherenceListener>();
@@ -90,23 +97,11 @@ export class RedisCoherence implements Coherence {
    * `leaseChanged`. Nothing is counted where such changes are not pushed, or to another connection than that of their
    * answer.
    */
-  countReports(key: string): { end(done: OwnChange | undefined): void } | undefined {
+  countReports(key: string): Reports | undefined {
     if (this.mode !== "tracking" || this.#link.changesLink !== undefined || this.#attached.size !== 1) return undefined;
-    const [listener] = this.#attached.values();
-    const counts = this.#counts;
-    const redisKey = this.#settings.keys.entry(key);
-    let count = counts.get(redisKey);
-    if (count === undefined) counts.set(redisKey, (count = { reports: 0, changes: 0 }));
-    count.changes += 1;
-    const { reports: before } = count;
-    return {
-      end: (done) => {
-        count.changes -= 1;
-        if (count.changes === 0) counts.delete(redisKey);
-        if (done !== undefined && count.reports - before === 1)
-          listener!.leaseChanged([key], done === "stored" ? "exact" : "renewed");
-      },
-    };
+    const reports = new Reports(this.#counts, key, this.#attached);
+    this.#counts.add(this.#settings.keys.entry(key), reports);
+    return reports;
   }
 
   /** Detaches all listeners. */
@@ -192,8 +187,8 @@ export class RedisCoherence implements Coherence {
         const tagsChanged: string[] = [];
         for (const redisKey of redisKeys) {
           if (this.#reportLease(listener, redisKey)) continue;
-          const count = this.#counts.get(redisKey);
-          if (count !== undefined) count.reports += 1;
+          for (let each = this.#counts.first(redisKey); each !== undefined; each = this.#counts.after(each))
+            each.count += 1;
           // A renewal of a tag that was not read here changes the issuer: a loader that runs here may yet add that tag.
           const key = keys.tagOfIssuer(redisKey) ?? keys.decode(redisKey);
           if (key !== undefined) (key.startsWith("{~") ? tagsChanged : changed).push(key);
@@ -209,6 +204,29 @@ export class RedisCoherence implements Coherence {
       replaced: (part) => listener.replaced(part),
       lost: (error, part) => listener.lost(this.#explained(error, topic), part),
     };
+  }
+}
+
+/** How many reports came of the key of an own change while that is under way. */
+export class Reports extends KeyNode {
+  count = 0;
+  readonly #among: KeyTable<Reports>;
+  readonly #key: string;
+  readonly #attached: ReadonlyMap<unknown, CoherenceListener>;
+
+  constructor(among: KeyTable<Reports>, key: string, attached: ReadonlyMap<unknown, CoherenceListener>) {
+    super();
+    this.#among = among;
+    this.#key = key;
+    this.#attached = attached;
+  }
+
+  /** @param done `undefined` where nothing was changed. */
+  end(done: OwnChange | undefined): void {
+    this.#among.remove(this);
+    if (done === undefined || this.count !== 1) return;
+    for (const listener of this.#attached.values())
+      listener.leaseChanged([this.#key], done === "stored" ? "exact" : "renewed");
   }
 }
 

@@ -13,7 +13,7 @@ import type {
 import type { BatchAnswer, BatchCall } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
 import { text } from "../primitives/option-checks.ts";
-import { Further } from "../connection/command-queue.ts";
+import { Command, Further } from "../connection/command-queue.ts";
 import type { WriteIds } from "./entry-fields.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { OverBoth, type EntryCommand, type LeaseCommands, type PlainCommands } from "./leases.ts";
@@ -299,17 +299,11 @@ export abstract class EntryBackend extends Sender implements Backend {
   /** An own change under a lease: by the reports of its key until it is answered the cache knows of any other. */
   #counted<T>(key: string, change: () => Promise<T>, done: (result: T) => OwnChange | undefined): Promise<T> {
     const reports = this.coherence?.countReports(key);
-    if (reports === undefined) return change();
-    return change().then(
-      (result) => {
-        reports.end(done(result));
-        return result;
-      },
-      (error: unknown) => {
-        reports.end(undefined);
-        throw error;
-      },
-    );
+    const call = change();
+    if (reports !== undefined && call instanceof Command)
+      (call as Command<T>).whenOver((result) => reports.end(result && done(result.value)));
+    else reports?.end(undefined);
+    return call;
   }
 
   /** Name and arguments of the command that runs a script. */

@@ -55,7 +55,7 @@ export class HashBackend extends EntryBackend {
         client.sendCommand(["HMGET", entryKey, "d", "s", "m", "w"]),
       );
     }
-    return command.promise;
+    return command;
   }
 
   override async write(key: string, entry: StoredEntry): Promise<void> {

@@ -17,6 +17,7 @@ import {
   LIFE_IS_OVER,
   NOTHING,
   ofAnotherType,
+  orRejected,
   RedisLeases,
   type LeaseCommands,
   type LeaseSettings,
@@ -43,13 +44,14 @@ export class HashLeases extends RedisLeases {
     this.compares = settings.layout === "full";
   }
 
-  override async store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
+  override store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
     const { layout, epochMs } = this.#settings;
-    const condition: readonly (string | Buffer)[] = [token, this.compares ? seen : "?"];
-    const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, this.writeIds)) ?? LIFE_IS_OVER;
-    const args = condition.concat(written);
-    if (isStaged(entry.data.byteLength)) return this.commands.run("store", this.scripts.store, key, args, isOne);
-    return this.commands.counted(key, () => this.storeSmall(key, seen, args), ifStored);
+    return orRejected(() => {
+      const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, this.writeIds)) ?? LIFE_IS_OVER;
+      const args = [token, this.compares ? seen : "?", ...written];
+      if (isStaged(entry.data.byteLength)) return this.commands.run("store", this.scripts.store, key, args, isOne);
+      return this.commands.counted(key, () => this.storeSmall(key, seen, args), ifStored);
+    });
   }
 
   override touch(key: string, seen: string, life: StoredLife): Promise<boolean> {

@@ -133,7 +133,7 @@ export abstract class RedisLeases implements Leases {
   abstract confirm(key: string): Promise<string>;
 
   acquire(key: string, token: string, leaseMs: number, seen: string, isOver = false): Promise<Acquired> {
-    return withLife(leaseMs, (life) => this.#acquire(key, token, life, seen, isOver));
+    return orRejected(() => this.#acquire(key, token, lifeOf(leaseMs), seen, isOver));
   }
 
   /**
@@ -216,14 +216,14 @@ export abstract class RedisLeases implements Leases {
   }
 
   renew(key: string, token: string, leaseMs: number): Promise<boolean> {
-    const send = (life: string): Promise<unknown> =>
-      this.commands.run<unknown>("renew", this.scripts.renew, key, [token, life], (reply) => reply);
+    const send = (): Promise<unknown> =>
+      this.commands.run<unknown>("renew", this.scripts.renew, key, [token, lifeOf(leaseMs)], (reply) => reply);
     const ofPlaceholder = (reply: unknown): OwnChange | undefined => (reply === 2 ? "renewed" : undefined);
-    return withLife(leaseMs, async (life) => (await this.commands.counted(key, () => send(life), ofPlaceholder)) !== 0);
+    return orRejected(() => this.commands.counted(key, send, ofPlaceholder).then((reply) => reply !== 0));
   }
 
-  async release(key: string, token: string): Promise<void> {
-    await this.commands.run("release", this.scripts.release, key, [token], isOne);
+  release(key: string, token: string): Promise<void> {
+    return this.commands.run("release", this.scripts.release, key, [token], () => undefined);
   }
 }
 
@@ -235,12 +235,22 @@ const NO_GETEX_MS = 60_000;
 const GRANTED: Acquired = Object.freeze({ granted: true, version: "" });
 
 /**
- * Sends the life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.
- * Rejects with `InvalidArgumentError` for `NaN`.
+ * The life of a lease as PEXPIRE wants it: in whole milliseconds, at most the longest that a lease is given.
+ *
+ * @throws {InvalidArgumentError} for `NaN`.
  */
-export async function withLife<T>(leaseMs: number, send: (life: string) => Promise<T>): Promise<T> {
+export function lifeOf(leaseMs: number): string {
   if (Number.isNaN(leaseMs)) throw new InvalidArgumentError("leaseMs must be a number of milliseconds, got NaN");
-  return send(String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS)));
+  return String(Math.min(Math.max(1, Math.ceil(leaseMs)), MAX_LEASE_MS));
+}
+
+/** What `call` returns; a rejection for what it throws. */
+export function orRejected<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call();
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 /** In place of what is written: the entry is removed. */

@@ -1,4 +1,4 @@
-import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
+import { Command, Further, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 import type { Script } from "../lua/script.ts";
 import { fault, isWrongType, type Origin } from "../primitives/faults.ts";
@@ -20,13 +20,27 @@ export interface Sending {
   readonly link?: Link;
 }
 
-/** A call that is sent. */
-interface Sent<T> {
-  readonly command: Command<T>;
-  readonly link: Link;
+/** A call: one command after another, within one deadline. */
+class Call<T> extends Command<T> {
   args: readonly (string | Buffer)[];
+  readonly link: Link;
   readonly interpret: (reply: unknown) => T | Further;
   readonly sending: Sending;
+
+  constructor(
+    link: Link,
+    origin: Origin,
+    args: readonly (string | Buffer)[],
+    interpret: (reply: unknown) => T | Further,
+    sending: Sending,
+  ) {
+    super(link.queue, origin);
+    this.link = link;
+    this.args = args;
+    this.interpret = interpret;
+    this.sending = sending;
+    link.queue.start(this);
+  }
 }
 
 export type Operation =
@@ -75,7 +89,7 @@ export abstract class Sender {
     const command = queue.begin<T>(this.origins.read);
     if (queue.hasRoom) send(queue.client!, command, queue);
     else this.link.admit(command, (client) => send(client, command, queue));
-    return command.promise;
+    return command;
   }
 
   /** One command, or one that others go before: they settle as one. */
@@ -85,34 +99,32 @@ export abstract class Sender {
     interpret: (reply: unknown) => T | Further,
     sending: Sending = NOTHING_MORE,
   ): Promise<T> {
-    const link = sending.link ?? this.link;
-    const call: Sent<T> = { command: link.queue.begin<T>(origin), link, args, interpret, sending };
+    const call = new Call<T>(sending.link ?? this.link, origin, args, interpret, sending);
     this.#start(call, sending.before);
-    return call.command.promise;
+    return call;
   }
 
   /** @param before sent just before it; not again where the command continues with another one. */
-  #start<T>(call: Sent<T>, before: Sending["before"]): void {
-    const { command, link } = call;
-    if (command.isOver) return;
-    const { queue } = link;
-    if (queue.hasRoom) this.#transmit(call, before, queue.client!);
-    else link.admit(command, (client) => this.#transmit(call, before, client));
+  #start<T>(call: Call<T>, before: Sending["before"]): void {
+    if (call.isOver) return;
+    const { link } = call;
+    if (link.queue.hasRoom) this.#transmit(call, before, link.queue.client!);
+    else link.admit(call, (client) => this.#transmit(call, before, client));
   }
 
-  #transmit<T>(call: Sent<T>, before: Sending["before"], client: RawClient): void {
-    const { command, link, sending } = call;
-    const { queue } = link;
+  #transmit<T>(call: Call<T>, before: Sending["before"], client: RawClient): void {
+    const { queue } = call.link;
     if (before !== undefined) {
+      const { onBefore } = call.sending;
       const replied = (reply: unknown): void => {
         queue.replied();
-        sending.onBefore?.(reply);
+        onBefore?.(reply);
       };
       // The reply of the last one shows whether they took effect.
       for (const one of before) client.sendCommand(one).then(replied, replied);
     }
     const answer = client.sendCommand(call.args);
-    command.sent((before?.length ?? 0) + 1);
+    call.sent((before?.length ?? 0) + 1);
     answer.then(
       (reply) => {
         queue.replied();
@@ -120,10 +132,10 @@ export abstract class Sender {
         try {
           result = call.interpret(reply);
         } catch (thrown) {
-          return command.fail(thrown);
+          return call.fail(thrown);
         }
         if (result instanceof Further) this.#goOn(call, result);
-        else command.done(result);
+        else call.done(result);
       },
       (error: unknown) => {
         queue.replied();
@@ -132,13 +144,13 @@ export abstract class Sender {
     );
   }
 
-  #goOn<T>(call: Sent<T>, { args }: Further): void {
-    call.args = [...args];
+  #goOn<T>(call: Call<T>, { args }: Further): void {
+    call.args = args;
     this.#start(call, undefined);
   }
 
-  #refused<T>(call: Sent<T>, error: unknown): void {
-    const { command, args, link, sending } = call;
+  #refused<T>(call: Call<T>, error: unknown): void {
+    const { args, link, sending } = call;
     const { client } = link.queue;
     if (args[0] === "EVALSHA" && isNoScript(error) && client !== undefined) {
       call.args = ["EVAL", sending.script!.text, ...args.slice(2)];
@@ -146,7 +158,7 @@ export abstract class Sender {
       return;
     }
     const further = isWrongType(error) ? sending.onWrongType?.() : undefined;
-    if (further === undefined) command.fail(this.fault(command.origin, error));
+    if (further === undefined) call.fail(this.fault(call.origin, error));
     else this.#goOn(call, further);
   }
 

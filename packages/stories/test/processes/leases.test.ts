@@ -28,6 +28,8 @@ describe("C52 a cold key is loaded by one of two processes", () => {
     loads.runs[0]!.open("loaded");
     expect([await first, await second]).toEqual(["loaded", "loaded"]);
     expect(p2.backend.calls.map(({ operation }) => operation)).toEqual(["read"]);
+    // The report of the own store has arrived first: the copy is being confirmed.
+    await flush();
     expect([p1.cache.peek("k"), p2.cache.peek("k")]).toEqual(["loaded", "loaded"]);
   });
 

@@ -1,13 +1,13 @@
-import { AbortListeners } from "../primitives/abort-listeners.ts";
-import { holdProcess, inThisContext } from "../primitives/async-context.ts";
 import { LoadTimeoutError, OverloadedError } from "../contracts/errors.ts";
 import { isTooOld } from "../entry/freshness.ts";
+import { AbortListeners } from "../primitives/abort-listeners.ts";
+import { holdProcess, inThisContext } from "../primitives/async-context.ts";
+import type { Ends } from "../primitives/ends.ts";
 import { type Answer, answerFor, type Answers, type Failure, loadedAnswer, type Offer } from "./answers.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Life, Limits, Reporting } from "./context.ts";
-import type { Flight } from "./flight.ts";
+import { endWait, type Flight, type Role, type Waiter } from "./flight.ts";
 import { isLoading } from "./loading.ts";
-import { Waiter, type Ends, type Role } from "./crowd.ts";
 
 type WaitingContext = Reporting &
   Pick<Copies, "flights" | "tags"> &
@@ -22,16 +22,17 @@ type WaitingContext = Reporting &
  * by its signal, and no other flight waits for its lease. A load whose callers ran out of time continues, and its
  * result is stored; one that is still queued does not: under overload the slots are for loads that a caller waits for.
  */
-export class Waiters {
+export class Callers {
   readonly #context: WaitingContext;
   readonly #answers: Answers;
   readonly #overloaded: OverloadedError;
   readonly #aborts = new AbortListeners();
   readonly #ended = (): void => {
-    this.#count -= 1;
-    if (this.#count === 0) this.#release?.();
+    this.count -= 1;
+    if (this.count === 0) this.#release?.();
   };
-  #count = 0;
+  /** How many wait. */
+  count = 0;
   #release: (() => void) | undefined;
 
   constructor(context: WaitingContext, answers: Answers) {
@@ -44,19 +45,16 @@ export class Waiters {
     );
   }
 
-  /** How many callers wait. */
-  get count(): number {
-    return this.#count;
-  }
+  // ---- they come, and leave
 
   /** Whether `call` must not wait. A call inside a load may: others wait for that load. */
   refuses({ batch }: GetOrSetCall): boolean {
-    const isFull = this.#count >= this.#context.maxWaiting && !isLoading(this.#context);
+    const isFull = this.count >= this.#context.maxWaiting && !isLoading(this.#context);
     return batch === undefined ? isFull : !(batch.isAdmitted ??= !isFull);
   }
 
   /** The answer to a call that must not wait: the copy that `staleIfError` covers, or else an error. */
-  refuse(call: GetOrSetCall, copy: Offer, ends: Ends): void {
+  refuse(call: GetOrSetCall, copy: Offer, ends: Ends<unknown>): void {
     call.namespace.meter.overloaded += 1;
     const error = this.#overloaded;
     const answer = answerFor(copy, call.policy, call.startedAt, "error", { error });
@@ -64,99 +62,118 @@ export class Waiters {
     else ends.resolve(this.#answers.serve(call, "first", { ...answer, error }));
   }
 
+  /** @param again begins its wait again, for a caller that joins. */
   wait(
     flight: Flight,
     given: GetOrSetCall,
-    role: Role,
-    ends: Ends,
-    { again, isLate }: Pick<Waiter<Flight>, "again" | "isLate"> = ON_TIME,
+    { resolve, reject }: Ends<unknown>,
+    again?: (waiter: Waiter) => void,
+    isLate = false,
   ): void {
+    const { clock } = this.#context;
     // The work that answers it may be that of another call.
     const call = given.onServed === undefined ? given : { ...given, onServed: inThisContext(given.onServed) };
+    const role: Role = again === undefined ? "first" : "joined";
     const isNested = isLoading(this.#context);
-    const waiter = new Waiter(
-      { call, role, isNested, flight, again: again && inThisContext(again), isLate },
-      ends,
-      this.#ended,
-    );
-    if (this.#count === 0) this.#release = holdProcess(this.#context.clock);
-    this.#count += 1;
-    flight.crowd.add(waiter);
+    const cancels = [this.#ended];
+    const bound = again && inThisContext(again);
+    const waiter = {
+      call,
+      role,
+      flight,
+      again: bound,
+      isLate,
+      isNested,
+      hasSoftTimeout: false,
+      cancels,
+      resolve,
+      reject,
+    };
+    if (this.count === 0) this.#release = holdProcess(clock);
+    this.count += 1;
+    flight.add(waiter);
     const { hardTimeoutMs } = call.policy;
-    if (hardTimeoutMs !== Infinity)
-      waiter.until(this.#context.clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
-    this.startSoftTimeout(flight, waiter);
+    if (hardTimeoutMs !== Infinity) cancels.push(clock.schedule(() => this.#outOfTime(waiter, "hard"), hardTimeoutMs));
+    this.startSoftTimeout(waiter);
     const { signal } = call;
-    if (signal !== undefined) {
-      const leave = (): void => this.#leave(waiter, signal.reason);
-      waiter.until(this.#aborts.add(signal, leave));
-    }
+    if (signal !== undefined) cancels.push(this.#aborts.add(signal, () => this.#leave(waiter, signal.reason)));
+    if (isNested) flight.skipQueue();
+  }
+
+  /** The wait of this caller continues with another flight. */
+  move(waiter: Waiter, flight: Flight): void {
+    waiter.flight = flight;
+    waiter.isLate = false;
+    flight.add(waiter);
+    this.startSoftTimeout(waiter);
+    if (waiter.isNested) flight.skipQueue();
+  }
+
+  /** The fallback is known only now. */
+  startSoftTimeouts(flight: Flight): void {
+    for (const waiter of flight.waiters) this.startSoftTimeout(waiter);
   }
 
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */
-  startSoftTimeout(flight: Flight, waiter: Waiter<Flight>): void {
+  startSoftTimeout(waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity || flight.fallback === undefined || waiter.hasSoftTimeout) return;
+    if (softTimeoutMs === Infinity || waiter.flight.fallback === undefined || waiter.hasSoftTimeout) return;
     const { clock } = this.#context;
     const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();
     waiter.hasSoftTimeout = true;
-    waiter.until(clock.schedule(() => this.#outOfTime(waiter, "soft"), Math.max(0, leftMs)));
+    waiter.cancels.push(clock.schedule(() => this.#outOfTime(waiter, "soft"), Math.max(0, leftMs)));
   }
 
-  #outOfTime(waiter: Waiter<Flight>, limit: "soft" | "hard"): void {
+  #outOfTime(waiter: Waiter, limit: "soft" | "hard"): void {
     const { call, flight } = waiter;
     const found =
       flight.loaded === undefined
         ? answerFor(this.fallbackOf(flight), call.policy, this.#context.clock.now(), "timeout")
         : loadedAnswer(flight.loaded);
-    const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
-    // The flight that it moves to may have a fallback.
-    if (answer === undefined && limit === "soft") waiter.hasSoftTimeout = !waiter.isLate;
-    if (answer === undefined && limit === "soft") return;
-    if (
-      !(answer === undefined
-        ? flight.crowd.leave(waiter, "time", flight.running !== undefined)
-        : flight.crowd.take(waiter))
-    )
+    const answer = found !== undefined && this.suits(waiter, found) ? found : undefined;
+    if (answer === undefined && limit === "soft") {
+      // The flight that it moves to may have a fallback.
+      waiter.hasSoftTimeout = !waiter.isLate;
       return;
+    }
+    if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
     if (answer !== undefined) this.#answer(waiter, answer);
     else waiter.reject(this.#answers.failed(call, hardTimeoutError(call.policy.hardTimeoutMs)));
     this.#left(flight, undefined);
   }
 
-  #leave(waiter: Waiter<Flight>, reason: unknown): void {
-    const { flight } = waiter;
-    if (!flight.crowd.leave(waiter, "signal", flight.running !== undefined)) return;
-    waiter.reject(this.#answers.failed(waiter.call, reason));
+  #leave(waiter: Waiter, reason: unknown): void {
+    const { flight, call } = waiter;
+    if (!flight.leave(waiter, "signal")) return;
+    waiter.reject(this.#answers.failed(call, reason));
     this.#left(flight, reason);
   }
 
   /** After a caller left. A value that was loaded already is stored. */
   #left(flight: Flight, reason: unknown): void {
-    if (flight.crowd.isAbandoned && flight.loaded === undefined) this.#abandoned(flight, reason);
-    // A load that a caller waits for needs the slot more.
-    else if (flight.phase === "queued" && flight.crowd.isUnserved) this.end(flight);
-    else this.#goesOn(flight);
-  }
-
-  /** No caller of it is left. Those of another flight may wait for its lease, or it was the last to wait for one. */
-  #abandoned(flight: Flight, reason: unknown): void {
     const { flights } = this.#context;
-    if (flights.isWaitedFor(flight)) return this.#goesOn(flight);
-    this.abort(flight, reason);
-    for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);
+    if (flight.isAbandoned && flight.loaded === undefined && !flights.isWaitedFor(flight)) {
+      this.abort(flight, reason);
+      // Those of another flight may have waited for its lease, or it was the last to wait for one.
+      for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);
+    }
+    // A load that a caller waits for needs the slot more.
+    else if (flight.phase === "queued" && flight.isUnserved) this.end(flight);
+    else this.#goesOn(flight);
   }
 
   /** Its callers were answered, and its work is not over: a load without callers still stores its result. */
   #goesOn(flight: Flight): void {
-    if (!flight.isAwaited && !flight.isOver && flight.crowd.outlive()) this.#context.waitUntil?.(flight.whenSettled());
+    if (!flight.isAwaited && !flight.isOver && flight.outlive()) this.#context.waitUntil?.(flight.whenSettled());
   }
+
+  // ---- their flight ends
 
   /** Ends a flight immediately; its callers reject with `reason`. */
   abort(flight: Flight, reason: unknown): void {
     this.end(flight);
-    for (const waiter of flight.crowd.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
-    flight.abortLoad(reason);
+    for (const waiter of flight.takeAll()) waiter.reject(this.#answers.failed(waiter.call, reason));
+    flight.running?.abort(reason);
   }
 
   end(flight: Flight): void {
@@ -168,11 +185,13 @@ export class Waiters {
     if (flight.lease !== undefined) flights.wake(flight.key.local);
   }
 
+  // ---- they are answered
+
   /**
    * Whether an answer of this flight is for this caller. A value that is not shared is for the first one. One that
    * joined after a tag event does not get what depends on a tag that had one.
    */
-  suits(flight: Flight, { role, isLate }: Pick<Waiter<Flight>, "role" | "isLate">, { entry }: Answer): boolean {
+  suits({ flight, role, isLate }: Pick<Waiter, "flight" | "role" | "isLate">, { entry }: Answer): boolean {
     if (entry === undefined && flight.isForOne && role !== "first") return false;
     if (!isLate) return true;
     const { tags } = this.#context;
@@ -184,45 +203,34 @@ export class Waiters {
     );
   }
 
-  /** The wait of this caller continues with another flight. */
-  move(waiter: Waiter<Flight>, flight: Flight): void {
-    waiter.flight = flight;
-    waiter.isLate = false;
-    flight.crowd.add(waiter);
-    this.startSoftTimeout(flight, waiter);
-  }
-
   /** Answers one caller that has left its flight. */
-  answerMoved(waiter: Waiter<Flight>, answer: Answer): void {
-    waiter.end();
+  answerMoved(waiter: Waiter, answer: Answer): void {
+    endWait(waiter);
     this.#answer(waiter, answer);
   }
 
   /** Callers that joined begin again. */
   startAnew(flight: Flight): void {
-    for (const waiter of flight.crowd.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
+    for (const waiter of flight.handOver(({ role }) => role === "joined")) waiter.again!(waiter);
   }
 
   /** Answers all callers in the same way. The others begin again. */
   answerAll(flight: Flight, answer: Answer): void {
-    const others = flight.crowd.handOver((each) => !this.suits(flight, each, answer));
-    for (const waiter of flight.crowd.takeAll()) this.#answer(waiter, answer);
+    const others = flight.handOver((each) => !this.suits(each, answer));
+    for (const waiter of flight.takeAll()) this.#answer(waiter, answer);
     for (const waiter of others) waiter.again!(waiter);
     this.#goesOn(flight);
   }
 
   /** Answers the callers that `answerOf` has an answer for; the others wait on. */
   answerEach(flight: Flight, answerOf: (call: GetOrSetCall) => Answer | undefined): void {
-    const answers = flight.crowd.waiters.map((waiter) => {
+    const answers = new Map<Waiter, Answer>();
+    for (const waiter of flight.waiters) {
       const answer = answerOf(waiter.call);
-      return answer !== undefined && this.suits(flight, waiter, answer) ? answer : undefined;
-    });
-    if (answers.some((answer) => answer !== undefined)) {
-      const byWaiter = new Map(flight.crowd.waiters.map((waiter, i) => [waiter, answers[i]]));
-      // All are taken before the first is answered: its listener may come back.
-      for (const waiter of flight.crowd.takeAll((each) => byWaiter.get(each) !== undefined))
-        this.#answer(waiter, byWaiter.get(waiter)!);
+      if (answer !== undefined && this.suits(waiter, answer)) answers.set(waiter, answer);
     }
+    // All are taken before the first is answered: its listener may come back.
+    for (const waiter of flight.takeAll((each) => answers.has(each))) this.#answer(waiter, answers.get(waiter)!);
     this.#goesOn(flight);
   }
 
@@ -232,15 +240,14 @@ export class Waiters {
     const fallback = this.fallbackOf(flight);
     const { error } = failure;
     const situation = error instanceof LoadTimeoutError ? "timeout" : "error";
-    for (const waiter of flight.crowd.takeAll()) {
+    for (const waiter of flight.takeAll()) {
       const found = answerFor(fallback, waiter.call.policy, now, situation, failure);
-      const answer = found !== undefined && this.suits(flight, waiter, found) ? found : undefined;
-      if (answer === undefined) waiter.reject(this.#answers.failed(waiter.call, error));
-      else this.#answer(waiter, { ...answer, error });
+      if (found !== undefined && this.suits(waiter, found)) this.#answer(waiter, { ...found, error });
+      else waiter.reject(this.#answers.failed(waiter.call, error));
     }
   }
 
-  #answer({ call, role, resolve, reject }: Waiter<Flight>, answer: Answer): void {
+  #answer({ call, role, resolve, reject }: Waiter, answer: Answer): void {
     try {
       resolve(this.#answers.serve(call, role, answer));
     } catch (error) {
@@ -260,15 +267,12 @@ export class Waiters {
   }
 }
 
-const ON_TIME = { again: undefined, isLate: false };
-
 const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   new LoadTimeoutError(`no value within hardTimeout, ${hardTimeoutMs} ms; a load that has begun continues`, {
     operation: "getOrSet",
   });
 
 /** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-export function suitsAll({ fallback, crowd }: Flight): boolean {
-  for (const { call } of crowd.waiters) if (isTooOld(fallback!, call.policy)) return false;
-  return true;
+export function suitsAll({ fallback, waiters }: Flight): boolean {
+  return waiters.every(({ call }) => !isTooOld(fallback!, call.policy));
 }

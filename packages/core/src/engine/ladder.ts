@@ -1,0 +1,780 @@
+import type { Awaitable } from "../contracts/awaitable.ts";
+import { LoadTimeoutError } from "../contracts/errors.ts";
+import type { CacheEvents, LoadReason } from "../contracts/events.ts";
+import type { Entry } from "../entry/entry.ts";
+import { judge, newer, newerThanRead } from "../entry/freshness.ts";
+import { dependencies, entryKey, localKey } from "../entry/key.ts";
+import type { Ends } from "../primitives/ends.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
+import { isTraced, redacted, traced } from "../primitives/event-port.ts";
+import { ignore } from "../primitives/ignore.ts";
+import type { LinkedSet } from "../primitives/linked-set.ts";
+import { SharedSlot } from "../primitives/shared-slot.ts";
+import { isThenable } from "../primitives/thenable.ts";
+import type { TagEvents } from "../tags/tag-events.ts";
+import type { Pinned } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
+import type { LeaseAnswer, NotGranted, ReadOutcome } from "../tiers/entry-tier.ts";
+import { type Answer, type Answers, type Failure, hit, loadedAnswer } from "./answers.ts";
+import { ask, when } from "./ask.ts";
+import type { Backoffs } from "./backoffs.ts";
+import type { GetOrSetCall, NamespaceContext } from "./call.ts";
+import { type Callers, suitsAll } from "./callers.ts";
+import type { Copies, EngineContext } from "./context.ts";
+import * as say from "./explanations.ts";
+import { fencedBy, Flight, type Side, type Slot, type Waiter } from "./flight.ts";
+import { Lease, POLL_MS, pollAfter } from "./lease.ts";
+import { Load, type Loaded } from "./load.ts";
+import { isLoading, reentrant, usedByCaller } from "./loading.ts";
+import { hidden, promote } from "./reads.ts";
+import { Draft, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
+
+/** One of many calls: the local copy, if there is one, and how the call ends. */
+export interface Entering {
+  readonly call: GetOrSetCall;
+  readonly held: Entry | undefined;
+  readonly ends: Ends<unknown>;
+}
+
+/**
+ * The ladder of `getOrSet`, the one way in which a value is found or loaded:
+ *
+ *     local copy ──fresh──▶ answer                              (before this file: `NamespaceView`)
+ *        │ may be served stale ─▶ answer, go on in the background
+ *     join a flight of this key ──it knows an entry, or the value──▶ answer
+ *        │
+ *     read the backend ──fresh──▶ promote, answer
+ *        │ may be served stale ─▶ promote, answer, go on in the background
+ *     wait for a slot
+ *        │
+ *     take the lease, pin tag versions ──held elsewhere──▶ wait for that load, then read the backend again
+ *        │                       └──stored since──▶ as found in the backend
+ *     load ──failed──▶ what staleIfError covers, or the error, for all callers
+ *        │
+ *     store in the backend under the lease, then locally, unless fenced; answer
+ *
+ * `answerFor` says whether an entry may be served stale: within `staleWhileRevalidate`, or `staleIfError` during the
+ * back-off after a failure.
+ *
+ * Each step of a flight is a method that ends with the next one, in the order of this file. It asks the backend by
+ * {@link ask}, and an exception of it fails the flight: `Flight.step`.
+ *
+ * Promises kept here: nothing is promoted or stored that a fence overtook; a failed flight ends in the tick in which it
+ * fails, so two loads never overlap because of it; each caller ends exactly once, within its own timeouts.
+ */
+export class Ladder {
+  readonly #context: EngineContext;
+  readonly #answers: Answers;
+  readonly #callers: Callers;
+  readonly #backoffs: Backoffs;
+  readonly #leases: LinkedSet<Lease>;
+
+  /** @param leases contains each lease from its request to its end. */
+  constructor(
+    context: EngineContext,
+    answers: Answers,
+    callers: Callers,
+    backoffs: Backoffs,
+    leases: LinkedSet<Lease>,
+  ) {
+    this.#context = context;
+    this.#answers = answers;
+    this.#callers = callers;
+    this.#backoffs = backoffs;
+    this.#leases = leases;
+  }
+
+  /** A fresh local copy: counted, and returned as this caller gets it. */
+  hit(namespace: NamespaceContext, key: string, startedAt: number, held: Entry): unknown {
+    const { local, events, clock, decisions } = this.#context;
+    decisions?.note(localKey(namespace.keySpace, key), "call", `hit, from ${local!.label}`);
+    local!.meter.hits += 1;
+    namespace.meter.hits += 1;
+    usedByCaller()?.add(this.#context, namespace.remote, held);
+    if (events.hit.isObserved)
+      events.hit.emit({
+        ...this.#answers.keyEvent(entryKey(namespace.keySpace, key)),
+        tier: local!.label,
+        durationMs: clock.now() - startedAt,
+      });
+    return local!.isShared ? held.value : local!.handOut(held.value);
+  }
+
+  /** Answers a call that a fresh local copy alone did not answer. @param held the local copy, if there is one. */
+  fetch(call: GetOrSetCall, held: Entry | undefined): Promise<unknown> {
+    const ends = Promise.withResolvers<unknown>();
+    const flight = this.#enter({ call, held, ends });
+    // Sent here: few frames lie between the caller and its backend.
+    if (flight !== undefined && this.#readsNow(flight))
+      call.namespace.remote!.readTo(flight, flight.leftMs, (outcome) => this.#readEnded(flight, outcome));
+    return ends.promise;
+  }
+
+  /** {@link fetch} for many calls of one namespace: one trip to the backend. @returns how many flights they began. */
+  fetchMany(entering: readonly Entering[]): number {
+    const flights = entering.flatMap((each) => this.#enter(each) ?? []);
+    const reading = flights.filter((flight) => this.#readsNow(flight));
+    const [first] = reading;
+    first?.call.namespace.remote!.readMany(reading, first.leftMs, (i, outcome) =>
+      this.#readEnded(reading[i]!, outcome),
+    );
+    return flights.length;
+  }
+
+  /** The answer of a copy, or of the flight of another caller, or else of the flight that it returns. */
+  #enter({ call, held, ends }: Entering): Flight | undefined {
+    const { decisions, local } = this.#context;
+    const { key, startedAt } = call;
+    if (decisions !== undefined && local !== undefined)
+      decisions.note(key.local, "copy", local.explain(key.local, startedAt));
+    const isOwn = call.isForced || call.isCurrent;
+    const joined = isOwn ? undefined : joinable(this.#context, call);
+    const copy = { entry: isOwn ? undefined : held, tier: local?.label ?? "" };
+    const answer = this.#backoffs.answerOf(copy, call, startedAt);
+    if (answer !== undefined) {
+      const refreshes = joined === undefined && this.#refreshes(call, held);
+      // Before the caller is answered: its listener may ask for the same key.
+      const flight = refreshes ? this.#launch(call, held, "background") : undefined;
+      ends.resolve(this.#answers.serve(call, "first", answer));
+      return flight;
+    }
+    if (isLoading(this.#context, key.local)) {
+      const error = reentrant(this.#context.redactKey?.(key.name) ?? key.name);
+      ends.reject(this.#answers.failed(call, error));
+    } else if (call.signal?.aborted === true) ends.reject(this.#answers.failed(call, call.signal.reason));
+    else if (this.#callers.refuses(call)) this.#callers.refuse(call, copy, ends);
+    else if (joined !== undefined) this.#join(joined, call, ends);
+    else {
+      const flight = this.#launch(call, held, "foreground");
+      this.#callers.wait(flight, call, ends);
+      return flight;
+    }
+    return undefined;
+  }
+
+  /** Begins a flight, registered before anything is sent. @param held the local copy, if there is one. */
+  #launch(call: GetOrSetCall, held: Entry | undefined, side: Side): Flight {
+    const { flights, tags, local, clock, waitUntil } = this.#context;
+    const copy = held !== undefined && clock.now() < held.deadAt && !call.isCurrent ? held : undefined;
+    const flight = new Flight(call, tags.sequence, reasonOf(call, copy), side, this);
+    if (copy !== undefined) flight.fallBackOn(copy, local!.label, "copy");
+    flights.add(call.key.local, flight);
+    if (call.isForced || call.isCurrent) flights.supersede(call.key.local, flight);
+    // One that is forced, or current, depends on the lease.
+    else if (this.#backoffs.isUnshared(call.key.local, call.startedAt)) flight.goAlone(false);
+    if (side === "background" && flight.outlive()) waitUntil?.(flight.whenSettled());
+    return flight;
+  }
+
+  /** Whether a copy that is served is refreshed in the background. */
+  #refreshes({ key, startedAt, policy }: GetOrSetCall, held: Entry | undefined): boolean {
+    return (
+      judge(held, startedAt, policy) !== "fresh" &&
+      this.#context.lifecycle.isOpen &&
+      !this.#backoffs.isPaused(key.local, startedAt) &&
+      !isLoading(this.#context, key.local)
+    );
+  }
+
+  #join(flight: Flight, call: GetOrSetCall, ends: Ends<unknown>): void {
+    const { events, clock, tags } = this.#context;
+    call.namespace.meter.coalesced += 1;
+    flight.addTags(call.tags);
+    const late = isLate(tags, flight);
+    const known = this.#known(flight, call, clock.now());
+    if (known !== undefined && this.#callers.suits({ flight, role: "joined", isLate: late }, known))
+      ends.resolve(this.#answers.serve(call, "joined", known));
+    else this.#callers.wait(flight, call, ends, (waiter) => this.#again(waiter), late);
+    // After it waits: a listener may end the flight.
+    if (events.coalesced.isObserved) events.coalesced.emit(this.#answers.keyEvent(call.key));
+  }
+
+  /**
+   * The result of the flight that a caller joined was not for it: it is for one caller, or a tag of it had an event
+   * before the caller joined. It joins no flight from before any tag event, so it waits for one more at most.
+   */
+  #again(waiter: Waiter): void {
+    const { clock, local } = this.#context;
+    const now = clock.now();
+    const call = { ...waiter.call, startedAt: now };
+    const held = local?.get(call.key.local, now);
+    const answer = this.#backoffs.answerOf({ entry: held, tier: local?.label ?? "" }, call, now);
+    if (answer !== undefined) return this.#callers.answerMoved(waiter, answer);
+    const joined = joinable(this.#context, call);
+    if (joined !== undefined && !isLate(this.#context.tags, joined)) {
+      joined.addTags(call.tags);
+      return this.#callers.move(waiter, joined);
+    }
+    waiter.role = "first";
+    const flight = this.#launch(call, held, "foreground");
+    this.#callers.move(waiter, flight);
+    call.batch?.joins();
+    this.#begin(flight);
+  }
+
+  /** The answer that a flight has for a call that joins it. While the backend is asked there is none. */
+  #known(flight: Flight, call: GetOrSetCall, now: number): Answer | undefined {
+    if (flight.loaded !== undefined) return loadedAnswer(flight.loaded);
+    if (flight.phase === "reading") return undefined;
+    return this.#backoffs.answerOf(this.#callers.fallbackOf(flight), call, now);
+  }
+
+  /** Whether the cache is closing: what flights load from now on is for their callers alone. */
+  get storesNothing(): boolean {
+    return !this.#context.lifecycle.isOpen;
+  }
+
+  // ---- read
+
+  #begin(flight: Flight): void {
+    if (this.#readsNow(flight)) this.#read(flight);
+  }
+
+  /** Begins a flight, but for the read that is to be sent if it is `true`. */
+  #readsNow(flight: Flight): boolean {
+    if (this.#isCovered(flight)) this.#replay(flight);
+    else if (this.#reads(flight)) return true;
+    else flight.step(() => this.#slot(flight));
+    return false;
+  }
+
+  /**
+   * Whether the backend is read first. Skipped for forced loads; and for `after` reads where there are leases: a
+   * replica may lag behind the token, but the lease is always granted by the primary.
+   */
+  #reads({ call }: Flight): boolean {
+    const { remote } = call.namespace;
+    if (remote === undefined || this.#context.lifecycle.isEnding) return false;
+    return !call.isForced && !(call.isCurrent && remote.leases !== undefined);
+  }
+
+  /** Whether a pending invalidation covers the entry in the backend. A forced load reads no entry. */
+  #isCovered({ call, key }: Flight): boolean {
+    return !call.isForced && this.#context.recovery?.coversTagged(key, call.tags) === true;
+  }
+
+  /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
+  #replay(flight: Flight): void {
+    const { clock, recovery, writes } = this.#context;
+    ask<void>(flight, {
+      clock,
+      of: "calls",
+      send: ({ resolve, reject }) => void recovery!.replay().then(resolve, reject),
+      answered: (failure) => {
+        // A write of this process that is still under way has fenced the flight for good.
+        if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
+        const isHidden = this.#isCovered(flight);
+        if (failure instanceof Error || (isHidden && !recovery!.isRefused)) this.#unreachable(flight);
+        else if (this.#reads(flight)) this.#read(flight, isHidden);
+        else this.#found(flight, undefined);
+      },
+    });
+  }
+
+  #read(flight: Flight, isHidden = false): void {
+    flight.call.namespace.remote!.readTo(flight, flight.leftMs, (outcome) => {
+      const isFound = outcome !== undefined && !(outcome instanceof Error);
+      this.#readEnded(flight, isFound && isHidden ? hidden(outcome) : outcome);
+    });
+  }
+
+  /** The flight begins again: changes until now do not concern what it finds from now on. */
+  #restart(flight: Flight): void {
+    const { clock, trust, tags } = this.#context;
+    // An entry that was removed meanwhile is not served as fallback.
+    if (this.#callers.fallbackOf(flight).entry === undefined) flight.dropFallback();
+    flight.restart(trust.epochOf(flight.key.local), tags.sequence, clock.now());
+  }
+
+  #readEnded(flight: Flight, outcome: ReadOutcome): void {
+    if (outcome instanceof Error) return flight.goOn(() => this.#unreachable(flight));
+    flight.step(() => {
+      flight.spend(this.#context.clock.now());
+      this.#found(flight, outcome);
+    });
+  }
+
+  /**
+   * No backend can confirm a copy: one that is newer than every call of this process is served as if it were confirmed.
+   */
+  #unreachable(flight: Flight): void {
+    flight.goesWithout();
+    if (flight.isOver) return;
+    const { local, clock, decisions } = this.#context;
+    const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, clock.now());
+    decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
+    if (copy === undefined) return this.#slot(flight);
+    flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
+    this.#decide(flight);
+  }
+
+  // ---- found
+
+  #found(flight: Flight, found: Entry | undefined): void {
+    if (flight.isOver) return;
+    this.#fallBackOn(flight, found);
+    this.#decide(flight);
+  }
+
+  /** Takes an entry that was read as the fallback, if it is the best one, and keeps a copy of it. */
+  #fallBackOn(flight: Flight, found: Entry | undefined): void {
+    const { clock, recovery, tags, decisions } = this.#context;
+    const { namespace, key, policy, isForced } = flight.call;
+    const now = clock.now();
+    const read = found && tags.applyTo(found, now);
+    // This process invalidated it, and the backend does not know yet, or did not when it answered.
+    const isHidden = read !== undefined && recovery?.hides(key, read) === true;
+    decisions?.note(key.local, "backend", say.describeRead(flight, read, isHidden, now));
+    if (read?.terms.marker !== undefined && !isHidden) this.#marked(flight, read, now);
+    else if (flight.seen === "" && namespace.remote?.leases !== undefined) this.#backoffs.shared(key.local);
+    const entry = read?.terms.marker === undefined ? read : undefined;
+    const best = newerThanRead(isHidden ? undefined : entry, flight.fallback);
+    if (best === undefined || best !== entry) return;
+    flight.fallBackOn(entry, namespace.remote!.label, "read");
+    // A forced load replaces it.
+    if (!isForced) promote(this.#context, flight, entry, policy.localTtlMs, now);
+  }
+
+  /** The last value of this key was stored nowhere: no caller waits for another such load. */
+  #marked(flight: Flight, { staleAt, terms }: Entry, now: number): void {
+    if (now >= staleAt || flight.call.isForced) return;
+    const isShared = terms.marker !== "not-shared";
+    flight.goAlone(isShared);
+    if (isShared) return;
+    this.#backoffs.unshared(flight, staleAt);
+    this.#callers.startAnew(flight);
+  }
+
+  /** The best entry is known: answers the callers that it is good for, and continues for the others. */
+  #decide(flight: Flight): void {
+    const { fallback, fallbackTier: tier, call } = flight;
+    const now = this.#context.clock.now();
+    const verdict = judge(fallback, now, call.policy);
+    if (verdict === "fresh" && suitsAll(flight)) {
+      this.#callers.end(flight);
+      return this.#callers.answerAll(flight, hit(fallback!, tier));
+    }
+    // Callers that come while these are answered find what is known.
+    flight.queue();
+    if (verdict !== "absent") flight.loadsAs(verdict === "ahead" ? "refresh-ahead" : "stale");
+    if (fallback !== undefined)
+      this.#callers.answerEach(flight, (each) => this.#backoffs.answerOf({ entry: fallback, tier }, each, now));
+    if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined))
+      return this.#callers.end(flight);
+    this.#callers.startSoftTimeouts(flight);
+    this.#slot(flight);
+  }
+
+  // ---- a slot
+
+  /**
+   * How many loads run at the same time. Each flight takes one of `maxLoads` slots, and one of `maxBackgroundLoads` if
+   * no caller waits for it; the flights of a batch share theirs, since its loader runs once.
+   *
+   * A load that a running load waits for takes none: the outer load holds one, so with all slots taken by outer loads
+   * nothing would ever end. Also if the inner load began, and was queued, before the outer load asked for it.
+   *
+   * The flight ends that would be one load too many in the background, or that would have to wait although its callers
+   * are gone and got nothing of it: a later call tries again.
+   */
+  #slot(flight: Flight): void {
+    const failure = this.#backoffs.remembered(flight, this.#context.clock.now());
+    if (failure !== undefined) return this.#reject(flight, failure);
+    if (flight.isOver) return;
+    if (flight.phase === "reading") flight.queue();
+    const { batch } = flight.call;
+    const background = flight.isAwaited ? undefined : (batch?.backgroundLoads ?? this.#context.backgroundLoads);
+    if (background?.tryTake() === false) return this.#callers.end(flight);
+    const slots = batch?.loads ?? this.#context.loads;
+    if (flight.isNested) {
+      batch?.loads.exempt();
+      flight.holds(undefined, background);
+    } else if (slots.tryTake()) flight.holds(slots, background);
+    else if (!flight.isUnserved) return this.#queue(flight, background);
+    else {
+      background?.free();
+      return this.#callers.end(flight);
+    }
+    this.#lease(flight);
+  }
+
+  #queue(flight: Flight, background: Slot | undefined): void {
+    const turn = flight.call.batch?.loads ?? new SharedSlot(this.#context.loads);
+    flight.holds(turn, background);
+    void turn.take(flight.whenSettled()).then((isTaken) => {
+      if (isTaken) return flight.step(() => this.#lease(flight));
+      flight.holds(undefined, background);
+      flight.letGo();
+      this.#callers.end(flight);
+    });
+  }
+
+  // ---- the lease, and the tag versions
+
+  /**
+   * The permission to load, and tag versions, in one trip. Both are taken before the loader runs: versions taken after
+   * it would hide an invalidation during the load. If the backend is unreachable, or refused the lease, the result is
+   * kept only here.
+   */
+  #lease(flight: Flight): void {
+    const { clock } = this.#context;
+    const { storesNothing, isAlone, fallback, seen, call } = flight;
+    const hasLeases = !storesNothing && !isAlone && call.namespace.remote?.leases !== undefined;
+    if (hasLeases && flight.isUnreachable) this.#unleased(flight, "unreachable");
+    // Before versions are asked for: a change from then on counts.
+    const lease = hasLeases && !flight.isUnreachable ? new Lease(flight, this.#leases, this.#context) : undefined;
+    const pinned = storesNothing ? undefined : this.#pin(flight);
+    const goOn = (): void => when(flight, clock, pinned, (each) => this.#pinned(flight, each));
+    flight.requestLease(lease);
+    // Not in this turn: the flights of a batch begin one after another.
+    if (lease === undefined) return void DONE.then(() => flight.step(goOn));
+    if (isThenable(pinned)) pinned.then(undefined, ignore);
+    // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
+    const isOver = fallback !== undefined && fallback.version === seen && clock.now() >= fallback.expiresAt;
+    const answered = (answer: LeaseAnswer | Error): void => {
+      if (answer instanceof Error)
+        this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
+      if (answer instanceof Error || answer.kind === "granted") goOn();
+      else this.#notGranted(flight, answer);
+    };
+    lease.request(call.isForced ? TAKE_OVER : seen, answered, isOver);
+  }
+
+  #notGranted(flight: Flight, answer: NotGranted): void {
+    const { clock, decisions } = this.#context;
+    decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
+    flight.letGo();
+    if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs);
+    // Another process has stored since the backend was read.
+    if (!flight.isTainted) {
+      flight.saw(answer.seen);
+      return this.#found(flight, answer.entry);
+    }
+    // Callers may have joined after a change that this entry is older than.
+    flight.waitElsewhere(clock.now());
+    this.#readAgain(flight);
+  }
+
+  #unleased({ key, call }: Flight, cause: CacheEvents["load:unleased"]["cause"]): void {
+    const { label: tier, isBypassed } = call.namespace.remote!;
+    if (!isBypassed) this.#context.events["load:unleased"].emit({ ...this.#answers.keyEvent(key), tier, cause });
+  }
+
+  /** Without a trip where the versions are known; a current call may know of a newer one. */
+  #pin(flight: Flight): Awaitable<Pinned | undefined> {
+    const { namespace, batch, isCurrent } = flight.call;
+    const { remote } = namespace;
+    if (remote?.versions === undefined || flight.isUnreachable) return undefined;
+    const { fallback, tags } = flight;
+    const names = fallback === undefined ? tags : [...new Set([...tags, ...fallback.terms.tags])];
+    const keys = dependencies(flight.key.space, names);
+    const known = isCurrent ? undefined : remote.pinned(keys);
+    if (known !== undefined) return known;
+    // One trip for the flights of a batch that depend on the same tags. A joined caller may have added some to one.
+    const shared = batch?.pinned;
+    const isShared = shared !== undefined && haveEqualItems(shared.keys, keys);
+    const pinning = isShared ? shared.pinning : remote.versions.pin(keys);
+    if (batch !== undefined) batch.pinned = { keys, pinning };
+    return pinning.then(({ at, versions }) => ({ at, versions: new Map(keys.map((key, i) => [key, versions[i]!])) }));
+  }
+
+  #pinned(flight: Flight, pinned: Pinned | undefined): void {
+    const { decisions, tags } = this.#context;
+    const { lease, call, key } = flight;
+    flight.pin(pinned);
+    // No process may wait for a result that cannot be stored: the flight has ended or is fenced, or has no tag
+    // versions.
+    if (
+      lease !== undefined &&
+      (flight.isOver ||
+        (call.namespace.remote!.versions !== undefined && pinned === undefined) ||
+        fencedBy(tags, flight, dependencies(key.space, flight.tags)) !== undefined)
+    )
+      lease.release();
+    decisions?.note(key.local, "lease", say.describeLease(flight));
+    if (call.isForced && this.#replaces(flight)) this.#readReplaced(flight);
+    else this.#load(flight);
+  }
+
+  /**
+   * Another process loads. Callers that wait get its result: the backend is read again when something happens to the
+   * key, when the lease has expired, and every `POLL_MS` in any case; sooner where no change of the key is reported.
+   * Bounded like a load: a longer wait counts as a failed load.
+   *
+   * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
+   */
+  #heldElsewhere(flight: Flight, heldForMs: number): void {
+    const { clock, trust } = this.#context;
+    const { policy, batch, key } = flight.call;
+    const now = clock.now();
+    if (!flight.isAwaited) {
+      this.#backoffs.pause(key.local, now + Math.min(heldForMs, POLL_MS));
+      return this.#callers.end(flight);
+    }
+    const waitsSince = flight.waitElsewhere(now);
+    const leftMs = waitsSince + policy.loadTimeoutMs - now;
+    batch?.paused();
+    const pollMs = trust.isReported(key.local, now) ? POLL_MS : pollAfter(now - waitsSince);
+    const goOn = (): void => {
+      batch?.joins();
+      if (flight.isOver) return;
+      if (clock.now() - waitsSince < policy.loadTimeoutMs) this.#readAgain(flight);
+      else this.#failed(flight, elsewhereTimeout(policy.loadTimeoutMs));
+    };
+    const woken = flight.isWoken ? DONE : flight.nextWake(clock, Math.min(heldForMs, pollMs, leftMs));
+    void woken.then(() => flight.step(goOn));
+  }
+
+  #readAgain(flight: Flight): void {
+    this.#restart(flight);
+    this.#begin(flight);
+  }
+
+  // ---- what a forced load replaces
+
+  /** Whether a forced load, which has not read the backend, may replace an entry there that it does not know. */
+  #replaces({ call, lease, fallback, isOver, isUnreachable, storesNothing }: Flight): boolean {
+    if (call.namespace.remote === undefined || isOver || isUnreachable || storesNothing) return false;
+    return lease === undefined ? fallback === undefined : lease.seen !== "" && lease.seen !== fallback?.version;
+  }
+
+  /**
+   * The entry that a forced load replaces is its fallback, and its loader may keep it, in a process without a copy, or
+   * with an older one, too: it is read under the lease, which says whether there is one. If that fails, the tier has
+   * reported it, and the load does without.
+   */
+  #readReplaced(flight: Flight): void {
+    const remote = flight.call.namespace.remote!;
+    ask<Entry | undefined>(flight, {
+      clock: this.#context.clock,
+      of: "call",
+      send: ({ resolve, reject }) =>
+        remote.readTo(flight, flight.leftMs, (outcome) =>
+          outcome instanceof Error ? reject(outcome) : resolve(outcome),
+        ),
+      answered: (found) => {
+        if (!(found instanceof Error) && !flight.isOver) {
+          this.#fallBackOn(flight, found);
+          this.#callers.startSoftTimeouts(flight);
+        }
+        this.#load(flight);
+      },
+    });
+  }
+
+  // ---- the load
+
+  /** Calls the user's loader, within the trace of this load. */
+  #load(flight: Flight): void {
+    if (flight.isOver) return flight.letGo();
+    const { redactKey } = this.#context;
+    const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context);
+    const ends: Ends<Loaded> = {
+      resolve: (loaded) => flight.step(() => this.#loaded(flight, load, loaded)),
+      reject: (error) => flight.step(() => this.#notLoaded(flight, load, error)),
+    };
+    flight.runs(load);
+    if (!isTraced("load")) load.begin(ends);
+    else
+      void traced(
+        "load",
+        () => new Promise<Loaded>((resolve, reject) => load.begin({ resolve, reject })),
+        () => (redactKey === undefined ? this.#event(flight) : redacted(this.#event(flight), redactKey)),
+      ).then(ends.resolve, ends.reject);
+    flight.call.namespace.meter.loads += 1;
+  }
+
+  /** The part that all events of one load share. Made when its outcome is known: later no caller waits any more. */
+  #event({ key, reason, isAwaited }: Flight): Omit<CacheEvents["load:error"], "durationMs" | "error"> {
+    return { ...this.#answers.keyEvent(key), reason, background: !isAwaited };
+  }
+
+  #notLoaded(flight: Flight, { startedAt }: Load, error: unknown): void {
+    const { clock, decisions, events } = this.#context;
+    flight.call.namespace.meter.loadErrors += 1;
+    decisions?.note(flight.key.local, "load", say.describeFailure(error));
+    const event = this.#event(flight);
+    this.#failed(flight, error);
+    // After the callers were answered.
+    events["load:error"].emit({ ...event, durationMs: clock.now() - startedAt, error });
+    flight.letGo();
+  }
+
+  #loaded(flight: Flight, { startedAt }: Load, loaded: Loaded): void {
+    const { clock, decisions } = this.#context;
+    const now = clock.now();
+    flight.call.namespace.meter.load.record(now - startedAt);
+    if (flight.isOver) return flight.letGo();
+    const event = { ...this.#event(flight), durationMs: now - startedAt };
+    flight.store(loaded.value, { event, isForAll: isForAll(loaded) }, loaded.kind === "not-shared");
+    if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
+    this.#backoffs.loaded(flight.key.local);
+    decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
+    if (flight.isAlone && isForAll(loaded)) this.#leaseLate(flight, loaded);
+    else this.#store(flight, loaded);
+  }
+
+  // ---- the store
+
+  /**
+   * The lease for a value that was loaded without one, in parallel with others. Granted only over what the flight saw
+   * before it loaded, so that the value replaces no change since then.
+   */
+  #leaseLate(flight: Flight, loaded: Loaded): void {
+    const { seen, pinned, isUnreachable, call } = flight;
+    if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined)
+      return this.#store(flight, loaded);
+    const lease = new Lease(flight, this.#leases, this.#context);
+    flight.requestLate(lease);
+    lease.request(seen, (answer) => {
+      if (!(answer instanceof Error)) {
+        if (answer.kind === "granted") lease.pinned(pinned);
+        if (answer.kind !== "granted" || answer.seen !== seen) {
+          lease.release();
+          flight.lose();
+        }
+      }
+      this.#store(flight, loaded);
+    });
+  }
+
+  #store(flight: Flight, loaded: Loaded): void {
+    const draft = new Draft(flight, loaded, this.#context, this.#answers);
+    const result = draft.begin();
+    if (result !== undefined) return this.#stored(flight, result);
+    const goOn = (refusal: StoreResult | undefined): void =>
+      refusal === undefined ? this.#write(flight, draft) : this.#stored(flight, refusal);
+    when(flight, this.#context.clock, draft.versions(), (versions) => {
+      const encoded = draft.encode(versions);
+      if (!isThenable(encoded)) return goOn(encoded);
+      encoded.then(
+        (refusal) => flight.step(() => goOn(refusal)),
+        (error: unknown) => this.broken(flight, error),
+      );
+    });
+  }
+
+  /**
+   * Writes in its turn among the writes of the key. When its time is spent, the callers get the loaded value; the
+   * flight keeps waiting.
+   */
+  #write(flight: Flight, draft: Draft): void {
+    const { writes, clock } = this.#context;
+    const { local } = flight.key;
+    const send = ({ resolve }: Ends<StoreResult>): void =>
+      writes.take(local, (turn) => {
+        const ended = (answer: WriteAnswer): void => {
+          let result: StoreResult = "refused";
+          try {
+            result = draft.sent(answer);
+          } catch (error) {
+            this.#answers.broken(flight, error);
+          }
+          writes.end(turn);
+          resolve(result);
+        };
+        try {
+          draft.send((answer) => (answer instanceof Error ? flight.goOn(() => ended(answer)) : ended(answer)));
+        } catch (error) {
+          ended(error as Error);
+        }
+      });
+    const settled = (answer: StoreResult | Error): void => this.#stored(flight, draft.settled(answer as StoreResult));
+    ask<StoreResult>(flight, {
+      clock,
+      of: writes.has(local) ? "calls" : "call",
+      send,
+      answered: settled,
+      spent: () => this.#callers.answerAll(flight, loadedAnswer(flight.loaded!)),
+      late: settled,
+    });
+  }
+
+  #stored(flight: Flight, result: StoreResult): void {
+    const { clock, decisions, local } = this.#context;
+    const { key, call, fallback, report } = flight;
+    decisions?.note(key.local, "store", say.describeStore(flight, result, local));
+    const isWithheld = result === "no-store" || result === "not-shared";
+    if (!isWithheld) this.#backoffs.shared(key.local);
+    // The stale entry stays: without a pause each hit of it would load again. A value for all was made of stale ones,
+    // which are being refreshed.
+    else if (fallback !== undefined)
+      this.#backoffs.pause(key.local, clock.now() + (report!.isForAll ? POLL_MS : call.policy.errorBackoffMs));
+    this.#answer(flight, result);
+  }
+
+  // ---- the end
+
+  #answer(flight: Flight, result: StoreResult): void {
+    const { events } = this.#context;
+    if (events.load.isObserved) events.load.emit({ ...flight.report!.event, result });
+    this.#callers.end(flight);
+    const isStored = result === "stored" || result === "not-modified";
+    this.#callers.answerAll(flight, { ...loadedAnswer(flight.loaded!), isStored });
+    flight.letGo();
+  }
+
+  /** An exception of a step: the callers settle. */
+  broken(flight: Flight, error: unknown): void {
+    this.#answers.broken(flight, error);
+    // They get the value.
+    if (flight.phase === "storing") return this.#answer(flight, "refused");
+    flight.letGo();
+    if (!flight.isOver) return this.#failed(flight, error);
+    // It was thrown between the end of the flight and the last answer.
+    for (const waiter of flight.takeAll()) waiter.reject(error);
+  }
+
+  #failed(flight: Flight, error: unknown): void {
+    if (flight.isOver) return;
+    const failure: Failure = { error, options: flight.running?.options };
+    this.#backoffs.failed(flight, failure, this.#callers.fallbackOf(flight).entry, this.#context.clock.now());
+    this.#reject(flight, failure);
+  }
+
+  #reject(flight: Flight, failure: Failure): void {
+    // Ended in this very tick: the next caller starts a new load, which never overlaps this one.
+    this.#callers.end(flight);
+    this.#callers.failAll(flight, failure);
+  }
+}
+
+/**
+ * The flight that `call` may join: no change, no forced call, and no event of a tag that is known for it, ended that.
+ * Its loader may still add a tag that had an event: see {@link isLate}.
+ */
+function joinable({ flights, tags }: Copies, call: GetOrSetCall): Flight | undefined {
+  const flight = flights.joinable(call.key.local, call.startedAt);
+  if (flight === undefined || !isLate(tags, flight)) return flight;
+  const { tagSequence, heardSequence } = flight;
+  if (tags.hadEvents(flight.dependsOn, tagSequence, heardSequence)) return undefined;
+  if (call.tags.length !== 0 && tags.hadEvents(dependencies(call.key.space, call.tags), tagSequence, heardSequence))
+    return undefined;
+  return flight;
+}
+
+/**
+ * Whether a tag event has happened since the flight began. A caller that joins after one gets its result only if none
+ * of the tags of that result had one, which shows when the load ends.
+ */
+const isLate = (tags: TagEvents, { key, tagSequence, changedSince }: Flight): boolean =>
+  tags.hasEvents(key.space, tagSequence, changedSince);
+
+/** @param copy the local copy, while it may be served. */
+function reasonOf(call: GetOrSetCall, copy: Entry | undefined): LoadReason {
+  if (call.isForced) return "forced";
+  if (copy === undefined) return "miss";
+  return judge(copy, call.startedAt, call.policy) === "ahead" ? "refresh-ahead" : "stale";
+}
+
+/** As `seen`: takes the lease from any holder. */
+const TAKE_OVER = "*";
+const DONE = Promise.resolve();
+
+/** Another process loads for longer than a load may take. */
+const elsewhereTimeout = (loadTimeoutMs: number): LoadTimeoutError =>
+  new LoadTimeoutError(`no value within loadTimeout, ${loadTimeoutMs} ms: another process is loading it`, {
+    operation: "load",
+  });
+
+const isForAll = ({ kind }: Loaded): boolean => kind === "value" || kind === "not-modified";

@@ -1,0 +1,374 @@
+import type { Epoch } from "../coherence/parts.ts";
+import { EPOCH_ALWAYS } from "../coherence/trust.ts";
+import type { Awaitable } from "../contracts/awaitable.ts";
+import type { TagVersion } from "../contracts/backend.ts";
+import { EncodeError } from "../contracts/errors.ts";
+import type { CacheEvents, FencedBy } from "../contracts/events.ts";
+import { encodedMarker, type Encoded } from "../entry/codec.ts";
+import { newEntry, storedEntry, type Entry, type LifeLimits, type Marker } from "../entry/entry.ts";
+import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
+import { lifetimeOf } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
+import { ignore } from "../primitives/ignore.ts";
+import { isThenable, whenReady } from "../primitives/thenable.ts";
+import { versionsFor } from "../tags/tag-versions.ts";
+import { BackendRefusedError } from "../tiers/backend-calls.ts";
+import type { EntryLeases, StoreStatus } from "../tiers/entry-tier.ts";
+import { orPending } from "../tiers/recovery.ts";
+import type { Answers } from "./answers.ts";
+import type { Copies, Reporting, Writing } from "./context.ts";
+import { fencedBy, type Flight } from "./flight.ts";
+import type { Loaded } from "./load.ts";
+
+/** The outcome of storing a loaded value, as the event `load` reports it. */
+export type StoreResult = CacheEvents["load"]["result"];
+/** What a backend made of a write; `undefined` where it was not sent. */
+export type WriteAnswer = StoreStatus | Error | undefined;
+type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
+
+type StoringContext = Reporting & Copies & Writing;
+type Fail = (error: unknown) => void;
+
+/**
+ * What a load leaves in the tiers: in the backend, under the tag versions pinned before the load, then locally; unless
+ * fenced. The steps of its flight call these methods, from top to bottom. Each may end it with a result.
+ *
+ * If anything fails here, the callers still get the value.
+ */
+export class Draft {
+  readonly #flight: Flight;
+  readonly #loaded: Loaded;
+  readonly #context: StoringContext;
+  readonly #answers: Answers;
+  readonly #tags: readonly string[];
+  readonly #dependsOn: readonly string[];
+  #entry!: Entry;
+  /** If all goes well. */
+  #result: StoreResult = "refused";
+  #sends: "entry" | "renewal" | "mark" | "removal" = "entry";
+  #encoded!: Encoded;
+  /** In the place of a value that is not stored, or that the backend cannot take. */
+  #marker: Marker | undefined;
+
+  constructor(flight: Flight, loaded: Loaded, context: StoringContext, answers: Answers) {
+    const { space } = flight.key;
+    const kept = loaded.kind === "not-modified" ? flight.fallback?.terms.tags : undefined;
+    const tags = [...flight.tags, ...(kept ?? NO_TAGS), ...(loaded.options?.tags ?? NO_TAGS)];
+    this.#flight = flight;
+    this.#loaded = loaded;
+    this.#context = context;
+    this.#answers = answers;
+    // Of the callers, of a kept entry, of the loader; each once.
+    this.#tags = tags.length === 0 ? NO_TAGS : [...new Set(tags)];
+    this.#dependsOn = dependencies(space, this.#tags);
+    // From here on an event of one of these ends joining; even if the value is stored nowhere.
+    const { named } = loaded;
+    flight.dependOn(named.length === 0 ? this.#dependsOn : dependencies(space, [...new Set([...tags, ...named])]));
+  }
+
+  /** What may be stored, if anything? */
+  begin(): StoreResult | undefined {
+    const flight = this.#flight;
+    const { namespace, key, policy } = flight.call;
+    const { kind, value, options, used } = this.#loaded;
+    if (kind === "no-store" || kind === "not-shared") return this.#mark(kind);
+    if (flight.storesNothing) return "no-store";
+    const fence = this.#fence();
+    if (fence !== undefined) return this.#answers.fenced(flight, fence);
+    const life = lifetimeOf(value, policy, options);
+    if (life === undefined) return this.#remove();
+    const now = this.#context.clock.now();
+    const usedForMs = used?.freshForMs(now) ?? Infinity;
+    // Made of what is stale, or is not stored: it replaces nothing.
+    if (usedForMs <= 0) return this.#mark("no-store");
+    const tags = this.#tags;
+    const hasMeta = tags.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
+    if (namespace.remote?.keepsMeta === false && hasMeta)
+      return this.#answers.unwritable(flight, noRoomForMeta(namespace.remote.label));
+    const kept = kind === "not-modified" ? flight.fallback?.terms : undefined;
+    const { etag = kept?.etag, lastModified = kept?.lastModified } = options ?? {};
+    this.#result = kind === "value" ? "stored" : kind;
+    this.#becomes(
+      newEntry({
+        value,
+        ttlMs: Math.min(life.ttlMs, usedForMs),
+        terms: termsIn(key.space, life, { tags, etag, lastModified }),
+        now,
+        tagSequence: flight.tagSequence,
+        version: flight.lease?.token,
+      }),
+    );
+    return this.#onlyHere();
+  }
+
+  /** A value that must not reach the backend is kept only here. */
+  #onlyHere(): StoreResult | undefined {
+    const { pinned, lease, isUnreachable, call } = this.#flight;
+    const { remote } = call.namespace;
+    if (remote === undefined) {
+      this.#overtake();
+      return this.#keep(EPOCH_ALWAYS);
+    }
+    const isUnversioned = remote.versions !== undefined && pinned === undefined;
+    if (!isUnreachable && !isUnversioned && (remote.leases === undefined || lease !== undefined)) return undefined;
+    // With its tag versions, if all of them were pinned; without them a copy is trusted until any tag event.
+    const versions = this.#dependsOn.flatMap((key) => pinned?.versions.get(key) ?? []);
+    if (versions.length === this.#dependsOn.length) this.#entry = { ...this.#entry, versions };
+    const isOfOthers = this.#loaded.used !== undefined;
+    return this.#keepAlone(isOfOthers ? this.#context.trust.unconfirmed : this.#epochOfRefused());
+  }
+
+  /**
+   * Where the backend has nothing, a marker that ends and is invalidated like an entry: callers elsewhere need not wait
+   * for such loads one after another. If it cannot be stored they do, as the tier has reported.
+   */
+  #mark(kind: "no-store" | "not-shared"): StoreResult | undefined {
+    const { key, lease, fallback, call, storesNothing, pinned, tagSequence } = this.#flight;
+    const { remote } = call.namespace;
+    const isEmpty = lease?.seen === "" && fallback === undefined;
+    if (!isEmpty || this.#loaded.value === undefined || storesNothing || !remote!.keepsMeta) return kind;
+    if (remote!.versions !== undefined && pinned === undefined) return kind;
+    this.#result = kind;
+    this.#sends = "mark";
+    this.#marker = kind === "no-store" ? "not-stored" : kind;
+    const terms = { ...termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: this.#tags }), marker: this.#marker };
+    const now = this.#context.clock.now();
+    this.#entry = newEntry({ value: null, ttlMs: MARKED_MS, terms, now, tagSequence, version: lease.token });
+    return undefined;
+  }
+
+  /** A load whose result has no lifetime removes the entry that was there. */
+  #remove(): StoreResult | undefined {
+    const { local, flights } = this.#context;
+    const { key, call } = this.#flight;
+    this.#sends = "removal";
+    flights.fenceOlder(key.local, this.#flight);
+    local?.tier.delete(key.local);
+    return call.namespace.remote === undefined ? "refused" : undefined;
+  }
+
+  /** Under which versions? */
+  versions(): Awaitable<UsableVersions> {
+    const { call, pinned } = this.#flight;
+    const { versions } = call.namespace.remote!;
+    if (versions === undefined || this.#sends === "removal") return "none";
+    return whenReady(versionsFor(versions, pinned!, this.#dependsOn), (found) =>
+      found === undefined ? "fenced" : (this.#loaded.used?.forbids(this.#dependsOn, found) ?? found),
+    );
+  }
+
+  /** In which form? A value that the backend cannot take is kept in memory alone. */
+  encode(versions: UsableVersions = "unreachable"): Awaitable<StoreResult | undefined> {
+    const flight = this.#flight;
+    const { pinned } = flight;
+    if (this.#sends === "removal") return undefined;
+    if (versions === "fenced" || versions === "unreachable") {
+      if (this.#sends === "mark") return this.#result;
+      if (versions === "fenced") return this.#answers.fenced(flight, "tags");
+      return this.#keepAlone(this.#context.trust.unconfirmed);
+    }
+    if (versions !== "none") this.#entry = { ...this.#entry, versions };
+    if (this.#sends === "mark") return this.#takes(encodedMarker(this.#marker!));
+    if (!flight.isProven && pinned !== undefined)
+      flight.prove(new Set([...pinned.versions.keys(), ...this.#dependsOn]));
+    const renewed = this.#result === "not-modified" ? renewable(flight, this.#entry) : undefined;
+    if (renewed !== undefined) {
+      this.#sends = "renewal";
+      return this.#becomes(renewed);
+    }
+    let encoding: Awaitable<Encoded>;
+    try {
+      encoding = flight.call.namespace.remote!.encode(this.#entry.value);
+    } catch (error) {
+      return this.#untaken(error as EncodeError);
+    }
+    if (!isThenable(encoding)) return this.#takes(encoding);
+    flight.makes(this.#entry);
+    return encoding.then(
+      (encoded) => this.#takes(encoded),
+      (error: EncodeError) => this.#untaken(error),
+    );
+  }
+
+  #takes(encoded: Encoded): undefined {
+    this.#encoded = encoded;
+    this.#becomes(storedEntry(this.#entry, this.#entry.versions, encoded));
+  }
+
+  #becomes(entry: Entry): undefined {
+    this.#entry = entry;
+    if (this.#sends !== "mark") this.#flight.makes(entry);
+  }
+
+  /**
+   * Where the backend has nothing, a marker with the life of the value says so: other processes load for themselves,
+   * side by side, and what ends the marker ends the copies.
+   */
+  #untaken(error: EncodeError): StoreResult | undefined {
+    const flight = this.#flight;
+    this.#answers.unwritable(flight, error);
+    flight.makes(this.#entry);
+    if (flight.lease?.seen !== "" || !flight.call.namespace.remote!.keepsMeta)
+      return this.#keepAlone(this.#epochOfRefused());
+    this.#marker = "not-stored";
+    return this.#takes(encodedMarker(this.#marker));
+  }
+
+  /** In its turn among the writes of the key. @param ended with `undefined` where nothing was sent. */
+  send(ended: (answer: WriteAnswer) => void): void {
+    const flight = this.#flight;
+    const { key, lease, call } = flight;
+    const { trust, recovery } = this.#context;
+    const remote = call.namespace.remote!;
+    const entry = this.#entry;
+    if (this.#sends === "removal")
+      return void orPending(recovery, key, () => remote.remove(key)).then((status) => {
+        if (status !== "pending") lease?.end();
+        ended(undefined);
+      });
+    // Its turn may have come late: a later call of this process is newer.
+    if (this.#fence() !== undefined) return ended(undefined);
+    // Without leases nothing else keeps it from undoing a change of another process.
+    if (lease === undefined && flight.isTainted) {
+      flight.lose();
+      return ended(undefined);
+    }
+    // From here on the copy is the stored entry, unless a change is received.
+    if (this.#sends === "renewal") {
+      flight.resend(trust.epochOf(key.local));
+      return void remote.leases!.touch(key, entry).then((isSame) => ended(isSame ? "stored" : "overtaken"), ended);
+    }
+    flight.sendStore(trust.epochOf(key.local));
+    const marker = this.#marker;
+    const sent = marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker } };
+    const write = { entry: sent, encoded: this.#encoded, versions: entry.versions };
+    if (lease === undefined) remote.write(key, write).then(ended, ended);
+    else remote.leases!.store(key, write, lease.token, lease.seen, { resolve: ended, reject: ended as Fail });
+  }
+
+  /** In that turn: keeps a copy. One that is renewed in place keeps its version, and the lease is not ended by that. */
+  sent(answer: WriteAnswer): StoreResult {
+    const { flights, recovery, trust } = this.#context;
+    const flight = this.#flight;
+    const { key, lease, call } = flight;
+    if (answer === "stored" || answer === "refused" || answer === "overtaken")
+      if (this.#sends !== "renewal") lease?.end();
+    if (this.#sends === "mark") return this.#result;
+    if (answer === undefined) return "refused";
+    if (answer instanceof Error) return this.#notSent(answer);
+    if (answer === "overtaken") {
+      flight.lose();
+      return "refused";
+    }
+    const isStored = answer === "stored";
+    // A forced load is a write of this process: anything that began before it is older.
+    if (call.isForced) recovery?.acknowledgedKey(key);
+    else recovery?.forgetKey(key);
+    if (isStored) this.#overtake();
+    // If the backend refused the entry, it has nothing to confirm the copy by.
+    const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;
+    const kept = this.#marker === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
+    if (isStored && !flights.isUntainted(flight) && lease !== undefined)
+      void confirmCopy(this.#context, call.namespace.remote!.leases!, key, this.#entry.version!);
+    if (!isStored) return "refused";
+    return this.#marker === undefined ? this.#result : kept;
+  }
+
+  #notSent(error: Error): StoreResult {
+    if (error instanceof EncodeError) this.#answers.unwritable(this.#flight, error);
+    const isRefused = error instanceof BackendRefusedError || error instanceof EncodeError;
+    return this.#keepAlone(isRefused ? this.#epochOfRefused() : this.#context.trust.unconfirmed);
+  }
+
+  /** After it. */
+  settled(result: StoreResult): StoreResult {
+    const { flights, local } = this.#context;
+    const { key } = this.#flight;
+    const fence = this.#fence();
+    if (this.#sends === "mark") return result;
+    if (this.#sends !== "removal") return fence === undefined ? result : this.#answers.fenced(this.#flight, fence);
+    // A read before the acknowledgement may have found the old entry.
+    if (fence !== undefined) return result;
+    flights.outdateReads(key.local);
+    local?.tier.delete(key.local);
+    return result;
+  }
+
+  #fence(): FencedBy | undefined {
+    return fencedBy(this.#context.tags, this.#flight, this.#dependsOn);
+  }
+
+  /** The load is later than the calls of many keys under way, unless one of them has fenced it. */
+  #overtake(): void {
+    if (this.#flight.fencedBy === undefined) this.#context.bulkWrites.overtake(this.#flight.key.local, DONE);
+  }
+
+  /**
+   * The epoch of a copy that cannot be encoded, or whose lease, versions or store the backend refused: it is trusted
+   * like one that was stored. The key was read before the load, so every change by a cache is reported, although the
+   * backend has no entry. A forced load, and one after a token, does not read it: it depends on the lease.
+   */
+  #epochOfRefused(): Epoch {
+    const { flights, trust } = this.#context;
+    const { lease, isUnreachable, call } = this.#flight;
+    const wasRead = lease !== undefined || !(call.isForced || call.isCurrent);
+    return isUnreachable || !wasRead ? trust.unconfirmed : flights.copyEpoch(this.#flight);
+  }
+
+  /** A value that the backend does not take. */
+  #keepAlone(epoch: Epoch): StoreResult {
+    return this.#keep(epoch, { ...this.#entry, isAlone: true });
+  }
+
+  #keep(epoch: Epoch, entry = this.#entry): StoreResult {
+    const { local, flights } = this.#context;
+    const flight = this.#flight;
+    const { key, policy } = flight.call;
+    // A finished flight is unregistered, so a later fence would not reach it.
+    if (flight.isOver || this.#fence() !== undefined) return "refused";
+    flights.fenceOlder(key.local, flight);
+    const isKept = local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch) === true;
+    return isKept && local.tier.get(key.local) !== undefined ? this.#result : "refused";
+  }
+}
+
+/**
+ * Confirms the copy of an entry that this process has just stored: the change message of its own write, which looks
+ * like that of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
+ */
+export function confirmCopy(
+  { local, trust, writes }: Pick<Copies, "local" | "trust"> & Pick<Writing, "writes">,
+  leases: EntryLeases,
+  key: EntryKey,
+  version: string,
+): Promise<void> {
+  if (local === undefined || !local.holds(key.local, version)) return DONE;
+  const epoch = trust.epochOf(key.local);
+  const confirming = leases.confirm(key).then((now) => {
+    if (now === version) local.confirm(key.local, version, epoch);
+  }, ignore);
+  return writes.include(confirming);
+}
+
+/** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */
+export const MARKED_MS = 10_000;
+const NO_LIMITS: LifeLimits = { staleWhileRevalidateMs: 0, staleIfErrorMs: 0, localTtlMs: Infinity };
+const NO_LABELS = { etag: undefined, lastModified: undefined };
+
+/**
+ * The entry that a load found not modified, as the backend can renew it: under the version and in the form that it has
+ * there, with the life and the terms of `made`. `undefined` if the backend has another one, or no leases.
+ */
+function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined {
+  if (lease === undefined || fallback?.encoding === undefined || fallback.version !== lease.seen) return undefined;
+  const { version, encoding, encodedBytes, uncompressedBytes } = fallback;
+  if (encodedBytes === undefined) return undefined;
+  return { ...made, version, encoding, encodedBytes, uncompressedBytes };
+}
+
+const noRoomForMeta = (label: string): EncodeError =>
+  new EncodeError(`${label}: its layout has no room for tags and validators; the value is not stored`, {
+    tier: label,
+    operation: "encode",
+  });
+const DONE = Promise.resolve();
