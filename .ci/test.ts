@@ -31,7 +31,6 @@ const OVER_STRINGS = [
   "processes/changes",
   "processes/lease-holders",
   "processes/loads",
-  "redis/defects-of-peers",
   "redis/keys",
   "redis/stories",
   "redis/touch",

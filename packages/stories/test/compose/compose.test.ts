@@ -6,6 +6,7 @@ import {
   createCache,
   DecodeError,
   json,
+  promisesOf,
   type Backend,
   type Policy,
   type Served,
@@ -21,6 +22,7 @@ import {
   type ScriptedBackendOptions,
 } from "@hotset/testing";
 import { memory } from "@hotset/memory";
+import { aesGcm, sealed } from "@hotset/seal";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { never, rejectionsDuring } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -633,4 +635,14 @@ describe("compositions of three backends", () => {
     expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
     expect([a, b, c].map(({ store }) => store.get(K))).toEqual([undefined, undefined, undefined]);
   });
+});
+
+it("C565: a composition and a sealed backend promise what the backend in them does", () => {
+  const clock = new TestClock();
+  const seal = aesGcm({ keys: [{ id: "k", key: Buffer.alloc(32, 1) }] });
+  for (const coherence of ["none", "reported"] as const) {
+    const far = scriptedBackend({ clock, coherence, leases: true, tagVersions: true });
+    expect(promisesOf(compose(scriptedBackend({ clock }), far, { nearTtl: "1s" }))).toEqual(promisesOf(far));
+    expect(promisesOf(sealed(far, seal))).toEqual(promisesOf(far));
+  }
 });

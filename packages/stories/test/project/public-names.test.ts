@@ -1,6 +1,8 @@
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
+import { CacheError } from "@hotset/core";
 import { expect, it } from "vitest";
 
 interface Manifest {
@@ -31,4 +33,20 @@ const entryPoints = globSync("*/package.json", { cwd: packages })
 it.for(entryPoints)("$specifier exports what it did", async ({ source }) => {
   const names = Object.keys((await import(source)) as object).toSorted();
   expect(names).toMatchSnapshot();
+});
+
+it("C571: each error has the address of its code on the page of errors, and shows it where it is printed", async () => {
+  const page = readFileSync(join(packages, "../docs/reference/errors.md"), "utf8");
+  const isErrorClass = (value: unknown): value is new (message: string, details?: unknown) => CacheError =>
+    typeof value === "function" && value.prototype instanceof CacheError;
+  const exported = await Promise.all(entryPoints.map(({ source }) => import(source) as Promise<object>));
+  const classes = new Set(exported.flatMap((names) => Object.values(names).filter(isErrorClass)));
+  expect(classes.size).toBeGreaterThan(15);
+  for (const Class of classes) {
+    const error = new Class("a test", { code: "REFUSED", operation: "GET" });
+    const { code, url } = error;
+    expect(page, Class.name).toContain(`\n### ${code}\n`);
+    expect(url).toMatch(new RegExp(`^https://hotset\\..*/reference/errors#${code.toLowerCase()}$`));
+    expect(inspect(error)).toContain(`url: '${url}'`);
+  }
 });

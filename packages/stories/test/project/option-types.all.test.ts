@@ -1,4 +1,4 @@
-// Options of every public function, found by the compiler: what a type test names by hand can be forgotten there.
+// Options of every public function, found by the compiler.
 
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -127,12 +127,4 @@ it("each option of each public function accepts undefined (C471)", () => {
     (option) => ts.isMethodSignature(option) || !acceptsUndefined(checker.getTypeFromTypeNode(option.type!)),
   );
   expect(refusing.map((option) => `${interfaceOf(option)} ${option.name.getText()}`)).toEqual([]);
-});
-
-it("the type test of the built packages names each exported options type (C471)", () => {
-  const declarations = new Set<ts.Node>(exported.flatMap((symbol) => symbol.declarations ?? []));
-  const bags = new Set(options.filter(({ parent }) => declarations.has(parent)).map(interfaceOf));
-  const listed = readFileSync(join(packages, "stories/contract/undefined-options.test-d.ts"), "utf8");
-  const missing = [...bags].filter((name) => !new RegExp(`\\.${name}\\b`).test(listed));
-  expect(missing.toSorted()).toEqual([]);
 });
