@@ -8,12 +8,9 @@ import {
   foreignRequests,
   loadedFiles,
   missingFromNavigation,
-  openPages,
   openSearch,
   readSite,
 } from "./.vitepress/site.ts";
-import { problemOf } from "./.vitepress/reader.ts";
-import { QUESTIONS } from "./questions.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hotset-site-"));
 
@@ -60,9 +57,4 @@ it.each([
 ])("C301: the search of the site finds %s in its own index, on %s", async (words, page) => {
   const search = await openSearch(folder);
   expect(search(words).map((address) => address.replace(/#.*/, ""))).toContain(page);
-});
-
-it("each question of docs/questions.ts is answered within two clicks", async () => {
-  const pages = await openPages(folder, readSite(folder));
-  expect(QUESTIONS.flatMap((question) => problemOf(question, pages) ?? [])).toEqual([]);
 });

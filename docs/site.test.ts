@@ -23,6 +23,7 @@ it.each([
   ["guide/redis.md", "../../README.md#install", "/overview#install"],
   ["guide/redis.md", "formats.md", "/guide/formats"],
   ["guide/redis.md", "../examples/wrap.ts", "https://github.com/hotset/hotset/blob/main/docs/examples/wrap.ts"],
+  ["guide/redis.md", "https://hotset.github.io/reference/api/redis#single", "/reference/api/redis#single"],
 ])("a link of %s to %s is %s on the site", (page, link, onSite) => {
   expect(linkFrom(page, link)).toBe(onSite);
 });

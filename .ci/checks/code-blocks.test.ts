@@ -112,8 +112,7 @@ describe("languages and tags", () => {
   it.each([
     ["", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got ""'],
     ["bash", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got "bash"'],
-    ["ts ignore", 'README.md:2: the tags of a ts block must be among run, continued, signature, got "ignore"'],
-    ["ts signature", 'README.md:2: the tag "signature" is for docs/reference/api/, which is written from the types'],
+    ["ts ignore", 'README.md:2: the tags of a ts block must be among run, continued, got "ignore"'],
     ["json", "README.md:2: this is not JSON; leave comments out, or tag it text"],
   ])("refuses the info string %j", (info, problem) => {
     expect(problems(fenced(info, "{ // x"))).toEqual([problem]);

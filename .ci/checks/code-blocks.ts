@@ -43,11 +43,9 @@ export const DOCUMENTED_REDIS_URL = "redis://localhost:6379";
 const WIDTH = 80;
 const PAGES = /^((README|CONTRIBUTING)\.md|packages\/[^/]+\/README\.md|docs\/.*\.md)$/;
 const CODE_LANGUAGES = ["ts", "js"];
-const CODE_TAGS = ["run", "continued", "signature"];
+const CODE_TAGS = ["run", "continued"];
 /** An error in the declarations of a package that is not of ours: some name packages that few users install. */
 const OF_OTHERS = /^node_modules\/.*\n(?:\s.*\n)*/gm;
-/** Its blocks are written from the types: declarations, which are not compiled again. */
-const GENERATED = "docs/reference/api/";
 const FENCE = /^(?<indent> *)(?<marks>`{3,}|~{3,})(?<info>[^`]*)$/;
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -89,21 +87,19 @@ export function judgeBlocks(blocks: readonly CodeBlock[], commands: Commands): r
   );
 }
 
-/** Code that a reader would have to scroll sideways. Text and JSON are copied output; the reference is generated. */
-function judgeWidth({ page, language, code }: CodeBlock): readonly string[] {
-  if (page.startsWith(GENERATED) || !CODE_LANGUAGES.includes(language)) return [];
+/** Code that a reader would have to scroll sideways. Text and JSON are copied output. */
+function judgeWidth({ language, code }: CodeBlock): readonly string[] {
+  if (!CODE_LANGUAGES.includes(language)) return [];
   return code
     .split("\n")
     .filter((line) => line.length > WIDTH && !/^import [^,]*$/.test(line))
     .map((line) => `a line of code has at most ${WIDTH} columns, got ${line.length}: ${line.trim()}`);
 }
 
-function judgeBlock({ page, language, tags, code }: CodeBlock, commands: Commands): readonly string[] {
+function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): readonly string[] {
   switch (language) {
     case "ts":
     case "js":
-      if (tags.includes("signature") && !page.startsWith(GENERATED))
-        return [`the tag "signature" is for ${GENERATED}, which is written from the types`];
       return tags
         .filter((tag) => !CODE_TAGS.includes(tag))
         .map((tag) => `the tags of a ${language} block must be among ${CODE_TAGS.join(", ")}, got "${tag}"`);
@@ -165,8 +161,7 @@ function isJson(text: string): boolean {
 
 export function makePrograms(blocks: readonly CodeBlock[]): readonly Program[] {
   const groups: CodeBlock[][] = [];
-  const isCode = ({ language, tags }: CodeBlock): boolean =>
-    CODE_LANGUAGES.includes(language) && !tags.includes("signature");
+  const isCode = ({ language }: CodeBlock): boolean => CODE_LANGUAGES.includes(language);
   for (const block of blocks.filter(isCode)) {
     const before = groups.at(-1);
     if (!block.tags.includes("continued")) groups.push([block]);

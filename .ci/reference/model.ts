@@ -1,7 +1,7 @@
 // The public names of the published packages, with their declarations and comments, as TypeScript 5.9 reads them: the
 // compiler that the tests run on offers no such interface.
 
-import { globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript-5";
@@ -22,38 +22,25 @@ export interface Model {
   readonly names: readonly PublicName[];
 }
 
-/** The packages whose entries are described: the toolkit and the command line have pages that were written by hand. */
-export const DESCRIBED = [
-  "hotset",
-  "core",
-  "compose",
-  "sqlite",
-  "formats",
-  "http",
-  "memory",
-  "redis",
-  "postgres",
-  "keyv",
-  "msgpack",
-  "zstd",
-  "seal",
-  "testing",
-  "prometheus",
-  "otel",
-  "instruments",
-] as const;
+/** The toolkit and the command line have pages that were written by hand. */
+const BY_HAND = ["redis-toolkit", "cli"];
 
 interface Manifest {
+  readonly private?: boolean;
   readonly name: string;
   readonly exports: Readonly<Record<string, { readonly "@hotset/source": string }>>;
 }
 
 /** Reads the types of all entries. Takes some seconds. */
 export function readModel(): Model {
-  const entries = DESCRIBED.flatMap((folder) => {
-    const { name, exports } = JSON.parse(
-      readFileSync(join(top, "packages", folder, "package.json"), "utf8"),
-    ) as Manifest;
+  const others = globSync("packages/*", { cwd: top }).map((path) => path.slice("packages/".length));
+  // The first specifier of a name is the one that users import.
+  const folders = new Set(["hotset", "core", ...others.toSorted()]);
+  const entries = [...folders].flatMap((folder) => {
+    const manifest = join(top, "packages", folder, "package.json");
+    if (!existsSync(manifest) || BY_HAND.includes(folder)) return [];
+    const { name, exports, private: isPrivate } = JSON.parse(readFileSync(manifest, "utf8")) as Manifest;
+    if (isPrivate === true) return [];
     return Object.entries(exports).map(([entry, conditions]) => ({
       specifier: join(name, entry),
       source: join(top, "packages", folder, conditions["@hotset/source"]),

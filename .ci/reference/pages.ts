@@ -8,7 +8,7 @@ export interface PageSpec {
   readonly names: readonly string[];
 }
 
-/** Every public name stands on exactly one page. */
+/** The order of pages and names. A name that is missing here stands at the end of a page of its package. */
 export const PAGES: readonly PageSpec[] = [
   {
     file: "cache",

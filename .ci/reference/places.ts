@@ -1,17 +1,17 @@
 import { membersOf } from "./members.ts";
 import type { PublicName } from "./model.ts";
-import { PAGES, type PageSpec } from "./pages.ts";
+import type { PageSpec } from "./pages.ts";
 
 /** Where each public name, and each method of one, is described: its heading, its page and its anchor. */
 export class Places {
   readonly #titles = new Map<string, string>();
   readonly #places = new Map<string, string>();
 
-  constructor(names: ReadonlyMap<string, PublicName>) {
-    for (const page of PAGES) this.#add(page, names);
+  constructor(pages: readonly PageSpec[], names: ReadonlyMap<string, PublicName>) {
+    for (const page of pages) this.#add(page, names);
   }
 
-  /** The heading of a name of {@link PAGES}, or of a method: `Cache.close`. */
+  /** The heading of a name of a page, or of a method: `Cache.close`. */
   titleOf(name: string): string {
     return this.#titles.get(name)!;
   }

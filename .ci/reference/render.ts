@@ -1,24 +1,26 @@
 // The pages of the reference, as Markdown.
 
 import ts from "typescript-5";
+import { arrange } from "./arrange.ts";
 import { commentOf, inOneLine, sentenceOf, type Comment } from "./comments.ts";
 import { commentOfAll, membersOf, overloadsOf, signatureOf, type Method, type Property } from "./members.ts";
 import type { Model, PublicName } from "./model.ts";
 import { anchorOf, Places } from "./places.ts";
-import { PAGES, type PageSpec } from "./pages.ts";
+import type { PageSpec } from "./pages.ts";
 import { SHOWN_IN } from "./shown-in.ts";
 
 /** Interfaces of which each property is described like a name: those of events. */
 const OPENED = new Set(["CacheEvents"]);
 
-/** The text of each page, by its file in docs/reference/api. @throws {Error} where a name has no page, or two. */
+/** The text of each page, by its file in docs/reference/api. */
 export function renderPages(model: Model): ReadonlyMap<string, string> {
   const reference = new Reference(model);
-  const pages = PAGES.map((page) => [`${page.file}.md`, reference.page(page)] as const);
+  const pages = reference.pages.map((page) => [`${page.file}.md`, reference.page(page)] as const);
   return new Map([["README.md", reference.index()], ...pages]);
 }
 
 class Reference {
+  readonly pages: readonly PageSpec[];
   readonly #checker: ts.TypeChecker;
   readonly #names: ReadonlyMap<string, PublicName>;
   readonly #places: Places;
@@ -35,20 +37,13 @@ class Reference {
         return [isTwice(each.name) && first !== "hotset" ? `${each.name}@${first}` : each.name, each];
       }),
     );
-    const wanted = PAGES.flatMap((page) => page.names);
-    const missing = [...this.#names.keys()].filter((name) => !wanted.includes(name));
-    const unknown = wanted.filter((name, i) => !this.#names.has(name) || wanted.indexOf(name) !== i);
-    if (missing.length + unknown.length > 0)
-      throw new Error(
-        `.ci/reference/pages.ts: on no page: ${missing.join(", ") || "none"}; not public, or ` +
-          `on two pages: ${unknown.join(", ") || "none"}`,
-      );
-    this.#places = new Places(this.#names);
+    this.pages = arrange(new Map(Array.from(this.#names, ([name, { specifiers }]) => [name, specifiers[0] ?? ""])));
+    this.#places = new Places(this.pages, this.#names);
   }
 
   index(): string {
     this.#file = "README.md";
-    const rows = PAGES.map(({ file, title, names }) => {
+    const rows = this.pages.map(({ file, title, names }) => {
       const shown = names.filter((name) => !name.includes("@")).map((name) => this.#link(name));
       return `| [${title}](${file}.md) | ${shown.join(", ")} |`;
     });
@@ -222,7 +217,7 @@ class Reference {
 /** Parts of a page, without empty ones. */
 const joined = (parts: readonly string[]): string => `${parts.filter((part) => part !== "").join("\n\n")}\n`;
 
-const GENERATED = "<!-- Written by `npm run write -- reference` from the comments of the types: change those. -->";
+const GENERATED = "<!-- Written from the comments of the types by the build of the site: change those. -->";
 
 /** The comment of a constant stands before the whole statement. */
 const commentNode = (node: ts.Declaration): ts.Node => (ts.isVariableDeclaration(node) ? node.parent.parent : node);
@@ -233,7 +228,7 @@ const fieldOf = (node: ts.PropertySignature): Property => ({
   comment: commentOf(node),
 });
 
-const block = (signatures: readonly string[]): string => ["```ts signature", ...signatures, "```"].join("\n");
+const block = (signatures: readonly string[]): string => ["```ts", ...signatures, "```"].join("\n");
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 const inDocs = (path: string): string =>
   path.startsWith("reference/") ? `../${path.slice("reference/".length)}` : `../../${path}`;

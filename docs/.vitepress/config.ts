@@ -1,10 +1,10 @@
 import { defineConfig } from "vitepress";
-import { adaptMarkdown, editAddressOf, slugify } from "./markdown.ts";
+import { adaptMarkdown, editAddressOf, SITE as PUBLISHED, slugify } from "./markdown.ts";
 import { BAR, sidebars } from "./navigation.ts";
 import { descriptionOf, factsOfReadme } from "./pages.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
 
-const SITE = process.env["HOTSET_SITE"] ?? "https://hotset.github.io";
+const SITE = process.env["HOTSET_SITE"] ?? PUBLISHED;
 const DESCRIPTION = "A cache for Node.js services that run in more than one process, and a Redis toolkit";
 
 /** The site asks no other host for anything: no fonts, no scripts, no search service, no analytics. */

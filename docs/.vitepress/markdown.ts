@@ -7,6 +7,8 @@ import { addressOf } from "./navigation.ts";
 type Token = ReturnType<MarkdownRenderer["parse"]>[number];
 
 const REPOSITORY = "https://github.com/hotset/hotset";
+/** Where the site is published: files link there to pages that are generated, which are not on GitHub. */
+export const SITE = "https://hotset.github.io";
 /** The page that shows the README of the repository. */
 export const README_PAGE = "overview.md";
 
@@ -59,12 +61,15 @@ function withoutTemplate(html: string): string {
 function adaptAddress(token: Token, page: string): void {
   const attribute = token.type === "link_open" ? "href" : token.type === "image" ? "src" : undefined;
   const address = attribute === undefined ? null : token.attrGet(attribute);
-  if (attribute === undefined || address === null || /^(?:[a-z]+:|#)/.test(address)) return;
+  if (attribute === undefined || address === null || isElsewhere(address)) return;
   token.attrSet(attribute, attribute === "href" ? linkFrom(page, address) : imageFrom(page, address));
 }
 
+const isElsewhere = (address: string): boolean => /^(?:[a-z]+:|#)/.test(address) && !address.startsWith(`${SITE}/`);
+
 /** A link in the file of a page, as it must be on the site: pages below `docs/` are there, all else is on GitHub. */
 export function linkFrom(page: string, link: string): string {
+  if (link.startsWith(`${SITE}/`)) return link.slice(SITE.length);
   const [path = "", anchor] = link.split("#");
   const target = posix.normalize(posix.join(folderOf(page), path));
   const hash = anchor === undefined ? "" : `#${anchor}`;

@@ -1,7 +1,7 @@
 // The order in which a newcomer needs the pages: first the calls, then the failures, then the servers; the names one
 // looks up last. A page that stands in no group is an error (docs/site.test.ts).
 
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,7 +18,10 @@ export interface Item {
 
 const docs = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Pages without `.md`, from `docs/`. A folder stands for its README and all of its pages, in the order of names. */
+/**
+ * Pages without `.md`, from `docs/`. A folder stands for its README and all of its pages, in the order of names; for
+ * none before they are generated.
+ */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Start: [
     "index",
@@ -166,6 +169,7 @@ export function addressOf(page: string): string {
 
 function expanded(page: string): readonly string[] {
   if (!page.endsWith("/")) return [page];
+  if (!existsSync(join(docs, page))) return [];
   const others = readdirSync(join(docs, page))
     .filter((file) => file.endsWith(".md") && file !== "README.md")
     .map((file) => page + file.replace(/\.md$/, ""));

@@ -3,10 +3,11 @@
 //   node docs/.vitepress/site.ts        builds docs/.vitepress/dist and names what is wrong with it
 
 import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { loadMinisearch, pageOf, readFiles, type Pages } from "./reader.ts";
+import { writeReference } from "../../.ci/reference/write.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
 
 /** The text of each html file, by the address of its page: `/`, `/guide/redis`, `/decisions/`. */
@@ -28,11 +29,12 @@ const NAMED_BY_SCRIPTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Builds the site into `folder`. Dead links between pages are errors of the builder.
+ * Builds the site into `folder`, with the API reference. Dead links between pages are errors of the builder.
  *
  * @throws {Error} with the output of the builder, if it fails, or takes longer than three minutes.
  */
 export async function buildSite(folder: string): Promise<void> {
+  writeReference();
   const vitepress = join(docs, "node_modules/vitepress/bin/vitepress.js");
   const loader = `data:text/javascript,${encodeURIComponent(NO_NETWORK)}`;
   const child = spawn(process.execPath, ["--import", loader, vitepress, "build", "--outDir", folder], {
@@ -122,15 +124,18 @@ export async function openSearch(folder: string): Promise<(words: string) => rea
   return (words) => search.search(words, SEARCH_OPTIONS).map(({ id }) => id);
 }
 
-/** The built site as a reader finds it. */
-export async function openPages(folder: string, site: Site): Promise<Pages> {
-  const articleOf = (page: string): string => /<main[^]*<\/main>/.exec(site.get(page) ?? "")?.[0] ?? "";
-  return {
-    search: await openSearch(folder),
-    // A built page has no marks of Markdown: the answers are looked for in the files.
-    textOf: readFiles().textOf,
-    linksOf: (page) => new Set(linksOf(articleOf(page)).map(pageOf)),
-  };
+/** The part of `minisearch` that is used here: it is a dependency of the site builder, and not of ours. */
+interface Minisearch {
+  loadJSON(
+    json: string,
+    options: { readonly fields: readonly string[] },
+  ): { search(words: string, options: object): readonly { readonly id: string }[] };
+}
+
+function loadMinisearch(): Minisearch {
+  const require = createRequire(createRequire(import.meta.url).resolve("vitepress"));
+  const loaded = require("minisearch") as Minisearch & { readonly default?: Minisearch };
+  return loaded.default ?? loaded;
 }
 
 function linksOf(html: string): readonly string[] {
