@@ -9,7 +9,7 @@
  *     npm run bench -- "without Redis" --outage 5    seconds of the outage, instead of 10
  *     npm run bench -- cost                          commands, time and memory of Redis
  *
- * A whole run writes benchmarks/results/limits.json and its table in benchmarks/figures/README.md.
+ * A whole run writes benchmarks/results/limits.json.
  *
  * Needs the machine for itself: it prints how much of a core other processes used, and calls the result void above 5 %.
  */
@@ -20,7 +20,6 @@ import { parseArgs } from "node:util";
 import { startOwnRedis } from "@hotset/test-servers";
 import { keepLimits } from "./limits.ts";
 import { compare, Neighbours, QUIET, type Outcome, type Scenario, type Spread } from "./measure.ts";
-import { writePages } from "./peers/docs.ts";
 import { backendScenarios } from "./scenarios/backend.ts";
 import { checksOfBytes } from "./scenarios/checks.ts";
 import { coherentHitScenarios } from "./scenarios/coherent-hits.ts";
@@ -147,11 +146,8 @@ if (values.json !== undefined)
     values.json,
     `${JSON.stringify({ ...results, transport: values.unix ? "unix" : "tcp", imports }, null, 2)}\n`,
   );
-// A part must not replace the whole in the pages.
-if (positionals.length === 0 && !values.unix) {
-  keepLimits(results);
-  await writePages();
-}
+// A part must not replace the whole.
+if (positionals.length === 0 && !values.unix) keepLimits(results);
 // A client of a scenario, or its exporter, may still wait for something.
 process.exit();
 

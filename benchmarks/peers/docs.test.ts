@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { PRODUCTS } from "../contenders/index.ts";
 import { PAGES, plotsOf, withFigures } from "./docs.ts";
 import { readResults, RESULTS, type Row } from "./results.ts";
-import { judge, targetTable } from "./targets.ts";
+import { judge } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
 const read = (path: string): string => readFileSync(join(TOP, path), "utf8");
@@ -79,11 +79,5 @@ describe("targets", () => {
     expect(isMet({ ...suffered, failed: 1 })).toBe(false);
     expect(isMet({ ...suffered, wrong: 1 })).toBe(false);
     expect(isMet({ ...suffered, longestMs: 1_200 })).toBe(false);
-  });
-
-  it("C308: the table has a line for each target, with its verdict", () => {
-    const lines = targetTable({ rows: [row("miss with store, 64 in flight", "hotset", { redisUs: 20 })] }).split("\n");
-    expect(lines).toContain("| Redis' time of a miss: hash | at most 15 µs | 20 µs | **not met** |");
-    expect(lines.length).toBe(judge({ rows: [] }).length + 2);
   });
 });

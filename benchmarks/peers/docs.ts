@@ -6,37 +6,19 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
-import { limitsTable, readLimits } from "../limits.ts";
 import { QUIET } from "../measure.ts";
-import { toolkitTables } from "../toolkit/table.ts";
+import type { ToolkitResults } from "../toolkit/table.ts";
 import { plot, type Panel } from "./plots.ts";
 import { readResults, RESULTS, type Results } from "./results.ts";
-import { SCENARIOS } from "./scenarios.ts";
 import { shown } from "./shown.ts";
-import { FOREVER, line, measured, tableOf } from "./tables.ts";
-import { printTargets, targetTable } from "./targets.ts";
+import { FOREVER, line, measured } from "./tables.ts";
+import { printTargets } from "./targets.ts";
 
 const TOP = join(import.meta.dirname, "../..");
 /** Pages with figures. */
-export const PAGES = ["docs/performance.md", "benchmarks/figures/README.md", "README.md"] as const;
+export const PAGES = ["docs/performance.md", "README.md"] as const;
 
 const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
-  memory: [
-    { scenario: "memory hit, small", metric: "ns", title: "A hit in memory, awaited", unit: " ns" },
-    { scenario: "peek", metric: "ns", title: "A hit in memory without a promise", unit: " ns" },
-    { scenario: "memory of an entry, 100,000", metric: "bytesEach", title: "Memory of a small entry", unit: " bytes" },
-  ],
-  redis: [
-    {
-      scenario: "backend hit, 200 B, 64 in flight",
-      metric: "perSecond",
-      title: "Hits in Redis, 200 B, 64 in flight",
-      unit: "/s",
-    },
-    { scenario: "miss with store, 64 in flight", metric: "perSecond", title: "Misses, 64 in flight", unit: "/s" },
-    { scenario: "miss with store, 64 in flight", metric: "redisUs", title: "Redis' time of a miss", unit: " µs" },
-    { scenario: "batch of 100", metric: "ns", title: "A batch of 100", unit: " ns" },
-  ],
   faults: [
     { scenario: "fault: frozen", metric: "longestMs", title: "Longest wait, Redis frozen for 3 s", unit: " ms" },
     { scenario: "fault: killed", metric: "longestMs", title: "Longest wait, Redis killed for 3 s", unit: " ms" },
@@ -48,8 +30,6 @@ const PLOTS: Readonly<Record<string, readonly Panel[]>> = {
     },
   ],
 };
-
-const NO_RUN = "No results of a whole run have been committed yet.";
 
 /** Writes plots and pages from the results. */
 export async function writePages(): Promise<void> {
@@ -77,25 +57,14 @@ function figures(name: string, results: Results): string {
   switch (name) {
     case "machine":
       return machine(results);
-    case "targets":
-      return targetTable(results);
     case "front":
       return front(results);
     case "costs":
       return costs(results);
-    case "limits": {
-      const limits = readLimits();
-      return limits === undefined
-        ? NO_RUN
-        : `![Ratios to the raw limit](../results/limits.svg)\n\n${limitsTable(limits)}`;
-    }
     case "toolkit":
-      return toolkitTables(RESULTS) ?? NO_RUN;
-    default: {
-      const wanted = SCENARIOS.filter((scenario) => scenario.name.startsWith(name));
-      if (wanted.length === 0) throw new Error(`no scenario begins with ${JSON.stringify(name)}`);
-      return wanted.map((scenario) => tableOf(scenario, results.rows)).join("\n\n");
-    }
+      return toolkit();
+    default:
+      throw new Error(`no figures are named ${JSON.stringify(name)}`);
   }
 }
 
@@ -114,7 +83,7 @@ function machine({
   return [
     `Commit ${commit}, ${startedAt.slice(0, 16).replace("T", " ")} UTC; Node ${node}, Redis ${redis} over loopback ` +
       `TCP, ${cores} x ${cpu}; ${rounds} rounds of ${roundMs} ms each. Times and rates are of the best round, all else ` +
-      "is the median; then the range.",
+      "is the median.",
     "",
     quiet,
     "",
@@ -140,17 +109,37 @@ const MEASURED: readonly Measured[] = [
 ];
 const COSTS: readonly (readonly [...Measured, better: "less" | "more"])[] = [
   ["a hit in memory", "memory hit, small", "ns", " ns", "less"],
+  ["a hit in memory, 2 KB", "memory hit, 2 KB", "ns", " ns", "less"],
   ["a hit in memory, over Redis", "memory hit over Redis", "ns", " ns", "less"],
+  ["a hit without a promise (`peek`)", "peek", "ns", " ns", "less"],
+  ["a hit of an entry with tags", "tags on 100,000 entries, memory", "hitNs", " ns", "less"],
+  ["bytes allocated by a hit in memory", "memory hit, small", "bytes", "", "less"],
+  ["hits in Redis, 200 B, one after the other", "backend hit, 200 B, 1 in flight", "perSecond", "/s", "more"],
   ["hits in Redis, 200 B, 64 in flight", "backend hit, 200 B, 64 in flight", "perSecond", "/s", "more"],
+  ["hits in Redis, 2 KB, 64 in flight", "backend hit, 2 KB, 64 in flight", "perSecond", "/s", "more"],
+  ["the same, compressed", "compressed backend hit, 2 KB, 64 in flight", "perSecond", "/s", "more"],
   ["hits in Redis, 50 KB, 64 in flight", "backend hit, 50 KB, 64 in flight", "perSecond", "/s", "more"],
   ["batches of 100 hits in Redis", "batch of 100", "perSecond", "/s", "more"],
+  ["Redis's CPU time of a hit", "backend hit, 200 B, 64 in flight", "redisUs", " µs", "less"],
   ["misses with store, 64 in flight", "miss with store, 64 in flight", "perSecond", "/s", "more"],
+  ["Redis's CPU time of a miss", "miss with store, 64 in flight", "redisUs", " µs", "less"],
+  ["p99 of a mix of hits and misses, 2,000/s", "mix at 2,000/s", "p99Ms", " ms", "less"],
   ["loads of a key that two processes miss", "stampede, two processes", "loads", "", "less"],
+  ["callers that wait for a refresh at expiry", "refresh at expiry", "waited", "", "less"],
+  ["of 100 callers after an idle period, how many wait", "refresh at expiry", "waitedAfterPause", "", "less"],
+  ["invalidating a tag of 100,000 entries in memory", "tags on 100,000 entries, memory", "invalidateMs", " ms", "less"],
+  ["the same in Redis", "tags on 100,000 entries, redis", "invalidateMs", " ms", "less"],
   ["memory of a small entry in the process", "memory of an entry, 100,000", "bytesEach", " bytes", "less"],
   ["an entry of 200 B in Redis", "Redis' memory of an entry, 100,000", "bytesEach", " bytes", "less"],
   ["importing the package", "import", "ms", " ms", "less"],
+  ["installed size", "install", "kb", " KB", "less"],
+  ["installed packages", "install", "packages", "", "less"],
   ["longest wait, Redis frozen for 3 s", "fault: frozen", "longestMs", " ms", "less"],
+  ["longest wait, Redis killed for 3 s", "fault: killed", "longestMs", " ms", "less"],
+  ["longest wait, Redis slower by 200 ms", "fault: slow by 200 ms", "longestMs", " ms", "less"],
   ["longest wait, link cut for 3 s", "fault: cut silently", "longestMs", " ms", "less"],
+  ["failed calls, Redis killed for 3 s", "fault: killed", "failed", "", "less"],
+  ["failed calls, Redis out of memory", "fault: full", "failed", "", "less"],
 ];
 /** The figures of `npm run torture -- peers` without faults. */
 const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
@@ -208,6 +197,20 @@ function front(results: Results): string {
   ].join("\n");
   if (results.othersOfACore <= QUIET) return table;
   return `${table}\n\nPreliminary: the machine was busy, so times and rates are too high or too low; counts and bytes hold.`;
+}
+
+/** The verdicts about the client of the toolkit. */
+function toolkit(): string {
+  const { machine, rows } = JSON.parse(readFileSync(join(RESULTS, "toolkit.json"), "utf8")) as ToolkitResults;
+  // The last row says of which kind the others are.
+  const figuresOfClient = rows.filter(({ id }) => id !== "R3-36");
+  return [
+    line(["the client of the toolkit", "measured"]),
+    "|---|---|",
+    ...figuresOfClient.map(({ what, value }) => line([what, value])),
+    "",
+    machine,
+  ].join("\n");
 }
 
 if (import.meta.main) {

@@ -10,7 +10,7 @@
  *     npm run write -- performance      writes the figures of the results into the pages again
  *
  * Writes benchmarks/results/peers.json, the plots next to it, and the tables of the pages:
- * benchmarks/figures/README.md, docs/performance.md and README.md.
+ * docs/performance.md and README.md.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

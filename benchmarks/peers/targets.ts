@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { PRODUCTS } from "../contenders/index.ts";
 import { shown } from "./shown.ts";
 import { RESULTS, type Results } from "./results.ts";
-import { FOREVER, line, measured } from "./tables.ts";
+import { FOREVER, measured } from "./tables.ts";
 
 /** One row of the table of targets. */
 export interface Judged {
@@ -228,16 +228,9 @@ function verdict(
   return { value: value >= FOREVER ? "never in time" : `${shown(value)}${unit}`, isMet: holds(value) };
 }
 
-const VERDICTS = { true: "met", false: "**not met**", undefined: "not measured" } as const;
-
-export function targetTable(results: Pick<Results, "rows">): string {
-  const rows = judge(results).map(({ what, target, value, isMet }) => [what, target, value, VERDICTS[`${isMet}`]]);
-  return [line(["scenario", "target", "measured", ""]), "|---|---|---|---|", ...rows.map(line)].join("\n");
-}
+const VERDICTS = { true: "met", false: "not met", undefined: "not measured" } as const;
 
 export function printTargets(results: Pick<Results, "rows">): void {
   for (const { what, target, value, isMet } of judge(results))
-    console.log(
-      `${what.padEnd(46)} ${target.padEnd(56)} ${value.padEnd(44)} ${VERDICTS[`${isMet}`].replaceAll("*", "")}`,
-    );
+    console.log(`${what.padEnd(46)} ${target.padEnd(56)} ${value.padEnd(44)} ${VERDICTS[`${isMet}`]}`);
 }

@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { RowVerdict } from "./verdicts.ts";
 
 /** Figures as people read them: medians with ranges. */
@@ -36,7 +34,7 @@ export interface ToolkitResults {
 
 export const verdictTable = (rows: readonly RowVerdict[]): Table => ({
   name: "toolkit: rows",
-  what: "what the users of RedisUtils were promised, judged by this run",
+  what: "what the toolkit is to reach, judged by this run",
   columns: ["", "measured", "target", "value", "yardstick", ""],
   rows: rows.map(({ id, what, target, value, yardstick, isMet }) => [
     id,
@@ -47,11 +45,3 @@ export const verdictTable = (rows: readonly RowVerdict[]): Table => ({
     isMet ? "met" : "**not met**",
   ]),
 });
-
-/** `undefined`: no run has been committed. */
-export function toolkitTables(folder: string): string | undefined {
-  const path = join(folder, "toolkit.json");
-  if (!existsSync(path)) return undefined;
-  const { machine, tables } = JSON.parse(readFileSync(path, "utf8")) as ToolkitResults;
-  return [machine, ...tables.map(markdown)].join("\n\n");
-}

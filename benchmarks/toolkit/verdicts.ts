@@ -1,6 +1,6 @@
 import { shown } from "../peers/shown.ts";
 
-/** The figures of one run about the toolkit's own client, for the rows R3-31 to R3-36 of docs/covers.md. */
+/** The figures of one run about the toolkit's own client, for the rows R3-31 to R3-36 of {@link judgeRows}. */
 export interface ToolkitFigures {
   /** redis-benchmark, 50 connections, a second. Absent where it is not installed. */
   readonly yardstick: readonly {
@@ -24,7 +24,7 @@ export interface ToolkitFigures {
   readonly connections: readonly { readonly count: number; readonly perSecond: number }[];
 }
 
-/** One row of docs/covers.md, judged by a run. */
+/** One row, judged by a run. */
 export interface RowVerdict {
   readonly id: string;
   readonly what: string;
