@@ -31,7 +31,6 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
   write: {
     reference: program(".ci/reference/write.ts"),
     readme: program(".ci/npm-readme.ts"),
-    comparison: program(".ci/comparison/write.ts"),
     performance: program("benchmarks/peers/docs.ts"),
     pictures: program("docs/pictures/write.ts"),
     site: program("docs/.vitepress/site.ts"),

@@ -89,9 +89,9 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/bullmq",
     "migrating/connect-redis",
     "migrating/http-caches",
-    "migrating/your-call-our-call",
-    "migrating/toolkit",
-    "migrating/toolkit-queue",
+    "migrating/hyperswitch",
+    "migrating/routemq",
+    "migrating/redis-services",
   ],
   Extend: ["guide/formats", "guide/swapping-formats", "guide/composing-backends", "guide/writing-a-backend"],
   Reference: [
@@ -114,7 +114,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/toolkit-boards",
   ],
   API: ["reference/api/"],
-  "How it works": ["architecture", "covers", "protocol/README", "reference/counter-examples"],
+  "How it works": ["architecture", "protocol/README", "reference/counter-examples"],
   Decisions: ["decisions/"],
 };
 

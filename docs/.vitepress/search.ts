@@ -3,9 +3,7 @@
 /** Of minisearch. Must not name anything outside of it: the site keeps its text. */
 const boostDocument = (address: string): number => {
   if (/^\/(?:guide|migrating)\//.test(address)) return 2;
-  return /^\/(?:decisions|covers|protocol|reference\/(?:counter-examples|promises)|architecture)/.test(address)
-    ? 0.2
-    : 1;
+  return /^\/(?:decisions|protocol|reference\/(?:counter-examples|promises)|architecture)/.test(address) ? 0.2 : 1;
 };
 
 /** Guides first; how hotset is made, last. */

@@ -1,4 +1,4 @@
-// Rows of docs/covers.md that no other test holds on its own.
+// Behaviours of other layers over Redis that no other test holds on its own.
 import { getEventListeners } from "node:events";
 import { createCache, json } from "@hotset/core";
 import { redis as redisTier, single } from "@hotset/redis";
