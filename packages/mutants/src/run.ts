@@ -5,7 +5,7 @@
  *     npm run mutants -- C438 core/engine/flight       those of a promise, those of a file or room
  *     npm run mutants -- --random 60                   small random changes instead: any test may fail
  *     npm run mutants -- --random 60 --seed 7          the same changes again, of the same sources
- *     npm run mutants -- --random 60 --package redis   of one package: core, redis or redis-toolkit
+ *     npm run mutants -- --random 60 --package redis   of one package: core, redis, redis-toolkit or http
  *     npm run mutants -- --random 60 --in core/src/tiers   of the files whose path contains this
  */
 import { parseArgs } from "node:util";

@@ -18,10 +18,10 @@ const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\
 const INTEGRATION = /\.integration\.test\.ts$/;
 
 /** The packages whose sources are changed. */
-export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit"] as const;
+export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;
 export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
 
-const TESTED = "{stories,compose,core,hotset,keyv,memory,msgpack,postgres,zstd,redis,redis-toolkit,seal,sqlite}";
+const TESTED = "{stories,compose,core,hotset,http,keyv,memory,msgpack,postgres,zstd,redis,redis-toolkit,seal,sqlite}";
 const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
@@ -64,8 +64,10 @@ export function stagesOf(file: string): readonly Stage[] {
         ]),
     stage(
       "stories over a real Redis",
-      // No story uses the toolkit.
-      home === "packages/redis-toolkit/" ? [] : all.filter((test) => INTEGRATION.test(test) && isStory(test)),
+      // No story uses the toolkit or HTTP.
+      home === "packages/redis-toolkit/" || home === "packages/http/"
+        ? []
+        : all.filter((test) => INTEGRATION.test(test) && isStory(test)),
     ),
   ].filter(({ files }) => files.length > 0);
 }
