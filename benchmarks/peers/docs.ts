@@ -141,7 +141,7 @@ const COSTS: readonly (readonly [...Measured, better: "less" | "more"])[] = [
   ["failed calls, Redis killed for 3 s", "fault: killed", "failed", "", "less"],
   ["failed calls, Redis out of memory", "fault: full", "failed", "", "less"],
 ];
-/** The figures of `npm run torture -- peers` without faults. */
+/** The figures of other caches without faults, under the plans of `npm run torture`. */
 const PROMISED = join(TOP, "docs/guide/what-is-promised.md");
 
 /**

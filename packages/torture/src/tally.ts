@@ -1,8 +1,6 @@
 import type { Exemption, Verdict } from "./checker.ts";
 import { histogram } from "./histogram.ts";
 import type { History } from "./history.ts";
-import type { Focus } from "./plan.ts";
-import { Planted } from "./planting.ts";
 
 /** The outcome of one round. */
 export interface Outcome {
@@ -21,18 +19,16 @@ export class Tally {
   #longestStallMs = 0;
   readonly #exemptions = new Map<Exemption, number>();
   readonly #faults = new Map<string, number>();
-  readonly #planted = new Planted();
   readonly #checked = { reads: 0, changes: 0, loads: 0 };
 
   /** @returns a line about it */
-  add(seed: number, focus: Focus, { history, verdict, trouble }: Outcome): string {
+  add(seed: number, { history, verdict, trouble }: Outcome): string {
     this.#rounds += 1;
     if (trouble !== undefined || verdict === undefined || history === undefined) {
       this.failed += 1;
       return `seed ${seed} could not be run: ${trouble}`;
     }
     if (verdict.violations.length > 0) this.failed += 1;
-    this.#planted.add(focus, history);
     this.#lags.push(...verdict.lagsMs);
     const isFrozen = (process: string, at: number): boolean =>
       history.faults.some(
@@ -50,11 +46,6 @@ export class Tally {
     return `seed ${seed}: ${reads} reads, ${changes} changes, ${loads} loads, ${history.faults.length} faults: ${verdict.violations.length === 0 ? "all promises hold" : `${verdict.violations.length} violations`}`;
   }
 
-  /** The kinds of planted violations of which the checker missed more than it may. */
-  missed(): readonly string[] {
-    return this.#planted.missed();
-  }
-
   text(): string {
     const list = (counts: ReadonlyMap<string, number>): string =>
       [...counts]
@@ -67,7 +58,6 @@ export class Tally {
       histogram("all processes are in step again, after the end of a fault", this.#heals),
       `faults: ${list(this.#faults)}`,
       `answers that only an exemption explains: ${list(this.#exemptions)}`,
-      ...this.#planted.lines(),
       `the longest time that a process did not run: ${this.#longestStallMs.toFixed(0)} ms`,
       `${this.#checked.reads} reads, ${this.#checked.changes} changes and ${this.#checked.loads} loads in ${this.#rounds} rounds`,
       `${this.#rounds - this.failed} passed, ${this.failed} failed`,

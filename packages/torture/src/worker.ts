@@ -34,8 +34,6 @@ import { dirname, join } from "node:path";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { clockSince } from "./clock.ts";
 import { REFUSED, type Change, type Incident, type Load, type Read } from "./history.ts";
-import { asCache } from "./peers/as-cache.ts";
-import { CONTENDERS, openContender } from "./peers/contenders.ts";
 import {
   coveredBy,
   mayRead,
@@ -419,7 +417,6 @@ class Fleetmate {
     const id = `${call.id}/load${this.#nextId()}`;
     const lease = watched?.leaseOf(key);
     const { startedAt: calledAt, forced } = call;
-    // A peer of hotset has no leases that can be watched.
     const granted = lease !== undefined ? { askedAt: lease.askedAt } : watched !== undefined && { isAlone: true };
     const { process } = given;
     recorder.note({ t: "load", load: { process, id, key, calledAt, startedAt: now(), forced, ...granted } });
@@ -701,11 +698,6 @@ const BULK_SETTLES_MS = 30_000;
 const HEAP_GROWTH_BYTES = 24 * 2 ** 20;
 
 async function openCache(): Promise<Cache> {
-  const contender = CONTENDERS.find((name) => name === process.env["HOTSET_CONTENDER"]);
-  if (contender !== undefined && given.place.topology === "single")
-    return asCache(
-      await openContender(contender, { url: given.place.url, prefix: given.keyPrefix, ttlMs: settings.ttl }),
-    );
   const settled = <Builder extends RedisBackendSettings>(builder: Builder): RedisBackend =>
     builder
       .keyPrefix(given.keyPrefix)
