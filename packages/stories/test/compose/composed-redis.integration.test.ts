@@ -16,12 +16,11 @@ import {
   type ComposeOptions,
   type StoredEntry,
 } from "hotset";
-import { gate } from "@hotset/testing";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { never } from "../support/stacks.ts";
-import { READ, TYPE } from "../support/stored-entries.ts";
+import { TYPE } from "../support/stored-entries.ts";
 
 /** A backend with entries as files of one folder, which only this process writes. */
 function files(folder: string): Backend {
@@ -132,57 +131,6 @@ describe("composed Redis and files", () => {
   });
 });
 
-describe("two composed Redis servers", () => {
-  let nearServer: OwnRedis;
-  let farServer: OwnRedis;
-  beforeEach(async () => {
-    [nearServer, farServer] = await Promise.all([startOwnRedis(), startOwnRedis()]);
-  });
-  afterEach(() => Promise.all([nearServer.stop(), farServer.stop()]));
-
-  const open = () => {
-    const side = (server: OwnRedis, label: string) =>
-      redis(server.url).layout(LAYOUT).label(label).responseTimeout("1s");
-    return createCache({ name: "shop" })
-      .tier(compose(side(nearServer, "near").build(), side(farServer, "far").build(), { nearTtl: "1m" }))
-      .defaults({ ttl: "10m" })
-      .build();
-  };
-
-  it("take the tag versions of far for both", async () => {
-    await using first = open();
-    await using second = open();
-    await Promise.all([first.connect(), second.connect()]);
-    await first.set("k", "v", { tags: ["t"] });
-    expect(await second.get("k")).toBe("v");
-    await second.invalidateTags("t");
-    // As soon as the message arrives: `first` knows the versions, and does not read them.
-    await expect.poll(() => first.get("k", { allowStale: true }), PATIENCE).toBeUndefined();
-    expect(await nearServer.command("KEYS", "*{*")).toEqual([]);
-  });
-
-  it("keep serving copies in near when far is dead (C125)", async () => {
-    await using cache = open();
-    await cache.connect();
-    await cache.set("k", "v");
-    expect(await cache.get("k")).toBe("v");
-    await farServer.kill();
-    expect(await cache.get("k")).toBe("v");
-    expect(await cache.getOrSet("k", never)).toBe("v");
-    expect(await cache.getOrSet("l", () => "loaded")).toBe("loaded");
-    expect(await cache.set("k", "w")).toEqual({ status: "pending" });
-    expect(await cache.get("k")).toBeUndefined();
-
-    // Far comes back empty and issues other versions, so the entries in near are no longer valid.
-    await farServer.start();
-    await expect.poll(() => cache.stats().pending, { timeout: 15_000 }).toBe(0);
-    expect(await cache.get("k")).toBeUndefined();
-    await cache.set("k", "again");
-    await expect.poll(() => farServer.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(1);
-    expect(await cache.get("k")).toBe("again");
-  }, 60_000);
-});
-
 describe("two processes, each with its own Redis before a shared one", () => {
   let nears: [OwnRedis, OwnRedis];
   let far: OwnRedis;
@@ -211,10 +159,6 @@ describe("two processes, each with its own Redis before a shared one", () => {
     return caches;
   };
   const isIn = (server: OwnRedis): Promise<unknown> => server.command("EXISTS", "hotset:shop::k");
-  const readsOf = async (server: OwnRedis): Promise<number> => {
-    const stats = String(await server.command("INFO", "commandstats"));
-    return Number(new RegExp(`cmdstat_${READ.toLowerCase()}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
-  };
 
   it.each(["memory", "none"] as const)(
     "with local tier %s: an entry that one removes, replaces or marks stale is served by the other for nearTtl at most (C121)",
@@ -236,64 +180,6 @@ describe("two processes, each with its own Redis before a shared one", () => {
       await first.delete("k");
       await expect.poll(() => second.get("k"), WITHIN_NEAR_TTL).toBeUndefined();
       await expect.poll(() => isIn(nears[1]), PATIENCE).toBe(0);
-    },
-  );
-
-  it("receive changes of tags, and those of redis-cli after nearTtl (C121, C125)", async () => {
-    const [first, second] = await open({ nearTtl: "1s" });
-    await first.set("k", 1, { tags: ["t"] });
-    expect(await second.get("k")).toBe(1);
-    await far.command("DEL", "hotset:shop::k");
-    await expect.poll(() => second.get("k"), WITHIN_NEAR_TTL).toBeUndefined();
-    await first.set("k", 2, { tags: ["t"] });
-    await expect.poll(() => second.get("k"), WITHIN_NEAR_TTL).toBe(2);
-    await expect.poll(() => second.get("k").then(() => isIn(nears[1])), PATIENCE).toBe(1);
-    await first.invalidateTags("t");
-    await expect.poll(() => second.get("k"), WITHIN_NEAR_TTL).toBeUndefined();
-  });
-
-  it("are answered by near alone, own writes included", async () => {
-    const [first, second] = await open();
-    await first.set("k", "v");
-    expect(await second.get("k")).toBe("v");
-    await expect.poll(() => isIn(nears[1]), PATIENCE).toBe(1);
-    for (const cache of [first, second]) {
-      const before = await readsOf(far);
-      expect(await cache.get("k")).toBe("v");
-      expect((await readsOf(far)) - before).toBe(0);
-    }
-  });
-
-  it.each(["sequential", "race"] as const)(
-    "reading %s: load a cold key once, and store an overtaken load nowhere (C52, C61)",
-    async (read) => {
-      const [first, second] = await open({ read });
-      let loads = 0;
-      const load = async (): Promise<string> => {
-        loads += 1;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-        return "v";
-      };
-      expect(await Promise.all([first, second, first, second].map((cache) => cache.getOrSet("k", load)))).toEqual([
-        "v",
-        "v",
-        "v",
-        "v",
-      ]);
-      expect(loads).toBe(1);
-      await first.delete("k");
-      const loading = gate<string>();
-      const overtaken = first.getOrSet("k", () => loading.pass());
-      await loading.arrived();
-      await second.delete("k");
-      loading.open("late");
-      expect(await overtaken).toBe("late");
-      expect([await first.get("k"), await second.get("k"), await isIn(nears[0]), await isIn(far)]).toEqual([
-        undefined,
-        undefined,
-        0,
-        0,
-      ]);
     },
   );
 

@@ -2,18 +2,8 @@
 import diagnostics from "node:diagnostics_channel";
 import { inspect } from "node:util";
 import { BackendUnavailableError, type Cache } from "@hotset/core";
-import { sentinel, single } from "@hotset/redis";
-import {
-  startAclRedis,
-  startOwnRedis,
-  startProxy,
-  startSentinel,
-  untilReplicated,
-  type FaultProxy,
-  type OwnRedis,
-} from "@hotset/test-servers";
+import { startAclRedis, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { impatient, over, timed, type OverRedisOptions } from "../support/over-redis.ts";
 import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { plant, READ_RIGHTS } from "../support/stored-entries.ts";
@@ -162,23 +152,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(undefined);
   });
 
-  it("C93 a delete is replayed also where Redis comes back with all its data", { timeout: 60_000 }, async () => {
-    await using durable = await startOwnRedis({ config: ["appendonly yes", "appendfsync always"] });
-    await using path = await startProxy(durable.port);
-    const cache = over(impatient(path.url).build(), { stack });
-    await cache.connect();
-    await cache.set("k", "old");
-    // A pending delete is replayed over the first connection: the test looks at Redis before that.
-    await path.refuse();
-    await durable.kill();
-    expect(await cache.delete("k")).toEqual({ status: "pending" });
-    await durable.start();
-    expect(await durable.command("EXISTS", "hotset:shop::k")).toBe(1);
-    await path.pass();
-    await replayed(cache);
-    expect([await cache.get("k"), await durable.command("EXISTS", "hotset:shop::k")]).toEqual([undefined, 0]);
-  });
-
   it.for(faults)(
     "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",
     { timeout: 60_000 },
@@ -196,54 +169,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await elsewhere().getOrSet("k", () => "loaded")).toBe("loaded");
     },
   );
-
-  it("C95 a replay sends removals, one for each key, and no value", async () => {
-    const cache = open({ stack });
-    await cache.connect();
-    await cache.set("other", "some value");
-    const other = elsewhere();
-    for (const key of ["a", "b", "c"]) await other.set(key, "old");
-    await goDown();
-    for (let i = 0; i < 4; i += 1)
-      for (const key of ["a", "b", "c"]) expect(await cache.set(key, `replayed ${i}`)).toEqual({ status: "pending" });
-    await cache.delete("b");
-    await cache.markStale("c");
-    expect(cache.stats().pending).toBe(3);
-    proxy.resetCounts();
-    await proxy.pass();
-    await replayed(cache);
-    const sent = proxy.commands();
-    expect(
-      sent
-        .filter(([name]) => name === "EVALSHA")
-        .map((command) => command[3])
-        .toSorted(),
-    ).toEqual(["hotset:shop::a", "hotset:shop::b", "hotset:shop::c"]);
-    expect(sent.flat().filter((text) => text.includes("replayed"))).toEqual([]);
-    for (const key of ["a", "b", "c"]) expect(await other.get(key)).toBe(undefined);
-  });
-
-  it("C96 more invalidations than are remembered become a clear of the cache", { timeout: 60_000 }, async () => {
-    const cache = open({ stack });
-    const recoveries = watch(cache, "recover");
-    const other = elsewhere();
-    await cache.connect();
-    await other.set("never touched", "old");
-    await other.namespace("below").set("never touched", "old");
-    await cache.set("k", "old");
-    await goDown();
-    await Promise.all(longKeys(MOST_PENDING + 1, "shop::").map((key) => cache.delete(key)));
-    await cache.delete("k");
-    expect(cache.stats().pending).toBeLessThan(MOST_PENDING);
-    await proxy.pass();
-    await replayed(cache);
-    expect(recoveries.at(-1)![1]).toMatchObject({ tier: "redis", overflowed: true });
-    expect([
-      await other.get("never touched"),
-      await other.namespace("below").get("never touched"),
-      await cache.get("k"),
-    ]).toEqual([undefined, undefined, undefined]);
-  });
 });
 
 describe("A11 CLIENT PAUSE", () => {
@@ -457,66 +382,6 @@ describe("A95 the primary becomes a replica", () => {
     await expect.poll(() => own.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(0);
     expect([await cache.get("k"), (await own.info("replication"))["role"]]).toEqual([undefined, "master"]);
   }, 60_000);
-
-  it(
-    "C93 C94 C91: when a primary behind sentinels dies, pending calls are replayed at the next one, and recently acknowledged ones are issued again",
-    { timeout: 60_000 },
-    async () => {
-      await using servers = await startSentinel();
-      const open = () =>
-        over(
-          impatient(
-            sentinel(
-              servers.sentinels.map(({ url }) => url),
-              { primaryName: servers.name },
-            ),
-          )
-            .connectTimeout("2s")
-            .build(),
-          WITH_MEMORY,
-        );
-      const gone = open();
-      await gone.connect();
-      await gone.set("kept", "old");
-      await gone.close();
-      const cache = open();
-      await cache.connect();
-      for (const key of ["deleted", "set", "replaced"]) await cache.set(key, "old");
-      await cache.set("tagged", "old", { tags: ["t"] });
-      const victim = await servers.primary();
-      await untilReplicated(victim);
-      await victim.kill();
-      expect(
-        [await cache.delete("deleted"), await cache.set("set", "new"), await cache.invalidateTags("t")].map(
-          ({ status }) => status,
-        ),
-      ).toEqual(["pending", "pending", "pending"]);
-      const next = await servers.waitForPrimary(victim);
-      const other = over(impatient(single(next.url)).build());
-      // A value set within `reissueWindow` may be replaced by a former one on the new primary: it is removed, as if
-      // pending.
-      await expect
-        .poll(async () => [await other.get("replaced"), cache.stats().pending], { timeout: 30_000, interval: 50 })
-        .toEqual([undefined, 0]);
-      await expect.poll(() => cache.stats().tiers[1]!.state, { timeout: 30_000, interval: 50 }).toBe("up");
-      // No living process remembers this set.
-      expect([
-        await other.get("deleted"),
-        await other.get("set"),
-        await other.get("tagged"),
-        await other.get("kept"),
-      ]).toEqual([undefined, undefined, undefined, "old"]);
-      expect([
-        await cache.get("deleted"),
-        await cache.get("set"),
-        await cache.get("tagged"),
-        await cache.get("replaced"),
-        await cache.get("kept"),
-      ]).toEqual([undefined, undefined, undefined, undefined, "old"]);
-      expect(await cache.set("deleted", "again")).toMatchObject({ status: "stored" });
-      expect(await other.get("deleted")).toBe("again");
-    },
-  );
 });
 
 describe("errors", () => {

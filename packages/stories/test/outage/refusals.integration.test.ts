@@ -1,12 +1,11 @@
 /** A Redis that is well, and refuses writes: an answer, and no reason to load a value time and again. */
 import { rm } from "node:fs/promises";
 import type { Cache } from "@hotset/core";
-import { startAclRedis, startOwnRedis, type AclRedis, type OwnRedis } from "@hotset/test-servers";
-import { beforeAll, describe, expect, it } from "vitest";
-import { LAYOUTS } from "../support/layout.ts";
+import { startAclRedis, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
 import { impatient, over } from "../support/over-redis.ts";
 import { counted } from "../support/stacks.ts";
-import { READ_RIGHTS, readRights } from "../support/stored-entries.ts";
+import { READ_RIGHTS } from "../support/stored-entries.ts";
 
 const PATIENCE = { timeout: 3_000, interval: 10 };
 const WITH_MEMORY = { stack: "memory over backend" } as const;
@@ -111,93 +110,3 @@ it(
     expect(await cache.getOrSet("k", () => "loaded")).toBe("written later");
   },
 );
-
-interface Change {
-  readonly name: string;
-  make(cache: Cache): Promise<{ readonly status: string }>;
-}
-
-const invalidations: readonly Change[] = [
-  { name: "delete", make: (cache) => cache.delete("k") },
-  { name: "set", make: (cache) => cache.set("k", "set", { tags: ["t"] }) },
-  { name: "markStale", make: (cache) => cache.markStale("k") },
-  { name: "invalidateTags", make: (cache) => cache.invalidateTags("t") },
-  { name: "markTagsStale", make: (cache) => cache.markTagsStale("t") },
-  { name: "clear", make: (cache) => cache.clear() },
-];
-const changes: readonly Change[] = [...invalidations, { name: "touch", make: (cache) => cache.touch("k") }];
-
-describe.each(LAYOUTS)("over the %s layout, a user who may only read", (layout) => {
-  let users: AclRedis;
-  let names = 0;
-  beforeAll(async () => {
-    users = await startAclRedis({
-      users: [`user reader on >readerpass ~hotset:* ~hotset~* ${readRights(layout)} +client|tracking`],
-    });
-    return () => users.stop();
-  });
-
-  /** Two processes: one that may read, and one that may write. */
-  async function two(): Promise<readonly [reader: Cache, writer: Cache]> {
-    const name = `shop${(names += 1)}`;
-    const backendOf = (url: string) => impatient(url).layout(layout).build();
-    const reader = over(backendOf(users.urlOf("reader", "readerpass")), { ...WITH_MEMORY, name });
-    const writer = over(backendOf(users.urlOf("admin", "adminpass")), { name });
-    await Promise.all([reader.connect(), writer.connect()]);
-    return [reader, writer];
-  }
-
-  const tagged = { tags: ["t"] } as const;
-
-  it.each(changes)("C134 loads again after $name elsewhere", async ({ name, make }) => {
-    const [reader, writer] = await two();
-    const source = counted("first", "second");
-    expect(await reader.getOrSet("k", source.load, tagged)).toBe("first");
-    expect(await reader.getOrSet("k", source.load, tagged)).toBe("first");
-    // There is nothing to touch.
-    await (name === "touch" ? writer.getOrSet("k", () => "old", tagged) : make(writer));
-    await expect.poll(() => reader.peek("k"), PATIENCE).toBe(undefined);
-    await writer.set("k", "there", tagged);
-    expect(await reader.getOrSet("k", source.load, tagged)).toBe("there");
-    await make(writer);
-    await expect.poll(() => reader.peek("k"), PATIENCE).toBe(undefined);
-  });
-
-  it.each(["invalidateTags", "markTagsStale"] as const)(
-    "C134 loads again after %s elsewhere of a tag that its loader added",
-    async (call) => {
-      const [reader, writer] = await two();
-      const source = counted("first", "second");
-      const load = async (): Promise<unknown> =>
-        reader.getOrSet("k", (ctx) => {
-          ctx.setOptions({ tags: ["late"] });
-          return source.load();
-        });
-      expect([await load(), await load()]).toEqual(["first", "first"]);
-      await writer[call]("late");
-      await expect.poll(load, PATIENCE).toBe("second");
-      // The versions of its namespace are there by now, and known.
-      await writer[call]("late");
-      await expect.poll(() => source.runs, PATIENCE).toBe(2);
-      await expect.poll(() => reader.peek("k"), PATIENCE).toBe(undefined);
-    },
-  );
-
-  describe.each(invalidations)("C438 while its own $name is refused", (own) => {
-    it.each(changes)("serves no copy from before $name elsewhere", async (change) => {
-      const [reader, writer] = await two();
-      await writer.set("k", "old", tagged);
-      expect(await own.make(reader)).toEqual({ status: "pending" });
-      const source = counted("first", "second");
-      const first = own.name === "set" ? "set" : "first";
-      expect(await reader.getOrSet("k", source.load, tagged)).toBe(first);
-      expect([reader.peek("k"), reader.stats().tiers.at(-1)!.state]).toEqual([first, "up"]);
-      expect(await reader.getOrSet("k", source.load, tagged)).toBe(first);
-
-      await change.make(writer);
-      await expect.poll(() => reader.peek("k"), PATIENCE).toBe(undefined);
-      expect(await reader.getOrSet("k", source.load, tagged)).toBe(own.name === "set" ? "first" : "second");
-      expect(reader.stats().pending).toBe(1);
-    });
-  });
-});

@@ -1,12 +1,11 @@
 /** Messages about changes between processes: how soon they arrive, their content, and their effect. */
 import { until } from "@hotset/test-servers";
 import { createClient } from "@redis/client";
-import { existsSync, writeFileSync } from "node:fs";
-import { mkdtemp, rename, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { gone, isInStep, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
+import { gone, PATIENCE, Pool, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "@hotset/test-servers";
 
 const pool = new Pool();
@@ -110,24 +109,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     },
   );
 
-  it("C83: a process does not take the write of another in the same turn of the server for its own", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    for (let i = 0; i < 100; i += 1) {
-      const acts =
-        i % 3 === 0
-          ? [one.set("k", `one ${i}`), other.markStale("k")]
-          : i % 3 === 1
-            ? [one.set("k", `one ${i}`), other.set("k", `other ${i}`)]
-            : [one.delete("k"), other.set("k", `other ${i}`)];
-      await Promise.all(acts);
-      await fleet.receivesMessages("k");
-      const there = await fleet.stored("k");
-      const now = there === undefined ? undefined : (JSON.parse(there) as string);
-      for (const member of fleet.members) expect([undefined, now], `${i}`).toContain(await member.peek("k"));
-    }
-  });
-
   it("C84: over channels a message names a key and its sender, and comes once the change is in Redis", async () => {
     await using fleet = await pool.open(servers, 2, { coherence: "pubsub" });
     const [one, other] = fleet.members as [Member, Member];
@@ -159,63 +140,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     );
     for (const { text } of reported.messages) expect(text).not.toContain("secret");
     expect(new Set(reported.messages.map(({ text }) => text.split(" ")[1])).size).toBe(2);
-  });
-
-  it.for([
-    ["tracking", {}],
-    ["channels", { coherence: "pubsub" }],
-  ] as const)("C85: a message that comes late costs a miss at most, by %s", async ([mode, settings]) => {
-    await using fleet = await pool.open(servers, 2, settings);
-    const [one, late] = fleet.members as [Member, Member];
-    let wereLate = 0;
-    for (let round = 0; round < 10; round += 1) {
-      await one.set("k", "old");
-      await fleet.allHold("k", "old");
-      const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${mode} ${round} ${name}`)) as [
-        string,
-        string,
-      ];
-      const blocked = late.blocked("k", begun, end);
-      await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
-      await one.set("k", "between");
-      await one.set("k", "new");
-      writeFileSync(`${end}.next`, "read");
-      await rename(`${end}.next`, end);
-      // It reads the new value before either message arrives; then both arrive.
-      const { peeked, got } = await blocked;
-      expect(["old", undefined]).toContain(peeked);
-      if (peeked === "old") wereLate += 1;
-      expect(got).toBe("new");
-      for (let i = 0; i < 5; i += 1) {
-        expect([undefined, "new"]).toContain(await late.peek("k"));
-        expect(await late.get("k")).toBe("new");
-      }
-    }
-    expect(wereLate).toBeGreaterThan(5);
-  });
-
-  it("C87: a copy that a process read before it received changes is confirmed before it is trusted", async () => {
-    for (const coherence of ["tracking", "pubsub"] as const) {
-      await using fleet = await pool.open(servers, 2, { coherence });
-      const [one, fresh] = fleet.members as [Member, Member];
-      for (let round = 0; round < 8; round += 1) {
-        await one.set("k", "old");
-        await fresh.open({ place: servers.place, keyPrefix: fleet.keyPrefix, coherence }, false);
-        let isOver = false;
-        const reading = (async () => {
-          while (!isOver) await fresh.get("k");
-        })();
-        let last = "";
-        for (let i = 0; i < 5; i += 1) await one.set("k", (last = `${round}.${i}`));
-        isOver = true;
-        await reading;
-        // The last message may still be on the way.
-        await expect.poll(() => fresh.get("k"), PATIENCE).toBe(last);
-        await isInStep(fresh);
-        expect([undefined, last]).toContain(await fresh.peek("k"));
-        expect(await fresh.get("k")).toBe(last);
-      }
-    }
   });
 
   it("C88: messages that are malformed, of another version or of another channel change nothing", async () => {
@@ -274,94 +198,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await other.set("k", "new");
     await gone(one, "k", "value");
   });
-
-  it("C89: a burst of messages about keys that are not held causes no reads", async () => {
-    for (const coherence of ["tracking", "pubsub"] as const) {
-      await using fleet = await pool.open(servers, 2, { coherence, maxStalenessMs: 60_000 });
-      const [one] = fleet.members as [Member];
-      await one.set("held", "value", { tags: ["t"] });
-      await fleet.allHold("held", "value");
-      // Messages of one server arrive in order, so after the last one of each all of them have arrived.
-      const primaries = await servers.primaries();
-      const last = await Promise.all(primaries.map((node) => keyOn(fleet, node.port)));
-      for (const key of last) {
-        await one.set(key, "last");
-        await fleet.allHold(key, "last");
-      }
-      // The nodes of a cluster hand a message on to one another, so the same one comes again a moment later.
-      let before: number;
-      do {
-        await fleet.allHold("held", "value");
-        before = await readsAtRest(servers);
-      } while ((await Promise.all(fleet.members.map((member) => member.peek("held")))).includes(undefined));
-      const [primary] = primaries;
-      const burst = Array.from({ length: 3_000 }, (_, i) =>
-        coherence === "tracking"
-          ? fleet.redis("SET", fleet.keyOf(`absent ${i % 30}`), i)
-          : primary!.command("PUBLISH", `${fleet.keyPrefix}~changes`, `1 x ${fleet.keyOf(`absent ${i}`)}`),
-      );
-      await Promise.all(burst);
-      await Promise.all(
-        last.map((key, i) =>
-          coherence === "tracking"
-            ? primaries[i]!.command("DEL", fleet.keyOf(key))
-            : primaries[i]!.command("PUBLISH", `${fleet.keyPrefix}~changes`, `1 x ${fleet.keyOf(key)}`),
-        ),
-      );
-      for (const member of fleet.members)
-        for (const key of last) await expect.poll(() => member.peek(key), PATIENCE).toBe(undefined);
-      // Not trusted for a moment where the machine was too busy for a sign of life.
-      for (const member of fleet.members) await expect.poll(() => member.peek("held"), PATIENCE).toBe("value");
-      expect(await readsOf(servers)).toBe(before);
-    }
-  });
-
-  it("C90: a cache without a backend, and a namespace that is localOnly, open no connection and share nothing", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const space = ["local only", "below"];
-    for (const isAlone of [true, false]) {
-      for (const member of fleet.members)
-        await member.open({ place: servers.place, keyPrefix: fleet.keyPrefix, isAlone }, false);
-      const before = await connectionsOf(servers);
-      for (const [i, member] of fleet.members.entries()) {
-        expect(await member.set("k", i, { tags: ["t"] }, space)).toMatchObject({ status: "stored" });
-        expect(await member.getOrSet("loaded", { value: i }, { space, tags: ["t"] })).toBe(i);
-      }
-      for (const [i, member] of fleet.members.entries()) {
-        expect([
-          await member.get("k", space),
-          await member.peek("loaded", space),
-          (await member.getMany(["k", "none"], space)).size,
-        ]).toEqual([i, i, 1]);
-        if (i === 1) continue;
-        expect(await member.delete("k", space)).toMatchObject({ status: "deleted" });
-        expect(await member.clear(space)).toMatchObject({ status: "done" });
-        expect([await member.get("k", space), await member.get("loaded", space)]).toEqual([undefined, undefined]);
-      }
-      expect([await fleet.members[1]!.peek("k", space), await fleet.members[1]!.peek("loaded", space)]).toEqual([1, 1]);
-      expect(await connectionsOf(servers)).toBe(before);
-    }
-  });
 });
-
-/** The number of reads of entries and versions that the primaries have seen, without heartbeats. */
-async function readsOf(servers: FleetServers): Promise<number> {
-  let calls = 0;
-  for (const server of await servers.primaries()) {
-    const stats = await server.info("commandstats");
-    // Not PTTL, with which heartbeats ask whether a node is still a primary; a read of an entry is HMGET, too.
-    for (const name of ["hmget", "mget", "get", "hget", "getrange", "evalsha"])
-      calls += Number(/calls=(\d+)/.exec(stats[`cmdstat_${name}`] ?? "calls=0")![1]);
-  }
-  return calls;
-}
-
-async function connectionsOf(servers: FleetServers): Promise<number> {
-  const received = await Promise.all(
-    servers.servers.map(async (server) => Number((await server.info("stats"))["total_connections_received"])),
-  );
-  return received.reduce((sum, each) => sum + each, 0);
-}
 
 interface Listener extends AsyncDisposable {
   /** The messages on the channel of changes, and the value of `k` in Redis after each of them. */
@@ -386,18 +223,6 @@ async function listen(fleet: Fleet): Promise<Listener> {
       return Promise.resolve();
     },
   };
-}
-
-/** Versions and confirmations are read in the background: the count once they have come to an end. */
-async function readsAtRest(servers: FleetServers): Promise<number> {
-  let reads = await readsOf(servers);
-  for (let calm = 0; calm < 5; calm += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const now = await readsOf(servers);
-    if (now !== reads) calm = 0;
-    reads = now;
-  }
-  return reads;
 }
 
 /** A key of the root namespace whose entry lies on the server with this port. */

@@ -1,21 +1,7 @@
 /** One load of a key across processes: which calls wait and how long, and the release of leases. */
-import { startAclRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  atOnce,
-  gone,
-  holds,
-  isInStep,
-  loadsNow,
-  PATIENCE,
-  Pool,
-  refreshBegins,
-  sharedNow,
-  waitsFor,
-  type Fleet,
-  type Member,
-} from "../support/fleet.ts";
-import type { CallOptions, LoadPlan } from "../support/fleet-member.ts";
+import { atOnce, loadsNow, Pool, sharedNow, waitsFor, type Fleet, type Member } from "../support/fleet.ts";
+import type { LoadPlan } from "../support/fleet-member.ts";
 import { TOPOLOGIES, type FleetServers } from "@hotset/test-servers";
 
 const pool = new Pool();
@@ -142,68 +128,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(runs).toHaveLength(keys.length);
   });
 
-  it("C11: forceRefresh does not wait for a load elsewhere, and that load stores nothing over its result", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, other] = fleet.members as [Member, Member];
-    const held = holder.getOrSet("k", { gate: "k", value: "older" });
-    await loadsNow(holder, "k");
-    expect(await other.getOrSet("k", { value: "forced" }, { forceRefresh: true })).toBe("forced");
-    await holder.openGate("k");
-    expect(await held).toBe("older");
-    for (const member of fleet.members) expect(await member.get("k")).toBe("forced");
-    expect(await fleet.stored("k")).toBe('"forced"');
-  });
-
-  it("C24: while a source is down, each process tries once within errorBackoff, and never two at a time", async () => {
-    await using fleet = await pool.open(servers, 3, { policy: { errorBackoff: "1m" } });
-    await fleet.members[0]!.set("k", "old", { staleIfError: "1h" });
-    await fleet.members[0]!.markStale("k");
-    for (let turn = 0; turn < 3; turn += 1)
-      expect(
-        await Promise.all(
-          fleet.members.map((member) => member.herd("k", 20, { fails: "the source is down", takesMs: 40 })),
-        ),
-      ).toEqual([["old"], ["old"], ["old"]]);
-    expect((await Promise.all(fleet.members.map((member) => member.loads("k")))).map(({ length }) => length)).toEqual([
-      1, 1, 1,
-    ]);
-    expect(atOnce(await fleet.loads("k"))).toBe(1);
-  });
-
-  const changes: readonly (readonly [what: string, change: (other: Member) => Promise<unknown>, left: unknown])[] = [
-    ["set", (other) => other.set("k", "set", { tags: ["t"] }), "set"],
-    ["deleted", (other) => other.delete("k"), undefined],
-    ["invalidated by tag", (other) => other.invalidateTags("t"), undefined],
-    ["cleared", (other) => other.clear(), undefined],
-  ];
-  it.for(changes)(
-    "C41: a refresh behind an answer stores nothing where the key was %s elsewhere since it began",
-    async ([what, change, left]) => {
-      await using fleet = await pool.open(servers, 2);
-      const [loading, other] = fleet.members as [Member, Member];
-      await loading.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h", tags: ["t"] });
-      await expect.poll(async () => (await loading.inspect("k"))?.state, PATIENCE).toBe("stale");
-      const plan = { gate: "k", value: "refreshed" };
-      expect(await refreshBegins(loading, "k", plan, { tags: ["t"], ttl: "10m" })).toEqual(["old"]);
-      await change(other);
-      await loading.openGate("k");
-      await loading.drain();
-      const [load] = await loading.events("load");
-      // Tag versions may be on another server, whose message comes later: an entry stored under the former ones is a
-      // miss.
-      expect(load).toMatchObject({
-        background: true,
-        result: what === "set" || what === "deleted" ? "fenced" : expect.stringMatching(/^(fenced|stored)$/),
-      });
-      await fleet.receivesMessages("k");
-      for (const member of fleet.members) {
-        expect(await member.get("k")).toBe(left);
-        expect(await member.getStale("k")).toBe(left);
-        expect([undefined, left]).toContain(await member.peek("k"));
-      }
-    },
-  );
-
   it("C55: where the server does not answer, each process loads for itself, and no call fails", async () => {
     await using fleet = await pool.open(servers, 2, { responseTimeoutMs: 1_000 });
     const primary = await servers.primaryOf(fleet.keyOf("k"));
@@ -221,110 +145,5 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     await fleet.inStep();
     expect(await fleet.members[0]!.getOrSet("after", { value: "loaded" })).toBe("loaded");
     expect(await fleet.members[1]!.getOrSet("after", { value: "again" })).toBe("loaded");
-  });
-
-  const ways: readonly (readonly [what: string, plan: LoadPlan, options?: CallOptions])[] = [
-    ["throws", { fails: "the source is down" }],
-    ["gives undefined", { value: undefined, kind: "noStore" }],
-    ["uses noStore", { value: "not kept", kind: "noStore" }],
-    ["gives what no format writes", { kind: "unwritable" }],
-    ["gives what the local tier cannot keep", { kind: "uncloneable", value: 1 }],
-    ["gives a ttl of 0", { value: "not kept", options: { ttl: 0 } }],
-    ["runs into loadTimeout", { gate: "never" }, { loadTimeout: 5_000 }],
-    ["is left by its last caller", { gate: "never" }, { abortGate: "abort" }],
-  ];
-  it("C56: the lease is free at once after every kind of end of a load", async () => {
-    await using fleet = await pool.open(servers, 2, { memory: { values: "cloned" }, leaseTimeMs: 10_000 });
-    const [loading, other] = fleet.members as [Member, Member];
-    for (const [what, plan, options] of ways) {
-      const call = loading.serve(what, plan, options);
-      if (plan.gate !== undefined) {
-        await loadsNow(loading, what);
-        expect(await fleet.isLeased(what), what).toBe(true);
-      }
-      if (options?.abortGate !== undefined) await loading.openGate(options.abortGate);
-      await call;
-      // Without a release it would last ten seconds, and longer while it is renewed.
-      await expect.poll(() => fleet.isLeased(what), { message: what, timeout: SOON_MS }).toBe(false);
-      expect(await other.getOrSet(what, { value: "next" }), what).toEqual(
-        plan.kind === "uncloneable" ? { value: 1 } : "next",
-      );
-    }
-  });
-
-  it("C57: a call waits for a load elsewhere no longer than its own limits, and gets the value that staleIfError covers", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, waiting] = fleet.members as [Member, Member];
-    await holder.set("stale", "old", { staleIfError: "1h" });
-    await holder.markStale("stale");
-    const held = ["k", "stale"].map((key) => holder.serve(key, { gate: "go on", value: "loaded" }));
-    await Promise.all(["k", "stale"].map((key) => loadsNow(holder, key)));
-    const hard = await waiting.serve("k", { value: "never" }, { hardTimeout: 250 });
-    expect(hard).toMatchObject({ code: "LOAD_TIMEOUT" });
-    expect(hard.ms).toBeLessThan(SOON_MS);
-    const soft = await waiting.serve("stale", { value: "never" }, { softTimeout: 250 });
-    expect(soft).toMatchObject({ value: "old", status: "stale", cause: "timeout" });
-    expect(soft.ms).toBeLessThan(SOON_MS);
-    const inAll = await waiting.serve("another wait", { value: "loaded" }, { loadTimeout: 250 });
-    expect(inAll).toMatchObject({ value: "loaded" });
-    await holder.openGate("go on");
-    expect(await Promise.all(held)).toMatchObject([{ value: "loaded" }, { value: "loaded" }]);
-    expect(await waiting.loads()).toHaveLength(1);
-  });
-
-  it("C57: no call waits for a load elsewhere longer than loadTimeout", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, waiting] = fleet.members as [Member, Member];
-    const held = holder.getOrSet("k", { gate: "go on", value: "loaded" });
-    await loadsNow(holder, "k");
-    const late = await waiting.serve("k", { value: "never" }, { loadTimeout: 300 });
-    expect(late).toMatchObject({ code: "LOAD_TIMEOUT" });
-    expect(late.ms).toBeGreaterThan(290);
-    expect(late.ms).toBeLessThan(SOON_MS);
-    await holder.openGate("go on");
-    expect(await held).toBe("loaded");
-    expect(await waiting.loads()).toEqual([]);
-  });
-
-  it("C58: a refresh behind an answer does not wait for one elsewhere", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, other] = fleet.members as [Member, Member];
-    await holder.set("k", "old", { ttl: 50, staleWhileRevalidate: "1h" });
-    await expect.poll(async () => (await holder.inspect("k"))?.state, PATIENCE).toBe("stale");
-    const plan = { gate: "k", value: "refreshed" };
-    expect(await refreshBegins(holder, "k", plan, { ttl: "10m" })).toEqual(["old"]);
-    for (let i = 0; i < 3; i += 1) {
-      const startedAt = sharedNow();
-      expect(await other.serve("k", { value: "second" })).toMatchObject({
-        value: "old",
-        status: "stale",
-        cause: "revalidating",
-      });
-      await other.drain();
-      expect(sharedNow() - startedAt).toBeLessThan(SOON_MS);
-    }
-    expect(await other.loads()).toEqual([]);
-    await holder.openGate("k");
-    await holder.drain();
-    await holds(other, "k", "refreshed");
-    expect(await other.peek("k")).toBe("refreshed");
-  });
-});
-
-describe("where leases are refused", () => {
-  it("C55: each process loads for itself, and no call fails, where the user lacks the rights", async () => {
-    await using users = await startAclRedis({
-      users: ["user reader on >readerpass allchannels ~t??????????:* +@all -@dangerous +info +client"],
-    });
-    const place = { topology: "single", url: users.urlOf("reader", "readerpass") } as const;
-    await using fleet = await pool.open({ place } as FleetServers, 2);
-    for (const [i, member] of fleet.members.entries())
-      expect(await member.serve("k", { value: i })).toMatchObject({ value: i, status: "miss" });
-    for (const member of fleet.members) {
-      expect(await member.state()).toBe("up");
-      expect((await member.events("backend:error")).map(({ operation }) => operation)).toContain("lease");
-    }
-    await Promise.all(fleet.members.map((member) => isInStep(member)));
-    expect(await gone(fleet.members[0]!, "never there", "x")).toBeGreaterThanOrEqual(0);
   });
 });

@@ -51,61 +51,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(commands[1]).toBe(commands[0]);
   });
 
-  it("C67 C70: markTagsStale ends freshness in every process, also at the second look", async () => {
-    await using fleet = await pool.open(servers, 3, { policy: { staleIfError: "1h", errorBackoff: 0 } });
-    const [one] = fleet.members as [Member, Member, Member];
-    await one.set("k", "old", { tags: ["t"] });
-    await fleet.allHold("k", "old");
-    expect(await one.markTagsStale("t")).toMatchObject({ status: "done" });
-    for (const member of fleet.members) {
-      await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
-      for (let i = 0; i < 3; i += 1) {
-        expect([await member.get("k"), await member.peek("k"), await member.getStale("k")]).toEqual([
-          undefined,
-          undefined,
-          "old",
-        ]);
-        expect(await member.serve("k", { fails: "the source is down" })).toMatchObject({
-          value: "old",
-          status: "stale",
-          cause: "error",
-        });
-      }
-    }
-    expect(await one.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
-    for (const member of fleet.members) await expect.poll(() => member.get("k"), PATIENCE).toBe("new");
-  });
-
-  it("C71: processes whose clocks are off by an hour, to either side, behave alike", async () => {
-    await using fleet = await pool.open(servers, 3, [{}, { clockOffsetMs: 3_600_000 }, { clockOffsetMs: -3_600_000 }]);
-    for (const [i, member] of fleet.members.entries())
-      expect(Math.abs((await member.clock()) - Date.now() - [0, 1, -1][i]! * 3_600_000)).toBeLessThan(600_000);
-    for (const changing of fleet.members) {
-      for (const change of [
-        () => changing.invalidateTags("t"),
-        () => changing.clear(),
-        () => changing.delete("k"),
-        () => changing.markStale("k"),
-        () => changing.markTagsStale("t"),
-      ]) {
-        await fleet.members[0]!.set("k", "old", { tags: ["t"] });
-        await fleet.allHold("k", "old");
-        await change();
-        for (const member of fleet.members) {
-          await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
-          expect(await member.get("k")).toBe(undefined);
-        }
-        expect(await changing.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
-        for (const member of fleet.members) {
-          await expect.poll(() => member.get("k"), PATIENCE).toBe("new");
-          const { freshForMs } = (await member.inspect("k"))!;
-          expect(freshForMs).toBeGreaterThan(500_000);
-          expect(freshForMs).toBeLessThanOrEqual(600_000);
-        }
-      }
-    }
-  });
-
   it("C72: of two invalidations and a write in one millisecond the write stands, and no earlier value does", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
@@ -207,52 +152,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     },
   );
 
-  it("C74: an entry that outlives the version of its tag is a miss until the tag has one again, and gone for good if it was invalidated meanwhile", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    await one.set("k", "old", { tags: ["t"] });
-    await fleet.allHold("k", "old");
-    await fleet.redis("PEXPIRE", fleet.tagKeyOf("t"), 50);
-    for (const member of fleet.members) await expect.poll(() => member.peek("k"), PATIENCE).toBe(undefined);
-    await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
-    expect([await one.get("k"), await other.get("k")]).toEqual([undefined, undefined]);
-    await other.set("another", "new", { tags: ["t"] });
-    // There was no invalidation since it was stored, so it may be valid again.
-    for (const member of fleet.members) {
-      expect(await member.get("another")).toBe("new");
-      expect(["old", undefined]).toContain(await member.get("k"));
-    }
-    await fleet.redis("PEXPIRE", fleet.tagKeyOf("t"), 50);
-    await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
-    await other.invalidateTags("t");
-    await fleet.redis("PEXPIRE", fleet.tagKeyOf("t"), 50);
-    await expect.poll(() => fleet.redis("EXISTS", fleet.tagKeyOf("t")), PATIENCE).toBe(0);
-    await other.set("another", "newer", { tags: ["t"] });
-    for (const member of fleet.members)
-      expect([await member.get("another"), await member.get("k"), await member.peek("k")]).toEqual([
-        "newer",
-        undefined,
-        undefined,
-      ]);
-    expect(await one.getOrSet("k", { value: "loaded" }, { tags: ["t"] })).toBe("loaded");
-    expect(await other.get("k")).toBe("loaded");
-  });
-
-  it("C75: a value that was loaded under other tags is not reached by its former ones, from any process", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    await one.set("k", "old", { tags: ["former"] });
-    await fleet.allHold("k", "old");
-    expect(
-      await other.getOrSet("k", { value: "new", options: { tags: ["late"] } }, { forceRefresh: true, tags: ["later"] }),
-    ).toBe("new");
-    await expect.poll(() => one.get("k"), PATIENCE).toBe("new");
-    await one.invalidateTags("former");
-    for (const member of fleet.members) expect(await member.get("k")).toBe("new");
-    await one.invalidateTags("late");
-    for (const member of fleet.members) await expect.poll(() => member.get("k"), PATIENCE).toBe(undefined);
-  });
-
   it("C77: an invalidation that races with the first use of its tag elsewhere is honoured", async () => {
     await using fleet = await pool.open(servers, 2);
     const [one, other] = fleet.members as [Member, Member];
@@ -273,29 +172,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         expect([undefined, "loaded"], key).toContain(await member.get(key));
         expect([undefined, "loaded"], key).toContain(await member.peek(key));
       }
-    }
-  });
-
-  it("C77: a tag that a load adds late, and that was invalidated elsewhere meanwhile for the first time, keeps it from being stored", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [loading, other] = fleet.members as [Member, Member];
-    for (const [i, isKnown] of [false, true].entries()) {
-      const key = `k${i}`;
-      if (isKnown) await other.set("other", "value", { tags: [`late ${i}`] });
-      const load = loading.getOrSet(
-        key,
-        { gate: key, value: "older", options: { tags: [`late ${i}`] } },
-        { tags: ["t"] },
-      );
-      await loadsNow(loading, key);
-      await other.invalidateTags(`late ${i}`);
-      await loading.openGate(key);
-      expect(await load).toBe("older");
-      for (const member of fleet.members)
-        expect([await member.get(key), await member.peek(key)]).toEqual([undefined, undefined]);
-      // The next load finds its tag, and is kept.
-      expect(await loading.getOrSet(key, { value: "newer", options: { tags: [`late ${i}`] } })).toBe("newer");
-      expect(await other.get(key)).toBe("newer");
     }
   });
 
@@ -334,37 +210,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await third.getOrSet("k0", { value: "new" }, { space: ["a"] })).toBe("new");
     expect(await one.get("k0", ["a"])).toBe("new");
   });
-
-  it("C105: entries do not evict the tag versions known here: a tagged copy still costs no command", async () => {
-    // Without heartbeats meanwhile, which ask for a PTTL.
-    await using fleet = await pool.open(servers, 2, { memory: { maxEntries: 5 }, maxStalenessMs: 600_000 });
-    const [one, other] = fleet.members as [Member, Member];
-    await one.setMany(
-      keysOf(300).map((key) => [key, "value"] as const),
-      { tags: ["t"] },
-    );
-    await other.getMany(keysOf(300));
-    await fleet.allHold("k0", "value");
-    const before = await readsOf(servers);
-    for (let i = 0; i < 50; i += 1) {
-      expect(await other.get("k0")).toBe("value");
-      expect(await other.getOrSet("k0", { value: "not again" }, { tags: ["t"] })).toBe("value");
-    }
-    expect(await readsOf(servers)).toBe(before);
-  });
-
-  it("C105: a lease that was evicted costs a second load, and nothing else", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [holder, other] = fleet.members as [Member, Member];
-    const first = holder.getOrSet("k", { gate: "k", value: "first" });
-    await loadsNow(holder, "k");
-    await fleet.redis("DEL", fleet.keyOf("k"));
-    expect(await other.getOrSet("k", { value: "second" })).toBe("second");
-    await holder.openGate("k");
-    expect(await first).toBe("first");
-    for (const member of fleet.members) expect(await member.get("k")).toBe("second");
-    expect(await fleet.loads("k")).toHaveLength(2);
-  });
 });
 
 /** The number of calls of each command, on all servers that accept writes. */
@@ -395,15 +240,6 @@ async function writesOf(servers: FleetServers): Promise<number> {
     "psetex",
     "hincrby",
   ].reduce((sum, name) => sum + (calls[name] ?? 0), 0);
-}
-
-/** The number of commands that read entries or versions, without heartbeats. */
-async function readsOf(servers: FleetServers): Promise<number> {
-  const calls = await callsOf(servers);
-  return ["hmget", "pttl", "mget", "get", "hget", "getrange", "evalsha"].reduce(
-    (sum, name) => sum + (calls[name] ?? 0),
-    0,
-  );
 }
 
 async function dumpOf(fleet: Fleet, key: string): Promise<Uint8Array | undefined> {

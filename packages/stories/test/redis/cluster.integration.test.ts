@@ -107,38 +107,6 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
   });
 });
 
-it("C161: a batch knows absent from away: memory answers for the keys of a primary that died", async () => {
-  const cache = open({ stack: "memory over backend", staleIfError: "1h" });
-  const values = new Map(KEYS.map((key) => [key, `${key} here`]));
-  await cache.setMany([...values]);
-  expect(await Promise.all(KEYS.map((key) => cache.get(key)))).toEqual([...values.values()]);
-  await replicated();
-  const tags = await servers.ownerOf(tagKey());
-  const victim = (await servers.masters()).find((node) => node !== tags)!;
-  // The primary stays away while the test counts, and the others serve their keys without it.
-  await configure("cluster-replica-no-failover", "yes");
-  await configure("cluster-require-full-coverage", "no");
-  let loads = 0;
-  const load = (missing: readonly string[]): never => {
-    loads += missing.length;
-    throw new Error("the database is down, too");
-  };
-  await victim.kill();
-  try {
-    for (let round = 0; round < 5; round += 1) {
-      expect(await cache.getMany(KEYS)).toEqual(values);
-      expect(await cache.getOrSetMany(KEYS, (key) => key, load)).toEqual(values);
-    }
-    expect(loads).toBe(0);
-  } finally {
-    await victim.start();
-    await configure("cluster-replica-no-failover", "no");
-    await configure("cluster-require-full-coverage", "yes");
-    await servers.waitUntilOk();
-    await whole(cache);
-  }
-}, 90_000);
-
 describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) => {
   // A replica takes its place soon.
   beforeEach(() => configure("cluster-node-timeout", 2_000));

@@ -1,7 +1,5 @@
 import { createRequire } from "node:module";
 import { createCache, json, passthrough, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
-import { gzip } from "@hotset/formats";
-import { gate } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import {
@@ -12,13 +10,11 @@ import {
   type FaultProxy,
   type OwnRedis,
 } from "@hotset/test-servers";
-import { zstd } from "@hotset/zstd";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { timed } from "../support/over-redis.ts";
 import { failing } from "../support/sources.ts";
-import { never } from "../support/stacks.ts";
-import { plant, READ, replaceData, storedData, TYPE } from "../support/stored-entries.ts";
+import { READ } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 type Stack = "redis" | "memory over redis";
@@ -67,8 +63,6 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
 
 /** Where commands are counted. Strings have tests of their own for that. */
 const withHashes = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.layout("full");
-/** A heartbeat comes every quarter of this. */
-const withoutHeartbeats = (builder: RedisBackendBuilder): RedisBackendBuilder => withHashes(builder).maxStaleness("1h");
 
 describe.each(STACKS)("over %s", (stack) => {
   const url = inject("redisUrl");
@@ -79,19 +73,6 @@ describe.each(STACKS)("over %s", (stack) => {
     wire = RespClient.fromUrl(url);
   });
   afterEach(() => wire.close());
-
-  it("C70 markStale begins the stale windows of an endless entry, too", async () => {
-    for (const ttl of ["1h", Infinity] as const) {
-      const cache = open(stack, url, prefix, { ttl, staleIfError: "1h" });
-      await cache.set("k", "value");
-      expect(await cache.markStale("k")).toEqual({ status: "stale" });
-      expect(await cache.get("k")).toBeUndefined();
-      expect(await cache.getOrSet("k", failing())).toBe("value");
-      const { expiresInMs } = (await cache.inspect("k"))!;
-      expect(expiresInMs).toBeGreaterThan(3_590_000);
-      expect(expiresInMs).toBeLessThanOrEqual(3_600_000);
-    }
-  });
 
   it("C68 C69 tags and clear hide entries in every process", async () => {
     const here = open(stack, url, prefix, { staleIfError: "1h" });
@@ -113,271 +94,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await there.getMany(["a", "b"], { allowStale: true })).toEqual(new Map());
     expect(await there.namespace("users").get("c")).toBeUndefined();
     await expect(there.getOrSet("a", failing(sourceDown))).rejects.toBe(sourceDown);
-  });
-
-  it("C478 clear({ stale: true }) marks all entries of a namespace stale in every process, and no others", async () => {
-    const here = open(stack, url, prefix, { staleIfError: "1h" });
-    const there = open("redis", url, prefix, { staleIfError: "1h" });
-    const below = (cache: typeof here) => cache.namespace("users").namespace("acme");
-    await there.set("k", "kept");
-    await below(there).set("k", "old");
-    expect([await here.get("k"), await below(here).get("k")]).toEqual(["kept", "old"]);
-    expect(await here.namespace("users").clear({ stale: true })).toMatchObject({ status: "done" });
-    for (const cache of [here, there])
-      expect([
-        await cache.get("k"),
-        await below(cache).get("k"),
-        await below(cache).get("k", { allowStale: true }),
-      ]).toEqual(["kept", undefined, "old"]);
-    expect(await below(there).getOrSet("k", failing(sourceDown))).toBe("old");
-    expect(await here.clear({ stale: true })).toMatchObject({ status: "done" });
-    expect([await there.get("k"), await there.get("k", { allowStale: true })]).toEqual([undefined, "kept"]);
-    expect(await there.getOrSet("k", () => "new")).toBe("new");
-    expect(await here.get("k")).toBe("new");
-  });
-
-  it("C112 another version reads nothing of the one before", async () => {
-    const before = open(stack, url, prefix, { version: 1 });
-    const after = open(stack, url, prefix, { version: 2 });
-    await before.set("k", "old", { tags: ["t"] });
-    expect(await after.get("k")).toBeUndefined();
-    await after.set("k", "new");
-    await after.clear();
-    expect(await before.get("k")).toBe("old");
-    expect(await wire.command("EXISTS", `${prefix}:shop@1::k`, `${prefix}:shop@2::k`, `${prefix}:shop::k`)).toBe(2);
-  });
-
-  describe("C98 C113 an entry that does not decode is a miss, reported once, and overwritten by the next load", () => {
-    const key = (): string => `${prefix}:shop::k`;
-    const put = (data: string | Uint8Array, meta: string) => plant(wire, key(), { data, meta });
-    const planted: readonly (readonly [what: string, plant: () => Promise<unknown>, isTold: boolean])[] = [
-      ["no JSON", () => put(Uint8Array.of(0xff, 0x00), '{"f":"json","t":1000}'), true],
-      ["no bytes", () => put("", '{"f":"json","t":1000}'), true],
-      ["an unknown format", () => put('"value"', '{"f":"cbor"}'), true],
-      ["an unknown compressor", () => put('"value"', '{"f":"json","c":"lz4"}'), true],
-      ["no gzip", () => put('"value"', '{"f":"json","c":"gzip"}'), true],
-      ["meta that is not JSON", () => put('"value"', "{{{"), true],
-      [
-        "meta of another layout",
-        () => wire.command("HSET", key(), "d", '"value"', "m", "9 0;{}", "w", "0123456789abcdef"),
-        false,
-      ],
-      ["meta without a head", () => wire.command("HSET", key(), "d", '"value"', "m", "", "w", ""), false],
-      ["a prototype", () => put('{"__proto__":{"isAdmin":true}}', '{"f":"json"}'), true],
-      ["another program's hash", () => wire.command("HSET", key(), "name", "Ada"), false],
-      ["a string", () => wire.command("SET", key(), "value"), false],
-      ["a list", () => wire.command("RPUSH", key(), "value"), false],
-    ];
-
-    it.for(planted)("%s", async ([, plant, isTold]) => {
-      const cache = open(stack, url, prefix, { staleIfError: "1h", alsoReads: [gzip()] });
-      await cache.set("sound", "sound");
-      const told = watch(cache, "decode:error");
-      const states = watch(cache, "backend:state");
-      await plant();
-      for (let i = 0; i < 7; i += 1) expect(await cache.get("k")).toBeUndefined();
-      expect(await cache.getMany(["k", "sound"])).toEqual(new Map([["sound", "sound"]]));
-      expect(await cache.inspect("k")).toBeUndefined();
-      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-      expect(told.map(([, { key: told, tier, error }]) => [told, tier, error.code])).toEqual(
-        isTold ? [["k", "redis", "DECODE_FAILED"]] : [],
-      );
-      expect(states).toEqual([]);
-      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-      expect(await open("redis", url, prefix).get("k")).toBe("loaded");
-      expect(await wire.command("TYPE", key())).toBe(TYPE);
-    });
-
-    it("cut short", async () => {
-      const options: Options = { compressor: zstd({ minBytes: 0 }) };
-      const writer = open("redis", url, prefix, options);
-      await writer.set("k", "value ".repeat(1_000));
-      const bytes = (await storedData(wire, key()))!;
-      await replaceData(wire, key(), bytes.subarray(0, bytes.length >> 1));
-      const cache = open(stack, url, prefix, options);
-      const told = watch(cache, "decode:error");
-      expect(await cache.get("k")).toBeUndefined();
-      expect(told.length).toBe(1);
-      expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-    });
-
-    it("without meta, in a hash, is read with the configured format, and ends with its TTL", async () => {
-      await wire.command("HSET", key(), "d", '"theirs"', "s", String(Date.now() + 30_000));
-      await wire.command("PEXPIRE", key(), "60000");
-      const cache = open(stack, url, prefix, { redis: withHashes });
-      expect(await cache.get("k")).toBe("theirs");
-      const { freshForMs, expiresInMs } = (await cache.inspect("k"))!;
-      expect(freshForMs).toBeGreaterThan(25_000);
-      expect(freshForMs).toBeLessThanOrEqual(30_000);
-      expect(expiresInMs).toBeGreaterThan(55_000);
-      expect(expiresInMs).toBeLessThanOrEqual(60_000);
-    });
-  });
-});
-
-describe("A43 round trips of a cache over Redis, with hashes", () => {
-  let proxy: FaultProxy;
-  let prefix: string;
-  let cache: Cache;
-  beforeEach(async () => {
-    const { port } = new URL(inject("redisUrl"));
-    proxy = await startProxy(Number(port));
-    prefix = randomPrefix();
-    cache = open("redis", proxy.url, prefix, { redis: withoutHeartbeats });
-    await cache.connect();
-  });
-  afterEach(() => proxy.close());
-
-  /**
-   * Waits until the messages of earlier writes have arrived, and the version of the root namespace is known if there is
-   * one.
-   */
-  const catchUp = async (near = cache): Promise<void> => {
-    // The first read is answered after those messages; it then asks again for a version that they changed.
-    for (let i = 0; i < 2; i += 1) await near.get("none");
-  };
-
-  const count = async (work: () => Promise<unknown>) => {
-    proxy.resetCounts();
-    await work();
-    const { roundTrips, commandsByName } = proxy.counts;
-    return { roundTrips, commandsByName };
-  };
-
-  it("one for a hit of an untagged entry", async () => {
-    await cache.set("k", "value");
-    await catchUp();
-    for (const read of [() => cache.get("k"), () => cache.has("k"), () => cache.getOrSet("k", never)])
-      expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-  });
-
-  it("one for a hit of an entry with the tags of the call", async () => {
-    const users = cache.namespace("users");
-    await users.getOrSet("k", () => "value", { tags: ["a", "b"] });
-    // Its versions were issued for it: the message arrives, and they are asked for once more.
-    await users.get("k");
-    await users.get("k");
-    expect(
-      await count(async () => expect(await users.getOrSet("k", never, { tags: ["a", "b"] })).toBe("value")),
-    ).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-  });
-
-  it("one while versions are not known yet: they are read beside the entry, once", async () => {
-    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes }).namespace("users");
-    await there.set("k", "value", { tags: ["a"] });
-    await catchUp();
-    const read = () => cache.namespace("users").getOrSet("k", never, { tags: ["a"] });
-    expect(await count(async () => expect(await read()).toBe("value"))).toEqual({
-      roundTrips: 1,
-      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
-    });
-    expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-    // Another process renews one of them: the message arrives, and it is asked for once.
-    await there.markTagsStale("a");
-    await catchUp();
-    await cache.namespace("users").get("other");
-    await there.set("k", "newer", { tags: ["a"] });
-    await catchUp();
-    expect(await count(async () => expect(await read()).toBe("newer"))).toEqual({
-      roundTrips: 1,
-      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
-    });
-    expect(await count(read)).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-  });
-
-  it("two for a hit of an entry with tags that the call does not name", async () => {
-    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes });
-    await there.set("k", "value", { tags: ["a"] });
-    await catchUp();
-    expect(await count(() => cache.get("k"))).toEqual({
-      roundTrips: 2,
-      commandsByName: { PTTL: 1, HMGET: 1, MGET: 1 },
-    });
-    // From then on its versions are known here.
-    expect(await count(() => cache.get("k"))).toEqual({ roundTrips: 1, commandsByName: { PTTL: 1, HMGET: 1 } });
-  });
-
-  it("one for a hundred hits in one call", async () => {
-    const keys = Array.from({ length: 100 }, (_, i) => `k${i}`);
-    await cache.setMany(keys.map((key) => [key, key]));
-    await catchUp();
-    expect(await count(async () => expect((await cache.getMany(keys)).size).toBe(100))).toEqual({
-      roundTrips: 1,
-      commandsByName: { PTTL: 100, HMGET: 100 },
-    });
-    expect(await count(() => cache.getOrSetMany(keys, (key) => key, never))).toEqual({
-      roundTrips: 1,
-      commandsByName: { PTTL: 100, HMGET: 100 },
-    });
-  });
-
-  it("one for a set whose tag versions were seen before, two for the first", async () => {
-    expect(await count(() => cache.set("k", "value", { tags: ["a"] }))).toMatchObject({ roundTrips: 2 });
-    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
-    expect(await count(() => cache.set("j", "other", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
-    expect(await cache.get("k")).toBe("newer");
-  });
-
-  it("three for a set whose tag versions another process has renewed meanwhile", async () => {
-    await cache.set("k", "value", { tags: ["a"] });
-    const there = open("redis", inject("redisUrl"), prefix, { redis: withHashes });
-    await there.invalidateTags("a");
-    expect(await count(() => cache.set("k", "newer", { tags: ["a"] }))).toMatchObject({ roundTrips: 3 });
-    expect(await there.get("k")).toBe("newer");
-    expect(await count(() => cache.set("k", "newest", { tags: ["a"] }))).toMatchObject({ roundTrips: 1 });
-  });
-
-  it("one for a removal, for a tag call and for clear", async () => {
-    await cache.set("k", "value", { tags: ["a"] });
-    await cache.invalidateTags("warm");
-    for (const call of [
-      () => cache.delete("k"),
-      () => cache.markStale("k"),
-      () => cache.invalidateTags("a", "b"),
-      () => cache.markTagsStale("a"),
-      () => cache.clear(),
-    ])
-      expect((await count(call)).roundTrips).toBe(1);
-  });
-
-  it("three for a load: read, lease and versions, store", async () => {
-    await cache.getOrSet("warm", () => "value", { tags: ["a"] });
-    // One more read for the versions that were issued with it.
-    for (let i = 0; i < 2; i += 1) await cache.getOrSet("warm", never, { tags: ["a"] });
-    expect(await count(() => cache.getOrSet("k", () => "value", { tags: ["a"] }))).toEqual({
-      roundTrips: 3,
-      commandsByName: { PTTL: 1, HMGET: 1, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
-    });
-  });
-
-  it("no more for a load over memory: its copy needs no confirmation (C450)", async () => {
-    const near = open("memory over redis", proxy.url, prefix, { redis: withoutHeartbeats });
-    await near.connect();
-    await near.getOrSet("warm", () => "value");
-    await catchUp(near);
-    const { commandsByName } = await count(() => near.getOrSet("k", () => "value"));
-    expect([near.peek("k"), commandsByName]).toEqual([
-      "value",
-      { PTTL: 1, HMGET: 1, SET: 1, GETEX: 1, GET: 1, EVALSHA: 2 },
-    ]);
-    // Every message until now arrives, and none of them is a reason to ask.
-    await catchUp(near);
-    expect([near.peek("k"), proxy.counts.commandsByName["HGET"]]).toEqual(["value", undefined]);
-  });
-
-  it("none for a hit in memory", async () => {
-    const near = open("memory over redis", proxy.url, randomPrefix(), { redis: withoutHeartbeats });
-    await near.connect();
-    await near.set("k", "value", { tags: ["a"] });
-    // The message of its own write arrives like all others, and the copy is confirmed afterwards.
-    await expect.poll(() => near.peek("k")).toBe("value");
-    expect(
-      await count(async () => {
-        expect(await near.get("k")).toBe("value");
-        expect(await near.getOrSet("k", never, { tags: ["a"] })).toBe("value");
-        expect(near.peek("k")).toBe("value");
-      }),
-    ).toEqual({ roundTrips: 0, commandsByName: {} });
   });
 });
 
@@ -539,109 +255,4 @@ describe("with a server that is broken", () => {
       expect(await open("redis", server.url, "hotset").get("k")).toBe("stored");
     },
   );
-
-  it("C101 a thousand random faults between a cache and Redis leave no rejection unhandled and no call unanswered", async () => {
-    const unhandled: unknown[] = [];
-    const collect = (reason: unknown): void => void unhandled.push(reason);
-    process.on("unhandledRejection", collect);
-    let state = 20_261_121;
-    const below = (bound: number): number => {
-      state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
-      return (state >>> 8) % bound;
-    };
-    const cache = openHere("memory over redis", {
-      ttl: 200,
-      staleWhileRevalidate: 200,
-      staleIfError: 1_000,
-      errorBackoff: 10,
-      loadTimeout: 100,
-      hardTimeout: 500,
-    });
-    const key = (): string => `k${below(10)}`;
-    const load = async (): Promise<unknown> => {
-      if (below(4) === 0) throw new Error("the source is down");
-      return below(10) === 0 ? 1n : below(1_000);
-    };
-    const calls: readonly (() => Promise<unknown>)[] = [
-      () => cache.getOrSet(key(), load, { tags: ["t"] }),
-      () => cache.getOrSet(key(), load, { forceRefresh: true }),
-      () =>
-        cache.getOrSetMany(
-          [key(), key()],
-          (item) => item,
-          (items) => items.map((item) => [item, 1]),
-        ),
-      () => cache.get(key()),
-      () => cache.getMany([key(), key(), key()]),
-      () => cache.set(key(), below(1_000), { tags: ["t"] }),
-      () => cache.delete(key()),
-      () => cache.markStale(key()),
-      () => cache.invalidateTags("t"),
-      () => cache.clear(),
-      () => cache.inspect(key()),
-    ];
-    const faults: readonly (() => Promise<unknown> | void)[] = [
-      () => proxy.cut(),
-      () => proxy.limit(1 + below(300), "toServer"),
-      () => proxy.limit(1 + below(300), "toClient"),
-      () => proxy.refuse(below(2) === 0 ? "closed" : "reset"),
-      () => proxy.delay(below(10)),
-      () => proxy.swallow(below(2) === 0 ? "toServer" : "toClient"),
-      () => proxy.stall(),
-      () => server.command("SCRIPT", "FLUSH"),
-      () => server.command("FLUSHALL"),
-      () => server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"),
-      () => proxy.pass(),
-      () => proxy.pass(),
-      () => proxy.pass(),
-    ];
-    let slowestMs = 0;
-    const underWay: Promise<unknown>[] = [];
-    for (let i = 0; i < 1_000; i += 1) {
-      await faults[below(faults.length)]!();
-      for (let n = 0; n < 3; n += 1) {
-        const startedAt = performance.now();
-        underWay.push(
-          calls[below(calls.length)]!()
-            .catch(() => undefined)
-            .then(() => {
-              slowestMs = Math.max(slowestMs, performance.now() - startedAt);
-            }),
-        );
-      }
-      await new Promise((resolve) => setTimeout(resolve, below(4)));
-    }
-    await Promise.all(underWay);
-    // Writes of one key wait in a queue, and the breaker ends the queue: five deadlines at most, and what a busy
-    // machine adds.
-    expect(slowestMs).toBeLessThan(6 * RESPONSE_TIMEOUT_MS + 5_000);
-    await proxy.pass();
-    await expect
-      .poll(
-        async () => {
-          await cache.delete("sound");
-          return [
-            await cache.getOrSet("sound", () => "sound"),
-            await open("redis", server.url, "hotset").get("sound"),
-            cache.stats().pending,
-          ];
-        },
-        { timeout: 40_000, interval: 500 },
-      )
-      .toEqual(["sound", "sound", 0]);
-    process.off("unhandledRejection", collect);
-    expect(unhandled).toEqual([]);
-  }, 90_000);
-
-  it("C41 C59 a delete during a load is not undone, here or in Redis", async () => {
-    const cache = open("memory over redis", proxy.url, "hotset");
-    const loading = gate<string>();
-    const waiter = cache.getOrSet("k", loading.pass);
-    await loading.arrived();
-    await cache.delete("k");
-    loading.open("old");
-    expect(await waiter).toBe("old");
-    expect(await cache.get("k")).toBeUndefined();
-    expect(await open("redis", server.url, "hotset").get("k")).toBeUndefined();
-  });
 });

@@ -1,7 +1,7 @@
 /** Sealed entries in a real Redis, and a program with write access to it that does its worst. */
 import { createCache, json, type Cache, type Policy, type Seal } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { TestClock } from "@hotset/testing";
+import type { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { msgpack } from "@hotset/msgpack";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
@@ -137,62 +137,6 @@ describe.each(SEALS)("with %s", (_, seal) => {
       expect(await cache.getOrSet(k, never), what).toBe("loaded");
       expect(refusals.length, what).toBeLessThanOrEqual(1);
     }
-  });
-
-  it("C152 an entry that is put back is fresh and lives no longer than it was to", async () => {
-    const clock = new TestClock();
-    const cache = open({ seal, clock });
-    const name = "hotset:shop::k";
-    await cache.set("k", "old", { ttl: "1m", staleWhileRevalidate: "1m" });
-    const dump = (await server.commandBytes("DUMP", name)) as Buffer;
-    await cache.delete("k");
-    clock.advance("30s");
-    await server.command("RESTORE", name, 0, dump);
-    const info = await cache.inspect("k");
-    expect(info).toMatchObject({ state: "fresh", freshForMs: 30_000, expiresInMs: 90_000 });
-    clock.advance("30s");
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.get("k", { allowStale: true })).toBe("old");
-    clock.advance("1m");
-    expect(await cache.get("k", { allowStale: true })).toBe(undefined);
-    const refusals = refusalsOf(cache);
-    clock.advance(10_001);
-    expect(await cache.getOrSet("k", () => "new")).toBe("new");
-    expect(refusals).toEqual(["k"]);
-  });
-
-  it("C152 nothing lengthens a life: no TTL, a longer one, another window", async () => {
-    const clock = new TestClock();
-    const cache = open({ seal, clock, ttl: "1m", staleWhileRevalidate: "1m" });
-    const name = "hotset:shop::k";
-    for (const lengthen of [
-      () => server.command("PERSIST", name),
-      () => server.command("PEXPIRE", name, 1e9),
-      async () => server.command("HSET", name, "m", (await field(name, "m")).toString().replace("1 60000;", "1 0;")),
-      () => server.command("HSET", name, "s", Date.now() + 1e9),
-    ]) {
-      await cache.set("k", "v");
-      await lengthen();
-      clock.advance("59s");
-      expect(await cache.get("k")).toBe("v");
-      clock.advance("1s");
-      expect(await cache.get("k")).toBe(undefined);
-    }
-  });
-
-  it("C152 markStale and its window work, and the entry is not fresh again by a longer TTL", async () => {
-    const clock = new TestClock();
-    const cache = open({ seal, clock, ttl: "1m", staleWhileRevalidate: "1m" });
-    await cache.set("k", "v");
-    expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.get("k", { allowStale: true })).toBe("v");
-    expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    await server.command("PERSIST", "hotset:shop::k");
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.getOrSet("k", () => "w")).toBe("v");
-    await cache.drain();
-    expect(await cache.get("k")).toBe("w");
   });
 
   it("C150 every call works: sets, loads, many keys, tags, validators", async () => {
