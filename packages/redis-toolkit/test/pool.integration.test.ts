@@ -75,8 +75,6 @@ it("A23: connections that died with the server are replaced, and the next use su
 it("A23: closing while a connection is being made does not hang", async () => {
   const redis = createRedis({ ...ALONE, port: await freePort(), connectTimeout: "30s" });
   const using = redis.pool.use((commands) => commands.ping()).catch((error: { code?: string }) => error.code);
-  const startedAt = performance.now();
   await redis.disconnect();
   expect(await using).toBe("BACKEND_UNAVAILABLE");
-  expect(performance.now() - startedAt).toBeLessThan(5_000);
 });

@@ -120,9 +120,7 @@ describe("acquire", () => {
 
   it("C53: is granted to another once the lease of a dead holder has ended", async () => {
     expect(await leases.acquire(KEY, "dead", 100, "")).toEqual({ granted: true, version: "" });
-    const startedAt = performance.now();
     await expect.poll(() => acquire("next"), { interval: 10 }).toEqual({ granted: true, version: "" });
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(await server.command("GET", E)).toBe(placeholderOf("next"));
   });
 
