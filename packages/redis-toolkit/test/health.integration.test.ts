@@ -88,9 +88,9 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
   it("A91: slow commands of all primaries, newest first, and round trips", async () => {
     const all =
       where === "a cluster"
-        ? await servers.cluster.masters()
+        ? await (await servers.cluster()).masters()
         : where === "sentinels"
-          ? [await servers.sentinel.primary()]
+          ? [await (await servers.sentinel()).primary()]
           : [servers.single];
     for (const server of all) {
       await server.command("CONFIG", "SET", "slowlog-log-slower-than", 0);
@@ -147,13 +147,14 @@ describe("A87: a probe", () => {
     const redis = await servers.open("a cluster");
     const patient = health(redis, { deadline: "10s" });
     expect(await patient.readiness()).toMatchObject({ status: "ready" });
-    const [dead] = await servers.cluster.masters();
+    const nodes = await servers.cluster();
+    const [dead] = await nodes.masters();
     await dead!.kill();
     const readiness = await patient.readiness();
     expect(readiness).toMatchObject({ status: "degraded", primaries: { ready: 2, known: 3 } });
     expect((await patient.stats()).servers.size).toBe(3);
     await dead!.start();
-    await servers.cluster.waitUntilOk();
+    await nodes.waitUntilOk();
   });
 
   it("answers HTTP: 200 or 503, liveness without asking Redis, and no address", async () => {

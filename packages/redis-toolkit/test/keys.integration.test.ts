@@ -271,7 +271,7 @@ describe("keys", () => {
       const rows = (await documentedKeys()).filter((row) => row.module === module);
       const patterns = rows.map((row) => ({ ...row, matches: matcher(row.pattern, prefix.slice(0, -1)), times: 0 }));
       let types: ReadonlyMap<string, string> = new Map();
-      const seen = await keysOf(await servers.cluster.masters(), async () => {
+      const seen = await keysOf(await (await servers.cluster()).masters(), async () => {
         await MODULES[module]!(redis.tenant(id));
         types = await typesOf(redis, prefix);
       });

@@ -112,7 +112,9 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await until("a subscription", 15_000, async () => {
       const channel = `lock:{${name}}`;
       if (where !== "a cluster") return Object.values(await redis.commands.pubSubNumSub(channel))[0] === 1;
-      const replies = await Promise.all(servers.cluster.nodes.map((node) => node.command("PUBSUB", "NUMSUB", channel)));
+      const replies = await Promise.all(
+        (await servers.cluster()).nodes.map((node) => node.command("PUBSUB", "NUMSUB", channel)),
+      );
       return replies.some((reply) => (reply as unknown[])[1] === 1);
     });
     await new Promise((resolve) => setTimeout(resolve, 300));

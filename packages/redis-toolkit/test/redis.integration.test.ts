@@ -27,10 +27,11 @@ describe("a Redis that is set up by variables alone", () => {
   });
 
   it("a cluster, and sentinels", async () => {
-    const ofCluster = { REDIS_CLUSTER_URLS: servers.cluster.urls.join(",") };
+    const [{ urls }, { sentinels, name }] = await Promise.all([servers.cluster(), servers.sentinel()]);
+    const ofCluster = { REDIS_CLUSTER_URLS: urls.join(",") };
     const ofSentinels = {
-      REDIS_SENTINELS: servers.sentinel.sentinels.map(({ host, port }) => `${host}:${port}`).join(", "),
-      REDIS_SENTINEL_NAME: servers.sentinel.name,
+      REDIS_SENTINELS: sentinels.map(({ host, port }) => `${host}:${port}`).join(", "),
+      REDIS_SENTINEL_NAME: name,
     };
     for (const env of [ofCluster, ofSentinels]) {
       await using redis = createRedis({ env, envFile: false });

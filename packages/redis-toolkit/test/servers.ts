@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
 import { createRedis, type Redis, type RedisOptions } from "@hotset/redis-toolkit";
 import {
+  isNightly,
   startAclRedis,
   startCluster,
   startOwnRedis,
@@ -20,18 +21,17 @@ export const ALONE: RedisOptions = { env: false, commandTimeout: "2s", backoff: 
 
 export type Where = "one server" | "one server over RESP2" | "a cluster" | "sentinels" | "a client of the user";
 
-export const EVERYWHERE: readonly Where[] = [
-  "one server",
-  "one server over RESP2",
-  "a cluster",
-  "sentinels",
-  "a client of the user",
-];
+/** One server; the long form of the tests runs over the other ways, too. */
+export const EVERYWHERE: readonly Where[] = isNightly
+  ? ["one server", "one server over RESP2", "a cluster", "sentinels", "a client of the user"]
+  : ["one server"];
 
 export interface Servers {
   readonly single: OwnRedis;
-  readonly cluster: TestCluster;
-  readonly sentinel: TestSentinel;
+  /** Started by the first call. */
+  cluster(): Promise<TestCluster>;
+  /** Started by the first call. */
+  sentinel(): Promise<TestSentinel>;
   /** Closed after the tests. */
   open(where: Where, options?: RedisOptions): Promise<Redis>;
 }
@@ -47,25 +47,24 @@ export interface ServersOptions {
   readonly keys?: "own" | "any";
 }
 
-/** One server, a cluster of three and a group with sentinels, for the tests of one file. */
+/** One server for the tests of one file; a cluster of three and a group with sentinels where a test asks for one. */
 export function startServers({ user, keys = "own" }: ServersOptions = {}): Servers {
   let single_: OwnRedis & Partial<Pick<AclRedis, "urlOf">>;
-  let cluster_: TestCluster;
-  let sentinel_: TestSentinel;
+  let cluster_: Promise<TestCluster> | undefined;
+  let sentinel_: Promise<TestSentinel> | undefined;
+  // With less the nodes may count one as failed that a test only stalls.
+  const startedCluster = () => (cluster_ ??= startCluster({ replicas: 0, nodeTimeoutMs: 30_000 }));
+  // The default of sentinels. With less they may replace a primary that a test only stalls, amid the next test.
+  const startedSentinel = () => (sentinel_ ??= startSentinel({ downAfterMs: 30_000 }));
   const closing: (() => unknown)[] = [];
   beforeAll(async () => {
-    [single_, cluster_, sentinel_] = await Promise.all([
-      user === undefined ? startOwnRedis() : startAclRedis({ users: [lineOf(user, keys)] }),
-      // With less the nodes may count one as failed that a test only stalls.
-      startCluster({ replicas: 0, nodeTimeoutMs: 30_000 }),
-      // The default of sentinels. With less they may replace a primary that a test only stalls, amid the next test.
-      startSentinel({ downAfterMs: 30_000 }),
-    ]);
-  }, 60_000);
+    single_ = await (user === undefined ? startOwnRedis() : startAclRedis({ users: [lineOf(user, keys)] }));
+  });
   afterAll(async () => {
     await Promise.all(closing.map((close) => close()));
     const refused = user === undefined ? [] : await single_.command("ACL", "LOG");
-    await Promise.all([single_.stop(), cluster_.stop(), sentinel_.stop()]);
+    const started = await Promise.all([single_, cluster_, sentinel_]);
+    await Promise.all(started.map((each) => each?.stop()));
     if (Array.isArray(refused) && refused.length > 0)
       throw new Error(`users.acl refuses the user ${user} what its tests need: ${JSON.stringify(refused)}`);
   });
@@ -75,12 +74,14 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
       case "one server over RESP2":
         return single(user === undefined ? single_.url : single_.urlOf!(user, PASSWORD));
       case "a cluster":
-        return cluster(cluster_.urls);
-      case "sentinels":
+        return cluster((await startedCluster()).urls);
+      case "sentinels": {
+        const { sentinels, name } = await startedSentinel();
         return sentinel(
-          sentinel_.sentinels.map(({ url }) => url),
-          { primaryName: sentinel_.name },
+          sentinels.map(({ url }) => url),
+          { primaryName: name },
         );
+      }
       case "a client of the user": {
         const client = createClient({ url: single_.url });
         client.on("error", () => undefined);
@@ -94,12 +95,8 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
     get single() {
       return single_;
     },
-    get cluster() {
-      return cluster_;
-    },
-    get sentinel() {
-      return sentinel_;
-    },
+    cluster: startedCluster,
+    sentinel: startedSentinel,
     open: async (where, options = {}) => {
       const connection = await connectionTo(where);
       const protocol = where === "one server over RESP2" ? 2 : 3;

@@ -472,7 +472,7 @@ it("C227: after a failover the consumer reads from the new primary", async () =>
   await using _worker = consumer(jobs, "processors", { block: "1m" }, seen.handler);
   await appendAll(jobs, ["0"]);
   await expect.poll(() => seen.numbers).toEqual(["0"]);
-  await servers.sentinel.failover();
+  await (await servers.sentinel()).failover();
   await expect
     .poll(() =>
       jobs.append({ n: "1" }).then(
@@ -623,7 +623,7 @@ it("C227: attempts become rarer while Redis accepts no other connection", () =>
 
 it("C227: a consumer follows its stream to another node of a cluster", async () => {
   const redis = await servers.open("a cluster", { logger: SILENT });
-  const { cluster } = servers;
+  const cluster = await servers.cluster();
   const jobs = streams(redis).stream<Job>(randomPrefix());
   const seen = new Seen();
   await using _worker = consumer(jobs, "processors", { block: "1m", minIdle: 200 }, seen.handler);

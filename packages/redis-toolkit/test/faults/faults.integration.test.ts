@@ -17,8 +17,8 @@ const IN_A_TICK = isNightly ? 10_000 : 2_000;
 
 /** The servers that take writes. */
 async function primaries(where: Where): Promise<readonly OwnRedis[]> {
-  if (where === "a cluster") return servers.cluster.masters();
-  return where === "sentinels" ? [await servers.sentinel.primary()] : [servers.single];
+  if (where === "a cluster") return (await servers.cluster()).masters();
+  return where === "sentinels" ? [await (await servers.sentinel()).primary()] : [servers.single];
 }
 
 interface Refusal {
@@ -206,7 +206,7 @@ describe("C260 a server is lost", () => {
     async () => {
       const tried = subjectsOver(await servers.open("sentinels"));
       await ofEach(tried, (one) => one.write());
-      const failover = servers.sentinel.failover().then(() => sleep(300));
+      const failover = (await servers.sentinel()).failover().then(() => sleep(300));
       const tallies = await ofEach(tried, (one) => writeUntil(one, failover));
       for (const one of tried) {
         const { done, maybe, other } = tallies[one.subject.name]!;
@@ -224,7 +224,7 @@ describe("C260 a server is lost", () => {
   );
 
   it("one shard of three: the objects of the others work, calls for its own fail typed and in time", TEST, async () => {
-    const { cluster } = servers;
+    const cluster = await servers.cluster();
     for (const master of await cluster.masters())
       await master.command("CONFIG", "SET", "cluster-require-full-coverage", "no");
     const redis = await servers.open("a cluster", { commandTimeout: "2s", readRetries: 0 });
