@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { trackedFiles } from "./tracked-files.ts";
+
+const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const files = trackedFiles(top);
+
+/** What the repository weighs. A limit goes down with what it counts; the aim is where it goes. */
+const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
+  // The aim is 700: next, the site and the clients of other caches bring most of the rest.
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_016 },
+  // The aim is 15.
+  { what: "published packages", count: publishedPackages, limit: 19 },
+  // The aim is 42,000.
+  {
+    what: "lines of the workshop",
+    count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
+    limit: 53_000,
+  },
+  // The aim is 3,000.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_600 },
+  // The aim is 130,000.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 165_000 },
+];
+
+describe("the weight of the repository", () => {
+  it.for(ROWS)("$what: at most $limit", ({ count, limit }) => {
+    const counted = count();
+    expect(counted).toBeGreaterThan(0);
+    expect(counted).toBeLessThanOrEqual(limit);
+  });
+});
+
+function packagesInLockfile(): number {
+  const [, packages = ""] = /^packages:\n(.*?)^snapshots:\n/ms.exec(read("pnpm-lock.yaml")) ?? [];
+  return packages.match(/^ {2}\S.*:$/gm)?.length ?? 0;
+}
+
+function publishedPackages(): number {
+  const manifests = files.filter((path) => /^packages\/[^/]+\/package\.json$/.test(path));
+  return manifests.filter((path) => (JSON.parse(read(path)) as { private?: boolean }).private !== true).length;
+}
+
+function lines(paths: RegExp): number {
+  return files.filter((path) => paths.test(path)).reduce((sum, path) => sum + read(path).split("\n").length - 1, 0);
+}
+
+function wordsOfMarkdown(): number {
+  return files
+    .filter((path) => path.endsWith(".md"))
+    .reduce((sum, path) => sum + (read(path).match(/\S+/g)?.length ?? 0), 0);
+}
+
+function read(path: string): string {
+  return readFileSync(join(top, path), "utf8");
+}
