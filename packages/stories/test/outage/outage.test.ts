@@ -2,7 +2,7 @@ import { createCache, EncodeError, json, type Format, type Namespace, type Store
 import { gzip, v8 } from "@hotset/formats";
 import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { failing, numbered } from "../support/sources.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
@@ -167,16 +167,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await outcome(answer)).toEqual({ status: "fulfilled", value: expected });
     });
 
-    it("with a deadline that the backend sets itself", async () => {
-      const { cache, clock, backend } = open(stack, { ttl: "1h", backend: { deadlineMs: 30 } });
-      hang(backend);
-      const answer = cache.getOrSet("k", () => "loaded");
-      clock.advance(29);
-      expect(await outcome(answer)).toEqual({ status: "pending" });
-      clock.advance(1);
-      expect(await answer).toBe("loaded");
-    });
-
     it.for(["read", "pin", "late tags", "store"] as const)(
       "once for all steps of a flight: it hangs at the %s",
       async (point) => {
@@ -261,18 +251,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(backend.store.keys()).toEqual([]);
     });
 
-    it("while another call of the key hangs, too", async () => {
-      const { cache, clock, backend } = open(stack, { ttl: "1h" });
-      await cache.set("warm", "value");
-      backend.script("write", { key: "test::k", before: gate() });
-      const setting = cache.set("k", "set");
-      await flush();
-      const loading = cache.getOrSet("k", () => "loaded", { forceRefresh: true });
-      clock.advance(DEADLINE_MS);
-      expect(await outcome(setting)).toEqual({ status: "fulfilled", value: { status: "pending" } });
-      expect(await outcome(loading)).toEqual({ status: "fulfilled", value: "loaded" });
-    });
-
     it("with a wait for a replay, too", async () => {
       const { cache, clock, backend } = open(stack, { ttl: "1h" });
       const keys = Array.from({ length: 250 }, (_, i) => `k${i}`);
@@ -293,20 +271,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await outcome(got)).toEqual({ status: "fulfilled", value: undefined });
       expect(await outcome(loaded)).toEqual({ status: "fulfilled", value: "loaded" });
       await elapse(clock, 5_000);
-    });
-
-    it("a late answer changes nothing (C43)", async () => {
-      const { cache, clock, backend } = open(stack, { ttl: "1h" });
-      await open("backend", { clock, backend, ttl: "1h" }).cache.set("k", "old");
-      const answering = gate();
-      backend.script("read", { key: "test::k", after: answering });
-      const answer = cache.getOrSet("k", () => "loaded");
-      await answering.arrived();
-      clock.advance(DEADLINE_MS);
-      expect(await answer).toBe("loaded");
-      answering.open();
-      await flush();
-      expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "loaded");
     });
   });
 });
@@ -329,30 +293,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
       clock.advance("1m");
       expect(await cache.getMany(["k", "other"])).toEqual(new Map());
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-    });
-
-    it.for(["get", "getMany", "getOrSet", "has", "inspect"] as const)("before %s reads the key", async (how) => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      await cache.set("k", "deleted");
-      backend.down();
-      await cache.delete("k");
-      backend.up();
-      switch (how) {
-        case "get":
-          expect(await cache.get("k")).toBeUndefined();
-          break;
-        case "getMany":
-          expect(await cache.getMany(["k", "j"])).toEqual(new Map());
-          break;
-        case "getOrSet":
-          expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-          break;
-        case "has":
-          expect(await cache.has("k")).toBe(false);
-          break;
-        case "inspect":
-          expect(await cache.inspect("k")).toBeUndefined();
-      }
     });
 
     it("by itself, without any call", async () => {
@@ -379,16 +319,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
       expect(await cache.get("k")).toBeUndefined();
       await elapse(clock, 5_000);
       expect(cache.stats().pending).toBe(0);
-    });
-
-    it("although a later markStale of the key succeeded", async () => {
-      const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", staleWhileRevalidate: "1h" });
-      await cache.set("k", "deleted");
-      backend.script("remove", { fail: true });
-      expect(await cache.delete("k")).toEqual({ status: "pending" });
-      expect(await cache.markStale("k")).toEqual({ status: "missing" });
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
     });
 
     it.for<readonly [string, "invalidateTags" | "markTagsStale" | "clear"]>([
@@ -419,44 +349,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
         expect(await cache.getOrSet("k", () => "newer")).toBe("newer");
       },
     );
-
-    it("only after the answer of an invalidation that was called earlier", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h" });
-      const { cache: there } = open("backend", { clock, backend, ttl: "1h" });
-      const answering = gate();
-      backend.script("write", { key: "{~test}::t", after: answering });
-      const first = cache.invalidateTags("t");
-      await answering.arrived();
-      // Under the version that the first call issued.
-      await there.set("k", "older", { tags: ["t"] });
-      backend.script("write", { fail: true });
-      expect(await cache.invalidateTags("t")).toEqual({ status: "pending" });
-      answering.open();
-      expect(await first).toMatchObject({ status: "done" });
-      expect(await cache.get("k")).toBeUndefined();
-      await elapse(clock, 5_000);
-      expect(cache.stats().pending).toBe(0);
-      expect(await there.get("k")).toBeUndefined();
-    });
-
-    it("a set called before it is kept nowhere", async () => {
-      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
-      backend.script("remove", { fail: true });
-      await cache.delete("k");
-      await elapse(clock, 500);
-      const answering = gate();
-      backend.script("write", { key: "test::k", after: answering });
-      const setting = cache.set("k", "new");
-      await answering.arrived();
-      expect(stored()).toEqual(["test::k"]);
-      await elapse(clock, 750);
-      expect(stored()).toEqual([]);
-      answering.open();
-      expect(await setting).toMatchObject({ status: "stored" });
-      expect(stored()).toEqual([]);
-      expect(cache.peek("k")).toBeUndefined();
-      expect(await cache.get("k")).toBeUndefined();
-    });
 
     it("a read that was sent before the replay brings nothing back", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
@@ -495,26 +387,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
       expect(await there.get("k", { allowStale: true })).toBeUndefined();
       expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
       expect(await there.get("k")).toBe("loaded");
-    });
-
-    it("the older value is not served once memory has evicted the newer one", async () => {
-      const { cache, backend } = open(stack, { ttl: "1h", staleIfError: "1h", memory: { maxEntries: 1 } });
-      await cache.set("k", "older");
-      backend.down();
-      await cache.set("k", "newer");
-      await cache.set("another", "value");
-      expect(await cache.get("k")).toBeUndefined();
-      backend.up();
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
-    });
-
-    it("the last of several sets is served here", async () => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      backend.down();
-      const results = await Promise.all([cache.set("k", "first"), cache.set("k", "second"), cache.set("k", "last")]);
-      expect(results).toEqual([{ status: "pending" }, { status: "pending" }, { status: "pending" }]);
-      expect(cache.peek("k")).toBe(stack === "backend" ? undefined : "last");
     });
   });
 
@@ -555,53 +427,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, with the backend unreachable", (sta
       ).toBe(true);
       expect(stored()).toEqual(["test::tagged"]);
       expect(await cache.get("tagged")).toBeUndefined();
-    });
-
-    it("leaves out a removal that a later call made superfluous", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h" });
-      await cache.set("k", "older", { tags: ["t"] });
-      backend.down();
-      await cache.delete("k");
-      await cache.invalidateTags("t");
-      expect(cache.stats().pending).toBe(2);
-      backend.up();
-      expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
-      expect(await cache.set("k", "newer", { tags: ["t"] })).toMatchObject({ status: "stored" });
-      expect(cache.stats().pending).toBe(0);
-      await elapse(clock, 30_000);
-      expect(await cache.get("k")).toBe("newer");
-    });
-
-    it("of a hard tag call is hard, also if a soft one followed", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h", staleIfError: "1h" });
-      await cache.set("k", "older", { tags: ["t"] });
-      backend.down();
-      await cache.invalidateTags("t");
-      await cache.markTagsStale("t");
-      backend.up();
-      expect(await cache.markTagsStale("t")).toMatchObject({ status: "done" });
-      expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-      await elapse(clock, 5_000);
-      expect(await open("backend", { clock, backend }).cache.get("k", { allowStale: true })).toBeUndefined();
-    });
-
-    it("that fails half-way goes on later", async () => {
-      const { cache, backend, clock, stored } = open(stack, { ttl: "1h" });
-      await cache.setMany([
-        ["a", "older"],
-        ["b", "older"],
-        ["c", "older"],
-      ]);
-      backend.down();
-      await cache.deleteMany(["a", "b", "c"]);
-      backend.up();
-      backend.script("remove", { key: "test::b", fail: true });
-      await elapse(clock, 1_000);
-      expect(stored()).toEqual(["test::b"]);
-      expect(cache.stats().pending).toBe(1);
-      expect(await cache.get("b")).toBeUndefined();
-      await elapse(clock, 5_000);
-      expect(stored()).toEqual([]);
     });
   });
 
@@ -658,15 +483,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(errors).toEqual([]);
     });
 
-    it("opens for a backend that hangs", async () => {
-      const { cache, clock, backend } = open(stack);
-      backend.script("*", { times: Infinity, before: gate() });
-      const reads = Promise.all(Array.from({ length: 5 }, (_, i) => cache.get(`k${i}`)));
-      clock.advance(DEADLINE_MS);
-      await reads;
-      expect(cache.stats().tiers.at(-1)?.state).toBe("down");
-    });
-
     it.for<readonly [string, Error]>([
       ["an error reply", refusal],
       ["an error of the library that is not a transport error", new EncodeError("no")],
@@ -677,23 +493,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       for (let i = 0; i < 20; i += 1) await cache.get("k");
       expect(backend.count("read", "test::k")).toBe(20);
       expect(states).toEqual([]);
-    });
-
-    it("counts from the last answer, and an error reply is an answer", async () => {
-      const { cache, backend } = open(stack);
-      const states = watch(cache, "backend:state");
-      for (const healed of [undefined, refusal]) {
-        backend.down();
-        for (let i = 0; i < 4; i += 1) await cache.get("k");
-        if (healed === undefined) backend.up();
-        else backend.down(healed);
-        await cache.get("k");
-        backend.down();
-        for (let i = 0; i < 4; i += 1) await cache.get("k");
-        backend.up();
-        await cache.get("k");
-      }
-      expect(states.map(([, { state }]) => state)).toEqual(["up"]);
     });
 
     it("lets one call through as the probe, after one second, and closes when it is answered", async () => {
@@ -721,43 +520,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       await cache.get("k1");
       expect(backend.count("read", "test::k1")).toBe(1);
       expect(states.map(([, { state }]) => state)).toEqual(["down", "up"]);
-    });
-
-    it("doubles the wait after each probe that fails, up to half a minute", async () => {
-      const { cache, clock, backend } = open(stack);
-      backend.down();
-      await openBreaker(cache);
-      backend.forgetCalls();
-      const probes: number[] = [];
-      const startedAt = clock.now();
-      for (let second = 0; second < 130; second += 1) {
-        clock.advance(1_000);
-        await cache.get("k");
-        if (backend.calls.length !== 0) probes.push((clock.now() - startedAt) / 1_000);
-        backend.forgetCalls();
-      }
-      expect(probes).toEqual([1, 3, 7, 15, 31, 61, 91, 121]);
-      backend.up();
-      clock.advance("30s");
-      await cache.get("k");
-      backend.down();
-      await openBreaker(cache);
-      backend.forgetCalls();
-      clock.advance(1_000);
-      await cache.get("k");
-      expect(backend.count("read", "test::k")).toBe(1);
-    });
-
-    it("costs no timer while it is open", async () => {
-      const clock = new TestClock();
-      const { cache, backend } = open(stack, { clock });
-      backend.down();
-      await openBreaker(cache);
-      const schedule = vi.spyOn(clock, "schedule");
-      await cache.get("k");
-      await cache.getMany(["a", "b"]);
-      await cache.inspect("k");
-      expect(schedule).not.toHaveBeenCalled();
     });
   });
 
@@ -834,63 +596,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
         expect(toldAgain.length).toBe(1);
       },
     );
-
-    it("is reported again when it was sound in between", async () => {
-      const { cache, backend, clock } = open("backend", { ttl: "1h" });
-      const told = watch(cache, "decode:error");
-      for (let i = 0; i < 2; i += 1) {
-        await cache.set("k", "value");
-        spoil(backend, "test::k", garbage["other bytes"]!);
-        await cache.get("k");
-        await cache.get("k");
-      }
-      expect(told.length).toBe(2);
-      expect(clock.now()).toBe(1_000);
-    });
-
-    it("names no byte of it", async () => {
-      const { backend, clock } = open("backend", {});
-      backend.store.set("test::k", {
-        data: Buffer.from("hunter2 is no JSON"),
-        staleInMs: 1_000,
-        expiresInMs: 1_000,
-        meta: '{"f":"json"}',
-      });
-      const { cache } = open(stack, { backend, clock });
-      const told = watch(cache, "decode:error");
-      await cache.get("k");
-      expect(told.length).toBe(1);
-      expect(told[0]![1].error.message).not.toContain("hunter2");
-    });
-
-    it("cannot set a prototype", async () => {
-      const { backend, clock } = open("backend", {});
-      backend.store.set("test::k", {
-        data: Buffer.from('{"__proto__":{"isAdmin":true},"name":"Ada"}'),
-        staleInMs: 1_000,
-        expiresInMs: 1_000,
-        meta: '{"f":"json"}',
-      });
-      const { cache } = open(stack, { backend, clock });
-      const value = await cache.get<{ name: string; isAdmin?: boolean }>("k");
-      expect(value?.isAdmin).toBeUndefined();
-      expect(({} as { isAdmin?: boolean }).isAdmin).toBeUndefined();
-    });
-
-    it("cannot take more memory than allowed", async () => {
-      const bomb = await gzip({ minBytes: 0 }).compress(Buffer.from(JSON.stringify("0".repeat(10_000_000))));
-      const { backend, clock } = open("backend", { backend: { compressor: gzip(), maxDecodedBytes: 1_000_000 } });
-      backend.store.set("test::k", {
-        data: bomb,
-        staleInMs: 1_000,
-        expiresInMs: 1_000,
-        meta: '{"f":"json","c":"gzip"}',
-      });
-      const { cache } = open(stack, { backend, clock });
-      const told = watch(cache, "decode:error");
-      expect(await cache.get("k")).toBeUndefined();
-      expect(told.length).toBe(1);
-    });
   });
 
   describe("C99 a value that cannot be encoded", () => {
@@ -908,26 +613,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       ["a function", v8(), () => undefined],
     ];
 
-    it.for(unwritable)("C205 is handed out, reported, and kept in memory alone: %s", async ([, format, value]) => {
-      const { cache, backend } = open(stack, { ttl: "1h", backend: { format } });
-      const errors = watch(cache, "backend:error");
-      const loads = watch(cache, "load");
-      expect(await cache.getOrSet("k", () => value)).toBe(value);
-      const kept = stack === "backend" ? undefined : value;
-      expect([cache.peek("k") === kept, (await cache.get("k")) === kept]).toEqual([true, true]);
-      expect(backend.store.get("test::k")).toBeUndefined();
-      expect(errors.map(([, { tier, operation, error }]) => [tier, operation, error.code])).toEqual([
-        ["scripted", "encode", "ENCODE_FAILED"],
-      ]);
-      expect(loads.map(([, { result }]) => result)).toEqual([stack === "backend" ? "refused" : "stored"]);
-      // A change elsewhere ends it, as for every copy.
-      if (stack !== "backend") {
-        await cache.delete("k");
-        expect(cache.peek("k")).toBeUndefined();
-      }
-      expect(cache.stats().tiers.at(-1)?.state).not.toBe("down");
-    });
-
     it.for(unwritable)("leaves both tiers with what they had: %s", async ([, format, value]) => {
       const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { format } });
       await cache.set("k", "old");
@@ -936,39 +621,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await cache.get("k")).toBe("old");
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
       expect(cache.stats().pending).toBe(0);
-    });
-
-    it("leaves the others of its batch alone", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      await expect(
-        cache.setMany([
-          ["a", "A"],
-          ["b", 1n],
-          ["c", "C"],
-        ]),
-      ).rejects.toMatchObject({ code: "ENCODE_FAILED" });
-      expect(await cache.getMany(["a", "b", "c"])).toEqual(
-        new Map([
-          ["a", "A"],
-          ["c", "C"],
-        ]),
-      );
-      expect(
-        await cache.getOrSetMany(
-          ["d", "e"],
-          (item) => item,
-          (): [string, unknown][] => [
-            ["d", 1n],
-            ["e", "E"],
-          ],
-        ),
-      ).toEqual(
-        new Map<string, unknown>([
-          ["d", 1n],
-          ["e", "E"],
-        ]),
-      );
-      expect((await cache.getMany(["d", "e"])).size).toBe(stack === "backend" ? 1 : 2);
     });
 
     it.for<readonly [string, () => Uint8Array | Promise<Uint8Array>]>([
@@ -990,18 +642,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await cache.getOrSet("k", () => value, { forceRefresh: true })).toBe(value);
       expect(await cache.get("k")).toBe(stack === "backend" ? "old" : value);
       expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
-    });
-
-    it("may be one whose tags cannot be encoded", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h" });
-      const errors = watch(cache, "backend:error");
-      const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padStart(500, "x"));
-      await cache.set("k", "old");
-      expect(await cache.getOrSet("k", () => "new", { forceRefresh: true, tags })).toBe("new");
-      await expect(cache.set("k", "newer", { tags })).rejects.toMatchObject({ code: "ENCODE_FAILED" });
-      expect(await cache.get("k")).toBe("old");
-      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("old");
-      expect(errors.map(([, { error }]) => error.code)).toEqual(["ENCODE_FAILED"]);
     });
   });
 });

@@ -5,7 +5,6 @@
 import { BackendUnavailableError, type Cache } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { counted } from "../support/stacks.ts";
 import { inStep, type SimulatedProcess } from "../support/processes.ts";
 import { watch } from "../support/watch.ts";
@@ -195,36 +194,6 @@ describe("C94 a set while the backend is unreachable", () => {
   });
 });
 
-it(
-  "C96 pending invalidations are bounded: more of them become a clear, which all processes see",
-  { timeout: 60_000 },
-  async () => {
-    const { p1, p2 } = await inStep({ ttl: "1d" });
-    await p1.cache.set("forgotten", "old");
-    expect(await p2.cache.get("forgotten")).toBe("old");
-    away(p1);
-    await p1.cache.delete("forgotten");
-    const [last, ...others] = longKeys(MOST_PENDING, "test::");
-    for (const key of others) await p1.cache.delete(key);
-    const overflows = watch(p1.cache, "pending:overflow");
-    expect([p1.cache.stats().pending, overflows]).toEqual([MOST_PENDING, []]);
-    await p1.cache.delete(last!);
-    expect([p1.cache.stats().pending, overflows]).toEqual([
-      1,
-      [["pending:overflow", { cache: "test", namespace: [], tier: "scripted", effect: "clear" }]],
-    ]);
-    const recovered = watch(p1.cache, "recover");
-    await back(p1);
-    expect([
-      p1.cache.stats().pending,
-      p2.cache.peek("forgotten"),
-      await p2.cache.get("forgotten"),
-      await p1.cache.get("forgotten"),
-    ]).toEqual([0, undefined, undefined, undefined]);
-    expect(recovered.map(([, { overflowed }]) => overflowed)).toEqual([true]);
-  },
-);
-
 describe("C93 after another server answers", () => {
   /** Deletes or replaces, and then the store is what it was before. */
   async function restored(
@@ -256,44 +225,6 @@ describe("C93 after another server answers", () => {
     ]);
   });
 
-  it("no older invalidation is issued again", async () => {
-    // The window counts back from the last heartbeat, which may be half a second older than the loss.
-    const { p1, p2 } = await restored("delete", 30_501);
-    expect([await p1.cache.get("k"), await p2.cache.get("k")]).toEqual(["old", "old"]);
-  });
-
-  it("the backend can set another window for this", async () => {
-    const { p2 } = await restored("delete", 500, { backend: { reissueWindowMs: 400 } });
-    expect(await p2.cache.get("k")).toBe("old");
-  });
-
-  it("pending invalidations and forced loads are issued again, too", async () => {
-    const { p1, p2, clock, store } = await inStep();
-    await p1.cache.set("pending", "old");
-    await p1.cache.set("forced", "old");
-    const restore = store.snapshot();
-    clock.advance(30_001);
-    p1.backend.script("remove", { fail: true });
-    expect(await p1.cache.delete("pending")).toEqual({ status: "pending" });
-    await p1.cache.getOrSet("forced", () => "new", { forceRefresh: true });
-    clock.advance(1_000);
-    await flush();
-    expect([p1.cache.stats().pending, await p2.cache.get("pending"), await p2.cache.get("forced")]).toEqual([
-      0,
-      undefined,
-      "new",
-    ]);
-    restore();
-    for (const { link } of [p1, p2]) link.everything();
-    p1.link.replaced();
-    await flush();
-    expect([await p2.cache.get("pending"), await p1.cache.get("pending"), await p2.cache.get("forced")]).toEqual([
-      undefined,
-      undefined,
-      undefined,
-    ]);
-  });
-
   it("a markStale that met the other server before it was known brings back nothing that was deleted", async () => {
     const { p1, store } = await inStep({ staleWhileRevalidate: "1m" });
     await p1.cache.set("k", "old");
@@ -316,21 +247,6 @@ describe("C93 after another server answers", () => {
     replayed.open();
     await flush();
     expect([await p1.cache.get("k"), p1.cache.stats().pending]).toEqual(["new", 0]);
-  });
-
-  it("all is issued once more when yet another server answers", async () => {
-    const { p1, p2, clock, store } = await inStep();
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    const restore = store.snapshot();
-    await p1.cache.delete("k");
-    await p1.cache.invalidateTags("t");
-    for (let i = 0; i < 3; i += 1) {
-      clock.advance(20_000);
-      restore();
-      p1.link.replaced();
-      await flush();
-      expect(await p2.cache.get("k")).toBe(undefined);
-    }
   });
 
   it("all is issued before any read of it here", async () => {
@@ -389,36 +305,6 @@ describe("C93 after another server answers", () => {
       expect(await answer).toBe(name.endsWith("load") ? "loaded" : undefined);
     },
   );
-
-  it("C96 more than 16 MiB of invalidations become a clear of the cache", { timeout: 60_000 }, async () => {
-    const { p1, p2, store } = await inStep();
-    await p1.cache.set("k", "old");
-    const restore = store.snapshot();
-    await p1.cache.delete("k");
-    // So many that the oldest are forgotten, and the rest is within the bound.
-    for (const key of longKeys(9_000, "test::")) await p1.cache.delete(key);
-    restore();
-    const recovered = watch(p1.cache, "recover");
-    const overflows = watch(p1.cache, "pending:overflow");
-    p1.link.replaced();
-    await flush(1_000);
-    expect([await p2.cache.get("k"), await p1.cache.get("k"), p1.cache.stats().pending]).toEqual([
-      undefined,
-      undefined,
-      0,
-    ]);
-    expect(recovered.at(-1)?.[1].overflowed).toBe(true);
-    expect(overflows.map(([, { effect }]) => effect)).toEqual(["clear"]);
-  });
-
-  it("no other key is invalidated", async () => {
-    const { p1, p2 } = await inStep();
-    await p1.cache.getOrSet("k", () => "loaded", { tags: ["t"] });
-    p1.backend.forgetCalls();
-    p1.link.replaced();
-    await flush();
-    expect([p1.backend.count(), await p2.cache.get("k")]).toEqual([0, "loaded"]);
-  });
 });
 
 describe("C57 a link that is lost while a call waits", () => {

@@ -265,25 +265,6 @@ describe.each(STACKS)("close over %s", (stack) => {
     expect(stored()).toEqual([]);
   });
 
-  it("C117 can be called repeatedly and closes the backend once", async () => {
-    const { cache, backend } = open(stack);
-    await cache.set("k", 1);
-    await Promise.all([cache.close(), cache.close({ timeout: 1 })]);
-    await cache.close();
-    await cache[Symbol.asyncDispose]();
-    expect(backend.count("close")).toBe(stack === "memory" ? 0 : 1);
-  });
-
-  it("C117 closes an unused cache, and a cache whose await using block ends", async () => {
-    const { cache, backend } = open(stack);
-    {
-      await using own = cache;
-      expect(own).toBe(cache);
-    }
-    await expect(cache.get("k")).rejects.toMatchObject(CLOSED);
-    expect(backend.calls.map(({ operation }) => operation)).toEqual(stack === "memory" ? [] : ["close"]);
-  });
-
   it.for([["soon"], [NaN], [null]] as const)(
     "C117 with timeout %s is refused and closes nothing",
     async ([timeout]) => {

@@ -56,20 +56,6 @@ describe("explain", () => {
     ]);
   });
 
-  it("lists calls of this process on the key and on its namespace, and how long ago each was", async () => {
-    const { here, clock } = two();
-    await here.connect();
-    await here.delete("k");
-    clock.advance(250);
-    await here.clear();
-    await here.namespace("below").clear();
-    const writes = here.explain("k").filter(({ what }) => what === "write");
-    expect(writes).toEqual([
-      { agoMs: 250, what: "write", why: "replaced or removed here" },
-      { agoMs: 0, what: "write", why: "cleared here" },
-    ]);
-  });
-
   it("lists why a local copy was not served", async () => {
     const { here, clock, backend } = two();
     await here.connect();
@@ -79,12 +65,6 @@ describe("explain", () => {
     clock.advance(2_100);
     await here.getOrSet("k", () => 2);
     expect(lines(here.explain("k"))).toContain("copy: not trusted: the last sign of life is 100 ms too old");
-  });
-
-  it("keeps at most the configured number of decisions", async () => {
-    const { here } = two(3);
-    for (let i = 0; i < 10; i += 1) await here.getOrSet("k", () => 1);
-    expect(here.explain("k").length).toBe(3);
   });
 
   it("throws when it is disabled, which is the default", () => {

@@ -185,14 +185,6 @@ describe.each(STACKS)("over %s", (stack) => {
     },
   );
 
-  it("C9 a negativeTtl of 0 stores no null", async () => {
-    const { cache } = open(stack, { negativeTtl: 0 });
-    expect(await cache.getOrSet("k", () => null)).toBe(null);
-    expect(await cache.has("k")).toBe(false);
-    expect(await cache.getOrSet("k", () => "there")).toBe("there");
-    expect(await cache.has("k")).toBe(true);
-  });
-
   it("C9 an entry with an infinite ttl never expires, with or without stale windows", async () => {
     const { cache, clock } = open(stack);
     // Every entry depends on tag versions. A backend without tag versions of its own stores them for 30 days.
@@ -205,15 +197,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("b")).toMatchObject({ state: "fresh", freshForMs: Infinity, expiresInMs: Infinity });
   });
 
-  it("C9 an infinite ttl is never refreshed ahead", async () => {
-    const { cache, clock } = open(stack, { ttl: Infinity, refreshAhead: 0.5 });
-    await cache.getOrSet("k", () => 1);
-    clock.advance("10d");
-    expect(await cache.getOrSet("k", never)).toBe(1);
-    await cache.drain();
-    expect(cache.stats()).toMatchObject({ loads: 1, loadErrors: 0 });
-  });
-
   it("C9 a ttl above 2^31 milliseconds expires at its exact time", async () => {
     const { cache, clock } = open(stack);
     await cache.set("k", 1, { ttl: 2 ** 31 + 5 });
@@ -221,62 +204,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe(1);
     clock.advance(1);
     expect(await cache.get("k")).toBe(undefined);
-  });
-
-  const badCalls: [string, (cache: ReturnType<typeof open>["cache"]) => Promise<unknown>][] = [
-    [
-      "an invalid duration in getOrSet",
-      (cache) => cache.getOrSet("k", () => "new", { ttl: "soon" as never, forceRefresh: true }),
-    ],
-    ["an invalid duration in set", (cache) => cache.set("k", "new", { ttl: NaN })],
-    ["an invalid option beside a valid one", (cache) => cache.set("k", "new", { ttl: 5, staleIfError: -1 })],
-    ["a missing loader", (cache) => cache.getOrSet("other", undefined as never)],
-    ["a loader that is not a function", (cache) => cache.getOrSet("other", "Ada" as never)],
-    ["a key that is not a string", (cache) => cache.getOrSet(5 as never, () => "new")],
-    [
-      "an invalid key among valid ones",
-      (cache) =>
-        cache.setMany([
-          ["k", "new"],
-          ["", "new"],
-        ]),
-    ],
-    [
-      "an invalid value among valid ones",
-      (cache) =>
-        cache.setMany([
-          ["k", "new"],
-          ["j", undefined as never],
-        ]),
-    ],
-    ["an invalid key in deleteMany", (cache) => cache.deleteMany(["k", null as never])],
-    ["an invalid tag among valid ones", (cache) => cache.invalidateTags("t", "")],
-    [
-      "an invalid tag of a load",
-      (cache) => cache.getOrSet("k", () => "new", { tags: ["t", 7 as never], forceRefresh: true }),
-    ],
-    [
-      "a key function that returns an empty key for one item",
-      (cache) => cache.getOrSetMany(["k", "j"], (item) => (item === "k" ? item : ""), never),
-    ],
-  ];
-  it.for(badCalls)("C10 %s rejects with a typed error and changes nothing", async ([, call]) => {
-    const { cache, backend } = open(stack);
-    await cache.set("k", "old", { tags: ["t"] });
-    backend.forgetCalls();
-    await expect(call(cache)).rejects.toMatchObject({ name: "InvalidArgumentError", code: "INVALID_ARGUMENT" });
-    expect(backend.calls).toEqual([]);
-    expect(await cache.get("k")).toBe("old");
-    expect(cache.stats()).toMatchObject({ loads: 0, misses: 0 });
-  });
-
-  it("C10 a call rejects when its loader sets an invalid option, and nothing is stored", async () => {
-    const { cache, stored } = open(stack);
-    await expect(cache.getOrSet("k", (ctx) => (ctx.setOptions({ ttl: "soon" as never }), 1))).rejects.toMatchObject({
-      code: "INVALID_ARGUMENT",
-    });
-    expect(stored()).toEqual([]);
-    expect(await cache.has("k")).toBe(false);
   });
 
   it("C11 a forced load does not join an earlier load; later callers and readers get its result (cachified)", async () => {
@@ -295,20 +222,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", never)).toBe("after the mutation");
   });
 
-  it("C11 a forced load replaces the result of an earlier load that ended first", async () => {
-    const { cache } = open(stack);
-    const [before, forced] = [gate<string>(), gate<string>()];
-    const first = cache.getOrSet("k", before.pass);
-    await before.arrived();
-    const second = cache.getOrSet("k", forced.pass, { forceRefresh: true });
-    await forced.arrived();
-    before.open("old");
-    expect(await first).toBe("old");
-    forced.open("new");
-    expect(await second).toBe("new");
-    expect(await cache.get("k")).toBe("new");
-  });
-
   it("C11 two forced calls load twice and the later call's value stays, in either order of completion", async () => {
     for (const lastToEnd of [0, 1]) {
       const { cache } = open(stack);
@@ -321,22 +234,6 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await Promise.all(calls)).toEqual(["call 0", "call 1"]);
       expect(await cache.get("k")).toBe("call 1");
     }
-  });
-
-  it("C11 a caller after a failed forced load does not join a load from before it", async () => {
-    const { cache } = open(stack);
-    const [before, after] = [gate<string>(), gate<string>()];
-    const first = cache.getOrSet("k", before.pass);
-    await before.arrived();
-    await expect(
-      cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true }),
-    ).rejects.toThrow("db down");
-    const third = cache.getOrSet("k", after.pass);
-    await after.arrived();
-    after.open("after the mutation");
-    before.open("before the mutation");
-    expect(await Promise.all([first, third])).toEqual(["before the mutation", "after the mutation"]);
-    expect(await cache.get("k")).toBe("after the mutation");
   });
 
   it("C11 a forced load replaces a fresh value", async () => {
@@ -502,26 +399,6 @@ describe("promotion", () => {
     expect(p2.backend.count()).toBe(0);
   });
 
-  it("C7 a localTtl of 0 keeps no local copy and drops an existing one", async () => {
-    const { cache, stored } = open("memory over backend");
-    await cache.set("k", "old");
-    await cache.set("k", "new", { localTtl: 0 });
-    expect([cache.peek("k"), stored(), await cache.get("k"), cache.peek("k")]).toEqual([
-      undefined,
-      ["test::k"],
-      "new",
-      undefined,
-    ]);
-  });
-
-  it("C7 a localTtl of 1 ms keeps a local copy for 1 ms", async () => {
-    const { cache, clock } = open("memory over backend");
-    await cache.set("k", "new", { localTtl: 1 });
-    expect(cache.peek("k")).toBe("new");
-    clock.advance(1);
-    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, "new"]);
-  });
-
   it("C9 a read that is answered after a load with ttl 0 removed the entry keeps no local copy", async () => {
     const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
     await writer.set("k", "old");
@@ -537,20 +414,6 @@ describe("promotion", () => {
     expect(await load).toBe("new");
     reading.open();
     expect([await early, await late]).toEqual([undefined, "old"]);
-    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-  });
-
-  it("C9 a local copy promoted before a load with ttl 0 removes the entry is dropped", async () => {
-    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
-    await writer.set("k", "old");
-    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
-    const removing = gate();
-    backend.script("remove", { key: "test::k", before: removing });
-    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
-    await removing.arrived();
-    expect(await cache.get("k")).toBe("old");
-    removing.open();
-    expect(await load).toBe("new");
     expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
   });
 

@@ -56,69 +56,6 @@ describe.each(STACKS)("over %s", (stack) => {
         expect(await cache.namespace(name).get("k")).toBeUndefined();
       }
     });
-
-    const refused: readonly (readonly [what: string, key: unknown, message: RegExp])[] = [
-      ["empty", "", /^key must be a non-empty string, got ""$/],
-      ["a lone high surrogate", "a\ud83e", /^key must be well-formed text, got a lone surrogate$/],
-      ["a lone low surrogate", "\udd8aa", /^key must be well-formed text, got a lone surrogate$/],
-      [
-        "more than 64 KiB",
-        "k".repeat(65_537),
-        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
-      ],
-      [
-        "100 KB",
-        "k".repeat(100_000),
-        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
-      ],
-      [
-        "more than 64 KiB only when encoded as UTF-8",
-        "\u{1f98a}".repeat(16_385),
-        /^key must be at most 65536 bytes in UTF-8, got a longer one; hash the data it is made of$/,
-      ],
-      ["a number", 42, /^key must be a non-empty string, got a number$/],
-      ["undefined", undefined, /^key must be a non-empty string, got undefined$/],
-      ["an object", {}, /^key must be a non-empty string, got an object$/],
-    ];
-    it.for(refused)(
-      "of an invalid kind (%s) are refused by every method, and nothing changes",
-      async ([, given, message]) => {
-        const { cache, backend } = open(stack, { ttl: "1h" });
-        const key = given as string;
-        const calls: readonly ((space: Namespace) => unknown)[] = [
-          (space) => space.get(key),
-          (space) => space.getMany(["sound", key]),
-          (space) => space.has(key),
-          (space) => space.inspect(key),
-          (space) => space.getOrSet(key, never),
-          (space) => space.getOrSetMany(["sound", key], (item) => item, never),
-          (space) => space.set(key, 1),
-          (space) =>
-            space.setMany([
-              ["sound", 1],
-              [key, 1],
-            ]),
-          (space) => space.delete(key),
-          (space) => space.deleteMany(["sound", key]),
-          (space) => space.markStale(key),
-          async (space) => space.peek(key),
-        ];
-        for (const call of calls) {
-          const error: unknown = await (async () => call(cache))().catch((reason: unknown) => reason);
-          expect(error).toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringMatching(message) });
-        }
-        expect(backend.calls).toEqual([]);
-        expect(await cache.get("sound")).toBeUndefined();
-      },
-    );
-
-    it("of exactly 64 KiB in UTF-8 are accepted", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      for (const key of ["k".repeat(65_536), "\u{1f98a}".repeat(16_384)]) {
-        await cache.set(key, "value");
-        expect(await cache.get(key)).toBe("value");
-      }
-    });
   });
 
   it("C109 no two pairs of namespace and key share an entry", async () => {
@@ -372,13 +309,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(await after.inspect("new")).toMatchObject({ encoding: { format: "msgpack", compressor: "zstd" } });
       await after.set("old", long);
       expect(await before.get("old")).toEqual(long);
-    });
-
-    it("is read with the configured ones when another program wrote it without meta", async () => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      backend.store.set("test::k", { data: json().encode("theirs"), staleInMs: 1_000, expiresInMs: 2_000, meta: "" });
-      expect(await cache.get("k")).toBe("theirs");
-      expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000, expiresInMs: 2_000, tags: [] });
     });
   });
 });

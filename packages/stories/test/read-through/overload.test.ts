@@ -53,12 +53,6 @@ describe.each(STACKS)("maxWaiting over %s", (stack) => {
     expect([...(await batch)]).toEqual([["a", 1]]);
     expect(cache.stats()).toMatchObject({ waiting: 0 });
   });
-
-  it("C201 a load that others wait for is not refused what it asks for", async () => {
-    const { cache } = open(stack, { maxWaiting: 1 });
-    const outer = cache.getOrSet("outer", async () => `outer of ${await cache.getOrSet("inner", () => "inner")}`);
-    expect(await outer).toBe("outer of inner");
-  });
 });
 
 describe.each(STACKS_WITH_MEMORY)("maxWaiting over %s", (stack) => {

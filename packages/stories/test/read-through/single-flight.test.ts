@@ -1,4 +1,3 @@
-import { AsyncResource } from "node:async_hooks";
 import { createCache, type Cache, type GetOrSetOptions, type LoadContext, type Policy } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
@@ -51,17 +50,6 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("Ada");
     expect(await Promise.all(calls)).toEqual(Array.from({ length: 5 }, () => "Ada 1"));
     expect(runs).toBe(1);
-  });
-
-  it("C45 a caller that joins during the store gets the loaded value", async () => {
-    const { cache, backend } = open(stack);
-    const storing = gate();
-    if (stack !== "memory") backend.script("write", { key: "test::k", before: storing });
-    const first = cache.getOrSet("k", () => "Ada");
-    await flush();
-    expect(await cache.getOrSet("k", never)).toBe("Ada");
-    storing.open();
-    expect(await first).toBe("Ada");
   });
 
   it("C46 a hundred callers of a failing loader share one run and are all rejected (bentocache)", async () => {
@@ -167,18 +155,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all(spaces.map((space) => space.get("k")))).toEqual(spaces.map((_, i) => i));
   });
 
-  it("C48 two views of one namespace share a load", async () => {
-    const { cache } = open(stack);
-    const loading = gate<string>();
-    const calls = [
-      cache.namespace("a", { ttl: 1 }).getOrSet("k", loading.pass),
-      cache.namespace("a").getOrSet("k", never),
-    ];
-    await loading.arrived();
-    loading.open("Ada");
-    expect(await Promise.all(calls)).toEqual(["Ada", "Ada"]);
-  });
-
   it("C48 two caches of one name share no load (cacheable), and caches of different names share no entries", async () => {
     const { cache: one, clock, backend } = open(stack);
     const { cache: same } = open(stack, { clock, backend });
@@ -199,21 +175,6 @@ describe.each(STACKS)("over %s", (stack) => {
       "same",
       "other",
     ]);
-  });
-
-  it("C49 a load uses the options of the caller that started it (bentocache)", async () => {
-    const { cache } = open(stack);
-    const loading = gate<string>();
-    const calls = [
-      cache.getOrSet("k", loading.pass, { ttl: 700, staleIfError: 50 }),
-      cache.getOrSet("k", never, { ttl: 5, staleIfError: 0, negativeTtl: 1 }),
-      cache.getOrSet("k", never, { ttl: 0 }),
-      cache.getOrSet("k", never),
-    ];
-    await loading.arrived();
-    loading.open("Ada");
-    expect(await Promise.all(calls)).toEqual(["Ada", "Ada", "Ada", "Ada"]);
-    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 700, expiresInMs: 750 });
   });
 
   it("C49 a load stores the tags of all its callers", async () => {
@@ -491,17 +452,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "loads")).toBe("loads");
   });
 
-  it("C50 a wrapped function that calls itself is refused for the same arguments only", async () => {
-    const { cache } = open(stack);
-    const fibonacci: (n: number) => Promise<number> = cache.wrap(
-      async (n: number): Promise<number> => (n < 2 ? n : (await fibonacci(n - 1)) + (await fibonacci(n - 2))),
-      { name: "fibonacci" },
-    );
-    expect(await fibonacci(30)).toBe(832_040);
-    const endless: () => Promise<number> = cache.wrap((): Promise<number> => endless(), { name: "endless" });
-    await expect(endless()).rejects.toMatchObject(REENTRANT);
-  });
-
   it("C50 a loader may request other keys, namespaces and caches, and read its own key", async () => {
     const { cache, clock, backend } = open(stack);
     const { cache: other } = open(stack, { clock, backend, name: "other" });
@@ -515,36 +465,6 @@ describe.each(STACKS)("over %s", (stack) => {
         await cache.has("k"),
       ]),
     ).toEqual([1, 2, 3, undefined, 0, false]);
-  });
-
-  it("C50 a refresh may read the value that it replaces", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
-    await cache.set("k", "old");
-    clock.advance(100);
-    expect(await cache.getOrSet("k", async () => `${String(await cache.get("k", { allowStale: true }))} and new`)).toBe(
-      "old",
-    );
-    await cache.drain();
-    expect(await cache.get("k")).toBe("old and new");
-  });
-
-  it("C50 a resource created in a loader, such as a connection pool, may request the key after the load", async () => {
-    const { cache } = open(stack);
-    let pool: AsyncResource | undefined;
-    await cache.getOrSet("k", () => {
-      pool = new AsyncResource("pool");
-      return "first";
-    });
-    await cache.delete("k");
-    expect(await pool!.runInAsyncScope(() => cache.getOrSet("k", () => "second"))).toBe("second");
-    // The same while another caller loads the key.
-    await cache.delete("k");
-    const loading = gate<string>();
-    const other = cache.getOrSet("k", loading.pass);
-    await loading.arrived();
-    const joined = pool!.runInAsyncScope(() => cache.getOrSet("k", never));
-    loading.open("third");
-    expect(await Promise.all([other, joined])).toEqual(["third", "third"]);
   });
 
   it("C50 a loader that timed out may request its own key", async () => {
@@ -635,41 +555,6 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     reading.open();
     expect(new Set(await Promise.all(calls))).toEqual(new Set(["Ada"]));
     expect(backend.count("read", "test::k")).toBe(1);
-  });
-
-  it("C49 a caller that accepts nothing stale gets nothing stale from another caller's read", async () => {
-    const {
-      cache: writer,
-      clock,
-      backend,
-    } = open("backend", { ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
-    await writer.set("k", "old");
-    clock.advance(100);
-    const { cache } = open(stack, { clock, backend, ttl: 100, staleWhileRevalidate: 1_000, staleIfError: 1_000 });
-    const [reading, loading] = [gate(), gate<string>()];
-    backend.script("read", { key: "test::k", before: reading });
-    let background: boolean | undefined;
-    const lenient = cache.getOrSet("k", (ctx) => ((background = ctx.background), loading.pass()));
-    await reading.arrived();
-    const strict = cache.getOrSet("k", never, { staleWhileRevalidate: 0 });
-    reading.open();
-    expect(await lenient).toBe("old");
-    await loading.arrived();
-    expect([await outcome(strict), background]).toEqual([{ status: "pending" }, false]);
-    loading.open("new");
-    expect(await strict).toBe("new");
-    expect(await cache.get("k")).toBe("new");
-  });
-
-  it("C46 C47 callers share one load when the backend read fails", async () => {
-    const { cache, backend } = open(stack);
-    backend.down();
-    const loading = gate<string>();
-    const calls = Array.from({ length: 100 }, (_, i) => cache.getOrSet("k", i === 0 ? loading.pass : never));
-    await loading.arrived();
-    loading.open("Ada");
-    expect(new Set(await Promise.all(calls))).toEqual(new Set(["Ada"]));
-    expect(cache.stats().loads).toBe(1);
   });
 });
 

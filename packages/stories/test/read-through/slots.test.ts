@@ -25,49 +25,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all([...pages, direct, other])).toEqual(["settings", "settings", "settings", "other"]);
   });
 
-  it("C50 so does a load that waits for a queued item of a batch", async () => {
-    const { cache } = open(stack, { maxLoads: 1 });
-    const rendering = gate();
-    const page = cache.getOrSet("page", async () => {
-      await rendering.pass();
-      return cache.getOrSet("a", never);
-    });
-    await rendering.arrived();
-    const batch = cache.getOrSetMany(
-      ["a", "b"],
-      (key) => key,
-      (missing) => missing.map((key) => [key, `${key}!`]),
-    );
-    expect(await outcome(batch)).toEqual(PENDING);
-    rendering.open();
-    expect(await page).toBe("a!");
-    expect(await batch).toEqual(
-      new Map([
-        ["a", "a!"],
-        ["b", "b!"],
-      ]),
-    );
-  });
-
-  it("C38 a load that was let run without a slot leaves the limit as it was", async () => {
-    const { cache } = open(stack, { maxLoads: 1 });
-    const rendering = gate();
-    const page = cache.getOrSet("page", async () => {
-      await rendering.pass();
-      return cache.getOrSet("inner", never);
-    });
-    await rendering.arrived();
-    const inner = cache.getOrSet("inner", () => "inner");
-    rendering.open();
-    await Promise.all([page, inner]);
-    const first = gate<number>();
-    const loads = [cache.getOrSet("x", first.pass), cache.getOrSet("y", () => 2), cache.getOrSet("z", () => 3)];
-    await first.arrived();
-    expect([await outcome(loads[1]!), await outcome(loads[2]!)]).toEqual([PENDING, PENDING]);
-    first.open(1);
-    await Promise.all(loads);
-  });
-
   it("C135 a queued load whose callers ran out of time does not run; a new key is loaded at once", async () => {
     const { cache, clock } = open(stack, { maxLoads: 1, hardTimeout: 500 });
     const hanging = gate<string>();
@@ -83,19 +40,6 @@ describe.each(STACKS)("over %s", (stack) => {
     await Promise.all(calls);
     await cache.drain();
     expect(cache.stats().loads).toBe(2);
-  });
-
-  it("C135 with one caller left that waits, it runs", async () => {
-    const { cache, clock } = open(stack, { maxLoads: 1 });
-    const hanging = gate<string>();
-    const first = cache.getOrSet("first", hanging.pass);
-    await hanging.arrived();
-    const impatient = outcome(cache.getOrSet("k", () => "loaded", { hardTimeout: 10 }));
-    const patient = cache.getOrSet("k", never);
-    clock.advance(10);
-    expect((await impatient).status).toBe("rejected");
-    hanging.open("first");
-    expect([await first, await patient]).toEqual(["first", "loaded"]);
   });
 
   it("C135 a caller that got a stale value at its softTimeout has it refreshed all the same", async () => {

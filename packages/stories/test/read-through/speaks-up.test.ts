@@ -11,7 +11,6 @@ import {
   type Gate,
   type ScriptedBackend,
 } from "@hotset/testing";
-import { memory } from "@hotset/memory";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import winston from "winston";
@@ -114,16 +113,6 @@ describe("C202 events of trouble", () => {
     clock.advance(1_000);
     expect(seen.slice(11)).toEqual(["BACKEND_UNAVAILABLE 48"]);
     expect(cache.stats().tiers[0]).toMatchObject({ errors: 60 });
-  });
-
-  it("of one kind do not hide another kind, and calls are reported without a limit", async () => {
-    const cache = createTestCache();
-    const seen = { miss: 0, "load:error": 0, load: 0 };
-    for (const name of ["miss", "load:error", "load"] as const) cache.on(name, () => (seen[name] += 1));
-    for (let i = 0; i < 50; i += 1) await cache.getOrSet("k", () => Promise.reject(new Error("down"))).catch(() => {});
-    for (let i = 0; i < 50; i += 1) await cache.getOrSet(`k${i}`, () => i);
-    expect(seen).toEqual({ miss: 100, "load:error": 10, load: 50 });
-    expect(cache.stats()).toMatchObject({ loadErrors: 50 });
   });
 });
 
@@ -275,20 +264,6 @@ describe("C441 a load without a lease", () => {
       'warn hotset: cache "test": loaded without a lease, since scripted did not answer in time; other processes may load the same key, and scripted keeps nothing of this load (key "k")',
     ]);
   });
-
-  it("is not reported where none is asked for", async () => {
-    const { cache, clock, backend } = await opened(() => undefined);
-    const seen: unknown[] = [];
-    cache.on("load:unleased", (event) => seen.push(event));
-    await cache.getOrSet("alone", (ctx) => ctx.notShared(1));
-    await cache.getOrSet("alone", (ctx) => ctx.notShared(1));
-    cache.bypass(["scripted"]);
-    await loaded(cache, clock);
-    const local = createTestCache({ clock, backend: scriptedBackend({ clock }) });
-    local.on("load:unleased", (event) => seen.push(event));
-    await local.getOrSet("k", () => 1);
-    expect([seen, warnings, backend.label]).toEqual([[], [], "scripted"]);
-  });
 });
 
 describe("C96 a clear in place of more invalidations than are remembered", () => {
@@ -310,12 +285,6 @@ describe("C96 a clear in place of more invalidations than are remembered", () =>
     expect(warnings[1]!.message).toBe(
       `${TEXT}. Shown once for this cache; pass createCache({ logger }), or listen to "pending:overflow", for all`,
     );
-  });
-
-  it("is an error to a logger", async () => {
-    const { logger, lines } = recording();
-    await overflowed({ logger });
-    expect(lines.filter((line) => line.startsWith("error"))).toEqual([`error ${TEXT}`]);
   });
 });
 
@@ -486,21 +455,6 @@ describe("C460 many open caches of one name over a backend", () => {
     ]);
     for (const cache of caches) await cache.close();
   });
-
-  it("are a line of the logger where there is one; closed caches and those in memory alone do not count", async () => {
-    const { logger, lines } = recording();
-    for (let i = 0; i < 30; i += 1) await build("reopened", { logger }).close();
-    const inMemory = Array.from({ length: 30 }, () => createCache({ name: "reopened" }).tier(memory()).build());
-    expect(lines).toEqual([]);
-    const caches = Array.from({ length: 20 }, () => build("reopened", { logger }));
-    await nextTurn();
-    expect([lines.length, lines[0], warnings]).toEqual([
-      1,
-      expect.stringMatching(/^warn hotset: cache "reopened": 20 caches of this name are open/) as string,
-      [],
-    ]);
-    for (const cache of [...caches, ...inMemory]) await cache.close();
-  });
 });
 
 describe("C564 a backend without leases, over which a load may undo a delete of another process", () => {
@@ -522,28 +476,6 @@ describe("C564 a backend without leases, over which a load may undo a delete of 
         "HOTSET_NO_LEASES",
       ]),
     );
-  });
-
-  it("advises no tags where the backend has no room for them", async () => {
-    const plain = scriptedBackend({ clock: new TestClock(), label: "plain files", coherence: "none" });
-    createCache({ name: "shop" })
-      .tier(Object.assign(plain, { keepsMeta: false }))
-      .build();
-    await nextTurn();
-    expect(warnings.map(({ message }) => message.split(". ")[1])).toEqual([
-      "Let the backend state that no other process writes; see docs/guide/which-store.md",
-    ]);
-  });
-
-  it("is a line of the logger where there is one", async () => {
-    const { logger, lines } = recording();
-    build("logged", { logger });
-    build("logged", { logger });
-    await nextTurn();
-    expect([lines, warnings]).toEqual([
-      [expect.stringMatching(/^warn hotset: cache "shop": logged has no leases: /) as string],
-      [],
-    ]);
   });
 
   it.each([

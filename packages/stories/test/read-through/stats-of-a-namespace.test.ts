@@ -48,13 +48,6 @@ it("C180 stats of a namespace count its calls and those below it; of the cache, 
   expect(Object.keys(cache.stats())).toEqual([...Object.keys(users.stats()), "waiting", "pending", "tiers"]);
 });
 
-it("C180 views of one name count together, with different options too", async () => {
-  const cache = createTestCache();
-  await cache.namespace("a", { ttl: "1s" }).get("k");
-  await cache.namespace("a", { localOnly: true }).get("k");
-  expect(cache.namespace("a").stats().misses).toBe(2);
-});
-
 it("C180 calls beyond the first 1,000 namespaces count in the one above, whose number is whole", async () => {
   const cache = createTestCache();
   const tenants = cache.namespace("tenants");
@@ -66,16 +59,6 @@ it("C180 calls beyond the first 1,000 namespaces count in the one above, whose n
     'stats: the namespace "t1100" in "tenants" is not counted by itself: a cache counts the 1,000 that it used ' +
       "first; ask the one above",
   );
-});
-
-it("C180 calls that are refused since too many wait count in their namespace", async () => {
-  const cache = createTestCache({ maxWaiting: 1 });
-  const { loading, load } = slowLoad();
-  const first = cache.namespace("a").getOrSet("k", load);
-  await expect(cache.namespace("b").getOrSet("k", load)).rejects.toMatchObject({ code: "OVERLOADED" });
-  loading.open("v");
-  await first;
-  expect([cache.namespace("a").stats().overloaded, cache.namespace("b").stats().overloaded]).toEqual([0, 1]);
 });
 
 function slowLoad(): { readonly loading: ReturnType<typeof gate<string>>; readonly load: () => Promise<string> } {

@@ -98,43 +98,6 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C35 each caller has its own softTimeout, counted from its call", async () => {
-    const { cache, clock } = await withStale();
-    const loading = gate<string>();
-    const first = cache.getOrSet("k", loading.pass, { softTimeout: 100 });
-    await loading.arrived();
-    clock.advance(30);
-    const second = cache.getOrSet("k", never, { softTimeout: 20 });
-    const patient = cache.getOrSet("k", never);
-    clock.advance(19);
-    expect(await outcome(second)).toEqual(PENDING);
-    clock.advance(1);
-    expect(await second).toBe("old");
-    expect(await outcome(first)).toEqual(PENDING);
-    clock.advance(50);
-    expect(await first).toBe("old");
-    expect(await outcome(patient)).toEqual(PENDING);
-    loading.open("new");
-    expect(await patient).toBe("new");
-  });
-
-  it("C35 softTimeout also applies while the load waits for a slot, for joining callers too", async () => {
-    const { cache, clock } = await withStale({ maxLoads: 1 });
-    const busy = gate<number>();
-    const other = cache.getOrSet("other", busy.pass);
-    await busy.arrived();
-    const calls = [cache.getOrSet("k", never, { softTimeout: 50 })];
-    await flush();
-    calls.push(cache.getOrSet("k", never, { softTimeout: 50 }));
-    clock.advance(50);
-    expect(await Promise.all(calls.map((call) => outcome(call)))).toEqual([
-      { status: "fulfilled", value: "old" },
-      { status: "fulfilled", value: "old" },
-    ]);
-    busy.open(1);
-    await other;
-  });
-
   it("C36 hardTimeout rejects exactly on time when nothing stale exists", async () => {
     const { cache, clock } = open(stack);
     const loading = gate<string>();
@@ -175,40 +138,6 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
   });
 
-  it("C36 each caller has its own hardTimeout", async () => {
-    const { cache, clock } = open(stack);
-    const loading = gate<string>();
-    const first = cache.getOrSet("k", loading.pass, { hardTimeout: 100 });
-    await loading.arrived();
-    clock.advance(60);
-    const second = cache.getOrSet("k", never, { hardTimeout: 10 });
-    const patient = cache.getOrSet("k", never);
-    clock.advance(10);
-    await expect(second).rejects.toMatchObject(LATE);
-    clock.advance(29);
-    expect(await outcome(first)).toEqual(PENDING);
-    clock.advance(1);
-    await expect(first).rejects.toMatchObject(LATE);
-    loading.open("new");
-    expect(await patient).toBe("new");
-  });
-
-  it("C36 hardTimeout includes the wait for a slot", async () => {
-    const { cache, clock } = open(stack, { maxLoads: 1 });
-    const busy = gate<number>();
-    const other = cache.getOrSet("other", busy.pass);
-    await busy.arrived();
-    const call = cache.getOrSet("k", () => "loaded", { hardTimeout: 50 });
-    clock.advance(50);
-    await expect(call).rejects.toMatchObject(LATE);
-    busy.open(1);
-    await other;
-    await cache.drain();
-    // Its loader had not begun, and no caller waits for it any more.
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.getOrSet("k", () => "loaded")).toBe("loaded");
-  });
-
   it("C37 the loader goes on after hardTimeout, so four calls cause one run (bentocache)", async () => {
     const { cache, clock } = open(stack, { hardTimeout: 50 });
     const loading = gate<string>();
@@ -227,22 +156,6 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
     expect(await last).toBe("new");
     expect(runs).toBe(1);
-  });
-
-  it("C37 after a softTimeout new callers join the same load, or get the stale value at their own softTimeout", async () => {
-    const { cache, clock } = await withStale({ softTimeout: 50 });
-    const loading = gate<string>();
-    const first = cache.getOrSet("k", loading.pass);
-    await loading.arrived();
-    clock.advance(50);
-    expect(await first).toBe("old");
-    const second = cache.getOrSet("k", never);
-    clock.advance(50);
-    expect(await second).toBe("old");
-    const third = cache.getOrSet("k", never);
-    loading.open("new");
-    expect(await third).toBe("new");
-    expect(cache.stats().loads).toBe(1);
   });
 
   it("C38 a loader that never settles ends at loadTimeout, and the next caller loads", async () => {
@@ -265,33 +178,6 @@ describe.each(STACKS)("over %s", (stack) => {
     await flush();
     expect(await cache.get("k")).toBe("next");
     expect(cache.stats()).toMatchObject({ loads: 3, loadErrors: 1 });
-  });
-
-  it("C38 loadTimeout is 30 s by default, and counts from the start of the loader", async () => {
-    const { cache, clock } = open(stack, { maxLoads: 1 });
-    const [busy, hung] = [gate<number>(), gate<string>()];
-    const other = cache.getOrSet("other", busy.pass);
-    await busy.arrived();
-    const call = cache.getOrSet("k", hung.pass);
-    await flush();
-    clock.advance("20s");
-    busy.open(1);
-    await Promise.all([other, hung.arrived()]);
-    clock.advance(29_999);
-    expect(await outcome(call)).toEqual(PENDING);
-    clock.advance(1);
-    await expect(call).rejects.toMatchObject(LATE);
-  });
-
-  it("C38 at loadTimeout the stale value is served, with cause timeout", async () => {
-    const { cache, clock } = await withStale({ loadTimeout: 500 });
-    const hung = gate<string>();
-    const served: Served[] = [];
-    const call = cache.getOrSet("k", hung.pass, { onServed: (each) => served.push(each) });
-    await hung.arrived();
-    clock.advance(500);
-    expect(await call).toBe("old");
-    expect(served).toMatchObject([{ status: "stale", cause: "timeout", error: LATE }]);
   });
 
   it("C38 a hung background refresh ends at loadTimeout, and a later call refreshes again", async () => {
@@ -443,20 +329,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
   });
 
-  it("C42 a call with an aborted signal loads nothing but returns a local value", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
-    await cache.set("k", "there");
-    const signal = AbortSignal.abort("gone");
-    expect(await outcome(cache.getOrSet("other", never, { signal }))).toEqual({ status: "rejected", reason: "gone" });
-    if (stack !== "backend") {
-      expect(await cache.getOrSet("k", never, { signal })).toBe("there");
-      clock.advance(100);
-      expect(await cache.getOrSet("k", () => "new", { signal })).toBe("there");
-    }
-    await cache.drain();
-    expect(cache.stats().loadErrors).toBe(0);
-  });
-
   it("C42 a caller that leaves the queue takes no slot, and its loader never runs", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const busy = gate<number>();
@@ -472,40 +344,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await Promise.all([other, waiter])).toEqual([1, 2]);
     expect(await cache.getOrSet("k", () => 3)).toBe(3);
     expect(cache.stats().loads).toBe(3);
-  });
-
-  it("C42 a load goes on for a caller that timed out, even when the last other caller aborts", async () => {
-    const { cache, clock } = open(stack);
-    const loading = gate<string>();
-    const controller = new AbortController();
-    const timed = cache.getOrSet("k", loading.pass, { hardTimeout: 10 });
-    const leaver = cache.getOrSet("k", never, { signal: controller.signal });
-    await loading.arrived();
-    clock.advance(10);
-    await expect(timed).rejects.toMatchObject(LATE);
-    controller.abort("gone");
-    expect(await outcome(leaver)).toEqual({ status: "rejected", reason: "gone" });
-    loading.open("kept");
-    await cache.drain();
-    expect(await cache.get("k")).toBe("kept");
-  });
-
-  it("C42 an abort signal does not abort a background refresh", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
-    await cache.set("k", "old");
-    clock.advance(100);
-    const loading = gate<string>();
-    const controller = new AbortController();
-    let signal: AbortSignal | undefined;
-    expect(
-      await cache.getOrSet("k", (ctx) => ((signal = ctx.signal), loading.pass()), { signal: controller.signal }),
-    ).toBe("old");
-    await loading.arrived();
-    controller.abort();
-    expect(signal?.aborted).toBe(false);
-    loading.open("new");
-    await cache.drain();
-    expect(await cache.get("k")).toBe("new");
   });
 
   it("C396 calls that share a signal add one listener, end alone or together, and leave none behind", async () => {
@@ -565,25 +403,6 @@ describe.each(STACKS)("over %s", (stack) => {
     loading.open("new");
     await Promise.all(given.map(({ work }) => work));
     expect([await cache.get("ahead"), await cache.get("late")]).toEqual(["new", "new"]);
-  });
-
-  it("C44 waitUntil receives a load after one caller aborted and the other timed out", async () => {
-    const given: Promise<void>[] = [];
-    const { cache, clock } = open(stack, { waitUntil: (work) => void given.push(work) });
-    const loading = gate<string>();
-    const controller = new AbortController();
-    const timed = cache.getOrSet("k", loading.pass, { hardTimeout: 10 });
-    const leaver = cache.getOrSet("k", never, { signal: controller.signal });
-    await loading.arrived();
-    clock.advance(10);
-    await expect(timed).rejects.toMatchObject(LATE);
-    expect(given).toEqual([]);
-    controller.abort("gone");
-    await outcome(leaver);
-    expect(given).toHaveLength(1);
-    loading.open("kept");
-    await given[0];
-    expect(await cache.get("k")).toBe("kept");
   });
 
   it("C44 C118 a waitUntil that throws changes no answer", async () => {
@@ -651,25 +470,6 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ misses: 1, hits: stack === "backend" ? 0 : 1, loads: 1 });
   });
 
-  it("C43 get and getMany beyond the limit find nothing, and the late answer is not kept", async () => {
-    const { cache: writer, clock, backend } = open("backend");
-    await writer.set("k", "in the backend");
-    const { cache } = open(stack, { clock, backend });
-    for (const read of [() => cache.get("k"), () => cache.getMany(["k", "j"]).then((found) => found.get("k"))]) {
-      const slow = gate();
-      backend.script("*", { key: "test::k", after: slow });
-      const call = read();
-      await slow.arrived();
-      clock.advance(999);
-      expect(await outcome(call)).toEqual(PENDING);
-      clock.advance(1);
-      expect(await call).toBe(undefined);
-      slow.open();
-      await flush();
-      expect(cache.peek("k")).toBe(undefined);
-    }
-  });
-
   it.for([
     ["read", "getMany"],
     ["read", "getOrSetMany"],
@@ -697,27 +497,6 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
             ],
       ),
     });
-  });
-
-  it("C43 the backend's own deadlineMs is the limit", async () => {
-    const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 70 } });
-    backend.script("read", { key: "test::k", before: gate() });
-    const call = cache.getOrSet("k", () => "loaded");
-    await flush();
-    clock.advance(69);
-    expect(await outcome(call)).toEqual(PENDING);
-    clock.advance(1);
-    expect(await call).toBe("loaded");
-  });
-
-  it("C43 after a read beyond the limit the load neither issues tag versions nor stores in the backend", async () => {
-    const { cache, clock, backend } = open(stack);
-    backend.script("read", { key: "test::k", before: gate() });
-    const call = cache.getOrSet("k", () => "loaded");
-    await flush();
-    clock.advance(1_000);
-    expect(await call).toBe("loaded");
-    expect(backend.count("write")).toBe(0);
   });
 
   it("C43 a store waits only for the rest of the deadline that the read has left", async () => {

@@ -22,19 +22,6 @@ describe.each(STACKS)("C174 touch, over %s", (stack) => {
     expect([await cache.get("k"), await cache.touch("k")]).toEqual([undefined, { status: "missing" }]);
   });
 
-  it("keeps value, tags, validators, windows and age", async () => {
-    const { cache, clock } = open(stack, { ttl: 100 });
-    await cache.set("k", { a: [1] }, { tags: ["t"], etag: '"1"', lastModified: "today", staleIfError: 500 });
-    clock.advance(60);
-    await cache.touch("k");
-    expect([await cache.get("k"), await cache.inspect("k")]).toMatchObject([
-      { a: [1] },
-      { ageMs: 60, freshForMs: 100, expiresInMs: 600, tags: ["t"], etag: '"1"', lastModified: "today" },
-    ]);
-    expect(await cache.getOrSet("k", () => "loaded", { maxAge: 61 })).toEqual({ a: [1] });
-    expect(await cache.getOrSet("k", () => "loaded", { maxAge: 60 })).toBe("loaded");
-  });
-
   it.for([0, 1_000])(
     "C406: after a life without an end its age stays unknown, with a window of %d ms",
     async (window) => {
@@ -72,25 +59,6 @@ describe.each(STACKS)("C174 touch, over %s", (stack) => {
       expect(await cache.get(key), key).toBe(undefined);
     }
     expect(await cache.get("stale", { allowStale: true })).toBe("v");
-  });
-
-  it("a remembered null has negativeTtl, unless a ttl is given", async () => {
-    const { cache } = open(stack, { ttl: 100, negativeTtl: 10 });
-    await cache.set("k", null);
-    await cache.touch("k");
-    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 10 });
-    await cache.touch("k", { ttl: 50 });
-    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 50 });
-    expect(await cache.namespace("never", { ttl: "1m" }).touch("k")).toEqual({ status: "missing" });
-  });
-
-  it("a copy keeps its localTtl", async () => {
-    const { cache, clock } = open(stack, { ttl: 100 });
-    await cache.set("k", "v", { localTtl: 10 });
-    await cache.touch("k");
-    clock.advance(10);
-    expect(cache.peek("k")).toBe(undefined);
-    expect(await cache.get("k")).toBe(stack === "memory" ? undefined : "v");
   });
 
   it.for([
@@ -181,22 +149,6 @@ describe.each([
       expect(await cache.get("k")).toBe(change === "set" ? "newer" : undefined);
     },
   );
-});
-
-it("C174 touch does not wait for a load, nor keep one from being stored", async () => {
-  const { p1: one, p2: other, clock } = await inStep({ ttl: 100, refreshAhead: 0.5 });
-  await one.cache.set("k", "old");
-  clock.advance(60);
-  const loading = gate<string>();
-  expect(await other.cache.getOrSet("k", () => loading.pass())).toBe("old");
-  await loading.arrived();
-  expect([await one.cache.touch("k"), await other.cache.touch("k")]).toEqual([
-    { status: "touched" },
-    { status: "touched" },
-  ]);
-  loading.open("new");
-  await other.cache.drain();
-  expect([await one.cache.get("k"), await other.cache.get("k")]).toEqual(["new", "new"]);
 });
 
 it("C174 touch is refused while the backend does not answer, and leaves nothing pending", async () => {

@@ -42,27 +42,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(runs.count).toBe(4);
   });
 
-  it("C475: ttl that gives 0 removes the value that was there, and its call resolves", async () => {
-    const { cache } = open(stack);
-    const wrapped = cache.wrap((keep: string) => keep, { name: "f", ttl: (value) => (value === "no" ? 0 : "1m") });
-    await cache.set(wrapped.key("no"), "old");
-    expect(await wrapped.refresh("no")).toBe("no");
-    expect(await cache.get(wrapped.key("no"))).toBeUndefined();
-  });
-
-  it("C475: ttl and tags are asked only for a value that is stored", async () => {
-    const { cache } = open(stack);
-    const find = cache.wrap(async (id: number) => (id === 0 ? null : { id }), {
-      name: "find",
-      shouldStore: (found) => found !== null,
-      ttl: (found) => found!.id * 1_000,
-      tags: (found) => [`user:${found!.id}`],
-    });
-    expect([await find(0), await find(2)]).toEqual([null, { id: 2 }]);
-    expect(await cache.inspect(find.key(2))).toMatchObject({ tags: ["user:2"], freshForMs: 2_000 });
-    expect(await cache.inspect(find.key(0))).toBeUndefined();
-  });
-
   it("C475: shouldStore says which values are stored; a value that is not leaves the one that was there", async () => {
     const { cache } = open(stack);
     const runs = { count: 0 };

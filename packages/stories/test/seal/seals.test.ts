@@ -6,7 +6,7 @@ import { flush, scriptedBackend, TestClock } from "@hotset/testing";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { describe, expect, it } from "vitest";
 import { notYetInStep } from "../support/processes.ts";
-import { counted, never, open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
+import { never, open, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
 const sealOf = (id: string, fill = id.charCodeAt(0)): Seal => aesGcm({ keys: [{ id, key: Buffer.alloc(32, fill) }] });
 const SEAL = sealOf("a");
@@ -37,30 +37,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     ]);
   });
 
-  it("C150 C151 without the seal nothing of an entry is believed, its meta neither", async () => {
-    const { cache, backend } = start();
-    const reasons = reasonsOf(cache);
-    const forged = { data: Buffer.from('"forged"'), staleInMs: 1e6, expiresInMs: 1e6, version: "x" };
-    for (const [key, meta] of [
-      ["a", '{"f":"json"}'],
-      ["b", ""],
-      ["c", "xaes-256-gcm;"],
-      ["d", "hmac-sha-256;{}"],
-      ["e", "xaes-256-gcm;{}"],
-    ] as const) {
-      backend.store.set(`test::${key}`, { ...forged, meta });
-      expect(await cache.getOrSet(key, () => "loaded")).toBe("loaded");
-    }
-    const only = 'this backend reads only entries that are sealed by "xaes-256-gcm"';
-    expect(reasons.map((reason) => reason.replace("a stored entry cannot be read: ", ""))).toEqual([
-      `a: it is not sealed, and ${only}`,
-      `b: it is not sealed, and ${only}`,
-      "c: xaes-256-gcm: these bytes are not sealed",
-      `d: it is sealed by "hmac-sha-256", and ${only}`,
-      "e: xaes-256-gcm: these bytes are not sealed",
-    ]);
-  });
-
   it("C151 a process without the seal reads no sealed entry, and says so", async () => {
     const sealing = start(hmac({ keys: [{ id: "a", key: Buffer.alloc(32, 1) }] }));
     await sealing.cache.set("k", "v");
@@ -69,57 +45,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
     expect(await plain.cache.get("k")).toBe(undefined);
     const reason = "its meta was not written by this library, or it is sealed and this backend has no seal";
     expect(reasons).toEqual([`k: a stored entry cannot be read: ${reason}`]);
-  });
-
-  it("C152 an entry that is put back lives no longer than it was to live", async () => {
-    const { cache, backend, clock } = start();
-    await cache.set("k", "old", { ttl: "1m", staleWhileRevalidate: "1m" });
-    const old = { ...backend.store.get("test::k")!, staleInMs: Infinity, expiresInMs: Infinity };
-    await cache.set("k", "new");
-    clock.advance("59s");
-    backend.store.set("test::k", old);
-    await cache.close();
-    const other = open(stack, { clock, seal: SEAL, backend: backend.peer() });
-    const reasons = reasonsOf(other.cache);
-    expect(await other.cache.inspect("k")).toMatchObject({ freshForMs: 1_000, expiresInMs: 61_000 });
-    clock.advance("1s");
-    expect(await other.cache.get("k")).toBe(undefined);
-    expect(await other.cache.get("k", { allowStale: true })).toBe("old");
-    clock.advance("1m");
-    expect(await other.cache.get("k", { allowStale: true })).toBe(undefined);
-    expect(reasons).toEqual([]);
-    clock.advance(10_001);
-    expect(await other.cache.getOrSet("k", () => "newer")).toBe("newer");
-    expect(reasons).toEqual([expect.stringContaining("its sealed life ended more than 10 s ago")]);
-  });
-
-  it("C152 markStale works, and nothing makes the entry fresh again", async () => {
-    const { cache, backend } = start();
-    await cache.set("k", "v", { ttl: "1m", staleWhileRevalidate: "1m" });
-    const before = backend.store.get("test::k")!;
-    expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    expect(await cache.get("k")).toBe(undefined);
-    expect(await cache.get("k", { allowStale: true })).toBe("v");
-    // The store forgets the end of freshness, and keeps the id that it gave.
-    backend.store.set("test::k", { ...before, version: backend.store.get("test::k")!.version! });
-    expect(await cache.get("k")).toBe(undefined);
-    const load = counted("w");
-    expect(await cache.getOrSet("k", load.load)).toBe("v");
-    await cache.drain();
-    expect(await cache.get("k")).toBe("w");
-  });
-
-  it("C150 tags work, and an entry with others than it was stored with is a miss", async () => {
-    const { cache, backend } = start();
-    await cache.set("k", "v", { tags: ["t"] });
-    const stored = backend.store.get("test::k")!;
-    expect(await cache.get("k")).toBe("v");
-    await cache.invalidateTags("t");
-    expect(await cache.get("k")).toBe(undefined);
-    for (const meta of ['["json",3600000]', 'xaes-256-gcm;["json",3600000]']) {
-      backend.store.set("test::k", { ...stored, meta });
-      expect(await cache.get("k")).toBe(undefined);
-    }
   });
 });
 

@@ -1,10 +1,9 @@
-import type { Cache, Namespace, Policy, Served } from "@hotset/core";
-import { createTestCache, flush, gate, mapTier, outcome, TestClock } from "@hotset/testing";
+import type { Namespace, Policy, Served } from "@hotset/core";
+import { gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { heapGrowth } from "../support/heap-growth.ts";
-import { failing, numbered } from "../support/sources.ts";
+import { failing } from "../support/sources.ts";
 import { open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
-import { watch } from "../support/watch.ts";
 
 const sourceDown = new Error("the source is down");
 
@@ -95,59 +94,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await spaces.a.markTagsStale("t");
       expect(await left()).toEqual(["root", "c"]);
     });
-
-    it("accept any text", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      const tags = [":", "::", "a:b", "{a}", "%", "~", "__proto__", "\0", "\u{1f98a}", "a b", "*", "t".repeat(512)];
-      for (const [i, tag] of tags.entries()) await cache.set(`k${i}`, tag, { tags: [tag] });
-      for (const [i, tag] of tags.entries()) {
-        await cache.invalidateTags(tag);
-        expect(await cache.has(`k${i}`)).toBe(false);
-        expect((await cache.getMany(tags.map((_, j) => `k${j}`))).size).toBe(tags.length - i - 1);
-      }
-    });
-
-    it("are listed once each by inspect, and the caller's list is not changed (bentocache)", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      const ofCall = Object.freeze(["b", "a", "b"]);
-      const ofLoad = Object.freeze(["c", "a"]);
-      await cache.getOrSet(
-        "k",
-        ({ setOptions }) => {
-          setOptions({ tags: ofLoad });
-          return "value";
-        },
-        { tags: ofCall },
-      );
-      expect((await cache.inspect("k"))?.tags).toEqual(["b", "a", "c"]);
-      expect([ofCall, ofLoad]).toEqual([
-        ["b", "a", "b"],
-        ["c", "a"],
-      ]);
-    });
-
-    it("in an empty list change nothing", async () => {
-      const { cache, backend } = open(stack, { ttl: "1h" });
-      await cache.set("k", "value");
-      backend.forgetCalls();
-      expect(await cache.invalidateTags()).toEqual({ status: "done" });
-      expect(await cache.markTagsStale()).toEqual({ status: "done" });
-      expect(await cache.get("k")).toBe("value");
-      expect(backend.count("write")).toBe(0);
-    });
-
-    it("are named in the invalidate event", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      const seen = watch(cache, "invalidate");
-      await cache.namespace("users").invalidateTags("a", "b");
-      await cache.markTagsStale("c");
-      await cache.clear();
-      expect(seen.map(([, event]) => event)).toEqual([
-        { cache: "test", namespace: ["users"], scope: "tags", mode: "remove", origin: "here", tags: ["a", "b"] },
-        { cache: "test", namespace: [], scope: "tags", mode: "stale", origin: "here", tags: ["c"] },
-        { cache: "test", namespace: [], scope: "namespace", mode: "remove", origin: "here" },
-      ]);
-    });
   });
 
   describe("C69 an entry invalidated by tag", () => {
@@ -187,28 +133,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(waiter).rejects.toMatchObject({ code: "LOAD_TIMEOUT" });
       loading.open("late");
       await cache.drain();
-    });
-
-    it("is not the fallback during the backoff of an earlier failure", async () => {
-      const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h", errorBackoff: "1h" });
-      await cache.set("k", "value", { tags: ["t"] });
-      clock.advance(100);
-      expect(await cache.getOrSet("k", failing())).toBe("value");
-      await cache.invalidateTags("t");
-      expect(await cache.getOrSet("k", () => "new")).toBe("new");
-    });
-
-    it("is not passed to a loader as ctx.stale", async () => {
-      const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h" });
-      await cache.set("k", "value", { tags: ["t"], etag: '"1"' });
-      clock.advance(100);
-      await cache.invalidateTags("t");
-      let stale: unknown = "not asked";
-      await cache.getOrSet("k", (ctx) => {
-        stale = ctx.stale;
-        return "new";
-      });
-      expect(stale).toBeUndefined();
     });
   });
 
@@ -267,15 +191,6 @@ describe.each(STACKS)("over %s", (stack) => {
       clock.advance(1);
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
     });
-
-    it("changes nothing the second time", async () => {
-      const { cache, clock } = open(stack, { ttl: "1d", staleIfError: 300 });
-      await cache.set("k", "value");
-      await cache.markStale("k");
-      clock.advance(200);
-      await cache.markStale("k");
-      expect(await cache.inspect("k")).toMatchObject({ state: "stale", freshForMs: -200, expiresInMs: 100 });
-    });
   });
 
   describe("C70 markTagsStale", () => {
@@ -299,51 +214,12 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(cache.getOrSet("k", load)).rejects.toBe(sourceDown);
     });
 
-    it("lets one load refresh an entry in the background", async () => {
-      const { cache } = open(stack, { ttl: "1h", staleWhileRevalidate: 100 });
-      await cache.set("k", "old", { tags: ["t"] });
-      await cache.markTagsStale("t");
-      const load = numbered();
-      expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("old");
-      await cache.drain();
-      expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-1");
-      expect(load.runs).toBe(1);
-    });
-
-    it("leaves a shorter window of the reader to end where it would have ended", async () => {
-      const { cache, clock } = open(stack, { ttl: "1h", staleWhileRevalidate: "1d", errorBackoff: 0 });
-      const reading = { staleWhileRevalidate: "5s" } as const;
-      await cache.set("k", "value", { tags: ["t"] });
-      await cache.markTagsStale("t");
-      clock.advance(3_604_999);
-      expect(await cache.getOrSet("k", failing(sourceDown), reading)).toBe("value");
-      await cache.drain();
-      clock.advance(1);
-      expect(await cache.getOrSet("k", () => "new", reading)).toBe("new");
-    });
-
     it("removes entries without a stale window", async () => {
       const { cache } = open(stack, { ttl: "1h" });
       await cache.set("k", "value", { tags: ["t"] });
       await cache.markTagsStale("t");
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
       expect(await cache.getOrSet("k", () => "new")).toBe("new");
-    });
-
-    it("before invalidateTags does not keep an entry", async () => {
-      const { cache } = open(stack, { ttl: "1h", staleWhileRevalidate: "1h", staleIfError: "1h" });
-      await cache.set("k", "value", { tags: ["t"] });
-      await cache.markTagsStale("t");
-      await cache.invalidateTags("t");
-      expect(await waysToFind(cache, "k")).toEqual([]);
-    });
-
-    it("after invalidateTags brings no entry back", async () => {
-      const { cache } = open(stack, { ttl: "1h", staleWhileRevalidate: "1h", staleIfError: "1h" });
-      await cache.set("k", "value", { tags: ["t"] });
-      await cache.invalidateTags("t");
-      await cache.markTagsStale("t");
-      expect(await waysToFind(cache, "k")).toEqual([]);
     });
   });
 
@@ -360,39 +236,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await cache.set("k", "third", { tags: ["t"] });
       expect(await cache.get("k")).toBe("third");
       expect(await cache.getOrSet("k", failing())).toBe("third");
-    });
-
-    it("concurrent invalidations hide the old entry and not a later one", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      await cache.set("k", "old", { tags: ["t"] });
-      await Promise.all([
-        cache.invalidateTags("t"),
-        cache.invalidateTags("t"),
-        cache.markTagsStale("t"),
-        cache.clear(),
-      ]);
-      expect(await cache.get("k")).toBeUndefined();
-      await cache.getOrSet("k", () => "new", { tags: ["t"] });
-      expect(await cache.get("k")).toBe("new");
-    });
-
-    it("a set called before the invalidation is acknowledged does not bring back the old value", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      await cache.set("k", "old", { tags: ["t"] });
-      const invalidating = cache.invalidateTags("t");
-      const setting = cache.set("k", "new", { tags: ["t"] });
-      await Promise.all([invalidating, setting]);
-      expect(await cache.get("k")).not.toBe("old");
-      await cache.set("k", "newest", { tags: ["t"] });
-      expect(await cache.get("k")).toBe("newest");
-    });
-
-    it("a load right after an invalidation is valid", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      await cache.set("k", "old", { tags: ["t"] });
-      await cache.invalidateTags("t");
-      const load = numbered();
-      for (let i = 0; i < 3; i += 1) expect(await cache.getOrSet("k", load, { tags: ["t"] })).toBe("value-1");
     });
   });
 
@@ -433,16 +276,6 @@ describe.each(STACKS)("over %s", (stack) => {
         expect(await waysToFind(cache, "k")).toEqual([]);
       },
     );
-
-    it("keeps its tags through notModified and can be invalidated by them", async () => {
-      const { cache, clock } = open(stack, { ttl: 100, staleIfError: "1h" });
-      await cache.set("k", "value", { tags: ["t"] });
-      clock.advance(100);
-      expect(await cache.getOrSet("k", (ctx) => ctx.stale!.notModified(), { tags: ["added"] })).toBe("value");
-      expect((await cache.inspect("k"))?.tags).toEqual(["added", "t"]);
-      await cache.invalidateTags("t");
-      expect(await waysToFind(cache, "k")).toEqual([]);
-    });
   });
 
   describe("C78 clear", () => {
@@ -470,51 +303,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await fill();
       expect(await left()).toEqual(paths.map((path) => path.join("/")));
     });
-
-    it("keeps caches of other names, including names with the same prefix and the empty name", async () => {
-      const clock = new TestClock();
-      const first = open(stack, { clock, name: "shop", ttl: "1h" });
-      const { backend } = first;
-      const caches: Record<string, Cache> = {
-        shop: first.cache,
-        shops: open(stack, { clock, backend, name: "shops", ttl: "1h" }).cache,
-        "shop@2": open(stack, { clock, backend, name: "shop", version: 2, ttl: "1h" }).cache,
-        none: open(stack, { clock, backend, name: "", ttl: "1h" }).cache,
-      };
-      const fill = () => Promise.all(Object.entries(caches).map(([name, cache]) => cache.set("k", name)));
-      const left = async (): Promise<string[]> =>
-        (await Promise.all(Object.values(caches).map((cache) => cache.get<string>("k")))).filter(
-          (each) => each !== undefined,
-        );
-      for (const [name, cache] of Object.entries(caches)) {
-        await fill();
-        await cache.clear();
-        expect(await left()).toEqual(Object.keys(caches).filter((each) => each !== name));
-      }
-    });
-
-    it("empties a cache with an empty name (bentocache)", async () => {
-      const { cache } = open(stack, { name: "", ttl: "1h", staleIfError: "1h" });
-      await cache.set("k", "value");
-      await cache.clear();
-      expect(await waysToFind(cache, "k")).toEqual([]);
-    });
-
-    it("frees the memory of the local tier", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      for (let i = 0; i < 100; i += 1) await cache.set(`k${i}`, i);
-      await cache.clear();
-      const { entries } = cache.stats().tiers[0]!;
-      expect(entries).toBe(stack === "backend" ? undefined : 0);
-    });
-
-    it("keeps fresh values of other namespaces", async () => {
-      const { cache } = open(stack, { ttl: "1h" });
-      const load = numbered();
-      await cache.namespace("b").getOrSet("k", load);
-      await cache.namespace("a").clear();
-      expect(await cache.namespace("b").getOrSet("k", load)).toBe("value-1");
-    });
   });
 });
 
@@ -529,19 +317,6 @@ it("C78 clear reaches a localOnly namespace", async () => {
 });
 
 describe("C80 the memory for tags is bounded", () => {
-  it("a local copy that is found invalidated by its tag is dropped", async () => {
-    const local = mapTier();
-    const cache = createTestCache({ ttl: "1h", local });
-    await cache.setMany(
-      Array.from({ length: 100 }, (_, i) => [`k${i}`, i] as const),
-      { tags: ["t"] },
-    );
-    await cache.invalidateTags("t");
-    expect(local.entryCount).toBe(100);
-    for (let i = 0; i < 100; i += 1) expect(await cache.get(`k${i}`)).toBe(undefined);
-    expect(local.entryCount).toBe(0);
-  });
-
   it.for(STACKS)("in the process, and forgetting a tag only causes misses: %s", { timeout: 60_000 }, async (stack) => {
     const { cache, backend } = open(stack, { ttl: "1h" });
     await cache.set("before", "value", { tags: ["t0"] });
@@ -570,17 +345,6 @@ describe("C80 the memory for tags is bounded", () => {
     expect(await cache.get("before")).toBeUndefined();
   });
 
-  it("in the process, and keeps the entries that were read within the last 9,000 tags", async () => {
-    const { cache } = open("memory", { ttl: "1h" });
-    await cache.set("read", "value", { tags: ["t"] });
-    await cache.set("unread", "value", { tags: ["t"] });
-    for (let i = 0; i < 12_000; i += 1) {
-      await cache.invalidateTags(`user:${i}`);
-      if (i % 8_000 === 0) expect(cache.peek("read")).toBe("value");
-    }
-    expect([cache.peek("read"), cache.peek("unread")]).toEqual(["value", undefined]);
-  });
-
   it("in the backend, where an unused tag version expires", async () => {
     const { cache, clock, backend } = open("backend", { ttl: "1h" });
     for (let i = 0; i < 100; i += 1) {
@@ -593,14 +357,6 @@ describe("C80 the memory for tags is bounded", () => {
     clock.advance("30d");
     expect(backend.store.keys()).toEqual([]);
   });
-
-  it("in the backend, for any number of entries and calls", async () => {
-    const { cache, backend } = open("backend", { ttl: "1h" });
-    for (let i = 0; i < 100; i += 1) await cache.set(`k${i}`, i, { tags: ["t"] });
-    const count = backend.store.keys().length;
-    for (let i = 0; i < 100; i += 1) await cache.invalidateTags("t");
-    expect(backend.store.keys().length).toBe(count);
-  });
 });
 
 describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s", (stack) => {
@@ -612,14 +368,6 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
   };
 
   describe("C67 invalidateTags hides at once", () => {
-    it("an entry that the other process stored", async () => {
-      const { here, there } = both({ ttl: "1h", staleIfError: "1h" });
-      await there.set("k", "value", { tags: ["t"] });
-      await here.invalidateTags("t");
-      expect(await waysToFind(here, "k")).toEqual([]);
-      expect(await waysToFind(there, "k")).toEqual([]);
-    });
-
     it("any number of entries with the same number of backend calls", async () => {
       const { here, there, backend } = both({ ttl: "1h" });
       const costs: number[] = [];
@@ -698,36 +446,6 @@ describe.each(STACKS_WITH_BACKEND)("two processes over one backend, here over %s
       loading.open("old");
       expect(await waiter).toBe("old");
       expect(await waysToFind(there, "k")).toEqual([]);
-    });
-  });
-
-  describe("C79 clear", () => {
-    it("takes the same number of backend calls for any number of entries, and removes no keys one by one", async () => {
-      const { here, there, backend } = both({ ttl: "1h" });
-      const costs: number[] = [];
-      for (const entries of [1, 100, 1_000]) {
-        for (let i = 0; i < entries; i += 1) await there.set(`k${i}`, i);
-        backend.forgetCalls();
-        await here.clear();
-        costs.push(backend.calls.length);
-        expect(backend.calls.map(({ operation }) => operation)).not.toContain("remove");
-      }
-      expect(new Set(costs).size).toBe(1);
-    });
-
-    it("reaches the other process, whose running load stores nothing", async () => {
-      const { here, there } = both({ ttl: "1h" });
-      await there.set("k", "value");
-      const loading = gate<string>();
-      const waiter = there.getOrSet("loaded", loading.pass);
-      await loading.arrived();
-      await here.clear();
-      loading.open("old");
-      expect(await waiter).toBe("old");
-      await flush();
-      expect(await waysToFind(there, "k")).toEqual([]);
-      expect(await waysToFind(there, "loaded")).toEqual([]);
-      expect(await waysToFind(here, "loaded")).toEqual([]);
     });
   });
 });
