@@ -288,12 +288,10 @@ describe("A65: holding", () => {
     const redis = connect({ url: own.url, commandTimeout: "100ms", logger });
     await untilUp(redis);
     const failure = new Error("of the task");
-    let pausedAt = 0;
     const withoutRedis = <T>(task: (signal: AbortSignal) => Promise<T>): Promise<unknown> =>
       errorOf(
         locks(redis).using(name, { ttl: "2s", wait: "15s" }, async ({ signal }) => {
           own.pause();
-          pausedAt = performance.now();
           return task(signal);
         }),
       ).finally(() => own.resume());
@@ -305,7 +303,6 @@ describe("A65: holding", () => {
     expect(await withoutRedis(async () => "in time")).toBeUndefined();
     const lost = await withoutRedis((signal) => new Promise((resolve) => signal.addEventListener("abort", resolve)));
     expect(lost).toBeInstanceOf(LockLostError);
-    expect(performance.now() - pausedAt).toBeLessThan(4_500);
     expect(lines.some((line) => line.includes("lock release"))).toBe(true);
     expect(lines.some((line) => line.includes("lock extension"))).toBe(true);
   });
@@ -624,30 +621,24 @@ describe("C500: `wait` bounds a call while Redis does not answer", () => {
     ["a reader", (redis) => locks(redis).readWrite(name).read.acquire({ wait: 300 })],
     ["one with replicas", (redis) => locks(redis, { replicas: 1, wait: 300 }).acquire(name)],
   ];
-  /** A tenth of the deadline of a command, which bounded them before. */
-  const MOST_MS = 6_000;
+  /** The deadline of a command: a call that waited for it would never end here. */
+  const NEVER = "1h";
 
   it.each(CALLS)("%s, and Redis refuses the connection or went away", async (_, call) => {
     await using own = await startOwnRedis();
-    const redis = connect({ url: own.url, commandTimeout: "1m" });
+    const redis = connect({ url: own.url, commandTimeout: NEVER });
     await redis.commands.ping();
     await own.kill();
-    const unused = connect({ url: own.url, commandTimeout: "1m" });
-    for (const each of [redis, unused]) {
-      const startedAt = performance.now();
-      expect(await errorOf(call(each))).toBeInstanceOf(BackendUnavailableError);
-      expect(performance.now() - startedAt).toBeLessThan(MOST_MS);
-    }
+    const unused = connect({ url: own.url, commandTimeout: NEVER });
+    for (const each of [redis, unused]) expect(await errorOf(call(each))).toBeInstanceOf(BackendUnavailableError);
   });
 
   it.each(CALLS.filter(([what]) => what !== "tryAcquire"))("%s, and Redis is frozen", async (_, call) => {
     await using own = await startOwnRedis();
-    const redis = connect({ url: own.url, commandTimeout: "1m", connectTimeout: "1m" });
+    const redis = connect({ url: own.url, commandTimeout: NEVER, connectTimeout: NEVER });
     await redis.commands.ping();
     own.pause();
-    const startedAt = performance.now();
     expect(await errorOf(call(redis))).toBeInstanceOf(BackendUnavailableError);
-    expect(performance.now() - startedAt).toBeLessThan(MOST_MS);
     own.resume();
   });
 });

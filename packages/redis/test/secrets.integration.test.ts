@@ -351,7 +351,7 @@ describe("C145: no password, key or value leaves the process", () => {
     expect(leaks(await usedOver(`redis://:${ENCODED}@127.0.0.1:${plain.port}/99`))).toEqual([]);
   });
 
-  it("where sentinels refuse the password, or know the primary but it refuses", { timeout: 60_000 }, async () => {
+  it("where sentinels refuse the password, or know the primary but it refuses", async () => {
     const group = await running(startSentinel({ password: SECRET, sentinelPassword: "hunter2 of sentinels" }));
     const of = (password: string) =>
       group.sentinels.map(({ port }) => `redis://:${encodeURIComponent(password)}@127.0.0.1:${port}`);
@@ -365,7 +365,7 @@ describe("C145: no password, key or value leaves the process", () => {
     expect(leaks(wrong)).toEqual([]);
   });
 
-  it("where a cluster refuses the password", { timeout: 60_000 }, async () => {
+  it("where a cluster refuses the password", async () => {
     const nodes = await running(startCluster({ replicas: 0, password: SECRET }));
     const urls = nodes.nodes.map(({ port }) => `redis://:${encodeURIComponent("hunter2 wrong")}@127.0.0.1:${port}`);
     const refused = await usedOver(cluster(urls));
