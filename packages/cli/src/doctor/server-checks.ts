@@ -24,7 +24,7 @@ export function checkServer(facts: Facts): readonly Finding[] {
           `the server is ${name} ${version}, which hotset ` +
           `${support === "unsupported" ? "does not support" : "is not tested on"}`,
         evidence: { server: address, kind: name, version },
-        fix: "use Redis 7.0 or later, or Valkey 7.2 or later; docs/guide/managed-redis.md has the services",
+        fix: "use Redis 7.0 or later, or Valkey 7.2 or later; docs/guide/which-server.md#services has the services",
       });
     if (info.value.get("role") === "slave")
       findings.push({

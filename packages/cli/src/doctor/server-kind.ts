@@ -6,7 +6,7 @@ export interface ServerKind {
   readonly support: "tested" | "expected" | "untested" | "unsupported";
 }
 
-/** By the fields of `INFO`. docs/guide/managed-redis.md says what is known of each. */
+/** By the fields of `INFO`. docs/guide/which-server.md#services says what is known of each. */
 export function serverKind(info: ReadonlyMap<string, string>): ServerKind {
   const redis = info.get("redis_version");
   const dragonfly = info.get("dragonfly_version");
