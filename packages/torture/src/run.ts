@@ -60,7 +60,6 @@ const BRIEFLY: readonly (readonly [Topology, first: number, rounds: number])[] =
   ["sentinel", 3, 1],
   ["cluster", 3, 1],
 ];
-const SOON_SEEDS = 3;
 /** Faults that processes can have over a store that has none, and what brings them. */
 const FOCUSES_OF_PROCESSES = ["calm", "freezes", "deaths", "pauses", "bulk"] as const;
 const FAULTS_OF_PROCESSES: ReadonlySet<FaultKind> = new Set(["freeze process", "block loop", "kill process"]);
@@ -97,7 +96,7 @@ async function beBrief(): Promise<number> {
     failures += await hunt(where, first, rounds, Infinity);
   }
   for (const mutant of MUTANTS.filter(({ isFoundSoon }) => isFoundSoon === true))
-    if (!(await plant(mutant, SOON_SEEDS))) failures += 1;
+    if (!(await plant(mutant, Number(values.seeds)))) failures += 1;
   console.log(failures === 0 ? "all promises hold, and the planted bugs are found" : `${failures} failed`);
   return failures;
 }
