@@ -7,7 +7,6 @@ import { fixedWindow, rateLimit } from "@hotset/redis-toolkit/rate-limit";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
 import {
-  quickest,
   startAclRedis,
   startCluster,
   startOwnRedis,
@@ -272,15 +271,10 @@ describe("C278: a server that shows little", () => {
     const sampled = await doctor({ REDIS_URL: server.url }, "--sample", "600");
     expect([sampled.sampledKeys, sampled.isSampleComplete]).toEqual([600, false]);
     server.pause();
-    const tookMs = await quickest(10_000, async () => {
-      const startedAt = performance.now();
-      const unreachable = await hotset(["doctor", "--timeout", "1500ms"], { REDIS_URL: server.url });
-      expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
-      expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
-      return performance.now() - startedAt;
-    });
+    const unreachable = await hotset(["doctor", "--timeout", "1500ms"], { REDIS_URL: server.url });
     server.resume();
-    expect(tookMs).toBeLessThan(10_000);
+    expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
+    expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
   });
 });
 
