@@ -1,9 +1,8 @@
-// Promises check: the promises to users and the finer rules against the report of the test run.
+// Promises check: the promises to users against the report of the test run.
 //
 //   node .ci/checks/promises.ts        after vitest wrote .reports/vitest.json
 //
-// Every promise has a passing test with its number in the full title; every number in a title is a promise, or
-// names a behaviour of another system: `R0-01`.
+// Every promise has a passing test with its number in the full title. Other numbers in titles are finer rules.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -21,33 +20,25 @@ interface VitestReport {
 
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** Those that a user may quote, and the finer rules. */
-const LISTS = ["docs/reference/promises.md", "packages/stories/promises.md"];
+const PAGE = "docs/reference/promises.md";
 
 const NUMBER = /\b(?:[CAH]\d{1,3}|R\d-\d{2,3})\b/g;
 const ROW = /^\| (?<number>[A-Z]\d+(?:-\d+)?) \| [^|]+ \|$/;
 const LIKE_A_ROW = /^\|\s*[A-Z]\d/;
 
-/** The text of each list, by its path. */
-export const readLists = (): ReadonlyMap<string, string> =>
-  new Map(LISTS.map((path) => [path, readFileSync(join(top, path), "utf8")]));
-
 /**
- * The numbers of the promises: `C41`, `A12`, `R1-03`.
+ * The numbers of the promises on `page`: `C41`, `A12`.
  *
  * @throws {Error} for a row that does not have the form `| C1 | text |`, and for a number that stands twice.
  */
-export function readPromises(lists: ReadonlyMap<string, string> = readLists()): ReadonlySet<string> {
+export function readPromises(page: string = readFileSync(join(top, PAGE), "utf8")): ReadonlySet<string> {
   const promises = new Set<string>();
-  for (const [path, text] of lists) {
-    for (const [index, line] of text.split("\n").entries()) {
-      if (!LIKE_A_ROW.test(line)) continue;
-      const number = ROW.exec(line)?.groups?.["number"];
-      if (number === undefined)
-        throw new Error(`${path}:${index + 1}: a row must have the form "| C1 | the promise |"`);
-      if (promises.has(number)) throw new Error(`${path}:${index + 1}: ${number} stands twice`);
-      promises.add(number);
-    }
+  for (const [index, line] of page.split("\n").entries()) {
+    if (!LIKE_A_ROW.test(line)) continue;
+    const number = ROW.exec(line)?.groups?.["number"];
+    if (number === undefined) throw new Error(`${PAGE}:${index + 1}: a row must have the form "| C1 | the promise |"`);
+    if (promises.has(number)) throw new Error(`${PAGE}:${index + 1}: ${number} stands twice`);
+    promises.add(number);
   }
   return promises;
 }
@@ -55,14 +46,7 @@ export function readPromises(lists: ReadonlyMap<string, string> = readLists()): 
 export function findBroken(promises: readonly string[], tests: readonly RanTest[]): readonly string[] {
   const kept = new Set(tests.filter(({ status }) => status === "passed").flatMap(numbersIn));
   const unkept = promises.filter((number) => !kept.has(number));
-
-  const known = new Set(promises);
-  const unknown = tests.flatMap((test) =>
-    numbersIn(test).flatMap((number) =>
-      known.has(number) || number.startsWith("R") ? [] : [`no promise has the number ${number}: "${test.fullName}"`],
-    ),
-  );
-  return [...unkept.map((number) => `${number} is claimed, and no passing test names it`), ...new Set(unknown)];
+  return unkept.map((number) => `${number} is claimed, and no passing test names it`);
 }
 
 function numbersIn({ fullName }: RanTest): readonly string[] {

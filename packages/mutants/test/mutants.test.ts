@@ -33,13 +33,7 @@ describe("mutants", () => {
     expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
   });
 
-  it("break promises of one of the two lists", () => {
-    const page = read("docs/reference/promises.md") + read("packages/stories/promises.md");
-    const strays = MUTANTS.map(({ name, promises }) => ({
-      name,
-      strays: promises.filter((number) => !page.includes(`\n| ${number} | `)),
-    }));
-    expect(strays.filter((each) => each.strays.length !== 0)).toEqual([]);
+  it("break a promise or a rule", () => {
     expect(MUTANTS.filter(({ promises }) => promises.length === 0).map(({ name }) => name)).toEqual([]);
   });
 });
