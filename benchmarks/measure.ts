@@ -128,7 +128,7 @@ export class Neighbours {
   #machine = machineTicks();
   #own = ownTicks();
 
-  /** Share of one core that others used since the last look. What this process has started is its own. */
+  /** Share of one core that others used since the last look. Processes that this one has started are its own. */
   look(): number {
     const machine = machineTicks();
     const own = ownTicks();

@@ -15,7 +15,7 @@ const key = (i: number): string => `bench-observed:${i % KEYS}`;
 /** Processor time of an unobserved call, divided by that of an observed one. */
 const TARGET = 0.95;
 
-/** What an observation costs: the time of the processor, since this process waits for Redis in between. */
+/** The cost of an observation: the time of the processor, since this process waits for Redis in between. */
 export const observed = ({ url, rounds }: Conditions): Trial => ({
   name: "observed",
   async run() {

@@ -94,7 +94,7 @@ async function measure({ run, keys = 1 }: Workload, { cache }: Opened): Promise<
   return { ns: (ms * 1e6) / count, cpuUs: (user + system) / count };
 }
 
-/** What an open cache costs that nothing calls, in percent of a core. */
+/** The cost of an open cache that nothing calls, in percent of a core. */
 async function idle(make: () => Cache): Promise<number> {
   await using cache = make();
   await cache.get("first");

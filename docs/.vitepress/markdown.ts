@@ -89,7 +89,7 @@ export function editAddressOf(path: string): string {
   return `${REPOSITORY}/edit/main/docs/${path}`;
 }
 
-/** Of the file in which the text stands. */
+/** The folder of the file in which the text stands. */
 function folderOf(page: string): string {
   return page === README_PAGE ? "" : posix.join("docs", posix.dirname(page));
 }

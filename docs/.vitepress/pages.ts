@@ -1,4 +1,4 @@
-// What the site says about a page, from the page's own text.
+// The description of a page on the site, from the page's own text.
 
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,6 +1,6 @@
 // How the search box of the site ranks, for the site itself and for the tests.
 
-/** Of minisearch. Must not name anything outside of it: the site keeps its text. */
+/** An option of minisearch. Must not name anything outside of it: the site keeps its text. */
 const boostDocument = (address: string): number => {
   if (/^\/(?:guide|migrating)\//.test(address)) return 2;
   return /^\/(?:decisions|protocol|reference\/(?:counter-examples|promises)|architecture)/.test(address) ? 0.2 : 1;

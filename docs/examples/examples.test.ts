@@ -13,7 +13,7 @@ const here = import.meta.dirname;
 /** The lines that each example prints. */
 const OUTPUT = JSON.parse(readFileSync(join(here, "output.json"), "utf8")) as Readonly<Record<string, string[]>>;
 
-/** Of the packages of this repository. */
+/** The published packages of this repository. */
 const published = globSync("../../packages/*/package.json", { cwd: here })
   .map((path) => JSON.parse(readFileSync(join(here, path), "utf8")) as { name: string; private?: boolean })
   .flatMap(({ name, private: isPrivate }) => (isPrivate === true ? [] : [name]));

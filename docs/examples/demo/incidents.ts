@@ -11,7 +11,7 @@ export interface Stage {
   readonly redis: OwnRedis | undefined;
   /** Closes the service and starts another one in its place. */
   readonly deploy: () => Promise<string>;
-  /** What keeps the entries meanwhile. */
+  /** The store that keeps the entries meanwhile. */
   readonly store: "the file" | "Redis";
   /** The least duration and number of requests. */
   readonly seconds: number;

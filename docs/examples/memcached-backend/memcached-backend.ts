@@ -69,7 +69,7 @@ export function memcachedStore(host: string, port: number, label: string): SwapS
 
     async swap(name, bytes, expected, ttlMs) {
       const to = current();
-      // What was read of a server that may be gone is decided again.
+      // A step that began over a server that may be gone is decided again.
       if (expected !== undefined && expected.connection !== to) return undefined;
       const condition = expected === undefined ? "ME" : `C${expected.cas}`;
       const line = `ms ${name} ${bytes.byteLength} c T${secondsOf(ttlMs)} ${condition}`;

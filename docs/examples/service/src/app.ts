@@ -98,7 +98,7 @@ function orderIn(body: string | undefined): Order | undefined {
   }
 }
 
-/** Redis away is no fault of the request: the client may repeat it. */
+/** An unreachable Redis isn't the fault of the request: the client may repeat it. */
 function fail(response: ServerResponse, error: unknown): void {
   const isAway = error instanceof BackendUnavailableError;
   if (!isAway) console.error(error);

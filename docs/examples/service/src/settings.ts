@@ -7,7 +7,7 @@ export const PATHS = { live: "/live", ready: "/ready", metrics: "/metrics" } as 
 /** How long readiness waits for Redis. Probes must wait longer. */
 export const READY_DEADLINE_MS = 1_000;
 
-/** What this service reads from its variables beside those of `createRedis()`. `.env.example` lists both. */
+/** The variables that this service reads besides those of `createRedis()`. `.env.example` lists both. */
 export interface Settings {
   /** From 0 to 65,535; 0 takes a free one. @default 3000 */
   readonly port: number;

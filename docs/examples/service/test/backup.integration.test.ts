@@ -123,7 +123,7 @@ describe("R3-13 R3-18 C292: a backup", { timeout: 60_000 }, () => {
     expect(await streams(redis).stream("events:payments").range()).toMatchObject([{ fields: { amount: "12.50" } }]);
   });
 
-  it("is no file where it failed, and removes none then", async () => {
+  it("leaves no file where it failed, and removes none then", async () => {
     const [kept] = await backups();
     const wrong = join(folder, "wrong");
     await writeFile(wrong, "wrong");

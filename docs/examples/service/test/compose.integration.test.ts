@@ -1,4 +1,4 @@
-// What of compose.yaml can be tried without Docker: its schema, and each program with the files, the variables and the
+// Parts of compose.yaml that can be tried without Docker: its schema, and each program with the files, the variables and the
 // checks that it names, at other addresses and in other folders.
 
 import { readFileSync } from "node:fs";

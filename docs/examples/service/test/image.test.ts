@@ -8,7 +8,7 @@ import { here, knownVariables, ownVariables, top, variablesOf } from "./variable
 
 const text = readFileSync(join(here, "Dockerfile"), "utf8");
 const instructions = DockerfileParser.parse(text).getInstructions();
-/** Of the second stage: of the image that runs. */
+/** The second stage: the image that runs. */
 const final = instructions.slice(instructions.findLastIndex((instruction) => is(instruction, "FROM")));
 
 function is(instruction: Instruction, keyword: string): boolean {

@@ -1,4 +1,4 @@
-// What of Kubernetes and Helm can be checked without them. The templates of the chart were rendered once for each state
+// Kubernetes and Helm, as far as they can be checked without them. The templates of the chart were rendered once for each state
 // of the chart: its digest stands in the file.
 
 import { globSync, readFileSync } from "node:fs";

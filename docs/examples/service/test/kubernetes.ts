@@ -66,7 +66,7 @@ export async function check(manifests: readonly Manifest[]): Promise<Result> {
   }
 }
 
-/** Of names and contents of all files of a chart. */
+/** A hash of names and contents of all files of a chart. */
 export function digestOfChart(folder: string): string {
   const hash = createHash("sha256");
   const files = globSync("**/*", { cwd: folder, withFileTypes: true }).filter((entry) => entry.isFile());
