@@ -1,5 +1,5 @@
-// Kubernetes and Helm, as far as they can be checked without them. The templates of the chart were rendered once for each state
-// of the chart: its digest stands in the file.
+// Kubernetes and Helm, as far as they can be checked without them. The templates of the chart were rendered once for
+// each state of the chart: its digest stands in the file.
 
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
