@@ -1,5 +1,5 @@
-// Parts of compose.yaml that can be tried without Docker: its schema, and each program with the files, the variables and the
-// checks that it names, at other addresses and in other folders.
+// compose.yaml, as far as it can be tried without Docker: its schema, and each program with the files, the variables
+// and the checks that it names, at other addresses and in other folders.
 
 import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
