@@ -7,9 +7,7 @@ import {
   DecodeError,
   json,
   promisesOf,
-  type Backend,
   type Policy,
-  type Served,
   type StoredEntry,
 } from "@hotset/core";
 import {
@@ -23,8 +21,8 @@ import {
 } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { aesGcm, sealed } from "@hotset/seal";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { never, rejectionsDuring } from "../support/stacks.ts";
+import { describe, expect, it } from "vitest";
+import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const READS = ["sequential", "race"] as const;
@@ -170,28 +168,6 @@ describe("a read of a composition", () => {
     }
   });
 
-  it.each(["miss", "stale", "error"] as const)(
-    "race: an answer that is not a fresh entry is not the first one: %s (C122)",
-    async (kind) => {
-      for (const first of ["near", "far"] as const) {
-        const opened = await seeded({ read: "race", refill: "never", policy: { staleIfError: "1h" } });
-        const side = opened[first];
-        if (kind === "miss") side.store.delete(K);
-        else if (kind === "error") side.script("read", { fail: true, key: K });
-        else {
-          const meta = side.store.get(K)!.meta.replace(/^(\S+) -?\d+/u, "$1 -700000");
-          side.store.set(K, { ...side.store.get(K)!, meta, staleInMs: 0 });
-        }
-        const answers = gate();
-        opened[first === "near" ? "far" : "near"].script("read", { after: answers, key: K });
-        const answer = opened.cache.get("k", { allowStale: true });
-        expect(await outcome(answer)).toEqual({ status: "pending" });
-        answers.open();
-        expect(await answer).toBe("seed");
-      }
-    },
-  );
-
   it("waits for near's deadline, and then for far's own (C122)", async () => {
     const { cache, clock, near, far } = await seeded({ near: { deadlineMs: 200 }, far: { deadlineMs: 500 } });
     near.script("read", { before: gate(), key: K });
@@ -232,29 +208,6 @@ describe("a read of a composition", () => {
     far.down();
     expect(await cache.getMany(["a", "b", "c"])).toEqual(new Map([entries[0]!, entries[2]!]));
   });
-
-  it("reports the composition's label, and the age and freshness of the entry", async () => {
-    for (const [policy, freshMs] of [
-      [{ ttl: "1h", staleIfError: "2h" }, 3_600_000],
-      [{ ttl: Infinity }, Infinity],
-      [{ ttl: Infinity, staleIfError: "1h" }, Infinity],
-    ] as const) {
-      const { cache, clock } = await seeded({ nearTtl: "10s", policy });
-      clock.advance("4s");
-      const served: Served[] = [];
-      await cache.getOrSet("k", never, { onServed: (each) => served.push(each) });
-      expect(served).toEqual([
-        {
-          status: "hit",
-          tier: "near+far",
-          ageMs: freshMs === Infinity ? 0 : 4_000,
-          freshForMs: freshMs - 4_000,
-          expiresInMs: 6_000,
-          coalesced: false,
-        },
-      ]);
-    }
-  });
 });
 
 describe("nearTtl", () => {
@@ -270,20 +223,6 @@ describe("nearTtl", () => {
     expect(await cache.get("k")).toBe("seed");
     await flush();
     expect(near.store.get(K)?.expiresInMs).toBe(4_000);
-  });
-
-  it("causes no early refresh", async () => {
-    const { cache, clock } = open({ nearTtl: "10s", policy: { refreshAhead: 0.5 } });
-    let loads = 0;
-    const load = (): number => (loads += 1);
-    for (let s = 0; s < 1_800; s += 5) {
-      expect(await cache.getOrSet("k", load)).toBe(1);
-      await flush(1);
-      clock.advance("5s");
-    }
-    expect(await cache.getOrSet("k", load)).toBe(1);
-    await flush();
-    expect(loads).toBe(2);
   });
 
   it("bounds the local copy that was made of a copy (C121)", async () => {
@@ -321,20 +260,6 @@ describe("nearTtl", () => {
     expect(act).toThrow(ConfigurationError);
     expect(act).toThrow(`compose: ${message}`.slice(0, message.startsWith("or") ? 0 : undefined));
     expect(act).toThrow(message);
-  });
-
-  it.each<readonly [string, unknown, string]>([
-    ["a builder", { build: () => undefined }, "near must be a backend such as redis(url).build(), got an object"],
-    ["a local tier", memory(), "near must be a backend such as redis(url).build(), got an object"],
-    ["nothing", undefined, "near must be a backend such as redis(url).build(), got undefined"],
-    [
-      "a layout without room",
-      { ...scriptedBackend({ clock: new TestClock(), label: "plain" }), keepsMeta: false },
-      "near must have room for what is known of a copy, and plain keeps no meta; use its full layout",
-    ],
-  ])("and so are the sides: %s as near", (_, near, message) => {
-    const far = scriptedBackend({ clock: new TestClock(), label: "far" });
-    expect(() => compose(near as never, far, { nearTtl: "1m" })).toThrow(`compose: ${message}`);
   });
 });
 
@@ -383,21 +308,6 @@ describe("a change", () => {
       expect([near.store.get(K), far.store.get(K), cache.stats().pending]).toEqual([undefined, undefined, 0]);
     }
   });
-
-  it("of a value that is too large for near leaves no copy", async () => {
-    const { cache, near, far } = await seeded({ near: { maxEntryBytes: 20 } });
-    await cache.set("k", "x".repeat(30));
-    expect([near.store.get(K), valueIn(far)]).toEqual([undefined, "x".repeat(30)]);
-    expect(await cache.get("k")).toBe("x".repeat(30));
-  });
-
-  it("of an entry without room for what is known of a copy leaves none", async () => {
-    const { cache, near } = await seeded();
-    const tags = Array.from({ length: 35 }, (_, i) => `${"t".repeat(98)}${i + 10}`);
-    await cache.set("k", "v", { tags });
-    expect(near.store.get(K)).toBeUndefined();
-    expect(await cache.get("k")).toBe("v");
-  });
 });
 
 describe("a refill of near", () => {
@@ -410,18 +320,6 @@ describe("a refill of near", () => {
       await flush();
       expect(near.store.get(K)?.expiresInMs).toBe(refill === "always" ? 300_000 : undefined);
     }
-  });
-
-  it("keeps tags, validators and windows", async () => {
-    const { cache, near, far } = open({ nearTtl: "1d" });
-    await cache.set("k", "v", { ttl: 1_000, staleIfError: 5_000, tags: ["t"], etag: '"1"' });
-    const written = near.store.get(K);
-    near.store.delete(K);
-    await cache.get("k");
-    await flush();
-    expect(near.store.get(K)).toEqual(written);
-    far.store.delete(K);
-    expect(await cache.inspect("k")).toMatchObject({ tags: ["t"], etag: '"1"', expiresInMs: 6_000 });
   });
 
   it("copies nothing stale, and does not replace a fresh copy", async () => {
@@ -483,20 +381,6 @@ describe("a refill of near", () => {
       expect(valueIn(near)).toBe("new");
     },
   );
-
-  it("is waited for by close, and ends with it", async () => {
-    const { cache, near, far } = await seeded();
-    near.store.delete(K);
-    const nearWrites = gate();
-    near.script("write", { before: nearWrites, key: K });
-    expect(await cache.get("k")).toBe("seed");
-    const closed = cache.close();
-    expect(await outcome(closed)).toEqual({ status: "pending" });
-    expect([near.isClosed, far.isClosed]).toEqual([false, false]);
-    nearWrites.open();
-    await closed;
-    expect([valueIn(near), near.isClosed, far.isClosed]).toEqual(["seed", true, true]);
-  });
 });
 
 describe("a silent side", () => {
@@ -530,110 +414,6 @@ describe("a silent side", () => {
     clock.advance(600);
     await flush();
     expect(await cache.set("k", "v")).toMatchObject({ status: "stored" });
-  });
-
-  it("connect is that of far; onNearError gets the failure of near", async () => {
-    const { cache, near, far, failures } = open();
-    near.script("connect", { fail: true });
-    await cache.connect();
-    expect([far.count("connect"), failures.length]).toEqual([1, 1]);
-    far.script("connect", { fail: true });
-    await expect(cache.connect()).rejects.toBeInstanceOf(BackendUnavailableError);
-  });
-
-  it("a listener of failures that throws or rejects changes nothing (C118)", async () => {
-    for (const onNearError of [
-      () => Promise.reject(new Error("no")),
-      () => {
-        throw new Error("no");
-      },
-    ] as const) {
-      const { cache, near } = await seeded({ onNearError });
-      near.script("read", { fail: true, key: K });
-      expect(await cache.get("k")).toBe("seed");
-    }
-  });
-});
-
-describe("without onNearError", () => {
-  const warnings: (Error & { readonly code?: string })[] = [];
-  const remember = (warning: Error): void => void warnings.push(warning);
-  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  beforeEach(async () => {
-    // Those of earlier tests.
-    await nextTurn();
-    warnings.length = 0;
-    process.on("warning", remember);
-  });
-  afterEach(() => void process.off("warning", remember));
-
-  it.for<readonly [name: string, error: Error, reason: string]>([
-    ["of ours is shown", new BackendUnavailableError("near is down", { tier: "near" }), "near is down"],
-    ["of another is named by its kind", new TypeError("password hunter2"), "near failed with TypeError"],
-  ])("the first failure of near is one warning: an error %s", async ([, error, reason]) => {
-    const { cache, near } = await seeded({ onNearError: undefined });
-    near.script("read", { fail: error, key: K, times: 3 });
-    for (let call = 0; call < 3; call += 1) expect(await cache.get("k")).toBe("seed");
-    await nextTurn();
-    expect(warnings.map(({ code, message }) => [code, message])).toEqual([
-      [
-        "HOTSET_NEAR_FAILED",
-        `hotset: near+far: ${reason}; calls are answered without it. Shown once; onNearError gets all`,
-      ],
-    ]);
-  });
-});
-
-it("a near that throws in place of a promise fails no call, then or at its deadline", async () => {
-  const { clock, near, far, failures } = open();
-  await far.write(K, { data: json().encode("v"), staleInMs: 1_000_000, expiresInMs: 1_000_000, meta: "", version: "" });
-  const thrown = new RangeError("no such key");
-  const throwing = {
-    ...near,
-    batch: undefined,
-    read: () => {
-      throw thrown;
-    },
-  } as unknown as Backend;
-  const backend = compose(throwing, far, {
-    nearTtl: "1m",
-    clock,
-    onNearError: ({ message }) => void failures.push(message),
-  });
-  expect(
-    await rejectionsDuring(async () => {
-      expect(json().decode((await backend.read(K))!.data)).toBe("v");
-      clock.advance("10s");
-    }),
-  ).toEqual([]);
-  expect(failures).toEqual(["no such key"]);
-});
-
-describe("compositions of three backends", () => {
-  it.each(["left", "right"] as const)("nested %s: the nearest copy answers, and changes reach all", async (shape) => {
-    const clock = new TestClock();
-    const [a, b] = ["a", "b"].map((label) => scriptedBackend({ clock, label })) as [ScriptedBackend, ScriptedBackend];
-    const c = scriptedBackend({ clock, label: "c", leases: true, tagVersions: true });
-    const options = { nearTtl: "10s", clock } as const;
-    const backend =
-      shape === "left" ? compose(compose(a, b, options), c, options) : compose(a, compose(b, c, options), options);
-    const cache = createCache({ name: "shop", clock }).tier(backend).defaults({ ttl: "1h" }).build();
-    await cache.set("k", "v", { tags: ["t"] });
-    expect([a, b, c].map((each) => valueIn(each))).toEqual(["v", "v", "v"]);
-    a.store.delete(K);
-    clock.advance("4s");
-    expect(await cache.get("k")).toBe("v");
-    await flush();
-    // A copy is not copied for longer than it lives itself (C121).
-    expect([a, b].map(({ store }) => store.get(K)?.expiresInMs)).toEqual([6_000, 6_000]);
-    c.down();
-    expect(await cache.get("k")).toBe("v");
-    c.up();
-    await cache.invalidateTags("t");
-    expect(await cache.get("k", { allowStale: true })).toBeUndefined();
-    await cache.set("k", "w");
-    expect(await cache.delete("k")).toMatchObject({ status: "deleted" });
-    expect([a, b, c].map(({ store }) => store.get(K))).toEqual([undefined, undefined, undefined]);
   });
 });
 

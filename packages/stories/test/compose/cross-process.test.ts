@@ -109,16 +109,6 @@ describe("a copy in near", () => {
     expect(await p2.cache.get("k")).toBe(2);
   });
 
-  it("answers alone, also for a process that shares near", async () => {
-    const { p1, p2 } = await twoProcesses({ sharesNear: true });
-    await p1.cache.set("k", "v");
-    for (const { cache, far } of [p1, p2]) {
-      far.forgetCalls();
-      expect(await cache.get("k")).toBe("v");
-      expect(reads(far)).toBe(0);
-    }
-  });
-
   it("does not answer a call for what is current: far does (C125)", async () => {
     for (const far of [{}, { leases: false }]) {
       const { p1, p2 } = await twoProcesses({ far });
@@ -170,24 +160,6 @@ describe("near never brings back", () => {
     far.down();
     far.link.lose();
     expect(await cache.get("k", { allowStale: true })).not.toBe("v");
-  });
-
-  it("what this process marked stale and another one copied there late (C124)", async () => {
-    const { cache } = await lateCopy((each) => each.markStale("k"));
-    expect([await cache.get("k"), await cache.get("k", { allowStale: true })]).toEqual([undefined, "v"]);
-  });
-
-  it("what this process changed: near is used again once it holds a later value (C124)", async () => {
-    const { p1, p2 } = await twoProcesses({ sharesNear: true });
-    await p1.cache.set("k", "v");
-    await p1.cache.delete("k");
-    await p2.cache.set("k", "later");
-    p1.near.store.delete(K);
-    expect(await p1.cache.get("k")).toBe("later");
-    await flush();
-    p1.far.forgetCalls();
-    expect(await p1.cache.get("k")).toBe("later");
-    expect(reads(p1.far)).toBe(0);
   });
 });
 
@@ -244,17 +216,6 @@ describe("leases are those of far", () => {
     await flush();
     expect([valueIn(p1.near), valueIn(p1.far), await p1.cache.get("k")]).toEqual([undefined, "newer", "newer"]);
   });
-
-  it("a far without leases: each process loads, and its copy is that of its load", async () => {
-    const { p1, p2 } = await twoProcesses({ far: { leases: false, coherence: "none" } });
-    const loads = gatedLoads<string>();
-    const both = [p1.cache.getOrSet("k", loads.load), p2.cache.getOrSet("k", loads.load)];
-    await loads.arrived(2);
-    loads.runs.forEach((run, i) => run.open(`v${i}`));
-    expect(await Promise.all(both)).toEqual(["v0", "v1"]);
-    p1.far.forgetCalls();
-    expect([await p1.cache.get("k"), reads(p1.far)]).toEqual(["v0", 0]);
-  });
 });
 
 describe("tag versions are those of far", () => {
@@ -278,34 +239,6 @@ describe("tag versions are those of far", () => {
         }
     },
   );
-
-  it("a value that another process stored since is found in far without a load, and copied (C125)", async () => {
-    const { p1, p2 } = await twoProcesses();
-    await p1.cache.set("k", "old", { tags: ["t"] });
-    await p2.cache.invalidateTags("t");
-    await p2.cache.set("k", "new", { tags: ["t"] });
-    expect([await p1.cache.get("k"), await p1.cache.getMany(["k", "l"])]).toEqual(["new", new Map([["k", "new"]])]);
-    await flush();
-    p1.far.forgetCalls();
-    expect([valueIn(p1.near), await p1.cache.get("k"), reads(p1.far)]).toEqual(["new", "new", 0]);
-
-    await p2.cache.markTagsStale("t");
-    await p2.cache.set("k", "newer", { tags: ["t"] });
-    expect(await p1.cache.getOrSet("k", never, { tags: ["t"] })).toBe("newer");
-  });
-
-  it("known ones cost no trip", async () => {
-    const { p1, p2 } = await twoProcesses();
-    await p1.cache.set("k", "v", { tags: ["t"] });
-    for (let i = 0; i < 2; i += 1) {
-      expect(await p2.cache.get("k")).toBe("v");
-      await flush();
-    }
-    p2.far.forgetCalls();
-    expect(await p2.cache.get("k")).toBe("v");
-    expect(await p2.cache.getMany(["k", "l"])).toEqual(new Map([["k", "v"]]));
-    expect(p2.far.calls.map(({ operation }) => operation)).toEqual(["read"]);
-  });
 
   it.each(READS)(
     "C423 %s: an entry of far that was invalidated before the call is not served, in either order of the answers",
@@ -350,17 +283,6 @@ describe("while the tag versions cannot be read", () => {
     expect(await p1.cache.get("k")).toBeUndefined();
   });
 
-  it("copies with tags that the call does not expect are served, too (C125)", async () => {
-    const { p1 } = await twoProcesses({ far: { coherence: "none" } });
-    await p1.cache.set("k", "v", { tags: ["t"] });
-    await p1.cache.get("k");
-    p1.far.script("tags.read", { fail: true });
-    expect(await p1.cache.get("k")).toBe("v");
-    const restore = p1.far.script("tags.read", { fail: true, key: "{~shop}::t", times: Infinity });
-    expect(await p1.cache.get("k")).toBe("v");
-    restore();
-  });
-
   it("entries of far are not, and are not copied (C125)", async () => {
     const { p1, p2 } = await twoProcesses({ far: { coherence: "none" } });
     await p1.cache.setMany([
@@ -375,17 +297,6 @@ describe("while the tag versions cannot be read", () => {
     expect(await p1.cache.get("k")).toBeUndefined();
     await flush();
     expect(p1.near.store.get(K)).toBeUndefined();
-  });
-
-  it("nor is an entry copied that others invalidated before it was read (C121, C125)", async () => {
-    const { p1, p2 } = await twoProcesses({ far: { coherence: "none" } });
-    await p1.cache.set("k", "v", { tags: ["t"] });
-    p1.near.store.delete(K);
-    await p2.cache.invalidateTags("t");
-    expect(await p1.cache.get("k")).toBeUndefined();
-    await flush();
-    p1.far.down();
-    expect(await p1.cache.get("k")).toBeUndefined();
   });
 
   it("copies that this process invalidated are not, whether or not the call succeeded (C124, C125)", async () => {

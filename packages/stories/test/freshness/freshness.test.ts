@@ -1,4 +1,4 @@
-import { createCache, type Cache, type LoadContext, type Policy, type Served } from "@hotset/core";
+import { createCache, type Cache, type Policy, type Served } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/testing";
 import { memory } from "@hotset/memory";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -70,32 +70,6 @@ describe.each(STACKS)("over %s", (stack) => {
       clock.advance("1m");
       await expect(cache.getOrSet("k", fail, { maxAge: "2m" })).rejects.toBe(sourceDown);
     });
-
-    it("the loader sees the old entry, and one load answers callers of any age", async () => {
-      const { cache, clock } = open(stack, { ttl: "1h" });
-      await cache.set("k", "old", { etag: "v1" });
-      clock.advance("1m");
-      const loading = gate<string>();
-      let seen: string | undefined;
-      let runs = 0;
-      const load = (ctx: LoadContext): Promise<string> => ((seen = ctx.stale?.etag), (runs += 1), loading.pass());
-      const calls = [10, 20, 30].map((maxAge) => cache.getOrSet("k", load, { maxAge }));
-      await flush();
-      expect(await cache.getOrSet("k", load)).toBe("old");
-      loading.open("new");
-      expect(await Promise.all(calls)).toEqual(["new", "new", "new"]);
-      expect([seen, runs]).toEqual(["v1", 1]);
-    });
-
-    it("with maxAge 0 nothing that is there; and always loads what has no end", async () => {
-      const { cache, clock } = open(stack, { ttl: Infinity });
-      const load = numbered();
-      await cache.getOrSet("k", load, { ttl: "1m" });
-      expect(await cache.getOrSet("k", load, { maxAge: 0, ttl: Infinity })).toBe("value-2");
-      expect(await cache.getOrSet("k", load, { maxAge: "1h" })).toBe("value-3");
-      clock.advance("1h");
-      expect(await cache.getOrSet("k", load)).toBe("value-3");
-    });
   });
 
   describe("C21 an entry's lifetime is its ttl plus the longer stale window", () => {
@@ -165,22 +139,6 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await outcome(answer)).toEqual({ status: "pending" });
       loading.open("new");
       expect(await answer).toBe("new");
-    });
-
-    it("a call can shorten the window but not lengthen it", async () => {
-      const { cache, clock } = open(stack, { ttl: 1_000, staleWhileRevalidate: 500, staleIfError: 500 });
-      await cache.set("k", "old");
-      clock.advance(1_200);
-      const loading = gate<string>();
-      const waiting = cache.getOrSet("k", loading.pass, { staleWhileRevalidate: 200 });
-      expect(await outcome(waiting)).toEqual({ status: "pending" });
-      loading.open("new");
-      expect(await waiting).toBe("new");
-
-      await cache.set("k", "old");
-      clock.advance(1_500);
-      const load = numbered();
-      expect(await cache.getOrSet("k", load, { staleWhileRevalidate: "1h" })).toBe("value-1");
     });
   });
 
@@ -263,24 +221,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await cache.drain();
       expect(load.runs).toBe(2);
     });
-
-    it("is separate for each key and ends with a successful load, a set or a delete", async () => {
-      const { cache, clock } = open(stack, { ttl: 1_000, staleIfError: "1h", errorBackoff: "10m" });
-      await cache.set("a", "Ada");
-      await cache.set("b", "Grace");
-      clock.advance(1_000);
-      expect(await cache.getOrSet("a", failing())).toBe("Ada");
-      expect(await cache.getOrSet("b", () => "Barbara")).toBe("Barbara");
-
-      await cache.set("a", "Annie");
-      clock.advance(1_000);
-      expect(await cache.getOrSet("a", () => "Anita")).toBe("Anita");
-
-      clock.advance(1_000);
-      expect(await cache.getOrSet("a", failing())).toBe("Anita");
-      await cache.delete("a");
-      expect(await cache.getOrSet("a", () => "Ava")).toBe("Ava");
-    });
   });
 
   describe("C25 the staleIfError of a call", () => {
@@ -349,17 +289,6 @@ describe.each(STACKS)("over %s", (stack) => {
           ]);
       },
     );
-
-    it("a fresh value that was marked stale is served as fallback for a failed load", async () => {
-      const { cache } = open(stack, { ttl: "1h", staleIfError: "1h" });
-      await cache.set("k", "Ada");
-      expect(await cache.markStale("k")).toEqual({ status: "stale" });
-      expect(await cache.get("k")).toBeUndefined();
-      expect(await cache.has("k")).toBe(false);
-      expect(cache.peek("k")).toBeUndefined();
-      expect(await cache.get("k", { allowStale: true })).toBe("Ada");
-      expect(await cache.getOrSet("k", failing())).toBe("Ada");
-    });
   });
 
   describe("C27 markStale without a stale window", () => {
@@ -376,11 +305,6 @@ describe.each(STACKS)("over %s", (stack) => {
       await expect(cache.getOrSet("k", failing(sourceDown))).rejects.toBe(sourceDown);
       if (stack !== "backend") expect(cache.stats().tiers[0]).toMatchObject({ label: "memory", entries: 1 });
       if (stack !== "memory") expect(stored()).toEqual(["test::other"]);
-    });
-
-    it("reports missing for an absent key", async () => {
-      const { cache } = open(stack, { ttl: "1h", staleIfError: "1h" });
-      expect(await cache.markStale("k")).toEqual({ status: "missing" });
     });
   });
 
@@ -412,32 +336,6 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(await cache.getOrSet("k", load)).toBe("new");
       await cache.drain();
       expect(load).toHaveBeenCalledTimes(2);
-    });
-
-    it("tries once per window when the refresh fails", async () => {
-      const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.5 });
-      await cache.set("k", "old");
-      const load = failing();
-      clock.advance(500);
-      for (let i = 0; i < 50; i += 1) {
-        expect(await cache.getOrSet("k", load)).toBe("old");
-        await cache.drain();
-      }
-      expect(load.runs).toBe(1);
-    });
-
-    it("counts from the ttl that the entry was stored with", async () => {
-      const { cache, clock } = open(stack, { refreshAhead: 0.5 });
-      await cache.set("k", "old", { ttl: 100 });
-      clock.advance(49);
-      const load = numbered();
-      expect(await cache.getOrSet("k", load, { ttl: 10 })).toBe("old");
-      await cache.drain();
-      expect(load.runs).toBe(0);
-      clock.advance(1);
-      expect(await cache.getOrSet("k", load, { ttl: 10_000 })).toBe("old");
-      await cache.drain();
-      expect(load.runs).toBe(1);
     });
   });
 
@@ -686,28 +584,6 @@ describe("a stale value in another tier or process", () => {
       await there.markStale("k");
       expect(await here.getOrSet("k", failing())).toBe("new");
     });
-
-    it("when it is the same write, stored again under the tag versions of now", async () => {
-      const policy = { ttl: "1h", staleWhileRevalidate: "1h", backend: { leases: true, tagVersions: true } } as const;
-      const { cache: here, clock, backend } = open("memory over backend", policy);
-      const { cache: there } = open("backend", { clock, backend, ttl: "1h", staleWhileRevalidate: "1h" });
-      await there.set("k", "old", { tags: ["t"] });
-      await here.markTagsStale("t");
-      const pinning = gate();
-      backend.script("tags.pin", { before: pinning });
-      const set = there.set("k", "new", { tags: ["t"] });
-      await flush();
-      expect(await here.getOrSet("k", failing())).toBe("new");
-      await here.drain();
-      pinning.open();
-      await set;
-      // A slow answer makes it seem to be older than the copy.
-      backend.script("read", { key: "test::k", before: 5 });
-      const found = here.get("k");
-      await flush();
-      clock.advance(5);
-      expect(await found).toBe("new");
-    });
   });
 
   it("C31 a refresh ahead takes a newer value from the backend instead of loading", async () => {
@@ -721,18 +597,6 @@ describe("a stale value in another tier or process", () => {
     await here.drain();
     expect(here.peek("k")).toBe("new");
     expect(load.runs).toBe(0);
-  });
-
-  it("C31 a refresh ahead loads when the backend has nothing newer", async () => {
-    const { cache, clock, backend } = open("memory over backend", { ttl: 1_000, refreshAhead: 0.5 });
-    await cache.set("k", "old");
-    clock.advance(600);
-    backend.forgetCalls();
-    const load = numbered();
-    expect(await cache.getOrSet("k", load)).toBe("old");
-    await cache.drain();
-    expect(backend.count("read", "test::k")).toBe(1);
-    expect(cache.peek("k")).toBe("value-1");
   });
 });
 

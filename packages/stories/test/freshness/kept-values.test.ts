@@ -1,5 +1,5 @@
 import { LoadTimeoutError, type LoadContext, type Served } from "@hotset/core";
-import { createTestCache, flush, scriptedBackend, TestClock } from "@hotset/testing";
+import { flush } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { failing } from "../support/sources.ts";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
@@ -30,19 +30,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(served).toMatchObject([{ status: "miss", expiresInMs: 1_100 }]);
     expect(await cache.getOrSet("k", never)).toBe("Ada");
     expect(await cache.inspect("k")).toMatchObject({ etag: '"1"', tags: ["t"], freshForMs: 100, expiresInMs: 1_100 });
-  });
-
-  it("C514 and keepFor changes nothing of the windows before, and ends", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleIfError: 50 });
-    await cache.set("k", "Ada", { keepFor: 200 });
-    clock.advance(149);
-    expect(await cache.get("k", { allowStale: true })).toBe("Ada");
-    expect(await cache.getOrSet("k", failing())).toBe("Ada");
-    clock.advance(150);
-    expect(await cache.inspect("k")).toMatchObject({ state: "stale", freshForMs: -199, expiresInMs: 1 });
-    clock.advance(1);
-    expect(await cache.inspect("k")).toBe(undefined);
-    expect(await cache.getOrSet("k", ({ stale }) => [stale?.value])).toEqual([undefined]);
   });
 
   it("C514 markStale, tags marked stale and touch leave a value to its loader for keepFor", async () => {
@@ -118,15 +105,4 @@ it.each(STACKS_WITH_BACKEND)("C514 C515 over %s: another process has the value f
   expect(await cache.get("late", { allowStale: true })).toBe(undefined);
   expect(await seen("late")).toEqual(["Ada", '"1"']);
   expect(await seen("never")).toEqual(["Bob", '"2"']);
-});
-
-it("C514 a layout without meta keeps a value for its windows alone: it could not say which part is for loaders", async () => {
-  const clock = new TestClock();
-  const backend = { ...scriptedBackend({ clock }), keepsMeta: false };
-  const options = { clock, backend, ttl: 100, staleIfError: 50, keepFor: 1_000 };
-  await createTestCache(options).set("k", "Ada");
-  clock.advance(149);
-  expect(await createTestCache(options).getOrSet("k", failing())).toBe("Ada");
-  clock.advance(1);
-  expect(await createTestCache(options).inspect("k")).toBe(undefined);
 });

@@ -4,7 +4,7 @@
  */
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -105,10 +105,7 @@ describe("C81 another process sees a change as soon as its message arrives", () 
 
 describe("C61 a load during which another process changes the key", () => {
   it.for(names)("by %s returns its value to its callers, and stores it nowhere", async (name) => {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const loading = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
+    const { p1, p2, store, loads, first: loading } = await holding({}, { tags: ["t"] });
     await changes[name](p2);
     loads.runs[0]!.open("old");
     expect(await loading).toBe("old");
@@ -147,10 +144,7 @@ describe("C61 a load during which another process changes the key", () => {
   it.for(names)(
     "by %s is not joined by callers after the message, even if the key was absent (counter-examples 4 and 5)",
     async (name) => {
-      const { p1, p2 } = await inStep();
-      const loads = gatedLoads<string>();
-      const older = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-      await loads.arrived(1);
+      const { p1, p2, loads, first: older } = await holding({}, { tags: ["t"] });
       p1.link.hold();
       const changing = changes[name](p2);
       await changing;
@@ -168,10 +162,7 @@ describe("C61 a load during which another process changes the key", () => {
   );
 
   it("by delete just after the load's lease ended is not stored (counter-example 4)", async () => {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const older = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, store, loads, first: older } = await holding();
     store.expireLease(K);
     await p2.cache.delete("k");
     const newer = p1.cache.getOrSet("k", loads.load);

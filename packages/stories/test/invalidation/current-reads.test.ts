@@ -36,28 +36,6 @@ describe("C81 a current call after another process's write", () => {
     expect(await p1.cache.get("k")).toBe(now);
   });
 
-  it.for(names)("%s: returns nothing older from getOrSetMany", async (name) => {
-    const { p1, p2 } = await inStep();
-    await p2.cache.setMany(
-      [
-        ["k", "old"],
-        ["j", "old"],
-      ],
-      { tags: ["t"] },
-    );
-    expect((await p1.cache.getMany(["k", "j"])).size).toBe(2);
-    p1.link.hold();
-    await written(name, p2);
-    const found = await p1.cache.getOrSetMany(
-      ["k", "j"],
-      (key) => key,
-      (keys) => keys.map((key) => [key, "loaded"] as const),
-      { tags: ["t"], current: true },
-    );
-    expect(found.get("k")).toBe(name === "set" ? "new" : "loaded");
-    expect(found.get("j")).toBe(name === "set" || name === "delete" ? "old" : "loaded");
-  });
-
   it.for(["invalidateTags", "clear"] as const)(
     "C426: %s: has tag versions from where they are issued, even of tags that the call does not name",
     async (name) => {
@@ -169,32 +147,6 @@ describe("C81 a current call after another process's write", () => {
       expect([await outcome(call), await loading]).toEqual([answered("new"), loading && "new"]);
     },
   );
-
-  it("gets no stale copy as fallback for an error, even while the backend is unreachable", async () => {
-    const { p1, p2, clock } = await inStep({ ttl: 100, staleIfError: "1h", staleWhileRevalidate: "1h" });
-    await p2.cache.set("k", "old");
-    expect(await p1.cache.get("k")).toBe("old");
-    p1.link.hold();
-    await written("delete", p2);
-    const down = new Error("db down");
-    for (const isDown of [false, true]) {
-      if (isDown) p1.backend.down();
-      await expect(p1.cache.getOrSet("k", () => Promise.reject(down), { current: true })).rejects.toBe(down);
-      clock.advance(100);
-    }
-    expect(await p1.cache.getOrSet("k", () => "loaded", { current: true })).toBe("loaded");
-  });
-});
-
-it("C81 a current call gets no local copy without leases, even while the backend is unreachable", async () => {
-  const { p1, p2 } = await inStep({ backend: { leases: false } });
-  await p2.cache.set("k", "old");
-  expect(await p1.cache.get("k")).toBe("old");
-  p1.link.hold();
-  await written("delete", p2);
-  expect(await p1.cache.getOrSet("k", ({ noStore }) => noStore("loaded"), { current: true })).toBe("loaded");
-  p1.backend.down();
-  expect(await p1.cache.getOrSet("k", () => "alone", { current: true })).toBe("alone");
 });
 
 it("C90 a localOnly namespace asks no backend for a current call", async () => {

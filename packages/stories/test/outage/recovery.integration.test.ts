@@ -2,21 +2,9 @@
  * Redis becomes unreachable, loses data, or is changed by others: every call made meanwhile holds afterwards, for every
  * process.
  */
-import { startProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  gone,
-  holds,
-  isInStep,
-  PATIENCE,
-  Pool,
-  sharedNow,
-  type Fleet,
-  type FleetSettings,
-  type Member,
-} from "../support/fleet.ts";
+import { PATIENCE, Pool, sharedNow, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
 import { TOPOLOGIES, type FleetServers } from "@hotset/test-servers";
-import { plant, replaceData } from "../support/stored-entries.ts";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 /** Where no server is frozen. */
@@ -205,148 +193,6 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
     expect(await other.getOrSet("deleted", { value: "new" })).toBe("new");
     for (const member of fleet.members) await expect.poll(() => member.get("deleted"), PATIENCE).toBe("new");
   });
-
-  it("C73 A97: an empty Redis after a kill costs loads, and nothing else", async () => {
-    await using fleet = await pool.open(servers, 2, PATIENT);
-    const [one, other] = fleet.members as [Member, Member];
-    await one.set("k", "old", { tags: ["t"] });
-    await one.set("deleted", "old");
-    await fleet.allHold("k", "old");
-    await one.delete("deleted");
-    const primaries = await servers.primaries();
-    for (const primary of primaries) await primary.command("FLUSHALL");
-    for (const member of fleet.members) await gone(member, "k", "old");
-    for (const member of fleet.members)
-      expect([await member.get("k"), await member.get("deleted")]).toEqual([undefined, undefined]);
-    expect(await other.getOrSet("k", { value: "new" }, { tags: ["t"] })).toBe("new");
-    expect(await one.getOrSet("k", { value: "not again" }, { tags: ["t"] })).toBe("new");
-    await fleet.allHold("k", "new");
-    expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
-    for (const member of fleet.members) await gone(member, "k", "new");
-  });
-
-  const THEIRS = { data: '"theirs"', meta: '{"f":"json"}' };
-  const writers: readonly (readonly [
-    what: string,
-    write: (fleet: Fleet, key: string) => Promise<unknown>,
-    left: unknown,
-  ])[] = [
-    ["SET", (fleet, key) => fleet.redis("SET", key, "no entry"), undefined],
-    ["DEL", (fleet, key) => fleet.redis("DEL", key), undefined],
-    ["UNLINK", (fleet, key) => fleet.redis("UNLINK", key), undefined],
-    ["another entry", async (fleet, key) => plant(await fleet.servers.primaryOf(key), key, THEIRS), "theirs"],
-    [
-      "other data in the same entry",
-      async (fleet, key) => replaceData(await fleet.servers.primaryOf(key), key, THEIRS.data),
-      "theirs",
-    ],
-    ["PEXPIRE", (fleet, key) => fleet.redis("PEXPIRE", key, 30), undefined],
-    ["EXPIRE 0", (fleet, key) => fleet.redis("EXPIRE", key, 0), undefined],
-    ["eviction", (fleet, key) => evict(fleet, key), undefined],
-  ];
-  it("every process sees foreign changes: redis-cli, expiry, eviction", async () => {
-    await using fleet = await pool.open(servers, 3);
-    for (const [what, write, left] of writers) {
-      await fleet.members[0]!.delete("k");
-      await fleet.members[0]!.set("k", "old", { tags: ["t"] });
-      await fleet.allHold("k", "old");
-      await write(fleet, fleet.keyOf("k"));
-      for (const member of fleet.members) {
-        await gone(member, "k", "old");
-        await expect.poll(() => member.get("k"), { ...PATIENCE, message: what }).toBe(left);
-        if (left !== undefined) await holds(member, "k", left);
-      }
-      if (left === undefined) {
-        expect(await fleet.members[1]!.getOrSet("k", { value: "new" }), what).toBe("new");
-        for (const member of fleet.members)
-          expect(await member.getOrSet("k", { value: "not again" }), what).toBe("new");
-      }
-    }
-  });
-
-  it("a foreign write during a load is not undone by it", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    await one.set("k", "old", { staleIfError: "1h" });
-    await one.markStale("k");
-    const load = one.getOrSet("k", { gate: "k", value: "loaded" });
-    await expect.poll(async () => (await one.loads("k")).length, PATIENCE).toBe(1);
-    await plant(await fleet.servers.primaryOf(fleet.keyOf("k")), fleet.keyOf("k"), THEIRS);
-    await fleet.redis("PERSIST", fleet.keyOf("k"));
-    await one.openGate("k");
-    expect(await load).toBe("loaded");
-    expect(await fleet.stored("k")).toBe('"theirs"');
-    for (const member of [one, other]) expect(await member.peek("k")).toBe(undefined);
-  });
-
-  it("A94: with memory full writes are pending and leave nothing older, reads go on, removals pass, and every process receives all changes", async () => {
-    await using fleet = await pool.open(servers, 2);
-    const [one, other] = fleet.members as [Member, Member];
-    for (const key of ["read", "deleted", "replaced"]) await one.set(key, "old");
-    await one.set("tagged", "old", { tags: ["t"] });
-    for (const key of ["read", "deleted", "replaced", "tagged"]) await fleet.allHold(key, "old");
-    const primaries = await servers.primaries();
-    for (const primary of primaries) await primary.command("CONFIG", "SET", "maxmemory", "1");
-    try {
-      expect(await one.set("replaced", "new")).toEqual({ status: "pending" });
-      await gone(other, "replaced", "old");
-      // Its removal is replayed at once, before any read of the key.
-      expect(["new", undefined]).toContain(await one.get("replaced"));
-      expect(await other.get("replaced")).toBe(undefined);
-      expect(await one.delete("deleted")).toMatchObject({ status: "deleted" });
-      expect(await one.invalidateTags("t")).toMatchObject({ status: "done" });
-      for (const key of ["deleted", "tagged"]) {
-        await gone(other, key, "old");
-        expect([await one.get(key), await other.get(key)]).toEqual([undefined, undefined]);
-      }
-      expect([await one.get("read"), await other.get("read")]).toEqual(["old", "old"]);
-      for (const member of fleet.members) {
-        expect(await member.getOrSet("loaded", { value: "loaded" })).toBe("loaded");
-        expect(await member.state()).toBe("up");
-      }
-    } finally {
-      for (const primary of primaries) await primary.command("CONFIG", "SET", "maxmemory", "0");
-    }
-    await fleet.inStep();
-    expect(await one.set("replaced", "newest")).toMatchObject({ status: "stored" });
-    await expect.poll(() => other.get("replaced"), PATIENCE).toBe("newest");
-  });
-});
-
-describe("where one process alone cannot reach Redis", () => {
-  it("C93 C94 A97: its invalidations reach the others' copies when it can again, and nothing comes back", async () => {
-    const servers = await pool.servers("single");
-    const [server] = servers.servers as [OwnRedis];
-    await using path = await startProxy(server.port);
-    await using fleet = await pool.open(servers, 2, PATIENT);
-    const [cut, other] = fleet.members as [Member, Member];
-    await cut.open({ ...PATIENT, place: { topology: "single", url: path.url }, keyPrefix: fleet.keyPrefix });
-    for (const key of ["deleted", "set", "tagged"])
-      await other.set(key, "old", { tags: key === "tagged" ? ["t"] : [] });
-    for (const key of ["deleted", "set", "tagged"]) await fleet.allHold(key, "old");
-    await path.refuse();
-    path.cut();
-    expect(
-      [await cut.delete("deleted"), await cut.set("set", "new"), await cut.invalidateTags("t")].map(
-        ({ status }) => status,
-      ),
-    ).toEqual(["pending", "pending", "pending"]);
-    // The other process serves its copies: it could not be notified.
-    expect([await other.get("deleted"), await other.get("set"), await other.get("tagged")]).toEqual([
-      "old",
-      "old",
-      "old",
-    ]);
-    const reading = ["deleted", "set", "tagged"].map((key) => cut.readFor(key, 1_500));
-    await path.pass();
-    await isInStep(cut);
-    for (const key of ["deleted", "set", "tagged"]) {
-      await gone(other, key, "old");
-      expect(await other.get(key), key).not.toBe("old");
-      expect(await cut.get(key), key).not.toBe("old");
-    }
-    expect(await Promise.all(reading)).toEqual([[undefined], expect.not.arrayContaining(["old"]), [undefined]]);
-  });
 });
 
 /** A key of the root namespace whose entry lies on the server of `redisKey`. */
@@ -354,16 +200,4 @@ async function beside(fleet: Fleet, redisKey: string, name: string): Promise<str
   const { port } = await fleet.servers.primaryOf(redisKey);
   for (let i = 0; ; i += 1)
     if ((await fleet.servers.primaryOf(fleet.keyOf(`${name} ${i}`))).port === port) return `${name} ${i}`;
-}
-
-/** Makes the server evict this key, the only one that it may evict. */
-async function evict(fleet: Fleet, redisKey: string): Promise<void> {
-  const server = await fleet.servers.primaryOf(redisKey);
-  await server.command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl");
-  await server.command("PEXPIRE", redisKey, 500_000);
-  await server.command("CONFIG", "SET", "maxmemory", "1");
-  await server.command("SET", "one more", "").catch(() => undefined);
-  await server.command("CONFIG", "SET", "maxmemory", "0");
-  await server.command("CONFIG", "SET", "maxmemory-policy", "noeviction");
-  expect(await server.command("EXISTS", redisKey)).toBe(0);
 }

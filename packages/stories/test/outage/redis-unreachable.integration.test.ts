@@ -80,14 +80,6 @@ describe("C100 with Redis unreachable", () => {
     expect(await patient(server.url).get("late99")).toBe(99);
   });
 
-  it("nothing is opened before the first call, and a hundred first calls open one connection", async () => {
-    const cache = open();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(proxy.counts.connections).toBe(0);
-    await Promise.all(Array.from({ length: 100 }, (_, i) => cache.getOrSet(`k${i}`, () => i)));
-    expect(proxy.counts.connections).toBe(1);
-  });
-
   it("connect() rejects; the next one tries again", async () => {
     await proxy.refuse();
     const cache = open();
@@ -134,23 +126,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
       expect(recoveries.reduce((sum, [, { replayed: n }]) => sum + n, 0)).toBe(2);
     },
   );
-
-  it("C93 a delete whose acknowledgement is lost is pending too", async () => {
-    const cache = open({ stack });
-    await cache.connect();
-    await cache.set("k", "old");
-    const hold = proxy.hold("EVALSHA", "reply");
-    const deletion = cache.delete("k");
-    await hold.reached;
-    // No connection, and so no replay, before the other write.
-    await proxy.refuse();
-    hold.cut();
-    expect(await deletion).toEqual({ status: "pending" });
-    await elsewhere().set("k", "set meanwhile");
-    await proxy.pass();
-    await replayed(cache);
-    expect(await cache.get("k")).toBe(undefined);
-  });
 
   it.for(faults)(
     "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",

@@ -5,7 +5,7 @@
 import { BackendUnavailableError, EncodeError, LoadTimeoutError } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, inStep, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, type SimulatedProcess } from "../support/processes.ts";
 import { counted, never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -16,10 +16,7 @@ const answered = <T>(value: T) => ({ status: "fulfilled", value }) as const;
 
 describe("C52 a cold key is loaded by one of two processes", () => {
   it("while the other waits without asking, and reads the stored entry", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, loads, first } = await holding();
     const second = p2.cache.getOrSet("k", never);
     await flush();
     p2.backend.forgetCalls();
@@ -136,10 +133,7 @@ describe("a waiter is woken at once (C52)", () => {
     first: Promise<string>;
     second: Promise<string>;
   }> {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, store, loads, first } = await holding();
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
     first.catch(() => undefined);
@@ -188,10 +182,7 @@ describe("a waiter is woken at once (C52)", () => {
   });
 
   it("when a store is refused since another program changed the entry (counter-example 20)", async () => {
-    const { p1, p2, store } = await inStep({ staleWhileRevalidate: 0 });
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p2, store, loads, first } = await holding({ staleWhileRevalidate: 0 });
     store.set(K, { data: Buffer.from('"foreign"'), meta: "", staleInMs: -1, expiresInMs: 1_000 });
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
@@ -245,10 +236,7 @@ describe("a waiter is woken at once (C52)", () => {
   it.for([true, false])(
     "when an older load of its own process releases the lease after a tag call; own changes are received: %s",
     async (echoes) => {
-      const { p1 } = await inStep({ backend: { echoes } });
-      const loads = gatedLoads<string>();
-      const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-      await loads.arrived(1);
+      const { p1, loads, first } = await holding({ backend: { echoes } }, { tags: ["t"] });
       const releasing = gate();
       p1.backend.script("leases.release", { before: releasing });
       const invalidated = p1.cache.invalidateTags("t");
@@ -275,10 +263,7 @@ describe("a waiter is woken at once (C52)", () => {
 
 describe("C53 a holder that dies", () => {
   it("keeps another waiting until its lease ends, and no longer", async () => {
-    const { p1, p2, clock, store } = await inStep();
-    const loads = gatedLoads<string>();
-    void p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, clock, store, loads } = await holding();
     // It is dead: its commands do not arrive.
     p1.backend.down();
     const second = p2.cache.getOrSet("k", loads.load);
@@ -296,10 +281,7 @@ describe("C53 a holder that dies", () => {
   });
 
   it("delays another by one poll, one second, where its lease is lost in the backend (C105)", async () => {
-    const { p1, p2, clock, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, clock, store, loads, first } = await holding();
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
     store.expireLease(K);
@@ -324,10 +306,7 @@ describe("C53 a holder that dies", () => {
 
 describe("C54 a lease", () => {
   it("is renewed while the loader runs, at a quarter of it", async () => {
-    const { p1, p2, clock } = await inStep({ loadTimeout: "1h" });
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, clock, loads, first } = await holding({ loadTimeout: "1h" });
     const second = p2.cache.getOrSet("k", loads.load);
     await flush();
     for (let s = 0; s < 60; s += 0.25) {
@@ -345,10 +324,7 @@ describe("C54 a lease", () => {
   });
 
   it("is renewed again after a renewal without an answer, and lost only when another process has it", async () => {
-    const { p1, clock } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, clock, loads, first } = await holding();
     p1.backend.script("leases.renew", { fail: true });
     for (let i = 0; i < 3; i += 1) {
       clock.advance(500);
@@ -362,10 +338,7 @@ describe("C54 a lease", () => {
   });
 
   it("is released by its own token only, so never that of the next holder (counter-example 24)", async () => {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, store, loads, first } = await holding();
     store.expireLease(K);
     const second = p2.cache.getOrSet("k", loads.load);
     await loads.arrived(2);
@@ -530,10 +503,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at hardTimeout, with an error where there is no fallback", async () => {
-    const { p1, p2, clock } = await inStep();
-    const loads = gatedLoads<string>();
-    void p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p2, clock, loads } = await holding();
     const second = p2.cache.getOrSet("k", never, { hardTimeout: 50 });
     await flush();
     clock.advance(50);
@@ -544,10 +514,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends at loadTimeout, although the lease is renewed for ever", async () => {
-    const { p1, p2, clock } = await inStep();
-    const loads = gatedLoads<string>();
-    void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1h" });
-    await loads.arrived(1);
+    const { p2, clock } = await holding({}, { loadTimeout: "1h" });
     const second = p2.cache.getOrSet("k", never, { loadTimeout: 5_000 });
     second.catch(() => undefined);
     await flush();
@@ -561,10 +528,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("ends for a caller that leaves, and does not count as a load", async () => {
-    const { p1, p2 } = await inStep({ maxLoads: 1 });
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p2, loads, first } = await holding({ maxLoads: 1 });
     const controller = new AbortController();
     const second = p2.cache.getOrSet("k", never, { signal: controller.signal });
     await flush();
@@ -582,10 +546,7 @@ describe("C57 waiting for the load of another process", () => {
   });
 
   it("is bounded without messages: it looks again each second", async () => {
-    const { p1, p2, clock } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p2, clock, loads, first } = await holding();
     const second = p2.cache.getOrSet("k", never);
     await flush();
     p2.link.hold();
@@ -602,10 +563,7 @@ describe("C465 a wait for the load of another process", () => {
   const NONE = { localTtl: "1m", backend: { leases: true, tagVersions: true, coherence: "none" } } as const;
 
   it("without messages looks again after 20 ms, then after as long as it has waited, up to a second", async () => {
-    const { p1, p2, clock } = await inStep(NONE);
-    const loads = gatedLoads<string>();
-    void p1.cache.getOrSet("k", loads.load, { loadTimeout: "1m" });
-    await loads.arrived(1);
+    const { p2, clock, loads } = await holding(NONE, { loadTimeout: "1m" });
     const second = p2.cache.getOrSet("k", never);
     await flush();
     p2.backend.forgetCalls();
@@ -625,10 +583,7 @@ describe("C465 a wait for the load of another process", () => {
   });
 
   it("ends within twice the time of the load", async () => {
-    const { p1, p2, clock } = await inStep(NONE);
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p2, clock, loads, first } = await holding(NONE);
     const second = p2.cache.getOrSet("k", never);
     await flush();
     for (let ms = 0; ms < 50; ms += 10) {
@@ -644,10 +599,7 @@ describe("C465 a wait for the load of another process", () => {
   });
 
   it("that is woken asks nothing for a second, and looks again soon once its link is silent", async () => {
-    const { p1, p2, clock } = await inStep();
-    const loads = gatedLoads<string>();
-    void p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, clock, loads } = await holding();
     void p2.cache.getOrSet("k", never);
     await flush();
     p2.backend.forgetCalls();
@@ -777,10 +729,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag invalidated here, before the renewal is acknowledged", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
+    const { p1, p2, loads, first } = await holding({}, { tags: ["t"] });
     const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
     await flush();
     const renewing = gate();
@@ -840,10 +789,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   );
 
   it("a tag invalidated elsewhere, once its version is compared", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
+    const { p1, p2, loads, first } = await holding({}, { tags: ["t"] });
     p1.backend.forgetCalls();
     await p2.cache.invalidateTags("t");
     const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
@@ -898,10 +844,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a new version, not after a message alone: the first use of a tag looks the same, and two would load (counter-example 24)", async () => {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
+    const { p1, p2, store, loads, first } = await holding({}, { tags: ["t"] });
     await flush();
     const second = p2.cache.getOrSet("k", never, { tags: ["t"] });
     second.catch(() => undefined);
@@ -921,10 +864,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
   });
 
   it("a tag version that was evicted and issued anew during the load", async () => {
-    const { p1, p2, store } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
-    await loads.arrived(1);
+    const { p2, store, loads, first } = await holding({}, { tags: ["t"] });
     store.evictTag("{~test}::t");
     store.evictIssuer();
     const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
@@ -939,10 +879,7 @@ describe("C61 a holder that cannot store a valid value any more lets others load
 
 describe("C11 a forced load", () => {
   it("takes the lease over, and the older holder stores nothing (counter-example 22)", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, loads, first } = await holding();
     const forced = p2.cache.getOrSet("k", loads.load, { forceRefresh: true });
     await loads.arrived(2);
     loads.runs[1]!.open("forced");
@@ -977,10 +914,7 @@ describe("C11 a forced load", () => {
   });
 
   it("is kept if it began later than another forced load, in any order of the answers (counter-example 23)", async () => {
-    const { p1 } = await inStep();
-    const loads = gatedLoads<string>();
-    const first = p1.cache.getOrSet("k", loads.load, { forceRefresh: true });
-    await loads.arrived(1);
+    const { p1, loads, first } = await holding({}, { forceRefresh: true });
     const storing = gate();
     p1.backend.script("leases.store", { after: storing });
     loads.runs[0]!.open("v1");
@@ -1132,10 +1066,7 @@ it("C26 an entry that was replaced by a load of this process is not a fallback o
 });
 
 it("C61 no caller waits for a load that was fenced by a set that cannot be encoded", async () => {
-  const { p1, p2 } = await inStep();
-  const loads = gatedLoads<string>();
-  const first = p1.cache.getOrSet("k", loads.load);
-  await loads.arrived(1);
+  const { p1, p2, loads, first } = await holding();
   await expect(p1.cache.set("k", 1n)).rejects.toMatchObject({ code: "ENCODE_FAILED" });
   expect(await p2.cache.getOrSet("k", () => "there")).toBe("there");
   loads.runs[0]!.open("here");
@@ -1144,10 +1075,7 @@ it("C61 no caller waits for a load that was fenced by a set that cannot be encod
 });
 
 it("C52 a call that still looked when an older load was stored here loads for all processes", async () => {
-  const { p1, p2, clock } = await inStep({ ttl: 100 });
-  const loads = gatedLoads<string>();
-  const first = p1.cache.getOrSet("k", loads.load);
-  await loads.arrived(1);
+  const { p1, p2, clock, loads, first } = await holding({ ttl: 100 });
   await p2.cache.invalidateTags("any");
   const looking = gate();
   p1.backend.script("read", { key: K, before: looking });

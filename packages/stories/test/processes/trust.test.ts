@@ -4,7 +4,7 @@
  */
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { gatedLoads, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
+import { gatedLoads, holding, inStep, notYetInStep, type SimulatedProcess } from "../support/processes.ts";
 import { never } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
@@ -315,10 +315,7 @@ describe("C86 a call under way when the link is lost", () => {
   );
 
   it("is not shared by later callers: the messages it missed are not known (counter-example 17)", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const older = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, loads, first: older } = await holding();
     p1.link.lose({ attach: "hangs" });
     await p2.cache.delete("k");
     p1.link.heal();
@@ -332,10 +329,7 @@ describe("C86 a call under way when the link is lost", () => {
   });
 
   it("is not shared by later callers while its load is being stored (counter-example 17)", async () => {
-    const { p1, p2 } = await inStep();
-    const loads = gatedLoads<string>();
-    const older = p1.cache.getOrSet("k", loads.load);
-    await loads.arrived(1);
+    const { p1, p2, loads, first: older } = await holding();
     p1.link.lose({ attach: "hangs" });
     await p2.cache.delete("k");
     p1.link.heal();

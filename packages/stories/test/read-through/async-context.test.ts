@@ -33,22 +33,6 @@ it.for(STACKS)("C393 onServed runs in the async context of its own call, also fo
   ]);
 });
 
-it("C393 onServed runs in the async context of its own call when the time of another one is over", async () => {
-  const clock = new NodeClock();
-  const backend = scriptedBackend({ clock, deadlineMs: 1_000 });
-  const cache = createTestCache({ clock, backend });
-  await request.run("first", () => cache.getOrSet("first", () => 1));
-  backend.script("write", { before: gate() });
-  const servedIn: unknown[] = [];
-  const slow = request.run("slow", () =>
-    cache.getOrSet("slow", () => 2, { onServed: () => servedIn.push(request.getStore()) }),
-  );
-  await flush();
-  clock.advance(1_000);
-  expect(await slow).toBe(2);
-  expect(servedIn).toEqual(["slow"]);
-});
-
 it("C44 waitUntil receives a store that takes too long in the async context of its own call", async () => {
   const clock = new NodeClock();
   const backend = scriptedBackend({ clock, deadlineMs: 1_000 });
@@ -110,18 +94,6 @@ it("C394 what calls share runs in the async context of none of them: timers of d
   clock.advance(1_000);
   expect(await late).toBe("late");
   expect(reportedIn).toEqual([undefined]);
-});
-
-it("C394 what calls share runs in the async context of none of them: trouble that was held back", async () => {
-  const clock = new NodeClock();
-  const cache = createTestCache({ clock });
-  const reportedIn: unknown[] = [];
-  cache.on("load:error", () => reportedIn.push(request.getStore()));
-  const fails = (name: string): Promise<unknown> =>
-    request.run(name, () => cache.getOrSet(name, () => Promise.reject(new Error("db down"))).catch(() => undefined));
-  for (let i = 0; i < 12; i += 1) await fails(`${i}`);
-  clock.advance(1_000);
-  expect(reportedIn).toEqual(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", undefined]);
 });
 
 it("C394 what calls share runs in the async context of none of them: the replay of invalidations", async () => {

@@ -68,66 +68,6 @@ describe.each(["get", "set", "delete", "clear"] as const)("a local tier whose %s
   });
 });
 
-describe("a local tier that breaks while the backend is read", () => {
-  const REJECTED = { status: "rejected", reason: new Error("the tier is broken") };
-  const STORED = new Map([
-    ["b", "stored"],
-    ["c", "stored"],
-  ]);
-
-  it.each([
-    ["get", "fails", [REJECTED, REJECTED]],
-    ["delete", "is answered", ["stored", STORED].map((value) => ({ status: "fulfilled", value }))],
-  ] as const)("C348: settles each call, if its %s throws after the read %s", async (method, how, expected) => {
-    const { cache, backend, breaks } = overLocalTier(method, true);
-    for (const key of ["a", "b", "c"]) await cache.set(key, "stored", { localTtl: 0 });
-    const reading = gate();
-    backend.script("*", { before: reading });
-    if (how === "fails") backend.down();
-    const one = cache.getOrSet("a", () => "loaded", { localTtl: 0 });
-    const many = cache.getOrSetMany(["b", "c"], identity, loadAll, { localTtl: 0 });
-    breaks();
-    const unhandled = await rejectionsDuring(async () => {
-      reading.open();
-      expect(await Promise.all([outcome(one), outcome(many)])).toEqual(expected);
-      expect(await outcome(cache.drain())).toMatchObject({ status: "fulfilled" });
-    });
-    expect([unhandled, cache.stats().waiting]).toEqual([[], 0]);
-  });
-});
-
-describe("a local tier whose delete throws", () => {
-  it.each([
-    ["alone", false],
-    ["over a backend", true],
-  ])("C348: a loaded value reaches its callers, and the failure is reported, %s", async (_, withBackend) => {
-    const { cache, breaks } = overLocalTier("delete", withBackend);
-    const causes: unknown[] = [];
-    cache.on("backend:error", ({ key, error }) => causes.push([key, (error.cause as Error).message]));
-    breaks();
-    expect(await cache.getOrSet("k", () => "loaded", { ttl: 0 })).toBe("loaded");
-    expect(causes).toEqual([["k", "the tier is broken"]]);
-  });
-});
-
-describe("a local tier whose get throws after a load", () => {
-  it.each([
-    ["alone", false],
-    ["over a backend", true],
-  ])("C348: the loaded value reaches its callers, and the failure is reported once, %s", async (_, withBackend) => {
-    const { cache, breaks } = overLocalTier("get", withBackend);
-    const messages: string[] = [];
-    cache.on("backend:error", ({ error }) => messages.push(error.message));
-    const load = (): string => {
-      breaks();
-      return "loaded";
-    };
-    expect(await cache.getOrSet("k", load)).toBe("loaded");
-    await cache.drain();
-    expect(messages).toEqual(["storing a loaded value failed, and no tier may fail like this; see the cause"]);
-  });
-});
-
 describe("C352: a value that the local tier refuses is reported, and the call is answered all the same", () => {
   it.each<readonly [string, (cache: Cache) => Promise<unknown>, unknown]>([
     ["a load", (cache) => cache.getOrSet("k", () => "loaded", { forceRefresh: true }), "loaded"],
@@ -143,25 +83,6 @@ describe("C352: a value that the local tier refuses is reported, and the call is
     breaks();
     expect(await call(cache)).toEqual(answer);
     expect(reports).toEqual(["map, set of k: the tier is broken"]);
-  });
-
-  it("touch without a backend, which refuses", async () => {
-    const { cache, breaks } = overLocalTier("set", false);
-    await cache.set("k", "stored");
-    const reports = reportsOf(cache);
-    breaks();
-    expect(await cache.touch("k")).toEqual({ status: "refused" });
-    expect(reports).toEqual(["map, set of k: the tier is broken"]);
-  });
-
-  it("markStale without a backend, which removes the value", async () => {
-    const { cache, breaks } = overLocalTier("set", false);
-    await cache.set("k", "stored");
-    const reports = reportsOf(cache);
-    breaks();
-    expect(await cache.markStale("k")).toEqual({ status: "stale" });
-    expect(reports).toEqual(["map, set of k: the tier is broken"]);
-    expect(cache.peek("k")).toBe(undefined);
   });
 });
 
@@ -197,74 +118,6 @@ describe("C353: a local tier that throws where it must not is reported where no 
     breaks();
     expect(await rejectionsDuring(async () => confirming.open())).toEqual([]);
     expect(reports).toEqual(["map, get of k: the tier is broken"]);
-  });
-
-  it("when another process changes keys, whose messages have reached all", async () => {
-    const { cache, other, breaks } = overLocalTier("delete", true);
-    await cache.connect();
-    await cache.setMany(["a", "b"].map((key) => [key, "stored"] as const));
-    const reports = reportsOf(cache);
-    breaks();
-    expect(await other.deleteMany(["a", "b"])).toEqual({ deleted: 2, missing: 0, pending: 0 });
-    expect(reports).toEqual(["a", "b"].map((key) => `map, delete of ${key}: the tier is broken`));
-  });
-
-  it("when a pending invalidation was replayed, with those behind it", async () => {
-    const { cache, clock, backend, breaks } = overLocalTier("delete", true);
-    backend.down();
-    for (const key of ["a", "b"]) expect(await cache.delete(key)).toEqual({ status: "pending" });
-    const reports = reportsOf(cache);
-    const replays: number[] = [];
-    cache.on("recover", ({ replayed }) => replays.push(replayed));
-    breaks();
-    backend.up();
-    clock.advance(1_000);
-    await flush();
-    // By the replay, and by the message about it.
-    const keys = ["a", "a", "b", "b"];
-    expect([replays, reports]).toEqual([[2], keys.map((key) => `map, delete of ${key}: the tier is broken`)]);
-  });
-
-  it("when the cache is closed, with its backend", async () => {
-    const { cache, backend, breaks } = overLocalTier("clear", true);
-    await cache.connect();
-    const reports = reportsOf(cache);
-    breaks();
-    await cache.close();
-    expect([backend.isClosed, reports]).toEqual([true, ["map, clear of undefined: the tier is broken"]]);
-  });
-
-  it("when it is bypassed, with the backend behind it", async () => {
-    const { cache, breaks } = overLocalTier("clear", true);
-    const reports = reportsOf(cache);
-    breaks();
-    cache.bypass("all");
-    expect(cache.stats().tiers.map(({ state }) => state)).toEqual(["bypassed", "bypassed"]);
-    expect(reports).toEqual(["map, clear of undefined: the tier is broken"]);
-  });
-
-  it("touch rejects with its error, as other calls do", async () => {
-    const { cache, breaks } = overLocalTier("delete", true);
-    await cache.set("k", "stored", { localTtl: 0 });
-    breaks();
-    await expect(cache.touch("k")).rejects.toThrow("the tier is broken");
-  });
-});
-
-describe("a backend that says null where there is nothing", () => {
-  it("C348: is a backend without an entry", async () => {
-    const cache = overAnswers(null);
-    expect(await Promise.all([cache.getOrSet("a", () => "loaded"), cache.get("b"), cache.inspect("c")])).toEqual([
-      "loaded",
-      undefined,
-      undefined,
-    ]);
-  });
-
-  it("C348: also for each item of a batch", async () => {
-    const cache = overAnswers([null, null]);
-    expect(await cache.getMany(["a", "b"])).toEqual(new Map());
-    expect(await cache.getOrSetMany(["a", "b"], identity, loadAll)).toEqual(new Map(loadAll(["a", "b"])));
   });
 });
 
@@ -387,24 +240,4 @@ describe("a backend whose functions throw", () => {
       expect([unhandled, cache.stats().waiting, operations.has(operation)]).toEqual([[], 0, true]);
     },
   );
-
-  it.each([
-    ["nothing", (): unknown => undefined],
-    // oxlint-disable-next-line unicorn/no-thenable -- as a backend may return it
-    ["a thenable that throws", (): unknown => ({ then: broken })],
-  ])("C348: a read that returns %s has failed at once, also where the backend bounds its calls", async (_, read) => {
-    for (const bounds of [{}, { boundsCalls: true }] as const) {
-      const clock = new TestClock();
-      const backend: Backend = { ...scripted(clock), read: read as Backend["read"], ...bounds };
-      const cache = createTestCache({ clock, local: false, backend, ttl: "1m" });
-      const reports: string[] = [];
-      cache.on("backend:error", ({ operation, error }) => reports.push(`${operation}: ${error.message}`));
-      const unhandled = await rejectionsDuring(async () => {
-        expect(await cache.get("k")).toBe(undefined);
-        await flush();
-        clock.advance(5_000);
-      });
-      expect([unhandled, reports]).toEqual([[], ["read: scripted: read was refused; see cause"]]);
-    }
-  });
 });

@@ -101,24 +101,6 @@ describe("calls of many keys", () => {
     },
   );
 
-  it("C345: a later set of a key that fails replaces nothing, so the key is written in its turn", async () => {
-    const { cache, first, all } = await heldSetMany();
-    const failing = [cache.set(LAST, 1n), cache.setMany([[LAST, 2n]])].map((call) => expect(call).rejects.toThrow());
-    first.open();
-    await Promise.all(failing);
-    expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
-    expect(await cache.get(LAST)).toBe("bulk");
-  });
-
-  it("C345: a later load of a key that the backend did not store leaves the key to its turn", async () => {
-    const { cache, backend, first, all } = await heldSetMany();
-    backend.script("write", { key: `test::${LAST}`, refuse: new Error("OOM") });
-    expect(await cache.getOrSet(LAST, () => "loaded", { forceRefresh: true })).toBe("loaded");
-    first.open();
-    await all;
-    expect([backend.count("write", `test::${LAST}`), await cache.get(LAST)]).toEqual([3, "bulk"]);
-  });
-
   it("C345: a load from before the call, which is stored before the turn of its key, takes no turn", async () => {
     const { cache, backend } = open("memory over backend", { backend: { leases: true } });
     const [stored, first] = [gate(), gate()];
@@ -133,25 +115,6 @@ describe("calls of many keys", () => {
     first.open();
     expect(await all).toMatchObject({ pending: 0 });
     expect([cache.peek(LAST), await cache.get(LAST)]).toEqual([undefined, undefined]);
-  });
-
-  it("C345: in memory alone a load from before the call, which ends before the turn of its key, is not kept", async () => {
-    const { cache } = open("memory");
-    const source = Promise.withResolvers<string>();
-    const loading = cache.getOrSet("last", () => source.promise);
-    const all = cache.deleteMany([...Array.from({ length: 20_000 }, (_, i) => `k${i}`), "last"]);
-    source.resolve("old");
-    expect(await loading).toBe("old");
-    await all;
-    expect(cache.peek("last")).toBe(undefined);
-  });
-
-  it("C345: markStale before the turn of a key brings nothing back that is older than the call", async () => {
-    const { cache, first, all } = await heldSetMany({ staleIfError: "1m" });
-    const marked = cache.markStale(LAST);
-    first.open();
-    await Promise.all([all, marked]);
-    expect(await cache.get(LAST, { allowStale: true })).toBe(undefined);
   });
 
   it("C162: of a key that is named twice in a call, the last value counts", async () => {

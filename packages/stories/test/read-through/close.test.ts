@@ -132,40 +132,6 @@ describe.each(STACKS)("close over %s", (stack) => {
     expect(stored().toSorted()).toEqual(stack === "memory" ? [] : ["test::kept", "test::running"]);
   });
 
-  it("C200 changes are carried out while a cache closes", async () => {
-    const { cache, backend } = open(stack);
-    await cache.set("k", 1);
-    const loading = gate<number>();
-    const running = cache.getOrSet("running", loading.pass);
-    await loading.arrived();
-    const closing = cache.close();
-    expect((await cache.delete("k")).status).toBe("deleted");
-    expect((await cache.set("set", 2)).status).toBe("stored");
-    expect((await cache.invalidateTags("t")).status).toBe("done");
-    expect((await cache.clear()).status).toBe("done");
-    loading.open(1);
-    await running;
-    await closing;
-    expect(backend.store.get("test::k")).toBeUndefined();
-  });
-
-  it("C200 a load that began while the cache closed is answered after it, and aborted by nothing", async () => {
-    const { cache } = open(stack);
-    const first = gate<number>();
-    const second = gate<string>();
-    const running = cache.getOrSet("running", first.pass);
-    await first.arrived();
-    const closing = cache.close();
-    const late = cache.getOrSet("late", second.pass);
-    await second.arrived();
-    first.open(1);
-    await running;
-    await closing;
-    second.open("late");
-    expect(await late).toBe("late");
-    await expect(cache.getOrSet("later", never)).rejects.toMatchObject(CLOSED);
-  });
-
   it("C117 waits for running loads and writes, and stores their results", async () => {
     const { cache, clock, backend, stored } = open(stack, { ttl: 1_000, staleWhileRevalidate: 10_000 });
     await cache.set("stale", "old");
@@ -368,25 +334,6 @@ describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack)
     expect(await there.get("k")).toBeUndefined();
   });
 
-  it("C117 limits the time of the replay and gives up afterwards", async () => {
-    const { cache, clock, backend, stored } = open(stack, { ttl: "1d" });
-    await cache.set("k", "old");
-    backend.down();
-    expect(await cache.delete("k")).toEqual({ status: "pending" });
-    backend.up();
-    backend.script("remove", { before: gate() });
-    const closing = cache.close({ timeout: 300 });
-    await flush();
-    clock.advance(299);
-    expect(await outcome(closing)).toEqual(PENDING);
-    clock.advance(1);
-    expect(await outcome(closing)).toEqual({ status: "fulfilled", value: undefined });
-    backend.forgetCalls();
-    clock.advance("1h");
-    await flush();
-    expect([backend.calls, stored()]).toEqual([[], ["test::k"]]);
-  });
-
   it("C117 succeeds when the backend's close fails, and does not wait when it hangs", async () => {
     const { cache: failing, backend } = open(stack);
     backend.script("close", { fail: true });
@@ -397,42 +344,6 @@ describe.each(STACKS_WITH_BACKEND)("close of a shared backend, over %s", (stack)
     await flush();
     clock.advance(1_000);
     expect(await outcome(closing)).toEqual({ status: "fulfilled", value: undefined });
-  });
-
-  it("C117 a write that ends after close leaves nothing in the local tier", async () => {
-    const { cache, clock, backend } = open(stack);
-    const [slow, slowSet] = [gate(), gate()];
-    backend.script("write", { key: "test::k", before: slow });
-    backend.script("write", { key: "test::set", before: slowSet });
-    const calls = [outcome(cache.getOrSet("k", () => 1)), outcome(cache.set("set", 1))];
-    await Promise.all([slow.arrived(), slowSet.arrived()]);
-    const closing = cache.close({ timeout: 10 });
-    clock.advance(10);
-    await closing;
-    slow.open();
-    slowSet.open();
-    await Promise.all(calls);
-    expect(cache.stats().tiers.map(({ label, entries }) => [label, entries])).toEqual(
-      stack === "backend"
-        ? [["scripted", undefined]]
-        : [
-            ["memory", 0],
-            ["scripted", undefined],
-          ],
-    );
-  });
-});
-
-describe("close of a local tier", () => {
-  it("C117 empties it, and no other cache may use it, even afterwards", async () => {
-    const clock = new TestClock();
-    const tier = memory();
-    const build = (): Cache => createCache({ name: "own", clock }).tier(tier).build();
-    const cache = build();
-    await cache.set("k", 1);
-    expect(build).toThrow(expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error);
-    await cache.close();
-    expect(tier.entryCount).toBe(0);
   });
 });
 

@@ -1,7 +1,7 @@
 import type { Cache, Policy } from "@hotset/core";
 import { flush, gate, outcome, type TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { never, open, rejectionsDuring, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { never, open, rejectionsDuring, STACKS } from "../support/stacks.ts";
 import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { EVENTS, watch } from "../support/watch.ts";
 
@@ -244,53 +244,5 @@ describe.each(STACKS)("statistics over %s", (stack) => {
     }
     const { hits, staleHits, misses, hitRatio } = cache.stats();
     expect(hitRatio).toBe((hits + staleHits) / (hits + staleHits + misses));
-  });
-
-  it("C119 label hits by tier only, and never by key or namespace", async () => {
-    const { cache, clock } = open(stack, policy);
-    const seen = watch(cache, "hit", "stale");
-    expect(cache.stats().hitRatio).toBe(NaN);
-    for (const [, , run] of steps) await run(cache, clock);
-    const labels = stack === "memory" ? ["memory"] : stack === "backend" ? ["scripted"] : ["memory", "scripted"];
-    const stats = cache.stats();
-    expect(stats.tiers.map(({ label }) => label)).toEqual(labels);
-    expect(seen.every(([, { tier }]) => labels.includes(tier))).toBe(true);
-    expect(stats.tiers.reduce((sum, tier) => sum + tier.hits, 0)).toBe(stats.hits + stats.staleHits);
-    for (const key of [secret, "five", "batch", "below"]) expect(JSON.stringify(stats)).not.toContain(key);
-  });
-});
-
-describe.each(STACKS_WITH_MEMORY)("statistics of peek over %s", (stack) => {
-  it("C119 count a hit or a miss of the local tier, and peek reads no other tier", async () => {
-    const { cache, backend } = open(stack);
-    await cache.set("k", 1);
-    backend.forgetCalls();
-    expect([cache.peek("k"), cache.peek("none")]).toEqual([1, undefined]);
-    expect(cache.stats()).toMatchObject({ hits: 1, misses: 1 });
-    expect(cache.stats().tiers.map(({ hits, misses }) => [hits, misses])).toEqual(
-      stack === "memory"
-        ? [[1, 1]]
-        : [
-            [1, 1],
-            [0, 0],
-          ],
-    );
-    expect(backend.calls).toEqual([]);
-  });
-});
-
-describe.each(STACKS)("an invalidate event over %s", (stack) => {
-  it("comes with each set, delete and markStale of a key", async () => {
-    const { cache } = open(stack, { ttl: "1h" });
-    const seen = watch(cache, "invalidate");
-    await cache.set("k", 1);
-    await cache.markStale("k");
-    await cache.delete("k");
-    const about = { cache: "test", namespace: [], scope: "key", origin: "here", key: "k" };
-    expect(seen).toEqual([
-      ["invalidate", { ...about, mode: "remove" }],
-      ["invalidate", { ...about, mode: "stale" }],
-      ["invalidate", { ...about, mode: "remove" }],
-    ]);
   });
 });

@@ -1,17 +1,9 @@
-import type { CacheEvents, EntryOptions, GetOrSetOptions } from "@hotset/core";
+import type { EntryOptions, GetOrSetOptions } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
-import {
-  counted,
-  never,
-  open,
-  rejectionsDuring,
-  STACKS,
-  STACKS_WITH_BACKEND,
-  STACKS_WITH_MEMORY,
-} from "../support/stacks.ts";
+import { counted, never, open, rejectionsDuring, STACKS } from "../support/stacks.ts";
 
 describe.each(STACKS)("over %s", (stack) => {
   it.for([[0], [""], [false], [null], [NaN], [-0]] as const)(
@@ -131,13 +123,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.inspect("k")).toMatchObject({ state: "stale", tags: ["t"], etag: '"1"', expiresInMs: 101 });
   });
 
-  it("C5 a failing forced load keeps the fresh value stored", async () => {
-    const { cache } = open(stack);
-    await cache.set("k", "old");
-    await outcome(cache.getOrSet("k", () => Promise.reject(new Error("db down")), { forceRefresh: true }));
-    expect(await cache.get("k")).toBe("old");
-  });
-
   it("C8 a miss in every tier loads once and stores the value in every tier", async () => {
     const { cache, backend, stored } = open(stack);
     const source = counted("Ada");
@@ -150,15 +135,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(stored()).toEqual(stack === "memory" ? [] : ["test::k"]);
     if (stack !== "memory") expect(new TextDecoder().decode(backend.store.get("test::k")!.data)).toBe('"Ada"');
     expect(await cache.getOrSet("k", never)).toBe("Ada");
-  });
-
-  it("C8 many concurrent loads on an empty cache store every key in every tier", async () => {
-    const { cache, clock, backend } = open(stack);
-    const keys = Array.from({ length: 20 }, (_, i) => `k${i}`);
-    await Promise.all(keys.map((key) => cache.getOrSet(key, () => `${key}!`)));
-    const { cache: next } = stack === "memory" ? { cache } : open("backend", { clock, backend });
-    for (const each of [cache, next])
-      expect(await each.getMany(keys)).toEqual(new Map(keys.map((key) => [key, `${key}!`])));
   });
 
   it.for([[0], [-1], [-Infinity], ["0s"], ["-5m"]] as const)(
@@ -236,14 +212,6 @@ describe.each(STACKS)("over %s", (stack) => {
     }
   });
 
-  it("C11 a forced load replaces a fresh value", async () => {
-    const { cache } = open(stack);
-    await cache.set("k", "old");
-    expect(await cache.getOrSet("k", () => "new", { forceRefresh: true })).toBe("new");
-    expect(await cache.get("k")).toBe("new");
-    expect(await cache.getOrSet("k", never)).toBe("new");
-  });
-
   it("C12 reads without a loader start no load and write nothing back", async () => {
     const { cache, clock, backend } = open(stack, { ttl: 100, staleIfError: 1_000, staleWhileRevalidate: 1_000 });
     await cache.set("k", "old");
@@ -306,24 +274,6 @@ describe("promotion", () => {
     },
   );
 
-  it.for([["get"], ["getMany"], ["getOrSet"]] as const)(
-    "C6 the remaining lifetime of a copy promoted by %s counts from when the read was sent",
-    async ([by]) => {
-      const { clock, backend, cache: writer } = open("backend", { ttl: 1_000 });
-      await writer.set("k", "Ada");
-      const { cache } = open("memory over backend", { ttl: 1_000, clock, backend });
-      const answering = gate();
-      backend.script(by === "getMany" ? "batch.read" : "read", { key: "test::k", after: answering });
-      const reading =
-        by === "get" ? cache.get("k") : by === "getMany" ? cache.getMany(["k", "j"]) : cache.getOrSet("k", never);
-      await answering.arrived();
-      clock.advance(300);
-      answering.open();
-      expect(await reading).toEqual(by === "getMany" ? new Map([["k", "Ada"]]) : "Ada");
-      expect(await cache.inspect("k")).toMatchObject({ tier: "memory", ageMs: 300, freshForMs: 700, expiresInMs: 700 });
-    },
-  );
-
   it.for([["get"], ["getMany"]] as const)(
     "C21 %s returns nothing for an entry that expires during the read",
     async ([by]) => {
@@ -339,17 +289,6 @@ describe("promotion", () => {
       expect(await reading).toEqual(by === "getMany" ? new Map() : undefined);
     },
   );
-
-  it("C6 a local copy promoted from an infinite entry is bounded by localTtl", async () => {
-    const { clock, backend, cache: writer } = open("backend");
-    await writer.set("k", "Ada", { ttl: Infinity });
-    const { cache } = open("memory over backend", { localTtl: 100, clock, backend });
-    expect(await cache.get("k")).toBe("Ada");
-    clock.advance(100);
-    backend.forgetCalls();
-    expect(await cache.get("k")).toBe("Ada");
-    expect(backend.count("read", "test::k")).toBe(1);
-  });
 
   const limited: [string, EntryOptions, GetOrSetOptions][] = [
     ["set", { localTtl: 100 }, {}],
@@ -397,38 +336,6 @@ describe("promotion", () => {
     p2.backend.forgetCalls();
     expect(await p2.cache.getOrSet("stored", never, { localTtl: 0 })).toBe("Bea");
     expect(p2.backend.count()).toBe(0);
-  });
-
-  it("C9 a read that is answered after a load with ttl 0 removed the entry keeps no local copy", async () => {
-    const { clock, backend, cache: writer } = open("backend", { ttl: 10_000 });
-    await writer.set("k", "old");
-    const { cache } = open("memory over backend", { ttl: 10_000, clock, backend });
-    const [removing, reading] = [gate(), gate()];
-    backend.script("remove", { key: "test::k", before: removing });
-    const load = cache.getOrSet("k", () => "new", { ttl: 0, forceRefresh: true });
-    await removing.arrived();
-    backend.script("read", { key: "test::k", after: reading });
-    const [early, late] = [cache.get("j"), cache.get("k")];
-    await reading.arrived();
-    removing.open();
-    expect(await load).toBe("new");
-    reading.open();
-    expect([await early, await late]).toEqual([undefined, "old"]);
-    expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-  });
-
-  it("C12 a value that expires while the backend answers is not kept locally", async () => {
-    const { clock, backend, cache: writer } = open("backend", { ttl: 100, staleIfError: 1_000 });
-    await writer.set("k", "old");
-    const { cache } = open("memory over backend", { ttl: 100, staleIfError: 1_000, clock, backend });
-    const late = gate();
-    backend.script("read", { key: "test::k", after: late });
-    const read = cache.get("k");
-    await late.arrived();
-    clock.advance(100);
-    late.open();
-    expect(await read).toBe(undefined);
-    expect(cache.stats().tiers[0]).toMatchObject({ label: "memory", entries: 0 });
   });
 });
 
@@ -484,27 +391,5 @@ describe("long durations on the system clock", () => {
     expect(warnings).toEqual([]);
     expect([await cache.get("k"), await cache.get("j")]).toEqual([1, 2]);
     await cache.close();
-  });
-});
-
-describe.each(STACKS_WITH_BACKEND)("a value that the format cannot encode, over %s", (stack) => {
-  it("C1 NaN, which JSON cannot encode, is returned, reported, and kept in memory alone", async () => {
-    const { cache, stored } = open(stack);
-    const errors: CacheEvents["backend:error"][] = [];
-    cache.on("backend:error", (event) => errors.push(event));
-    expect(await cache.getOrSet("k", () => NaN)).toBe(NaN);
-    expect([await cache.get("k"), stored()]).toEqual([stack === "backend" ? undefined : NaN, []]);
-    expect(errors.map(({ tier, operation, error }) => [tier, operation, error.code])).toEqual([
-      ["scripted", "encode", "ENCODE_FAILED"],
-    ]);
-  });
-});
-
-describe.each(STACKS_WITH_MEMORY)("the local tier, over %s", (stack) => {
-  it("C2 C3 peek finds no undefined but finds a null", async () => {
-    const { cache } = open(stack);
-    await cache.getOrSet("u", () => undefined);
-    await cache.getOrSet("n", () => null);
-    expect([cache.peek("u"), cache.peek("n")]).toEqual([undefined, null]);
   });
 });

@@ -1,4 +1,4 @@
-import { json, passthrough, type Compressor, type Format, type Namespace } from "@hotset/core";
+import { json, type Compressor, type Format, type Namespace } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { describe, expect, it } from "vitest";
 import { msgpack } from "@hotset/msgpack";
@@ -158,91 +158,6 @@ describe.each(STACKS)("over %s", (stack) => {
     });
   });
 });
-
-/** The values that each format preserves, beyond those of JSON. */
-const JSON_VALUES: readonly unknown[] = [
-  0,
-  -1,
-  1.5,
-  2 ** 53,
-  1e300,
-  "",
-  "text",
-  "\u{1f98a}\0",
-  true,
-  false,
-  null,
-  [],
-  [1, [2, [null]]],
-  {},
-  { a: { b: [1, "2", false, null] } },
-  { "": 0, "a b": 1 },
-];
-const KEPT: readonly (readonly [Format, readonly unknown[]])[] = [
-  [json(), JSON_VALUES],
-  [
-    msgpack(),
-    [
-      ...JSON_VALUES,
-      new Date(0),
-      new Date("2026-11-20T00:00:00.123Z"),
-      new Map<unknown, unknown>([
-        ["a", 1],
-        [2, new Set(["b"])],
-      ]),
-      new Set([1, "1", null]),
-      1n,
-      -(2n ** 80n),
-      new Uint8Array([0, 255]),
-      Buffer.from("bytes"),
-      NaN,
-      Infinity,
-      { when: new Date(1), tags: new Set(["a"]) },
-    ],
-  ],
-  [
-    v8(),
-    [
-      ...JSON_VALUES,
-      -0,
-      new Date(0),
-      new Map([[{ a: 1 }, new Map()]]),
-      new Set([new Set()]),
-      2n ** 100n,
-      new Uint8Array([0, 255]),
-      new Float64Array([0.5]),
-      NaN,
-      /a+/giu,
-      new RangeError("no"),
-      [undefined, { a: undefined }],
-    ],
-  ],
-];
-
-describe.each(KEPT.map(([format, values]) => [format.id, format, values] as const))(
-  "C111 format %s",
-  (_id, format, values) => {
-    it.for<readonly [string, Compressor]>([
-      ["passthrough", passthrough()],
-      ["gzip", gzip({ minBytes: 0 })],
-      ["brotli", brotli({ minBytes: 0 })],
-      ["zstd", zstd({ minBytes: 0 })],
-    ])("returns a value of the same type from memory and from the backend, through %s", async ([, compressor]) => {
-      const { cache, backend, clock } = open("memory over backend", { ttl: "1h", backend: { format, compressor } });
-      for (const [i, value] of values.entries()) {
-        const key = `k${i}`;
-        await (i % 2 === 0 ? cache.set(key, value as object) : cache.getOrSet(key, () => value));
-        const cold = open("memory over backend", { backend, clock, ttl: "1h" }).cache;
-        const [near, far] = [cache.peek(key), await cold.get(key)];
-        expect(near).toBe(value);
-        expect(far).toStrictEqual(value);
-        expect(Object.prototype.toString.call(far)).toBe(Object.prototype.toString.call(near));
-        // The promoted copy has the same value.
-        expect(cold.peek(key)).toStrictEqual(value);
-      }
-    });
-  },
-);
 
 describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
   describe("C113 an entry in a format or compressor that is not configured here", () => {

@@ -1,6 +1,6 @@
 import { createTestCache, flush, gate, outcome, scriptedBackend, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { counted, never, open, STACKS, STACKS_WITH_BACKEND, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { counted, never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
 
 const DOWN = new Error("db down");
@@ -60,23 +60,6 @@ describe.each(STACKS_WITH_BACKEND)("getMany in a new process over %s", (stack) =
       expect((await cache.getMany(keys.slice(0, 100))).size).toBe(100);
       expect(backend.count()).toBe(0);
     }
-  });
-
-  it("C114 returns the readable entries when one cannot be decoded", async () => {
-    const { cache: writer, clock, backend } = open("backend");
-    await writer.setMany([
-      ["a", 1],
-      ["b", 2],
-      ["c", 3],
-    ]);
-    backend.store.set("test::b", { ...backend.store.get("test::b")!, data: Buffer.from("{") });
-    const { cache } = open(stack, { clock, backend });
-    const errors = watch(cache, "decode:error");
-    expect([...(await cache.getMany(["a", "b", "c"]))]).toEqual([
-      ["a", 1],
-      ["c", 3],
-    ]);
-    expect(errors.map(([, { key, error }]) => [key, error.code])).toEqual([["b", "DECODE_FAILED"]]);
   });
 
   it("C114 returns the other entries when the tag versions of one are unknown", async () => {
@@ -223,44 +206,6 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     ]);
   });
 
-  it("C115 the loader sets options for each item and has one signal for all items", async () => {
-    const { cache } = open(stack);
-    await cache.getOrSetMany(
-      items.slice(0, 2),
-      keyOfItem,
-      (missing, { setOptions }) => {
-        setOptions(missing[0]!, { ttl: 5, tags: ["first"] });
-        setOptions({ id: 9 }, { ttl: 1 });
-        return missing.map((item) => [item, item.id] as const);
-      },
-      { tags: ["all"], ttl: 50 },
-    );
-    expect([await cache.inspect("item 1"), await cache.inspect("item 2")]).toMatchObject([
-      { freshForMs: 5, tags: ["all", "first"] },
-      { freshForMs: 50, tags: ["all"] },
-    ]);
-
-    const controller = new AbortController();
-    const loading = gate<[Item, number][]>();
-    let signal: AbortSignal | undefined;
-    const call = cache.getOrSetMany(
-      items.slice(2),
-      keyOfItem,
-      (_, ctx) => {
-        ({ signal } = ctx);
-        return loading.pass();
-      },
-      { signal: controller.signal },
-    );
-    await loading.arrived();
-    const joined = cache.getOrSet("item 3", never);
-    controller.abort("left");
-    expect(await outcome(call)).toEqual({ status: "rejected", reason: "left" });
-    expect(signal!.aborted).toBe(false);
-    loading.open([[items[2]!, 3]]);
-    expect(await joined).toBe(3);
-  });
-
   it("C115 aborts its loader when no caller waits for any item, and starts none when no caller waits", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const [busy, loading] = [gate<number>(), gate<[Item, number][]>()];
@@ -302,22 +247,6 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     expect([await first, (await many).size, source.runs]).toEqual(["done", 0, 1]);
   });
 
-  it("C115 with forceRefresh loads every item and joins no running load", async () => {
-    const { cache } = open(stack);
-    await cache.setMany([
-      ["item 1", "old"],
-      ["item 2", "old"],
-    ]);
-    const found = await cache.getOrSetMany(
-      items.slice(0, 2),
-      keyOfItem,
-      (missing) => missing.map((item) => [item, "new"] as const),
-      { forceRefresh: true },
-    );
-    expect([...found.values()]).toEqual(["new", "new"]);
-    expect(await cache.get("item 2")).toBe("new");
-  });
-
   it("C49 a caller that joins an item with a tag of its own has it stored under that tag", async () => {
     const { cache } = open(stack);
     const loading = gate<string>();
@@ -336,36 +265,6 @@ describe.each(STACKS)("getOrSetMany over %s", (stack) => {
     expect([await cache.get("a"), await cache.get("b")]).toEqual(["loaded", "loaded"]);
     await cache.invalidateTags("x");
     expect([await cache.get("a"), await cache.get("b")]).toEqual([undefined, "loaded"]);
-  });
-
-  it("C115 items with a fresh copy are hits, in the order of the items, and no part of the load", async () => {
-    const { cache } = open(stack);
-    await cache.setMany([
-      ["a", 1],
-      ["c", 3],
-    ]);
-    const hits = watch(cache, "hit");
-    const asked: (readonly string[])[] = [];
-    const load = (missing: readonly string[]): (readonly [string, number])[] => {
-      asked.push(missing);
-      return missing.filter((key) => key !== "none").map((key) => [key, 2]);
-    };
-    const keys: string[] = [];
-    const key = (item: string): string => {
-      keys.push(item);
-      return item;
-    };
-    expect([...(await cache.getOrSetMany(["a", "b", "none", "c", "a"], key, load))]).toEqual([
-      ["a", 1],
-      ["b", 2],
-      ["c", 3],
-    ]);
-    expect([asked, keys]).toEqual([[["b", "none"]], ["a", "b", "none", "c"]]);
-    expect([...(await cache.getOrSetMany(["c", "a"], key, load))]).toEqual([
-      ["c", 3],
-      ["a", 1],
-    ]);
-    expect([asked.length, hits.length]).toEqual([1, 4]);
   });
 });
 
@@ -396,16 +295,4 @@ it("C161 a key that a batch cannot read is not absent: memory answers for it, an
   expect(await cache.getMany(["away", "there", "none"])).toEqual(expected);
   expect(await cache.getOrSetMany(["away", "there"], (key) => key, never)).toEqual(expected);
   expect(errors.map(([, { operation }]) => operation)).toEqual(["read", "read"]);
-});
-
-describe.each(STACKS_WITH_MEMORY)("setMany over %s", (stack) => {
-  const many = (): (readonly [string, { n: number }])[] => Array.from({ length: 1_001 }, (_, i) => [`k${i}`, { n: 0 }]);
-
-  it("C104 frozen: a value that the caller changes during the call throws", async () => {
-    const { cache } = open(stack, { memory: { values: "frozen" } });
-    const entries = many();
-    const done = cache.setMany(entries);
-    for (const [, value] of [entries[0]!, entries[1_000]!]) expect(() => (value.n = 1)).toThrow(TypeError);
-    await done;
-  });
 });

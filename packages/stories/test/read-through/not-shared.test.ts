@@ -153,40 +153,6 @@ describe.each(STACKS)("C452 over %s an answer that is not shared", (stack) => {
     expect(await third).toBe("page of cem");
   });
 
-  it("reaches none that joined a load whose first caller has left", async () => {
-    const { cache } = open(stack);
-    const { load, begun, gates } = pages();
-    const leaving = new AbortController();
-    const first = cache.getOrSet("k", load("ada"), { signal: leaving.signal });
-    const second = cache.getOrSet("k", load("bob"));
-    await flush();
-    leaving.abort(new Error("left"));
-    await expect(first).rejects.toThrow("left");
-    gates.get("ada")!.open();
-    await flush();
-    expect(begun).toEqual(["ada", "bob"]);
-    gates.get("bob")!.open();
-    expect(await second).toBe("page of bob");
-  });
-
-  it("reaches none that joined a load in the background", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1m" });
-    const { load, begun, gates } = pages();
-    await cache.set("k", "old");
-    clock.advance(100);
-    expect(await cache.getOrSet("k", load("ada"))).toBe("old");
-    const second = cache.getOrSet("k", load("bob"), { staleWhileRevalidate: 0 });
-    await flush();
-    gates.get("ada")!.open();
-    await flush();
-    expect(begun).toEqual(["ada", "bob"]);
-    gates.get("bob")!.open();
-    expect(await second).toBe("page of bob");
-    // No refresh behind each hit, as long as none can be stored.
-    expect(await cache.getOrSet("k", load("cem"))).toBe("old");
-    expect(begun).toEqual(["ada", "bob"]);
-  });
-
   it("is not given to items of a batch that joined it: they are loaded by the batch", async () => {
     const { cache } = open(stack);
     const { load, gates } = pages();
@@ -207,18 +173,6 @@ describe.each(STACKS)("C452 over %s an answer that is not shared", (stack) => {
       ]),
     );
     expect(asked.flat().toSorted()).toEqual(["k", "l"]);
-  });
-
-  it("may be a promise, wins over noStore, and counts only where it is returned", async () => {
-    const { cache } = open(stack);
-    const results: string[] = [];
-    cache.on("load", ({ result }) => results.push(result));
-    await cache.getOrSet("a", ({ notShared }) => notShared(Promise.resolve("a")));
-    await cache.getOrSet("b", ({ noStore, notShared }) => noStore(notShared("b")));
-    await cache.getOrSet("c", ({ noStore, notShared }) => notShared(noStore("c")));
-    await cache.getOrSet("d", ({ notShared }) => (notShared("draft"), "d"));
-    expect(results).toEqual(["not-shared", "not-shared", "not-shared", "stored"]);
-    expect(await cache.get("d")).toBe("d");
   });
 });
 
@@ -298,26 +252,6 @@ describe("C453 between processes", () => {
       await flush();
       expect([end, begun]).toEqual([end, ["bob"]]);
     }
-  });
-
-  it("a value that may still be served stays in the backend", async () => {
-    const { all, clock, store } = await inStep({ ttl: 100, staleIfError: "1m" });
-    const [p1, p2] = all as Two;
-    await p1.cache.set("k", "old");
-    clock.advance(100);
-    const before = store.get(K);
-    expect(await p2.cache.getOrSet("k", ({ notShared }) => notShared("ada"))).toBe("ada");
-    expect(await p2.cache.getOrSet("k", ({ noStore }) => noStore("ada"))).toBe("ada");
-    expect(store.get(K)).toEqual(before);
-    expect(await p1.cache.getOrSet("k", () => Promise.reject(new Error("down")))).toBe("old");
-  });
-
-  it("a process that knows no markers reads none as a value", async () => {
-    const { all, store } = await inStep();
-    const [p1] = all as Two;
-    await p1.cache.getOrSet("k", ({ notShared }) => notShared("ada"));
-    const { meta, data } = store.get(K)!;
-    expect([JSON.parse(meta)[0], data.length, meta.length < 100]).toEqual(["(not-shared)", 0, true]);
   });
 
   it("after noStore callers of one process share a load, those of others do not wait for it", async () => {

@@ -1,5 +1,4 @@
 import type { Cache, Namespace } from "@hotset/core";
-import { gzip } from "@hotset/formats";
 import { flush, gate, outcome, type ScriptedBackend, type ScriptedOperation } from "@hotset/testing";
 import { describe, expect, it, vi } from "vitest";
 import { numbered } from "../support/sources.ts";
@@ -158,20 +157,6 @@ describe.each(STACKS)("over %s", (stack) => {
       const load = numbered();
       expect(await users.getOrSet("k", load)).toBe(leaves ?? "value-1");
       expect(await users.get("k")).toBe(leaves ?? "value-1");
-    });
-
-    it("a load that replaces a value is stored nowhere", async () => {
-      const { cache, users, backend } = openUsers(stack);
-      await users.set("k", "oldest", { tags: ["t"] });
-      const loading = gate<string>();
-      const waiter = users.getOrSet("k", loading.pass, { tags: ["t"], forceRefresh: true });
-      await loading.arrived();
-      await run(users, cache);
-      loading.open("old");
-      expect(await waiter).toBe("old");
-      await cache.drain();
-      expect(await users.get("k")).toBe(leaves);
-      expect(bytesOf(backend)).not.toBe('"old"');
     });
 
     it("later callers start a new load (C66)", async () => {
@@ -357,25 +342,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       },
     );
 
-    it("C62 wins against a read whose callers have all left", async () => {
-      const { cache, users, backend, clock } = openUsers(stack);
-      await open("backend", { backend, clock, ttl: "1h" })
-        .cache.namespace("users")
-        .set("k", "old", { tags: ["t"] });
-      const answering = gate();
-      backend.script("read", { key: ENTRY, after: answering });
-      const controller = new AbortController();
-      const reading = users.getOrSet("k", () => "loaded", { tags: ["t"], signal: controller.signal });
-      await answering.arrived();
-      controller.abort("gone");
-      await expect(reading).rejects.toBe("gone");
-      await run(users, cache);
-      answering.open();
-      await flush();
-      expect(users.peek("k")).toBe(stack === "backend" ? undefined : leaves);
-      expect(await users.get("k")).toBe(leaves);
-    });
-
     it.for(["before", "after"] as const)("C60 wins against a set that is paused %s its write", async (point) => {
       const { users, cache, backend } = openUsers(stack);
       const writing = gate();
@@ -453,27 +419,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
     );
   });
 
-  it("C62 a load without a lifetime wins against a get that is about to fill the local tier", async () => {
-    const { users, backend, clock } = openUsers(stack);
-    await open("backend", { backend, clock, ttl: "1h" }).cache.namespace("users").set("k", "old");
-    const [removing, answering] = [gate(), gate()];
-    backend.script("remove", { key: ENTRY, before: removing });
-    backend.script("read", { key: ENTRY, after: answering });
-    const earlier = users.get("k");
-    await answering.arrived();
-    const loaded = users.getOrSet("k", () => "loaded", { forceRefresh: true, ttl: 0 });
-    await removing.arrived();
-    // Not that of the forced load, which has read what it replaces.
-    backend.script("read", { key: ENTRY, after: answering });
-    const later = users.get("k");
-    await flush();
-    removing.open();
-    expect(await loaded).toBe("loaded");
-    answering.open();
-    expect([await earlier, await later]).toEqual(["old", "old"]);
-    expect([users.peek("k"), await users.get("k")]).toEqual([undefined, undefined]);
-  });
-
   it("C63 a slow delete with a concurrent reader leaves nothing behind (bentocache)", async () => {
     const { cache, backend, stored } = open(stack, { ttl: "1h" });
     await cache.set("k", "deleted");
@@ -539,43 +484,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
       expect(await cache.get("k")).toBe("d");
     });
 
-    it("one whose value cannot be encoded rejects alone, sent or not", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h" });
-      const writing = gate();
-      backend.script("write", { key: "test::k", before: writing });
-      const first = cache.set("k", "first");
-      await writing.arrived();
-      const rest = [cache.set("k", 1n), cache.set("k", "second"), cache.set("k", "third"), cache.set("k", 4n)];
-      const outcomes = Promise.all([first, ...rest].map((call) => outcome(call)));
-      writing.open();
-      expect(await outcomes).toMatchObject([
-        { value: { status: "stored" } },
-        { reason: { code: "ENCODE_FAILED" } },
-        { value: { status: "stored" } },
-        { value: { status: "stored" } },
-        { reason: { code: "ENCODE_FAILED" } },
-      ]);
-      expect(await cache.get("k")).toBe("third");
-      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("third");
-      await cache.set("k", "later");
-      expect(await cache.get("k")).toBe("later");
-    });
-
-    it("one whose tags take too much room rejects, and the one before it is sent", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h" });
-      const writing = gate();
-      backend.script("write", { key: "test::k", before: writing });
-      const first = cache.set("k", "first");
-      await writing.arrived();
-      const tags = Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(500, "t"));
-      const [second, third] = [cache.set("k", "second"), outcome(cache.set("k", "third", { tags }))];
-      writing.open();
-      await first;
-      expect(await second).toMatchObject({ status: "stored" });
-      expect(await third).toMatchObject({ reason: { code: "ENCODE_FAILED" } });
-      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("second");
-    });
-
     it("all are pending where the one that was sent is", async () => {
       const { cache, backend, stored } = open(stack, { ttl: "1h" });
       const writing = gate();
@@ -595,28 +503,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s, on the way to the backend", (stack)
   });
 
   describe("C64 an earlier set never replaces a later one", () => {
-    it("when the later one compresses faster", async () => {
-      const compressing = gate();
-      let calls = 0;
-      const slowOnce = {
-        ...gzip({ minBytes: 0 }),
-        compress: async (bytes: Uint8Array) => {
-          calls += 1;
-          if (calls === 1) await compressing.pass();
-          return gzip().compress(bytes);
-        },
-      };
-      const { cache, backend, clock } = open(stack, { ttl: "1h", backend: { compressor: slowOnce } });
-      const first = cache.set("k", "first ".repeat(100));
-      await compressing.arrived();
-      const second = cache.set("k", "second ".repeat(100));
-      await flush();
-      compressing.open();
-      expect([await first, await second]).toMatchObject([{ status: "stored" }, { status: "stored" }]);
-      expect(await cache.get("k")).toBe("second ".repeat(100));
-      expect(await open("backend", { clock, backend }).cache.get("k")).toBe("second ".repeat(100));
-    });
-
     it("when the backend is slower for the earlier one", async () => {
       const { cache, backend, clock } = open(stack, { ttl: "1h" });
       const writing = gate();

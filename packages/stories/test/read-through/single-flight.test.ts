@@ -1,6 +1,5 @@
-import { createCache, type Cache, type GetOrSetOptions, type LoadContext, type Policy } from "@hotset/core";
+import { type Cache, type GetOrSetOptions, type LoadContext, type Policy } from "@hotset/core";
 import { flush, gate, outcome } from "@hotset/testing";
-import { memory } from "@hotset/memory";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 import { watch } from "../support/watch.ts";
@@ -108,35 +107,6 @@ describe.each(STACKS)("over %s", (stack) => {
       expect(runs).toBeLessThan(200);
     },
   );
-
-  it("C47 the first caller after a failed load starts the next load, and the others join it", async () => {
-    const { cache } = open(stack);
-    const failing = gate<string>();
-    const next: Promise<unknown>[] = [];
-    let active = 0;
-    let most = 0;
-    const again = gate<string>();
-    const load = async (): Promise<string> => {
-      active += 1;
-      most = Math.max(most, active);
-      try {
-        return await (active + next.length > 1 ? again.pass() : failing.pass());
-      } finally {
-        active -= 1;
-      }
-    };
-    const calls = Array.from({ length: 10 }, () =>
-      cache.getOrSet("k", load).catch(() => void next.push(cache.getOrSet("k", () => load()))),
-    );
-    await failing.arrived();
-    failing.fail(DOWN);
-    await Promise.all(calls);
-    expect(next).toHaveLength(10);
-    await again.arrived();
-    again.open("back");
-    expect(await Promise.all(next)).toEqual(Array.from({ length: 10 }, () => "back"));
-    expect([most, cache.stats().loads]).toEqual([1, 2]);
-  });
 
   it("C48 equal keys in two namespaces share no load", async () => {
     const { cache } = open(stack);
@@ -268,22 +238,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(cache.stats().loads).toBe(2);
     // A backend that issues no versions knows only that some tag was renewed.
     expect(await cache.get("k")).toBe(late.length === 0 || stack === "memory" ? "v" : undefined);
-  });
-
-  it("C433 a tag that the loader named counts, also where a later call of setOptions left it out", async () => {
-    const { cache } = open(stack);
-    const before = gate<string>();
-    const first = cache.getOrSet("k", (ctx) => {
-      ctx.setOptions({ tags: ["t"] });
-      ctx.setOptions({ ttl: 0 });
-      return before.pass();
-    });
-    await before.arrived();
-    await cache.invalidateTags("t");
-    const second = cache.getOrSet("k", () => "new");
-    await flush();
-    before.open("old");
-    expect(await Promise.all([first, second])).toEqual(["old", "new"]);
   });
 
   it("C432 a batch joins loads after a tag was invalidated, and loads once more what turns out to have that tag", async () => {
@@ -452,65 +406,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "loads")).toBe("loads");
   });
 
-  it("C50 a loader may request other keys, namespaces and caches, and read its own key", async () => {
-    const { cache, clock, backend } = open(stack);
-    const { cache: other } = open(stack, { clock, backend, name: "other" });
-    expect(
-      await cache.getOrSet("k", async () => [
-        await cache.getOrSet("j", () => 1),
-        await cache.namespace("a").getOrSet("k", () => 2),
-        await other.getOrSet("k", () => 3),
-        await cache.get("k"),
-        (await cache.getMany(["k"])).size,
-        await cache.has("k"),
-      ]),
-    ).toEqual([1, 2, 3, undefined, 0, false]);
-  });
-
-  it("C50 a loader that timed out may request its own key", async () => {
-    const { cache, clock } = open(stack, { loadTimeout: 50 });
-    const late = gate();
-    let afterwards: Promise<unknown> | undefined;
-    const call = cache.getOrSet("k", async () => {
-      await late.pass();
-      afterwards = cache.getOrSet("k", () => "anew");
-      return "dropped";
-    });
-    await late.arrived();
-    clock.advance(50);
-    await expect(call).rejects.toMatchObject({ code: "LOAD_TIMEOUT" });
-    late.open();
-    await flush();
-    expect(await afterwards).toBe("anew");
-  });
-
-  it("C50 a nested load of another key does not wait for its own loader's slot", async () => {
-    const { cache } = open(stack, { maxLoads: 1 });
-    expect(
-      await cache.getOrSet("a", async () => [
-        await cache.getOrSet("b", () => cache.getOrSet("c", () => 1)),
-        ...(
-          await cache.getOrSetMany(
-            ["d", "e"],
-            (key) => key,
-            async (missing) => {
-              const two = await cache.getOrSet("f", () => 2);
-              return missing.map((key) => [key, two] as const);
-            },
-          )
-        ).values(),
-      ]),
-    ).toEqual([1, 2, 2]);
-    // A nested load does not take a second slot either.
-    const loading = gate<number>();
-    const first = cache.getOrSet("g", () => cache.getOrSet("h", loading.pass));
-    await loading.arrived();
-    const second = cache.getOrSet("i", () => 4);
-    expect(await outcome(second)).toEqual({ status: "pending" });
-    loading.open(3);
-    expect(await Promise.all([first, second])).toEqual([3, 4]);
-  });
-
   it("C51 flights that settled, failed, timed out or were abandoned leave no state behind", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 100 });
     const policy: Policy = { hardTimeout: 10, loadTimeout: 50 };
@@ -582,41 +477,6 @@ it("C49 a caller that joins a refresh without a free slot is answered by a load"
   await cache.drain();
 });
 
-it("C50 a loader that requests its own key is refused with the system clock and real timers", async () => {
-  const cache = createCache({ name: "reentrant" }).tier(memory()).build();
-  await expect(
-    cache.getOrSet("k", async () => {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      return cache.getOrSet("k", never);
-    }),
-  ).rejects.toMatchObject(REENTRANT);
-  await cache.close();
-});
-
-describe.each(STACKS_WITH_BACKEND)("a flight whose first caller ran out of time, over %s", (stack) => {
-  it.for([
-    ["C22 a fresh entry", 600, "hit"],
-    ["C22 a stale one within staleWhileRevalidate", 1_000, "stale"],
-  ] as const)("answers who joins it with what the backend has: %s", async ([, ageMs, status], { expect }) => {
-    const { cache: writer, clock, backend } = open("backend", { ttl: 1_000, staleWhileRevalidate: "1h" });
-    await writer.set("k", "kept");
-    clock.advance(ageMs);
-    const { cache } = open(stack, { ttl: 1_000, staleWhileRevalidate: "1h", refreshAhead: 0.5, clock, backend });
-    const reading = gate();
-    backend.script("read", { key: "test::k", before: reading });
-    const first = outcome(cache.getOrSet("k", () => "new", { hardTimeout: 50 }));
-    await reading.arrived();
-    clock.advance(50);
-    expect((await first).status).toBe("rejected");
-    const served: string[] = [];
-    const second = cache.getOrSet("k", never, { onServed: (each) => served.push(each.status) });
-    reading.open();
-    expect([await second, served]).toEqual(["kept", [status]]);
-    await cache.drain();
-    expect(await cache.get("k")).toBe("new");
-  });
-});
-
 describe.each(STACKS_WITH_BACKEND)("a caller that runs out of time while the backend is read, over %s", (stack) => {
   it("C37 C42 keeps the load alive that another one, which leaves by its signal, has waited for", async () => {
     const { cache, clock, backend } = open(stack, { ttl: "1h" });
@@ -652,35 +512,6 @@ describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack
     expect([(await first).status, await second]).toEqual(["rejected", "loaded"]);
   });
 
-  it("C22 onServed that asks for the same key begins no second refresh", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
-    await cache.set("k", "old");
-    clock.advance(100);
-    let runs = 0;
-    const load = (): string => `new ${(runs += 1)}`;
-    const inner: Promise<unknown>[] = [];
-    expect(await cache.getOrSet("k", load, { onServed: () => void inner.push(cache.getOrSet("k", load)) })).toBe("old");
-    await Promise.all(inner);
-    await cache.drain();
-    expect([inner.length, runs]).toEqual([1, 1]);
-  });
-
-  it("C42 a caller that joins a refresh and leaves does not end it", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
-    await cache.set("k", "old");
-    clock.advance(100);
-    const loading = gate<string>();
-    expect(await cache.getOrSet("k", loading.pass)).toBe("old");
-    await loading.arrived();
-    const controller = new AbortController();
-    const strict = outcome(cache.getOrSet("k", never, { staleWhileRevalidate: 0, signal: controller.signal }));
-    controller.abort();
-    expect((await strict).status).toBe("rejected");
-    loading.open("new");
-    await cache.drain();
-    expect(await cache.get("k")).toBe("new");
-  });
-
   it("C42 a signal that is aborted by the loader itself, before it returns, ends the load", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const controller = new AbortController();
@@ -698,23 +529,6 @@ describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack
     // Its slot is free again.
     expect(await cache.getOrSet("other", () => "loaded")).toBe("loaded");
     await cache.drain();
-  });
-
-  it("C24 a loader that gives undefined behind a stale answer is not called again at once", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h", errorBackoff: 1_000 });
-    await cache.set("k", "old");
-    clock.advance(100);
-    let runs = 0;
-    const load = (): undefined => void (runs += 1);
-    for (let i = 0; i < 10; i += 1) {
-      expect(await cache.getOrSet("k", load)).toBe("old");
-      await cache.drain();
-    }
-    expect(runs).toBe(1);
-    clock.advance(1_000);
-    await cache.getOrSet("k", load);
-    await cache.drain();
-    expect(runs).toBe(2);
   });
 
   it("C519 the event coalesced comes within the call that joins, before it returns", async () => {

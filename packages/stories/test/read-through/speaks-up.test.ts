@@ -14,7 +14,6 @@ import {
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import winston from "winston";
-import { longKeys, MOST_PENDING } from "../support/long-keys.ts";
 import { open } from "../support/stacks.ts";
 import { EVENTS } from "../support/watch.ts";
 
@@ -266,28 +265,6 @@ describe("C441 a load without a lease", () => {
   });
 });
 
-describe("C96 a clear in place of more invalidations than are remembered", () => {
-  const overflowed = async (settings: object): Promise<void> => {
-    const backend = scriptedBackend({ clock: new TestClock() });
-    const cache = createTestCache({ backend, local: false, ...settings });
-    backend.down();
-    for (let i = 0; i < 2; i += 1) await cache.deleteMany(longKeys(MOST_PENDING + 1, "test::"));
-    await nextTurn();
-    backend.up();
-    await cache.close();
-  };
-  const TEXT =
-    'hotset: cache "test": scripted: more invalidations are pending than are remembered; in their place all entries of the cache are removed, for every process';
-
-  it("is one warning", async () => {
-    await overflowed(WITHOUT_LOGGER);
-    expect(warnings.map(({ code }) => code)).toEqual(["HOTSET_BACKEND_UNAVAILABLE", "HOTSET_PENDING_OVERFLOW"]);
-    expect(warnings[1]!.message).toBe(
-      `${TEXT}. Shown once for this cache; pass createCache({ logger }), or listen to "pending:overflow", for all`,
-    );
-  });
-});
-
 describe("C203 a logger", () => {
   it("receives one text for each trouble, with the level that it deserves, and how many were left out", async () => {
     const { logger, lines } = recording();
@@ -352,19 +329,6 @@ describe("C203 a logger", () => {
     expect(await cache.getOrSet("k", () => ({ big: 1n }))).toEqual({ big: 1n });
   });
 
-  it("C203 a backend is idle until a call, down if none was answered, and up if it refuses", async () => {
-    const { cache, backend } = open("backend");
-    const state = (): string => cache.stats().tiers[0]!.state;
-    expect(state()).toBe("idle");
-    backend.script("*", { fail: new Error("refused"), times: 1 });
-    await cache.get("k");
-    expect(state()).toBe("up");
-    backend.down();
-    const { cache: other } = open("backend", { backend });
-    await other.get("k");
-    expect(other.stats().tiers[0]!.state).toBe("down");
-  });
-
   it.for([[{}], ["console"], [{ error() {}, warn() {} }], [null]] as const)("%j is refused", ([logger]) => {
     expect(() => createTestCache({ logger: logger as never })).toThrow(
       expect.objectContaining({
@@ -425,12 +389,6 @@ describe("C204 redactKeys", () => {
       expect(lines.join()).toContain(`(key ${JSON.stringify(shown)})`);
     },
   );
-
-  it("of the wrong kind is refused", () => {
-    expect(() => createTestCache({ redactKeys: "yes" as never })).toThrow(
-      expect.objectContaining({ code: "INVALID_CONFIGURATION" }) as Error,
-    );
-  });
 });
 
 describe("C460 many open caches of one name over a backend", () => {

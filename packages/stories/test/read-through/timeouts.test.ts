@@ -46,16 +46,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.get("k")).toBe("new");
   });
 
-  it("C35 a load faster than softTimeout answers the call", async () => {
-    const { cache, clock } = await withStale({ softTimeout: 50 });
-    const loading = gate<string>();
-    const call = cache.getOrSet("k", loading.pass);
-    await loading.arrived();
-    clock.advance(49);
-    loading.open("new");
-    expect(await call).toBe("new");
-  });
-
   it.for<readonly [string, OpenOptions, number]>([
     ["when no stale value exists", {}, 100_000],
     ["when staleIfError does not cover the stale value", { staleIfError: 50, staleWhileRevalidate: 80 }, 190],
@@ -85,19 +75,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await strict).toBe("new");
   });
 
-  it("C35 a stale value deleted during the load is not served at softTimeout", async () => {
-    const { cache, clock } = await withStale({ softTimeout: 50, hardTimeout: 80 });
-    const loading = gate<string>();
-    const call = cache.getOrSet("k", loading.pass);
-    await loading.arrived();
-    await cache.delete("k");
-    clock.advance(50);
-    expect(await outcome(call)).toEqual(PENDING);
-    clock.advance(30);
-    await expect(call).rejects.toMatchObject(LATE);
-    loading.open("new");
-  });
-
   it("C36 hardTimeout rejects exactly on time when nothing stale exists", async () => {
     const { cache, clock } = open(stack);
     const loading = gate<string>();
@@ -111,18 +88,6 @@ describe.each(STACKS)("over %s", (stack) => {
       operation: "getOrSet",
       message: expect.stringContaining("hardTimeout, 50 ms") as string,
     });
-    loading.open("new");
-  });
-
-  it("C36 hardTimeout answers with the stale value that staleIfError covers", async () => {
-    const { cache, clock } = await withStale({ hardTimeout: 50 });
-    const loading = gate<string>();
-    const served: Served[] = [];
-    const call = cache.getOrSet("k", loading.pass, { onServed: (each) => served.push(each) });
-    await loading.arrived();
-    clock.advance(50);
-    expect(await call).toBe("old");
-    expect(served).toMatchObject([{ status: "stale", cause: "timeout" }]);
     loading.open("new");
   });
 
@@ -200,25 +165,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "new")).toBe("old");
     await cache.drain();
     expect(await cache.get("k")).toBe("new");
-  });
-
-  it("C38 a refresh above maxBackgroundLoads is left to a later call", async () => {
-    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 10_000, maxBackgroundLoads: 1 });
-    await cache.setMany([
-      ["a", "old"],
-      ["b", "old"],
-    ]);
-    clock.advance(100);
-    const loading = gate<string>();
-    expect(await cache.getOrSet("a", loading.pass)).toBe("old");
-    await loading.arrived();
-    expect(await cache.getOrSet("b", never)).toBe("old");
-    await flush();
-    loading.open("new");
-    await cache.drain();
-    expect(await cache.getOrSet("b", () => "new")).toBe("old");
-    await cache.drain();
-    expect([await cache.get("a"), await cache.get("b")]).toEqual(["new", "new"]);
   });
 
   it("C39 a load that ends after its callers have left is stored, reported and found", async () => {
@@ -405,32 +351,6 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([await cache.get("ahead"), await cache.get("late")]).toEqual(["new", "new"]);
   });
 
-  it("C44 C118 a waitUntil that throws changes no answer", async () => {
-    const { cache, clock } = open(stack, {
-      ttl: 100,
-      staleWhileRevalidate: 1_000,
-      waitUntil: () => {
-        throw new Error("called outside of a request");
-      },
-    });
-    await cache.set("k", "old");
-    clock.advance(100);
-    const rejections = await rejectionsDuring(async () => {
-      expect(await cache.getOrSet("k", () => "new")).toBe("old");
-      await cache.drain();
-      expect(await cache.get("k")).toBe("new");
-      const loading = gate<string>();
-      const late = cache.getOrSet("late", loading.pass, { hardTimeout: 10 });
-      await loading.arrived();
-      clock.advance(10);
-      await expect(late).rejects.toMatchObject(LATE);
-      loading.open("kept");
-      await cache.drain();
-      expect(await cache.get("late")).toBe("kept");
-    });
-    expect(rejections).toEqual([]);
-  });
-
   it("C44 drain resolves when all running work is settled, failures included", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000, errorBackoff: 0 });
     await cache.drain();
@@ -470,35 +390,6 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     expect(cache.stats()).toMatchObject({ misses: 1, hits: stack === "backend" ? 0 : 1, loads: 1 });
   });
 
-  it.for([
-    ["read", "getMany"],
-    ["read", "getOrSetMany"],
-  ] as const)("C43 the limit of a %s also covers reading tag versions, with %s", async ([, by]) => {
-    const { cache, clock, backend } = open(stack);
-    backend.script("read", { key: "{~test}::", before: gate() });
-    const call =
-      by === "getMany"
-        ? cache.getMany(["a", "b"])
-        : cache.getOrSetMany(
-            ["a", "b"],
-            (key) => key,
-            (missing) => missing.map((key) => [key, key] as const),
-          );
-    await flush();
-    clock.advance(1_000);
-    expect(await outcome(call)).toEqual({
-      status: "fulfilled",
-      value: new Map(
-        by === "getMany"
-          ? []
-          : [
-              ["a", "a"],
-              ["b", "b"],
-            ],
-      ),
-    });
-  });
-
   it("C43 a store waits only for the rest of the deadline that the read has left", async () => {
     const { cache, clock, backend } = open(stack, { backend: { deadlineMs: 100 } });
     const [slowRead, slowWrite] = [gate(), gate()];
@@ -514,39 +405,6 @@ describe.each(STACKS_WITH_BACKEND)("a slow backend, over %s", (stack) => {
     clock.advance(1);
     expect(await call).toBe("loaded");
     slowWrite.open();
-    await cache.drain();
-    expect(await cache.get("k")).toBe("loaded");
-  });
-});
-
-describe("a stale local copy before a slow backend", () => {
-  it("C35 C43 is served at softTimeout when the backend has not answered", async () => {
-    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleIfError: 10_000, softTimeout: 50 });
-    await cache.set("k", "old");
-    clock.advance(200);
-    const slow = gate();
-    backend.script("read", { key: "test::k", before: slow });
-    const first = cache.getOrSet("k", () => "loaded");
-    await slow.arrived();
-    const second = cache.getOrSet("k", never, { softTimeout: 30 });
-    clock.advance(30);
-    expect(await second).toBe("old");
-    clock.advance(19);
-    expect(await outcome(first)).toEqual(PENDING);
-    clock.advance(1);
-    expect(await first).toBe("old");
-    slow.open();
-    await cache.drain();
-    expect(await cache.get("k")).toBe("loaded");
-  });
-
-  it("C43 within staleWhileRevalidate is served without asking the backend", async () => {
-    const { cache, clock, backend } = open("memory over backend", { ttl: 100, staleWhileRevalidate: 10_000 });
-    await cache.set("k", "old");
-    clock.advance(200);
-    backend.script("read", { key: "test::k", before: gate() });
-    expect(await outcome(cache.getOrSet("k", () => "loaded"))).toEqual({ status: "fulfilled", value: "old" });
-    clock.advance(1_000);
     await cache.drain();
     expect(await cache.get("k")).toBe("loaded");
   });

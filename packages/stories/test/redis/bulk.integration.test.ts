@@ -36,7 +36,6 @@ async function open(responseTimeout: Duration = "2s", stack: Stack = "memory ove
 
 /** More than two hundred windows of keys at night, and more arguments than a function takes. */
 const COUNTS = isNightly ? [1, 3_000, 60_000, 200_000] : [1, 3_000, 6_000];
-const LOADED = isNightly ? 60_000 : 10_000;
 const IN_ONE_TURN = isNightly ? 50_000 : 10_000;
 const STARVED = isNightly ? 30_000 : 6_000;
 
@@ -68,22 +67,6 @@ describe("calls of many keys", () => {
       });
     },
   );
-
-  it(`C158: getOrSetMany loads ${LOADED} keys, and finds them in Redis`, { timeout: 300_000 }, async () => {
-    const cache = await open();
-    let asked = 0;
-    const load = async (missing: readonly string[]): Promise<readonly (readonly [string, string])[]> => {
-      asked += missing.length;
-      return missing.map((key) => [key, key] as const);
-    };
-    expect((await cache.getOrSetMany(keys(LOADED), (key) => key, load)).size).toBe(LOADED);
-    expect(asked).toBe(LOADED);
-
-    const other = await open("2s", "backend");
-    expect((await other.getOrSetMany(keys(LOADED), (key) => key, load)).size).toBe(LOADED);
-    expect(asked).toBe(LOADED);
-    expect(errors).toEqual([]);
-  });
 
   it("C159: take memory for the keys that are under way, not for all", { timeout: 300_000 }, async () => {
     const cache = await open();
@@ -146,12 +129,4 @@ describe("calls of one turn", () => {
       }
     },
   );
-
-  it(`C160: ${IN_ONE_TURN} reads are answered by Redis`, { timeout: 300_000 }, async () => {
-    await (await open()).setMany(keys(IN_ONE_TURN).map((key) => [key, key] as const));
-    const cache = await open(await deadline("backend", (other, key) => other.get(key)), "backend");
-    const found = await Promise.all(keys(IN_ONE_TURN).map((key) => cache.get(key)));
-    expect(found.filter((value) => value !== undefined).length).toBe(IN_ONE_TURN);
-    expect(errors).toEqual([]);
-  });
 });

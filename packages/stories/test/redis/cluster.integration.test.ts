@@ -90,21 +90,6 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, in a cluster", (stack) => {
     await fill();
     expect(await found()).toBe(KEYS.length);
   });
-
-  it("a slot that moves under the calls costs no wrong answer", { timeout: 60_000 }, async () => {
-    const [cache, other] = [open({ stack }), open()];
-    const [from, to] = await servers.masters();
-    const tag = `{${await servers.keyOn(from!, prefix)}}`;
-    const keys = Array.from({ length: 10 }, (_, i) => `${tag}:${i}`);
-    for (const [i, key] of keys.entries()) await cache.set(key, i);
-    const migration = await servers.migrateHalfway(await servers.slotOf(tag), to!);
-    await migration.move(...keys.slice(0, 5).map(slotKeyOf));
-    for (const [i, key] of keys.entries()) expect(await other.getOrSet(key, never)).toBe(i);
-    expect([...(await other.getMany(keys)).values()]).toEqual(keys.map((_, i) => i));
-    await migration.finish();
-    for (const [i, key] of keys.entries()) expect(await other.getOrSet(key, never)).toBe(i);
-    for (const key of keys) expect(await cache.delete(key)).toMatchObject({ status: "deleted" });
-  });
 });
 
 describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) => {

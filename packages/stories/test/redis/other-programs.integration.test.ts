@@ -64,23 +64,6 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(info!.expiresInMs).toBeLessThanOrEqual(60_000);
   });
 
-  it("is served when stale while a load runs, and replaced", async () => {
-    await hitboxWrites({ d: BYTES, s: Date.now() - 1_000 }, 60);
-    const cache = open(layout, { staleWhileRevalidate: "1m" });
-    expect(await cache.get(KEY)).toBe(undefined);
-    expect(await cache.getOrSet(KEY, () => ({ ...USER, name: "Grace" }))).toEqual(USER);
-    await cache.drain();
-    expect(await cache.get(KEY)).toEqual({ ...USER, name: "Grace" });
-  });
-
-  it("is a miss once its life is over, and endless here where it has no TTL", async () => {
-    const cache = open(layout);
-    await hitboxWrites({ d: BYTES });
-    expect((await cache.inspect(KEY))?.expiresInMs).toBe(Infinity);
-    await server.command("PEXPIRE", KEY, 100);
-    await expect.poll(() => cache.get(KEY)).toBe(undefined);
-  });
-
   it.for([gzip(), zstd(), passthrough()])(
     "is read when compressed with $id where that is the compressor of the backend",
     async (compressor) => {
@@ -108,16 +91,6 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     });
     expect(value).toEqual({ ...USER, name: "Grace" });
     expect(await cache.get(KEY)).toEqual(layout === "full" ? USER : value);
-  });
-
-  it("is removed, and reported as deleted", async () => {
-    await hitboxWrites({ d: BYTES }, 60);
-    const cache = open(layout);
-    expect([await cache.delete(KEY), await cache.delete(KEY)]).toMatchObject([
-      { status: "deleted" },
-      { status: "missing" },
-    ]);
-    expect(await server.command("EXISTS", KEY)).toBe(0);
   });
 });
 

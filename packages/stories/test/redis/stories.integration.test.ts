@@ -2,24 +2,15 @@ import { createRequire } from "node:module";
 import { createCache, json, passthrough, type Cache, type Compressor, type Format, type Policy } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
-import {
-  randomPrefix,
-  RespClient,
-  startOwnRedis,
-  startProxy,
-  type FaultProxy,
-  type OwnRedis,
-} from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { timed } from "../support/over-redis.ts";
-import { failing } from "../support/sources.ts";
 import { READ } from "../support/stored-entries.ts";
 import { watch } from "../support/watch.ts";
 
 type Stack = "redis" | "memory over redis";
 const STACKS: readonly Stack[] = ["redis", "memory over redis"];
-const sourceDown = new Error("the source is down");
 
 interface Options extends Policy {
   readonly version?: string | number;
@@ -63,39 +54,6 @@ function open(stack: Stack, url: string, prefix: string, options: Options = {}):
 
 /** Where commands are counted. Strings have tests of their own for that. */
 const withHashes = (builder: RedisBackendBuilder): RedisBackendBuilder => builder.layout("full");
-
-describe.each(STACKS)("over %s", (stack) => {
-  const url = inject("redisUrl");
-  let prefix: string;
-  let wire: RespClient;
-  beforeEach(() => {
-    prefix = randomPrefix();
-    wire = RespClient.fromUrl(url);
-  });
-  afterEach(() => wire.close());
-
-  it("C68 C69 tags and clear hide entries in every process", async () => {
-    const here = open(stack, url, prefix, { staleIfError: "1h" });
-    const there = open("redis", url, prefix, { staleIfError: "1h" });
-    await there.set("a", "A", { tags: ["t"] });
-    await there.getOrSet("b", ({ setOptions }) => {
-      setOptions({ tags: ["late"] });
-      return "B";
-    });
-    await there.namespace("users").set("c", "C");
-    await here.invalidateTags("t");
-    expect([await here.get("a", { allowStale: true }), await there.get("a", { allowStale: true })]).toEqual([
-      undefined,
-      undefined,
-    ]);
-    await here.markTagsStale("late");
-    expect([await there.get("b"), await there.get("b", { allowStale: true })]).toEqual([undefined, "B"]);
-    await here.clear();
-    expect(await there.getMany(["a", "b"], { allowStale: true })).toEqual(new Map());
-    expect(await there.namespace("users").get("c")).toBeUndefined();
-    await expect(there.getOrSet("a", failing(sourceDown))).rejects.toBe(sourceDown);
-  });
-});
 
 it("between the caller of getOrSet and node-redis are at most four frames of the library, with hashes", async () => {
   const cache = open("memory over redis", inject("redisUrl"), randomPrefix(), { redis: withHashes });
@@ -179,22 +137,6 @@ describe("with a server that is broken", () => {
       expect([found, await there.get("k")]).toEqual(["old", "old"]);
     },
   );
-
-  it.for(STACKS)("C43 a read that takes longer gives way to a stale copy: %s", async (stack) => {
-    const cache = openHere(stack, { ttl: 1, localTtl: Infinity, staleWhileRevalidate: "1h" });
-    await cache.connect();
-    await store(cache, "k", "old");
-    if (stack === "memory over redis") await expect.poll(async () => (await cache.inspect("k"))?.tier).toBe("memory");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    const held = proxy.hold(READ, "reply");
-    const answer = timed(
-      cache.getOrSet("k", () => "loaded"),
-      stack === "redis" ? LATE_MS : RESPONSE_TIMEOUT_MS / 2,
-    );
-    expect(await answer).toEqual({ value: stack === "redis" ? "loaded" : "old", isLate: false });
-    held.release();
-    await cache.drain();
-  });
 
   it.for<readonly [string, breakIt: () => Promise<unknown> | void, mend: () => Promise<unknown> | void]>([
     ["killed", () => server.kill(), () => server.start()],

@@ -1,4 +1,4 @@
-import type { Cache, CacheOptions, Clock, LoadContext, Policy, Seal } from "@hotset/core";
+import type { Cache, CacheOptions, Clock, GetOrSetOptions, LoadContext, Policy, Seal } from "@hotset/core";
 import {
   createTestCache,
   gate,
@@ -121,4 +121,13 @@ export function gatedLoads<T>(): GatedLoads<T> {
     runs,
     arrived: (times) => begun.arrived(times),
   };
+}
+
+/** Two processes of {@link inStep}; the first one loads `k`, and so holds its lease. */
+export async function holding(options?: ProcessOptions, ofCall?: GetOrSetOptions) {
+  const processes = await inStep(options);
+  const loads = gatedLoads<string>();
+  const first = processes.p1.cache.getOrSet("k", loads.load, ofCall);
+  await loads.arrived(1);
+  return { ...processes, loads, first };
 }

@@ -1,10 +1,10 @@
 /** `inherit`: what an entry takes over from the cached values that its loader got. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Cache } from "@hotset/core";
-import { flush, gate, TestClock } from "@hotset/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
-import { counted, never, open, STACKS, STACKS_WITH_MEMORY } from "../support/stacks.ts";
+import { never, open, STACKS } from "../support/stacks.ts";
 
 const INHERIT = { inherit: true } as const;
 
@@ -60,35 +60,6 @@ describe.each(STACKS)("C454 over %s an entry with inherit", (stack) => {
     expect(await cache.inspect("page")).toMatchObject({ tags: ["product:1"], freshForMs: 10_000 });
   });
 
-  it("inherits from each of many, by the shortest, and from no call that found nothing", async () => {
-    const { cache } = open(stack, { ttl: "1m" });
-    await cache.set("a", 1, { ttl: "30s", tags: ["a", "both"] });
-    await cache.set("b", 2, { ttl: "20s", tags: ["b", "both"] });
-    await cache.getOrSet(
-      "page",
-      async () => [...(await cache.getMany(["a", "b", "none"])), await cache.get("none")],
-      INHERIT,
-    );
-    expect(await cache.inspect("page")).toMatchObject({ tags: ["a", "both", "b"], freshForMs: 20_000 });
-    await cache.getOrSet("without an end", () => cache.getOrSet("c", () => 1, { ttl: Infinity }), {
-      ...INHERIT,
-      ttl: "5m",
-    });
-    expect(await cache.inspect("without an end")).toMatchObject({ tags: [], freshForMs: 300_000 });
-  });
-
-  it("adds them to what the loader sets, where the last call of setOptions wins", async () => {
-    const { cache } = open(stack, { ttl: "1m" });
-    const load = async (ctx: { setOptions(options: object): void }): Promise<string> => {
-      ctx.setOptions({ tags: ["dropped"], ttl: "2s" });
-      const made = await page(cache);
-      ctx.setOptions({ tags: ["kept"], ttl: "1h", etag: "e" });
-      return made;
-    };
-    await cache.getOrSet("page", load, INHERIT);
-    expect(await cache.inspect("page")).toMatchObject({ tags: ["kept", "product:1"], freshForMs: 10_000, etag: "e" });
-  });
-
   it("takes nothing of what a load inside it used, unless that inherits too", async () => {
     const { cache } = open(stack, { ttl: "1m" });
     const middle = (options: object) => cache.getOrSet("middle", () => page(cache), { tags: ["middle"], ...options });
@@ -111,36 +82,6 @@ describe.each(STACKS)("C454 over %s an entry with inherit", (stack) => {
     loading.open("product");
     expect(await Promise.all([first, made])).toEqual(["product", "product"]);
     expect(await cache.inspect("page")).toMatchObject({ tags: ["shared"], freshForMs: 10_000 });
-  });
-
-  it("a batch: each of its entries inherits from all that the loader got", async () => {
-    const { cache } = open(stack, { ttl: "1m" });
-    const load = async (ids: readonly number[]): Promise<[number, string][]> => {
-      await product(cache);
-      return ids.map((id) => [id, `page ${id}`]);
-    };
-    await cache.getOrSetMany([1, 2], (id) => `page:${id}`, load, { ...INHERIT, tags: (id) => [`id:${id}`] });
-    expect([await cache.inspect("page:1"), await cache.inspect("page:2")]).toMatchObject([
-      { tags: ["id:1", "product:1"], freshForMs: 10_000 },
-      { tags: ["id:2", "product:1"], freshForMs: 10_000 },
-    ]);
-    await cache.getOrSetMany([3], (id) => `page:${id}`, load);
-    expect(await cache.inspect("page:3")).toMatchObject({ tags: [], freshForMs: 60_000 });
-  });
-
-  it("ignores what is served after its load, in the same async context", async () => {
-    const { cache } = open(stack, { ttl: "1m" });
-    await product(cache);
-    const later = gate();
-    let after: Promise<unknown> | undefined;
-    const load = (): string => {
-      after = later.pass().then(() => product(cache));
-      return "page";
-    };
-    await cache.getOrSet("page", load, INHERIT);
-    later.open();
-    await after;
-    expect(await cache.inspect("page")).toMatchObject({ tags: [], freshForMs: 60_000 });
   });
 
   it.for<readonly [string, (cache: Cache) => Promise<unknown>]>([
@@ -211,25 +152,6 @@ describe("C454 what an entry inherits from elsewhere", () => {
     expect(await pages.get("page")).toBe(undefined);
   });
 
-  it("a namespace of this process alone: tags and freshness", async () => {
-    const { cache } = open("memory over backend", { ttl: "1m" });
-    const local = cache.namespace("local", { localOnly: true });
-    await cache.getOrSet("page", () => product(local), INHERIT);
-    expect(await cache.inspect("page")).toMatchObject({ tags: ["product:1"], freshForMs: 10_000 });
-    expect(await cache.getOrSet("page", never)).toBe("product");
-  });
-
-  it("another cache: its freshness alone, also where its clock differs", async () => {
-    const { cache } = open("memory", { ttl: "1m" });
-    const clock = new TestClock();
-    clock.advance("5m");
-    const other = open("memory", { name: "other", ttl: "1m", clock }).cache;
-    await cache.getOrSet("page", () => product(other), INHERIT);
-    expect(await cache.inspect("page")).toMatchObject({ tags: [], freshForMs: 10_000 });
-    await cache.getOrSet("nested", () => other.getOrSet("of", () => page(cache)), INHERIT);
-    expect(await cache.inspect("nested")).toMatchObject({ tags: [], freshForMs: 60_000 });
-  });
-
   it("nothing outside of its load: a caller in the same request, and one whose async context is another", async () => {
     const { cache } = open("memory", { ttl: "1m" });
     const request = new AsyncLocalStorage<string>();
@@ -241,36 +163,6 @@ describe("C454 what an entry inherits from elsewhere", () => {
       await made;
     });
     expect(await cache.inspect("page")).toMatchObject({ tags: [], freshForMs: 60_000 });
-  });
-});
-
-describe("C454 with memory", () => {
-  it.each(STACKS_WITH_MEMORY)("over %s an entry inherits what it gets by peek", async (stack) => {
-    const { cache } = open(stack, { ttl: "1m" });
-    await product(cache);
-    await cache.getOrSet("page", async () => cache.peek("product"), INHERIT);
-    expect(await cache.inspect("page")).toMatchObject({ tags: ["product:1"], freshForMs: 10_000 });
-  });
-
-  it("a stale page waits a second for the refresh of what it is made of", async () => {
-    const { cache, clock } = open("memory", { ttl: "10s", staleWhileRevalidate: "1m" });
-    const versions = counted("first", "second");
-    const runs = counted("");
-    const made = () =>
-      cache.getOrSet("page", async () => runs.load() + (await cache.getOrSet("product", versions.load)), INHERIT);
-    expect(await made()).toBe("first");
-    clock.advance("10s");
-    // It gets the stale product, which is refreshed meanwhile.
-    expect(await made()).toBe("first");
-    await flush();
-    expect([cache.peek("product"), runs.runs]).toEqual(["second", 2]);
-    clock.advance(999);
-    expect([await made(), runs.runs]).toEqual(["first", 2]);
-    clock.advance(1);
-    expect(await made()).toBe("first");
-    await flush();
-    expect([await made(), runs.runs]).toEqual(["second", 3]);
-    expect(await cache.inspect("page")).toMatchObject({ freshForMs: 9_000 });
   });
 });
 
@@ -330,29 +222,5 @@ describe("C455 an inherited tag that changes elsewhere", () => {
     await here.cache.getOrSet("newest", newer, INHERIT);
     expect(results).toEqual(["fenced", "fenced", "fenced", "stored"]);
     expect([...(await there.cache.getMany(["older", "both", "both again", "newest"]))]).toEqual([["newest", "newer"]]);
-  });
-
-  it("a value without known versions: the entry is served only while the backend is unreachable", async () => {
-    const { p1: here, store } = await inStep();
-    here.backend.script("tags.pin", { fail: true });
-    await product(here.cache);
-    here.backend.script("read", { key: "test::product", fail: true });
-    const load = async (): Promise<string> => `page of ${await here.cache.getOrSet<string>("product", never)}`;
-    expect(await here.cache.getOrSet("page", load, { ...INHERIT, ttl: "1m" })).toBe("page of product");
-    expect([store.get("test::page"), await here.cache.get("page")]).toEqual([undefined, undefined]);
-    here.backend.down();
-    expect(await here.cache.get("page")).toBe("page of product");
-  });
-
-  it("a value that may be outdated, while the backend refuses the lease of the entry: as well", async () => {
-    const { p1: here, p2: there } = await inStep();
-    await product(here.cache);
-    await there.cache.invalidateTags("product:1");
-    await flush();
-    here.backend.script("read", { key: "test::product", fail: true });
-    here.backend.script("leases.acquire", { key: "test::page", fail: new Error("NOPERM") });
-    const load = async (): Promise<string> => `page of ${await here.cache.getOrSet<string>("product", never)}`;
-    expect(await here.cache.getOrSet("page", load, INHERIT)).toBe("page of product");
-    expect(await here.cache.get("page")).toBe(undefined);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Cache, LoadContext, Loader, Served } from "@hotset/core";
-import { flush, gate, outcome, type Gate } from "@hotset/testing";
+import { flush, gate, type Gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { gatedLoads, inStep, notYetInStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";
@@ -54,21 +54,6 @@ describe("a tag that the loader adds, and another process", () => {
     expect([await cache.get("k"), await there.cache.get("k")]).toEqual(["new", "new"]);
   });
 
-  it("C433 the same, where the loaded value is stored nowhere", async () => {
-    const {
-      all: [{ cache }, there],
-    } = await inStep();
-    const loading = gate<string>();
-    const first = cache.getOrSet("k", async (ctx) => ctx.noStore(await tagged(loading)(ctx)));
-    await loading.arrived();
-    await there.cache.invalidateTags("t");
-    await flush();
-    const late = cache.getOrSet("k", () => "new");
-    await flush();
-    loading.open("old");
-    expect(await Promise.all([first, late])).toEqual(["old", "new"]);
-  });
-
   it("C432 C434 other tags are called there, and the tag is used for the first time: one load, whose value is stored", async () => {
     const {
       all: [{ cache }, there],
@@ -112,31 +97,6 @@ describe("a tag that the loader adds, and another process", () => {
     const after = cache.getOrSet("k", () => "new");
     storing.open();
     expect(await Promise.all([first, joined, after])).toEqual(["old", "old", "new"]);
-  });
-
-  it("C433 the same, where a message about a tag of the call comes in between and changes nothing", async () => {
-    const {
-      all: [{ cache, backend, link }, there],
-      store,
-    } = await inStep();
-    const [loading, storing] = [gate<string>(), gate()];
-    backend.script("leases.store", { before: storing });
-    const first = cache.getOrSet("k", tagged(loading), { tags: ["own"] });
-    await loading.arrived();
-    loading.open("old");
-    await storing.arrived();
-    await there.cache.invalidateTags("t");
-    await flush();
-    const restore = store.snapshot();
-    link.hold();
-    store.evictTag("{~test}::own");
-    restore();
-    link.deliver();
-    await flush();
-    const after = cache.getOrSet("k", () => "new", { tags: ["own"] });
-    await flush();
-    storing.open();
-    expect(await Promise.all([first, after])).toEqual(["old", "new"]);
   });
 });
 
@@ -197,37 +157,6 @@ describe("C433 a caller that begins again", () => {
     loading.open("old");
     await expect(outer).rejects.toMatchObject({ code: "REENTRANT_LOAD" });
     expect(await first).toBe("old");
-  });
-
-  it("takes the one slot that the former load had, and one place among the waiting", async () => {
-    const { cache } = open("memory", { maxLoads: 1, maxWaiting: 2 });
-    const { loading, first, late } = await lateCaller(cache, () => "new");
-    await expect(cache.getOrSet("other", never)).rejects.toMatchObject({ code: "OVERLOADED" });
-    loading.open("old");
-    expect(await Promise.all([first, late])).toEqual(["old", "new"]);
-    expect(await cache.getOrSet("other", () => 1)).toBe(1);
-  });
-
-  it("shares the new load with the others", async () => {
-    const { cache } = open("memory");
-    const again = gatedLoads<string>();
-    const { loading, first, late } = await lateCaller(cache, again.load);
-    const others = Array.from({ length: 20 }, () => cache.getOrSet("k", again.load));
-    loading.open("old");
-    await again.arrived(1);
-    again.runs[0]!.open("new");
-    expect(await Promise.all([first, late, ...others])).toEqual(["old", ...Array.from({ length: 21 }, () => "new")]);
-    expect(again.runs.length).toBe(1);
-  });
-
-  it("is answered while the cache closes", async () => {
-    const { cache, stored } = open("memory over backend");
-    const { loading, first, late } = await lateCaller(cache, () => "new");
-    const closing = cache.close();
-    loading.open("old");
-    expect(await outcome(Promise.all([first, late]))).toMatchObject({ status: "fulfilled", value: ["old", "new"] });
-    await closing;
-    expect(stored()).toEqual([]);
   });
 
   it("leaves by its signal and by its hardTimeout as before", async () => {

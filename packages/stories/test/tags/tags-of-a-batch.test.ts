@@ -40,26 +40,6 @@ describe.each(STACKS)("C451 over %s", (stack) => {
     expect(await cache.inspect(keyOf(2))).toMatchObject({ tags: ["user:2"], freshForMs: 60_000 });
   });
 
-  it("an item that is remembered as absent has the tags of `null`, one that is left out asks for none", async () => {
-    const { cache } = open(stack);
-    const asked: unknown[] = [];
-    const read = (absentAsNull: boolean): Promise<Map<number, User | null>> =>
-      cache.getOrSetMany([1, 9], keyOf, () => findUsers([1]), {
-        absentAsNull,
-        tags: (id, user) => {
-          asked.push([id, user?.org]);
-          return [`user:${id}`];
-        },
-      });
-    await read(false);
-    expect(asked.splice(0)).toEqual([[1, "acme"]]);
-    await read(true);
-    expect(asked).toEqual([[9, undefined]]);
-    expect((await cache.inspect(keyOf(9)))?.tags).toEqual(["user:9"]);
-    await cache.invalidateTags("user:9");
-    expect(await cache.get(keyOf(9))).toBe(undefined);
-  });
-
   it.for([
     ["throws", (): never => never(), /this loader must not run/],
     ["gives no list", () => "user:1" as never, /^tags must be an array of strings/],
