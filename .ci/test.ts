@@ -27,14 +27,13 @@ interface Step {
 
 /** Suites that run over `layout("string")` too; `npm run tool -- strings` runs all. Together under a minute. */
 const OVER_STRINGS = [
-  "outage/refusals",
-  "processes/changes",
-  "processes/lease-holders",
-  "processes/loads",
-  "redis/keys",
-  "redis/stories",
-  "redis/touch",
-].map((name) => `packages/stories/test/${name}.integration.test.ts`);
+  "outage/refusals.all",
+  "processes/fleet.integration",
+  "processes/lease-holders.nightly",
+  "redis/keys.integration",
+  "redis/stories.integration",
+  "redis/touch.integration",
+].map((name) => `packages/stories/test/${name}.test.ts`);
 
 const QUICK = { name: "quick", steps: ["types", "words", "vitest"] };
 

@@ -11,9 +11,9 @@ const WITH_REDIS: ReadonlySet<string> = new Set(["packages/redis", "packages/red
  * Random histories would catch mutants that no story names. Integration tests need servers or processes, in which no
  * rule is broken.
  */
-const UNSUITABLE = /stories\/test\/.*(?:random-histories.*|\.integration)\.test\.ts$/;
+const UNSUITABLE = /stories\/test\/.*(?:random-histories.*|\.integration|\.all|\.nightly)\.test\.ts$/;
 /** Over a real Redis. */
-const REAL = /\.integration\.test\.ts$/;
+const REAL = /\.(?:integration|all|nightly)\.test\.ts$/;
 /** Their tests hold what is measured and traced in other packages. */
 const EXPORTERS = /^packages\/(?:otel|prometheus)\//;
 const AT_ONCE = Math.min(2, availableParallelism());

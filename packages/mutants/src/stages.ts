@@ -12,10 +12,11 @@ export interface Stage {
 /** About the repository itself: its texts and tools. */
 const ABOUT_TEXT = /\/stories\/test\/project\//;
 /** Members of these are processes of their own, in which no rule is broken. */
-const IN_PROCESSES = /\/stories\/test\/processes\/.*\.integration|\/(?:contract-processes|process)\.integration/;
+const IN_PROCESSES =
+  /\/stories\/test\/processes\/.*\.(?:integration|nightly)|\/(?:contract-processes|process)\.integration/;
 /** Millions of keys, random histories, heaps: half a minute each. */
 const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
-const INTEGRATION = /\.integration\.test\.ts$/;
+const INTEGRATION = /\.(?:integration|all|nightly)\.test\.ts$/;
 
 /** The packages whose sources are changed. */
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;

@@ -3,8 +3,16 @@
  * process.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { PATIENCE, Pool, sharedNow, type Fleet, type FleetSettings, type Member } from "../support/fleet.ts";
-import { TOPOLOGIES, type FleetServers } from "@hotset/test-servers";
+import {
+  PATIENCE,
+  Pool,
+  sharedNow,
+  TOPOLOGIES,
+  type Fleet,
+  type FleetSettings,
+  type Member,
+} from "../support/fleet.ts";
+import { type FleetServers } from "@hotset/test-servers";
 
 const SETTINGS: FleetSettings = { maxStalenessMs: 2_000, responseTimeoutMs: 1_000, connectTimeoutMs: 2_000 };
 /** Where no server is frozen. */

@@ -1,6 +1,6 @@
 /**
  * Decodes bombs in a process of its own, with 256 MB of heap, as an entry that another program stored. Run by
- * processes/bombs.integration.test.ts. Prints one line of JSON for each bomb.
+ * processes/bombs.nightly.test.ts. Prints one line of JSON for each bomb.
  *
  *     decode-bombs.ts json gzip     the bombs of json, compressed
  *     decode-bombs.ts json any      values of any kind, each repeated until it is large

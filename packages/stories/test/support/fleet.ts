@@ -1,5 +1,13 @@
 /** Several processes with a cache each, driven from a test. */
-import { forkScript, randomPrefix, until, type Reply, type ScriptProcess } from "@hotset/test-servers";
+import {
+  forkScript,
+  isNightly,
+  randomPrefix,
+  TOPOLOGIES as ALL_TOPOLOGIES,
+  until,
+  type Reply,
+  type ScriptProcess,
+} from "@hotset/test-servers";
 import type { CallOptions, LoadPlan, LoadRun, MemberHandlers, MemberSettings } from "./fleet-member.ts";
 import { startServers, type FleetServers, type FleetServersOptions, type Topology } from "@hotset/test-servers";
 import { hasPlaceholder, leaseBeside, storedData } from "./stored-entries.ts";
@@ -12,6 +20,9 @@ vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 /** How long to wait for a result that comes at once unless the machine is busy. */
 export const PATIENCE_MS = 20_000;
 export const PATIENCE = { timeout: PATIENCE_MS, interval: 20 } as const;
+
+/** One server decides in `npm test`; a cluster and sentinels are for the night. */
+export const TOPOLOGIES: readonly Topology[] = isNightly ? ALL_TOPOLOGIES : ["single"];
 
 const SCRIPT = new URL("fleet-member.ts", import.meta.url);
 

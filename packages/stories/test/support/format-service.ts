@@ -1,4 +1,4 @@
-/** One service of a fleet, with its own formats. Run by redis/format-swap.integration.test.ts in separate processes. */
+/** One service of a fleet, with its own formats. Run by redis/format-swap.all.test.ts in separate processes. */
 import { createCache, json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { msgpack } from "@hotset/msgpack";

@@ -1,4 +1,4 @@
-/** A process that the test stops and resumes. Run by outage/stalled-loop.integration.test.ts. */
+/** A process that the test stops and resumes. Run by outage/stalled-loop.nightly.test.ts. */
 import { createCache, json, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
