@@ -114,21 +114,6 @@ describe("composed Redis and files", () => {
     await cache.set("k", "new");
     expect(await cache.get("k")).toBe("new");
   });
-
-  it("are found by the next process, which reads files alone for as long as nearTtl", async () => {
-    await using writer = open();
-    await writer.connect();
-    await writer.set("k", "v", { tags: ["t"] });
-    await writer.close();
-    await using reader = createCache({ name: "shop" })
-      .tier(memory())
-      .tier(compose(files(folder), far(), { nearTtl: "1h" }))
-      .build();
-    await reader.connect();
-    await server.command("DEL", "hotset:shop::k");
-    expect(await reader.get("k")).toBe("v");
-    expect(reader.peek("k")).toBe("v");
-  });
 });
 
 describe("two processes, each with its own Redis before a shared one", () => {

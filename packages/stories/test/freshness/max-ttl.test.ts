@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { open, STACKS } from "../support/stacks.ts";
 
 describe.each(STACKS)("C477 over %s: maxTtl", (stack) => {
@@ -37,22 +37,6 @@ describe.each(STACKS)("C477 over %s: maxTtl", (stack) => {
     clock.advance(300);
     expect(await cache.touch("k", { ttl: "1h" })).toMatchObject({ status: "touched" });
     expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000 });
-  });
-
-  it("is the lowest of all levels, with jitter below it", async () => {
-    vi.spyOn(Math, "random").mockReturnValue(0.5);
-    onTestFinished(() => void vi.restoreAllMocks());
-    const { cache } = open(stack, { ttl: Infinity, maxTtl: 1_000 });
-    const lower = cache.namespace("lower", { maxTtl: 100 });
-    const higher = lower.namespace("higher", { maxTtl: "1h" });
-    await higher.getOrSet("k", () => 1, { maxTtl: "1d" });
-    await higher.getOrSet("call", () => 1, { maxTtl: 50 });
-    await cache.namespace("other").set("k", 1);
-    await cache.namespace("jitter", { jitter: 0.5 }).set("k", 1);
-    expect(await higher.inspect("k")).toMatchObject({ freshForMs: 100 });
-    expect(await higher.inspect("call")).toMatchObject({ freshForMs: 50 });
-    expect(await cache.namespace("other").inspect("k")).toMatchObject({ freshForMs: 1_000 });
-    expect(await cache.namespace("jitter").inspect("k")).toMatchObject({ freshForMs: 750 });
   });
 
   it("must be a duration of at least 1 ms", () => {

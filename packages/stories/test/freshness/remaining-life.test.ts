@@ -1,6 +1,5 @@
 import type { Served } from "@hotset/core";
 import { failing } from "../support/sources.ts";
-import { gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { never, open, STACKS, STACKS_WITH_BACKEND } from "../support/stacks.ts";
 
@@ -24,24 +23,6 @@ describe.each(STACKS)("C474 over %s: onServed says how long the value will live"
       ["miss", Infinity],
     ]);
   });
-
-  it("and says nothing of a value that was stored nowhere", async () => {
-    const { cache } = open(stack);
-    const served: Served[] = [];
-    const onServed = (each: Served): void => void served.push(each);
-    await cache.getOrSet("a", (ctx) => ctx.noStore("Ada"), { onServed });
-    await cache.getOrSet("b", () => "Ada", { onServed, ttl: 0 });
-    await cache.getOrSet("c", () => undefined, { onServed });
-    const loading = gate<string>();
-    const fenced = cache.getOrSet("d", loading.pass, { onServed });
-    await loading.arrived();
-    await cache.delete("d");
-    loading.open("Ada");
-    await fenced;
-    expect(served.map((each) => [each.status, "expiresInMs" in each])).toEqual(
-      Array.from({ length: 4 }, () => ["miss", false]),
-    );
-  });
 });
 
 it.each(STACKS_WITH_BACKEND)(
@@ -56,11 +37,3 @@ it.each(STACKS_WITH_BACKEND)(
     expect(served).toMatchObject([{ status: "hit", freshForMs: 60, expiresInMs: 1_060 }]);
   },
 );
-
-it("C474: a value that the format refuses, with no memory to keep it, has no life", async () => {
-  const { cache } = open("backend");
-  const served: Served[] = [];
-  await cache.getOrSet("k", () => () => "Ada", { onServed: (each) => void served.push(each) });
-  expect(served).toEqual([{ status: "miss", ageMs: 0, freshForMs: 0, coalesced: false }]);
-  expect("expiresInMs" in served[0]!).toBe(false);
-});

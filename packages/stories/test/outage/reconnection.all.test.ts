@@ -1,16 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { createCache, json, type Cache, type TierState } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { cluster, fromClient, redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
-import {
-  startCluster,
-  startOwnRedis,
-  startProxy,
-  type FaultProxy,
-  type OwnRedis,
-  type TestCluster,
-} from "@hotset/test-servers";
-import { createClient } from "@redis/client";
+import { redis, type RedisBackend, type RedisBackendBuilder } from "@hotset/redis";
+import { startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 let server: OwnRedis;
@@ -65,20 +57,6 @@ it("C329: without invalidations the breaker closes with the next connection, and
   expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
 });
 
-it("C329: the same holds over a client of the user, once that has reconnected", async () => {
-  const client = createClient({ url: proxy.url, disableOfflineQueue: true, socket: { reconnectStrategy: () => 20 } });
-  client.on("error", () => undefined);
-  await client.connect();
-  ends.push(() => client.destroy());
-  const { cache, states } = open(redis(fromClient(client)).valueFormat(json()).coherence("none").build());
-  await cache.connect();
-  for (const key of KEYS) await cache.set(key, key);
-  await sleep(5);
-  await cutUnderReads(cache, KEYS, proxy);
-  await expect.poll(() => states).toEqual(["up", "down", "up"]);
-  expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
-});
-
 it("C328: a server that stood still is used as soon as it answers a heartbeat, and no call is a probe", async () => {
   const own = await startOwnRedis();
   ends.push(() => own.stop());
@@ -95,22 +73,6 @@ it("C328: a server that stood still is used as soon as it answers a heartbeat, a
   await expect.poll(() => states).toEqual(["up", "down", "up"]);
   expect(await cache.getMany(KEYS)).toEqual(new Map(KEYS.map((key) => [key, key])));
 });
-
-it("C329: in a cluster that holds for the node whose connection was lost", async () => {
-  const nodes: TestCluster = await startCluster({ replicas: 0, proxied: true });
-  ends.push(() => nodes.stop());
-  const { cache, states } = open(impatient(redis(cluster(nodes.urls))).build());
-  await cache.connect();
-  const [node] = nodes.nodes;
-  const keys: string[] = [];
-  for (let i = 0; keys.length < KEYS.length; i++)
-    if ((await nodes.ownerOf(`hotset:shop::k${i}`)) === node) keys.push(`k${i}`);
-  for (const key of keys) await cache.set(key, key);
-  await sleep(5);
-  await cutUnderReads(cache, keys, node!.proxy!);
-  await expect.poll(() => states).toEqual(["up", "degraded", "up"]);
-  expect(await cache.getMany(keys)).toEqual(new Map(keys.map((key) => [key, key])));
-}, 60_000);
 
 it("C330: a server that closes idle connections costs neither connections, nor events, nor a call", async () => {
   const own = await startOwnRedis({ config: ["timeout 5"] });

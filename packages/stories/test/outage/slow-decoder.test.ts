@@ -60,25 +60,4 @@ describe("C132 a decoder that is slower than the deadline of the backend", () =>
     );
     expect(cache.stats().tiers.at(-1)!.state).toBe("up");
   });
-
-  it("the time of the backend does not count for it, nor its time for the backend", async () => {
-    const { clock, backend, open } = await stored();
-    const peer = backend.peer();
-    const slow: StandardSchema<unknown> = {
-      "~standard": {
-        version: 1,
-        vendor: "test",
-        validate: (value) => new Promise((resolve) => void clock.schedule(() => resolve({ value }), 900)),
-      },
-    };
-    peer.script("read", { key: "test:users::k0", after: 900 });
-    const read = open(peer).namespace("users", { schema: slow }).get("k0");
-    await flush();
-    clock.advance(900);
-    await flush();
-    clock.advance(899);
-    expect(await outcome(read)).toEqual({ status: "pending" });
-    clock.advance(1);
-    expect(await read).toBe("value");
-  });
 });

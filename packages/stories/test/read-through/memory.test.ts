@@ -90,20 +90,6 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       if (stack !== "memory") expect(await open("backend", { backend, clock }).cache.get("k")).toEqual(ada());
     });
 
-    it("a value that its caller changes while it waits behind another write stays as it was given", async () => {
-      const { cache, backend, clock } = open(stack, { ttl: "1h", memory: cloned });
-      const writing = gate();
-      backend.script("write", { key: "test::k", before: writing });
-      const first = cache.set("k", "first");
-      const user = ada();
-      const second = cache.set("k", user);
-      spoil(user);
-      writing.open();
-      await Promise.all([first, second]);
-      expect(await cache.get("k")).toEqual(ada());
-      if (stack !== "memory") expect(await open("backend", { backend, clock }).cache.get("k")).toEqual(ada());
-    });
-
     it("a value that cannot be cloned is returned and reported, and not kept locally", async () => {
       const { cache } = open(stack, { ttl: "1h", memory: cloned });
       const errors = watch(cache, "backend:error");
@@ -176,27 +162,6 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       expect(change(user)).toBe(REFUSED);
     });
 
-    it("a value that is not stored", async () => {
-      const { cache } = open(stack, frozen);
-      const user = ada();
-      const loading = gate<User>();
-      const calls = [1, 2].map(() => cache.getOrSet("k", (ctx) => ctx.noStore(loading.pass())));
-      await loading.arrived();
-      loading.open(user);
-      expect(await Promise.all(calls)).toEqual([user, user]);
-      expect(change(user)).toBe(REFUSED);
-    });
-
-    it("a value of a load that was fenced", async () => {
-      const { cache } = open(stack, frozen);
-      const loading = gate<User>();
-      const call = cache.getOrSet("k", loading.pass);
-      await loading.arrived();
-      await cache.delete("k");
-      loading.open(ada());
-      expect(change(await call)).toBe(REFUSED);
-    });
-
     it("a stale value", async () => {
       const { cache, clock } = open(stack, frozen);
       await cache.set("k", ada());
@@ -208,18 +173,6 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       await loading.arrived();
       loading.open(ada());
       await cache.drain();
-    });
-
-    it("the stale value that a loader sees", async () => {
-      const { cache, clock } = open(stack, frozen);
-      await cache.set("k", ada());
-      clock.advance(100);
-      await cache.getOrSet("k", ({ stale }) => {
-        expect(change(stale!.value as User)).toBe(REFUSED);
-        return stale!.notModified();
-      });
-      await cache.drain();
-      expect(change(cache.peek("k"))).toBe(REFUSED);
     });
 
     it("but not a value whose freezing fails, which is handed out as it is", async () => {

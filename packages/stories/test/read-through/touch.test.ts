@@ -195,15 +195,6 @@ it("C355 touch is one call of the backend, without the value, and works in a nam
   expect(backend.calls).toEqual([]);
 });
 
-it("C355 touch of an entry that this process has no copy of reads it first", async () => {
-  const { cache, backend } = open("backend", { ttl: 100, backend: { leases: true, tagVersions: true } });
-  await cache.set("k", "v", { tags: ["t"] });
-  backend.forgetCalls();
-  expect(await cache.touch("k")).toEqual({ status: "touched" });
-  const isOfEntry = ({ keys }: { readonly keys: readonly string[] }): boolean => keys.includes("test::k");
-  expect(backend.calls.filter(isOfEntry).map(({ operation }) => operation)).toEqual(["read", "leases.touch"]);
-});
-
 it.each(["near and far", "a seal", "a seal around near and far"])(
   "C355 touch is one call by way of %s",
   async (way) => {

@@ -357,15 +357,6 @@ const handlers = {
       mine().cache.set(key, value, { tags: [tag] }),
     ]),
 
-  /**
-   * Calls a write of two trips, since its tag is unknown, and then a change of one trip, in one turn of the event loop.
-   */
-  overtake: (key: string, earlier: string, tag: string, later: string | undefined) =>
-    Promise.all([
-      mine().cache.set(key, earlier, { tags: [tag] }),
-      later === undefined ? mine().cache.delete(key) : mine().cache.set(key, later),
-    ]),
-
   stats: (): CacheStats => mine().cache.stats(),
   /** The state of the Redis tier. */
   state: (): string => mine().cache.stats().tiers.at(-1)!.state,
