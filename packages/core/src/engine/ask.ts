@@ -6,7 +6,7 @@ import { isThenable } from "../primitives/thenable.ts";
 import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
 import type { Flight } from "./flight.ts";
 
-/** What a flight asks the backend. */
+/** A question of a flight to its backend. */
 export interface Question<T> {
   readonly clock: Clock;
   /** One call of the backend has its own deadline: it may wait behind others for longer than the flight has time. */
@@ -54,7 +54,7 @@ export function ask<T>(flight: Flight, question: Question<T>): void {
   question.send({ resolve, reject });
 }
 
-/** Goes on with a value, at once where it is there; with `undefined` where it cannot be had in time. */
+/** Continues with a value, in the same turn if it is there; with `undefined` if it cannot be had in time. */
 export function when<T>(flight: Flight, clock: Clock, value: Awaitable<T>, next: (value: T | undefined) => void): void {
   if (!isThenable(value)) return next(value);
   ask<T>(flight, {

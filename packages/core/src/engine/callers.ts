@@ -154,7 +154,7 @@ export class Callers {
     const { flights } = this.#context;
     if (flight.isAbandoned && flight.loaded === undefined && !flights.isWaitedFor(flight)) {
       this.abort(flight, reason);
-      // Those of another flight may have waited for its lease, or it was the last to wait for one.
+      // Callers of another flight may have waited for its lease, or it was the last to wait for one.
       for (const each of flights.abandoned(flight.key.local)) if (!flights.isWaitedFor(each)) this.abort(each, reason);
     }
     // A load that a caller waits for needs the slot more.

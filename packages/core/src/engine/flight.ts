@@ -128,7 +128,7 @@ export class Flight extends Guard implements ReadRequest {
   running: OwnLoad | undefined;
   /** The loaded value, from the moment it is known. */
   loaded: LoadedValue | undefined;
-  /** What is reported of its load, and whether its value is one for all callers, that may be stored. */
+  /** The report of its load, and whether its value is one for all callers, that may be stored. */
   report: { readonly event: Omit<CacheEvents["load"], "result">; readonly isForAll: boolean } | undefined;
   /** The tags of all callers that ever came. */
   tags: readonly string[];
@@ -148,7 +148,7 @@ export class Flight extends Guard implements ReadRequest {
   #sentAt: number;
   /** How many calls the backend had answered when the last one of this flight was sent. */
   #answeredBefore: number;
-  /** What it holds, or waits for, and gives back when its load is over. */
+  /** Held, or waited for, and given back when its load has ended. */
   #slot: Slot | undefined;
   #background: Slot | undefined;
   #wake: (() => void) | undefined;
@@ -201,7 +201,7 @@ export class Flight extends Guard implements ReadRequest {
     this.#to("queued");
   }
 
-  /** What it holds while it loads, or the slot that it waits for. */
+  /** The slots that it holds while it loads, or that it waits for. */
   holds(slot: Slot | undefined, background: Slot | undefined): void {
     this.#slot = slot;
     this.#background = background;

@@ -40,11 +40,11 @@ export interface Entering {
  * The ladder of `getOrSet`, the one way in which a value is found or loaded:
  *
  *     local copy ──fresh──▶ answer                              (before this file: `NamespaceView`)
- *        │ may be served stale ─▶ answer, go on in the background
+ *        │ may be served stale ─▶ answer, continue in the background
  *     join a flight of this key ──it knows an entry, or the value──▶ answer
  *        │
  *     read the backend ──fresh──▶ promote, answer
- *        │ may be served stale ─▶ promote, answer, go on in the background
+ *        │ may be served stale ─▶ promote, answer, continue in the background
  *     wait for a slot
  *        │
  *     take the lease, pin tag versions ──held elsewhere──▶ wait for that load, then read the backend again

@@ -54,7 +54,7 @@ export class Lease extends Deadline {
   /** Tags that changed, or may have, and were not compared yet. */
   #changed: Set<string> | undefined;
   #isComparing = false;
-  /** Those of all leases of one length share a timer. */
+  /** All leases of one length share a timer. */
   #renewals: Deadlines | undefined;
 
   /**

@@ -69,7 +69,7 @@ export class Load extends Deadline {
   begin(ends: Ends<Loaded>): void {
     this.#ends = ends;
     const { load, policy, batch } = this.#flight.call;
-    // Those of a batch have one time, from when its loader is called: until it ends none gives its lease back.
+    // The loads of a batch have one time, from when its loader is called: until it ends none gives its lease back.
     if (policy.loadTimeoutMs !== Infinity && batch === undefined) {
       this.#among = Deadlines.ofTime(this.#context.clock, policy.loadTimeoutMs);
       this.#among.start(this);
@@ -185,7 +185,7 @@ export class Load extends Deadline {
   }
 }
 
-/** What a loader gets. */
+/** The argument of a loader. */
 class Context implements LoadContext {
   readonly key: string;
   readonly reason: LoadReason;

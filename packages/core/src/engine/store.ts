@@ -22,7 +22,7 @@ import type { Loaded } from "./load.ts";
 
 /** The outcome of storing a loaded value, as the event `load` reports it. */
 export type StoreResult = CacheEvents["load"]["result"];
-/** What a backend made of a write; `undefined` where it was not sent. */
+/** The answer of a backend to a write; `undefined` where it was not sent. */
 export type WriteAnswer = StoreStatus | Error | undefined;
 type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
 
@@ -30,7 +30,7 @@ type StoringContext = Reporting & Copies & Writing;
 type Fail = (error: unknown) => void;
 
 /**
- * What a load leaves in the tiers: in the backend, under the tag versions pinned before the load, then locally; unless
+ * The result of a load in the tiers: in the backend, under the tag versions pinned before the load, then locally; unless
  * fenced. The steps of its flight call these methods, from top to bottom. Each may end it with a result.
  *
  * If anything fails here, the callers still get the value.
@@ -58,7 +58,7 @@ export class Draft {
     this.#loaded = loaded;
     this.#context = context;
     this.#answers = answers;
-    // Of the callers, of a kept entry, of the loader; each once.
+    // From the callers, a kept entry, and the loader; each once.
     this.#tags = tags.length === 0 ? NO_TAGS : [...new Set(tags)];
     this.#dependsOn = dependencies(space, this.#tags);
     // From here on an event of one of these ends joining; even if the value is stored nowhere.
@@ -66,7 +66,7 @@ export class Draft {
     flight.dependOn(named.length === 0 ? this.#dependsOn : dependencies(space, [...new Set([...tags, ...named])]));
   }
 
-  /** What may be stored, if anything? */
+  /** Decides if anything is stored, and which entry. */
   begin(): StoreResult | undefined {
     const flight = this.#flight;
     const { namespace, key, policy } = flight.call;
@@ -147,7 +147,7 @@ export class Draft {
     return call.namespace.remote === undefined ? "refused" : undefined;
   }
 
-  /** Under which versions? */
+  /** The tag versions to store it under. */
   versions(): Awaitable<UsableVersions> {
     const { call, pinned } = this.#flight;
     const { versions } = call.namespace.remote!;
@@ -157,7 +157,7 @@ export class Draft {
     );
   }
 
-  /** In which form? A value that the backend cannot take is kept in memory alone. */
+  /** Encodes it. A value that the backend cannot take is kept in memory alone. */
   encode(versions: UsableVersions = "unreachable"): Awaitable<StoreResult | undefined> {
     const flight = this.#flight;
     const { pinned } = flight;

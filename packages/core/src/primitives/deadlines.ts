@@ -37,8 +37,8 @@ export class Deadlines {
   static readonly #ofTime = new WeakMap<Clock, Map<number, Deadlines>>();
 
   /**
-   * Those of one length that all caches on a clock share. They pass at their instant, also where the event loop stood
-   * still until then: for what this process is to do by itself.
+   * The deadlines of one length, shared by all caches on a clock. They pass at their instant, even if the event loop stood
+   * still until then: for work that this process begins on its own.
    */
   static ofTime(clock: Clock, lengthMs: number): Deadlines {
     let byLength = Deadlines.#ofTime.get(clock);

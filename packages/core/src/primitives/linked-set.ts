@@ -1,4 +1,4 @@
-/** What a {@link LinkedSet} keeps: in one at a time. */
+/** A member of a {@link LinkedSet}: of one at a time. */
 export interface Linked {
   before: this | undefined;
   after: this | undefined;

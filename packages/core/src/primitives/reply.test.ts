@@ -12,46 +12,49 @@ class Answer extends Reply<string> {
   }
 }
 
-it.each(["before it is answered", "after it"])(
-  "tells a wrapper that listens, and the cache, in whichever order they come: %s",
+it.each(["when it listened before the answer", "when it listened after it"])(
+  "answers a wrapper that listens, then the cache, %s",
   async (when) => {
-    const told: string[] = [];
+    const seen: string[] = [];
     const answer = new Answer();
-    if (when === "after it") answer.give("a");
-    void answer.then((value) => told.push(`wrapper: ${value}`));
+    if (when === "when it listened after it") answer.give("a");
+    void answer.then((value) => seen.push(`wrapper: ${value}`));
     answer.settle(
-      (value) => told.push(`cache: ${value}`),
-      () => told.push("failed"),
+      (value) => seen.push(`cache: ${value}`),
+      () => seen.push("failed"),
     );
-    if (when !== "after it") answer.give("a");
+    if (when !== "when it listened after it") answer.give("a");
     await flush();
-    expect(told).toEqual(["wrapper: a", "cache: a"]);
+    expect(seen).toEqual(["wrapper: a", "cache: a"]);
   },
 );
 
-it.each([true, false])("tells a wrapper that listens after the cache did; answered by then: %s", async (isAnswered) => {
-  const told: string[] = [];
-  const answer = new Answer();
-  answer.settle(
-    (value) => told.push(`cache: ${value}`),
-    () => told.push("failed"),
-  );
-  if (isAnswered) answer.give("a");
-  void answer.then((value) => told.push(`wrapper: ${value}`));
-  if (!isAnswered) answer.give("a");
-  await flush();
-  expect(told).toEqual(["cache: a", "wrapper: a"]);
-});
+it.each([true, false])(
+  "answers a wrapper that listens after the cache did; answered by then: %s",
+  async (isAnswered) => {
+    const seen: string[] = [];
+    const answer = new Answer();
+    answer.settle(
+      (value) => seen.push(`cache: ${value}`),
+      () => seen.push("failed"),
+    );
+    if (isAnswered) answer.give("a");
+    void answer.then((value) => seen.push(`wrapper: ${value}`));
+    if (!isAnswered) answer.give("a");
+    await flush();
+    expect(seen).toEqual(["cache: a", "wrapper: a"]);
+  },
+);
 
-it("tells both that it failed", async () => {
-  const told: string[] = [];
+it("rejects for both", async () => {
+  const seen: string[] = [];
   const answer = new Answer();
-  answer.catch(() => told.push("wrapper"));
+  answer.catch(() => seen.push("wrapper"));
   answer.settle(
-    () => told.push("answered"),
-    () => told.push("cache"),
+    () => seen.push("answered"),
+    () => seen.push("cache"),
   );
   answer.pass();
   await flush();
-  expect(told).toEqual(["wrapper", "cache"]);
+  expect(seen).toEqual(["wrapper", "cache"]);
 });

@@ -1,8 +1,8 @@
 import { Deadline } from "./deadlines.ts";
 
 /**
- * What a call will answer, and its deadline: a promise for whoever asks for one. A cache takes it by callbacks, which
- * cost a tenth. A backend may return one in place of a promise.
+ * The coming answer of a call, and its deadline. It is a promise if it is used as one; a cache takes it by callbacks,
+ * which cost a tenth. A backend may return one in place of a promise.
  */
 export abstract class Reply<T> extends Deadline implements Promise<T> {
   #done: ((value: T) => void) | undefined;

@@ -36,7 +36,7 @@ export class Timeout extends Deadline {
 export class Timeouts {
   static readonly #of = new WeakMap<Clock, Timeouts>();
 
-  /** Those that all caches on a clock share. */
+  /** Shared by all caches on a clock. */
   static on(clock: Clock): Timeouts {
     let timeouts = Timeouts.#of.get(clock);
     if (timeouts === undefined) Timeouts.#of.set(clock, (timeouts = new Timeouts(clock)));

@@ -180,7 +180,7 @@ export class BackendCalls {
       ends.receive?.(answer);
       this.#succeeded(operation, target.part, startedAt);
       if (timeout === undefined) return ends.resolve(answer);
-      // Those that were answered in the same turn are counted first: the caller may have waited behind them.
+      // Answers of the same turn are counted first: the caller may have waited behind them.
       queueMicrotask(ends.resolve.bind(ends, answer));
     };
     const fail = (given: unknown): void => {
