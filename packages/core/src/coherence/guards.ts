@@ -52,7 +52,7 @@ export class Guard extends KeyNode {
   }
 
   /** It begins again: nothing is newer, and what was called until now does not concern it. */
-  protected beginAnew(): void {
+  beginAnew(): void {
     this.serial = nextSerial();
     this.fencedBy = undefined;
   }

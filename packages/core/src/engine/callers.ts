@@ -100,9 +100,10 @@ export class Callers {
     if (isNested) flight.skipQueue();
   }
 
-  /** The wait of this caller continues with another flight. */
-  move(waiter: Waiter, flight: Flight): void {
+  /** The wait of this caller continues with another flight, which it joins or has begun. */
+  move(waiter: Waiter, flight: Flight, role: Role): void {
     waiter.flight = flight;
+    waiter.role = role;
     waiter.isLate = false;
     flight.add(waiter);
     this.startSoftTimeout(waiter);

@@ -86,9 +86,10 @@ export interface Waiter extends Ends<unknown> {
  * - storing: the value is known; it is being stored
  *
  * A flight that has ended stays so. Another step that does not fit the phase is a mistake of the engine: it changes no
- * phase, and throws outside production. Its fields are read by all, and assigned by its own methods alone.
+ * phase, and throws outside production. Its fields are read by all, and assigned by its own methods alone:
+ * see the type {@link Flight}.
  */
-export class Flight extends Guard implements ReadRequest {
+class OneFlight extends Guard implements ReadRequest {
   readonly call: GetOrSetCall;
   readonly key: EntryKey;
   /** Whether it began while the cache was closing: it takes no lease, and its value is for its callers alone. */
@@ -132,7 +133,7 @@ export class Flight extends Guard implements ReadRequest {
   report: { readonly event: Omit<CacheEvents["load"], "result">; readonly isForAll: boolean } | undefined;
   /** The tags of all callers that ever came. */
   tags: readonly string[];
-  waiters: Waiter[] = NO_WAITERS;
+  waiters: readonly Waiter[] = NO_WAITERS;
   /** How long it may wait for the backend, in all its steps together. */
   leftMs: number;
   #isJoinable = true;
@@ -262,7 +263,7 @@ export class Flight extends Guard implements ReadRequest {
   }
 
   /** The loader gave `value`, which is stored next. @param isForOne no other caller joins, or gets anything of it. */
-  store(value: unknown, report?: Flight["report"], isForOne = false): void {
+  store(value: unknown, report?: OneFlight["report"], isForOne = false): void {
     this.#to("storing");
     this.loaded = { value };
     this.report = report;
@@ -520,7 +521,7 @@ export class Flight extends Guard implements ReadRequest {
   add(waiter: Waiter): void {
     // Nearly every flight has one: an array that grows would have room for 17.
     if (this.waiters.length === 0) this.waiters = [waiter];
-    else this.waiters.push(waiter);
+    else (this.waiters as Waiter[]).push(waiter);
     this.#faithful += 1;
     this.#served += 1;
   }
@@ -553,6 +554,10 @@ export class Flight extends Guard implements ReadRequest {
     return taken;
   }
 }
+
+/** A flight as the engine sees it: no other file assigns a field of it. */
+export type Flight = Readonly<OneFlight>;
+export const Flight: new (...values: ConstructorParameters<typeof OneFlight>) => Flight = OneFlight;
 
 /** How many loads may run. */
 export type Slot = Semaphore | SharedSlot;

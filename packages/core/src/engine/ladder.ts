@@ -203,11 +203,10 @@ export class Ladder {
     const joined = joinable(this.#context, call);
     if (joined !== undefined && !isLate(this.#context.tags, joined)) {
       joined.addTags(call.tags);
-      return this.#callers.move(waiter, joined);
+      return this.#callers.move(waiter, joined, "joined");
     }
-    waiter.role = "first";
     const flight = this.#launch(call, held, "foreground");
-    this.#callers.move(waiter, flight);
+    this.#callers.move(waiter, flight, "first");
     call.batch?.joins();
     this.#begin(flight);
   }

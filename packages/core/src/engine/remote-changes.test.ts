@@ -104,7 +104,7 @@ describe("a lease that changed", () => {
     flights.add(at, guard);
     keep(at);
     const [one, other] = [flightOf("k"), flightOf("j")];
-    one.lease = undefined;
+    one.dropLease();
     leaseChanged(["shop:users::k", "another::k"]);
     expect([local.get(at)?.value, guard.isTainted, one.isWoken, invalidated]).toEqual([1, false, true, []]);
     expect(other.isTainted).toBe(true);
