@@ -2,12 +2,11 @@
 //
 //   node docs/.vitepress/site.ts        builds docs/.vitepress/dist and names what is wrong with it
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { writeReference } from "../../.ci/reference/write.ts";
 import { SEARCH_OPTIONS } from "./search.ts";
 
 /** The text of each html file, by the address of its page: `/`, `/guide/redis`, `/decisions/`. */
@@ -34,7 +33,7 @@ const NAMED_BY_SCRIPTS: Readonly<Record<string, string>> = {
  * @throws {Error} with the output of the builder, if it fails, or takes longer than three minutes.
  */
 export async function buildSite(folder: string): Promise<void> {
-  writeReference();
+  execFileSync(process.execPath, [join(docs, "../.ci/reference/write.ts")], { stdio: "pipe" });
   const vitepress = join(docs, "node_modules/vitepress/bin/vitepress.js");
   const loader = `data:text/javascript,${encodeURIComponent(NO_NETWORK)}`;
   const child = spawn(process.execPath, ["--import", loader, vitepress, "build", "--outDir", folder], {
