@@ -63,8 +63,7 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
   afterAll(async () => {
     await Promise.all(closing.map((close) => close()));
     const refused = user === undefined ? [] : await single_.command("ACL", "LOG");
-    const started = await Promise.all([single_, cluster_, sentinel_]);
-    await Promise.all(started.map((each) => each?.stop()));
+    await Promise.all([single_.stop(), (await cluster_)?.stop(), (await sentinel_)?.stop()]);
     if (Array.isArray(refused) && refused.length > 0)
       throw new Error(`users.acl refuses the user ${user} what its tests need: ${JSON.stringify(refused)}`);
   });

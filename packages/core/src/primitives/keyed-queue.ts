@@ -92,7 +92,7 @@ export class Turn extends KeyNode {
   waiting: object | undefined;
   /** Begins the write that waits for this one. */
   successor: (() => void) | undefined;
-  over: PromiseWithResolvers<void> | undefined;
+  over: { readonly promise: Promise<void>; resolve(): void } | undefined;
 
   whenOver(): Promise<void> {
     return (this.over ??= Promise.withResolvers<void>()).promise;
