@@ -9,7 +9,7 @@ const FOR_MS = 5_000;
 const TURN_MS = 10;
 const PER_SECOND = 1_000;
 
-/** The commands that each listener sends after HELLO 3, and whether it reads keys and reads them again when they are pushed. */
+/** The commands of each listener after HELLO 3; does it read keys, and read them again when they are pushed? */
 const KINDS: readonly (readonly [what: string, command: readonly string[] | undefined, holders: number])[] = [
   ["no listener tracks", undefined, 0],
   ["each receives every write (broadcasting)", ["CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP", "PREFIX", "f:"], 0],
@@ -18,7 +18,7 @@ const KINDS: readonly (readonly [what: string, command: readonly string[] | unde
   ["the same; each key is held by 20, which read it again", ["CLIENT", "TRACKING", "ON"], 20],
 ];
 
-/** The price that Redis pays for 1,000 writes a second with 200 bare connections that listen, by the way in which they do. */
+/** The price for Redis of 1,000 writes a second with 200 bare connections that listen, by the way they do. */
 export const fleetOnTheWire = ({ server }: Conditions): Trial => ({
   name: "fleet on the wire: 200 bare listeners",
   async run() {

@@ -30,8 +30,8 @@ type StoringContext = Reporting & Copies & Writing;
 type Fail = (error: unknown) => void;
 
 /**
- * The result of a load in the tiers: in the backend, under the tag versions pinned before the load, then locally; unless
- * fenced. The steps of its flight call these methods, from top to bottom. Each may end it with a result.
+ * The result of a load in the tiers: in the backend, under the tag versions pinned before the load, then locally;
+ * unless fenced. The steps of its flight call these methods, from top to bottom. Each may end it with a result.
  *
  * If anything fails here, the callers still get the value.
  */

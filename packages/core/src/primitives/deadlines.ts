@@ -37,8 +37,8 @@ export class Deadlines {
   static readonly #ofTime = new WeakMap<Clock, Map<number, Deadlines>>();
 
   /**
-   * The deadlines of one length, shared by all caches on a clock. They pass at their instant, even if the event loop stood
-   * still until then: for work that this process begins on its own.
+   * The deadlines of one length, shared by all caches on a clock. They pass at their instant, even if the event loop
+   * stood still until then: for work that this process begins on its own.
    */
   static ofTime(clock: Clock, lengthMs: number): Deadlines {
     let byLength = Deadlines.#ofTime.get(clock);

@@ -1,0 +1,61 @@
+import { execFile } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import { startOwnRedis } from "@hotset/test-servers";
+import { describe, expect, it } from "vitest";
+import type { Costs } from "./measure.ts";
+
+/**
+ * Counts that may fall and not rise: whoever raises one says why on a decision page. All but the bytes are exact; those
+ * have a fifth of room. None depends on how busy the machine is.
+ */
+const MOST: Readonly<Record<string, Costs>> = {
+  "miss, memory over Redis": cost([16, 755, 73, 30], [11, 1], [54_000, 1_100]),
+  "miss, Redis alone": cost([16, 722, 68, 29], [11, 1], [48_500, 900]),
+  "miss, memory alone": cost([5, 254, 36, 7], [0, 0], [10_000, 400]),
+  "hit in Redis": cost([6, 289, 42, 10], [2, 0], [2_700, 100]),
+  "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
+  set: cost([44, 393, 63, 11], [6, 2], [28_000, 2_900]),
+  delete: cost([12, 147, 35, 5], [6, 0], [10_600, 700]),
+  "batch of 100": cost([1_424, 75_100, 83, 2_310], [1_100, 100], [4_750_000, 320_000]),
+};
+
+/** Lines, those of comments and blank ones too, without tests; and files. */
+const MOST_LINES = { engine: 5_028, core: 15_838 };
+const MOST_FILES = { engine: 25, core: 119 };
+
+describe("a call", async () => {
+  const costs = await measured();
+
+  it.each(Object.entries(MOST))("costs no more than before: %s", (name, most) => {
+    const now = costs[name]!;
+    const risen = Object.entries(now).filter(([what, count]) => count > most[what as keyof Costs]);
+    expect(Object.fromEntries(risen)).toEqual({});
+  });
+});
+
+it.each(["engine", "core"] as const)("%s has no more lines and files than before", (room) => {
+  const src = join(import.meta.dirname, "../../../core/src", room === "core" ? "" : room);
+  const files = globSync("**/*.ts", { cwd: src }).filter((file) => !/\.test(-d)?\.ts$/.test(file));
+  const lines = files.reduce((sum, file) => sum + readFileSync(join(src, file), "utf8").split("\n").length - 1, 0);
+  expect(lines).toBeLessThanOrEqual(MOST_LINES[room]);
+  expect(files.length).toBeLessThanOrEqual(MOST_FILES[room]);
+});
+
+function cost(
+  [promises, entries, files, clock]: readonly [number, number, number, number],
+  [commands, tracked]: readonly [number, number],
+  [bytes, outliving]: readonly [number, number],
+): Costs {
+  return { promises, entries, files, clock, commands, tracked, bytes, outliving };
+}
+
+/** In a process without the hooks of a test runner. */
+async function measured(): Promise<Readonly<Record<string, Costs>>> {
+  await using server = await startOwnRedis();
+  const script = join(import.meta.dirname, "measure.ts");
+  const options = ["--expose-gc", "--no-warnings", "--conditions=@hotset/source", script, server.url];
+  const { stdout } = await promisify(execFile)(process.execPath, options, { cwd: dirname(script) });
+  return JSON.parse(stdout) as Record<string, Costs>;
+}
