@@ -1,7 +1,7 @@
 /**
  * The cost of `@hotset/http`: processor time of a hit over plain data, of a variant, and in front of a fetch handler
- * and Hono, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a long body passes by a slow
- * reader.
+ * and Hono, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a long body passes by
+ * a slow reader.
  *
  *     npm run bench -- http                     best of five rounds
  *     npm run bench -- http --rounds 9 --megabytes 1024
