@@ -24,7 +24,6 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
   },
   torture: {
     "": program("packages/torture/src/run.ts"),
-    hunts: program("packages/torture/src/hunts/run.ts"),
     fuzz: program("packages/torture/src/fuzz/run.ts"),
   },
   write: {

@@ -1,3 +1,0 @@
-import { huntStreams } from "./stream-hunt.ts";
-
-export const hunt = huntStreams("single");
