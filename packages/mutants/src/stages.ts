@@ -1,13 +1,7 @@
 import { globSync } from "node:fs";
 import { sep } from "node:path";
+import { REAL, stage, type Stage } from "./judge.ts";
 import { TOP } from "./test-runs.ts";
-
-/** Tests that are run together against a change. */
-export interface Stage {
-  readonly name: string;
-  readonly files: readonly string[];
-  readonly needsRedis: boolean;
-}
 
 /** About the repository itself: its texts and tools. */
 const ABOUT_TEXT = /\/stories\/test\/project\//;
@@ -16,7 +10,6 @@ const IN_PROCESSES =
   /\/stories\/test\/processes\/.*\.(?:integration|nightly)|\/(?:contract-processes|process)\.integration/;
 /** Millions of keys, random histories, heaps: half a minute each. */
 const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
-const INTEGRATION = /\.(?:integration|all|nightly)\.test\.ts$/;
 
 /** The packages whose sources are changed. */
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;
@@ -33,7 +26,7 @@ export function stagesOf(file: string): readonly Stage[] {
   const own = file.replace(/\.ts$/, ".test.ts");
   const home = `${file.split("/", 2).join("/")}/`;
   const stories = `packages/stories/test/${file.split("/")[1]!}/`;
-  const unit = all.filter((test) => !INTEGRATION.test(test));
+  const unit = all.filter((test) => !REAL.test(test));
   const quick = unit.filter((test) => !LONG.test(`/${test}`) && test !== own);
   const isStory = (test: string): boolean => test.startsWith("packages/stories/");
   return [
@@ -49,7 +42,7 @@ export function stagesOf(file: string): readonly Stage[] {
       ? [
           stage(
             "real Redis",
-            all.filter((test) => INTEGRATION.test(test) && test.startsWith(home)),
+            all.filter((test) => REAL.test(test) && test.startsWith(home)),
           ),
         ]
       : [
@@ -68,11 +61,7 @@ export function stagesOf(file: string): readonly Stage[] {
       // No story uses the toolkit or HTTP.
       home === "packages/redis-toolkit/" || home === "packages/http/"
         ? []
-        : all.filter((test) => INTEGRATION.test(test) && isStory(test)),
+        : all.filter((test) => REAL.test(test) && isStory(test)),
     ),
   ].filter(({ files }) => files.length > 0);
-}
-
-function stage(name: string, files: readonly string[]): Stage {
-  return { name, files, needsRedis: files.some((file) => INTEGRATION.test(file)) };
 }

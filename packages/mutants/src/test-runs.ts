@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { planted } from "./planted.ts";
 import type { BrokenRule } from "./mutant.ts";
 
 export const TOP = resolve(import.meta.dirname, "../../..");
@@ -17,6 +18,7 @@ export interface Report {
       readonly fullName: string;
       readonly title: string;
       readonly status: string;
+      readonly failureMessages?: readonly string[];
     }[];
   }[];
 }
@@ -27,7 +29,7 @@ export interface Run {
   readonly broken: BrokenRule | undefined;
   /** Further arguments of vitest. */
   readonly more: readonly string[];
-  readonly needsRedis: boolean;
+  readonly needsServers: boolean;
   readonly limitMs: number;
 }
 
@@ -51,46 +53,30 @@ export class TestRuns {
       });
   }
 
-  async run({ files, broken, more, needsRedis, limitMs }: Run): Promise<Outcome> {
+  async run({ files, broken, more, needsServers, limitMs }: Run): Promise<Outcome> {
     const output = join(this.#folder, `${randomUUID()}.json`);
-    const child = spawn(
-      process.execPath,
-      [
-        join(TOP, "node_modules/vitest/vitest.mjs"),
-        "run",
-        "--config",
-        join(import.meta.dirname, "vitest.config.ts"),
-        "--reporter=json",
-        `--outputFile=${output}`,
-        "--pool=threads",
-        ...more,
-        ...files,
-      ],
-      {
-        cwd: TOP,
-        env: {
-          ...process.env,
-          HOTSET_BROKEN_RULE: broken === undefined ? "" : JSON.stringify(broken),
-          HOTSET_NEEDS_REDIS: needsRedis ? "1" : "",
-        },
-        stdio: ["ignore", "pipe", "pipe"],
-        // A process group of its own, so that what it started ends with it.
-        detached: true,
+    const config = join(import.meta.dirname, "vitest.config.ts");
+    const vitest = [join(TOP, "node_modules/vitest/vitest.mjs"), "run", "--config", config, "--maxWorkers=1"];
+    const report = ["--reporter=json", `--outputFile=${output}`, "--pool=threads"];
+    const child = spawn(process.execPath, [...vitest, ...report, ...more, ...files], {
+      cwd: TOP,
+      env: {
+        ...process.env,
+        ...(broken !== undefined && planted(broken)),
+        HOTSET_NEEDS_SERVERS: needsServers ? "1" : "",
       },
-    );
+      stdio: ["ignore", "pipe", "pipe"],
+      // A process group of its own, so that what it started ends with it.
+      detached: true,
+    });
     this.#running.add(child);
     let log = "";
-    child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()));
     let isStopped = false;
-    // A longer timer would fire at once.
-    const limit = setTimeout(
-      () => {
-        isStopped = true;
-        stop(child);
-      },
-      Math.min(limitMs, 2 ** 31 - 1),
-    );
+    const limit = setTimeout(() => {
+      isStopped = true;
+      stop(child);
+    }, limitMs);
     await new Promise((done) => child.on("close", done));
     clearTimeout(limit);
     this.#running.delete(child);
@@ -105,13 +91,6 @@ export class TestRuns {
     rmSync(this.#folder, { recursive: true });
   }
 }
-
-/** The tests that failed, by their full names. */
-export const failuresOf = (report: Report): readonly string[] =>
-  report.testResults
-    .flatMap(({ assertionResults }) => assertionResults)
-    .filter(({ status }) => status === "failed")
-    .map(({ fullName }) => fullName);
 
 function stop({ pid }: ChildProcess): void {
   if (pid !== undefined) process.kill(-pid, "SIGKILL");

@@ -4,10 +4,9 @@ import workspace from "../../../vitest.config.ts";
 import { withoutRule, type BrokenRule } from "./mutant.ts";
 
 const top = resolve(import.meta.dirname, "../../..");
-const given = process.env["HOTSET_BROKEN_RULE"] ?? "";
-const mutant = given === "" ? undefined : (JSON.parse(given) as BrokenRule);
+const given = process.env["HOTSET_BROKEN_RULE"];
+const mutant = given === undefined ? undefined : (JSON.parse(given) as BrokenRule);
 const broken = mutant && resolve(top, mutant.file);
-const needsRedis = process.env["HOTSET_NEEDS_REDIS"] === "1";
 
 /**
  * The tests of the workspace, over sources in which one rule is broken. Nothing is written: sources change as they are
@@ -30,6 +29,6 @@ const config: ViteUserConfig = mergeConfig(workspace, {
     },
   ],
 } satisfies ViteUserConfig);
-if (!needsRedis) config.test = { ...config.test, globalSetup: [] };
+if (process.env["HOTSET_NEEDS_SERVERS"] !== "1") config.test = { ...config.test, globalSetup: [] };
 
 export default config;

@@ -1,21 +1,21 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { isNightly } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
-import { MUTANTS } from "../src/all.ts";
-import { findBrokenMutants } from "../src/check.ts";
+import { allMutants, mutantsOf } from "../src/mutant.ts";
 
 const top = resolve(import.meta.dirname, "../../..");
-const read = (file: string): string => readFileSync(join(top, file), "utf8");
+const MUTANTS = allMutants();
 
-// `npm run mutants` checks that they are caught, which takes minutes; that they compile takes one, at night.
+// `npm run mutants` checks that they are caught, which takes minutes.
 describe("mutants", () => {
-  it("are there once", () => {
+  it("are there once, and change the text of their rules", () => {
     const texts = MUTANTS.map(({ file, rule, broken }) => [file, rule, broken].join("\n"));
     expect(texts.filter((text, i) => texts.indexOf(text) !== i)).toEqual([]);
+    expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
   });
 
   it("break rules that stand exactly once in their files", () => {
+    const read = (file: string): string => readFileSync(join(top, file), "utf8");
     const texts = new Map([...new Set(MUTANTS.map(({ file }) => file))].map((file) => [file, read(file)]));
     const times = MUTANTS.map(({ name, file, rule }) => ({
       name,
@@ -25,15 +25,44 @@ describe("mutants", () => {
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
   });
 
-  it.runIf(isNightly)("compile, as far as names go", { timeout: 600_000 }, () => {
-    expect(findBrokenMutants(top, MUTANTS)).toEqual([]);
+  it("stand in tables: a file, and rules with what stands in their place", () => {
+    const text = [
+      "# comments and blank lines are for readers",
+      "engine/launch.ts",
+      "C433 C66 - if (isOld) return;",
+      "",
+      "index.ts",
+      "R1-07 - joins(): void {",
+      "     -     this.resumed();",
+      "     -",
+      "     - }",
+      "     + joins(): void {",
+      "     +   }",
+    ].join("\n");
+    expect(mutantsOf("core/engine.txt", text)).toEqual([
+      {
+        name: "C433 C66 core/engine/launch.ts: if (isOld) return;",
+        file: "packages/core/src/engine/launch.ts",
+        promises: ["C433", "C66"],
+        rule: "if (isOld) return;",
+        broken: "",
+      },
+      {
+        name: "R1-07 core/index.ts: joins(): void {",
+        file: "packages/core/src/index.ts",
+        promises: ["R1-07"],
+        rule: "joins(): void {\n    this.resumed();\n\n}",
+        broken: "joins(): void {\n  }",
+      },
+    ]);
   });
 
-  it("change the text of their rules", () => {
-    expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
-  });
-
-  it("break a promise or a rule", () => {
-    expect(MUTANTS.filter(({ promises }) => promises.length === 0).map(({ name }) => name)).toEqual([]);
+  it.each([
+    ["a line without a sign", "a.ts\nC1 a", "core/x.txt:2"],
+    ["a mutant without a file", "C1 - a", "core/x.txt:1"],
+    ["a replacement without a rule", "a.ts\n     + a", "core/x.txt:2"],
+    ["a line that is not indented as far", "a.ts\nC1 - a\n   + b", "core/x.txt:3"],
+  ])("stand in no table with %s", (_, text, place) => {
+    expect(() => mutantsOf("core/x.txt", text)).toThrow(`${place} is no line of a mutant`);
   });
 });

@@ -65,7 +65,7 @@ describe("random mutants", () => {
     expect(own!.files).toEqual(["packages/redis-toolkit/src/queue/events.test.ts"]);
     for (const { files } of [units!, real!])
       expect(files.every((file) => file.startsWith("packages/redis-toolkit/"))).toBe(true);
-    expect([units!.needsRedis, real!.needsRedis]).toEqual([false, true]);
+    expect([units!.needsServers, real!.needsServers]).toEqual([false, true]);
   });
 
   it("are found all over the sources, and each changes its file", () => {

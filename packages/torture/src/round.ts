@@ -25,11 +25,8 @@ import { openSource, type Source } from "./source.ts";
 import type { Worker, WorkerSettings } from "./worker.ts";
 
 export interface RoundOptions {
-  /** Added to Node's arguments of the workers, to plant a bug. */
-  readonly execArgv?: readonly string[];
+  /** Of the workers: plants a bug. */
   readonly env?: Readonly<Record<string, string>>;
-  /** The time in which all processes must be in step after the last fault. @default 10_000 */
-  readonly healWithinMs?: number;
 }
 
 /** Runs a plan in an arena, and returns its history. Leaves nothing behind but the arena. */
@@ -54,7 +51,7 @@ export async function run(plan: Plan, arena: Arena, options: RoundOptions = {}):
     await sleep(Math.max(0, startAt + plan.durationMs - now()));
     await foreignWork;
     await arena.heal();
-    const isHealed = await fleet.waitUntilInStep(options.healWithinMs ?? HEAL_WITHIN_MS);
+    const isHealed = await fleet.waitUntilInStep(HEAL_WITHIN_MS);
     await fleet.runTail();
     await sleep(isHealed ? plan.tailMs : 0);
     await fleet.finish();
@@ -232,7 +229,7 @@ class Fleet implements Victims {
         loadTimeoutMs: plan.settings.loadTimeout,
         ttlMs: plan.settings.ttl,
         staleMs: Math.max(plan.settings.staleWhileRevalidate, plan.settings.staleIfError),
-        healMs: this.#given.options.healWithinMs ?? HEAL_WITHIN_MS,
+        healMs: HEAL_WITHIN_MS,
         slackMs: SLACK_MS,
         clockAgeMs: process.env["HOTSET_LAYOUT"] === "string" ? CLOCK_AGE_MS : 0,
         markedForMs: MARKED_FOR_MS,
@@ -272,7 +269,7 @@ class Fleet implements Victims {
     };
     const script = forkScript<Worker>(new URL("worker.ts", import.meta.url), {
       args: [JSON.stringify(settings)],
-      execArgv: ["--expose-gc", ...(options.execArgv ?? [])],
+      execArgv: ["--expose-gc"],
       ...(options.env !== undefined && { env: options.env }),
       callTimeoutMs: 60_000,
     });

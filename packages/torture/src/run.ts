@@ -19,13 +19,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { planted } from "@hotset/mutants/planted";
 import { startOwnPostgres } from "@hotset/test-servers";
 import { arenas } from "./arena.ts";
 import { check, type Verdict, type Violation } from "./checker.ts";
 import type { History } from "./history.ts";
 import { MUTANTS, type Mutant } from "./mutants.ts";
 import { FOCUSES, focusesOn, planOf, TOPOLOGIES, type FaultKind, type Plan, type Topology } from "./plan.ts";
-import { planted } from "./planted.ts";
 import { run } from "./round.ts";
 import { shrink } from "./shrink.ts";
 import { Tally, type Outcome } from "./tally.ts";
@@ -143,7 +143,7 @@ function withoutRedis(plan: Plan): Plan {
 async function round(plan: Plan, mutant?: Mutant): Promise<Outcome> {
   try {
     await using arena = await servers.enter(plan);
-    const history = await run(plan, arena, mutant === undefined ? {} : planted(mutant.name));
+    const history = await run(plan, arena, mutant === undefined ? {} : { env: planted(mutant) });
     return { history, verdict: check(history) };
   } catch (error) {
     return { trouble: error instanceof Error ? (error.stack ?? error.message) : String(error) };

@@ -1,16 +1,13 @@
 /**
- * Loaded into a process before all other modules: breaks the rule of the mutant that HOTSET_MUTANT names, as its file
- * is read.
+ * Loaded into a process before all other modules: breaks the rule in HOTSET_BROKEN_RULE as its file is read. Nothing is
+ * written.
  */
 import { registerHooks } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { withoutRule } from "@hotset/mutants/mutant";
-import { MUTANTS } from "./mutants.ts";
+import { withoutRule, type BrokenRule } from "./mutant.ts";
 
-const name = process.env["HOTSET_MUTANT"];
-const mutant = MUTANTS.find((each) => each.name === name);
-if (mutant === undefined) throw new Error(`HOTSET_MUTANT: unknown mutant ${JSON.stringify(name)}`);
+const mutant = JSON.parse(process.env["HOTSET_BROKEN_RULE"]!) as BrokenRule;
 const broken = pathToFileURL(resolve(import.meta.dirname, "../../..", mutant.file)).href;
 
 registerHooks({
