@@ -705,6 +705,25 @@ describe("C61 a holder that cannot store a valid value any more lets others load
     },
   );
 
+  it("a tag invalidated here, with a lease granted while it is renewed", async () => {
+    const { p1, p2 } = await inStep({ backend: { echoes: false } });
+    const loads = gatedLoads<string>();
+    const renewing = gate();
+    p1.backend.script("tags.renew", { before: renewing });
+    const invalidated = p1.cache.invalidateTags("t");
+    await renewing.arrived();
+    const first = p1.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await loads.arrived(1);
+    const second = p2.cache.getOrSet("k", loads.load, { tags: ["t"] });
+    await flush();
+    expect(loads.runs).toHaveLength(1);
+    renewing.open();
+    await invalidated;
+    await loads.arrived(2);
+    for (const [i, run] of loads.runs.entries()) run.open(`load ${i + 1}`);
+    expect([await first, await second]).toEqual(["load 1", "load 2"]);
+  });
+
   it("a tag invalidated elsewhere, once its version is compared", async () => {
     const { p1, p2, loads, first } = await holding({}, { tags: ["t"] });
     p1.backend.forgetCalls();

@@ -39,6 +39,15 @@ describe.each(STACKS_WITH_MEMORY)("over %s", (stack) => {
       expect(await cache.get("k")).toEqual(ada());
     });
 
+    it("a value of setMany that its caller changes meanwhile is stored as it was given, also beyond the first step", async () => {
+      const { cache } = open(stack, { memory: cloned });
+      const given = Array.from({ length: 1_001 }, (_, i): [string, User] => [`k${i}`, ada()]);
+      const done = cache.setMany(given);
+      for (const [, user] of given) spoil(user);
+      await done;
+      expect([await cache.get("k0"), await cache.get("k1000")]).toEqual([ada(), ada()]);
+    });
+
     it("each caller that waits for one load gets its own copy", async () => {
       const { cache } = open(stack, { ttl: "1h", memory: cloned });
       const loading = gate<User>();

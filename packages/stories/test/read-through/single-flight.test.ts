@@ -512,6 +512,22 @@ describe.each(STACKS)("what listeners and loaders do meanwhile, over %s", (stack
     expect([(await first).status, await second]).toEqual(["rejected", "loaded"]);
   });
 
+  it("C42 a caller that joins a refresh and leaves does not end it", async () => {
+    const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: "1h" });
+    await cache.set("k", "old");
+    clock.advance(100);
+    const loading = gate<string>();
+    expect(await cache.getOrSet("k", loading.pass)).toBe("old");
+    await loading.arrived();
+    const controller = new AbortController();
+    const strict = outcome(cache.getOrSet("k", never, { staleWhileRevalidate: 0, signal: controller.signal }));
+    controller.abort();
+    expect((await strict).status).toBe("rejected");
+    loading.open("new");
+    await cache.drain();
+    expect(await cache.get("k")).toBe("new");
+  });
+
   it("C42 a signal that is aborted by the loader itself, before it returns, ends the load", async () => {
     const { cache } = open(stack, { maxLoads: 1 });
     const controller = new AbortController();

@@ -1,7 +1,7 @@
 /** `inherit`: what an entry takes over from the cached values that its loader got. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Cache } from "@hotset/core";
-import { flush, gate } from "@hotset/testing";
+import { flush, gate, TestClock } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { never, open, STACKS } from "../support/stacks.ts";
@@ -58,6 +58,21 @@ describe.each(STACKS)("C454 over %s an entry with inherit", (stack) => {
     await product(cache);
     await cache.getOrSet("page", async () => ({ used: await use(cache) }), INHERIT);
     expect(await cache.inspect("page")).toMatchObject({ tags: ["product:1"], freshForMs: 10_000 });
+  });
+
+  it("a batch: each of its entries inherits from all that the loader got", async () => {
+    const { cache } = open(stack, { ttl: "1m" });
+    const load = async (ids: readonly number[]): Promise<[number, string][]> => {
+      await product(cache);
+      return ids.map((id) => [id, `page ${id}`]);
+    };
+    await cache.getOrSetMany([1, 2], (id) => `page:${id}`, load, { ...INHERIT, tags: (id) => [`id:${id}`] });
+    expect([await cache.inspect("page:1"), await cache.inspect("page:2")]).toMatchObject([
+      { tags: ["id:1", "product:1"], freshForMs: 10_000 },
+      { tags: ["id:2", "product:1"], freshForMs: 10_000 },
+    ]);
+    await cache.getOrSetMany([3], (id) => `page:${id}`, load);
+    expect(await cache.inspect("page:3")).toMatchObject({ tags: [], freshForMs: 60_000 });
   });
 
   it("takes nothing of what a load inside it used, unless that inherits too", async () => {
@@ -150,6 +165,17 @@ describe("C454 what an entry inherits from elsewhere", () => {
     expect([await products.get("product"), await pages.get("page")]).toEqual([undefined, "product"]);
     await cache.invalidateTags("product:1");
     expect(await pages.get("page")).toBe(undefined);
+  });
+
+  it("another cache: its freshness alone, also where its clock differs", async () => {
+    const { cache } = open("memory", { ttl: "1m" });
+    const clock = new TestClock();
+    clock.advance("5m");
+    const other = open("memory", { name: "other", ttl: "1m", clock }).cache;
+    await cache.getOrSet("page", () => product(other), INHERIT);
+    expect(await cache.inspect("page")).toMatchObject({ tags: [], freshForMs: 10_000 });
+    await cache.getOrSet("nested", () => other.getOrSet("of", () => page(cache)), INHERIT);
+    expect(await cache.inspect("nested")).toMatchObject({ tags: [], freshForMs: 60_000 });
   });
 
   it("nothing outside of its load: a caller in the same request, and one whose async context is another", async () => {
