@@ -1,5 +1,4 @@
 import type { Exemption, Verdict } from "./checker.ts";
-import { histogram } from "./histogram.ts";
 import type { History } from "./history.ts";
 
 /** The outcome of one round. */
@@ -54,8 +53,8 @@ export class Tally {
         .join(", ") || "none";
     return [
       "",
-      histogram("another process answers correctly, after the acknowledgement", this.#lags),
-      histogram("all processes are in step again, after the end of a fault", this.#heals),
+      percentiles("another process answers correctly, after the acknowledgement", this.#lags),
+      percentiles("all processes are in step again, after the end of a fault", this.#heals),
       `faults: ${list(this.#faults)}`,
       `answers that only an exemption explains: ${list(this.#exemptions)}`,
       `the longest time that a process did not run: ${this.#longestStallMs.toFixed(0)} ms`,
@@ -63,4 +62,13 @@ export class Tally {
       `${this.#rounds - this.failed} passed, ${this.failed} failed`,
     ].join("\n");
   }
+}
+
+function percentiles(title: string, values: readonly number[]): string {
+  if (values.length === 0) return `${title}: nothing was measured`;
+  const sorted = values.toSorted((a, b) => a - b);
+  const [p50, p90, p99, most] = [0.5, 0.9, 0.99, 1].map((share) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!.toFixed(2),
+  );
+  return `${title}, ${sorted.length} times: p50 ${p50} ms, p90 ${p90} ms, p99 ${p99} ms, max ${most} ms`;
 }

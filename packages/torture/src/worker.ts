@@ -91,7 +91,7 @@ const now = clockSince(BigInt(given.origin));
 const recorder = new Recorder(given.historyPath);
 const resourcesAtStart = countResources();
 const incident = (kind: Incident["kind"], text: string): void =>
-  recorder.note({ t: "incident", incident: { process: given.process, at: now(), kind, text } });
+  recorder.note("incidents", { process: given.process, at: now(), kind, text });
 process.on("unhandledRejection", (reason) =>
   incident("unhandled", `rejection: ${reason instanceof Error ? reason.stack : shown(reason)}`),
 );
@@ -131,7 +131,7 @@ class Fleetmate {
     this.#sampling = setInterval(() => {
       const at = now();
       if (at - lookedAt > LOOK_EVERY_MS + STALL_MS)
-        recorder.note({ t: "stall", stall: { process: given.process, from: lookedAt + LOOK_EVERY_MS, to: at } });
+        recorder.note("stalls", { process: given.process, from: lookedAt + LOOK_EVERY_MS, to: at });
       lookedAt = at;
       this.#look();
     }, LOOK_EVERY_MS);
@@ -251,7 +251,7 @@ class Fleetmate {
     const { tiers, pending: left } = this.#cache.stats();
     const pending = left + replayed;
     const state = tiers.find(({ label }) => label === BACKEND)?.state ?? "none";
-    recorder.note({ t: "sighting", sighting: { process: given.process, at: now(), state, pending } });
+    recorder.note("sightings", { process: given.process, at: now(), state, pending });
   }
 
   #begin(operation: Operation): void {
@@ -419,23 +419,19 @@ class Fleetmate {
     const { startedAt: calledAt, forced } = call;
     const granted = lease !== undefined ? { askedAt: lease.askedAt } : watched !== undefined && { isAlone: true };
     const { process } = given;
-    recorder.note({ t: "load", load: { process, id, key, calledAt, startedAt: now(), forced, ...granted } });
+    recorder.note("loads", { process, id, key, calledAt, startedAt: now(), forced, ...granted });
     let version: number | undefined;
     let gives: Pick<Load, "isToStore" | "isWithheld"> = {};
     let hasEnded = false;
     const end = (by?: "abort"): void => {
       if (hasEnded) return;
       hasEnded = true;
-      recorder.note({
-        t: "loaded",
-        id,
-        end: {
-          endedAt: now(),
-          ...(version !== undefined && { version }),
-          ...gives,
-          ...(by === "abort" && { abortedAt: now() }),
-          ...(lease?.givenUpAt !== undefined && { givenUpAt: lease.givenUpAt }),
-        },
+      recorder.add("loads", id, {
+        endedAt: now(),
+        ...(version !== undefined && { version }),
+        ...gives,
+        ...(by === "abort" && { abortedAt: now() }),
+        ...(lease?.givenUpAt !== undefined && { givenUpAt: lease.givenUpAt }),
       });
     };
     ctx.signal.addEventListener("abort", () => end("abort"), { once: true });
@@ -537,7 +533,7 @@ class Fleetmate {
         run.startedAt = startedAt;
         run.endedAt = endedAt;
       } else {
-        if (run !== undefined) recorder.note({ t: "read", read: run });
+        if (run !== undefined) recorder.note("reads", run);
         run = {
           process: given.process,
           id: `${id}/${n}`,
@@ -554,7 +550,7 @@ class Fleetmate {
       }
       await nextTurn();
     }
-    if (run !== undefined) recorder.note({ t: "read", read: run });
+    if (run !== undefined) recorder.note("reads", run);
     this.#watched.delete(key);
   }
 
@@ -583,23 +579,22 @@ class Fleetmate {
       startedAt: now(),
       boundMs: (queued + 1) * 2 * settings.responseTimeout * windowsOf(fillersOf(operation)),
     };
-    recorder.note({ t: "change", change });
+    recorder.note("changes", change);
     try {
       const { status } = await this.#send(operation, versions[0]!);
       const endedAt = now();
       // Read in the very turn in which it settled, before anything else can happen.
       if ("isFollowed" in operation && operation.isFollowed) this.#follow(keys);
-      recorder.note({
-        t: "changed",
-        id,
-        end: { endedAt, status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged" },
+      recorder.add("changes", id, {
+        endedAt,
+        status: status === "pending" ? "pending" : status === "refused" ? "failed" : "acknowledged",
       });
       if (status !== "pending" && status !== "refused") {
         for (const [key, version] of covered) this.#acknowledged.set(key, { change: id, version });
         this.#source.tell({ change: id, keys: covered });
       }
     } catch (error) {
-      recorder.note({ t: "changed", id, end: { endedAt: now(), status: "failed", error: shown(error) } });
+      recorder.add("changes", id, { endedAt: now(), status: "failed", error: shown(error) });
       incident("unhandled", `${operation.kind} rejected: ${shown(error)}`);
     } finally {
       this.#source.end(id);
@@ -666,7 +661,7 @@ class Fleetmate {
   }
 
   #noteRead(read: Omit<Read, "endedAt">): void {
-    recorder.note({ t: "read", read: { ...read, endedAt: now() } });
+    recorder.note("reads", { ...read, endedAt: now() });
   }
 
   #spaceOf(path: readonly string[]): Namespace {
@@ -722,7 +717,7 @@ async function openCache(): Promise<Cache> {
   watched = watchBackend(
     backend,
     now,
-    (removal) => recorder.note({ t: "removal", removal: { process: given.process, ...removal } }),
+    (removal) => recorder.note("removals", { process: given.process, ...removal }),
     noteFailure,
   );
   return createCache({ name: "torture", explain: REMEMBERED })
@@ -769,7 +764,7 @@ function statusOfAll({ pending, ...rest }: WriteManyResult | DeleteManyResult): 
 /** Any other error reply of Redis counts as one of the cache's own: it could not do what it was asked for. */
 function noteFailure(operation: string, error: unknown): void {
   const code = isRefusal(error) ? REFUSED : error instanceof CacheError ? error.code : "BACKEND_UNAVAILABLE";
-  recorder.note({ t: "failure", failure: { process: given.process, at: now(), operation, code } });
+  recorder.note("failures", { process: given.process, at: now(), operation, code });
 }
 
 /** Not `READONLY`: after a failover it says that the server has become a replica. */

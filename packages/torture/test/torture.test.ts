@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { check } from "../src/checker.ts";
-import { histogram } from "../src/histogram.ts";
 import { MUTANTS } from "../src/mutants.ts";
 import { coveredBy, FAULT_KINDS, FOCUSES, focusesOn, planOf, TOPOLOGIES } from "../src/plan.ts";
 import { shrink } from "../src/shrink.ts";
@@ -135,15 +134,4 @@ describe("planted bugs", () => {
     expect(times.filter((each) => each.times !== 1)).toEqual([]);
     expect(MUTANTS.filter(({ rule, broken }) => rule === broken).map(({ name }) => name)).toEqual([]);
   });
-});
-
-it("a histogram names its percentiles", () => {
-  expect(histogram("lag", [0.1, 0.2, 0.2, 3])).toBe(
-    [
-      "lag, 4 times: p50 0.20 ms, p90 3.00 ms, p99 3.00 ms, max 3.00 ms",
-      "  up to    0.125 ms       1 ####################",
-      "  up to     0.25 ms       2 ########################################",
-      "  up to        4 ms       1 ####################",
-    ].join("\n"),
-  );
 });

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   DecodeError,
   json,
@@ -15,8 +17,7 @@ import { msgpack } from "@hotset/msgpack";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { zstd } from "@hotset/zstd";
 import fc from "fast-check";
-import { cloned, jsonOf, packed } from "@hotset/test-servers";
-import type { Random } from "@hotset/test-servers";
+import { cloned, jsonOf, packed, Random } from "@hotset/test-servers";
 import { mutate } from "./mutate.ts";
 
 /** One round: makes input from `random`, and throws if a promise does not hold for it. */
@@ -41,6 +42,13 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   meta: fuzzMeta,
   ...Object.fromEntries(SEALS.map((seal) => [seal.id, (random: Random) => fuzzSeal(seal, random)])),
 };
+
+/** Throws for the first round that breaks a promise, with its seed. */
+export const fuzz = (target: string, parameters: fc.Parameters<[number]>): Promise<void> =>
+  fc.assert(
+    fc.asyncProperty(fc.integer(), (seed) => TARGETS[target]!(new Random(seed))),
+    { endOnFailure: true, ...parameters },
+  );
 
 /** C141: any bytes are a value or a miss, within bounds; and the next `set` is read. */
 async function fuzzFormat(format: Format, random: Random): Promise<void> {
@@ -231,8 +239,11 @@ async function isUsable({ cache, errors }: Opened): Promise<void> {
   await cache.close();
 }
 
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
 async function withinBounds(work: () => Promise<void>): Promise<void> {
-  gc!();
+  collect();
   const heapBefore = process.memoryUsage().heapUsed;
   const startedAt = process.cpuUsage();
   await work();
