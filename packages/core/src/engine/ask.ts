@@ -13,9 +13,9 @@ export interface Question<T> {
   readonly of: "call" | "calls";
   send(ends: Ends<T>): void;
   /** The next step, unless the time was spent before. */
-  answered(answer: T | Error): void;
+  answered(answer: T | Error, now: number): void;
   /** The next step, when the time is spent. @default as `answered` with an error */
-  spent?(error: Error): void;
+  spent?(error: Error, now: number): void;
   /** An answer has come after that. */
   late?(answer: T | Error): void;
 }
@@ -24,45 +24,53 @@ export interface Question<T> {
  * Asks the backend within the time that a flight has left. While hardly any of it is spent, the deadline of the call
  * alone bounds it.
  */
-export function ask<T>(flight: Flight, question: Question<T>): void {
+export function ask<T>(flight: Flight, question: Question<T>, now: number): void {
   const { clock, of } = question;
   const { label, boundsCalls, deadlineMs } = flight.call.namespace.remote!;
   let timeout: Timeout | undefined;
   let isOver = false;
-  const end = (next: () => void): void => {
+  const end = (): number => {
+    const endedAt = clock.now();
     isOver = true;
     timeout?.end();
-    flight.spend(clock.now());
-    next();
+    flight.spend(endedAt);
+    return endedAt;
   };
   const resolve = (answer: T): void => {
-    if (isOver) flight.step(() => question.late?.(answer));
-    else end(() => flight.step(() => question.answered(answer)));
+    if (isOver) return flight.step(() => question.late?.(answer));
+    const endedAt = end();
+    flight.step(() => question.answered(answer, endedAt));
   };
   const reject = (given: unknown): void => {
     const error = given instanceof Error ? given : new Error(`${label} rejected without one`, { cause: given });
-    if (isOver) flight.step(() => question.late?.(error));
-    else end(() => flight.goOn(() => question.answered(error)));
+    if (isOver) return flight.step(() => question.late?.(error));
+    const endedAt = end();
+    flight.goOn(() => question.answered(error, endedAt));
   };
-  flight.send(clock.now());
+  flight.send(now);
   if (of === "calls" || !boundsCalls || flight.leftMs < NEARLY_ALL * deadlineMs)
     timeout = Timeouts.on(clock).start(flight.leftMs, () => {
       if (isOver || (of === "call" && flight.isBehind)) return;
       const error = noTimeLeft(label);
-      end(() => flight.goOn(() => (question.spent ?? question.answered)(error)));
+      const endedAt = end();
+      flight.goOn(() => (question.spent ?? question.answered)(error, endedAt));
     });
   question.send({ resolve, reject });
 }
 
 /** Continues with a value, in the same turn if it is there; with `undefined` if it cannot be had in time. */
-export function when<T>(flight: Flight, clock: Clock, value: Awaitable<T>, next: (value: T | undefined) => void): void {
-  if (!isThenable(value)) return next(value);
-  ask<T>(flight, {
-    clock,
-    of: "call",
-    send: ({ resolve, reject }) => void value.then(resolve, reject),
-    answered: (answer) => next(answer instanceof Error ? flight.unreached(answer) : answer),
-  });
+export function when<T>(
+  flight: Flight,
+  clock: Clock,
+  value: Awaitable<T>,
+  next: (value: T | undefined, now: number) => void,
+  now: number,
+): void {
+  if (!isThenable(value)) return next(value, now);
+  const send = ({ resolve, reject }: Ends<T>): void => void value.then(resolve, reject);
+  const answered = (answer: T | Error, endedAt: number): void =>
+    next(answer instanceof Error ? flight.unreached(answer) : answer, endedAt);
+  ask<T>(flight, { clock, of: "call", send, answered }, now);
 }
 
 const noTimeLeft = (tier: string): BackendUnavailableError =>

@@ -304,12 +304,10 @@ describe("the time for the backend", () => {
     const clock = new TestClock();
     const { promise, resolve } = Promise.withResolvers<string>();
     const ends: string[] = [];
-    ask<string>(flight(), {
-      clock,
-      of,
-      send: ({ resolve: done }) => void promise.then(done),
-      answered: (answer) => ends.push(answer instanceof Error ? answer.message : answer),
-    });
+    const send = ({ resolve: done }: { resolve: (answer: string) => void }): void => void promise.then(done);
+    const answered = (answer: string | Error): void =>
+      void ends.push(answer instanceof Error ? answer.message : answer);
+    ask<string>(flight(), { clock, of, send, answered }, clock.now());
     clock.advance(499);
     expect(ends).toEqual([]);
     BACKEND.answered += others;

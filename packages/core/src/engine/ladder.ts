@@ -27,7 +27,7 @@ import { Lease, POLL_MS, pollAfter } from "./lease.ts";
 import { Load, type Loaded } from "./load.ts";
 import { isLoading, reentrant, usedByCaller } from "./loading.ts";
 import { hidden, promote } from "./reads.ts";
-import { Draft, MARKED_MS, type StoreResult, type WriteAnswer } from "./store.ts";
+import { Draft, MARKED_MS, type StoreResult, type UsableVersions, type WriteAnswer } from "./store.ts";
 
 /** One of many calls: the local copy, if there is one, and how the call ends. */
 export interface Entering {
@@ -233,7 +233,7 @@ export class Ladder {
   #readsNow(flight: Flight): boolean {
     if (this.#isCovered(flight)) this.#replay(flight);
     else if (this.#reads(flight)) return true;
-    else flight.step(() => this.#slot(flight));
+    else flight.step(() => this.#slot(flight, this.#context.clock.now()));
     return false;
   }
 
@@ -255,19 +255,16 @@ export class Ladder {
   /** The invalidation is sent first, and the flight begins after it: as do reads without a loader. */
   #replay(flight: Flight): void {
     const { clock, recovery, writes } = this.#context;
-    ask<void>(flight, {
-      clock,
-      of: "calls",
-      send: ({ resolve, reject }) => void recovery!.replay().then(resolve, reject),
-      answered: (failure) => {
-        // A write of this process that is still under way has fenced the flight for good.
-        if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
-        const isHidden = this.#isCovered(flight);
-        if (failure instanceof Error || (isHidden && !recovery!.isRefused)) this.#unreachable(flight);
-        else if (this.#reads(flight)) this.#read(flight, isHidden);
-        else this.#found(flight, undefined);
-      },
-    });
+    const send = ({ resolve, reject }: Ends<void>): void => void recovery!.replay().then(resolve, reject);
+    const answered = (failure: void | Error, now: number): void => {
+      // A write of this process that is still under way has fenced the flight for good.
+      if (!(failure instanceof Error) && !writes.has(flight.key.local)) this.#restart(flight);
+      const isHidden = this.#isCovered(flight);
+      if (failure instanceof Error || (isHidden && !recovery!.isRefused)) this.#unreachable(flight);
+      else if (this.#reads(flight)) this.#read(flight, isHidden);
+      else this.#found(flight, undefined, now);
+    };
+    ask<void>(flight, { clock, of: "calls", send, answered }, clock.now());
   }
 
   #read(flight: Flight, isHidden = false): void {
@@ -288,8 +285,9 @@ export class Ladder {
   #readEnded(flight: Flight, outcome: ReadOutcome): void {
     if (outcome instanceof Error) return flight.goOn(() => this.#unreachable(flight));
     flight.step(() => {
-      flight.spend(this.#context.clock.now());
-      this.#found(flight, outcome);
+      const now = this.#context.clock.now();
+      flight.spend(now);
+      this.#found(flight, outcome, now);
     });
   }
 
@@ -300,26 +298,26 @@ export class Ladder {
     flight.goesWithout();
     if (flight.isOver) return;
     const { local, clock, decisions } = this.#context;
-    const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, clock.now());
+    const now = clock.now();
+    const copy = flight.call.isCurrent ? undefined : local?.unconfirmed(flight.key.local, now);
     decisions?.note(flight.key.local, "backend", say.describeUnreachable(copy));
-    if (copy === undefined) return this.#slot(flight);
+    if (copy === undefined) return this.#slot(flight, now);
     flight.fallBackOn(newer(copy, flight.fallback), local!.label, "copy");
-    this.#decide(flight);
+    this.#decide(flight, now);
   }
 
   // ---- found
 
-  #found(flight: Flight, found: Entry | undefined): void {
+  #found(flight: Flight, found: Entry | undefined, now: number): void {
     if (flight.isOver) return;
-    this.#fallBackOn(flight, found);
-    this.#decide(flight);
+    this.#fallBackOn(flight, found, now);
+    this.#decide(flight, now);
   }
 
   /** Takes an entry that was read as the fallback, if it is the best one, and keeps a copy of it. */
-  #fallBackOn(flight: Flight, found: Entry | undefined): void {
-    const { clock, recovery, tags, decisions } = this.#context;
+  #fallBackOn(flight: Flight, found: Entry | undefined, now: number): void {
+    const { recovery, tags, decisions } = this.#context;
     const { namespace, key, policy, isForced } = flight.call;
-    const now = clock.now();
     const read = found && tags.applyTo(found, now);
     // This process invalidated it, and the backend does not know yet, or did not when it answered.
     const isHidden = read !== undefined && recovery?.hides(key, read) === true;
@@ -345,9 +343,8 @@ export class Ladder {
   }
 
   /** The best entry is known: answers the callers that it is good for, and continues for the others. */
-  #decide(flight: Flight): void {
+  #decide(flight: Flight, now: number): void {
     const { fallback, fallbackTier: tier, call } = flight;
-    const now = this.#context.clock.now();
     const verdict = judge(fallback, now, call.policy);
     if (verdict === "fresh" && suitsAll(flight)) {
       this.#callers.end(flight);
@@ -361,7 +358,7 @@ export class Ladder {
     if (!flight.isAwaited && (this.#backoffs.isPaused(call.key.local, now) || flight.fencedBy !== undefined))
       return this.#callers.end(flight);
     this.#callers.startSoftTimeouts(flight);
-    this.#slot(flight);
+    this.#slot(flight, now);
   }
 
   // ---- a slot
@@ -376,8 +373,8 @@ export class Ladder {
    * The flight ends that would be one load too many in the background, or that would have to wait although its callers
    * are gone and got nothing of it: a later call tries again.
    */
-  #slot(flight: Flight): void {
-    const failure = this.#backoffs.remembered(flight, this.#context.clock.now());
+  #slot(flight: Flight, now: number): void {
+    const failure = this.#backoffs.remembered(flight, now);
     if (failure !== undefined) return this.#reject(flight, failure);
     if (flight.isOver) return;
     if (flight.phase === "reading") flight.queue();
@@ -394,14 +391,14 @@ export class Ladder {
       background?.free();
       return this.#callers.end(flight);
     }
-    this.#lease(flight);
+    this.#lease(flight, now);
   }
 
   #queue(flight: Flight, background: Slot | undefined): void {
     const turn = flight.call.batch?.loads ?? new SharedSlot(this.#context.loads);
     flight.holds(turn, background);
     void turn.take(flight.whenSettled()).then((isTaken) => {
-      if (isTaken) return flight.step(() => this.#lease(flight));
+      if (isTaken) return flight.step(() => this.#lease(flight, this.#context.clock.now()));
       flight.holds(undefined, background);
       flight.letGo();
       this.#callers.end(flight);
@@ -415,7 +412,7 @@ export class Ladder {
    * it would hide an invalidation during the load. If the backend is unreachable, or refused the lease, the result is
    * kept only here.
    */
-  #lease(flight: Flight): void {
+  #lease(flight: Flight, now: number): void {
     const { clock } = this.#context;
     const { storesNothing, isAlone, fallback, seen, call } = flight;
     const hasLeases = !storesNothing && !isAlone && call.namespace.remote?.leases !== undefined;
@@ -423,34 +420,34 @@ export class Ladder {
     // Before versions are asked for: a change from then on counts.
     const lease = hasLeases && !flight.isUnreachable ? new Lease(flight, this.#leases, this.#context) : undefined;
     const pinned = storesNothing ? undefined : this.#pin(flight);
-    const goOn = (): void => when(flight, clock, pinned, (each) => this.#pinned(flight, each));
+    const goOn = (then: number): void =>
+      when(flight, clock, pinned, (each, endedAt) => this.#pinned(flight, each, endedAt), then);
     flight.requestLease(lease);
     // Not in this turn: the flights of a batch begin one after another.
-    if (lease === undefined) return void DONE.then(() => flight.step(goOn));
+    if (lease === undefined) return void DONE.then(() => flight.step(() => goOn(now)));
     if (isThenable(pinned)) pinned.then(undefined, ignore);
     // Whether the life of the entry that it saw in the backend has ended: there it may end somewhat later.
-    const isOver = fallback !== undefined && fallback.version === seen && clock.now() >= fallback.expiresAt;
-    const answered = (answer: LeaseAnswer | Error): void => {
+    const isOver = fallback !== undefined && fallback.version === seen && now >= fallback.expiresAt;
+    const answered = (answer: LeaseAnswer | Error, then: number): void => {
       if (answer instanceof Error)
         this.#unleased(flight, answer instanceof BackendRefusedError ? "refused" : "unreachable");
-      if (answer instanceof Error || answer.kind === "granted") goOn();
-      else this.#notGranted(flight, answer);
+      if (answer instanceof Error || answer.kind === "granted") goOn(then);
+      else this.#notGranted(flight, answer, then);
     };
-    lease.request(call.isForced ? TAKE_OVER : seen, answered, isOver);
+    lease.request(call.isForced ? TAKE_OVER : seen, answered, now, isOver);
   }
 
-  #notGranted(flight: Flight, answer: NotGranted): void {
-    const { clock, decisions } = this.#context;
-    decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
+  #notGranted(flight: Flight, answer: NotGranted, now: number): void {
+    this.#context.decisions?.note(flight.key.local, "lease", say.describeLease(flight, answer));
     flight.letGo();
-    if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs);
+    if (answer.kind === "held") return this.#heldElsewhere(flight, answer.heldForMs, now);
     // Another process has stored since the backend was read.
     if (!flight.isTainted) {
       flight.saw(answer.seen);
-      return this.#found(flight, answer.entry);
+      return this.#found(flight, answer.entry, now);
     }
     // Callers may have joined after a change that this entry is older than.
-    flight.waitElsewhere(clock.now());
+    flight.waitElsewhere(now);
     this.#readAgain(flight);
   }
 
@@ -477,7 +474,7 @@ export class Ladder {
     return pinning.then(({ at, versions }) => ({ at, versions: new Map(keys.map((key, i) => [key, versions[i]!])) }));
   }
 
-  #pinned(flight: Flight, pinned: Pinned | undefined): void {
+  #pinned(flight: Flight, pinned: Pinned | undefined, now: number): void {
     const { decisions, tags } = this.#context;
     const { lease, call, key } = flight;
     flight.pin(pinned);
@@ -491,8 +488,8 @@ export class Ladder {
     )
       lease.release();
     decisions?.note(key.local, "lease", say.describeLease(flight));
-    if (call.isForced && this.#replaces(flight)) this.#readReplaced(flight);
-    else this.#load(flight);
+    if (call.isForced && this.#replaces(flight)) this.#readReplaced(flight, now);
+    else this.#load(flight, now);
   }
 
   /**
@@ -502,10 +499,9 @@ export class Ladder {
    *
    * Without callers the flight ends, and for that long no other flight asks for the lease in the background.
    */
-  #heldElsewhere(flight: Flight, heldForMs: number): void {
+  #heldElsewhere(flight: Flight, heldForMs: number, now: number): void {
     const { clock, trust } = this.#context;
     const { policy, batch, key } = flight.call;
-    const now = clock.now();
     if (!flight.isAwaited) {
       this.#backoffs.pause(key.local, now + Math.min(heldForMs, POLL_MS));
       return this.#callers.end(flight);
@@ -542,32 +538,29 @@ export class Ladder {
    * with an older one, too: it is read under the lease, which says whether there is one. If that fails, the tier has
    * reported it, and the load does without.
    */
-  #readReplaced(flight: Flight): void {
+  #readReplaced(flight: Flight, now: number): void {
     const remote = flight.call.namespace.remote!;
-    ask<Entry | undefined>(flight, {
-      clock: this.#context.clock,
-      of: "call",
-      send: ({ resolve, reject }) =>
-        remote.readTo(flight, flight.leftMs, (outcome) =>
-          outcome instanceof Error ? reject(outcome) : resolve(outcome),
-        ),
-      answered: (found) => {
-        if (!(found instanceof Error) && !flight.isOver) {
-          this.#fallBackOn(flight, found);
-          this.#callers.startSoftTimeouts(flight);
-        }
-        this.#load(flight);
-      },
-    });
+    const send = ({ resolve, reject }: Ends<Entry | undefined>): void =>
+      remote.readTo(flight, flight.leftMs, (outcome) =>
+        outcome instanceof Error ? reject(outcome) : resolve(outcome),
+      );
+    const answered = (found: Entry | undefined | Error, endedAt: number): void => {
+      if (!(found instanceof Error) && !flight.isOver) {
+        this.#fallBackOn(flight, found, endedAt);
+        this.#callers.startSoftTimeouts(flight);
+      }
+      this.#load(flight, endedAt);
+    };
+    ask<Entry | undefined>(flight, { clock: this.#context.clock, of: "call", send, answered }, now);
   }
 
   // ---- the load
 
   /** Calls the user's loader, within the trace of this load. */
-  #load(flight: Flight): void {
+  #load(flight: Flight, now: number): void {
     if (flight.isOver) return flight.letGo();
     const { redactKey } = this.#context;
-    const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context);
+    const load = new Load(flight, this.#callers.fallbackOf(flight).entry, this.#context, now);
     const ends: Ends<Loaded> = {
       resolve: (loaded) => flight.step(() => this.#loaded(flight, load, loaded)),
       reject: (error) => flight.step(() => this.#notLoaded(flight, load, error)),
@@ -609,8 +602,8 @@ export class Ladder {
     if (loaded.kind === "not-shared") this.#backoffs.unshared(flight, now + MARKED_MS);
     this.#backoffs.loaded(flight.key.local);
     decisions?.note(flight.key.local, "load", say.describeLoad(flight, now - startedAt));
-    if (flight.isAlone && isForAll(loaded)) this.#leaseLate(flight, loaded);
-    else this.#store(flight, loaded);
+    if (flight.isAlone && isForAll(loaded)) this.#leaseLate(flight, loaded, now);
+    else this.#store(flight, loaded, now);
   }
 
   // ---- the store
@@ -619,13 +612,13 @@ export class Ladder {
    * The lease for a value that was loaded without one, in parallel with others. Granted only over what the flight saw
    * before it loaded, so that the value replaces no change since then.
    */
-  #leaseLate(flight: Flight, loaded: Loaded): void {
+  #leaseLate(flight: Flight, loaded: Loaded, now: number): void {
     const { seen, pinned, isUnreachable, call } = flight;
     if (call.namespace.remote?.leases === undefined || isUnreachable || seen === "" || pinned === undefined)
-      return this.#store(flight, loaded);
+      return this.#store(flight, loaded, now);
     const lease = new Lease(flight, this.#leases, this.#context);
     flight.requestLate(lease);
-    lease.request(seen, (answer) => {
+    const answered = (answer: LeaseAnswer | Error, endedAt: number): void => {
       if (!(answer instanceof Error)) {
         if (answer.kind === "granted") lease.pinned(pinned);
         if (answer.kind !== "granted" || answer.seen !== seen) {
@@ -633,31 +626,34 @@ export class Ladder {
           flight.lose();
         }
       }
-      this.#store(flight, loaded);
-    });
+      this.#store(flight, loaded, endedAt);
+    };
+    lease.request(seen, answered, now);
   }
 
-  #store(flight: Flight, loaded: Loaded): void {
+  #store(flight: Flight, loaded: Loaded, now: number): void {
     const draft = new Draft(flight, loaded, this.#context, this.#answers);
-    const result = draft.begin();
+    const result = draft.begin(now);
     if (result !== undefined) return this.#stored(flight, result);
-    const goOn = (refusal: StoreResult | undefined): void =>
-      refusal === undefined ? this.#write(flight, draft) : this.#stored(flight, refusal);
-    when(flight, this.#context.clock, draft.versions(), (versions) => {
+    const { clock } = this.#context;
+    const goOn = (refusal: StoreResult | undefined, then: number): void =>
+      refusal === undefined ? this.#write(flight, draft, then) : this.#stored(flight, refusal);
+    const encode = (versions: UsableVersions | undefined, then: number): void => {
       const encoded = draft.encode(versions);
-      if (!isThenable(encoded)) return goOn(encoded);
+      if (!isThenable(encoded)) return goOn(encoded, then);
       encoded.then(
-        (refusal) => flight.step(() => goOn(refusal)),
+        (refusal) => flight.step(() => goOn(refusal, clock.now())),
         (error: unknown) => this.broken(flight, error),
       );
-    });
+    };
+    when(flight, clock, draft.versions(), encode, now);
   }
 
   /**
    * Writes in its turn among the writes of the key. When its time is spent, the callers get the loaded value; the
    * flight keeps waiting.
    */
-  #write(flight: Flight, draft: Draft): void {
+  #write(flight: Flight, draft: Draft, now: number): void {
     const { writes, clock } = this.#context;
     const { local } = flight.key;
     const send = ({ resolve }: Ends<StoreResult>): void =>
@@ -679,14 +675,9 @@ export class Ladder {
         }
       });
     const settled = (answer: StoreResult | Error): void => this.#stored(flight, draft.settled(answer as StoreResult));
-    ask<StoreResult>(flight, {
-      clock,
-      of: writes.has(local) ? "calls" : "call",
-      send,
-      answered: settled,
-      spent: () => this.#callers.answerAll(flight, loadedAnswer(flight.loaded!)),
-      late: settled,
-    });
+    const spent = (): void => this.#callers.answerAll(flight, loadedAnswer(flight.loaded!));
+    const of = writes.has(local) ? "calls" : "call";
+    ask<StoreResult>(flight, { clock, of, send, answered: settled, spent, late: settled }, now);
   }
 
   #stored(flight: Flight, result: StoreResult): void {

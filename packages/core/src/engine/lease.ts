@@ -1,5 +1,6 @@
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import { newId } from "../primitives/ids.ts";
+import type { Ends } from "../primitives/ends.ts";
 import { ignore } from "../primitives/ignore.ts";
 import type { LinkedSet } from "../primitives/linked-set.ts";
 import type { Pinned } from "../tags/tag-versions.ts";
@@ -77,31 +78,27 @@ export class Lease extends Deadline {
    * @param seen the version over which it is granted.
    * @param isOver as in `Leases.acquire`.
    */
-  request(seen: string, next: (answer: LeaseAnswer | Error) => void, isOver = false): void {
+  request(seen: string, next: (answer: LeaseAnswer | Error, now: number) => void, now: number, isOver = false): void {
     const flight = this.#flight;
     const { clock, writes } = this.#context;
     let released: PromiseWithResolvers<void> | undefined;
-    const answered = (answer: LeaseAnswer | Error): void => {
+    const answered = (answer: LeaseAnswer | Error, endedAt: number): void => {
       if (answer instanceof Error) flight.unreached(answer);
       if (!(answer instanceof Error) && answer.kind === "granted") this.granted(answer.seen);
       else flight.dropLease();
-      next(answer);
+      next(answer, endedAt);
     };
-    ask<LeaseAnswer>(flight, {
-      clock,
-      of: "call",
-      send: (ends) => this.#leases.acquire(flight, this.token, seen, isOver, ends),
-      answered,
-      spent: (error) => {
-        void writes.include((released = Promise.withResolvers()).promise);
-        answered(error);
-      },
-      late: (answer) => {
-        const { resolve } = released!;
-        if (answer instanceof Error || answer.kind !== "granted") resolve();
-        else this.#leases.release(flight.key, this.token).then(resolve, resolve);
-      },
-    });
+    const send = (ends: Ends<LeaseAnswer>): void => this.#leases.acquire(flight, this.token, seen, isOver, ends);
+    const spent = (error: Error, endedAt: number): void => {
+      void writes.include((released = Promise.withResolvers()).promise);
+      answered(error, endedAt);
+    };
+    const late = (answer: LeaseAnswer | Error): void => {
+      const { resolve } = released!;
+      if (answer instanceof Error || answer.kind !== "granted") resolve();
+      else this.#leases.release(flight.key, this.token).then(resolve, resolve);
+    };
+    ask<LeaseAnswer>(flight, { clock, of: "call", send, answered, spent, late }, now);
   }
 
   granted(seen: string): void {

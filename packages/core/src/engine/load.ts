@@ -53,10 +53,10 @@ export class Load extends Deadline {
   #notModified: NotModified | undefined;
 
   /** @param stale the entry that is replaced, if it is still usable. */
-  constructor(flight: Flight, stale: Entry | undefined, context: LoadingContext) {
+  constructor(flight: Flight, stale: Entry | undefined, context: LoadingContext, now: number) {
     super();
     const { policy, batch } = flight.call;
-    this.startedAt = context.clock.now();
+    this.startedAt = now;
     this.#flight = flight;
     this.#context = context;
     this.#stale = stale;

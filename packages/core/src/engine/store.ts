@@ -24,7 +24,8 @@ import type { Loaded } from "./load.ts";
 export type StoreResult = CacheEvents["load"]["result"];
 /** The answer of a backend to a write; `undefined` where it was not sent. */
 export type WriteAnswer = StoreStatus | Error | undefined;
-type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
+/** The versions that an entry is stored under, or why there are none. */
+export type UsableVersions = readonly TagVersion[] | "none" | "fenced" | "unreachable";
 
 type StoringContext = Reporting & Copies & Writing;
 type Fail = (error: unknown) => void;
@@ -67,20 +68,19 @@ export class Draft {
   }
 
   /** Decides if anything is stored, and which entry. */
-  begin(): StoreResult | undefined {
+  begin(now: number): StoreResult | undefined {
     const flight = this.#flight;
     const { namespace, key, policy } = flight.call;
     const { kind, value, options, used } = this.#loaded;
-    if (kind === "no-store" || kind === "not-shared") return this.#mark(kind);
+    if (kind === "no-store" || kind === "not-shared") return this.#mark(kind, now);
     if (flight.storesNothing) return "no-store";
     const fence = this.#fence();
     if (fence !== undefined) return this.#answers.fenced(flight, fence);
     const life = lifetimeOf(value, policy, options);
     if (life === undefined) return this.#remove();
-    const now = this.#context.clock.now();
     const usedForMs = used?.freshForMs(now) ?? Infinity;
     // Made of what is stale, or is not stored: it replaces nothing.
-    if (usedForMs <= 0) return this.#mark("no-store");
+    if (usedForMs <= 0) return this.#mark("no-store", now);
     const tags = this.#tags;
     const hasMeta = tags.length !== 0 || options?.etag !== undefined || options?.lastModified !== undefined;
     if (namespace.remote?.keepsMeta === false && hasMeta)
@@ -122,7 +122,7 @@ export class Draft {
    * Where the backend has nothing, a marker that ends and is invalidated like an entry: callers elsewhere need not wait
    * for such loads one after another. If it cannot be stored they do, as the tier has reported.
    */
-  #mark(kind: "no-store" | "not-shared"): StoreResult | undefined {
+  #mark(kind: "no-store" | "not-shared", now: number): StoreResult | undefined {
     const { key, lease, fallback, call, storesNothing, pinned, tagSequence } = this.#flight;
     const { remote } = call.namespace;
     const isEmpty = lease?.seen === "" && fallback === undefined;
@@ -132,7 +132,6 @@ export class Draft {
     this.#sends = "mark";
     this.#marker = kind === "no-store" ? "not-stored" : kind;
     const terms = { ...termsIn(key.space, NO_LIMITS, { ...NO_LABELS, tags: this.#tags }), marker: this.#marker };
-    const now = this.#context.clock.now();
     this.#entry = newEntry({ value: null, ttlMs: MARKED_MS, terms, now, tagSequence, version: lease.token });
     return undefined;
   }
