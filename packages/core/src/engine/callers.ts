@@ -77,18 +77,7 @@ export class Callers {
     const isNested = isLoading(this.#context);
     const cancels = [this.#ended];
     const bound = again && inThisContext(again);
-    const waiter = {
-      call,
-      role,
-      flight,
-      again: bound,
-      isLate,
-      isNested,
-      hasSoftTimeout: false,
-      cancels,
-      resolve,
-      reject,
-    };
+    const waiter = { call, role, flight, again: bound, isLate, isNested, isTimed: false, cancels, resolve, reject };
     if (this.count === 0) this.#release = holdProcess(clock);
     this.count += 1;
     flight.add(waiter);
@@ -118,10 +107,10 @@ export class Callers {
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */
   startSoftTimeout(waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity || waiter.flight.fallback === undefined || waiter.hasSoftTimeout) return;
+    if (softTimeoutMs === Infinity || waiter.flight.fallback === undefined || waiter.isTimed) return;
     const { clock } = this.#context;
     const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();
-    waiter.hasSoftTimeout = true;
+    waiter.isTimed = true;
     waiter.cancels.push(clock.schedule(() => this.#outOfTime(waiter, "soft"), Math.max(0, leftMs)));
   }
 
@@ -134,7 +123,7 @@ export class Callers {
     const answer = found !== undefined && this.suits(waiter, found) ? found : undefined;
     if (answer === undefined && limit === "soft") {
       // The flight that it moves to may have a fallback.
-      waiter.hasSoftTimeout = !waiter.isLate;
+      waiter.isTimed = !waiter.isLate;
       return;
     }
     if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;
@@ -274,6 +263,5 @@ const hardTimeoutError = (hardTimeoutMs: number): LoadTimeoutError =>
   });
 
 /** Whether its callers accept the fallback. One that joined may accept no entry of this age: it waits for the load. */
-export function suitsAll({ fallback, waiters }: Flight): boolean {
-  return waiters.every(({ call }) => !isTooOld(fallback!, call.policy));
-}
+export const suitsAll = ({ fallback, waiters }: Flight): boolean =>
+  waiters.every(({ call }) => !isTooOld(fallback!, call.policy));

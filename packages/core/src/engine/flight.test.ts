@@ -55,7 +55,7 @@ const waiter = (tags: readonly string[] = []): Waiter => ({
   flight: flight(),
   again: undefined,
   isLate: false,
-  hasSoftTimeout: false,
+  isTimed: false,
   cancels: [],
   resolve: () => undefined,
   reject: () => undefined,

@@ -62,7 +62,7 @@ export interface Waiter extends Ends<unknown> {
   /** Whether a running load of this cache made the call. */
   readonly isNested: boolean;
   /** Whether its soft timeout was started. */
-  hasSoftTimeout: boolean;
+  isTimed: boolean;
   /** Called when its wait ends, for any reason. */
   readonly cancels: (() => void)[];
 }
@@ -156,7 +156,6 @@ class OneFlight extends Guard implements ReadRequest {
   #waitsSince: number | undefined;
   #settled: PromiseWithResolvers<void> | undefined;
   readonly #context = contextOfNow();
-
   readonly #ladder: OwnLadder | undefined;
 
   /** @param ladder of which it takes the steps. */

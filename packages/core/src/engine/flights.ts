@@ -143,8 +143,7 @@ export class Flights {
 
   /** No later caller joins a load that began before `by`. */
   supersede(localKey: string, by: Flight): void {
-    for (let each = this.#guards.first(localKey); each !== undefined; each = this.#guards.after(each))
-      if (each !== by && each instanceof Flight) each.supersede();
+    for (const each of this.#of(localKey)) if (each !== by) each.supersede();
   }
 
   *all(): Iterable<Flight> {

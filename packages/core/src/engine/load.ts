@@ -187,9 +187,17 @@ export class Load extends Deadline {
 
 /** The argument of a loader. */
 class Context implements LoadContext {
+  /** Made on first use: most loaders do without, and it costs more than the rest. Own: `{ ...ctx }` has it. */
+  static readonly #signal: PropertyDescriptor & ThisType<Context> = {
+    enumerable: true,
+    get() {
+      return this.#load.signal;
+    },
+  };
   readonly key: string;
   readonly reason: LoadReason;
   readonly background: boolean;
+  declare readonly signal: AbortSignal;
   declare readonly stale?: StaleValue;
   readonly #load: Load;
   readonly setOptions = (given: LoadOptions): void => this.#load.setOptions(given);
@@ -202,11 +210,7 @@ class Context implements LoadContext {
     this.reason = reason;
     this.background = !isAwaited;
     if (stale !== undefined) this.stale = stale;
-  }
-
-  /** Made on first use: most loaders never use it, and it costs more than the rest of this object. */
-  get signal(): AbortSignal {
-    return this.#load.signal;
+    Object.defineProperty(this, "signal", Context.#signal);
   }
 }
 

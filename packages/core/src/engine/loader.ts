@@ -10,7 +10,7 @@ import type { LoadOptions } from "../entry/policy.ts";
  */
 export type Loader<T> = (ctx: LoadContext) => Awaitable<T | NotModified>;
 
-/** The argument of a loader. Its members may be destructured. */
+/** The argument of a loader. Its members may be destructured, and copied by `{ ...ctx }`. */
 export interface LoadContext {
   readonly key: string;
   /**

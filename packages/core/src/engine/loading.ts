@@ -71,9 +71,8 @@ function skipEnded(each: Loading | undefined): Loading | undefined {
   return running;
 }
 
-export function reentrant(key: string): ReentrantLoadError {
-  return new ReentrantLoadError(
+export const reentrant = (key: string): ReentrantLoadError =>
+  new ReentrantLoadError(
     `the loader of ${JSON.stringify(key.slice(0, 80))} asked for its own key; load under another key, or call the source`,
     { operation: "load" },
   );
-}

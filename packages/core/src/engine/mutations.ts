@@ -16,7 +16,7 @@ import { newId } from "../primitives/ids.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
 import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import { orPending } from "../tiers/recovery.ts";
-import { confirmCopy } from "./store.ts";
+import { confirmStored } from "./store.ts";
 import { compareVersions, TAGS_OF_ONE_STEP, tagKeys } from "../tags/tag-versions.ts";
 import { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
@@ -233,14 +233,13 @@ export class Mutations {
     guard: Guard,
     { status, epoch }: { readonly status: SetStatus; readonly epoch: Epoch },
   ): void {
-    const { local, tags, flights } = this.#context;
+    const { local, tags } = this.#context;
     // If it is hidden, it may have been removed instead.
     if (guard.fencedBy !== undefined || this.#isHidden(entry)) return;
     // The acknowledgement of an earlier call counts here, too: the entry may have been sent under the versions before.
     if (tags.wasCalled(entry.terms.dependsOn, entry.tagSequence)) return;
     local?.keep(key.local, entry, policy.localTtlMs ?? Infinity, epoch);
-    if (status === "stored" && !flights.isUntainted(guard) && entry.version !== undefined)
-      void confirmCopy(this.#context, remote!.leases!, key, entry.version);
+    if (status === "stored") confirmStored(this.#context, remote?.leases, guard, key, entry.version);
   }
 
   delete(namespace: NamespaceContext, key: EntryKey): Promise<DeleteResult> {

@@ -1,3 +1,4 @@
+import type { Guard } from "../coherence/guards.ts";
 import type { Epoch } from "../coherence/parts.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -267,9 +268,8 @@ export class Draft {
     // If the backend refused the entry, it has nothing to confirm the copy by.
     const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;
     const kept = this.#marker === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
-    if (isStored && !flights.isUntainted(flight) && lease !== undefined)
-      void confirmCopy(this.#context, call.namespace.remote!.leases!, key, this.#entry.version!);
     if (!isStored) return "refused";
+    confirmStored(this.#context, call.namespace.remote!.leases, flight, key, this.#entry.version);
     return this.#marker === undefined ? this.#result : kept;
   }
 
@@ -332,21 +332,23 @@ export class Draft {
 }
 
 /**
- * Confirms the copy of an entry that this process has just stored: the change message of its own write, which looks
- * like that of any other process, left it unconfirmed. After an ordinary store no caller waits for it. Never rejects.
+ * Confirms the copy of an entry that this process has just stored, if a change was reported meanwhile: it may be that
+ * of its own write, which looks like any other. No caller waits for it.
  */
-export function confirmCopy(
-  { local, trust, writes }: Pick<Copies, "local" | "trust"> & Pick<Writing, "writes">,
-  leases: EntryLeases,
+export function confirmStored(
+  { local, trust, flights, writes }: Copies & Pick<Writing, "writes">,
+  leases: EntryLeases | undefined,
+  guard: Guard,
   key: EntryKey,
-  version: string,
-): Promise<void> {
-  if (local === undefined || !local.holds(key.local, version)) return DONE;
+  version: string | undefined,
+): void {
+  if (leases === undefined || version === undefined || flights.isUntainted(guard)) return;
+  if (local === undefined || !local.holds(key.local, version)) return;
   const epoch = trust.epochOf(key.local);
   const confirming = leases.confirm(key).then((now) => {
     if (now === version) local.confirm(key.local, version, epoch);
   }, ignore);
-  return writes.include(confirming);
+  void writes.include(confirming);
 }
 
 /** How long a key counts as one whose value is not stored, or not shared: then callers wait for one load again. */

@@ -1,6 +1,6 @@
 import type { NamespaceContext } from "./call.ts";
 import type { Copies, Life, Reporting, Writing } from "./context.ts";
-import { confirmCopy } from "./store.ts";
+import { confirmStored } from "./store.ts";
 import type { Reads } from "./reads.ts";
 import { Guard } from "../coherence/guards.ts";
 import { EPOCH_ALWAYS } from "../coherence/trust.ts";
@@ -99,8 +99,7 @@ export class Touch {
     recovery?.tookWrite();
     if (isOvertaken()) return "touched";
     local?.keep(key.local, entry, namespace.policy.localTtlMs ?? Infinity, flights.copyEpoch(guard));
-    if (!flights.isUntainted(guard) && leases !== undefined && entry.version !== undefined)
-      void confirmCopy(this.#context, leases, key, entry.version);
+    confirmStored(this.#context, leases, guard, key, entry.version);
     return "touched";
   }
 

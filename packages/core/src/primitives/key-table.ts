@@ -98,6 +98,5 @@ function hashOf(key: string): number {
   if (key === lastKey && secret !== undefined) return lastHash;
   secret ??= randomSecret();
   lastKey = key;
-  lastHash = keyedHash(secret, key);
-  return lastHash;
+  return (lastHash = keyedHash(secret, key));
 }

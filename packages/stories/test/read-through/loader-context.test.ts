@@ -37,6 +37,22 @@ describe.each(STACKS)("over %s", (stack) => {
     expect([info?.etag, info?.lastModified]).toEqual([undefined, undefined]);
   });
 
+  it("C42 a copy of the context has its signal, which aborts with the load", async () => {
+    const { cache, clock } = open(stack, { loadTimeout: 100 });
+    const signals: AbortSignal[] = [];
+    const call = cache.getOrSet("k", (ctx) => {
+      const copy = { ...ctx, attempt: 1 };
+      signals.push(ctx.signal, copy.signal);
+      return new Promise<number>(() => {});
+    });
+    const failure = call.catch((error: unknown) => error);
+    await flush();
+    clock.advance(100);
+    expect(await failure).toMatchObject({ code: "LOAD_TIMEOUT" });
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+    expect(signals[1]).toBe(signals[0]);
+  });
+
   it("C13 option objects of callers, loaders and defaults are never changed (bentocache)", async () => {
     const defaults: Policy = Object.freeze({ ttl: 100, staleIfError: 10 });
     const { cache } = open(stack, defaults);
