@@ -236,8 +236,8 @@ class Checker {
     this.#judgeError(read);
     const { version, strayKey, strayCall } = read;
     if (version === undefined) return;
-    if (strayKey !== undefined) return this.#stray("forged", read, `the value of ${strayKey}`);
-    if (strayCall !== undefined) return this.#stray("shared", read, `what was for ${strayCall} alone`);
+    if (strayKey !== undefined) return this.#blame("forged", read, `answered the value of ${strayKey}`);
+    if (strayCall !== undefined) return this.#blame("shared", read, `answered what was for ${strayCall} alone`);
     this.#judgeIssue(read, version);
     this.#judgeLife(read, version);
     // Each returns whether it found a violation; one is enough.
@@ -251,43 +251,13 @@ class Checker {
 
   #judgeError(read: Read): void {
     if (read.isAbandoned === true)
-      this.#violate({
-        rule: "abandoned",
-        at: read.endedAt,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} rejected, since another caller had left: ${read.error}`,
-      });
-    if (read.error !== undefined && !isExpected(read)) {
-      this.#violate({
-        rule: "unexpected error",
-        at: read.endedAt,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} rejected: ${read.error}`,
-      });
-    }
-  }
-
-  #stray(rule: Rule, read: Read, answered: string): void {
-    this.#violate({
-      rule,
-      at: read.endedAt,
-      key: read.key,
-      ids: [read.id],
-      text: `${read.process}: ${read.kind} ${read.key} answered ${answered}`,
-    });
+      this.#blame("abandoned", read, `rejected, since another caller had left: ${read.error}`);
+    if (read.error !== undefined && !isExpected(read)) this.#blame("unexpected error", read, `rejected: ${read.error}`);
   }
 
   #judgeIssue(read: Read, version: number): void {
     if (version > this.#newestAt(read.key, read.endedAt))
-      this.#violate({
-        rule: "forged",
-        at: read.endedAt,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} answered ${version}, which the source had not issued yet`,
-      });
+      this.#blame("forged", read, `answered ${version}, which the source had not issued yet`);
   }
 
   #judgeCurrent(read: Read, version: number): boolean {
@@ -484,14 +454,9 @@ class Checker {
       const jumpedMs = this.#jumps.longerMs({ from, to: latest }, read.startedAt, isFresh ? "freshness" : "life");
       return latest + lifeMs + jumpedMs;
     });
-    if (read.startedAt > Math.max(...endsAt))
-      this.#violate({
-        rule: "outlived",
-        at: read.startedAt,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} answered ${version}${read.freshness === "fresh" ? " as fresh" : ""}, ${(read.startedAt - storedAt).toFixed(0)} ms after it was loaded or set; ${lifeMs} ms is the most`,
-      });
+    if (read.startedAt <= Math.max(...endsAt)) return;
+    const after = `${(read.startedAt - storedAt).toFixed(0)} ms after it was loaded or set; ${lifeMs} ms is the most`;
+    this.#blame("outlived", read, `answered ${version}${isFresh ? " as fresh" : ""}, ${after}`, read.startedAt);
   }
 
   /** The times of the loads and `set`s that may have stored a version: it was stored after each, or within it. */
@@ -779,14 +744,7 @@ class Checker {
       loadedUntil = to;
     }
     const idleMs = span.to - span.from - loadedMs - this.#reach.stalledMs(read.process, span.from, span.to);
-    if (idleMs > SLEEP_MS)
-      this.#violate({
-        rule: "slept",
-        at: span.to,
-        key: read.key,
-        ids: [read.id],
-        text: `${read.process}: ${read.kind} ${read.key} waited ${idleMs.toFixed(0)} ms in which no process loaded it`,
-      });
+    if (idleMs > SLEEP_MS) this.#blame("slept", read, `waited ${idleMs.toFixed(0)} ms in which no process loaded it`);
   }
 
   /** The last instant at which a lease was granted that a fault keeps from its holder. A killed process takes none. */
@@ -810,13 +768,8 @@ class Checker {
 
   #older(rule: Rule, read: Read, floor: number, change: string | undefined, after: string): true {
     const how = read.tier === undefined ? "" : ` from ${read.tier}`;
-    this.#violate({
-      rule,
-      at: read.startedAt,
-      key: read.key,
-      ids: change === undefined ? [read.id] : [read.id, change],
-      text: `${read.process}: ${read.kind} ${read.key} answered ${read.version}${how}; ${floor} was due: ${after}`,
-    });
+    const ids = change === undefined ? [] : [change];
+    this.#blame(rule, read, `answered ${read.version}${how}; ${floor} was due: ${after}`, read.startedAt, ids);
     return true;
   }
 
@@ -871,6 +824,11 @@ class Checker {
         .map(({ name }) => this.#reach.inStepAt(name, fault) - fault.to)
         .filter(Number.isFinite),
     );
+  }
+
+  #blame(rule: Rule, read: Read, text: string, at: Instant = read.endedAt, others: readonly string[] = []): void {
+    const { process, id, kind, key } = read;
+    this.#violate({ rule, at, key, ids: [id, ...others], text: `${process}: ${kind} ${key} ${text}` });
   }
 
   #violate(violation: Violation): void {

@@ -1,20 +1,21 @@
 import type { Violation } from "./checker.ts";
-import type { Change, History, Instant, Load, Read } from "./history.ts";
+import type { Change, Fault, History, Instant, Load, Read } from "./history.ts";
 
 /** The time shown before and after a violation; a violation without a key shows all. */
 const BEFORE_MS = 4_000;
 const AFTER_MS = 50;
-/** Beyond this the oldest are left out. */
+/** Beyond this the oldest are left out, and of those that changed nothing sooner. */
 const MOST_LINES = 70;
 
 interface Line {
   readonly at: Instant;
+  readonly who: string;
   readonly text: string;
-  readonly ids: readonly string[];
-  /** Lines that changed nothing are left out first. */
-  readonly isPlain: boolean;
+  readonly id?: string;
+  /** It changed nothing. */
+  readonly isPlain?: true;
   /** Shown with its begin and end where it overlaps the time that is shown. */
-  readonly isFault?: boolean;
+  readonly isFault?: true;
 }
 
 /**
@@ -22,150 +23,89 @@ interface Line {
  * state, and `<<<` at those that show the violation.
  */
 export function timeline(history: History, violation: Violation): string {
-  const { key } = violation;
-  const concerned = history.changes.filter(({ id }) => violation.ids.includes(id)).map(({ startedAt }) => startedAt);
-  const from = key === undefined ? 0 : Math.min(violation.at - BEFORE_MS, ...concerned.map((at) => at - 100));
+  const { key, ids } = violation;
+  const { changes, reads, loads, faults, failures } = history;
+  const concerned = changes.filter(({ id }) => ids.includes(id)).map(({ startedAt }) => startedAt - 100);
+  const from = key === undefined ? 0 : Math.min(violation.at - BEFORE_MS, ...concerned);
   const to = violation.at + AFTER_MS;
-  const all: Line[] = [
-    ...history.changes
-      .filter(
-        ({ id, keys, touches }) =>
-          keys.some(([each]) => each === key) || touches?.includes(key ?? "") === true || violation.ids.includes(id),
-      )
-      .map((change) => ofChange(change, key)),
-    ...history.reads.filter((read) => read.key === key || violation.ids.includes(read.id)).map(ofRead),
-    ...history.loads.filter((load) => load.key === key).flatMap(ofLoad),
-    ...history.faults
-      .filter((fault) => fault.from <= to && fault.to >= from)
-      .flatMap(({ kind, from: began, to: ended, processes, jumpMs }) => [
-        {
-          ...line(
-            began,
-            "nemesis",
-            kind +
-              (jumpMs === undefined ? "" : `, by ${jumpMs} ms`) +
-              (processes === undefined ? "" : ` of ${processes.join(", ")}`),
-          ),
-          isFault: true,
-        },
-        { ...line(ended, "nemesis", `${kind}: over`), isFault: true },
-      ]),
+  const shows = ({ id, isFault }: Line): boolean => isFault === true || (id !== undefined && ids.includes(id));
+  const covers = (change: Change): boolean =>
+    change.keys.some(([each]) => each === key) || change.touches?.includes(key ?? "") === true;
+  const lines = [
+    ...changes.filter((each) => covers(each) || ids.includes(each.id)).map((each) => ofChange(each, key)),
+    ...reads.filter((each) => each.key === key || ids.includes(each.id)).map(ofRead),
+    ...loads.filter((each) => each.key === key).flatMap(ofLoad),
+    ...faults.filter((each) => each.from <= to && each.to >= from).flatMap(ofFault),
     ...statesOf(history),
-    ...history.failures.map(({ at, process, operation, code }): Line => ({
-      ...line(at, process, `backend failed: ${operation}: ${code}`),
-      isPlain: true,
-    })),
-  ].filter(
-    ({ at, ids, isFault }) =>
-      isFault === true || (from <= at && at <= to) || ids.some((id) => violation.ids.includes(id)),
-  );
-  const lines = withinLimit(
-    all.sort((a, b) => a.at - b.at),
-    violation,
-  );
-  return [
-    `${violation.rule}: ${violation.text}`,
-    ...lines.map(
-      ({ at, text, ids }) => `${seconds(at)}  ${text}${ids.some((id) => violation.ids.includes(id)) ? "   <<<" : ""}`,
-    ),
-  ].join("\n");
+    ...failures.map(({ at, process: who, operation, code }): Line => {
+      return { at, who, text: `backend failed: ${operation}: ${code}`, isPlain: true };
+    }),
+  ]
+    .filter((line) => shows(line) || (from <= line.at && line.at <= to))
+    .sort((a, b) => a.at - b.at);
+  const kept = new Set(lines.filter(shows));
+  for (const [isPlain, most] of [
+    [undefined, MOST_LINES / 2],
+    [true, MOST_LINES],
+  ] as const)
+    for (const line of lines.filter((each) => each.isPlain === isPlain).reverse()) if (kept.size < most) kept.add(line);
+  const texts = lines
+    .filter((line) => kept.has(line))
+    .map((line) => {
+      const mark = line.isFault !== true && shows(line) ? "   <<<" : "";
+      return `${seconds(line.at)}  ${line.who.padEnd(8)} ${line.text}${mark}`;
+    });
+  return [`${violation.rule}: ${violation.text}`, ...texts].join("\n");
 }
 
-function ofChange(change: Change, key: string | undefined): Line {
-  const covered = change.keys
-    .filter(([each]) => key === undefined || each === key)
-    .map(([each, version]) => `${each} → ${version}`)
-    .join(", ");
-  const end =
-    change.endedAt === undefined
-      ? "never settled"
-      : `${change.status}${change.error === undefined ? "" : ` (${change.error})`} after ${took(change.startedAt, change.endedAt)}`;
-  return {
-    ...line(
-      change.startedAt,
-      change.process,
-      `${change.kind}${change.mode === "soft" ? " (soft)" : ""}, source ${covered}: ${end}`,
-    ),
-    ids: [change.id],
-    isPlain: false,
-  };
+function ofChange({ process: who, id, kind, keys, mode, startedAt, endedAt, ...end }: Change, key?: string): Line {
+  const covered = keys.filter(([each]) => key === undefined || each === key).map((each) => each.join(" → "));
+  const how = `${end.status}${end.error === undefined ? "" : ` (${end.error})`}`;
+  const ended = endedAt === undefined ? "never settled" : `${how} after ${took(startedAt, endedAt)}`;
+  const text = `${kind}${mode === "soft" ? " (soft)" : ""}, source ${covered.join(", ")}: ${ended}`;
+  return { at: startedAt, who, id, text };
 }
 
-function ofRead(read: Read): Line {
-  const answer =
-    read.error ??
-    (read.version === undefined ? "nothing" : `${read.version}${read.freshness === "stale" ? ", stale" : ""}`);
+function ofRead({ process: who, id, kind, version, freshness, startedAt, endedAt, ...read }: Read): Line {
+  const found = version === undefined ? "nothing" : `${version}${freshness === "stale" ? ", stale" : ""}`;
   const how = [
     read.tier && `from ${read.tier}`,
     read.coalesced === true && "shared",
     read.after && `current, after ${read.after.version}`,
     read.forced === true && "forced",
-  ]
-    .filter(Boolean)
-    .join(", ");
+  ].filter(Boolean);
   const many = read.firstStartedAt === undefined ? "" : ` again and again since ${seconds(read.firstStartedAt)}`;
-  return {
-    ...line(
-      read.startedAt,
-      read.process,
-      `${read.kind}${many}: ${answer}${how === "" ? "" : ` (${how})`}, ${took(read.startedAt, read.endedAt)}`,
-    ),
-    ids: [read.id],
-    isPlain: true,
-  };
+  const answer = `${read.error ?? found}${how.length === 0 ? "" : ` (${how.join(", ")})`}`;
+  return { at: startedAt, who, id, text: `${kind}${many}: ${answer}, ${took(startedAt, endedAt)}`, isPlain: true };
 }
 
-function ofLoad(load: Load): readonly Line[] {
-  const began = {
-    ...line(
-      load.startedAt,
-      load.process,
-      `load begins${load.forced ? ", forced" : ""}${load.isAlone === true ? ", without a lease" : ""}`,
-    ),
-    ids: [load.id],
-    isPlain: false,
-  };
-  if (load.endedAt === undefined) return [began];
+function ofLoad({ process: who, id, startedAt, endedAt, version, forced, isAlone }: Load): readonly Line[] {
+  const how = `${forced ? ", forced" : ""}${isAlone === true ? ", without a lease" : ""}`;
+  const began = { at: startedAt, who, id, text: `load begins${how}` };
+  if (endedAt === undefined) return [began];
+  const text = `load ends${version === undefined ? ", failed" : `, the source said ${version}`}`;
+  return [began, { at: endedAt, who, id, text }];
+}
+
+function ofFault({ kind, from, to, processes, jumpMs }: Fault): readonly Line[] {
+  const by = jumpMs === undefined ? "" : `, by ${jumpMs} ms`;
+  const of = processes === undefined ? "" : ` of ${processes.join(", ")}`;
   return [
-    began,
-    {
-      ...line(
-        load.endedAt,
-        load.process,
-        `load ends${load.version === undefined ? ", failed" : `, the source said ${load.version}`}`,
-      ),
-      ids: [load.id],
-      isPlain: false,
-    },
+    { at: from, who: "nemesis", text: `${kind}${by}${of}`, isFault: true },
+    { at: to, who: "nemesis", text: `${kind}: over`, isFault: true },
   ];
 }
 
 /** Changes of state alone. */
-function statesOf(history: History): readonly Line[] {
+function statesOf({ sightings }: History): readonly Line[] {
   const last = new Map<string, string>();
-  return history.sightings.flatMap(({ process, at, state, pending }) => {
+  return sightings.flatMap(({ process: who, at, state, pending }) => {
     const text = `is ${state}${pending === 0 ? "" : `, ${pending} pending`}`;
-    if (last.get(process) === text) return [];
-    last.set(process, text);
-    return [line(at, process, text)];
+    if (last.get(who) === text) return [];
+    last.set(who, text);
+    return [{ at, who, text }];
   });
 }
 
-/** The last ones, and those that show the violation; failures and answers give way to what changed something. */
-function withinLimit(lines: readonly Line[], violation: Violation): readonly Line[] {
-  const shows = (each: Line): boolean => each.isFault === true || each.ids.some((id) => violation.ids.includes(id));
-  const kept = new Set(lines.filter(shows));
-  for (const isPlain of [false, true])
-    for (const each of lines.filter((line) => line.isPlain === isPlain).reverse())
-      if (kept.size < (isPlain ? MOST_LINES : MOST_LINES / 2)) kept.add(each);
-  return lines.filter((each) => kept.has(each));
-}
-
-const line = (at: Instant, who: string, text: string): Line => ({
-  at,
-  text: `${who.padEnd(8)} ${text}`,
-  ids: [],
-  isPlain: false,
-});
 const seconds = (at: Instant): string => `${(at / 1_000).toFixed(4).padStart(9)} s`;
 const took = (from: Instant, to: Instant): string => `${(to - from).toFixed(1)} ms`;
