@@ -75,7 +75,7 @@ it("C131 admits beside the probe one call of the other kind, in the same tick", 
   expect(one.admits("tags")).toBe(false);
 });
 
-it("waits twice as long after each failed probe, and 30 s at most", () => {
+it("C97 waits twice as long after each failed probe, and 30 s at most", () => {
   const { breaker: one, clock, fail } = breaker();
   fail(5);
   const waits: number[] = [];

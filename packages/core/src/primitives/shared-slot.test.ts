@@ -81,7 +81,7 @@ describe("a slot of several holders", () => {
 });
 
 describe("an exempt one", () => {
-  it("needs no slot: all that wait go on, and nothing is freed that was not taken", async () => {
+  it("C38 needs no slot: all that wait go on, and nothing is freed that was not taken", async () => {
     const [first, second] = [new SharedSlot(slots), new SharedSlot(slots)];
     first.tryTake();
     const waiting = second.take(NEVER);
