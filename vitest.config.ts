@@ -1,4 +1,44 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+type Settings = NonNullable<TestProjectInlineConfiguration["test"]>;
+
+/** Test files that run together, by their names. */
+export interface Lane {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+const LATER = ["**/*.all.test.ts", "**/*.nightly.test.ts"];
+
+/** Each is a project of vitest. `npm test` runs the first three, one after another. */
+export const LANES = {
+  units: { include: ["packages/*/src/**/*.test.ts"], exclude: LATER },
+  /** In one process, without a server. */
+  stories: { include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.integration.test.ts", ...LATER] },
+  servers: { include: ["packages/*/test/**/*.integration.test.ts"], exclude: [] },
+  all: {
+    // Outside of packages all tests are of this lane, whatever they are named.
+    include: ["packages/**/*.all.test.ts", "{docs,benchmarks,.ci/checks}/**/*.test.ts"],
+    exclude: ["**/*.nightly.test.ts"],
+  },
+  nightly: { include: ["{packages,docs,benchmarks}/**/*.nightly.test.ts"], exclude: [] },
+} satisfies Readonly<Record<string, Lane>>;
+
+const project = (name: keyof typeof LANES, settings: Settings): TestProjectInlineConfiguration => ({
+  extends: true,
+  test: {
+    name,
+    include: [...LANES[name].include],
+    exclude: ["**/node_modules/**", "**/dist/**", ...LANES[name].exclude],
+    sequence: { groupOrder: Object.keys(LANES).indexOf(name) },
+    ...settings,
+  },
+});
+
+// One process loads the sources once, for all of its files: alone, each file takes half a second to begin.
+const inOneProcess: Settings = { isolate: false };
+// Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
+const overServers: Settings = { globalSetup: ["./packages/test-servers/src/global-setup.ts"], maxWorkers: 4 };
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@hotset/source"] } },
@@ -7,31 +47,16 @@ export default defineConfig({
     environment: "node",
     // Most caches of these tests have troubles on purpose.
     execArgv: ["--no-warnings"],
-    // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
-    maxWorkers: 4,
     // Only what hangs is to fail by time, on a busy machine too.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
-    expect: { poll: { timeout: 15_000 } },
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
-      {
-        extends: true,
-        // One process loads the sources once, for all of its files: alone, each file takes half a second to begin.
-        test: { name: "units", include: ["packages/*/src/**/*.test.ts"], isolate: false },
-      },
-      {
-        extends: true,
-        test: {
-          name: "all else",
-          globalSetup: ["./packages/test-servers/src/global-setup.ts"],
-          include: [
-            ".ci/checks/*.test.ts",
-            "benchmarks/**/*.test.ts",
-            "packages/*/test/**/*.test.ts",
-            "docs/**/*.test.ts",
-          ],
-        },
-      },
+      project("units", inOneProcess),
+      project("stories", inOneProcess),
+      project("servers", overServers),
+      project("all", overServers),
+      project("nightly", overServers),
     ],
   },
 });

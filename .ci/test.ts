@@ -57,6 +57,7 @@ const VITEST: Step = {
   name: "vitest",
   command: [
     ...["vitest", "run", "--reporter=default", "--reporter=json", `--outputFile.json=${REPORT}`],
+    ...(process.env["HOTSET_NIGHTLY"] === "1" ? [] : ["--project=!nightly"]),
     ...(isQuick ? ["--project=units", ...LONG_UNITS.map((file) => `--exclude=${file}`)] : []),
   ],
 };

@@ -7,7 +7,7 @@ import { TOP } from "./test-runs.ts";
 const ABOUT_TEXT = /\/stories\/test\/project\//;
 /** Members of these are processes of their own, in which no rule is broken. */
 const IN_PROCESSES =
-  /\/stories\/test\/processes\/.*\.(?:integration|nightly)|\/(?:contract-processes|process)\.integration/;
+  /\/stories\/test\/processes\/.*\.(?:integration|nightly)|\/(?:contract-processes|process)\.(?:integration|nightly)/;
 /** Millions of keys, random histories, heaps: half a minute each. */
 const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\/read-through\/memory\.test/;
 

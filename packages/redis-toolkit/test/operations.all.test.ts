@@ -157,7 +157,7 @@ describe("A98: users.acl", () => {
   });
 
   it("C294: each module's own tests run as its user", () => {
-    const tests = globSync("*.integration.test.ts", { cwd: import.meta.dirname }).map((path) =>
+    const tests = globSync("*.test.ts", { cwd: import.meta.dirname }).map((path) =>
       readFileSync(join(import.meta.dirname, path), "utf8"),
     );
     const tried = tests.flatMap((text) => text.match(/(?<=startServers\(\{ user: ")\w+/g) ?? []);
