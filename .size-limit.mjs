@@ -48,15 +48,16 @@ const http = (entry, limit) => ({
 });
 
 /** Each beside what it observes, and beside the library that it exports to. */
-const metrics = (name, limit) => ({
-  name: `@hotset/${name}`,
-  path: `packages/${name}/dist/index.js`,
+const metrics = (entry, limit) => ({
+  name: `@hotset/metrics ${entry}`,
+  path: `packages/metrics/dist/${entry}.js`,
   limit,
   gzip: true,
   modifyRolldownConfig: (config) => ({
     ...config,
     platform: "node",
-    external: (id) => /^(?:@hotset|@opentelemetry)\/|^prom-client$/.test(id) || id.startsWith("node:"),
+    external: (id) =>
+      /^(?:@hotset|@opentelemetry)\/|^prom-client$|^\.\.\/index\.js$/.test(id) || id.startsWith("node:"),
   }),
 });
 
@@ -124,9 +125,9 @@ export default [
       external: (id) => id === "pg" || id.startsWith("@hotset/") || id.startsWith("node:"),
     }),
   },
-  metrics("instruments", "5.4 kB"),
-  metrics("prometheus", "1.1 kB"),
-  metrics("otel", "2.6 kB"),
+  metrics("index", "5.4 kB"),
+  metrics("prometheus/index", "1.1 kB"),
+  metrics("otel/index", "2.6 kB"),
   // Its dependencies are installed beside it; it runs on the machines of people.
   {
     name: "@hotset/cli",

@@ -46,7 +46,7 @@ const LONG_UNITS = [
   "memory/src/adaptive-entries",
   "memory/src/duel",
   "memory/src/frequency-sketch",
-  "zstd/src/zstd",
+  "formats/src/zstd/zstd",
 ].map((name) => `packages/${name}.test.ts`);
 
 const isQuick = process.argv.includes(QUICK.name);

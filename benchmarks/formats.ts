@@ -15,9 +15,9 @@ import { parseArgs, promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { type Compressor, type Format, json, passthrough } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
-import { zstd } from "@hotset/zstd";
-// Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it, for hotset in this process as well.
+import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
+// Without its native part, as in hotset: "msgpackr" would load it, for hotset in this process as well.
 import { Packr } from "msgpackr/pack";
 import { Neighbours, QUIET, spread } from "./measure.ts";
 import { payloads } from "./payloads.ts";

@@ -20,7 +20,7 @@ describe("C382: programs of the guide", () => {
       .filter(({ page }) => /^(?:README|packages\/hotset\/|docs\/(?:guide|reference)\/)/.test(page))
       .flatMap(({ page, code }) =>
         Array.from(
-          code.matchAll(/\bfrom "(@hotset\/(?:core|memory|redis|seal|msgpack|zstd)(?:\/[^"]*)?)"/g),
+          code.matchAll(/\bfrom "(@hotset\/(?:core|memory|redis|seal|formats\/(?:msgpack|zstd))(?:\/[^"]*)?)"/g),
           ([, path]) => ({ page, path: path! }),
         ),
       );

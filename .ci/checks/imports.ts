@@ -20,15 +20,11 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
   "@hotset/sqlite": ["@hotset/core"],
   "@hotset/formats": ["@hotset/core"],
   "@hotset/memory": ["@hotset/core"],
-  "@hotset/msgpack": ["@hotset/core"],
-  "@hotset/zstd": ["@hotset/core"],
   "@hotset/redis": ["@hotset/core"],
   "@hotset/postgres": ["@hotset/core"],
   "@hotset/keyv": ["@hotset/core"],
   "@hotset/redis-toolkit": ["@hotset/core", "@hotset/formats", "@hotset/redis"],
-  "@hotset/instruments": ["@hotset/core", "@hotset/redis-toolkit"],
-  "@hotset/prometheus": ["@hotset/core", "@hotset/instruments"],
-  "@hotset/otel": ["@hotset/core", "@hotset/instruments", "@hotset/redis-toolkit"],
+  "@hotset/metrics": ["@hotset/core", "@hotset/redis-toolkit"],
   "@hotset/seal": ["@hotset/core"],
   "@hotset/testing": ["@hotset/core"],
   "@hotset/http": ["@hotset/core"],
@@ -37,11 +33,9 @@ export const PACKAGE_GRAPH: Readonly<Record<string, readonly string[]>> = {
     "@hotset/core",
     "@hotset/formats",
     "@hotset/memory",
-    "@hotset/msgpack",
     "@hotset/redis",
     "@hotset/seal",
     "@hotset/sqlite",
-    "@hotset/zstd",
   ],
   "@hotset/cli": ["@hotset/core", "@hotset/http", "@hotset/redis", "@hotset/redis-toolkit", "hotset"],
   "@hotset/test-servers": [],
@@ -73,7 +67,7 @@ const HANDED_ON: Readonly<Record<string, string>> = {
 };
 
 /** Dependencies that the build puts into a package (rolldown.config.ts), so users do not install them. */
-const BUILT_IN: Readonly<Record<string, readonly string[]>> = { "@hotset/msgpack": ["msgpackr"] };
+const BUILT_IN: Readonly<Record<string, readonly string[]>> = { "@hotset/formats": ["msgpackr"] };
 
 /**
  * The rooms of a package, each a folder of its `src` or a file there: a room imports only from the lines above its own,

@@ -11,8 +11,7 @@ const files = trackedFiles(top);
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: next, the site and the clients of other caches bring most of the rest.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_016 },
-  // The aim is 15.
-  { what: "published packages", count: publishedPackages, limit: 19 },
+  { what: "published packages", count: publishedPackages, limit: 15 },
   // The aim is 42,000.
   {
     what: "lines of the workshop",

@@ -11,7 +11,7 @@ interface Newcomer {
 /** The program of docs/guide/metrics.md, grown to all that the dashboard shows, as a reader would write it. */
 const PROGRAM = `import { createServer } from "node:http";
 import { createCache, memory, redis } from "hotset";
-import { observe } from "@hotset/prometheus";
+import { observe } from "@hotset/metrics/prometheus";
 import { createRedis } from "@hotset/redis-toolkit";
 import { queue } from "@hotset/redis-toolkit/queue";
 import { consumer, streams } from "@hotset/redis-toolkit/streams";
@@ -75,7 +75,7 @@ export function dashboard(
 ): Promise<void> {
   return step("metrics: every query of the dashboard finds numbers", async () => {
     const startedAt = performance.now();
-    const names = ["hotset", "@hotset/prometheus", "@hotset/redis-toolkit", "prom-client"];
+    const names = ["hotset", "@hotset/metrics", "@hotset/redis-toolkit", "prom-client"];
     const made = project("metrics", { dependencies: Object.fromEntries(names.map((name) => [name, "latest"])) });
     await made.run("npm", ["install"]);
     made.write("metrics.mjs", PROGRAM);

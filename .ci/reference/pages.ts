@@ -111,17 +111,20 @@ export const PAGES: readonly PageSpec[] = [
     file: "metrics",
     title: "Metrics for Prometheus",
     intro: "The numbers and events of caches as metrics of prom-client. In use: [metrics](../../guide/metrics.md).",
-    names: ["observe@@hotset/prometheus", "ObserveOptions@@hotset/prometheus", "Observation@@hotset/prometheus"],
+    names: [
+      "observe@@hotset/metrics/prometheus",
+      "ObserveOptions@@hotset/metrics/prometheus",
+      "Observation@@hotset/metrics/prometheus",
+    ],
   },
   {
     file: "otel",
     title: "OpenTelemetry",
-    intro:
-      "The same metrics, and spans, for OpenTelemetry. In use: [metrics](../../guide/metrics.md#for-opentelemetry).",
+    intro: "These, and spans, for OpenTelemetry. In use: [metrics](../../guide/metrics.md#for-opentelemetry).",
     names: [
-      "observe@@hotset/otel",
-      "ObserveOptions@@hotset/otel",
-      "Observation@@hotset/otel",
+      "observe@@hotset/metrics/otel",
+      "ObserveOptions@@hotset/metrics/otel",
+      "Observation@@hotset/metrics/otel",
       "Durations",
       "CollectedDurations",
       "startTracing",
@@ -133,8 +136,8 @@ export const PAGES: readonly PageSpec[] = [
     file: "instruments",
     title: "Instruments, for authors of exporters",
     intro:
-      "The definition of every metric, for those who write an exporter to another system. Why they are in a " +
-      "package of their own: [decision 0122](../../decisions/log.md#0122).",
+      "The definition of every metric, for those who write an exporter to another system. Why they are defined apart " +
+      "from exporters: [decision 0122](../../decisions/log.md#0122).",
     names: [
       "connect",
       "Observed",

@@ -119,7 +119,7 @@ async function openIoRedis(setup: Setup): Promise<Contender> {
 /** The commands of hotset's hash of one entry without a lease, and its value in MessagePack. */
 async function openHashes({ url, prefix, ttlMs, load }: Setup): Promise<Contender> {
   const { createClient, RESP_TYPES } = await import("@redis/client");
-  // Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it.
+  // Without its native part, as in `@hotset/formats/msgpack`: "msgpackr" would load it.
   const { Packr } = await import("msgpackr/pack");
   const client = await createClient({ url, commandOptions: { timeout: 0 } })
     .on("error", () => undefined)

@@ -1,5 +1,5 @@
 import { createClient, RESP_TYPES } from "@redis/client";
-// Without its native part, as in `@hotset/msgpack`: "msgpackr" would load it, for hotset in this process as well.
+// Without its native part, as in hotset: "msgpackr" would load it, for hotset in this process as well.
 import { Packr } from "msgpackr/pack";
 import { createCache, msgpack, redis, type Cache } from "hotset";
 import { inFlight, type Scenario } from "../measure.ts";

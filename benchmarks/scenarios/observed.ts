@@ -1,7 +1,7 @@
 import { createCache, json, type Cache } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { Durations, observe as observeForOtel } from "@hotset/otel";
-import { observe } from "@hotset/prometheus";
+import { Durations, observe as observeForOtel } from "@hotset/metrics/otel";
+import { observe } from "@hotset/metrics/prometheus";
 import { redis as redisBackend, single } from "@hotset/redis";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";

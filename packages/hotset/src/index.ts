@@ -89,8 +89,8 @@ export {
   type ServerAddress,
 } from "@hotset/redis";
 export { redis, RedisBackend } from "./redis.ts";
-export { msgpack } from "@hotset/msgpack";
+export { msgpack } from "@hotset/formats/msgpack";
 export { aesGcm, hmac, sealed, type SealedOptions, type SealKey, type SealOptions } from "@hotset/seal";
 export { sqlite } from "./sqlite.ts";
 export type { SqliteDatabase, SqliteOptions, SqliteStatement } from "@hotset/sqlite";
-export { zstd } from "@hotset/zstd";
+export { zstd } from "@hotset/formats/zstd";

@@ -1,8 +1,8 @@
 import { json, refuseSurplus, type Backend } from "@hotset/core";
 import { brotli, gzip } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { sqlite as sqliteOf, type SqliteOptions } from "@hotset/sqlite";
-import { zstd } from "@hotset/zstd";
+import { zstd } from "@hotset/formats/zstd";
 
 /**
  * A backend in one SQLite file, which the processes of a machine share, without a server. It writes `msgpack()`, and

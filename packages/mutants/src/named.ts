@@ -8,7 +8,7 @@ const WITH_REDIS: ReadonlySet<string> = new Set(["packages/redis", "packages/red
 /** Random histories would catch mutants that no story names. */
 const UNSUITABLE = /random-histories/;
 /** Their tests hold what is measured and traced in other packages. */
-const EXPORTERS = /^packages\/(?:otel|prometheus)\//;
+const EXPORTERS = /^packages\/metrics\//;
 
 /**
  * Breaks one named rule at a time: a test that names a promise of the rule must fail.

@@ -15,7 +15,7 @@ const LONG = /\/random-histories[^/]*\.test|\/core\/src\/engine\/flights\.test|\
 export const CHANGED_PACKAGES = ["core", "redis", "redis-toolkit", "http"] as const;
 export type ChangedPackage = (typeof CHANGED_PACKAGES)[number];
 
-const TESTED = "{stories,compose,core,hotset,http,keyv,memory,msgpack,postgres,zstd,redis,redis-toolkit,seal,sqlite}";
+const TESTED = "{stories,compose,core,formats,hotset,http,keyv,memory,postgres,redis,redis-toolkit,seal,sqlite}";
 const all = globSync(`packages/${TESTED}/{src,test}/**/*.test.ts`, { cwd: TOP })
   .map((file) => file.split(sep).join("/"))
   .filter((file) => !ABOUT_TEXT.test(`/${file}`) && !IN_PROCESSES.test(`/${file}`))
@@ -53,7 +53,7 @@ export function stagesOf(file: string): readonly Stage[] {
           ),
           stage(
             "other packages",
-            quick.filter((test) => /^packages\/(?:memory|msgpack|zstd)\//.test(test)),
+            quick.filter((test) => /^packages\/(?:memory|formats\/src\/(?:msgpack|zstd))\//.test(test)),
           ),
         ]),
     stage(

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { observe } from "@hotset/prometheus";
+import { observe } from "@hotset/metrics/prometheus";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { health, type Health } from "@hotset/redis-toolkit/health";
 import { queue, type Queue } from "@hotset/redis-toolkit/queue";

@@ -10,10 +10,10 @@ it("C457: a bundle of createCache and memory() holds no format and no compressor
   expect(await foldersIn('export { createCache, memory, redis } from "hotset"')).toEqual([
     "core",
     "formats",
+    "formats/msgpack",
+    "formats/zstd",
     "memory",
-    "msgpack",
     "redis",
-    "zstd",
   ]);
 });
 
@@ -43,6 +43,9 @@ async function foldersIn(program: string): Promise<readonly string[]> {
   });
   const [chunk] = (await bundle.generate({ format: "esm" })).output;
   const rendered = Object.entries(chunk.modules).filter(([, { renderedLength }]) => renderedLength > 0);
-  const folders = rendered.flatMap(([id]) => /\/packages\/([^/]+)\/src\/[^~]*$/.exec(id)?.[1] ?? []);
+  const folders = rendered.flatMap(([id]) => {
+    const [, folder, entry] = /\/packages\/([^/]+)\/src\/(?:(msgpack|zstd)\/)?[^~]*$/.exec(id) ?? [];
+    return folder === undefined ? [] : [entry === undefined ? folder : `${folder}/${entry}`];
+  });
   return [...new Set(folders)].toSorted();
 }

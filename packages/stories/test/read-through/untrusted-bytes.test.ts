@@ -2,8 +2,8 @@
 import { DecodeError, json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { scriptedBackend, TestClock } from "@hotset/testing";
-import { msgpack } from "@hotset/msgpack";
-import { zstd } from "@hotset/zstd";
+import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { open } from "../support/stacks.ts";

@@ -2,7 +2,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { DecodeError, json, type Format } from "@hotset/core";
 import { gzip } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import * as own from "@hotset/redis";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import * as hotset from "hotset";

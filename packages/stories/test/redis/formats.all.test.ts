@@ -1,10 +1,10 @@
 /** Values of every size, in each format, compressor and form of keys, through a real Redis. */
 import { json, passthrough, type Cache, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { redis, type RedisBackendBuilder } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { zstd } from "@hotset/zstd";
+import { zstd } from "@hotset/formats/zstd";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { LAYOUT } from "../support/layout.ts";
 import { over, type OverRedisOptions } from "../support/over-redis.ts";

@@ -3,7 +3,7 @@ import { createContext, runInContext } from "node:vm";
 import { createCache, json, keyOf, type Format } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { memory } from "@hotset/memory";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { expect, it } from "vitest";
 
 const realm = createContext({});

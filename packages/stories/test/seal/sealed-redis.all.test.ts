@@ -3,10 +3,10 @@ import { createCache, json, type Cache, type Policy, type Seal } from "@hotset/c
 import { brotli, gzip, v8 } from "@hotset/formats";
 import type { TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
-import { zstd } from "@hotset/zstd";
+import { zstd } from "@hotset/formats/zstd";
 import { redis, type RedisBackendBuilder } from "hotset";
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { never } from "../support/stacks.ts";

@@ -8,8 +8,8 @@
 import { writeSync } from "node:fs";
 import { createCache, json, passthrough, type Backend, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
-import { zstd } from "@hotset/zstd";
+import { msgpack } from "@hotset/formats/msgpack";
+import { zstd } from "@hotset/formats/zstd";
 import fc from "fast-check";
 import { cloned, jsonOf, packed } from "@hotset/test-servers";
 

@@ -1,10 +1,10 @@
 /** One service of a fleet, with its own formats. Run by redis/format-swap.all.test.ts in separate processes. */
 import { createCache, json, type Compressor, type Format } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import * as own from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
-import { zstd } from "@hotset/zstd";
+import { zstd } from "@hotset/formats/zstd";
 import * as hotset from "hotset";
 
 export interface ServiceSettings {

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createCache } from "@hotset/core";
 import { memory } from "@hotset/memory";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { redis } from "@hotset/redis";
 import { answerCalls } from "@hotset/test-servers";
 import { LAYOUT } from "./layout.ts";

@@ -13,9 +13,9 @@ import {
 } from "@hotset/core";
 import { brotli, gzip, v8 } from "@hotset/formats";
 import { createTestCache, scriptedBackend, TestClock, type ScriptedBackend } from "@hotset/testing";
-import { msgpack } from "@hotset/msgpack";
+import { msgpack } from "@hotset/formats/msgpack";
 import { aesGcm, hmac, sealed } from "@hotset/seal";
-import { zstd } from "@hotset/zstd";
+import { zstd } from "@hotset/formats/zstd";
 import fc from "fast-check";
 import { cloned, jsonOf, packed, Random } from "@hotset/test-servers";
 import { mutate } from "./mutate.ts";
