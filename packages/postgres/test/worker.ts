@@ -37,6 +37,12 @@ export const handlers = {
     await Promise.all(keys.map((key) => cache.delete(key)));
   },
 
+  /** Whether it has one of them, in memory or in the database. */
+  async has(keys: readonly string[]): Promise<boolean> {
+    const found = await Promise.all(keys.map((key) => cache.get(key)));
+    return found.some((value) => value !== undefined);
+  },
+
   invalidate: async (tag: string): Promise<void> => void (await cache.invalidateTags([tag])),
 
   close: (): Promise<void> => cache.close(),
