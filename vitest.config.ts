@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 
 type Settings = NonNullable<TestProjectInlineConfiguration["test"]>;
@@ -13,7 +14,7 @@ const LATER = ["**/*.all.test.ts", "**/*.nightly.test.ts"];
 /** Each is a project of vitest. `npm test` runs the first three, one after another. */
 export const LANES = {
   units: { include: ["packages/*/src/**/*.test.ts"], exclude: LATER },
-  /** In one process, without a server. */
+  /** Without a server. */
   stories: { include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.integration.test.ts", ...LATER] },
   servers: { include: ["packages/*/test/**/*.integration.test.ts"], exclude: [] },
   all: {
@@ -35,10 +36,11 @@ const project = (name: keyof typeof LANES, settings: Settings): TestProjectInlin
   },
 });
 
-// One process loads the sources once, for all of its files: alone, each file takes half a second to begin.
-const inOneProcess: Settings = { isolate: false };
+const cores = Math.max(2, availableParallelism());
+// A process loads the sources once, for all of its files: alone, each file takes half a second to begin.
+const inProcess: Settings = { isolate: false, maxWorkers: cores };
 // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
-const overServers: Settings = { globalSetup: ["./packages/test-servers/src/global-setup.ts"], maxWorkers: 4 };
+const overServers: Settings = { globalSetup: ["./packages/test-servers/src/global-setup.ts"], maxWorkers: 2 * cores };
 
 export default defineConfig({
   ssr: { resolve: { conditions: ["@hotset/source"] } },
@@ -52,11 +54,12 @@ export default defineConfig({
     hookTimeout: 300_000,
     expect: { poll: { timeout: 60_000 } },
     projects: [
-      project("units", inOneProcess),
-      project("stories", inOneProcess),
+      project("units", inProcess),
+      project("stories", inProcess),
       project("servers", overServers),
       project("all", overServers),
-      project("nightly", overServers),
+      // Faults and heaps are measured alone on the machine.
+      project("nightly", { ...overServers, maxWorkers: 1 }),
     ],
   },
 });

@@ -4,8 +4,8 @@
 //
 // For that command `node` is the version pinned in package.json (the npm package "node"); `pnpm` and the tools of the
 // workspace are on the PATH. Its exit code is passed on; SIGINT, SIGTERM and SIGHUP are passed to it, and its end is
-// awaited. package.json starts this file with `exec`: npm sends signals to the shell in between, and a shell that ends
-// by one passes on none.
+// awaited. npm sends signals to the shell in between: where that shell ends by one without passing it on, the command
+// is ended as soon as its parent is gone.
 
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -14,7 +14,11 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const OLDEST_NODE = 20;
+const PARENT_EVERY_MS = 500;
+/** There npm and the tools are batch files, which only a shell starts. */
+const isWindows = process.platform === "win32";
 const top = dirname(dirname(fileURLToPath(import.meta.url)));
+const parent = process.ppid;
 
 const [separator, command, ...commandArguments] = process.argv.slice(2);
 if (separator !== "--" || command === undefined) {
@@ -37,6 +41,7 @@ await run();
 function cleanEnvironment() {
   const npmOwn = /^npm_(package_|lifecycle_|execpath$|node_execpath$|command$|config_loglevel$)/i;
   const kept = Object.fromEntries(Object.entries(process.env).filter(([name]) => !npmOwn.test(name)));
+  for (const name of Object.keys(kept)) if (/^path$/i.test(name)) delete kept[name];
   kept.PATH = process.env.PATH.split(delimiter)
     .filter((folder) => !folder.endsWith(join("node_modules", ".bin")))
     .join(delimiter);
@@ -64,12 +69,24 @@ function install() {
 }
 
 function runToEnd([program, ...rest], stdio) {
-  return spawnSync(program, rest, { cwd: top, env: environment, stdio, encoding: "utf8" });
+  return spawnSync(program, quoted(rest), { cwd: top, env: environment, stdio, encoding: "utf8", shell: isWindows });
 }
 
-/** In a process group of its own, so that Ctrl-C, which reaches npm's whole group, arrives at the command once. */
+/** As cmd.exe takes them. */
+function quoted(words) {
+  if (!isWindows) return words;
+  return words.map((word) => (/[\s"]/.test(word) ? `"${word.replaceAll('"', '\\"')}"` : word));
+}
+
+/** In its own process group, so that Ctrl-C, which reaches npm's whole group, arrives at the command once. */
 async function run() {
-  const child = spawn(command, commandArguments, { cwd: top, env: environment, stdio: "inherit", detached: true });
+  const child = spawn(command, quoted(commandArguments), {
+    cwd: top,
+    env: environment,
+    stdio: "inherit",
+    detached: !isWindows,
+    shell: isWindows,
+  });
 
   const forwarded = new Map();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -81,6 +98,12 @@ async function run() {
       child.kill(signal);
     });
   }
+  const orphaned = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(orphaned);
+    child.kill("SIGTERM");
+  }, PARENT_EVERY_MS);
+  orphaned.unref();
 
   process.exitCode = await new Promise((resolve) => {
     child.on("error", (error) => fail(`${command} could not be started: ${error.message}`));

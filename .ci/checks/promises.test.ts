@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findBroken, readPromises, type RanTest } from "./promises.ts";
+import { numbersInTitles, readPromises } from "./promises.ts";
 
 // Numbers are put together here: in a title of this file they would claim the promise.
 const C1 = "C" + "1";
@@ -15,8 +15,6 @@ const PAGE = [
 ].join("\n");
 
 const readNumbers = (text: string): readonly string[] => [...readPromises(text)];
-
-const passed = (fullName: string): RanTest => ({ fullName, status: "passed" });
 
 describe("the page", () => {
   it("lists the numbers of the promises", () => {
@@ -40,31 +38,10 @@ describe("the page", () => {
   });
 });
 
-describe("the tests", () => {
-  const promises = readNumbers(PAGE);
-  const others = passed(`${C12} reading, ${R101}`);
-
-  it("keep a promise that a passing test names, in its own title or in that of a suite around it", () => {
-    expect(findBroken([C1], [passed(`values ${C1}: zero is a hit`)])).toEqual([]);
-    expect(findBroken(promises, [passed(`(${C1}) zero is a hit`), others])).toEqual([]);
-  });
-
-  it("keep every promise of the page, or the check fails", () => {
-    expect(findBroken(promises, [passed(`${C1} zero`)])).toEqual([
-      `${C12} is claimed, and no passing test names it`,
-      `${R101} is claimed, and no passing test names it`,
-    ]);
-  });
-
-  it.each(["failed", "skipped", "pending", "todo"])("do not keep a promise whose only test has %s", (status) => {
-    expect(findBroken(promises, [{ fullName: `${C1} zero`, status }, others])).toEqual([
-      `${C1} is claimed, and no passing test names it`,
-    ]);
-  });
-
-  it("do not keep a promise by naming a longer number", () => {
-    expect(findBroken([C1, C12], [passed(`${C12} reading`)])).toEqual([
-      `${C1} is claimed, and no passing test names it`,
-    ]);
-  });
+it("numbers are read from titles of tests and of suites, and from nothing else", () => {
+  const text = [
+    `// ${C12}`,
+    `describe("(${C1}) zero", () => { it.each([1])(\`${R101}: %s of \${all}\`, () => { call("${C12}"); }); });`,
+  ].join("\n");
+  expect(numbersInTitles("x.test.ts", text)).toEqual([C1, R101]);
 });

@@ -2,7 +2,7 @@
 //
 //   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
 //   npm run tool -- newcomer bundle Bun   steps with one of these in their names
-//   npm run tool -- newcomer --brief      the first steps, as `npm test` runs them: without the network, with packages
+//   npm run tool -- newcomer --brief      the first steps, as `npm run test:all` runs them: without the network, with packages
 //                                         that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,

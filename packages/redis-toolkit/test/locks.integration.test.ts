@@ -1,10 +1,11 @@
-import { CommandError, type Redis } from "@hotset/redis-toolkit";
+import { BackendUnavailableError } from "@hotset/core";
+import { CommandError, createRedis, type Redis } from "@hotset/redis-toolkit";
 import { LockLostError, locks, LockUnavailableError, type Lease } from "@hotset/redis-toolkit/lock";
 import { TestClock } from "@hotset/testing";
-import { randomPrefix, until } from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PAUSE_MS } from "../src/locks/wakes.ts";
-import { EVERYWHERE, startServers } from "./servers.ts";
+import { ALONE, EVERYWHERE, startServers } from "./servers.ts";
 
 const servers = startServers({ user: "locks" });
 
@@ -248,4 +249,43 @@ it("A68: in a cluster several names need one hash tag; else nothing is sent", as
   const [stock, price] = names.map((name) => `{order:7}:${name}`) as [string, string];
   await using lease = await locks(redis).acquire([stock, price]);
   expect(lease.resources).toEqual([stock, price].toSorted());
+});
+
+it("C237: over independent servers a lock is held where most agree; its fence rises at each of them", async () => {
+  const name = randomPrefix();
+  const three = await Promise.all([startOwnRedis(), startOwnRedis(), startOwnRedis()]);
+  const [a, b, c] = three.map(({ url }) => createRedis({ ...ALONE, url, commandTimeout: "5s" })) as [
+    Redis,
+    Redis,
+    Redis,
+  ];
+  const lock = locks(a, { quorum: [b, c] });
+  const first = await lock.acquire(name);
+  await until("all fences", 15_000, async () => {
+    const fences = await Promise.all(three.map((each) => each.command("GET", `lock:fence:{${name}}`)));
+    return fences.filter((fence) => fence === String(first.fence)).length >= 2;
+  });
+  const contended = await errorOf(locks(b, { quorum: [a, c] }).acquire(name));
+  expect(contended).toBeInstanceOf(LockUnavailableError);
+  const waiting = lock.acquire(name, { wait: "15s" });
+  expect([await first.extend(), await first.release()]).toEqual(["extended", "released"]);
+  const second = await waiting;
+  expect(second.fence).toBeGreaterThan(first.fence);
+  await second.release();
+  // The clock of a server is ahead. It takes part in one lock, and is lost.
+  await three[0].command("SET", `lock:fence:{${name}}`, "5000000000000000");
+  three[2].pause();
+  const ahead = await lock.acquire(name, { wait: "15s" });
+  expect(ahead.fence).toBe(5_000_000_000_000_001);
+  expect(await ahead.release()).toBe("released");
+  three[2].resume();
+  await three[0].kill();
+  const third = await lock.acquire(name, { wait: "15s" });
+  expect(third.fence).toBeGreaterThan(ahead.fence);
+  expect(await third.extend()).toBe("extended");
+  await three[1].kill();
+  expect(await errorOf(third.extend())).toBeInstanceOf(BackendUnavailableError);
+  expect(await errorOf(lock.acquire(name))).toBeInstanceOf(BackendUnavailableError);
+  await Promise.all([a, b, c].map((redis) => redis.disconnect()));
+  await Promise.all(three.map((each) => each.stop()));
 });

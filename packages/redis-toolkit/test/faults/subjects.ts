@@ -1,4 +1,5 @@
-import type { RedisView } from "@hotset/redis-toolkit";
+import { CacheError } from "@hotset/core";
+import type { Redis, RedisView } from "@hotset/redis-toolkit";
 import { activeUsers } from "@hotset/redis-toolkit/counters";
 import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { presence } from "@hotset/redis-toolkit/presence";
@@ -8,6 +9,7 @@ import { queue } from "@hotset/redis-toolkit/queue";
 import { defineScript } from "@hotset/redis-toolkit/scripts";
 import { sessions } from "@hotset/redis-toolkit/sessions";
 import { streams } from "@hotset/redis-toolkit/streams";
+import { randomPrefix } from "@hotset/test-servers";
 
 /** One thing that a module does, again and again, on an object of its own. */
 export interface Subject {
@@ -174,3 +176,26 @@ export const SUBJECTS: readonly Subject[] = [
     },
   },
 ];
+
+export interface Tried extends Work {
+  readonly subject: Subject;
+}
+
+export const subjectsOver = (redis: Redis): readonly Tried[] =>
+  SUBJECTS.map((subject) => ({ subject, ...subject.over(redis, `${randomPrefix()} ${subject.name}`) }));
+
+export const named = <T>(tried: readonly Tried[], value: (one: Tried) => T): Record<string, T> =>
+  Object.fromEntries(tried.map((one) => [one.subject.name, value(one)]));
+
+/** By subject. */
+export async function ofEach<T>(tried: readonly Tried[], call: (one: Tried) => Promise<T>): Promise<Record<string, T>> {
+  const results = await Promise.all(tried.map(call));
+  return Object.fromEntries(tried.map(({ subject }, i) => [subject.name, results[i]!]));
+}
+
+/** `done`, or the code of the error; an error of another class is shown whole. */
+export const outcomeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "done",
+    (error: unknown) => (error instanceof CacheError ? error.code : String(error)),
+  );
