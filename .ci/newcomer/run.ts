@@ -2,8 +2,8 @@
 //
 //   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
 //   npm run tool -- newcomer bundle Bun   steps with one of these in their names
-//   npm run tool -- newcomer --brief      the first steps, as `npm run test:all` runs them: without the network, with packages
-//                                         that are installed in this workspace
+//   npm run tool -- newcomer --brief      the first steps, as `npm run test:all` runs them: without the network, with
+//                                         packages that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
 // Deno, the stores by their READMEs, test runners, the lowest versions of shared dependencies, the toolkit by its

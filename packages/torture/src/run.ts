@@ -14,7 +14,7 @@
  *     npm run torture -- --keep /tmp                         writes the history of each failed round to a file
  *     npm run torture -- --mutants                           whether each planted bug is found
  *     npm run torture -- --mutants --only lease --shrink     and the smallest plan that shows those with this name
- *     npm run torture -- --brief                             the part of `npm run test:all`: all topologies, some planted bugs
+ *     npm run torture -- --brief                             the part of `npm run test:all`
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
