@@ -2,18 +2,17 @@
 //
 //   npm run bench -- peers "memory hit"      the first word selects one of the group, if it is a name there
 //   npm run write -- reference readme        all words are names: one after another
-//   npm run tool -- soak --times 3
+//   npm run tool -- newcomer --brief
 
 import { spawn } from "node:child_process";
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 
 type Command = readonly string[];
 
 const program = (...command: readonly string[]): Command => ["node", "--conditions=@hotset/source", ...command];
 
 /** By group and name. `""` runs where the first word is no name of the group. */
-export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
+const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
   bench: {
     "": program("benchmarks/run.ts"),
     peers: program("benchmarks/peers/run.ts"),
@@ -37,7 +36,6 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
   tool: {
     newcomer: program(".ci/newcomer/run.ts"),
     attacks: program(".ci/newcomer/attacks.ts"),
-    soak: program(".ci/soak.mjs"),
     matrix: program("packages/test-servers/src/matrix.ts"),
     conformance: program("packages/http/test/conformance/suite.ts"),
     "keyv-suites": ["vitest", "run", "--config", "packages/keyv/test/suites/vitest.config.ts"],
@@ -53,7 +51,7 @@ export const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> 
  *
  * @throws {Error} with the names that there are.
  */
-export function commandsOf(group: string, words: readonly string[]): readonly Command[] {
+function commandsOf(group: string, words: readonly string[]): readonly Command[] {
   const tools = TOOLS[group] ?? {};
   const unknown = (name: string): Error =>
     new Error(`No such name: ${name}. There are: ${Object.keys(tools).filter(Boolean).join(", ")}.`);
@@ -94,4 +92,4 @@ async function main(): Promise<void> {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
+await main();

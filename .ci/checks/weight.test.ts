@@ -19,7 +19,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 53_000,
   },
   // The aim is 3,000.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_600 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_550 },
   // The aim is 130,000.
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 165_000 },
 ];

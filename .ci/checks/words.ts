@@ -16,12 +16,10 @@ import { Visitor, parseSync, type Comment } from "oxc-parser";
 import { trackedFiles } from "./tracked-files.ts";
 
 /** In 1,000 words. */
-export const LIMIT = 0.5;
+const LIMIT = 0.5;
 
 /** Places that may stay. Each must occur. */
-export const EXCEPTIONS: readonly Exception[] = [
-  { file: ".ci/checks/words.test.ts", text: "", reason: "the phrases that are looked for" },
-];
+const EXCEPTIONS: readonly Exception[] = [];
 
 const FIRST_WORDS = /(?<=^|[.!?:;]["')\]]?\s+)(?:What|Who|Those|Of)\b/g;
 const WORDS =
@@ -47,7 +45,7 @@ const WIDEST = 120;
 /** Properties of a mutant: a rule as it stands in a source, and its replacement. */
 const CODE_OF_MUTANTS = new Set(["rule", "broken"]);
 
-export interface Exception {
+interface Exception {
   readonly file: string;
   /** Part of the 40 characters before and after the phrase. */
   readonly text: string;
@@ -55,13 +53,13 @@ export interface Exception {
 }
 
 /** A paragraph, an item of a list, a cell of a table, or a string: the code in it is blanked. */
-export interface Passage {
+interface Passage {
   readonly text: string;
   /** The line in the file of each character. */
   readonly lineOf: (index: number) => number;
 }
 
-export interface Place {
+interface Place {
   readonly line: number;
   readonly phrase: string;
   /** Text around the phrase. */
@@ -70,7 +68,7 @@ export interface Place {
 
 type Line = readonly [number: number, text: string];
 
-export function findPhrases(passage: Passage): readonly Place[] {
+function findPhrases(passage: Passage): readonly Place[] {
   return [FIRST_WORDS, WORDS, IS_NO].flatMap((phrases) => placesOf(passage, phrases));
 }
 
@@ -82,19 +80,19 @@ function placesOf({ text, lineOf }: Passage, phrases: RegExp): readonly Place[] 
   }));
 }
 
-export const isReadByUsers = (file: string): boolean => PAGES.test(file) || SOURCES.test(file);
+const isReadByUsers = (file: string): boolean => PAGES.test(file) || SOURCES.test(file);
 
 /** Phrases that sound translated. */
-export function findIdioms(passage: Passage): readonly Place[] {
+function findIdioms(passage: Passage): readonly Place[] {
   return IDIOMS.flatMap((phrases) => placesOf(passage, phrases));
 }
 
-export function countWords({ text }: Passage): number {
+function countWords({ text }: Passage): number {
   return text.split(/\s+/).filter((word) => word !== "").length;
 }
 
 /** Comments, docstrings and strings of several words: titles of tests and messages. Scripts of Redis are code. */
-export function passagesOfSource(path: string, text: string): readonly Passage[] {
+function passagesOfSource(path: string, text: string): readonly Passage[] {
   const source = parse(path, text);
   const comments = groupsOf(source.comments, text).flatMap((group) =>
     passagesOf(group.flatMap((comment) => linesOf(comment, source.lineAt))),
@@ -106,12 +104,12 @@ export function passagesOfSource(path: string, text: string): readonly Passage[]
 }
 
 /** Prose of a page: not its code blocks. */
-export function passagesOfPage(markdown: string): readonly Passage[] {
+function passagesOfPage(markdown: string): readonly Passage[] {
   return passagesOf(markdown.split(/\r?\n/).map((line, index): Line => [index + 1, line]));
 }
 
 /** Lines of comments that end beyond column 120; an address may. */
-export function wideComments(path: string, text: string): readonly number[] {
+function wideComments(path: string, text: string): readonly number[] {
   const { comments, lineAt } = parse(path, text);
   const lines = text.split("\n");
   const commented = comments.flatMap(({ start, end }) => {
