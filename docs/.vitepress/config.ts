@@ -41,6 +41,7 @@ export default defineConfig({
     ["meta", { name: "twitter:card", content: "summary_large_image" }],
   ],
   themeConfig: {
+    logo: "/logo.svg",
     search: { provider: "local", options: { miniSearch: { searchOptions: SEARCH_OPTIONS } } },
     nav: BAR.map((item) => ({ ...item })),
     sidebar: sidebars(),

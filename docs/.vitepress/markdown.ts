@@ -81,7 +81,7 @@ export function linkFrom(page: string, link: string): string {
 
 /** Relative to the page, so that the site builder finds the file. */
 function imageFrom(page: string, image: string): string {
-  return page === README_PAGE ? image.replace(/^docs\//, "./") : image;
+  return page === README_PAGE ? image.replace(/^docs\/public\//, "/").replace(/^docs\//, "./") : image;
 }
 
 /** Where a page is edited. */
