@@ -7,7 +7,7 @@ import { trackedFiles } from "./tracked-files.ts";
 const top = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const files = trackedFiles(top);
 
-/** What the repository weighs. A limit goes down with what it counts; the aim is where it goes. */
+/** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: next, the site and the clients of other caches bring most of the rest.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 1_016 },
@@ -16,12 +16,11 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 53_000,
+    limit: 42_500,
   },
   // The aim is 3,000.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_550 },
-  // The aim is 130,000.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 165_000 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_500 },
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 
 describe("the weight of the repository", () => {

@@ -178,7 +178,7 @@ describe("away, disabled and closed", () => {
       const { client, operation, durationMs } = event as CommandEvent;
       if (client === "timed") seen.push([operation, durationMs]);
     };
-    let now = performance.now();
+    let now = Math.ceil(performance.now());
     const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
     diagnostics.subscribe("hotset:redis", note);
     const first = redis.commands.get("k");
