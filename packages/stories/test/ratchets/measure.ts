@@ -30,7 +30,7 @@ const CALLS = 20;
 const WARM = 400;
 /** So many calls side by side, and as many in all, while bytes are sampled. */
 const LANES = 64;
-const SAMPLED = 8_000;
+const SAMPLED = 3_000;
 const BATCH = 100;
 const value = { id: 1, name: "Ada Lovelace", text: "x".repeat(140), tags: ["a", "b"], n: 12345 };
 
@@ -81,8 +81,8 @@ for (const [name, call] of Object.entries(calls)) {
     promises: await leastOf(ROUNDS, () => promises(call)),
     ...(await entries(call)),
     ...(await commands(call)),
-    bytes: await leastOf(3, () => bytes(call, sampled, "all")),
-    outliving: await leastOf(5, () => bytes(call, sampled, "those that outlive a young collection")),
+    bytes: await leastOf(2, () => bytes(call, sampled, "all")),
+    outliving: await leastOf(4, () => bytes(call, sampled, "those that outlive a young collection")),
   };
 }
 console.log(JSON.stringify(costs));
@@ -152,7 +152,7 @@ async function stat(of: RegExp): Promise<number> {
 async function bytes(call: () => Promise<unknown>, times: number, which: string): Promise<number> {
   const includesYoung = which === "all";
   await session.post("HeapProfiler.startSampling", {
-    samplingInterval: 1_024,
+    samplingInterval: includesYoung ? 16_384 : 4_096,
     includeObjectsCollectedByMajorGC: true,
     includeObjectsCollectedByMinorGC: includesYoung,
   });

@@ -11,8 +11,8 @@ import type { Costs } from "./measure.ts";
  * have a fifth of room, or more where they are few. None depends on how busy the machine is.
  */
 const MOST: Readonly<Record<string, Costs>> = {
-  "miss, memory over Redis": cost([16, 747, 73, 23], [11, 1], [49_000, 700]),
-  "miss, Redis alone": cost([16, 714, 68, 22], [11, 1], [47_000, 600]),
+  "miss, memory over Redis": cost([16, 747, 73, 23], [11, 1], [54_000, 700]),
+  "miss, Redis alone": cost([16, 714, 68, 22], [11, 1], [50_000, 600]),
   "miss, memory alone": cost([5, 253, 36, 5], [0, 0], [10_000, 300]),
   "hit in Redis": cost([6, 287, 42, 8], [2, 0], [2_600, 100]),
   "hit in memory": cost([2, 13, 12, 1], [0, 0], [500, 100]),
