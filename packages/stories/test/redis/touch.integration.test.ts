@@ -104,7 +104,7 @@ it.each(WAYS)("C516 a load that is not modified moves no value to or from Redis,
   const answer = await cache.getOrSet("k", ({ stale }) => stale!.notModified(), {
     ttl: "2h",
     maxAge: "1h",
-    refreshAhead: 0.000_001,
+    refreshAhead: 1e-9,
   });
   await cache.drain();
   const figures = String(await server.command("INFO", "all"));
