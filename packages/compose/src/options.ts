@@ -1,7 +1,7 @@
 import {
   CacheError,
+  checkNames,
   ConfigurationError,
-  didYouMean,
   parseDuration,
   systemClock,
   type Awaitable,
@@ -43,13 +43,7 @@ export interface Plan {
 /** @throws {ConfigurationError} for sides that cannot be composed, and for options out of range. */
 export function planOf(near: Backend, far: Backend, options: ComposeOptions): Plan {
   checkSides(near, far);
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw refusal(`options must be an object with nearTtl, got ${shown(options)}`);
-  for (const name of Object.keys(options))
-    if (!NAMES.includes(name))
-      throw refusal(
-        `unknown option ${JSON.stringify(name)}; accepted are ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
-      );
+  checkNames(options ?? null, NAMES, { place: "compose" });
   const {
     label = `${near.label}+${far.label}`,
     read = "sequential",

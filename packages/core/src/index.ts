@@ -73,6 +73,7 @@ export type {
 } from "./contracts/events.ts";
 export type { BatchLoader, BatchLoadContext, LoadContext, Loader, NotModified, StaleValue } from "./engine/loader.ts";
 export { didYouMean, didYouMeanInCache } from "./primitives/did-you-mean.ts";
+export { checkNames, type NamesCheck } from "./primitives/option-names.ts";
 export { refuseSurplus } from "./primitives/surplus.ts";
 export { packEntry, unpackEntry } from "./entry/packed-entry.ts";
 export { markedStale } from "./entry/marked-stale.ts";

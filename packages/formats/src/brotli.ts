@@ -10,7 +10,8 @@ const SLOW_LEVEL = 9;
  * Below level 9 up to 64 KiB are compressed synchronously (0.4 ms at level 4). At every level up to 256 KiB of output
  * are decompressed synchronously (0.2 ms). Larger data, and all compression from level 9 on, runs in the thread pool.
  *
- * @throws {InvalidArgumentError} for an unknown option, or one out of range.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for one out of range.
  */
 export function brotli(options?: CompressorOptions): Compressor {
   const { level, minBytes } = resolveCompressorOptions("brotli", options, { min: 0, max: 11, default: 4 });

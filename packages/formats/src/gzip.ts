@@ -7,7 +7,8 @@ import { zlibCompressor } from "./zlib-compressor.ts";
  * Up to 64 KiB are compressed synchronously (0.7 ms at level 6), and up to 256 KiB of output decompressed synchronously
  * (0.3 ms). Larger data goes through the thread pool.
  *
- * @throws {InvalidArgumentError} for an unknown option, or one out of range.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for one out of range.
  */
 export function gzip(options?: CompressorOptions): Compressor {
   const { level, minBytes } = resolveCompressorOptions("gzip", options, { min: 0, max: 9, default: 6 });

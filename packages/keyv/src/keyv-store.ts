@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { ConfigurationError, didYouMean, type Cache, type Namespace } from "@hotset/core";
+import { checkNames, type Cache, type Namespace } from "@hotset/core";
 
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
@@ -42,11 +42,7 @@ export interface KeyvStore {
  * @throws {ConfigurationError} for an unknown option, and for a cache without a name.
  */
 export function keyvStore(cache: Cache, options: KeyvStoreOptions = {}): KeyvStore {
-  for (const name of Object.keys(options))
-    if (name !== "name")
-      throw new ConfigurationError(
-        `keyvStore: unknown option ${JSON.stringify(name)}; accepted is name${didYouMean(name, ["name"])}`,
-      );
+  checkNames(options, ["name"], { place: "keyvStore" });
   return new Store(cache, options.name ?? "keyv");
 }
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import {
+  checkNames,
   ConfigurationError,
   DecodeError,
-  didYouMean,
   json,
   packEntry,
   passthrough,
@@ -97,11 +97,7 @@ function unpacked(found: unknown, nowMs: number): StoredEntry | undefined {
 }
 
 function check(store: KeyvAdapter, options: KeyvBackendOptions): void {
-  for (const name of Object.keys(options))
-    if (!NAMES.includes(name))
-      throw new ConfigurationError(
-        `keyv: unknown option ${JSON.stringify(name)}; accepted are ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
-      );
+  checkNames(options, NAMES, { place: "keyv" });
   if (typeof store !== "object" || store === null || METHODS.some((name) => typeof store[name] !== "function"))
     throw new ConfigurationError("keyv(store): store must have get, set and delete, as the stores of Keyv have");
   if ("stats" in store && "hooks" in store)

@@ -447,6 +447,10 @@ describe.each(["lru", "adaptive"] as const)(
   },
 );
 
+/** What holds options, and their names, are configuration; values are arguments. */
+const refusalOf = (message: string): typeof ConfigurationError | typeof InvalidArgumentError =>
+  /unknown option|must be an object, got/.test(message) ? ConfigurationError : InvalidArgumentError;
+
 describe("memory", () => {
   it("belongs to one cache, and to one before it stores", () => {
     const tier = memory({ label: "near" });
@@ -484,10 +488,10 @@ describe("memory", () => {
   it.each<[options: unknown, message: string]>([
     [
       { maxItems: 5 },
-      'memory: unknown option "maxItems"; the options are label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values, eviction',
+      'memory: unknown option "maxItems"; accepted: label, maxEntries, maxBytes, maxEntryBytes, sizeOf, values, eviction',
     ],
     [null, "memory: options must be an object, got null"],
-    [5, "memory: options must be an object, got 5"],
+    [5, "memory: options must be an object, got a number"],
     // The values() of an array would be its option.
     [[], "memory: options must be an object, got an array"],
     [{ label: "" }, 'memory: label must be a non-empty string, got ""'],
@@ -538,7 +542,7 @@ describe("memory", () => {
     [{ values: {} }, 'memory: values must be one of "shared", "frozen", "cloned", got an object'],
   ])("refuses %o", (options, message) => {
     const build = () => memory(options as MemoryOptions);
-    expect(build).toThrow(InvalidArgumentError);
+    expect(build).toThrow(refusalOf(message));
     expect(build).toThrow(message);
   });
 });

@@ -4,6 +4,7 @@ import {
   type LocalEntry,
   type LocalTier,
   type LocalTierHost,
+  checkNames,
   didYouMeanInCache,
   refuseSurplus,
 } from "@hotset/core";
@@ -67,7 +68,8 @@ export interface MemoryOptions {
  * whose life has ended is removed within a second, even if it is not read, by a timer that does not keep the process
  * alive. If thousands end together, 500 are removed every millisecond, so the event loop is not blocked.
  *
- * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for one out of its range.
  */
 export function memory(options?: MemoryOptions): LocalTier;
 export function memory(options: MemoryOptions = {}, ...surplus: readonly unknown[]): LocalTier {
@@ -250,14 +252,7 @@ const VALUES: readonly unknown[] = ["shared", "frozen", "cloned"] satisfies Memo
 const EVICTIONS: readonly unknown[] = ["lru", "adaptive"] satisfies MemoryOptions["eviction"][];
 
 function resolve(options: MemoryOptions): Limits {
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    refuse("options", options, "an object");
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name))
-      throw new InvalidArgumentError(
-        `memory: unknown option ${JSON.stringify(name)}; the options are ${OPTIONS.join(", ")}${didYouMeanInCache(name, OPTIONS)}`,
-      );
-  }
+  checkNames(options, OPTIONS, { place: "memory", hint: didYouMeanInCache });
   const { label = "memory", maxEntries = 10_000, sizeOf, values = "shared", eviction = "lru" } = options;
   if (typeof label !== "string" || label === "") refuse("label", label, "a non-empty string");
   if (!isCount(maxEntries, MOST_ENTRIES)) refuse("maxEntries", maxEntries, `a whole number from 1 to ${MOST_ENTRIES}`);

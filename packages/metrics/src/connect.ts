@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Cache } from "@hotset/core";
+import { checkNames, InvalidArgumentError, type Cache } from "@hotset/core";
 import type { Redis } from "@hotset/redis-toolkit";
 import { connectCaches } from "./cache-instruments.ts";
 import { connectHttp, type HttpFigures } from "./http-instruments.ts";
@@ -32,16 +32,14 @@ const OBSERVED = ["caches", "redis", "queues", "consumers", "http", "backendCall
  *
  * @param known the options of the exporter next to those of {@link Observed}.
  * @returns a function that ends it, and has the exporter remove what it has made. A second call does nothing.
- * @throws {InvalidArgumentError} for an option that neither knows, for what is not a list of caches or of clients, and
+ * @throws {ConfigurationError} for an option that neither knows.
+ * @throws {InvalidArgumentError} for what is not a list of caches or of clients, and
  *   for two caches or two clients of one name. Nothing is connected after an error, and the exporter has removed its
  *   own.
  */
 export function connect(exporter: Exporter, options: Observed, known: readonly string[] = []): () => void {
-  checkObject("options", options);
   const all = [...known, ...OBSERVED];
-  for (const name of Object.keys(options))
-    if (!all.includes(name))
-      throw new InvalidArgumentError(`observe: unknown option ${JSON.stringify(name)}; known: ${all.join(", ")}`);
+  checkNames(options ?? null, all, { place: "observe" });
   const {
     caches = [],
     redis = [],

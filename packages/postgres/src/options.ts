@@ -1,6 +1,6 @@
 import {
+  checkNames,
   DEFAULT_MAX_DECODED_BYTES,
-  didYouMean,
   InvalidArgumentError,
   parseDuration,
   type Compressor,
@@ -89,14 +89,12 @@ const KNOWN = [
   "maxDecodedBytes",
 ];
 
-/** @throws {InvalidArgumentError} with the option and what it takes; never with the URL, which may have a password. */
+/**
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} with the option and what it takes; never with the URL, which may have a password.
+ */
 export function resolve(options: PostgresOptions): Settings {
-  if (typeof options !== "object" || options === null) refuse("options", "an object with url or pool");
-  for (const name of Object.keys(options))
-    if (!KNOWN.includes(name))
-      throw new InvalidArgumentError(
-        `postgres: unknown option ${JSON.stringify(name)}; known: ${KNOWN.join(", ")}${didYouMean(name, KNOWN)}`,
-      );
+  checkNames(options ?? null, KNOWN, { place: "postgres" });
   const { url, pool, format, compressor, label = "postgres", createSchema = true } = options;
   if ((url === undefined) === (pool === undefined)) refuse("url or pool", "given, and not both");
   if (url !== undefined && !isUrl(url)) refuse("url", 'like "postgres://user@host/database"');

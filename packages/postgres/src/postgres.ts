@@ -29,7 +29,8 @@ import { tagVersionsOf } from "./tag-versions.ts";
  * A backend over PostgreSQL 13 or later: entries, leases and tag versions are rows, each step is one statement, and
  * changes are reported by LISTEN/NOTIFY. Opens nothing before the first call.
  *
- * @throws {InvalidArgumentError} for an unknown option, and for one out of its range.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for one out of its range.
  */
 export function postgres(options: PostgresOptions): Backend;
 export function postgres(options: PostgresOptions, ...surplus: readonly unknown[]): Backend {

@@ -208,22 +208,28 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       `scan: type ${ONE_OF} "string", "list", "set", "zset", "hash", "stream", got "hsh"`,
       () => redis.commands.scan({ type: bad("hsh") }).next(),
     ],
-    ["set: the options must be an object, got null", () => redis.commands.set("k", "v", bad(null))],
     [
-      'set: unknown option "tll"; known: ttl, keepTtl, if; did you mean ttl?',
+      "set: options must be an object, got null; accepted: ttl, keepTtl, if",
+      () => redis.commands.set("k", "v", bad(null)),
+    ],
+    [
+      'set: unknown option "tll"; accepted: ttl, keepTtl, if; did you mean ttl?',
       () => redis.commands.set("k", "v", bad({ tll: 5 })),
     ],
     [
-      'expire: unknown option "ifs"; known: if; did you mean if?',
+      'expire: unknown option "ifs"; accepted: if; did you mean if?',
       () => redis.commands.expire("k", "5ms", bad({ ifs: "none" })),
     ],
-    ['incr: unknown option "buy"; known: by, ttl; did you mean by?', () => redis.commands.incr("k", bad({ buy: 5 }))],
     [
-      'hset: unknown option "tt"; known: ttl; did you mean ttl?',
+      'incr: unknown option "buy"; accepted: by, ttl; did you mean by?',
+      () => redis.commands.incr("k", bad({ buy: 5 })),
+    ],
+    [
+      'hset: unknown option "tt"; accepted: ttl; did you mean ttl?',
       () => redis.commands.hset("k", { a: 1 }, bad({ tt: 5 })),
     ],
     [
-      'setJson: unknown option "compress"; known: ttl, keepTtl, if, compressAbove',
+      'setJson: unknown option "compress"; accepted: ttl, keepTtl, if, compressAbove',
       () => redis.commands.setJson("k", 1, bad({ compress: 5 })),
     ],
     [
@@ -231,27 +237,27 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => redis.commands.setJson("k", 1, { compressAbove: NaN }),
     ],
     [
-      'transaction(options, describe): unknown option "wacth"; known: watch; did you mean watch?',
+      'transaction(options, describe): unknown option "wacth"; accepted: watch; did you mean watch?',
       () => redis.transaction(bad({ wacth: ["k"] }), () => []),
     ],
     [
-      'pool.use(task, options): unknown option "wait"; known: key, signal',
+      'pool.use(task, options): unknown option "wait"; accepted: key, signal',
       () => redis.pool.use(async () => 1, bad({ wait: 5 })),
     ],
     [
-      'subscribe(options): unknown option "sginal"; known: signal; did you mean signal?',
+      'subscribe(options): unknown option "sginal"; accepted: signal; did you mean signal?',
       () => news.subscribe(bad({ sginal: 1 })),
     ],
     [
-      'finished(id, options): unknown option "timeuot"; known: timeout, signal; did you mean timeout?',
+      'finished(id, options): unknown option "timeuot"; accepted: timeout, signal; did you mean timeout?',
       () => jobs.finished("1", bad({ timeuot: 5 })),
     ],
     [
-      'pop(options): unknown option "timeot"; known: timeout, signal; did you mean timeout?',
+      'pop(options): unknown option "timeot"; accepted: timeout, signal; did you mean timeout?',
       () => simpleQueue(redis, "q").pop(bad({ timeot: 5 })),
     ],
     [
-      'defineScript: unknown option "readonly"; known: lua, keys, args, reply, readOnly; did you mean readOnly?',
+      'defineScript: unknown option "readonly"; accepted: lua, keys, args, reply, readOnly; did you mean readOnly?',
       () => defineScript(bad({ lua: "return 1", keys: 0, reply: "integer", readonly: true })),
     ],
     [
@@ -335,7 +341,10 @@ describe("C364: an argument that cannot work is refused before anything is sent"
     ['send(args): args must be a list of text and Buffers, got "GET k"', () => redis.commands.send(bad("GET k"))],
     ["addMany(jobs): a job must be { data, options }, got a value of type undefined", () => jobs.addMany(bad([,]))],
     ['claim: ids must be a list of ids, got "1-1"', () => group.claim({ consumer: "c", minIdle: 1, ids: bad("1-1") })],
-    ["group.read: the options must be an object, got null", () => group.read(bad(undefined))],
+    [
+      "group.read: options must be an object, got null; accepted: consumer, after, count, block",
+      () => group.read(bad(undefined)),
+    ],
     ['read(after): after must be an object of ids by stream, got "orders"', () => streams(redis).read(bad("orders"))],
     [
       "setMany(scores): scores must be pairs of a member and a score, got null",

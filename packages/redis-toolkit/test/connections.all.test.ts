@@ -64,7 +64,7 @@ describe.each(EVERYWHERE)("connections of one's own over %s", (where) => {
     expect(await hasty.commands.incr(p)).toBe(1);
     expect(() => redis.within({ deadline: 0 })).toThrow("within: deadline must be at least 1 ms");
     expect(() => redis.within({ signal: {} as never })).toThrow("within: signal must be an AbortSignal");
-    expect(() => redis.within({ timeout: 1 } as never)).toThrow('within: unknown option "timeout"; known: deadline');
+    expect(() => redis.within({ timeout: 1 } as never)).toThrow('within: unknown option "timeout"; accepted: deadline');
   });
 
   it("a transaction is carried out as a whole, each command with its own result", async () => {

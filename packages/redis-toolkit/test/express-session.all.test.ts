@@ -408,7 +408,7 @@ describe("an application with express-session", () => {
       [{ ttl: "31d" }, "ttl must not be longer than absolute"],
       [
         { disableTTL: true },
-        'unknown option "disableTTL"; known: absolute, secret, hashIds, prefix, requireNoEviction',
+        'unknown option "disableTTL"; accepted: absolute, secret, hashIds, prefix, requireNoEviction',
       ],
       [{ idle: "1h" }, 'unknown option "idle"'],
     ];

@@ -131,12 +131,17 @@ describe("build", () => {
     expect(() => redis("redis://localhost").build()).toThrow(/\.valueFormat\(msgpack\(\)\)/);
   });
 
-  it.each([null, 1, {}, { isOpen: true }] as unknown[])("%j is not a connection", (given) => {
+  it.each<[unknown, typeof ConfigurationError | typeof InvalidArgumentError]>([
+    [null, InvalidArgumentError],
+    [1, InvalidArgumentError],
+    [{}, InvalidArgumentError],
+    [{ isOpen: true }, ConfigurationError],
+  ])("%j is not a connection", (given, refusal) => {
     expect(() =>
       redis(given as string)
         .valueFormat(json())
         .build(),
-    ).toThrow(InvalidArgumentError);
+    ).toThrow(refusal);
   });
 });
 
@@ -224,6 +229,10 @@ describe("settings that contradict each other", () => {
   });
 });
 
+/** What holds options, and their names, are configuration; values are arguments. */
+const refusalOf = (message: string): typeof ConfigurationError | typeof InvalidArgumentError =>
+  /unknown option|must be an object, got/.test(message) ? ConfigurationError : InvalidArgumentError;
+
 describe("a setting that is refused at once", () => {
   it.each<readonly [string, () => unknown, RegExp]>([
     ["label", () => builder().label(""), /^label must be a non-empty string, got ""/],
@@ -265,21 +274,33 @@ describe("a setting that is refused at once", () => {
       /^breaker: longestWait must be at least wait/,
     ],
     ["breaker", () => builder().breaker({ failure: 3 } as never), /unknown option "failure".*did you mean failures/],
-    ["C363: breaker", () => builder().breaker([] as never), /^breaker must be \{.*\}, got an array$/],
+    [
+      "C363: breaker",
+      () => builder().breaker([] as never),
+      /^breaker: options must be an object, got an array; accepted: failures,/,
+    ],
     ["C363: breaker", () => builder().breaker({ longestWait: null as never }), /^breaker: longestWait must be .*null$/],
-    ["C363: backoff", () => builder().backoff(null as never), /^backoff must be an object of options, got null$/],
-    ["C363: backoff", () => builder().backoff(5 as never), /^backoff must be an object of options, got 5$/],
+    [
+      "C363: backoff",
+      () => builder().backoff(null as never),
+      /^redis: backoff must be an object, got null; accepted: base,/,
+    ],
+    [
+      "C363: backoff",
+      () => builder().backoff(5 as never),
+      /^redis: backoff must be an object, got a number; accepted: base,/,
+    ],
     ["C363: backoff", () => builder().backoff({ factor: null as never }), /^backoff.factor must be .*, got null$/],
     ["C363: backoff", () => builder().backoff({ factor: "2" as never }), /^backoff.factor must be .*, got "2"$/],
     [
       "C363: single",
       () => single("redis://a", null as never),
-      /^single\(url, options\): options must be an .*, got null$/,
+      /^single\(url, options\): options must be an object, got null; accepted: tls$/,
     ],
     [
       "C363: cluster",
       () => cluster(["redis://a"], [] as never),
-      /^cluster\(nodes, options\): options must .* an array$/,
+      /^cluster\(nodes, options\): options must be an object, got an array; accepted: tls,/,
     ],
     [
       "C363: readFromReplicas",
@@ -289,7 +310,7 @@ describe("a setting that is refused at once", () => {
     [
       "C363: tls",
       () => single("rediss://a", { tls: null as never }),
-      /^tls: options must be an object of options, got null$/,
+      /^tls: options must be an object, got null; accepted: ca,/,
     ],
     [
       "C363: tls",
@@ -308,7 +329,11 @@ describe("a setting that is refused at once", () => {
       /^tls.servername must be a non-empty string, got 5$/,
     ],
     ["C363: tls.pins", () => single("rediss://a", { tls: { pins: [,] as never } }), /^tls.pins must be a list/],
-    ["breaker", () => builder().breaker(5 as never), /^breaker must be \{ failures, wait, longestWait \}, got 5/],
+    [
+      "breaker",
+      () => builder().breaker(5 as never),
+      /^breaker: options must be an object, got a number; accepted: failures, wait, longestWait$/,
+    ],
     ["reissueWindow", () => builder().reissueWindow(-1), /^reissueWindow must be .*, got -1/],
     ["backoff", () => builder().backoff({ base: "soon" as never }), /^backoff.base must be .*, got "soon"/],
     ["backoff", () => builder().backoff({ factor: 0.5 }), /^backoff.factor must be .*, got 0.5/],
@@ -370,12 +395,12 @@ describe("a setting that is refused at once", () => {
     [
       "backoff",
       () => builder().backoff({ bsae: 1 } as never),
-      /^redis: unknown option "backoff.bsae"; known: base, factor, max; did you mean base\?$/,
+      /^redis: unknown option "backoff.bsae"; accepted: base, factor, max; did you mean base\?$/,
     ],
     [
       "R1-03: single",
       () => single("redis://a", { readFromReplicas: true } as never),
-      /^single\(url, options\): unknown option "readFromReplicas"; known: tls/,
+      /^single\(url, options\): unknown option "readFromReplicas"; accepted: tls/,
     ],
     [
       "R1-03: cluster",
@@ -390,7 +415,7 @@ describe("a setting that is refused at once", () => {
     [
       "tls",
       () => single("rediss://a", { tls: { rejectUnauthorized: false } } as never),
-      /^tls: unknown option "rejectUnauthorized"; known: ca, cert, key, servername/,
+      /^tls: unknown option "rejectUnauthorized"; accepted: ca, cert, key, servername/,
     ],
     [
       "fromClient",
@@ -411,7 +436,7 @@ describe("a setting that is refused at once", () => {
     ["fromClient", () => fromClient({} as never), /^fromClient\(client\): .*createClient\(\)/],
     ["fromClient", () => fromClient(null as never), /^fromClient\(client\)/],
   ])("A2: %s", (_, give, message) => {
-    expect(give).toThrow(InvalidArgumentError);
+    expect(give).toThrow(refusalOf(String(message)));
     expect(give).toThrow(message);
   });
 

@@ -1,4 +1,5 @@
 import {
+  checkNames,
   ConfigurationError,
   DEFAULT_MAX_DECODED_BYTES,
   InvalidArgumentError,
@@ -19,7 +20,6 @@ import type { Backoff } from "./primitives/backoff.ts";
 import { codecs, NOTHING_SHIPPED, type Shipped } from "./primitives/codecs.ts";
 import {
   breakerPolicy,
-  checkOptions,
   compressor,
   count,
   factor,
@@ -404,7 +404,7 @@ class Builder implements RedisBackendBuilder {
   }
 
   backoff(backoff: { readonly base?: Duration; readonly factor?: number; readonly max?: Duration }): this {
-    checkOptions("redis", backoff ?? null, ["base", "factor", "max"], "backoff");
+    checkNames(backoff ?? null, ["base", "factor", "max"], { place: "redis", inside: "backoff" });
     const { baseMs, factor: growth, maxMs } = this.#settings.backoff;
     const next: Backoff = Object.freeze({
       baseMs: backoff.base === undefined ? baseMs : milliseconds("backoff.base", backoff.base, 0),

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "@hotset/core";
+import { ConfigurationError, InvalidArgumentError } from "@hotset/core";
 import { describe, expect, it } from "vitest";
 import { hashSlot, openConnection } from "./redis-connection.ts";
 import { single } from "./shared-connection.ts";
@@ -12,6 +12,10 @@ const CLIENT_NAME = "clientName must be 1 to 128 printable ASCII characters with
 const PASSWORD = "password must be a non-empty string, or a function that returns one";
 
 const open = (options: object): Promise<void> => openConnection(single("redis://nowhere.invalid"), options).close();
+
+/** What holds options, and their names, are configuration; values are arguments. */
+const refusalOf = (message: string): typeof ConfigurationError | typeof InvalidArgumentError =>
+  /unknown option|must be an object, got/.test(message) ? ConfigurationError : InvalidArgumentError;
 
 describe("an option that is refused", () => {
   it.each<readonly [object, string]>([
@@ -48,29 +52,31 @@ describe("an option that is refused", () => {
       { backoff: { baseMs: 11, maxMs: 10 } },
       "backoff.baseMs must not be longer than backoff.maxMs, got 11 ms and 10 ms",
     ],
-    [{ backoff: null }, "backoff must be an object of options, got null"],
-    [{ pool: 5 }, "pool must be an object of options, got 5"],
+    [{ backoff: null }, "openConnection: backoff must be an object, got null; accepted: baseMs, factor, maxMs"],
+    [{ pool: 5 }, "openConnection: pool must be an object, got a number; accepted: max, waitMs, idleMs"],
     [{ pool: { max: 0 } }, `pool.max ${COUNT}, got 0`],
     [{ pool: { waitMs: 0 } }, `pool.waitMs ${DURATION}, got 0`],
     [{ pool: { idleMs: 0 } }, `pool.idleMs ${DURATION}, got 0`],
   ])("%o", (options, message) => {
-    expect(() => open(options)).toThrow(new InvalidArgumentError(message));
+    expect(() => open(options)).toThrow(new (refusalOf(message))(message));
   });
 
   it.each([
-    [null, "options must be an object of options, got null"],
-    [5, "options must be an object of options, got 5"],
-    [{ poool: {} }, 'openConnection: unknown option "poool"; known: username, password,'],
-    [{ pool: { maxx: 1 } }, 'openConnection: unknown option "pool.maxx"; known: max, waitMs, idleMs'],
-    [{ backoff: { base: 1 } }, 'openConnection: unknown option "backoff.base"; known: baseMs, factor, maxMs'],
+    [null, "openConnection: options must be an object, got null; accepted: username,"],
+    [5, "openConnection: options must be an object, got a number; accepted: username,"],
+    [{ poool: {} }, 'openConnection: unknown option "poool"; accepted: username, password,'],
+    [{ pool: { maxx: 1 } }, 'openConnection: unknown option "pool.maxx"; accepted: max, waitMs, idleMs'],
+    [{ backoff: { base: 1 } }, 'openConnection: unknown option "backoff.base"; accepted: baseMs, factor, maxMs'],
   ])("%o is refused as options", (options, message) => {
-    expect(() => open(options as object)).toThrow(InvalidArgumentError);
+    expect(() => open(options as object)).toThrow(ConfigurationError);
     expect(() => open(options as object)).toThrow(message);
   });
 });
 
 describe("C363: null is not the default, and nothing else stands for an option", () => {
-  const OBJECT = "must be an object of options, got";
+  const OBJECT = "must be an object, got";
+  const OPTIONS =
+    "username, password, clientName, protocol, connectTimeoutMs, responseTimeoutMs, maxInFlight, onOverload, retries, backoff, readRetries, heartbeatMs, pool, clock";
 
   it.each<readonly [object, string]>([
     [{ protocol: null }, "protocol must be 2 or 3, got null"],
@@ -88,15 +94,15 @@ describe("C363: null is not the default, and nothing else stands for an option",
     [{ backoff: { factor: null } }, "backoff.factor must be a number of at least 1, got null"],
     [{ backoff: { factor: "2" } }, 'backoff.factor must be a number of at least 1, got "2"'],
     [{ backoff: { factor: Symbol("2") } }, "backoff.factor must be a number of at least 1, got a symbol"],
-    [{ backoff: [] }, `backoff ${OBJECT} an array`],
+    [{ backoff: [] }, `openConnection: backoff ${OBJECT} an array; accepted: baseMs, factor, maxMs`],
     [{ pool: { max: null } }, `pool.max ${COUNT}, got null`],
     [{ pool: { waitMs: null } }, `pool.waitMs ${DURATION}, got null`],
     [{ pool: { idleMs: null } }, `pool.idleMs ${DURATION}, got null`],
-    [{ pool: [10] }, `pool ${OBJECT} an array`],
-    [[], `openConnection: options ${OBJECT} an array`],
-    ["fast" as never, `openConnection: options ${OBJECT} "fast"`],
+    [{ pool: [10] }, `openConnection: pool ${OBJECT} an array; accepted: max, waitMs, idleMs`],
+    [[], `openConnection: options ${OBJECT} an array; accepted: ${OPTIONS}`],
+    ["fast" as never, `openConnection: options ${OBJECT} text of 4 characters; accepted: ${OPTIONS}`],
   ])("%o", (options, message) => {
-    expect(() => open(options)).toThrow(new InvalidArgumentError(message));
+    expect(() => open(options)).toThrow(new (refusalOf(message))(message));
   });
 });
 
@@ -116,12 +122,15 @@ describe("C364: an argument that cannot work is refused before anything is opene
     ],
     ["key must be a string or a Buffer, got 7", (redis) => redis.pool.use(nothing, { key: 7 as never })],
     [
-      'pool.use(task, options): unknown option "deadlineMs"; known: key, waitMs, signal',
+      'pool.use(task, options): unknown option "deadlineMs"; accepted: key, waitMs, signal',
       (redis) => redis.pool.use(nothing, { deadlineMs: 5 } as never),
     ],
-    ["open: options must be an object of options, got null", (redis) => redis.open(null as never)],
     [
-      'open: unknown option "deadline"; known: role, key, deadlineMs, signal; did you mean deadlineMs?',
+      "open: options must be an object, got null; accepted: role, key, deadlineMs, signal",
+      (redis) => redis.open(null as never),
+    ],
+    [
+      'open: unknown option "deadline"; accepted: role, key, deadlineMs, signal; did you mean deadlineMs?',
       (redis) => redis.open({ role: "blocking", deadline: 5 } as never),
     ],
     [

@@ -1,16 +1,7 @@
-import { ConfigurationError, InvalidArgumentError, systemClock } from "@hotset/core";
+import { checkNames, ConfigurationError, InvalidArgumentError, systemClock } from "@hotset/core";
 import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
-import {
-  checkKey,
-  checkOptions,
-  clockOf,
-  count,
-  factor,
-  milliseconds,
-  oneOf,
-  refuse,
-} from "./primitives/option-checks.ts";
+import { checkKey, clockOf, count, factor, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";
 import { slotOf } from "./primitives/hash-slots.ts";
 import { hold, type ClientConnection, type Connection } from "./shared-connection.ts";
 
@@ -61,7 +52,7 @@ const OPTIONS: readonly (keyof RedisConnectionOptions)[] = [
 ];
 
 function resolve(options: RedisConnectionOptions): ConnectionSettings {
-  checkOptions("openConnection", options, OPTIONS);
+  checkNames(options, OPTIONS, { place: "openConnection" });
   const { username, password, clientName, readRetries = 5, backoff = {}, pool = {}, clock = systemClock } = options;
   const { protocol = 3, connectTimeoutMs = 5_000, responseTimeoutMs = 5_000, heartbeatMs = 2_000 } = options;
   const { maxInFlight = 5_000, onOverload = "wait", retries = Infinity } = options;
@@ -98,7 +89,7 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
 }
 
 function poolOf(given: NonNullable<RedisConnectionOptions["pool"]>): ConnectionSettings["pool"] {
-  checkOptions("openConnection", given, ["max", "waitMs", "idleMs"], "pool");
+  checkNames(given, ["max", "waitMs", "idleMs"], { place: "openConnection", inside: "pool" });
   const { max = 10, waitMs = 5_000, idleMs = 30_000 } = given;
   return {
     max: count("pool.max", max),
@@ -108,7 +99,7 @@ function poolOf(given: NonNullable<RedisConnectionOptions["pool"]>): ConnectionS
 }
 
 function backoffOf(given: NonNullable<RedisConnectionOptions["backoff"]>): ConnectionSettings["backoff"] {
-  checkOptions("openConnection", given, ["baseMs", "factor", "maxMs"], "backoff");
+  checkNames(given, ["baseMs", "factor", "maxMs"], { place: "openConnection", inside: "backoff" });
   const { baseMs = 100, factor: growth = 2, maxMs = 5_000 } = given;
   const backoff = {
     baseMs: milliseconds("backoff.baseMs", baseMs, 0),

@@ -1,4 +1,5 @@
 import {
+  checkNames,
   ConfigurationError,
   InvalidArgumentError,
   MissingConnectionError,
@@ -23,7 +24,7 @@ import { openPrimary } from "./topology/sentinel.ts";
 import { SentinelWatcher } from "./topology/sentinel-watcher.ts";
 import type { NodeAddress } from "./primitives/hash-slots.ts";
 import { beginToLoadNodeRedis } from "./primitives/node-redis.ts";
-import { checkOptions, flag } from "./primitives/option-checks.ts";
+import { flag } from "./primitives/option-checks.ts";
 import {
   isServerAddress,
   parseAddress,
@@ -117,11 +118,11 @@ export function single(given: string | URL | ServerAddress, options?: Connection
 
 function targetOf(given: string | URL | ServerAddress, options: ConnectionOptions | undefined): ParsedAddress {
   if (isServerAddress(given)) {
-    checkOptions("single(server)", options, []);
+    checkNames(options, [], { place: "single(server)" });
     return parseAddress("single({ host })", given);
   }
   const url = parseUrl("single(url)", given);
-  checkOptions("single(url, options)", options, ["tls"]);
+  checkNames(options, ["tls"], { place: "single(url, options)" });
   return { ...url, tls: tlsOf("single", url, options) };
 }
 
@@ -142,7 +143,7 @@ export function cluster(
   if (urls.some(({ database }) => database !== 0))
     throw new InvalidArgumentError("cluster(nodes): URLs must not name a database: a cluster has only database 0");
   const shared = sharedCredentials(urls);
-  checkOptions("cluster(nodes, options)", options, ["tls", "readFromReplicas", "resolveAddress"]);
+  checkNames(options, ["tls", "readFromReplicas", "resolveAddress"], { place: "cluster(nodes, options)" });
   const resolveAddress = resolverOf("cluster", options);
   const { readFromReplicas = false } = options ?? {};
   flag("cluster: readFromReplicas", readFromReplicas);
@@ -177,7 +178,7 @@ export function sentinel(
     throw new InvalidArgumentError(
       'sentinel(sentinels, { primaryName }): primaryName must be the name of the primary in the sentinels, such as "mymaster"',
     );
-  checkOptions("sentinel(sentinels, options)", options, ["tls", "primaryName", "resolveAddress"]);
+  checkNames(options, ["tls", "primaryName", "resolveAddress"], { place: "sentinel(sentinels, options)" });
   const resolveAddress = resolverOf("sentinel", options);
   const tls = tlsOf("sentinel", first, options);
   return new SharedConnection("own", (settings) => {

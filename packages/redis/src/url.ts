@@ -1,7 +1,7 @@
-import { InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { checkNames, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import type { Address } from "./connection/session.ts";
 import { checkTls, type TlsSource } from "./connection/tls.ts";
-import { checkOptions, text as nonEmpty, refuse } from "./primitives/option-checks.ts";
+import { text as nonEmpty, refuse } from "./primitives/option-checks.ts";
 
 /** Where one server is, in parts: nothing has to be encoded as in a URL. */
 export interface ServerAddress {
@@ -104,9 +104,12 @@ const ADDRESS_PARTS = ["host", "port", "username", "password", "database", "tls"
 export const isServerAddress = (given: unknown): given is ServerAddress =>
   typeof given === "object" && given !== null && [Object.prototype, null].includes(Object.getPrototypeOf(given));
 
-/** @throws {InvalidArgumentError} for a part that is unknown, missing or of a wrong kind; it shows no password. */
+/**
+ * @throws {ConfigurationError} for an unknown part.
+ * @throws {InvalidArgumentError} for a part that is missing or of a wrong kind; it shows no password.
+ */
 export function parseAddress(option: string, given: ServerAddress): ParsedAddress {
-  checkOptions(option, given, ADDRESS_PARTS);
+  checkNames(given, ADDRESS_PARTS, { place: option });
   const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
   const host = nonEmpty(`${option}: host`, given.host);
   if (/[/@\s]/.test(host))

@@ -205,7 +205,7 @@ it("C364: bad input of one caller ends no socket, its own neither", async () => 
     ],
     [
       () => socket.call(["PING"], { block: 5 } as never),
-      'unknown option "block"; known: blockMs, key, isReadOnly, deadlineMs',
+      'unknown option "block"; accepted: blockMs, key, isReadOnly, deadlineMs',
     ],
     [() => socket.call(["GET", ,] as never), "argument 1 of GET must be a string or a Buffer"],
     [() => socket.monitor(undefined as never), "monitor(listener): listener must be a function, got undefined"],

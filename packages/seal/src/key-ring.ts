@@ -1,5 +1,5 @@
 import { createSecretKey, KeyObject } from "node:crypto";
-import { DecodeError, InvalidArgumentError } from "@hotset/core";
+import { checkNames, DecodeError, InvalidArgumentError } from "@hotset/core";
 
 /** A secret and its name. */
 export interface SealKey {
@@ -33,11 +33,13 @@ export class KeyRing {
   readonly #seal: string;
   readonly #keys: ReadonlyMap<string, RingKey>;
 
-  /** @throws {InvalidArgumentError} which contains no part of a key. */
+  /**
+   * @throws {ConfigurationError} for an unknown option.
+   * @throws {InvalidArgumentError} which contains no part of a key.
+   */
   constructor(seal: string, options: SealOptions) {
+    checkNames(options, ["keys"], { place: seal });
     const keys: unknown = options?.keys;
-    for (const name of Object.keys(options ?? {}))
-      if (name !== "keys") throw new InvalidArgumentError(`${seal}: the options are keys, got ${JSON.stringify(name)}`);
     if (!Array.isArray(keys) || keys.length === 0)
       throw new InvalidArgumentError(`${seal}: keys must be a list of at least one { id, key }`);
     // Not `map`, which leaves out holes.

@@ -146,7 +146,9 @@ describe.each(SEALS)("C153 %s", (_, make) => {
     expect(message([old, old])).toMatch(/keys must have different ids$/);
     expect(message([, old])).toMatch(/keys\[0\]\.id must be/);
     expect(message([undefined])).toMatch(/keys\[0\]\.id must be/);
-    expect(() => make({ keys: [old], key: "secret" } as never)).toThrow('the options are keys, got "key"');
+    expect(() => make({ keys: [old], key: "secret" } as never)).toThrow(
+      'unknown option "key"; accepted: keys; did you mean keys?',
+    );
   });
 
   it("shows no secret when it, or its error, is inspected", () => {

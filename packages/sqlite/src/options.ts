@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import {
+  checkNames,
   ConfigurationError,
-  didYouMean,
   json,
   passthrough,
   systemClock,
@@ -61,11 +61,7 @@ export interface SqlitePlan {
 
 /** @throws {ConfigurationError} for an option out of range. */
 export function planOf(given: string | URL, options: SqliteOptions): SqlitePlan {
-  for (const name of Object.keys(options))
-    if (!NAMES.includes(name))
-      throw new ConfigurationError(
-        `sqlite: unknown option ${JSON.stringify(name)}; accepted are ${NAMES.join(", ")}${didYouMean(name, NAMES)}`,
-      );
+  checkNames(options, NAMES, { place: "sqlite" });
   const { maxBytes = DEFAULT_MAX_BYTES, unusableFile = "refuse", clock = systemClock } = options;
   const file = given instanceof URL ? fileURLToPath(given) : given;
   if (typeof file !== "string" || file === "" || file === ":memory:")

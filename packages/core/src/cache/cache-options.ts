@@ -1,8 +1,9 @@
 import type { Clock } from "../contracts/clock.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
-import { checkOptions } from "../entry/policy.ts";
 import { LEVELS, type CacheLogger } from "./reporter.ts";
+import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
 import { describe } from "../primitives/duration.ts";
+import { checkNames } from "../primitives/option-names.ts";
 
 /** Options of `createCache`. */
 export interface CacheOptions {
@@ -75,11 +76,7 @@ export const CACHE_OPTIONS: ReadonlySet<string> = new Set([
 
 /** @throws {ConfigurationError} for an option that does not exist, or that is out of its range. */
 export function checkCacheOptions(options: CacheOptions): CacheOptions {
-  try {
-    checkOptions(options, CACHE_OPTIONS);
-  } catch (cause) {
-    throw new ConfigurationError(`createCache: ${(cause as Error).message}`, { cause });
-  }
+  checkNames(options, CACHE_OPTIONS, { place: "createCache", hint: didYouMeanInCache });
   if (typeof options?.name !== "string" || !options.name.isWellFormed())
     throw new ConfigurationError(
       `name must be a well-formed string, the root of every key, got ${describe(options?.name)}`,

@@ -1,4 +1,5 @@
 import { didYouMeanInCache } from "../primitives/did-you-mean.ts";
+import { checkNames } from "../primitives/option-names.ts";
 import { describe, HUNDRED_YEARS_MS, kindOf, toMs, type Duration } from "../primitives/duration.ts";
 import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
@@ -305,20 +306,10 @@ export const OPTION_NAMES: Readonly<
 
 /** @throws {InvalidArgumentError} unless `options` is `undefined` or an object with only `accepted` names. */
 export function checkOptions(options: unknown, accepted: ReadonlySet<string>): void {
-  if (options === undefined) return;
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw new InvalidArgumentError(
-      `options must be an object, got ${kindOf(options)}; accepted are ${[...accepted].join(", ")}`,
-    );
-  for (const name of Object.keys(options))
-    if (!accepted.has(name))
-      throw new InvalidArgumentError(
-        `options: unknown option ${optionName(name)}; accepted are ${[...accepted].join(", ")}${didYouMeanInCache(name, accepted)}`,
-      );
+  checkNames(options, accepted, CALL);
 }
 
-/** Data that was given in place of options may have a key or a value as a name. */
-const optionName = (name: string): string => (/^[a-z_$][\w$]{0,39}$/i.test(name) ? describe(name) : kindOf(name));
+const CALL = { as: InvalidArgumentError, hint: didYouMeanInCache } as const;
 
 /** A copy of options that are read late, tags included: by then the caller may use its list for the next call. */
 export function ownOptions<O extends { readonly tags?: readonly string[] | undefined }>(options: O): O {

@@ -1,5 +1,5 @@
 import type { CompressorOptions } from "../contracts/backend.ts";
-import { didYouMean } from "../primitives/did-you-mean.ts";
+import { checkNames } from "../primitives/option-names.ts";
 import { describe } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 
@@ -13,7 +13,8 @@ export interface CompressorLevels {
 /**
  * Options of the compressor `id`, with defaults filled in.
  *
- * @throws {InvalidArgumentError} for an unknown option, unless `level` is a whole number within `levels`, and unless
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} unless `level` is a whole number within `levels`, and unless
  *   `minBytes` is a whole number of at least 0 or `Infinity`.
  */
 export function resolveCompressorOptions(
@@ -22,18 +23,7 @@ export function resolveCompressorOptions(
   levels: CompressorLevels,
 ): { readonly level: number; readonly minBytes: number } {
   if (options === undefined) return { level: levels.default, minBytes: DEFAULT_MIN_BYTES };
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new InvalidArgumentError(
-      `${id}: options must be an object with level and minBytes, or undefined, got ${describe(options)}`,
-    );
-  }
-  for (const name of Object.keys(options)) {
-    if (name !== "level" && name !== "minBytes") {
-      throw new InvalidArgumentError(
-        `${id}: unknown option ${describe(name)}; the options are level and minBytes${didYouMean(name, ["level", "minBytes"])}`,
-      );
-    }
-  }
+  checkNames(options, ["level", "minBytes"], { place: id });
   const { level = levels.default, minBytes = DEFAULT_MIN_BYTES } = options;
   if (!Number.isInteger(level) || level < levels.min || level > levels.max) {
     throw new InvalidArgumentError(

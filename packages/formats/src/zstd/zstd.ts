@@ -13,7 +13,8 @@ import { type Frame, readFrame } from "./frame.ts";
  * `decompress` throws {@link DecodeError} unless its input is one whole frame, without a dictionary, with at most
  * `maxBytes` of content.
  *
- * @throws {InvalidArgumentError} for an unknown option, or one out of range.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for one out of range.
  */
 export function zstd(options?: CompressorOptions): Compressor {
   return zstdOn("any", options);

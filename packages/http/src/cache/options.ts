@@ -1,7 +1,7 @@
-import { didYouMean, systemClock, type Clock, type Duration } from "@hotset/core";
+import { checkNames, systemClock, type Clock, type Duration } from "@hotset/core";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
-import { count, lowered, ms, oneOf, originNamed, refusal } from "./checks.ts";
+import { count, lowered, ms, oneOf, originNamed } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 import { HARMLESS } from "./safe-fields.ts";
@@ -108,10 +108,7 @@ export interface Plan {
 
 /** @throws {ConfigurationError} for an option that is unknown or out of range. */
 export function planOf(options: HttpCacheOptions): Plan {
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw refusal(`options must be an object, got ${typeof options}`);
-  for (const name of Object.keys(options))
-    if (!NAMES.has(name)) throw refusal(`unknown option ${JSON.stringify(name)}${didYouMean(name, NAMES)}`);
+  checkNames(options ?? null, NAMES, { place: "httpCache" });
   oneOf("mode", options.mode, ["shared", "private"]);
   oneOf("setCookie", options.setCookie, ["refuse", "strip", "store"]);
   oneOf("onAbort", options.onAbort, ["finish", "abort"]);

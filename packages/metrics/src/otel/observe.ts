@@ -27,8 +27,9 @@ export interface Observation {
  * Creates instruments, and fills them from events, tracing channels and, at a collection, from numbers that are there.
  * No attribute is a key, a tenant or a user.
  *
- * @throws {InvalidArgumentError} for unknown options, for what is not a list of caches, of clients or of buckets, and
- *   for two caches or two clients of one name. Nothing is observed after an error.
+ * @throws {ConfigurationError} for unknown options.
+ * @throws {InvalidArgumentError} for what is not a list of caches, of clients or of buckets, and for two caches or two
+ *   clients of one name. Nothing is observed after an error.
  */
 export function observe(options: ObserveOptions): Observation {
   checkObject("options", options);

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import diagnostics, { type TracingChannel } from "node:diagnostics_channel";
-import { InvalidArgumentError } from "@hotset/core";
+import { checkNames, InvalidArgumentError } from "@hotset/core";
 import type { CommandEvent } from "@hotset/redis-toolkit";
 import type { Consuming, Producing } from "@hotset/redis-toolkit/module";
 import {
@@ -45,14 +45,11 @@ export interface Tracing {
  * propagator of the process. All spans are internal; none has a key, a value, a tenant or a user. An error of a
  * provider or a propagator costs its span, never the call, and is logged by `diag` of `@opentelemetry/api`.
  *
- * @throws {InvalidArgumentError} for an unknown option.
+ * @throws {ConfigurationError} for an unknown option.
+ * @throws {InvalidArgumentError} for what is not a provider.
  */
 export function startTracing(options: TracingOptions = {}): Tracing {
-  if (typeof options !== "object" || options === null || Array.isArray(options))
-    throw new InvalidArgumentError("startTracing: options must be an object");
-  for (const name of Object.keys(options))
-    if (name !== "tracerProvider")
-      throw new InvalidArgumentError(`startTracing: unknown option ${JSON.stringify(name)}; known: tracerProvider`);
+  checkNames(options, ["tracerProvider"], { place: "startTracing" });
   const { tracerProvider = trace } = options;
   if (typeof (tracerProvider as TracerProvider | null)?.getTracer !== "function")
     throw new InvalidArgumentError("startTracing: tracerProvider must be a TracerProvider of OpenTelemetry");

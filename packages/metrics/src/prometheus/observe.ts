@@ -21,9 +21,10 @@ export interface Observation {
  * Registers metrics, and fills them from events, tracing channels and, at a scrape, from numbers that are there. No
  * label is a key, a tenant or a user.
  *
- * @throws {InvalidArgumentError} for unknown options, without a registry, for one that has metrics of these names, as
- *   after another `observe`, for what is not a list of caches, of clients or of buckets, and for two caches or two
- *   clients of one name. Nothing is registered after an error.
+ * @throws {ConfigurationError} for unknown options.
+ * @throws {InvalidArgumentError} without a registry, for one that has metrics of these names, as after another
+ *   `observe`, for what is not a list of caches, of clients or of buckets, and for two caches or two clients of one
+ *   name. Nothing is registered after an error.
  */
 export function observe(options: ObserveOptions): Observation {
   checkObject("options", options);

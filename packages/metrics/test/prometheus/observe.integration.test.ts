@@ -86,7 +86,7 @@ describe("C263: the metrics of a cache", () => {
     const twice = (): unknown => observe({ register: new Registry(), caches: [one, one] });
     expect(twice).toThrow('observe: two caches are named "one"');
     expect(() => observe({ register, cache: one } as never)).toThrow(
-      'unknown option "cache"; known: register, buckets, caches',
+      'unknown option "cache"; accepted: register, buckets, caches',
     );
   });
 });

@@ -66,7 +66,7 @@ it.each([
   [{ name: "a", deny: [7] }, "rateLimit: deny must hold texts that are not empty"],
   [{ name: "a", headers: "draft-7" }, "rateLimit: headers must be"],
   [{ name: "a", max: 5 }, 'rateLimit(): unknown option "max"'],
-  [undefined, "rateLimit(): the options must be an object"],
+  [undefined, "rateLimit(): options must be an object"],
 ])("options that can never work are refused: %#", (options, message) => {
   expect(() => resolveOptions(options as never)).toThrow(message);
 });

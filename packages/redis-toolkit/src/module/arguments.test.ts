@@ -18,13 +18,15 @@ it("a duration is whole milliseconds, rounded up, within its bounds, and its opt
 it("unknown options and wrong names are refused", () => {
   checkOptions("lock()", undefined, ["ttl"]);
   expect(() => checkOptions("lock()", { tlt: 1 }, ["ttl"])).toThrow(
-    'lock(): unknown option "tlt"; known: ttl; did you mean ttl?',
+    'lock(): unknown option "tlt"; accepted: ttl; did you mean ttl?',
   );
   // An option of a cache is nothing that a lock could send anyone to.
   expect(() => checkOptions("lock()", { maxEntries: 1 }, ["ttl"])).toThrow(
-    /^lock\(\): unknown option "maxEntries"; known: ttl$/,
+    /^lock\(\): unknown option "maxEntries"; accepted: ttl$/,
   );
-  expect(() => checkOptions("lock()", [], ["ttl"])).toThrow("lock(): the options must be an object, got a list");
+  expect(() => checkOptions("lock()", [], ["ttl"])).toThrow(
+    "lock(): options must be an object, got an array; accepted: ttl",
+  );
   expect(checkName("the name", "a:{b}")).toBe("a:{b}");
   expect(() => checkName("the name", "")).toThrow("the name must be text of 1 to 512 characters, got 0 characters");
   expect(() => checkName("the name", 7 as never)).toThrow("got a value of type number");

@@ -1,4 +1,4 @@
-import { didYouMean, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import { checkNames, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
@@ -47,14 +47,7 @@ export const shown = (given: unknown): string =>
 
 /** @throws {InvalidArgumentError} for another thing than an object, and for an option that is not `known`. */
 export function checkOptions(place: string, given: unknown, known: readonly string[]): void {
-  if (given === undefined) return;
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new InvalidArgumentError(`${place}: the options must be an object, got ${kindOf(given)}`);
-  for (const name of Object.keys(given))
-    if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `${place}: unknown option ${JSON.stringify(name)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
-      );
+  checkNames(given, known, { place, as: InvalidArgumentError });
 }
 
 /** @throws {InvalidArgumentError} It names `option`. */

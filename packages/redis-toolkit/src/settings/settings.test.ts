@@ -218,7 +218,7 @@ describe("what can never work is refused by name, before a socket opens", () => 
   });
 
   it.each([
-    [{ hots: "a" }, 'unknown option "hots"; accepted are enabled'],
+    [{ hots: "a" }, 'unknown option "hots"; accepted: enabled'],
     [{ hots: "a" }, "did you mean host?"],
     [{ port: 0 }, "port must be a whole number from 1 to 65535"],
     [{ enabled: "yes" }, "enabled must be a boolean"],
@@ -226,7 +226,7 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ commandTimeout: "soon" }, "commandTimeout must be milliseconds"],
     [{ protocol: 4 }, "protocol must be 2 or 3"],
     [{ onOverload: "drop" }, 'onOverload must be "wait" or "reject"'],
-    [{ pool: { size: 1 } }, 'unknown option "size"; accepted are max, wait'],
+    [{ pool: { size: 1 } }, 'unknown option "pool.size"; accepted: max, wait'],
     [{ pool: { max: 0.5 } }, "pool.max must be a whole number of at least 1"],
     [{ readRetries: -1 }, "readRetries must be a whole number of at least 0"],
     [
@@ -241,7 +241,7 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ username: "u" }, "username was given without a password"],
     [
       { tls: { caFile: "x" } },
-      'unknown option "caFile"; accepted are caPath, certPath, keyPath, servername, minVersion',
+      'unknown option "tls.caFile"; accepted: caPath, certPath, keyPath, servername, minVersion',
     ],
   ] as const)("A2: %j: %s", (options, message) => {
     expect(refusal({}, options as unknown as RedisOptions)).toContain(message);
@@ -261,8 +261,8 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ tls: "false" }, "tls must be true, false or an object of TLS options, got a value of type string"],
     [{ tls: { servername: 5 } }, "tls.servername must be text that is not empty, got a value of type number"],
     [{ tls: { minVersion: "TLSv1" } }, 'tls.minVersion must be "TLSv1.2" or "TLSv1.3"'],
-    [{ pool: [] }, "createRedis: pool: options must be an object, got a list"],
-    [{ backoff: null }, "createRedis: backoff: options must be an object, got null"],
+    [{ pool: [] }, "createRedis: pool must be an object, got an array; accepted: max, wait"],
+    [{ backoff: null }, "createRedis: backoff must be an object, got null; accepted: base, max"],
     [{ commandTimeout: Object.create(null) as object }, "commandTimeout must be a duration"],
     [{ protocol: 3n }, "protocol must be 2 or 3, got 3"],
     [{ env: null }, "env must be an object of variables, or false, got null"],

@@ -1,6 +1,6 @@
 import {
   ConfigurationError,
-  didYouMean,
+  checkNames,
   parseDuration,
   systemClock,
   type CacheLogger,
@@ -35,10 +35,11 @@ export interface RedisSettings {
 
 /** @throws {ConfigurationError} for what can never work, before a socket opens. */
 export function resolveSettings(options: RedisOptions = {}): RedisSettings {
-  checkNames("createRedis", options, OPTIONS);
-  checkNames("createRedis: pool", options.pool, ["max", "wait"]);
-  checkNames("createRedis: backoff", options.backoff, ["base", "max"]);
-  if (typeof options.tls === "object") checkNames("createRedis: tls", options.tls, TLS_FILES);
+  const place = "createRedis";
+  checkNames(options, OPTIONS, { place });
+  checkNames(options.pool, ["max", "wait"], { place, inside: "pool" });
+  checkNames(options.backoff, ["base", "max"], { place, inside: "backoff" });
+  if (typeof options.tls === "object") checkNames(options.tls, TLS_FILES, { place, inside: "tls" });
   const { env = process.env, envFile = true, clock = systemClock } = options;
   if (env !== false && (typeof env !== "object" || env === null || Array.isArray(env)))
     throw new ConfigurationError(`env must be an object of variables, or false, got ${shown(env)}`);
@@ -138,18 +139,6 @@ const OPTIONS: readonly (keyof RedisOptions)[] = [
   "envFile",
   "clock",
 ];
-
-function checkNames(place: string, given: object | undefined, accepted: readonly string[]): void {
-  if (given === undefined) return;
-  if (typeof given !== "object" || given === null || Array.isArray(given))
-    throw new ConfigurationError(`${place}: options must be an object, got ${shown(given)}`);
-  for (const name of Object.keys(given))
-    if (!accepted.includes(name))
-      throw new ConfigurationError(
-        `${place}: unknown option ${JSON.stringify(name)}; accepted are ${accepted.join(", ")}` +
-          didYouMean(name, accepted),
-      );
-}
 
 /**
  * For errors: short, and without what an object holds. A copy of that of modules: the room of modules is above this

@@ -307,8 +307,8 @@ describe("bad input is refused, and nothing is sent", () => {
   });
 
   it.each<readonly [unknown, string]>([
-    [null, "call(args, options): options must be an object of options, got null"],
-    [{ deadline: 5 }, 'call(args, options): unknown option "deadline"; known: key, isReadOnly, deadlineMs'],
+    [null, "call(args, options): options must be an object, got null; accepted: key"],
+    [{ deadline: 5 }, 'call(args, options): unknown option "deadline"; accepted: key, isReadOnly, deadlineMs'],
     [{ key: 5 }, "key must be a string or a Buffer, got 5"],
     [{ isReadOnly: "yes" }, 'isReadOnly must be true or false, got "yes"'],
   ])("C364: options %o of a call", async (options, message) => {

@@ -3,7 +3,7 @@ import type { Command, RawClient, SendOptions } from "../connection/command-queu
 import type { Link } from "../connection/link.ts";
 import { backoffMs } from "../primitives/backoff.ts";
 import { fault, isRedirection, isReply, type Origin } from "../primitives/faults.ts";
-import { checkKey, checkOptions, checkSignal, checkTimeout, flag, refuse } from "../primitives/option-checks.ts";
+import { checkKey, checkCallOptions, checkSignal, checkTimeout, flag, refuse } from "../primitives/option-checks.ts";
 import { conceal } from "../primitives/secrets.ts";
 import type { Args, BurstOptions, CallOptions } from "./contract.ts";
 
@@ -205,7 +205,7 @@ export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OP
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
   if (options === NONE) return;
-  checkOptions(place, options, known);
+  checkCallOptions(place, options, known);
   const { key, isReadOnly, typeMapping } = options;
   checkKey("key", key);
   if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);

@@ -3,7 +3,7 @@ import { CommandQueue, type Command, type RawClient } from "../connection/comman
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import { rejectInFlight, type NodeClient, type Session } from "../connection/session.ts";
-import { checkFunction, checkOptions, checkTimeout } from "../primitives/option-checks.ts";
+import { checkFunction, checkCallOptions, checkTimeout } from "../primitives/option-checks.ts";
 import { lost, unreachable, type Origin } from "../primitives/faults.ts";
 import { CALL_OPTIONS, Calls } from "./calls.ts";
 import type { Args, BurstOptions, DedicatedCallOptions, DedicatedConnection } from "./contract.ts";
@@ -69,7 +69,7 @@ export class SessionConnection implements DedicatedConnection {
   }
 
   async call(args: Args, given: DedicatedCallOptions = {}): Promise<unknown> {
-    checkOptions("call(args, options)", given, ["blockMs", ...CALL_OPTIONS]);
+    checkCallOptions("call(args, options)", given, ["blockMs", ...CALL_OPTIONS]);
     const { blockMs, ...options } = given;
     const { responseTimeoutMs } = this.#settings;
     checkTimeout("blockMs", blockMs);

@@ -4,7 +4,7 @@ import { closed, CONNECT } from "../connection/link.ts";
 import {
   checkFunction,
   checkKey,
-  checkOptions,
+  checkCallOptions,
   checkSignal,
   checkTimeout,
   oneOf,
@@ -157,7 +157,7 @@ export class LinkConnection implements RedisConnection {
   async open(
     options: OpenOptions & { readonly role: "blocking" | "exclusive" | "subscriber" },
   ): Promise<DedicatedConnection | Subscriber> {
-    checkOptions("open", options ?? null, ["role", "key", "deadlineMs", "signal"]);
+    checkCallOptions("open", options ?? null, ["role", "key", "deadlineMs", "signal"]);
     oneOf("open({ role }): role", options.role, ["blocking", "exclusive", "subscriber"]);
     checkKey("open({ key }): key", options.key);
     checkTimeout("open({ deadlineMs }): deadlineMs", options.deadlineMs, 1);

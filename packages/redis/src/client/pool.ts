@@ -2,7 +2,7 @@ import { OverloadedError, type Clock } from "@hotset/core";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import type { Origin } from "../primitives/faults.ts";
-import { checkFunction, checkKey, checkOptions, checkSignal, checkTimeout } from "../primitives/option-checks.ts";
+import { checkFunction, checkKey, checkCallOptions, checkSignal, checkTimeout } from "../primitives/option-checks.ts";
 import { ConnectionState } from "./connection-state.ts";
 import type { SessionConnection } from "./dedicated.ts";
 import type {
@@ -56,7 +56,7 @@ export class ConnectionPool implements Pool {
 
   async use<T>(task: (connection: ExclusiveConnection) => Promise<T>, options: UseOptions = {}): Promise<T> {
     checkFunction("pool.use(task): task", task);
-    checkOptions("pool.use(task, options)", options, ["key", "waitMs", "signal"]);
+    checkCallOptions("pool.use(task, options)", options, ["key", "waitMs", "signal"]);
     checkKey("key", options.key);
     checkTimeout("waitMs", options.waitMs);
     checkSignal("signal", options.signal);

@@ -1,7 +1,7 @@
 import type { PeerCertificate } from "node:tls";
-import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
+import { checkNames, ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import { crypto } from "../primitives/crypto.ts";
-import { checkOptions, flag, oneOf, text } from "../primitives/option-checks.ts";
+import { flag, oneOf, text } from "../primitives/option-checks.ts";
 
 /** Adds to what a `rediss:` URL implies. Certificates are verified, unless `dangerouslyAcceptAnyCertificate` is set. */
 export interface TlsOptions {
@@ -45,11 +45,11 @@ const NAMES = [
 
 /**
  * @param option names the connection in errors.
- * @throws {InvalidArgumentError} for an option that does not exist, or that can never work.
- * @throws {ConfigurationError} for a certificate without its key, and the reverse.
+ * @throws {InvalidArgumentError} for an option that can never work.
+ * @throws {ConfigurationError} for an option that does not exist, and for a certificate without its key, or the reverse.
  */
 export function checkTls(option: string, tls: TlsOptions): TlsOptions {
-  checkOptions("tls", tls, NAMES);
+  checkNames(tls, NAMES, { place: "tls" });
   const { cert, key, servername, minVersion, passphrase, pins } = tls;
   if ((cert === undefined) !== (key === undefined))
     throw new ConfigurationError(

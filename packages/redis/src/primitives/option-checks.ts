@@ -1,5 +1,5 @@
 import {
-  didYouMean,
+  checkNames,
   InvalidArgumentError,
   parseDuration,
   type BreakerPolicy,
@@ -28,22 +28,13 @@ function shown(given: unknown): string {
   return `${typeof given === "object" ? "an" : "a"} ${typeof given}`;
 }
 
-/** Whether it can hold options. A list cannot: its options would be its methods. */
-const isOptions = (given: unknown): given is object =>
-  typeof given === "object" && given !== null && !Array.isArray(given);
-
 /**
- * @param inside names the option that holds these.
+ * Options of a single call; those of a connection or a backend are configuration.
+ *
  * @throws {InvalidArgumentError} unless `given` is `undefined`, or an object with only `known` names.
  */
-export function checkOptions(place: string, given: unknown, known: readonly string[], inside?: string): void {
-  if (given === undefined) return;
-  if (!isOptions(given)) return refuse(inside ?? `${place}: options`, given, "an object of options");
-  for (const name of Object.keys(given))
-    if (!known.includes(name))
-      throw new InvalidArgumentError(
-        `${place}: unknown option ${JSON.stringify(inside === undefined ? name : `${inside}.${name}`)}; known: ${known.join(", ")}${didYouMean(name, known)}`,
-      );
+export function checkCallOptions(place: string, given: unknown, known: readonly string[]): void {
+  checkNames(given, known, { place, as: InvalidArgumentError });
 }
 
 export const text = (option: string, given: unknown): string =>
@@ -145,10 +136,12 @@ export interface BreakerOptions {
   readonly longestWait?: Duration | undefined;
 }
 
-/** @throws {InvalidArgumentError} for what is out of range, for a longest wait below the first, and unknown options. */
+/**
+ * @throws {ConfigurationError} for unknown options.
+ * @throws {InvalidArgumentError} for what is out of range, and for a longest wait below the first.
+ */
 export function breakerPolicy(given: BreakerOptions): BreakerPolicy {
-  if (!isOptions(given)) return refuse("breaker", given, "{ failures, wait, longestWait }");
-  checkOptions("breaker", given, ["failures", "wait", "longestWait"]);
+  checkNames(given ?? null, ["failures", "wait", "longestWait"], { place: "breaker" });
   const { failures = 5, wait = 1_000 } = given;
   if (!Number.isSafeInteger(failures) || failures < 1)
     return refuse("breaker: failures", failures, "a whole number of at least 1");

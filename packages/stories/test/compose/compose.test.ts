@@ -240,12 +240,12 @@ describe("nearTtl", () => {
   });
 
   it.each<readonly [string, unknown, string]>([
-    ["no options", undefined, "options must be an object with nearTtl, got undefined"],
+    ["no options", undefined, "options must be an object, got null; accepted: nearTtl,"],
     ["other options alone", { read: "race" }, "nearTtl must be given: more than 0 milliseconds (60_000), or a number"],
     ["zero", { nearTtl: 0 }, "nearTtl must be more than 0 milliseconds (60_000), or a number with a unit"],
     ["for ever", { nearTtl: Infinity }, 'or a number with a unit ("1m"), got Infinity'],
     ["no unit", { nearTtl: "5" }, 'or a number with a unit ("1m"), got "5"'],
-    ["an unknown option", { nearTtl: 1, reed: "race" }, 'unknown option "reed"; accepted are nearTtl, label, read,'],
+    ["an unknown option", { nearTtl: 1, reed: "race" }, 'unknown option "reed"; accepted: nearTtl, label, read,'],
     [
       "an unknown way to read",
       { nearTtl: 1, read: "freshest" },

@@ -158,7 +158,7 @@ const REFUSED: readonly (readonly [call: (cache: Cache) => unknown, expected: st
       ["onServed", "log", "onServed must be a function, got text of 3 characters"],
       ["forceRefresh", "yes", `forceRefresh ${BOOLEAN}"yes"`],
       ["current", 5, `current ${BOOLEAN}5`],
-      ["TTL", 5, 'options: unknown option "TTL"; accepted are '],
+      ["TTL", 5, 'options: unknown option "TTL"; accepted: '],
     ] as const
   ).map(
     ([name, given, expected]) => [(cache: Cache) => cache.getOrSet("k", never, { [name]: given }), expected] as const,
@@ -367,7 +367,7 @@ describe("invalid configuration", () => {
     [{ clock: {} }, `${CLOCK}an object`],
     [{ clock: { now: () => 0, schedule: () => () => undefined, epochMs: 7 } }, `${CLOCK}an object`],
     [{ clock: null }, `${CLOCK}null`],
-    [{ prefix: "p" }, 'unknown option "prefix"; accepted are name, version'],
+    [{ prefix: "p" }, 'unknown option "prefix"; accepted: name, version'],
   ])("createCache refuses the invalid option %j at once", async ([options, expected]) => {
     const error = await errorOf(() => createCache({ name: "n", ...options }));
     expect(error).toMatchObject(MISBUILT);

@@ -1,0 +1,43 @@
+// A misspelt option is one mistake, whichever factory it is given to: one error, one wording.
+
+import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
+import { expect, it } from "vitest";
+
+/** What a package exports. By path: some are no dependencies of the stories. */
+const exportsOf = async (folder: string): Promise<Readonly<Record<string, (...given: unknown[]) => unknown>>> =>
+  import(new URL(`../../../${folder}/src/index.ts`, import.meta.url).href);
+
+const backend = () => scriptedBackend({ clock: new TestClock() });
+const url = "redis://localhost";
+
+it.each<[place: string, folder: string, name: string, before: readonly unknown[], others?: object]>([
+  ["createCache", "core", "createCache", []],
+  ["memory", "memory", "memory", []],
+  ["gzip", "formats", "gzip", []],
+  ["brotli", "formats", "brotli", []],
+  ["zstd", "zstd", "zstd", []],
+  ["xaes-256-gcm", "seal", "aesGcm", []],
+  ["compose", "compose", "compose", [backend(), backend()]],
+  ["sqlite", "sqlite", "sqlite", ["a.db"]],
+  ["postgres", "postgres", "postgres", []],
+  ["keyv", "keyv", "keyv", [new Map()]],
+  ["keyvStore", "keyv", "keyvStore", [createTestCache()]],
+  ["httpCache", "http", "httpCache", [createTestCache()]],
+  ["single(url, options)", "redis", "single", [url]],
+  ["cluster(nodes, options)", "redis", "cluster", [[url]]],
+  ["sentinel(sentinels, options)", "redis", "sentinel", [[url]], { primaryName: "a" }],
+  ["createRedis", "redis-toolkit", "createRedis", []],
+  ["observe", "prometheus", "observe", [], { register: { registerMetric: () => undefined } }],
+  ["observe", "otel", "observe", []],
+  ["startTracing", "otel", "startTracing", []],
+])("%s of %s refuses an unknown option as every factory does", async (place, folder, name, before, others) => {
+  const make = (await exportsOf(folder))[name]!;
+  const act = () => make(...before, { ...others, nope: true });
+  expect(act).toThrow(
+    expect.objectContaining({
+      code: "INVALID_CONFIGURATION",
+      message: expect.stringContaining(`${place}: unknown option "nope"; accepted: `) as string,
+    }),
+  );
+  expect(act).toThrow(/; accepted: \w+(, \w+)*(; did you mean .+\?)?$/);
+});
