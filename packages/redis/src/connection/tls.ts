@@ -46,7 +46,8 @@ const NAMES = [
 /**
  * @param option names the connection in errors.
  * @throws {InvalidArgumentError} for an option that can never work.
- * @throws {ConfigurationError} for an option that does not exist, and for a certificate without its key, or the reverse.
+ * @throws {ConfigurationError} for an option that does not exist, and for a certificate without its key, or a key
+ * without its certificate.
  */
 export function checkTls(option: string, tls: TlsOptions): TlsOptions {
   checkNames(tls, NAMES, { place: "tls" });

@@ -1,11 +1,14 @@
-// A misspelt option is one mistake, whichever factory it is given to: one error, one wording.
+// A misspelt option is one mistake, in every factory: one error, one wording.
 
 import { createTestCache, scriptedBackend, TestClock } from "@hotset/testing";
 import { expect, it } from "vitest";
 
-/** What a package exports. By path: some are no dependencies of the stories. */
-const exportsOf = async (folder: string): Promise<Readonly<Record<string, (...given: unknown[]) => unknown>>> =>
-  import(new URL(`../../../${folder}/src/index.ts`, import.meta.url).href);
+/** The exports of an entry. By path: some are no dependencies of the stories. */
+async function exportsOf(entry: string): Promise<Readonly<Record<string, (...given: unknown[]) => unknown>>> {
+  const [folder, ...inside] = entry.split("/");
+  const file = [folder, "src", ...inside, "index.ts"].join("/");
+  return import(new URL(`../../../${file}`, import.meta.url).href);
+}
 
 const backend = () => scriptedBackend({ clock: new TestClock() });
 const url = "redis://localhost";
@@ -15,7 +18,7 @@ it.each<[place: string, folder: string, name: string, before: readonly unknown[]
   ["memory", "memory", "memory", []],
   ["gzip", "formats", "gzip", []],
   ["brotli", "formats", "brotli", []],
-  ["zstd", "zstd", "zstd", []],
+  ["zstd", "formats/zstd", "zstd", []],
   ["xaes-256-gcm", "seal", "aesGcm", []],
   ["compose", "compose", "compose", [backend(), backend()]],
   ["sqlite", "sqlite", "sqlite", ["a.db"]],
@@ -27,9 +30,9 @@ it.each<[place: string, folder: string, name: string, before: readonly unknown[]
   ["cluster(nodes, options)", "redis", "cluster", [[url]]],
   ["sentinel(sentinels, options)", "redis", "sentinel", [[url]], { primaryName: "a" }],
   ["createRedis", "redis-toolkit", "createRedis", []],
-  ["observe", "prometheus", "observe", [], { register: { registerMetric: () => undefined } }],
-  ["observe", "otel", "observe", []],
-  ["startTracing", "otel", "startTracing", []],
+  ["observe", "metrics/prometheus", "observe", [], { register: { registerMetric: () => undefined } }],
+  ["observe", "metrics/otel", "observe", []],
+  ["startTracing", "metrics/otel", "startTracing", []],
 ])("%s of %s refuses an unknown option as every factory does", async (place, folder, name, before, others) => {
   const make = (await exportsOf(folder))[name]!;
   const act = () => make(...before, { ...others, nope: true });
