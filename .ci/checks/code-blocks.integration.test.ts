@@ -24,7 +24,7 @@ it("programs that run name no Redis but the one that is replaced", () => {
 
 // Each in its own process, as a reader would run it, on an empty server: it must end without help and write nothing to
 // stderr.
-it.for(programs)("the program at $page:$line runs", { timeout: 90_000 }, async (program) => {
+it.for(programs)("the program at $page:$line runs", async (program) => {
   await redis.command("FLUSHALL");
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
   const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {

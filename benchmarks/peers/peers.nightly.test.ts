@@ -31,7 +31,6 @@ describe("scenarios of the comparison", () => {
 
   it.each(KINDS.map((scenario) => [scenario.name, scenario] as const))(
     "C306: %s gives figures of hotset",
-    { timeout: 120_000 },
     async (_, scenario) => {
       const hotset = PRODUCTS.filter(({ name }) => name === "hotset");
       await runScenario(scenario, hotset, journal, { server, roundMs: 5, scale: 0.05, isUndisturbed: () => true });

@@ -18,10 +18,10 @@ export const fleet = ({ url, server }: Conditions): Trial => ({
   async run() {
     const figures: Figure[] = [];
     for (const listeners of [0, 10, 50, 200]) {
-      await using writer = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
+      await using writer = forkScript<CacheProcess>(CACHE_PROCESS);
       await writer.call("open", { url, name: "fleet" });
       const processes = Array.from({ length: Math.min(listeners, 4) }, () =>
-        forkScript<ListenersProcess>(LISTENERS_PROCESS, { callTimeoutMs: 60_000 }),
+        forkScript<ListenersProcess>(LISTENERS_PROCESS),
       );
       try {
         await Promise.all(

@@ -12,8 +12,8 @@ export const lagOfDeletes = ({ url }: Conditions): Trial => ({
   async run() {
     const figures: Figure[] = [];
     for (const coherence of ["tracking", "pubsub"] as const) {
-      await using deleter = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
-      await using holder = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
+      await using deleter = forkScript<CacheProcess>(CACHE_PROCESS);
+      await using holder = forkScript<CacheProcess>(CACHE_PROCESS);
       await Promise.all(
         [deleter, holder].map((each) => each.call("open", { url, name: `lag-${coherence}`, coherence })),
       );

@@ -32,8 +32,8 @@ interface Rounds {
 export const foreignInvalidations = ({ url, rounds }: Conditions): Trial => ({
   name: "20,000 foreign invalidations a second",
   async run() {
-    await using reader = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
-    await using writer = forkScript<WriterProcess>(WRITER_PROCESS, { callTimeoutMs: 60_000 });
+    await using reader = forkScript<CacheProcess>(CACHE_PROCESS);
+    await using writer = forkScript<WriterProcess>(WRITER_PROCESS);
     await reader.call("open", { url, name: "storm", maxEntries: COUNT + 10_000 });
     await reader.call("fill", "hot", 0, 1_000);
     await reader.call("fill", "other", 0, COUNT);

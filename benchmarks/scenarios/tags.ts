@@ -66,8 +66,8 @@ interface Misses {
 export const firstUseOfTags = ({ url, rounds }: Conditions): Trial => ({
   name: "first use of a tag",
   async run() {
-    await using user = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
-    await using other = forkScript<CacheProcess>(CACHE_PROCESS, { callTimeoutMs: 60_000 });
+    await using user = forkScript<CacheProcess>(CACHE_PROCESS);
+    await using other = forkScript<CacheProcess>(CACHE_PROCESS);
     await Promise.all(
       [user, other].map((each) => each.call("open", { url, name: "dynamic-tags", maxEntries: 50_000 })),
     );

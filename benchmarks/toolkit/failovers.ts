@@ -102,7 +102,7 @@ async function sufferedRow(
   survivor: () => OwnRedis,
   { forMs, patienceMs }: typeof WHOLE,
 ): Promise<readonly string[]> {
-  await using worker = forkScript<ClientWorker>(WORKER, { execArgv: ["--no-warnings"], callTimeoutMs: 60_000 });
+  await using worker = forkScript<ClientWorker>(WORKER, { execArgv: ["--no-warnings"] });
   await worker.call("open", kind, place, 1);
   const suffering = worker.call("suffer", forMs, FAULT_AT_MS, patienceMs);
   suffering.catch(() => undefined);

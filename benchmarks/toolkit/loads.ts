@@ -219,7 +219,7 @@ async function withClients(
   kinds: readonly string[] = KINDS,
 ): Promise<void> {
   const workers = kinds.map(
-    (kind) => [kind, forkScript<ClientWorker>(WORKER, { execArgv: ["--no-warnings"], callTimeoutMs: 60_000 })] as const,
+    (kind) => [kind, forkScript<ClientWorker>(WORKER, { execArgv: ["--no-warnings"] })] as const,
   );
   try {
     for (const [kind, worker] of workers) await worker.call("open", kind, { url: server.url }, count);

@@ -23,4 +23,4 @@ it("C309: every figure of the toolkit is measured beside other clients, locks an
   expect(judged).toEqual(["R3-31", "R3-32", "R3-33", "R3-34", "R3-36"]);
   for (const peer of ["node-redis", "ioredis", "redlock", "rate-limiter-flexible"])
     expect(stdout).toMatch(new RegExp(`^\\| ${peer} \\| \\d`, "m"));
-}, 300_000);
+});

@@ -30,8 +30,6 @@ describe("examples", () => {
 
   it.concurrent.each(Object.entries(OUTPUT))(
     "C295: %s runs to its end, prints exactly its lines, and lets the process exit",
-    // Several at a time, next to the servers of other tests: only one that hangs is to fail by time.
-    { timeout: 300_000 },
     async (file, lines) => {
       const { stdout, stderr } = await run(process.execPath, ["--conditions=@hotset/source", join(here, file)], {
         env: { ...process.env, REDIS_URL: inject("redisUrl"), KEY_PREFIX: randomPrefix() },

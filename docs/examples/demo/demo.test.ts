@@ -36,7 +36,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe("demo", { timeout: 300_000 }, () => {
+describe("demo", () => {
   it.concurrent("passes its own checks over a file, whose values survive a restart, and leaves nothing behind", async () => {
     const { code, out, errors } = await runDemo([...SHORT, "--no-redis"]).ended;
     expect({ code, errors, checks: checksOf(out) }).toEqual({ code: 0, errors: "", checks: ALWAYS });

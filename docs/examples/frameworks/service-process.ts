@@ -66,7 +66,7 @@ export async function start(program: Program, port: number, redisUrl: string): P
   );
   const errors = child.stderr === null ? Promise.resolve("") : text(child.stderr);
   child.stdout?.resume();
-  const isUp = until("an answer", 60_000, async () => (await send(port, "GET", "/products/p2")).status === 200);
+  const isUp = until("an answer", async () => (await send(port, "GET", "/products/p2")).status === 200);
   await Promise.race([
     isUp,
     ended.then(async (code) => {

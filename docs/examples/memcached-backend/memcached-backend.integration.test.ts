@@ -102,4 +102,4 @@ it("a server that stands still is given up after two seconds, also while calls k
     connection.close();
     silent.close();
   }
-}, 8_000);
+});

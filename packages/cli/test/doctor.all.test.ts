@@ -318,7 +318,7 @@ describe("C277: hotset doctor, wherever Redis is", () => {
         ),
       );
     }
-  }, 120_000);
+  });
 
   it("behind sentinels, and over TLS with a password", async () => {
     await using group = await startSentinel();

@@ -63,7 +63,7 @@ http {
   const child = spawn(await nginxProgram(), ["-p", folder, "-c", join(folder, "nginx.conf")], { stdio: "ignore" });
   const ended = once(child, "exit");
   const url = `http://127.0.0.1:${port}`;
-  await until("an answer of nginx", 10_000, async () =>
+  await until("an answer of nginx", async () =>
     fetch(`${url}/up`).then(
       async (answer) => (await answer.text(), true),
       () => false,

@@ -67,12 +67,11 @@ const stores = (server: OwnRedis): Promise<boolean> =>
 describe.skipIf(!isNightly)("two processes behind nginx while Redis fails", () => {
   it.each(Object.keys(FAULTS))(
     "H71 H62 H45 no request fails, nothing is stale beyond its windows, and each user gets its page: Redis %s",
-    { timeout: 120_000 },
     async (fault) => {
       await using server = await startOwnRedis();
       const script = new URL("shop-process.ts", import.meta.url);
-      await using first = forkScript<ShopProcess>(script, { callTimeoutMs: 60_000 });
-      await using second = forkScript<ShopProcess>(script, { callTimeoutMs: 60_000 });
+      await using first = forkScript<ShopProcess>(script);
+      await using second = forkScript<ShopProcess>(script);
       const ports = await Promise.all([first, second].map((each) => each.call("start", server.url)));
       await using nginx = await startNginx(ports);
       const wrong: string[] = [];

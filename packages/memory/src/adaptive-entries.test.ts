@@ -149,7 +149,7 @@ describe("C177 under adaptive eviction", () => {
   });
 });
 
-describe("C179 adaptive eviction keeps nothing of what is gone", { timeout: 60_000 }, () => {
+describe("C179 adaptive eviction keeps nothing of what is gone", () => {
   it.each([
     ["evicted", 20_000, () => {}],
     ["deleted", 100, (entries: AdaptiveEntries) => deleteAll(entries)],

@@ -49,12 +49,12 @@ it("C536 serves no older value once a delete is acknowledged, though all connect
   for (let round = 0; round < 8; round += 1) {
     await other.getOrSet("k", () => round);
     await server.query(END_ALL);
-    await until("the delete", 10_000, async () => (await own.delete("k")).status !== "pending");
+    await until("the delete", async () => (await own.delete("k")).status !== "pending");
     const acknowledged = Date.now();
-    const seen = await until("a load", 10_000, async () => [await other.getOrSet("k", () => round + 1)]);
+    const seen = await until("a load", async () => [await other.getOrSet("k", () => round + 1)]);
     // Trust in local copies ends with the link, or after maxStaleness.
     if (seen[0] !== round + 1) expect(Date.now() - acknowledged).toBeLessThan(2_000);
-    await until("the new value", 3_000, async () => (await other.getOrSet("k", () => round + 1)) === round + 1);
+    await until("the new value", async () => (await other.getOrSet("k", () => round + 1)) === round + 1);
     expect(await own.getOrSet("k", () => -1)).toBe(round + 1);
     await other.delete("k");
   }
@@ -68,7 +68,7 @@ it("C536 finds no entry and nothing old after kill -9, and stores again", async 
   expect(await own.getOrSet("other", () => "loaded")).toBe("loaded");
   await server.start();
   // Removals from before are issued again behind the first values.
-  await until("the new value, stored", 15_000, async () => {
+  await until("the new value, stored", async () => {
     await own.set("k", "after");
     if ((await other.get("k")) !== "after") return false;
     const [row] = await server.query(`select count(*)::int as n from ${schema}.entries`);
@@ -84,7 +84,7 @@ it("C536 works again after a restart, and calls in between settle within the dea
   await own.read("k").catch((error: unknown) => expect(error).toBeInstanceOf(BackendUnavailableError));
   expect(performance.now() - begun).toBeLessThan(2_500);
   await restarting;
-  const found = await until("an answer", 10_000, async () => [await own.read("k")]);
+  const found = await until("an answer", async () => [await own.read("k")]);
   // A clean end keeps unlogged tables.
   expect(found[0]?.version).toBe("1");
 });
@@ -106,7 +106,7 @@ it("C536 calls settle within the deadline while the server stands still for 2 s,
     expect(result).toMatchObject({ status: "rejected", reason: expect.any(BackendUnavailableError) });
   await scheduler.wait(1_200);
   await server.resume();
-  await until("the removal", 10_000, async () => {
+  await until("the removal", async () => {
     await own.remove("k");
     return true;
   });
@@ -138,7 +138,7 @@ it.each([
     // New connections work. A removal that was acknowledged now would be undone.
     await expect(own.remove("k")).rejects.toBeInstanceOf(BackendUnavailableError);
     for (const pid of pids) kill(pid, "SIGCONT");
-    await until("the removal", 10_000, async () => (await own.remove("k")) !== undefined);
+    await until("the removal", async () => (await own.remove("k")) !== undefined);
     await scheduler.wait(300);
     expect(await own.read("k")).toBe(undefined);
   },
@@ -172,7 +172,7 @@ it("C536 a server that is silent at the first call is given up, and found once i
   await expect(own.write("k", entry("1"))).rejects.toBeInstanceOf(BackendUnavailableError);
   expect(performance.now() - begun).toBeLessThan(4_000);
   await proxy.pass();
-  await until("an answer", 10_000, async () => (await own.read("k")) === undefined);
+  await until("an answer", async () => (await own.read("k")) === undefined);
 });
 
 it("C537 a server that is switched to read-only refuses changes and answers reads", async () => {
@@ -181,7 +181,7 @@ it("C537 a server that is switched to read-only refuses changes and answers read
   await server.query(`alter database postgres set default_transaction_read_only = on`);
   await server.query(END_ALL);
   try {
-    await until("a refusal", 10_000, async () => {
+    await until("a refusal", async () => {
       const error = await own.remove("k").then(
         () => undefined,
         (reason: unknown) => reason,
@@ -192,7 +192,7 @@ it("C537 a server that is switched to read-only refuses changes and answers read
   } finally {
     await server.query("begin read write; alter database postgres reset all; commit");
   }
-  await until("the removal", 10_000, async () => (await own.remove("k")) === "deleted");
+  await until("the removal", async () => (await own.remove("k")) === "deleted");
 });
 
 it("C537 refuses a write and keeps no old entry when the disk is full", async () => {

@@ -212,17 +212,13 @@ describe("behind a pooler", () => {
         "HOTSET_POSTGRES_POLLING",
       ]);
       await listening.delete("k");
-      await until("the report", 3_000, async () => (await polling.getOrSet("k", () => 3)) === 3);
+      await until("the report", async () => (await polling.getOrSet("k", () => 3)) === 3);
       expect(await listening.getOrSet("k", () => 4)).toBe(3);
       await polling.set("k", 5);
-      await until("the notification", 3_000, async () => (await listening.get("k")) === 5);
+      await until("the notification", async () => (await listening.get("k")) === 5);
       await polling.getOrSet("tagged", () => "old", { tags: ["t"] });
       await listening.invalidateTags(["t"]);
-      await until(
-        "the tag",
-        3_000,
-        async () => (await polling.getOrSet("tagged", () => "new", { tags: ["t"] })) === "new",
-      );
+      await until("the tag", async () => (await polling.getOrSet("tagged", () => "new", { tags: ["t"] })) === "new");
     } finally {
       warned.mockRestore();
     }
@@ -244,7 +240,7 @@ it("C541 reclaims ended rows while it writes, also if several do so at the same 
   );
   await Promise.all(ended);
   await Promise.all(Array.from({ length: 600 }, (_, i) => all[i % 3]!.write(`k${i % 20}`, stored(""))));
-  await until("the rows to go", 5_000, async () => {
+  await until("the rows to go", async () => {
     const [row] = await server.query(`select count(*)::int as n from ${schema}.entries`);
     return (row?.["n"] as number) <= 40;
   });

@@ -27,9 +27,9 @@ it("C542 three processes load each key once, and none has an old value once a de
   expect(loads.reduce((sum, each) => sum + each, 0)).toBe(KEYS.length);
 
   await a.call("remove", KEYS);
-  await until("the other process to drop its copies", 60_000, async () => !(await b.call("has", KEYS)));
+  await until("the other process to drop its copies", async () => !(await b.call("has", KEYS)));
   const loading = b.call("load", KEYS, "old", 400);
-  await until("the loads to begin", 60_000, async () => (await b.call("loads")) > loads[1]!);
+  await until("the loads to begin", async () => (await b.call("loads")) > loads[1]!);
   await a.call("remove", KEYS);
   await loading;
   const seen = await Promise.all([a, b, c].map((each) => each.call("load", KEYS, "new", 10)));
@@ -39,7 +39,7 @@ it("C542 three processes load each key once, and none has an old value once a de
   await a.call("remove", ["held"]);
   const before = await b.call("loads");
   void b.call("load", ["held"], "never", 60_000).catch(() => undefined);
-  await until("the load to begin", 60_000, async () => (await b.call("loads")) > before);
+  await until("the load to begin", async () => (await b.call("loads")) > before);
   await b.kill();
   expect(await c.call("load", ["held"], "of another", 10)).toEqual(["of another"]);
   await Promise.all([a, c].map((each) => each.call("close")));

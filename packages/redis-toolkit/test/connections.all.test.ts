@@ -188,52 +188,48 @@ async function failsWithin(ms: number, calls: readonly (() => Promise<unknown>)[
   return outcomes;
 }
 
-it(
-  "C261: bounds of a view hold while its calls wait for a connection: of a full pool, of a silent server",
-  { timeout: 60_000 },
-  async () => {
-    await using server = await startOwnRedis();
-    const own = { connection: single(server.url), commandTimeout: "200ms", pool: { max: 1, wait: "30s" } } as const;
-    await using redis = createRedis({ ...ALONE, ...own });
-    await redis.initialize();
-    const hasty = redis.within({ deadline: "100ms" });
-    const ending = new AbortController();
-    const bounded = redis.within({ signal: ending.signal });
-    const borrowing = (view: RedisView): (() => Promise<unknown>)[] => [
-      () => view.transaction({ watch: ["n"] }, ({ queue }) => [queue.incr("n")]),
-      () => view.pool.use((commands) => commands.incr("n")),
-    ];
-    let giveBack: (() => void) | undefined;
-    const lent = redis.pool.use(() => new Promise<void>((resolve) => (giveBack = resolve)));
-    await expect.poll(() => giveBack).toBeDefined();
-    const late = { code: "BACKEND_UNAVAILABLE", maybeExecuted: false };
-    expect(await failsWithin(5_000, borrowing(hasty))).toMatchObject([late, late]);
-    const ended = failsWithin(5_000, borrowing(bounded));
-    ending.abort("by the caller");
-    expect(await ended).toEqual(["by the caller", "by the caller"]);
-    giveBack!();
-    await lent;
-    await expect.poll(() => redis.pool.status).toMatchObject({ inUse: 0, waiting: 0 });
-    expect(await redis.within({ deadline: "10s" }).commands.get("n")).toBe(undefined);
+it("C261: bounds of a view hold while its calls wait for a connection: of a full pool, of a silent server", async () => {
+  await using server = await startOwnRedis();
+  const own = { connection: single(server.url), commandTimeout: "200ms", pool: { max: 1, wait: "30s" } } as const;
+  await using redis = createRedis({ ...ALONE, ...own });
+  await redis.initialize();
+  const hasty = redis.within({ deadline: "100ms" });
+  const ending = new AbortController();
+  const bounded = redis.within({ signal: ending.signal });
+  const borrowing = (view: RedisView): (() => Promise<unknown>)[] => [
+    () => view.transaction({ watch: ["n"] }, ({ queue }) => [queue.incr("n")]),
+    () => view.pool.use((commands) => commands.incr("n")),
+  ];
+  let giveBack: (() => void) | undefined;
+  const lent = redis.pool.use(() => new Promise<void>((resolve) => (giveBack = resolve)));
+  await expect.poll(() => giveBack).toBeDefined();
+  const late = { code: "BACKEND_UNAVAILABLE", maybeExecuted: false };
+  expect(await failsWithin(5_000, borrowing(hasty))).toMatchObject([late, late]);
+  const ended = failsWithin(5_000, borrowing(bounded));
+  ending.abort("by the caller");
+  expect(await ended).toEqual(["by the caller", "by the caller"]);
+  giveBack!();
+  await lent;
+  await expect.poll(() => redis.pool.status).toMatchObject({ inUse: 0, waiting: 0 });
+  expect(await redis.within({ deadline: "10s" }).commands.get("n")).toBe(undefined);
 
-    server.pause();
-    const scan = async (): Promise<void> => {
-      for await (const _key of hasty.commands.scan());
-    };
-    const waiting = [...borrowing(hasty), scan, () => hasty.tenant("acme").purge(), () => hasty.commands.dbSize()];
-    const silent = waiting.map(() => ({ code: "BACKEND_UNAVAILABLE" }));
-    expect(await failsWithin(2_000, waiting)).toMatchObject(silent);
-    // Then the shared connection is given up: each call waits for another one.
-    const stateOfUse = async (): Promise<string> => {
-      await redis.commands.get("n").catch(() => undefined);
-      return redis.state;
-    };
-    await expect.poll(stateOfUse).not.toBe("up");
-    expect(await failsWithin(2_000, waiting)).toMatchObject(silent);
-    server.resume();
-    await expect.poll(() => redis.commands.get("n").catch(() => "away")).not.toBe("away");
-  },
-);
+  server.pause();
+  const scan = async (): Promise<void> => {
+    for await (const _key of hasty.commands.scan());
+  };
+  const waiting = [...borrowing(hasty), scan, () => hasty.tenant("acme").purge(), () => hasty.commands.dbSize()];
+  const silent = waiting.map(() => ({ code: "BACKEND_UNAVAILABLE" }));
+  expect(await failsWithin(2_000, waiting)).toMatchObject(silent);
+  // Then the shared connection is given up: each call waits for another one.
+  const stateOfUse = async (): Promise<string> => {
+    await redis.commands.get("n").catch(() => undefined);
+    return redis.state;
+  };
+  await expect.poll(stateOfUse).not.toBe("up");
+  expect(await failsWithin(2_000, waiting)).toMatchObject(silent);
+  server.resume();
+  await expect.poll(() => redis.commands.get("n").catch(() => "away")).not.toBe("away");
+});
 
 it("C482: a cache, the toolkit and a worker of a queue are three connections of a process", async () => {
   await using own = await startOwnRedis();

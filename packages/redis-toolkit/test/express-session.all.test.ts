@@ -257,7 +257,7 @@ describe.each(["one server", "a cluster"] as const)("an application with express
       if (found?.left !== n || found.right !== n) lost.push(n);
     }
     expect(lost).toEqual([]);
-  }, 240_000);
+  });
 
   it("A81: a logout beside a request that touches or changes the session: it is never back", async () => {
     const redis = await servers.open(where);
@@ -273,7 +273,7 @@ describe.each(["one server", "a cluster"] as const)("an application with express
     }
     expect(back).toEqual([]);
     expect(await app.store.length()).toBe(0);
-  }, 60_000);
+  });
 
   it("A82: a new id ends the old one, and an unknown id gets a new one", async () => {
     const app = await startApp(await servers.open(where));

@@ -72,7 +72,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     await (await take()).release();
     await take();
     await redis.commands.pExpire(`lock:{${name}}`, 1);
-    await until("its end", 15_000, async () => !(await redis.commands.exists(`lock:{${name}}`)));
+    await until("its end", async () => !(await redis.commands.exists(`lock:{${name}}`)));
     await take();
     await redis.commands.delete(`lock:{${name}}`, `lock:fence:{${name}}`);
     await (await take()).release();
@@ -110,7 +110,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     const waiter = await servers.open(where, { clock });
     await waiter.initialize();
     const waiting = locks(waiter).acquire(name, { wait: "10s" });
-    await until("a subscription", 15_000, async () => {
+    await until("a subscription", async () => {
       const channel = `lock:{${name}}`;
       if (where !== "a cluster") return Object.values(await redis.commands.pubSubNumSub(channel))[0] === 1;
       const replies = await Promise.all(
@@ -206,7 +206,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
     expect(await write.tryAcquire()).toBeUndefined();
     await using third = await read.acquire();
     const writing = write.acquire({ ttl: "2m", wait: "10s" });
-    await until("its intent", 15_000, async () => {
+    await until("its intent", async () => {
       const reader = await read.tryAcquire();
       await reader?.release();
       return reader === undefined;
@@ -261,7 +261,7 @@ it("C237: over independent servers a lock is held where most agree; its fence ri
   ];
   const lock = locks(a, { quorum: [b, c] });
   const first = await lock.acquire(name);
-  await until("all fences", 15_000, async () => {
+  await until("all fences", async () => {
     const fences = await Promise.all(three.map((each) => each.command("GET", `lock:fence:{${name}}`)));
     return fences.filter((fence) => fence === String(first.fence)).length >= 2;
   });

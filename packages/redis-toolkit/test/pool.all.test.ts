@@ -7,7 +7,6 @@ const OPERATIONS = isNightly ? 50_000 : 10_000;
 
 it.each([10, 100, 500])(
   `A24: %d exclusive connections complete ${OPERATIONS} mixed commands without an error`,
-  { timeout: 60_000 },
   async (max) => {
     await using own = await startOwnRedis();
     await using redis = createRedis({

@@ -118,7 +118,7 @@ it("A46: after a restart of Redis subscriptions are back once, and a gap is repo
   await own.kill();
   await own.start();
   await expect.poll(() => seen.at(-1)).toEqual({ kind: "gap" });
-  await until("a publish", 10_000, () =>
+  await until("a publish", () =>
     channel.publish(2).then(
       (receivers) => receivers === 1,
       () => false,

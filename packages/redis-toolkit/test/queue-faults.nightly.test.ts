@@ -41,7 +41,7 @@ describe("a queue on a server of its own", () => {
     await jobs.add("x");
     await using process = forkScript<QueueWorkerHandlers>(WORKER, { args: [server.url] });
     await process.call("work", 2_500);
-    await until("the job", 15_000, async () => (await process.call("started")).length === 1);
+    await until("the job", async () => (await process.call("started")).length === 1);
     const killedAt = performance.now();
     await process.kill();
     const seen: [string, number][] = [];
@@ -119,7 +119,7 @@ describe("a queue on a server of its own", () => {
     await server.kill();
     await expect(jobs.add(201)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     await server.start();
-    await expect.poll(() => seen.size, { timeout: 15_000 }).toBe(200);
+    await expect.poll(() => seen.size).toBe(200);
     await expect.poll(() => jobs.counts()).toMatchObject({ waiting: 0, active: 0, dead: 0 });
     expect(worker.stats.delivered).toBeLessThanOrEqual(220);
   });
@@ -457,14 +457,14 @@ it("A56: a failover is survived by workers and events", async () => {
   await jobs.add("before");
   await expect.poll(() => seen).toEqual(["before"]);
   await group.failover();
-  await until("an add", 15_000, () =>
+  await until("an add", () =>
     jobs.add("after").then(
       () => true,
       () => false,
     ),
   );
-  await expect.poll(() => seen, { timeout: 15_000 }).toContain("after");
-}, 60_000);
+  await expect.poll(() => seen).toContain("after");
+});
 
 it("A59: where Redis is disabled or away, adding rejects, and a worker is refused or waits", async () => {
   await using disabled = createRedis({ ...ALONE, enabled: false });

@@ -78,5 +78,4 @@ it.each([3, 2] as const)(
     await redis.disconnect();
     await expect.poll(() => watchers(clientName)).toBe(0);
   },
-  60_000,
 );

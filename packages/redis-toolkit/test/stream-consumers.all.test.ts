@@ -482,7 +482,7 @@ it("C227: after a failover the consumer reads from the new primary", async () =>
     )
     .toBe(true);
   await expect.poll(() => seen.numbers.at(-1)).toBe("1");
-}, 60_000);
+});
 
 it("A55: after stopTimeout no handler is awaited: signals are aborted, and entries stay pending", () =>
   withServer(async (own, redis) => {
@@ -635,7 +635,7 @@ it("C227: a consumer follows its stream to another node of a cluster", async () 
   await migration.finish();
   await appendAll(jobs, ["1"]);
   await expect.poll(() => seen.numbers).toEqual(["0", "1"]);
-}, 60_000);
+});
 
 it("A55: an entry that the server delivers while the consumer stops is handled before it leaves", async () => {
   await using own = await startOwnRedis();

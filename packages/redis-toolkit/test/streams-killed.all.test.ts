@@ -46,7 +46,7 @@ it("C228: no entry is lost while workers and Redis are killed, and poison become
     }
     isOver = true;
     await appending;
-    await until("all entries are settled", 60_000, async () => {
+    await until("all entries are settled", async () => {
       const info = await stream
         .group("processors")
         .info()

@@ -92,7 +92,7 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     }
     const lives = await Promise.all(keys.map((key) => redis.tenant(p).commands.ttlMs(key)));
     expect(lives.filter((life) => life === "none")).toEqual([]);
-  }, 60_000);
+  });
 
   it("C370: a tenant of a tenant falls back to that one, and no further", async () => {
     const outer = redis.tenant(p);
@@ -175,7 +175,7 @@ describe("every command that names keys", () => {
       }
     // Redis 7.0 knows so many of them; the others are newer.
     expect(checked.length).toBeGreaterThan(200);
-  }, 60_000);
+  });
 });
 
 it("a tenant of a tenant, and the events of the whole, go over the same sockets", async () => {

@@ -63,6 +63,6 @@ it("C394 a server that is there at last is reported in the async context of no c
   });
   expect(states).toEqual([["down", "first"]]);
   await proxy.pass();
-  await expect.poll(() => states.slice(1), { timeout: 10_000 }).toEqual([["up", undefined]]);
+  await expect.poll(() => states.slice(1)).toEqual([["up", undefined]]);
   await proxy.close();
 });

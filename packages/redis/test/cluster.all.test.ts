@@ -85,7 +85,7 @@ describe("a cluster", () => {
       message: expect.stringContaining("check username and password"),
     });
     await refused.close();
-  }, 60_000);
+  });
 
   it("computes the same slots as the servers", async () => {
     for (const key of ["a", "{a}b", "hotset:shop::é", "x{}y", "{", "}{", "a{b}c{d}"])
@@ -260,7 +260,7 @@ describe("a cluster", () => {
     await expect(lost.read(key)).rejects.toThrow(/its key lies on another node of a cluster \(MOVED /);
     const sent = pair.nodes.map(({ proxy }) => proxy!.counts.commandsByName["HMGET"] ?? 0);
     expect(sent[0]! + sent[1]!).toBe(9);
-  }, 60_000);
+  });
 
   it("A93: reports TRYAGAIN, for a script over an entry and its lease, as retryable and not executed", async () => {
     const [from, to] = await servers.masters();
@@ -368,7 +368,7 @@ describe("replicas", () => {
       await Promise.all(primaries.map(untilFollowed));
       await other.close();
     }
-  }, 60_000);
+  });
 });
 
 it("C168: replicas answer for the versions of tags once the connection to their primary is lost, and not while it is slow", async () => {
@@ -418,7 +418,7 @@ it("C168: replicas answer for the versions of tags once the connection to their 
     await primary.proxy!.pass();
     await other.close();
   }
-}, 60_000);
+});
 
 it("C167: a frozen node takes no room for calls from the others", async () => {
   const narrow = redis(cluster(servers.urls))
@@ -450,7 +450,7 @@ it("C167: a frozen node takes no room for calls from the others", async () => {
     await servers.waitUntilOk();
     await narrow.close();
   }
-}, 60_000);
+});
 
 describe("commands sent to the nodes", () => {
   it("are the commands that the guide lists", async () => {
@@ -487,7 +487,7 @@ describe("commands sent to the nodes", () => {
       "SCRIPT",
     ]);
     for (const name of sent) expect(guide).toMatch(new RegExp(`^\\| (?:\`[A-Z ]+\`, )*\`${name}\\b`, "m"));
-  }, 60_000);
+  });
 });
 
 describe("failover", () => {
@@ -515,5 +515,5 @@ describe("failover", () => {
     await victim!.proxy!.pass();
     await victim!.start();
     await servers.waitUntilOk();
-  }, 120_000);
+  });
 });

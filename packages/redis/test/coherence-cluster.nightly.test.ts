@@ -107,7 +107,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     for (const key of keys) await other.write(key, stored());
     await expect.poll(() => keys.filter((key) => listener.received.includes(`changed ${key}`))).toEqual(keys);
     await victim!.start();
-  }, 60_000);
+  });
 
   it("A96 C366: takes no signs of life from a primary that was replaced while it lives, although it answers, and calls that no refusal", async () => {
     await failOverSoon();
@@ -131,7 +131,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     await backend.read(key);
     await open((builder) => builder.coherence(mode)).write(key, stored());
     await expect.poll(() => listener.received).toContain(`changed ${key}`);
-  }, 60_000);
+  });
 
   it("C376: notices without a command that a primary that refuses to report its changes was replaced", async () => {
     await failOverSoon();
@@ -150,7 +150,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     } finally {
       await refusing!.command("ACL", "SETUSER", "default", "+@all");
     }
-  }, 60_000);
+  });
 
   it("A96: receives changes of a slot that moves from both nodes", async () => {
     const backend = await attached();
@@ -177,7 +177,7 @@ describe.each([["tracking"], ["pubsub"]] as const)("coherence over a cluster by 
     listener.take();
     await other.remove("shop::moving");
     await expect.poll(() => listener.received).toContain("changed shop::moving");
-  }, 60_000);
+  });
 });
 
 describe("a cluster", () => {
@@ -197,7 +197,7 @@ describe("a cluster", () => {
     for (const node of servers.nodes) if (node.state !== "running") await node.start();
     await servers.waitUntilOk();
     await expectAllHeard();
-  }, 60_000);
+  });
 
   it("A44 A96: opens a new connection to a replica that is promoted: the old one is in READONLY mode, and would answer reads once it is a replica again", async () => {
     await failOverSoon();
@@ -222,7 +222,7 @@ describe("a cluster", () => {
       )
       .toBe("written");
     await expect.poll(mayRead).toBe(0);
-  }, 60_000);
+  });
 
   it("C91: reports a replacement when the cluster was given up and is discovered anew", async () => {
     const addresses = servers.urls.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port) }));

@@ -169,4 +169,4 @@ it("C219 in a cluster it is up while some primary can be reached", async () => {
   await Promise.all(nodes.nodes.map((node) => node.start()));
   await expect.poll(() => redis.state).toBe("up");
   expect(events).toEqual(["up", "down", "up"]);
-}, 60_000);
+});

@@ -51,4 +51,4 @@ it("C394 behind sentinels, what they announce to all is looked at in the async c
   await group.failover();
   await expect.poll(() => socket.isOpen).toBe(false);
   expect(new Set(namedIn)).toEqual(new Set([undefined]));
-}, 60_000);
+});

@@ -51,4 +51,4 @@ it("C217 C221 C222 a failover in a cluster: reads wait for it, sockets end, subs
     { key },
   );
   expect(address).toBe(new URL(primary.url).host);
-}, 60_000);
+});

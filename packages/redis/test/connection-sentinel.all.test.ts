@@ -63,7 +63,6 @@ it.each([3, 2] as const)(
     await redis.close();
     await expect.poll(() => watchers(`watch${protocol}`)).toBe(0);
   },
-  60_000,
 );
 
 it("a blocking call that a failover ends is refused as retryable", async () => {
@@ -75,7 +74,7 @@ it("a blocking call that a failover ends is refused as retryable", async () => {
   const error = (await popped) as Error & { readonly retryable?: boolean };
   // The server unblocks it before the sentinels announce the failover, or after.
   expect(error.retryable === true || error.message.startsWith("UNBLOCKED ")).toBe(true);
-}, 60_000);
+});
 
 it("C325: a socket that is opened later asks no sentinel over a connection of its own", async () => {
   const paths = await Promise.all(group.sentinels.map(({ port }) => startProxy(port)));
@@ -114,4 +113,4 @@ it("C326: a sentinel that contradicts the others ends a connection at most once,
   expect(await socket.call(["PING"])).toBe("PONG");
   expect([losses, redis.isUp, socket.isOpen]).toEqual([1, true, true]);
   expect(await decoy!.command("DBSIZE")).toBe(0);
-}, 60_000);
+});

@@ -191,7 +191,7 @@ it("a failover of the sentinels is followed", async () => {
   await expect
     .poll(() => connection.call(["SET", "k", "after"]).then(String, (error: Error) => error.message))
     .toBe("OK");
-}, 60_000);
+});
 
 it("C364: bad input of one caller ends no socket, its own neither", async () => {
   const connection = open(openConnection(single(redis.url), QUICK));

@@ -69,7 +69,7 @@ it("C221 the wait for the confirmation of MONITOR has a deadline, and closes the
   } finally {
     server.resume();
   }
-}, 60_000);
+});
 
 it("C471 an option that is undefined sets nothing: the deadline of a blocking call counts from the end of its block", async () => {
   const backoff = { baseMs: undefined, factor: undefined, maxMs: undefined };

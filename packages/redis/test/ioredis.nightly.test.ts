@@ -88,7 +88,7 @@ describe("C241 a client of ioredis", () => {
     await expect(backend.write("shop::late", stored)).rejects.toMatchObject({ maybeExecuted: false });
     await proxy.pass();
     const read = async (): Promise<unknown> => (await backend.read("shop::1").catch(() => undefined))?.data.toString();
-    await expect.poll(read, { timeout: 10_000 }).toBe("v");
+    await expect.poll(read).toBe("v");
     expect(await server.command("EXISTS", "hotset:shop::late")).toBe(0);
   });
 

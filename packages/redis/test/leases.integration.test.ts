@@ -735,7 +735,7 @@ it("C52: a load that begins in the last millisecond of an entry is stored", asyn
     expect(await backend.read(KEY)).toBe(undefined);
     expect(await leases.store(KEY, `token-${i}`, "", stored())).toBe(true);
   }
-}, 60_000);
+});
 
 describe("C431: the error statistics of the server", () => {
   const errors = async (): Promise<unknown> => (await server.info("errorstats"))["errorstat_WRONGTYPE"];

@@ -299,4 +299,4 @@ it("a connected backend is its label to a logger that writes JSON", async () => 
   expect(JSON.stringify({ backend })).toBe('{"backend":{"label":"eu-1"}}');
   await backend.close();
   await nodes.stop();
-}, 60_000);
+});

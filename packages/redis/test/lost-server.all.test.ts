@@ -121,7 +121,7 @@ describe("C373: the error of a command in flight names the server whose connecti
     const messages = await messagesOf(path, () => [backend.read("k"), backend.write("k", stored)]);
     await backend.close();
     expect(messages).toEqual([lostAt("read", path), lostAt("write", path)]);
-  }, 60_000);
+  });
 
   it("among the primaries of a cluster, and no other call fails", async () => {
     await using servers = await startCluster({ replicas: 0, proxied: true });
@@ -139,7 +139,7 @@ describe("C373: the error of a command in flight names the server whose connecti
     ]);
     await connection.close();
     expect([...messages, answer]).toEqual([lostAt("SET", lost.proxy!), lostAt("SET", lost.proxy!), "OK"]);
-  }, 60_000);
+  });
 
   it("over a client of the user, of node-redis", async () => {
     const client = createClient({

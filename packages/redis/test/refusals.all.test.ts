@@ -543,7 +543,7 @@ describe("TLS", () => {
     // Redis takes the bytes for a command and waits for the rest.
     expect(tls.error.message).toContain("with TLS or without as the URL says");
     expect(shown(plain.error, tls.error)).not.toContain("hunter2");
-  }, 60_000);
+  });
 
   it("A5: a failed TLS handshake sends nothing in plain text, also when it is tried again", async () => {
     const pieces: Buffer[] = [];

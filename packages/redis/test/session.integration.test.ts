@@ -46,7 +46,7 @@ describe("a connection that Redis ends", () => {
     expect(sockets()).toBe(before + 1);
     await endedBy(session.client as NodeClient);
     session.destroy();
-    await until("the socket to be closed", 15_000, async () => sockets() === before);
+    await until("the socket to be closed", async () => sockets() === before);
   });
 
   it("A18 leaves no socket behind when Redis ends it while it is prepared", async () => {
@@ -56,6 +56,6 @@ describe("a connection that Redis ends", () => {
       throw new Error("it is a replica");
     });
     await expect(opening).rejects.toMatchObject({ name: "BackendUnavailableError" });
-    await until("the socket to be closed", 15_000, async () => sockets() === before);
+    await until("the socket to be closed", async () => sockets() === before);
   });
 });

@@ -91,7 +91,7 @@ describe("C420: the error of a command that was not answered, or not sent, names
     await proxy.pass();
     await backend.close();
     expect(message).toMatch(new RegExp(`^redis: read was not answered within 1000 ms by 127.0.0.1:${proxy.port};`));
-  }, 60_000);
+  });
 
   describe("among the primaries of a cluster", () => {
     let servers: TestCluster;

@@ -232,7 +232,7 @@ describe("a read", () => {
     do await backend.write(KEY, stored({ staleInMs: 50, expiresInMs: 50 }));
     while ((await server.command("PERSIST", E)) !== 1);
     await backend.read("shop::clock");
-    await until("the end", 5_000, async () => (await serverMs()) > (await value())!.readUIntBE(25, 6));
+    await until("the end", async () => (await serverMs()) > (await value())!.readUIntBE(25, 6));
     expect([await backend.read(KEY), await backend.batch!.read([KEY])]).toEqual([undefined, [undefined]]);
     expect(await leases.acquire(KEY, A, MINUTE, "")).toEqual({ granted: true, version: "" });
     expect(await leases.store(KEY, A, "", stored({ version: A }))).toBe(true);
@@ -507,7 +507,7 @@ describe("markStale", () => {
     while ((await heldOn()) !== 1);
     for (const hold of [heldOn, () => server.command("PERSIST", E)]) {
       await hold();
-      await until("the end", 5_000, async () => (await serverMs()) > ((await value())?.readUIntBE(25, 6) ?? 0));
+      await until("the end", async () => (await serverMs()) > ((await value())?.readUIntBE(25, 6) ?? 0));
     }
     expect(await keys()).toEqual([E]);
     expect(await backend.markStale!(KEY)).toBe("missing");
@@ -599,9 +599,9 @@ it("C314: a value that was stored is kept in the local tier, and another process
   const cache = createCache({ name: "kept" }).tier(memory()).tier(link).defaults({ ttl: "1m" }).build();
   await cache.connect();
   expect(await cache.getOrSet("k", async () => "one")).toBe("one");
-  await until("a copy", 5_000, async () => cache.peek("k") === "one");
+  await until("a copy", async () => cache.peek("k") === "one");
   await server.command("DEL", "hotset:kept::k");
-  await until("the push", 5_000, async () => cache.peek("k") === undefined);
+  await until("the push", async () => cache.peek("k") === undefined);
   expect(await cache.getOrSet("k", async () => "two")).toBe("two");
   await cache.close();
 });
@@ -725,4 +725,4 @@ it("C310: in a cluster each command of strings goes to the node of its key", asy
   for (const node of nodes.nodes) expect((await node.info("errorstats"))["errorstat_MOVED"]).toBe(undefined);
   await shards.close();
   await nodes.stop();
-}, 60_000);
+});

@@ -62,10 +62,10 @@ export class Child {
   /**
    * Waits until `ask` returns true.
    *
-   * @throws {Error} with the end of its log once it has ended; after `timeoutMs`, as `until` does.
+   * @throws {Error} with the end of its log once it has ended; when it does not answer, as `until` does.
    */
-  async answers(name: string, timeoutMs: number, ask: () => Promise<boolean>): Promise<void> {
-    await until(`${name} to answer`, timeoutMs, async () => this.#pid === undefined || ask());
+  async answers(name: string, ask: () => Promise<boolean>): Promise<void> {
+    await until(`${name} to answer`, async () => this.#pid === undefined || ask());
     if (this.#pid === undefined)
       throw new Error(`${name} has ended. End of its log:\n${await logTail(this.#directory)}`);
   }

@@ -49,9 +49,9 @@ export interface TestCluster extends AsyncDisposable {
   keyOn(master: ClusterNode, prefix?: string): Promise<string>;
   /**
    * Waits until the running nodes agree: state ok, a running master for every slot, all others replicas in sync. After
-   * the loss of a master this includes the failover. @param timeoutMs @default 20000
+   * the loss of a master this includes the failover.
    */
-  waitUntilOk(timeoutMs?: number): Promise<void>;
+  waitUntilOk(): Promise<void>;
   /**
    * CLUSTER FAILOVER: makes a replica the master while the old one stays up. Resolves when the running nodes agree that
    * it is, as after `waitUntilOk`: the command alone only begins it, and the old master still takes writes.
@@ -98,7 +98,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
     for (const result of started) if (result.status === "fulfilled") nodes.push(result.value);
     for (const result of started) if (result.status === "rejected") throw result.reason;
     await form(nodes, masterCount);
-    await waitUntilAgreed(nodes, nodes.length - masterCount, 20_000);
+    await waitUntilAgreed(nodes, nodes.length - masterCount);
     await waitUntilListed(nodes, replicasEach);
   } catch (error) {
     await stop();
@@ -134,7 +134,7 @@ export async function startCluster(options: TestClusterOptions = {}): Promise<Te
         if ((await ownerOf(key)) === master) return key;
       }
     },
-    waitUntilOk: (timeoutMs = 20_000) => waitUntilAgreed(nodes, 0, timeoutMs),
+    waitUntilOk: () => waitUntilAgreed(nodes, 0),
     promote: (replica) => promote(nodes, replica),
     nodeTimeout: async (ms) => {
       const alive = nodes.filter(({ state }) => state === "running");
@@ -197,7 +197,7 @@ async function form(nodes: readonly ClusterNode[], masterCount: number): Promise
       if (other !== node) await node.command("CLUSTER", "MEET", "127.0.0.1", other.port, await busPort(other));
     }
   }
-  await until("the cluster's nodes to know each other", 10_000, async () => {
+  await until("the cluster's nodes to know each other", async () => {
     const views = await Promise.all(nodes.map(viewOf));
     return views.every(
       (view) => view.length === nodes.length && view.every(({ flags }) => !flags.includes("handshake")),
@@ -264,18 +264,22 @@ async function isOk(node: ClusterNode): Promise<boolean> {
   return infoFields(await node.command("CLUSTER", "INFO"))["cluster_state"] === "ok";
 }
 
-async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number, timeoutMs: number): Promise<void> {
-  await until("the cluster's nodes to agree that it is ok", timeoutMs, async () => {
-    const alive = nodes.filter(({ state }) => state === "running");
-    const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
-    if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
-    return true;
-  });
+async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number, withinMs?: number): Promise<void> {
+  await until(
+    "the cluster's nodes to agree that it is ok",
+    async () => {
+      const alive = nodes.filter(({ state }) => state === "running");
+      const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
+      if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
+      return true;
+    },
+    withinMs,
+  );
 }
 
 /** Waits until all replicas are in CLUSTER SLOTS, which clients read: none is before it has replicated something. */
 async function waitUntilListed(nodes: readonly ClusterNode[], replicasEach: number): Promise<void> {
-  await until("the cluster's nodes to list their replicas", 20_000, async () => {
+  await until("the cluster's nodes to list their replicas", async () => {
     const replies = await Promise.all(nodes.map((node) => node.command("CLUSTER", "SLOTS")));
     const ranges = replies.flat() as readonly (readonly unknown[])[];
     // First and last slot, the primary, its replicas.
@@ -321,11 +325,11 @@ async function promote(nodes: readonly ClusterNode[], replica: ClusterNode): Pro
     const [role] = (await replica.command("ROLE")) as readonly unknown[];
     return role === "master";
   };
-  await until("the replica to stay a master", 45_000, async () => {
+  await until("the replica to stay a master", async () => {
     if (!(await isMaster())) {
       // Refused until the replica is in sync. Not repeated immediately: that would begin a running one again.
       await replica.command("CLUSTER", "FAILOVER");
-      await until("the failover", MANUAL_FAILOVER_MS + 1_000, isMaster);
+      await until("the failover", isMaster, MANUAL_FAILOVER_MS + 1_000);
     }
     await waitUntilAgreed(nodes, 0, 20_000);
     return isMaster();
@@ -355,7 +359,7 @@ async function migrateHalfway(
       await move(...((await from.command("CLUSTER", "GETKEYSINSLOT", slot, 100_000)) as readonly string[]));
       await to.command("CLUSTER", "SETSLOT", slot, "NODE", to.id);
       await from.command("CLUSTER", "SETSLOT", slot, "NODE", to.id);
-      await waitUntilAgreed(nodes, 0, 10_000);
+      await waitUntilAgreed(nodes, 0);
     },
     abort: async () => {
       await from.command("CLUSTER", "SETSLOT", slot, "STABLE");

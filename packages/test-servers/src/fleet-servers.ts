@@ -110,7 +110,7 @@ async function clusterServers(patienceMs: number, config: readonly string[]): Pr
     },
     failOver: async (redisKey) => {
       await (await primaryOf(redisKey)).kill();
-      await cluster.waitUntilOk(40_000);
+      await cluster.waitUntilOk();
       return primaryOf(redisKey);
     },
     changeOver: async (redisKey) => {
@@ -121,7 +121,7 @@ async function clusterServers(patienceMs: number, config: readonly string[]): Pr
     cluster,
     healed: async () => {
       for (const node of cluster.nodes) await node.start();
-      await cluster.waitUntilOk(40_000);
+      await cluster.waitUntilOk();
     },
     stop: () => cluster.stop(),
   };
@@ -142,7 +142,7 @@ async function sentinelServers(patienceMs: number, config: readonly string[]): P
     failOver: async () => {
       const victim = await watched.primary();
       await victim.kill();
-      return watched.waitForPrimary(victim, 40_000);
+      return watched.waitForPrimary(victim);
     },
     changeOver: async () => {
       await watched.failover();
@@ -165,7 +165,6 @@ async function cutReplicasOf(primary: OwnRedis): Promise<void> {
   await primary.command("CLIENT", "KILL", "TYPE", "replica");
   await until(
     "a primary without replicas",
-    10_000,
     async () => (await primary.info("replication"))["connected_slaves"] === "0",
   );
 }

@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Answer, Call, Handlers } from "./answer-calls.ts";
 import { watchdog } from "./watchdog.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 export interface ForkScriptOptions {
   /** Added to the environment of this process; `undefined` removes a variable. */
@@ -9,7 +10,7 @@ export interface ForkScriptOptions {
   readonly args?: readonly string[];
   /** Added to Node's own arguments: `--expose-gc`. */
   readonly execArgv?: readonly string[];
-  /** Bounds each call. @default 15000 */
+  /** Bounds each call. @default 120000 */
   readonly callTimeoutMs?: number;
 }
 
@@ -53,7 +54,7 @@ export interface ScriptProcess<H extends Handlers> extends AsyncDisposable {
   /**
    * Closes the channel and waits until the process ends on its own, which it does when nothing keeps it alive.
    *
-   * @param timeoutMs @default 15000
+   * @param timeoutMs @default 120000
    * @throws {Error} if it does not end; then it is killed.
    */
   end(timeoutMs?: number): Promise<ScriptExit>;
@@ -73,7 +74,7 @@ export function forkScript<H extends Handlers>(
   script: string | URL,
   options: ForkScriptOptions = {},
 ): ScriptProcess<H> {
-  const { env = {}, args = [], execArgv = [], callTimeoutMs = 15_000 } = options;
+  const { env = {}, args = [], execArgv = [], callTimeoutMs = PATIENCE_MS } = options;
   const child = fork(typeof script === "string" ? script : fileURLToPath(script), args, {
     env: withoutUndefined({ ...process.env, ...env }),
     // Not those of this process: arguments of a test runner would not fit.
@@ -104,7 +105,7 @@ export function forkScript<H extends Handlers>(
     kill,
     pause: () => void child.kill("SIGSTOP"),
     resume: () => void child.kill("SIGCONT"),
-    end: async (timeoutMs = 15_000) => {
+    end: async (timeoutMs = PATIENCE_MS) => {
       if (child.connected) child.disconnect();
       let isLate = false;
       const timer = setTimeout(() => {

@@ -79,7 +79,7 @@ class OwnServer implements OwnMemcached {
     this.#child = child;
     // Another server on this port has another number.
     const isAnswer = async (): Promise<boolean> => (await this.command("stats")) === `STAT pid ${child.pid}`;
-    await child.answers("memcached", 5_000, isAnswer);
+    await child.answers("memcached", isAnswer);
   }
 
   command(line: string): Promise<string> {

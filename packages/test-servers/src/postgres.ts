@@ -122,7 +122,7 @@ class OwnServer implements OwnPostgres {
     const { directory, user } = this.#place;
     const child = new Child(join(this.#place.programs, "postgres"), ["-D", this.#data], { directory, ...user });
     this.#child = child;
-    await child.answers("PostgreSQL", 20_000, async () => (await this.query("select 1 as one")).length === 1);
+    await child.answers("PostgreSQL", async () => (await this.query("select 1 as one")).length === 1);
   }
 
   async kill(): Promise<void> {

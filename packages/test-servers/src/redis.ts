@@ -77,8 +77,6 @@ export interface OwnRedisOptions {
   readonly password?: string;
   /** @default a free one, below 55536 */
   readonly port?: number;
-  /** Bounds each start. @default 10000 */
-  readonly startTimeoutMs?: number;
   /** Allows `jumpClock`. Needs libfaketime, on Linux. @default false */
   readonly hasOwnClock?: boolean;
 }
@@ -128,7 +126,7 @@ export async function launchRedis(options: OwnRedisOptions, kind: ServerKind): P
 }
 
 async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind): Promise<OwnRedis> {
-  const { password, startTimeoutMs, config = [] } = options;
+  const { password, config = [] } = options;
   const directory = await temporaryDirectory(kind.name);
   const wallClock = options.hasOwnClock === true ? await WallClock.in(directory) : undefined;
   const socketPath = join(directory, "redis.sock");
@@ -148,7 +146,6 @@ async function launchOn(port: number, options: OwnRedisOptions, kind: ServerKind
       ...config,
     ],
     connect: { connect: { path: socketPath }, ...user },
-    ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
     ...(wallClock !== undefined && { env: wallClock.env }),
   });
   try {

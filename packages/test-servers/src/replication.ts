@@ -13,7 +13,6 @@ export async function untilReplicated(primary: OwnRedis): Promise<void> {
   await primary.command("PING");
   await until(
     `a replica of port ${primary.port} to have its writes`,
-    20_000,
     async () => Number(await primary.command("WAIT", 1, 1_000)) > 0,
   );
 }

@@ -13,7 +13,7 @@ export interface RespClientOptions {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly database?: number | undefined;
-  /** Bounds connecting and each command. @default 5000 */
+  /** Bounds connecting and each command. @default 20000 */
   readonly timeoutMs?: number;
 }
 
@@ -28,7 +28,7 @@ export class RespClient {
 
   constructor(options: RespClientOptions) {
     this.#options = options;
-    this.#timeoutMs = options.timeoutMs ?? 5_000;
+    this.#timeoutMs = options.timeoutMs ?? 20_000;
   }
 
   /** A client for `redis://`, `rediss://` or `unix://` URLs, with credentials and database. */

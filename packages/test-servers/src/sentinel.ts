@@ -43,17 +43,13 @@ export interface TestSentinel extends AsyncDisposable {
   replicas(): Promise<readonly OwnRedis[]>;
   /**
    * Waits until all running sentinels name the same primary, other than `previous`, and it runs and accepts writes.
-   *
-   * @param timeoutMs @default 20000
    */
-  waitForPrimary(previous: OwnRedis, timeoutMs?: number): Promise<OwnRedis>;
+  waitForPrimary(previous: OwnRedis): Promise<OwnRedis>;
   /**
    * Waits until the primary that the sentinels name takes writes, and all other servers are in sync with it. A server
    * that is down, or closes connections because it changes its role, is asked again.
-   *
-   * @param timeoutMs @default 15000
    */
-  waitUntilSettled(timeoutMs?: number): Promise<void>;
+  waitUntilSettled(): Promise<void>;
   /**
    * Starts a lost primary again and makes it a replica in sync with the current primary. The sentinels alone take about
    * 10 s for that, during which it still acts as a primary.
@@ -96,8 +92,8 @@ export async function startSentinel(options: TestSentinelOptions = {}): Promise<
       const current = await primaryOf(group);
       return group.servers.filter((server) => server !== current && server.state === "running");
     },
-    waitForPrimary: (previous, timeoutMs) => waitForPrimary(group, previous, timeoutMs),
-    waitUntilSettled: (timeoutMs) => waitUntilSettled(group, timeoutMs),
+    waitForPrimary: (previous) => waitForPrimary(group, previous),
+    waitUntilSettled: () => waitUntilSettled(group),
     rejoin: (server) => rejoin(group, server),
     failover: () => failover(group),
     stop,
@@ -142,8 +138,8 @@ async function primaryOf(group: SentinelGroup): Promise<OwnRedis> {
   return server;
 }
 
-function waitForPrimary(group: SentinelGroup, previous: OwnRedis, timeoutMs: number = 20_000): Promise<OwnRedis> {
-  return until("another primary", timeoutMs, async () => {
+function waitForPrimary(group: SentinelGroup, previous: OwnRedis): Promise<OwnRedis> {
+  return until("another primary", async () => {
     const named = runningSentinels(group).map((sentinel) => primaryNamedBy(group, sentinel));
     const [candidate, ...others] = await Promise.all(named);
     if (candidate === undefined || candidate === previous || candidate.state !== "running") return undefined;
@@ -152,8 +148,8 @@ function waitForPrimary(group: SentinelGroup, previous: OwnRedis, timeoutMs: num
   });
 }
 
-async function waitUntilSettled(group: SentinelGroup, timeoutMs: number = 15_000): Promise<void> {
-  await until("the servers behind the sentinels to settle", timeoutMs, async () => {
+async function waitUntilSettled(group: SentinelGroup): Promise<void> {
+  await until("the servers behind the sentinels to settle", async () => {
     const primary = await primaryOf(group);
     const roles = await Promise.all(group.servers.map((server) => server.info("replication")));
     return group.servers.every((server, i) =>
@@ -169,14 +165,13 @@ async function rejoin(group: SentinelGroup, server: OwnRedis): Promise<void> {
   await server.command("REPLICAOF", "127.0.0.1", (await primaryOf(group)).port);
   await until(
     "the replica to be in sync",
-    10_000,
     async () => (await server.info("replication"))["master_link_status"] === "up",
   );
 }
 
 async function failover(group: SentinelGroup): Promise<OwnRedis> {
   const previous = await primaryOf(group);
-  await until("a sentinel that begins a failover", 30_000, async () => {
+  await until("a sentinel that begins a failover", async () => {
     // Refused with NOGOODSLAVE or INPROG until the last failover is complete.
     return (await runningSentinels(group)[0]?.client.command("SENTINEL", "FAILOVER", NAME)) === "OK";
   });
@@ -234,7 +229,7 @@ async function startSentinelProcess(
 }
 
 async function waitUntilWatched(sentinels: readonly ServerProcess[], servers: readonly OwnRedis[]): Promise<void> {
-  await until("the sentinels to know each other and the replicas", 20_000, async () => {
+  await until("the sentinels to know each other and the replicas", async () => {
     for (const { client } of sentinels) {
       const seen = pairs(await client.command("SENTINEL", "MASTER", NAME));
       if (Number(seen["num-other-sentinels"]) !== sentinels.length - 1) return false;

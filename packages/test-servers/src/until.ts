@@ -1,13 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** For what never comes: a busy machine may take a minute. */
+export const PATIENCE_MS = 120_000;
+
 /**
  * Calls `ask` every 20 ms until it returns a value other than `undefined` and `false`.
  *
- * @param what completes the message "Waited ... for".
- * @throws {Error} after `timeoutMs`, with the last error of `ask` as its cause.
+ * @param what completes the message "Waited for".
+ * @throws {Error} after `withinMs`, by default two minutes, with the last error of `ask` as its cause.
  */
-export async function until<T>(what: string, timeoutMs: number, ask: () => Promise<T | undefined | false>): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | undefined | false>,
+  withinMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = performance.now() + withinMs;
   let cause: unknown;
   do {
     try {
@@ -18,5 +25,5 @@ export async function until<T>(what: string, timeoutMs: number, ask: () => Promi
     }
     await sleep(20);
   } while (performance.now() < deadline);
-  throw new Error(`Waited ${timeoutMs} ms for ${what}${cause === undefined ? "" : `: ${String(cause)}`}`, { cause });
+  throw new Error(`Waited for ${what}${cause === undefined ? "" : `: ${String(cause)}`}`, { cause });
 }

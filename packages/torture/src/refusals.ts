@@ -22,7 +22,7 @@ export const REFUSALS: Readonly<Record<"memory full" | "disk full" | "too few re
       await mkdir(snapshotOf(server));
       await server.command("CONFIG", "SET", "save", "3600 1");
       await server.command("BGSAVE");
-      await until("a snapshot that fails", 10_000, async () => {
+      await until("a snapshot that fails", async () => {
         return (await server.info("persistence"))["rdb_last_bgsave_status"] === "err";
       });
     },

@@ -51,7 +51,7 @@ export class Replacements {
       const primary = await sentinel.primary();
       await lose(primary);
       await sleep(forMs);
-      await sentinel.waitForPrimary(primary, this.#plan.settings.downAfter + 30_000);
+      await sentinel.waitForPrimary(primary);
       if (primary.state === "paused") {
         // There are two primaries for a while: the old one does not know yet.
         primary.resume();

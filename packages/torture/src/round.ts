@@ -271,7 +271,6 @@ class Fleet implements Victims {
       args: [JSON.stringify(settings)],
       execArgv: ["--expose-gc"],
       ...(options.env !== undefined && { env: options.env }),
-      callTimeoutMs: 60_000,
     });
     const askedAt = now();
     before.push({ name, script, bornAt: askedAt });

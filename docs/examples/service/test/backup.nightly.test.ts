@@ -78,7 +78,7 @@ async function valueOf(key: string): Promise<Uint8Array | string> {
   return fields.toSorted().join("\n");
 }
 
-describe("R3-13 R3-18 C292: a backup", { timeout: 60_000 }, () => {
+describe("R3-13 R3-18 C292: a backup", () => {
   it("is restored to a new server with every key, value and end, and its modules go on", async () => {
     let sessionId: string;
     let jobId: string;

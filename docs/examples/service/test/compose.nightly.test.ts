@@ -78,7 +78,7 @@ async function startServer(service: ComposeService): Promise<{
   return { port, check, stop: () => server[Symbol.asyncDispose]() };
 }
 
-describe("R4-05 C293: compose.yaml", { timeout: 60_000 }, () => {
+describe("R4-05 C293: compose.yaml", () => {
   it("follows the schema of Compose", () => {
     // Ajv refuses two names of older drafts, which change nothing here.
     const known = JSON.parse(JSON.stringify(composeSchema), (name, value: unknown) =>
@@ -123,7 +123,7 @@ describe("R4-05 C293: compose.yaml", { timeout: 60_000 }, () => {
 
   it("starts programs that serve together, with the passwords of its secrets", async () => {
     const [ofCache, ofDurable] = await Promise.all([startServer(cache), startServer(durable)]);
-    await until("healthy servers", 15_000, async () => (await ofCache.check()) + (await ofDurable.check()) === 0);
+    await until("healthy servers", async () => (await ofCache.check()) + (await ofDurable.check()) === 0);
     // The port of the container is not free on this machine, perhaps.
     const { PORT: _, ...variables } = app.environment!;
     await using service = await startService({
@@ -162,7 +162,7 @@ describe("R4-05 C293: compose.yaml", { timeout: 60_000 }, () => {
   });
 });
 
-describe("A98: users.acl", { timeout: 60_000 }, () => {
+describe("A98: users.acl", () => {
   it("service and cache may do what the service does, and nothing beside it", async () => {
     const users = readFileSync(join(top, "docs/operations/users.acl"), "utf8")
       .split("\n")
@@ -178,7 +178,7 @@ describe("A98: users.acl", { timeout: 60_000 }, () => {
       const { id } = (await (await fetch(`${service.url}/orders`, { method: "POST", headers, body })).json()) as {
         id: string;
       };
-      await until("shipped", 10_000, async () =>
+      await until("shipped", async () =>
         (await (await fetch(`${service.url}/orders/${id}`)).text()).includes("completed"),
       );
       expect(await statusOf(`${service.url}/products/p7`)).toBe(200);

@@ -38,7 +38,7 @@ describe("R3-12 C293: Kubernetes", () => {
     expect((await check([misspelt])).output).toContain("'\"replicaz\"' does not exist");
     misspelt.spec["replicas"] = "3";
     await expect(check([misspelt])).rejects.toThrow("replicas");
-  }, 60_000);
+  });
 
   it("sets only variables that are read, with values that are accepted, and mounts their secrets", () => {
     expect(Object.keys(variables).filter((name) => !knownVariables().has(name))).toEqual([]);

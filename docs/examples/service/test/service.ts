@@ -24,7 +24,7 @@ export async function startService(variables: Variables): Promise<Service> {
   const port = await freePort();
   const child = run("main.ts", { PORT: `${port}`, ...variables });
   const url = `http://127.0.0.1:${port}`;
-  const isUp = until("an answer", 20_000, async () => (await statusOf(`${url}/live`)) === 200);
+  const isUp = until("an answer", async () => (await statusOf(`${url}/live`)) === 200);
   await Promise.race([
     isUp,
     child.ended.then(async (code) => {
@@ -42,7 +42,7 @@ export async function startService(variables: Variables): Promise<Service> {
 }
 
 export const untilReady = ({ url }: Service): Promise<boolean> =>
-  until("ready", 15_000, async () => (await statusOf(`${url}/ready`)) === 200);
+  until("ready", async () => (await statusOf(`${url}/ready`)) === 200);
 
 /** One of its programs. */
 export function run(file: string, variables: Variables): Pick<Service, "kill" | "ended" | "output"> {

@@ -12,7 +12,6 @@ import { EVERYWHERE, startServers, type Where } from "../servers.ts";
 import { named, ofEach, outcomeOf, subjectsOver, type Tried } from "./subjects.ts";
 
 const servers = startServers();
-const TEST = { timeout: 60_000 };
 const IN_A_TICK = isNightly ? 10_000 : 2_000;
 
 /** The servers that take writes. */
@@ -68,7 +67,6 @@ const REFUSALS: readonly Refusal[] = [
 describe.each(EVERYWHERE)("C260 over %s", (where) => {
   it.each(REFUSALS.filter((refusal) => refusal.where?.includes(where) ?? true))(
     "a server that refuses writes, $code: each is a typed error and does nothing, and reads go on",
-    TEST,
     async ({ code, begin, end }) => {
       const tried = subjectsOver(await servers.open(where));
       await ofEach(tried, (one) => one.write());
@@ -89,7 +87,7 @@ describe.each(EVERYWHERE)("C260 over %s", (where) => {
     },
   );
 
-  it("a server that stalls for 1.6 s: every call is carried out, once", TEST, async () => {
+  it("a server that stalls for 1.6 s: every call is carried out, once", async () => {
     // The stall may be longer on a busy machine.
     const tried = subjectsOver(await servers.open(where, { commandTimeout: "10s" }));
     await ofEach(tried, (one) => one.write());
@@ -102,7 +100,7 @@ describe.each(EVERYWHERE)("C260 over %s", (where) => {
     expect(await ofEach(tried, (one) => one.effects())).toEqual(named(tried, () => 21));
   });
 
-  it("this process stalls for 2 s, twice its deadline: no call fails for it", TEST, async () => {
+  it("this process stalls for 2 s, twice its deadline: no call fails for it", async () => {
     const tried = subjectsOver(await servers.open(where, { commandTimeout: "1s" }));
     await ofEach(tried, (one) => one.write());
     const calls = ofEach(tried, (one) => outcomeOf(Promise.all(Array.from({ length: 20 }, () => one.write()))));
@@ -112,35 +110,31 @@ describe.each(EVERYWHERE)("C260 over %s", (where) => {
     expect(await ofEach(tried, (one) => one.effects())).toEqual(named(tried, () => 21));
   });
 
-  it(
-    "a server that hangs: calls end at their deadline, and say that they may have been carried out",
-    TEST,
-    async () => {
-      const tried = subjectsOver(await servers.open(where, { commandTimeout: "1s" }));
-      await ofEach(tried, (one) => one.write());
-      const hanging = await primaries(where);
-      for (const server of hanging) server.pause();
-      const ended = ofEach(tried, (one) =>
-        one.write().then(
-          () => "done",
-          (error: unknown) => error,
-        ),
-      );
-      expect(await isLate(ended, 3_000)).toBe(false);
-      const errors = await ended;
-      for (const server of hanging) server.resume();
-      for (const error of Object.values(errors)) {
-        expect(error).toBeInstanceOf(BackendUnavailableError);
-        expect(error).toMatchObject({ maybeExecuted: true });
-      }
-      await expect.poll(() => ofEach(tried, (one) => outcomeOf(one.write()))).toEqual(named(tried, () => "done"));
-      for (const [name, effects] of Object.entries(await ofEach(tried, (one) => one.effects())))
-        expect([name, effects >= 2]).toEqual([name, true]);
-    },
-  );
+  it("a server that hangs: calls end at their deadline, and say that they may have been carried out", async () => {
+    const tried = subjectsOver(await servers.open(where, { commandTimeout: "1s" }));
+    await ofEach(tried, (one) => one.write());
+    const hanging = await primaries(where);
+    for (const server of hanging) server.pause();
+    const ended = ofEach(tried, (one) =>
+      one.write().then(
+        () => "done",
+        (error: unknown) => error,
+      ),
+    );
+    expect(await isLate(ended, 3_000)).toBe(false);
+    const errors = await ended;
+    for (const server of hanging) server.resume();
+    for (const error of Object.values(errors)) {
+      expect(error).toBeInstanceOf(BackendUnavailableError);
+      expect(error).toMatchObject({ maybeExecuted: true });
+    }
+    await expect.poll(() => ofEach(tried, (one) => outcomeOf(one.write()))).toEqual(named(tried, () => "done"));
+    for (const [name, effects] of Object.entries(await ofEach(tried, (one) => one.effects())))
+      expect([name, effects >= 2]).toEqual([name, true]);
+  });
 
   // Only a hanging test may fail by time: thirteen subjects are called.
-  it(`${IN_A_TICK} calls in a tick are carried out, once each`, { timeout: 180_000 }, async () => {
+  it(`${IN_A_TICK} calls in a tick are carried out, once each`, async () => {
     const tried = subjectsOver(await servers.open(where, { commandTimeout: "2m" }));
     for (const one of tried) {
       const calls = Promise.all(Array.from({ length: IN_A_TICK }, () => one.write()));

@@ -189,7 +189,7 @@ describe("C86: no copy is served longer than maxStaleness after it was replaced 
       await fleet.allHold("k", "old");
       const [begun, end] = ["begun", "end"].map((name) => join(folder, `${topology} ${name}`)) as [string, string];
       const outcome = blocked.blocked("k", begun, end);
-      await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
+      await until("a process whose loop is blocked", () => Promise.resolve(existsSync(begun)));
       await one.delete("k");
       await sleep(MAX_STALENESS_MS + 100);
       writeFileSync(end, "");

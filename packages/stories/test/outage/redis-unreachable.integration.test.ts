@@ -103,7 +103,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C93 a delete that meets %s is pending, and replayed: the value never reappears",
-    { timeout: 60_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       const recoveries = watch(cache, "recover");
@@ -129,7 +128,6 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 
   it.for(faults)(
     "C94 after a set that meets %s the older value is never served here, and nowhere once the set is replayed",
-    { timeout: 60_000 },
     async ([, begin, end]) => {
       const cache = open({ stack });
       await cache.connect();
@@ -147,41 +145,37 @@ describe.each(STACKS_WITH_BACKEND)("over %s", (stack) => {
 });
 
 describe("A11 CLIENT PAUSE", () => {
-  it(
-    "makes reads misses or stale answers within the deadline, and reports no late write as done",
-    { timeout: 60_000 },
-    async () => {
-      const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
-      const reader = over(impatient(proxy.url).build());
-      await Promise.all([cache.connect(), reader.connect()]);
-      await cache.set("k", "old");
-      await cache.set("stale", "old", { ttl: 1 });
-      await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
-      await reader.get("anything");
-      proxy.resetCounts();
+  it("makes reads misses or stale answers within the deadline, and reports no late write as done", async () => {
+    const cache = open({ ...WITH_MEMORY, staleWhileRevalidate: "1h" });
+    const reader = over(impatient(proxy.url).build());
+    await Promise.all([cache.connect(), reader.connect()]);
+    await cache.set("k", "old");
+    await cache.set("stale", "old", { ttl: 1 });
+    await expect.poll(async () => (await cache.inspect("stale"))?.state).toBe("stale");
+    await reader.get("anything");
+    proxy.resetCounts();
 
-      await server.command("CLIENT", "PAUSE", 3_000, "ALL");
-      const [missed, loaded, stale, written] = await Promise.all([
-        timed(reader.get("k")),
-        timed(reader.getOrSet("k", () => "loaded")),
-        timed(cache.getOrSet("stale", never), 100),
-        timed(cache.set("k", "carried out late")),
-      ]);
-      expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
-      expect([missed.isLate, loaded.isLate, stale.isLate, written.isLate]).toEqual([false, false, false, false]);
-      expect(written.value).toEqual({ status: "pending" });
+    await server.command("CLIENT", "PAUSE", 3_000, "ALL");
+    const [missed, loaded, stale, written] = await Promise.all([
+      timed(reader.get("k")),
+      timed(reader.getOrSet("k", () => "loaded")),
+      timed(cache.getOrSet("stale", never), 100),
+      timed(cache.set("k", "carried out late")),
+    ]);
+    expect([missed.value, loaded.value, stale.value]).toEqual([undefined, "loaded", "old"]);
+    expect([missed.isLate, loaded.isLate, stale.isLate, written.isLate]).toEqual([false, false, false, false]);
+    expect(written.value).toEqual({ status: "pending" });
 
-      await replayed(cache);
-      expect(
-        proxy.commands().filter((command) => command.some((text) => text.includes("carried out late"))),
-      ).toHaveLength(1);
-      expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
-    },
-  );
+    await replayed(cache);
+    expect(
+      proxy.commands().filter((command) => command.some((text) => text.includes("carried out late"))),
+    ).toHaveLength(1);
+    expect([await reader.get("k"), await cache.get("k")]).toEqual([undefined, undefined]);
+  });
 });
 
 describe("A12 a half-open link", () => {
-  it("is noticed and replaced while it is used, and the cache reports both", { timeout: 60_000 }, async () => {
+  it("is noticed and replaced while it is used, and the cache reports both", async () => {
     const cache = over(impatient(proxy.url).connectTimeout("1s").build());
     await cache.connect();
     await cache.set("k", "value");
@@ -246,7 +240,7 @@ describe("A93 the breaker", () => {
     },
   );
 
-  it('opens for replies that mean "not now", and closes when they end', { timeout: 60_000 }, async () => {
+  it('opens for replies that mean "not now", and closes when they end', async () => {
     await using lonely = await startOwnRedis({ config: ["replica-serve-stale-data no"] });
     // Heartbeats, which would be refused too, are 5 s apart.
     const cache = over(impatient(lonely.url).maxStaleness("20s").build());
@@ -263,82 +257,74 @@ describe("A93 the breaker", () => {
 });
 
 describe("A94 memory full", () => {
-  it(
-    "leaves writes pending, reads and invalidations go on, and the breaker stays closed",
-    { timeout: 60_000 },
-    async () => {
-      await using full = await startOwnRedis();
-      const cache = over(impatient(full.url).build());
-      const other = over(impatient(full.url).build());
-      await Promise.all([cache.connect(), other.connect()]);
-      await cache.set("kept", "value");
-      await cache.set("deleted", "value");
-      await cache.set("tagged", "value", { tags: ["t"] });
-      await cache.set("replaced", "older");
-      // Every write that needs memory is refused, also if the server frees some meanwhile.
-      await full.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
+  it("leaves writes pending, reads and invalidations go on, and the breaker stays closed", async () => {
+    await using full = await startOwnRedis();
+    const cache = over(impatient(full.url).build());
+    const other = over(impatient(full.url).build());
+    await Promise.all([cache.connect(), other.connect()]);
+    await cache.set("kept", "value");
+    await cache.set("deleted", "value");
+    await cache.set("tagged", "value", { tags: ["t"] });
+    await cache.set("replaced", "older");
+    // Every write that needs memory is refused, also if the server frees some meanwhile.
+    await full.command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", 1);
 
-      const seen = watch(cache, "backend:state", "backend:error");
-      for (let i = 0; i < 6; i += 1)
-        expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
-      const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
-      expect(errors.length).toBeGreaterThanOrEqual(6);
-      expect(errors[0]).toMatchObject({
-        tier: "redis",
-        operation: "write",
-        error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } },
-      });
-      expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
-      expect(cache.stats().pending).toBe(1);
+    const seen = watch(cache, "backend:state", "backend:error");
+    for (let i = 0; i < 6; i += 1)
+      expect(await cache.set("replaced", `newer ${i} ${"x".repeat(10_000)}`)).toEqual({ status: "pending" });
+    const errors = seen.flatMap(([name, event]) => (name === "backend:error" ? [event] : []));
+    expect(errors.length).toBeGreaterThanOrEqual(6);
+    expect(errors[0]).toMatchObject({
+      tier: "redis",
+      operation: "write",
+      error: { code: "BACKEND_UNAVAILABLE", cause: { message: expect.stringMatching(/^OOM /) } },
+    });
+    expect(cache.stats().tiers[0]).toMatchObject({ label: "redis", state: "up", errors: errors.length });
+    expect(cache.stats().pending).toBe(1);
 
-      expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
-      expect(await other.get("replaced")).toBe(undefined);
-      expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
-      expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
-      expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
-      expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
-      expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
+    expect([await cache.get("kept"), await other.get("kept")]).toEqual(["value", "value"]);
+    expect(await other.get("replaced")).toBe(undefined);
+    expect(await cache.delete("deleted")).toMatchObject({ status: "deleted" });
+    expect(await cache.invalidateTags("t")).toMatchObject({ status: "done" });
+    expect([await other.get("deleted"), await other.get("tagged")]).toEqual([undefined, undefined]);
+    expect(await cache.getOrSet("loaded", () => "x".repeat(10_000))).toHaveLength(10_000);
+    expect(seen.filter(([name]) => name === "backend:state")).toEqual([]);
 
-      await full.command("CONFIG", "SET", "maxmemory", 0);
-      expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
-      expect(await other.get("replaced")).toBe("newest");
-    },
-  );
+    await full.command("CONFIG", "SET", "maxmemory", 0);
+    expect(await cache.set("replaced", "newest")).toMatchObject({ status: "stored" });
+    expect(await other.get("replaced")).toBe("newest");
+  });
 });
 
 describe("A95 the primary becomes a replica", () => {
-  it(
-    "while the cache is in use: its removal is sent again, no write is, and all works after the promotion",
-    { timeout: 60_000 },
-    async () => {
-      await using primary = await startOwnRedis();
-      await using own = await startOwnRedis();
-      await using path = await startProxy(own.port);
-      // The entry that the failover brings back.
-      await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
-      // Heartbeats, which would notice the replica first, are 5 s apart.
-      const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
-      const other = over(impatient(own.url).build());
-      await cache.connect();
-      await cache.set("k", "old");
-      await own.command("REPLICAOF", "NO", "ONE");
-      await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
-      await own.command("REPLICAOF", "127.0.0.1", primary.port);
-      await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
-      path.resetCounts();
-      expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
-      await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
-      expect(await cache.get("k")).toBe("sent once");
-      expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
-      await own.command("REPLICAOF", "NO", "ONE");
-      await replayed(cache);
-      expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
-      expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
-      // The connection may be made anew once more: a changed replication history counts as another server.
-      await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
-      expect(await other.get("k")).toBe("new");
-    },
-  );
+  it("while the cache is in use: its removal is sent again, no write is, and all works after the promotion", async () => {
+    await using primary = await startOwnRedis();
+    await using own = await startOwnRedis();
+    await using path = await startProxy(own.port);
+    // The entry that the failover brings back.
+    await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
+    // Heartbeats, which would notice the replica first, are 5 s apart.
+    const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
+    const other = over(impatient(own.url).build());
+    await cache.connect();
+    await cache.set("k", "old");
+    await own.command("REPLICAOF", "NO", "ONE");
+    await own.command("CONFIG", "SET", "replica-serve-stale-data", "yes");
+    await own.command("REPLICAOF", "127.0.0.1", primary.port);
+    await expect.poll(async () => (await own.info("replication"))["master_link_status"], PATIENCE).toBe("up");
+    path.resetCounts();
+    expect(await cache.set("k", "sent once")).toEqual({ status: "pending" });
+    await expect.poll(() => path.counts.connections, PATIENCE).toBeGreaterThan(0);
+    expect(await cache.get("k")).toBe("sent once");
+    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
+    await own.command("REPLICAOF", "NO", "ONE");
+    await replayed(cache);
+    expect(await own.command("EXISTS", "hotset:shop::k")).toBe(0);
+    expect(path.commands().filter((command) => command.some((text) => text.includes("sent once")))).toHaveLength(1);
+    // The connection may be made anew once more: a changed replication history counts as another server.
+    await expect.poll(() => cache.set("k", "new"), PATIENCE).toMatchObject({ status: "stored" });
+    expect(await other.get("k")).toBe("new");
+  });
 
   it("C347: and a primary again, with the data of another one, before a heartbeat: recent removals are issued again", async () => {
     await using own = await startOwnRedis();
@@ -356,7 +342,7 @@ describe("A95 the primary becomes a replica", () => {
     expect(await own.command("EXISTS", "hotset:shop::k")).toBe(1);
     await expect.poll(() => own.command("EXISTS", "hotset:shop::k"), PATIENCE).toBe(0);
     expect([await cache.get("k"), (await own.info("replication"))["role"]]).toEqual([undefined, "master"]);
-  }, 60_000);
+  });
 });
 
 describe("errors", () => {
@@ -399,39 +385,35 @@ describe("errors", () => {
     },
   );
 
-  it(
-    "A4 R1-12: no error, event, span or number, nor the cache itself, shows a password",
-    { timeout: 60_000 },
-    async () => {
-      await using users = await startAclRedis();
-      await using path = await startProxy(users.port);
-      const spans: unknown[] = [];
-      const span = (context: unknown): void => void spans.push(context);
-      const channels = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
-        (stage) => `tracing:hotset:backend:${stage}`,
-      );
-      for (const channel of channels) diagnostics.subscribe(channel, span);
-      const shown: unknown[] = [];
-      for (const password of ["apppass", "hunter2"]) {
-        const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
-        const cache = over(backend);
-        for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const)
-          cache.on(name, (event) => shown.push(event));
-        await cache.getOrSet("k", () => "value");
-        path.cut();
-        await cache.getOrSet("j", () => "value");
-        shown.push(cache, backend, cache.stats(), await cache.connect().catch((error: unknown) => error));
-      }
-      for (const channel of channels) diagnostics.unsubscribe(channel, span);
-      expect(shown.length).toBeGreaterThan(10);
-      expect(spans.length).toBeGreaterThan(10);
-      const text = [...shown, ...spans]
-        .map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)}`)
-        .join("\n");
-      expect(text).toContain("WRONGPASS");
-      expect(text).not.toMatch(/apppass|hunter2/);
-    },
-  );
+  it("A4 R1-12: no error, event, span or number, nor the cache itself, shows a password", async () => {
+    await using users = await startAclRedis();
+    await using path = await startProxy(users.port);
+    const spans: unknown[] = [];
+    const span = (context: unknown): void => void spans.push(context);
+    const channels = ["start", "end", "asyncStart", "asyncEnd", "error"].map(
+      (stage) => `tracing:hotset:backend:${stage}`,
+    );
+    for (const channel of channels) diagnostics.subscribe(channel, span);
+    const shown: unknown[] = [];
+    for (const password of ["apppass", "hunter2"]) {
+      const backend = impatient(`redis://app:${password}@127.0.0.1:${path.port}`).build();
+      const cache = over(backend);
+      for (const name of ["backend:error", "backend:state", "load", "miss", "store"] as const)
+        cache.on(name, (event) => shown.push(event));
+      await cache.getOrSet("k", () => "value");
+      path.cut();
+      await cache.getOrSet("j", () => "value");
+      shown.push(cache, backend, cache.stats(), await cache.connect().catch((error: unknown) => error));
+    }
+    for (const channel of channels) diagnostics.unsubscribe(channel, span);
+    expect(shown.length).toBeGreaterThan(10);
+    expect(spans.length).toBeGreaterThan(10);
+    const text = [...shown, ...spans]
+      .map((thing) => `${inspect(thing, { depth: 20, showHidden: true })} ${String(thing)} ${JSON.stringify(thing)}`)
+      .join("\n");
+    expect(text).toContain("WRONGPASS");
+    expect(text).not.toMatch(/apppass|hunter2/);
+  });
 });
 
 /** The message of the last cause; empty where there is none. */

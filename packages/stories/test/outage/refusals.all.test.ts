@@ -50,39 +50,33 @@ async function loadsOf(cache: Cache, key: string, times: number, tags?: readonly
 }
 
 describe.each(refusals)("C134 while Redis answers $code to writes", ({ code, config = [], begin, end }) => {
-  it(
-    "a value is loaded once in a process, and again after an invalidation elsewhere",
-    { timeout: 60_000 },
-    async () => {
-      await using server = await startOwnRedis({ config });
-      const [one, other] = [over(impatient(server.url).build(), WITH_MEMORY), over(impatient(server.url).build())];
-      await Promise.all([one.connect(), other.connect()]);
-      await one.set("before", "stored");
-      await begin(server);
-      const codes = new Set<string>();
-      one.on("backend:error", ({ error }) =>
-        codes.add(String((error.cause as Error | undefined)?.message).split(" ")[0]!),
-      );
+  it("a value is loaded once in a process, and again after an invalidation elsewhere", async () => {
+    await using server = await startOwnRedis({ config });
+    const [one, other] = [over(impatient(server.url).build(), WITH_MEMORY), over(impatient(server.url).build())];
+    await Promise.all([one.connect(), other.connect()]);
+    await one.set("before", "stored");
+    await begin(server);
+    const codes = new Set<string>();
+    one.on("backend:error", ({ error }) =>
+      codes.add(String((error.cause as Error | undefined)?.message).split(" ")[0]!),
+    );
 
-      expect([await loadsOf(one, "k", 200), await loadsOf(one, "tagged", 50, ["t"])]).toEqual([1, 1]);
-      expect([[...codes], one.stats().tiers.at(-1)!.state]).toEqual([[code], "up"]);
+    expect([await loadsOf(one, "k", 200), await loadsOf(one, "tagged", 50, ["t"])]).toEqual([1, 1]);
+    expect([[...codes], one.stats().tiers.at(-1)!.state]).toEqual([[code], "up"]);
 
-      // Memory is short for entries only: invalidations pass. The others are pending until Redis writes again.
-      const deleted = await other.delete("k");
-      const invalidated = await other.invalidateTags("t");
-      expect([deleted.status, invalidated.status]).toEqual(
-        code === "OOM" ? ["missing", "done"] : ["pending", "pending"],
-      );
-      if (code !== "OOM") await end(server);
-      await expect.poll(() => other.stats().pending, PATIENCE).toBe(0);
-      await expect.poll(() => [one.peek("k"), one.peek("tagged")], PATIENCE).toEqual([undefined, undefined]);
-      expect([await loadsOf(one, "k", 50), await loadsOf(one, "tagged", 50, ["t"])]).toEqual([1, 1]);
-      expect(await one.get("before")).toBe("stored");
-    },
-  );
+    // Memory is short for entries only: invalidations pass. The others are pending until Redis writes again.
+    const deleted = await other.delete("k");
+    const invalidated = await other.invalidateTags("t");
+    expect([deleted.status, invalidated.status]).toEqual(code === "OOM" ? ["missing", "done"] : ["pending", "pending"]);
+    if (code !== "OOM") await end(server);
+    await expect.poll(() => other.stats().pending, PATIENCE).toBe(0);
+    await expect.poll(() => [one.peek("k"), one.peek("tagged")], PATIENCE).toEqual([undefined, undefined]);
+    expect([await loadsOf(one, "k", 50), await loadsOf(one, "tagged", 50, ["t"])]).toEqual([1, 1]);
+    expect(await one.get("before")).toBe("stored");
+  });
 });
 
-it("C134 a user that may only read loads a value once", { timeout: 60_000 }, async () => {
+it("C134 a user that may only read loads a value once", async () => {
   await using users = await startAclRedis({
     users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
   });
@@ -95,18 +89,14 @@ it("C134 a user that may only read loads a value once", { timeout: 60_000 }, asy
   expect(await loadsOf(cache, "k", 50)).toBe(0);
 });
 
-it(
-  "C198: a forced load whose lease is refused is not served again without asking Redis",
-  { timeout: 60_000 },
-  async () => {
-    await using users = await startAclRedis({
-      users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
-    });
-    const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
-    const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
-    await Promise.all([cache.connect(), writer.connect()]);
-    expect(await cache.getOrSet("k", () => "forced", { forceRefresh: true })).toBe("forced");
-    await writer.set("k", "written later");
-    expect(await cache.getOrSet("k", () => "loaded")).toBe("written later");
-  },
-);
+it("C198: a forced load whose lease is refused is not served again without asking Redis", async () => {
+  await using users = await startAclRedis({
+    users: [`user reader on >readerpass ~hotset:* ~hotset~* ${READ_RIGHTS} +client|tracking`],
+  });
+  const cache = over(impatient(users.urlOf("reader", "readerpass")).build(), WITH_MEMORY);
+  const writer = over(impatient(users.urlOf("admin", "adminpass")).build());
+  await Promise.all([cache.connect(), writer.connect()]);
+  expect(await cache.getOrSet("k", () => "forced", { forceRefresh: true })).toBe("forced");
+  await writer.set("k", "written later");
+  expect(await cache.getOrSet("k", () => "loaded")).toBe("written later");
+});

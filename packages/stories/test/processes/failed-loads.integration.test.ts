@@ -48,7 +48,7 @@ const KEYS = Array.from({ length: 50 }, (_, i) => `k${i}`);
 const copies = (cache: Cache): number => KEYS.filter((key) => cache.peek(key) !== undefined).length;
 /** Gets `key` until the copy of it may be served without asking. */
 const holds = (cache: Cache, key: string): Promise<unknown> =>
-  until(`a copy of ${key}`, 10_000, async () => cache.peek(key) !== undefined || (await cache.get(key), false));
+  until(`a copy of ${key}`, async () => cache.peek(key) !== undefined || (await cache.get(key), false));
 
 describe.each(LAYOUTS)("layout %s", (layout) => {
   it.each(MODES)("C445 loads that fail drop no copy, of their process or another: %s", async (mode) => {
@@ -65,7 +65,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     expect(dropped.filter((key) => key !== "barrier")).toEqual([]);
     if (mode === "none") return;
     await first.set("k0", 2);
-    await until("the change", 10_000, () => Promise.resolve(second.peek("k0") === undefined));
+    await until("the change", () => Promise.resolve(second.peek("k0") === undefined));
     expect(await second.get("k0")).toBe(2);
   });
 
@@ -78,9 +78,7 @@ describe.each(LAYOUTS)("layout %s", (layout) => {
     const failing = first.getOrSet("k", () => (began.resolve(), end.promise), { staleIfError: 0 });
     await began.promise;
     const waiting = second.getOrSet("k", () => 2, { staleIfError: 0 });
-    await until("a wait", 10_000, () =>
-      Promise.resolve(second.explain("k").some(({ why }) => why.includes("held elsewhere"))),
-    );
+    await until("a wait", () => Promise.resolve(second.explain("k").some(({ why }) => why.includes("held elsewhere"))));
     const startedAt = performance.now();
     end.reject(new Error("source down"));
     await expect(failing).rejects.toThrow("source down");

@@ -243,7 +243,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
               join(folder, `${topology} ${coherence} ${what} ${attempt} ${name}`),
             ) as [string, string];
             const blocked = reading.blocked("k", begun, end);
-            await until("a process whose loop is blocked", PATIENCE.timeout, () => Promise.resolve(existsSync(begun)));
+            await until("a process whose loop is blocked", () => Promise.resolve(existsSync(begun)));
             await change(changing);
             await writeWhole(end, "read");
             const outcome = await blocked;
@@ -388,7 +388,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
       await using reported = await listen(fleet);
       const ofK = () => reported.messages.filter(({ text }) => text.endsWith(` ${fleet.keyOf("k")}`));
       for (let i = 1; i <= 50; i += 1) await one.set("k", { secret: i });
-      await until("50 messages", PATIENCE.timeout, () => Promise.resolve(ofK().length >= 50));
+      await until("50 messages", () => Promise.resolve(ofK().length >= 50));
       const before = reported.messages.length;
       for (const [i, { text, there }] of ofK().slice(0, 50).entries()) {
         expect(text).toMatch(new RegExp(`^1 [\\w-]+ ${fleet.keyOf("k")}$`));
@@ -402,7 +402,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         () => other.clear(),
       ])
         await change();
-      await until("messages of all of these", PATIENCE.timeout, () =>
+      await until("messages of all of these", () =>
         Promise.resolve(
           [fleet.keyOf("k"), fleet.tagKeyOf("t"), fleet.tagKeyOf("")].every((key) =>
             reported.messages.slice(before).some(({ text }) => text.endsWith(` ${key}`)),
@@ -425,7 +425,7 @@ describe.each(TOPOLOGIES)("over %s", (topology) => {
         const primaries = await servers.primaries();
         for (const each of primaries) await each.command("PUBLISH", own, `1 x ${fleet.keyOf(last)}`);
         for (const member of fleet.members)
-          await until(`all messages until ${last}`, PATIENCE.timeout, async () => {
+          await until(`all messages until ${last}`, async () => {
             const arrived = (await member.explain(last)).filter((decision) =>
               decision.startsWith("changed: elsewhere"),
             );

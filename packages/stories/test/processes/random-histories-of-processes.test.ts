@@ -629,7 +629,6 @@ const SEEDS = Number(process.env["HOTSET_SEEDS"] ?? (isNightly ? 60 : 25));
 
 it.for([2, 3])(
   "C61 C67 C79 C81 C85 no history of %i processes shows an invalidated value, while all messages arrive",
-  { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: false, isFaulty: false })).slice(0, 1)).toEqual([]);
   },
@@ -637,7 +636,6 @@ it.for([2, 3])(
 
 it.for([2, 3])(
   "C24 C52 C57 in no history of %i processes is a key loaded twice at a time, while nothing is changed, lost or forced",
-  { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, isQuiet: true, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
   },
@@ -645,7 +643,6 @@ it.for([2, 3])(
 
 it.for([2, 3])(
   "C86 no history of %i processes whose links are slow, silent and lost shows an invalidated value for longer than maxStaleness",
-  { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: true, isFaulty: false })).slice(0, 1)).toEqual([]);
   },
@@ -653,7 +650,6 @@ it.for([2, 3])(
 
 it.for([2, 3])(
   "C93 C94 no history of %i processes whose calls fail, hang, and lose their answers shows a process a value that it invalidated itself",
-  { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: true, isFaulty: true })).slice(0, 1)).toEqual([]);
   },
@@ -661,7 +657,6 @@ it.for([2, 3])(
 
 it.for([2, 3])(
   "C93 no history of %i processes over servers that come back with older data shows an invalidated value: to its own process never, and to no other once it is invalidated again",
-  { timeout: 120_000 },
   async (processes) => {
     expect((await search({ processes, hasLinks: false, isFaulty: false, hasFailovers: true })).slice(0, 1)).toEqual([]);
   },

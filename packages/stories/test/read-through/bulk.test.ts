@@ -164,7 +164,6 @@ describe("changes made in one turn", () => {
     [2_000, 6_000, "deleteMany", "remove", inParts(async (cache, keys) => (await cache.deleteMany(keys)).missing)],
   ] as const)(
     "C160: are sent %i at a time, and have their whole deadlines from then on: %i keys by %s",
-    { timeout: 60_000 },
     async (atOnce, count, _, operation, change) => {
       const { cache, backend, clock } = open("memory over backend", {
         backend: { deadlineMs: DEADLINE_MS },

@@ -13,7 +13,6 @@ const same = <T>(value: T): T => value;
 describe("C116 timers", () => {
   it.for([["idle"], ["busy"], ["failing"], ["closed"]] as const)(
     "do not keep a process alive when its cache is %s",
-    { timeout: 60_000 },
     async ([how]) => {
       await using script = forkScript<IdleProcess>(new URL("../support/idle-process.ts", import.meta.url));
       expect(await script.call(how)).toBe(`${how} since now`);

@@ -17,7 +17,7 @@ describe("C107 the heap does not grow", () => {
     [isNightly ? 1_000_000 : 200_000, "memory"],
     [isNightly ? 1_000_000 : 200_000, "memory over backend"],
     [200_000, "backend"],
-  ])("with %i reads of absent keys: %s", { timeout: 120_000 }, async ([reads, stack]) => {
+  ])("with %i reads of absent keys: %s", async ([reads, stack]) => {
     const { cache, backend } = open(stack);
     const miss = async (from: number, to: number): Promise<void> => {
       for (let i = from; i < to; i += 1_000) {
@@ -37,7 +37,7 @@ describe("C107 the heap does not grow", () => {
     expect(cache.stats().misses).toBe(done);
   });
 
-  it.for(STACKS)("with loads that store nothing and loads that fail: %s", { timeout: 120_000 }, async (stack) => {
+  it.for(STACKS)("with loads that store nothing and loads that fail: %s", async (stack) => {
     const { cache, backend } = open(stack, { staleIfError: "1h" });
     const load = failing();
     const miss = async (from: number, to: number): Promise<void> => {
@@ -73,7 +73,7 @@ describe("C107 the heap does not grow", () => {
   });
 });
 
-it("C334 an entry takes at most 175 bytes beside its key and its value", { timeout: 120_000 }, async () => {
+it("C334 an entry takes at most 175 bytes beside its key and its value", async () => {
   const count = 32_000;
   const caches = Array.from({ length: 4 }, () => open("memory", { ttl: "1h", memory: { maxEntries: count } }));
   const keys = Array.from({ length: count }, (_, i) => `user:${i}`);
@@ -89,7 +89,7 @@ it("C334 an entry takes at most 175 bytes beside its key and its value", { timeo
 });
 
 describe("C80 the memory for tags is bounded", () => {
-  it.for(STACKS)("in the process, and forgetting a tag only causes misses: %s", { timeout: 60_000 }, async (stack) => {
+  it.for(STACKS)("in the process, and forgetting a tag only causes misses: %s", async (stack) => {
     const { cache, backend } = open(stack, { ttl: "1h" });
     await cache.set("before", "value", { tags: ["t0"] });
     const invalidate = async (from: number, to: number): Promise<void> => {
@@ -118,7 +118,7 @@ describe("C80 the memory for tags is bounded", () => {
   });
 });
 
-it("C201 a source that hangs under 150,000 calls does not fill the memory", { timeout: 180_000 }, async () => {
+it("C201 a source that hangs under 150,000 calls does not fill the memory", async () => {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
   const { cache } = open("memory");

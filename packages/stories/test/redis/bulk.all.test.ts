@@ -42,33 +42,29 @@ const STARVED = isNightly ? 30_000 : 6_000;
 const keys = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `k${i}`);
 
 describe("calls of many keys", () => {
-  it.each(COUNTS)(
-    "C158: %i keys are stored, found and deleted, and nothing else is",
-    { timeout: 300_000 },
-    async (count) => {
-      const cache = await open();
-      await cache.setMany(keys(1_000).map((key) => [`other:${key}`, "kept"] as const));
+  it.each(COUNTS)("C158: %i keys are stored, found and deleted, and nothing else is", async (count) => {
+    const cache = await open();
+    await cache.setMany(keys(1_000).map((key) => [`other:${key}`, "kept"] as const));
 
-      expect(await cache.setMany(keys(count).map((key) => [key, key] as const))).toEqual({
-        stored: count,
-        pending: 0,
-        refused: 0,
-      });
-      const found = await cache.getMany(keys(count));
-      expect(found.size).toBe(count);
-      expect(found.get(`k${count - 1}`)).toBe(`k${count - 1}`);
-      expect(await cache.deleteMany(keys(count))).toEqual({ deleted: count, missing: 0, pending: 0 });
+    expect(await cache.setMany(keys(count).map((key) => [key, key] as const))).toEqual({
+      stored: count,
+      pending: 0,
+      refused: 0,
+    });
+    const found = await cache.getMany(keys(count));
+    expect(found.size).toBe(count);
+    expect(found.get(`k${count - 1}`)).toBe(`k${count - 1}`);
+    expect(await cache.deleteMany(keys(count))).toEqual({ deleted: count, missing: 0, pending: 0 });
 
-      expect((await cache.getMany(keys(1_000).map((key) => `other:${key}`))).size).toBe(1_000);
-      expect({ errors, recoveries, state: cache.stats().tiers[1]!.state }).toEqual({
-        errors: [],
-        recoveries: 0,
-        state: "up",
-      });
-    },
-  );
+    expect((await cache.getMany(keys(1_000).map((key) => `other:${key}`))).size).toBe(1_000);
+    expect({ errors, recoveries, state: cache.stats().tiers[1]!.state }).toEqual({
+      errors: [],
+      recoveries: 0,
+      state: "up",
+    });
+  });
 
-  it("C159: take memory for the keys that are under way, not for all", { timeout: 300_000 }, async () => {
+  it("C159: take memory for the keys that are under way, not for all", async () => {
     const cache = await open();
     const value = "x".repeat(8_000);
     const heapBefore = process.memoryUsage().rss;
@@ -92,7 +88,7 @@ describe("calls of one turn", () => {
     return deadlineMs;
   }
 
-  it(`C160: ${IN_ONE_TURN} sets are stored, and nothing is cleared`, { timeout: 300_000 }, async () => {
+  it(`C160: ${IN_ONE_TURN} sets are stored, and nothing is cleared`, async () => {
     const cache = await open(await deadline("memory over backend", (near, key) => near.set(key, key)));
     await cache.set("other", "kept");
     const results = await Promise.all(keys(IN_ONE_TURN).map((key) => cache.set(key, key)));
@@ -101,32 +97,28 @@ describe("calls of one turn", () => {
     expect({ errors, recoveries }).toEqual({ errors: [], recoveries: 0 });
   });
 
-  it(
-    `C160: ${STARVED} sets of a process with little CPU are stored, and nothing is cleared`,
-    { timeout: 300_000 },
-    async () => {
-      const starving = setInterval(() => {
-        const until = performance.now() + 8;
-        while (performance.now() < until);
-      }, 2);
-      try {
-        const few = await open("2m", "backend");
-        await few.set("other", "kept");
-        const startedAt = performance.now();
-        await Promise.all(keys(STARVED / 10).map((key) => few.set(key, key)));
-        // All together take ten of these: as long as a command may wait for room, and with more of them than may wait.
-        const deadlineMs = performance.now() - startedAt;
-        await few.close();
-        const backend = redis(server.url).layout(LAYOUT).responseTimeout(deadlineMs).maxInFlight(100).build();
-        await using cache = over(backend, { name: "bulk", ttl: "1h", stack: "memory over backend" });
-        const seen = watch(cache, "recover", "pending:overflow", "backend:error");
-        await cache.connect();
-        const results = await Promise.all(keys(STARVED).map((key) => cache.set(key, key)));
-        expect(results.filter(({ status }) => status === "stored").length).toBe(STARVED);
-        expect([cache.stats().pending, await cache.get("other"), seen]).toEqual([0, "kept", []]);
-      } finally {
-        clearInterval(starving);
-      }
-    },
-  );
+  it(`C160: ${STARVED} sets of a process with little CPU are stored, and nothing is cleared`, async () => {
+    const starving = setInterval(() => {
+      const until = performance.now() + 8;
+      while (performance.now() < until);
+    }, 2);
+    try {
+      const few = await open("2m", "backend");
+      await few.set("other", "kept");
+      const startedAt = performance.now();
+      await Promise.all(keys(STARVED / 10).map((key) => few.set(key, key)));
+      // All together take ten of these: as long as a command may wait for room, and with more of them than may wait.
+      const deadlineMs = performance.now() - startedAt;
+      await few.close();
+      const backend = redis(server.url).layout(LAYOUT).responseTimeout(deadlineMs).maxInFlight(100).build();
+      await using cache = over(backend, { name: "bulk", ttl: "1h", stack: "memory over backend" });
+      const seen = watch(cache, "recover", "pending:overflow", "backend:error");
+      await cache.connect();
+      const results = await Promise.all(keys(STARVED).map((key) => cache.set(key, key)));
+      expect(results.filter(({ status }) => status === "stored").length).toBe(STARVED);
+      expect([cache.stats().pending, await cache.get("other"), seen]).toEqual([0, "kept", []]);
+    } finally {
+      clearInterval(starving);
+    }
+  });
 });

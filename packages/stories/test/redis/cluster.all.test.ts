@@ -110,7 +110,6 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
 
   it.for(victims)(
     "one %s: reads go on, no wrong value is read, and pending calls are replayed (C93 C94)",
-    { timeout: 90_000 },
     async ([, find]) => {
       const cache = open({ stack });
       const other = open();
@@ -173,7 +172,7 @@ describe.each(STACKS_WITH_BACKEND)("C91: over %s, when a primary dies", (stack) 
         .toMatchObject({ state: "up" });
 
       await victim.start();
-      await servers.waitUntilOk(40_000);
+      await servers.waitUntilOk();
     },
   );
 });
@@ -227,5 +226,5 @@ describe.each([
       await replica!.command("ACL", "SETUSER", "default", "+@all");
       await servers.waitUntilOk();
     }
-  }, 90_000);
+  });
 });

@@ -18,8 +18,7 @@ import { vi } from "vitest";
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 /** How long to wait for a result that comes at once unless the machine is busy. */
-export const PATIENCE_MS = 20_000;
-export const PATIENCE = { timeout: PATIENCE_MS, interval: 20 } as const;
+export const PATIENCE = { timeout: 60_000, interval: 20 } as const;
 
 /** One server decides in `npm test`; a cluster and sentinels are for the night. */
 export const TOPOLOGIES: readonly Topology[] = isNightly ? ALL_TOPOLOGIES : ["single"];
@@ -89,8 +88,8 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Waits until every process receives invalidations and has nothing pending. */
-  async inStep(timeoutMs = PATIENCE_MS): Promise<void> {
-    await Promise.all(this.members.map((member) => isInStep(member, timeoutMs)));
+  async inStep(): Promise<void> {
+    await Promise.all(this.members.map((member) => isInStep(member)));
   }
 
   /** Waits until every process has a local copy of `key` with this `value`, reading it if needed. */
@@ -113,7 +112,7 @@ export class Fleet implements AsyncDisposable {
    */
   async reachesServerOf(key: string): Promise<void> {
     for (const member of this.members)
-      await until(`a call to the server of ${key} that is answered`, PATIENCE_MS, async () => {
+      await until(`a call to the server of ${key} that is answered`, async () => {
         const { status } = await member.set(this.besideOf(key), "beside");
         return status === "stored";
       });
@@ -174,7 +173,7 @@ export class Pool {
   take(): Member {
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    const member = memberOf(forkScript<MemberHandlers>(SCRIPT, { callTimeoutMs: 60_000 }));
+    const member = memberOf(forkScript<MemberHandlers>(SCRIPT));
     this.#all.add(member);
     return member;
   }
@@ -232,8 +231,8 @@ function memberOf(process: ScriptProcess<MemberHandlers>): Member {
 }
 
 /** Waits until the process receives invalidations and none of its own is pending. */
-export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true> =>
-  until("a process that receives invalidations and has nothing pending", timeoutMs, async () => {
+export const isInStep = (member: Member): Promise<true> =>
+  until("a process that receives invalidations and has nothing pending", async () => {
     const { tiers, pending } = await member.stats();
     return tiers.at(-1)!.state === "up" && pending === 0;
   });
@@ -242,20 +241,19 @@ export const isInStep = (member: Member, timeoutMs = PATIENCE_MS): Promise<true>
 export const holds = (member: Member, key: string, value: unknown): Promise<true> =>
   until(
     `a local copy of ${key}`,
-    PATIENCE_MS,
     async () => isDeepStrictEqual(await member.peek(key), value) || (await member.get(key), false),
   );
 
 /** Waits until the process waits for another process's load of `key`. */
 export const waitsFor = (member: Member, key: string): Promise<true> =>
-  until(`a wait for the load of ${key} elsewhere`, PATIENCE_MS, async () =>
+  until(`a wait for the load of ${key} elsewhere`, async () =>
     (await member.explain(key)).some((decision) => decision.startsWith("lease: held")),
   );
 
 /** Waits until the process has started its loader of `key` so many times. */
 export const loadsNow = async (member: Member, key: string, times = 1): Promise<void> => {
   try {
-    await until(`a load of ${key}`, PATIENCE_MS, async () => (await member.loads(key)).length === times);
+    await until(`a load of ${key}`, async () => (await member.loads(key)).length === times);
   } catch (cause) {
     throw new Error(`${(cause as Error).message}; ${(await member.explain(key)).join("; ")}`, { cause });
   }
@@ -275,7 +273,7 @@ export async function refreshBegins(
   options?: CallOptions,
 ): Promise<readonly unknown[]> {
   const answers = new Set<unknown>();
-  await until(`a refresh of ${key}`, PATIENCE_MS, async () => {
+  await until(`a refresh of ${key}`, async () => {
     answers.add(await member.getOrSet(key, plan, options));
     return (await member.loads(key)).length === 1;
   });
@@ -286,10 +284,10 @@ export async function refreshBegins(
  * Waits until the local copy is gone or has another value. @returns the time it took in milliseconds, up to the
  * duration of one call too long.
  */
-export async function gone(member: Member, key: string, old: unknown, timeoutMs = PATIENCE_MS): Promise<number> {
+export async function gone(member: Member, key: string, old: unknown): Promise<number> {
   const startedAt = sharedNow();
   const was = JSON.stringify(old);
-  await until(`${key} to differ from ${was}`, timeoutMs, async () => JSON.stringify(await member.peek(key)) !== was);
+  await until(`${key} to differ from ${was}`, async () => JSON.stringify(await member.peek(key)) !== was);
   return sharedNow() - startedAt;
 }
 
