@@ -10,6 +10,7 @@ import type { Handlers } from "./stream-worker.ts";
 
 const KILLS = 12;
 const POISON_EVERY = 50;
+const isPoison = (number: number): boolean => number % POISON_EVERY === 0;
 
 it("C228: no entry is lost while workers and Redis are killed, and poison becomes a dead letter", async () => {
   const folder = await mkdtemp(join(tmpdir(), "hotset-streams-"));
@@ -27,9 +28,9 @@ it("C228: no entry is lost while workers and Redis are killed, and poison become
   let isOver = false;
   const appended: number[] = [];
   const appending = (async () => {
-    for (let number = 1; !isOver || appended.length === 0; number += 1)
+    for (let number = 1; !isOver; number += 1)
       try {
-        await stream.append({ number: `${number}`, ...(number % POISON_EVERY === 0 && { poison: "yes" }) });
+        await stream.append({ number: `${number}`, ...(isPoison(number) && { poison: "yes" }) });
         appended.push(number);
         await sleep(1);
       } catch {
@@ -44,6 +45,7 @@ it("C228: no entry is lost while workers and Redis are killed, and poison become
       await victim!.kill();
       if (kill % 6 === 3) await server.restart();
     }
+    await until("a poison entry is appended", async () => appended.some(isPoison));
     isOver = true;
     await appending;
     await until("all entries are settled", async () => {
@@ -57,8 +59,8 @@ it("C228: no entry is lost while workers and Redis are killed, and poison become
     const dead = await stream.dead.range();
     const deadNumbers = new Set(dead.map(({ fields }) => Number(fields["number"])));
     expect(appended.filter((number) => !handled.has(number) && !deadNumbers.has(number))).toEqual([]);
-    expect([...handled].filter((number) => number % POISON_EVERY === 0)).toEqual([]);
-    expect(deadNumbers).toContain(POISON_EVERY);
+    // So each poison entry that was appended is a dead letter.
+    expect([...handled].filter(isPoison)).toEqual([]);
     // One that can be handled is a dead letter only where it was killed at each of its deliveries.
     const good = dead.filter(({ fields }) => fields["poison"] === undefined);
     expect(good.filter(({ reason }) => reason !== "deliveries")).toEqual([]);
