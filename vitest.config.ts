@@ -38,7 +38,11 @@ const project = (name: keyof typeof LANES, settings: Settings): TestProjectInlin
 
 const cores = Math.max(2, availableParallelism());
 // A process loads the sources once, for all of its files: alone, each file takes half a second to begin.
-const inProcess: Settings = { isolate: false, maxWorkers: cores };
+const inProcess: Settings = {
+  isolate: false,
+  maxWorkers: cores,
+  setupFiles: ["./packages/stories/test/support/leaves-nothing.ts"],
+};
 // Most of these tests wait for servers and other processes: two files at a time leave half of two cores idle.
 const overServers: Settings = { globalSetup: ["./packages/test-servers/src/global-setup.ts"], maxWorkers: 2 * cores };
 

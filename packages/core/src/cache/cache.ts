@@ -1,5 +1,6 @@
 import { holdProcess } from "../primitives/async-context.ts";
 import type { Backend } from "../contracts/backend.ts";
+import { systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
 import type { CacheStats } from "../contracts/events.ts";
 import { checkOptions } from "../entry/policy.ts";
@@ -61,7 +62,9 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
   constructor(parts: Assembly) {
     super(parts.engine, parts.namespace);
     this.#parts = parts;
-    this.#stopCounting = parts.backend === undefined ? () => {} : countOpen(this.name, parts.warn);
+    // On a clock of its own it is of a test, which may leave it open.
+    const isCounted = parts.backend !== undefined && parts.context.clock === systemClock;
+    this.#stopCounting = isCounted ? countOpen(this.name, parts.warn) : () => {};
     if (parts.backend !== undefined) users.set(parts.backend, (users.get(parts.backend) ?? 0) + 1);
   }
 

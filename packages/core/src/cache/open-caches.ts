@@ -1,10 +1,5 @@
-interface Count {
-  open: number;
-  isWarned: boolean;
-}
-
 /** The caches of this process that are open over a backend, by name. */
-const counts = new Map<string, Count>();
+const counts = new Map<string, { open: number; isWarned: boolean }>();
 
 /**
  * Counts a cache over a backend. Many of one name are a mistake that nothing else shows: a cache that is built for each

@@ -23,7 +23,7 @@ beforeAll(async () => {
   const cache = createTestCache();
   const away = (): Promise<never> => Promise.reject(new Error("away"));
   const counts = { handled: 0, failed: 0, redelivered: 0, buried: 0, deleted: 0, groupsCreated: 0 };
-  observe({
+  const observation = observe({
     register,
     caches: [cache],
     backendCalls: true,
@@ -34,6 +34,7 @@ beforeAll(async () => {
     process: true,
   });
   known = new Set((await register.getMetricsAsJSON()).map(({ name }) => name));
+  observation.close();
   await cache.close();
 });
 

@@ -91,6 +91,8 @@ describe("C353: a local tier that throws where it must not is reported where no 
     const { cache, clock, backend, breaks } = overLocalTier("get", true, { ttl: 100, staleWhileRevalidate: "1h" });
     await cache.connect();
     await cache.set("k", "old");
+    // Confirmed after its own report.
+    await flush();
     clock.advance(100);
     const reading = gate();
     backend.script("read", { key: "test::k", before: reading, fail: new Error("the backend fails") });

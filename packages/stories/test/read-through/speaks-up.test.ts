@@ -413,6 +413,12 @@ describe("C460 many open caches of one name over a backend", () => {
     ]);
     for (const cache of caches) await cache.close();
   });
+
+  it("are none of these where they have a clock of a test", async () => {
+    for (let i = 0; i < 20; i += 1) createTestCache({ name: "of tests", backend: true, ...WITHOUT_LOGGER });
+    await nextTurn();
+    expect(warnings).toEqual([]);
+  });
 });
 
 describe("C564 a backend without leases, over which a load may undo a delete of another process", () => {
