@@ -2,7 +2,7 @@ export { parseDuration, type Duration } from "./primitives/duration.ts";
 export type { Awaitable } from "./contracts/awaitable.ts";
 export { systemClock, type Clock } from "./contracts/clock.ts";
 export { Deadline, Deadlines, scheduleRunning } from "./primitives/deadlines.ts";
-export { inNoCall, inThisContext } from "./primitives/async-context.ts";
+export { inNoCall, inThisContext, keepAlive } from "./primitives/async-context.ts";
 export { KeyNode, KeyTable } from "./primitives/key-table.ts";
 export { Reply } from "./primitives/reply.ts";
 export {

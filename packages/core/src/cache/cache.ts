@@ -1,4 +1,4 @@
-import { holdProcess } from "../primitives/async-context.ts";
+import { keepAlive } from "../primitives/async-context.ts";
 import type { Backend } from "../contracts/backend.ts";
 import { systemClock } from "../contracts/clock.ts";
 import { CacheClosedError, CacheError, InvalidArgumentError } from "../contracts/errors.ts";
@@ -113,15 +113,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     if (subscription !== undefined) await this.#within(namespace.remote!.deadlineMs, subscription.start());
   }
 
-  async drain(): Promise<void> {
+  drain(): Promise<void> {
     const { flights, writes, clock } = this.#parts.context;
-    const release = holdProcess(clock);
-    try {
-      await Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
-      await writes.settled();
-    } finally {
-      release?.();
-    }
+    const loads = Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
+    const ended = loads.then(() => writes.settled());
+    return keepAlive(clock, ended);
   }
 
   async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {

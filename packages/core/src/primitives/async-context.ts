@@ -19,6 +19,9 @@ export function inNoCall<T>(body: () => T): T {
  */
 export const holdProcess = (clock: Clock): (() => void) | undefined => inNoCall(() => clock.hold?.());
 
+/** Keeps the process alive until `work` has settled, where the clock can: a caller waits for it. */
+export const keepAlive = <T>(clock: Clock, work: Promise<T>): Promise<T> => work.finally(holdProcess(clock));
+
 /** The async context of now. It costs a tenth of a promise. */
 export const contextOfNow = (): import("node:async_hooks").AsyncResource => new AsyncResource("hotset.call");
 

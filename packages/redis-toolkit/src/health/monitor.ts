@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { InvalidArgumentError, keepAlive, type Duration } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkFunction, checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
 
@@ -41,7 +41,7 @@ export async function monitor(
   signal?.addEventListener("abort", end, { once: true });
   try {
     await socket.monitor(listener);
-    await ended.promise;
+    await keepAlive(clock, ended.promise);
   } finally {
     await socket.close();
     cancel();

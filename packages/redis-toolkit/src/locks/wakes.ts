@@ -1,4 +1,4 @@
-import type { Clock } from "@hotset/core";
+import { keepAlive, type Clock } from "@hotset/core";
 import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import type { Module } from "../module/module.ts";
 
@@ -34,16 +34,14 @@ export class Waiter {
   /** Until `ms` have passed, it is roused, or the signal is aborted. Keeps the process alive. */
   async sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return;
-    const alive = setInterval(nothing, LONG_MS);
     const { promise, resolve } = Promise.withResolvers<void>();
     const end = (): void => resolve();
     this.#end = end;
     this.#cancel = this.#clock.schedule(end, ms);
     signal?.addEventListener("abort", end);
-    await promise;
+    await keepAlive(this.#clock, promise);
     signal?.removeEventListener("abort", end);
     this.#cancel();
-    clearInterval(alive);
     this.#end = undefined;
     this.#isRoused = false;
   }
@@ -162,5 +160,4 @@ export class Wakes {
 const all = new WeakMap<RedisConnection, Wakes>();
 
 const EMPTY: Pick<Line, "waiters"> = { waiters: new Set() };
-const LONG_MS = 2 ** 30;
 const nothing = (): void => undefined;

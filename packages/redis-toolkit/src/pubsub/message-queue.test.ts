@@ -1,9 +1,13 @@
+import { systemClock } from "@hotset/core";
 import { expect, it } from "vitest";
 import { noCounts } from "../module/counts.ts";
 import { MessageQueue } from "./message-queue.ts";
 
 const queueOf = (overflow: "drop-oldest" | "close"): MessageQueue<string> =>
-  new MessageQueue({ buffer: 1, overflow, counts: noCounts(), read: (bytes) => Promise.resolve(bytes.toString()) });
+  new MessageQueue({
+    ...{ buffer: 1, overflow, module: { clock: systemClock, counts: noCounts() } },
+    read: (bytes) => Promise.resolve(bytes.toString()),
+  });
 
 const message = (text: string): object => ({
   done: false,

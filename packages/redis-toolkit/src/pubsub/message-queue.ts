@@ -1,3 +1,4 @@
+import { keepAlive } from "@hotset/core";
 import type { Module } from "../module/module.ts";
 
 export type ChannelEvent<T> =
@@ -23,8 +24,8 @@ export interface MessageQueueSettings<T> {
   readonly buffer: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;
-  /** For all subscriptions. */
-  readonly counts: Module["counts"];
+  /** Its `counts` are those of all subscriptions. */
+  readonly module: Pick<Module, "clock" | "counts">;
 }
 
 type Waiting =
@@ -59,7 +60,7 @@ export class MessageQueue<T> implements Subscription<T> {
     const { buffer, overflow } = this.#settings;
     if (this.#messages >= buffer) {
       this.dropped += 1;
-      this.#settings.counts.messagesDropped += 1;
+      this.#settings.module.counts.messagesDropped += 1;
       if (overflow === "close") return void this.close();
       if (overflow === "drop-newest") return;
       this.#waiting.splice(
@@ -73,7 +74,7 @@ export class MessageQueue<T> implements Subscription<T> {
   }
 
   gap(): void {
-    if (this.#ended === undefined) this.#settings.counts.subscriptionGaps += 1;
+    if (this.#ended === undefined) this.#settings.module.counts.subscriptionGaps += 1;
     // Two gaps in a row say no more than one.
     if (this.#ended === undefined && this.#waiting.at(-1)?.kind !== "gap") this.#add({ kind: "gap" });
   }
@@ -89,7 +90,9 @@ export class MessageQueue<T> implements Subscription<T> {
       const first = this.#waiting.shift();
       if (first === undefined) {
         if (this.#ended !== undefined) return { done: true, value: undefined };
-        await new Promise<void>((resolve) => (this.#wake = resolve));
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#wake = resolve;
+        await keepAlive(this.#settings.module.clock, promise);
         continue;
       }
       if (first.kind === "gap") return { done: false, value: first };
@@ -99,7 +102,7 @@ export class MessageQueue<T> implements Subscription<T> {
         return { done: false, value: { kind: "message", message, channel: first.channel } };
       } catch {
         this.corrupt += 1;
-        this.#settings.counts.messagesCorrupt += 1;
+        this.#settings.module.counts.messagesCorrupt += 1;
       }
     }
   }

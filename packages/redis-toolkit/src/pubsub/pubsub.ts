@@ -119,11 +119,12 @@ class RedisChannel<T> implements Channel<T> {
     checkOptions("subscribe(options)", options, ["signal"]);
     checkSignal("subscribe: signal", options.signal);
     options.signal?.throwIfAborted();
-    const { connection, counts, onDisconnect, space } = moduleOf(this.#redis);
+    const module = moduleOf(this.#redis);
+    const { connection, onDisconnect, space } = module;
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
     const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
     const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);
-    const queue = new MessageQueue<T>({ buffer, overflow, read, counts });
+    const queue = new MessageQueue<T>({ buffer, overflow, read, module });
     const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
     const end = (): void => void queue.close();
     const forget = onDisconnect(() => queue.close(), "waits");
@@ -146,7 +147,7 @@ class RedisChannel<T> implements Channel<T> {
     } catch (error) {
       detach();
       await subscriber.release();
-      throw moduleOf(this.#redis).errorOf(SUBSCRIBES[this.#kind], error);
+      throw module.errorOf(SUBSCRIBES[this.#kind], error);
     }
     if (options.signal?.aborted) await queue.close();
     return queue;

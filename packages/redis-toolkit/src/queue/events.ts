@@ -1,6 +1,6 @@
 import type { RedisConnection, Subscriber } from "@hotset/redis/connection";
 import { checkOptions, checkSignal, durationMs, type Module } from "../module/module.ts";
-import { BackendUnavailableError, type Duration } from "@hotset/core";
+import { BackendUnavailableError, keepAlive, type Duration } from "@hotset/core";
 import { JobTimeoutError } from "./errors.ts";
 import { decodeJson } from "./job.ts";
 import type { QueueStore } from "./store.ts";
@@ -117,7 +117,7 @@ export class QueueEvents {
     look(ended.reject);
     lookLater();
     try {
-      return await ended.promise;
+      return await keepAlive(clock, ended.promise);
     } finally {
       cancelTimeout();
       cancelLook();

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { ConfigurationError, DecodeError } from "@hotset/core";
+import { ConfigurationError, DecodeError, keepAlive } from "@hotset/core";
 import type { Module } from "../module/module.ts";
 import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";
@@ -44,7 +44,6 @@ export interface WorkerParts<T, R> {
 
 /** In one script at most. */
 const MAX_EXCHANGED = 100;
-const DAY_MS = 86_400_000;
 /** Handlers that ignore their signal are left after it. */
 const ABORTED_MS = 1_000;
 const FLUSH_MS = 5_000;
@@ -66,7 +65,7 @@ export class QueueWorker<T, R> implements Worker {
   /** Options that were reported. */
   readonly #contradicted = new Set<string>();
   readonly #stats = { delivered: 0, completed: 0, retried: 0, dead: 0, lost: 0 };
-  readonly #keepAlive = setInterval(() => undefined, DAY_MS);
+  readonly #ended = Promise.withResolvers<void>();
   readonly #forget: () => void;
   #outcomes: Outcome[] = [];
   #exchanging: Promise<void> | undefined;
@@ -91,6 +90,7 @@ export class QueueWorker<T, R> implements Worker {
     this.#settings = settings;
     this.#wake = new WakeListener(parts.module, parts.store.keys.wake);
     this.#forget = parts.module.onDisconnect(() => this.stop());
+    void keepAlive(parts.module.clock, this.#ended.promise);
     if (settings.isAuto) this.#beatLater();
     this.#pump();
   }
@@ -126,8 +126,8 @@ export class QueueWorker<T, R> implements Worker {
     this.#cancelDue();
     this.#cancelHeartbeat();
     this.#forget();
-    clearInterval(this.#keepAlive);
     await closed;
+    this.#ended.resolve();
   }
 
   #settledWithin(ms: number): Promise<void> {

@@ -1,3 +1,4 @@
+import { keepAlive } from "@hotset/core";
 import { openConnection, type ConnectionCounts, type PoolStatus, type RedisConnection } from "@hotset/redis/connection";
 import { LenientFailures } from "../commands/lenient.ts";
 import { SharedModule } from "../commands/shared-module.ts";
@@ -107,7 +108,8 @@ export class Redis extends RedisView {
    */
   disconnect(): Promise<void> {
     this.#monitor.stop();
-    return (this.#disconnected ??= this.#modules.stop().then(() => this.#connection.close()));
+    const { clock } = this.#settings;
+    return (this.#disconnected ??= keepAlive(clock, this.#modules.stop()).then(() => this.#connection.close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "@hotset/core";
+import { InvalidArgumentError, keepAlive } from "@hotset/core";
 import { CommandError } from "../index.ts";
 import { checkName, thrownText } from "../module/module.ts";
 import { Acks } from "./acks.ts";
@@ -138,13 +138,15 @@ export class Consumer<T> implements AsyncDisposable {
     const { onDisconnect } = this.#place.module;
     const forget = onDisconnect(() => this.stop());
     // Its timers and a socket that is being opened would not do so.
-    const alive = setInterval(() => undefined, LONGEST_INTERVAL_MS);
+    await keepAlive(this.#place.module.clock, this.#work());
+    forget();
+    if (this.#state !== "disabled") this.#state = "stopped";
+  }
+
+  async #work(): Promise<void> {
     await this.#readOn();
     await this.#drain();
     await this.#member.close();
-    clearInterval(alive);
-    forget();
-    if (this.#state !== "disabled") this.#state = "stopped";
   }
 
   async #readOn(): Promise<void> {
@@ -313,5 +315,4 @@ export class Consumer<T> implements AsyncDisposable {
 
 const BASE_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 5_000;
-const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
 const MAX_ERROR_LENGTH = 1_000;

@@ -1,4 +1,4 @@
-import { BackendUnavailableError, CacheError, InvalidArgumentError, OverloadedError } from "@hotset/core";
+import { BackendUnavailableError, CacheError, InvalidArgumentError, keepAlive, OverloadedError } from "@hotset/core";
 import type { Command, RawClient, SendOptions } from "../connection/command-queue.ts";
 import type { Link } from "../connection/link.ts";
 import { backoffMs } from "../primitives/backoff.ts";
@@ -26,7 +26,10 @@ const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
 /** How many names of commands are known by name in errors; bounds what is kept for them. */
 const MAX_OPERATIONS = 500;
 
-/** Calls over one link: each is checked, bounded by its deadline, and fails with a typed error. */
+/**
+ * Calls over one link: each is checked, bounded by its deadline, and fails with a typed error. Until it has settled it
+ * keeps the process alive: there may be no socket that does.
+ */
 export class Calls {
   readonly #link: Pick<Link, "queue" | "admit">;
   readonly #settings: CallSettings;
@@ -38,7 +41,19 @@ export class Calls {
     this.#settings = settings;
   }
 
-  async call(args: Args, options: CallOptions = NONE): Promise<unknown> {
+  call(args: Args, options: CallOptions = NONE): Promise<unknown> {
+    return keepAlive(this.#link.queue.clock, this.#call(args, options));
+  }
+
+  burst(
+    key: string | Buffer | undefined,
+    commands: readonly Args[],
+    options: BurstOptions = NONE,
+  ): Promise<readonly unknown[]> {
+    return keepAlive(this.#link.queue.clock, this.#burst(key, commands, options));
+  }
+
+  async #call(args: Args, options: CallOptions): Promise<unknown> {
     check(args);
     checkCall("call(args, options)", options, CALL_OPTIONS);
     const origin = this.#originOf(args);
@@ -64,10 +79,10 @@ export class Calls {
     }
   }
 
-  async burst(
+  async #burst(
     key: string | Buffer | undefined,
     commands: readonly Args[],
-    options: BurstOptions = NONE,
+    options: BurstOptions,
   ): Promise<readonly unknown[]> {
     if (!isList(commands)) refuse("burst(commands): commands", commands, "a list of commands");
     // By its index, which finds holes too.
@@ -153,17 +168,15 @@ export class Calls {
     return isReply(error) ? error : fault(origin, error);
   }
 
-  /** Keeps the process alive: the caller waits for an answer, and there may be no socket. */
   #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const alive = setTimeout(() => undefined, ms);
+    const { clock } = this.#link.queue;
     return new Promise((resolve) => {
       const end = (): void => {
-        clearTimeout(alive);
         cancel();
         signal?.removeEventListener("abort", end);
         resolve();
       };
-      const cancel = this.#link.queue.clock.schedule(end, ms);
+      const cancel = clock.schedule(end, ms);
       signal?.addEventListener("abort", end);
     });
   }

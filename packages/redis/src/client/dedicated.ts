@@ -1,4 +1,4 @@
-import { BackendUnavailableError, type Clock } from "@hotset/core";
+import { BackendUnavailableError, keepAlive, type Clock } from "@hotset/core";
 import { CommandQueue, type Command, type RawClient } from "../connection/command-queue.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
@@ -93,7 +93,7 @@ export class SessionConnection implements DedicatedConnection {
         if (this.#ended === undefined) listener(line.toString());
       });
     command.exchange({ sendCommand }, []);
-    await this.#closedIfOverdue(command.promise);
+    await this.#closedIfOverdue(keepAlive(this.#settings.clock, command.promise));
   }
 
   onLost(listener: (error: Error) => void): () => void {

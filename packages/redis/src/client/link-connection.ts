@@ -1,4 +1,4 @@
-import { inNoCall, type Clock } from "@hotset/core";
+import { inNoCall, keepAlive, type Clock } from "@hotset/core";
 import type { ConnectSettings, Hold } from "../shared-connection.ts";
 import { closed, CONNECT } from "../connection/link.ts";
 import {
@@ -105,11 +105,11 @@ export class LinkConnection implements RedisConnection {
 
   async connect(): Promise<void> {
     if (this.#closed !== undefined) throw closed(CONNECT);
-    await this.#hold.link.connect();
+    await keepAlive(this.#settings.clock, this.#hold.link.connect());
   }
 
   close(): Promise<void> {
-    return (this.#closed ??= this.#close());
+    return (this.#closed ??= keepAlive(this.#settings.clock, this.#close()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -139,7 +139,7 @@ export class LinkConnection implements RedisConnection {
   async each<T>(task: (primary: PrimaryConnection) => Promise<T>): Promise<readonly T[]> {
     checkFunction("each(task): task", task);
     if (this.#closed !== undefined) throw closed(CONNECT);
-    const primaries = await this.#hold.servers.primaries();
+    const primaries = await keepAlive(this.#settings.clock, this.#hold.servers.primaries());
     return await Promise.all(
       primaries.map(({ address, link }) => {
         const calls = new Calls(link, this.#callSettings);

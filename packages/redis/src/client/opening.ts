@@ -1,4 +1,4 @@
-import type { Clock } from "@hotset/core";
+import { keepAlive, type Clock } from "@hotset/core";
 import { closed, CONNECT } from "../connection/link.ts";
 import { connectFault } from "../primitives/faults.ts";
 import type { OpenOptions } from "./contract.ts";
@@ -35,7 +35,7 @@ export async function openInTime<T>(
   const opening = open(aborted);
   opening.then((opened) => aborted.aborted && discard(opened), ignore);
   try {
-    return await Promise.race([opening, givenUp.promise]);
+    return await keepAlive(clock, Promise.race([opening, givenUp.promise]));
   } catch (error) {
     if (closing.aborted) throw closed(CONNECT);
     signal?.throwIfAborted();

@@ -1,4 +1,4 @@
-import { OverloadedError, type Clock } from "@hotset/core";
+import { keepAlive, OverloadedError, type Clock } from "@hotset/core";
 import { closed, CONNECT } from "../connection/link.ts";
 import type { Servers } from "../connection/servers.ts";
 import type { Origin } from "../primitives/faults.ts";
@@ -92,7 +92,7 @@ export class ConnectionPool implements Pool {
       return Promise.resolve();
     }
     if (this.#waiting.size >= MAX_WAITING) throw exhausted(max, `${MAX_WAITING} callers wait`);
-    return new Promise((resolve, reject) => {
+    const admitted = new Promise<void>((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.delete(waiter);
         cancel();
@@ -116,6 +116,7 @@ export class ConnectionPool implements Pool {
       signal?.addEventListener("abort", abort);
       this.#waiting.add(waiter);
     });
+    return keepAlive(clock, admitted);
   }
 
   async #connectionFor({ key, signal }: UseOptions): Promise<SessionConnection> {

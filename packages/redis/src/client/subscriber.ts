@@ -1,3 +1,4 @@
+import { keepAlive } from "@hotset/core";
 import type { Servers } from "../connection/servers.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import type { NodeClient } from "../connection/session.ts";
@@ -131,7 +132,7 @@ export class LinkSubscriber implements Subscriber {
     };
     if (queue.hasRoom) begin();
     else this.#link.admit(command, begin);
-    return command.promise;
+    return keepAlive(queue.clock, command.promise);
   }
 
   async #prepare(client: NodeClient): Promise<void> {

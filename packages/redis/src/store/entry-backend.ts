@@ -1,14 +1,15 @@
-import type {
-  Backend,
-  Batch,
-  BreakerPolicy,
-  Compressor,
-  DeleteStatus,
-  Format,
-  Leases,
-  Parts,
-  StoredEntry,
-  TagVersions,
+import {
+  keepAlive,
+  type Backend,
+  type Batch,
+  type BreakerPolicy,
+  type Compressor,
+  type DeleteStatus,
+  type Format,
+  type Leases,
+  type Parts,
+  type StoredEntry,
+  type TagVersions,
 } from "@hotset/core";
 import type { BatchAnswer, BatchCall } from "./batch-read.ts";
 import { RedisCoherence, type CoherenceSettings, type OwnChange } from "./coherence.ts";
@@ -175,7 +176,7 @@ export abstract class EntryBackend extends Sender implements Backend {
   /** Round-trip time in milliseconds. @throws {BackendUnavailableError} */
   async ping(): Promise<number> {
     const startedAt = performance.now();
-    await this.send(this.origins.ping, ["PING"], ignore);
+    await keepAlive(this.link.queue.clock, this.send(this.origins.ping, ["PING"], ignore));
     return performance.now() - startedAt;
   }
 
@@ -197,11 +198,16 @@ export abstract class EntryBackend extends Sender implements Backend {
   }
 
   connect(): Promise<void> {
-    return this.link.connect();
+    return keepAlive(this.link.queue.clock, this.link.connect());
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    const { clock } = this.link.queue;
     this.link = closedLink;
+    return keepAlive(clock, this.#close());
+  }
+
+  async #close(): Promise<void> {
     await this.coherence?.close();
     await this.#release();
   }
