@@ -213,8 +213,8 @@ function covers(entry: Entry, windows: Windows, now: number, failure: Failure | 
   const isSaidTo = (coversError: Windows["coversError"]): boolean =>
     coversError === undefined || asks(coversError, error);
   if (!isSaidTo(windows.coversError) || !isSaidTo(options?.coversError)) return false;
-  const staleIfErrorMs = options?.staleIfError === undefined ? undefined : toMs("staleIfError", options.staleIfError);
-  return canServeOnError(entry, now, { ...windows, staleIfErrorMs });
+  if (options?.staleIfError === undefined) return true;
+  return canServeOnError(entry, now, { ...windows, staleIfErrorMs: toMs("staleIfError", options.staleIfError) });
 }
 
 /** A predicate that throws, or returns a promise, covers nothing: the error of the load reaches the caller. */

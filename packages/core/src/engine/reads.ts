@@ -220,7 +220,7 @@ export class Reads {
     if (best === undefined || now >= best.deadAt) return MISS;
     if (now < best.staleAt) return hit(best, label);
     // No load follows, so there is no cause.
-    return allowStale && isServable(best, now) ? { ...hit(best, label), status: "stale" } : MISS;
+    return allowStale && isServable(best, now, namespace.policy) ? { ...hit(best, label), status: "stale" } : MISS;
   }
 }
 

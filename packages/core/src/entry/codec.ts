@@ -289,6 +289,7 @@ function emptyEntry(
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
     keepForMs: meta.keepForMs,
     localTtlMs: meta.localTtlMs,
+    areWindowsUnknown: meta.staleIfErrorMs === undefined || undefined,
   };
   const lifeMs = isPossible ? stored.expiresInMs : windowMs;
   const expiresAt = isEndless && stored.expiresInMs > ENDLESS_MS ? Infinity : at + lifeMs;

@@ -57,6 +57,8 @@ export interface LifeLimits {
   readonly keepForMs?: number | undefined;
   /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
   readonly localTtlMs: number;
+  /** True: the store keeps no windows. Both are the rest of its life, and a reader serves it only within its own. */
+  readonly areWindowsUnknown?: true | undefined;
 }
 
 export interface Labels {

@@ -34,8 +34,7 @@ export type Verdict = "fresh" | "ahead" | "revalidate" | "fallback" | "absent";
 export function judge(entry: Entry | undefined, now: number, windows: Windows): Verdict {
   if (entry === undefined || now >= entry.deadAt || isTooOld(entry, windows)) return "absent";
   if (now < entry.staleAt) return now < aheadAt(entry, windows.refreshAhead) ? "fresh" : "ahead";
-  if (now < entry.staleAt + shorter(entry.terms.staleWhileRevalidateMs, windows.staleWhileRevalidateMs))
-    return "revalidate";
+  if (now < entry.staleAt + windowMs(entry, windows, "staleWhileRevalidateMs")) return "revalidate";
   return "fallback";
 }
 
@@ -63,7 +62,7 @@ export function canServeOnError(entry: Entry | undefined, now: number, windows: 
     windows.staleIfErrorMs !== 0 &&
     now < entry.deadAt &&
     !isTooOld(entry, windows) &&
-    now < entry.staleAt + shorter(entry.terms.staleIfErrorMs, windows.staleIfErrorMs)
+    now < entry.staleAt + windowMs(entry, windows, "staleIfErrorMs")
   );
 }
 
@@ -87,10 +86,15 @@ export function newerThanRead(read: Entry | undefined, copy: Entry | undefined):
   return read !== undefined && !isVersioned && copy?.isAlone !== true ? read : newer(read, copy);
 }
 
-/** Whether a stale entry may be served. With `keepFor` it is kept for loaders alone after its windows. Pure. */
-export const isServable = ({ staleAt, terms, deadAt }: Entry, now: number): boolean =>
-  now < deadAt &&
-  (terms.keepForMs === undefined || now < staleAt + Math.max(terms.staleWhileRevalidateMs, terms.staleIfErrorMs));
+/**
+ * Whether a stale entry may be served by a read without a loader: within the windows it was stored with, or those of
+ * `windows` where its store keeps none. After them `keepFor` keeps it for loaders alone. Pure.
+ */
+export const isServable = (entry: Entry, now: number, windows: Windows): boolean =>
+  now < entry.deadAt &&
+  WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, entry.terms.areWindowsUnknown ? windows : {}, name));
+
+const WINDOWS = ["staleWhileRevalidateMs", "staleIfErrorMs"] as const;
 
 /** Age, remaining freshness and remaining life in milliseconds. Pure. */
 export function lifeOf(entry: Entry, now: number): { ageMs: number; freshForMs: number; expiresInMs: number } {
@@ -140,8 +144,9 @@ export function staleByTag(entry: Entry, now: number): Entry {
   };
 }
 
-function shorter(storedMs: number, acceptedMs: number | undefined): number {
-  return acceptedMs === undefined ? storedMs : Math.min(storedMs, acceptedMs);
+/** A window that is not stored is as long as the reader's, within the life of the entry. */
+function windowMs({ terms }: Entry, windows: Partial<Windows>, name: (typeof WINDOWS)[number]): number {
+  return Math.min(terms[name], windows[name] ?? (terms.areWindowsUnknown ? 0 : Infinity));
 }
 
 function aheadAt(entry: Entry, fraction: number): number {

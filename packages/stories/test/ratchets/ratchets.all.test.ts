@@ -23,7 +23,7 @@ const MOST: Readonly<Record<string, Costs>> = {
 };
 
 /** Lines, those of comments and blank ones too, without tests; and files. */
-const MOST_LINES = { engine: 5_012, core: 15_849 };
+const MOST_LINES = { engine: 5_012, core: 15_856 };
 const MOST_FILES = { engine: 25, core: 120 };
 
 describe("a call", async () => {

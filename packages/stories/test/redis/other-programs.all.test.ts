@@ -82,6 +82,34 @@ describe.each(LAYOUTS)("A40 A41 in the %s layout an entry of hitbox", (layout) =
     expect(await hitboxReads()).toEqual({ d: BYTES, s: null, pttl: -1 });
   });
 
+  it("is served past its s only within a window that this cache was given, by get as by getOrSet", async () => {
+    const write = async (): Promise<void> => {
+      await server.command("DEL", KEY);
+      await hitboxWrites({ d: BYTES, s: Date.now() - 1_000 }, 60);
+    };
+    const failing = (): Promise<never> => Promise.reject(new Error("down"));
+    const allowed = { allowStale: true };
+    for (const [defaults, isServed, isFallback] of [
+      [{}, false, false],
+      [{ staleWhileRevalidate: 500 }, false, false],
+      [{ staleWhileRevalidate: "1m" }, true, true],
+      [{ staleIfError: "1m" }, false, true],
+    ] as const) {
+      await write();
+      const cache = open(layout, { ttl: "1m", ...defaults });
+      expect(await cache.get(KEY)).toBe(undefined);
+      expect(await cache.get(KEY, allowed)).toEqual(isFallback ? USER : undefined);
+      const failed = cache.getOrSet(KEY, failing);
+      if (isFallback) expect(await failed).toEqual(USER);
+      else await expect(failed).rejects.toThrow("down");
+      await cache.close();
+      await write();
+      const another = open(layout, { ttl: "1m", ...defaults });
+      expect(await another.getOrSet(KEY, () => "loaded")).toEqual(isServed ? USER : "loaded");
+      await another.drain();
+    }
+  });
+
   it("may be read and written while it is loaded, and the load stores nothing over it unless versions are missing", async () => {
     const cache = open(layout);
     const value = await cache.getOrSet(KEY, async () => {
@@ -112,6 +140,15 @@ describe("A39 A41 an entry of hotset as hitbox reads it", () => {
   it("golden: has in the full layout the same two fields, beside those of hotset", async () => {
     await open("full").set(KEY, USER, { ttl: "30s" });
     expect(await hitboxReads()).toMatchObject({ d: BYTES, s: expect.stringMatching(/^\d{13}$/) });
+  });
+
+  it("in the plain layout has the windows of the cache that reads it: staleIfError alone serves nothing at once", async () => {
+    const policy = { ttl: "1m", staleIfError: "1m" } as const;
+    const cache = open("plain", policy);
+    await cache.set(KEY, USER);
+    await server.command("HSET", KEY, "s", Date.now() - 1);
+    expect(await cache.getOrSet(KEY, () => Promise.reject(new Error("down")))).toEqual(USER);
+    expect(await open("plain", policy).getOrSet(KEY, () => "new")).toBe("new");
   });
 
   it("ends also with a lifetime of less than a second, which hitbox itself would make endless", async () => {
