@@ -4,7 +4,8 @@ import { checkNames, type Cache, type Namespace } from "@hotset/core";
 /** Options of {@link keyvStore}. */
 export interface KeyvStoreOptions {
   /**
-   * The namespace of the cache that has the values. A Keyv with a namespace has `<name>:<its name>`.
+   * The namespace of the cache that has the values. A Keyv with a namespace has `<name>:<its name>`; a `:` in `name` is
+   * written as `%3A` there, so that stores with different names never meet.
    * @default 'keyv'
    */
   readonly name?: string | undefined;
@@ -57,8 +58,8 @@ class Store extends EventEmitter implements KeyvStore {
   constructor(cache: Cache, name: string) {
     super();
     this.#cache = cache;
-    this.#name = name;
-    this.#values = cache.namespace(name);
+    this.#name = name.replaceAll("%", "%25").replaceAll(":", "%3A");
+    this.#values = cache.namespace(this.#name);
   }
 
   get namespace(): string | undefined {

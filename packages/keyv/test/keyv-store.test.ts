@@ -70,6 +70,28 @@ it.each([
   expect(await plain!.get("k")).toBe(undefined);
 });
 
+it("a store with a name never meets one with a namespace, whatever characters they have", async () => {
+  const cache = newCache();
+  const pairs = [
+    ["keyv", undefined],
+    ["keyv", "users"],
+    ["keyv:users", undefined],
+    ["keyv%3Ausers", undefined],
+    ["a", "b:c"],
+    ["a:b", "c"],
+    ["a", ":b"],
+    ["a:", "b"],
+  ] as const;
+  const stores = pairs.map(([name, namespace]) => Object.assign(keyvStore(cache, { name }), { namespace }));
+  for (const [i, store] of stores.entries()) await store.set("k", i);
+  expect(await Promise.all(stores.map((store) => store.get("k")))).toEqual(stores.map((_, i) => i));
+  for (const [i, store] of stores.entries()) {
+    await store.clear();
+    const left = await Promise.all(stores.map((each) => each.has("k")));
+    expect(left).toEqual(stores.map((_, j) => j > i));
+  }
+});
+
 it("C562: a delete and a clear through Keyv in one process reach the copies of another", async () => {
   const file = newFile();
   const [here, there] = [newCache(file), newCache(file)].map((cache) => new Keyv({ store: keyvStore(cache) }));
