@@ -127,6 +127,20 @@ it("A46: after a restart of Redis subscriptions are back once, and a gap is repo
   await expect.poll(() => messagesOf(seen)).toEqual([1, 2]);
 });
 
+it("A47: a burst reaches a handler whole", async () => {
+  const redis = await servers.open("one server");
+  const channel = pubsub(redis).channel<number>(randomPrefix());
+  const seen: number[] = [];
+  await using listening = await channel.listen(async (event) => {
+    await Promise.resolve();
+    if (event.kind === "message") seen.push(event.message);
+  });
+  const sent = Array.from({ length: 5_000 }, (_, i) => i);
+  await Promise.all(sent.map((i) => channel.publish(i)));
+  await expect.poll(() => seen.length + listening.dropped).toBe(5_000);
+  expect(seen).toEqual(sent);
+});
+
 it("A47: a slow reader loses messages, as many as are counted, by the policy", async () => {
   const redis = await servers.open("one server");
   const outcomes: Record<string, unknown> = {};
@@ -194,7 +208,8 @@ it("a signal ends a subscription, and what can never work is refused", async () 
     .listen({} as never);
   await expect(unheard).rejects.toThrow("listen(handler): the handler must be a function");
   expect(() => pubsub(redis).channel("")).toThrow("the name must be text");
-  expect(() => pubsub(redis).channel("c", { buffer: 0 })).toThrow("buffer must be a whole number");
+  for (const option of ["buffer", "maxBytes"])
+    expect(() => pubsub(redis).channel("c", { [option]: 0 })).toThrow(`${option} must be a whole number of at least 1`);
   expect(() => pubsub(redis).channel("c", { size: 1 } as never)).toThrow('unknown option "size"');
   await expect(pubsub(redis).channel("c*", { kind: "pattern" }).publish(1)).rejects.toThrow(
     "a pattern is not a channel",

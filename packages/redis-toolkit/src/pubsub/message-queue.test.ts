@@ -3,9 +3,12 @@ import { expect, it } from "vitest";
 import { noCounts } from "../module/counts.ts";
 import { MessageQueue } from "./message-queue.ts";
 
-const queueOf = (overflow: "drop-oldest" | "close"): MessageQueue<string> =>
+const reports: string[] = [];
+const report = (kind: string, error: unknown): void => void reports.push(`${kind}: ${(error as Error).message}`);
+
+const queueOf = (overflow: "drop-oldest" | "close", buffer = 1): MessageQueue<string> =>
   new MessageQueue({
-    ...{ buffer: 1, overflow, module: { clock: systemClock, counts: noCounts() } },
+    ...{ name: "news", buffer, maxBytes: 10, overflow, module: { clock: systemClock, counts: noCounts(), report } },
     read: (bytes) => Promise.resolve(bytes.toString()),
   });
 
@@ -40,4 +43,29 @@ it("A47: calls of next at the same time get one event each, in order, and all en
   await queue.close();
   expect(await reads[3]).toEqual({ done: true, value: undefined });
   expect(await queue.next()).toEqual({ done: true, value: undefined });
+});
+
+it("A47: messages that wait are bounded by their bytes, too; one is kept, however large, and a drop is reported", async () => {
+  const queue = queueOf("drop-oldest", 100);
+  reports.length = 0;
+  const lengths = async (): Promise<readonly number[]> => {
+    const waiting: number[] = [];
+    queue.gap();
+    for await (const event of queue) {
+      if (event.kind === "gap") break;
+      waiting.push(event.message.length);
+    }
+    return waiting;
+  };
+  queue.push(Buffer.alloc(6), "c");
+  queue.push(Buffer.alloc(4), "c");
+  expect([queue.dropped, reports]).toEqual([0, []]);
+  queue.push(Buffer.alloc(5), "c");
+  queue.push(Buffer.alloc(50), "c");
+  expect(queue.dropped).toBe(3);
+  expect(reports[0]).toBe(
+    'pub/sub: the reader of "news" is too slow, so messages are dropped: at most 100 with 10 bytes wait for it; ' +
+      "see buffer and maxBytes",
+  );
+  expect(await lengths()).toEqual([50]);
 });

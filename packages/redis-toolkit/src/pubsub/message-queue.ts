@@ -1,4 +1,4 @@
-import { keepAlive } from "@hotset/core";
+import { keepAlive, OverloadedError } from "@hotset/core";
 import type { Module } from "../module/module.ts";
 
 export type ChannelEvent<T> =
@@ -20,12 +20,16 @@ export interface Subscription<T> extends AsyncIterableIterator<ChannelEvent<T>>,
 export type Overflow = "drop-oldest" | "drop-newest" | "close";
 
 export interface MessageQueueSettings<T> {
+  /** For the log. */
+  readonly name: string;
   /** Messages that wait for the reader. */
   readonly buffer: number;
+  /** Of those messages. One is kept, however large. */
+  readonly maxBytes: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;
   /** Its `counts` are those of all subscriptions. */
-  readonly module: Pick<Module, "clock" | "counts">;
+  readonly module: Pick<Module, "clock" | "counts" | "report">;
 }
 
 type Waiting =
@@ -39,6 +43,9 @@ export class MessageQueue<T> implements Subscription<T> {
   readonly #settings: MessageQueueSettings<T>;
   #waiting: Waiting[] = [];
   #messages = 0;
+  #bytes = 0;
+  /** One for all: a stack trace costs more than a message. */
+  #full: OverloadedError | undefined;
   #wake: (() => void) | undefined;
   /** The call of `next` before: events go to calls in their order. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -57,20 +64,41 @@ export class MessageQueue<T> implements Subscription<T> {
 
   push(bytes: Buffer, channel: string): void {
     if (this.#ended !== undefined) return;
-    const { buffer, overflow } = this.#settings;
-    if (this.#messages >= buffer) {
-      this.dropped += 1;
-      this.#settings.module.counts.messagesDropped += 1;
+    const { overflow } = this.#settings;
+    while (!this.#hasRoom(bytes)) {
+      this.#drop();
       if (overflow === "close") return void this.close();
       if (overflow === "drop-newest") return;
-      this.#waiting.splice(
-        this.#waiting.findIndex(({ kind }) => kind === "message"),
-        1,
-      );
-      this.#messages -= 1;
+      this.#remove(this.#waiting.findIndex(({ kind }) => kind === "message"));
     }
     this.#messages += 1;
+    this.#bytes += bytes.length;
     this.#add({ kind: "message", bytes, channel });
+  }
+
+  #hasRoom(bytes: Buffer): boolean {
+    const { buffer, maxBytes } = this.#settings;
+    return this.#messages === 0 || (this.#messages < buffer && this.#bytes + bytes.length <= maxBytes);
+  }
+
+  #drop(): void {
+    const { name, buffer, maxBytes, module } = this.#settings;
+    this.dropped += 1;
+    module.counts.messagesDropped += 1;
+    this.#full ??= new OverloadedError(
+      `the reader of ${JSON.stringify(name)} is too slow, so messages are dropped: at most ${buffer} with ${maxBytes} bytes wait for it; see buffer and maxBytes`,
+      { tier: "redis", operation: "subscribe" },
+    );
+    module.report("pub/sub", this.#full);
+  }
+
+  #remove(index: number): Waiting | undefined {
+    const [removed] = index === 0 ? [this.#waiting.shift()] : this.#waiting.splice(index, 1);
+    if (removed?.kind === "message") {
+      this.#messages -= 1;
+      this.#bytes -= removed.bytes.length;
+    }
+    return removed;
   }
 
   gap(): void {
@@ -87,7 +115,7 @@ export class MessageQueue<T> implements Subscription<T> {
 
   async #take(): Promise<IteratorResult<ChannelEvent<T>, undefined>> {
     for (;;) {
-      const first = this.#waiting.shift();
+      const first = this.#remove(0);
       if (first === undefined) {
         if (this.#ended !== undefined) return { done: true, value: undefined };
         const { promise, resolve } = Promise.withResolvers<void>();
@@ -96,7 +124,6 @@ export class MessageQueue<T> implements Subscription<T> {
         continue;
       }
       if (first.kind === "gap") return { done: false, value: first };
-      this.#messages -= 1;
       try {
         const message = await this.#settings.read(first.bytes);
         return { done: false, value: { kind: "message", message, channel: first.channel } };

@@ -1,7 +1,7 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, checkSchema, checkSignal, checkView, moduleOf } from "../module/module.ts";
+import { checkOptions, checkSchema, checkSignal, checkView, moduleOf, wholeNumber } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
 export type { ChannelEvent, Overflow, Subscription };
@@ -14,8 +14,10 @@ export interface ChannelOptions<T> {
   readonly schema?: StandardSchema<T> | undefined;
   /** A pattern of channels, or a channel of sharded pub/sub. @default 'channel' */
   readonly kind?: SubscriptionKind | undefined;
-  /** Messages that wait for the reader of one subscription. @default 32 */
+  /** Messages that wait for the reader of one subscription. @default 10_000 */
   readonly buffer?: number | undefined;
+  /** Bytes of those messages. One message is kept, however large. @default 16_777_216 */
+  readonly maxBytes?: number | undefined;
   /** Beyond that: which message is left out, or that the subscription ends. @default 'drop-oldest' */
   readonly overflow?: Overflow | undefined;
 }
@@ -64,8 +66,11 @@ export function pubsub(redis: RedisView): PubSub {
   };
 }
 
-const OPTIONS = ["codec", "schema", "kind", "buffer", "overflow"];
-const DEFAULT_BUFFER = 32;
+const OPTIONS = ["codec", "schema", "kind", "buffer", "maxBytes", "overflow"];
+/** A burst is read from the socket before a handler runs. */
+const DEFAULT_BUFFER = 10_000;
+const DEFAULT_MAX_BYTES = 16 * 2 ** 20;
+const AT_LEAST_1 = { min: 1, max: Number.MAX_SAFE_INTEGER };
 /** How long `redis.disconnect()` waits for the handler of a listener. */
 const LISTENER_GRACE_MS = 10_000;
 const SUBSCRIBES = { channel: "SUBSCRIBE", pattern: "PSUBSCRIBE", shard: "SSUBSCRIBE" } as const;
@@ -76,11 +81,13 @@ function check<T>(name: string, options: ChannelOptions<T>): void {
   };
   if (typeof name !== "string" || name === "") refuse("the name must be text that is not empty");
   checkOptions("channel(name, options)", options, OPTIONS);
-  const { codec = "json", kind = "channel", buffer = DEFAULT_BUFFER, overflow = "drop-oldest", schema } = options;
+  const { codec = "json", kind = "channel", overflow = "drop-oldest", schema } = options;
+  const { buffer = DEFAULT_BUFFER, maxBytes = DEFAULT_MAX_BYTES } = options;
   checkSchema("channel(name, options): schema", schema);
   if (!["json", "text", "bytes"].includes(codec)) refuse('codec must be "json", "text" or "bytes"');
   if (!["channel", "pattern", "shard"].includes(kind)) refuse('kind must be "channel", "pattern" or "shard"');
-  if (!Number.isSafeInteger(buffer) || buffer < 1) refuse("buffer must be a whole number of at least 1");
+  wholeNumber("channel(name, options): buffer", buffer, AT_LEAST_1);
+  wholeNumber("channel(name, options): maxBytes", maxBytes, AT_LEAST_1);
   if (!["drop-oldest", "drop-newest", "close"].includes(overflow))
     refuse('overflow must be "drop-oldest", "drop-newest" or "close"');
 }
@@ -122,9 +129,10 @@ class RedisChannel<T> implements Channel<T> {
     const module = moduleOf(this.#redis);
     const { connection, onDisconnect, space } = module;
     const name = this.#kind === "pattern" ? space.pattern(this.#name) : space.inside(this.#name);
-    const { codec = "json", schema, buffer = DEFAULT_BUFFER, overflow = "drop-oldest" } = this.#options;
+    const { codec = "json", schema, overflow = "drop-oldest" } = this.#options;
+    const { buffer = DEFAULT_BUFFER, maxBytes = DEFAULT_MAX_BYTES } = this.#options;
     const read = (bytes: Buffer): Promise<T> => decode(codec, bytes, schema);
-    const queue = new MessageQueue<T>({ buffer, overflow, read, module });
+    const queue = new MessageQueue<T>({ name: this.#name, buffer, maxBytes, overflow, read, module });
     const subscriber = await shared(connection, this.#kind === "shard" ? name : undefined);
     const end = (): void => void queue.close();
     const forget = onDisconnect(() => queue.close(), "waits");
