@@ -99,9 +99,17 @@ export interface RedisOptions {
   readonly checkInterval?: Duration | undefined;
   /** Gets what `lenient` swallows and connections report, at most one line a second of each kind; never a value. */
   readonly logger?: CacheLogger | undefined;
-  /** Instead of `process.env`; `false` for none. */
+  /**
+   * Variables; `false` for none, and for no file either.
+   *
+   * @default process.env; none where an option says where Redis is: `url`, `host`, `cluster`, `sentinels`, `connection`
+   */
   readonly env?: Readonly<Record<string, string | undefined>> | false | undefined;
-  /** `true`: `.env` in the working directory, where it exists. A path: that file. @default true */
+  /**
+   * `true`: `.env` in the working directory, where it exists. A path: that file.
+   *
+   * @default true; `false` where an option says where Redis is
+   */
   readonly envFile?: string | boolean | undefined;
   /** Where the time of waits in this process comes from; a `TestClock` in tests. @default the system's */
   readonly clock?: Clock | undefined;

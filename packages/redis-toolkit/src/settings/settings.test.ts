@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inspect } from "node:util";
 import { ConfigurationError } from "@hotset/core";
 import { single } from "@hotset/redis";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import type { RedisOptions } from "./options.ts";
 import { resolveSettings, type RedisSettings } from "./settings.ts";
 
@@ -100,6 +100,23 @@ describe("variables", () => {
     expect(settings.pool.max).toBe(8);
     expect(settings.readRetries).toBe(1);
     expect(settings.connectTimeoutMs).toBe(5_000);
+  });
+
+  it("A3: where an option says where Redis is, variables and files are read only if they are given", () => {
+    vi.stubEnv("REDIS_PASSWORD", "secret");
+    vi.stubEnv("ENABLE_REDIS", "false");
+    for (const where of [
+      { url: "redis://a" },
+      { host: "a" },
+      { cluster: ["redis://a"] },
+      { connection: single("redis://a") },
+    ])
+      expect([resolveSettings(where).isEnabled, resolveSettings(where).address.password]).toEqual([true, undefined]);
+    expect(resolveSettings({ port: 1 }).address.password).toBe("secret");
+    expect(resolveSettings({ url: "redis://a", env: process.env }).address.password).toBe("secret");
+    const envFile = file("b.env", "REDIS_PASSWORD=other");
+    expect(resolveSettings({ url: "redis://a", envFile }).address.password).toBe("other");
+    vi.unstubAllEnvs();
   });
 
   it("A3: a variable of an address below an option of another kind is hidden", () => {

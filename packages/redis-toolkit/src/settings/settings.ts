@@ -40,7 +40,9 @@ export function resolveSettings(options: RedisOptions = {}): RedisSettings {
   checkNames(options.pool, ["max", "wait"], { place, inside: "pool" });
   checkNames(options.backoff, ["base", "max"], { place, inside: "backoff" });
   if (typeof options.tls === "object") checkNames(options.tls, TLS_FILES, { place, inside: "tls" });
-  const { env = process.env, envFile = true, clock = systemClock } = options;
+  // A library that names its Redis is not steered by the variables of the program.
+  const isExplicit = WHERE.some((name) => options[name] !== undefined);
+  const { env = isExplicit ? {} : process.env, envFile = !isExplicit, clock = systemClock } = options;
   if (env !== false && (typeof env !== "object" || env === null || Array.isArray(env)))
     throw new ConfigurationError(`env must be an object of variables, or false, got ${shown(env)}`);
   if (typeof envFile !== "boolean" && (typeof envFile !== "string" || envFile === ""))
@@ -104,6 +106,9 @@ const CONNECT_TIMEOUT = {
   REDIS_SOCKET_CONNECT_TIMEOUT_MS: timeIn(1),
 };
 const POOL_SIZE = { REDIS_POOL_MAX_SIZE: wholeNumber(1, 10_000), REDIS_MAX_CONNECTIONS: wholeNumber(1, 10_000) };
+
+/** The options that say where Redis is. */
+const WHERE: readonly (keyof RedisOptions)[] = ["url", "host", "cluster", "sentinels", "connection"];
 
 const TLS_FILES: readonly (keyof TlsFiles)[] = ["caPath", "certPath", "keyPath", "servername", "minVersion"];
 
