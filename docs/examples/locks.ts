@@ -44,8 +44,8 @@ const work = async (worker: string): Promise<string> => {
 console.log((await Promise.all(["a", "b", "c", "d"].map(work))).toSorted().join(", "));
 
 // A worker is stopped, by its garbage collector say, until its lock has ended. Another one takes over.
-const stopped = await lock.acquire("invoices:2026-12", { ttl: "100ms" });
-await lock.using("invoices:2026-12", { wait: "5s" }, ({ fence }) => invoices.write("successor", fence));
+const stopped = await lock.acquire("invoices:2026-12", { ttl: "500ms" });
+await lock.using("invoices:2026-12", { wait: "30s" }, ({ fence }) => invoices.write("successor", fence));
 console.log(`still held: ${stopped.remainingMs > 0}, extended: ${await stopped.extend("1s")}`);
 console.log(`late write: ${invoices.write("stopped", stopped.fence)}, last: ${invoices.written.at(-1)}`);
 

@@ -1,7 +1,7 @@
 /**
  * Counts what calls cost, in a process that does nothing else: `node --expose-gc measure.ts <url>` prints {@link Costs}
- * for each call as JSON, and empties that Redis. All but the bytes are exact. The least of several rounds counts, so
- * that a timer that fires in between does not.
+ * for each call as JSON, and empties that Redis. All but the bytes are exact. The least of many calls counts, so that
+ * what only a slow answer or a timer brings does not.
  */
 import { createHook } from "node:async_hooks";
 import { Session } from "node:inspector/promises";
@@ -25,6 +25,7 @@ export interface Costs {
 }
 
 const url = process.argv[2]!;
+const ALONE = 40;
 const ROUNDS = 7;
 const CALLS = 20;
 const WARM = 400;
@@ -78,7 +79,7 @@ for (const [name, call] of Object.entries(calls)) {
   const sampled = isBatch ? SAMPLED / BATCH : SAMPLED;
   for (let i = 0; i < (isBatch ? WARM / 10 : WARM); i += 1) await call();
   costs[name] = {
-    promises: await leastOf(ROUNDS, () => promises(call)),
+    promises: await leastOf(ALONE, () => promises(call, isBatch ? 1 : 5)),
     ...(await entries(call)),
     ...(await commands(call)),
     bytes: await leastOf(2, () => bytes(call, sampled, "all")),
@@ -94,22 +95,22 @@ async function leastOf(rounds: number, measure: () => Promise<number>): Promise<
   return least;
 }
 
-async function promises(call: () => Promise<unknown>): Promise<number> {
+async function promises(call: () => Promise<unknown>, times: number): Promise<number> {
   let count = 0;
   const hook = createHook({ init: (_, type) => void (type === "PROMISE" && (count += 1)) });
   hook.enable();
-  for (let i = 0; i < CALLS; i += 1) await call();
+  for (let i = 0; i < times; i += 1) await call();
   hook.disable();
-  return Math.round(count / CALLS);
+  return Math.round(count / times);
 }
 
-/** By V8's precise coverage: the least number of times that each function was entered in a round. */
+/** By V8's precise coverage: the least number of times that each function was entered by a call. */
 async function entries(call: () => Promise<unknown>): Promise<Pick<Costs, "entries" | "files" | "clock">> {
   let least: ReadonlyMap<string, number> | undefined;
   await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false });
-  for (let i = 0; i < ROUNDS; i += 1) {
+  for (let i = 0; i < ALONE; i += 1) {
     await session.post("Profiler.takePreciseCoverage");
-    for (let j = 0; j < CALLS; j += 1) await call();
+    await call();
     const { result } = await session.post("Profiler.takePreciseCoverage");
     const round = new Map<string, number>();
     for (const { url: file, functions } of result) {
@@ -126,13 +127,11 @@ async function entries(call: () => Promise<unknown>): Promise<Pick<Costs, "entri
   let [sum, clock] = [0, 0];
   const files = new Set<string>();
   for (const [name, count] of least!) {
-    // Less than one in two calls is a timer, or the growth of a table.
-    if (count < CALLS / 2) continue;
-    sum += count / CALLS;
+    sum += count;
     files.add(name.slice(0, name.indexOf(" ")));
-    if (name.endsWith(" now") && name.includes("/core/src/contracts/clock.ts ")) clock += count / CALLS;
+    if (name.endsWith(" now") && name.includes("/core/src/contracts/clock.ts ")) clock += count;
   }
-  return { entries: Math.round(sum), files: files.size, clock: Math.round(clock) };
+  return { entries: sum, files: files.size, clock };
 }
 
 async function commands(call: () => Promise<unknown>): Promise<Pick<Costs, "commands" | "tracked">> {
