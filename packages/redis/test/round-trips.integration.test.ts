@@ -1,14 +1,6 @@
 import { json, type StoredEntry } from "@hotset/core";
 import { redis, single, type Connection, type RedisBackend } from "@hotset/redis";
-import {
-  isLate,
-  quickest,
-  randomPrefix,
-  startOwnRedis,
-  startProxy,
-  type FaultProxy,
-  type OwnRedis,
-} from "@hotset/test-servers";
+import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { found } from "./found.ts";
 
@@ -165,14 +157,15 @@ describe("connections", () => {
     "keep all slots when a backend closes while its calls wait: %s",
     async (layout) => {
       const connection = single(proxy.url);
-      const build = () => patient(connection).layout(layout).maxInFlight(2).responseTimeout("30s");
+      const build = () => patient(connection).layout(layout).maxInFlight(2).responseTimeout("10m");
       const [one, other] = [build().build(), build().build()];
       await other.connect!();
       const calls = Array.from({ length: 10 }, (_, i) => one.read(`shop::${i}`));
       await one.close();
       expect(await Promise.all(calls)).toEqual(Array.from({ length: 10 }, () => undefined));
       expect(await Promise.all(Array.from({ length: 10 }, (_, i) => other.read(`shop::${i}`)))).toHaveLength(10);
-      expect(await isLate(other.close(), 10_000)).toBe(false);
+      // For a slot that is lost it would wait as long as for an answer.
+      await other.close();
     },
   );
 
@@ -196,8 +189,10 @@ describe("connections", () => {
   it("report the round-trip time by ping", async () => {
     await backend.connect!();
     proxy.delay(20);
-    expect(await backend.ping()).toBeGreaterThanOrEqual(39);
-    expect(await quickest(500, () => backend.ping())).toBeLessThan(500);
+    const startedAt = performance.now();
+    const pingMs = await backend.ping();
+    expect(pingMs).toBeGreaterThanOrEqual(39);
+    expect(pingMs).toBeLessThanOrEqual(performance.now() - startedAt);
   });
 });
 

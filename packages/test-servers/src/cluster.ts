@@ -264,17 +264,13 @@ async function isOk(node: ClusterNode): Promise<boolean> {
   return infoFields(await node.command("CLUSTER", "INFO"))["cluster_state"] === "ok";
 }
 
-async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number, withinMs?: number): Promise<void> {
-  await until(
-    "the cluster's nodes to agree that it is ok",
-    async () => {
-      const alive = nodes.filter(({ state }) => state === "running");
-      const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
-      if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
-      return true;
-    },
-    withinMs,
-  );
+async function waitUntilAgreed(nodes: readonly ClusterNode[], replicaCount: number): Promise<void> {
+  await until("the cluster's nodes to agree that it is ok", async () => {
+    const alive = nodes.filter(({ state }) => state === "running");
+    const seen = await Promise.all(alive.map((node) => rolesSeenBy(node, alive, replicaCount)));
+    if (new Set(seen).size > 1) throw new Error(`the nodes see different roles:\n${seen.join("\n")}`);
+    return true;
+  });
 }
 
 /** Waits until all replicas are in CLUSTER SLOTS, which clients read: none is before it has replicated something. */
@@ -331,7 +327,7 @@ async function promote(nodes: readonly ClusterNode[], replica: ClusterNode): Pro
       await replica.command("CLUSTER", "FAILOVER");
       await until("the failover", isMaster, MANUAL_FAILOVER_MS + 1_000);
     }
-    await waitUntilAgreed(nodes, 0, 20_000);
+    await waitUntilAgreed(nodes, 0);
     return isMaster();
   });
 }

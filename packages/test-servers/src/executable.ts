@@ -3,6 +3,7 @@ import { access, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, stat,
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
+import { PATIENCE_MS } from "./until.ts";
 
 const run = promisify(execFile);
 
@@ -150,7 +151,7 @@ async function allows(path: string, mode: number): Promise<boolean> {
 }
 
 async function versionOf(command: string, args: readonly string[]): Promise<string | undefined> {
-  return run(command, [...args, "--version"], { timeout: 5_000 }).then(
+  return run(command, [...args, "--version"], { timeout: PATIENCE_MS }).then(
     ({ stdout }) => stdout.trim(),
     () => undefined,
   );

@@ -4,6 +4,7 @@ import { Child } from "./child.ts";
 import { memcachedExecutable } from "./executable.ts";
 import { freePort } from "./port.ts";
 import { temporaryDirectory } from "./server-process.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 /** A running memcached. */
 export interface TestMemcached extends AsyncDisposable {
@@ -109,7 +110,7 @@ function send(host: string, port: number, line: string): Promise<string> {
       socket.destroy();
       reject(new Error(`The memcached at ${host}:${port} does not answer`, { cause }));
     };
-    socket.setTimeout(1_000, fail);
+    socket.setTimeout(PATIENCE_MS, fail);
     socket
       .once("error", fail)
       .once("close", fail)

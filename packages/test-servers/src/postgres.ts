@@ -7,6 +7,7 @@ import { Child, logTail } from "./child.ts";
 import { freePort } from "./port.ts";
 import { postgresPrograms } from "./postgres-programs.ts";
 import { temporaryDirectory } from "./server-process.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 const run = promisify(execFile);
 
@@ -199,7 +200,7 @@ async function queryOnce(
   text: string,
   values: readonly unknown[],
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: PATIENCE_MS });
   client.on("error", () => undefined);
   await client.connect();
   try {

@@ -1,6 +1,7 @@
 import { connect as connectTcp, type NetConnectOpts, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { encodeCommand, PushFrame, ReplyError, RespDecoder, type Frame } from "./resp.ts";
+import { PATIENCE_MS } from "./until.ts";
 
 /** A reply with its bulk strings as UTF-8. */
 export type Reply = string | number | bigint | boolean | null | ReplyError | readonly Reply[];
@@ -13,7 +14,7 @@ export interface RespClientOptions {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   readonly database?: number | undefined;
-  /** Bounds connecting and each command. @default 20000 */
+  /** Bounds connecting and each command. @default 120000 */
   readonly timeoutMs?: number;
 }
 
@@ -28,7 +29,7 @@ export class RespClient {
 
   constructor(options: RespClientOptions) {
     this.#options = options;
-    this.#timeoutMs = options.timeoutMs ?? 20_000;
+    this.#timeoutMs = options.timeoutMs ?? PATIENCE_MS;
   }
 
   /** A client for `redis://`, `rediss://` or `unix://` URLs, with credentials and database. */

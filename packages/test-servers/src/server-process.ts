@@ -6,10 +6,8 @@ import { Child, logTail } from "./child.ts";
 import { serverExecutable } from "./executable.ts";
 import { ReplyError } from "./resp.ts";
 import { RespClient, type RespClientOptions } from "./resp-client.ts";
+import { PATIENCE_MS } from "./until.ts";
 import { watchdog } from "./watchdog.ts";
-
-/** For a server that never answers: a busy machine may take half a minute. */
-const START_MS = 60_000;
 
 export interface ServerProcessOptions {
   /** Lines as in redis.conf, in order; later ones win. */
@@ -124,7 +122,7 @@ export class ServerProcess {
   }
 
   async #answers(until: "ready" | "listening"): Promise<void> {
-    const deadline = performance.now() + START_MS;
+    const deadline = performance.now() + PATIENCE_MS;
     let last: unknown;
     while (this.pid !== undefined && performance.now() < deadline) {
       try {
@@ -139,7 +137,7 @@ export class ServerProcess {
     const hasEnded = this.pid === undefined;
     await this.kill();
     const log = await this.logTail();
-    const problem = hasEnded ? "ended at once" : `did not answer within ${START_MS} ms (${String(last)})`;
+    const problem = hasEnded ? "ended at once" : `did not answer within ${PATIENCE_MS} ms (${String(last)})`;
     const message = `The server in ${this.directory} ${problem}. End of its log:\n${log}`;
     throw /Address already in use/i.test(log) && hasEnded ? new AddressInUseError(message) : new Error(message);
   }

@@ -3,9 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isNightly } from "@hotset/test-servers";
 import { afterAll, expect, it } from "vitest";
-import { atOnce, holds, loadsNow, PATIENCE, Pool, sharedNow, waitsFor, type Member } from "../support/fleet.ts";
+import { atOnce, holds, loadsNow, PATIENCE, Pool, waitsFor, type Member } from "../support/fleet.ts";
 
 const pool = new Pool();
 const folder = mkdtempSync(join(tmpdir(), "hotset-sqlite-"));
@@ -30,6 +31,8 @@ async function open(count: number, file = join(folder, `${(files += 1)}.db`)) {
   };
 }
 
+/** A little more than copies are trusted for. */
+const TRUSTED_MS = 110;
 /** Not used. */
 const NOWHERE = { topology: "single", url: "" } as const;
 
@@ -50,7 +53,6 @@ it("C530 C52: 1,000 callers in two processes on a cold key cause one load, and a
 it("C530: a change in one process is seen in another within the time that copies are trusted", async () => {
   await using fleet = await open(2);
   const [here, there] = fleet.members;
-  const took: number[] = [];
   for (const change of [
     () => here.delete("k"),
     () => here.invalidateTags("t"),
@@ -60,12 +62,9 @@ it("C530: a change in one process is seen in another within the time that copies
     await here.set("k", "old", { tags: ["t"] });
     await holds(there, "k", "old");
     await change();
-    const changedAt = sharedNow();
-    await expect.poll(() => there.get("k"), PATIENCE).not.toBe("old");
-    took.push(sharedNow() - changedAt);
+    await sleep(TRUSTED_MS);
+    expect(await there.get("k")).not.toBe("old");
   }
-  // On a busy machine one of them is not held up.
-  expect(Math.min(...took)).toBeLessThan(100);
 });
 
 it("C530 C53: when the holder of a lease is killed, a waiter goes on once the lease has ended", async () => {

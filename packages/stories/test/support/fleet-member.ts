@@ -16,6 +16,7 @@ import { memory, type MemoryOptions } from "@hotset/memory";
 import { cluster, redis, sentinel, single, type Connection, type RedisBackendBuilder } from "@hotset/redis";
 import { sqlite } from "@hotset/sqlite";
 import { answerCalls, type Place } from "@hotset/test-servers";
+import { TestClock } from "@hotset/testing";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LAYOUT, type Layout } from "./layout.ts";
@@ -40,6 +41,8 @@ export interface MemberSettings {
   readonly connectTimeoutMs?: number;
   /** How far its wall clock is ahead, in milliseconds. Negative values are behind. @default 0 */
   readonly clockOffsetMs?: number;
+  /** Its cache does nothing because time has passed: what happens has another cause. @default false */
+  readonly isTimeless?: boolean;
   /** Whether the cache has memory alone, without Redis. @default false */
   readonly isAlone?: boolean;
   /** The file of a backend in place of Redis. */
@@ -106,7 +109,8 @@ class Member {
   constructor(settings: MemberSettings) {
     const offsetMs = settings.clockOffsetMs ?? 0;
     Date.now = offsetMs === 0 ? wallClock : () => wallClock() + offsetMs;
-    const local = createCache({ name: "shop", explain: 1_000 })
+    const clock = settings.isTimeless === true ? new TestClock() : undefined;
+    const local = createCache({ name: "shop", explain: 1_000, clock })
       .tier(memory(settings.memory))
       .defaults({ ttl: "10m", ...settings.policy });
     const { isAlone, sqliteFile } = settings;
@@ -405,9 +409,13 @@ const handlers = {
     return { peeked, got: await mine().getOrSet(key, { value: "loaded" }, { current: true }) };
   },
 
-  /** Makes `perSecond` calls per second for `forMs`, each with a load of 5 ms if the key is absent. */
-  async press(keys: readonly string[], forMs: number, perSecond: number): Promise<readonly PressedCall[]> {
+  /** Makes `perSecond` calls per second until `gate` is opened, each with a load of 5 ms if the key is absent. */
+  async press(keys: readonly string[], perSecond: number, gate: string): Promise<readonly PressedCall[]> {
     const startedAt = sharedNow();
+    let isOver = false;
+    void mine()
+      .gate(gate)
+      .promise.then(() => (isOver = true));
     const calls: Promise<PressedCall>[] = [];
     const call = async (key: string): Promise<PressedCall> => {
       const at = sharedNow();
@@ -419,8 +427,8 @@ const handlers = {
         );
       return { at, ms: sharedNow() - at, failed };
     };
-    for (let now = startedAt; now < startedAt + forMs; now = sharedNow()) {
-      while (calls.length < ((now - startedAt) / 1_000) * perSecond)
+    while (!isOver) {
+      while (calls.length < ((sharedNow() - startedAt) / 1_000) * perSecond)
         calls.push(call(keys[calls.length % keys.length]!));
       await sleep(5);
     }
