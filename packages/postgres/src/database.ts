@@ -1,6 +1,15 @@
 import { BackendUnavailableError, ConfigurationError, inNoCall, type Clock } from "@hotset/core";
 import { Calls, type Call } from "./calls.ts";
-import { faultOf, isUsable, processOf, stateOf, type PostgresClient, type PostgresPool } from "./pool.ts";
+import {
+  faultOf,
+  isInTransaction,
+  isOfSession,
+  isUsable,
+  processOf,
+  stateOf,
+  type PostgresClient,
+  type PostgresPool,
+} from "./pool.ts";
 import { LAYOUT, schema } from "./schema.ts";
 import { ANSWER, queryOf, type Statement } from "./statements.ts";
 
@@ -36,7 +45,6 @@ export class Database {
   readonly #calls: Calls;
   #pool: Promise<PostgresPool> | undefined;
   #reach: Promise<Reach> | undefined;
-  #isReached = false;
   /** Sessions of the server that may still carry out a statement which was abandoned. */
   readonly #abandoned = new Set<Session>();
   readonly #sessions = new WeakMap<PostgresClient, Session>();
@@ -53,8 +61,6 @@ export class Database {
   /** Calls a statement. @param order keys in the order in which all processes lock them. */
   async call(statement: Statement, values: readonly unknown[], order?: Buffer): Promise<readonly unknown[]> {
     if (this.#isClosed) throw this.#closed(statement.operation);
-    // Deadlines begin once there is a connection and a schema.
-    if (!this.#isReached) await this.reach();
     return this.#calls.make(statement, values, order);
   }
 
@@ -68,14 +74,19 @@ export class Database {
 
   /** A connection for one purpose. The caller releases it. */
   async borrow(): Promise<PostgresClient> {
-    const connecting = (await this.#poolOf()).connect();
-    const client = await this.#within(connecting, MOST_EXPLORING_MS).catch((error: unknown) => {
-      connecting.then((late) => late.release(), ignore);
-      throw error;
-    });
-    // Without a listener an error of a connection ends the process; each statement reports its own.
-    client.on("error", ignore);
-    return client;
+    const pool = await this.#poolOf();
+    for (;;) {
+      const connecting = pool.connect();
+      const client = await this.#within(connecting, MOST_EXPLORING_MS).catch((error: unknown) => {
+        connecting.then((late) => late.release(), ignore);
+        throw error;
+      });
+      // Without a listener an error of a connection ends the process; each statement reports its own.
+      client.on("error", ignore);
+      if (!isInTransaction(client)) return client;
+      // A program has left it open: what is done in it could be undone.
+      this.destroy(client);
+    }
   }
 
   /** Gives back a connection that was borrowed. */
@@ -109,44 +120,47 @@ export class Database {
     calls: readonly Call[],
     onStart: (abandon: () => void) => void,
   ): Promise<readonly (readonly unknown[])[]> {
-    let client: PostgresClient | undefined;
-    let isAbandoned = false;
-    let session: Session | undefined;
-    const give = (how: "back" | "away"): void => {
-      const lent = client;
-      client = undefined;
-      if (lent === undefined) return;
-      if (how === "back") this.giveBack(lent);
-      else this.destroy(lent);
-    };
+    const sending = new Sending(this);
     onStart(() => {
-      isAbandoned = true;
-      if (session !== undefined) this.#abandoned.add(session);
-      give("away");
+      if (sending.session !== undefined) this.#abandoned.add(sending.session);
+      sending.abandon();
     });
-    try {
-      const { isPooled } = await this.reach();
-      if (statement.isChange) await this.#endAbandoned();
-      client = await this.borrow();
-      // The number that a pooler gives is none of the server's, or that of another process.
-      const own = statement.isChange && !isPooled ? await this.#sessionOf(client) : undefined;
-      if (isAbandoned) {
-        give("back");
-        return [];
+    for (let attempt = 1; ; attempt += 1)
+      try {
+        return await this.#attempt(sending, statement, calls, attempt);
+      } catch (error) {
+        if (sending.session !== undefined && stateOf(error) === undefined) this.#abandoned.add(sending.session);
+        sending.end(isUsable(error) ? "back" : "away");
+        // Dropped: it is made again.
+        if (isMissing(error)) this.#reach = undefined;
+        if (!isOfSession(error) || sending.isAbandoned || attempt === MOST_ATTEMPTS)
+          throw faultOf(this.label, statement.operation, error);
       }
-      session = own;
-      const rows = calls.map((call) => call.values);
-      const answer = await client.query(queryOf(statement, rows, !isPooled));
-      give("back");
-      // A read of one key has no row where it has no entry.
-      return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
-    } catch (error) {
-      if (session !== undefined && stateOf(error) === undefined) this.#abandoned.add(session);
-      give(isUsable(error) ? "back" : "away");
-      // Dropped: it is made again.
-      if (isMissing(error)) [this.#reach, this.#isReached] = [undefined, false];
-      throw faultOf(this.label, statement.operation, error);
+  }
+
+  async #attempt(
+    sending: Sending,
+    statement: Statement,
+    calls: readonly Call[],
+    attempt: number,
+  ): Promise<readonly (readonly unknown[])[]> {
+    const { isPooled } = await this.reach();
+    if (statement.isChange) await this.#endAbandoned();
+    const client = await this.borrow();
+    sending.begin(client);
+    // The number that a pooler gives is none of the server's, or that of another process.
+    const session = statement.isChange && !isPooled ? await this.#sessionOf(client) : undefined;
+    if (sending.isAbandoned) {
+      sending.end("back");
+      return [];
     }
+    sending.session = session;
+    const rows = calls.map((call) => call.values);
+    // Not prepared after a refusal: other sessions may have lost their statements too.
+    const answer = await client.query(queryOf(statement, rows, !isPooled && attempt === 1));
+    sending.end("back");
+    // A read of one key has no row where it has no entry.
+    return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
   }
 
   /** Asked once for each connection. A number is used again once its process has ended, the instant is not. */
@@ -228,7 +242,6 @@ export class Database {
         );
       else if (layout !== LAYOUT) throw this.#wrongLayout(layout);
       this.giveBack(client);
-      this.#isReached = true;
       return { isPooled: processOf(client) !== undefined && processOf(client) !== pid };
     } catch (error) {
       this.destroy(client);
@@ -267,6 +280,39 @@ export class Database {
   }
 }
 
+/** One statement on its way, over a connection at a time. */
+class Sending {
+  readonly #database: Database;
+  #client: PostgresClient | undefined;
+  /** Set while the statement may be executed. */
+  session: Session | undefined;
+  isAbandoned = false;
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  begin(client: PostgresClient): void {
+    this.#client = client;
+  }
+
+  end(how: "back" | "away"): void {
+    const client = this.#client;
+    this.#client = this.session = undefined;
+    if (client === undefined) return;
+    if (how === "back") this.#database.giveBack(client);
+    else this.#database.destroy(client);
+  }
+
+  abandon(): void {
+    this.isAbandoned = true;
+    this.end("away");
+  }
+}
+
+/** A statement that sessions refuse for what a program has made of them. */
+const MOST_ATTEMPTS = 3;
+
 /** A step of connecting, and making the schema. */
 const MOST_EXPLORING_MS = 15_000;
 
@@ -275,10 +321,10 @@ const EXPLORE = "select pg_backend_pid(), current_setting('server_encoding'), cu
 /** A number: text follows the style of dates of a session, and may be read back as another instant. */
 const BEGINNING = "(extract(epoch from backend_start) * 1000000)::bigint";
 
-const BEGUN = `select ${BEGINNING}::text from pg_stat_activity where pid = pg_backend_pid()`;
+const BEGUN = `select ${BEGINNING}::text from pg_catalog.pg_stat_activity where pid = pg_backend_pid()`;
 
 /** Ends those that are still there, and returns them. */
-const END_SESSIONS = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_stat_activity
+const END_SESSIONS = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from pg_catalog.pg_stat_activity
   join unnest($1::int[], $2::bigint[]) as given (process, begun) on pid = process and ${BEGINNING} = begun
   where usename = current_user and pid <> pg_backend_pid()`;
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
+import { packed } from "./bytes.ts";
 
 /** A key as it is sent, and the hash under which it is stored. Keys of any length and with any character differ. */
 export interface Key {
@@ -41,10 +42,10 @@ export class LongKeys {
   }
 }
 
-/** `$1` to `$6` of a write, after the key. Copied: the caller may go on to use its buffer. */
+/** `$1` to `$6` of a write, after the key. Copied, so the caller may use its buffer again. */
 export const fieldsOf = (entry: StoredEntry): readonly unknown[] => [
-  Buffer.from(entry.data),
-  Buffer.from(entry.meta),
+  packed(entry.data),
+  packed(Buffer.from(entry.meta)),
   entry.staleInMs,
   entry.expiresInMs,
   entry.version ?? "-",
@@ -61,7 +62,7 @@ export async function orRemoved<T>(put: Promise<T>, remove: () => Promise<unknow
   }
 }
 
-/** Of the columns data, meta, version, stale, expires. */
+/** From the columns data, meta, version, stale, expires. */
 export function entryOf(columns: readonly unknown[]): StoredEntry | undefined {
   const [data, meta, version, staleInMs, expiresInMs] = columns as readonly [Buffer, Buffer, string, number, number];
   if (data === undefined || data === null || expiresInMs < 1) return undefined;

@@ -1,5 +1,6 @@
 import type { Leases } from "@hotset/core";
 import type { Database } from "./database.ts";
+import { packed } from "./bytes.ts";
 import { entryOf, fieldsOf, orRemoved, type LongKeys } from "./entries.ts";
 import type { Statements } from "./statements.ts";
 
@@ -36,7 +37,7 @@ export function leasesOf(
       return isStored;
     },
     touch: (key, seen, { staleInMs, expiresInMs, meta }) =>
-      step(statements.touch, key, seen, staleInMs, expiresInMs, Buffer.from(meta)),
+      step(statements.touch, key, seen, staleInMs, expiresInMs, packed(Buffer.from(meta))),
     confirm,
   };
 }

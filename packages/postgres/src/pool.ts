@@ -11,6 +11,8 @@ export interface PostgresClient {
   query(query: PostgresQuery): Promise<{ readonly rows: readonly unknown[] }>;
   /** @param destroy closes the connection. */
   release(destroy?: boolean): void;
+  /** `T` or `E` in a transaction. From `pg` 8.21 on. */
+  getTransactionStatus?(): string | null;
   on(event: "error" | "end" | "notification", listener: (given: PostgresNotice) => void): unknown;
   off(event: "error" | "end" | "notification", listener: (given: PostgresNotice) => void): unknown;
 }
@@ -36,6 +38,10 @@ export function processOf(client: PostgresClient): number | undefined {
   return typeof processID === "number" && processID !== 0 ? processID : undefined;
 }
 
+/** Whether the session is in a transaction that was begun before, as far as `pg` knows. */
+export const isInTransaction = (client: PostgresClient): boolean =>
+  ["T", "E"].includes(client.getTransactionStatus?.() ?? "I");
+
 /** The SQLSTATE of a reply; `undefined` if there was no reply. */
 export function stateOf(error: unknown): string | undefined {
   const { code } = (error ?? {}) as { readonly code?: unknown };
@@ -50,13 +56,21 @@ export function stateOf(error: unknown): string | undefined {
 const UNAVAILABLE = /^(08|57|53300|0A000|28|3D)/;
 /** Refused credentials and a missing database: trying again does not help. */
 const REFUSED = /^(28|3D)/;
-/** The connection leads to a server that became a standby: the next one may lead to its successor. */
-const MOVED = /^(25006|0A000)$/;
+/**
+ * The session is not as it was left, and nothing was executed: a transaction that a program has begun, or its settings
+ * (25), prepared statements that it has dropped (26000) or that a pooler brings (42P05), its role (42501), its encoding
+ * (22P05, 22021), a bound on locks (55P03). Or the connection leads to a server that became a standby (25006), and the
+ * next one may lead to its successor.
+ */
+const OF_SESSION = /^(25|26000|42P05|42501|22P05|22021|55P03)/;
+
+/** Whether another session may answer the same call. */
+export const isOfSession = (error: unknown): boolean => OF_SESSION.test(stateOf(error) ?? "");
 
 /** Whether a connection that gave this error is used again. */
 export function isUsable(error: unknown): boolean {
   const state = stateOf(error);
-  return state !== undefined && !UNAVAILABLE.test(state) && !MOVED.test(state);
+  return state !== undefined && !UNAVAILABLE.test(state) && !OF_SESSION.test(state);
 }
 
 /** The error for the cache. Its message has neither values nor the password. */

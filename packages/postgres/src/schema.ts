@@ -1,7 +1,8 @@
 import { InvalidArgumentError } from "@hotset/core";
+import { TEXT_MARK } from "./bytes.ts";
 
 /** Raised with each change of the tables or functions. */
-export const LAYOUT = 1;
+export const LAYOUT = 2;
 
 /** Options of {@link schema}. */
 export interface SchemaOptions {
@@ -37,13 +38,38 @@ export function schema(options: SchemaOptions = {}): string {
     "commit;",
   ].join("\n");
   return text
+    .replaceAll(/\$MS\((.*?)\)\$/g, (_, end: string) => msOf(end))
+    .replaceAll(/\$SHOWN\((.*?)\)/g, (_, column: string) => shown(column))
     .replaceAll("$S", name)
     .replaceAll("$TABLE", tables === "logged" ? "table" : "unlogged table")
-    .replaceAll("$NOW", "(extract(epoch from clock_timestamp())::float8 * 1000)")
-    .replaceAll("$LOCK", "perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex'))::bit(64)::bigint)")
+    .replaceAll("$LOCK", LOCK)
+    .replaceAll("$NOW", NOW)
     .replaceAll("$ROLE", `"${(role ?? "").replaceAll('"', '""')}"`)
     .trimStart();
 }
+
+/** Milliseconds by the server's clock. */
+export const NOW = "(extract(epoch from clock_timestamp())::float8 * 1000)";
+
+// A step needs what was committed while it waited. A session of another isolation may be that of a program.
+const LOCK = `perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex'))::bit(64)::bigint);
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'the transaction is %', current_setting('transaction_isolation') using errcode = '25001';
+  end if`;
+
+/**
+ * The milliseconds to an instant as a whole number, whose text does not depend on the session; forever is the largest
+ * safe integer.
+ */
+export const msOf = (end: string): string => `least(floor(${end}), ${Number.MAX_SAFE_INTEGER})::bigint`;
+
+/**
+ * A column of {@link packed} bytes as text, because `pg` reads text alone; hex would be twice their number. No other
+ * column is a varchar.
+ */
+export const shown = (column: string): string =>
+  `(case get_byte(${column}, 0) when ${TEXT_MARK[0]} then convert_from(${column}, 'UTF8')` +
+  ` else encode(${column}, 'base64') end)::varchar`;
 
 /** It stands in statements, so it is a plain word. @throws {InvalidArgumentError} */
 export function schemaName(name = "hotset"): string {
@@ -171,19 +197,23 @@ end $$;`;
 const LEASE_STEPS = `
 create or replace function $S.acquire(
   name bytea, t text, ms float8, seen text, is_over bool,
-  out state text, out held float8,
-  out data bytea, out meta bytea, out version text, out stale float8, out expires float8)
+  out state text, out held bigint,
+  out data varchar, out meta varchar, out version text, out stale bigint, out expires bigint)
 language plpgsql as $$
 declare k bytea := sha256(name); at float8 := $NOW;
 begin
   $LOCK;
-  select x.data, x.meta, x.version, floor(x.stale_at - at), floor(x.expires_at - at)
-    into data, meta, version, stale, expires from $S.entries x where x.key = k and x.expires_at - at >= 1;
+  select x.version into version from $S.entries x where x.key = k and x.expires_at - at >= 1;
   version := coalesce(version, '');
   if seen <> '*' then
-    if version <> '' and version <> seen then state := 'entry'; return; end if;
-    select x.ends_at - at into held from $S.leases x where x.key = k and x.ends_at > at;
-    if found then state := 'held'; data := null; return; end if;
+    if version <> '' and version <> seen then
+      state := 'entry';
+      select $SHOWN(x.data), $SHOWN(x.meta), $MS(x.stale_at - at)$, $MS(x.expires_at - at)$
+        into data, meta, stale, expires from $S.entries x where x.key = k;
+      return;
+    end if;
+    select ceil(x.ends_at - at) into held from $S.leases x where x.key = k and x.ends_at > at;
+    if found then state := 'held'; return; end if;
   end if;
   if is_over and version not in ('', '-') then
     delete from $S.entries x where x.key = k;
@@ -191,7 +221,7 @@ begin
   end if;
   insert into $S.leases as x values (k, t, at + ms)
     on conflict (key) do update set token = excluded.token, ends_at = excluded.ends_at;
-  state := 'granted'; data := null;
+  state := 'granted';
 end $$;
 
 create or replace function $S.renew(name bytea, t text, ms float8) returns bool language plpgsql as $$
@@ -298,11 +328,11 @@ end $$;
 
 create or replace function $S.changes_since(
   seen text, since float8, before text,
-  out present text, out at float8, out server text, out is_cut bool, out kinds text[], out names text[])
+  out present text, out at bigint, out server text, out is_cut bool, out kinds text[], out names text[])
 language plpgsql as $$
 declare used float8;
 begin
-  at := $NOW;
+  at := floor($NOW);
   server := pg_postmaster_start_time()::text;
   select x.at into used from $S.polled x;
   is_cut := used is null or seen = '' or at - since > 30000 or before <> server;

@@ -1,4 +1,6 @@
+import { arrayOf, unpacked } from "./bytes.ts";
 import type { PostgresQuery } from "./pool.ts";
+import { msOf, NOW, shown } from "./schema.ts";
 
 /** A function of the schema, called for one key or many in one statement. */
 export interface Statement {
@@ -87,8 +89,9 @@ const LIST = "array_to_string(r, ',', '')";
 
 /** The keys are hashed here, so that the statement is a plain look-up in the index. */
 function readStatement(schema: string): Statement {
-  const now = "(extract(epoch from clock_timestamp())::float8 * 1000)";
-  const columns = `e.data, e.meta, e.version, floor(e.stale_at - ${now}) as stale, floor(e.expires_at - ${now}) as expires`;
+  const columns =
+    `${shown("e.data")} as data, ${shown("e.meta")} as meta, e.version, ` +
+    `${msOf(`e.stale_at - ${NOW}`)} as stale, ${msOf(`e.expires_at - ${NOW}`)} as expires`;
   return {
     operation: "read",
     types: ["bytea"],
@@ -109,19 +112,34 @@ export function queryOf(
   isPrepared: boolean,
 ): PostgresQuery {
   const isOne = rows.length === 1;
+  const listed = (value: unknown, i: number): unknown =>
+    Array.isArray(value) ? arrayOf(statement.types[i]!.replace("[]", ""), value) : value;
   return {
     ...(isPrepared && { name: isOne ? statement.name : `${statement.name}[]` }),
     text: isOne ? statement.single : statement.many,
-    values: isOne ? [...rows[0]!] : statement.types.map((_, i) => rows.map((row) => row[i])),
+    values: isOne
+      ? rows[0]!.map(listed)
+      : statement.types.map((type, i) =>
+          arrayOf(
+            type,
+            rows.map((row) => row[i]),
+          ),
+        ),
     ...ANSWER,
   };
 }
 
+const whole = (text: string): number => {
+  const number = Number(text);
+  return number === Number.MAX_SAFE_INTEGER ? Infinity : number;
+};
+
+/** Types whose text depends on no setting of the session: no bytes, no floating point, no instants. */
 const OIDS: Readonly<Record<number, (text: string) => unknown>> = {
   16: (text) => text === "t",
-  17: (text) => Buffer.from(text.slice(2), "hex"),
-  23: Number,
-  701: Number,
+  20: whole,
+  23: whole,
+  1043: unpacked,
 };
 
 /** Rows as lists; and types as they are, even if the program has set other parsers for its own statements. */

@@ -26,8 +26,8 @@ function backend(options: PostgresOptions = { url: server.url }): Backend {
   return made;
 }
 
-function poolOf(url = server.url): pg.Pool {
-  const pool = new pg.Pool({ connectionString: url, max: 6 });
+function poolOf(url = server.url, options: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ connectionString: url, max: 6, ...options });
   pool.on("error", () => undefined);
   opened.push({ close: () => pool.end() });
   return pool;
@@ -143,7 +143,7 @@ describe("the schema", () => {
     await server.query(
       `create schema ${schema}; create function ${schema}.layout() returns int language sql as 'select 99'`,
     );
-    await expect(backend().read("k")).rejects.toThrow(/has layout 99, and this version needs 1/);
+    await expect(backend().read("k")).rejects.toThrow(/has layout 99, and this version needs 2/);
   });
 
   it("has unlogged tables, or logged ones", async () => {
@@ -175,6 +175,118 @@ describe("a pool of the program", () => {
     url.searchParams.set("options", "-c default_transaction_isolation=repeatable\\ read");
     await expect(backend({ pool: poolOf(url.href) }).read("k")).rejects.toThrow(/"repeatable read"/);
   });
+});
+
+describe("sessions that a program has changed", () => {
+  const data = [
+    '{"text":"é, €, 😀"}',
+    "",
+    "A",
+    "é",
+    "\0",
+    "a\0b",
+    "line\nline\\",
+    Buffer.of(0xff, 0x00, 0xc3),
+    Buffer.from(Uint8Array.from({ length: 700 }, (_, i) => i % 256)),
+  ].map((each) => Buffer.from(each));
+
+  it.each([
+    "set bytea_output = escape",
+    "set extra_float_digits = -15",
+    "set datestyle = 'SQL, DMY'; set timezone = 'Asia/Kolkata'; set intervalstyle = sql_standard",
+    "set search_path = ''",
+    "set array_nulls = off; set standard_conforming_strings = off",
+    "set client_encoding = 'SQL_ASCII'",
+  ])("%s: entries come back as they were, one by one and in batches", async (settings) => {
+    const pool = poolOf(server.url, { onConnect: (client) => client.query(settings) as never });
+    const own = backend({ pool });
+    const entryOf = (i: number): StoredEntry => ({
+      ...stored(""),
+      data: data[i]!,
+      meta: `{"é\0":${i}}`,
+      version: `v${i}`,
+    });
+    await Promise.all(data.map((_, i) => own.write(`k${i}`, entryOf(i))));
+    await own.write("alone", { ...entryOf(0), expiresInMs: Infinity, staleInMs: Infinity });
+    const alone = await own.read("alone");
+    expect(alone).toEqual({ ...entryOf(0), expiresInMs: Infinity, staleInMs: Infinity });
+    const found = (await own.batch!.read(data.map((_, i) => `k${i}`))) as readonly (StoredEntry | undefined)[];
+    expect(found.map((each) => [each?.data, each?.meta, each?.version])).toEqual(
+      data.map((each, i) => [each, entryOf(i).meta, entryOf(i).version]),
+    );
+    for (const each of found) expect(60_000 - each!.expiresInMs).toBeLessThan(30_000);
+    const seen = await own.leases!.acquire("k8", "token", 1_000, "");
+    expect(seen).toMatchObject({ granted: false, entry: { data: data[8], version: "v8" } });
+    expect(await own.leases!.acquire("j", "token", 5_000, "")).toEqual({ granted: true, version: "" });
+    expect(await own.leases!.acquire("j", "other", 5_000, "")).toMatchObject({ granted: false });
+  });
+
+  it.each([
+    ["prepared statements were dropped", "discard all"],
+    ["prepared statements were dropped, each", "deallocate all"],
+    ["a transaction was left open", "begin"],
+    ["a transaction was left failed", "begin; select 1 / 0"],
+    ["transactions are read-only", "set default_transaction_read_only = on"],
+    ["the role is another one", "set role pg_read_all_stats"],
+    ["the encoding is another one", "set client_encoding = latin1"],
+  ])("%s: the session is ended, and the call answered by another", async (_, text) => {
+    const pool = poolOf();
+    const own = backend({ pool });
+    await own.write("k", stored("é"));
+    await own.read("k");
+    await own.leases!.acquire("j", "token", 1_000, "");
+    // The one that the pool gives next.
+    const spoil = async (): Promise<void> => {
+      const client = await pool.connect();
+      await client.query(text).catch(() => undefined);
+      client.release();
+    };
+    await spoil();
+    expect((await own.read("k"))?.data.toString()).toBe("é");
+    await spoil();
+    expect(await own.remove("k")).toBe("deleted");
+    const count = `select count(*)::int as n from ${schema}.entries`;
+    expect(await server.query(count)).toEqual([{ n: 0 }]);
+    await spoil();
+    await own.write("k", stored("€"));
+    await spoil();
+    expect(await own.leases!.acquire("l", "token", 1_000, "")).toEqual({ granted: true, version: "" });
+    expect(await server.query(count)).toEqual([{ n: 1 }]);
+    expect((await own.read("k"))?.data.toString()).toBe("€");
+  });
+});
+
+it.each([
+  "set default_transaction_isolation = serializable",
+  "set session characteristics as transaction isolation level repeatable read",
+])("%s: a step that waited for another process sees its change", async (text) => {
+  const [pool, other] = [poolOf(), new pg.Client(server.url)];
+  opened.push({ close: () => other.end() });
+  await other.connect();
+  const own = backend({ pool });
+  await own.connect!();
+  const spoiled = await pool.connect();
+  await spoiled.query(text);
+  spoiled.release();
+  await other.query("begin");
+  await other.query(`select ${schema}.write('k', '\\x0031', '\\x0031', 60000, 60000, 'theirs')`);
+  const asked = own.leases!.acquire("k", "token", 1_000, "");
+  const waits = "select 1 from pg_stat_activity where wait_event = 'advisory' and query like '%acquire%'";
+  await until("it to wait", async () => (await server.query(waits)).length === 1);
+  await other.query("commit");
+  expect(await asked).toMatchObject({ granted: false, entry: { version: "theirs" } });
+});
+
+it("C536 a call over a pool without timeouts ends at its deadline while the server is silent at the first one", async () => {
+  const gate = Promise.withResolvers<pg.PoolClient>();
+  const pool = poolOf();
+  const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 50 });
+  const calls = [own.read("k"), own.remove("k"), own.leases!.acquire("k", "token", 1_000, "")];
+  const answers = await Promise.allSettled(calls);
+  expect(answers.map((each) => (each.status === "rejected" ? (each.reason as Error).message : ""))).toEqual(
+    ["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 50 ms`),
+  );
+  gate.resolve(await pool.connect());
 });
 
 /** As PgBouncer in transaction mode: each statement goes to any connection, and the process is another one. */
