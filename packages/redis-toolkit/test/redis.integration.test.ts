@@ -55,6 +55,8 @@ describe("a Redis that is set up by variables alone", () => {
 
   it("is one for the process by defaultRedis, which reads nothing before it is called", async () => {
     expect(defaultRedis()).toBe(defaultRedis());
+    await defaultRedis().disconnect();
+    expect(defaultRedis().state).toBe("idle");
     await resetDefaultRedis();
     await resetDefaultRedis();
   });
@@ -64,18 +66,23 @@ describe("away, disabled and closed", () => {
   it("A8: initialize says false while Redis is away, and it heals by itself", async () => {
     const port = await freePort();
     const clock = new TestClock();
-    await using redis = createRedis({ ...ALONE, port, clock, readRetries: 0 });
+    await using redis = createRedis({ ...ALONE, port, clock });
     expect(redis.state).toBe("idle");
     const seen: string[] = [];
     redis.on("down", () => seen.push("down"));
     redis.on("up", () => seen.push("up"));
     expect(await redis.initialize()).toBe(false);
     expect([redis.isEnabled, redis.isReady, redis.state]).toEqual([true, false, "down"]);
+    expect(redis.lastError).toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      message: expect.stringMatching(/ECONNREFUSED/),
+    });
     await expect(redis.commands.get("k")).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     await using _own = await startOwnRedis({ port });
     await expect.poll(() => (clock.advance("100ms"), redis.state)).toBe("up");
     expect(await redis.commands.get("k")).toBe(undefined);
     await expect.poll(() => (clock.advance("200ms"), seen)).toEqual(["down", "up"]);
+    expect(redis.lastError).toBe(undefined);
   });
 
   it("unavailable is reported once, after the time that it was set to", async () => {

@@ -76,6 +76,11 @@ export class Redis extends RedisView {
     return this.#connection.isUp ? "up" : this.#monitor.isRunning ? "down" : "idle";
   }
 
+  /** Why Redis could not be reached by `initialize`, or since; `undefined` once it can. Shows no secret. */
+  get lastError(): Error | undefined {
+    return this.#monitor.lastError;
+  }
+
   /** For metrics: copies numbers, and asks nothing. */
   stats(): RedisClientStats {
     const { inFlight, pool, counts: connection } = this.#connection;
@@ -86,7 +91,8 @@ export class Redis extends RedisView {
   /**
    * Connects, and watches Redis from now on. Not needed before commands, which connect on their own.
    *
-   * @returns whether Redis is there; `false` where it is disabled. Where it is down it is tried again and again.
+   * @returns whether Redis is there. `false` where `state` is `disabled` or `closed`, and where it is `down`: then
+   *   `lastError` is the reason, and it is tried again and again.
    */
   async initialize(): Promise<boolean> {
     if (!this.isEnabled || this.#disconnected !== undefined) return false;
@@ -126,8 +132,12 @@ export const createRedis = (options?: RedisOptions): Redis => new Redis(resolveS
 
 let shared: Redis | undefined;
 
-/** One for the whole process, made by `createRedis()` at the first call. If that throws, the next call tries again. */
-export const defaultRedis = (): Redis => (shared ??= createRedis());
+/**
+ * One for the whole process, made by `createRedis()` at the first call, and again by the first call after its
+ * `disconnect()`. If that throws, the next call tries again.
+ */
+export const defaultRedis = (): Redis =>
+  (shared = shared?.state === "closed" ? createRedis() : (shared ?? createRedis()));
 
 /** For tests: the next `defaultRedis()` makes another one. */
 export async function resetDefaultRedis(): Promise<void> {

@@ -30,6 +30,8 @@ export class Monitor {
   /** How often Redis was lost. */
   losses = 0;
   #isReported = false;
+  /** Of the last look, where it failed. */
+  lastError: Error | undefined;
 
   constructor(connection: RedisConnection, settings: MonitorSettings) {
     this.#connection = connection;
@@ -77,6 +79,7 @@ export class Monitor {
       this.#away(error);
       return false;
     }
+    this.lastError = undefined;
     const awayMs = this.#awaySince === undefined ? 0 : clock.now() - this.#awaySince;
     this.#awaySince = undefined;
     this.#isReported = false;
@@ -90,13 +93,14 @@ export class Monitor {
 
   #away(error: unknown): void {
     const { clock, unavailableAfterMs, logger } = this.#settings;
+    this.lastError = error instanceof Error ? error : new Error(String(error));
     const isFirst = this.#awaySince === undefined;
     this.#awaySince ??= clock.now();
     const awayMs = clock.now() - this.#awaySince;
     if (isFirst) {
       this.losses += 1;
       this.#isUp = false;
-      logger?.warn(`hotset: redis is down: ${error instanceof Error ? error.message : String(error)}`);
+      logger?.warn(`hotset: redis is down: ${this.lastError.message}`);
       this.#emit("down", { error });
     }
     if (this.#isReported || awayMs < unavailableAfterMs) return;

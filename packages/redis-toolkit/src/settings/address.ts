@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import {
   cluster,
@@ -36,8 +37,8 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
   const kinds = parts.kinds();
   if (options.connection !== undefined) return own(options.connection, parts);
   const [kind, other] = kinds;
-  if (kind !== undefined && other !== undefined)
-    throw new ConfigurationError(`${kind.name} and ${other.name} both say where Redis is; give one of them`);
+  if (kind !== undefined && other !== undefined) throw twoPlaces(kind.name, other.name);
+  parts.checkHost(kind);
   const username = parts.username();
   const password = parts.password();
   const { usedUrl } = parts;
@@ -50,6 +51,9 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
     password: password?.value ?? fromUrl?.password,
   };
 }
+
+const twoPlaces = (one: string, other: string): ConfigurationError =>
+  new ConfigurationError(`${one} and ${other} both say where Redis is; give one of them`);
 
 const isText = (given: unknown): boolean => typeof given === "string";
 const isList = (given: unknown): boolean => Array.isArray(given) && [...given].every(isText);
@@ -92,8 +96,7 @@ const kindOf = (given: unknown): string =>
 
 function own(connection: Connection | ClientConnection, parts: Parts): Address {
   const beside = parts.optionsBesideConnection();
-  if (beside !== undefined)
-    throw new ConfigurationError(`${beside} and connection both say where Redis is; give one of them`);
+  if (beside !== undefined) throw twoPlaces(beside, "connection");
   return { connection, username: parts.options.username, password: parts.options.password };
 }
 
@@ -130,6 +133,14 @@ class Parts {
     return this.#part("url", { REDIS_URL: secret });
   }
 
+  get #sentinels(): Part<readonly string[]> | undefined {
+    return this.#part("sentinels", { REDIS_SENTINELS: list });
+  }
+
+  get #sentinelName(): Part<string> | undefined {
+    return this.#part("sentinelName", { REDIS_SENTINEL_NAME: word });
+  }
+
   /** The URL, unless an option hides it: its credentials are for its own server. */
   get usedUrl(): Part<string> | undefined {
     const url = this.#url;
@@ -141,7 +152,7 @@ class Parts {
     const all: (Part<unknown> | undefined)[] = [
       this.#url,
       this.#part("cluster", { REDIS_CLUSTER_URLS: list }),
-      this.#part("sentinels", { REDIS_SENTINELS: list }),
+      this.#sentinels,
     ];
     const given = all.filter((part) => part !== undefined);
     const fromOptions = given.filter(({ isOption }) => isOption);
@@ -154,7 +165,25 @@ class Parts {
   }
 
   host(): Part<string> | undefined {
-    return this.#part("host", { REDIS_HOST: word });
+    const part = this.#part("host", { REDIS_HOST: word });
+    if (part === undefined || isIPv6(part.value.replace(/^\[(.*)\]$/, "$1")) || !/[:/@\s]/.test(part.value))
+      return part;
+    const way = part.isOption ? "port, or url" : "REDIS_PORT, or REDIS_URL";
+    throw new ConfigurationError(`${part.name} must be a name or an IP address alone; give the rest by ${way}`);
+  }
+
+  /** @param kind the way by which the address is given. @throws {ConfigurationError} for parts that it would hide. */
+  checkHost(kind: Part<unknown> | undefined): void {
+    const isList = kind !== undefined && kind.name !== this.#url?.name;
+    const host = this.host();
+    if (isList && host?.isOption === kind.isOption) throw twoPlaces(kind.name, host.name);
+    const name = this.#sentinelName;
+    const isUsed = kind !== undefined && kind.name === this.#sentinels?.name;
+    const isHidden = name?.isOption === false && (kind?.isOption === true || this.options.host !== undefined);
+    if (name !== undefined && !isUsed && !isHidden)
+      throw new ConfigurationError(
+        `${name.name} needs ${name.isOption ? "sentinels" : "REDIS_SENTINELS"}: the addresses of the sentinels`,
+      );
   }
 
   port(): Part<number> | undefined {
@@ -191,9 +220,9 @@ class Parts {
 
   sentinels(): { readonly urls: readonly string[]; readonly name: string } | undefined {
     const [kind] = this.kinds();
-    const part = this.#part("sentinels", { REDIS_SENTINELS: list });
+    const part = this.#sentinels;
     if (part === undefined || part.name !== kind?.name) return undefined;
-    const name = this.#part("sentinelName", { REDIS_SENTINEL_NAME: word });
+    const name = this.#sentinelName;
     if (name === undefined)
       throw new ConfigurationError(
         `${part.name} needs ${part.isOption ? "sentinelName" : "REDIS_SENTINEL_NAME"}: the primary's name in the sentinels, such as "mymaster"`,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { parseEnv } from "node:util";
 import { ConfigurationError } from "@hotset/core";
+import { parseEnvFile } from "./env-file.ts";
 
 /** Where one setting came from. */
 export interface Found<T> {
@@ -19,19 +19,18 @@ export type Environment = ReadonlyMap<string, string>;
  * @param file a path; `true` for `.env` in the working directory, where it exists; `false` for none.
  * @throws {ConfigurationError} when a file that was named cannot be read.
  */
-export function readEnvironment(
-  variables: Readonly<Record<string, string | undefined>>,
-  file: string | boolean,
-): Environment {
+export function readEnvironment(variables: Variables, file: string | boolean): Environment {
   const found = new Map<string, string>();
-  for (const source of [file === false ? {} : readFile(file), variables])
+  for (const source of [file === false ? {} : readFile(file, variables), variables])
     for (const [name, value] of Object.entries(source))
       if (value !== undefined && value !== "" && (name.startsWith("REDIS_") || name === "ENABLE_REDIS"))
         found.set(name, value);
   return found;
 }
 
-function readFile(file: string | true): Readonly<Record<string, string | undefined>> {
+type Variables = Readonly<Record<string, string | undefined>>;
+
+function readFile(file: string | true, variables: Variables): Variables {
   const path = file === true ? ".env" : file;
   let text: string;
   try {
@@ -42,7 +41,7 @@ function readFile(file: string | true): Readonly<Record<string, string | undefin
       `envFile: ${resolve(path)} cannot be read: ${(cause as Error).message}; give the path of a file, true, or false`,
     );
   }
-  return parseEnv(text);
+  return parseEnvFile(text, variables);
 }
 
 /**

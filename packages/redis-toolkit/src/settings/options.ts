@@ -71,7 +71,12 @@ export interface RedisOptions {
         readonly wait?: Duration | undefined;
       }
     | undefined;
-  /** How often a read is sent again after a lost connection. Writes never are. Env: `REDIS_MAX_RETRIES` @default 5 */
+  /**
+   * How often a read is sent again after a lost connection; writes never are. One that begins while connecting fails is
+   * refused. Env: `REDIS_MAX_RETRIES`
+   *
+   * @default 5
+   */
   readonly readRetries?: number | undefined;
   /** Between attempts to connect, with full jitter, without end. */
   readonly backoff?:

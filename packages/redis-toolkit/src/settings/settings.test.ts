@@ -119,9 +119,30 @@ describe("variables", () => {
     vi.unstubAllEnvs();
   });
 
+  it.each([
+    ["REDIS_PASSWORD=pa#ss", "pa#ss"],
+    ["REDIS_PASSWORD=#pass # comment", "#pass"],
+    ["REDIS_PASSWORD= # comment", undefined],
+    ["\uFEFFREDIS_PASSWORD=first", "first"],
+    ["# REDIS_PASSWORD=no\r\nexport REDIS_PASSWORD = a b \r\n", "a b"],
+    ['REDIS_PASSWORD="a\\"b\\n#c" # comment', 'a"b\n#c'],
+    ['REDIS_PASSWORD="two\nlines"', "two\nlines"],
+    ["REDIS_PASSWORD='${SECRET} \\n'", "${SECRET} \\n"],
+    ["REDIS_PASSWORD=`a'b`", "a'b"],
+    ["REDIS_PASSWORD=a'b\"c", "a'b\"c"],
+    ["SECRET=s3\nREDIS_PASSWORD=x${SECRET}${NO:-y}", "xs3y"],
+    ["REDIS_PASSWORD=${OF_PROCESS}$x\\${y}", "here$x${y}"],
+    ["REDIS_PASSWORD=a=b==", "a=b=="],
+    ["REDIS_PASSWORD=one\nREDIS_PASSWORD=two", "two"],
+  ])("A3: the .env file %j has the password %j", (text, password) => {
+    const envFile = file("password.env", text);
+    expect(resolveSettings({ envFile, env: { OF_PROCESS: "here" } }).address.password).toBe(password);
+  });
+
   it("A3: a variable of an address below an option of another kind is hidden", () => {
     expect(refusal({ REDIS_URL: "redis://a:1/2" }, { cluster: ["redis://b:1"] })).toBe("accepted");
-    expect(refusal({ REDIS_CLUSTER_URLS: "b:1" }, { host: "a" })).toBe("accepted");
+    expect(refusal({ REDIS_CLUSTER_URLS: "b:1", REDIS_SENTINEL_NAME: "m" }, { host: "a" })).toBe("accepted");
+    expect(refusal({ REDIS_HOST: "a", REDIS_SENTINEL_NAME: "m" }, { cluster: ["b:1"] })).toBe("accepted");
     expect(refusal({ REDIS_URL: "redis://a:1/2", REDIS_CLUSTER_URLS: "b:1" })).toContain("both say where Redis is");
   });
 
@@ -224,6 +245,14 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ REDIS_CLUSTER_URLS: " , " }, "REDIS_CLUSTER_URLS must be at least one address"],
     [{ REDIS_CLUSTER_URLS: "a:1", REDIS_DB: "2" }, "REDIS_DB must be 0"],
     [{ REDIS_SENTINELS: "a:1" }, "REDIS_SENTINELS needs REDIS_SENTINEL_NAME"],
+    [{ REDIS_SENTINEL_NAME: "m" }, "REDIS_SENTINEL_NAME needs REDIS_SENTINELS"],
+    [{ REDIS_SENTINEL_NAME: "m", REDIS_URL: "redis://a" }, "REDIS_SENTINEL_NAME needs REDIS_SENTINELS"],
+    [{ REDIS_HOST: "redis:6380" }, "REDIS_HOST must be a name or an IP address alone; give the rest by REDIS_PORT"],
+    [{ REDIS_HOST: "redis://redis" }, "REDIS_HOST must be a name or an IP address alone"],
+    [{ REDIS_HOST: "user@redis" }, "REDIS_HOST must be a name or an IP address alone"],
+    [{ REDIS_HOST: "::1" }, "accepted"],
+    [{ REDIS_HOST: "a", REDIS_CLUSTER_URLS: "b:1" }, "REDIS_CLUSTER_URLS and REDIS_HOST both say where Redis is"],
+    [{ REDIS_HOST: "a", REDIS_SENTINELS: "b:1", REDIS_SENTINEL_NAME: "m" }, "REDIS_SENTINELS and REDIS_HOST both say"],
     [{ REDIS_URL: "http://secret@a" }, "REDIS_URL: "],
     [{ REDIS_COMMAND_TIMEOUT: "0" }, "REDIS_COMMAND_TIMEOUT must be seconds, at least 0.001"],
     [{ REDIS_COMMAND_TIMEOUT_MS: "1e3" }, "REDIS_COMMAND_TIMEOUT_MS must be milliseconds"],
@@ -256,6 +285,9 @@ describe("what can never work is refused by name, before a socket opens", () => 
     [{ cluster: [] }, "cluster must name at least one node"],
     [{ envFile: "/no/such.env" }, "/no/such.env cannot be read"],
     [{ username: "u" }, "username was given without a password"],
+    [{ host: "a:1" }, "host must be a name or an IP address alone; give the rest by port, or url"],
+    [{ host: "a", cluster: ["b:1"] }, "cluster and host both say where Redis is"],
+    [{ sentinelName: "m" }, "sentinelName needs sentinels"],
     [
       { tls: { caFile: "x" } },
       'unknown option "tls.caFile"; accepted: caPath, certPath, keyPath, servername, minVersion',

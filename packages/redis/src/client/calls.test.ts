@@ -140,6 +140,39 @@ describe("a read that was lost", () => {
     expect(events).toEqual(error().message.startsWith("MOVED") ? ["moved"] : []);
   });
 
+  it("begins while no connection can be made: it is refused as a write is, unless it was lost before", async () => {
+    const down = new BackendUnavailableError("refused", { operation: "connect", maybeExecuted: false });
+    const calls = new Calls(
+      {
+        queue,
+        admit: (command) =>
+          command.fail(new BackendUnavailableError("down", { ...ORIGIN, cause: down, maybeExecuted: false })),
+      },
+      {
+        onOverload: "wait",
+        readRetries: 1,
+        random: () => RANDOM,
+        onMoved: () => undefined,
+        onRetry: () => events.push("retry"),
+      },
+    );
+    const lostOne = watched(calls.call(["GET", "a"], READ));
+    await wire.fail(lost());
+    queue.client = undefined;
+    const begun = watched(calls.call(["GET", "b"], READ));
+    expect(await outcome(begun)).toMatchObject({ status: "rejected", reason: { maybeExecuted: false } });
+    for (const waitMs of [10, 20, 40]) {
+      clock.advance(waitMs);
+      await flush();
+    }
+    expect([await outcome(lostOne), events]).toEqual([{ status: "pending" }, []]);
+    queue.client = wire;
+    clock.advance(80);
+    await flush();
+    await wire.reply("v");
+    expect([await lostOne, events]).toEqual(["v", ["retry"]]);
+  });
+
   it("counts no attempt that was not sent: it waits for a connection as long as its deadline lets it", async () => {
     let failures = 0;
     const away = new Calls(

@@ -23,6 +23,12 @@ export interface CallSettings {
 /** Between two attempts of one read. */
 const REPEAT = { baseMs: 10, factor: 2, maxMs: 500 };
 
+interface Attempt {
+  /** Of the deadline of the call, where it has its own. */
+  readonly leftMs: number | undefined;
+  readonly isAgain: boolean;
+}
+
 /** How many names of commands are known by name in errors; bounds what is kept for them. */
 const MAX_OPERATIONS = 500;
 
@@ -63,17 +69,18 @@ export class Calls {
     let leftMs = options.deadlineMs;
     for (let attempts = 0, repeats = 0; ; attempts += 1) {
       try {
-        return await this.#exchange(origin, args, options, leftMs);
+        return await this.#exchange(origin, args, options, { leftMs, isAgain: attempts > 0 });
       } catch (thrown) {
         const error = this.#fault(origin, thrown, options.signal);
         if (options.isReadOnly !== true || !isAway(error) || isRedirection(thrown)) throw error;
         // A command that was not sent is not repeated.
         if (error.maybeExecuted) repeats += 1;
+        // Redis is known to be down: a read that was not sent is refused as a write is. One that was lost waits.
+        if (repeats === 0 && couldNotConnect(error)) throw error;
         const waitMs = backoffMs(REPEAT, attempts, random());
         const isOver = readRetries === 0 || repeats > readRetries || queue.clock.now() + waitMs >= endAt;
         if (isOver) throw error;
         await this.#pause(waitMs, options.signal);
-        this.#settings.onRetry();
         leftMs = Math.max(endAt - queue.clock.now(), 1);
       }
     }
@@ -105,11 +112,12 @@ export class Calls {
     }
   }
 
-  #exchange(origin: Origin, args: Args, options: CallOptions, deadlineMs: number | undefined): Promise<unknown> {
-    const send = sendOptions(options, deadlineMs);
-    return this.#start<unknown>(origin, { signal: options.signal, deadlineMs }, (command, client) =>
-      command.exchange(client, args, send),
-    );
+  #exchange(origin: Origin, args: Args, options: CallOptions, { leftMs, isAgain }: Attempt): Promise<unknown> {
+    const send = sendOptions(options, leftMs);
+    return this.#start<unknown>(origin, { signal: options.signal, deadlineMs: leftMs }, (command, client) => {
+      if (isAgain) this.#settings.onRetry();
+      command.exchange(client, args, send);
+    });
   }
 
   #start<T>(
@@ -237,6 +245,12 @@ function sendOptions({ key, typeMapping }: CallOptions, deadlineMs: number | und
 /** Redis may be back within the deadline. A call that was refused for good, or for lack of room, is not sent again. */
 const isAway = (error: unknown): error is BackendUnavailableError =>
   error instanceof BackendUnavailableError && error.retryable;
+
+/** Whether it was not sent since an attempt to connect has failed, and not only since a connection was lost. */
+function couldNotConnect(error: unknown): boolean {
+  if (!(error instanceof BackendUnavailableError)) return false;
+  return error.operation === "connect" || (!error.maybeExecuted && couldNotConnect(error.cause));
+}
 
 const OTHER: Origin = Object.freeze({ tier: "redis", operation: "command" });
 

@@ -46,7 +46,12 @@ export interface RedisConnectionOptions {
         readonly maxMs?: number | undefined;
       }
     | undefined;
-  /** How often a read is sent again, within its deadline. With `0` it does not wait for Redis either. @default 5 */
+  /**
+   * How often a read whose connection was lost is sent again, within its deadline, in which it waits for another one.
+   * With `0` it does not wait. A read that begins after an attempt to connect has failed is refused as a write is.
+   *
+   * @default 5
+   */
   readonly readRetries?: number | undefined;
   /** How often a subscriber asks whether its server is there. @default 2_000 */
   readonly heartbeatMs?: number | undefined;
