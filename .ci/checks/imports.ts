@@ -100,7 +100,8 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["semantics"],
     ["cache"],
     ["index"],
-    ["cache-storage", "detached-load", "require-origin"],
+    ["raw-head"],
+    ["cache-storage", "detached-load", "held-response", "require-origin"],
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [

@@ -1,49 +1,41 @@
 import { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import type { FieldLine, OriginContext, PlainRequest, PlainResponse } from "./index.ts";
+import type { OriginContext, PlainRequest, PlainResponse } from "./index.ts";
+import { headAt } from "./raw-head.ts";
 
 const LOADS = new WeakSet<IncomingMessage>();
 
 /** Whether this is the request of a load: the middleware lets it through. */
 export const isLoad = (request: IncomingMessage): boolean => LOADS.has(request);
 
+/** Of a handler that ended its connection before it answered: its client sees that. */
+export class ConnectionEndedError extends Error {
+  override readonly name = "ConnectionEndedError";
+}
+
+/** A listener of `node:http` for loads; `failed` says that its answer is made of an error. */
+export type LoadListener = (request: IncomingMessage, response: ServerResponse, failed: () => void) => void;
+
 /**
  * Runs `load` with a request and a response whose socket is ours: Node itself writes what the handler says, in all its
- * forms, and the head is read from those bytes.
+ * forms, and the head is read from those bytes. The handler sees the scheme of the URL, and the address of `client`.
  */
 export function loadDetached(
-  load: (request: IncomingMessage, response: ServerResponse) => void,
+  load: LoadListener,
   asked: PlainRequest,
   context: OriginContext,
+  client: Socket,
 ): Promise<PlainResponse> {
-  const { pathname, search } = new URL(asked.url);
   const wire = new Wire(context);
-  const request = new IncomingMessage(wire as unknown as Socket);
-  const rawHeaders = asked.fields.flat();
-  Object.assign(request, {
-    method: asked.method,
-    url: rawPath(asked.url) ?? `${pathname}${search}`,
-    rawHeaders,
-    complete: true,
-  });
-  request.headers = Object.fromEntries(
-    [...new Set(asked.fields.map(([name]) => name))].map((name) => [
-      name,
-      asked.fields
-        .filter((line) => line[0] === name)
-        .map((line) => line[1])
-        .join(name === "cookie" ? "; " : ", "),
-    ]),
-  );
-  request.httpVersion = "1.0";
-  request.httpVersionMajor = 1;
-  request.httpVersionMinor = 0;
-  request.push(null);
+  const { remoteAddress, remoteFamily, remotePort, localAddress, localFamily, localPort } = client;
+  Object.assign(wire, { remoteAddress, remoteFamily, remotePort, localAddress, localFamily, localPort });
+  if (asked.url.startsWith("https:")) Object.assign(wire, { encrypted: true });
+  const request = requestOf(asked, wire);
   LOADS.add(request);
-  // A client of HTTP/1.0 gets no chunks, so bytes after the head are those of the body.
   const response = new ServerResponse(request);
-  Object.assign(request, { httpVersion: "1.1", httpVersionMinor: 1 });
+  // Bytes after the head are those of the body, even where a handler asks for chunks.
+  Object.defineProperty(response, "chunkedEncoding", { get: () => false, set: nothing });
   response.assignSocket(wire as unknown as Socket);
   response.once("finish", () => {
     // As a server does: a request that no handler reads ends with its response.
@@ -52,13 +44,45 @@ export function loadDetached(
   });
   wire.once("close", () => request.destroy());
   wire.on("drain", () => drained(response));
-  context.signal.addEventListener("abort", () => wire.destroy(context.signal.reason as Error), { once: true });
-  try {
-    load(request, response);
-  } catch (error) {
-    wire.destroy(error as Error);
-  }
+  context.signal.addEventListener("abort", () => wire.fail(context.signal.reason as Error), { once: true });
+  likeServer(() => load(request, response, () => (wire.isFailure = true))).catch((error: unknown) => wire.fail(error));
   return wire.head;
+}
+
+/** A server runs handlers so that what they write is sent before promises that they made are settled. */
+export const likeServer = (run: () => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    process.nextTick(() => {
+      try {
+        run();
+        resolve();
+      } catch (error) {
+        reject(error);
+      }
+    });
+  });
+
+function requestOf(asked: PlainRequest, wire: Wire): IncomingMessage {
+  const { method, url, fields } = asked;
+  const { pathname, search } = new URL(url);
+  const request = new IncomingMessage(wire as unknown as Socket);
+  const joined = new Map<string, string>();
+  for (const [name, value] of fields) {
+    const former = joined.get(name);
+    joined.set(name, former === undefined ? value : `${former}${name === "cookie" ? "; " : ", "}${value}`);
+  }
+  Object.assign(request, {
+    method,
+    url: rawPath(url) ?? `${pathname}${search}`,
+    httpVersion: "1.1",
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+    rawHeaders: fields.flat(),
+    headers: Object.fromEntries(joined),
+    complete: true,
+  });
+  request.push(null);
+  return request;
 }
 
 /** A server does this for the responses of its connections: a handler that pipes waits for it. */
@@ -75,22 +99,36 @@ const rawPath = (url: string): string | undefined => /^[^:]+:\/\/[^/?#]*([^#]*)/
 /** The far end of a response: its head, and its body as it is written. */
 class Wire extends Duplex {
   readonly head: Promise<PlainResponse>;
+  isFailure = false;
+  readonly #context: OriginContext;
   #settle!: { resolve(response: PlainResponse): void; reject(error: unknown): void };
   #text: Buffer = Buffer.alloc(0);
-  #control: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #taken: ((error?: Error) => void) | undefined;
   #hasHead = false;
-  readonly #context: OriginContext;
+  /** Written, and not read yet. */
+  readonly #chunks: Uint8Array[] = [];
+  #bytes = 0;
+  #end: { readonly error: unknown } | "complete" | undefined;
+  /** The writer that waits for room, and the reader that waits for a chunk. */
+  #room: ((error?: Error) => void) | undefined;
+  #wake: () => void = nothing;
 
   constructor(context: OriginContext) {
     super();
     this.#context = context;
     this.head = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
-    this.head.catch(() => undefined);
+    this.head.catch(nothing);
   }
 
-  /** Node asks it of a socket. */
+  /** Node, and some frameworks, ask these of a socket. */
   setTimeout(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
     return this;
   }
 
@@ -100,88 +138,95 @@ class Wire extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
     if (this.#hasHead) {
-      this.#give(chunk, done);
+      this.#take(chunk, done);
       return;
     }
     this.#text = Buffer.concat([this.#text, chunk]);
     for (;;) {
-      const end = this.#text.indexOf("\r\n\r\n");
-      if (end < 0) break;
-      const { status, statusText, fields } = headOf(this.#text.toString("latin1", 0, end));
-      const rest = this.#text.subarray(end + 4);
+      const head = headAt(this.#text, 0);
+      if (head === undefined) break;
+      const { status, statusText, fields, end } = head;
+      const rest = this.#text.subarray(end);
       this.#text = rest;
       if (status < 200) {
         this.#context.onInformation?.(status, fields);
         continue;
       }
       this.#hasHead = true;
-      this.#settle.resolve({ status, statusText, fields, body: this.#body() });
-      if (rest.byteLength > 0) {
-        this.#give(rest, done);
-        return;
-      }
-      break;
+      this.#settle.resolve({ status, statusText, fields, body: this.#body(), isFailure: this.isFailure });
+      this.#take(rest, done);
+      return;
     }
     done();
+  }
+
+  /** The handler waits where the reader is behind. */
+  #take(chunk: Buffer, done: (error?: Error) => void): void {
+    if (this.#end === undefined && chunk.byteLength > 0) {
+      this.#chunks.push(new Uint8Array(chunk));
+      this.#bytes += chunk.byteLength;
+      this.#wake();
+    }
+    if (this.#bytes < MOST_UNREAD) done();
+    else this.#room = done;
   }
 
   #body(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>(
       {
-        start: (controller) => void (this.#control = controller),
-        pull: () => this.#taken?.(),
-        cancel: () => {
-          this.#control = undefined;
-          this.destroy(new Error("no reader is left"));
-        },
+        pull: (controller) => this.#give(controller),
+        cancel: () => this.fail(new Error("no reader is left")),
       },
-      { highWaterMark: 65_536, size: (chunk) => chunk?.byteLength ?? 0 },
+      { highWaterMark: 0 },
     );
   }
 
-  /** The handler waits where the reader is behind. */
-  #give(chunk: Buffer, done: (error?: Error) => void): void {
-    const control = this.#control;
-    control?.enqueue(new Uint8Array(chunk));
-    if (control === undefined || control.desiredSize! > 0) done();
-    else
-      this.#taken = (error) => {
-        this.#taken = undefined;
-        done(error);
-      };
+  async #give(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) {
+        controller.enqueue(chunk);
+        this.#bytes -= chunk.byteLength;
+        if (this.#bytes < MOST_UNREAD) this.#resume();
+        return;
+      }
+      if (this.#end === "complete") return controller.close();
+      if (this.#end !== undefined) throw this.#end.error;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  #resume(error?: Error): void {
+    const done = this.#room;
+    this.#room = undefined;
+    done?.(error);
   }
 
   finish(): void {
     // Bytes that were written are passed on first.
     this.end(() => {
-      this.#stop((control) => control.close());
+      this.#end ??= "complete";
+      this.#wake();
       // A response is closed with its socket.
       this.destroy();
     });
   }
 
-  /** Unless the reader has left. */
-  #stop(by: (control: ReadableStreamDefaultController<Uint8Array>) => void): void {
-    const control = this.#control;
-    this.#control = undefined;
-    if (control !== undefined) by(control);
+  /** The load ends without an answer, or within its body. */
+  fail(error: unknown): void {
+    this.#settle.reject(error);
+    this.destroy(error instanceof Error ? error : new Error("the load failed", { cause: error }));
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const reason = error ?? new Error("the handler destroyed its response before the end");
+    const reason = error ?? new ConnectionEndedError("the handler destroyed its response before the end");
     this.#settle.reject(reason);
-    this.#stop((control) => control.error(reason));
-    this.#taken?.(reason);
+    this.#end ??= { error: reason };
+    this.#wake();
+    this.#resume(reason);
     done(null);
   }
 }
 
-function headOf(text: string): Omit<PlainResponse, "body"> {
-  const [first = "", ...lines] = text.split("\r\n");
-  const [, status = "0", statusText = ""] = /^HTTP\/\d\.\d (\d{3}) ?(.*)$/.exec(first) ?? [];
-  const fields = lines.map((line): FieldLine => {
-    const colon = line.indexOf(":");
-    return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
-  });
-  return { status: Number(status), statusText, fields };
-}
+const MOST_UNREAD = 65_536;
+const nothing = (): void => undefined;

@@ -37,27 +37,52 @@ export function cachedHandler<A extends readonly unknown[]>(
 /** Middleware of Hono, for routes behind it. `app` runs the loads: each is a separate request. */
 export function honoCache(
   cache: HttpCache,
-  app: () => { fetch(request: Request): Response | Promise<Response> },
-): (context: { readonly req: { readonly raw: Request }; res: Response }, next: () => Promise<void>) => Promise<void> {
+  app: () => { fetch(request: Request, env?: never, executionCtx?: never): Response | Promise<Response> },
+): (context: HonoContextLike, next: () => Promise<void>) => Promise<void> {
   requireOrigin(cache, "honoCache");
-  const loads = new WeakSet<Request>();
+  const loads = new WeakMap<Request, { isFailure: boolean }>();
   return async (context, next) => {
     const { raw } = context.req;
-    if (loads.has(raw)) return next();
+    const load = loads.get(raw);
+    if (load !== undefined) {
+      await next();
+      load.isFailure = context.error !== undefined;
+      return;
+    }
     const origin: PlainOrigin = async (asked, { shared, signal }) => {
       if (!shared) {
         await next();
         return plainResponse(context.res);
       }
       const request = sharedRequest(asked, signal);
-      loads.add(request);
-      return plainResponse(await app().fetch(request));
+      const seen = { isFailure: false };
+      loads.set(request, seen);
+      const response = await app().fetch(request, context.env as never, executionOf(context) as never);
+      return { ...plainResponse(response), ...seen };
     };
     const response = toResponse(await cache.answer(plainRequest(raw), origin, { signal: raw.signal }));
     // Hono adds the fields of the former response to a new one, unless there is none.
     (context as { res: Response | undefined }).res = undefined;
     context.res = response;
   };
+}
+
+/** The context of a request in Hono, as far as the middleware needs it. */
+export interface HonoContextLike {
+  readonly req: { readonly raw: Request };
+  readonly env: unknown;
+  /** Of workers; elsewhere it throws. */
+  readonly executionCtx: unknown;
+  readonly error: Error | undefined;
+  res: Response;
+}
+
+function executionOf(context: HonoContextLike): unknown {
+  try {
+    return context.executionCtx;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

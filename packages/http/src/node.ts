@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
 import { LoadTimeoutError } from "@hotset/core";
-import { isLoad, loadDetached } from "./detached-load.ts";
+import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
+import { hold, type HeldResponse } from "./held-response.ts";
 import type {
   AnswerOptions,
   FieldLine,
@@ -13,6 +13,8 @@ import type {
   PlainResponse,
 } from "./index.ts";
 import { requireOrigin } from "./require-origin.ts";
+
+export { isLoad } from "./detached-load.ts";
 
 /** A listener of `node:http`. */
 export type Listener = (request: IncomingMessage, response: ServerResponse) => void;
@@ -45,10 +47,40 @@ export function expressCache(
       next();
       return;
     }
-    const { app } = request as unknown as { app: { handle(request: IncomingMessage, response: ServerResponse): void } };
-    const load: Listener = (other, answer) => app.handle(other, answer);
+    const load = loadOf((request as unknown as { app: ExpressApp }).app);
     serve(cache, { request, response, run: () => next(), load }).catch(next);
   };
+}
+
+interface ExpressApp {
+  /** The app in which this one is mounted. */
+  readonly parent?: ExpressApp | undefined;
+  handle(request: IncomingMessage, response: ServerResponse, done?: (error?: unknown) => void): void;
+}
+
+function loadOf(mounted: ExpressApp): LoadListener {
+  let app = mounted;
+  while (app.parent !== undefined) app = app.parent;
+  return (request, response, failed) =>
+    app.handle(request, response, (error) => {
+      // As Express does: an answer that has begun cannot become another.
+      if (response.headersSent) {
+        request.socket.destroy();
+        return;
+      }
+      // No handler of the app has answered the error.
+      if (error != null && !isOfClient(error)) failed();
+      // What the app answers by default, with its settings and without its routes.
+      const router = { value: { handle: (_: unknown, __: unknown, done: (error?: unknown) => void) => done(error) } };
+      (Object.create(app, { router, _router: router }) as ExpressApp).handle(request, response);
+    });
+}
+
+/** Frameworks answer an error with its status. */
+function isOfClient(error: unknown): boolean {
+  const { status, statusCode } = error as { readonly status?: unknown; readonly statusCode?: unknown };
+  const shown = Number(status ?? statusCode);
+  return shown >= 400 && shown < 500;
 }
 
 /** An instance of Fastify, as far as the plugin needs it. */
@@ -61,20 +93,31 @@ export interface FastifyLike {
       done: (error?: Error) => void,
     ) => void,
   ): unknown;
+  addHook(
+    name: "onError",
+    hook: (request: { readonly raw: IncomingMessage }, reply: unknown, error: Error, done: () => void) => void,
+  ): unknown;
   routing(request: IncomingMessage, response: ServerResponse): void;
 }
 
 /** Puts the cache in front of all routes of this instance: call it before they are added. Loads use its router. */
 export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   requireOrigin(cache, "fastifyCache");
-  instance.addHook("onRequest", (request, reply, done) => {
-    if (isLoad(request.raw)) {
+  const failing = new WeakMap<IncomingMessage, () => void>();
+  const load: LoadListener = (request, response, failed) => {
+    failing.set(request, failed);
+    instance.routing(request, response);
+  };
+  instance.addHook("onRequest", ({ raw: request }, reply, done) => {
+    if (isLoad(request)) {
       done();
       return;
     }
-    const load: Listener = (other, answer) => instance.routing(other, answer);
-    const parties = { request: request.raw, response: reply.raw, run: () => done(), load };
-    serve(cache, parties, () => void reply.hijack()).catch((error: unknown) => done(error as Error));
+    serve(cache, { request, response: reply.raw, run: done, load }, () => void reply.hijack()).catch(done);
+  });
+  instance.addHook("onError", ({ raw }, _reply, error, done) => {
+    if (!isOfClient(error)) failing.get(raw)?.();
+    done();
   });
 }
 
@@ -84,11 +127,13 @@ interface Parties {
   /** Runs the handler with the pair of the client. */
   readonly run: () => void;
   /** Runs it with another pair. */
-  readonly load: Listener;
+  readonly load: LoadListener;
 }
 
 async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = nothing): Promise<void> {
   const { request, response, run, load } = parties;
+  // A pipelined request waits for its turn, or what it holds would wait for the client of another one.
+  if (response.socket === null && !response.destroyed) await assigned(response);
   const path = pathOf(request);
   // `*` and whole URLs are for proxies: no key is made of them.
   if (!path.startsWith("/")) {
@@ -100,10 +145,10 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     if (!response.writableFinished) leaving.abort(new Error("the client left"));
   });
   let held: HeldResponse | undefined;
-  const origin: PlainOrigin = (asked, context) => {
-    if (context.shared) return loadDetached(load, asked, context);
-    held = new HeldResponse(response);
-    run();
+  const origin: PlainOrigin = async (asked, context) => {
+    if (context.shared) return loadDetached(load, asked, context, request.socket);
+    held = hold(response);
+    await likeServer(run);
     return held.head;
   };
   try {
@@ -117,7 +162,8 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     await write(response, answer);
   } catch (error) {
     held?.release([]);
-    if (!leaving.signal.aborted) throw error;
+    if (error instanceof ConnectionEndedError) response.destroy();
+    else if (!leaving.signal.aborted) throw error;
   }
 }
 
@@ -125,16 +171,24 @@ function plainRequest(request: IncomingMessage, path: string): PlainRequest {
   const { method = "GET", headers, rawHeaders } = request;
   const scheme = "encrypted" in request.socket ? "https" : "http";
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-  return { method, url: `${scheme}://${headers.host ?? "localhost"}${path}`, fields: linesOf(rawHeaders), hasBody };
+  // The cache knows its origin. A Host is never part of a URL: it may have a path, or a query.
+  return { method, url: `${scheme}://localhost${path}`, fields: linesOf(rawHeaders), hasBody };
 }
 
-/** Interim answers of a load go to the client that began it. Node writes 103 with links, and 102. */
+/** Interim answers of a load go to the client that began it. */
 function inform(response: ServerResponse, status: number, fields: FieldLines): void {
-  if (response.headersSent || response.destroyed) return;
-  if (status === 102) response.writeProcessing();
-  if (status !== 103) return;
-  const links = fields.filter(([name]) => name === "link").map(([, value]) => value);
-  if (links.length > 0) response.writeEarlyHints({ link: links });
+  if (response.headersSent || response.destroyed || status === 100) return;
+  const { stream } = response as { readonly stream?: ServerHttp2Stream };
+  if (stream !== undefined) {
+    stream.additionalHeaders({ ":status": status, ...Object.fromEntries(fields) });
+    return;
+  }
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  // `writeEarlyHints` writes nothing without a link.
+  (response as unknown as { _writeRaw(text: string, encoding: string): void })._writeRaw(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines}\r\n`,
+    "latin1",
+  );
 }
 
 /** As the server got it: routers of Express shorten `url`. */
@@ -150,86 +204,48 @@ function linesOf(raw: readonly string[]): FieldLines {
 /** A client that leaves ends the body for it alone; one that breaks off at its source breaks off for the client. */
 async function write(response: ServerResponse, { status, statusText, fields, body }: PlainResponse): Promise<void> {
   if (response.destroyed) return;
+  // Express sets it before any middleware, and `helmet` removes it in the load.
+  if (!fields.some(([name]) => name === POWERED_BY)) response.removeHeader(POWERED_BY);
   for (const name of response.getHeaderNames())
     if (fields.some((line) => line[0] === name)) response.removeHeader(name);
   for (const [name, value] of fields) response.appendHeader(name, value);
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
-  if (!(body instanceof ReadableStream)) {
-    response.end(body ?? undefined);
-    return;
-  }
+  if (body instanceof ReadableStream) await pour(body, response);
+  else response.end(body ?? undefined);
+}
+
+async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse): Promise<void> {
+  const reader = body.getReader();
+  let wake = nothing;
+  response.on("drain", () => wake());
+  response.once("close", () => {
+    wake();
+    reader.cancel().catch(nothing);
+  });
   response.flushHeaders();
-  await pipeline(Readable.fromWeb(body as never), response).catch(() => response.destroy());
-}
-
-/** Holds back what a handler writes to the response of its client until the cache has seen the head. */
-class HeldResponse {
-  readonly head: Promise<PlainResponse>;
-  readonly #response: ServerResponse;
-  readonly #calls: (() => unknown)[] = [];
-  #see!: (response: PlainResponse) => void;
-  #isSeen = false;
-
-  constructor(response: ServerResponse) {
-    this.#response = response;
-    this.head = new Promise((resolve, reject) => {
-      this.#see = resolve;
-      response.once("close", () => reject(new Error("the response was closed before its head")));
-    });
-    this.head.catch(nothing);
-    for (const method of HELD) {
-      const original = response[method] as (...parameters: unknown[]) => unknown;
-      Object.defineProperty(response, method, {
-        configurable: true,
-        writable: true,
-        value: (...parameters: unknown[]): unknown => {
-          if (method === "writeHead") this.#note(parameters);
-          this.#calls.push(() => original.apply(response, parameters));
-          if (method !== "writeHead") this.#seen();
-          return method === "write" ? false : response;
-        },
-      });
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (response.destroyed) return;
+      if (done) break;
+      if (!response.write(value)) await new Promise<void>((resolve) => (wake = resolve));
     }
-  }
-
-  /** `writeHead(status, message?, fields?)` sets what the head will say. */
-  #note([status, ...rest]: readonly unknown[]): void {
-    this.#response.statusCode = status as number;
-    const fields = rest.at(-1);
-    if (typeof fields !== "object" || fields === null) return;
-    const lines = Array.isArray(fields)
-      ? Array.isArray(fields[0])
-        ? (fields as [string, string][])
-        : Array.from({ length: fields.length / 2 }, (_, i) => [fields[2 * i], fields[2 * i + 1]] as [string, string])
-      : Object.entries(fields as Record<string, string | string[]>);
-    this.#written = lines.map(([name, value]): FieldLine => [name.toLowerCase(), String(value)]);
-  }
-
-  #written: readonly FieldLine[] = [];
-
-  #seen(): void {
-    if (this.#isSeen) return;
-    this.#isSeen = true;
-    const { statusCode, statusMessage } = this.#response;
-    const set = Object.entries(this.#response.getHeaders()).flatMap(([name, value]) =>
-      [value].flat().map((each): FieldLine => [name, String(each)]),
-    );
-    const names = new Set(this.#written.map(([name]) => name));
-    const fields = [...set.filter(([name]) => !names.has(name)), ...this.#written];
-    this.#see({ status: statusCode, statusText: statusMessage ?? "", fields, body: null });
-  }
-
-  /** From here on the handler writes to the response itself, which says what the cache did. */
-  release(fields: FieldLines): void {
-    const response = this.#response;
-    for (const method of HELD) delete (response as unknown as Record<string, unknown>)[method];
-    const status = fields.find(([name]) => name === "cache-status");
-    if (status !== undefined && !response.headersSent) response.setHeader("cache-status", status[1]);
-    for (const call of this.#calls.splice(0)) call();
-    if (!response.writableEnded) response.emit("drain");
+    response.end();
+  } catch {
+    // What was written goes out first.
+    process.nextTick(() => response.destroy());
   }
 }
 
-const HELD = ["writeHead", "write", "end", "flushHeaders"] as const;
+const assigned = (response: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const { assignSocket } = response;
+    response.assignSocket = (socket) => {
+      assignSocket.call(response, socket);
+      resolve();
+    };
+  });
+
+const POWERED_BY = "x-powered-by";
 const nothing = (): void => undefined;

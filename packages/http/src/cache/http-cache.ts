@@ -294,7 +294,7 @@ export class HttpCache {
     error: unknown,
   ): Promise<PlainResponse | undefined> {
     const { whenDisconnectedMs } = visit.rule.settings;
-    const failure = error instanceof OriginAnsweredError ? "answered" : "unreachable";
+    const failure = error instanceof OriginAnsweredError ? error.failure : "unreachable";
     if (!mayFallBack(visit.demands, held, failure, whenDisconnectedMs)) return undefined;
     const answer = await this.#serve(visit, stored, held.ageMs, "error", held);
     if (answer !== undefined && error instanceof OriginAnsweredError) discard(error.take()?.body ?? null);

@@ -140,9 +140,15 @@ export class Loads {
     const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
     if (response.status === 304 && stale !== undefined)
       return this.#renew(visit, ctx, { stale, response, exchange }, deliver);
-    if (isServerFailure(response.status) && stale !== undefined && stale.freshness.staleIfErrorMs > 0) {
-      cover(ctx, stale.freshness, "answered", 0);
-      const error = new OriginAnsweredError(response);
+    const failure = response.isFailure === true ? "unreachable" : "answered";
+    const { whenDisconnectedMs } = this.#plan.settings;
+    if (
+      isServerFailure(response.status) &&
+      stale !== undefined &&
+      fallbackWindowMs(stale.freshness, failure, whenDisconnectedMs) > 0
+    ) {
+      cover(ctx, stale.freshness, failure, whenDisconnectedMs);
+      const error = new OriginAnsweredError(response, failure);
       if (deliver === undefined) discard(error.take()!.body);
       throw error;
     }

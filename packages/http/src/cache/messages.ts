@@ -24,6 +24,11 @@ export interface PlainResponse {
   readonly statusText: string;
   readonly fields: FieldLines;
   readonly body: Body;
+  /**
+   * Whether the handler failed, and its framework made this answer of the error: a stale response may then be served
+   * instead, as when the origin cannot be reached.
+   */
+  readonly isFailure?: boolean | undefined;
 }
 
 /**

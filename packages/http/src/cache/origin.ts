@@ -1,15 +1,18 @@
 import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
 import type { FieldLines } from "../semantics/fields.ts";
+import type { OriginFailure } from "../semantics/reuse.ts";
 import { discardLate, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
 /** The origin answered with an error: its caller gets that response where nothing stored may answer. */
 export class OriginAnsweredError extends Error {
   override readonly name = "OriginAnsweredError";
+  readonly failure: OriginFailure;
   #response: PlainResponse | undefined;
 
-  constructor(response: PlainResponse) {
+  constructor(response: PlainResponse, failure: OriginFailure) {
     super(`the origin answered with ${response.status}`);
+    this.failure = failure;
     this.#response = response;
   }
 

@@ -1,0 +1,135 @@
+import type { ServerResponse } from "node:http";
+import type { ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { Body, FieldLine, FieldLines, PlainResponse } from "./index.ts";
+import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
+
+/** A response of which nothing goes to its client yet. */
+export interface HeldResponse {
+  /** What the handler answered; rejects when the response is closed without a head. */
+  readonly head: Promise<PlainResponse>;
+  /** Sends what was held, with the Cache-Status of these fields. All that is written later is sent as ever. */
+  release(fields: FieldLines): void;
+}
+
+/**
+ * Holds what a handler writes to the response of its client until the cache has seen the head. It holds between the
+ * connection and the system, as a slow network does: the response, and all that wraps its methods, is left to Node.
+ */
+export function hold(response: ServerResponse): HeldResponse {
+  const { stream } = response as { readonly stream?: ServerHttp2Stream };
+  let see!: See;
+  const head = new Promise<PlainResponse>((resolve, reject) => {
+    see = resolve;
+    response.once("close", () => reject(new Error("the response was closed before its head")));
+  });
+  head.catch(() => undefined);
+  return { head, release: stream === undefined ? holdSocket(response.socket!, see) : holdStream(stream, see) };
+}
+
+type See = (head: PlainResponse) => void;
+type Release = HeldResponse["release"];
+type Done = (error?: Error | null) => void;
+interface Chunk {
+  readonly chunk: Buffer | string;
+  readonly encoding: BufferEncoding;
+}
+
+/** The write that has the head waits: a stream has no other before that is done. */
+function holdSocket(socket: Duplex, see: See): Release {
+  const { _write: write, _destroy: destroy } = socket;
+  let send: Release | undefined;
+  let end: (() => void) | undefined;
+  const take = (bytes: Buffer, done: Done): void => {
+    const pass = (each: Buffer): void => write.call(socket, each, "buffer" as BufferEncoding, done);
+    let head = headAt(bytes, 0);
+    // Interim answers.
+    while (head !== undefined && head.status < 200) head = headAt(bytes, head.end);
+    if (head === undefined) {
+      pass(bytes);
+      return;
+    }
+    const { end: at } = head;
+    send = (fields) => pass(withCacheStatus(bytes, at, fields));
+    see({ ...head, body: bodyOf(head, bytes) });
+  };
+  const restore = shadow(socket, {
+    _write: value((chunk: Chunk["chunk"], encoding: BufferEncoding, done: Done) =>
+      take(bytesOf({ chunk, encoding }), done),
+    ),
+    _writev: value((chunks: readonly Chunk[], done: Done) => take(Buffer.concat(chunks.map(bytesOf)), done)),
+    // By now the system would have had what waits here.
+    _destroy: value((error: Error | null, done: Done) => {
+      end = () => destroy.call(socket, error, done);
+      if (send === undefined) end();
+    }),
+  });
+  return (fields) => {
+    restore();
+    if (send === undefined) return;
+    send(fields);
+    end?.();
+  };
+}
+
+/** In HTTP/2 the head is an object, and writes come after it. */
+function holdStream(stream: ServerHttp2Stream, see: See): Release {
+  const { respond, _write, _writev, _final, _destroy } = stream;
+  const waiting: Release[] = [];
+  const later = <P extends unknown[]>(method: (...parameters: P) => unknown): PropertyDescriptor =>
+    value((...parameters: P): void => void waiting.push(() => void method.apply(stream, parameters)));
+  const restore = shadow(stream, {
+    headersSent: { get: () => waiting.length > 0 },
+    respond: value((headers: Readonly<Record<string, number | string | string[]>>, options: object) => {
+      waiting.push((fields) => {
+        const status = fields.find(([name]) => name === "cache-status");
+        respond.call(stream, status === undefined ? headers : { ...headers, "cache-status": status[1] }, options);
+      });
+      const { ":status": status = 200, ...named } = headers;
+      const fields = Object.entries(named).flatMap(([name, each]) =>
+        [each].flat().map((text): FieldLine => [name.toLowerCase(), String(text)]),
+      );
+      see({ status: Number(status), statusText: "", fields, body: unread() });
+    }),
+    _write: later(_write),
+    _writev: later(_writev!),
+    _final: later(_final),
+    _destroy: value((error: Error | null, done: Done) => {
+      if (waiting.length === 0) _destroy.call(stream, error, done);
+      else waiting.push(() => _destroy.call(stream, error, done));
+    }),
+  });
+  return (fields) => {
+    restore();
+    for (const each of waiting) each(fields);
+  };
+}
+
+/** Puts properties in front of those of `object`; returns a function that removes them. */
+function shadow(object: object, properties: PropertyDescriptorMap): () => void {
+  const former: PropertyDescriptorMap = Object.getOwnPropertyDescriptors(object);
+  Object.defineProperties(object, properties);
+  return () => {
+    for (const name of Object.keys(properties)) {
+      if (former[name] === undefined) Reflect.deleteProperty(object, name);
+      else Object.defineProperty(object, name, former[name]);
+    }
+  };
+}
+
+const value = (method: unknown): PropertyDescriptor => ({ configurable: true, writable: true, value: method });
+
+const bytesOf = ({ chunk, encoding }: Chunk): Buffer =>
+  typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
+
+/** The body, where all of it was written with its head. */
+function bodyOf({ fields, end }: RawHead, bytes: Buffer): Body {
+  const length = fields.find(([name]) => name === "content-length");
+  return length?.[1] === `${bytes.length - end}` ? new Uint8Array(bytes.subarray(end)) : unread();
+}
+
+/** It goes to its client alone: a response with it can be passed on, and not stored. */
+const unread = (): Body =>
+  new ReadableStream<Uint8Array>({
+    start: (controller) => controller.error(new Error("this body goes to its client")),
+  });
