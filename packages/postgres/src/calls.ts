@@ -17,7 +17,7 @@ export interface CallLimits {
 
 /**
  * Calls of one kind that are made in one turn of the event loop, or wait for a connection, are one statement: one trip
- * and one commit for up to 100 of them.
+ * and one commit for up to 100 of them, or for all where they are small and lock nothing.
  *
  *     called ──the turn ends, a connection is free──▶ sent ──▶ answered
  *        └──────────── deadline ───────────┴─────────────────▶ abandoned
@@ -66,7 +66,7 @@ export class Calls {
     this.#isDue = false;
     for (const [statement, calls] of this.#waiting) {
       while (calls.size > 0 && this.#running < this.#limits.connections)
-        void this.#run(statement, take(calls, statement.isAlone ? 1 : MOST_CALLS));
+        void this.#run(statement, take(calls, statement.mostCalls));
       if (calls.size === 0) this.#waiting.delete(statement);
     }
     if (this.#running === 0) this.#onIdle?.();
@@ -119,8 +119,7 @@ export class Calls {
   }
 }
 
-const MOST_CALLS = 100;
-/** Values are sent as text in a list: a few long ones would make a long statement. */
+/** A few long values would make a long statement. */
 const MOST_BYTES = 2 ** 20;
 
 function take(calls: Set<Call>, most: number): readonly Call[] {

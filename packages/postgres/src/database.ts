@@ -11,6 +11,7 @@ import {
   type PostgresPool,
 } from "./pool.ts";
 import { LAYOUT, schema } from "./schema.ts";
+import { Lent } from "./lent.ts";
 import { ANSWER, queryOf, type Statement } from "./statements.ts";
 
 export interface DatabaseSettings {
@@ -47,6 +48,7 @@ export class Database {
   #reach: Promise<Reach> | undefined;
   /** Sessions of the server that may still carry out a statement which was abandoned. */
   readonly #abandoned = new Set<Session>();
+  readonly #lent: Lent;
   readonly #sessions = new WeakMap<PostgresClient, Session>();
   #ending: Promise<void> | undefined;
   #isClosed = false;
@@ -55,6 +57,7 @@ export class Database {
     this.label = settings.label;
     this.#settings = settings;
     this.#openPool = openPool;
+    this.#lent = new Lent(settings.clock);
     this.#calls = new Calls(settings, settings.clock, (...sending) => this.#send(...sending));
   }
 
@@ -72,20 +75,20 @@ export class Database {
     }));
   }
 
-  /** A connection for one purpose. The caller releases it. */
-  async borrow(): Promise<PostgresClient> {
+  /** @param kind `lent` until it is given back or destroyed, or `kept` by the caller. */
+  async borrow(kind: "lent" | "kept" = "lent"): Promise<PostgresClient> {
     const pool = await this.#poolOf();
     for (;;) {
-      const connecting = pool.connect();
-      const client = await this.#within(connecting, MOST_EXPLORING_MS).catch((error: unknown) => {
-        connecting.then((late) => late.release(), ignore);
-        throw error;
-      });
+      const client = await this.#connect(pool);
       // Without a listener an error of a connection ends the process; each statement reports its own.
       client.on("error", ignore);
-      if (!isInTransaction(client)) return client;
-      // A program has left it open: what is done in it could be undone.
-      this.destroy(client);
+      if (isInTransaction(client)) {
+        // A program has left it open: what is done in it could be undone.
+        this.destroy(client);
+        continue;
+      }
+      if (kind === "kept") this.#lent.end();
+      return client;
     }
   }
 
@@ -93,11 +96,28 @@ export class Database {
   giveBack(client: PostgresClient): void {
     client.off("error", ignore);
     client.release();
+    this.#lent.end();
   }
 
   /** Closes a connection that was borrowed. */
   destroy(client: PostgresClient): void {
     client.release(true);
+    this.#lent.end();
+  }
+
+  async #connect(pool: PostgresPool): Promise<PostgresClient> {
+    for (;;) {
+      const ended = await this.#lent.begin();
+      const connecting = pool.connect();
+      try {
+        return await this.#within(connecting, MOST_EXPLORING_MS);
+      } catch (error) {
+        connecting.then((late) => late.release(), ignore);
+        this.#lent.end();
+        // The server has no connection left for this role, but others of the pool come back.
+        if (stateOf(error) !== "53300" || !this.#lent.limit(ended)) throw error;
+      }
+    }
   }
 
   /** @param endPool whether the pool is this backend's. */

@@ -41,15 +41,16 @@ export class Listening {
   }
 
   /**
-   * Asks on the listening connection, and asks again if a change of the key was reported meanwhile: it may have been
-   * committed after the statement had begun.
+   * Asks, over any connection, and has the link show a sign of life that is sent after this call: changes from before
+   * have been reported by then. Asks again if a change of the key was reported meanwhile: it may have been committed
+   * after the statement had begun.
    */
-  async confirm(key: string, ask: (client: PostgresClient) => Promise<string>): Promise<string> {
+  async confirm(key: string, ask: () => Promise<string>): Promise<string> {
     const link = await this.#open();
     for (;;) {
       const watch = link.watch(key);
       try {
-        const version = await link.within(ask(link.client));
+        const [version] = await Promise.all([ask(), link.beat("sign")]);
         if (!watch.wasReported) return version;
       } finally {
         watch.end();
@@ -93,7 +94,7 @@ export class Listening {
   async #connect(): Promise<Link> {
     if (this.#isClosed) throw new Error("closed");
     await this.#database.reach();
-    const link = new Link(await this.#database.borrow(), this.#settings, this.#database.label);
+    const link = new Link(await this.#database.borrow("kept"), this.#settings, this.#database.label);
     link.onReport = (kind, key) => this.#report(kind, key);
     link.onLost = (error) => this.#lose(error);
     link.onBeat = (sent) => {
@@ -140,8 +141,12 @@ class Link {
   readonly #settings: ListeningSettings;
   readonly #label: string;
   readonly #proof: string;
-  readonly #watches = new Set<{ readonly key: string; wasReported: boolean }>();
+  readonly #watches = new Map<string, Set<{ wasReported: boolean }>>();
   #proofs = 0;
+  /** The statement that runs: `pg` takes one at a time. */
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
+  #nextKind: "sign" | "proof" = "sign";
   #beats = 0;
   #isOver = false;
   #cancel = (): void => undefined;
@@ -172,20 +177,30 @@ class Link {
     }
   }
 
-  /** A statement whose answer shows that all earlier changes have been reported. */
-  async beat(kind: "sign" | "proof"): Promise<void> {
-    try {
-      await this.#send(kind);
-    } catch (error) {
-      this.#lose(error);
-      throw error;
-    }
+  /** A statement whose answer shows that all earlier changes have been reported. One that runs is followed by another. */
+  beat(kind: "sign" | "proof"): Promise<void> {
+    if (kind === "proof") this.#nextKind = kind;
+    return (this.#next ??= this.#follow());
+  }
+
+  async #follow(): Promise<void> {
+    await this.#running;
+    const kind = this.#nextKind;
+    [this.#next, this.#nextKind] = [undefined, "sign"];
+    const sent = this.#send(kind);
+    this.#running = sent.catch(this.#lose);
+    await sent;
   }
 
   /** Whether the key is reported from here on, until the end. */
   watch(key: string): { readonly wasReported: boolean; end(): void } {
-    const watch = { key, wasReported: false, end: () => void this.#watches.delete(watch) };
-    this.#watches.add(watch);
+    const watches = this.#watches.get(key) ?? new Set();
+    const end = (): void => {
+      watches.delete(watch);
+      if (watches.size === 0) this.#watches.delete(key);
+    };
+    const watch = { wasReported: false, end };
+    this.#watches.set(key, watches.add(watch));
     return watch;
   }
 
@@ -254,7 +269,8 @@ class Link {
     if (payload === "" || this.#isOver) return;
     const key = this.#keyOf(payload);
     if (key === null) return;
-    for (const watch of this.#watches) if (key === undefined || watch.key === key) watch.wasReported = true;
+    const watched = key === undefined ? this.#watches.values() : [this.#watches.get(key) ?? []];
+    for (const watches of watched) for (const watch of watches) watch.wasReported = true;
     this.onReport(payload[0]!, key);
   };
 

@@ -99,6 +99,9 @@ export function resolve(options: PostgresOptions): Settings {
   if ((url === undefined) === (pool === undefined)) refuse("url or pool", "given, and not both");
   if (url !== undefined && !isUrl(url)) refuse("url", 'like "postgres://user@host/database"');
   if (pool !== undefined && typeof pool?.connect !== "function") refuse("pool", "a Pool of pg");
+  const changes = oneOf("changes", options.changes ?? "auto", ["auto", "listen", "poll"]);
+  if (pool?.options?.max === 1 && changes !== "poll")
+    refuse("pool", 'of 2 connections or more, because one of them receives changes; or set changes: "poll"');
   if (typeof label !== "string" || label === "") refuse("label", "a non-empty string");
   if (typeof createSchema !== "boolean") refuse("createSchema", "true or false");
   return Object.freeze({
@@ -109,7 +112,7 @@ export function resolve(options: PostgresOptions): Settings {
     createsSchema: createSchema,
     tables: oneOf("tables", options.tables ?? "unlogged", ["unlogged", "logged"]),
     connections: count("connections", options.connections ?? 4, 1_000),
-    changes: oneOf("changes", options.changes ?? "auto", ["auto", "listen", "poll"]),
+    changes,
     deadlineMs: milliseconds("deadline", options.deadline ?? 1_000),
     maxStalenessMs: milliseconds("maxStaleness", options.maxStaleness ?? 2_000),
     format,

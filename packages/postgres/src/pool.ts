@@ -2,6 +2,7 @@ import { BackendUnavailableError, CacheError } from "@hotset/core";
 
 /** The part of a `Pool` of `pg` that is used. */
 export interface PostgresPool {
+  readonly options?: { readonly max?: number | undefined } | undefined;
   connect(): Promise<PostgresClient>;
   end(): Promise<void>;
 }

@@ -21,8 +21,7 @@ import { Listening } from "./listening.ts";
 import { resolve, type PostgresOptions, type Settings } from "./options.ts";
 import { openPool } from "./own-pool.ts";
 import { pollingOf } from "./polling.ts";
-import type { PostgresClient } from "./pool.ts";
-import { ANSWER, statementsOf, type Statement, type Statements } from "./statements.ts";
+import { statementsOf, type Statement, type Statements } from "./statements.ts";
 import { tagVersionsOf } from "./tag-versions.ts";
 
 /**
@@ -145,15 +144,11 @@ class PostgresBackend implements Backend {
 
   async #confirm(key: string): Promise<string> {
     const { hash } = this.#keys.of(key);
-    const text = this.#statements.read.single;
-    const versionOf = (columns: readonly unknown[]): string => entryOf(columns)?.version ?? "";
-    if ((await this.#wayOf()) === "listen" && this.#listening.hasListeners)
-      return this.#listening.confirm(key, async (client: PostgresClient) => {
-        const { rows } = await client.query({ text, values: [hash], ...ANSWER });
-        return versionOf((rows[0] ?? []) as readonly unknown[]);
-      });
+    const ask = async (): Promise<string> =>
+      ((await this.#database.call(this.#statements.version, [hash]))[0] as string | null | undefined) ?? "";
+    if ((await this.#wayOf()) === "listen" && this.#listening.hasListeners) return this.#listening.confirm(key, ask);
     await this.#polling.catchUp();
-    return versionOf(await this.#database.call(this.#statements.read, [hash]));
+    return ask();
   }
 
   #wayOf(): Promise<"listen" | "poll"> {

@@ -12,8 +12,8 @@ export interface Statement {
   readonly name: string;
   /** Whether it changes anything. */
   readonly isChange: boolean;
-  /** Whether a statement makes only one call: it takes a list. */
-  readonly isAlone: boolean;
+  /** Calls that are one statement: 1 if it takes a list. Each change locks its key, and a server has some thousand locks. */
+  readonly mostCalls: number;
   readonly single: string;
   readonly many: string;
 }
@@ -21,6 +21,7 @@ export interface Statement {
 /** All statements of a backend. */
 export interface Statements {
   readonly read: Statement;
+  readonly version: Statement;
   readonly write: Statement;
   readonly remove: Statement;
   readonly markStale: Statement;
@@ -53,7 +54,7 @@ export function statementsOf(schema: string): Statements {
       types: all,
       name: `${schema}.${name}`,
       isChange: kind !== "question",
-      isAlone: all.length === 0 || types.includes("[]"),
+      mostCalls: all.length === 0 || types.includes("[]") ? 1 : 100,
       single: `select ${answer} from ${schema}.${name}(${parameters.join(", ")}) as r`,
       // From left to right: the function is called for each row of the first, in its order.
       many:
@@ -62,7 +63,8 @@ export function statementsOf(schema: string): Statements {
     };
   };
   return {
-    read: readStatement(schema),
+    read: readStatement(schema, "read", READ, 100),
+    version: readStatement(schema, "confirm", VERSION, Infinity),
     write: call("write", "write", "bytea bytea bytea float8 float8 text"),
     remove: call("remove", "remove", "bytea"),
     markStale: call("markStale", "mark_stale", "bytea text"),
@@ -87,17 +89,19 @@ export function statementsOf(schema: string): Statements {
 /** Versions have no comma, and are not empty. */
 const LIST = "array_to_string(r, ',', '')";
 
+const READ =
+  `${shown("e.data")} as data, ${shown("e.meta")} as meta, e.version, ` +
+  `${msOf(`e.stale_at - ${NOW}`)} as stale, ${msOf(`e.expires_at - ${NOW}`)} as expires`;
+const VERSION = `case when e.expires_at - ${NOW} >= 1 then e.version end`;
+
 /** The keys are hashed here, so that the statement is a plain look-up in the index. */
-function readStatement(schema: string): Statement {
-  const columns =
-    `${shown("e.data")} as data, ${shown("e.meta")} as meta, e.version, ` +
-    `${msOf(`e.stale_at - ${NOW}`)} as stale, ${msOf(`e.expires_at - ${NOW}`)} as expires`;
+function readStatement(schema: string, operation: string, columns: string, mostCalls: number): Statement {
   return {
-    operation: "read",
+    operation,
     types: ["bytea"],
-    name: `${schema}.read`,
+    name: `${schema}.${operation}`,
     isChange: false,
-    isAlone: false,
+    mostCalls,
     single: `select ${columns} from ${schema}.entries e where e.key = $1`,
     many:
       `select ${columns} from unnest($1::bytea[]) with ordinality as t(key, o)` +

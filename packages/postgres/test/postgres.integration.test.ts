@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { createCache, type Backend, type StoredEntry } from "@hotset/core";
+import { createCache, type Backend, type Coherence, type CoherenceListener, type StoredEntry } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { postgres, schema as schemaSql, type PostgresOptions, type PostgresPool } from "@hotset/postgres";
 import { randomPrefix, startPostgres, until, type TestPostgres } from "@hotset/test-servers";
@@ -33,6 +33,9 @@ function poolOf(url = server.url, options: pg.PoolConfig = {}): pg.Pool {
   return pool;
 }
 
+const attach = (own: Backend, listener: Partial<CoherenceListener>): Promise<() => Promise<void>> =>
+  (own.coherence as Coherence).attach(listener as CoherenceListener);
+
 const stored = (text: string): StoredEntry => ({
   data: Buffer.from(text),
   staleInMs: 60_000,
@@ -42,19 +45,21 @@ const stored = (text: string): StoredEntry => ({
 });
 
 describe("statements", () => {
-  /** A pool that records what is sent. */
-  const recorded = (sent: string[]): PostgresPool => {
+  /** A pool that records what is sent, and whether a connection ever had two statements. */
+  const recorded = (sent: string[], overlaps: string[] = []): PostgresPool => {
     const pool = poolOf();
     return {
       connect: async () => {
         const client = await pool.connect();
+        let running = 0;
         return new Proxy(client, {
           get(target, name) {
             const member = Reflect.get(target, name) as unknown;
             if (name === "query")
               return (query: { readonly text: string }) => {
                 sent.push(query.text);
-                return target.query(query);
+                if ((running += 1) > 1) overlaps.push(query.text);
+                return target.query(query).finally(() => (running -= 1));
               };
             return typeof member === "function" ? member.bind(target) : member;
           },
@@ -87,6 +92,31 @@ describe("statements", () => {
     expect(new Set(steps)).toEqual(new Set(["entries", "acquire", "pin", "store"]));
     expect(steps.length).toBeLessThan(12);
     await cache.close();
+  });
+
+  it("C538 4,000 confirmations of one turn are one statement, and no connection has two at a time", async () => {
+    const [sent, overlaps]: [string[], string[]] = [[], []];
+    const own = backend({ pool: recorded(sent, overlaps) });
+    const seen: string[] = [];
+    const listener = {
+      now: () => performance.now(),
+      changed: (keys: readonly string[]) => void seen.push(...keys),
+      leaseChanged: () => undefined,
+      alive: () => undefined,
+      lost: () => void seen.push("lost"),
+    };
+    const detach = await attach(own, listener);
+    await own.write("k7", stored("seven"));
+    await server.query(`select ${schema}.write('k8', '\\x0031', '\\x0031', 60000, 60000, 'theirs')`);
+    sent.length = 0;
+    const versions = await Promise.all(Array.from({ length: 4_000 }, (_, i) => own.leases!.confirm(`k${i}`)));
+    expect(versions.slice(6, 10)).toEqual(["", "v1", "theirs", ""]);
+    expect(seen).toEqual(["k7", "k8"]);
+    expect(sent.filter((text) => text.includes(schema)).length).toBe(1);
+    expect(sent.length).toBeLessThanOrEqual(3);
+    await Promise.all(Array.from({ length: 3 }, async () => (await attach(own, listener))()));
+    expect(overlaps).toEqual([]);
+    await detach();
   });
 
   it("C538 processes that change the same keys in different orders do not wait for each other", async () => {
@@ -168,6 +198,14 @@ describe("a pool of the program", () => {
     await cache.close();
     expect(pool.totalCount - pool.idleCount).toBe(0);
     expect((await pool.query("select 2 as n")).rows).toEqual([{ n: 2 }]);
+  });
+
+  it("is refused if it has one connection, unless changes are polled", async () => {
+    const pool = poolOf(server.url, { max: 1 });
+    expect(() => postgres({ pool })).toThrow(/pool must be of 2 connections or more/);
+    const own = backend({ pool, changes: "poll" });
+    await own.write("k", stored("1"));
+    expect((await own.read("k"))?.version).toBe("v1");
   });
 
   it("is refused where its transactions would not see what others have committed", async () => {
@@ -338,11 +376,35 @@ describe("behind a pooler", () => {
 
   it("C540 a connection that is said to listen, and on which nothing arrives, is an error and no silent cache", async () => {
     const own = backend({ pool: pooler(), changes: "listen" });
-    const listener = { now: () => performance.now() } as never;
-    await expect((own.coherence as { attach(to: never): Promise<unknown> }).attach(listener)).rejects.toThrow(
-      /a notification did not arrive.*set changes: "poll"/,
-    );
+    const listener = { now: () => performance.now() };
+    await expect(attach(own, listener)).rejects.toThrow(/a notification did not arrive.*set changes: "poll"/);
   });
+});
+
+it.each([2, 3])("C538 works with %s connections, where the server gives no more", async (limit) => {
+  const role = `${schema}_few`;
+  await server.query(`create role ${role} login password 'secret' connection limit ${limit}`);
+  await server.query(schemaSql({ schema, role }));
+  const url = new URL(server.url);
+  [url.username, url.password] = [role, "secret"];
+  const own = backend({ url: url.href, deadline: "10s", connections: 4 });
+  const lost = vi.fn();
+  const listener = { now: () => performance.now(), changed: vi.fn(), leaseChanged: vi.fn(), alive: vi.fn(), lost };
+  // Four kinds of statements at a time, before and while one connection listens.
+  const round = (): Promise<unknown> =>
+    Promise.all([
+      own.write("k", stored("1")),
+      own.read("j"),
+      own.tagVersions!.pin(["t"]),
+      own.leases!.acquire("l", "token", 60_000, ""),
+      own.tagVersions!.read(["u"]),
+    ]);
+  await round();
+  const detach = await attach(own, listener);
+  for (let i = 0; i < 3; i += 1) await round();
+  expect(await own.leases!.confirm("k")).toBe("v1");
+  expect(lost).not.toHaveBeenCalled();
+  await detach();
 });
 
 it("C541 reclaims ended rows while it writes, also if several do so at the same time", async () => {
