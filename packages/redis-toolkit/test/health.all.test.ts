@@ -74,7 +74,7 @@ describe.each(EVERYWHERE)("health over %s", (where) => {
     await expect
       .poll(async () => {
         await redis.commands.set(key, "v", { ttl: "1h" });
-        return lines.some((line) => line.includes(`"SET" "${key}" "v"`));
+        return lines.some((line) => new RegExp(`"set" "${key}" "v"`, "i").test(line));
       })
       .toBe(true);
     ending.abort();

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { cluster, fromClient, sentinel, single } from "@hotset/redis";
@@ -19,11 +20,18 @@ import { afterAll, beforeAll, vi } from "vitest";
 /** Nothing of the environment of the tests. */
 export const ALONE: RedisOptions = { env: false, commandTimeout: "2s", backoff: { base: 10, max: 100 } };
 
-export type Where = "one server" | "one server over RESP2" | "a cluster" | "sentinels" | "a client of the user";
+export type Where =
+  | "one server"
+  | "one server over RESP2"
+  | "a cluster"
+  | "sentinels"
+  | "a client of the user"
+  | "ioredis 5"
+  | "ioredis 6";
 
 /** One server; the long form of the tests runs over the other ways, too. */
 export const EVERYWHERE: readonly Where[] = isNightly
-  ? ["one server", "one server over RESP2", "a cluster", "sentinels", "a client of the user"]
+  ? ["one server", "one server over RESP2", "a cluster", "sentinels", "a client of the user", "ioredis 6"]
   : ["one server"];
 
 export interface Servers {
@@ -67,7 +75,26 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
     if (Array.isArray(refused) && refused.length > 0)
       throw new Error(`users.acl refuses the user ${user} what its tests need: ${JSON.stringify(refused)}`);
   });
-  const connectionTo = async (where: Where): Promise<RedisOptions["connection"] & object> => {
+  const placeOf = async (where: Where): Promise<RedisOptions> => {
+    switch (where) {
+      case "one server over RESP2":
+        return { connection: await connectionTo(where), protocol: 2 };
+      case "ioredis 5":
+      case "ioredis 6": {
+        const { Redis } = (await import(where === "ioredis 5" ? "ioredis" : "ioredis6")) as typeof import("ioredis");
+        const client = new Redis(single_.url, { autoResendUnfulfilledCommands: false, enableOfflineQueue: false });
+        client.on("error", () => undefined);
+        await once(client, "ready");
+        closing.push(() => client.disconnect());
+        return { client };
+      }
+      default:
+        return { connection: await connectionTo(where), protocol: 3 };
+    }
+  };
+  const connectionTo = async (
+    where: Exclude<Where, "ioredis 5" | "ioredis 6">,
+  ): Promise<RedisOptions["connection"] & object> => {
     switch (where) {
       case "one server":
       case "one server over RESP2":
@@ -97,9 +124,7 @@ export function startServers({ user, keys = "own" }: ServersOptions = {}): Serve
     cluster: startedCluster,
     sentinel: startedSentinel,
     open: async (where, options = {}) => {
-      const connection = await connectionTo(where);
-      const protocol = where === "one server over RESP2" ? 2 : 3;
-      const redis = createRedis({ ...ALONE, connection, protocol, ...options });
+      const redis = createRedis({ ...ALONE, ...(await placeOf(where)), ...options });
       closing.unshift(() => redis.disconnect());
       if (where === "a cluster" || where === "sentinels") await untilUp(redis);
       return redis;

@@ -32,7 +32,7 @@ export type {
   SubscriptionKind,
   UseOptions,
 } from "./client/contract.ts";
-export type { IoRedisClientLike } from "./topology/ioredis-client.ts";
+export type { IoRedisClientLike } from "./topology/ioredis-commands.ts";
 export type { RedisClientLike } from "./topology/client-link.ts";
 export type { TlsOptions, TlsSource } from "./connection/tls.ts";
 export type { ResolveAddress } from "./topology/named-address.ts";

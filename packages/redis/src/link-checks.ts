@@ -12,12 +12,13 @@ export function checkReaders({ link, release }: Hold, layout: "full" | "plain" |
 
 /** @throws {ConfigurationError} where changes cannot be received over this link, or would have no effect. */
 export function checkCoherence({ link, release }: Hold, coherence: "tracking" | "pubsub" | "none"): void {
-  if (coherence === "none" || (link.hasOneConnection !== true && link.readsFromReplicas !== true)) return;
+  const cannotTrack = link.receivesNoPushes === true && coherence === "tracking";
+  if (coherence === "none" || (!cannotTrack && link.readsFromReplicas !== true)) return;
   release().catch(() => undefined);
   throw new ConfigurationError(
-    link.hasOneConnection === true
-      ? 'redis: invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or ' +
-          "use redis(url)"
+    cannotTrack
+      ? "redis: tracking does not work over a client of ioredis, which drops what the server pushes; set " +
+          'coherence("pubsub") in all processes, or coherence("none") and a localTtl, or use redis(url)'
       : `redis: readFromReplicas has no effect with coherence("${coherence}"): a replica lags behind the changes ` +
           'that are received; set coherence("none") and a localTtl, or remove readFromReplicas',
   );

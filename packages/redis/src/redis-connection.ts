@@ -1,4 +1,4 @@
-import { checkNames, ConfigurationError, InvalidArgumentError, systemClock } from "@hotset/core";
+import { checkNames, InvalidArgumentError, systemClock } from "@hotset/core";
 import { LinkConnection, type ConnectionSettings } from "./client/link-connection.ts";
 import type { RedisConnection, RedisConnectionOptions } from "./client/contract.ts";
 import { checkKey, clockOf, count, factor, milliseconds, oneOf, refuse } from "./primitives/option-checks.ts";
@@ -18,14 +18,7 @@ export function openConnection(
   options: RedisConnectionOptions = {},
 ): RedisConnection {
   const settings = resolve(options);
-  const held = hold(connection, settings);
-  if (held.link.hasOneConnection === true) {
-    held.release().catch(() => undefined);
-    throw new ConfigurationError(
-      "openConnection: a client of ioredis is for caches alone; give single(url), or a client of node-redis",
-    );
-  }
-  return new LinkConnection(held, settings);
+  return new LinkConnection(hold(connection, settings), settings);
 }
 
 /** The slot of a key in a cluster, from 0 to 16,383. @throws {InvalidArgumentError} for another type. */

@@ -8,7 +8,8 @@ import {
   type Clock,
 } from "@hotset/core";
 import type { Backoff } from "./primitives/backoff.ts";
-import { IoRedisClient, isIoRedis, type IoRedisClientLike } from "./topology/ioredis-client.ts";
+import { IoRedisClient, isIoRedis } from "./topology/ioredis-client.ts";
+import type { IoRedisClientLike } from "./topology/ioredis-commands.ts";
 import { ClientLink, type RedisClientLike } from "./topology/client-link.ts";
 import { clusterLink } from "./topology/cluster.ts";
 import type { ClusterSettings } from "./topology/cluster-topology.ts";
@@ -206,8 +207,8 @@ export function sentinel(
  * Your node-redis client, which you open and close. Coherence needs a second connection: its `duplicate()`, which we
  * open and close.
  *
- * Or your ioredis client of one server, with `autoResendUnfulfilledCommands: false` and `enableOfflineQueue: false`:
- * for caches with `coherence("none")` alone.
+ * Or your client of ioredis 5 or 6, of one server, with `autoResendUnfulfilledCommands: false` and
+ * `enableOfflineQueue: false`. A cache over it needs `coherence("pubsub")` or `coherence("none")`.
  *
  * @throws {ConfigurationError} for an ioredis client with other options.
  */

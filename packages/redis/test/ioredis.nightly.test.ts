@@ -1,22 +1,28 @@
-/** A client of ioredis in `fromClient`: the backend of a cache, without invalidations. */
+/** Clients of ioredis 5 and 6 in `fromClient`: the backend of a cache. */
 import { createCache, json, type Cache, type StoredEntry } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
-import { fromClient, openConnection, redis, type RedisBackend } from "@hotset/redis";
+import { fromClient, redis, type RedisBackend } from "@hotset/redis";
 import { randomPrefix, startOwnRedis, startProxy, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
+import { memory } from "@hotset/memory";
 import { Redis, type RedisOptions } from "ioredis";
+import { Redis as Redis6 } from "ioredis6";
 import { once } from "node:events";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
 
+const VERSIONS = { 5: Redis, 6: Redis6 as unknown as typeof Redis };
+type Version = keyof typeof VERSIONS;
+
 const clients: Redis[] = [];
-function open(url: string, options: RedisOptions = {}): Redis {
-  const client = new Redis(url, { autoResendUnfulfilledCommands: false, enableOfflineQueue: false, ...options });
+function open(url: string, options: RedisOptions = {}, version: Version = 5): Redis {
+  const safe = { autoResendUnfulfilledCommands: false, enableOfflineQueue: false, ...options };
+  const client = new VERSIONS[version](url, safe);
   client.on("error", () => undefined);
   clients.push(client);
   return client;
 }
-async function ready(url: string, options?: RedisOptions): Promise<Redis> {
-  const client = open(url, options);
+async function ready(url: string, options?: RedisOptions, version?: Version): Promise<Redis> {
+  const client = open(url, options, version);
   await once(client, "ready");
   return client;
 }
@@ -26,17 +32,30 @@ afterEach(() => {
 
 const over = (client: Redis) => redis(fromClient(client)).valueFormat(json()).coherence("none");
 
-describeBackend("redis, a client of ioredis", {
-  open: async () =>
-    over(await ready(inject("redisUrl")))
-      .keyPrefix(randomPrefix())
-      .responseTimeout("10s")
-      .build(),
-  unreachable: () => over(open("redis://127.0.0.1:1")).build(),
-  expiry: "server",
-});
+describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
+  describeBackend("redis, a client of ioredis", {
+    open: async () =>
+      over(await ready(inject("redisUrl"), {}, version))
+        .keyPrefix(randomPrefix())
+        .responseTimeout("10s")
+        .build(),
+    unreachable: () => over(open("redis://127.0.0.1:1", {}, version)).build(),
+    expiry: "server",
+  });
 
-describe("C241 a client of ioredis", () => {
+  const heard = async (at: string): Promise<RedisBackend> =>
+    over(await ready(inject("redisUrl"), {}, version))
+      .coherence("pubsub")
+      .keyPrefix(at)
+      .responseTimeout("10s")
+      .build();
+  let prefix: string;
+  describeBackend("redis, clients of ioredis, several processes", {
+    open: () => heard((prefix = randomPrefix())),
+    openPeer: () => heard(prefix),
+    expiry: "server",
+  });
+
   let server: OwnRedis;
   let proxy: FaultProxy;
   let client: Redis;
@@ -47,7 +66,7 @@ describe("C241 a client of ioredis", () => {
   afterAll(() => server.stop());
   beforeEach(async () => {
     proxy = await startProxy(server.port);
-    client = await ready(proxy.url, { retryStrategy: () => 20 });
+    client = await ready(proxy.url, { retryStrategy: () => 20 }, version);
     backend = over(client).responseTimeout("1s").build();
   });
   afterEach(async () => {
@@ -56,7 +75,7 @@ describe("C241 a client of ioredis", () => {
   });
 
   it("serves a cache: tags, leases, large values, and two processes", async () => {
-    const caches = [client, await ready(server.url)].map((each) =>
+    const caches = [client, await ready(server.url, {}, version)].map((each) =>
       createCache({ name: "shop" }).tier(over(each).responseTimeout("10s").build()).defaults({ ttl: "1m" }).build(),
     );
     const [one, other] = caches as [Cache, Cache];
@@ -70,6 +89,27 @@ describe("C241 a client of ioredis", () => {
     expect(await one.get("k")).toBe(undefined);
     await Promise.all(caches.map((each) => each.close()));
     expect(client.status).toBe("ready");
+  });
+
+  it("C81: keeps copies in memory current over its channel, also after a connection was lost", async () => {
+    const build = (each: Redis): Cache =>
+      createCache({ name: "shop" })
+        .tier(memory())
+        .tier(over(each).coherence("pubsub").responseTimeout("10s").build())
+        .defaults({ ttl: "1m" })
+        .build();
+    await using one = build(client);
+    await using other = build(await ready(server.url, {}, version));
+    for (let round = 0; round < 2; round += 1) {
+      await expect.poll(() => other.set("k", round)).toMatchObject({ status: "stored" });
+      await expect.poll(() => one.get("k")).toBe(round);
+      await other.set("k", "new");
+      await expect.poll(() => one.get("k")).toBe("new");
+      proxy.cut();
+    }
+    await Promise.all([one.close(), other.close()]);
+    // Of the duplicates nothing is left.
+    await expect.poll(async () => (await server.command("CLIENT", "LIST", "TYPE", "pubsub")) as string).toBe("");
   });
 
   it("A15: sends nothing twice or late: a loss rejects calls in flight, and later ones are refused", async () => {
@@ -106,7 +146,7 @@ describe("C241 a client of ioredis", () => {
   });
 
   it("C459 is left as it was: its own listeners, and open; backends over it share theirs", async () => {
-    const own = await ready(server.url);
+    const own = await ready(server.url, {}, version);
     const counts = (): readonly number[] => ["error", "close", "end", "ready"].map((event) => own.listenerCount(event));
     const before = counts();
     const backends = Array.from({ length: 12 }, () => over(own).build());
@@ -131,14 +171,13 @@ it.for<[string, RedisOptions, string]>([
   expect(() => fromClient(open("redis://127.0.0.1:1", { lazyConnect: true, ...options }))).toThrow(message);
 });
 
-it("C241: what needs a second connection is refused: invalidations, and commands of an application", () => {
+it("C241: tracking is refused, and replies that ioredis 6 gives other shapes", () => {
   const connection = fromClient(open("redis://127.0.0.1:1"));
   expect(() => redis(connection).valueFormat(json()).build()).toThrow(
-    'invalidations cannot be received over a client of ioredis; set coherence("none") and a localTtl, or use ' +
-      "redis(url)",
+    'tracking does not work over a client of ioredis, which drops what the server pushes; set coherence("pubsub")',
   );
-  expect(() => redis(connection).valueFormat(json()).coherence("pubsub").build()).toThrow("coherence");
-  expect(() => openConnection(connection)).toThrow("a client of ioredis is for caches alone");
+  const options = { replyMapping: "resp3", protocol: 3, lazyConnect: true } as RedisOptions;
+  expect(() => fromClient(open("redis://127.0.0.1:1", options, 6))).toThrow('replyMapping: "resp3"; remove it');
   expect(() => fromClient({} as never)).toThrow("client must be one of node-redis or ioredis");
 });
 

@@ -3,11 +3,13 @@ import { isIPv6 } from "node:net";
 import { ConfigurationError, InvalidArgumentError, type Awaitable } from "@hotset/core";
 import {
   cluster,
+  fromClient,
   sentinel,
   single,
   type ClientConnection,
   type Connection,
   type ConnectionOptions,
+  type RedisClientLike,
   type TlsOptions,
   type TlsSource,
 } from "@hotset/redis";
@@ -35,7 +37,9 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
   checkShapes(options);
   const parts = new Parts(options, environment);
   const kinds = parts.kinds();
-  if (options.connection !== undefined) return own(options.connection, parts);
+  const { client, connection } = options;
+  if (client !== undefined) return own("client", connectionOver(client), parts);
+  if (connection !== undefined) return own("connection", connection, parts);
   const [kind, other] = kinds;
   if (kind !== undefined && other !== undefined) throw twoPlaces(kind.name, other.name);
   parts.checkHost(kind);
@@ -94,11 +98,15 @@ function checkShapes(options: RedisOptions): void {
 const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;
 
-function own(connection: Connection | ClientConnection, parts: Parts): Address {
-  const beside = parts.optionsBesideConnection();
-  if (beside !== undefined) throw twoPlaces(beside, "connection");
+function own(name: "client" | "connection", connection: Connection | ClientConnection, parts: Parts): Address {
+  const beside = parts.optionsBeside(name);
+  if (beside !== undefined) throw twoPlaces(beside, name);
   return { connection, username: parts.options.username, password: parts.options.password };
 }
+
+const connectionOver = (client: NonNullable<RedisOptions["client"]>): ClientConnection =>
+  // Each of its overloads takes one kind.
+  fromClient(client as RedisClientLike);
 
 function connectionOf(options: RedisOptions, parts: Parts): Connection {
   const resolver = options.resolveAddress === undefined ? undefined : { resolveAddress: options.resolveAddress };
@@ -159,9 +167,19 @@ class Parts {
     return fromOptions.length > 0 ? fromOptions : this.options.host === undefined ? given : [];
   }
 
-  optionsBesideConnection(): string | undefined {
-    const names = ["url", "host", "port", "database", "tls", "cluster", "sentinels", "sentinelName"] as const;
-    return names.find((name) => this.options[name] !== undefined);
+  optionsBeside(own: "client" | "connection"): string | undefined {
+    const names = [
+      "url",
+      "host",
+      "port",
+      "database",
+      "tls",
+      "cluster",
+      "sentinels",
+      "sentinelName",
+      "connection",
+    ] as const;
+    return names.find((name) => name !== own && this.options[name] !== undefined);
   }
 
   host(): Part<string> | undefined {

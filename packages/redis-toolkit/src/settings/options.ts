@@ -1,5 +1,12 @@
 import type { Awaitable, CacheLogger, Clock, Duration } from "@hotset/core";
-import type { ClientConnection, Connection, ResolveAddress, TlsOptions } from "@hotset/redis";
+import type {
+  ClientConnection,
+  Connection,
+  IoRedisClientLike,
+  RedisClientLike,
+  ResolveAddress,
+  TlsOptions,
+} from "@hotset/redis";
 
 /** How the server and this client are verified. Files are read when the options are checked, and at each connection. */
 export interface TlsFiles {
@@ -54,7 +61,12 @@ export interface RedisOptions {
   readonly resolveAddress?: ResolveAddress | undefined;
   /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
   readonly connection?: Connection | ClientConnection | undefined;
-  /** RESP version. @default 3 */
+  /**
+   * A client of node-redis, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`. Subscriptions,
+   * commands that wait and watching transactions get a `duplicate()` of it, which is closed here.
+   */
+  readonly client?: RedisClientLike | IoRedisClientLike | undefined;
+  /** RESP version. @default 3, and that of `client` */
   readonly protocol?: 2 | 3 | undefined;
   /** For `CLIENT LIST`. @default 'hotset' */
   readonly clientName?: string | undefined;
@@ -107,7 +119,7 @@ export interface RedisOptions {
   /**
    * Variables; `false` for none, and for no file either.
    *
-   * @default process.env; none where an option says where Redis is: `url`, `host`, `cluster`, `sentinels`, `connection`
+   * @default process.env; none where an option says where Redis is: `url`, `host`, `cluster`, `sentinels`, `connection`, `client`
    */
   readonly env?: Readonly<Record<string, string | undefined>> | false | undefined;
   /**

@@ -108,7 +108,7 @@ const CONNECT_TIMEOUT = {
 const POOL_SIZE = { REDIS_POOL_MAX_SIZE: wholeNumber(1, 10_000), REDIS_MAX_CONNECTIONS: wholeNumber(1, 10_000) };
 
 /** The options that say where Redis is. */
-const WHERE: readonly (keyof RedisOptions)[] = ["url", "host", "cluster", "sentinels", "connection"];
+const WHERE: readonly (keyof RedisOptions)[] = ["url", "host", "cluster", "sentinels", "connection", "client"];
 
 const TLS_FILES: readonly (keyof TlsFiles)[] = ["caPath", "certPath", "keyPath", "servername", "minVersion"];
 
@@ -126,6 +126,7 @@ const OPTIONS: readonly (keyof RedisOptions)[] = [
   "sentinelName",
   "resolveAddress",
   "connection",
+  "client",
   "protocol",
   "clientName",
   "connectTimeout",

@@ -74,7 +74,7 @@ export class LinkConnection implements RedisConnection {
   }
 
   get protocol(): 2 | 3 {
-    return this.#settings.protocol;
+    return this.#hold.link.protocol ?? this.#settings.protocol;
   }
 
   get isCluster(): boolean {

@@ -15,8 +15,8 @@ export interface Link {
   readonly changesLink?: Link;
   /** The parts that keys of Redis are in, where there are several: the primaries of a cluster. */
   readonly parts?: Parts;
-  /** Whether no other connection can be opened: no changes are received, and no dedicated connection is there. */
-  readonly hasOneConnection?: boolean;
+  /** Whether tracking is out of the question, as over a client of ioredis. */
+  readonly receivesNoPushes?: boolean;
   /** Whether replicas may answer reads while there are no listeners. */
   readonly readsFromReplicas?: boolean;
   /** Reports changes that the clients which make them publish. */
@@ -35,6 +35,8 @@ export interface Link {
 
 /** A link whose state can be observed. */
 export interface ObservableLink extends Link {
+  /** RESP version of a client of the user, which decides it. */
+  readonly protocol?: 2 | 3;
   /**
    * `idle` before the first use, and after a connection was lost that was not in use. `down` after a failed attempt or
    * any other lost connection, until there is one again, also while it is being opened.

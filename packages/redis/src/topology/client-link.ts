@@ -54,7 +54,8 @@ export interface ClientLinkSettings extends LinkSettings, Pick<SessionSettings, 
  */
 export class ClientLink implements ObservableLink, TrackedConnection {
   readonly isDataConnection = true;
-  readonly hasOneConnection: boolean;
+  readonly receivesNoPushes: boolean;
+  readonly protocol: 2 | 3;
   readonly queue: CommandQueue;
   readonly tracking: ChangeNotifier | undefined;
   readonly channel: ChangeNotifier | undefined;
@@ -65,7 +66,6 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   readonly #client: RedisClientLike;
   readonly #commands: RawClient;
   readonly #settings: ClientLinkSettings;
-  readonly #protocol: 2 | 3;
   readonly #stopWatching: () => void;
   readonly #listeners = new Set<() => void>();
   #preparing: Promise<void> | undefined;
@@ -75,11 +75,11 @@ export class ClientLink implements ObservableLink, TrackedConnection {
   #closed: Promise<void> | undefined;
 
   constructor(client: RedisClientLike, settings: ClientLinkSettings) {
-    this.hasOneConnection = (client as { readonly hasOneConnection?: boolean }).hasOneConnection === true;
-    this.#protocol = protocolOf(client);
+    this.receivesNoPushes = (client as { readonly receivesNoPushes?: boolean }).receivesNoPushes === true;
+    this.protocol = protocolOf(client);
     const { link, identityGuard } = subscribedLink((aborted, prepare) => this.openDuplicate(aborted, prepare), {
       ...settings,
-      protocol: this.#protocol,
+      protocol: this.protocol,
       carries: "changes",
     });
     this.changesLink = link;
@@ -131,7 +131,7 @@ export class ClientLink implements ObservableLink, TrackedConnection {
     return establish(this.address, this.#settings, aborted, prepare, async (failed) => {
       const database = await Promise.race([databaseOf(client), failed]);
       const overrides = {
-        RESP: this.#protocol,
+        RESP: this.protocol,
         // A database in the URL, whose parts are options of their own by now, would win.
         ...(database === undefined ? undefined : { database, url: undefined }),
         socket: { ...client.options?.socket, reconnectStrategy: false },

@@ -1,26 +1,20 @@
 import { ConfigurationError } from "@hotset/core";
+import type { SendOptions } from "../connection/command-queue.ts";
 import type { RedisClientLike } from "./client-link.ts";
-
-/** The part of ioredis' `new Redis()` that is used. */
-export interface IoRedisClientLike {
-  readonly status: string;
-  readonly options: object;
-  callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>;
-  on(event: string, listener: (...args: unknown[]) => void): unknown;
-  off(event: string, listener: (...args: unknown[]) => void): unknown;
-}
+import { IoRedisCommands, type IoRedisClientLike } from "./ioredis-commands.ts";
+import { IoRedisSession } from "./ioredis-session.ts";
 
 export const isIoRedis = (client: RedisClientLike | IoRedisClientLike): client is IoRedisClientLike =>
   typeof (client as Partial<IoRedisClientLike> | null)?.callBuffer === "function";
 
 /**
- * A client of ioredis as one of node-redis, for the commands of a cache. It has one connection: nothing that needs
- * another one (receiving invalidations, blocking calls, subscriptions) works over it.
+ * A client of ioredis as one of node-redis. It receives no pushes: ioredis 5 speaks RESP2, and ioredis 6 drops those of
+ * RESP3, whose other replies it gives the shapes of RESP2.
  */
 export class IoRedisClient implements RedisClientLike {
-  readonly hasOneConnection = true;
+  readonly receivesNoPushes = true;
   readonly #client: IoRedisClientLike;
-  readonly #inFlight = new Set<(error: Error) => void>();
+  readonly #commands: IoRedisCommands;
   readonly #listeners: { event: string; listener: Listener; its: string; wrapped: Listener }[] = [];
 
   /**
@@ -51,7 +45,13 @@ export class IoRedisClient implements RedisClientLike {
         "fromClient(client): this client of ioredis has a keyPrefix, or enableAutoPipelining; set neither, and the " +
           "prefix with .keyPrefix(prefix)",
       );
+    if (options.replyMapping === "resp3")
+      throw new ConfigurationError(
+        'fromClient(client): this client of ioredis has replyMapping: "resp3"; remove it, or give ' +
+          "client.duplicate({ replyMapping: undefined })",
+      );
     this.#client = client;
+    this.#commands = new IoRedisCommands(client);
   }
 
   get isOpen(): boolean {
@@ -67,26 +67,15 @@ export class IoRedisClient implements RedisClientLike {
     return { password, RESP: 2, socket: { host, port, path } };
   }
 
-  /** Blobs come as Buffers. An error has its message alone: ioredis adds the command with its arguments. */
-  sendCommand([command = "", ...args]: (string | Buffer)[]): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const fail = (error: Error): void => {
-        this.#inFlight.delete(fail);
-        reject(new Error(error.message));
-      };
-      this.#inFlight.add(fail);
-      this.#client.callBuffer(String(command), ...args).then((reply) => {
-        this.#inFlight.delete(fail);
-        resolve(reply);
-      }, fail);
-    });
+  sendCommand(args: (string | Buffer)[], options?: SendOptions): Promise<unknown> {
+    return this.#commands.send(args, options);
   }
 
   on(event: string, listener: Listener): this {
     const its = EVENTS[event] ?? event;
     const wrapped = (error?: unknown): void => {
       // ioredis forgets what was in flight when it reconnects, and never answers it.
-      if (its === "close") for (const fail of [...this.#inFlight]) fail(new Error("the connection was closed"));
+      if (its === "close") this.#commands.failAll(new Error("the connection was closed"));
       listener(error instanceof Error ? new Error(error.message) : undefined);
     };
     this.#listeners.push({ event, listener, its, wrapped });
@@ -110,8 +99,8 @@ export class IoRedisClient implements RedisClientLike {
 
   async close(): Promise<void> {}
 
-  duplicate(): never {
-    throw new ConfigurationError("a client of ioredis has one connection; use redis(url) for what needs another one");
+  duplicate(options?: { readonly database?: number }): RedisClientLike {
+    return new IoRedisSession(this.#client, options?.database) as unknown as RedisClientLike;
   }
 }
 
@@ -124,6 +113,7 @@ interface Settings {
   readonly enableAutoPipelining?: boolean;
   readonly keyPrefix?: string | undefined;
   readonly sentinels?: unknown;
+  readonly replyMapping?: unknown;
   readonly password?: unknown;
   readonly host?: unknown;
   readonly port?: unknown;
