@@ -379,7 +379,7 @@ export const PAGES: readonly PageSpec[] = [
       ...["RequestMatch", "ResponseMatch", "TextMatch", "HttpWindows", "Normaliser", "PurgeOptions", "Explanation"],
       ...["NotStored", "AnswerEvent", "HttpCacheStats", "cachedHandler", "FetchHandler", "honoCache", "cachedFetch"],
       ...["purgeHandler", "PurgeHandlerOptions", "cachedListener", "Listener", "expressCache"],
-      ...["fastifyCache", "FastifyLike"],
+      ...["fastifyCache", "FastifyLike", "isLoad", "HonoContextLike"],
       ...["httpInterceptor", "PlainRequest", "PlainResponse", "PlainOrigin", "OriginContext", "AnswerOptions", "Body"],
       ...["FieldLines", "FieldLine", "Head", "cacheStorage", "CacheStorageOptions", "WebCacheStorage", "WebCache"],
       ...["CacheQueryOptions", "MultiCacheQueryOptions", "RequestLike"],

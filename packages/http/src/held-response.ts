@@ -49,9 +49,9 @@ function holdSocket(socket: Duplex, see: See): Release {
       pass(bytes);
       return;
     }
-    const { end: at } = head;
+    const { end: at, ...told } = head;
     send = (fields) => pass(withCacheStatus(bytes, at, fields));
-    see({ ...head, body: bodyOf(head, bytes) });
+    see({ ...told, body: bodyOf(head, bytes) });
   };
   const restore = shadow(socket, {
     _write: value((chunk: Chunk["chunk"], encoding: BufferEncoding, done: Done) =>
@@ -79,7 +79,7 @@ function holdStream(stream: ServerHttp2Stream, see: See): Release {
   const later = <P extends unknown[]>(method: (...parameters: P) => unknown): PropertyDescriptor =>
     value((...parameters: P): void => void waiting.push(() => void method.apply(stream, parameters)));
   const restore = shadow(stream, {
-    headersSent: { get: () => waiting.length > 0 },
+    headersSent: { configurable: true, get: () => waiting.length > 0 },
     respond: value((headers: Readonly<Record<string, number | string | string[]>>, options: object) => {
       waiting.push((fields) => {
         const status = fields.find(([name]) => name === "cache-status");
