@@ -1,6 +1,6 @@
 import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
-import { httpCache } from "@hotset/http";
+import { httpCache, type HttpCacheOptions } from "@hotset/http";
 import { purgeHandler } from "@hotset/http/fetch";
 import { Site, valueOf } from "./site.ts";
 
@@ -19,11 +19,12 @@ describe("what is not in the key cannot shape what is stored", () => {
       "user-agent": "curl",
       accept: "text/html",
       traceparent: "00-1-1-01",
+      "x-request-id": "<script>",
+      via: "1.1 <script>",
     };
     await site.get({ fields: poison });
     expect(site.seen[0]!.request.fields).toEqual([
       ["accept", "text/html"],
-      ["traceparent", "00-1-1-01"],
       ["host", "shop.example"],
     ]);
     expect(site.seen[0]!.context.shared).toBe(true);
@@ -50,8 +51,36 @@ describe("what is not in the key cannot shape what is stored", () => {
     expect((await site.ask({ fields: { cookie: "user=1" } }))[0]).toBe("user=1");
     expect(site.seen.map(({ context }) => context.shared)).toEqual([true, false]);
     // Nothing was withheld, so there is nothing to make again.
-    expect((await site.ask({ fields: { accept: "*/*" } }))[0]).toBe("undefined");
+    expect((await site.ask({ fields: { accept: "*/*", connection: "keep-alive" } }))[0]).toBe("undefined");
     expect(site.loads).toBe(3);
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["an ETag alone", { etag: '"a"' }],
+    ["a time of change alone", { "last-modified": "Sat, 01 Jan 2000 00:00:00 GMT" }],
+    ["no-cache", { "cache-control": "no-cache, max-age=60", etag: '"a"' }],
+    ["max-age=0", { "cache-control": "max-age=0", etag: '"a"' }],
+  ])("H95 an answer with %s that was made without a cookie is for no client that sent one", async (_, fields) => {
+    const site = new Site(SERVER);
+    site.page = (request) => ({ fields, body: valueOf(request, "cookie") ?? "nobody" });
+    expect((await site.ask())[0]).toBe("nobody");
+    for (const cookie of ["user=ann", "user=bob", "user=ann"])
+      expect((await site.ask({ fields: { cookie } }))[0]).toBe(cookie);
+    // Where the server says that it knows its copy, too.
+    site.page = (request) =>
+      valueOf(request, "cookie") === undefined ? { status: 304, fields } : { fields, body: "bob's" };
+    site.clock.advance(60_000);
+    expect((await site.ask({ fields: { cookie: "user=bob" } }))[0]).toBe("bob's");
+  });
+
+  it("H80 a query parameter that is not in the key reaches no handler of a shared load", async () => {
+    const site = new Site({ ...SERVER, key: { query: { except: ["utm_*"] } } });
+    site.page = (request) => ({ fields: FRESH, body: new URL(request.url).search });
+    expect((await site.ask({ path: "/?a=%2f&utm_content=<script>" }))[0]).toBe("?a=%2f");
+    expect(await site.ask({ path: "/?a=%2F" })).toEqual(["?a=%2f", "hotset; hit; ttl=60"]);
+    // One that is not stored is made again with all of it.
+    site.page = (request) => ({ fields: { "cache-control": "private" }, body: new URL(request.url).search });
+    expect((await site.ask({ path: "/b?utm_source=x" }))[0]).toBe("?utm_source=x");
   });
 
   it("H80 asks again with a field that Vary names and the handler has not seen", async () => {
@@ -100,6 +129,82 @@ describe("what is not in the key cannot shape what is stored", () => {
       Array.from({ length: 100 }, (_, i) => `user=${i}`),
     );
     expect((await site.ask())[0]).toBe("stranger");
+  });
+});
+
+describe("how often a handler runs for answers that are not stored", () => {
+  const BROWSER = { cookie: "user=1", "user-agent": "Mozilla/5.0", "sec-fetch-mode": "navigate" };
+
+  it.each<[string, Record<string, string>, Record<string, string>, number]>([
+    ["private", { "cache-control": "private" }, { connection: "keep-alive" }, 10],
+    ["private", { "cache-control": "private" }, BROWSER, 11],
+    ["Vary: Cookie", { ...FRESH, vary: "cookie" }, BROWSER, 11],
+    ["Vary: User-Agent", { ...FRESH, vary: "user-agent" }, BROWSER, 11],
+    ["Set-Cookie", { ...FRESH, "set-cookie": "sid=1" }, BROWSER, 11],
+    ["an ETag alone", { etag: '"a"' }, BROWSER, 11],
+    ["event stream", { "content-type": "text/event-stream" }, { ...BROWSER, accept: "text/event-stream" }, 10],
+    ["a large body that says max-age", { ...FRESH, "content-length": "6000000" }, BROWSER, 10],
+  ])("H94 10 requests, %s: once each, and once more for the first of a browser", async (_, fields, sent, runs) => {
+    const site = new Site(SERVER);
+    site.page = () => ({ fields, body: new Uint8Array(Number(fields["content-length"] ?? 1)) });
+    for (let i = 0; i < 10; i++) await site.get({ fields: sent });
+    expect(site.loads).toBe(runs);
+  });
+
+  it("H94 side by side as well: 20 clients of a page that is private are 21 runs", async () => {
+    const site = new Site(SERVER);
+    site.page = async (request) => {
+      await flush();
+      return { fields: { "cache-control": "private" }, body: valueOf(request, "cookie") ?? "nobody" };
+    };
+    const users = Array.from({ length: 20 }, (_, i) => `user=${i}`);
+    const answers = await Promise.all(users.map((cookie) => site.ask({ fields: { cookie } })));
+    expect(answers.map(([body]) => body)).toEqual(users);
+    expect(site.loads).toBe(21);
+  });
+
+  it("H64 H94 the first answer that may be stored ends it, and a page that only seems so does not run twice", async () => {
+    const site = new Site(SERVER).counts({ "cache-control": "private" });
+    await site.get({ fields: BROWSER });
+    site.counts(FRESH);
+    await site.get({ fields: BROWSER });
+    await site.get({ fields: BROWSER });
+    expect((await site.ask({ fields: BROWSER }))[1]).toMatch(/^hotset; hit/);
+    expect(site.loads).toBe(4);
+    const mixed = new Site(SERVER);
+    mixed.page = (request) => ({
+      fields: { "cache-control": valueOf(request, "cookie") === undefined ? "private" : "max-age=60" },
+    });
+    for (let i = 0; i < 50; i++) await mixed.get({ fields: BROWSER });
+    expect(mixed.loads).toBe(53);
+    mixed.clock.advance(60_000);
+    await mixed.get({ fields: BROWSER });
+    expect(mixed.loads).toBe(55);
+  });
+});
+
+describe("clients of a shared cache", () => {
+  const users = ["user=ann", "user=bob"];
+  const answersTo = async (options: HttpCacheOptions, fields: Record<string, string>): Promise<readonly string[]> => {
+    const site = new Site(options);
+    site.page = (request) => ({ fields, body: valueOf(request, "cookie") ?? "nobody" });
+    const bodies: string[] = [];
+    for (const cookie of users) bodies.push((await site.ask({ fields: { cookie } }))[0]);
+    return bodies;
+  };
+
+  it.each<[string, HttpCacheOptions, Record<string, string>, readonly string[]]>([
+    ["freshness alone", {}, FRESH, users],
+    ["freshness alone, without safeHeaders", { ...SERVER, safeHeaders: false }, FRESH, users],
+    ["public", {}, { "cache-control": "public, max-age=60" }, ["user=ann", "user=ann"]],
+    ["cookies that may select", { varyOn: ["cookie"] }, { ...FRESH, vary: "cookie" }, users],
+    ["the cookie in the key", { key: { cookie: ["user"] } }, FRESH, users],
+    ["another cookie in the key", { key: { cookie: ["theme"] } }, FRESH, users],
+    ["a partition", { partition: () => "tenant" }, FRESH, ["user=ann", "user=ann"]],
+    ["a cookie that is said to be safe", { ...SERVER, safeHeaders: ["cookie"] }, FRESH, ["user=ann", "user=ann"]],
+    ["a private cache", { mode: "private" }, FRESH, ["user=ann", "user=ann"]],
+  ])("H13 H95 a cookie counts as Authorization does: %s", async (_, options, fields, expected) => {
+    expect(await answersTo(options, fields)).toEqual(expected);
   });
 });
 

@@ -1,4 +1,4 @@
-import { flush, gate, outcome } from "@hotset/testing";
+import { flush, gate } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { Site, valueOf } from "./site.ts";
 
@@ -129,17 +129,33 @@ describe("serving", () => {
     expect((await site.ask())[0]).toBe("3");
   });
 
-  it("H12 H63 validates each time what says no-cache, and gives one answer to those that came before it", async () => {
+  it.each<[string, Record<string, string>]>([
+    ["no-cache", { "cache-control": "no-cache, max-age=60", etag: '"a"' }],
+    ["stale on arrival", { "cache-control": "max-age=60", age: "60", etag: '"a"' }],
+    ["a validator alone", { etag: '"a"' }],
+    ["a time of change alone", { "last-modified": "Sat, 01 Jan 2000 00:00:00 GMT" }],
+  ])("H12 H63 a response with %s answers its own caller, and others ask for themselves", async (_, fields) => {
     const site = new Site();
     const loading = gate();
-    site.page = async () => {
+    site.page = async (request) => {
       await loading.pass();
-      return { fields: { "cache-control": "no-cache", etag: '"a"' }, body: `${site.loads}` };
+      return { fields, body: `of ${valueOf(request, "x-user")}` };
     };
-    const first = Array.from({ length: 5 }, () => site.ask());
+    const users = ["ann", "bob", "cat", "dan", "eve"];
+    const answers = users.map((user) => site.ask({ fields: { "x-user": user } }));
     await loading.arrived();
     loading.open();
-    expect((await Promise.all(first)).map(([body]) => body)).toEqual(["1", "1", "1", "1", "1"]);
+    expect((await Promise.all(answers)).map(([body]) => body)).toEqual(users.map((user) => `of ${user}`));
+    expect(site.loads).toBe(5);
+    site.clock.advance(86_400_000);
+    const before = site.loads;
+    await site.ask();
+    expect(site.loads).toBe(before + 1);
+  });
+
+  it("H12 H52 validates each time what says no-cache", async () => {
+    const site = new Site().counts({ "cache-control": "no-cache", etag: '"a"' });
+    await site.ask();
     expect((await site.ask())[0]).toBe("2");
     expect(valueOf(site.seen[1]!.request, "if-none-match")).toBe('"a"');
   });
@@ -369,14 +385,30 @@ describe("when the origin fails", () => {
     expect(site.loads).toBe(3);
   });
 
-  it("H68 waits loadTimeout for the head, and aborts the request", async () => {
+  it("H68 H94 waits loadTimeout for the head while others wait, and aborts the request", async () => {
     const site = new Site({ loadTimeout: "5s" });
     const loading = gate<never>();
     site.page = () => loading.pass();
-    const answer = outcome(site.get());
+    const answer = site.get();
+    await loading.arrived();
+    site.clock.advance(12_000);
+    await flush();
+    const answers = Promise.allSettled([answer, site.get()]);
+    site.clock.advance(3_000);
+    const message = "no response within loadTimeout, 5000 ms";
+    expect(await answers).toMatchObject([{ reason: { message } }, { reason: { message } }]);
+    expect(site.seen[0]!.context.signal.aborted).toBe(true);
+  });
+
+  it("H48 H68 waits loadTimeout for the head where a stale response may answer", async () => {
+    const site = new Site({ loadTimeout: "5s" }).counts(FRESH);
+    await site.get();
+    site.clock.advance(60_000);
+    const loading = gate<never>();
+    site.page = () => loading.pass();
+    const answer = site.ask();
     await loading.arrived();
     site.clock.advance(5_000);
-    expect(await answer).toMatchObject({ reason: { message: "no response within loadTimeout, 5000 ms" } });
-    expect(site.seen[0]!.context.signal.aborted).toBe(true);
+    expect((await answer)[0]).toBe("1");
   });
 });

@@ -371,15 +371,76 @@ describe("bodies", () => {
     await closing;
   });
 
-  it("H68 ends a body that stands still for bodyIdleTimeout", async () => {
+  it("H68 ends a body that stands still for bodyIdleTimeout while others wait for it", async () => {
     const site = new Site({ bodyIdleTimeout: "5s" });
     const page = fedBody();
     site.page = () => ({ fields: FRESH, body: page.body });
-    const answer = await site.get();
+    const answers = await Promise.all([site.get(), site.get()]);
     page.feed("a");
     await flush();
     site.clock.advance(5_000);
-    await expect(answer.text()).rejects.toThrow("no byte of the body came for 5000 ms");
+    for (const answer of answers) await expect(answer.text()).rejects.toThrow("no byte of the body came for 5000 ms");
+  });
+
+  it("H94 one client alone decides how long it waits: for a head, for a byte, and before it reads on", async () => {
+    const site = new Site({ loadTimeout: "5s", bodyIdleTimeout: "5s", maxBodyBytes: 10 });
+    const page = fedBody();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: page.body };
+    };
+    const asked = site.get();
+    await loading.arrived();
+    site.clock.advance(60_000);
+    loading.open();
+    const answer = await asked;
+    site.clock.advance(60_000);
+    page.feed("0123456789");
+    page.feed("0123456789");
+    page.feed("end");
+    await flush();
+    site.clock.advance(60_000);
+    page.end();
+    expect(await answer.text()).toBe("01234567890123456789end");
+    expect(site.loads).toBe(1);
+  });
+
+  it("H67 H69 where the first caller leaves before the head, the others get the whole body of that load", async () => {
+    const site = new Site({ onAbort: "abort" });
+    const page = fedBody();
+    const loading = gate();
+    site.page = async () => {
+      await loading.pass();
+      return { fields: FRESH, body: page.body };
+    };
+    const controller = new AbortController();
+    const first = outcome(site.get({ call: { signal: controller.signal } }));
+    await loading.arrived();
+    const others = Array.from({ length: 9 }, () => site.get());
+    await flush();
+    controller.abort(new Error("left"));
+    await first;
+    loading.open();
+    page.feed("first ");
+    const answers = await Promise.all(others);
+    page.feed("last");
+    page.end();
+    expect(await Promise.all(answers.map((answer) => answer.text()))).toEqual(answers.map(() => "first last"));
+    expect(site.loads).toBe(1);
+  });
+
+  it("H69 a body that nobody reads any longer is given to no later caller as a whole one", async () => {
+    const site = new Site({ onAbort: "abort" });
+    const page = fedBody();
+    site.page = () => ({ fields: FRESH, body: page.body });
+    const answer = await site.get();
+    page.feed("half");
+    await flush();
+    const leaving = (answer.body as ReadableStream<Uint8Array>).cancel();
+    site.counts(FRESH, { body: "whole" });
+    expect((await site.ask())[0]).toBe("whole");
+    await leaving;
   });
 
   it.each(["max-age=10, stale-if-error=20", "max-age=10, stale-if-error=20, stale-while-revalidate=20"])(
@@ -422,7 +483,7 @@ describe("bodies", () => {
       await loading.pass();
       return { fields: FRESH, body: page.body };
     };
-    const answer = outcome(site.get());
+    const [answer] = [outcome(site.get()), outcome(site.get())];
     await loading.arrived();
     site.clock.advance(5_000);
     expect(await answer).toMatchObject({ reason: { message: "no response within loadTimeout, 5000 ms" } });

@@ -9,9 +9,7 @@ export interface Running {
   readonly fields: FieldLines;
   readonly ageMs: number;
   readonly body: SharedBody | Uint8Array;
-  /** Whether a request that came after the head may have it, too. */
-  readonly isReusable: boolean;
-  /** Whether this request selects it. */
+  /** Whether this request may have it, as a stored copy that it need not validate, and selects it. */
   readonly suits: (visit: Visit) => boolean;
 }
 
@@ -28,10 +26,15 @@ export class Crew {
   /** `take` is called with the load, now or when its head comes. Returns a function that ends the wait. */
   follow(visit: Visit, take: Take): () => void {
     const running = this.#running;
-    if (running?.isReusable === true && running.suits(visit) && take(running)) return NOTHING;
+    if (running?.suits(visit) === true && take(running)) return NOTHING;
     const offered: Take = (each) => each.suits(visit) && take(each);
     this.#waiting.add(offered);
     return () => void this.#waiting.delete(offered);
+  }
+
+  /** Whether a caller waits besides the one whose load it is. */
+  get isFollowed(): boolean {
+    return this.#waiting.size > 0;
   }
 
   /** Gives the load to all that wait, and to those that come before its end. */

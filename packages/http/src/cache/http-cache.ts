@@ -1,6 +1,6 @@
 import { OverloadedError, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
-import { decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
+import { answersOthers, decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
 import type { FieldLines } from "../semantics/fields.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
@@ -19,7 +19,7 @@ import {
   type PlainResponse,
 } from "./messages.ts";
 import { planOf, type HttpCacheOptions, type Plan } from "./options.ts";
-import { OriginAnsweredError } from "./origin.ts";
+import { askAlone, OriginAnsweredError } from "./origin.ts";
 import { Places } from "./places.ts";
 import type { HttpRule } from "./rules.ts";
 import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
@@ -272,7 +272,8 @@ export class HttpCache {
     const received = this.#shelf.isReceivedHere(stored, visit.startedAt);
     // A forced call may join a load whose response came before this request, and which is still being stored.
     if ((isLoaded && received === "since") || (isForced && served?.status !== "stale" && received !== "before"))
-      return (await this.#serve(visit, stored, held.ageMs, "collapsed")) ?? "gone";
+      if (!answersOthers(stored.freshness)) return "pass";
+      else return (await this.#serve(visit, stored, held.ageMs, "collapsed")) ?? "gone";
     const reuse = decideReuse(visit.demands, held);
     if (reuse !== "revalidate") {
       if (reuse === "serve-and-revalidate" && served?.status !== "stale") void this.#refresh(visit);
@@ -388,7 +389,7 @@ export class HttpCache {
 
   async #head(visit: Visit, stored: StoredResponse | undefined): Promise<PlainResponse> {
     const sentAt = this.#epochMs();
-    const response = await this.#ask(visit.request, visit.origin, visit.call);
+    const response = await askAlone(visit);
     if (stored !== undefined) await this.#heads.apply(visit, stored, response, { sentAt, receivedAt: this.#epochMs() });
     this.#report("pass", visit, response.status, "method");
     return forwarded(visit, response, 0, {
@@ -406,18 +407,13 @@ export class HttpCache {
   ): Promise<PlainResponse> {
     const startedAt = this.#plan.clock.now();
     const sentAt = this.#epochMs();
-    const response = await this.#ask(request, origin, call);
+    const response = await askAlone({ request, origin, call });
     const kept = isSafe(request.method) ? response : await this.#changed(request, response, sentAt);
     const durationMs = this.#plan.clock.now() - startedAt;
     this.#meter.report({ outcome: "pass", status: response.status, rule: undefined, notStored: reason, durationMs });
     const status: CacheStatus = { forward: reason === "method" ? "method" : "bypass", forwardStatus: response.status };
     const to = { request, rule: this.#plan };
     return forwarded(to, kept, 0, reason === "method" ? status : { ...status, detail: reason });
-  }
-
-  async #ask(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Promise<PlainResponse> {
-    const { signal = new AbortController().signal, onInformation } = call;
-    return origin(request, { background: false, shared: false, signal, onInformation });
   }
 
   /** After an answer to an unsafe method: invalidates, and keeps an answer that says what a GET would give. */

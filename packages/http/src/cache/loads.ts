@@ -1,18 +1,19 @@
 import type { LoadContext, Namespace, Served } from "@hotset/core";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
-import { joinedOf, without, type Head } from "../semantics/fields.ts";
-import { isExplicit, type Exchange, type Freshness } from "../semantics/freshness.ts";
-import { fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
+import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";
+import type { Exchange, Freshness } from "../semantics/freshness.ts";
+import { answersOthers, fallbackWindowMs, isServerFailure, type OriginFailure } from "../semantics/reuse.ts";
 import { freshen, isAboutStored } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
 import { Crews, type Crew, type Running } from "./followers.ts";
 import { discard, ignore, type PlainResponse } from "./messages.ts";
-import { ask, askAlone, OriginAnsweredError } from "./origin.ts";
+import { askAlone, askForAll, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
-import { sharedFields } from "./safe-fields.ts";
+import { OwnRuns } from "./own-runs.ts";
+import { isShapedByClient, sharedRequest, type SharedRequest } from "./safe-fields.ts";
 import { SharedBody } from "./shared-body.ts";
 import type { Shelf } from "./shelf.ts";
 import type { Meter } from "./stats.ts";
@@ -30,10 +31,17 @@ export type Outcome =
 
 type Deliver = (outcome: Outcome) => void;
 
-/** The takers of the response of a load: its own caller, unless none waits, and callers that read along. */
+/** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
 interface Takers {
   readonly deliver: Deliver | undefined;
   readonly crew: Crew;
+}
+
+/** The answer of the origin to a load for all. */
+interface Loaded {
+  readonly response: PlainResponse;
+  readonly exchange: Exchange;
+  readonly shared: SharedRequest;
 }
 
 /** The value of a load whose response is for its own caller. */
@@ -52,6 +60,7 @@ export class Loads {
   readonly #shelf: Shelf;
   readonly #places: Places;
   readonly #meter: Meter;
+  readonly #ownRuns: OwnRuns;
 
   constructor(namespace: Namespace, plan: Plan, shelf: Shelf, places: Places, meter: Meter) {
     this.#places = places;
@@ -59,6 +68,7 @@ export class Loads {
     this.#plan = plan;
     this.#shelf = shelf;
     this.#meter = meter;
+    this.#ownRuns = new OwnRuns(plan.clock);
     namespace.on("coalesced", ({ key }) => (this.#joined = key));
   }
 
@@ -69,6 +79,8 @@ export class Loads {
   fetch(visit: Visit, accepts: "any" | "new" | "later"): Promise<Outcome> {
     const { errorBackoffMs, finishesAlone } = this.#plan;
     const { key, call } = visit;
+    const alone = this.#aloneFor(visit);
+    if (alone !== undefined) return this.#ownRun(visit, alone).then((response) => ({ kind: "answer", response }));
     return new Promise((resolve, reject) => {
       let served: Served | undefined;
       let leave: () => void = ignore;
@@ -81,7 +93,13 @@ export class Loads {
       const lead = (ctx: LoadContext): Promise<unknown> => {
         leave();
         crew ??= this.#crews.open(key);
-        return this.#load(visit, ctx, { deliver: ctx.background ? undefined : deliver, crew });
+        const takers = {
+          crew,
+          get deliver() {
+            return ctx.background || hasLeft ? undefined : deliver;
+          },
+        };
+        return this.#load(visit, ctx, takers);
       };
       this.#joined = undefined;
       const answer = this.#namespace.getOrSet(key, lead, {
@@ -125,21 +143,21 @@ export class Loads {
   }
 
   async #load(visit: Visit, ctx: LoadContext, takers: Takers): Promise<unknown> {
-    const { deliver } = takers;
+    const alone = takers.deliver === undefined ? undefined : this.#aloneFor(visit);
+    if (alone !== undefined) return this.#serveAlone(visit, ctx, alone, takers);
     const found = visit.ignoresStored ? undefined : readStored(ctx.stale?.value);
     const stale = found?.kind === "response" && found.selects === visit.selects ? found : undefined;
-    const sentAt = this.#epochMs();
-    let answer: { response: PlainResponse; withheld: ReadonlySet<string> };
+    let loaded: Loaded;
     try {
-      answer = await this.#validate(visit, ctx, stale);
+      loaded = await this.#validate(visit, ctx, stale, takers);
+      if (ctx.signal.aborted) discard(loaded.response.body);
+      ctx.signal.throwIfAborted();
     } catch (error) {
       cover(ctx, stale?.freshness, "unreachable", this.#plan.settings.whenDisconnectedMs);
       throw error;
     }
-    const { response, withheld } = answer;
-    const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
-    if (response.status === 304 && stale !== undefined)
-      return this.#renew(visit, ctx, { stale, response, exchange }, deliver);
+    const { response, exchange, shared } = loaded;
+    if (response.status === 304 && stale !== undefined) return this.#renew(visit, ctx, { ...loaded, stale }, takers);
     const failure = response.isFailure === true ? "unreachable" : "answered";
     const { whenDisconnectedMs } = this.#plan.settings;
     if (
@@ -149,59 +167,105 @@ export class Loads {
     ) {
       cover(ctx, stale.freshness, failure, whenDisconnectedMs);
       const error = new OriginAnsweredError(response, failure);
-      if (deliver === undefined) discard(error.take()!.body);
+      if (takers.deliver === undefined) discard(error.take()!.body);
       throw error;
     }
-    const decision = this.#decide(visit, response, exchange);
-    if (decision.store) return this.#store(visit, ctx, { decision, response, stale }, takers);
-    if (withheld.size === 0 || deliver === undefined)
-      return this.#passOn(visit, ctx, { decision, response, stale }, deliver);
-    // It was made without the fields of this client, and is not for others either.
+    const decision = this.#decide(visit, response, exchange, shared);
+    if (decision.store) {
+      this.#ownRuns.forget(visit.primary);
+      return this.#store(visit, ctx, { decision, response, stale }, takers);
+    }
+    const { reason } = decision;
+    if (!shared.isShaped || decision.isForAll) return this.#passOn(visit, ctx, { decision, response, stale }, takers);
+    // It was made without what this client sent, and says nothing of others.
+    this.#ownRuns.note(visit.primary, reason);
     discard(response.body);
-    const own = await askAlone(visit, ctx);
-    return this.#passOn(visit, ctx, { decision, response: own, stale }, deliver);
+    await this.#removeReplaced(visit, stale, response.status);
+    return this.#serveAlone(visit, ctx, reason, takers);
+  }
+
+  /** Why the origin answers this client alone at present. */
+  #aloneFor(visit: Visit): NotStored | undefined {
+    const reason = this.#ownRuns.reasonFor(visit.primary);
+    return reason !== undefined && isShapedByClient(visit, this.#plan.safe) ? reason : undefined;
+  }
+
+  async #serveAlone(visit: Visit, ctx: LoadContext, reason: NotStored, { deliver }: Takers): Promise<unknown> {
+    if (deliver !== undefined) {
+      deliver({ kind: "answer", response: await this.#ownRun(visit, reason, ctx.signal) });
+    }
+    return ctx.notShared(NOT_SHARED);
+  }
+
+  /** One run of the origin for one client, with all that it sent. */
+  async #ownRun(visit: Visit, reason: NotStored, signal?: AbortSignal): Promise<PlainResponse> {
+    const sentAt = this.#epochMs();
+    const response = await askAlone(visit, signal);
+    const exchange: Exchange = { sentAt, receivedAt: this.#epochMs() };
+    const decision = this.#decide(visit, response, exchange, sharedRequest(visit, this.#plan.safe));
+    if (decision.store) this.#ownRuns.doubt(visit.primary);
+    const detail = decision.store ? reason : decision.reason;
+    this.#report("pass", visit, response.status, detail);
+    const status = { forward: forwardReason(visit, undefined), forwardStatus: response.status, detail };
+    return forwarded(visit, response, decision.freshness.initialAgeMs, status);
   }
 
   /**
    * With the conditions of what is stored; without them once more where a 304 is about something else, and with the
    * selecting fields where Vary names some that the handler did not see.
    */
-  async #validate(
-    visit: Visit,
-    ctx: LoadContext,
-    stale: StoredResponse | undefined,
-  ): Promise<{ response: PlainResponse; withheld: ReadonlySet<string> }> {
-    const { safe } = this.#plan;
-    const { fields, withheld } = sharedFields(visit, safe);
+  async #validate(visit: Visit, ctx: LoadContext, stale: StoredResponse | undefined, takers: Takers): Promise<Loaded> {
+    const ours = sharedRequest(visit, this.#plan.safe);
     const conditions = stale === undefined || visit.request.cache === "reload" ? [] : conditionsOf(stale.fields);
-    const response = await ask(visit, ctx, [...fields, ...conditions], this.#plan);
-    const isOther = response.status === 304 && stale !== undefined && !isAboutStored(stale.fields, response.fields);
-    const unseen = (selectingFields(response.fields) ?? []).filter((name) => withheld.has(name));
-    if (!isOther && unseen.length === 0) return { response, withheld };
+    const { deliver, crew } = takers;
+    // Neither others wait, nor is there a stale response for its client.
+    const isAlone = (): boolean =>
+      stale === undefined && deliver !== undefined && visit.call.signal?.aborted !== true && !crew.isFollowed;
+    const ask = async (shared: SharedRequest, also: FieldLines): Promise<Loaded> => {
+      const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
+      const sentAt = this.#epochMs();
+      const response = await askForAll(visit, ctx, asked, this.#plan, isAlone);
+      return { response, shared, exchange: { sentAt, receivedAt: this.#epochMs() } };
+    };
+    const loaded = await ask(ours, conditions);
+    const { response, exchange, shared } = loaded;
+    const selecting = selectingFields(response.fields) ?? [];
+    const unseen = selecting.filter((name) => shared.withheld.has(name));
+    if (response.status === 304 && stale !== undefined) {
+      const isSelected = selecting.every((name) => visit.index?.selecting.includes(name));
+      if (isSelected && isAboutStored(stale.fields, response.fields)) return loaded;
+    } else if (unseen.length === 0 || !this.#decide(visit, response, exchange, shared).store) return loaded;
     discard(response.body);
-    const again = sharedFields(visit, safe, unseen);
-    return { response: await ask(visit, ctx, again.fields, this.#plan), withheld: again.withheld };
+    return ask(sharedRequest(visit, this.#plan.safe, unseen), []);
   }
 
-  #decide(visit: Visit, head: Head, exchange: Exchange): StoreDecision {
-    const decision = decideStore(askedBy(visit, "GET"), head, exchange, visit.rule.settings);
-    if (!decision.store || this.#places.agrees(visit, head.fields)) return decision;
-    return { store: false, freshness: decision.freshness, reason: "rule" };
+  #decide(visit: Visit, head: Head, exchange: Exchange, { request }: SharedRequest): StoreDecision {
+    const decision = decideStore(askedBy(visit, "GET", request.fields), head, exchange, visit.rule.settings);
+    if (!decision.store) return decision;
+    // Made without what clients send, it is for all of them only if it says so.
+    if (this.#plan.safe !== undefined && !decision.isForAll)
+      return { ...decision, store: false, reason: "no-freshness" };
+    return this.#places.agrees(visit, head.fields) ? decision : { ...decision, store: false, reason: "rule" };
   }
 
   /** A 304: the stored response, with its fields. */
   async #renew(
     visit: Visit,
     ctx: LoadContext,
-    { stale, response, exchange }: { stale: StoredResponse; response: PlainResponse; exchange: Exchange },
-    deliver: Deliver | undefined,
+    { stale, response, exchange, shared }: Loaded & { readonly stale: StoredResponse },
+    takers: Takers,
   ): Promise<unknown> {
     discard(response.body);
     const head = { status: stale.status, fields: freshen(stale.fields, response.fields) };
-    const decision = this.#decide(visit, head, exchange);
+    const decision = this.#decide(visit, head, exchange, shared);
+    if (!decision.store && shared.isShaped && !decision.isForAll) {
+      this.#ownRuns.note(visit.primary, decision.reason);
+      await this.#shelf.remove(visit);
+      return this.#serveAlone(visit, ctx, decision.reason, takers);
+    }
     const fields = decision.store ? decision.fields : head.fields;
     const next = await this.#shelf.renew(visit, stale, decision.freshness, fields);
-    deliver?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
+    takers.deliver?.({ kind: "validated", stored: next, ageMs: decision.freshness.initialAgeMs });
     if (!decision.store) {
       await this.#shelf.remove(visit);
       return ctx.notShared(NOT_SHARED);
@@ -219,7 +283,7 @@ export class Loads {
       response,
       stale,
     }: { decision: StoreDecision & { store: false }; response: PlainResponse; stale: StoredResponse | undefined },
-    deliver: Deliver | undefined,
+    { deliver }: Takers,
   ): Promise<unknown> {
     const { reason, freshness } = decision;
     const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, detail: reason };
@@ -228,9 +292,13 @@ export class Loads {
       this.#report("pass", visit, response.status, reason);
       deliver({ kind: "answer", response: forwarded(visit, response, freshness.initialAgeMs, status) });
     }
-    // A failing server says nothing of what is stored; any other answer replaces it.
-    if (stale !== undefined && response.status < 500) await this.#shelf.remove(visit);
+    await this.#removeReplaced(visit, stale, response.status);
     return ctx.notShared(NOT_SHARED);
+  }
+
+  /** A failing server says nothing of what is stored; any other answer that is not stored replaces it. */
+  async #removeReplaced(visit: Visit, stale: StoredResponse | undefined, status: number): Promise<void> {
+    if (stale !== undefined && status < 500) await this.#shelf.remove(visit);
   }
 
   async #store(
@@ -241,19 +309,21 @@ export class Loads {
       response,
       stale,
     }: { decision: StoreDecision & { store: true }; response: PlainResponse; stale: StoredResponse | undefined },
-    { deliver, crew }: Takers,
+    takers: Takers,
   ): Promise<unknown> {
+    const { crew } = takers;
     const receivedAt = this.#plan.clock.now();
     const body = this.#sharedBody(response);
     const ageMs = decision.freshness.initialAgeMs;
-    const own =
-      body instanceof SharedBody && deliver !== undefined ? body.read()! : body instanceof SharedBody ? null : body;
-    const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
+    // Before its own caller: where that leaves first, others read on.
+    crew.lead(this.#running(visit, decision, response, body));
+    const { deliver } = takers;
     if (deliver !== undefined) {
       this.#report("miss", visit, response.status);
+      const status = { forward: forwardReason(visit, stale), forwardStatus: response.status, stored: true };
+      const own = body instanceof SharedBody ? body.read()! : body;
       deliver({ kind: "answer", response: forwarded(visit, { ...response, body: own }, ageMs, status) });
     }
-    crew.lead(this.#running(visit, decision, response, body));
     try {
       const bytes = body instanceof SharedBody ? await this.#within(body.whole) : body;
       this.#meter.bytesFromOrigin += bytes?.byteLength ?? 0;
@@ -286,14 +356,14 @@ export class Loads {
     const { freshness, selecting } = decision;
     const textOf = (each: Visit): string => selectingText(selecting, each.request.fields, this.#plan.normalisers);
     const selects = textOf(visit);
+    const mayHave = answersOthers(freshness);
     return {
       status: response.status,
       statusText: response.statusText,
       fields: without(response.fields, ONE_CALLERS),
       ageMs: freshness.initialAgeMs,
       body,
-      isReusable: !freshness.mustValidate && freshness.lifetimeMs > freshness.initialAgeMs && isExplicit(freshness),
-      suits: (each) => each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),
+      suits: (each) => mayHave && each.target === visit.target && (selecting.length === 0 || textOf(each) === selects),
     };
   }
 

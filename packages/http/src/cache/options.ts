@@ -35,9 +35,12 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly keepForValidation?: Duration | undefined;
   /** How long after a failed load a stale response is served without another attempt. @default '10s' */
   readonly errorBackoff?: Duration | undefined;
-  /** The longest wait for the head of a response; a body that takes longer is served, and not stored. @default '30s' */
+  /**
+   * The longest wait for the head of a response, while others wait for it or a stale response may answer; one client
+   * alone waits as long as it likes. A body that takes longer is served, and not stored. @default '30s'
+   */
   readonly loadTimeout?: Duration | undefined;
-  /** The longest time without a byte of a body. @default '30s' */
+  /** The longest time without a byte of a body for which others wait. @default '30s' */
   readonly bodyIdleTimeout?: Duration | undefined;
   /** Larger bodies are not stored. @default 5 MiB */
   readonly maxBodyBytes?: number | undefined;
@@ -67,9 +70,10 @@ export interface HttpCacheOptions extends RuleOptions {
   /** Whether that field names the key. @default false */
   readonly keyInStatus?: boolean | undefined;
   /**
-   * Whether the handler of a load that is shared sees only fields that are in the key, that select by Vary, or that are
-   * harmless; or further names of such fields. A response that is not stored is then made again for its own client,
-   * with all of its fields. @default true with `base` or `hosts`
+   * Whether the handler of a load that is shared sees only query parameters and fields that are in the key, fields that
+   * select by Vary, and harmless ones; or further names of such fields. A response that does not say that it may be
+   * shared is then not stored, and is made again for its own client with all of its fields; for a minute its URL is
+   * asked in this way alone. @default true with `base` or `hosts`
    */
   readonly safeHeaders?: boolean | readonly string[] | undefined;
   /** Scheme and authority of every request, where this is a server: `https://shop.example`. */
@@ -146,6 +150,7 @@ function settingsOf(options: HttpCacheOptions): Settings {
     isShared,
     targetedFields: lowered(options.targetedFields) ?? (isShared ? DEFAULT_SETTINGS.targetedFields : []),
     setCookie: options.setCookie ?? "refuse",
+    sharesCookies: Array.isArray(options.safeHeaders) && lowered(options.safeHeaders)!.includes("cookie"),
     heuristic:
       heuristic === false
         ? undefined

@@ -1,7 +1,6 @@
 import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
-import type { FieldLines } from "../semantics/fields.ts";
 import type { OriginFailure } from "../semantics/reuse.ts";
-import { discardLate, type PlainResponse } from "./messages.ts";
+import { discardLate, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
 /** The origin answered with an error: its caller gets that response where nothing stored may answer. */
@@ -25,38 +24,43 @@ export class OriginAnsweredError extends Error {
 }
 
 /**
- * Asks the origin on behalf of all callers: a GET with `fields` in place of those of the client.
- * Its signal aborts when the head takes too long. Once that is there, it aborts only as the load itself is aborted.
+ * Asks the origin on behalf of all callers. The signal that it gets aborts when the head takes too long while others
+ * wait. Once that is there, it aborts only as the load itself is aborted.
+ *
+ * @param isAlone whether one client waits and nobody else: it decides itself how long.
  */
-export async function ask(
+export async function askForAll(
   visit: Visit,
   ctx: Pick<LoadContext, "signal" | "background">,
-  fields: FieldLines,
+  request: PlainRequest,
   { clock, loadTimeoutMs }: { readonly clock: Clock; readonly loadTimeoutMs: number },
+  isAlone: () => boolean,
 ): Promise<PlainResponse> {
-  const { request, origin } = visit;
   const controller = new AbortController();
   const abort = (): void => controller.abort(ctx.signal.reason);
   if (ctx.signal.aborted) abort();
   ctx.signal.addEventListener("abort", abort, { once: true });
   const answer = (async () =>
-    origin(
-      { ...request, method: "GET", fields },
-      {
-        background: ctx.background,
-        shared: true,
-        signal: controller.signal,
-        onInformation: ctx.background ? undefined : visit.call.onInformation,
-      },
-    ))();
+    visit.origin(request, {
+      background: ctx.background,
+      shared: true,
+      signal: controller.signal,
+      onInformation: ctx.background ? undefined : visit.call.onInformation,
+    }))();
   let cancel = (): void => undefined;
   const late = new Promise<never>((_, reject) => {
-    cancel = clock.schedule(() => {
-      discardLate(answer);
-      const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, { operation: "load" });
-      controller.abort(error);
-      reject(error);
-    }, loadTimeoutMs);
+    const wait = (): void => {
+      cancel = clock.schedule(() => {
+        if (isAlone()) return wait();
+        discardLate(answer);
+        const error = new LoadTimeoutError(`no response within loadTimeout, ${loadTimeoutMs} ms`, {
+          operation: "load",
+        });
+        controller.abort(error);
+        reject(error);
+      }, loadTimeoutMs);
+    };
+    wait();
   });
   try {
     return await Promise.race([answer, late]);
@@ -66,7 +70,9 @@ export async function ask(
 }
 
 /** Asks the origin for its own caller alone, with the request as it came. */
-export async function askAlone(visit: Visit, { signal }: Pick<LoadContext, "signal">): Promise<PlainResponse> {
-  const { onInformation } = visit.call;
-  return visit.origin(visit.request, { background: false, shared: false, signal, onInformation });
+export async function askAlone(
+  { origin, request, call }: Pick<Visit, "origin" | "request" | "call">,
+  signal: AbortSignal = call.signal ?? new AbortController().signal,
+): Promise<PlainResponse> {
+  return origin(request, { background: false, shared: false, signal, onInformation: call.onInformation });
 }

@@ -102,6 +102,7 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
   const key = objectAt(`${at}.key`, rule.key ?? {}, ["query", "sortQuery", "header", "cookie"]) as KeyRule;
   if (key.sortQuery !== undefined && typeof key.sortQuery !== "boolean")
     throw refusal(`${at}.key.sortQuery must be true or false`);
+  const headers = lowered(textsAt(`${at}.key.header`, key.header ?? []))!;
   return {
     name,
     matches:
@@ -109,13 +110,14 @@ function ruleOf(at: string, rule: HttpRule, settings: Settings): Rule {
     passes: pass,
     partition,
     search: { ignores: ignoredBy(`${at}.key.query`, key.query), sorts: key.sortQuery ?? false },
-    headers: lowered(textsAt(`${at}.key.header`, key.header ?? []))!,
+    headers,
     cookies: textsAt(`${at}.key.cookie`, key.cookie ?? []),
     tagsFor: tagMaker(`${at}.tags`, rule.tags ?? [], typeof match === "function" ? [] : parametersOf(match)),
     settings: {
       ...settings,
       stores: store === undefined || typeof store === "function" ? store : responseTest(`${at}.store`, store),
       clientCacheControl,
+      sharesCookies: settings.sharesCookies || partition !== undefined || headers.includes("cookie"),
       defaults: windowsOf(`${at}.defaults`, rule.defaults),
       override: windowsOf(`${at}.override`, rule.override),
     },
@@ -158,11 +160,15 @@ export function partsOf({ headers, cookies }: Rule, partition: string | undefine
 }
 
 /** The cookies of these names, as they were sent. */
-export function cookiesIn(fields: FieldLines, names: readonly string[]): readonly string[] {
-  if (names.length === 0) return [];
-  const sent = (joinedOf(fields, "cookie") ?? "").split(/[;,]/).map((pair) => pair.trim());
-  return sent.filter((pair) => names.includes(pair.split("=", 1)[0]!));
-}
+export const cookiesIn = (fields: FieldLines, names: readonly string[]): readonly string[] =>
+  names.length === 0 ? [] : pairsOf(joinedOf(fields, "cookie") ?? "").filter((pair) => names.includes(nameOf(pair)));
+
+/** Whether this Cookie field has no cookies but those of these names. */
+export const hasOnlyCookies = (field: string, names: readonly string[]): boolean =>
+  pairsOf(field).every((pair) => pair === "" || names.includes(nameOf(pair)));
+
+const pairsOf = (field: string): readonly string[] => field.split(/[;,]/).map((pair) => pair.trim());
+const nameOf = (pair: string): string => pair.split("=", 1)[0]!;
 
 const PARAMETER = /\{(\w+)\}/g;
 const RULE_OPTIONS = ["key", "partition", "store", "defaults", "override", "tags", "clientCacheControl"] as const;

@@ -1,19 +1,26 @@
-import type { FieldLine, FieldLines } from "../semantics/fields.ts";
+import { isHopByHop, type FieldLine } from "../semantics/fields.ts";
+import { withQueryOfKey } from "../semantics/target.ts";
 import { CONDITIONAL_FIELDS } from "../semantics/validators.ts";
+import type { PlainRequest } from "./messages.ts";
 import { cookiesIn } from "./rules.ts";
 import type { Visit } from "./visit.ts";
 
 /** Fields that shape no page, or that a handler answers with a Vary. */
 export const HARMLESS: readonly string[] = [
-  ...["accept", "accept-charset", "accept-encoding", "accept-language", "authorization", "via"],
-  ...["traceparent", "tracestate", "x-request-id", "x-correlation-id"],
+  "accept",
+  "accept-charset",
+  "accept-encoding",
+  "accept-language",
+  "authorization",
 ];
 
-/** The fields of a request as the handler of a shared load gets them. */
-export interface SharedFields {
-  readonly fields: FieldLines;
+/** A request as the handler of a shared load gets it. */
+export interface SharedRequest {
+  readonly request: PlainRequest;
   /** Names that the handler does not see although the client sent them. */
   readonly withheld: ReadonlySet<string>;
+  /** Whether it differs from that of its client in anything that may shape a page. */
+  readonly isShaped: boolean;
 }
 
 /**
@@ -22,30 +29,38 @@ export interface SharedFields {
  *
  * @param seen further names that select, by the Vary of the response.
  */
-export function sharedFields(
-  visit: Pick<Visit, "request" | "index" | "rule">,
+export function sharedRequest(
+  visit: Pick<Visit, "request" | "index" | "rule" | "search">,
   safe: ReadonlySet<string> | undefined,
   seen: readonly string[] = [],
-): SharedFields {
-  const { headers, cookies } = visit.rule;
+): SharedRequest {
+  const { request, rule, search } = visit;
   const withheld = new Set<string>();
-  const fields: FieldLine[] = visit.request.fields.filter(([name]) => {
+  const fields: FieldLine[] = request.fields.filter(([name]) => {
     if (CONDITIONAL_FIELDS.has(name)) return false;
     if (safe === undefined || safe.has(name) || seen.includes(name)) return true;
-    if (visit.index?.selecting.includes(name) === true || headers.includes(name)) return true;
-    if (name !== "host") withheld.add(name);
+    if (visit.index?.selecting.includes(name) === true || rule.headers.includes(name)) return true;
+    if (name !== "host" && !isHopByHop(name)) withheld.add(name);
     return false;
   });
-  const inKey = withheld.has("cookie") ? cookiesIn(visit.request.fields, cookies) : [];
+  if (safe === undefined) return { request: { ...request, method: "GET", fields }, withheld, isShaped: false };
+  const inKey = withheld.has("cookie") ? cookiesIn(request.fields, rule.cookies) : [];
   if (inKey.length > 0) fields.push(["cookie", inKey.join("; ")]);
-  return safe === undefined ? { fields, withheld } : { fields: [...fields, ["host", authorityOf(visit)]], withheld };
+  // The authority of the key: a handler makes links of it.
+  fields.push(["host", new URL(request.url).host]);
+  const url = withQueryOfKey(
+    request.url,
+    search === undefined ? rule.search : { ignores: search.ignores, sorts: search.ignoresOrder },
+  );
+  return {
+    request: { ...request, method: "GET", url, fields },
+    withheld,
+    isShaped: withheld.size > 0 || url !== request.url,
+  };
 }
 
-/** Whether the handler saw fields of this request that may shape no stored response. */
+/** Whether the handler saw of this request what may shape no stored response. */
 export const isShapedByClient = (
-  visit: Pick<Visit, "request" | "index" | "rule">,
+  visit: Pick<Visit, "request" | "index" | "rule" | "search">,
   safe: ReadonlySet<string> | undefined,
-): boolean => sharedFields(visit, safe).withheld.size > 0;
-
-/** The authority of the key: a handler makes links of it. */
-const authorityOf = ({ request }: Pick<Visit, "request">): string => new URL(request.url).host;
+): boolean => safe !== undefined && sharedRequest(visit, safe).isShaped;

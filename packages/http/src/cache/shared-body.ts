@@ -23,7 +23,8 @@ export interface SharedBodyOptions {
  *
  * Until `maxBytes` the source is read at its own pace and everything is kept. After them only what the slowest reader
  * still needs is kept, at most `maxBytes`, and the source is read at its pace. A reader that takes nothing for
- * `idleMs` while others wait is dropped.
+ * `idleMs` while another waits for bytes is dropped. A source without a byte for `idleMs` has broken off, unless it has
+ * one reader: that decides itself how long it waits.
  */
 export class SharedBody {
   /** All bytes, once they are there; `undefined` when there were more than `maxBytes`, or no reader was left. */
@@ -36,6 +37,8 @@ export class SharedBody {
   #base = 0;
   #bytes = 0;
   #isOver = false;
+  /** Its source was cancelled, since nobody reads it. */
+  #isLeft = false;
   #end: { readonly error: unknown } | "complete" | undefined;
   #wakeSource: (() => void) | undefined;
   #settle!: { resolve(bytes: Uint8Array | undefined): void; reject(error: unknown): void };
@@ -55,7 +58,7 @@ export class SharedBody {
 
   /** Another reader, from the first byte on; `undefined` when that is not kept any longer. */
   read(): ReadableStream<Uint8Array> | undefined {
-    if (this.#base > 0) return undefined;
+    if (this.#base > 0 || this.#isLeft) return undefined;
     const reader = new Reader();
     this.#readers.add(reader);
     return new ReadableStream<Uint8Array>(
@@ -91,6 +94,7 @@ export class SharedBody {
       for (;;) {
         if (this.#isOver && !(await this.#room())) return;
         const { done, value } = await this.#next();
+        if (this.#isLeft) return;
         if (done) break;
         this.#take(value);
       }
@@ -100,6 +104,7 @@ export class SharedBody {
       this.#finish("complete");
       this.#settle.resolve(this.#isOver ? undefined : joined(this.#chunks, this.#bytes));
     } catch (error) {
+      if (this.#isLeft) return;
       this.#finish({ error });
       this.#settle.reject(error);
       void this.#source.cancel(error).catch(ignore);
@@ -110,10 +115,13 @@ export class SharedBody {
     const { clock, idleMs } = this.#options;
     let cancel: () => void = ignore;
     const idle = new Promise<never>((_, reject) => {
-      cancel = clock.schedule(
-        () => reject(new BodyEndedEarlyError(`no byte of the body came for ${idleMs} ms`)),
-        idleMs,
-      );
+      const wait = (): void => {
+        cancel = clock.schedule(() => {
+          if (this.#readers.size === 1) return wait();
+          reject(new BodyEndedEarlyError(`no byte of the body came for ${idleMs} ms`));
+        }, idleMs);
+      };
+      wait();
     });
     try {
       return await Promise.race([this.#source.read(), idle]);
@@ -143,11 +151,11 @@ export class SharedBody {
         cancel = clock.schedule(() => resolve(true), idleMs);
       });
       cancel();
-      if (isIdle) this.#dropSlowest();
+      if (isIdle && [...this.#readers].some((reader) => reader.isWaiting)) this.#dropSlowest();
     }
     if (this.#readers.size > 0) return true;
     this.#chunks.length = 0;
-    void this.#source.cancel().catch(ignore);
+    this.#stop();
     return false;
   }
 
@@ -169,6 +177,11 @@ export class SharedBody {
     if (!isLast || this.#options.finishesAlone) return;
     this.#isOver = true;
     this.#settle.resolve(undefined);
+    this.#stop(reason);
+  }
+
+  #stop(reason?: unknown): void {
+    this.#isLeft = true;
     void this.#source.cancel(reason).catch(ignore);
   }
 
@@ -191,10 +204,13 @@ export class SharedBody {
 class Reader {
   next = 0;
   error: unknown;
+  isWaiting = false;
   #wake: () => void = ignore;
 
-  waits(): Promise<void> {
-    return new Promise((resolve) => (this.#wake = resolve));
+  async waits(): Promise<void> {
+    this.isWaiting = true;
+    await new Promise<void>((resolve) => (this.#wake = resolve));
+    this.isWaiting = false;
   }
 
   wake(): void {

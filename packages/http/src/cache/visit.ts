@@ -6,7 +6,7 @@ import type { StoredRequest } from "../semantics/storing.ts";
 import { selectingText, selectingValue, preferredLanguage, type Normaliser } from "../semantics/vary.ts";
 import { joinedOf } from "../semantics/fields.ts";
 import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
-import type { Rule } from "./rules.ts";
+import { hasOnlyCookies, type Rule } from "./rules.ts";
 import type { StoredIndex } from "./stored.ts";
 
 /** One request on its way through the cache. */
@@ -37,11 +37,19 @@ export interface Visit {
   ignoresStored: boolean;
 }
 
-/** As the decision sees it whether a response to this request is stored. */
-export const askedBy = ({ request, demands, tags, family }: Visit, method: string): StoredRequest => ({
+/**
+ * As the decision sees it whether a response to this request is stored.
+ *
+ * @param fields as the origin got them.
+ */
+export const askedBy = (
+  { request, rule, demands, tags, family }: Visit,
+  method: string,
+  fields: FieldLines = request.fields,
+): StoredRequest => ({
   method,
   url: request.url,
-  fields: request.fields,
+  fields: fields.filter(([name, value]) => name !== "cookie" || !hasOnlyCookies(value, rule.cookies)),
   saysNoStore: demands.noStore,
   tags: family === undefined ? tags : [...tags, pageTag(family)],
 });
@@ -94,7 +102,7 @@ export const LANGUAGE = "accept-language";
  * A short name of a text, not safe against a search for two texts with the same name: the entry repeats the text, and
  * is compared with it.
  */
-function digest(text: string): string {
+export function digest(text: string): string {
   let [a, b] = [0xdeadbeef, 0x41c6ce57];
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at);

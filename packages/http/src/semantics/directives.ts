@@ -48,8 +48,18 @@ function directiveAt(text: string, from: number): Directive {
   const end = commaFrom(text, closing ?? begin);
   const isQuoted = closing !== undefined && text.slice(closing + 1, end).trim() === "";
   const argument = isQuoted ? text.slice(begin + 1, closing).replace(/\\(.)/g, "$1") : text.slice(begin, end).trimEnd();
-  return { name: name.toLowerCase(), argument, end };
+  const lower = name.toLowerCase();
+  return { name: lower, argument: QUALIFIED.has(lower) && !isNames(argument) ? true : argument, end };
 }
+
+/** Whether an argument of `private` or `no-cache` lists fields: any other one, such as `true`, limits nothing. */
+function isNames(argument: string): boolean {
+  const names = namesIn(argument);
+  return names.length > 0 && names.every((name) => FIELD.test(name) && !SWITCH.test(name));
+}
+
+const FIELD = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const SWITCH = /^(?:\d+|true|false|yes|no|on|off)$/;
 
 function commaFrom(text: string, at: number): number {
   const comma = text.indexOf(",", at);
@@ -79,7 +89,7 @@ function directivesOf(members: ReadonlyMap<string, Member>): Directives {
     const isCounted = COUNTED.has(name);
     if (type === "boolean" && value && !isCounted) directives.set(name, value);
     else if (type === "integer" && isCounted) directives.set(name, String(value));
-    else if (type === "string" && QUALIFIED.has(name)) directives.set(name, value);
+    else if (type === "string" && QUALIFIED.has(name)) directives.set(name, isNames(value) ? value : true);
   }
   return directives;
 }

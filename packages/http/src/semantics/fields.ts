@@ -99,6 +99,9 @@ const DECIDING: ReadonlySet<string> = new Set([
   "vary",
 ]);
 
+/** Whether a field of this name is about one connection, and shapes no page. */
+export const isHopByHop = (name: string): boolean => HOP_BY_HOP.has(name);
+
 /** Without the fields of the connection, and without those of HTTP/2 and later that begin with a colon. */
 export function endToEnd(fields: FieldLines): FieldLines {
   const named = namesIn(joinedOf(fields, "connection"));

@@ -124,6 +124,12 @@ export function parseAge(text: string | undefined): number {
 /** Whether the response says how long it is fresh, or a rule does. */
 export const isExplicit = ({ source }: Freshness): boolean => source !== "heuristic" && source !== "none";
 
+/** Whether it says that it answers further requests for some time, without a validation. */
+export const isReusedAtFirst = (freshness: Freshness): boolean =>
+  isExplicit(freshness) &&
+  !freshness.mustValidate &&
+  (freshness.lifetimeMs > 0 || freshness.staleWhileRevalidateMs > 0);
+
 /** Whether keeping it can save anything: it is fresh for some time, or can be validated. */
 export const isWorthKeeping = (freshness: Freshness, fields: FieldLines): boolean =>
   hasValidator(fields) || (!freshness.mustValidate && (freshness.lifetimeMs > 0 || isExplicit(freshness)));

@@ -158,6 +158,13 @@ describe("targeted fields", () => {
     ],
     ["no-store=?0, max-age=5", [["max-age", "5"]]],
     ['private="x-a"', [["private", "x-a"]]],
+    [
+      'private="", no-cache="1"',
+      [
+        ["private", true],
+        ["no-cache", true],
+      ],
+    ],
     // A wrong type: absent.
     ['max-age="10000"', []],
     ["max-age=1.5", []],

@@ -1,6 +1,6 @@
 import { parseDirectives, parseSeconds } from "./directives.ts";
 import { joinedOf, type FieldLines } from "./fields.ts";
-import type { Freshness } from "./freshness.ts";
+import { isExplicit, type Freshness } from "./freshness.ts";
 
 /** The demands in the Cache-Control of a request (RFC 9111, section 5.2.1). */
 export interface Demands {
@@ -77,6 +77,13 @@ export function decideReuse(demands: Demands, held: Held): Reuse {
   const isInWindow = -remainingMs < freshness.staleWhileRevalidateMs;
   return isInWindow && beyondMaxAgeMs < 0 ? "serve-and-revalidate" : "revalidate";
 }
+
+/**
+ * Whether others that wait for a response may have it with the one whose load it is: as a stored copy, without a
+ * validation (RFC 9111, sections 4 and 5.2.2.4).
+ */
+export const answersOthers = (freshness: Freshness): boolean =>
+  isExplicit(freshness) && !freshness.mustValidate && freshness.initialAgeMs < freshness.lifetimeMs;
 
 /** How an origin failed: it answered 500, 502, 503 or 504; or it could not be reached, broke off, or was too slow. */
 export type OriginFailure = "answered" | "unreachable";

@@ -20,6 +20,8 @@ export interface Settings extends FieldLimits {
   /** Targeted Cache-Control fields, nearest first; a private cache has none. */
   readonly targetedFields: readonly string[];
   readonly setCookie: "refuse" | "strip" | "store";
+  /** Whether a response to a request with cookies may be shared by others, in a cache that is. */
+  readonly sharesCookies: boolean;
   readonly heuristic: { readonly fraction: number; readonly maxMs: number } | undefined;
   readonly whenDisconnectedMs: number;
   readonly maxBodyBytes: number;
@@ -48,6 +50,7 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze({
   isShared: true,
   targetedFields: ["cdn-cache-control"],
   setCookie: "refuse",
+  sharesCookies: false,
   heuristic: { fraction: 0.1, maxMs: 86_400_000 },
   whenDisconnectedMs: 86_400_000,
   maxBodyBytes: 5 * 1024 * 1024,

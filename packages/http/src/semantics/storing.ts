@@ -14,6 +14,7 @@ import {
   freshnessUnder,
   HEURISTICALLY_CACHEABLE,
   isExplicit,
+  isReusedAtFirst,
   isWorthKeeping,
   type Exchange,
   type Freshness,
@@ -30,6 +31,7 @@ export type NotStored =
   | "request-no-store"
   | "private"
   | "authorization"
+  | "cookie"
   | "set-cookie"
   | "vary-star"
   | "vary-unlisted"
@@ -51,6 +53,7 @@ export interface StoredRequest {
   readonly method: string;
   /** Absolute, without a fragment. */
   readonly url: string;
+  /** As the origin saw them, without cookies that are part of the key. */
   readonly fields: FieldLines;
   /** Whether it says `no-store`, and that counts here. */
   readonly saysNoStore: boolean;
@@ -58,17 +61,21 @@ export interface StoredRequest {
   readonly tags?: readonly string[] | undefined;
 }
 
-export type StoreDecision =
+export type StoreDecision = {
+  /** Whether the response says itself that it may be shared, stored or not: by freshness, `public`, or a rule. */
+  readonly isForAll: boolean;
+  readonly freshness: Freshness;
+} & (
   | {
       readonly store: true;
-      readonly freshness: Freshness;
       /** As they are kept. */
       readonly fields: FieldLines;
       /** Sorted. */
       readonly selecting: readonly string[];
       readonly tags: readonly string[];
     }
-  | { readonly store: false; readonly freshness: Freshness; readonly reason: NotStored };
+  | { readonly store: false; readonly reason: NotStored }
+);
 
 /** Whether this response may be stored, and how (RFC 9111, section 3). */
 export function decideStore(
@@ -85,12 +92,14 @@ export function decideStore(
     refusalOfMessage(response, settings) ??
     refusalByDirectives(governing.directives, request, response, settings) ??
     refusalBySelection(selecting, settings) ??
+    refusalByCookies(governing.directives, request, selecting, settings) ??
     refusalByFreshness(governing.directives, request, response, freshness) ??
     (tags === undefined ? "tags" : undefined) ??
     (settings.stores?.(response) === false ? "rule" : undefined);
-  if (reason !== undefined) return { store: false, freshness, reason };
+  const isForAll = governing.directives.has("public") || isReusedAtFirst(freshness);
+  if (reason !== undefined) return { store: false, isForAll: isForAll && IMPERSONAL.has(reason), freshness, reason };
   const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
-  return { store: true, freshness, fields, selecting: selecting!, tags: tags! };
+  return { store: true, isForAll, freshness, fields, selecting: selecting!, tags: tags! };
 }
 
 /** For its form. */
@@ -116,9 +125,23 @@ function refusalByDirectives(
   if (request.saysNoStore) return "request-no-store";
   if (!isShared) return undefined;
   if (directives.get("private") === true) return "private";
-  const isAllowed = ["public", "s-maxage", "must-revalidate"].some((name) => directives.has(name));
-  if (firstOf(request.fields, "authorization") !== undefined && !isAllowed) return "authorization";
+  if (firstOf(request.fields, "authorization") !== undefined && !allowsCredentials(directives)) return "authorization";
   return setCookie === "refuse" && firstOf(fields, "set-cookie") !== undefined ? "set-cookie" : undefined;
+}
+
+/** RFC 9111, section 3.5. */
+const allowsCredentials = (directives: Directives): boolean =>
+  directives.has("public") || directives.has("s-maxage") || directives.has("must-revalidate");
+
+/** A cookie names a user as Authorization does. */
+function refusalByCookies(
+  directives: Directives,
+  { fields }: StoredRequest,
+  selecting: readonly string[] | undefined,
+  { isShared, sharesCookies }: Settings,
+): NotStored | undefined {
+  if (!isShared || sharesCookies || firstOf(fields, "cookie") === undefined) return undefined;
+  return allowsCredentials(directives) || selecting?.includes("cookie") === true ? undefined : "cookie";
 }
 
 function refusalBySelection(
@@ -171,6 +194,9 @@ export function fieldsToKeep(
 /** A response without a Date was made when it came (RFC 9110, section 6.6.1). */
 const dated = (fields: FieldLines, { receivedAt }: Exchange): FieldLines =>
   firstOf(fields, "date") === undefined ? [...fields, ["date", new Date(receivedAt).toUTCString()]] : fields;
+
+/** Reasons that concern the store, and no client. */
+const IMPERSONAL: ReadonlySet<NotStored> = new Set(["too-large", "tags", "rule"]);
 
 /** Each client may choose its own value, so a tier would be filled by variants. */
 const CHOSEN_FREELY: ReadonlySet<string> = new Set(["authorization", "cookie", "user-agent"]);

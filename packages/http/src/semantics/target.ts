@@ -26,6 +26,14 @@ export function targetOf(url: string, search: SearchSettings = {}): string {
 export const targetUnder = (url: string, rule: SearchRule): string =>
   `${rule.text} ${targetOf(url, { ignores: rule.ignores, sorts: rule.ignoresOrder })}`;
 
+/** The URL as its client wrote it, with the parameters of the query that count, in the order of the key. */
+export function withQueryOfKey(url: string, search: SearchSettings): string {
+  const [path = "", query] = url.split(/\?(.*)/s, 2);
+  if (query === undefined || (search.ignores === undefined && search.sorts !== true)) return url;
+  const kept = shortened(query, search);
+  return kept === "" ? path : `${path}?${kept}`;
+}
+
 function shortened(query: string, { ignores, sorts }: SearchSettings): string {
   let parameters = query.split("&").map((text) => ({ text, name: nameOf(text) }));
   if (ignores !== undefined) parameters = parameters.filter(({ name }) => !ignores(name));
