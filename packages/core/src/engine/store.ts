@@ -343,10 +343,11 @@ export function confirmStored(
   version: string | undefined,
 ): void {
   if (leases === undefined || version === undefined || flights.isUntainted(guard)) return;
-  if (local === undefined || !local.holds(key.local, version)) return;
+  const copy = local?.held(key.local);
+  if (copy?.version !== version) return;
   const epoch = trust.epochOf(key.local);
   const confirming = leases.confirm(key).then((now) => {
-    if (now === version) local.confirm(key.local, version, epoch);
+    if (now === version) local!.confirm(key.local, copy, epoch);
   }, ignore);
   void writes.include(confirming);
 }

@@ -198,7 +198,7 @@ export class LocalCopies {
 
   /** Whether there is a copy that has not expired, where no caller would get an error of the tier. */
   hasLiving(localKey: string): boolean {
-    const held = this.#unlessBroken("get", () => this.tier.get(localKey) as Entry | undefined, localKey);
+    const held = this.#unlessBroken("get", () => this.held(localKey), localKey);
     return held !== undefined && this.#clock.now() < held.deadAt;
   }
 
@@ -209,21 +209,20 @@ export class LocalCopies {
 
   /** Whether there is a copy that no backend has. */
   holdsAlone(localKey: string): boolean {
-    return (this.tier.get(localKey) as Entry | undefined)?.isAlone === true;
+    return this.held(localKey)?.isAlone === true;
   }
 
-  /** Whether there is a copy written by `version`, which {@link confirm} may confirm. */
-  holds(localKey: string, version: string): boolean {
-    return (this.tier.get(localKey) as Entry | undefined)?.version === version;
+  /** The copy in any state, which {@link confirm} may confirm. */
+  held(localKey: string): Entry | undefined {
+    return this.tier.get(localKey) as Entry | undefined;
   }
 
   /**
-   * The backend held `version` when it was read, in this epoch of the key. No change of the key was reported since: it
-   * would have dropped the copy.
+   * The backend held the version of `copy` when it was read, in this epoch of the key. No change of the key was
+   * reported since: it would have dropped the copy. A later one may have the same version, and be of after a change.
    */
-  confirm(localKey: string, version: string, epoch: Epoch): void {
-    const entry = this.#unlessBroken("get", () => this.tier.get(localKey) as Entry | undefined, localKey);
-    if (entry?.version === version) entry.epoch = epoch;
+  confirm(localKey: string, copy: Entry, epoch: Epoch): void {
+    if (this.#unlessBroken("get", () => this.held(localKey), localKey) === copy) copy.epoch = epoch;
   }
 
   get state(): "up" | "bypassed" {

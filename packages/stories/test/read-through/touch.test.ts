@@ -1,4 +1,5 @@
 /** A life that slides: a fresh entry gets a new one, and nothing else happens. */
+import type { Cache } from "@hotset/core";
 import { compose } from "@hotset/compose";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
@@ -149,6 +150,51 @@ describe.each([
       expect(await cache.get("k")).toBe(change === "set" ? "newer" : undefined);
     },
   );
+});
+
+/** Each gives the entry another life, and leaves its version. */
+const IN_PLACE = {
+  touch: (cache: Cache) => cache.touch("k"),
+  "a load that is not modified": (cache: Cache) =>
+    cache.getOrSet("k", ({ stale }) => stale!.notModified(), { forceRefresh: true }),
+};
+type InPlace = keyof typeof IN_PLACE;
+const inPlace = Object.keys(IN_PLACE) as InPlace[];
+const CHANGES = {
+  delete: (cache: Cache) => cache.delete("k"),
+  set: (cache: Cache) => cache.set("k", "newer"),
+  markStale: (cache: Cache) => cache.markStale("k"),
+};
+
+describe.each(inPlace)("C174 after %s", (first) => {
+  describe.each(inPlace)("and %s", (second) => {
+    it.each(["delete", "set", "markStale"] as const)(
+      "a %s elsewhere is seen, whatever is confirmed late",
+      async (change) => {
+        const {
+          all: [{ cache, backend }, other],
+        } = await inStep();
+        await cache.set("k", "old");
+        await flush();
+        const [confirming, renewing] = [gate<undefined>(), gate<undefined>()];
+        const free = backend.script("leases.confirm", { key: "test::k", after: confirming });
+        await IN_PLACE[first](cache);
+        await confirming.arrived();
+        free();
+        // By now it has happened in the backend, and is not answered.
+        backend.script("leases.touch", { key: "test::k", after: renewing });
+        const renewed = IN_PLACE[second](cache);
+        await renewing.arrived();
+        await CHANGES[change](other.cache);
+        renewing.open(undefined);
+        await renewed;
+        confirming.open(undefined);
+        await flush();
+        expect(cache.peek("k")).toBe(undefined);
+        expect(await cache.get("k")).toBe(change === "set" ? "newer" : undefined);
+      },
+    );
+  });
 });
 
 it("C174 touch is refused while the backend does not answer, and leaves nothing pending", async () => {
