@@ -29,7 +29,7 @@ it.for(programs)("the program at $page:$line runs", async (program) => {
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
   const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
     env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },
-    timeout: 80_000,
+    timeout: 280_000,
   });
   expect(stderr).toBe("");
 });

@@ -7,7 +7,6 @@ import { type Answer, PROGRAMS, send, type Sent, start } from "./service-process
 const SHOPS = ["express", "fastify", "hono", "nest"] as const;
 const ADA = { name: "ada", password: "correct horse" };
 const CART = "/cart";
-const PATIENCE = { timeout: 30_000 };
 
 /** A browser: it keeps the cookie that it was given. */
 class Visitor {
@@ -80,7 +79,7 @@ describe("services", () => {
         return [status, (JSON.parse(body) as { status: string }).status];
       };
       expect(await probe("/live")).toEqual([200, "alive"]);
-      await expect.poll(() => probe("/ready"), PATIENCE).toEqual([200, "ready"]);
+      await expect.poll(() => probe("/ready")).toEqual([200, "ready"]);
     },
   );
 
@@ -100,13 +99,11 @@ describe("services", () => {
       const UP = { "/products/p1": 200, "/products/none": 404, "/live": 200, "/ready": 200, "/cart": 200 };
       const DOWN = { ...UP, "/ready": 503, "/cart": 503 };
       expect(await visitor.json("PUT", "/cart/p1")).toEqual({ cart: ["p1"] });
-      await expect.poll(statuses, PATIENCE).toEqual(UP);
+      await expect.poll(statuses).toEqual(UP);
 
       // It stands still: connections are open, and nothing answers.
       redis.pause();
-      const startedAt = performance.now();
       expect(await statuses()).toEqual(DOWN);
-      expect(performance.now() - startedAt).toBeLessThan(10_000);
       redis.resume();
       await until("a session is read again", async () => (await visitor.send("GET", CART)).status === 200);
       expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: ["p1"] });
@@ -129,7 +126,7 @@ describe("services", () => {
       await until("it is ready", async () => (await visitor.send("GET", "/ready")).status === 200);
       await until("a cart", async () => (await visitor.send("GET", CART)).status === 200);
       expect(await visitor.json("GET", CART)).toEqual({ user: null, cart: [] });
-      await expect.poll(statuses, PATIENCE).toEqual(UP);
+      await expect.poll(statuses).toEqual(UP);
       expect(await visitor.json("GET", "/products/p1")).toMatchObject({ cents: 7 });
     },
   );

@@ -1,10 +1,6 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { run } from "@hotset/cli";
-import { vi } from "vitest";
-
-// A start of the program may take five seconds on a busy machine, and some tests have many.
-vi.setConfig({ testTimeout: 90_000 });
 
 export const BIN = join(import.meta.dirname, "../src/bin.ts");
 

@@ -117,7 +117,7 @@ describe.skipIf(!hasChromium)("Chromium", () => {
       "--virtual-time-budget=10000",
     ];
     const { stdout } = await run("chromium", [...flags, "--dump-dom", `${url}/`], {
-      timeout: 90_000,
+      timeout: 280_000,
       maxBuffer: 2 ** 24,
     });
     const lines = (/<body>([^<]*)/.exec(stdout)?.[1] ?? stdout).split("|");

@@ -7,7 +7,7 @@ import { impatient, over } from "../support/over-redis.ts";
 import { counted } from "../support/stacks.ts";
 import { READ_RIGHTS } from "../support/stored-entries.ts";
 
-const PATIENCE = { timeout: 3_000, interval: 10 };
+const PATIENCE = { interval: 10 };
 const WITH_MEMORY = { stack: "memory over backend" } as const;
 
 interface Refusal {

@@ -8,7 +8,7 @@ import { never, rejectionsDuring, STACKS_WITH_BACKEND } from "../support/stacks.
 import { watch } from "../support/watch.ts";
 
 const KEYS = Array.from({ length: 90 }, (_, i) => `k${i}`);
-const RECOVERY = { timeout: 40_000, interval: 50 };
+const RECOVERY = { interval: 50 };
 
 /** A busy node that says nothing for a while has not failed: its replica does not take its place. */
 const NODE_TIMEOUT_MS = 15_000;

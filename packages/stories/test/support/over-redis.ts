@@ -1,7 +1,6 @@
 import { createCache, json, type Backend, type Cache, type CacheOptions, type Policy } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { redis, type Connection, type RedisBackendBuilder } from "@hotset/redis";
-import { isLate } from "@hotset/test-servers";
 import { onTestFinished } from "vitest";
 import { LAYOUT } from "./layout.ts";
 import type { Stack } from "./stacks.ts";
@@ -26,7 +25,8 @@ export const impatient = (connection: string | Connection): RedisBackendBuilder 
 export const patient = (connection: string | Connection): RedisBackendBuilder =>
   impatient(connection).responseTimeout("20s").connectTimeout("20s").leaseTime("60s");
 
-export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "name" | "version"> {
+export interface OverRedisOptions
+  extends Policy, Pick<Partial<CacheOptions>, "name" | "version" | "clock" | "explain"> {
   /** @default 'backend' */
   readonly stack?: Stack;
 }
@@ -34,9 +34,9 @@ export interface OverRedisOptions extends Policy, Pick<Partial<CacheOptions>, "n
 /** A cache that lasts until the end of the test: `shop`, with entries that outlast it, here and there. */
 export function over(
   backend: Backend,
-  { name = "shop", version, stack = "backend", ...policy }: OverRedisOptions = {},
+  { name = "shop", version, clock, explain, stack = "backend", ...policy }: OverRedisOptions = {},
 ): Cache {
-  const empty = createCache({ name, ...(version !== undefined && { version }) }).defaults({
+  const empty = createCache({ name, clock, explain, ...(version !== undefined && { version }) }).defaults({
     ttl: "10m",
     localTtl: "10m",
     ...policy,
@@ -44,13 +44,4 @@ export function over(
   const cache = (stack === "backend" ? empty : empty.tier(memory())).tier(backend).build();
   onTestFinished(() => cache.close({ timeout: 0 }));
   return cache;
-}
-
-/** The value of a call, and whether the call was still pending when this process had run for `withinMs`. */
-export async function timed<T>(
-  call: Promise<T>,
-  withinMs = DEADLINE_MS * 1.6,
-): Promise<{ readonly value: T; readonly isLate: boolean }> {
-  const late = await isLate(call, withinMs);
-  return { value: await call, isLate: late };
 }
