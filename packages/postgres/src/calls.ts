@@ -80,7 +80,7 @@ export class Calls {
         call.onPass = () => {
           if (isOver) return;
           isOver = true;
-          reject(this.#late(statement));
+          reject(this.#late(statement, calls, { maybeExecuted: true }));
         };
     });
     let abandon = (): void => undefined;
@@ -106,15 +106,17 @@ export class Calls {
   /** A call whose deadline passed before it was sent. */
   #drop(statement: Statement, call: Call): void {
     this.#waiting.get(statement)?.delete(call);
-    call.reject(this.#late(statement, { maybeExecuted: false }));
+    call.reject(this.#late(statement, [call], { maybeExecuted: false }));
   }
 
-  #late({ operation }: Statement, { maybeExecuted } = { maybeExecuted: true }): Error {
+  #late({ operation }: Statement, calls: readonly Call[], how: { readonly maybeExecuted: boolean }): Error {
     const { label, deadlineMs } = this.#limits;
-    return new BackendUnavailableError(`${label}: ${operation} was not answered within ${deadlineMs} ms`, {
+    const bytes = calls.reduce((sum, call) => sum + call.bytes, 0);
+    const advice = bytes > MOST_BYTES ? `; it has ${(bytes / 1e6).toFixed(1)} MB: raise deadline` : "";
+    return new BackendUnavailableError(`${label}: ${operation} was not answered within ${deadlineMs} ms${advice}`, {
       tier: label,
       operation,
-      maybeExecuted,
+      ...how,
     });
   }
 }

@@ -43,6 +43,8 @@ export function schema(options: SchemaOptions = {}): string {
     .replaceAll("$S", name)
     .replaceAll("$TABLE", tables === "logged" ? "table" : "unlogged table")
     .replaceAll("$LOCK", LOCK)
+    .replaceAll("$VACUUM", VACUUM)
+    .replaceAll("$RECLAIM_AT", RECLAIM_AT)
     .replaceAll("$NOW", NOW)
     .replaceAll("$ROLE", `"${(role ?? "").replaceAll('"', '""')}"`)
     .trimStart();
@@ -56,6 +58,13 @@ const LOCK = `perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex
   if current_setting('transaction_isolation') <> 'read committed' then
     raise exception 'the transaction is %', current_setting('transaction_isolation') using errcode = '25001';
   end if`;
+
+/** Of rows that are written again and again: soon, and not in pauses. */
+const VACUUM = "autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0";
+
+/** From now (`t`) and the life (`e`): a multiple of a power of two that is an eighth to a sixteenth of the life. */
+const STEP = "power(2, floor(ln(greatest(8, least(e, 1e15))) / ln(2)) - 3)";
+const RECLAIM_AT = `ceil((t + e) / ${STEP}) * ${STEP}`;
 
 /**
  * The milliseconds to an instant as a whole number, whose text does not depend on the session; forever is the largest
@@ -80,6 +89,10 @@ export function schemaName(name = "hotset"): string {
   return name;
 }
 
+// An update is cheap (HOT) where it changes no indexed column and its page has room: so the index has an end rounded up by
+// an eighth of the life at most, which is the same for many writes of an entry, and pages are half full. Values of up to
+// 8 kB stay in the page, and larger ones are not compressed: a compressor of the cache does it in less time.
+//
 // A key is hashed by the server: an index takes at most 2,700 bytes, and text no NUL. A report has the key as base64,
 // after one letter, or the hash of a key that is too long for a notification.
 const TABLES = `
@@ -89,9 +102,17 @@ select pg_advisory_xact_lock(hashtext('$S'));
 create schema if not exists $S;
 create $TABLE if not exists $S.entries (
   key bytea primary key, data bytea not null, meta bytea not null, version text not null,
-  stale_at float8 not null, expires_at float8 not null);
-create index if not exists entries_end on $S.entries (expires_at);
-create $TABLE if not exists $S.leases (key bytea primary key, token text not null, ends_at float8 not null);
+  stale_at float8 not null, expires_at float8 not null, reclaim_at float8 not null)
+  with (fillfactor = 50, toast_tuple_target = 8000, $VACUUM, toast.autovacuum_vacuum_scale_factor = 0.05,
+    toast.autovacuum_vacuum_cost_delay = 0);
+create index if not exists entries_reclaim on $S.entries (reclaim_at);
+do $$ begin
+  if (select attstorage from pg_attribute where attrelid = '$S.entries'::regclass and attname = 'data') <> 'e' then
+    alter table $S.entries alter column data set storage external;
+  end if;
+end $$;
+create $TABLE if not exists $S.leases (key bytea primary key, token text not null, ends_at float8 not null)
+  with ($VACUUM);
 create index if not exists leases_end on $S.leases (ends_at);
 create $TABLE if not exists $S.tags (
   tag bytea primary key, hard text not null, soft text not null, n bigint not null, used_at float8 not null);
@@ -118,9 +139,9 @@ create or replace function $S.put(k bytea, d bytea, m bytea, s float8, e float8,
 language plpgsql as $$
 declare t float8 := $NOW;
 begin
-  insert into $S.entries as x values (k, d, m, v, t + s, t + e) on conflict (key) do update set
+  insert into $S.entries as x values (k, d, m, v, t + s, t + e, $RECLAIM_AT) on conflict (key) do update set
     data = excluded.data, meta = excluded.meta, version = excluded.version,
-    stale_at = excluded.stale_at, expires_at = excluded.expires_at;
+    stale_at = excluded.stale_at, expires_at = excluded.expires_at, reclaim_at = excluded.reclaim_at;
 end $$;
 
 create or replace function $S.current_version(k bytea) returns text language plpgsql as $$
@@ -158,7 +179,8 @@ begin
   $LOCK;
   update $S.entries set version = v, stale_at = least(stale_at, t), expires_at = case
       when stale_at = 'Infinity' then t
-      else least(expires_at, t + greatest(0, expires_at - stale_at)) end
+      else least(expires_at, t + greatest(0, expires_at - stale_at)) end,
+      reclaim_at = case when stale_at = 'Infinity' then t else reclaim_at end
     where key = k and expires_at - t >= 1;
   was := found;
   delete from $S.leases where key = k;
@@ -171,7 +193,7 @@ language plpgsql as $$
 declare k bytea := sha256(name); t float8 := $NOW;
 begin
   $LOCK;
-  update $S.entries set stale_at = t + s, expires_at = t + e, meta = m
+  update $S.entries set stale_at = t + s, expires_at = t + e, reclaim_at = $RECLAIM_AT, meta = m
     where key = k and version = seen and expires_at - t >= 1;
   if not found then return false; end if;
   perform $S.report('e', name);
@@ -182,7 +204,7 @@ create or replace function $S.reclaim(most int) returns int language plpgsql as 
 declare t float8 := $NOW; n int;
 begin
   delete from $S.entries where key in
-    (select key from $S.entries where expires_at < t order by expires_at limit most for update skip locked);
+    (select key from $S.entries where reclaim_at < t order by reclaim_at limit most for update skip locked);
   get diagnostics n = row_count;
   delete from $S.log where ctid in
     (select ctid from $S.log where at < t - 60000 order by at limit 5 * most for update skip locked);

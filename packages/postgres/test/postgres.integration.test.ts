@@ -319,11 +319,13 @@ it("C536 a call over a pool without timeouts ends at its deadline while the serv
   const gate = Promise.withResolvers<pg.PoolClient>();
   const pool = poolOf();
   const own = backend({ pool: { connect: () => gate.promise, end: () => pool.end() }, deadline: 50 });
-  const calls = [own.read("k"), own.remove("k"), own.leases!.acquire("k", "token", 1_000, "")];
+  const large = { ...stored(""), data: Buffer.alloc(30_000_000) };
+  const calls = [own.read("k"), own.remove("k"), own.leases!.acquire("k", "token", 1_000, ""), own.write("l", large)];
   const answers = await Promise.allSettled(calls);
-  expect(answers.map((each) => (each.status === "rejected" ? (each.reason as Error).message : ""))).toEqual(
-    ["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 50 ms`),
-  );
+  expect(answers.map((each) => (each.status === "rejected" ? (each.reason as Error).message : ""))).toEqual([
+    ...["read", "remove", "acquire"].map((call) => `postgres: ${call} was not answered within 50 ms`),
+    "postgres: write was not answered within 50 ms; it has 30.0 MB: raise deadline",
+  ]);
   gate.resolve(await pool.connect());
 });
 
@@ -419,6 +421,32 @@ it("C541 reclaims ended rows while it writes, also if several do so at the same 
     return (row?.["n"] as number) <= 40;
   });
   expect((await all[0]!.read("k7"))?.version).toBe("v1");
+});
+
+it.each([200, 1_500, 3_500])(
+  "C541 entries of %s bytes that are written again and again take the room that they had",
+  async (bytes) => {
+    const own = backend();
+    const size = async (): Promise<number> =>
+      Number((await server.query(`select pg_total_relation_size('${schema}.entries')::int as n`))[0]!["n"]);
+    const round = async (i: number): Promise<void> => {
+      const keys = Array.from({ length: 100 }, (_, j) => `k${j}`);
+      await Promise.all(keys.map((key) => own.write(key, { ...stored("x".repeat(bytes)), version: `v${i}` })));
+      for (const key of keys.slice(0, 20)) await own.leases!.touch(key, `v${i}`, { ...stored(""), staleInMs: 50_000 });
+    };
+    await round(0);
+    const before = await size();
+    for (let i = 1; i <= 20; i += 1) await round(i);
+    expect((await size()) / before).toBeLessThan(1.5);
+  },
+);
+
+it("stores values of 30 MB, as text and as bytes", async () => {
+  const own = backend({ url: server.url, deadline: "60s", maxEntryBytes: 64 * 2 ** 20, maxDecodedBytes: 64 * 2 ** 20 });
+  for (const data of [Buffer.alloc(30_000_000, "xyzé"), Buffer.alloc(30_000_000, Buffer.of(0, 1, 0xff))]) {
+    await own.write("k", { ...stored(""), data });
+    expect(data.equals((await own.read("k"))!.data)).toBe(true);
+  }
 });
 
 it("keeps NUL bytes in keys, meta and tags apart", async () => {
