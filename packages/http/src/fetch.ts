@@ -199,7 +199,7 @@ export interface PurgeHandlerOptions {
 
 /**
  * A handler that purges, to be mounted where only some may reach it: nothing can be purged over the network without it.
- * `PURGE` of a URL removes its responses; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "prefixes": [],
+ * `PURGE` of a URL removes its responses, under `base` or the Host; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "prefixes": [],
  * "soft": true}`, and prefixes where the cache has `pathTags`.
  */
 export function purgeHandler(
@@ -208,24 +208,27 @@ export function purgeHandler(
 ): (request: Request) => Promise<Response> {
   return async (request) => {
     if ((await authorize(request)) !== true) return said(403, { error: "not authorized" });
-    if (request.method === "PURGE") return said(200, await cache.purge(request.url));
+    if (request.method === "PURGE") return purged(() => [cache.purge(plainRequest(request))]);
     if (request.method !== "POST") return said(405, { error: "POST or PURGE" }, { allow: "POST, PURGE" });
     const order = await orderOf(request);
     if (typeof order === "string") return said(400, { error: order });
     const { tags, urls, prefixes, soft } = order;
-    let results: readonly InvalidateResult[];
-    try {
-      results = await Promise.all([
-        ...(tags.length > 0 ? [cache.purgeTags(tags, { soft })] : []),
-        ...urls.map((url) => cache.purge(url, { soft })),
-        ...prefixes.map((prefix) => cache.purgePrefix(prefix, { soft })),
-      ]);
-    } catch (error) {
-      if (error instanceof ConfigurationError || error instanceof TypeError) return said(400, { error: error.message });
-      throw error;
-    }
-    return said(200, { status: results.some(({ status }) => status === "pending") ? "pending" : "done" });
+    return purged(() => [
+      ...(tags.length > 0 ? [cache.purgeTags(tags, { soft })] : []),
+      ...urls.map((url) => cache.purge(url, { soft })),
+      ...prefixes.map((prefix) => cache.purgePrefix(prefix, { soft })),
+    ]);
   };
+}
+
+async function purged(run: () => readonly Promise<InvalidateResult>[]): Promise<Response> {
+  try {
+    const results = await Promise.all(run());
+    return said(200, { status: results.some(({ status }) => status === "pending") ? "pending" : "done" });
+  } catch (error) {
+    if (error instanceof ConfigurationError || error instanceof TypeError) return said(400, { error: error.message });
+    throw error;
+  }
 }
 
 interface PurgeOrder {

@@ -296,6 +296,49 @@ describe("purging over the network", () => {
     expect(site.loads).toBe(4);
   });
 
+  it("H76 PURGE names the URL as clients do, behind a proxy too", async () => {
+    const purge = (url: string, host = "shop.example"): Request =>
+      new Request(url, { method: "PURGE", headers: { host, "x-forwarded-proto": "https" } });
+    for (const options of [{ base: "https://shop.example" }, { hosts: ["shop.example"], trustProxy: true }]) {
+      const site = new Site(options).counts(FRESH);
+      const given = { url: "http://10.0.0.1/page", fields: { host: "shop.example", "x-forwarded-proto": "https" } };
+      const handler = purgeHandler(site.http, { authorize: () => true });
+      await site.get(given);
+      expect((await handler(purge("http://10.0.0.1/page"))).status).toBe(200);
+      await site.get(given);
+      expect(site.loads).toBe(2);
+      if (options.base === undefined)
+        expect((await handler(purge("http://10.0.0.1/page", "evil.example"))).status).toBe(400);
+    }
+  });
+
+  it.each([
+    "/page",
+    "http://shop.example/page",
+    "https://other.example/page",
+    "https://shop.example.evil/page",
+    "https://shop.example@evil/page",
+    "ftp://shop.example/page",
+    "",
+  ])("H75 a purge that could purge nothing throws: %s", async (url) => {
+    const { http } = new Site({ ...SERVER, base: "https://shop.example", pathTags: true });
+    await expect(http.purge(url)).rejects.toThrow("purge takes a URL of https://shop.example, got");
+    await expect(http.purgePrefix(url)).rejects.toThrow("purge takes a URL of https://shop.example, got");
+  });
+
+  it("H30 H75 a host without a scheme is that of both, and a purge reaches both", async () => {
+    const site = new Site({ hosts: ["shop.example"] }).counts(FRESH);
+    const ask = async (scheme: string): Promise<string> =>
+      (await site.ask({ url: `${scheme}://inner/a`, fields: { host: "shop.example" } }))[0];
+    const both = async (): Promise<readonly string[]> => [await ask("http"), await ask("https")];
+    expect([await both(), await both()]).toEqual([
+      ["1", "2"],
+      ["1", "2"],
+    ]);
+    await site.http.purge("https://shop.example:443/a");
+    expect(await both()).toEqual(["3", "4"]);
+  });
+
   it("H75 H76 takes prefixes where paths are tags, and refuses them elsewhere", async () => {
     const site = new Site({ ...SERVER, pathTags: true }).counts(FRESH);
     const handler = purgeHandler(site.http, { authorize: () => true });
@@ -321,7 +364,7 @@ describe("purging over the network", () => {
     ["no list", "tags, urls and prefixes must be arrays of non-empty strings", '{"tags":"books"}'],
     ["an empty tag", "tags, urls and prefixes must be arrays of non-empty strings", '{"tags":[""]}'],
     ["another flag", "soft must be true or false", '{"soft":"no"}'],
-    ["no URL", "Invalid URL", '{"prefixes":["/books"]}'],
+    ["no URL", 'httpCache: purge takes a URL of https://shop.example, got "/books"', '{"prefixes":["/books"]}'],
   ])("H76 refuses %s: %s", async (_, error, body) => {
     const handler = purgeHandler(new Site({ ...SERVER, pathTags: true }).http, { authorize: () => true });
     const answer = await handler(new Request("https://shop.example/purge", { method: "POST", body }));

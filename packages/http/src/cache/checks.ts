@@ -66,11 +66,16 @@ export function oneOf(option: string, given: string | undefined, accepted: reado
 }
 
 export function originNamed(option: string, text: string): string {
-  const withScheme = text.includes("://") ? text : `https://${text}`;
-  const parsed = URL.canParse(withScheme) ? new URL(withScheme) : undefined;
+  const parsed = URL.canParse(text) ? new URL(text) : undefined;
   if (parsed !== undefined && parsed.origin !== "null" && parsed.pathname === "/") return parsed.origin;
-  throw refusal(`${option} must be an origin such as "https://shop.example"`);
+  throw refusal(`${option} must be an origin such as "https://shop.example", got ${JSON.stringify(text)}`);
 }
+
+/** A host without a scheme is that of both. */
+export const originsNamed = (option: string, text: string): readonly string[] =>
+  text.includes("://")
+    ? [originNamed(option, text)]
+    : ["https", "http"].map((scheme) => originNamed(option, `${scheme}://${text}`));
 
 export const lowered = (names: readonly string[] | undefined): readonly string[] | undefined =>
   names?.map((name) => name.toLowerCase());

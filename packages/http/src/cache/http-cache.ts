@@ -113,9 +113,16 @@ export class HttpCache {
     };
   }
 
-  /** Removes all variants of this URL, in every process. */
-  async purge(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
-    const { keys, families } = this.#places.namesOf(String(url));
+  /**
+   * Removes all variants of a URL, in every process. A request names the URL that it has in this cache.
+   *
+   * @throws {ConfigurationError} for a URL that is not absolute, or on a server not one of its origins.
+   */
+  async purge(target: string | URL | PlainRequest, options: PurgeOptions = {}): Promise<InvalidateResult> {
+    const isRequest = typeof target === "object" && "fields" in target;
+    const url = isRequest ? (this.#places.urlOf(target) ?? target.url) : String(target);
+    const names = this.#places.purgeable(url).map((each) => this.#places.namesOf(each));
+    const [keys, families] = [names.flatMap((each) => each.keys), names.flatMap((each) => each.families)];
     const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
@@ -140,11 +147,15 @@ export class HttpCache {
   /**
    * Removes every response whose path is that of `url` or below it, in every process.
    *
-   * @throws {ConfigurationError} without the option `pathTags`.
+   * @throws {ConfigurationError} without the option `pathTags`, and as `purge` does.
    */
   async purgePrefix(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
     if (!this.#plan.settings.tagsPaths) throw refusal("purgePrefix needs responses with tags: pass pathTags: true");
-    return this.purgeTags([prefixTag(new URL(url))], options);
+    const urls = this.#places.purgeable(String(url));
+    return this.purgeTags(
+      urls.map((each) => prefixTag(new URL(each))),
+      options,
+    );
   }
 
   /**

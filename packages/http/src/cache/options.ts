@@ -1,7 +1,7 @@
 import { checkNames, systemClock, type Clock, type Duration } from "@hotset/core";
 import { DEFAULT_SETTINGS, type Settings } from "../semantics/settings.ts";
 import type { Normaliser } from "../semantics/vary.ts";
-import { count, lowered, ms, oneOf, originNamed } from "./checks.ts";
+import { count, lowered, ms, oneOf, originNamed, originsNamed } from "./checks.ts";
 import type { PlainRequest } from "./messages.ts";
 import { compileRules, type HttpRule, type Rule, type RuleOptions } from "./rules.ts";
 import { HARMLESS } from "./safe-fields.ts";
@@ -78,7 +78,10 @@ export interface HttpCacheOptions extends RuleOptions {
   readonly safeHeaders?: boolean | readonly string[] | undefined;
   /** Scheme and authority of every request, where this is a server: `https://shop.example`. */
   readonly base?: string | undefined;
-  /** Origins that the Host of a request may name; those of others are forwarded and never cached. */
+  /**
+   * Origins that the Host of a request may name; those of others are forwarded and never cached. `shop.example` is
+   * `https://shop.example` and `http://shop.example`, whose responses are kept apart.
+   */
   readonly hosts?: readonly string[] | undefined;
   /** Whether X-Forwarded-Host and X-Forwarded-Proto count. @default false */
   readonly trustProxy?: boolean | undefined;
@@ -133,7 +136,7 @@ export function planOf(options: HttpCacheOptions): Plan {
     finishesAlone: options.onAbort !== "abort",
     safe: safeNames(options),
     base: options.base === undefined ? undefined : originNamed("base", options.base),
-    hosts: new Set((options.hosts ?? []).map((host) => originNamed("hosts", host))),
+    hosts: new Set((options.hosts ?? []).flatMap((host) => originsNamed("hosts", host))),
     trustsProxy: options.trustProxy ?? false,
     clock: options.clock ?? systemClock,
   };

@@ -6,6 +6,7 @@ import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
 import { demandsOf, NO_DEMANDS, type Demands } from "../semantics/reuse.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { originOf, targetOf, targetUnder } from "../semantics/target.ts";
+import { refusal } from "./checks.ts";
 import type { AnswerOptions, PlainOrigin, PlainRequest } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import { partsOf, type Rule } from "./rules.ts";
@@ -92,6 +93,25 @@ export class Places {
     return found === undefined ? undefined : `${found}${rest}`;
   }
 
+  /**
+   * The URLs of this cache that a URL to be purged names: of a host in `hosts` with any scheme.
+   *
+   * @throws {ConfigurationError} for a URL that is not absolute, or not of this server.
+   */
+  purgeable(given: string): readonly string[] {
+    const [, authority = "", rest = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(given) ?? [];
+    const { base, hosts } = this.#plan;
+    const origins = base === undefined ? [...hosts] : [base];
+    const origin = URL.canParse(authority) ? new URL(authority).origin : undefined;
+    const isServer = origins.length > 0;
+    const named = origins.filter((each) => each === origin || (base === undefined && hostOf(each) === hostOf(origin)));
+    if (origin === undefined || (isServer && named.length === 0)) {
+      const accepted = isServer ? `a URL of ${origins.join(" or ")}` : 'a URL such as "https://shop.example/books"';
+      throw refusal(`purge takes ${accepted}, got ${JSON.stringify(given.slice(0, 100))}`);
+    }
+    return (isServer ? named : [origin]).map((each) => `${each}${rest}`);
+  }
+
   /** Keys and families of all responses of this URL, by all rules, in all partitions. */
   namesOf(url: string): Names {
     const places = new Set(this.#rules.map(({ search }) => targetOf(url, search)));
@@ -147,6 +167,8 @@ function partitionOf(partition: NonNullable<Rule["partition"]>, request: PlainRe
     return undefined;
   }
 }
+
+const hostOf = (origin: string | undefined): string | undefined => origin?.replace(/^https?:\/\//, "");
 
 const CREDENTIALS = ["omit", "include"] as const;
 const apartBy = (credentials: string): string => `{${credentials}}`;
