@@ -203,6 +203,18 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       'expire: ttl must have a unit, such as "60s" or "60ms", got 60: redis clients count a bare number in seconds',
       () => redis.lenient.expire("k", bad(60)),
     ],
+    [
+      "getJSON is not a command of node-redis; did you mean getJson?; send(args) sends any command",
+      () => (redis.commands as unknown as Record<string, (key: string) => unknown>)["getJSON"]!("k"),
+    ],
+    [
+      "zrevrange is not a command of node-redis; use zRange(key, start, stop, { REV: true }); send(args) sends any command",
+      () => (redis.commands as unknown as Record<string, (key: string) => unknown>)["zrevrange"]!("k"),
+    ],
+    ["sAdd: argument 2 must not be an empty list", () => redis.commands.sAdd("k", [])],
+    ["rPush: argument 2 must not be an empty list", () => redis.commands.rPush("k", [])],
+    ["zAdd: argument 2 must not be an empty list", () => redis.commands.zAdd("k", [])],
+    ["mGet: argument 1 must not be an empty list", () => redis.commands.mGet([])],
     ["scan: match must be a glob, got 5", () => redis.commands.scan({ match: bad(5) }).next()],
     [
       `scan: type ${ONE_OF} "string", "list", "set", "zset", "hash", "stream", got "hsh"`,

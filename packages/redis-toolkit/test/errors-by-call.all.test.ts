@@ -53,6 +53,12 @@ describe("an error", () => {
     ],
     ["R0-111: hset", "HSET", () => guest.commands.hset("h", { a: 1 })],
     ["R0-112: hSetNX", "HSETNX", () => guest.commands.hSetNX("h", "a", "1")],
+    ["R0-92: setIfAbsentAndGet", "SET", () => guest.commands.setIfAbsentAndGet("k", "v")],
+    ["R0-92: setManyIfAbsent", "MSETNX", () => guest.commands.setManyIfAbsent([["k", "v"]])],
+    ["R0-111: hset with a life", "HSET", () => guest.commands.hset("h", { a: 1 }, { ttl: "1m" })],
+    ["R0-112: hsetIfAbsent", "HSETNX", () => guest.commands.hsetIfAbsent("h", "a", "1")],
+    ["R0-115: hincrMany", "HINCRBY", () => guest.commands.hincrMany("h", { a: 1 })],
+    ["R0-115: incr with a life", "INCRBY", () => guest.commands.incr("k", { ttl: "1m" })],
     ["R0-113: sAdd", "SADD", () => guest.commands.sAdd("s", "a")],
     ["R0-114: hget", "HGET", () => guest.commands.hget("h", "a")],
     ["R0-115: hIncrBy", "HINCRBY", () => guest.commands.hIncrBy("h", "a", 1)],
@@ -69,6 +75,44 @@ describe("an error", () => {
       retryable: false,
       maybeExecuted: false,
     });
+  });
+
+  it("R0-111 R0-112 R0-115: of a step that a script carries out names the command, and nothing was written", async () => {
+    const { commands } = redis;
+    await commands.set("text", "v");
+    await commands.hset("hash", { a: 1, b: "x" });
+    await commands.set("one", 1);
+    const refused = (operation: string, code: string): unknown =>
+      expect.objectContaining({
+        operation,
+        code,
+        maybeExecuted: false,
+        message: expect.not.stringMatching(/EVALSHA|user_script/),
+      });
+    const error = (call: Promise<unknown>): Promise<unknown> => call.catch((thrown: unknown) => thrown);
+    expect(await error(commands.hset("text", { a: 1 }, { ttl: "1m" }))).toEqual(refused("HSET", "WRONG_TYPE"));
+    expect(await error(commands.hsetIfAbsent("text", "a", 1))).toEqual(refused("HSETNX", "WRONG_TYPE"));
+    expect(await error(commands.hincrMany("hash", { a: 1, b: 1 }))).toEqual(refused("HINCRBY", "NOT_A_NUMBER"));
+    expect(await error(commands.incr("text", { ttl: "1m" }))).toEqual(refused("INCRBY", "NOT_A_NUMBER"));
+    expect(await error(commands.incrMany(["one", "text"]))).toEqual(refused("INCRBY", "NOT_A_NUMBER"));
+    expect(await error(commands.setIfAbsentAndGet("hash", "v"))).toEqual(refused("SET", "WRONG_TYPE"));
+    const [inPipeline] = await redis.pipeline((all) => [all.hsetIfAbsent("text", "a", 1)]);
+    expect(inPipeline).toMatchObject({ ok: false, error: refused("HSETNX", "WRONG_TYPE") });
+    const { results } = (await redis.transaction({}, ({ queue }) => [queue.hsetIfAbsent("text", "a", 1)])) as {
+      readonly results: readonly unknown[];
+    };
+    expect(results[0]).toMatchObject({ ok: false, error: refused("HSETNX", "WRONG_TYPE") });
+    expect([await commands.get("one"), await commands.hget("hash", "a"), await commands.ttlMs("text")]).toEqual([
+      "1",
+      "1",
+      "none",
+    ]);
+    const away = createRedis({ ...ALONE, url: "redis://127.0.0.1:1" });
+    expect(await error(away.commands.hsetIfAbsent("h", "a", 1))).toMatchObject({
+      operation: "HSETNX",
+      maybeExecuted: false,
+    });
+    await away.disconnect();
   });
 
   it("R0-91: of a setting that can never work is a ConfigurationError", () => {

@@ -32,6 +32,26 @@ describe.each(EVERYWHERE)("pub/sub over %s", (where) => {
     expect([one.dropped, other.dropped, one.corrupt, one.failures]).toEqual([0, 0, 0, 0]);
   });
 
+  it("R2-17: one handler for several channels, all of them or none", async () => {
+    const names = ["a", "b"].map((end) => `${name}${end}`);
+    const { channel, subscribe } = pubsub(redis);
+    const seen: ChannelEvent<number>[] = [];
+    await using listening = await subscribe<number>(names, (event) => {
+      seen.push(event);
+      throw new Error("of the handler");
+    });
+    for (const [n, each] of names.entries()) await channel<number>(each).publish(n);
+    await expect.poll(() => [messagesOf(seen).toSorted(), listening.failures]).toEqual([[0, 1], 2]);
+    await listening.close();
+    expect(await channel(names[0]!).publish(2)).toBe(0);
+    await expect(subscribe([], () => 0)).rejects.toThrow("names must be a list of channels, got a list");
+    await expect(subscribe([names[0]!, ""], () => 0)).rejects.toThrow("the name must be text that is not empty");
+    await expect(subscribe(names, () => 0, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow(
+      "enough",
+    );
+    expect(await channel(names[0]!).publish(3)).toBe(0);
+  });
+
   it("C408: a channel that is subscribed to again while its subscription ends receives what is published", async () => {
     // The socket stays open, as in an application that has other subscriptions.
     await using _other = await pubsub(redis).channel(`${name}other`).subscribe();

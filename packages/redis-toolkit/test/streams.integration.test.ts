@@ -123,6 +123,48 @@ describe.each(EVERYWHERE)("streams over %s", (where) => {
     expect(await binary.range()).toEqual([{ id, fields: { bytes }, pairs: [["bytes", bytes]] }]);
   });
 
+  it("R0-26: own entries that were deleted meanwhile are acknowledged, however many come first", async () => {
+    const group = payments.group("g");
+    await group.ensure("0");
+    const ids: EntryId[] = [];
+    for (const type of ["1", "2", "3", "4"]) ids.push(await payments.append({ type }));
+    await group.read({ consumer: "c", count: 4 });
+    await payments.delete(ids[0]!, ids[1]!, ids[2]!);
+    expect(typesOf(await group.read({ consumer: "c", after: "0", count: 2 }))).toEqual(["4"]);
+    expect((await group.pending()).count).toBe(2 - 1);
+    await payments.delete(ids[3]!);
+    expect(await group.read({ consumer: "c", after: "0" })).toEqual([]);
+    expect((await group.pending()).count).toBe(0);
+    // With no idle time too, an entry may be claimed.
+    await payments.append({ type: "5" });
+    await group.read({ consumer: "c" });
+    expect(typesOf((await group.autoClaim({ consumer: "d", minIdle: 0 })).entries)).toEqual(["5"]);
+    const [held] = await group.pendingEntries({ minIdle: 0 });
+    expect(held).toMatchObject({ consumer: "d" });
+    expect(typesOf(await group.claim({ consumer: "e", minIdle: 0, ids: [held!.id] }))).toEqual(["5"]);
+  });
+
+  it("R0-28: one call of a consumer reads several streams of its group", async () => {
+    const { stream, readGroup } = streams(redis);
+    const names = ["a", "b", "empty"].map((name) =>
+      `{${randomPrefix()}}${name}`.replace(/\{.*\}/, `{${payments.key}}`),
+    );
+    const [one, other, empty] = names as [string, string, string];
+    for (const name of names) await stream(name).group("g").ensure("0");
+    for (const name of [one, other]) for (const n of [1, 2]) await stream(name).append({ n });
+    const news = { [one]: ">", [other]: ">", [empty]: ">" } as const;
+    const first = await readGroup("g", news, { consumer: "c" });
+    expect(Object.keys(first)).toEqual([one, other]);
+    expect(first[other]!.map(({ fields }) => fields)).toEqual([{ n: "1" }]);
+    await stream(one).delete(first[one]![0]!.id);
+    const own = await readGroup("g", { [one]: "0", [other]: "0" }, { consumer: "c", count: 5 });
+    expect(own).toEqual({ [other]: first[other] });
+    expect((await stream(one).group("g").pending()).count).toBe(0);
+    expect(await readGroup("g", { [empty]: ">" }, { consumer: "c", block: 1 })).toEqual({});
+    await expect(readGroup("g", { [one]: "$" as ">" }, { consumer: "c" })).rejects.toThrow(/must be an id/);
+    await expect(readGroup("g", {}, { consumer: "c" })).rejects.toThrow("readGroup(after): give at least one stream");
+  });
+
   it("a range has ends that count or not, a limit and an order; deleted entries are gone", async () => {
     for (let n = 1; n <= 5; n += 1) await payments.append({ type: `${n}` }, { id: `${n}-1` });
     expect(typesOf(await payments.range({ from: "(2-1", to: "4" }))).toEqual(["3", "4"]);
@@ -312,7 +354,7 @@ it("what can never work is refused, and nothing is sent", async () => {
     [() => events.group(""), "group(name) must be text"],
     [() => events.group("g").ack(">" as never), "ack: id must be an id"],
     [() => events.group("g").read({ consumer: "c", after: "$" as never }), "group.read: after must be an id"],
-    [() => events.group("g").claim({ consumer: "c", minIdle: -1, ids: ["1-1"] }), "claim: minIdle must be at least 1"],
+    [() => events.group("g").claim({ consumer: "c", minIdle: -1, ids: ["1-1"] }), "claim: minIdle must be at least 0"],
     [() => events.group("g").ensure("0", { entriesRead: -1 }), "entriesRead must be a whole number"],
     [() => streams(redis).read({}), "give at least one stream"],
   ];

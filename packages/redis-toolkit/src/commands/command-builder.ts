@@ -176,7 +176,11 @@ export class CommandBuilder {
     );
   }
 
-  hset(key: RedisArgument, fields: Fields, options: { readonly ttl?: Duration | undefined } = {}): Invocation<number> {
+  hset<T extends WritableIn<T>>(
+    key: RedisArgument,
+    fields: Fields<T>,
+    options: { readonly ttl?: Duration | undefined } = {},
+  ): Invocation<number> {
     checkOptions("hset", options, TTL);
     const life = this.#hashLife("hset", options.ttl);
     const pairs = pairsOf("hset", fields);
@@ -227,7 +231,7 @@ export class CommandBuilder {
     decode: (reply: unknown) => T,
   ): Invocation<T> {
     if (keys.length === 0) throw new InvalidArgumentError("give at least one key");
-    return describeScript(this.#space, text, keys, args, { decode });
+    return describeScript(this.#space, text, keys, args, { decode, operation: SCRIPTS.get(text) });
   }
 
   #onKey<T>(name: string, key: RedisArgument, rest: readonly RedisArgument[], draft: Draft<T>): Invocation<T> {
@@ -249,6 +253,17 @@ export class CommandBuilder {
     return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : life(operation, ttl));
   }
 }
+
+/** The command of Redis that each script is for, in errors. Where it ends with one, it has written nothing. */
+const SCRIPTS: ReadonlyMap<string, string> = new Map([
+  [SET_IF_ABSENT_AND_GET, "SET"],
+  [SET_ALL_IF_ABSENT, "MSETNX"],
+  [INCREASE, "INCRBY"],
+  [INCREASE_ALL, "INCRBY"],
+  [HASH_SET, "HSET"],
+  [HASH_SET_IF_ABSENT, "HSETNX"],
+  [HASH_INCREASE, "HINCRBY"],
+]);
 
 /** @throws {InvalidArgumentError} for more keys than one script takes: in several it would not be all or none. */
 function inOneStep(place: string, keys: readonly RedisArgument[]): readonly RedisArgument[] {
@@ -276,11 +291,14 @@ export function describeScript<T>(
     deadlineMs: draft.deadlineMs,
     signal: draft.signal,
     script: text,
+    operation: draft.operation,
   };
 }
 
 /** Fields of a hash. */
-export type Fields = Readonly<Record<string, Writable>> | ReadonlyMap<string, Writable>;
+export type Fields<T = Readonly<Record<string, Writable>>> = T | ReadonlyMap<string, Writable>;
+/** What fields may be: unlike a record also an `interface`. */
+export type WritableIn<T> = { readonly [K in keyof T]: Writable };
 
 const life = (operation: string, ttl: Duration): number =>
   durationMs(`${operation}: ttl`, ttl, { hint: "; leave it out for a key without an end" });
@@ -344,8 +362,11 @@ function entriesOf<V>(
   throw new InvalidArgumentError(`${operation}: fields must be an object or a Map, got ${shown(fields)}`);
 }
 
-function pairsOf(operation: string, fields: Fields): readonly RedisArgument[] {
-  const pairs = [...entriesOf(operation, fields)].flatMap(([field, value]) => [field, written(operation, value)]);
+function pairsOf<T extends WritableIn<T>>(operation: string, fields: Fields<T>): readonly RedisArgument[] {
+  const pairs = [...entriesOf(operation, fields as Fields)].flatMap(([field, value]) => [
+    field,
+    written(operation, value),
+  ]);
   if (pairs.length === 0) throw new InvalidArgumentError(`${operation}: give at least one field`);
   return pairs;
 }

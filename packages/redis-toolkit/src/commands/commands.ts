@@ -8,6 +8,7 @@ import {
   type Fields,
   type SetOptions,
   type Writable,
+  type WritableIn,
   type DurationText,
 } from "./command-builder.ts";
 import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
@@ -169,7 +170,7 @@ class RunningCommands implements OwnCommands {
     return this.#run(() => this.#make.incrMany(keys, by));
   }
 
-  hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number> {
+  hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number> {
     return this.#run(() => this.#make.hset(key, fields, options));
   }
 

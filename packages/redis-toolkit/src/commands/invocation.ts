@@ -1,5 +1,6 @@
 import { DecodeError } from "@hotset/core";
 import { CommandError } from "../errors/command-error.ts";
+import { replyError } from "../errors/reply-error.ts";
 import type { Invocation } from "../module/contract.ts";
 
 export type { Invocation };
@@ -11,11 +12,14 @@ export const areCommands = (given: unknown): given is readonly Invocation<unknow
     (one) => Array.isArray(one?.args) && typeof one.decode === "function",
   );
 
-/** For errors: the first word, in capitals. */
-export function operationOf({ args }: Pick<Invocation<unknown>, "args">): string {
-  const [name = ""] = args;
-  return String(name).toUpperCase();
+/** For errors: the first word, in capitals, or what the script stands for. */
+export function operationOf({ args, operation }: Pick<Invocation<unknown>, "args" | "operation">): string {
+  return operation ?? String(args[0] ?? "").toUpperCase();
 }
+
+/** The error for the caller. A script that stands for a command has carried out nothing where it ends with an error. */
+export const errorOf = (invocation: Invocation<unknown>, error: unknown): unknown =>
+  replyError(operationOf(invocation), error, invocation.operation === undefined ? "in part" : "nothing");
 
 /**
  * Reads a reply.

@@ -1,6 +1,6 @@
 import { CacheError, type CacheLogger, type Clock, type Duration } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { DurationText, Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { DurationText, Fields, SetOptions, Writable, WritableIn } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { Commands } from "./own-commands.ts";
 
@@ -31,7 +31,11 @@ export interface LenientCommands {
     options?: { readonly by?: number | undefined; readonly ttl?: Duration | undefined },
   ): Promise<number | undefined>;
   /** 0 when it fails. */
-  hset(key: RedisArgument, fields: Fields, options?: { readonly ttl?: Duration | undefined }): Promise<number>;
+  hset<T extends WritableIn<T>>(
+    key: RedisArgument,
+    fields: Fields<T>,
+    options?: { readonly ttl?: Duration | undefined },
+  ): Promise<number>;
   /** `undefined` when it fails. */
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
   /** How often each command failed, by `<command> <code>`, over all views of the connection. */

@@ -5,6 +5,7 @@ import { didYouMean, InvalidArgumentError } from "@hotset/core";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import { shown } from "../module/module.ts";
 import type { Invocation } from "./invocation.ts";
+import { OWN_NAMES } from "./own-commands.ts";
 import { CHANGES_CONNECTION, NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
 import { namesInArguments, namesInReply } from "./tenant-names.ts";
 
@@ -84,10 +85,12 @@ export function invocationOf(
   const command = Object.hasOwn(commands, name) && isMethodName(name) ? commands[name] : undefined;
   if (command === undefined)
     throw new InvalidArgumentError(
-      `${name} is not a command of node-redis${didYouMean(name, Object.keys(commands).filter(isMethodName))}; send(args) sends any command`,
+      `${name} is not a command of node-redis${hint(name, Object.keys(commands).filter(isMethodName))}; send(args) sends any command`,
     );
   const reason = NEEDS_A_CONNECTION[name] ?? (space.isTenant ? refusedOnTenants(name) : undefined);
   if (reason !== undefined) throw new InvalidArgumentError(`${name}: ${reason}`);
+  const empty = args.findIndex((arg) => Array.isArray(arg) && arg.length === 0);
+  if (empty !== -1) throw new InvalidArgumentError(`${name}: argument ${empty + 1} must not be an empty list`);
   const parser = new Parser(space.prefix);
   try {
     command.parseCommand(parser, ...namesInArguments(name, args, space));
@@ -115,6 +118,18 @@ export function invocationOf(
       return namesInReply(name, withoutNulls(read), space);
     },
   };
+}
+
+/** Commands of other clients that are an option of another one here. */
+const REPLACED: ReadonlyMap<string, string> = new Map([
+  ["zrevrange", "zRange(key, start, stop, { REV: true })"],
+  ["zrevrangebyscore", 'zRange(key, max, min, { BY: "SCORE", REV: true })'],
+  ["zrevrangebylex", 'zRange(key, max, min, { BY: "LEX", REV: true })'],
+]);
+
+function hint(name: string, known: readonly string[]): string {
+  const instead = REPLACED.get(name.toLowerCase());
+  return instead === undefined ? didYouMean(name, [...Object.keys(OWN_NAMES), ...known]) : `; use ${instead}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Duration, StandardSchema } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { DurationText, ExpireOptions, Fields, SetOptions, Writable } from "./command-builder.ts";
+import type { DurationText, ExpireOptions, Fields, SetOptions, Writable, WritableIn } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
@@ -67,7 +67,7 @@ export interface OwnCommands {
   /** One step, for at most 64 keys of one slot; where one cannot grow, none does. */
   incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
   /** One step: the fields, and the life of the whole hash. @returns how many are new */
-  hset(key: RedisArgument, fields: Fields, options?: Life): Promise<number>;
+  hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number>;
   /** `ttl` counts only where the field was absent. */
   hsetIfAbsent(key: RedisArgument, field: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
@@ -92,6 +92,37 @@ export interface OwnCommands {
    */
   send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument | undefined }): Promise<unknown>;
 }
+
+/** The names of the commands of this package. */
+export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
+  get: true,
+  getBytes: true,
+  getNumber: true,
+  getMany: true,
+  set: true,
+  setIfAbsent: true,
+  setIfAbsentAndGet: true,
+  setManyIfAbsent: true,
+  getJson: true,
+  getManyJson: true,
+  setJson: true,
+  exists: true,
+  delete: true,
+  expire: true,
+  expireAt: true,
+  persist: true,
+  ttlMs: true,
+  incr: true,
+  incrMany: true,
+  hset: true,
+  hsetIfAbsent: true,
+  hget: true,
+  hgetAll: true,
+  hincrMany: true,
+  scan: true,
+  hscan: true,
+  send: true,
+};
 
 /** Commands of this package, and all others of node-redis by their names there, such as `zAdd`. */
 export type Commands = OwnCommands & Omit<NodeRedisCommands<TextMapping>, keyof OwnCommands>;

@@ -1,8 +1,7 @@
 import { hashSlot, type Caller } from "@hotset/redis/connection";
 import { CommandError } from "../errors/command-error.ts";
-import { replyError } from "../errors/reply-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { decodeReply, operationOf, type Invocation } from "./invocation.ts";
+import { decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 import type { Target } from "./target.ts";
 import { commandEnded, commandStart } from "./observed.ts";
@@ -56,7 +55,7 @@ export class CommandRunner {
       try {
         reply = await this.#send(caller, invocation);
       } catch (error) {
-        throw replyError(operationOf(invocation), error);
+        throw errorOf(invocation, error);
       }
       const value = decodeReply(invocation, reply);
       commandEnded(startedAt, String(invocation.args[0]), this.#settings.clientName);
@@ -80,11 +79,11 @@ export class CommandRunner {
   }
 
   #send<T>(caller: Caller, invocation: Invocation<T>): Promise<unknown> {
-    const { args, keys, isReadOnly, replies, blockMs, deadlineMs, signal, script } = invocation;
+    const { args, keys, isReadOnly, replies, blockMs, deadlineMs, signal, script, operation } = invocation;
     const typeMapping = TYPE_MAPPINGS[replies];
     if (blockMs !== undefined)
       return this.#target.wait(args, { key: keys[0], blockMs: Math.min(blockMs, LONGEST_MS), typeMapping });
-    const bounded = { key: keys[0], isReadOnly, typeMapping, deadlineMs };
+    const bounded = { key: keys[0], isReadOnly, typeMapping, deadlineMs, operation };
     const options = signal === undefined ? bounded : { ...bounded, signal };
     const reply = caller.call(args, options);
     if (script === undefined) return reply;

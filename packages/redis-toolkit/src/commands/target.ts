@@ -87,9 +87,10 @@ export function exclusiveTarget(
 ): Target {
   // A connection of one's own takes no key, and sends nothing again.
   const own: Caller = {
-    call: (args, { typeMapping, deadlineMs, signal } = {}) =>
+    call: (args, { typeMapping, deadlineMs, signal, operation } = {}) =>
       exclusive.call(args, {
         typeMapping,
+        operation,
         ...(deadlineMs === undefined ? undefined : { deadlineMs }),
         ...(signal === undefined ? undefined : { signal }),
       }),

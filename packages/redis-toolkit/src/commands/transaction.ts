@@ -5,7 +5,7 @@ import { replyError } from "../errors/reply-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkFunction, checkOptions } from "../module/module.ts";
 import { listOf, type CommandBuilder } from "./command-builder.ts";
-import { areCommands, decodeReply, operationOf, type Invocation } from "./invocation.ts";
+import { areCommands, decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS, type CallPlace } from "./node-redis-commands.ts";
 import type { Commands } from "./own-commands.ts";
 import { recorderOf, type Recorder, type Result, type ResultsOf } from "./pipeline.ts";
@@ -155,7 +155,7 @@ async function carryOut<Queued extends readonly Invocation<unknown>[]>(
 }
 
 function resultOf(invocation: Invocation<unknown>, reply: unknown, areBytes: boolean): Result<unknown> {
-  if (reply instanceof Error) return { ok: false, error: replyError(operationOf(invocation), reply) as Error };
+  if (reply instanceof Error) return { ok: false, error: errorOf(invocation, reply) as Error };
   try {
     const given = areBytes && invocation.replies === "text" ? asText(reply) : reply;
     return { ok: true, value: decodeReply(invocation, given) };

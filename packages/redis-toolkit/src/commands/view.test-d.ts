@@ -15,3 +15,19 @@ export function members(): void {
   same<keyof Stream<object> & "place", "place">(true);
   same<keyof Consumer<object> & ("place" | "group"), never>(true);
 }
+
+interface User {
+  readonly name: string;
+  readonly age: number;
+}
+
+/** Fields of a hash may be an interface, which has no index signature. */
+export function hashes(redis: RedisView, user: User): void {
+  void redis.commands.hset("k", user);
+  void redis.commands.hset("k", new Map([["a", 1]]), { ttl: "1m" });
+  void redis.commands.hset("k", { a: 1, b: "text", c: 1n });
+  void redis.lenient.hset("k", user);
+  void redis.pipeline((all) => [all.hset("k", user), all.hset("k", { a: 1 })]);
+  // @ts-expect-error a date is not what Redis can keep
+  void redis.commands.hset("k", { at: new Date() });
+}

@@ -6,18 +6,20 @@ import { CommandError, type CommandErrorCode } from "./command-error.ts";
  *
  * Decided by the form of the message and not by the class: a client of the user may come from another copy of
  * node-redis, and bundlers rename classes.
+ *
+ * @param done by a script that stopped: it may have written what came before, or was made to have written nothing.
  */
-export function replyError(operation: string, error: unknown): unknown {
+export function replyError(operation: string, error: unknown, done: "in part" | "nothing" = "in part"): unknown {
   if (error instanceof CacheError || !(error instanceof Error)) return error;
   const kind = /^-?([A-Z][A-Z0-9_]*)(?: |$)/.exec(error.message)?.[1];
   if (kind === undefined || "code" in error) return error;
   const code = kind === "ERR" ? codeOfText(error.message) : (CODES[kind] ?? "REFUSED");
-  return new CommandError(`${operation} was refused by Redis: ${withoutArguments(error.message)}`, {
+  const text = done === "nothing" ? error.message.replace(PLACE, "") : error.message;
+  return new CommandError(`${operation} was refused by Redis: ${withoutArguments(text)}`, {
     code,
     operation,
     retryable: RETRYABLE.has(code),
-    // A script that stops has written what came before.
-    maybeExecuted: code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message),
+    maybeExecuted: done === "in part" && (code === "SCRIPT_FAILED" || IN_SCRIPT.test(error.message)),
   });
 }
 
@@ -47,6 +49,8 @@ const TEXTS: readonly (readonly [RegExp, CommandErrorCode])[] = [
   [/error (?:running|compiling) script|user_script/i, "SCRIPT_FAILED"],
 ];
 
+/** The line of the script, at the end of an error that a command in it replied. */
+const PLACE = / script: [0-9a-f]{40}, on @user_script:\d+\.$/;
 const IN_SCRIPT = /user_script|script: [0-9a-f]{40}/;
 
 const codeOfText = (message: string): CommandErrorCode =>

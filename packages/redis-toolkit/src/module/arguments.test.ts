@@ -10,6 +10,7 @@ it("a duration is whole milliseconds, rounded up, within its bounds, and its opt
   expect(() => durationMs("ttl", "soon" as never)).toThrow(
     'a number with a unit of ms, s, m, h or d ("5m"), got "soon"',
   );
+  expect(() => durationMs("ttl", 2 ** 53)).toThrow("ttl must be from 1 to 4503599627370496 ms");
   expect(() => durationMs("ttl", {} as never)).toThrow("got a value of type object");
   expect(() => durationMs("ttl", Number.NaN)).toThrow("got NaN");
   expect(() => durationMs("ttl", -1, { hint: "; leave it out" })).toThrow("got -1; leave it out");

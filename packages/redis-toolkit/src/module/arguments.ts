@@ -23,7 +23,8 @@ export function durationMs(option: string, given: Duration, bounds: DurationBoun
   const { min = 1, max = LONGEST_MS, hint = "" } = bounds;
   const ms = typeof given === "string" ? parsed(option, given) : given;
   if (typeof ms === "number" && Math.ceil(ms) >= min && ms <= max) return Math.ceil(ms);
-  const range = max === LONGEST_MS ? `at least ${min}` : `from ${min} to ${max}`;
+  const isLong = typeof ms === "number" && ms > max && ms !== Infinity;
+  const range = max !== LONGEST_MS || isLong ? `from ${min} to ${max}` : `at least ${min}`;
   throw new InvalidArgumentError(`${option} must be ${range} ms, as a number or like "5m", got ${shown(given)}${hint}`);
 }
 

@@ -31,6 +31,8 @@ export interface Invocation<T> {
   readonly signal?: AbortSignal | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
   readonly script?: string | undefined;
+  /** In errors, for one of several steps that a script carries out, all or none. @default the name of the command */
+  readonly operation?: string | undefined;
 }
 
 /** A command, without its name and arguments. */
@@ -41,6 +43,8 @@ export interface Draft<T> {
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** As that of an {@link Invocation}. */
+  readonly operation?: string | undefined;
 }
 
 /** The parts that a module is made of: one for each view, over the connection of all views. */

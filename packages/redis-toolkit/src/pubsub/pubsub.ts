@@ -1,7 +1,7 @@
 import { InvalidArgumentError, json, type Clock, type StandardSchema } from "@hotset/core";
 import type { RedisConnection, Subscriber, SubscriptionKind } from "@hotset/redis/connection";
 import type { RedisView } from "../commands/view.ts";
-import { checkOptions, checkSchema, checkSignal, checkView, moduleOf, wholeNumber } from "../module/module.ts";
+import { checkOptions, checkSchema, checkSignal, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
 import { MessageQueue, type ChannelEvent, type Overflow, type Subscription } from "./message-queue.ts";
 
 export type { ChannelEvent, Overflow, Subscription };
@@ -54,15 +54,61 @@ export interface Channel<T> {
 export interface PubSub {
   /** @throws {InvalidArgumentError} for an empty name, and for options that can never work. */
   channel<T = unknown>(name: string, options?: ChannelOptions<T>): Channel<T>;
+  /**
+   * One handler for several channels, as `listen` of each: for one channel it is called with one event after another.
+   * Where a channel cannot be subscribed to, none is.
+   */
+  subscribe<T = unknown>(
+    names: readonly string[],
+    handler: (event: ChannelEvent<T>) => unknown,
+    options?: ChannelOptions<T> & { readonly signal?: AbortSignal | undefined },
+  ): Promise<Listening>;
 }
 
 export function pubsub(redis: RedisView): PubSub {
   checkView("pubsub(redis)", redis);
+  const channel = <T>(name: string, options: ChannelOptions<T> = {}): Channel<T> => {
+    check(name, options);
+    return new RedisChannel<T>(redis, name, options);
+  };
   return {
-    channel: <T>(name: string, options: ChannelOptions<T> = {}) => {
-      check(name, options);
-      return new RedisChannel<T>(redis, name, options);
+    channel,
+    subscribe: async <T>(
+      names: readonly string[],
+      handler: (event: ChannelEvent<T>) => unknown,
+      options: ChannelOptions<T> & { readonly signal?: AbortSignal } = {},
+    ) => {
+      checkOptions("subscribe(names, handler, options)", options, ["signal", ...OPTIONS]);
+      if (!Array.isArray(names) || names.length === 0)
+        throw new InvalidArgumentError(`subscribe(names): names must be a list of channels, got ${shown(names)}`);
+      const { signal, ...others } = options;
+      const channels = names.map((name: string) => channel<T>(name, others));
+      const begun = await Promise.allSettled(channels.map((each) => each.listen(handler, { signal })));
+      const listening = begun.flatMap((each) => (each.status === "fulfilled" ? each.value : []));
+      const all = together(listening);
+      const failed = begun.find((each) => each.status === "rejected");
+      if (failed === undefined) return all;
+      await all.close();
+      throw failed.reason;
     },
+  };
+}
+
+function together(all: readonly Listening[]): Listening {
+  const sum = (name: "dropped" | "corrupt" | "failures"): number => all.reduce((total, each) => total + each[name], 0);
+  const close = async (): Promise<void> => void (await Promise.all(all.map((each) => each.close())));
+  return {
+    get dropped() {
+      return sum("dropped");
+    },
+    get corrupt() {
+      return sum("corrupt");
+    },
+    get failures() {
+      return sum("failures");
+    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -79,10 +79,26 @@ export function readId(reply: unknown): EntryId {
 }
 
 /** The streams of a reply of `XREAD`: a map over RESP3, pairs over RESP2, nil for none. */
-export function readStreams<T>(reply: unknown): ReadonlyMap<string, readonly Entry<T>[]> {
-  const pairs = reply === null ? [] : (reply as Iterable<readonly [unknown, unknown]>);
-  return new Map([...pairs].map(([name, entries]) => [String(name), readEntries<T>(entries)]));
+function streamsIn(reply: unknown): readonly (readonly [name: string, entries: readonly unknown[]])[] {
+  const pairs = reply === null ? [] : (reply as Iterable<readonly [unknown, readonly unknown[]]>);
+  return [...pairs].map(([name, entries]) => [String(name), entries]);
 }
+
+export const readStreams = <T>(reply: unknown): ReadonlyMap<string, readonly Entry<T>[]> =>
+  new Map(streamsIn(reply).map(([name, entries]) => [name, readEntries<T>(entries)]));
+
+/** Entries of one stream that a consumer holds, and ids of those that were deleted meanwhile. */
+export interface Held<T> {
+  readonly entries: readonly Entry<T>[];
+  readonly deleted: readonly EntryId[];
+}
+
+/** The streams of a reply of `XREADGROUP`. */
+export const readHeld = <T>(reply: unknown): ReadonlyMap<string, Held<T>> =>
+  new Map(streamsIn(reply).map(([name, all]) => [name, { entries: readEntries<T>(all), deleted: deletedIn(all) }]));
+
+const deletedIn = (entries: readonly unknown[]): readonly EntryId[] =>
+  (entries as readonly (readonly [unknown, unknown])[]).flatMap(([id, fields]) => (fields === null ? readId(id) : []));
 
 /** The entries of a reply of `XREAD` about one stream. */
 export const entriesOfOne = <T>(reply: unknown): readonly Entry<T>[] => [...readStreams<T>(reply).values()][0] ?? [];

@@ -1,6 +1,6 @@
 import type { Duration } from "@hotset/core";
 import { checkName, checkOneOf, checkOptions, durationMs } from "../module/module.ts";
-import { readEntries, readEntry, readId, readInfo, entriesOfOne, type Entry } from "./entry.ts";
+import { readEntries, readEntry, readId, readHeld, readInfo, type Entry } from "./entry.ts";
 import { entryId, entryIds, rangeEnd, startId, ZERO, type EntryId, type RangeEnd, type StartId } from "./entry-id.ts";
 import {
   readConsumerInfo,
@@ -39,6 +39,9 @@ export interface AutoClaimed<T> {
   /** Ids of entries that were deleted meanwhile. They are acknowledged. */
   readonly deleted: readonly EntryId[];
 }
+
+/** Any entry, however recently it was delivered. */
+const FROM_0 = { min: 0 };
 
 /** A group of consumers of one stream: each entry is delivered to one of them, until it is acknowledged. */
 export class ConsumerGroup<T> {
@@ -83,17 +86,23 @@ export class ConsumerGroup<T> {
     await this.#place.send((key) => ["XGROUP", "SETID", key, this.name, ...position], { decode: () => undefined });
   }
 
-  /** Entries that the consumer is given, or holds already. Entries deleted meanwhile are left out, but stay pending. */
+  /** Entries that the consumer is given, or holds already. Those deleted meanwhile are left out, and acknowledged. */
   async read(options: GroupReadOptions): Promise<readonly Entry<T>[]> {
     checkOptions("group.read", options ?? null, ["consumer", "after", "count", "block"]);
     const { consumer, after = ">", count, block } = options;
-    const position = after === ">" || after === "0" ? after : entryId("group.read: after", after);
+    const position = groupPosition("group.read: after", after);
     const { args, blockMs } = readArguments("group.read", count, block);
     const reader = checkName("group.read: consumer", consumer);
-    return this.#place.send((key) => ["XREADGROUP", "GROUP", this.name, reader, ...args, "STREAMS", key, position], {
-      blockMs,
-      decode: entriesOfOne<T>,
-    });
+    for (;;) {
+      const held = await this.#place.send(
+        (key) => ["XREADGROUP", "GROUP", this.name, reader, ...args, "STREAMS", key, position],
+        { blockMs, decode: (reply) => [...readHeld<T>(reply).values()] },
+      );
+      const { entries = [], deleted = [] } = held[0] ?? {};
+      await this.ack(...deleted);
+      // None of these is there any more: others of this consumer may be.
+      if (entries.length > 0 || deleted.length === 0) return entries;
+    }
   }
 
   /** @returns how many of them were pending */
@@ -103,7 +112,7 @@ export class ConsumerGroup<T> {
     return this.#place.send((key) => ["XACK", key, this.name, ...checked], { decode: Number });
   }
 
-  /** Takes these entries from their consumers if they were idle for long enough. @returns those that were taken */
+  /** Takes these entries from their consumers if they were idle for `minIdle`, 0 for any. @returns those taken */
   async claim(options: {
     readonly consumer: string;
     readonly minIdle: Duration;
@@ -112,13 +121,13 @@ export class ConsumerGroup<T> {
     checkOptions("claim", options ?? null, ["consumer", "minIdle", "ids"]);
     const { consumer, minIdle, ids } = options;
     const taker = checkName("claim: consumer", consumer);
-    const idle = String(durationMs("claim: minIdle", minIdle));
+    const idle = String(durationMs("claim: minIdle", minIdle, FROM_0));
     const checked = entryIds("claim", ids);
     if (checked.length === 0) return [];
     return this.#place.send((key) => ["XCLAIM", key, this.name, taker, idle, ...checked], { decode: readEntries<T> });
   }
 
-  /** Takes entries of any consumer that were idle for long enough. @param options `count`: 1 to 10,000, 1 by default */
+  /** Takes entries of any consumer that were idle for `minIdle`, 0 for any. @param options `count`: to 10,000, or 1 */
   async autoClaim(options: {
     readonly consumer: string;
     readonly minIdle: Duration;
@@ -128,7 +137,7 @@ export class ConsumerGroup<T> {
     checkOptions("autoClaim", options ?? null, ["consumer", "minIdle", "start", "count"]);
     const { consumer, minIdle, start = ZERO, count = DEFAULT_COUNT } = options;
     const taker = checkName("autoClaim: consumer", consumer);
-    const idle = String(durationMs("autoClaim: minIdle", minIdle));
+    const idle = String(durationMs("autoClaim: minIdle", minIdle, FROM_0));
     const from = entryId("autoClaim: start", start);
     const limit = String(countOf("autoClaim: count", count));
     return this.#place.send((key) => ["XAUTOCLAIM", key, this.name, taker, idle, from, "COUNT", limit], {
@@ -164,7 +173,7 @@ export class ConsumerGroup<T> {
   ): Promise<readonly PendingEntry[]> {
     checkOptions("pendingEntries", options, ["from", "to", "count", "consumer", "minIdle"]);
     const { from = "-", to = "+", count = MOST_AT_ONCE, consumer, minIdle } = options;
-    const idle = minIdle === undefined ? [] : ["IDLE", String(durationMs("pendingEntries: minIdle", minIdle))];
+    const idle = minIdle === undefined ? [] : ["IDLE", String(durationMs("pendingEntries: minIdle", minIdle, FROM_0))];
     const ends = [rangeEnd("pendingEntries: from", from), rangeEnd("pendingEntries: to", to)];
     const limit = String(countOf("pendingEntries: count", count));
     const holder = consumer === undefined ? [] : [checkName("pendingEntries: consumer", consumer)];
@@ -230,6 +239,10 @@ export class ConsumerGroup<T> {
     return [position, "ENTRIESREAD", String(countOf(`${operation}: entriesRead`, entriesRead, most))];
   }
 }
+
+/** @throws {InvalidArgumentError} unless it is an id, `0` or `>`. */
+export const groupPosition = (option: string, after: ">" | "0" | EntryId): string =>
+  after === ">" || after === "0" ? after : entryId(option, after);
 
 /** A command of groups refuses a stream that does not exist. */
 async function unlessNoKey<R>(asked: Promise<R>): Promise<R | undefined> {

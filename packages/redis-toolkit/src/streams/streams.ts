@@ -1,8 +1,9 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkFlag, checkName, checkOptions, checkView, moduleOf, shown } from "../module/module.ts";
-import { readStreams, type Entry, type FieldsOf } from "./entry.ts";
-import { startId, type StartId } from "./entry-id.ts";
+import { readHeld, readStreams, type Entry, type FieldsOf } from "./entry.ts";
+import { startId, type EntryId, type StartId } from "./entry-id.ts";
+import { groupPosition, type GroupReadOptions } from "./group.ts";
 import { readArguments } from "./limits.ts";
 import { Stream } from "./stream.ts";
 import { StreamPlace } from "./stream-place.ts";
@@ -53,8 +54,22 @@ export interface Streams {
   read(
     after: Readonly<Record<string, StartId>>,
     options?: { readonly count?: number | undefined; readonly block?: Duration | undefined },
-  ): Promise<Readonly<Record<string, readonly Entry<Record<string, string>>[]>>>;
+  ): Promise<EntriesByStream>;
+  /**
+   * As `read`, for a consumer of a group that each of the streams has: `count` is for each of them. Entries deleted
+   * meanwhile are left out, and acknowledged.
+   *
+   * @param after for each stream `>`, for entries that no consumer has got, or the id after which this one holds them
+   */
+  readGroup(
+    group: string,
+    after: Readonly<Record<string, ">" | "0" | EntryId>>,
+    options: Omit<GroupReadOptions, "after">,
+  ): Promise<EntriesByStream>;
 }
+
+/** By the name of the stream. */
+export type EntriesByStream = Readonly<Record<string, readonly Entry<Record<string, string>>[]>>;
 
 export function streams(redis: RedisView): Streams {
   checkView("streams(redis)", redis);
@@ -70,6 +85,7 @@ export function streams(redis: RedisView): Streams {
       return new Stream<T>(new StreamPlace(redis, name, { values, requireNoEviction }), trimming);
     },
     read: (after, options = {}) => readSeveral(redis, after, options),
+    readGroup: (group, after, options) => readGroup(redis, group, after, options),
   };
 }
 
@@ -79,13 +95,9 @@ async function readSeveral(
   redis: RedisView,
   after: Readonly<Record<string, StartId>>,
   options: { readonly count?: number | undefined; readonly block?: Duration | undefined },
-): Promise<Readonly<Record<string, readonly Entry<Record<string, string>>[]>>> {
+): Promise<EntriesByStream> {
   checkOptions("read", options, ["count", "block"]);
-  if (typeof after !== "object" || after === null || Array.isArray(after))
-    throw new InvalidArgumentError(`read(after): after must be an object of ids by stream, got ${shown(after)}`);
-  const names = Object.keys(after).map((name) => checkName("read: the name of a stream", name));
-  const ids = names.map((name) => startId(`read: ${JSON.stringify(name)}`, after[name]));
-  if (names.length === 0) throw new InvalidArgumentError("read(after): give at least one stream");
+  const { names, ids } = positionsOf("read", after, startId);
   const { args, blockMs } = readArguments("read", options.count, options.block);
   return moduleOf(redis).runInside((space) => {
     const keys = names.map((name) => space.inside(name));
@@ -101,4 +113,55 @@ async function readSeveral(
         ),
     };
   });
+}
+
+async function readGroup(
+  redis: RedisView,
+  group: string,
+  after: Readonly<Record<string, ">" | "0" | EntryId>>,
+  options: Omit<GroupReadOptions, "after">,
+): Promise<EntriesByStream> {
+  checkOptions("readGroup", options ?? null, ["consumer", "count", "block"]);
+  const { names, ids } = positionsOf("readGroup", after, groupPosition);
+  const { args, blockMs } = readArguments("readGroup", options.count, options.block);
+  const reader = [checkName("readGroup(group)", group), checkName("readGroup: consumer", options.consumer)];
+  const held = await moduleOf(redis).runInside((space) => {
+    const keys = names.map((name) => space.inside(name));
+    return {
+      args: ["XREADGROUP", "GROUP", ...reader, ...args, "STREAMS", ...keys, ...ids],
+      keys,
+      isReadOnly: false,
+      replies: "text",
+      blockMs,
+      decode: (reply) =>
+        [...readHeld<Record<string, string>>(reply)].map(
+          ([key, found]) => [String(space.outside(key)), found] as const,
+        ),
+    };
+  });
+  const deleted = held.filter(([, found]) => found.deleted.length > 0);
+  const stream = streams(redis).stream;
+  await Promise.all(
+    deleted.map(([name, found]) =>
+      stream(name)
+        .group(group)
+        .ack(...found.deleted),
+    ),
+  );
+  return Object.fromEntries(held.flatMap(([name, { entries }]) => (entries.length === 0 ? [] : [[name, entries]])));
+}
+
+/** @throws {InvalidArgumentError} for no stream, and for positions that `check` refuses. */
+function positionsOf<Position>(
+  operation: string,
+  after: Readonly<Record<string, Position>>,
+  check: (option: string, given: Position) => string,
+): { readonly names: readonly string[]; readonly ids: readonly string[] } {
+  if (typeof after !== "object" || after === null || Array.isArray(after))
+    throw new InvalidArgumentError(
+      `${operation}(after): after must be an object of ids by stream, got ${shown(after)}`,
+    );
+  const names = Object.keys(after).map((name) => checkName(`${operation}: the name of a stream`, name));
+  if (names.length === 0) throw new InvalidArgumentError(`${operation}(after): give at least one stream`);
+  return { names, ids: names.map((name) => check(`${operation}: ${JSON.stringify(name)}`, after[name]!)) };
 }

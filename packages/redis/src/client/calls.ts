@@ -62,7 +62,7 @@ export class Calls {
   async #call(args: Args, options: CallOptions): Promise<unknown> {
     check(args);
     checkCall("call(args, options)", options, CALL_OPTIONS);
-    const origin = this.#originOf(args);
+    const origin = this.#originOf(options.operation ?? args[0]);
     const { queue } = this.#link;
     const endAt = queue.clock.now() + (options.deadlineMs ?? queue.deadlineMs);
     const { readRetries, random } = this.#settings;
@@ -98,14 +98,14 @@ export class Calls {
     checkKey("burst(key): key", key);
     const [first] = commands;
     if (first === undefined) return [];
-    const origin = this.#originOf(first);
+    const origin = this.#originOf(first[0]);
     const send = sendOptions(key === undefined ? options : { ...options, key }, options.deadlineMs);
     try {
       const results = await this.#start<readonly unknown[]>(origin, options, (command, client) =>
         command.exchangeAll(client, commands, send),
       );
       return results.map((result, index) =>
-        result instanceof Error ? this.#fault(this.#originOf(commands[index]!), result) : result,
+        result instanceof Error ? this.#fault(this.#originOf(commands[index]![0]), result) : result,
       );
     } catch (error) {
       throw this.#fault(origin, error, options.signal);
@@ -189,7 +189,7 @@ export class Calls {
     });
   }
 
-  #originOf([name]: Args): Origin {
+  #originOf(name: Args[number] | undefined): Origin {
     const operation = String(name).toUpperCase();
     let origin = this.#origins.get(operation);
     if (origin !== undefined) return origin;
@@ -221,15 +221,17 @@ const isNoArgument = (arg: unknown): boolean => typeof arg !== "string" && !Buff
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal"];
 /** Also those of a connection for one caller: code over either kind names keys. */
-export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS];
+export const CALL_OPTIONS: readonly string[] = ["key", "isReadOnly", ...BURST_OPTIONS, "operation"];
 
 /** Before anything is sent: a signal that is none would fail between a command and its reply. */
 function checkCall(place: string, options: CallOptions, known: readonly string[]): void {
   if (options === NONE) return;
   checkCallOptions(place, options, known);
-  const { key, isReadOnly, typeMapping } = options;
+  const { key, isReadOnly, typeMapping, operation } = options;
   checkKey("key", key);
   if (isReadOnly !== undefined) flag("isReadOnly", isReadOnly);
+  if (operation !== undefined && (typeof operation !== "string" || operation === ""))
+    refuse("operation", operation, "text that is not empty");
   checkTimeout("deadlineMs", options.deadlineMs);
   checkSignal("signal", options.signal);
   if (typeMapping !== undefined && (typeof typeMapping !== "object" || typeMapping === null))

@@ -70,6 +70,8 @@ export interface CallOptions {
   readonly deadlineMs?: number | undefined;
   /** How replies are decoded, as node-redis has it: by type of RESP. @default text as Buffers */
   readonly typeMapping?: object | undefined;
+  /** The name of the call in errors, where a script carries it out. @default the name of the command */
+  readonly operation?: string | undefined;
   /** Ends the call with its reason. A command that was sent may be executed all the same. */
   readonly signal?: AbortSignal | undefined;
 }
