@@ -119,10 +119,7 @@ export class HttpCache {
    * @throws {ConfigurationError} for a URL that is not absolute, or on a server not one of its origins.
    */
   async purge(target: string | URL | PlainRequest, options: PurgeOptions = {}): Promise<InvalidateResult> {
-    const isRequest = typeof target === "object" && "fields" in target;
-    const url = isRequest ? (this.#places.urlOf(target) ?? target.url) : String(target);
-    const names = this.#places.purgeable(url).map((each) => this.#places.namesOf(each));
-    const [keys, families] = [names.flatMap((each) => each.keys), names.flatMap((each) => each.families)];
+    const { keys, families } = this.#places.namesOf(...this.#places.purgeable(target));
     const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
@@ -151,11 +148,8 @@ export class HttpCache {
    */
   async purgePrefix(url: string | URL, options: PurgeOptions = {}): Promise<InvalidateResult> {
     if (!this.#plan.settings.tagsPaths) throw refusal("purgePrefix needs responses with tags: pass pathTags: true");
-    const urls = this.#places.purgeable(String(url));
-    return this.purgeTags(
-      urls.map((each) => prefixTag(new URL(each))),
-      options,
-    );
+    const tags = this.#places.purgeable(url).map((each) => prefixTag(new URL(each)));
+    return this.purgeTags(tags, options);
   }
 
   /**

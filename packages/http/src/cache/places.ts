@@ -94,11 +94,13 @@ export class Places {
   }
 
   /**
-   * The URLs of this cache that a URL to be purged names: of a host in `hosts` with any scheme.
+   * The URLs of this cache that a URL to be purged names, or a request: of a host in `hosts` with any scheme.
    *
    * @throws {ConfigurationError} for a URL that is not absolute, or not of this server.
    */
-  purgeable(given: string): readonly string[] {
+  purgeable(target: string | URL | PlainRequest): readonly string[] {
+    const isRequest = typeof target === "object" && "fields" in target;
+    const given = isRequest ? (this.urlOf(target) ?? target.url) : String(target);
     const [, authority = "", rest = ""] = /^(https?:\/\/[^/?#]+)(.*)$/i.exec(given) ?? [];
     const { base, hosts } = this.#plan;
     const origins = base === undefined ? [...hosts] : [base];
@@ -112,16 +114,16 @@ export class Places {
     return (isServer ? named : [origin]).map((each) => `${each}${rest}`);
   }
 
-  /** Keys and families of all responses of this URL, by all rules, in all partitions. */
-  namesOf(url: string): Names {
-    const places = new Set(this.#rules.map(({ search }) => targetOf(url, search)));
+  /** Keys and families of all responses of these URLs, by all rules, in all partitions. */
+  namesOf(...urls: readonly string[]): Names {
+    const places = [...new Set(urls.flatMap((url) => this.#rules.map(({ search }) => targetOf(url, search))))];
     const areShared = this.#rules.every((rule) => isOfUrl(rule));
     const { base, hosts } = this.#plan;
     const ofClient = base === undefined && hosts.size === 0 ? CREDENTIALS : [];
-    const apart = ofClient.flatMap((mode) => [...places].map((place) => `${apartBy(mode)} ${place}`));
+    const apart = ofClient.flatMap((mode) => places.map((place) => `${apartBy(mode)} ${place}`));
     return {
       keys: [...places, ...apart].map(keyAt),
-      families: [...(areShared ? [] : places), ...(this.#plan.obeysSearch ? [familyOf(url)] : [])],
+      families: [...(areShared ? [] : places), ...(this.#plan.obeysSearch ? urls.map(familyOf) : [])],
     };
   }
 

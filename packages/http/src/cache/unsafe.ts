@@ -32,9 +32,7 @@ export class UnsafeMethods {
   async invalidate(request: PlainRequest, response: PlainResponse): Promise<void> {
     if (!isNoError(response.status)) return;
     const urls = invalidatedUrls(request.method, request.url, response).filter(canBeKey);
-    const names = urls.map((url) => this.#places.namesOf(url));
-    const keys = names.flatMap((each) => each.keys);
-    const families = names.flatMap((each) => each.families);
+    const { keys, families } = this.#places.namesOf(...urls);
     const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
     tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
     const done: Promise<InvalidateResult | object>[] = [];
