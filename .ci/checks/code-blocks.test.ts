@@ -98,109 +98,33 @@ describe("extraction", () => {
   });
 });
 
-describe("languages and tags", () => {
-  it("takes ts, js, text, and json that parses", () => {
-    const page = [
-      fenced("ts", "1"),
-      fenced("js run", "1"),
-      fenced("text", "anything"),
-      fenced("json", '{ "a": 1 }'),
-    ].join("\n");
-    expect(problems(page)).toEqual([]);
-  });
-
-  it.each([
-    ["", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got ""'],
-    ["bash", 'README.md:2: the language of a code block must be ts, js, sh, json or text, got "bash"'],
-    ["ts ignore", 'README.md:2: the tags of a ts block must be among run, continued, got "ignore"'],
-    ["json", "README.md:2: this is not JSON; leave comments out, or tag it text"],
-  ])("refuses the info string %j", (info, problem) => {
-    expect(problems(fenced(info, "{ // x"))).toEqual([problem]);
-  });
+it.each([
+  ["ts ignore", "1", 'the tags of a ts block must be among run, continued, got "ignore"'],
+  ["bash", "1", 'the language of a code block must be ts, js, sh, json or text, got "bash"'],
+  ["json", "{ // x", "this is not JSON; leave comments out, or tag it text"],
+  [
+    "ts",
+    `const a = "${"x".repeat(70)}";`,
+    `a line of code has at most 80 columns, got 83: const a = "${"x".repeat(70)}";`,
+  ],
+  ["sh", "npm run nothing", 'package.json has no script "nothing"'],
+  ["sh", "npm install hotsett", '"hotsett" is neither a package of ours nor a dependency of one'],
+  ["sh", "docker ps", '"docker ps": only "docker run" is on the list of commands'],
+])("refuses in a block of %s: %s", (info, code, problem) => {
+  expect(problems(fenced(info, code))).toEqual([`README.md:2: ${problem}`]);
 });
 
-it("refuses a line of code that a reader would scroll sideways, but no text and no long name in an import", () => {
-  const wide = `const a = "${"x".repeat(70)}";`;
-  expect(problems(fenced("ts", wide))).toEqual([`README.md:2: a line of code has at most 80 columns, got 83: ${wide}`]);
-  expect(problems(fenced("ts", wide.slice(0, 80)))).toEqual([]);
-  expect(problems(fenced("ts", `import { ${"x".repeat(70)} } from "a";`))).toEqual([]);
-  expect(problems(fenced("text", wide))).toEqual([]);
-});
-
-describe("shell blocks", () => {
-  it.each([
-    "npm test",
-    "npm test -- lint",
-    "npm run demo -- --processes 3   # three of them",
-    "REDIS_URL=redis://localhost npm run demo",
-    "npm install hotset @hotset/redis",
-    "npm install --save-exact \\\n  hotset",
-    "git clone https://github.com/hotset/hotset\ncd hotset",
-    "# a comment alone",
-    "docker run -p 6379:6379 redis:8",
-  ])("takes %j", (code) => {
-    expect(problems(fenced("sh", code))).toEqual([]);
+it("joins a block to those it continues, with the line numbers of the page, and runs the whole if one says so", () => {
+  const block = (line: number, tags: readonly string[], code: string): CodeBlock => ({
+    ...{ page: "docs/guide/tags.md", language: "ts" },
+    ...{ line, tags, code },
   });
-
-  it.each([
-    ["npm run nothing", 'package.json has no script "nothing"'],
-    ["npm start", 'package.json has no script "start"'],
-    ["npm install hotsett", '"hotsett" is neither a package of ours nor a dependency of one'],
-    ["npm publish", '"npm publish" is not among: npm install, npm run, npm start, npm test'],
-    [
-      "curl localhost",
-      '"curl localhost" is not on the list of commands; tag the block "sh example" if it is an illustration',
-    ],
-    ["docker ps", '"docker ps": only "docker run" is on the list of commands'],
-  ])("refuses %j", (code, problem) => {
-    expect(problems(fenced("sh", code))).toEqual([`README.md:2: ${problem}`]);
-    expect(problems(fenced("sh example", code))).toEqual([]);
-  });
-});
-
-describe("programs", () => {
-  const block = (line: number, tags: readonly string[], code: string, page = "docs/guide/tags.md"): CodeBlock => ({
-    page,
-    line,
-    language: "ts",
-    tags,
-    code,
-  });
-
-  it("keeps the line numbers of the page", () => {
-    expect(makePrograms([block(3, [], "a;\nb;")])).toEqual([
-      {
-        page: "docs/guide/tags.md",
-        line: 3,
-        isRun: false,
-        fileName: "docs-guide-tags.md-L3.ts",
-        text: "\n\na;\nb;\nexport {};\n",
-      },
-    ]);
-  });
-
-  it("joins a block to those it continues, and runs the whole if one says so", () => {
-    expect(makePrograms([block(2, ["run"], "a;"), block(5, ["continued"], "b;"), block(8, [], "c;")])).toEqual([
-      {
-        page: "docs/guide/tags.md",
-        line: 2,
-        isRun: true,
-        fileName: "docs-guide-tags.md-L2.ts",
-        text: "\na;\n\n\nb;\nexport {};\n",
-      },
-      {
-        page: "docs/guide/tags.md",
-        line: 8,
-        isRun: false,
-        fileName: "docs-guide-tags.md-L8.ts",
-        text: "\n\n\n\n\n\n\nc;\nexport {};\n",
-      },
-    ]);
-  });
-
-  it("refuses to continue nothing, or another page", () => {
-    const message = "docs/b.md:2: there is no ts block on this page to continue";
-    expect(() => makePrograms([block(2, ["continued"], "a;", "docs/b.md")])).toThrow(message);
-    expect(() => makePrograms([block(2, [], "a;"), block(2, ["continued"], "b;", "docs/b.md")])).toThrow(message);
-  });
+  expect(
+    makePrograms([block(2, ["run"], "a;"), block(5, ["continued"], "b;"), block(8, [], "c;")]).map(
+      ({ line, isRun, text }) => [line, isRun, text],
+    ),
+  ).toEqual([
+    [2, true, "\na;\n\n\nb;\nexport {};\n"],
+    [8, false, "\n\n\n\n\n\n\nc;\nexport {};\n"],
+  ]);
 });

@@ -19,7 +19,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 42_500,
   },
   // The aim is 3,000.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_510 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_345 },
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 
