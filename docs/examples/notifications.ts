@@ -15,7 +15,10 @@ interface Notification {
   readonly user: number;
 }
 
-await using redis = createRedis();
+// A logger gets a line when messages are dropped; without one Node prints a warning.
+const lines: string[] = [];
+const logger = { error() {}, info() {}, warn: (line: string) => void lines.push(line) };
+await using redis = createRedis({ logger });
 const app = redis.tenant(process.env["KEY_PREFIX"] ?? "hotset-examples");
 const notifications = pubsub(app).channel<Notification>("notifications");
 
@@ -56,3 +59,4 @@ for await (const event of slow) {
 console.log(
   `10 prices: ${slow.dropped} dropped, ${kept.join(", ")} kept; ${await prices.publish(11)} received the next`,
 );
+console.log(lines[0]?.slice(0, 59)); // which option bounds it follows

@@ -269,7 +269,7 @@ describe("C363: an option is of its type, and has a name that exists", () => {
       () => simpleQueue(redis, "q").pop(bad({ timeot: 5 })),
     ],
     [
-      'defineScript: unknown option "readonly"; accepted: lua, keys, args, reply, readOnly; did you mean readOnly?',
+      'defineScript: unknown option "readonly"; accepted: lua, keys, args, rest, reply, readOnly; did you mean readOnly?',
       () => defineScript(bad({ lua: "return 1", keys: 0, reply: "integer", readonly: true })),
     ],
     [

@@ -1,7 +1,7 @@
 import { TestClock } from "@hotset/testing";
 import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createRedis, type CommandError, type Commands, type Redis } from "@hotset/redis-toolkit";
-import { defineScript } from "@hotset/redis-toolkit/scripts";
+import { defineScript, type ScriptReply } from "@hotset/redis-toolkit/scripts";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadTable, isMethodName } from "../src/commands/node-redis-commands.ts";
 import { NEEDS_A_CONNECTION } from "../src/commands/refused-commands.ts";
@@ -83,6 +83,20 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await commands.ttlMs(`{${p}}b`)).not.toBe("none");
     expect(await failureOf(commands.getNumber(`{${p}}d`))).toMatchObject({ code: "NOT_A_NUMBER" });
     expect(await failureOf(commands.incr(p, { by: 0.5 }))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    for (const text of [" 1", "1 ", "0x10", "Infinity", "1e999", "", "01", "+1", "1_000", "NaN"]) {
+      await commands.set(p, text);
+      expect(await failureOf(commands.getNumber(p))).toMatchObject({ code: "NOT_A_NUMBER" });
+      expect(await failureOf(commands.getBigInt(p))).toMatchObject({ code: "NOT_A_NUMBER" });
+    }
+    for (const [text, number] of [
+      ["-1.50", -1.5],
+      ["1e+21", 1e21],
+      ["9007199254740991", 2 ** 53 - 1],
+      ["0", 0],
+    ] as const) {
+      await commands.set(p, text);
+      expect(await commands.getNumber(p)).toBe(number);
+    }
   });
 
   it("A26: of a thousand that set one key if it is absent one does", async () => {
@@ -314,6 +328,92 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     expect(await failureOf(fails(redis, [p], []))).toMatchObject({ code: "WRONG_TYPE", maybeExecuted: true });
     expect(await failureOf(add(redis, [p], [5]))).toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await failureOf(add(redis, keys, [0.5]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("A86: a script takes any number of keys and arguments, and each kind of reply refuses what does not fit", async () => {
+    const write = (lua: string) => (reply: ScriptReply) =>
+      defineScript({ keys: "any", args: ["text"], rest: "integer", reply, lua: `return ${lua}` })(
+        ...([redis, [`{${p}}a`, `{${p}}b`, `{${p}}c`], ["first", 2, 3n]] as const),
+      );
+    const all = write("{#KEYS, #ARGV, ARGV[3]}");
+    expect(await all("list")).toEqual([3, 3, "3"]);
+    const none = defineScript({ keys: "any", rest: "text", reply: "integer", lua: "return #KEYS + #ARGV" });
+    expect(await none(redis, [], [])).toBe(0);
+    expect(await failureOf(none(redis, [], [1 as never]))).toMatchObject({ code: "INVALID_ARGUMENT" });
+    const json = write(`cjson.encode({ a = { 1, 2 } })`);
+    expect([await json("json"), await json("maybe json")]).toEqual([{ a: [1, 2] }, { a: [1, 2] }]);
+    const booleans = ["1", "true", "0", "false", "nil"].map((lua) => write(lua)("boolean"));
+    expect(await Promise.all(booleans)).toEqual([true, true, false, false, false]);
+    const wrong: readonly (readonly [string, readonly ScriptReply[]])[] = [
+      ["redis.status_reply('OK')", ["boolean", "integer", "bigint", "list", "json"]],
+      ["2", ["boolean", "text", "bytes", "list", "json"]],
+      ["'5'", ["boolean", "integer", "list"]],
+      ["nil", ["text", "bytes", "json", "integer", "bigint", "list"]],
+    ];
+    for (const [lua, replies] of wrong)
+      for (const reply of replies)
+        expect([lua, reply, await failureOf(write(lua)(reply))]).toMatchObject([lua, reply, { code: "CORRUPT_VALUE" }]);
+  });
+
+  it("A86: a whole number beyond 2^53 is exact as a bigint, and never another number", async () => {
+    const before = 2n ** 53n;
+    const set = (n = before) => commands.set(p, n);
+    const beyond = { code: "NOT_A_NUMBER", message: expect.stringContaining("beyond 2^53") as string };
+    const asScript = (reply: "integer" | "bigint" | "list") =>
+      defineScript({
+        keys: 1,
+        reply,
+        lua: `return ${reply === "list" ? "{" : ""}redis.call('INCR', KEYS[1])${reply === "list" ? "}" : ""}`,
+      });
+    await commands.hset(`{${p}}h`, { n: before });
+    for (const call of [
+      () => commands.incr(p),
+      () => commands.incr(p, { ttl: "1m" }),
+      () => commands.incrMany([p]),
+      () => commands.hincrMany(`{${p}}h`, { n: 1 }),
+      () => commands.decr(p),
+      () => commands.incrBy(p, 5),
+      () => commands.hIncrBy(`{${p}}h`, "n", 1),
+      () =>
+        commands.bitField(`{${p}}bits`, [
+          { operation: "SET", encoding: "i64", offset: 0, value: 2 ** 53 },
+          { operation: "GET", encoding: "i64", offset: 0 },
+        ]),
+      () => commands.send(["INCR", p], { key: p }),
+      () => asScript("integer")(redis, [p], []),
+      () => asScript("list")(redis, [p], []),
+      () => commands.getNumber(p),
+    ]) {
+      await set(before + 5n);
+      expect([String(call), await failureOf(call())]).toMatchObject([String(call), beyond]);
+    }
+    await set();
+    expect(await commands.incr(p, { by: 1n })).toBe(before + 1n);
+    expect(await commands.incr(p, { by: 1n, ttl: "1m" })).toBe(before + 2n);
+    expect(await commands.incrMany([p], -3n)).toEqual([before - 1n]);
+    await set(before + 1n);
+    const read = defineScript({ keys: 1, reply: "bigint", lua: "return redis.call('GET', KEYS[1])" });
+    expect(await read(redis, [p], [])).toBe(before + 1n);
+    expect(await failureOf(asScript("bigint")(redis, [p], []))).toMatchObject(beyond);
+    await set(before + 1n);
+    expect(await commands.getBigInt(p)).toBe(before + 1n);
+    expect(await commands.hincrMany(`{${p}}h`, { n: 1n })).toEqual(new Map([["n", before + 3n]]));
+    const outcome = await redis.transaction({}, ({ queue: c }) => [
+      c.incr(p),
+      c.incr(p, { by: 1n, ttl: "1m" }),
+      c.getBigInt(p),
+    ]);
+    expect(outcome).toMatchObject({
+      results: [
+        { ok: false, error: beyond },
+        { ok: true, value: before + 3n },
+        { ok: true, value: before + 3n },
+      ],
+    });
+    await set(5n);
+    expect([await commands.incr(p), await commands.incr(p, { by: 2n }), await commands.decr(p)]).toEqual([6, 8n, 7]);
+    const score = await commands.zAdd(`{${p}}z`, { score: 1e300, value: "m" });
+    expect([score, await commands.zScore(`{${p}}z`, "m")]).toEqual([1, 1e300]);
   });
 
   it("a command that would change the shared connection is refused by name, and so is a name that does not exist", async () => {

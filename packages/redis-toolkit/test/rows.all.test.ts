@@ -62,10 +62,10 @@ describe("settings", () => {
 });
 
 describe("values and messages", () => {
-  it("R0-72: 32 messages wait for a reader", async () => {
+  it("R0-72: with a buffer of 32, as many messages wait for a reader", async () => {
     await using own = await startOwnRedis();
     await using redis = createRedis({ ...ALONE, url: own.url });
-    const channel = pubsub(redis).channel<number>("c");
+    const channel = pubsub(redis).channel<number>("c", { buffer: 32 });
     await using subscription = await channel.subscribe();
     await Promise.all(Array.from({ length: 40 }, (_, n) => channel.publish(n)));
     await expect.poll(() => subscription.dropped).toBe(8);

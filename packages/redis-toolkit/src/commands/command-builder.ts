@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { isDate } from "node:util/types";
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { CommandError } from "../errors/command-error.ts";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkFlag, checkOptions, durationMs, MOST_SCRIPT_KEYS, shown } from "../module/module.ts";
 import type { Draft } from "../module/contract.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
+import { bigIntIn, exactAs, numberIn } from "./numbers.ts";
 import {
   HASH_INCREASE,
   HASH_SET,
@@ -30,6 +30,13 @@ export interface SetOptions {
 
 /** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
 export type DurationText = Exclude<Duration, number>;
+
+export interface IncrOptions<By extends number | bigint> {
+  /** A whole number. With a `bigint` the sum is one, exact beyond 2^53. @default 1 */
+  readonly by?: By | undefined;
+  /** Life of a key that is absent. @default defaultTtl of createRedis, which is none */
+  readonly ttl?: Duration | undefined;
+}
 
 export interface ExpireOptions {
   /** Only where the key has no end, has one, or the new one is later or sooner. */
@@ -66,7 +73,11 @@ export class CommandBuilder {
   }
 
   getNumber(key: RedisArgument): Invocation<number | undefined> {
-    return this.#onKey("GET", key, [], { isReadOnly: true, decode: (reply) => numberOf("GET", reply) });
+    return this.#onKey("GET", key, [], { isReadOnly: true, decode: (reply) => numberIn("GET", reply) });
+  }
+
+  getBigInt(key: RedisArgument): Invocation<bigint | undefined> {
+    return this.#onKey("GET", key, [], { isReadOnly: true, decode: (reply) => bigIntIn("GET", reply) });
   }
 
   set(key: RedisArgument, value: Writable, options: SetOptions = {}): Invocation<"set" | "unchanged"> {
@@ -155,24 +166,27 @@ export class CommandBuilder {
     });
   }
 
-  incr(
-    key: RedisArgument,
-    options: { readonly by?: number | undefined; readonly ttl?: Duration | undefined } = {},
-  ): Invocation<number> {
+  incr(key: RedisArgument, options?: IncrOptions<number>): Invocation<number>;
+  incr(key: RedisArgument, options: IncrOptions<bigint> & { readonly by: bigint }): Invocation<bigint>;
+  incr(key: RedisArgument, options: IncrOptions<number | bigint> = {}): Invocation<number | bigint> {
     checkOptions("incr", options, ["by", "ttl"]);
     const { by: given = 1 } = options;
     const by = whole("incr: by", given);
-    if (options.ttl === undefined && this.#defaultTtlMs === undefined)
-      return this.#onKey("INCRBY", key, [by], { decode: asNumber });
-    return this.#script(INCREASE, [key], [by, this.#life("incr", options.ttl)], asNumber);
+    const decode = (reply: unknown): number | bigint => exactAs(given, "INCRBY", reply);
+    // A script answers with text, which is exact over every connection, and within a transaction.
+    if (options.ttl === undefined && this.#defaultTtlMs === undefined && typeof given === "number")
+      return this.#onKey("INCRBY", key, [by], { replies: "exact", decode });
+    return this.#script(INCREASE, [key], [by, this.#life("incr", options.ttl)], decode);
   }
 
-  incrMany(keys: readonly RedisArgument[], by = 1): Invocation<readonly number[]> {
+  incrMany(keys: readonly RedisArgument[], by?: number): Invocation<readonly number[]>;
+  incrMany(keys: readonly RedisArgument[], by: bigint): Invocation<readonly bigint[]>;
+  incrMany(keys: readonly RedisArgument[], by: number | bigint = 1): Invocation<readonly (number | bigint)[]> {
     return this.#script(
       INCREASE_ALL,
       inOneStep("incrMany: keys", listOf("incrMany", keys)),
       [whole("incrMany: by", by)],
-      (reply) => (reply as readonly unknown[]).map(asNumber),
+      (reply) => (reply as readonly unknown[]).map((sum) => exactAs(by, "INCRBY", sum)),
     );
   }
 
@@ -219,8 +233,7 @@ export class CommandBuilder {
     const args = all.flatMap(([field, by]) => [field, whole(`hincrMany: ${describeField(field)}`, by)]);
     return this.#script(HASH_INCREASE, [key], [this.#hashLife("hincrMany", options.ttl), ...args], (reply) => {
       const sums = reply as readonly string[];
-      const sumOf = (by: By, i: number): By => (typeof by === "bigint" ? BigInt(sums[i]!) : Number(sums[i])) as By;
-      return new Map(all.map(([field, by], i) => [field, sumOf(by, i)]));
+      return new Map(all.map(([field, by], i) => [field, exactAs(by, "HINCRBY", sums[i])]));
     });
   }
 
@@ -372,15 +385,6 @@ function pairsOf<T extends WritableIn<T>>(operation: string, fields: Fields<T>):
 }
 
 const describeField = (field: string): string => `the field ${JSON.stringify(field.slice(0, 40))}`;
-
-function numberOf(operation: string, reply: unknown): number | undefined {
-  if (reply === null) return undefined;
-  const text = String(reply).trim();
-  const number = text === "" ? Number.NaN : Number(text);
-  if (Number.isNaN(number))
-    throw new CommandError(`${operation}: the stored value is not a number`, { code: "NOT_A_NUMBER", operation });
-  return number;
-}
 
 /** A map over RESP3, pairs in a list over RESP2. */
 function mapOf(reply: unknown): ReadonlyMap<string, string> {

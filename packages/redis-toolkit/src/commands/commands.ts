@@ -6,6 +6,7 @@ import {
   type BuilderSettings,
   type ExpireOptions,
   type Fields,
+  type IncrOptions,
   type SetOptions,
   type Writable,
   type WritableIn,
@@ -71,6 +72,10 @@ class RunningCommands implements OwnCommands {
 
   getNumber(key: RedisArgument): Promise<number | undefined> {
     return this.#run(() => this.#make.getNumber(key));
+  }
+
+  getBigInt(key: RedisArgument): Promise<bigint | undefined> {
+    return this.#run(() => this.#make.getBigInt(key));
   }
 
   getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]> {
@@ -162,12 +167,14 @@ class RunningCommands implements OwnCommands {
     return this.#run(() => this.#make.ttlMs(key));
   }
 
-  incr(key: RedisArgument, options?: Life & { readonly by?: number }): Promise<number> {
-    return this.#run(() => this.#make.incr(key, options));
+  incr<By extends number | bigint>(key: RedisArgument, options?: IncrOptions<By>): Promise<By> {
+    return this.#run(
+      () => this.#make.incr(key, options as IncrOptions<number>) as Invocation<unknown> as Invocation<By>,
+    );
   }
 
-  incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]> {
-    return this.#run(() => this.#make.incrMany(keys, by));
+  incrMany<By extends number | bigint>(keys: readonly RedisArgument[], by?: By): Promise<readonly By[]> {
+    return this.#run(() => this.#make.incrMany(keys, by as number) as Invocation<unknown> as Invocation<readonly By[]>);
   }
 
   hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number> {

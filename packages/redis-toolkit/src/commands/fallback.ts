@@ -45,6 +45,7 @@ export function withFallback(
     getMany,
     getBytes: looked((from, key) => from.getBytes(key)),
     getNumber: looked((from, key) => from.getNumber(key)),
+    getBigInt: looked((from, key) => from.getBigInt(key)),
     getJson: looked<readonly [schema?: never], undefined>((from, key, schema) => from.getJson(key, schema)),
     exists: looked(
       (from, key) => from.exists(key),

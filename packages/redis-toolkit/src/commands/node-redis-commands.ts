@@ -4,7 +4,8 @@
 import { didYouMean, InvalidArgumentError } from "@hotset/core";
 import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
 import { shown } from "../module/module.ts";
-import type { Invocation } from "./invocation.ts";
+import { operationOf, type Invocation } from "./invocation.ts";
+import { exactIn } from "./numbers.ts";
 import { OWN_NAMES } from "./own-commands.ts";
 import { CHANGES_CONNECTION, NEEDS_A_CONNECTION, refusedOnTenants } from "./refused-commands.ts";
 import { namesInArguments, namesInReply } from "./tenant-names.ts";
@@ -58,8 +59,9 @@ function commandsOf(file: { readonly default: unknown }): CommandTable["commands
 }
 
 /** How replies are decoded. Maps stay maps: as objects they would lose a field named `__proto__`. */
-export const TYPE_MAPPINGS: Readonly<Record<"text" | "bytes", object>> = {
+export const TYPE_MAPPINGS: Readonly<Record<Invocation<unknown>["replies"], object>> = {
   text: { 36: String, 37: Map },
+  exact: { 36: Buffer, 37: Map, 58: String },
   bytes: { 36: Buffer, 37: Map },
 };
 
@@ -103,6 +105,7 @@ export function invocationOf(
   const known = metadata.lookup(parser.commandIdentifier);
   if (space.isTenant && keys.length === 0 && !CHANNELS.has(name))
     throw new InvalidArgumentError(`${name}: a tenant may not use it: it reaches beyond the keys of the tenant`);
+  const operation = operationOf({ args: sent });
   const { transformReply } = command;
   const transform = typeof transformReply === "object" ? transformReply[protocol] : transformReply;
   const { preserve } = parser as unknown as { readonly preserve: unknown };
@@ -114,6 +117,8 @@ export function invocationOf(
     spread: known?.request === "all_shards" || known?.request === "all_nodes" ? SPREADS[known.response] : undefined,
     replies,
     decode: (reply) => {
+      if (!HAVE_DOUBLES.test(name) && (typeof reply === "number" || name.startsWith("bitField")))
+        exactIn(operation, reply);
       const read = transform === undefined ? reply : transform(reply as never, preserve, TYPE_MAPPINGS[replies]);
       return namesInReply(name, withoutNulls(read), space);
     },
@@ -158,9 +163,12 @@ export function rawInvocation(
     isReadOnly: false,
     replies: "text",
     blockMs: flags.includes("blocking") ? blockMsOf(args) : undefined,
-    decode: (reply) => reply,
+    decode: (reply) => (typeof reply === "number" && !HAVE_DOUBLES.test(command) ? exactIn(command, reply) : reply),
   };
 }
+
+/** Scores are doubles, which may lie beyond 2^53. */
+const HAVE_DOUBLES = /^z/i;
 
 /** How the replies of all primaries become one, by the policy of the server's own `COMMAND`. */
 const SPREADS: Readonly<Record<string, Invocation<unknown>["spread"]>> = {

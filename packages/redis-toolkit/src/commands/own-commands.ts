@@ -1,6 +1,14 @@
 import type { Duration, StandardSchema } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { DurationText, ExpireOptions, Fields, SetOptions, Writable, WritableIn } from "./command-builder.ts";
+import type {
+  DurationText,
+  ExpireOptions,
+  Fields,
+  IncrOptions,
+  SetOptions,
+  Writable,
+  WritableIn,
+} from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
@@ -18,8 +26,10 @@ export interface Life {
 export interface OwnCommands {
   get(key: RedisArgument): Promise<string | undefined>;
   getBytes(key: RedisArgument): Promise<Buffer | undefined>;
-  /** @throws {CommandError} `NOT_A_NUMBER` for other text. */
+  /** @throws {CommandError} `NOT_A_NUMBER` for other text, and for a whole number beyond 2^53. */
   getNumber(key: RedisArgument): Promise<number | undefined>;
+  /** @throws {CommandError} `NOT_A_NUMBER` for what is not a whole number. */
+  getBigInt(key: RedisArgument): Promise<bigint | undefined>;
   /** In the order of the keys. In a cluster the keys may lie anywhere; then it is not one step. */
   getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]>;
   /** One step: the value and its life. @returns `unchanged` where the condition did not hold */
@@ -62,10 +72,16 @@ export interface OwnCommands {
   persist(key: RedisArgument): Promise<boolean>;
   /** Milliseconds to live. `ttl` and `pTTL` are those of node-redis: seconds and milliseconds, -1 and -2. */
   ttlMs(key: RedisArgument): Promise<number | "none" | "missing">;
-  /** `ttl` is the life of a new counter: one that exists keeps its own. */
-  incr(key: RedisArgument, options?: Life & { readonly by?: number | undefined }): Promise<number>;
-  /** One step, for at most 64 keys of one slot; where one cannot grow, none does. */
+  /**
+   * `ttl` is the life of a new counter: one that exists keeps its own. With `by: 1n` the sum is a `bigint`.
+   *
+   * @throws {CommandError} `NOT_A_NUMBER` for a sum beyond 2^53, unless `by` is a `bigint`: it was added.
+   */
+  incr(key: RedisArgument, options?: IncrOptions<number>): Promise<number>;
+  incr(key: RedisArgument, options: IncrOptions<bigint> & { readonly by: bigint }): Promise<bigint>;
+  /** One step, for at most 64 keys of one slot; where one cannot grow, none does. Throws as {@link incr}. */
   incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
+  incrMany(keys: readonly RedisArgument[], by: bigint): Promise<readonly bigint[]>;
   /** One step: the fields, and the life of the whole hash. @returns how many are new */
   hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number>;
   /** `ttl` counts only where the field was absent. */
@@ -98,6 +114,7 @@ export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
   get: true,
   getBytes: true,
   getNumber: true,
+  getBigInt: true,
   getMany: true,
   set: true,
   setIfAbsent: true,

@@ -157,7 +157,7 @@ async function carryOut<Queued extends readonly Invocation<unknown>[]>(
 function resultOf(invocation: Invocation<unknown>, reply: unknown, areBytes: boolean): Result<unknown> {
   if (reply instanceof Error) return { ok: false, error: errorOf(invocation, reply) as Error };
   try {
-    const given = areBytes && invocation.replies === "text" ? asText(reply) : reply;
+    const given = areBytes && invocation.replies !== "bytes" ? asText(reply) : reply;
     return { ok: true, value: decodeReply(invocation, given) };
   } catch (error) {
     return { ok: false, error: error as Error };

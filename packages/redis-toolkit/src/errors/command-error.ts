@@ -4,7 +4,7 @@ import { CacheError, errorPage } from "@hotset/core";
  * Why Redis, or the toolkit before it, refused a command:
  *
  * - `WRONG_TYPE`: the key holds another type
- * - `NOT_A_NUMBER`: the value is not a number, or the result would be out of range
+ * - `NOT_A_NUMBER`: the value is not a number, the result would be out of range, or it is beyond 2^53
  * - `CORRUPT_VALUE`: the stored value cannot be read as what was asked for
  * - `OUT_OF_MEMORY`, `PERSISTENCE_FAILED`, `TOO_FEW_REPLICAS`: the server takes no writes for now
  * - `READ_ONLY`: the server is a replica
@@ -51,7 +51,7 @@ export interface CommandErrorDetails {
 
 /**
  * A command that Redis answered with an error, or that was refused before it was sent. Where Redis could not be
- * reached the error is a `BackendUnavailableError`. Holds no key, no value and no password.
+ * reached the error is a `BackendUnavailableError`. Holds no key, no password, and no value but a number beyond 2^53.
  */
 export class CommandError extends CacheError {
   override readonly name = "CommandError";

@@ -17,8 +17,8 @@ export interface Invocation<T> {
   readonly keys: readonly RedisArgument[];
   /** It changes nothing, so it may be sent again when a connection is lost. */
   readonly isReadOnly: boolean;
-  /** Whether text in the reply comes as strings or as Buffers. */
-  readonly replies: "text" | "bytes";
+  /** Whether text in the reply comes as strings or as Buffers; `exact`: as Buffers, and whole numbers as strings. */
+  readonly replies: "text" | "bytes" | "exact";
   /** Reads the reply. An error of it reaches the caller. */
   readonly decode: (reply: unknown) => T;
   /** The server may wait for so long before it replies, `Infinity` without end: it gets a separate connection. */
@@ -38,7 +38,7 @@ export interface Invocation<T> {
 /** A command, without its name and arguments. */
 export interface Draft<T> {
   readonly isReadOnly?: boolean | undefined;
-  readonly replies?: "text" | "bytes" | undefined;
+  readonly replies?: Invocation<T>["replies"] | undefined;
   readonly decode: (reply: unknown) => T;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;

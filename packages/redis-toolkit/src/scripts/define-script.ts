@@ -1,13 +1,25 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
 import { checkFlag, checkOneOf, checkOptions, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
+import { exactIn, exactNumber } from "../commands/numbers.ts";
 import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
 export type ScriptArgument = "text" | "integer" | "number" | "bytes";
 
 /** How a reply is read. `maybe` kinds give `undefined` for nil. */
-export type ScriptReply = "nothing" | "text" | "maybe text" | "bytes" | "maybe bytes" | "integer" | "boolean" | "list";
+export type ScriptReply =
+  | "nothing"
+  | "text"
+  | "maybe text"
+  | "bytes"
+  | "maybe bytes"
+  | "json"
+  | "maybe json"
+  | "integer"
+  | "bigint"
+  | "boolean"
+  | "list";
 
 interface ArgumentTypes {
   readonly text: string;
@@ -22,27 +34,47 @@ interface ReplyTypes {
   readonly "maybe text": string | undefined;
   readonly bytes: Buffer;
   readonly "maybe bytes": Buffer | undefined;
+  readonly json: unknown;
+  readonly "maybe json": unknown;
   readonly integer: number;
+  readonly bigint: bigint;
   readonly boolean: boolean;
   readonly list: readonly unknown[];
 }
 
-export interface ScriptDefinition<Args extends readonly ScriptArgument[], Reply extends ScriptReply> {
+export interface ScriptDefinition<
+  Args extends readonly ScriptArgument[],
+  Reply extends ScriptReply,
+  Rest extends ScriptArgument = never,
+> {
   readonly lua: string;
   /** How many KEYS. In a cluster they must be of one slot. */
-  readonly keys: number;
+  readonly keys: number | "any";
   /** The kinds of ARGV. @default none */
   readonly args?: Args | undefined;
+  /** The kind of any number of arguments behind those. @default none follow */
+  readonly rest?: Rest | undefined;
+  /**
+   * `boolean`: `true` and 1, `false`, nil and 0. `json`: text that is parsed, of `cjson.encode(...)`. `integer` and
+   * `bigint` reject with `NOT_A_NUMBER` beyond 2^53, where Lua has no exact numbers; `bigint` reads text, too, such as
+   * `return redis.call('GET', KEYS[1])`.
+   */
   readonly reply: Reply;
   /** It changes nothing, so it may be sent again when a connection is lost. @default false */
   readonly readOnly?: boolean | undefined;
 }
 
-export type Script<Args extends readonly ScriptArgument[], Reply extends ScriptReply> = (
+export type Script<
+  Args extends readonly ScriptArgument[],
+  Reply extends ScriptReply,
+  Rest extends ScriptArgument = never,
+> = (
   redis: RedisView,
   keys: readonly RedisArgument[],
-  args: { readonly [I in keyof Args]: ArgumentTypes[Args[I]] },
+  args: [Rest] extends [never] ? ValuesOf<Args> : readonly [...ValuesOf<Args>, ...ArgumentTypes[Rest][]],
 ) => Promise<ReplyTypes[Reply]>;
+
+type ValuesOf<Args extends readonly ScriptArgument[]> = { readonly [I in keyof Args]: ArgumentTypes[Args[I]] };
 
 /**
  * A Lua script as a function. Sent as its hash; as text where the server has forgotten it, or never knew it. Keys are
@@ -56,14 +88,16 @@ export type Script<Args extends readonly ScriptArgument[], Reply extends ScriptR
 export function defineScript<
   const Args extends readonly ScriptArgument[] = readonly [],
   Reply extends ScriptReply = "nothing",
->(definition: ScriptDefinition<Args, Reply>): Script<Args, Reply> {
-  checkOptions("defineScript", definition ?? null, ["lua", "keys", "args", "reply", "readOnly"]);
-  const { lua, keys: keyCount, args: kinds = [] as unknown as Args, reply, readOnly = false } = definition;
+  Rest extends ScriptArgument = never,
+>(definition: ScriptDefinition<Args, Reply, Rest>): Script<Args, Reply, Rest> {
+  checkOptions("defineScript", definition ?? null, ["lua", "keys", "args", "rest", "reply", "readOnly"]);
+  const { lua, keys: keyCount, args: kinds = [] as unknown as Args, rest, reply, readOnly = false } = definition;
   if (typeof lua !== "string" || lua.trim() === "")
     throw new InvalidArgumentError("defineScript: lua must be the text of a script");
-  wholeNumber("defineScript: keys", keyCount, { min: 0, max: Number.MAX_SAFE_INTEGER });
+  if (keyCount !== "any") wholeNumber("defineScript: keys", keyCount, { min: 0, max: Number.MAX_SAFE_INTEGER });
   if (!isList(kinds)) throw new InvalidArgumentError(`defineScript: args must be a list of kinds, got ${shown(kinds)}`);
   for (const kind of kinds) checkOneOf("defineScript: each of args", kind, Object.keys(KINDS));
+  if (rest !== undefined) checkOneOf("defineScript: rest", rest, Object.keys(KINDS));
   checkOneOf("defineScript: reply", reply, Object.keys(READERS));
   checkFlag("defineScript: readOnly", readOnly);
   const read = READERS[reply];
@@ -73,15 +107,18 @@ export function defineScript<
       throw new InvalidArgumentError(
         `this script takes a list of keys and a list of arguments, got ${shown(keys)} and ${shown(args)}`,
       );
-    if (keys.length !== keyCount || args.length !== kinds.length)
+    const isRightCount =
+      (keyCount === "any" || keys.length === keyCount) &&
+      (rest === undefined ? args.length === kinds.length : args.length >= kinds.length);
+    if (!isRightCount)
       throw new InvalidArgumentError(
-        `this script takes ${keyCount} keys and ${kinds.length} arguments, got ${keys.length} and ${args.length}`,
+        `this script takes ${keyCount} keys and ${kinds.length} ${rest === undefined ? "" : "or more "}arguments, got ${keys.length} and ${args.length}`,
       );
     // `Array.from` takes holes too, which are refused.
-    const written = Array.from<unknown, RedisArgument>(args, (arg, i) => writeArgument(kinds[i]!, arg, i));
+    const written = Array.from<unknown, RedisArgument>(args, (arg, i) => writeArgument(kinds[i] ?? rest!, arg, i));
     return moduleOf(redis).runScript(lua, Array.from<RedisArgument>(keys), written, {
       isReadOnly: readOnly,
-      replies: reply.endsWith("bytes") ? "bytes" : "text",
+      replies: reply.endsWith("bytes") ? "bytes" : reply === "integer" || reply === "bigint" ? "exact" : "text",
       decode: (given) => read(given) as ReplyTypes[Reply],
     });
   };
@@ -122,7 +159,30 @@ const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {
   "maybe text": (reply) => (reply === null ? undefined : typeof reply === "string" ? reply : fail("text or nil")),
   bytes: (reply) => (Buffer.isBuffer(reply) ? reply : fail("text")),
   "maybe bytes": (reply) => (reply === null ? undefined : Buffer.isBuffer(reply) ? reply : fail("text or nil")),
-  integer: (reply) => (typeof reply === "number" ? reply : fail("a whole number")),
-  boolean: (reply) => reply === 1,
-  list: (reply) => (Array.isArray(reply) ? (reply as unknown[]) : fail("a list")),
+  json: (reply) => (typeof reply === "string" ? parsed(reply) : fail("JSON")),
+  "maybe json": (reply) => (reply === null ? undefined : typeof reply === "string" ? parsed(reply) : fail("JSON")),
+  integer: (reply) => exactNumber("EVALSHA", wholeIn(reply)),
+  bigint: (reply) =>
+    Buffer.isBuffer(reply) && WHOLE.test(reply.toString())
+      ? BigInt(reply.toString())
+      : BigInt(exactNumber("EVALSHA", wholeIn(reply))),
+  boolean: (reply) => {
+    if (reply === 1 || reply === true) return true;
+    return reply === 0 || reply === null || reply === false ? false : fail("a boolean");
+  },
+  list: (reply) => (Array.isArray(reply) ? exactIn("EVALSHA", reply) : fail("a list")),
 };
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return fail("JSON");
+  }
+}
+
+/** A number of the server comes as a string, which is exact; text of the script as a Buffer. */
+const wholeIn = (reply: unknown): unknown =>
+  typeof reply === "number" || (typeof reply === "string" && WHOLE.test(reply)) ? reply : fail("a whole number");
+
+const WHOLE = /^-?\d+$/;
