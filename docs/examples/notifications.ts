@@ -59,4 +59,4 @@ for await (const event of slow) {
 console.log(
   `10 prices: ${slow.dropped} dropped, ${kept.join(", ")} kept; ${await prices.publish(11)} received the next`,
 );
-console.log(lines[0]?.slice(0, 59)); // which option bounds it follows
+console.log(lines[0]?.slice(0, 58)); // which option bounds it follows
