@@ -22,7 +22,7 @@ type LoadingContext = Pick<Reporting, "clock"> & Pick<Copies, "local">;
 /** The result of a loader. */
 export interface Loaded {
   readonly value: unknown;
-  readonly kind: "value" | "not-modified" | "no-store" | "not-shared";
+  readonly kind: "value" | "nothing" | "not-modified" | "no-store" | "not-shared";
   readonly options: LoadOptions | undefined;
   /** Every tag that the loader named, even if a later call of `setOptions` left it out. */
   readonly named: readonly string[];
@@ -164,7 +164,7 @@ export class Load extends Deadline {
     if (stale !== undefined && value !== undefined && value === this.#notModified)
       return { value: stale.value, kind: "not-modified", ...loaded };
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    const kind = this.#marked?.get(value) ?? (value === undefined ? "no-store" : "value");
+    const kind = this.#marked?.get(value) ?? (value === undefined ? "nothing" : "value");
     const once = kind === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(

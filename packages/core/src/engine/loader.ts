@@ -4,7 +4,8 @@ import type { LoadOptions } from "../entry/policy.ts";
 
 /**
  * Computes a value. A rejection reaches every waiting caller unchanged. `undefined` is returned to the callers
- * and never stored, so the next call loads again: return `null` to remember that the value is absent. A value that
+ * and never stored, and a value that was there is removed, so the next call loads again: return `null` to remember that
+ * the value is absent, and {@link LoadContext.noStore} of `undefined` to leave what is there. A value that
  * can be read once, a generator, a stream or a `Response`, is a failed load ({@link InvalidValueError}) for each of
  * them, with `noStore` too: callers share it. Return what it holds.
  */
@@ -62,7 +63,7 @@ export interface NotModified {
 }
 
 /**
- * Loads the missing items. Items it leaves out are absent from the result and are not stored:
+ * Loads the missing items. Items it leaves out are absent from the result, and from the cache:
  * return `null` to remember that the value is absent, or call with `absentAsNull`. A result that is not a list of pairs
  * is a failed load.
  */

@@ -77,7 +77,7 @@ export class Draft {
     if (flight.storesNothing) return "no-store";
     const fence = this.#fence();
     if (fence !== undefined) return this.#answers.fenced(flight, fence);
-    const life = lifetimeOf(value, policy, options);
+    const life = kind === "nothing" ? undefined : lifetimeOf(value, policy, options);
     if (life === undefined) return this.#remove();
     const usedForMs = used?.freshForMs(now) ?? Infinity;
     // Made of what is stale, or is not stored: it replaces nothing.
@@ -88,7 +88,7 @@ export class Draft {
       return this.#answers.unwritable(flight, noRoomForMeta(namespace.remote.label));
     const kept = kind === "not-modified" ? flight.fallback?.terms : undefined;
     const { etag = kept?.etag, lastModified = kept?.lastModified } = options ?? {};
-    this.#result = kind === "value" ? "stored" : kind;
+    this.#result = kind === "not-modified" ? kind : "stored";
     this.#becomes(
       newEntry({
         value,
@@ -137,14 +137,19 @@ export class Draft {
     return undefined;
   }
 
-  /** A load whose result has no lifetime removes the entry that was there. */
+  /** A load that found nothing, or whose result has no lifetime, removes the entry that was there. */
   #remove(): StoreResult | undefined {
     const { local, flights } = this.#context;
-    const { key, call } = this.#flight;
+    const { key, call, lease, fallback } = this.#flight;
+    const isNothing = this.#loaded.kind === "nothing";
+    // Most loads that find nothing replace nothing.
+    const isSent = !isNothing || fallback !== undefined || (lease?.seen ?? "") !== "";
     this.#sends = "removal";
+    this.#result = isNothing ? "no-store" : "refused";
     flights.fenceOlder(key.local, this.#flight);
+    this.#flight.dropFallback();
     local?.tier.delete(key.local);
-    return call.namespace.remote === undefined ? "refused" : undefined;
+    return isSent && call.namespace.remote !== undefined ? undefined : this.#result;
   }
 
   /** The tag versions to store it under. */
@@ -253,7 +258,7 @@ export class Draft {
     const { key, lease, call } = flight;
     if (answer === "stored" || answer === "refused" || answer === "overtaken")
       if (this.#sends !== "renewal") lease?.end();
-    if (this.#sends === "mark") return this.#result;
+    if (this.#sends === "mark" || this.#sends === "removal") return this.#result;
     if (answer === undefined) return "refused";
     if (answer instanceof Error) return this.#notSent(answer);
     if (answer === "overtaken") {

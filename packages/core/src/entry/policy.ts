@@ -147,7 +147,7 @@ export interface GetOrSetManyOptions<K = unknown, T = unknown> extends Omit<GetO
   readonly tags?: readonly string[] | ((item: K, value: T) => readonly string[]) | undefined;
   /**
    * An item that the loader leaves out counts as one for which it gave `null`: `null` in the result, and remembered for
-   * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and stored nowhere
+   * `negativeTtl`. Only where values may be `null`. @default false, absent from the result and the cache
    */
   readonly absentAsNull?: boolean | undefined;
 }

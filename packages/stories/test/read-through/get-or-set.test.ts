@@ -1,9 +1,18 @@
-import type { EntryOptions, GetOrSetOptions } from "@hotset/core";
+import type { Cache, EntryOptions, GetOrSetOptions, LoadContext } from "@hotset/core";
 import { v8 } from "@hotset/formats";
 import { flush, gate, outcome } from "@hotset/testing";
 import { describe, expect, it } from "vitest";
 import { inStep } from "../support/processes.ts";
 import { counted, never, open, rejectionsDuring, STACKS } from "../support/stacks.ts";
+
+type Nothing = (ctx: LoadContext) => undefined;
+/** What finds nothing, when, and whether the caller gets the value before. */
+const FINDING_NOTHING: readonly [string, number, boolean, (cache: Cache, load: Nothing) => Promise<unknown>][] = [
+  ["a forced load", 50, false, (cache, load) => cache.getOrSet("k", load, { forceRefresh: true })],
+  ["a load for its age", 50, false, (cache, load) => cache.getOrSet("k", load, { maxAge: 0 })],
+  ["a refresh ahead", 50, true, (cache, load) => cache.getOrSet("k", load, { refreshAhead: 0.1 })],
+  ["a stale refresh", 100, true, (cache, load) => cache.getOrSet("k", load)],
+];
 
 describe.each(STACKS)("over %s", (stack) => {
   it.for([[0], [""], [false], [null], [NaN], [-0]] as const)(
@@ -39,20 +48,48 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(await cache.getOrSet("k", () => "there")).toBe("there");
   });
 
-  it("C2 undefined from a background refresh changes neither tier and causes no unhandled rejection (bentocache)", async () => {
-    const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
-    const results: string[] = [];
-    cache.on("load", ({ result }) => results.push(result));
-    await cache.set("k", "old");
-    const before = stored().map((key) => backend.store.get(key));
-    clock.advance(100);
-    const rejections = await rejectionsDuring(async () => {
-      expect(await cache.getOrSet("k", () => undefined)).toBe("old");
-      await cache.drain();
+  describe.each(FINDING_NOTHING)("C2 undefined from %s", (_how, at, isBehind, call) => {
+    it("ends what was there, once, and nothing is removed where nothing is", async () => {
+      const { cache, clock, backend, stored } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+      const loaded: unknown[] = [];
+      cache.on("load", ({ result, background }) => loaded.push([result, background]));
+      await cache.set("k", "old");
+      clock.advance(at);
+      const rejections = await rejectionsDuring(async () => {
+        expect(await call(cache, () => undefined)).toBe(isBehind ? "old" : undefined);
+        await cache.drain();
+      });
+      expect([loaded, rejections, stored()]).toEqual([[["no-store", isBehind]], [], []]);
+      expect(await cache.get("k", { allowStale: true })).toBe(undefined);
+      backend.forgetCalls();
+      expect(await cache.getOrSet("k", () => undefined)).toBe(undefined);
+      expect(backend.count("remove")).toBe(0);
+      expect(await cache.getOrSet("k", () => "there")).toBe("there");
     });
-    expect([results, rejections]).toEqual([["no-store"], []]);
-    expect(stored().map((key) => backend.store.get(key)?.data)).toEqual(before.map((entry) => entry?.data));
-    expect(await cache.get("k", { allowStale: true })).toBe("old");
+
+    it("leaves what was there after noStore", async () => {
+      const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
+      await cache.set("k", "old");
+      clock.advance(at);
+      await call(cache, ({ noStore }) => noStore(undefined));
+      await cache.drain();
+      expect(await cache.get("k", { allowStale: true })).toBe("old");
+    });
+  });
+
+  it.each([{}, { absentAsNull: true }])("C2 an item that a batch leaves out, with %j", async (options) => {
+    const { cache } = open(stack, { negativeTtl: 100 });
+    await cache.setMany([
+      ["a", "old"],
+      ["b", "old"],
+    ]);
+    const found = await cache.getOrSetMany(["a", "b"], String, () => [["a", "new"]], {
+      ...options,
+      forceRefresh: true,
+    });
+    const isNull = options.absentAsNull === true;
+    expect(found.get("b")).toBe(isNull ? null : undefined);
+    expect([await cache.get("a"), await cache.get("b")]).toEqual(["new", isNull ? null : undefined]);
   });
 
   it("C3 get and has distinguish an absent key from a null value", async () => {
@@ -319,6 +356,19 @@ describe("promotion", () => {
       expect(backend.count("read", "test::k")).toBe(1);
     },
   );
+
+  it("C2 undefined ends the value in all processes, later where the backend does not answer", async () => {
+    const { p1, p2 } = await inStep();
+    for (const answers of [true, false]) {
+      await p1.cache.set("k", "old");
+      for (const { cache } of [p1, p2]) expect(await cache.get("k")).toBe("old");
+      if (!answers) p1.backend.script("remove", { fail: true });
+      expect(await p1.cache.getOrSet("k", () => undefined, { forceRefresh: true })).toBe(undefined);
+      expect(await p1.cache.getOrSet("k", () => "next")).toBe("next");
+      await flush();
+      expect([p1.cache.stats().pending, await p2.cache.get("k")]).toEqual([0, "next"]);
+    }
+  });
 
   it("C7 a localTtl of 0 for one call keeps its value in the backend alone, here and in other processes", async () => {
     const { p1, p2 } = await inStep();

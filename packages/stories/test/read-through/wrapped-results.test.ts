@@ -42,6 +42,15 @@ describe.each(STACKS)("over %s", (stack) => {
     expect(runs.count).toBe(4);
   });
 
+  it("C2 refresh of what there is no more ends the value", async () => {
+    const { cache } = open(stack);
+    let found: string | undefined = "Ada";
+    const user = cache.wrap(async (_id: number) => found, { name: "user", ttl: "1h" });
+    expect(await user(1)).toBe("Ada");
+    found = undefined;
+    expect([await user.refresh(1), await user(1)]).toEqual([undefined, undefined]);
+  });
+
   it("C475: shouldStore says which values are stored; a value that is not leaves the one that was there", async () => {
     const { cache } = open(stack);
     const runs = { count: 0 };
