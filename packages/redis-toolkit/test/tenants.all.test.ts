@@ -82,6 +82,122 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     expect(await commands.ttlMs(`${p}h`)).toBe("none");
   });
 
+  it("R0-22: each read of a tenant looks outside, unless the tenant has the key, and its writes are its own", async () => {
+    const { commands: root } = redis;
+    const tenant = redis.tenant(p, { fallback: "read" });
+    const { commands } = tenant;
+    const [h, j, l, n] = [`{${p}}h`, `{${p}}j`, `{${p}}l`, `{${p}}n`];
+    const [s, x, z] = [`{${p}}s`, `{${p}}x`, `{${p}}z`];
+    await root.hset(h, { a: "1", b: "2" });
+    await root.setJson(j, { a: 1 });
+    await root.rPush(l, ["1", "2"]);
+    await root.set(n, 10, { ttl: "1m" });
+    await root.sAdd(s, ["m"]);
+    await root.xAdd(x, "1-1", { f: "v" });
+    await root.zAdd(z, { score: 1, value: "m" });
+    await root.set(Buffer.from(`${p}bytes`), "v");
+    const read = async (): Promise<unknown> => ({
+      json: await commands.getManyJson([j, n, `${p}none`]),
+      life: typeof (await commands.ttlMs(n)),
+      list: [await commands.lRange(l, 0, -1), await commands.lLen(l)],
+      sets: [await commands.sMembers(s), await commands.zScore(z, "m"), await commands.xLen(x)],
+      hash: [await commands.hget(h, "b"), await commands.hGet(h, "b"), [...(await commands.hgetAll(h)).keys()]],
+      bytes: await commands.getBytes(Buffer.from(`${p}bytes`)),
+      type: await commands.type(z),
+      pipeline: await tenant.pipeline((all) => [all.get(n), all.lLen(l), all.exists(`${p}none`)]),
+    });
+    const outside = {
+      json: [{ a: 1 }, 10, undefined],
+      life: "number",
+      list: [["1", "2"], 2],
+      sets: [["m"], 1, 1],
+      hash: ["2", "2", ["a", "b"]],
+      bytes: Buffer.from("v"),
+      type: "zset",
+      pipeline: [10, 2, false].map((value) => ({ ok: true, value: value === 10 ? "10" : value })),
+    };
+    expect(await read()).toEqual(outside);
+    const fields: unknown[] = [];
+    for await (const pair of commands.hscan(h)) fields.push(pair);
+    expect(fields).toEqual([
+      ["a", "1"],
+      ["b", "2"],
+    ]);
+    // What is there outside is not absent.
+    expect([await commands.setIfAbsent(n, 1), await commands.set(n, 1, { if: "absent" })]).toEqual([
+      "exists",
+      "unchanged",
+    ]);
+    expect(await commands.setIfAbsentAndGet(n, 1)).toEqual({ value: "10", status: "exists" });
+    expect(
+      await commands.setManyIfAbsent([
+        [n, 1],
+        [`{${p}}none`, 1],
+      ]),
+    ).toBe("exists");
+    expect([await commands.setNX(n, "1"), await commands.exists(`{${p}}none`)]).toEqual([0, false]);
+    expect(await commands.setIfAbsent(`${p}new`, 1)).toBe("set");
+    // As soon as the tenant has a key, all reads of it agree.
+    await commands.hset(h, { c: "3" });
+    expect([await commands.hget(h, "b"), [...(await commands.hgetAll(h)).keys()]]).toEqual([undefined, ["c"]]);
+    expect([...(await root.hgetAll(h)).keys()]).toEqual(["a", "b"]);
+    for (const [name, call] of [
+      ["LPOP", () => commands.lPop(l)],
+      ["GETDEL", () => commands.getDel(n)],
+      ["SUNIONSTORE", () => commands.sUnionStore(`{${p}}u`, [s])],
+      ["XREAD", () => commands.xRead({ key: x, id: "0" })],
+      ["GET", () => tenant.transaction({}, ({ queue }) => [queue.get(n)])],
+      ["SET", () => tenant.transaction({}, ({ queue }) => [queue.set(n, 1, { if: "absent" })])],
+    ] as readonly (readonly [string, () => Promise<unknown>])[])
+      await expect(call(), name).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: expect.stringMatching(new RegExp(`^${name} of a tenant with fallback: "read" cannot look outside`)),
+      });
+    expect(await tenant.transaction({}, ({ queue }) => [queue.set(n, 5)])).toMatchObject({ status: "committed" });
+    expect([await commands.get(n), await root.get(n)]).toEqual(["5", "10"]);
+    expect(await commands.delete(n, l, `${p}none`)).toBe(2);
+    expect(await root.exists(l)).toBe(false);
+  });
+
+  it("R0-22: each command of a tenant that migrates moves its keys first, so nothing is hidden", async () => {
+    const { commands: root } = redis;
+    const tenant = redis.tenant(p, { fallback: "migrate" });
+    const { commands } = tenant;
+    const key = (name: string): string => `{${p}}${name}`;
+    await root.set(key("n"), 10, { ttl: "1m" });
+    await root.hset(key("h"), { a: "1" });
+    await root.rPush(key("l"), ["1"]);
+    await root.sAdd(key("s"), ["m"]);
+    await root.set(key("t"), "te");
+    await root.set(key("j"), "1");
+    await root.set(key("w"), "1");
+    await root.set(key("p"), "1");
+    expect(await commands.incr(key("n"))).toBe(11);
+    expect(await commands.ttlMs(key("n"))).toSatisfy((ms: number) => ms > 50_000 && ms <= 60_000);
+    await commands.hset(key("h"), { b: "2" });
+    expect([await commands.hget(key("h"), "a"), (await commands.hgetAll(key("h"))).size]).toEqual(["1", 2]);
+    expect([await commands.rPush(key("l"), "2"), await commands.lPop(key("l"))]).toEqual([2, "1"]);
+    expect(await commands.sAdd(key("s"), ["m", "o"])).toBe(1);
+    expect(await commands.append(key("t"), "xt")).toBe(4);
+    expect(await commands.setIfAbsent(key("j"), 2)).toBe("exists");
+    expect(await tenant.pipeline((all) => [all.incr(key("p")), all.get(key("p"))])).toMatchObject([
+      { value: 2 },
+      { value: "2" },
+    ]);
+    const result = await tenant.transaction({ watch: [key("w")] }, async ({ commands: now, queue }) => [
+      queue.set(key("w"), Number(await now.get(key("w"))) + 1),
+      queue.incr(key("n")),
+    ]);
+    expect(result).toMatchObject({ status: "committed", results: [{ value: "set" }, { value: 12 }] });
+    expect(await commands.get(key("w"))).toBe("2");
+    for (const name of ["n", "h", "l", "s", "t", "j", "w", "p"])
+      expect([name, await root.exists(key(name))]).toEqual([name, false]);
+    // The tenant has it: what another program writes outside later is not seen, and goes with it.
+    await root.set(key("n"), "later");
+    expect(await commands.incr(key("n"))).toBe(13);
+    expect([await commands.delete(key("n")), await root.exists(key("n"))]).toEqual([1, false]);
+  });
+
   it("A37: a key that is moved in its last millisecond does not live for ever", async () => {
     const { commands } = redis.tenant(p, { fallback: "migrate" });
     // About one in ten of them is read in that millisecond.

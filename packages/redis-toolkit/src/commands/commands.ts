@@ -13,6 +13,7 @@ import {
   type DurationText,
 } from "./command-builder.ts";
 import { checkOptions, checkSchema, wholeNumber } from "../module/module.ts";
+import type { Fallback } from "./fallback.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
@@ -23,6 +24,7 @@ import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./sc
 
 export interface CommandsSettings extends BuilderSettings, RunnerSettings {
   readonly connection: Target;
+  readonly fallback?: Fallback | undefined;
 }
 
 /** How many keys one command takes where any number may be given. */
@@ -42,8 +44,7 @@ class RunningCommands implements OwnCommands {
       get(_target, name, receiver: RunningCommands) {
         if (typeof name !== "string" || NOT_COMMANDS.has(name)) return Reflect.get(Object.prototype, name, receiver);
         const method = (...args: readonly unknown[]): Promise<unknown> => receiver.#runNamed(name, args);
-        // Configurable, else the proxy of a tenant that falls back could not give another function for it.
-        Object.defineProperty(receiver, name, { value: method, configurable: true });
+        Object.defineProperty(receiver, name, { value: method });
         return method;
       },
     });
@@ -59,7 +60,7 @@ class RunningCommands implements OwnCommands {
     this.#connection = settings.connection;
     this.#space = settings.space;
     this.#make = new CommandBuilder(settings);
-    this.#runner = new CommandRunner(settings.connection, settings);
+    this.#runner = new CommandRunner(settings.connection, settings, settings.fallback);
   }
 
   get(key: RedisArgument): Promise<string | undefined> {
@@ -206,7 +207,7 @@ class RunningCommands implements OwnCommands {
   }
 
   hscan(key: RedisArgument, options: ScanHashOptions = {}): AsyncGenerator<readonly [string, string], void, undefined> {
-    return scanHash(this.#connection, this.#space, key, options, (caller, page) => this.#runner.runOver(caller, page));
+    return scanHash(this.#connection, this.#space, key, options, (_, page) => this.#runner.run(page));
   }
 
   async send(args: readonly RedisArgument[], options: { readonly key?: RedisArgument } = {}): Promise<unknown> {

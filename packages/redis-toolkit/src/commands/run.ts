@@ -1,6 +1,7 @@
 import { hashSlot, type Caller } from "@hotset/redis/connection";
 import { CommandError } from "../errors/command-error.ts";
 import type { RedisArgument } from "../keys/key-space.ts";
+import { FallbackRunner, type Fallback } from "./fallback.ts";
 import { decodeReply, errorOf, operationOf, type Invocation } from "./invocation.ts";
 import { TYPE_MAPPINGS } from "./node-redis-commands.ts";
 import type { Target } from "./target.ts";
@@ -15,14 +16,26 @@ export interface RunnerSettings {
 export class CommandRunner {
   readonly #target: Target;
   readonly #settings: RunnerSettings;
+  readonly #fallback: FallbackRunner | undefined;
 
-  constructor(target: Target, settings: RunnerSettings) {
+  constructor(target: Target, settings: RunnerSettings, fallback?: Fallback) {
     this.#target = target;
     this.#settings = settings;
+    this.#fallback = fallback && new FallbackRunner(fallback, target.isCluster, (one) => this.#runHere(one));
   }
 
   /** @throws {CommandError} for an error reply, and for keys of several slots of a cluster, which are not sent. */
   run<T>(invocation: Invocation<T>): Promise<T> {
+    return this.#fallback === undefined ? this.#runHere(invocation) : this.#fallback.run(invocation);
+  }
+
+  /** Before commands that are sent as a whole, to keys of a tenant that may be outside it. */
+  async prepare(keys: readonly RedisArgument[], invocations: readonly Invocation<unknown>[] = []): Promise<void> {
+    if (this.#fallback?.moves === true) await this.#fallback.move(keys);
+    await this.#fallback?.prepare(invocations);
+  }
+
+  #runHere<T>(invocation: Invocation<T>): Promise<T> {
     const { spread } = invocation;
     if (spread === undefined || !this.#target.isCluster) return this.runOver(this.#target, invocation);
     return this.#target
@@ -35,15 +48,25 @@ export class CommandRunner {
    * its text, since one that is not known by its hash would be sent again, behind the others.
    */
   runInOrder<T>(invocations: readonly Invocation<T>[]): readonly Promise<T>[] {
+    const fallback = this.#fallback;
+    if (fallback?.moves !== true) return this.#inOrder(invocations, (one) => this.run(one));
+    const begun = fallback.prepare(invocations).then(() => this.#inOrder(invocations, (one) => this.#runHere(one)));
+    return invocations.map((_, i) => begun.then((results) => results[i]!));
+  }
+
+  #inOrder<T>(
+    invocations: readonly Invocation<T>[],
+    run: (invocation: Invocation<T>) => Promise<T>,
+  ): readonly Promise<T>[] {
     const known = new Set<string>();
     return invocations.map((invocation) => {
       const { script, args, keys } = invocation;
-      if (script === undefined || invocations.length === 1) return this.run(invocation);
+      if (script === undefined || invocations.length === 1) return run(invocation);
       // Scripts are known to one node, and a slot is on one.
       const id = this.#target.isCluster ? `${hashSlot(keys[0] ?? "")} ${script}` : script;
-      if (known.has(id)) return this.run(invocation);
+      if (known.has(id)) return run(invocation);
       known.add(id);
-      return this.run({ ...invocation, args: ["EVAL", script, ...args.slice(2)], script: undefined });
+      return run({ ...invocation, args: ["EVAL", script, ...args.slice(2)], script: undefined });
     });
   }
 

@@ -76,10 +76,13 @@ export async function runTransaction<const Queued extends readonly Invocation<un
     const queued = checked(await describe({ commands: parts.commands, queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     const keys = expectKeys(runner, watched, queued);
+    await runner.prepare([], queued);
     return carriedOut<Queued>(queued, clientName, (commands, options) =>
       connection.burst(keys[0], commands, { ...options, ...bounds }),
     );
   }
+  // Before it watches: a key that is moved is a key that was changed.
+  await runner.prepare(watched);
   return parts.borrow(async (exclusive): Promise<TransactionResult<Queued>> => {
     await exclusive.call(["WATCH", ...watched], bounds).catch((error: unknown) => {
       throw replyError("WATCH", error);
@@ -87,6 +90,7 @@ export async function runTransaction<const Queued extends readonly Invocation<un
     const queued = checked(await describe({ commands: parts.commandsOn(exclusive), queue, discard }));
     if (queued === DISCARD) return { status: "discarded" };
     expectKeys(runner, watched, queued);
+    await runner.prepare([], queued);
     return carriedOut<Queued>(queued, clientName, (commands, options) =>
       exclusive.burst(commands, { ...options, ...bounds }),
     );

@@ -12,7 +12,7 @@ import {
 import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript } from "./command-builder.ts";
 import { commandsOf } from "./commands.ts";
-import { withFallback, type FallbackOptions } from "./fallback.ts";
+import type { Fallback, FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
@@ -52,7 +52,10 @@ export class RedisView implements ModuleHost {
   readonly #space: KeySpace;
   readonly #target: Target;
   readonly #builder: CommandBuilder;
+  /** For modules, which know the keys of the tenant alone. */
   readonly #runner: CommandRunner;
+  /** For commands. */
+  readonly #fallingBack: CommandRunner;
   readonly #fallback: Fallback | undefined;
   #module: Module | undefined;
   #lenient: LenientCommands | undefined;
@@ -63,6 +66,7 @@ export class RedisView implements ModuleHost {
     this.#builder = new CommandBuilder({ ...settings, space });
     this.#target = targetOf(settings.connection, settings.bounds, settings.modules.clock);
     this.#runner = new CommandRunner(this.#target, settings);
+    this.#fallingBack = fallback === undefined ? this.#runner : new CommandRunner(this.#target, settings, fallback);
     this.#fallback = fallback;
     this.commands = this.#commandsOver(this.#target);
   }
@@ -85,8 +89,9 @@ export class RedisView implements ModuleHost {
     checkOptions("tenant(id)", options, ["fallback"]);
     if (options.fallback !== undefined && !["read", "migrate"].includes(options.fallback))
       throw new InvalidArgumentError('tenant(id): fallback must be "read" or "migrate"');
-    const fallback = options.fallback && { how: options.fallback, outside: this.#space };
-    return new RedisView(this.#settings, this.#space.tenant(id), fallback);
+    const inside = this.#space.tenant(id);
+    const fallback = options.fallback && { how: options.fallback, inside, outside: this.#space };
+    return new RedisView(this.#settings, inside, fallback);
   }
 
   /**
@@ -120,7 +125,7 @@ export class RedisView implements ModuleHost {
   pipeline<const Described extends readonly Invocation<unknown>[]>(
     describe: (commands: Recorder) => Described,
   ): Promise<ResultsOf<Described>> {
-    return runPipeline(describe, this.#builder, this.#place, this.#runner);
+    return runPipeline(describe, this.#builder, this.#place, this.#fallingBack);
   }
 
   /**
@@ -143,7 +148,7 @@ export class RedisView implements ModuleHost {
       space: this.#space,
       builder: this.#builder,
       place: this.#place,
-      runner: this.#runner,
+      runner: this.#fallingBack,
       clientName: this.#settings.clientName,
       commands: this.commands,
       commandsOn: (exclusive: ExclusiveConnection) => this.#commandsOn(exclusive),
@@ -224,42 +229,12 @@ export class RedisView implements ModuleHost {
 
   /** Commands over one connection, which wait there. */
   #commandsOn(exclusive: ExclusiveConnection): Commands {
-    const connection = exclusiveTarget(exclusive, this.#settings);
-    return commandsOf({ ...this.#settings, connection, space: this.#space });
+    return this.#commandsOver(exclusiveTarget(exclusive, this.#settings));
   }
 
-  #commandsOver(target: Target): Commands {
-    const fallback = this.#fallback;
-    const own = commandsOf({ ...this.#settings, connection: target, space: this.#space });
-    if (fallback === undefined) return own;
-    const outside = commandsOf({ ...this.#settings, connection: target, space: fallback.outside });
-    return withFallback(own, outside, fallback.how === "read" ? stays : (key) => this.#move(key, fallback.outside));
+  #commandsOver(connection: Target): Commands {
+    return commandsOf({ ...this.#settings, connection, space: this.#space, fallback: this.#fallback });
   }
-
-  /** Any type of value, with the life that is left. The two keys may lie on different nodes, so it is not one step. */
-  async #move(key: RedisArgument, from: KeySpace): Promise<void> {
-    const [older, newer] = [from.inside(key), this.#space.inside(key)];
-    const dump = this.#runner.run(plain<Buffer | null>(["DUMP", older], older, { isReadOnly: true, replies: "bytes" }));
-    const life = this.#runner.run(plain<number>(["PTTL", older], older, { isReadOnly: true, replies: "text" }));
-    const [bytes, leftMs] = await Promise.all([dump, life]);
-    // With 0 it ends within this millisecond, and RESTORE would take that for no end.
-    if (bytes === null || leftMs === -2 || leftMs === 0) return;
-    const restore = ["RESTORE", newer, String(Math.max(0, leftMs)), bytes] as const;
-    try {
-      await this.#runner.run(plain(restore, newer, { isReadOnly: false, replies: "text" }));
-    } catch (error) {
-      // BUSYKEY: the tenant has a value meanwhile, which is newer.
-      if (!(error instanceof Error) || !error.message.includes("BUSYKEY")) throw error;
-      return;
-    }
-    await this.#runner.run(plain(["UNLINK", older], older, { isReadOnly: false, replies: "text" }));
-  }
-}
-
-/** Where a tenant looks for what it does not have: the keys of the view that it was made of, and no further. */
-interface Fallback {
-  readonly how: NonNullable<FallbackOptions["fallback"]>;
-  readonly outside: KeySpace;
 }
 
 export interface ViewPool {
@@ -278,11 +253,3 @@ export interface ViewPool {
     options?: { readonly key?: RedisArgument | undefined; readonly signal?: AbortSignal | undefined },
   ): Promise<T>;
 }
-
-const stays = (): Promise<void> => Promise.resolve();
-
-const plain = <T>(
-  args: readonly RedisArgument[],
-  key: RedisArgument,
-  how: Pick<Invocation<T>, "isReadOnly" | "replies">,
-): Invocation<T> => ({ args, keys: [key], ...how, decode: (reply) => reply as T });
