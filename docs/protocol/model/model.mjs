@@ -102,6 +102,11 @@ export const RULES = {
   logged: 1,
   logGap: 1,
   logPresent: 1,
+  // set ends the lease beside by a command of its own, before
+  leaseFirst: 1,
+  // set of a string is SET and, in another step, a read that compares the version
+  setReadsBehind: 1,
+  setComparesBehind: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -412,13 +417,13 @@ export function make(cfg, R) {
       s.nl = 0;
     } else if (o.k === "set") {
       s.e = [o.w, TAG ? (s.tg == null ? (s.tg = newVer(s)) : s.tg) : 0, 0, 0, -o.w];
-      if (R.opsDropLease) {
+      if (R.opsDropLease && !R.leaseFirst) {
         if (s.l) sig(s, "l");
         s.l = 0;
       }
       s.h = 0;
       sig(s, "k");
-      if (R.writeEndsRead && !o.z) reg(s.P[o.p], "k");
+      if (R.writeEndsRead && !o.z && !(STRING && R.setReadsBehind && !o.rp)) reg(s.P[o.p], "k");
       owe(s, o.w, 0, o);
       s.nl = 0;
     } else if (o.k === "expire") {
@@ -1222,9 +1227,24 @@ export function make(cfg, R) {
       )
         go(`Redis executes ${o.k} w${o.w} of P${o.p}${o.z ? " (late, old connection)" : ""}`, (t) => {
           const x = t.O[i];
+          if (R.leaseFirst && x.k === "set" && !x.m) {
+            if (R.opsDropLease && t.l) {
+              sig(t, "l");
+              t.l = 0;
+            }
+            x.m = 1;
+            return;
+          }
           applyOp(t, x);
           if (x.z) t.O.splice(i, 1);
-          else x.st = "x";
+          else x.st = STRING && R.setReadsBehind && x.k === "set" && !x.rp ? "b" : "x";
+        });
+      if (o.st === "b" && up(p))
+        go(`the read behind set w${o.w} of P${o.p} executes`, (t) => {
+          const x = t.O[i];
+          reg(t.P[x.p], "k");
+          if (R.setComparesBehind && !(t.e && t.e[4] === -x.w)) x.ok = 0;
+          x.st = "x";
         });
       if (o.st === "x" && up(p))
         go(`P${o.p}: ${o.k} w${o.w} acknowledged`, (t) => {
@@ -1645,7 +1665,8 @@ export function make(cfg, R) {
           (cfg.joins ? "|" + f.lj + f.le + f.to + f.tf + f.pr : "");
     }
     for (const o of s.O)
-      k += "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "");
+      k +=
+        "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ? "m" : "");
     const b = s.B;
     return k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail;
   };

@@ -267,13 +267,16 @@ describe("a cluster", () => {
     const key = `shop::${await tagOn(from!)}`;
     await backend.write(key, stored());
     const migration = await servers.migrateHalfway(await servers.slotOf(`${prefix}:${key}`), to!);
-    await expect(backend.write(key, stored())).rejects.toMatchObject({
+    await expect(backend.remove(key)).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: true,
       maybeExecuted: false,
       cause: { message: expect.stringMatching(/^TRYAGAIN /) },
     });
     expect((await backend.read(key))?.data).toEqual(Buffer.from("value"));
+    // A write is over the entry alone.
+    await backend.write(key, stored("meanwhile"));
+    expect((await backend.read(key))?.data).toEqual(Buffer.from("meanwhile"));
     await migration.abort();
     await backend.write(key, stored("again"));
     expect((await backend.read(key))?.data).toEqual(Buffer.from("again"));
@@ -474,6 +477,7 @@ describe("commands sent to the nodes", () => {
       "ASKING",
       "CLIENT",
       "CLUSTER",
+      "DEL",
       "EVALSHA",
       "HELLO",
       "HGET",

@@ -3,8 +3,9 @@ import { createCache, json, type Leases, type StoredEntry } from "@hotset/core";
 import { cluster, redis, type RedisBackend } from "@hotset/redis";
 import { TestClock } from "@hotset/testing";
 import { startCluster, startOwnRedis, startProxy, until, type FaultProxy, type OwnRedis } from "@hotset/test-servers";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { makeFull, makeRoom } from "./memory-full.ts";
+import { RecordingListener } from "./recording-listener.ts";
 import { Tracker } from "./tracker.ts";
 
 let server: OwnRedis;
@@ -168,10 +169,15 @@ describe("an entry", () => {
     expect(await keys()).toEqual([E]);
   });
 
-  it("C321: of 4 KB and more does not travel through Lua, and is staged as a string", async () => {
+  it.each([
+    ["is staged while the time of Redis is not known", 10_001, { EVALSHA: 2, SET: 1 }],
+    ["is a SET", 0, { DEL: 1, SET: 1, GETRANGE: 1 }],
+  ])("C321: of 4 KB and more does not travel through Lua: %s", async (_, laterMs, commands) => {
+    freeze();
     const data = Buffer.alloc(1_048_576, "x");
     await backend.write(KEY, stored({ data }));
-    expect(await sent(() => backend.write(KEY, stored({ data, version: V2 })))).toEqual({ SET: 1, EVALSHA: 1 });
+    later(laterMs);
+    expect(await sent(() => backend.write(KEY, stored({ data, version: V2 })))).toEqual(commands);
     expect(await keys()).toEqual([E]);
     const entry = await backend.read(KEY);
     expect(entry).toMatchObject({ version: V2, meta: "json none" });
@@ -180,12 +186,36 @@ describe("an entry", () => {
   });
 });
 
+describe("a write", () => {
+  it("that another process replaces before the read behind it is reported as changed", async () => {
+    const listener = new RecordingListener();
+    const tracking = redis(proxy.url).valueFormat(json()).responseTimeout("10s").layout("string").build();
+    onTestFinished(() => tracking.close());
+    await tracking.coherence!.attach(listener);
+    await tracking.read(KEY);
+    const hold = proxy.hold("GETRANGE", "request");
+    const writing = tracking.write(KEY, stored());
+    await hold.reached;
+    await expect.poll(() => listener.received).toEqual([`changed ${KEY}`]);
+    await server.command("SET", E, await encoded(V2));
+    hold.release();
+    await writing;
+    expect(listener.received, "that of the other one").toEqual([`changed ${KEY}`, `changed ${KEY}`]);
+  });
+});
+
+/** The bytes of an entry of that version. */
+async function encoded(version: string): Promise<Buffer> {
+  await other.write("shop::other", stored({ version }));
+  return (await value("hotset:shop::other"))!;
+}
+
 describe("a read", () => {
   it("C311: is one GET, many are one MGET; TIME is sent at most once a second, in the same trip", async () => {
     freeze();
-    await backend.write(KEY, stored());
     expect(await sent(() => backend.read(KEY)), "the first one").toEqual({ GET: 1, EVALSHA: 1 });
     expect(proxy.counts.roundTrips).toBe(1);
+    await backend.write(KEY, stored());
     expect(await sent(() => backend.read(KEY))).toEqual({ GET: 1 });
     const many = Array.from({ length: 100 }, (_, i) => `shop::${i}`);
     expect(await sent(() => backend.batch!.read([KEY, ...many]))).toEqual({ MGET: 1 });

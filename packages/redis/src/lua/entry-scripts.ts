@@ -1,9 +1,23 @@
 import { PLACEHOLDER } from "./present.ts";
-import { announce, ofEntry, IS_BARE, put, readAny, script, SIGNAL, SPARE, WAKE, WATCH, type Script } from "./script.ts";
+import {
+  announce,
+  behindLease,
+  ofEntry,
+  IS_BARE,
+  put,
+  readAny,
+  script,
+  SIGNAL,
+  SPARE,
+  WAKE,
+  WATCH,
+  type Script,
+} from "./script.ts";
 
 /** Stores an entry. ARGV: lifetime, fields and values, as {@link put} takes them. */
 export const WRITE: Script = script(`${SPARE}
 ${put(1)}`);
+export const WRITE_ALONE: Script = behindLease(WRITE);
 
 /**
  * Removes an entry, its lease and a placeholder: 1 when there was an entry. Its DEL is the change that is pushed. The

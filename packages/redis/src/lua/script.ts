@@ -3,7 +3,8 @@ import { crypto } from "../primitives/crypto.ts";
 /**
  * Steps that must be atomic: each is a Lua script over an entry, and its lease where the step needs it. They share a
  * slot. Plain Lua without a shebang, which every Redis since 2.6 and every Valkey runs. Where a step must work with
- * memory full, its first write is a DEL, which Redis never refuses; where it must be refused, an HSET or a SET.
+ * memory full, its first write is one that Redis never refuses, such as DEL, after which it refuses no other of that
+ * script; where it must be refused, an HSET or a SET.
  *
  * KEYS[1] is the entry, KEYS[2] its lease, KEYS[3] the staged value of a large one, or the key that {@link FREE}
  * signals. Redis 7.0 remembers all keys of a script that reads as read: a step of an entry alone does not get the
@@ -21,6 +22,8 @@ export interface Script {
   readonly sha: string;
   /** Runs over an entry alone, and does not get its lease. */
   readonly isOfEntry?: boolean;
+  /** A DEL of the lease goes before it, in the same trip. */
+  readonly endsLease?: boolean;
 }
 
 export function script(text: string): Script {
@@ -40,6 +43,20 @@ export const ofEntry = (given: Script): Script => ({
     return given.sha;
   },
   isOfEntry: true,
+});
+
+/**
+ * The same script over an entry alone, behind a DEL of its lease, which Redis 7.0 would otherwise remember as read. What
+ * happens in between does no harm: a lease that is taken there is over the former version of the entry, and stores
+ * nothing.
+ */
+export const behindLease = (given: Script): Script => ({
+  text: given.text,
+  get sha() {
+    return given.sha;
+  },
+  isOfEntry: true,
+  endsLease: true,
 });
 
 /** Where scripts announce changes, and their sender: a process skips its own announcements. */
@@ -124,7 +141,9 @@ export const DISCARD = `if KEYS[3] then redis.call('DEL', KEYS[3]) end`;
 
 /** Ends a write that was refused: the former entry is removed as well, as it must not outlive the write. */
 export const REFUSED: string = `${END_LEASE}
-    ${SIGNAL}
+    if redis.call('DEL', KEYS[1]) == 0 then
+      ${SIGNAL}
+    end
     ${WATCH}
     ${announce()}
     return reply`;

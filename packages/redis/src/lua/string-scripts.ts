@@ -1,5 +1,16 @@
 import { IN_STRING } from "./present.ts";
-import { announce, END_LEASE, ofEntry, REFUSED, script, SIGNAL, UNSTAGE, WATCH, type Script } from "./script.ts";
+import {
+  announce,
+  behindLease,
+  END_LEASE,
+  ofEntry,
+  REFUSED,
+  script,
+  SIGNAL,
+  UNSTAGE,
+  WATCH,
+  type Script,
+} from "./script.ts";
 
 /** The steps of the string layout, where an entry is one string. Keys and last arguments as with hashes. */
 const PRESENT = IN_STRING.present("''");
@@ -45,6 +56,7 @@ return 1`;
 
 /** Stores an entry over anything that is there. ARGV: lifetime, freshness, value. */
 export const WRITE_STRING: Script = script(putString(1));
+export const WRITE_STRING_ALONE: Script = behindLease(WRITE_STRING);
 
 /** Removes an entry, its lease and a placeholder: 1 when there was an entry. */
 export const REMOVE_STRING: Script = script(`${PRESENT}

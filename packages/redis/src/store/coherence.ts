@@ -104,6 +104,11 @@ export class RedisCoherence implements Coherence {
     return reports;
   }
 
+  /** Reports a change of an entry: that of another process which came between an own write and the read behind it. */
+  changed(key: string): void {
+    for (const listener of this.#attached.values()) listener.changed([key]);
+  }
+
   /** Detaches all listeners. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -132,7 +132,7 @@ export abstract class EntryBackend extends Sender implements Backend {
     this.leaseCommands = {
       run: (...given) => this.script(...given),
       confirm: (...asked) => this.#confirm(...asked),
-      runPlain: (plain) => this.at(plain.key, (entryKey) => this.#runPlain(entryKey, plain)),
+      runPlain: (plain) => this.runPlain(plain),
       counted: (...given) => this.#counted(...given),
       mayPlace: () => this.#mayPlace(),
       now: () => this.link.queue.clock.now(),
@@ -249,6 +249,7 @@ export abstract class EntryBackend extends Sender implements Backend {
     const command = (given: readonly (string | Buffer)[], over: readonly string[]): (string | Buffer)[] =>
       this.scriptCommand(script, over, given);
     const staged = this.stage(args, () => this.keys.staged(entryKey, this.#settings.writeIds()));
+    const first = isOverEntry && script.endsLease === true ? [["DEL", lease]] : undefined;
     if (staged !== undefined && isOverEntry) keys.push(lease);
     const again = (reply: unknown): T | Further => {
       if (staged !== undefined && reply === NOTHING_STAGED) return new Further(command(args, keys));
@@ -257,10 +258,19 @@ export abstract class EntryBackend extends Sender implements Backend {
       return new Further(command(result.args, result instanceof OverBoth ? [entryKey, lease] : keys));
     };
     if (staged === undefined) {
-      return this.send(this.origins[operation], command(args, keys), again, { script });
+      return this.send(this.origins[operation], command(args, keys), again, { script, before: first });
     }
     const { commands: before } = staged;
     return this.send(this.origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
+  }
+
+  /** Whether a write ends the lease by a command of its own: where versions are compared, and nothing is announced. */
+  protected get isPlain(): boolean {
+    return this.keepsMeta && this.announce.channel === "" && !this.keys.isBare;
+  }
+
+  protected runPlain<T>(plain: PlainCommands<T>): Promise<T> {
+    return this.at(plain.key, (entryKey) => this.#runPlain(entryKey, plain));
   }
 
   /** Sends plain commands; where their replies settle nothing, the script, within the same deadline. */

@@ -4,7 +4,7 @@ import type { Command, CommandQueue, RawClient } from "../connection/command-que
 import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type HashLayout } from "./entry-fields.ts";
 import { HashLeases } from "./hash-leases.ts";
-import { MARK_STALE, REMOVE, WRITE } from "../lua/entry-scripts.ts";
+import { MARK_STALE, REMOVE, WRITE, WRITE_ALONE } from "../lua/entry-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { stageHash, type StagedEntry } from "./staged-entry.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -63,7 +63,7 @@ export class HashBackend extends EntryBackend {
     const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
     return args === undefined
       ? this.script("remove", REMOVE, key, [], ignore)
-      : this.script("write", WRITE, key, args, ignore);
+      : this.script("write", this.isPlain ? WRITE_ALONE : WRITE, key, args, ignore);
   }
 
   override remove(key: string): Promise<DeleteStatus> {

@@ -54,7 +54,7 @@ export type PlainCommand = readonly [name: string, ...more: (string | Buffer)[]]
 
 /** Plain commands over an entry, and the script that is asked where they settle nothing. */
 export interface PlainCommands<T> {
-  readonly operation: "acquire" | "store";
+  readonly operation: "acquire" | "store" | "write";
   readonly key: string;
   /** Over the entry, or its lease. Each without the key, which is its second word. */
   readonly before: readonly (readonly [over: "entry" | "lease", command: PlainCommand])[];

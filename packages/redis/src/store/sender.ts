@@ -11,7 +11,7 @@ export interface Sending {
    */
   readonly script?: Script | undefined;
   /** Sent just before it, in the same trip. */
-  readonly before?: readonly (string | Buffer)[][];
+  readonly before?: readonly (string | Buffer)[][] | undefined;
   /** Receives each of their replies; an `Error` where it was refused. */
   readonly onBefore?: (reply: unknown) => void;
   /** Continues where a key is of another type. @default that is an error */
@@ -152,7 +152,8 @@ export abstract class Sender {
   #refused<T>(call: Call<T>, error: unknown): void {
     const { args, link, sending } = call;
     const { client } = link.queue;
-    if (args[0] === "EVALSHA" && isNoScript(error) && client !== undefined) {
+    // One that was given up is not sent again: it would come behind what was called since.
+    if (args[0] === "EVALSHA" && isNoScript(error) && client !== undefined && !call.isOver) {
       call.args = ["EVAL", sending.script!.text, ...args.slice(2)];
       this.#transmit(call, undefined, client);
       return;

@@ -1,13 +1,20 @@
 import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, type BatchAnswer } from "./batch-read.ts";
-import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
+import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
 import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
 import { writeIdOf } from "./entry-fields.ts";
-import { MARK_STRING_STALE, REMOVE_STRING, SERVER_TIME, WRITE_STRING } from "../lua/string-scripts.ts";
+import {
+  MARK_STRING_STALE,
+  REMOVE_STRING,
+  SERVER_TIME,
+  WRITE_STRING,
+  WRITE_STRING_ALONE,
+} from "../lua/string-scripts.ts";
+import { HEAD_BYTES } from "../lua/present.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { ServerClock } from "./server-clock.ts";
 import { stageString, type StagedEntry } from "./staged-entry.ts";
-import { decodeString, encodeString, isEntry, scriptArguments } from "./string-entry.ts";
+import { decodeString, encodeString, isEntry, scriptArguments, stamp, versionIn } from "./string-entry.ts";
 import { StringLeases } from "./string-leases.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -23,7 +30,7 @@ const TRY_IFEQ_AFTER_MS = 60_000;
 
 /**
  * Entries in Redis as strings. A read is GET, many reads are MGET. The load of a missing entry takes plain commands:
- * one puts a placeholder there, one replaces it. Every other change is a script.
+ * one puts a placeholder there, one replaces it; so does a write. Every other change is a script.
  */
 export class StringBackend extends EntryBackend {
   override readonly leases: Leases;
@@ -37,10 +44,7 @@ export class StringBackend extends EntryBackend {
     this.leases = new StringLeases(
       this.leaseCommands,
       {
-        earliestMs: (key) => {
-          const { clock } = this.#server(this.keys.entry(key));
-          return clock.counts(this.link.queue.client) ? clock.earliestMs : undefined;
-        },
+        earliestMs: (key) => this.#earliestMs(key),
         storesPlain: (key) =>
           this.announce.channel === "" &&
           this.#server(this.keys.entry(key)).noIfeqUntilMs <= this.link.queue.clock.now(),
@@ -77,10 +81,40 @@ export class StringBackend extends EntryBackend {
   }
 
   override async write(key: string, entry: StoredEntry): Promise<void> {
-    const encoded = encodeString(entry, writeIdOf(entry, this.#settings.writeIds));
-    return encoded === undefined
-      ? this.script("remove", REMOVE_STRING, key, [], ignore)
-      : this.script("write", WRITE_STRING, key, scriptArguments(encoded), ignore);
+    const version = writeIdOf(entry, this.#settings.writeIds);
+    const encoded = encodeString(entry, version);
+    if (encoded === undefined) return this.script("remove", REMOVE_STRING, key, [], ignore);
+    if (!this.isPlain) return this.script("write", WRITE_STRING, key, scriptArguments(encoded), ignore);
+    const serverMs = this.#earliestMs(key);
+    if (serverMs === undefined) return this.script("write", WRITE_STRING_ALONE, key, scriptArguments(encoded), ignore);
+    stamp(encoded, serverMs);
+    const args = scriptArguments(encoded, true);
+    return this.runPlain<void>({
+      operation: "write",
+      key,
+      before: [
+        ["lease", ["DEL"]],
+        ["entry", ["SET", encoded.value, ...(encoded.lifeMs === "" ? [] : ["PX", encoded.lifeMs])]],
+      ],
+      // SET is no read, and Redis pushes the next change of what was read: that has to be this entry.
+      last: ["GETRANGE", "0", String(HEAD_BYTES - 1)],
+      settled: ([, set, head]) => {
+        // Refused, for want of memory say: the script removes the former entry.
+        if (set instanceof Error) return new Further(args);
+        if (versionIn(head as Buffer) !== version) this.coherence?.changed(key);
+        return undefined;
+      },
+      script: WRITE_STRING,
+      args,
+      interpret: ignore,
+    });
+  }
+
+  #earliestMs(key: string): number | undefined {
+    const { client } = this.link.queue;
+    if (client === undefined) return undefined;
+    const clock = this.#clock(this.keys.entry(key), client);
+    return clock.counts(client) ? clock.earliestMs : undefined;
   }
 
   override remove(key: string): Promise<DeleteStatus> {
