@@ -2,11 +2,20 @@
 //
 //   node .ci/checks/packages.ts        after a build; `pnpm` on the PATH
 //
-// Packs every public package; publint and arethetypeswrong read the tarballs; then a program in plain JavaScript
-// imports them from a folder in which nothing else of this workspace can be found.
+// Packs every public package; publint reads the tarballs; then TypeScript and a program in plain JavaScript import each
+// entry from a folder in which nothing else of this workspace can be found.
 
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -29,6 +38,7 @@ const top = dirname(dirname(here));
 const tarballs = join(top, ".reports/tarballs");
 const consumer = join(top, ".reports/consumer");
 const installed = join(consumer, "node_modules");
+const nodeTypes = join(top, "node_modules/@types");
 const run = promisify(execFile);
 
 const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
@@ -75,7 +85,6 @@ async function checkPackage({ name, folder }: PublicPackage): Promise<readonly s
     ...judgeContent(name, target),
     ...linkDependencies(name, folder, target),
     ...(await judgeWith("publint", ["run", tarball, "--strict"])),
-    ...(await judgeWith("attw", [tarball, "--profile", "esm-only", "--no-emoji", "--no-color"])),
   ];
 }
 
@@ -138,7 +147,24 @@ async function importFromOutside(): Promise<readonly string[]> {
   const specifiers = packages.flatMap(({ name }) =>
     Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)),
   );
-  return judgeWith(process.execPath, [join(consumer, "consumer.mjs"), ...specifiers]);
+  const typed = specifiers.map((specifier, i) => `export type T${i} = keyof typeof import("${specifier}");\n`);
+  writeFileSync(join(consumer, "consumer.ts"), typed.join(""));
+  const strictly = [
+    "--ignoreConfig",
+    "--noEmit",
+    "--strict",
+    "--skipLibCheck",
+    "--types",
+    "node",
+    "--typeRoots",
+    nodeTypes,
+  ];
+  const judged = ["nodenext", "preserve"].map((module) =>
+    judgeWith("tsc", [...strictly, "--module", module, join(consumer, "consumer.ts")]),
+  );
+  return (
+    await Promise.all([...judged, judgeWith(process.execPath, [join(consumer, "consumer.mjs"), ...specifiers])])
+  ).flat();
 }
 
 function readManifest(target: string): PackedManifest {
