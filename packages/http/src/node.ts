@@ -89,7 +89,11 @@ export interface FastifyLike {
     name: "onRequest",
     hook: (
       request: { readonly raw: IncomingMessage },
-      reply: { readonly raw: ServerResponse; hijack(): unknown },
+      reply: {
+        readonly raw: ServerResponse;
+        hijack(): unknown;
+        getHeaders(): Readonly<Record<string, number | string | string[] | undefined>>;
+      },
       done: (error?: Error) => void,
     ) => void,
   ): unknown;
@@ -113,7 +117,13 @@ export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
       done();
       return;
     }
-    serve(cache, { request, response: reply.raw, run: done, load }, () => void reply.hijack()).catch(done);
+    const { raw: response } = reply;
+    const takeOver = (): void => {
+      reply.hijack();
+      // Of hooks in front.
+      for (const [name, value] of Object.entries(reply.getHeaders())) response.setHeader(name, value ?? "");
+    };
+    serve(cache, { request, response, run: done, load }, takeOver).catch(done);
   });
   instance.addHook("onError", ({ raw }, _reply, error, done) => {
     if (!isOfClient(error)) failing.get(raw)?.();

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import { type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { PassThrough } from "node:stream";
 import express from "express";
 import express4 from "express4";
@@ -13,9 +13,9 @@ export type Request = IncomingMessage & {
 export type Connect = (request: Request, response: ServerResponse, next: (error?: unknown) => void) => unknown;
 export type Place = "in front" | "behind";
 
-const FRESH = { "cache-control": "max-age=60", "content-type": "text/plain; charset=utf-8" };
-const TEXT = "some text of a page. ".repeat(100);
-const LARGE = "a large page, ".repeat(20_000);
+export const FRESH = { "cache-control": "max-age=60", "content-type": "text/plain; charset=utf-8" };
+export const TEXT = "some text of a page. ".repeat(100);
+export const LARGE = "a large page, ".repeat(20_000);
 
 /** What the application answers on each path; errors go to its framework. */
 export async function site(request: Request, response: ServerResponse): Promise<void> {
@@ -73,7 +73,7 @@ export async function site(request: Request, response: ServerResponse): Promise<
   }
 }
 
-const pieces = (text: string): PassThrough => {
+export const pieces = (text: string): PassThrough => {
   const stream = new PassThrough();
   for (let at = 0; at < text.length; at += 10_000) stream.write(text.slice(at, at + 10_000));
   return stream.end();
@@ -121,5 +121,3 @@ export const APPS: Readonly<Record<string, App>> = {
     return place === "in front" ? chain(cachedListener(cache, bare)) : cachedListener(cache, chain(bare));
   },
 };
-
-export const serverOf = (listener: RequestListener): ReturnType<typeof createServer> => createServer(listener);

@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { createCache } from "@hotset/core";
 import { httpCache, type HttpCache } from "@hotset/http";
 import { memory } from "@hotset/memory";
-import { walk } from "./client.ts";
+import { STEPS, walk, type Step } from "./client.ts";
 import type { Surroundings } from "./parts.ts";
 
 /** The answers of an application, without the cache and with it. */
 export async function answersOf(
   make: (cache: HttpCache | undefined, surroundings: Surroundings) => RequestListener | Promise<RequestListener>,
+  steps: readonly Step[] = STEPS,
 ): Promise<{ readonly bare: readonly string[]; readonly cached: readonly string[] }> {
   const files = mkdtempSync(join(tmpdir(), "hotset-files-"));
   writeFileSync(join(files, "file.txt"), "whole file");
@@ -25,7 +26,7 @@ export async function answersOf(
     const answers = async (given: HttpCache | undefined): Promise<readonly string[]> => {
       const server = await serve(await make(given, surroundings));
       try {
-        return await walk(server.port);
+        return await walk(server.port, steps);
       } finally {
         server.close();
       }

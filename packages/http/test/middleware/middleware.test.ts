@@ -1,5 +1,5 @@
-import { describeCells } from "./cells.ts";
+import { describeNode } from "./cells.ts";
 import { kitOf } from "./parts.ts";
 
 // The kinds that have failed before; matrix.nightly.test.ts has all.
-describeCells(() => kitOf(import.meta.url), ["express-session", "compression", "a proxy that copies fields"]);
+describeNode(() => kitOf(import.meta.url), ["express-session", "compression", "a proxy that copies fields"]);
