@@ -62,8 +62,8 @@ export class Database {
   }
 
   /** Calls a statement. @param order keys in the order in which all processes lock them. */
-  async call(statement: Statement, values: readonly unknown[], order?: Buffer): Promise<readonly unknown[]> {
-    if (this.#isClosed) throw this.#closed(statement.operation);
+  call(statement: Statement, values: readonly unknown[], order?: Buffer): Promise<readonly unknown[]> {
+    if (this.#isClosed) return Promise.reject(this.#closed(statement.operation));
     return this.#calls.make(statement, values, order);
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { packed } from "./bytes.ts";
 
@@ -10,7 +10,7 @@ export interface Key {
 
 function keyOf(key: string): Key {
   const name = Buffer.from(key);
-  return { name, hash: createHash("sha256").update(name).digest() };
+  return { name, hash: hash("sha256", name, "buffer") };
 }
 
 /** Longer keys are reported by their hash: a notification has at most 8,000 bytes. */

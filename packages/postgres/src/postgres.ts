@@ -101,9 +101,9 @@ class PostgresBackend implements Backend {
     await this.#database.reach();
   }
 
-  async read(key: string): Promise<StoredEntry | undefined> {
+  read(key: string): Promise<StoredEntry | undefined> {
     this.#polling.wake();
-    return entryOf(await this.#database.call(this.#statements.read, [this.#keys.of(key).hash]));
+    return this.#database.call(this.#statements.read, [this.#keys.of(key).hash]).then(entryOf);
   }
 
   async write(key: string, entry: StoredEntry): Promise<void> {

@@ -1,0 +1,70 @@
+import { TestClock } from "@hotset/testing";
+import { expect, it } from "vitest";
+import { Calls } from "./calls.ts";
+import { statementsOf, type Statement } from "./statements.ts";
+
+const { read, write } = statementsOf("hotset");
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Statements stay open until they are answered. */
+function open(connections = 4) {
+  const clock = new TestClock();
+  const sent: { readonly kind: string; readonly calls: number; answer(): void }[] = [];
+  const calls = new Calls({ label: "postgres", deadlineMs: 1_000, connections }, clock, (statement, made) => {
+    const { promise, resolve } = Promise.withResolvers<readonly (readonly unknown[])[]>();
+    sent.push({ kind: statement.operation, calls: made.length, answer: () => resolve(made.map(() => [])) });
+    return promise;
+  });
+  const make = async (statement: Statement, count: number): Promise<void> => {
+    for (let i = 0; i < count; i += 1) void calls.make(statement, [], undefined);
+    await nextTurn();
+  };
+  const seen = (): readonly (readonly [string, number])[] => sent.map((each) => [each.kind, each.calls]);
+  return { clock, sent, make, seen };
+}
+
+it("C538 calls that are made while a statement of their kind is on its way are the next one", async () => {
+  const { sent, make, seen } = open();
+  await make(read, 5);
+  await make(read, 1);
+  await make(read, 2);
+  await make(write, 1);
+  expect(seen()).toEqual([
+    ["read", 5],
+    ["write", 1],
+  ]);
+  sent[0]!.answer();
+  await nextTurn();
+  expect(seen().slice(2)).toEqual([["read", 3]]);
+});
+
+it("C538 they wait for it for 2 ms, and as many as fill a statement not at all", async () => {
+  const { clock, make, seen } = open();
+  await make(read, 1);
+  await make(read, 1);
+  clock.advance(1);
+  expect(seen().length).toBe(1);
+  await make(read, 1);
+  clock.advance(1);
+  expect(seen()).toEqual([
+    ["read", 1],
+    ["read", 2],
+  ]);
+  await make(read, 100);
+  expect(seen().slice(2)).toEqual([["read", 100]]);
+});
+
+it("C538 runs as many statements as it has connections, and the others follow the last of them", async () => {
+  const { sent, make, seen } = open(2);
+  await make(write, 250);
+  expect(seen()).toEqual([
+    ["write", 100],
+    ["write", 100],
+  ]);
+  sent[0]!.answer();
+  await nextTurn();
+  expect(seen().length).toBe(2);
+  sent[1]!.answer();
+  await nextTurn();
+  expect(seen().slice(2)).toEqual([["write", 50]]);
+});
