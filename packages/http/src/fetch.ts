@@ -199,8 +199,8 @@ export interface PurgeHandlerOptions {
 
 /**
  * A handler that purges, to be mounted where only some may reach it: nothing can be purged over the network without it.
- * `PURGE` of a URL removes its responses, under `base` or the Host; `POST` takes JSON such as `{"tags": ["books"], "urls": [], "prefixes": [],
- * "soft": true}`, and prefixes where the cache has `pathTags`.
+ * `PURGE` of a URL removes its responses, under `base` or the Host; `POST` takes JSON such as `{"tags": ["books"],
+ * "urls": [], "prefixes": [], "soft": true}`, and prefixes where the cache has `pathTags`.
  */
 export function purgeHandler(
   cache: HttpCache,

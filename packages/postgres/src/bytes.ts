@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
 
-// `pg` decodes each column as UTF-8, so bytes cross the wire as text. Most values are text (JSON) and go as they are; others
-// go as base64. A mark at the front says which: of text it is a character outside ASCII, so a session whose encoding is
-// not UTF-8 damages it too, and no value is read in a wrong way.
+// `pg` decodes each column as UTF-8, so bytes cross the wire as text. Most values are text (JSON) and go as they are;
+// others go as base64. A mark at the front says which: of text it is a character outside ASCII, so a session whose
+// encoding is not UTF-8 damages it too, and no value is read in a wrong way.
 /** In front of bytes that are text: an é. */
 export const TEXT_MARK: Buffer = Buffer.from("\u00e9");
 const OTHER_MARK = Buffer.of(0);

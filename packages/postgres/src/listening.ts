@@ -177,7 +177,9 @@ class Link {
     }
   }
 
-  /** A statement whose answer shows that all earlier changes have been reported. One that runs is followed by another. */
+  /**
+   * A statement whose answer shows that all earlier changes have been reported. One that runs is followed by another.
+   */
   beat(kind: "sign" | "proof"): Promise<void> {
     if (kind === "proof") this.#nextKind = kind;
     return (this.#next ??= this.#follow());

@@ -89,9 +89,9 @@ export function schemaName(name = "hotset"): string {
   return name;
 }
 
-// An update is cheap (HOT) where it changes no indexed column and its page has room: so the index has an end rounded up by
-// an eighth of the life at most, which is the same for many writes of an entry, and pages are half full. Values of up to
-// 8 kB stay in the page, and larger ones are not compressed: a compressor of the cache does it in less time.
+// An update is cheap (HOT) where it changes no indexed column and its page has room: so the index has an end rounded up
+// by an eighth of the life at most, which is the same for many writes of an entry, and pages are half full. Values of
+// up to 8 kB stay in the page, and larger ones are not compressed: a compressor of the cache does it in less time.
 //
 // A key is hashed by the server: an index takes at most 2,700 bytes, and text no NUL. A report has the key as base64,
 // after one letter, or the hash of a key that is too long for a notification.

@@ -12,7 +12,10 @@ export interface Statement {
   readonly name: string;
   /** Whether it changes anything. */
   readonly isChange: boolean;
-  /** Calls that are one statement: 1 if it takes a list. Each change locks its key, and a server has some thousand locks. */
+  /**
+   * Calls that are one statement: 1 if it takes a list. Each change locks its key, and a server has some thousand
+   * locks.
+   */
   readonly mostCalls: number;
   readonly single: string;
   readonly many: string;

@@ -62,8 +62,8 @@ export interface RedisOptions {
   /** `single`, `cluster`, `sentinel` or `fromClient` of `@hotset/redis`, instead of all that names an address. */
   readonly connection?: Connection | ClientConnection | undefined;
   /**
-   * A client of node-redis, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`. Subscriptions,
-   * commands that wait and watching transactions get a `duplicate()` of it, which is closed here.
+   * A client of node-redis, or of ioredis 5 or 6, that you open and close: `connection: fromClient(client)`.
+   * Subscriptions, commands that wait and watching transactions get a `duplicate()` of it, which is closed here.
    */
   readonly client?: RedisClientLike | IoRedisClientLike | undefined;
   /** RESP version. @default 3, and that of `client` */
@@ -119,7 +119,8 @@ export interface RedisOptions {
   /**
    * Variables; `false` for none, and for no file either.
    *
-   * @default process.env; none where an option says where Redis is: `url`, `host`, `cluster`, `sentinels`, `connection`, `client`
+   * @default process.env; none where an option says where Redis is: `url`, `host`, `cluster`, `sentinels`,
+   * `connection`, `client`
    */
   readonly env?: Readonly<Record<string, string | undefined>> | false | undefined;
   /**

@@ -46,8 +46,8 @@ export const ofEntry = (given: Script): Script => ({
 });
 
 /**
- * The same script over an entry alone, behind a DEL of its lease, which Redis 7.0 would otherwise remember as read. What
- * happens in between does no harm: a lease that is taken there is over the former version of the entry, and stores
+ * The same script over an entry alone, behind a DEL of its lease, which Redis 7.0 would otherwise remember as read.
+ * What happens in between does no harm: a lease that is taken there is over the former version of the entry, and stores
  * nothing.
  */
 export const behindLease = (given: Script): Script => ({
