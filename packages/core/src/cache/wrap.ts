@@ -4,6 +4,7 @@ import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
 import { keyOf } from "../entry/key-of.ts";
 import { checkTags } from "../entry/key.ts";
+import { Judged } from "../engine/load.ts";
 import type { LoadContext } from "../engine/loader.ts";
 import type { DeleteResult } from "../engine/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
@@ -109,14 +110,15 @@ export function wrapFunction(
     const given = key === undefined ? args.map((part) => copied(part)) : args;
     return async (context) => {
       const value = await fn.apply(receiver === call ? undefined : receiver, given);
-      // First: `ttl` and `tags` may expect a value that is stored.
-      if (shouldStore !== undefined && !isTrue(shouldStore(value, ...given))) return context.noStore(value);
-      if (typeof tags === "function" || typeof ttl === "function")
-        context.setOptions({
-          ...(typeof tags === "function" && { tags: tags(value, ...given) }),
-          ...(typeof ttl === "function" && { ttl: ttl(value, ...given) }),
-        });
-      return value;
+      return new Judged(value, (checked) => {
+        // First: `ttl` and `tags` may expect a value that is stored.
+        if (shouldStore !== undefined && !isTrue(shouldStore(checked, ...given))) context.noStore(checked);
+        else if (checked !== undefined && (typeof tags === "function" || typeof ttl === "function"))
+          context.setOptions({
+            ...(typeof tags === "function" && { tags: tags(checked, ...given) }),
+            ...(typeof ttl === "function" && { ttl: ttl(checked, ...given) }),
+          });
+      });
     };
   };
   // Async, so that a key that cannot be made rejects, as a call that fails does.

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "../contracts/errors.ts";
+import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
 import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
@@ -6,7 +6,7 @@ import { ownOptions, type LoadOptions } from "../entry/policy.ts";
 import type { BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
 import type { BatchLoader, LoadContext, Loader } from "./loader.ts";
-import { overdue } from "./load.ts";
+import { Judged, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import type { Ladder } from "./ladder.ts";
 import { UsedValues } from "./used-values.ts";
@@ -230,7 +230,7 @@ export class BatchLoad<K, T> implements FlightBatch {
           }
         },
       });
-      const values = valuesByItem(pairs);
+      const values = valuesByItem(pairs, byItem);
       for (const arrival of arrived) {
         const value = values.get(arrival.item);
         this.#give(arrival, value === undefined ? this.#absent : value);
@@ -243,17 +243,15 @@ export class BatchLoad<K, T> implements FlightBatch {
   }
 
   /** Gives a flight its value, with the tags of the call. */
-  #give({ item, context, options, resolve, reject }: Arrival<K>, value: unknown): void {
-    try {
-      if (this.#tagsOf !== undefined && value !== undefined) {
-        const tags = this.#tagsOf(item, value);
-        checkTags(tags);
-        context.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
-      }
-      resolve(value);
-    } catch (error) {
-      reject(error);
-    }
+  #give({ item, context, options, resolve }: Arrival<K>, value: unknown): void {
+    const tagsOf = this.#tagsOf;
+    if (tagsOf === undefined || value === undefined) return resolve(value);
+    const judge = (checked: unknown): void => {
+      const tags = tagsOf(item, checked);
+      checkTags(tags);
+      context.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
+    };
+    resolve(new Judged(value, judge));
   }
 }
 
@@ -261,13 +259,15 @@ export class BatchLoad<K, T> implements FlightBatch {
  * The values of a batch, by item.
  *
  * @throws {InvalidArgumentError} for anything but pairs: a list of values alone, say, would leave out every item.
+ * @throws {InvalidValueError} for an item that is not among `asked`: ids of another type would leave out every item, too.
  */
-function valuesByItem<K, T>(given: Iterable<readonly [K, T]>): ReadonlyMap<K, T> {
+function valuesByItem<K, T>(given: Iterable<readonly [K, T]>, asked: ReadonlyMap<K, unknown>): ReadonlyMap<K, T> {
   if (typeof given !== "object" || typeof (given as typeof given | null)?.[Symbol.iterator] !== "function")
     throw notPairs(shapeOf(given));
   const values = new Map<K, T>();
   for (const pair of given) {
     if (!Array.isArray(pair) || pair.length !== 2) throw notPairs(`a list with ${shapeOf(pair)}`);
+    if (!asked.has(pair[0])) throw notAsked(pair[0], asked.keys().next().value);
     values.set(pair[0], pair[1]);
   }
   return values;
@@ -278,6 +278,13 @@ function shapeOf(given: unknown): string {
   if (given === null || given === undefined) return String(given);
   return Array.isArray(given) ? `an array of ${given.length}` : `a value of type ${typeof given}`;
 }
+
+const notAsked = (got: unknown, asked: unknown): InvalidValueError =>
+  new InvalidValueError(
+    `load gave a pair for an item that it was not asked for: ${shapeOf(got)}, and it was asked for ${shapeOf(asked)}; ` +
+      "return the very items that it was given",
+    { operation: "load" },
+  );
 
 const notPairs = (got: string): InvalidArgumentError =>
   new InvalidArgumentError(

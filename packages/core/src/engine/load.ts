@@ -79,7 +79,7 @@ export class Load extends Deadline {
     };
     const given = (value: unknown): void => {
       try {
-        const loaded = this.#loadedOf(value);
+        const loaded = this.#finish(value);
         if (isThenable(loaded)) loaded.then(ended, failed);
         else ended(loaded);
       } catch (error) {
@@ -155,33 +155,55 @@ export class Load extends Deadline {
     return isThenable(value) ? (value.then(each) as typeof value) : each(value);
   }
 
-  #loadedOf(value: unknown): Awaitable<Loaded> {
-    const stale = this.#stale;
-    const used = this.#used?.isEmpty === false ? this.#used : undefined;
-    if (used !== undefined && used.tags.length !== 0)
-      this.setOptions({ ...this.options, tags: [...(this.options?.tags ?? []), ...used.tags] });
-    const loaded = { options: this.options, named: this.#named, used };
-    if (stale !== undefined && value !== undefined && value === this.#notModified)
-      return { value: stale.value, kind: "not-modified", ...loaded };
+  /** The schema first: whatever depends on the value sees what it gave. */
+  #finish(given: unknown): Awaitable<Loaded> {
+    const { value, judge } = given instanceof Judged ? given : { value: given };
+    if (this.#stale !== undefined && value !== undefined && value === this.#notModified)
+      return this.#loadedOf(this.#stale.value, "not-modified");
     // A loader may call noStore and then return another value: only a value that went through noStore is not stored.
-    const kind = this.#marked?.get(value) ?? (value === undefined ? "nothing" : "value");
-    const once = kind === "not-shared" ? undefined : singleUse(value);
+    const marked = this.#marked?.get(value);
+    const once = marked === "not-shared" ? undefined : singleUse(value);
     if (once !== undefined)
       throw new InvalidValueError(
         `the loader gave ${once}, which can be read once, and its value is shared; ` +
           "return what it holds, or use ctx.notShared",
         { operation: "load" },
       );
+    const judged = (checked: unknown): Loaded => {
+      judge?.(checked);
+      const kind = marked ?? this.#marked?.get(checked) ?? (checked === undefined ? "nothing" : "value");
+      return this.#loadedOf(checked, kind);
+    };
     const { checksLoads, schema } = this.#flight.call.namespace;
-    if (!checksLoads || schema === undefined || value === undefined) return { value, kind, ...loaded };
-    const checking = this.#loading.run(() => checkedBy(schema, value));
-    return checking.then((checked) => ({ value: checked, kind, ...loaded }));
+    return this.#loading.run(() =>
+      !checksLoads || schema === undefined || value === undefined
+        ? judged(value)
+        : checkedBy(schema, value).then(judged),
+    );
+  }
+
+  #loadedOf(value: unknown, kind: Loaded["kind"]): Loaded {
+    const used = this.#used?.isEmpty === false ? this.#used : undefined;
+    if (used !== undefined && used.tags.length !== 0)
+      this.setOptions({ ...this.options, tags: [...(this.options?.tags ?? []), ...used.tags] });
+    return { value, kind, options: this.options, named: this.#named, used };
   }
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#abortedFor !== undefined) this.#controller.abort(this.#abortedFor.reason);
     return this.#controller.signal;
+  }
+}
+
+/** What a loader of ours gives: a value, and what says how it is stored, once the schema has accepted it. */
+export class Judged {
+  readonly value: unknown;
+  readonly judge: (checked: unknown) => void;
+
+  constructor(value: unknown, judge: (checked: unknown) => void) {
+    this.value = value;
+    this.judge = judge;
   }
 }
 

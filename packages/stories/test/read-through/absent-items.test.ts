@@ -89,3 +89,27 @@ describe("a batch loader whose result is not a list of pairs", () => {
     expect(await cache.get(keyOf(1))).toBe(undefined);
   });
 });
+
+describe("C349: a batch loader that gives an item that it was not asked for", () => {
+  it.each<[string, unknown[], unknown, string]>([
+    ["text for a number", [1, 2], "2", "a value of type string, and it was asked for a value of type number"],
+    ["a bigint for text", ["1", "2"], 2n, "a value of type bigint, and it was asked for a value of type string"],
+    [
+      "a copy of an object",
+      [{ id: 1 }, { id: 2 }],
+      { id: 2 },
+      "a value of type object, and it was asked for a value of type object",
+    ],
+  ])("has failed for all, and nothing is stored: %s", async (_, items, given, shown) => {
+    const key = (item: unknown): string => `k${items.indexOf(item)}`;
+    for (const backend of [false, true]) {
+      const cache = createTestCache({ ttl: "1m", backend });
+      const load = ([first]: readonly unknown[]) => [[first, "Ada"] as const, [given, "Bob"] as const];
+      await expect(cache.getOrSetMany(items, key, load, { absentAsNull: true })).rejects.toMatchObject({
+        code: "INVALID_VALUE",
+        message: expect.stringContaining(`was not asked for: ${shown}; return the very items`) as string,
+      });
+      expect([await cache.get("k0"), await cache.get("k1")]).toEqual([undefined, undefined]);
+    }
+  });
+});

@@ -82,6 +82,47 @@ describe("C192 with checkLoads a loaded value", () => {
     expect(await view.getOrSet("1", () => ({}) as User)).toEqual({});
   });
 
+  describe("functions of a value", () => {
+    /** As the ids of rows come: the schema makes the value of it that all others see. */
+    const row = (): User => ({ name: "Ada" }) as User;
+    const refused = (): User => ({}) as User;
+
+    it("get what the schema gave", async () => {
+      const { view } = users();
+      const seen: unknown[] = [];
+      const note = <T>(value: User, result: T): T => (seen.push(value.role), result);
+      const options = {
+        tags: (value: User) => note(value, [value.role]),
+        ttl: (value: User) => note(value, 50),
+        shouldStore: (value: User) => note(value, true),
+      };
+      const user = view.wrap(async (_id: number) => row(), { name: "user", ...options });
+      await user(1);
+      await view.getOrSetMany(["2"], String, () => [["2", row()]], { tags: (_id, value) => options.tags(value) });
+      expect(seen).toEqual(["guest", "guest", "guest", "guest"]);
+      expect(await view.inspect(user.key(1))).toMatchObject({ tags: ["guest"], freshForMs: 50 });
+      expect(await view.inspect("2")).toMatchObject({ tags: ["guest"], freshForMs: 100 });
+      const unstored = view.wrap(async (_id: number) => row(), { name: "unstored", shouldStore: () => false });
+      expect([await unstored(1), await view.inspect(unstored.key(1))]).toEqual([
+        { name: "Ada", role: "guest" },
+        undefined,
+      ]);
+    });
+
+    it.each(["tags", "ttl", "shouldStore", "tags of a batch"])(
+      "are not asked about what it refuses: %s",
+      async (which) => {
+        const { view } = users();
+        const fail = (value: User): never => value.role.toUpperCase() as never;
+        const loading =
+          which === "tags of a batch"
+            ? view.getOrSetMany(["1"], String, () => [["1", refused()]], { tags: (_id, value) => fail(value) })
+            : view.wrap(async (_id: number) => refused(), { name: "user", [which]: fail })(1);
+        await expect(loading).rejects.toMatchObject({ code: "INVALID_VALUE" });
+      },
+    );
+  });
+
   it("needs a schema", () => {
     expect(() => createTestCache().namespace("n", { checkLoads: true })).toThrow("checkLoads needs a schema");
     expect(() => createTestCache().namespace("n", { schema: userSchema, checkLoads: 1 as never })).toThrow(
