@@ -22,8 +22,8 @@ export interface CallLimits {
  *     called ──the turn ends, a connection is free──▶ sent ──▶ answered
  *        └──────────── deadline ───────────┴─────────────────▶ abandoned
  *
- * While a statement of a kind has just been sent, further calls of that kind wait for its answer, for 2 ms at most: a few
- * large statements cost less than many small ones.
+ * While a statement of a kind has just been sent, further calls of that kind wait for its answer, for 2 ms at most: a
+ * few large statements cost less than many small ones.
  *
  * A call that waits too long is never sent. A statement that takes too long is abandoned with all of its calls.
  */

@@ -113,11 +113,11 @@ export class CacheView extends NamespaceView implements Untyped<Cache> {
     if (subscription !== undefined) await this.#within(namespace.remote!.deadlineMs, subscription.start());
   }
 
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
     const { flights, writes, clock } = this.#parts.context;
     const loads = Promise.all(Array.from(flights.all(), (flight) => flight.whenSettled()));
     const ended = loads.then(() => writes.settled());
-    return keepAlive(clock, ended);
+    await keepAlive(clock, ended);
   }
 
   async close(options: { readonly timeout?: Duration | undefined } = {}): Promise<void> {

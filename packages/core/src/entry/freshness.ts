@@ -87,12 +87,13 @@ export function newerThanRead(read: Entry | undefined, copy: Entry | undefined):
 }
 
 /**
- * Whether a stale entry may be served by a read without a loader: within the windows it was stored with, or those of
- * `windows` where its store keeps none. After them `keepFor` keeps it for loaders alone. Pure.
+ * Whether a stale entry may be served by a read without a loader: until its end; within the windows of the reader,
+ * `windows`, where its store keeps none; and within its own where `keepFor` keeps it longer, for loaders alone. Pure.
  */
 export const isServable = (entry: Entry, now: number, windows: Windows): boolean =>
   now < entry.deadAt &&
-  WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, entry.terms.areWindowsUnknown ? windows : {}, name));
+  ((entry.terms.keepForMs === undefined && entry.terms.areWindowsUnknown === undefined) ||
+    WINDOWS.some((name) => now < entry.staleAt + windowMs(entry, entry.terms.areWindowsUnknown ? windows : {}, name)));
 
 const WINDOWS = ["staleWhileRevalidateMs", "staleIfErrorMs"] as const;
 
