@@ -1,9 +1,16 @@
 import { createCache, type Cache } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { httpCache, type HttpCache, type HttpCacheOptions, type PlainOrigin, type PlainResponse } from "@hotset/http";
+import {
+  httpCache,
+  type HttpCache,
+  type HttpCacheOptions,
+  type PlainOrigin,
+  type PlainRequest,
+  type PlainResponse,
+} from "@hotset/http";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
-import { randomPrefix } from "@hotset/test-servers";
+import { randomPrefix, RespClient } from "@hotset/test-servers";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 
 const URL_OF_PAGE = "https://shop.example/page";
@@ -180,6 +187,86 @@ describe("over Redis", () => {
       .toMatch(/hit/);
     expect(answer.fields.find(([name]) => name === "x-a")?.[1]).toBe("caf\xe9");
     expect(Buffer.compare(answer.body as Uint8Array, body)).toBe(0);
+  });
+});
+
+describe("what is left in Redis", () => {
+  const BODY_BYTES = 20_000;
+  const large = (fields: Record<string, string>): PlainResponse => page(fields, new Uint8Array(BODY_BYTES));
+  const ask = async (http: HttpCache, response: PlainResponse, asked: Partial<PlainRequest> = {}): Promise<void> => {
+    await http.answer({ method: "GET", url: URL_OF_PAGE, fields: [], hasBody: false, ...asked }, () => response);
+  };
+
+  /** Counts of bodies and of other entries, and the bytes of all of them. */
+  async function left(): Promise<{ readonly bodies: number; readonly heads: number; readonly bytes: number }> {
+    const client = RespClient.fromUrl(inject("redisUrl"));
+    try {
+      const names = (await client.command("KEYS", `${prefix}*`)) as string[];
+      const entries = names.filter((name) => /::(?:body|https|variant)/.test(name));
+      const bytes = await Promise.all(entries.map((name) => client.command("MEMORY", "USAGE", name)));
+      const bodies = entries.filter((name) => name.includes("body:")).length;
+      return { bodies, heads: entries.length - bodies, bytes: bytes.map(Number).reduce((sum, each) => sum + each, 0) };
+    } finally {
+      client.close();
+    }
+  }
+  const nothing = { bodies: 0, heads: 0, bytes: 0 };
+
+  it("H97 1,000 reloads of a page leave its head and its body, and a purge nothing", async () => {
+    const http = open();
+    let loads = 0;
+    const origin: PlainOrigin = () => {
+      loads++;
+      return large(FRESH);
+    };
+    while (loads < 1_000) {
+      await http.answer({ method: "GET", url: URL_OF_PAGE, fields: [], hasBody: false, cache: "reload" }, origin);
+      // One that comes while a load is being stored has the response of that.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect.poll(left).toMatchObject({ bodies: 1, heads: 1 });
+    expect((await left()).bytes).toBeLessThan(2 * BODY_BYTES);
+    await http.purge(URL_OF_PAGE);
+    await expect.poll(left).toEqual(nothing);
+  });
+
+  it.each<[string, (http: HttpCache) => Promise<unknown>]>([
+    ["a smaller body", (http) => ask(http, page(FRESH, bytes("small")), { cache: "reload" })],
+    ["an answer that is not stored", (http) => ask(http, large({ "cache-control": "no-store" }), { cache: "reload" })],
+    ["an answer that varies", (http) => ask(http, page({ ...FRESH, vary: "accept" }, bytes("a")), { cache: "reload" })],
+    ["a POST", (http) => ask(http, page({}, bytes("")), { method: "POST" })],
+  ])("H97 no body outlives its head: %s", async (_, replace) => {
+    const http = open();
+    await ask(http, large(FRESH));
+    await expect.poll(left).toMatchObject({ bodies: 1 });
+    await replace(http);
+    await expect.poll(left).toMatchObject({ bodies: 0 });
+  });
+
+  it("H97 variants beyond maxVariants, and those that cannot be found any longer, leave nothing", async () => {
+    const http = open({ maxVariants: 8 });
+    const varying = large({ ...FRESH, vary: "accept" });
+    for (let i = 0; i < 12; i++) {
+      await ask(http, varying, { fields: [["accept", `text/${i}`]] });
+      await expect.poll(left).toMatchObject({ bodies: Math.min(i + 1, 8), heads: Math.min(i + 1, 8) + 1 });
+    }
+    // Another field selects as well from now on.
+    await ask(http, large({ ...FRESH, vary: "accept, x-a" }), { fields: [["accept", "text/new"]] });
+    await expect.poll(left).toMatchObject({ bodies: 1, heads: 2 });
+    await http.purge(URL_OF_PAGE);
+    await expect.poll(left).toEqual(nothing);
+  });
+
+  it("H48 H97 an entry ends in proportion to its lifetime, with its body", async () => {
+    await ask(open(), large({ "cache-control": "max-age=1" }));
+    await expect.poll(left).toMatchObject({ bodies: 1, heads: 1 });
+    const client = RespClient.fromUrl(inject("redisUrl"));
+    const names = (await client.command("KEYS", `${prefix}*page`)) as string[];
+    const lives = await Promise.all(names.map(async (name) => Number(await client.command("PTTL", name))));
+    client.close();
+    expect(names).toHaveLength(2);
+    // 1 s fresh, and 100 s while the origin cannot be reached; the body as long again.
+    expect(Math.max(...lives)).toBeLessThanOrEqual(2 * 101_000 + 60_000);
   });
 });
 

@@ -123,7 +123,7 @@ export class HttpCache {
     const kinds = options.soft === true ? [pageTag] : [pageTag, listTag];
     const tags = families.flatMap((family) => kinds.map((tagOf) => tagOf(family))).filter(isTag);
     const results = await Promise.all([
-      ...keys.map((key) => (options.soft === true ? this.#markStale(key) : this.#namespace.delete(key))),
+      ...(options.soft === true ? keys.map((key) => this.#markStale(key)) : [this.#shelf.removeAll(keys)]),
       ...(tags.length === 0 ? [] : [this.purgeTags(tags, options)]),
     ]);
     return { status: results.some(({ status }) => status === "pending") ? "pending" : "done" };

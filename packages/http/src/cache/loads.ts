@@ -413,7 +413,7 @@ function cover(
   ctx: LoadContext,
   freshness: Freshness | undefined,
   failure: OriginFailure,
-  whenDisconnectedMs: number,
+  whenDisconnectedMs: number | undefined,
 ): void {
   const windowMs = freshness === undefined ? 0 : fallbackWindowMs(freshness, failure, whenDisconnectedMs);
   ctx.setOptions({ staleIfError: windowMs, coversError: () => windowMs > 0 });

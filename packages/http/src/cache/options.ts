@@ -29,7 +29,11 @@ export interface HttpCacheOptions extends RuleOptions {
     | false
     | { readonly fraction?: number | undefined; readonly max?: Duration | undefined }
     | undefined;
-  /** How long a stale response may be served while the origin cannot be reached. @default '1d' */
+  /**
+   * How long a stale response may be served while the origin cannot be reached.
+   *
+   * @default 100 times its lifetime, at least a minute and at most a day
+   */
   readonly whenDisconnected?: Duration | undefined;
   /** How long a response with a validator is kept beyond its windows. @default '1h' */
   readonly keepForValidation?: Duration | undefined;
@@ -158,7 +162,8 @@ function settingsOf(options: HttpCacheOptions): Settings {
       heuristic === false
         ? undefined
         : { fraction: heuristic?.fraction ?? 0.1, maxMs: ms("heuristic.max", heuristic?.max, "1d") },
-    whenDisconnectedMs: ms("whenDisconnected", options.whenDisconnected, "1d"),
+    whenDisconnectedMs:
+      options.whenDisconnected === undefined ? undefined : ms("whenDisconnected", options.whenDisconnected, 0),
     maxBodyBytes: count("maxBodyBytes", options.maxBodyBytes, DEFAULT_SETTINGS.maxBodyBytes),
     varyOn: lowered(options.varyOn) ?? [],
     tagFields:

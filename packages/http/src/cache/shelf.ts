@@ -1,4 +1,4 @@
-import type { LoadContext, LoadOptions, Namespace } from "@hotset/core";
+import type { InvalidateResult, LoadContext, LoadOptions, Namespace } from "@hotset/core";
 import { firstOf, type FieldLines } from "../semantics/fields.ts";
 import type { Freshness } from "../semantics/freshness.ts";
 import { fallbackWindowMs } from "../semantics/reuse.ts";
@@ -8,10 +8,14 @@ import { selectingText } from "../semantics/vary.ts";
 import { ignore } from "./messages.ts";
 import type { Plan } from "./options.ts";
 import {
+  bodyKey,
   indexEntry,
+  isBody,
+  readStored,
   responseEntry,
   type BodyEntry,
   type InlineBody,
+  type StoredBody,
   type StoredIndex,
   type StoredResponse,
 } from "./stored.ts";
@@ -29,7 +33,8 @@ export interface Complete {
 
 /**
  * Puts responses into the namespace. A URL whose response does not vary has one entry. One whose response varies has an
- * index there, and its variants under a generation that ends with the index. Large bodies are entries of their own.
+ * index there, and its variants under a generation that ends with the index. A large body is a separate entry, named
+ * after that of its head: the next one replaces it, and whatever removes the head removes it.
  */
 export class Shelf {
   readonly #namespace: Namespace;
@@ -55,12 +60,15 @@ export class Shelf {
     const selecting = [...new Set([...known, ...decision.selecting])].toSorted();
     const lifetime = this.lifetimeOf(decision, decision.fields);
     if (selecting.length === known.length) {
-      const entry = await this.entry(visit.target, visit.selects, complete);
+      const entry = await this.entry(visit.key, visit, complete);
+      await this.#removeBodyOf(ctx.stale?.value, entry);
       ctx.setOptions(lifetime);
       if (visit.index !== undefined && ctx.stale === undefined) {
         const { key, selects, index } = visit;
         const language = this.#language(visit, complete, index);
-        await this.#variants.add(visit, index.generation, { key, selects, language });
+        const added = await this.#variants.add(visit, index.generation, { key, selects, language });
+        // A variant that no index names could be found, and not be removed.
+        if (added === undefined) return this.#leaveOut(ctx, key, elsewhere);
       }
       return entry;
     }
@@ -69,18 +77,29 @@ export class Shelf {
     if (index === undefined) return ctx.notShared(elsewhere);
     const selects = selectingText(index.selecting, visit.request.fields, this.#plan.normalisers);
     const key = variantKey(index.generation, selects);
-    await this.#namespace.set(key, await this.entry(visit.target, selects, complete), lifetime);
+    const entry = await this.entry(key, { target: visit.target, selects }, complete);
+    await this.#namespace.set(key, entry, lifetime);
+    await this.#removeBodyOf(ctx.stale?.value, entry);
     const language = this.#language(visit, complete, index);
     if (visit.index === undefined) {
       ctx.setOptions(indexLifetime(visit.family));
       return withVariant(index, { key, selects, language });
     }
-    await this.#variants.add(visit, index.generation, { key, selects, language });
+    const added = await this.#variants.add(visit, index.generation, { key, selects, language });
+    return added === undefined ? this.#leaveOut(ctx, key, elsewhere) : ctx.notShared(elsewhere);
+  }
+
+  async #leaveOut(ctx: LoadContext, key: string, elsewhere: object): Promise<unknown> {
+    await this.#namespace.deleteMany([key, bodyKey(key)]).catch(ignore);
     return ctx.notShared(elsewhere);
   }
 
-  /** The response as an entry; a large body has one of its own by then. */
-  async entry(target: string, selects: string, complete: Complete): Promise<StoredResponse> {
+  /** The response as the entry of `key`; a large body has a separate one by then. */
+  async entry(
+    key: string,
+    { target, selects }: Pick<Visit, "target" | "selects">,
+    complete: Complete,
+  ): Promise<StoredResponse> {
     const { decision, bytes, status, statusText, receivedAt } = complete;
     return responseEntry({
       status,
@@ -90,34 +109,42 @@ export class Shelf {
       target,
       selects,
       bodyBytes: bytes.byteLength,
-      body: await this.#place(bytes, decision.freshness, decision.fields),
+      body: await this.#place(bodyKey(key), bytes, this.#lifeMs(decision.freshness, decision.fields)),
       receivedBy: this.#instance,
       receivedAt,
     });
   }
 
-  async #place(bytes: Uint8Array, freshness: Freshness, fields: FieldLines): Promise<InlineBody | BodyEntry> {
+  async #place(key: string, bytes: Uint8Array, lifeMs: number): Promise<InlineBody | BodyEntry> {
     if (bytes.byteLength <= this.#plan.inlineBytes) return { bytes };
-    // Twice as long as its head, so that one that is renewed in time needs no second copy.
-    const keptMs = Math.max(2 * this.#lifeMs(freshness, fields), SHORTEST_BODY_MS);
-    const key = `body:${crypto.randomUUID()}`;
-    await this.#namespace.set(key, bytes, { ttl: keptMs, staleWhileRevalidate: 0, staleIfError: 0 });
-    return { key, keptUntil: this.#epochMs() + keptMs };
+    // Longer than its head, so that one that is renewed in time needs no second copy.
+    const keptMs = lifeMs + Math.min(lifeMs, LONGEST_REST_MS);
+    const id = crypto.randomUUID();
+    const stored: StoredBody = { id, bytes };
+    await this.#namespace.set(key, stored, { ttl: keptMs, staleWhileRevalidate: 0, staleIfError: 0 });
+    return { key, id, keptUntil: this.#epochMs() + keptMs };
   }
 
-  /** The bytes of a stored response; `undefined` when its body has gone. */
+  /** The bytes of a stored response; `undefined` when its body has gone, or is that of another response. */
   async bytesOf({ body, bodyBytes }: StoredResponse): Promise<Uint8Array | undefined> {
     if ("bytes" in body) return body.bytes;
-    const bytes = await this.#namespace.get(body.key);
-    return bytes instanceof Uint8Array && bytes.byteLength === bodyBytes ? bytes : undefined;
+    const stored = await this.#namespace.get<StoredBody>(body.key);
+    return isBody(stored, body.id) && stored.bytes.byteLength === bodyBytes ? stored.bytes : undefined;
+  }
+
+  async #removeBodyOf(replaced: unknown, { body }: StoredResponse): Promise<void> {
+    const before = readStored(replaced);
+    if (before?.kind !== "response" || !("key" in before.body)) return;
+    if (!("key" in body) || body.key !== before.body.key) await this.#namespace.delete(before.body.key).catch(ignore);
   }
 
   /** After a validation: other fields and freshness, the same body, stored again only if it would end first. */
   async renew(visit: Visit, stale: StoredResponse, freshness: Freshness, fields: FieldLines): Promise<StoredResponse> {
     const { body } = stale;
-    const isKept = "bytes" in body || body.keptUntil >= this.#epochMs() + this.#lifeMs(freshness, fields);
+    const lifeMs = this.#lifeMs(freshness, fields);
+    const isKept = "bytes" in body || body.keptUntil >= this.#epochMs() + lifeMs;
     const bytes = isKept ? undefined : await this.bytesOf(stale);
-    const renewed = bytes === undefined ? body : await this.#place(bytes, freshness, fields);
+    const renewed = isKept || bytes === undefined ? body : await this.#place(body.key, bytes, lifeMs);
     return responseEntry({
       ...stale,
       target: visit.target,
@@ -131,7 +158,17 @@ export class Shelf {
 
   /** Removes the stored response after one that may not be stored has replaced it. */
   async remove(visit: Visit): Promise<void> {
-    await this.#namespace.delete(visit.key).catch(ignore);
+    await this.#namespace.deleteMany([visit.key, bodyKey(visit.key)]).catch(ignore);
+  }
+
+  /** Removes what is stored under these keys of URLs, with variants and bodies, in every process. */
+  async removeAll(keys: readonly string[]): Promise<InvalidateResult> {
+    if (keys.length === 0) return { status: "done" };
+    const found = await this.#namespace.getMany(keys, { allowStale: true });
+    const indexes = [...found.values()].map(readStored).filter((stored) => stored?.kind === "index");
+    const heads = [...keys, ...indexes.flatMap(({ variants }) => variants)];
+    const { pending } = await this.#namespace.deleteMany(heads.flatMap((key) => [key, bodyKey(key)]));
+    return { status: pending > 0 ? "pending" : "done" };
   }
 
   /** The entry outlives its freshness for as long as it can be validated, or be served as fallback. */
@@ -163,7 +200,8 @@ export class Shelf {
     const forValidationMs = hasValidator(fields) ? this.#plan.keepForValidationMs : 0;
     if (freshness.mustRevalidate) return forValidationMs;
     const { staleWhileRevalidateMs, staleIfErrorMs } = freshness;
-    return Math.max(staleWhileRevalidateMs + forValidationMs, staleIfErrorMs, this.#plan.settings.whenDisconnectedMs);
+    const disconnectedMs = fallbackWindowMs(freshness, "unreachable", this.#plan.settings.whenDisconnectedMs);
+    return Math.max(staleWhileRevalidateMs + forValidationMs, staleIfErrorMs, disconnectedMs);
   }
 
   #lifeMs(freshness: Freshness, fields: FieldLines): number {
@@ -182,4 +220,5 @@ export class Shelf {
   }
 }
 
-const SHORTEST_BODY_MS = 86_400_000;
+/** How much longer than its head a body is kept at most. */
+const LONGEST_REST_MS = 86_400_000;

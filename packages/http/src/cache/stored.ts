@@ -27,12 +27,29 @@ export interface InlineBody {
   readonly bytes: Uint8Array;
 }
 
-/** A body as an entry of its own. */
+/** A body as a separate entry. */
 export interface BodyEntry {
   readonly key: string;
+  /** Of these bytes: a later response under the same key has others. */
+  readonly id: string;
   /** Until when it is kept at least, in milliseconds since 1970. Estimated, so its absence is a miss. */
   readonly keptUntil: number;
 }
+
+/** The value of such an entry. */
+export interface StoredBody {
+  readonly id: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The key of the body whose head has this one. */
+export const bodyKey = (key: string): string => `body:${key}`;
+
+export const isBody = (value: unknown, id: string): value is StoredBody =>
+  typeof value === "object" &&
+  value !== null &&
+  (value as StoredBody).id === id &&
+  (value as StoredBody).bytes instanceof Uint8Array;
 
 /** The entry of a URL whose response varies: which fields select, and where its variants are. */
 export interface StoredIndex {

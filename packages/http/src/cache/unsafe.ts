@@ -35,8 +35,7 @@ export class UnsafeMethods {
     const { keys, families } = this.#places.namesOf(...urls);
     const tags = families.flatMap((family) => [pageTag(family), listTag(family)]).filter(isTag);
     tags.push(...invalidatedGroups(response.fields, new URL(request.url).origin));
-    const done: Promise<InvalidateResult | object>[] = [];
-    if (keys.length > 0) done.push(this.#namespace.deleteMany(keys));
+    const done: Promise<InvalidateResult>[] = [this.#shelf.removeAll(keys)];
     if (tags.length > 0) done.push(this.#namespace.invalidateTags(tags));
     await Promise.all(done);
   }
@@ -59,7 +58,7 @@ export class UnsafeMethods {
       const complete = { decision, bytes, status, statusText, receivedAt };
       await this.#namespace.set(
         key,
-        await this.#shelf.entry(target, "", complete),
+        await this.#shelf.entry(key, { target, selects: "" }, complete),
         this.#shelf.lifetimeOf(decision, decision.fields),
       );
     };

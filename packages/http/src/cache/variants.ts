@@ -1,6 +1,6 @@
 import type { LoadOptions, Namespace } from "@hotset/core";
 import { ignore } from "./messages.ts";
-import { indexEntry, readStored, type StoredIndex } from "./stored.ts";
+import { bodyKey, indexEntry, readStored, type StoredIndex } from "./stored.ts";
 import { listTag, variantKey, type Visit } from "./visit.ts";
 
 /** A variant that is stored. */
@@ -12,6 +12,7 @@ export interface Variant {
 }
 
 type Indexed = Pick<Visit, "primary" | "family">;
+type Change = (index: StoredIndex | undefined) => StoredIndex | undefined;
 
 /** How long the index of a URL lives without a new variant. */
 export const indexLifetime = (family: string | undefined): LoadOptions => ({
@@ -28,6 +29,8 @@ export const indexLifetime = (family: string | undefined): LoadOptions => ({
 export class Variants {
   readonly #namespace: Namespace;
   readonly #maxVariants: number;
+  /** The last change under way, by the key of the URL. */
+  readonly #changes = new Map<string, Promise<void>>();
 
   constructor(namespace: Namespace, maxVariants: number) {
     this.#namespace = namespace;
@@ -43,23 +46,42 @@ export class Variants {
       dropped = next.variants.slice(0, -this.#maxVariants);
       return dropped.length === 0 ? next : without(next, dropped);
     });
-    if (dropped.length > 0) void this.#namespace.deleteMany(dropped).catch(ignore);
+    this.#remove(dropped);
     return changed;
   }
 
   /** An index under which all of `selecting` select: the present one, or a new generation. */
   async widen(place: Indexed, selecting: readonly string[]): Promise<StoredIndex | undefined> {
-    return this.#change(place, (index) => {
+    let dropped: readonly string[] = [];
+    const changed = await this.#change(place, (index) => {
       if (index === undefined) return undefined;
       const isWide = selecting.every((name) => index.selecting.includes(name));
+      dropped = isWide ? [] : index.variants;
       return isWide ? index : indexEntry([...new Set([...index.selecting, ...selecting])].toSorted());
     });
+    this.#remove(dropped);
+    return changed;
   }
 
-  async #change(
-    { primary, family }: Indexed,
-    change: (index: StoredIndex | undefined) => StoredIndex | undefined,
-  ): Promise<StoredIndex | undefined> {
+  #remove(variants: readonly string[]): void {
+    if (variants.length === 0) return;
+    void this.#namespace.deleteMany(variants.flatMap((key) => [key, bodyKey(key)])).catch(ignore);
+  }
+
+  /** One after the other in this process: calls that joined the load of another would change nothing. */
+  async #change(place: Indexed, change: Change): Promise<StoredIndex | undefined> {
+    const { primary } = place;
+    const changed = (this.#changes.get(primary) ?? Promise.resolve()).then(() => this.#changeNow(place, change));
+    const last = changed.then(ignore, ignore);
+    this.#changes.set(primary, last);
+    try {
+      return await changed;
+    } finally {
+      if (this.#changes.get(primary) === last) this.#changes.delete(primary);
+    }
+  }
+
+  async #changeNow({ primary, family }: Indexed, change: Change): Promise<StoredIndex | undefined> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       let isMine = false;
       const result: unknown = await this.#namespace.getOrSet(

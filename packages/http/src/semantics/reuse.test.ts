@@ -1,7 +1,16 @@
 import { describe, expect, it } from "vitest";
 import type { FieldLines } from "./fields.ts";
 import type { Freshness } from "./freshness.ts";
-import { decideReuse, demandsOf, isServerFailure, mayFallBack, NO_DEMANDS, type Held, type Reuse } from "./reuse.ts";
+import {
+  decideReuse,
+  demandsOf,
+  fallbackWindowMs,
+  isServerFailure,
+  mayFallBack,
+  NO_DEMANDS,
+  type Held,
+  type Reuse,
+} from "./reuse.ts";
 
 const SECOND = 1_000;
 const FRESHNESS: Freshness = {
@@ -115,6 +124,18 @@ describe("when the origin fails", () => {
     expect(may(held(159.999), "unreachable")).toBe(true);
     expect(may(held(160), "unreachable")).toBe(false);
     expect(may(held(1_000, { staleIfErrorMs: 1_000 * SECOND }), "unreachable")).toBe(true);
+  });
+
+  it.each([
+    [0, 60],
+    [1, 100],
+    [60, 6_000],
+    [3_600, 86_400],
+    [Infinity, 86_400],
+  ])("H48 by default covers what is fresh for %d s for %d s", (freshForSeconds, seconds) => {
+    const freshness = { ...held(0).freshness, lifetimeMs: freshForSeconds * SECOND };
+    expect(fallbackWindowMs(freshness, "unreachable")).toBe(seconds * SECOND);
+    expect(fallbackWindowMs(freshness, "unreachable", 5 * SECOND)).toBe(5 * SECOND);
   });
 
   it("H44 H48 never covers what must be revalidated, nor a client that asks for that", () => {

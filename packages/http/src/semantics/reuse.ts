@@ -92,16 +92,26 @@ export type OriginFailure = "answered" | "unreachable";
 export const isServerFailure = (status: number): boolean =>
   status === 500 || status === 502 || status === 503 || status === 504;
 
-/** How long after its freshness a response may answer in place of this failure. */
+/**
+ * How long after its freshness a response may answer in place of this failure.
+ *
+ * @param whenDisconnectedMs where it is not given, 100 times the lifetime, at least a minute and at most a day: what is
+ *   fresh for a second is not worth a day in a store.
+ */
 export const fallbackWindowMs = (
-  { mustRevalidate, staleIfErrorMs }: Freshness,
+  { lifetimeMs, mustRevalidate, staleIfErrorMs }: Freshness,
   failure: OriginFailure,
-  whenDisconnectedMs: number,
+  whenDisconnectedMs: number = Math.min(86_400_000, Math.max(60_000, 100 * lifetimeMs)),
 ): number =>
   mustRevalidate ? 0 : failure === "unreachable" ? Math.max(staleIfErrorMs, whenDisconnectedMs) : staleIfErrorMs;
 
 /** Whether a stored response may answer although the origin failed to validate it. */
-export function mayFallBack(demands: Demands, held: Held, failure: OriginFailure, whenDisconnectedMs: number): boolean {
+export function mayFallBack(
+  demands: Demands,
+  held: Held,
+  failure: OriginFailure,
+  whenDisconnectedMs: number | undefined,
+): boolean {
   if (demands.noCache || held.freshness.mustRevalidate) return false;
   return -freshForMs(held) < fallbackWindowMs(held.freshness, failure, whenDisconnectedMs);
 }

@@ -23,7 +23,7 @@ export interface Settings extends FieldLimits {
   /** Whether a response to a request with cookies may be shared by others, in a cache that is. */
   readonly sharesCookies: boolean;
   readonly heuristic: { readonly fraction: number; readonly maxMs: number } | undefined;
-  readonly whenDisconnectedMs: number;
+  readonly whenDisconnectedMs?: number | undefined;
   readonly maxBodyBytes: number;
   /** Selecting fields that may be stored though each client chooses its own value. */
   readonly varyOn: readonly string[];
@@ -52,7 +52,6 @@ export const DEFAULT_SETTINGS: Settings = Object.freeze({
   setCookie: "refuse",
   sharesCookies: false,
   heuristic: { fraction: 0.1, maxMs: 86_400_000 },
-  whenDisconnectedMs: 86_400_000,
   maxBodyBytes: 5 * 1024 * 1024,
   varyOn: [],
   maxFields: 200,
