@@ -19,7 +19,7 @@ interface Side {
 
 function ours(url: string): Side {
   const redis = createRedis({ url, env: false });
-  const lock = locks(redis, { ttl: TTL_MS, wait: "10m" });
+  const lock = locks(redis, { ttl: `${TTL_MS}ms`, wait: "10m" });
   return {
     name: "locks",
     hold: async (name) => (await lock.acquire(name)).release(),

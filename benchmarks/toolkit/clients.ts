@@ -106,7 +106,7 @@ function guard(step: (key: string) => Promise<unknown>, close: () => unknown): C
 
 async function toolkitLock({ url }: Place): Promise<Client> {
   const redis = createRedis({ url, env: false });
-  const lock = locks(redis, { ttl: 10_000 });
+  const lock = locks(redis, { ttl: "10s" });
   const step = async (key: string): Promise<unknown> => (await lock.acquire(key)).release();
   await step("first");
   return guard(step, () => redis.disconnect());

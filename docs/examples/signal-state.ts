@@ -30,7 +30,7 @@ const keysOf = (symbol: string) => ({
 
 /** From -1, sell, to 1, buy. It counts for `lifeMs`. */
 const vote = (symbol: string, indicator: string, strength: number, lifeMs = 60_000): Promise<unknown> =>
-  engine.commands.set(`{${symbol}}:vote:${indicator}`, strength, { ttl: lifeMs });
+  engine.commands.set(`{${symbol}}:vote:${indicator}`, strength, { ttl: `${lifeMs}ms` });
 
 const sideOf = (strength: number): Side => (strength >= 0.5 ? "long" : strength <= -0.5 ? "short" : "flat");
 

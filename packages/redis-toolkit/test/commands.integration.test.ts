@@ -55,11 +55,75 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
   });
 
   it("A25: a life of less than a millisecond is one, and 0 is refused", async () => {
-    await commands.set(p, "v", { ttl: 0.2 });
+    await commands.set(p, "v", { ttl: "0.2ms" });
     await expect.poll(() => commands.get(p)).toBe(undefined);
-    for (const ttl of [0, -1, Number.NaN, "soon" as never])
+    for (const ttl of ["0ms", "-1s", "soon" as never, 60 as never, Infinity as never] as const)
       expect(await failureOf(commands.set(p, "v", { ttl }))).toMatchObject({ code: "INVALID_ARGUMENT" });
     expect(await commands.exists(p)).toBe(false);
+  });
+
+  it("A25: a bare number, and options of other clients, are refused with the unit and the option", async () => {
+    const message = (call: Promise<unknown>): Promise<string> => failureOf(call).then((error) => error.message);
+    const seconds = /must have a unit, such as "60s" or "60ms", got 3600: redis clients count a bare number in seconds/;
+    const ttl = 3_600 as never;
+    for (const call of [
+      commands.expire(p, ttl),
+      commands.set(p, 1, { ttl }),
+      commands.setJson(p, 1, { ttl }),
+      commands.setIfAbsent(p, 1, { ttl }),
+      commands.incr(p, { ttl }),
+      commands.incrMany([p], 1, { ttl }),
+      commands.hset(p, { a: 1 }, { ttl }),
+      commands.hincrMany(p, { a: 1 }, { ttl }),
+    ])
+      expect(await message(call)).toMatch(seconds);
+    expect(await message(commands.set(p, 1, { ttl: Infinity as never }))).toMatch(/"never" makes a key without an end/);
+    for (const [given, hint] of [
+      [{ ex: 60 }, 'EX counts seconds: { ttl: "60s" }'],
+      [{ EX: 60 }, 'EX counts seconds: { ttl: "60s" }'],
+      [{ px: 60 }, 'PX counts milliseconds: { ttl: "60ms" }'],
+      [{ expiration: { type: "EX", value: 60 } }, 'it is ttl here: { ttl: "60s" }'],
+      [{ NX: true }, 'NX is { if: "absent" }'],
+      [{ xx: true }, 'XX is { if: "present" }'],
+      [{ KEEPTTL: true }, "{ keepTtl: true }"],
+      [{ tll: "1m" }, "did you mean ttl?"],
+      ["EX", 'EX counts seconds: { ttl: "60s" }'],
+    ] as const)
+      expect(await message(commands.set(p, 1, given as never))).toContain(hint);
+    const setex = (commands as unknown as { setex(...args: unknown[]): Promise<unknown> }).setex(p, 60, 1);
+    expect(await message(setex)).toContain('set(key, value, { ttl: "60s" })');
+    expect(await commands.exists(p)).toBe(false);
+  });
+
+  it("A25: defaultTtl holds for every command that makes a key, unless its ttl is never", async () => {
+    const own = (await servers.open(where, { defaultTtl: "5m", defaultHashTtl: "15m" })).commands;
+    const makers: readonly ((key: string, life: { readonly ttl?: "never" }) => Promise<unknown>)[] = [
+      (key, life) => own.set(key, 1, life),
+      (key, life) => own.setJson(key, 1, life),
+      (key, life) => own.setIfAbsent(key, 1, life),
+      (key, life) => own.setIfAbsentAndGet(key, 1, life),
+      (key, life) => own.setManyIfAbsent([[key, 1]], life),
+      (key, life) => own.incr(key, life),
+      (key, life) => own.incr(key, { by: 1n, ...life }),
+      (key, life) => own.incrMany([key], 1, life),
+      (key, life) => own.hset(key, { a: 1 }, life),
+      (key, life) => own.hsetIfAbsent(key, "a", 1, life),
+      (key, life) => own.hincrMany(key, { a: 1 }, life),
+    ];
+    for (const make of makers) {
+      const lives: unknown[] = [];
+      for (const life of [{}, { ttl: "never" }] as const) {
+        await own.delete(p);
+        await make(p, life);
+        const left = await own.ttlMs(p);
+        lives.push(typeof left === "number" ? Math.ceil(left / 300_000) : left);
+      }
+      expect([String(make), ...lives]).toEqual([String(make), /h(set|incr)/.test(String(make)) ? 3 : 1, "none"]);
+    }
+    // A counter that exists keeps its life.
+    await own.set(p, 1, { ttl: "never" });
+    await own.incrMany([p], 1, { ttl: "1m" });
+    expect([await own.ttlMs(p), await own.get(p)]).toEqual(["none", "2"]);
   });
 
   it("A25: counters; C398: many of them grow all, or none", async () => {

@@ -191,7 +191,7 @@ describe("an error", () => {
       (by) => health(by).monitor(() => undefined, { iKnowItHalvesThroughput: true, duration: 100 }),
     ],
     ["a scan", "SCAN", async (by) => (await by.commands.scan()[Symbol.asyncIterator]().next()).value],
-    ["a lock", "EVALSHA", (by) => locks(by).acquire("l", { ttl: 1_000, wait: 100 })],
+    ["a lock", "EVALSHA", (by) => locks(by).acquire("l", { ttl: "1s", wait: 100 })],
   ];
   it.each(apart)("C216: of %s that Redis refuses is a CommandError", async (_what, operation, call) => {
     await own.command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "&none", "-@all", "+@connection");

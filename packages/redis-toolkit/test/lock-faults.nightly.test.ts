@@ -229,7 +229,7 @@ describe("A65: holding", () => {
     // Redis would have had it for a moment longer: nothing is left of it.
     await settle(redis);
     expect(await redis.commands.get(`lock:{${name}}`)).toBeUndefined();
-    const other = await locks(redis).acquire(`${name} other`, { ttl: 1_000 });
+    const other = await locks(redis).acquire(`${name} other`, { ttl: "1s" });
     const later = clock.now() + 1_000;
     Object.defineProperty(clock, "now", { configurable: true, value: () => later });
     expect([other.signal.aborted, other.remainingMs, other.signal.aborted]).toEqual([false, 0, true]);
@@ -243,7 +243,7 @@ describe("A65: holding", () => {
     await settle(redis);
     const slow = async (ttlMs: number) => {
       const hold = proxy.hold("EVALSHA", "reply");
-      const acquiring = locks(redis).acquire(name, { ttl: ttlMs });
+      const acquiring = locks(redis).acquire(name, { ttl: `${ttlMs}ms` });
       await hold.reached;
       clock.advance(300);
       hold.release();
@@ -611,7 +611,7 @@ it("what can never work is refused, and names the option", async () => {
   const refused: readonly (readonly [() => unknown, string])[] = [
     [() => locks(undefined as never), "locks(redis): give createRedis(...)"],
     [() => locks(redis, { tll: 1 } as never), 'locks(): unknown option "tll"; accepted: ttl'],
-    [() => locks(redis, { ttl: 0 }), "locks(): ttl must be at least 20 ms"],
+    [() => locks(redis, { ttl: "0ms" }), "locks(): ttl must be at least 20 ms"],
     [() => locks(redis, { wait: -1 }), "locks(): wait must be at least 0 ms"],
     [() => locks(redis, { maxHold: "soon" as never }), "locks(): maxHold must be milliseconds"],
     [() => locks(redis, { prefix: "{x}" }), "prefix must be text without braces"],

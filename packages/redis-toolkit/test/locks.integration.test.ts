@@ -178,7 +178,7 @@ describe.each(EVERYWHERE)("locks over %s", (where) => {
 
   it("C234: a semaphore has as many holders as permits, and each of them an end", async () => {
     const pool = locks(redis).semaphore(name, 2);
-    const [one, two] = [await pool.acquire({ ttl: 4_000 }), await pool.acquire()];
+    const [one, two] = [await pool.acquire({ ttl: "4s" }), await pool.acquire()];
     expect(await pool.tryAcquire()).toBeUndefined();
     const contended = await errorOf(pool.acquire());
     expect(contended).toBeInstanceOf(LockUnavailableError);

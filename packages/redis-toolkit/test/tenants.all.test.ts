@@ -203,7 +203,7 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
     // About one in ten of them is read in that millisecond.
     const keys = Array.from({ length: 500 }, (_, i) => `${p}k${i}`);
     for (const key of keys) {
-      await redis.commands.set(key, "v", { ttl: 1 });
+      await redis.commands.set(key, "v", { ttl: "1ms" });
       await commands.get(key);
     }
     const lives = await Promise.all(keys.map((key) => redis.tenant(p).commands.ttlMs(key)));

@@ -1,12 +1,20 @@
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import type { RedisView } from "../index.ts";
-import { checkName, checkOptions, checkView, durationMs, moduleOf } from "../module/module.ts";
+import {
+  checkName,
+  checkOptions,
+  checkView,
+  durationMs,
+  lifeMs,
+  moduleOf,
+  type DurationText,
+} from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
 export interface PresenceOptions {
   /** How long a member is active after it was seen. @default '5m' */
-  readonly ttl?: Duration | undefined;
+  readonly ttl?: DurationText | undefined;
   /**
    * A member that this process has reported so recently is not reported again; it stays active for so much longer.
    * Then a member that another process removes comes back so much later.
@@ -59,7 +67,7 @@ export function presence(redis: RedisView, name: string, options: PresenceOption
   checkName(`${where}: name`, name);
   checkOptions(where, options, ["ttl", "throttle"]);
   const { ttl = "5m", throttle = 0 } = options;
-  const ttlMs = durationMs(`${where}: ttl`, ttl);
+  const ttlMs = lifeMs(`${where}: ttl`, ttl);
   const throttleMs = durationMs(`${where}: throttle`, throttle, { min: 0 });
   const key = `presence:${moduleOf(redis).space.hashTagged(name)}:until`;
   return new RedisPresence(redis, { key, ttlMs, throttleMs });

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { isDate } from "node:util/types";
-import { InvalidArgumentError, type Duration } from "@hotset/core";
+import { InvalidArgumentError } from "@hotset/core";
 import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
-import { checkFlag, checkOptions, durationMs, MOST_SCRIPT_KEYS, shown } from "../module/module.ts";
+import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
 import type { Draft } from "../module/contract.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
 import { bigIntIn, exactAs, numberIn } from "./numbers.ts";
@@ -19,23 +19,28 @@ import {
 /** A value for a key or a field. Numbers are written as JavaScript prints them. */
 export type Writable = string | number | bigint | Buffer;
 
-export interface SetOptions {
-  /** Life of the key. @default defaultTtl of createRedis, which is none */
-  readonly ttl?: Duration | undefined;
+/** The life of the key that a call makes. */
+export interface Life {
+  /**
+   * `"60s"`, or `"never"` for a key without an end.
+   *
+   * @default defaultTtl of createRedis, for hashes defaultHashTtl; both are none
+   */
+  readonly ttl?: DurationText | "never" | undefined;
+}
+
+export interface SetOptions extends Life {
   /** The life that the key has stays as it is. A key that is absent is not set, since it would live forever. */
   readonly keepTtl?: boolean | undefined;
   /** Sets only a key that is absent, or only one that is present. */
   readonly if?: "absent" | "present" | undefined;
 }
 
-/** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
-export type DurationText = Exclude<Duration, number>;
+export type { DurationText };
 
-export interface IncrOptions<By extends number | bigint> {
+export interface IncrOptions<By extends number | bigint> extends Life {
   /** A whole number. With a `bigint` the sum is one, exact beyond 2^53. @default 1 */
   readonly by?: By | undefined;
-  /** Life of a key that is absent. @default defaultTtl of createRedis, which is none */
-  readonly ttl?: Duration | undefined;
 }
 
 export interface ExpireOptions {
@@ -87,10 +92,10 @@ export class CommandBuilder {
     if (keepTtl && options.ttl !== undefined) throw new InvalidArgumentError("set: give ttl or keepTtl, not both");
     if (keepTtl && condition === "absent")
       throw new InvalidArgumentError('set: keepTtl keeps the life of a key that is present, so not with if: "absent"');
-    const lifeMs = options.ttl === undefined ? this.#defaultTtlMs : life("set", options.ttl);
+    const life = this.#life("set", options.ttl);
     const args: RedisArgument[] = [written("set", value)];
     if (keepTtl) args.push("KEEPTTL", "XX");
-    else if (lifeMs !== undefined) args.push("PX", String(lifeMs));
+    else if (life !== "0") args.push("PX", life);
     if (condition !== undefined && !keepTtl) args.push(CONDITIONS[oneOf("set: if", condition, CONDITIONS)]);
     return this.#onKey("SET", key, args, { decode: (reply) => (reply === null ? "unchanged" : "set") });
   }
@@ -98,7 +103,7 @@ export class CommandBuilder {
   setIfAbsentAndGet(
     key: RedisArgument,
     value: Writable,
-    options: { readonly ttl?: Duration | undefined } = {},
+    options: Life = {},
   ): Invocation<{ readonly value: string; readonly status: "set" | "exists" }> {
     checkOptions("setIfAbsentAndGet", options, TTL);
     const args = [written("setIfAbsentAndGet", value), this.#life("setIfAbsentAndGet", options.ttl)];
@@ -110,7 +115,7 @@ export class CommandBuilder {
 
   setManyIfAbsent(
     entries: Iterable<readonly [RedisArgument, Writable]>,
-    options: { readonly ttl?: Duration | undefined } = {},
+    options: Life = {},
   ): Invocation<"set" | "exists"> {
     checkOptions("setManyIfAbsent", options, TTL);
     const all = pairsIn("setManyIfAbsent", entries);
@@ -136,13 +141,8 @@ export class CommandBuilder {
   }
 
   expire(key: RedisArgument, ttl: DurationText, options: ExpireOptions = {}): Invocation<boolean> {
-    if (typeof ttl === "number")
-      throw new InvalidArgumentError(
-        `expire: ttl must have a unit, such as "60s" or "60ms", got ${shown(ttl)}: redis clients count a bare number in seconds`,
-      );
-    return this.#onKey("PEXPIRE", key, [String(life("expire", ttl)), ...endCondition(options)], {
-      decode: isOne,
-    });
+    const ms = lifeMs("expire: ttl", ttl, { hint: "; persist(key) makes a key without an end" });
+    return this.#onKey("PEXPIRE", key, [String(ms), ...endCondition(options)], { decode: isOne });
   }
 
   expireAt(key: RedisArgument, at: Date, options: ExpireOptions = {}): Invocation<boolean> {
@@ -173,28 +173,30 @@ export class CommandBuilder {
     const { by: given = 1 } = options;
     const by = whole("incr: by", given);
     const decode = (reply: unknown): number | bigint => exactAs(given, "INCRBY", reply);
+    const life = this.#life("incr", options.ttl);
     // A script answers with text, which is exact over every connection, and within a transaction.
-    if (options.ttl === undefined && this.#defaultTtlMs === undefined && typeof given === "number")
+    if (life === "0" && typeof given === "number")
       return this.#onKey("INCRBY", key, [by], { replies: "exact", decode });
-    return this.#script(INCREASE, [key], [by, this.#life("incr", options.ttl)], decode);
+    return this.#script(INCREASE, [key], [by, life], decode);
   }
 
-  incrMany(keys: readonly RedisArgument[], by?: number): Invocation<readonly number[]>;
-  incrMany(keys: readonly RedisArgument[], by: bigint): Invocation<readonly bigint[]>;
-  incrMany(keys: readonly RedisArgument[], by: number | bigint = 1): Invocation<readonly (number | bigint)[]> {
+  incrMany(keys: readonly RedisArgument[], by?: number, options?: Life): Invocation<readonly number[]>;
+  incrMany(keys: readonly RedisArgument[], by: bigint, options?: Life): Invocation<readonly bigint[]>;
+  incrMany(
+    keys: readonly RedisArgument[],
+    by: number | bigint = 1,
+    options: Life = {},
+  ): Invocation<readonly (number | bigint)[]> {
+    checkOptions("incrMany", options, TTL);
     return this.#script(
       INCREASE_ALL,
       inOneStep("incrMany: keys", listOf("incrMany", keys)),
-      [whole("incrMany: by", by)],
+      [whole("incrMany: by", by), this.#life("incrMany", options.ttl)],
       (reply) => (reply as readonly unknown[]).map((sum) => exactAs(by, "INCRBY", sum)),
     );
   }
 
-  hset<T extends WritableIn<T>>(
-    key: RedisArgument,
-    fields: Fields<T>,
-    options: { readonly ttl?: Duration | undefined } = {},
-  ): Invocation<number> {
+  hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options: Life = {}): Invocation<number> {
     checkOptions("hset", options, TTL);
     const life = this.#hashLife("hset", options.ttl);
     const pairs = pairsOf("hset", fields);
@@ -206,7 +208,7 @@ export class CommandBuilder {
     key: RedisArgument,
     field: RedisArgument,
     value: Writable,
-    options: { readonly ttl?: Duration | undefined } = {},
+    options: Life = {},
   ): Invocation<"set" | "exists"> {
     checkOptions("hsetIfAbsent", options, TTL);
     const args = [field, written("hsetIfAbsent", value), this.#hashLife("hsetIfAbsent", options.ttl)];
@@ -225,7 +227,7 @@ export class CommandBuilder {
   hincrMany<By extends number | bigint>(
     key: RedisArgument,
     fields: Readonly<Record<string, By>> | ReadonlyMap<string, By>,
-    options: { readonly ttl?: Duration | undefined } = {},
+    options: Life = {},
   ): Invocation<ReadonlyMap<string, By>> {
     checkOptions("hincrMany", options, TTL);
     const all = [...entriesOf("hincrMany", fields)];
@@ -258,12 +260,14 @@ export class CommandBuilder {
     };
   }
 
-  #life(operation: string, ttl: Duration | undefined): string {
-    return String(ttl === undefined ? (this.#defaultTtlMs ?? 0) : life(operation, ttl));
+  /** In milliseconds; 0 for a key without an end. */
+  #life(operation: string, ttl: Life["ttl"], defaultMs = this.#defaultTtlMs): string {
+    if (ttl === undefined) return String(defaultMs ?? 0);
+    return ttl === "never" ? "0" : String(lifeMs(`${operation}: ttl`, ttl, { hint: NEVER }));
   }
 
-  #hashLife(operation: string, ttl: Duration | undefined): string {
-    return String(ttl === undefined ? (this.#defaultHashTtlMs ?? 0) : life(operation, ttl));
+  #hashLife(operation: string, ttl: Life["ttl"]): string {
+    return this.#life(operation, ttl, this.#defaultHashTtlMs ?? 0);
   }
 }
 
@@ -313,8 +317,7 @@ export type Fields<T = Readonly<Record<string, Writable>>> = T | ReadonlyMap<str
 /** What fields may be: unlike a record also an `interface`. */
 export type WritableIn<T> = { readonly [K in keyof T]: Writable };
 
-const life = (operation: string, ttl: Duration): number =>
-  durationMs(`${operation}: ttl`, ttl, { hint: "; leave it out for a key without an end" });
+const NEVER = '; "never" makes a key without an end';
 
 const CONDITIONS = { absent: "NX", present: "XX" } as const;
 const ENDS = { none: "NX", some: "XX", later: "GT", sooner: "LT" } as const;

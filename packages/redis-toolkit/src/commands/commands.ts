@@ -174,8 +174,14 @@ class RunningCommands implements OwnCommands {
     );
   }
 
-  incrMany<By extends number | bigint>(keys: readonly RedisArgument[], by?: By): Promise<readonly By[]> {
-    return this.#run(() => this.#make.incrMany(keys, by as number) as Invocation<unknown> as Invocation<readonly By[]>);
+  incrMany<By extends number | bigint>(
+    keys: readonly RedisArgument[],
+    by?: By,
+    options?: Life,
+  ): Promise<readonly By[]> {
+    return this.#run(
+      () => this.#make.incrMany(keys, by as number, options) as Invocation<unknown> as Invocation<readonly By[]>,
+    );
   }
 
   hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number> {

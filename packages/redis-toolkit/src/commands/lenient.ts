@@ -1,6 +1,6 @@
-import { CacheError, type CacheLogger, type Clock, type Duration } from "@hotset/core";
+import { CacheError, type CacheLogger, type Clock } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import type { DurationText, Fields, SetOptions, Writable, WritableIn } from "./command-builder.ts";
+import type { DurationText, Fields, SetOptions, Writable, WritableIn, IncrOptions, Life } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { Commands } from "./own-commands.ts";
 
@@ -26,16 +26,9 @@ export interface LenientCommands {
   /** Seconds to live; -1 for a key without an end, -2 for one that is absent, and when it fails. */
   ttl(key: RedisArgument): Promise<number>;
   /** `undefined` when it fails. */
-  incr(
-    key: RedisArgument,
-    options?: { readonly by?: number | undefined; readonly ttl?: Duration | undefined },
-  ): Promise<number | undefined>;
+  incr(key: RedisArgument, options?: IncrOptions<number>): Promise<number | undefined>;
   /** 0 when it fails. */
-  hset<T extends WritableIn<T>>(
-    key: RedisArgument,
-    fields: Fields<T>,
-    options?: { readonly ttl?: Duration | undefined },
-  ): Promise<number>;
+  hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number>;
   /** `undefined` when it fails. */
   hget(key: RedisArgument, field: RedisArgument): Promise<string | undefined>;
   /** How often each command failed, by `<command> <code>`, over all views of the connection. */

@@ -129,6 +129,9 @@ export function invocationOf(
 const REPLACED: ReadonlyMap<string, string> = new Map([
   ["zrevrange", "zRange(key, start, stop, { REV: true })"],
   ["zrevrangebyscore", 'zRange(key, max, min, { BY: "SCORE", REV: true })'],
+  ["setex", 'set(key, value, { ttl: "60s" })'],
+  ["psetex", 'set(key, value, { ttl: "60ms" })'],
+  ["setnx", "setIfAbsent(key, value)"],
   ["zrevrangebylex", 'zRange(key, max, min, { BY: "LEX", REV: true })'],
 ]);
 

@@ -1,10 +1,11 @@
-import type { Duration, StandardSchema } from "@hotset/core";
+import type { StandardSchema } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
 import type {
   DurationText,
   ExpireOptions,
   Fields,
   IncrOptions,
+  Life,
   SetOptions,
   Writable,
   WritableIn,
@@ -13,10 +14,7 @@ import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
 import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
-/** The life of the key that a call makes. */
-export interface Life {
-  readonly ttl?: Duration | undefined;
-}
+export type { Life };
 
 /**
  * Commands of this package. An absent value is `undefined`. A call that fails rejects: with a `CommandError` where
@@ -80,9 +78,12 @@ export interface OwnCommands {
   incr(key: RedisArgument, options?: IncrOptions<number>): Promise<number>;
   incr(key: RedisArgument, options: IncrOptions<bigint> & { readonly by: bigint }): Promise<bigint>;
   /** One step, for at most 64 keys of one slot; where one cannot grow, none does. Throws as {@link incr}. */
-  incrMany(keys: readonly RedisArgument[], by?: number): Promise<readonly number[]>;
-  incrMany(keys: readonly RedisArgument[], by: bigint): Promise<readonly bigint[]>;
-  /** One step: the fields, and the life of the whole hash. @returns how many are new */
+  incrMany(keys: readonly RedisArgument[], by?: number, options?: Life): Promise<readonly number[]>;
+  incrMany(keys: readonly RedisArgument[], by: bigint, options?: Life): Promise<readonly bigint[]>;
+  /**
+   * One step: the fields, and the life of the whole hash. Without a `ttl`, and with `"never"`, one that exists keeps
+   * its life. @returns how many are new
+   */
   hset<T extends WritableIn<T>>(key: RedisArgument, fields: Fields<T>, options?: Life): Promise<number>;
   /** `ttl` counts only where the field was absent. */
   hsetIfAbsent(key: RedisArgument, field: RedisArgument, value: Writable, options?: Life): Promise<"set" | "exists">;

@@ -65,7 +65,10 @@ redis.call('INCRBY', KEYS[1], ARGV[1])
 if isNew and ARGV[2] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return redis.call('GET', KEYS[1])`;
 
-/** Adds ARGV[1] to each of KEYS: to all, or to none where one is not a whole number of 64 bits, before or after. */
+/**
+ * Adds ARGV[1] to each of KEYS: to all, or to none where one is not a whole number of 64 bits, before or after. New
+ * counters live for ARGV[2] ms, or forever if that is 0.
+ */
 export const INCREASE_ALL = `
 local before, sums = {}, {}
 for i, key in ipairs(KEYS) do
@@ -80,5 +83,8 @@ for i, key in ipairs(KEYS) do
     return reply
   end
   sums[i] = redis.call('GET', key)
+end
+for i, key in ipairs(KEYS) do
+  if not before[i] and ARGV[2] ~= '0' then redis.call('PEXPIRE', key, ARGV[2]) end
 end
 return sums`;

@@ -1,6 +1,5 @@
-import type { Duration } from "@hotset/core";
 import type { RedisView, ScanOptions } from "../index.ts";
-import { checkOptions, durationMs, wholeNumber } from "../module/module.ts";
+import { checkOptions, lifeMs, wholeNumber, type DurationText } from "../module/module.ts";
 
 export interface BigKeysOptions {
   /** A glob, inside the view. @default every key */
@@ -23,7 +22,7 @@ export interface TtlAuditOptions {
   readonly match?: string | undefined;
   readonly type?: NonNullable<ScanOptions["type"]> | undefined;
   /** The life that keys without an end get. @default none: they are only counted */
-  readonly fix?: Duration | undefined;
+  readonly fix?: DurationText | undefined;
 }
 
 export interface TtlAudit {
@@ -63,7 +62,7 @@ export async function bigKeys(redis: RedisView, options: BigKeysOptions = {}): P
 
 export async function ttlAudit(redis: RedisView, options: TtlAuditOptions = {}): Promise<TtlAudit> {
   checkOptions("ttlAudit(options)", options, ["match", "type", "fix"]);
-  const fixMs = options.fix === undefined ? undefined : durationMs("ttlAudit: fix", options.fix);
+  const fixMs = options.fix === undefined ? undefined : lifeMs("ttlAudit: fix", options.fix);
   const { commands } = redis;
   const audit = { scanned: 0, immortal: 0, fixed: 0, examples: [] as string[] };
   const scan = { ...matching(options.match), ...(options.type === undefined ? undefined : { type: options.type }) };

@@ -1,4 +1,4 @@
-import type { Duration } from "@hotset/core";
+import type { DurationText } from "../module/module.ts";
 import { LockLostError, shownNames } from "./lock-error.ts";
 import { driftMs, ttlMsOf, type Policy } from "./policy.ts";
 import type { Ground, Holder } from "./servers.ts";
@@ -28,7 +28,7 @@ export interface Lease extends Hold, AsyncDisposable {
    * @throws {BackendUnavailableError} when Redis is down. Until `signal` is aborted the lock is held, and this may be
    *   called again.
    */
-  extend(ttl?: Duration): Promise<"extended" | "lost">;
+  extend(ttl?: DurationText): Promise<"extended" | "lost">;
   /**
    * Ends it. `lost`: it had ended before, and another may have held it. A second call has the answer of the first.
    *
@@ -94,7 +94,7 @@ export class HeldLease implements Lease {
     return this.#phase === "held" ? this.#leftMs() : 0;
   }
 
-  async extend(ttl?: Duration): Promise<"extended" | "lost"> {
+  async extend(ttl?: DurationText): Promise<"extended" | "lost"> {
     const ttlMs = ttl === undefined ? this.#policy.ttlMs : ttlMsOf("extend", ttl);
     // One after another: the last call decides.
     const extended = this.#extending.then(() => this.#extend(ttlMs));

@@ -1,9 +1,9 @@
 import type { Duration } from "@hotset/core";
-import { checkOptions, checkSignal, durationMs } from "../module/module.ts";
+import { checkOptions, checkSignal, durationMs, lifeMs, type DurationText } from "../module/module.ts";
 
 export interface LeaseOptions {
   /** How long Redis keeps the lock for a holder that neither extends nor releases it. @default '10s' */
-  readonly ttl?: Duration | undefined;
+  readonly ttl?: DurationText | undefined;
   /**
    * How long a call keeps trying while others hold it, or Redis does not answer: its bound, or 100 ms where that is
    * less. 0: one attempt, which fails immediately while Redis is known to be down, and within `commandTimeout` while it
@@ -45,8 +45,8 @@ export function policyOf(place: string, options: LeaseOptions, base: Policy = DE
   };
 }
 
-export const ttlMsOf = (place: string, ttl: Duration): number =>
-  durationMs(`${place}: ttl`, ttl, { min: SHORTEST_TTL_MS });
+export const ttlMsOf = (place: string, ttl: DurationText): number =>
+  lifeMs(`${place}: ttl`, ttl, { min: SHORTEST_TTL_MS });
 
 /** @throws {InvalidArgumentError} for unknown options, and for a signal of another type. */
 export function checkAcquireOptions(place: string, options: AcquireOptions, known: readonly string[]): void {

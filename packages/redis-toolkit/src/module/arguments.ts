@@ -1,4 +1,4 @@
-import { checkNames, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
+import { checkNames, didYouMean, InvalidArgumentError, parseDuration, type Duration } from "@hotset/core";
 import { moduleIn, type ModuleHost } from "./contract.ts";
 
 /** Redis adds its clock to a life, so the sum must stay a whole number. */
@@ -28,6 +28,21 @@ export function durationMs(option: string, given: Duration, bounds: DurationBoun
   throw new InvalidArgumentError(`${option} must be ${range} ms, as a number or like "5m", got ${shown(given)}${hint}`);
 }
 
+/** `"60s"`: a number with a unit, and no bare number, which other clients count in seconds. */
+export type DurationText = Exclude<Duration, number>;
+
+/**
+ * Whole milliseconds of a life in Redis: what is called `ttl`, and `expire`. See decision 0221.
+ *
+ * @throws {InvalidArgumentError} for a bare number, and as {@link durationMs}.
+ */
+export function lifeMs(option: string, given: DurationText, bounds: DurationBounds = {}): number {
+  if (typeof given !== "number") return durationMs(option, given, bounds);
+  throw new InvalidArgumentError(
+    `${option} must have a unit, such as "60s" or "60ms", got ${shown(given)}${given === Infinity ? (bounds.hint ?? "") : ": redis clients count a bare number in seconds"}`,
+  );
+}
+
 function parsed(option: string, given: string): number {
   try {
     return parseDuration(given);
@@ -48,7 +63,33 @@ export const shown = (given: unknown): string =>
 
 /** @throws {InvalidArgumentError} for another thing than an object, and for an option that is not `known`. */
 export function checkOptions(place: string, given: unknown, known: readonly string[]): void {
-  checkNames(given, known, { place, as: InvalidArgumentError });
+  if (typeof given === "string" && foreignHint(given, known) !== undefined)
+    throw new InvalidArgumentError(
+      `${place}: options must be an object, got ${shown(given)}${foreignHint(given, known)}`,
+    );
+  const hint = (name: string, accepted: Iterable<string>): string =>
+    foreignHint(name, known) ?? didYouMean(name, accepted);
+  checkNames(given, known, { place, as: InvalidArgumentError, hint });
+}
+
+/** Options of Redis and its clients, and the option and value that they have here. */
+const FOREIGN: Readonly<Record<string, readonly [option: string, here: string]>> = {
+  ex: ["ttl", 'EX counts seconds: { ttl: "60s" }'],
+  px: ["ttl", 'PX counts milliseconds: { ttl: "60ms" }'],
+  expiration: ["ttl", 'it is ttl here: { ttl: "60s" }'],
+  exat: ["ttl", "expireAt(key, date) sets an instant"],
+  pxat: ["ttl", "expireAt(key, date) sets an instant"],
+  keepttl: ["keepTtl", "{ keepTtl: true }"],
+  nx: ["if", 'NX is { if: "absent" }'],
+  xx: ["if", 'XX is { if: "present" }'],
+  gt: ["if", 'GT is { if: "later" }'],
+  lt: ["if", 'LT is { if: "sooner" }'],
+};
+
+function foreignHint(name: string, known: readonly string[]): string | undefined {
+  const key = name.toLowerCase();
+  const [option, here] = (Object.hasOwn(FOREIGN, key) && FOREIGN[key]) || [];
+  return option !== undefined && known.includes(option) ? `; ${here}` : undefined;
 }
 
 /** @throws {InvalidArgumentError} It names `option`. */

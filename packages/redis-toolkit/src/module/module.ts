@@ -13,6 +13,8 @@ export {
   checkSignal,
   checkView,
   durationMs,
+  lifeMs,
+  type DurationText,
   shown,
   wholeNumber,
   type DurationBounds,

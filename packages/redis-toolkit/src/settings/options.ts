@@ -103,10 +103,15 @@ export interface RedisOptions {
   readonly maxInFlight?: number | undefined;
   /** @default 'wait' */
   readonly onOverload?: "wait" | "reject" | undefined;
-  /** Life of keys that `set` writes without a `ttl`. @default none */
-  readonly defaultTtl?: Duration | undefined;
-  /** Life of hashes that `hset` creates without a `ttl`. @default none */
-  readonly defaultHashTtl?: Duration | undefined;
+  /**
+   * Life of keys that commands of this package make without a `ttl`: `set`, `setIfAbsent` and its kind, `setJson`,
+   * `incr`, `incrMany`. Has a unit: `"5m"`. Commands with the names of node-redis, such as `sAdd`, do not know it.
+   *
+   * @default none
+   */
+  readonly defaultTtl?: Exclude<Duration, number> | undefined;
+  /** Likewise of hashes: `hset`, which renews it, and of new ones `hsetIfAbsent` and `hincrMany`. @default none */
+  readonly defaultHashTtl?: Exclude<Duration, number> | undefined;
   /** The event `unavailable` is emitted when Redis was down for so long. @default '5s' */
   readonly unavailableAfter?: Duration | undefined;
   /**

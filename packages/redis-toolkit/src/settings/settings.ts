@@ -84,8 +84,8 @@ export function resolveSettings(options: RedisOptions = {}): RedisSettings {
     backoff,
     maxInFlight: count("maxInFlight", options.maxInFlight) ?? 5_000,
     onOverload: oneOf("onOverload", options.onOverload, ["wait", "reject"]) ?? "wait",
-    defaultTtlMs: duration("defaultTtl", options.defaultTtl),
-    defaultHashTtlMs: duration("defaultHashTtl", options.defaultHashTtl),
+    defaultTtlMs: lifeOf("defaultTtl", options.defaultTtl),
+    defaultHashTtlMs: lifeOf("defaultHashTtl", options.defaultHashTtl),
     unavailableAfterMs,
     checkIntervalMs,
     logger: loggerOf(options.logger),
@@ -175,6 +175,14 @@ function duration(
       `${name} must be a duration of 1 ms to 24 days, as milliseconds or like "5s"; got ${shown(given)}`,
     );
   return Math.round(ms);
+}
+
+/** A life in Redis has a unit: decision 0221. */
+function lifeOf(name: string, given: Exclude<Duration, number> | undefined): number | undefined {
+  if (typeof given !== "number") return duration(name, given);
+  throw new ConfigurationError(
+    `${name} must have a unit, such as "60s" or "60ms", got ${shown(given)}: redis clients count a bare number in seconds`,
+  );
 }
 
 function parsed(name: string, given: string): number {
