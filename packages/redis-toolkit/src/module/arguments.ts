@@ -32,7 +32,7 @@ export function durationMs(option: string, given: Duration, bounds: DurationBoun
 export type DurationText = Exclude<Duration, number>;
 
 /**
- * Whole milliseconds of a life in Redis: what is called `ttl`, and `expire`. See decision 0221.
+ * Whole milliseconds of a life in Redis: what is called `ttl`, and `expire`. See decision 0225.
  *
  * @throws {InvalidArgumentError} for a bare number, and as {@link durationMs}.
  */

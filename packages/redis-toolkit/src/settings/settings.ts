@@ -177,7 +177,7 @@ function duration(
   return Math.round(ms);
 }
 
-/** A life in Redis has a unit: decision 0221. */
+/** A life in Redis has a unit: decision 0225. */
 function lifeOf(name: string, given: Exclude<Duration, number> | undefined): number | undefined {
   if (typeof given !== "number") return duration(name, given);
   throw new ConfigurationError(
