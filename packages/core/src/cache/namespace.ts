@@ -82,8 +82,8 @@ export interface Namespace<V = unknown> {
   ): Promise<WriteManyResult>;
   /**
    * Begins the freshness of a fresh value again, here and for every process: a life that slides with use. Value, tags,
-   * validators, stale windows and age (`maxAge`) stay. With a backend the value is read there and stored again, in
-   * three round trips. It undoes no change of another process, and revives nothing that is stale or was invalidated.
+   * validators, stale windows, age (`maxAge`) and the limit of `inherit` stay; `refreshAhead` begins again. One round
+   * trip that moves no value, or three. It undoes no change of another process, and revives nothing that is stale.
    *
    * @throws {InvalidArgumentError} for a `ttl` of 0 or less.
    */

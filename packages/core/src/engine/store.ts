@@ -10,6 +10,7 @@ import { newEntry, storedEntry, type Entry, type LifeLimits, type Marker } from 
 import { dependencies, NO_TAGS, type EntryKey } from "../entry/key.ts";
 import { lifetimeOf } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
+import { haveEqualItems } from "../primitives/equal-items.ts";
 import { ignore } from "../primitives/ignore.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import { versionsFor } from "../tags/tag-versions.ts";
@@ -88,12 +89,13 @@ export class Draft {
       return this.#answers.unwritable(flight, noRoomForMeta(namespace.remote.label));
     const kept = kind === "not-modified" ? flight.fallback?.terms : undefined;
     const { etag = kept?.etag, lastModified = kept?.lastModified } = options ?? {};
+    const limits = usedForMs === Infinity ? life : { ...life, inheritedMs: usedForMs };
     this.#result = kind === "not-modified" ? kind : "stored";
     this.#becomes(
       newEntry({
         value,
         ttlMs: Math.min(life.ttlMs, usedForMs),
-        terms: termsIn(key.space, life, { tags, etag, lastModified }),
+        terms: termsIn(key.space, limits, { tags, etag, lastModified }),
         now,
         tagSequence: flight.tagSequence,
         version: flight.lease?.token,
@@ -364,10 +366,12 @@ const NO_LABELS = { etag: undefined, lastModified: undefined };
 
 /**
  * The entry that a load found not modified, as the backend can renew it: under the version and in the form that it has
- * there, with the life and the terms of `made`. `undefined` if the backend has another one, or no leases.
+ * there, with the life and the terms of `made`. `undefined` if the backend has another one, or no leases; and if it has
+ * other tags, since a process that confirms the version would keep a copy without them.
  */
 function renewable({ lease, fallback }: Flight, made: Entry): Entry | undefined {
   if (lease === undefined || fallback?.encoding === undefined || fallback.version !== lease.seen) return undefined;
+  if (!haveEqualItems(fallback.terms.dependsOn, made.terms.dependsOn)) return undefined;
   const { version, encoding, encodedBytes, uncompressedBytes } = fallback;
   if (encodedBytes === undefined) return undefined;
   return { ...made, version, encoding, encodedBytes, uncompressedBytes };

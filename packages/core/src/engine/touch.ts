@@ -9,6 +9,7 @@ import { lateLifeMs, wholeInstant, type Entry } from "../entry/entry.ts";
 import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
+import { termsIn } from "../entry/terms.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 
 /** The outcome of `touch`. */
@@ -23,7 +24,7 @@ export interface TouchResult {
 type TouchContext = Reporting & Copies & Life & Pick<Writing, "writes" | "recovery">;
 
 /**
- * Gives a fresh entry a new life, with the value, tags, validators and age that it has.
+ * Gives a fresh entry a new life, with the value, tags, validators, age and inherited limit that it has.
  *
  * In a backend with leases that is one step, which moves no value, and is taken if the entry still has the version of
  * the local copy, or else of the entry that was read. Another backend gets the entry again. So it undoes no change, and
@@ -110,7 +111,7 @@ export class Touch {
 
   /** The entry with its new life; `undefined` if none is fresh. */
   #renewed(
-    { policy }: NamespaceContext,
+    { policy, keySpace }: NamespaceContext,
     entry: Entry | undefined,
     options: TouchOptions | undefined,
   ): Entry | undefined {
@@ -121,11 +122,15 @@ export class Touch {
     const life = lifetimeOf(entry.value, policy, ttl === undefined ? {} : { ttl, negativeTtl: ttl });
     // A namespace may keep no `null`.
     if (life === undefined) return undefined;
-    const { ttlMs } = life;
-    const expiresAt = now + ttlMs + lateLifeMs(entry.terms);
     // Its age continues, unknown if it was: a call with `maxAge` asks when the value was loaded.
     const ageMs = entry.ttlMs === Infinity ? Infinity : lifeOf(entry, now).ageMs;
-    return { ...entry, ttlMs: ttlMs + ageMs, staleAt: now + ttlMs, expiresAt, deadAt: expiresAt };
+    const { inheritedMs, mayLag } = entry.terms;
+    const touchedMs = Math.min(life.ttlMs, inheritedMs === undefined ? Infinity : inheritedMs - ageMs);
+    const touched = termsIn(keySpace, { ...entry.terms, touchedMs }, entry.terms);
+    const terms = mayLag === true ? { ...touched, mayLag } : touched;
+    const staleAt = now + touchedMs;
+    const expiresAt = staleAt + lateLifeMs(terms);
+    return { ...entry, ttlMs: touchedMs + ageMs, staleAt, expiresAt, deadAt: expiresAt, terms };
   }
 }
 

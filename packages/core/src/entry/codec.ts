@@ -288,6 +288,8 @@ function emptyEntry(
     staleWhileRevalidateMs: meta.staleWhileRevalidateMs ?? windowMs,
     staleIfErrorMs: meta.staleIfErrorMs ?? windowMs,
     keepForMs: meta.keepForMs,
+    inheritedMs: meta.inheritedMs,
+    touchedMs: meta.touchedMs,
     localTtlMs: meta.localTtlMs,
     areWindowsUnknown: meta.staleIfErrorMs === undefined || undefined,
   };

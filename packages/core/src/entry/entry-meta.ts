@@ -15,6 +15,8 @@ export interface EntryMeta {
   /** As `staleWhileRevalidateMs`. */
   readonly staleIfErrorMs: number | undefined;
   readonly keepForMs: number | undefined;
+  readonly inheritedMs: number | undefined;
+  readonly touchedMs: number | undefined;
   readonly localTtlMs: number;
   readonly tags: readonly string[];
   readonly versions: readonly TagVersion[] | undefined;
@@ -67,7 +69,17 @@ export function writeMeta(
   { format, compressor }: Encoding,
   versions: readonly TagVersion[] | undefined,
 ): string {
-  const { keepForMs, localTtlMs, tags, etag, lastModified, staleWhileRevalidateMs, staleIfErrorMs } = entry.terms;
+  const {
+    keepForMs,
+    inheritedMs,
+    touchedMs,
+    localTtlMs,
+    tags,
+    etag,
+    lastModified,
+    staleWhileRevalidateMs,
+    staleIfErrorMs,
+  } = entry.terms;
   const rest: WrittenRest = {
     ...(compressor !== NO_COMPRESSION && { c: compressor }),
     ...(localTtlMs !== Infinity && { l: localTtlMs }),
@@ -75,6 +87,8 @@ export function writeMeta(
     ...(etag !== undefined && { a: etag }),
     ...(lastModified !== undefined && { m: lastModified }),
     ...(keepForMs !== undefined && { w: keepForMs }),
+    ...(inheritedMs !== undefined && { i: inheritedMs }),
+    ...(touchedMs !== undefined && touchedMs !== Infinity && { n: touchedMs }),
   };
   const row = [
     format,
@@ -114,6 +128,8 @@ const FOREIGN: Omit<EntryMeta, "encoding"> = {
   staleWhileRevalidateMs: undefined,
   staleIfErrorMs: undefined,
   keepForMs: undefined,
+  inheritedMs: undefined,
+  touchedMs: undefined,
   localTtlMs: Infinity,
   tags: NO_TAGS,
   versions: undefined,
@@ -138,6 +154,10 @@ interface WrittenRest {
   readonly m?: string;
   /** `keepForMs`. */
   readonly w?: number;
+  /** `inheritedMs`. */
+  readonly i?: number;
+  /** `touchedMs`. */
+  readonly n?: number;
 }
 
 /** The array by names, and what was written before there was one. */
@@ -164,13 +184,15 @@ function named(written: unknown): unknown {
 function parseMeta(meta: string): EntryMeta {
   const written = isMetaTooLong(meta) ? undefined : named(json(meta));
   if (!isWrittenMeta(written)) throw new UnreadableEntry(NOT_OURS);
-  const { f, c, t, r, e, l, g, v, a, m, w } = written;
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written;
   return {
     encoding: { format: f, compressor: c ?? NO_COMPRESSION },
     ttlMs: t ?? Infinity,
     staleWhileRevalidateMs: r ?? 0,
     staleIfErrorMs: e ?? 0,
     keepForMs: w,
+    inheritedMs: i,
+    touchedMs: n,
     localTtlMs: l ?? Infinity,
     tags: g ?? NO_TAGS,
     versions: v?.map((version) =>
@@ -195,11 +217,11 @@ function json(text: string): unknown {
 /** Checks every property: any program may have written to a shared store. */
 function isWrittenMeta(written: unknown): written is WrittenMeta {
   if (typeof written !== "object" || written === null) return false;
-  const { f, c, t, r, e, l, g, v, a, m, w } = written as { readonly [K in keyof WrittenMeta]: unknown };
+  const { f, c, t, r, e, l, g, v, a, m, w, i, n } = written as { readonly [K in keyof WrittenMeta]: unknown };
   return (
     isText(f) &&
     [c, a, m].every((text) => text === undefined || isText(text)) &&
-    [t, r, e, l, w].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
+    [t, r, e, l, w, i, n].every((ms) => ms === undefined || (typeof ms === "number" && ms >= 0)) &&
     (g === undefined || areTags(g)) &&
     (v === undefined ||
       (Array.isArray(v) &&

@@ -55,6 +55,10 @@ export interface LifeLimits {
   readonly staleIfErrorMs: number;
   /** How long after its freshness loaders get it, although no call does. Absent: not beyond the windows. */
   readonly keepForMs?: number | undefined;
+  /** With `inherit`: how long after its load what it is made of is fresh. No touch gives more. Absent: no limit. */
+  readonly inheritedMs?: number | undefined;
+  /** How long it was fresh when it was touched last. Absent: as `ttlMs`. */
+  readonly touchedMs?: number | undefined;
   /** Maximum life of a local copy, set by the writer; stored with the entry so that a promotion respects it. */
   readonly localTtlMs: number;
   /** True: the store keeps no windows. Both are the rest of its life, and a reader serves it only within its own. */

@@ -10,7 +10,7 @@ export interface Windows {
   readonly coversError: ((error: unknown) => boolean) | undefined;
   /** The call accepts only entries loaded after this instant: its start, less its `maxAge`. `-Infinity` without one. */
   readonly loadedAfter: number;
-  /** Fraction of `ttl` after which a hit also starts a refresh in the background; 1 is never. */
+  /** Fraction of `ttl`, or of what `touch` gave, after which a hit starts a refresh in the background; 1 is never. */
   readonly refreshAhead: number;
 }
 
@@ -150,8 +150,8 @@ function windowMs({ terms }: Entry, windows: Partial<Windows>, name: (typeof WIN
   return Math.min(terms[name], windows[name] ?? (terms.areWindowsUnknown ? 0 : Infinity));
 }
 
-function aheadAt(entry: Entry, fraction: number): number {
-  return fraction === 1 || entry.ttlMs === Infinity ? Infinity : entry.staleAt - entry.ttlMs * (1 - fraction);
+function aheadAt({ staleAt, ttlMs, terms: { touchedMs = ttlMs } }: Entry, fraction: number): number {
+  return fraction === 1 || touchedMs === Infinity ? Infinity : staleAt - touchedMs * (1 - fraction);
 }
 
 /**

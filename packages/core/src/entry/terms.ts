@@ -7,10 +7,11 @@ export function termsIn(space: KeySpace, limits: LifeLimits, labels: Labels): Te
   const last = space.lastTerms;
   if (last !== undefined && isOf(last, limits, labels)) return last;
   const { staleWhileRevalidateMs, staleIfErrorMs, keepForMs, localTtlMs, areWindowsUnknown } = limits;
+  const { inheritedMs, touchedMs } = limits;
   const { tags, etag, lastModified } = labels;
   const dependsOn = dependencies(space, tags);
-  const made = { staleWhileRevalidateMs, staleIfErrorMs, keepForMs, localTtlMs, areWindowsUnknown };
-  space.lastTerms = { ...made, tags, dependsOn, etag, lastModified };
+  const lives = { staleWhileRevalidateMs, staleIfErrorMs, keepForMs, localTtlMs, areWindowsUnknown };
+  space.lastTerms = { ...lives, inheritedMs, touchedMs, tags, dependsOn, etag, lastModified };
   return space.lastTerms;
 }
 
@@ -18,6 +19,8 @@ const isOf = (terms: Terms, limits: LifeLimits, { tags, etag, lastModified }: La
   terms.staleWhileRevalidateMs === limits.staleWhileRevalidateMs &&
   terms.staleIfErrorMs === limits.staleIfErrorMs &&
   terms.keepForMs === limits.keepForMs &&
+  terms.inheritedMs === limits.inheritedMs &&
+  terms.touchedMs === limits.touchedMs &&
   terms.areWindowsUnknown === limits.areWindowsUnknown &&
   terms.localTtlMs === limits.localTtlMs &&
   terms.etag === etag &&

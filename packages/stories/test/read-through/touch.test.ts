@@ -1,5 +1,5 @@
 /** A life that slides: a fresh entry gets a new one, and nothing else happens. */
-import type { Cache } from "@hotset/core";
+import type { Cache, LoadContext } from "@hotset/core";
 import { compose } from "@hotset/compose";
 import { createTestCache, flush, gate, scriptedBackend, TestClock } from "@hotset/testing";
 import { memory } from "@hotset/memory";
@@ -44,6 +44,30 @@ describe.each(STACKS)("C174 touch, over %s", (stack) => {
       expect(await cache.get("k")).toBe(undefined);
     },
   );
+
+  it.each([undefined, 500])("C174 refreshAhead is measured over what touch gave, with a ttl of %s", async (ttl) => {
+    const { cache, clock } = open(stack, { ttl: 1_000, refreshAhead: 0.8 });
+    let loads = 0;
+    const get = async (): Promise<number> => {
+      await cache.getOrSet("k", () => (loads += 1));
+      await cache.drain();
+      return loads;
+    };
+    await get();
+    for (let i = 0; i < 10; i += 1) {
+      clock.advance(300);
+      expect(await cache.touch("k", { ttl })).toEqual({ status: "touched" });
+      expect(await get()).toBe(1);
+    }
+    expect(await cache.inspect("k")).toMatchObject({ ageMs: 3_000, freshForMs: ttl ?? 1_000 });
+    clock.advance(0.8 * (ttl ?? 1_000) - 1);
+    expect(await get()).toBe(1);
+    clock.advance(1);
+    expect(await get()).toBe(2);
+    // From the load on again.
+    clock.advance(799);
+    expect(await get()).toBe(2);
+  });
 
   it("revives nothing: not what is stale, marked stale, invalidated, removed or absent", async () => {
     const { cache, clock } = open(stack, { ttl: 100, staleWhileRevalidate: 1_000 });
@@ -195,6 +219,28 @@ describe.each(inPlace)("C174 after %s", (first) => {
       },
     );
   });
+});
+
+it("C174 a load elsewhere that adds a tag is a change, also for a process that confirms its copy meanwhile", async () => {
+  const {
+    all: [{ cache, backend, link }, other],
+  } = await inStep();
+  await cache.set("k", "old");
+  await flush();
+  const confirming = gate<undefined>();
+  backend.script("leases.confirm", { key: "test::k", before: confirming });
+  await cache.touch("k");
+  await confirming.arrived();
+  link.hold();
+  const load = ({ stale, setOptions }: LoadContext) => (setOptions({ tags: ["t"] }), stale!.notModified());
+  await other.cache.getOrSet("k", load, { forceRefresh: true });
+  // It came before the copy was kept.
+  link.drop();
+  link.deliver();
+  confirming.open(undefined);
+  await flush();
+  await other.cache.invalidateTags("t");
+  expect([cache.peek("k"), await cache.get("k")]).toEqual([undefined, undefined]);
 });
 
 it("C174 touch is refused while the backend does not answer, and leaves nothing pending", async () => {

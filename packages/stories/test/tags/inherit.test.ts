@@ -60,6 +60,28 @@ describe.each(STACKS)("C454 over %s an entry with inherit", (stack) => {
     expect(await cache.inspect("page")).toMatchObject({ tags: ["product:1"], freshForMs: 10_000 });
   });
 
+  it("keeps its limit when it is touched, and within it is touched like any other", async () => {
+    const { cache, clock } = open(stack, { ttl: "1h" });
+    await cache.set("product", 1, { ttl: "1m", tags: ["product"] });
+    const made = await cache.getOrSet("page", () => cache.get("product"), { ...INHERIT, ttl: "10s" });
+    expect(made).toBe(1);
+    const touched = async (): Promise<unknown> => [
+      await cache.touch("page", { ttl: "20s" }),
+      await cache.inspect("page"),
+    ];
+    for (const [passed, freshForMs] of [
+      [5, 20_000],
+      [19, 20_000],
+      [19, 17_000],
+      [16, 1_000],
+    ] as const) {
+      clock.advance(passed * 1_000);
+      expect(await touched()).toMatchObject([{ status: "touched" }, { freshForMs, tags: ["product"] }]);
+    }
+    clock.advance(1_000);
+    expect(await touched()).toEqual([{ status: "missing" }, undefined]);
+  });
+
   it("a batch: each of its entries inherits from all that the loader got", async () => {
     const { cache } = open(stack, { ttl: "1m" });
     const load = async (ids: readonly number[]): Promise<[number, string][]> => {
