@@ -80,6 +80,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "migrating/hyperswitch",
     "migrating/routemq",
     "migrating/redis-services",
+    "migrating/beside-old-processes",
   ],
   Extend: ["guide/formats", "guide/composing-backends", "guide/writing-a-backend"],
   Reference: [

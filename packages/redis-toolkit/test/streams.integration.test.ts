@@ -327,8 +327,8 @@ it("what can never work is refused, and nothing is sent", async () => {
   const events = streams(redis).stream<Record<string, string>>("events");
   const refused: readonly (readonly [() => unknown, string])[] = [
     [() => streams(redis).stream(""), "stream(name) must be text of 1 to 512 characters"],
-    [() => streams(redis).stream("a}b"), "a name with braces must have a hash tag"],
-    [() => streams(redis).stream("a{}b"), "a name with braces must have a hash tag"],
+    [() => streams(redis).stream("a}b"), "a key with braces must have a hash tag"],
+    [() => streams(redis).stream("a{}b"), "a key with braces must have a hash tag"],
     [() => streams(redis).stream("a", { maxlen: 1 } as never), 'stream: unknown option "maxlen"'],
     [() => streams(redis).stream("a", { maxLen: -1 }), "maxLen must be a whole number, got -1"],
     [() => streams(redis).stream("a", { requireNoEviction: 1 as never }), "requireNoEviction must be true or false"],

@@ -6,10 +6,12 @@ import {
   checkOneOf,
   checkOptions,
   checkView,
+  idText,
   moduleOf,
   MOST_SCRIPT_KEYS,
   shown,
   wholeNumber,
+  type Id,
 } from "../module/module.ts";
 import {
   joined,
@@ -52,9 +54,9 @@ export interface ActiveUsersOptions extends WindowOptions {
 /** Exactly which of some numbered users were active in a window: one bit each. */
 export interface ActiveUsers {
   /** Marks a user as active in the current window. @returns whether that is new */
-  mark(id: number): Promise<boolean>;
+  mark(id: number | string): Promise<boolean>;
   /** `back` windows before the current one, at most `keep`. @default back 0 */
-  isActive(id: number, options?: { readonly back?: number | undefined }): Promise<boolean>;
+  isActive(id: number | string, options?: { readonly back?: number | undefined }): Promise<boolean>;
   /** How many users were active in `any` of the last windows, or in `every` one. @default in 'any' */
   count(options?: LastWindows & { readonly in?: "any" | "every" | undefined }): Promise<number>;
   /** How many in each of the last windows, the current one as the last. */
@@ -75,7 +77,7 @@ export interface UniquesOptions extends WindowOptions {
 /** About how many different members were added: within 2 % in 19 of 20 cases, in 12 kB a window. */
 export interface Uniques {
   /** At most 10,000 per call. @returns whether the count may have changed */
-  add(...members: readonly string[]): Promise<boolean>;
+  add(...members: readonly Id[]): Promise<boolean>;
   /**
    * How many different members in the last windows, and in those of the counters in `with`; a member of several counts
    * once. At most 1,000 windows of all counters together.
@@ -145,8 +147,8 @@ class BitmapUsers implements ActiveUsers {
     this.#maxId = maxId;
   }
 
-  async mark(id: number): Promise<boolean> {
-    const bit = wholeNumber("mark(id): id", id, { min: 0, max: this.#maxId });
+  async mark(id: number | string): Promise<boolean> {
+    const bit = wholeNumber("mark(id): id", digits(id), { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
     const [, isNew] = await this.#run((current) => ({
       script: MARK,
@@ -156,9 +158,9 @@ class BitmapUsers implements ActiveUsers {
     return isNew === 1;
   }
 
-  async isActive(id: number, options: { readonly back?: number } = {}): Promise<boolean> {
+  async isActive(id: number | string, options: { readonly back?: number } = {}): Promise<boolean> {
     checkOptions("isActive(id, options)", options, ["back"]);
-    const bit = wholeNumber("isActive(id, options): id", id, { min: 0, max: this.#maxId });
+    const bit = wholeNumber("isActive(id, options): id", digits(id), { min: 0, max: this.#maxId });
     const { kind, keep } = this.#windows;
     const { back = 0 } = options;
     wholeNumber("isActive(id, options): back", back, { min: 0, max: keep });
@@ -270,6 +272,10 @@ local count = redis.call("PFCOUNT", KEYS[1])
 redis.call("UNLINK", KEYS[1])
 return {"done", count}`;
 
+/** Ids of other programs may be text. */
+const digits = (id: number | string): number =>
+  typeof id === "string" && /^\d{1,10}$/.test(id) ? Number(id) : (id as number);
+
 class HyperLogLogUniques implements Uniques {
   readonly #redis: RedisView;
   readonly #base: string;
@@ -281,11 +287,11 @@ class HyperLogLogUniques implements Uniques {
     this.#windows = windows;
   }
 
-  async add(...members: readonly string[]): Promise<boolean> {
+  async add(...ids: readonly Id[]): Promise<boolean> {
+    const members = ids.map((member) => idText("add(...members): a member", member));
     if (members.length === 0) return false;
     if (members.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`add(...members): at most 10,000 per call, got ${members.length}`);
-    for (const member of members) checkName("add(...members): a member", member);
     const [, changed] = await this.#run((current) => ({
       script: ADD,
       keys: this.#keys(current, 1),

@@ -3,15 +3,18 @@ import { ConfigurationError, InvalidArgumentError, type Duration } from "@hotset
 import { CommandError, type RedisView } from "../index.ts";
 import {
   checkFlag,
+  checkFunction,
   checkName,
   checkOneOf,
   checkOptions,
   checkView,
   durationMs,
   expectNoEviction,
+  keyBy,
   moduleOf,
   MOST_SCRIPT_KEYS,
   shown,
+  type Id,
 } from "../module/module.ts";
 import { BEST, CLEAR, INCREASE, INDEX, JOIN_WINDOWS, READ, READ_UNION, REMOVE, SET } from "./board-scripts.ts";
 import { runInCurrentWindow, runScriptIn, wholeNumber, windowBefore, windowsOf } from "./counters.ts";
@@ -49,6 +52,11 @@ export interface LeaderboardOptions extends WindowOptions {
   readonly ranks?: Ranks | undefined;
   /** Writes reject where Redis may remove the board when memory is short; otherwise that is reported. @default false */
   readonly requireNoEviction?: boolean | undefined;
+  /**
+   * The key of the sorted set of the scores, for programs that have one: `(name) => name`. Without windows, dense ranks
+   * and ties by 'first-reached', whose indexes another program would not keep.
+   */
+  readonly key?: ((name: string) => string) | undefined;
 }
 
 export interface UnionOptions {
@@ -73,20 +81,20 @@ export interface Leaderboard extends Standings {
    *
    * @returns `unchanged` where the member had that score
    */
-  set(member: string, score: number | bigint): Promise<keyof Changes>;
+  set(member: Id, score: number | bigint): Promise<keyof Changes>;
   /** Up to 1,000 scores in one step; of a member that comes twice the last counts. */
-  setMany(scores: Iterable<readonly [member: string, score: number | bigint]>): Promise<Changes>;
+  setMany(scores: Iterable<readonly [member: Id, score: number | bigint]>): Promise<Changes>;
   /** Keeps the better score. @returns the score that the member has now, and whether it is a new one */
-  best(member: string, score: number | bigint): Promise<{ readonly score: number; readonly improved: boolean }>;
+  best(member: Id, score: number | bigint): Promise<{ readonly score: number; readonly improved: boolean }>;
   /**
    * Adds to a score, from 0. @returns the new one
    *
    * @throws {CommandError} `NOT_A_NUMBER` for a sum beyond 2^53, where doubles leave whole numbers out; nothing was
    *   changed.
    */
-  incr(member: string, by?: number): Promise<number>;
+  incr(member: Id, by?: number): Promise<number>;
   /** At most 1,000 per call. @returns how many of them were members */
-  remove(...members: readonly string[]): Promise<number>;
+  remove(...members: readonly Id[]): Promise<number>;
   /** Removes all members; of a board with windows those of the current one. */
   clear(): Promise<void>;
   /** The window so many before the current one, at most `keep`. @default 1 */
@@ -98,7 +106,8 @@ export interface Leaderboard extends Standings {
   union(options: UnionOptions): Standings;
 }
 
-const OPTIONS = ["order", "ties", "ranks", "requireNoEviction", "window", "keep"];
+const OPTIONS = ["order", "ties", "ranks", "requireNoEviction", "window", "keep", "key"];
+const INDEXES = ["levels", "stamps", "reached"];
 /** Some 10 ms of Redis. */
 const MOST_AT_ONCE = 1_000;
 /** An index that is lost again each time is lost for want of memory. */
@@ -125,8 +134,16 @@ export function leaderboard(redis: RedisView, name: string, options: Leaderboard
   checkOneOf(`${where}: ties`, ties, ["by-name", "first-reached"]);
   checkOneOf(`${where}: ranks`, ranks, ["standard", "dense", "ordinal"]);
   const windows = windowsOf(where, options);
+  if (options.key !== undefined) {
+    checkFunction(`${where}: key`, options.key);
+    if (windows !== undefined || ranks === "dense" || ties === "first-reached")
+      throw new InvalidArgumentError(
+        `${where}: with key other programs change the scores, so neither window, ranks: "dense" nor ties: "first-reached"`,
+      );
+  }
   return new RedisLeaderboard({
     redis,
+    scores: options.key && keyBy(where, options.key, name),
     base: `leaderboard:${moduleOf(redis).space.hashTagged(name)}`,
     order,
     ties,
@@ -138,6 +155,8 @@ export function leaderboard(redis: RedisView, name: string, options: Leaderboard
 
 interface Board {
   readonly redis: RedisView;
+  /** The key of the scores, where it was given. */
+  readonly scores: string | undefined;
   /** The begin of all keys. */
   readonly base: string;
   readonly order: "highest" | "lowest";
@@ -186,10 +205,14 @@ class BoardStandings extends QueriedStandings {
     args: readonly string[],
     { isReadOnly }: { readonly isReadOnly: boolean },
   ): Promise<readonly unknown[]> {
-    const { redis, base, windows } = this.board;
+    const { redis, base, windows, scores } = this.board;
+    const { space } = moduleOf(redis);
     const describe = (key: string, endAt: number): WindowScript => ({
       script,
-      keys: ["scores", "levels", "stamps", "reached"].map((part) => `${key}:${part}`),
+      keys:
+        scores === undefined
+          ? [`${key}:scores`, ...INDEXES.map((part) => `${key}:${part}`)]
+          : [scores, ...INDEXES.map((part) => space.beside(scores, part))],
       args: [endAt, ...this.#facts(), ...args],
       isReadOnly,
     });
@@ -215,38 +238,38 @@ class RedisLeaderboard extends BoardStandings implements Leaderboard {
     super(board, 0);
   }
 
-  async set(member: string, score: number | bigint): Promise<keyof Changes> {
+  async set(member: Id, score: number | bigint): Promise<keyof Changes> {
     const { added, changed } = await this.#set([[member, score]], "set(member, score)");
     return added === 1 ? "added" : changed === 1 ? "changed" : "unchanged";
   }
 
-  async setMany(scores: Iterable<readonly [string, number | bigint]>): Promise<Changes> {
+  async setMany(scores: Iterable<readonly [Id, number | bigint]>): Promise<Changes> {
     const all = pairsOf(scores);
     if (all.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`setMany(scores): at most 1,000 per call, got ${all.length}`);
     return all.length === 0 ? { added: 0, changed: 0, unchanged: 0 } : this.#set(all, "setMany(scores)");
   }
 
-  async #set(scores: readonly (readonly [string, number | bigint])[], where: string): Promise<Changes> {
+  async #set(scores: readonly (readonly [Id, number | bigint])[], where: string): Promise<Changes> {
     const args = scores.flatMap(([member, score]) => [checkMember(where, member), writeScore(where, score)]);
     const [, added, changed, unchanged] = await this.#change(SET, args);
     return { added: Number(added), changed: Number(changed), unchanged: Number(unchanged) };
   }
 
-  async best(member: string, score: number | bigint): Promise<{ readonly score: number; readonly improved: boolean }> {
+  async best(member: Id, score: number | bigint): Promise<{ readonly score: number; readonly improved: boolean }> {
     const where = "best(member, score)";
     const [, improved, kept] = await this.#change(BEST, [checkMember(where, member), writeScore(where, score)]);
     return { score: readScore(String(kept)), improved: improved === 1 };
   }
 
-  async incr(member: string, by = 1): Promise<number> {
+  async incr(member: Id, by = 1): Promise<number> {
     const where = "incr(member, by)";
     if (!Number.isFinite(by)) throw new InvalidArgumentError(`${where}: by must be a finite number, got ${shown(by)}`);
     const [, sum] = await this.#change(INCREASE, [checkMember(where, member), String(by)]);
     return readScore(String(sum));
   }
 
-  async remove(...members: readonly string[]): Promise<number> {
+  async remove(...members: readonly Id[]): Promise<number> {
     if (members.length === 0) return 0;
     if (members.length > MOST_AT_ONCE)
       throw new InvalidArgumentError(`remove(...members): at most 1,000 per call, got ${members.length}`);

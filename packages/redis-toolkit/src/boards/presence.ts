@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisConnection } from "@hotset/redis/connection";
 import type { RedisView } from "../index.ts";
 import {
+  checkFunction,
   checkName,
   checkOptions,
   checkView,
@@ -9,6 +10,9 @@ import {
   lifeMs,
   moduleOf,
   type DurationText,
+  idText,
+  keyBy,
+  type Id,
 } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
@@ -22,6 +26,12 @@ export interface PresenceOptions {
    * @default 0
    */
   readonly throttle?: Duration | undefined;
+  /**
+   * The key of the sorted set: members, and until when each is active, in ms since 1970.
+   *
+   * @default `presence:{name}:until`
+   */
+  readonly key?: ((name: string) => string) | undefined;
 }
 
 export interface ListOptions {
@@ -39,13 +49,13 @@ export interface Presence {
    *
    * @returns how many were not active before
    */
-  seen(...members: readonly string[]): Promise<number>;
+  seen(...members: readonly Id[]): Promise<number>;
   /**
    * Members that are active no longer, such as after a logout. At most 1,000 per call.
    * @returns how many were active
    */
-  gone(...members: readonly string[]): Promise<number>;
-  isActive(member: string): Promise<boolean>;
+  gone(...members: readonly Id[]): Promise<number>;
+  isActive(member: Id): Promise<boolean>;
   /** How many are active. */
   count(): Promise<number>;
   /** Active members, the one that stays longest first. */
@@ -65,11 +75,14 @@ export function presence(redis: RedisView, name: string, options: PresenceOption
   const where = "presence(redis, name, options)";
   checkView(where, redis);
   checkName(`${where}: name`, name);
-  checkOptions(where, options, ["ttl", "throttle"]);
+  checkOptions(where, options, ["ttl", "throttle", "key"]);
   const { ttl = "5m", throttle = 0 } = options;
   const ttlMs = lifeMs(`${where}: ttl`, ttl);
   const throttleMs = durationMs(`${where}: throttle`, throttle, { min: 0 });
-  const key = `presence:${moduleOf(redis).space.hashTagged(name)}:until`;
+  if (options.key !== undefined) checkFunction(`${where}: key`, options.key);
+  const key = options.key
+    ? keyBy(where, options.key, name)
+    : `presence:${moduleOf(redis).space.hashTagged(name)}:until`;
   return new RedisPresence(redis, { key, ttlMs, throttleMs });
 }
 
@@ -128,8 +141,8 @@ class RedisPresence implements Presence {
     this.#throttleMs = throttleMs;
   }
 
-  async seen(...members: readonly string[]): Promise<number> {
-    checkMembers("seen(...members)", members);
+  async seen(...ids: readonly Id[]): Promise<number> {
+    const members = membersOf("seen(...members)", ids);
     const recent = new RecentReports(this.#redis, this.#key);
     const due = [...new Set(members)].filter((member) => !recent.has(member));
     if (due.length === 0) return 0;
@@ -139,8 +152,8 @@ class RedisPresence implements Presence {
     return begun;
   }
 
-  async gone(...members: readonly string[]): Promise<number> {
-    checkMembers("gone(...members)", members);
+  async gone(...ids: readonly Id[]): Promise<number> {
+    const members = membersOf("gone(...members)", ids);
     if (members.length === 0) return 0;
     const recent = new RecentReports(this.#redis, this.#key);
     const forget = (): void => {
@@ -156,9 +169,8 @@ class RedisPresence implements Presence {
     }
   }
 
-  async isActive(member: string): Promise<boolean> {
-    checkMembers("isActive(member)", [member]);
-    return this.#run(IS_ACTIVE, [member], (reply) => reply === 1, { isReadOnly: true });
+  async isActive(member: Id): Promise<boolean> {
+    return this.#run(IS_ACTIVE, membersOf("isActive(member)", [member]), (reply) => reply === 1, { isReadOnly: true });
   }
 
   async count(): Promise<number> {
@@ -184,10 +196,10 @@ class RedisPresence implements Presence {
   }
 }
 
-function checkMembers(where: string, members: readonly string[]): void {
+function membersOf(where: string, members: readonly Id[]): readonly string[] {
   if (members.length > MOST_AT_ONCE)
     throw new InvalidArgumentError(`${where}: at most 1,000 per call, got ${members.length}`);
-  for (const member of members) checkName(`${where}: a member`, member);
+  return members.map((member) => idText(`${where}: a member`, member));
 }
 
 /** The oldest is forgotten first: then its member is reported once more than needed. */

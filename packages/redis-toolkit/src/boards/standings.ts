@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "@hotset/core";
-import { checkName, checkOptions } from "../module/module.ts";
+import { checkOptions, idText, type Id } from "../module/module.ts";
 import { wholeNumber } from "./counters.ts";
 
 /** How equal scores rank. */
@@ -27,13 +27,13 @@ export interface Standings {
   /** One page, from 1; beyond the last it is empty. `size` is at most 10,000. @default size 10 */
   page(page: number, options?: { readonly size?: number | undefined }): Promise<Page>;
   /** `undefined` if it is not on the board. */
-  rank(member: string): Promise<Row | undefined>;
+  rank(member: Id): Promise<Row | undefined>;
   /**
    * A member between up to `distance` rows before and after it, at most 5,000; empty if it is not on the board.
    *
    * @default 2
    */
-  around(member: string, distance?: number): Promise<readonly Row[]>;
+  around(member: Id, distance?: number): Promise<readonly Row[]>;
   /** How many members. */
   size(): Promise<number>;
 }
@@ -77,11 +77,11 @@ export abstract class QueriedStandings implements Standings {
     return { rows: this.#number(answer), members: answer.members, pages: Math.ceil(answer.members / size) };
   }
 
-  async rank(member: string): Promise<Row | undefined> {
+  async rank(member: Id): Promise<Row | undefined> {
     return this.#number(await this.ask(["around", checkMember("rank(member)", member), 0]))[0];
   }
 
-  async around(member: string, distance = 2): Promise<readonly Row[]> {
+  async around(member: Id, distance = 2): Promise<readonly Row[]> {
     wholeNumber("around(member, distance): distance", distance, { min: 0, max: MOST_ROWS / 2 });
     return this.#number(await this.ask(["around", checkMember("around(member, distance)", member), distance]));
   }
@@ -113,10 +113,8 @@ export abstract class QueriedStandings implements Standings {
 
 const rowCount = (option: string, given: number): number => wholeNumber(option, given, { min: 1, max: MOST_ROWS });
 
-/** @throws {InvalidArgumentError} for what is not text of 1 to 512 characters, and for half of a surrogate pair. */
-export function checkMember(where: string, member: string): string {
-  return checkName(`${where}: a member`, member);
-}
+/** @throws {InvalidArgumentError} for what is neither text of 1 to 512 characters nor a whole number. */
+export const checkMember = (where: string, member: Id): string => idText(`${where}: a member`, member);
 
 /** As Redis reads it. @throws {InvalidArgumentError} for `NaN`, and for a `bigint` that would be rounded. */
 export function writeScore(where: string, score: number | bigint): string {

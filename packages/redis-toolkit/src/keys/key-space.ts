@@ -67,10 +67,31 @@ export class KeySpace {
     return /^\{[^}]+\}./s.test(name) ? name : this.hashTagged(name);
   }
 
+  /**
+   * A further key in the slot of `key`, which keeps the name that it was given.
+   *
+   * @throws {InvalidArgumentError} for a key with braces that are not a hash tag.
+   */
+  beside(key: string, part: string): string {
+    // The prefix of a tenant counts for the slot.
+    const whole = this.inside(key);
+    if (hasTag(whole)) return `${key}:${part}`;
+    if (!whole.includes("}")) return `{${whole}}:${part}`;
+    throw new InvalidArgumentError(
+      "a key with braces must have a hash tag, such as {eu}orders: what belongs to it needs the same slot",
+    );
+  }
+
   /** A glob that matches `pattern` inside this space alone. */
   pattern(pattern: string): string {
     return escapeGlob(this.prefix) + pattern;
   }
+}
+
+/** @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags */
+function hasTag(key: string): boolean {
+  const open = key.indexOf("{");
+  return open !== -1 && key.indexOf("}", open) > open + 1;
 }
 
 /** If two ids differ, neither begins with the other one's prefix: the colon at its end is encoded in ids. */

@@ -10,7 +10,7 @@ const limitOf = (options: Partial<RateLimitOptions> = {}) => rateLimit(redis, { 
 
 it.each([
   [() => limitOf().consume(""), "the key of a limit must be text of 1 to 512 characters, got 0 characters"],
-  [() => limitOf().consume(7 as never), "the key of a limit must be text"],
+  [() => limitOf().consume(7.5), "the key of a limit must be text or a whole number up to 2^53, got 7.5"],
   [() => limitOf().consume("u", 0), "cost must be a whole number from 1"],
   [() => limitOf().consume("u", -1), "cost must be a whole number from 1"],
   [() => limitOf().consume("u", 1.5), "cost must be a whole number from 1"],

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { InvalidArgumentError, type Clock, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkView, durationMs, type Module, moduleOf, wholeNumber } from "../module/module.ts";
+import { checkView, durationMs, idText, keyBy, moduleOf, wholeNumber, type Id, type Module } from "../module/module.ts";
 import { cannotDecide, isDisabled, unlessAway } from "./breaker.ts";
 import { change } from "./change.ts";
 import { CostAboveLimitError } from "./cost-above-limit-error.ts";
@@ -25,24 +25,24 @@ export interface RateLimit {
    * @throws {CostAboveLimitError} for a cost that never fits; nothing was counted.
    * @throws {CommandError} where Redis refuses for another reason than that it is down, such as a missing right.
    */
-  consume(key: string, cost?: number): Promise<RateLimitResult>;
+  consume(key: Id, cost?: number): Promise<RateLimitResult>;
   /** Answers as `consume` would, without taking anything. */
-  peek(key: string, cost?: number): Promise<RateLimitResult>;
+  peek(key: Id, cost?: number): Promise<RateLimitResult>;
   /** Counts `cost` units more, beyond the limit too; slots of `concurrency` stay. @returns the state after it */
-  penalty(key: string, cost?: number): Promise<RateLimitResult>;
+  penalty(key: Id, cost?: number): Promise<RateLimitResult>;
   /** Gives units back, the latest first; slots of `concurrency` stay. @returns the state after it */
-  reward(key: string, cost?: number): Promise<RateLimitResult>;
+  reward(key: Id, cost?: number): Promise<RateLimitResult>;
   /** Forgets what is known of `key`, a block included. @throws {BackendUnavailableError} where Redis is down. */
-  reset(key: string): Promise<void>;
+  reset(key: Id): Promise<void>;
   /** Refuses `key` for so long from now on. @throws {BackendUnavailableError} where Redis is down. */
-  block(key: string, duration: Duration): Promise<void>;
+  block(key: Id, duration: Duration): Promise<void>;
   /**
    * Gives back the slots of a call that was allowed. Twice is harmless.
    *
    * @returns whether they were still held: those that have ended on their own are not
    * @throws {BackendUnavailableError} where Redis is down: then the slots end on their own, after `hold`.
    */
-  release(key: string, lease: string): Promise<boolean>;
+  release(key: Id, lease: string): Promise<boolean>;
 }
 
 /**
@@ -93,8 +93,8 @@ class RedisRateLimit implements RateLimit {
     this.#results = new ResultWriter(name, rules, headers);
   }
 
-  async consume(key: string, cost = 1): Promise<RateLimitResult> {
-    this.#checkCost(key, cost);
+  async consume(id: Id, cost = 1): Promise<RateLimitResult> {
+    const key = this.#checked(id, cost);
     const known = this.#listed(key) ?? this.#remembered(key, cost);
     if (known !== undefined) return this.#counted(known);
     const lease = this.#hasSlots ? `${randomUUID()}:${cost}` : "";
@@ -109,35 +109,35 @@ class RedisRateLimit implements RateLimit {
     return result;
   }
 
-  async peek(key: string, cost = 1): Promise<RateLimitResult> {
-    this.#checkCost(key, cost);
+  async peek(id: Id, cost = 1): Promise<RateLimitResult> {
+    const key = this.#checked(id, cost);
     return this.#listed(key) ?? this.#decide({ operation: "peek", key, cost, lease: "" });
   }
 
-  penalty(key: string, cost = 1): Promise<RateLimitResult> {
+  penalty(key: Id, cost = 1): Promise<RateLimitResult> {
     return this.#adjust("penalty", key, cost);
   }
 
-  reward(key: string, cost = 1): Promise<RateLimitResult> {
+  reward(key: Id, cost = 1): Promise<RateLimitResult> {
     return this.#adjust("reward", key, cost);
   }
 
-  async reset(key: string): Promise<void> {
-    checkName("the key of a limit", key);
+  async reset(id: Id): Promise<void> {
+    const key = idText(KEY, id);
     this.#local.forget(key);
     await change(this.#redis, "UNLINK", this.#keysOf(key));
     this.#refusals.forget(key);
   }
 
-  async block(key: string, duration: Duration): Promise<void> {
-    checkName("the key of a limit", key);
+  async block(id: Id, duration: Duration): Promise<void> {
+    const key = idText(KEY, id);
     const ms = durationMs("block(key, duration): duration", duration);
     await change(this.#redis, "PSETEX", [this.#keysOf(key)[0]], [String(ms), "1"]);
     this.#refusals.forget(key);
   }
 
-  async release(key: string, lease: string): Promise<boolean> {
-    checkName("the key of a limit", key);
+  async release(id: Id, lease: string): Promise<boolean> {
+    const key = idText(KEY, id);
     const slots = slotsOf(lease);
     if (this.#local.release(key, lease, this.#module.clock.now())) return true;
     const at = this.#settings.rules.findIndex(({ kind }) => kind === "concurrency");
@@ -146,8 +146,8 @@ class RedisRateLimit implements RateLimit {
     return (await this.#module.runScript(RELEASE_SLOTS, keys, slots, { decode: Number })) > 0;
   }
 
-  async #adjust(operation: Operation, key: string, cost: number): Promise<RateLimitResult> {
-    checkName("the key of a limit", key);
+  async #adjust(operation: Operation, id: Id, cost: number): Promise<RateLimitResult> {
+    const key = idText(KEY, id);
     wholeNumber(`${operation}(key, cost): cost`, cost, { min: 1, max: MOST_COST });
     const listed = this.#listed(key);
     if (listed !== undefined) return listed;
@@ -156,10 +156,11 @@ class RedisRateLimit implements RateLimit {
     return result;
   }
 
-  #checkCost(key: string, cost: number): void {
-    checkName("the key of a limit", key);
+  #checked(id: Id, cost: number): string {
+    const key = idText(KEY, id);
     wholeNumber("cost", cost, { min: 1, max: MOST_COST });
     if (cost > this.#least) throw new CostAboveLimitError(this.#settings.name, cost, this.#least);
+    return key;
   }
 
   /** By the lists alone. */
@@ -241,7 +242,11 @@ class RedisRateLimit implements RateLimit {
 
   /** The block, then one key for each rule, all of one slot. */
   #keysOf(key: string): readonly [string, ...string[]] {
-    const { prefix, name, rules } = this.#settings;
+    const { prefix, name, rules, key: keyOf } = this.#settings;
+    if (keyOf !== undefined) {
+      const own = keyBy("rateLimit", keyOf, key);
+      return [this.#module.space.beside(own, "block"), own];
+    }
     const common = `${prefix}:${name}:${this.#module.space.hashTagged(key)}:`;
     return [`${common}block`, ...rules.map(({ id }) => common + id)];
   }
@@ -252,6 +257,7 @@ class RedisRateLimit implements RateLimit {
   }
 }
 
+const KEY = "the key of a limit";
 const MOST_COST = 1_000_000_000;
 
 /** For a caller that is refused because Redis is down: by then it is asked again. */

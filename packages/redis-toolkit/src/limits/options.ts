@@ -1,5 +1,5 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
-import { checkFlag, checkName, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
+import { checkFlag, checkFunction, checkName, checkOptions, durationMs, shown, wholeNumber } from "../module/module.ts";
 import type { HeaderStyle } from "./result.ts";
 import { fixedWindow, numbersOf, type Rule } from "./rules.ts";
 
@@ -10,6 +10,11 @@ export interface RateLimitOptions {
   readonly rules?: readonly Rule[] | undefined;
   /** Begins its keys. No braces. @default 'rate_limit' */
   readonly prefix?: string | undefined;
+  /**
+   * The key of the one rule, in place of `prefix` and `name`, for programs that count there in the same way: a
+   * `fixedWindow` is a number with the life that is left of its window. A block lies next to it.
+   */
+  readonly key?: ((key: string) => string) | undefined;
   /**
    * The policy while Redis is down, or disabled: everything is allowed, nothing is, or each process counts its share
    * in memory. @default 'memory'
@@ -45,6 +50,7 @@ export interface RateLimitSettings {
   readonly name: string;
   readonly rules: readonly Rule[];
   readonly prefix: string;
+  readonly key: ((key: string) => string) | undefined;
   readonly whenAway: "open" | "closed" | "memory";
   readonly processes: number;
   readonly deadlineMs: number;
@@ -61,6 +67,7 @@ const OPTIONS: readonly (keyof RateLimitOptions)[] = [
   "name",
   "rules",
   "prefix",
+  "key",
   "whenAway",
   "processes",
   "deadline",
@@ -87,11 +94,16 @@ export function resolveOptions(options: RateLimitOptions): RateLimitSettings {
   } = options;
   const { blockFor, countRefused = false, rememberRefusals = "1s", maxKeys = 10_000, headers = "draft-8" } = options;
   checkFlag("rateLimit: countRefused", countRefused);
+  if (options.key !== undefined) {
+    checkFunction("rateLimit: key", options.key);
+    if (Array.isArray(rules) && rules.length > 1) refuse("key is the key of one rule; give one");
+  }
   const isEndless = rememberRefusals === Infinity;
   return Object.freeze({
     name: keyPart("name", options.name),
     rules: checkRules(rules),
     prefix: keyPart("prefix", prefix),
+    key: options.key,
     whenAway: oneOf("whenAway", whenAway, ["open", "closed", "memory"]),
     processes: wholeNumber("rateLimit: processes", processes, { min: 1, max: 1_000_000 }),
     deadlineMs: durationMs("rateLimit: deadline", deadline, { max: 60_000 }),

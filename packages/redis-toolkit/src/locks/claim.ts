@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from "@hotset/core";
 import type { KeySpace } from "../keys/key-space.ts";
-import { checkName, MOST_SCRIPT_KEYS } from "../module/module.ts";
+import { checkName, keyBy, MOST_SCRIPT_KEYS } from "../module/module.ts";
 import { EXCLUSIVE, PERMITS, READ, WRITE, type LockScripts } from "./lock-scripts.ts";
 
 /** The lock that a caller wants: its keys in Redis, and the scripts over them. */
@@ -22,6 +22,8 @@ export interface Claim {
 /** Where the keys of locks lie. */
 export interface LockPlace {
   readonly prefix: string;
+  /** Of exclusive locks, where other programs know them by this key. */
+  readonly key?: ((name: string) => string) | undefined;
   readonly space: KeySpace;
 }
 
@@ -41,17 +43,28 @@ export function exclusive(place: LockPlace, given: string | readonly string[]): 
   const sorted = (resources as readonly string[]).toSorted();
   const twice = sorted.find((name, i) => name === sorted[i + 1]);
   if (twice !== undefined) throw new InvalidArgumentError(`lock: ${JSON.stringify(twice.slice(0, 60))} is named twice`);
-  const { prefix } = place;
-  const tags = sorted.map((name) => place.space.tagged(name));
+  const pairs = sorted.map((name) => lockAndFence(place, name));
+  const wokenBy = pairs.map(([lock]) => lock);
+  if (new Set(wokenBy).size < wokenBy.length)
+    throw new InvalidArgumentError("lock: key(name) returns one key for several of the names");
   return {
     resources: sorted,
-    keys: tags.flatMap((tag) => [prefix + tag, `${prefix}fence:${tag}`]),
-    wokenBy: tags.map((tag) => prefix + tag),
+    keys: pairs.flat(),
+    wokenBy,
     scripts: EXCLUSIVE,
     argument: () => "",
     isShared: false,
     marksIntent: false,
   };
+}
+
+function lockAndFence({ prefix, key, space }: LockPlace, name: string): readonly [lock: string, fence: string] {
+  if (key !== undefined) {
+    const lock = keyBy("locks()", key, name);
+    return [lock, space.beside(lock, "fence")];
+  }
+  const tag = space.tagged(name);
+  return [prefix + tag, `${prefix}fence:${tag}`];
 }
 
 export function permit(place: LockPlace, name: string, permits: number): Claim {

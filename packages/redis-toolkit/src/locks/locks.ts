@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../index.ts";
 import {
   checkFlag,
+  checkFunction,
   checkName,
   checkOptions,
   checkView,
@@ -35,6 +36,11 @@ export type Task<T> = (hold: Hold) => T | Promise<T>;
 export interface LocksOptions extends LeaseOptions {
   /** All keys begin with it. Without braces. @default 'lock:' */
   readonly prefix?: string | undefined;
+  /**
+   * The keys of exclusive locks, in place of the prefix and the name, for programs that take them by `SET key token NX
+   * PX` and release them where the token is theirs: `(name) => "lock:" + name`. The fence lies next to it.
+   */
+  readonly key?: ((name: string) => string) | undefined;
   /** Further servers, independent of each other: the lock is held where most of all agree. @default none */
   readonly quorum?: readonly RedisView[] | undefined;
   /** Replicas that must have the lock before it counts as held. @default 0 */
@@ -99,7 +105,7 @@ export function locks(redis: RedisView, options: LocksOptions = {}): Locks {
   return new RedisLocks(redis, options);
 }
 
-const OPTIONS = [...LEASE_OPTIONS, "prefix", "quorum", "replicas", "replicaTimeout", "requireNoEviction"];
+const OPTIONS = [...LEASE_OPTIONS, "prefix", "key", "quorum", "replicas", "replicaTimeout", "requireNoEviction"];
 
 class RedisLocks implements Locks {
   readonly #ground: Ground;
@@ -112,7 +118,9 @@ class RedisLocks implements Locks {
     this.#policy = policyOf("locks()", options);
     const prefix = prefixOf(options);
     const views = [redis, ...furtherOf(redis, options)];
-    this.#place = { prefix, space: moduleOf(redis).space };
+    const { key } = options;
+    if (key !== undefined) checkFunction("locks(): key", key);
+    this.#place = { prefix, key, space: moduleOf(redis).space };
     this.#ground = { module: moduleOf(redis), servers: new LockServers(views, replicasOf(options)) };
     const { requireNoEviction = false } = options;
     checkFlag("locks(): requireNoEviction", requireNoEviction);

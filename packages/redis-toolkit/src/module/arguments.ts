@@ -161,5 +161,20 @@ export function checkName(place: string, given: string): string {
   throw new InvalidArgumentError(`${place} must be text of 1 to ${MAX_NAME_LENGTH} characters, got ${got}`);
 }
 
+/** Text, or a whole number, which Redis has as its digits. */
+export type Id = string | number | bigint;
+
+/** @throws {InvalidArgumentError} for what {@link checkName} refuses, and for a number that is not whole or exact. */
+export function idText(place: string, given: Id): string {
+  if (typeof given === "bigint" || Number.isSafeInteger(given)) return String(given);
+  if (typeof given === "number")
+    throw new InvalidArgumentError(`${place} must be text or a whole number up to 2^53, got ${given}`);
+  return checkName(place, given);
+}
+
+/** The key that an option `key` gives a name, for a program that has it under this key. */
+export const keyBy = (place: string, key: (name: string) => string, name: string): string =>
+  checkName(`${place}: the key that key(name) returns`, key(name));
+
 const kindOf = (given: unknown): string =>
   given === null ? "null" : Array.isArray(given) ? "a list" : `a value of type ${typeof given}`;

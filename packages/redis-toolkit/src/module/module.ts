@@ -15,9 +15,12 @@ export {
   durationMs,
   lifeMs,
   type DurationText,
+  idText,
+  keyBy,
   shown,
   wholeNumber,
   type DurationBounds,
+  type Id,
   MOST_SCRIPT_KEYS,
 } from "./arguments.ts";
 export { carrierFor, consuming, type Carrier, type Consuming, type Producing } from "./carried.ts";

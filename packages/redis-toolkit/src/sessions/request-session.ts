@@ -1,5 +1,5 @@
 import type { RegenerateOptions, Session, SessionChanges, Sessions } from "./sessions.ts";
-import { checkFunction } from "../module/module.ts";
+import { checkFunction, type Id } from "../module/module.ts";
 import type { SessionCookie } from "./session-cookie.ts";
 import { fieldText } from "./session-replies.ts";
 
@@ -130,7 +130,7 @@ export class OpenSession<Data extends object> implements RequestSession<Data> {
     return this.#cookie.write(id, Date.parse(expiresAt) - Date.parse(lastActivity));
   }
 
-  async #create(userId: string | undefined): Promise<void> {
+  async #create(userId: Id | undefined): Promise<void> {
     this.#stored = await this.#auth.create({ userId, data: this.data });
     this.#before = textsOf(this.data);
     this.#send = "id";

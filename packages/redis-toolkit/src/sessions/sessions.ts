@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, checkView, durationMs, wholeNumber } from "../module/module.ts";
+import { checkName, checkOptions, checkView, durationMs, idText, wholeNumber, type Id } from "../module/module.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
@@ -34,7 +34,7 @@ export interface Session<Data extends object> extends SessionInfo<Data> {
 export type SessionChanges<Data extends object> = { readonly [K in keyof Data]?: Data[K] | undefined };
 
 export interface CreateSessionOptions<Data extends object> {
-  readonly userId?: string | undefined;
+  readonly userId?: Id | undefined;
   /** Must be JSON. A field that is `undefined` is left out. */
   readonly data?: SessionChanges<Data> | undefined;
   /** @default that of the sessions */
@@ -43,7 +43,7 @@ export interface CreateSessionOptions<Data extends object> {
 
 export interface RegenerateOptions {
   /** A login: the session belongs to this user from now on, and its absolute time begins again. */
-  readonly userId?: string | undefined;
+  readonly userId?: Id | undefined;
   /** For how long requests with the old id still reach the session. @default 0 */
   readonly grace?: Duration | undefined;
 }
@@ -84,13 +84,13 @@ export interface Sessions<Data extends object> {
   /** The same by a handle, as in `list`. */
   revoke(handle: string): Promise<boolean>;
   /** Ends all sessions of a user, also those that the user's index does not name. @returns how many it knew */
-  destroyAll(userId: string): Promise<number>;
+  destroyAll(userId: Id): Promise<number>;
   /**
    * The sessions of a user, at most 1,000, those that end soonest first.
    *
    * @throws {CommandError} `CORRUPT_VALUE` where one of them has a field that is not JSON.
    */
-  list(userId: string): Promise<readonly SessionInfo<Data>[]>;
+  list(userId: Id): Promise<readonly SessionInfo<Data>[]>;
 }
 
 /**
@@ -118,11 +118,11 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   async create(options: CreateSessionOptions<Data> = {}): Promise<Session<Data>> {
     checkOptions("create(options)", options, ["userId", "data", "idle"]);
     const { userId, data, idle } = options;
-    if (userId !== undefined) checkName("userId", userId);
+    const user = userId === undefined ? undefined : idText("userId", userId);
     const { set } = encode(data === undefined ? {} : data);
     const id = this.#records.places.newId();
     const life = idle === undefined ? undefined : { idleMs: durationMs("idle", idle, { min: 1_000 }) };
-    const created = await this.#records.create(this.#placeOf(id)!, set, { userId, ...life });
+    const created = await this.#records.create(this.#placeOf(id)!, set, { userId: user, ...life });
     return decode(id, created);
   }
 
@@ -150,12 +150,12 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
   async regenerate(id: string, options: RegenerateOptions = {}): Promise<Session<Data> | undefined> {
     checkOptions("regenerate(id, options)", options, ["userId", "grace"]);
     const { userId, grace = 0 } = options;
-    if (userId !== undefined) checkName("userId", userId);
+    const user = userId === undefined ? undefined : idText("userId", userId);
     const graceMs = durationMs("grace", grace, { min: 0, max: MAX_GRACE_MS });
     const from = this.#placeOf(id);
     if (from === undefined) return undefined;
     const newId = this.#records.places.newId(id);
-    const moved = await this.#records.regenerate(from, this.#placeOf(newId)!, { graceMs, userId });
+    const moved = await this.#records.regenerate(from, this.#placeOf(newId)!, { graceMs, userId: user });
     return moved && decode(newId, moved);
   }
 
@@ -167,12 +167,12 @@ class RedisSessions<Data extends object> implements Sessions<Data> {
     return this.#records.remove(this.#records.places.ofHandle(checkName("handle", handle)));
   }
 
-  async destroyAll(userId: string): Promise<number> {
-    return this.#records.removeAll(checkName("userId", userId));
+  async destroyAll(userId: Id): Promise<number> {
+    return this.#records.removeAll(idText("userId", userId));
   }
 
-  async list(userId: string): Promise<readonly SessionInfo<Data>[]> {
-    return (await this.#records.list(checkName("userId", userId))).map((stored) => infoOf(stored));
+  async list(userId: Id): Promise<readonly SessionInfo<Data>[]> {
+    return (await this.#records.list(idText("userId", userId))).map((stored) => infoOf(stored));
   }
 
   async #at(

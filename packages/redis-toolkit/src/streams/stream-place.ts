@@ -1,4 +1,3 @@
-import { InvalidArgumentError } from "@hotset/core";
 import type { Invocation } from "../commands/invocation.ts";
 import type { RedisView } from "../commands/view.ts";
 import { expectNoEviction, moduleOf, type Module } from "../module/module.ts";
@@ -35,7 +34,7 @@ export class StreamPlace {
     this.redis = redis;
     this.module = moduleOf(redis);
     this.key = key;
-    this.deadKey = deadKeyOf(this.module.space.inside(key), key);
+    this.deadKey = this.module.space.beside(key, "dead");
     this.values = settings.values;
     this.#requireNoEviction = settings.requireNoEviction;
   }
@@ -89,27 +88,6 @@ export class StreamPlace {
   ): Promise<R> {
     return this.module.runScript(text, keys, args.map(String), { replies: this.values, decode });
   }
-}
-
-/**
- * Ends with `:dead` and lies in the slot of the stream, so that one script may move an entry. The stream itself keeps
- * the name that it was given, for other programs.
- *
- * @param whole the key as Redis has it: the prefix of a tenant counts for its slot
- */
-function deadKeyOf(whole: string, key: string): string {
-  if (hasTag(whole)) return `${key}:dead`;
-  if (whole.includes("}"))
-    throw new InvalidArgumentError(
-      "stream(name): a name with braces must have a hash tag, such as {eu}orders: its dead letters need the same slot",
-    );
-  return `{${whole}}:dead`;
-}
-
-/** @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags */
-function hasTag(key: string): boolean {
-  const open = key.indexOf("{");
-  return open !== -1 && key.indexOf("}", open) > open + 1;
 }
 
 const places = new WeakMap<object, StreamPlace>();
