@@ -58,7 +58,7 @@ describe("C275: arguments", () => {
   it("--help and --version need no Redis", async () => {
     const version = await hotset(["--version"]);
     expect([version.exitCode, version.stdout]).toEqual([0, "0.0.0\n"]);
-    const overview = await hotset(["--help"]);
+    const overview = await inProcess(["--help"]);
     expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +looks for/m)]);
     const one = await inProcess(["doctor", "--help"]);
     expect([one.exitCode, one.stdout]).toEqual([0, expect.stringMatching(/--sample <n> /)]);
@@ -70,7 +70,7 @@ describe("C275: arguments", () => {
     await using server = await startOwnRedis({ password: "hunter2", config: ["maxmemory 100mb"] });
     writeFileSync(join(folder, "env"), `REDIS_PORT=${server.port}\nREDIS_HOST=127.0.0.1\nREDIS_PASSWORD=hunter2\n`);
     try {
-      const found = await hotset(["doctor", "--env-file", join(folder, "env")]);
+      const found = await inProcess(["doctor", "--env-file", join(folder, "env")]);
       expect([found.exitCode, found.stderr]).toEqual([0, ""]);
       const wrong = await inProcess(["doctor", "--env-file", join(folder, "env")], { REDIS_PASSWORD: "hunter3" });
       expect([wrong.exitCode, wrong.stdout]).toEqual([3, ""]);
@@ -85,7 +85,7 @@ describe("C275: arguments", () => {
   });
 
   it("a Redis that is away, or switched off, is a sentence", async () => {
-    const unreachable = await hotset(["doctor"], { REDIS_URL: "redis://127.0.0.1:1" });
+    const unreachable = await inProcess(["doctor"], { REDIS_URL: "redis://127.0.0.1:1" });
     expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
     expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED.*\n$/);
     const off = await inProcess(["doctor"], { ENABLE_REDIS: "false" });

@@ -6,7 +6,7 @@ import { sessions } from "@hotset/redis-toolkit/sessions";
 import { startCluster, startOwnRedis, startProxy, startTlsRedis } from "@hotset/test-servers";
 import { cluster as clusterOf, createCache, redis as backend, type Cache } from "hotset";
 import { describe, expect, it } from "vitest";
-import { BIN, hotset, inProcess, json, printed, table } from "./hotset.ts";
+import { BIN, inProcess, json, printed, table } from "./hotset.ts";
 
 /** A cache without a local tier, as a service would make it. */
 const cacheOver = (url: string, name = "shop", prefix = "hotset"): Cache =>
@@ -24,7 +24,7 @@ describe("C280: hotset get", () => {
     expect(found["freshForMs"]).toBeGreaterThan(3_500_000);
     expect(found["expiresInMs"]).toBeGreaterThan(7_100_000);
     expect(found).not.toHaveProperty("value");
-    const text = await hotset(["get", "shop", "p:1"], variables);
+    const text = await inProcess(["get", "shop", "p:1"], variables);
     expect(table(text.stdout).filter((line) => !/^(?:age|fresh|ends|size)/.test(line))).toEqual([
       "state | fresh",
       "tags | kitchen",
@@ -225,7 +225,7 @@ describe("C281: changes need --write", () => {
     const cache = cacheOver(server.url);
     await cache.set("p:1", 1, { ttl: "1h", tags: ["kitchen"] });
     const { tagVersion: before } = await json<{ tagVersion: string }>(["tag", "shop", "kitchen"], variables);
-    const refused = await hotset(["tag", "shop", "kitchen", "invalidate"], variables);
+    const refused = await inProcess(["tag", "shop", "kitchen", "invalidate"], variables);
     expect([refused.exitCode, refused.stderr]).toEqual([
       2,
       "hotset: invalidate changes Redis; add --write; see hotset tag --help\n",
@@ -356,7 +356,7 @@ describe("C280: stats and keys", () => {
     expect(counted).toContainEqual(["cache", "app:blog", 2, 0]);
     expect(counted).toContainEqual(["other", "report", 1, 1]);
     expect(counted.find(([module]) => module === "sessions")?.[3]).toBe(0);
-    const text = await hotset(["stats"], variables);
+    const text = await inProcess(["stats"], variables);
     expect(table(text.stdout)).toContainEqual(expect.stringMatching(/^cache \| hotset:shop \| 4 \| 0 \| \d/));
 
     const listed = await json<{ keys: object[] }>(["keys", "*report*"], variables);

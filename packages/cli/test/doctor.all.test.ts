@@ -18,7 +18,7 @@ import { createCache, redis as backend } from "hotset";
 import { describe, expect, it } from "vitest";
 import { NEEDS } from "../src/doctor/rights.ts";
 import type { Finding } from "../src/doctor/finding.ts";
-import { hotset, json, printed } from "./hotset.ts";
+import { inProcess, json, printed, type Ended } from "./hotset.ts";
 
 interface Report {
   readonly version: number;
@@ -73,7 +73,7 @@ describe("C277: hotset doctor", () => {
       findings: [],
     });
     expect(report.modules.toSorted()).toEqual(["lock", "queue", "rate-limit", "sessions", "streams"]);
-    const { stdout, exitCode } = await hotset(["doctor", "--ignore", "latency", "--fail-on", "warning"], {
+    const { stdout, exitCode } = await inProcess(["doctor", "--ignore", "latency", "--fail-on", "warning"], {
       REDIS_URL: server.url,
     });
     expect([exitCode, stdout.split("\n").at(-2)]).toEqual([0, "errors: 0, warnings: 0, not looked at: 0"]);
@@ -271,7 +271,7 @@ describe("C278: a server that shows little", () => {
     const sampled = await doctor({ REDIS_URL: server.url }, "--sample", "600");
     expect([sampled.sampledKeys, sampled.isSampleComplete]).toEqual([600, false]);
     server.pause();
-    const unreachable = await hotset(["doctor", "--timeout", "1500ms"], { REDIS_URL: server.url });
+    const unreachable = await inProcess(["doctor", "--timeout", "1500ms"], { REDIS_URL: server.url });
     server.resume();
     expect([unreachable.exitCode, unreachable.stdout]).toEqual([3, ""]);
     expect(unreachable.stderr).toMatch(/^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: .*\n$/);
@@ -298,9 +298,9 @@ describe("C277: hotset doctor, wherever Redis is", () => {
     const variables = { REDIS_CLUSTER_URLS: first.url };
     silent.pause();
     const report = await doctor(variables, "--timeout", "4s");
-    const others: Awaited<ReturnType<typeof hotset>>[] = [];
+    const others: Ended[] = [];
     for (const name of ["stats", "keys", "queue", "locks"])
-      others.push(await hotset([name, "--timeout", "3s"], variables));
+      others.push(await inProcess([name, "--timeout", "3s"], variables));
     silent.resume();
     expect(report.exitCode).toBe(1);
     const errors = report.findings.filter(({ severity }) => severity === "error");
