@@ -31,6 +31,10 @@ let prefix: string;
 describeBackend("redis, a client of the user, several processes", {
   open: () => open((prefix = randomPrefix())),
   openPeer: () => open(prefix),
+  unreachable: () =>
+    redis(fromClient(createClient({ url: "redis://127.0.0.1:1" })))
+      .valueFormat(json())
+      .build(),
   expiry: "server",
 });
 

@@ -1,14 +1,7 @@
 import { json, type Backend, type Coherence } from "@hotset/core";
 import { describeBackend } from "@hotset/testing/contract-suites";
 import { cluster, redis, type RedisBackend, type RedisBackendSettings } from "@hotset/redis";
-import {
-  isNightly,
-  randomPrefix,
-  startCluster,
-  startOwnRedis,
-  type OwnRedis,
-  type TestCluster,
-} from "@hotset/test-servers";
+import { randomPrefix, startCluster, startOwnRedis, type OwnRedis, type TestCluster } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RecordingListener } from "./recording-listener.ts";
 
@@ -66,10 +59,7 @@ describeProcesses("strings, a cluster, hashed keys", "tracking", () =>
   redis(cluster(servers.urls)).layout("string").keyFormat("hashed"),
 );
 
-/** Other pairs of what is there already. */
-if (isNightly) {
-  describeProcesses("tracking, hashed keys", "tracking", () => redis(server.url).keyFormat("hashed"));
-  describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
-  describeProcesses("strings, one server", "tracking", () => redis(server.url).layout("string"));
-  describeProcesses("strings, announcements", "pubsub", () => redis(server.url).layout("string").coherence("pubsub"));
-}
+describeProcesses("tracking, hashed keys (R1-07)", "tracking", () => redis(server.url).keyFormat("hashed"));
+describeProcesses("announcements, a cluster", "pubsub", () => redis(cluster(servers.urls)).coherence("pubsub"));
+describeProcesses("strings, one server", "tracking", () => redis(server.url).layout("string"));
+describeProcesses("strings, announcements", "pubsub", () => redis(server.url).layout("string").coherence("pubsub"));

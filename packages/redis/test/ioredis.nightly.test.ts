@@ -33,16 +33,6 @@ afterEach(() => {
 const over = (client: Redis) => redis(fromClient(client)).valueFormat(json()).coherence("none");
 
 describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
-  describeBackend("redis, a client of ioredis", {
-    open: async () =>
-      over(await ready(inject("redisUrl"), {}, version))
-        .keyPrefix(randomPrefix())
-        .responseTimeout("10s")
-        .build(),
-    unreachable: () => over(open("redis://127.0.0.1:1", {}, version)).build(),
-    expiry: "server",
-  });
-
   const heard = async (at: string): Promise<RedisBackend> =>
     over(await ready(inject("redisUrl"), {}, version))
       .coherence("pubsub")
@@ -53,6 +43,7 @@ describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
   describeBackend("redis, clients of ioredis, several processes", {
     open: () => heard((prefix = randomPrefix())),
     openPeer: () => heard(prefix),
+    unreachable: () => over(open("redis://127.0.0.1:1", {}, version)).build(),
     expiry: "server",
   });
 

@@ -44,7 +44,6 @@ export { startSentinel, type SentinelNode, type TestSentinel, type TestSentinelO
 export { untilReplicated } from "./replication.ts";
 export { answerCalls, type Handlers } from "./answer-calls.ts";
 export { forkScript, RemoteError, type ForkScriptOptions, type ScriptExit, type ScriptProcess } from "./fork-script.ts";
-export { isLate } from "./timing.ts";
 export { until } from "./until.ts";
 export {
   startServers,
