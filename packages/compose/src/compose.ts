@@ -155,9 +155,9 @@ function coherenceOf(far: Side, coherence: Coherence | "sole-writer"): Coherence
     attach: (listener) =>
       coherence.attach({
         now: () => listener.now(),
-        changed: (keys) => listener.changed(keys),
+        changed: (keys, versions) => listener.changed(keys, versions),
         leaseChanged: (keys, order) => listener.leaseChanged(keys, order),
-        tagsChanged: (tags) => listener.tagsChanged(tags),
+        tagsChanged: (tags, versions) => listener.tagsChanged(tags, versions),
         everythingChanged: () => listener.everythingChanged(),
         alive(sentAtMs, part) {
           far.alive(sentAtMs, part);

@@ -13,7 +13,7 @@ export interface SqliteStatement {
 }
 
 /** What a statement takes for a `?`. */
-export type SqliteValue = string | number | Uint8Array;
+export type SqliteValue = string | number | Uint8Array | null;
 
 /** Loaded when a file is opened: Node 22 warns that the module is experimental. */
 export function openWithNode(file: string): SqliteDatabase {

@@ -46,7 +46,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
     write(key, given) {
       const entry = kept(given);
       return calls.put("write", key, (tables, nowMs) => {
-        ended(tables, key);
+        ended(tables, key, entry.version);
         tables.put(key, entry, nowMs);
       });
     },
@@ -59,8 +59,9 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
       }),
     markStale: (key) =>
       calls.step("markStale", (tables, nowMs) => {
-        ended(tables, key);
-        return tables.markStale(key, nowMs) ? "stale" : "missing";
+        const version = tables.markStale(key, nowMs);
+        ended(tables, key, version);
+        return version === undefined ? "missing" : "stale";
       }),
     async close() {
       changes.stop();
@@ -72,9 +73,9 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
 type Calls = Pick<Store, "read" | "step" | "put">;
 
 /** A change of the entry, and the end of its lease. Reported without an entry too: a load of it may be running. */
-function ended(tables: Tables, key: string): void {
+function ended(tables: Tables, key: string, version?: string): void {
   tables.free(key);
-  tables.logEntry(key);
+  tables.logEntry(key, version);
 }
 
 /** The step is taken later, and the caller may continue to use its buffer. */
@@ -115,7 +116,7 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
           freed(tables, key);
           return false;
         }
-        ended(tables, key);
+        ended(tables, key, entry.version);
         tables.put(key, entry, nowMs);
         return true;
       });
@@ -123,7 +124,7 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
     touch: (key, seen, life) =>
       step("touch", (tables, nowMs) => {
         const isTouched = tables.touch(key, seen, life, nowMs);
-        if (isTouched) tables.logEntry(key);
+        if (isTouched) tables.logTouch(key, seen);
         return isTouched;
       }),
     async confirm(key) {

@@ -10,7 +10,8 @@ import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
  *     leases    by key
  *     tags      versions by tag, with the number of the issuer at which they were renewed
  *     issuer    one row: a random id, and a number that each renewal increments
- *     changes   the log, by number: its last row is never deleted, so numbers are not used twice
+ *     changes   the log, by number, with the version after the change: its last row is never deleted, so numbers are
+ *               not used twice
  */
 export const LAYOUT = `
   CREATE TABLE entries (
@@ -24,7 +25,7 @@ export const LAYOUT = `
   ) WITHOUT ROWID;
   CREATE INDEX tagUses ON tags (usedAt);
   CREATE TABLE issuer (id TEXT NOT NULL, n INTEGER NOT NULL);
-  CREATE TABLE changes (n INTEGER PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL);
+  CREATE TABLE changes (n INTEGER PRIMARY KEY NOT NULL, kind INTEGER NOT NULL, key BLOB NOT NULL, version TEXT);
 `;
 
 /** What a row of the log says. */
@@ -54,6 +55,8 @@ interface Lease {
 export class Tables {
   readonly #database: SqliteDatabase;
   readonly #prepared = new Map<string, SqliteStatement>();
+  /** Before the version of an entry that was touched here. */
+  readonly #touched = `${randomBytes(12).toString("base64url")} `;
   /** How many changes this process has logged, and what of that and of others was read last. */
   #logged = 0;
   #loggedBefore = -1;
@@ -138,16 +141,17 @@ export class Tables {
   /**
    * Ends its freshness. Its stale window begins now, unless it has begun; an entry without one is removed.
    *
-   * @returns whether there was an entry.
+   * @returns its new version, if there was an entry.
    */
-  markStale(key: string, nowMs: number): boolean {
+  markStale(key: string, nowMs: number): string | undefined {
+    const version = randomBytes(12).toString("base64url");
     // An entry without an end has no stale window: Infinity - Infinity is NULL.
     const { changes } = this.#of(
       `UPDATE entries SET version = ?, endsAt = min(endsAt, ? + max(0, coalesce(endsAt - staleAt, 0))),
          staleAt = min(staleAt, ?) WHERE key = ? AND endsAt > ?`,
-    ).run(randomBytes(12).toString("base64url"), nowMs, nowMs, bytes(key), nowMs);
+    ).run(version, nowMs, nowMs, bytes(key), nowMs);
     this.#of("DELETE FROM entries WHERE key = ? AND endsAt <= ?").run(bytes(key), nowMs);
-    return changes !== 0;
+    return changes === 0 ? undefined : version;
   }
 
   touch(
@@ -192,7 +196,7 @@ export class Tables {
       n,
       nowMs,
     );
-    this.logTag(tag);
+    this.#log(TAG, tag, `${hard} ${soft}`);
   }
 
   /** That it is used lets it live on. */
@@ -210,20 +214,22 @@ export class Tables {
 
   // ---- the log of changes
 
-  logEntry(key: string): void {
-    this.#log(ENTRY, key);
+  /** @param version that it has now; none if it was removed. */
+  logEntry(key: string, version?: string): void {
+    this.#log(ENTRY, key, version === NO_VERSION ? undefined : version);
+  }
+
+  /** Only copies of this process have the life that it gave. */
+  logTouch(key: string, version: string): void {
+    this.#log(ENTRY, key, this.#touched + version);
   }
 
   logLease(key: string): void {
     this.#log(LEASE, key);
   }
 
-  logTag(tag: string): void {
-    this.#log(TAG, tag);
-  }
-
-  #log(kind: number, key: string): void {
-    this.#of("INSERT INTO changes (kind, key) VALUES (?, ?)").run(kind, bytes(key));
+  #log(kind: number, key: string, version?: string): void {
+    this.#of("INSERT INTO changes (kind, key, version) VALUES (?, ?, ?)").run(kind, bytes(key), version ?? null);
     this.#logged += 1;
   }
 
@@ -240,18 +246,28 @@ export class Tables {
     this.#loggedBefore = this.#logged;
     if (position === undefined) return { position: this.#lastChange() };
     if (isQuiet) return { position };
-    const rows = this.#of("SELECT n, kind, key FROM changes WHERE n > ? ORDER BY n").all(position) as {
+    const rows = this.#of("SELECT n, kind, key, version FROM changes WHERE n > ? ORDER BY n").all(position) as {
       readonly n: number;
       readonly kind: number;
       readonly key: Uint8Array;
+      readonly version: string | null;
     }[];
     if (rows.length === 0) return { position };
-    const of = (kind: number): string[] => rows.filter((row) => row.kind === kind).map(({ key }) => text(key));
+    const names: readonly Set<string>[] = [new Set(), new Set(), new Set()];
+    const versions = new Map<string, string>();
+    for (const { kind, key, version } of rows) {
+      const name = text(key);
+      names[kind]!.add(name);
+      // The last change of each counts.
+      if (kind !== LEASE) versions.set(name, version?.replace(this.#touched, "") ?? "");
+    }
+    const [keys, leases, tags] = names.map((of) => [...of]);
     return {
       position: rows.at(-1)!.n,
-      keys: of(ENTRY),
-      leases: of(LEASE),
-      tags: of(TAG),
+      keys,
+      leases,
+      tags,
+      versions,
       isCut: rows[0]!.n !== position + 1,
     };
   }

@@ -12,7 +12,7 @@ import {
 } from "@hotset/core";
 import { memory } from "@hotset/memory";
 import { sqlite, type SqliteDatabase, type SqliteOptions } from "@hotset/sqlite";
-import { gate, TestClock } from "@hotset/testing";
+import { flush, gate, TestClock } from "@hotset/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { newFile } from "./files.ts";
 
@@ -83,6 +83,63 @@ describe("a cache over a file", () => {
     await using cache = open();
     expect(await cache.getOrSet("kept", () => "loaded again")).toEqual({ price: 40 });
     expect([await cache.get("deleted"), await cache.get("tagged")]).toEqual([undefined, undefined]);
+  });
+
+  it("C483: keeps its own stores, touches and tags in memory; only changes elsewhere drop copies", async () => {
+    const file = newFile();
+    const clock = new TestClock();
+    const open = () => createCache({ name: "shop", clock }).tier(memory()).tier(sqlite(file, { clock })).build();
+    await using cache = open();
+    await using peer = open();
+    await Promise.all([cache.connect(), peer.connect()]);
+    const foreign: unknown[] = [];
+    cache.on("invalidate", ({ origin, ...of }) => origin === "elsewhere" && foreign.push("key" in of ? of.key : of));
+    const options = { tags: ["t"], ttl: "1h" } as const;
+    const read = async (): Promise<void> => {
+      for (let poll = 0; poll < 2; poll += 1) {
+        clock.advance(20);
+        await flush();
+      }
+    };
+    const tierOf = async (key: string): Promise<unknown> => {
+      let tier: unknown;
+      await cache.getOrSet(key, () => "again", { ...options, onServed: (served) => (tier = served.tier) });
+      return tier;
+    };
+    await cache.getOrSet("loaded", () => 1, options);
+    await cache.set("set", 1, options);
+    await cache.set("replaced", 1, options);
+    await cache.delete("replaced");
+    await cache.set("replaced", 2, options);
+    await cache.set("touched", 1, options);
+    await read();
+    await cache.touch("touched", { ttl: "2h" });
+    await cache.invalidateTags("other");
+    await read();
+    const keys = ["loaded", "set", "replaced", "touched"];
+    expect(await Promise.all(keys.map(tierOf))).toEqual(keys.map(() => "memory"));
+    expect(foreign).toEqual([]);
+
+    await peer.getOrSet("touched", () => 0);
+    await peer.touch("touched", { ttl: "3h" });
+    await peer.set("set", 2, options);
+    await peer.delete("loaded");
+    await read();
+    expect(foreign).toEqual(["touched", "set", "loaded"]);
+    expect(await Promise.all(keys.map(tierOf))).toEqual([undefined, "sqlite", "memory", "sqlite"]);
+  });
+
+  it("C483: serves a hot copy while another process holds its file", async () => {
+    const file = newFile();
+    await using cache = createCache({ name: "shop" }).tier(memory()).tier(sqlite(file)).build();
+    await cache.getOrSet("k", () => "loaded");
+    const locker = other(file);
+    locker.exec("BEGIN EXCLUSIVE");
+    for (let poll = 0; poll < 3; poll += 1) {
+      await new Promise((resolve) => void setTimeout(resolve, 30));
+      expect(await cache.getOrSet("k", () => "again")).toBe("loaded");
+    }
+    locker.exec("ROLLBACK");
   });
 
   it("makes the folder of its file, and opens nothing before its first call", async () => {

@@ -103,16 +103,16 @@ export class ChangeSubscription implements CoherenceListener {
     return this.#clock.now();
   }
 
-  changed(keys: readonly string[]): void {
-    this.#listener.changed(keys);
+  changed(keys: readonly string[], versions?: ReadonlyMap<string, string>): void {
+    this.#listener.changed(keys, versions);
   }
 
   leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void {
     this.#listener.leaseChanged(keys, order);
   }
 
-  tagsChanged(tags: readonly string[]): void {
-    this.#listener.tagsChanged(tags);
+  tagsChanged(tags: readonly string[], versions?: ReadonlyMap<string, string>): void {
+    this.#listener.tagsChanged(tags, versions);
   }
 
   everythingChanged(): void {

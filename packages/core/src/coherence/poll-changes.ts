@@ -14,6 +14,8 @@ export interface Changes<P> {
   readonly leases?: readonly string[] | undefined;
   /** Tag versions that changed, by the names that {@link TagVersions} gets. */
   readonly tags?: readonly string[] | undefined;
+  /** What of them it is known to be after its last change, as in {@link CoherenceListener.changed}. */
+  readonly versions?: ReadonlyMap<string, string> | undefined;
   /** Whether the log no longer reaches back to the position that was given: anything may have changed. */
   readonly isCut?: boolean | undefined;
 }
@@ -208,11 +210,14 @@ class Poller<P> {
 
 const stopped = (): BackendUnavailableError => new BackendUnavailableError("pollChanges was stopped");
 
-function report(listener: CoherenceListener, { keys = [], leases = [], tags = [], isCut }: Changes<unknown>): void {
+function report(
+  listener: CoherenceListener,
+  { keys = [], leases = [], tags = [], versions, isCut }: Changes<unknown>,
+): void {
   if (isCut === true) listener.everythingChanged();
-  if (keys.length !== 0) listener.changed(keys);
+  if (keys.length !== 0) listener.changed(keys, versions);
   if (leases.length !== 0) listener.leaseChanged(leases);
-  if (tags.length !== 0) listener.tagsChanged(tags);
+  if (tags.length !== 0) listener.tagsChanged(tags, versions);
 }
 
 /** Longer than a process waits for the lease of another one before it asks again. */

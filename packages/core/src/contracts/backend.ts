@@ -344,8 +344,14 @@ export interface Coherence {
 export interface CoherenceListener {
   /** The cache's clock. */
   now(): number;
-  /** These entries (keys) changed or may have changed. */
-  changed(keys: readonly string[]): void;
+  /**
+   * These entries (keys) changed or may have changed.
+   *
+   * @param versions what each is after its change, where that is known: the {@link StoredEntry.version} that was
+   *   written. A copy that has it stays, so a backend that reports a change later than it acknowledges it costs nobody
+   *   the copy that it was. A `touch` keeps the version: only for who called it is it what a copy has. @default none
+   */
+  changed(keys: readonly string[], versions?: ReadonlyMap<string, string>): void;
   /**
    * The leases of these entries (keys) changed or may have changed, and the entries did not: a
    * process that waits for one asks again, and no copy is dropped. A backend that never calls it reports the end of a
@@ -357,8 +363,12 @@ export interface CoherenceListener {
    *   @default 'loose'
    */
   leaseChanged(keys: readonly string[], order?: "loose" | "exact" | "renewed"): void;
-  /** These tag versions changed or may have changed. Keys as passed to {@link TagVersions}. */
-  tagsChanged(tags: readonly string[]): void;
+  /**
+   * These tag versions changed or may have changed. Keys as passed to {@link TagVersions}.
+   *
+   * @param versions as in {@link changed}: `hard`, a space and `soft`.
+   */
+  tagsChanged(tags: readonly string[], versions?: ReadonlyMap<string, string>): void;
   /** Anything may have changed. */
   everythingChanged(): void;
   /**

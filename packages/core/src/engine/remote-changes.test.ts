@@ -3,6 +3,7 @@ import { RemoteChanges } from "./remote-changes.ts";
 import type { ChangeListener } from "../coherence/change-listener.ts";
 import type { Recovery } from "../tiers/recovery.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
+import type { TagVersions } from "../contracts/backend.ts";
 import type { CacheEvents } from "../contracts/events.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { Guard } from "../coherence/guards.ts";
@@ -71,15 +72,14 @@ function listener(): ChangeListener {
 }
 
 const keep = (key: string): void => local.set(key, { value: 1, deadAt: Infinity });
-const learn = (...names: readonly string[]): Promise<unknown> =>
-  table
-    .recording({
-      read: async (asked) => asked.map(() => ({ hard: "i.1", soft: "i.1" })),
-      pin: () => Promise.reject(new Error("not asked here")),
-      unchangedSince: () => Promise.reject(new Error("not asked here")),
-      renew: () => Promise.reject(new Error("not asked here")),
-    })
-    .read(names);
+const learning = (seen = (asked: readonly string[]) => asked): TagVersions =>
+  table.recording({
+    read: async (asked) => seen(asked).map(() => ({ hard: "i.1", soft: "i.1" })),
+    pin: () => Promise.reject(new Error("not asked here")),
+    unchangedSince: () => Promise.reject(new Error("not asked here")),
+    renew: () => Promise.reject(new Error("not asked here")),
+  });
+const learn = (...names: readonly string[]): Promise<unknown> => learning().read(names);
 
 beforeEach(() => {
   [calls, invalidated] = [[], []];
@@ -143,6 +143,18 @@ describe("a key that changed", () => {
     ]);
   });
 
+  it("C483 leaves a copy that has the version it has now, and still taints flights", () => {
+    const { changed } = listener();
+    const at = localKey(users, "k");
+    const guard = new Guard();
+    flights.add(at, guard);
+    local.set(at, { value: 1, deadAt: Infinity, version: "v1" } as never);
+    changed(["shop:users::k"], new Map([["shop:users::k", "v1"]]));
+    expect([local.get(at)?.value, guard.isTainted, invalidated]).toEqual([1, true, []]);
+    changed(["shop:users::k"], new Map([["shop:users::k", "v2"]]));
+    expect([local.get(at), invalidated.length]).toEqual([undefined, 1]);
+  });
+
   it("C483 emits nothing while a change of this process is under way, and for a copy that has expired", async () => {
     const { changed } = listener();
     const at = localKey(users, "k");
@@ -191,6 +203,19 @@ describe("a tag that changed", () => {
       { ...shared, namespace: [], scope: "tags", tags: ["r"] },
       { ...shared, namespace: ["users", "a:b"], scope: "tags", tags: ["x::y"] },
     ]);
+  });
+
+  it("C483 stays known if it is known as it is now; an answer on its way is asked for again", async () => {
+    const { tagsChanged } = listener();
+    await learn(T);
+    let reads = 0;
+    const late = learning((asked) => ((reads += 1), asked)).read([T]);
+    tagsChanged([T], new Map([[T, "i.1 i.1"]]));
+    expect([table.has(T), invalidated]).toEqual([true, []]);
+    await late;
+    expect(reads).toBe(2);
+    tagsChanged([T], new Map([[T, "i.2 i.1"]]));
+    expect([table.has(T), invalidated.length]).toEqual([false, 1]);
   });
 
   it("that is not known leaves copies alone while nothing is in flight", async () => {

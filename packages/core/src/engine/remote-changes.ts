@@ -43,11 +43,11 @@ export class RemoteChanges {
   listener({ tier, recovery }: ChangeTargets): ChangeListener {
     const { tags: tagEvents, flights } = this.#of;
     return {
-      changed: (keys) => this.#changed(keys),
+      changed: (keys, versions) => this.#changed(keys, versions),
       leaseChanged: (keys, order = "loose") => {
         for (const key of keys) this.#leaseChanged(key, order);
       },
-      tagsChanged: (tags) => this.#tagsChanged(tags),
+      tagsChanged: (tags, versions) => this.#tagsChanged(tags, versions),
       everythingChanged: () => {
         this.#table?.clear();
         // Copies may have been checked against versions that are forgotten now.
@@ -86,12 +86,12 @@ export class RemoteChanges {
     backoffs.end(key.local);
   }
 
-  #changed(keys: readonly string[]): void {
+  #changed(keys: readonly string[], versions?: ReadonlyMap<string, string>): void {
     for (const key of keys) {
       const tag = tagKeyOf(key);
       const localKey = tag === undefined ? localKeyOf(this.#root, key) : undefined;
-      if (tag !== undefined) this.#tagsChanged([tag]);
-      else if (localKey !== undefined) this.#dropCopy(localKey);
+      if (tag !== undefined) this.#tagsChanged([tag], versions);
+      else if (localKey !== undefined) this.#dropCopy(localKey, versions?.get(key));
     }
   }
 
@@ -101,14 +101,13 @@ export class RemoteChanges {
     if (localKey !== undefined) this.#of.flights.leaseChanged(localKey, order);
   }
 
-  #tagsChanged(tags: readonly string[]): void {
+  #tagsChanged(tags: readonly string[], versions?: ReadonlyMap<string, string>): void {
     const { tags: tagEvents, flights, local, leases, decisions, events } = this.#of;
     const table = this.#table;
     const mine = tags.filter((tag) => tag.startsWith(this.#root.tagPrefixes[0]!.slice(0, -2)));
     if (mine.length === 0) return;
     // Own calls forgot them before they were sent; and a tag that nothing here depends on concerns no caller.
-    const known = table === undefined ? [] : mine.filter((tag) => table.has(tag));
-    table?.forget(mine);
+    const known = table?.forget(mine, versions) ?? [];
     // Late tags are not known before the loader ends, so it is all flights of the namespace.
     if (known.length !== 0 || flights.size !== 0 || local?.hasUnversioned === true) tagEvents.changed(mine);
     for (const lease of leases) lease.tagsChanged(mine);
@@ -129,7 +128,8 @@ export class RemoteChanges {
     }
   }
 
-  #dropCopy(localKey: string): void {
+  /** @param version of the entry after its change: a copy that has it stays. */
+  #dropCopy(localKey: string, version: string | undefined): void {
     const { local, flights, events, name, decisions, writes } = this.#of;
     // The report of a change comes before its acknowledgement. One by another process in between looks the same.
     const isOwn = writes.has(localKey);
@@ -139,6 +139,7 @@ export class RemoteChanges {
       decisions.note(localKey, "changed", by);
     }
     flights.taint(localKey);
+    if (version !== undefined && local?.holds(localKey, version) === true) return;
     const isReported = !isOwn && events.invalidate.isObserved && local?.hasLiving(localKey) === true;
     local?.drop(localKey);
     if (!isReported) return;

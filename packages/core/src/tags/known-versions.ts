@@ -106,15 +106,23 @@ export class KnownVersions {
     return { read: async (tags) => this.known(tags) ?? source.read(tags) };
   }
 
-  /** These changed, or may have. */
-  forget(tags: readonly string[]): void {
+  /**
+   * These changed, or may have.
+   *
+   * @param versions what they are now, as `hard soft`: one that is known to be this already stays.
+   * @returns those that were known.
+   */
+  forget(tags: readonly string[], versions?: ReadonlyMap<string, string>): string[] {
     this.#changeSequence += 1;
     this.#at = undefined;
-    for (const tag of tags) {
-      this.#versions.delete(tag);
+    return tags.filter((tag) => {
       const asked = this.#asked.get(tag);
       if (asked !== undefined) asked.changeSequence = this.#changeSequence;
-    }
+      const now = versions?.get(tag);
+      const known = this.#versions.get(tag)?.version;
+      if (known === undefined || (now !== undefined && now === `${known.hard} ${known.soft}`)) return false;
+      return this.#versions.delete(tag);
+    });
   }
 
   clear(): void {

@@ -202,6 +202,11 @@ export class LocalCopies {
     return held !== undefined && this.#clock.now() < held.deadAt;
   }
 
+  /** Whether there is a copy of this version, as {@link hasLiving}. */
+  holds(localKey: string, version: string): boolean {
+    return this.#unlessBroken("get", () => this.held(localKey), localKey)?.version === version;
+  }
+
   /** Whether it was ever given a trusted copy without tag versions: then any tag event matters. */
   get hasUnversioned(): boolean {
     return this.#hasUnversioned;

@@ -4,7 +4,7 @@ import type { CoherenceListener } from "@hotset/core";
  * A listener to the changes of one topic. Keys are those of Redis, of entries and of tags. Each method returns
  * immediately.
  */
-export interface ChangeListener extends Omit<CoherenceListener, "leaseChanged" | "tagsChanged"> {
+export interface ChangeListener extends Omit<CoherenceListener, "changed" | "leaseChanged" | "tagsChanged"> {
   /** A prefix of keys, colon included, or the name of a channel: depends on how the changes are received. */
   readonly topic: string;
   readonly maxStalenessMs: number;
