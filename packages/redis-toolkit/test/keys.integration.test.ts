@@ -133,6 +133,8 @@ const MODULES: Readonly<Record<string, (redis: RedisView) => Promise<void>>> = {
     await auth.update(login!.id, { cart: "pen" });
     expect(await auth.list(ODD)).toHaveLength(1);
     await auth.destroyAll("another");
+    const old = sessions<{ user: string }>(redis, { store: "json", userId: ({ user }) => user });
+    await old.create({ data: { user: ODD } });
   },
   "/leaderboard": async (redis) => {
     const all = { ties: "first-reached", ranks: "dense" } as const;

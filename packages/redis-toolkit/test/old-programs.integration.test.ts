@@ -7,6 +7,7 @@ import { leaderboard } from "@hotset/redis-toolkit/leaderboard";
 import { locks } from "@hotset/redis-toolkit/lock";
 import { presence } from "@hotset/redis-toolkit/presence";
 import { fixedWindow, rateLimit, slidingLog } from "@hotset/redis-toolkit/rate-limit";
+import { sessions } from "@hotset/redis-toolkit/sessions";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startServers } from "./servers.ts";
 
@@ -93,6 +94,67 @@ describe.each(["one server", "a cluster"] as const)("next to another program ove
     expect([await board.size(), await board.remove(8, 7), await board.size()]).toEqual([100, 2, 98]);
     for (const options of [{ window: "daily" }, { ranks: "dense" }, { ties: "first-reached" }] as const)
       expect(() => leaderboard(redis, "x", { ...options, key: (name) => name })).toThrow("with key other programs");
+  });
+
+  it("R2-13 R4-03: a session as JSON text is read, touched and written as JSON text", async () => {
+    interface Data {
+      readonly user_id: number;
+      readonly last_activity: string;
+      readonly cart: readonly number[];
+      readonly empty: readonly number[];
+    }
+    const auth = sessions<Data>(redis, {
+      store: "json",
+      key: (id) => `session:${p}${id}`,
+      userId: (data) => data.user_id,
+    });
+    const key = (id: string): string => `session:${p}${id}`;
+    const id = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+    await old("SETEX", key(id), 86_400, '{"user_id": 7, "empty": [], "last_activity": "t0"}');
+    const read = await auth.read(id);
+    expect(read).toMatchObject({ id, userId: "7", data: { user_id: 7, empty: [], last_activity: "t0" }, version: 0 });
+    expect(Date.parse(read!.expiresAt) - Date.parse(read!.lastActivity)).toBe(86_400_000);
+    expect(await old("TYPE", key(id))).toBe("string");
+    // Not renewed: it was active just now. Later it is.
+    expect(await auth.touch(id)).toMatchObject({ isRenewed: false });
+    await old("EXPIRE", key(id), 3_600);
+    expect(await auth.touch(id)).toMatchObject({ isRenewed: true });
+    expect(Number(await old("TTL", key(id)))).toBeGreaterThan(86_000);
+    expect(await auth.update(id, { cart: [1], last_activity: undefined })).toMatchObject({ data: { cart: [1] } });
+    expect(JSON.parse(String(await old("GET", key(id))))).toEqual({ user_id: 7, empty: [], cart: [1] });
+    const made = await auth.create({ data: { user_id: 7, cart: [] } });
+    expect([await old("GET", key(made.id)), await old("TTL", key(made.id))]).toEqual([
+      '{"user_id":7,"cart":[]}',
+      86_400,
+    ]);
+    expect((await auth.list(7)).map(({ handle }) => handle).toSorted()).toEqual([id, made.id].toSorted());
+    const moved = await auth.regenerate(id);
+    expect([await old("EXISTS", key(id)), moved!.data]).toEqual([0, { user_id: 7, empty: [], cart: [1] }]);
+    // The old program ends a session by DEL, and each of both sees it.
+    await old("DEL", key(moved!.id));
+    expect([await auth.read(moved!.id), await auth.touch(moved!.id), await auth.update(moved!.id, {})]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([await auth.destroyAll(7), await old("EXISTS", key(made.id))]).toEqual([1, 0]);
+    expect([await auth.destroy(made.id), await auth.list(7)]).toEqual([false, []]);
+    await expect(auth.create({ userId: 7 })).rejects.toThrow("have their user in the data");
+    await expect(auth.update(id, {}, { ifVersion: 1 })).rejects.toThrow("have no version");
+    await old("HSET", key("hash"), "a", "1");
+    await expect(auth.read("hash")).rejects.toMatchObject({ code: "WRONG_TYPE" });
+    await old("SET", key("text"), "no json");
+    await expect(auth.read("text")).rejects.toMatchObject({ code: "DECODE_FAILED" });
+    expect(() => sessions(redis, { store: "text" as never })).toThrow('sessions: store must be one of "json"');
+    await expect(sessions(redis, { store: "json" }).list(7)).rejects.toThrow("give userId: (data) =>");
+  });
+
+  it("R4-03: a change of the other program between the read and the write of an update is kept", async () => {
+    const auth = sessions<{ readonly n: number; readonly own: number }>(redis, { store: "json", key: (id) => p + id });
+    const { id } = await auth.create({ data: { n: 0 } });
+    const both = await Promise.all(Array.from({ length: 5 }, (_, i) => auth.update(id, { [`f${i}`]: i })));
+    expect(both.every((session) => session !== undefined)).toBe(true);
+    expect(JSON.parse(String(await old("GET", p + id)))).toEqual({ n: 0, f0: 0, f1: 1, f2: 2, f3: 3, f4: 4 });
   });
 
   it("R4-04: presence has the key that it is given, and integer ids", async () => {

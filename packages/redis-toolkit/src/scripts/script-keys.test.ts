@@ -29,6 +29,7 @@ const KEYS_OF_SCRIPTS: Readonly<Record<string, number | "those of the caller">> 
   "locks/servers.ts": MOST,
   "queue/store.ts": KEY_NAMES.length,
   "scripts/define-script.ts": "those of the caller",
+  "sessions/json-records.ts": 1,
   "sessions/session-records.ts": 3,
   "streams/stream-place.ts": 3,
 };

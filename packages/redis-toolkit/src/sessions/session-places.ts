@@ -20,7 +20,7 @@ const TAG_BYTES = 3;
 const SECRET_BYTES = 16;
 
 /** Without braces, which would move a key to another slot, and without what a pattern of SCAN would read. */
-const ID = /^[A-Za-z0-9_.:,+/=@-]{1,256}$/;
+export const ID: RegExp = /^[A-Za-z0-9_.:,+/=@-]{1,256}$/;
 const HASHED_HANDLE = /^[A-Za-z0-9_.:,+/=@-]{1,4}\.[A-Za-z0-9_-]{43}$/;
 
 /**

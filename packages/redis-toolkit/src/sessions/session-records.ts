@@ -38,6 +38,14 @@ export interface Changes {
   readonly ifVersion?: number | undefined;
 }
 
+/** What `sessions` needs of a store. */
+export interface Records extends Pick<
+  SessionRecords,
+  "create" | "read" | "touch" | "update" | "regenerate" | "remove" | "removeAll" | "list"
+> {
+  readonly places: Pick<Places, "newId" | "ofId" | "ofHandle">;
+}
+
 /** The user's keys outlive each of its sessions, also one that is stored a moment after they were written. */
 const MARGIN_MS = 60_000;
 /** How many steps of `regenerate` an id in its grace is followed over. */

@@ -128,7 +128,7 @@ export function dataOf<Data extends object>({ fields }: Pick<StoredSession, "fie
 }
 
 /** The fields of a session that another program has stored as one JSON object. */
-function fieldsOfText(text: string): ReadonlyMap<string, string> {
+export function fieldsOfText(text: string): ReadonlyMap<string, string> {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,13 +1,23 @@
 import { InvalidArgumentError, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
-import { checkName, checkOptions, checkView, durationMs, idText, wholeNumber, type Id } from "../module/module.ts";
+import {
+  checkName,
+  checkOneOf,
+  checkOptions,
+  checkView,
+  durationMs,
+  idText,
+  wholeNumber,
+  type Id,
+} from "../module/module.ts";
+import { JsonRecords, type JsonSessionOptions } from "./json-records.ts";
 import { SessionConflictError } from "./session-conflict-error.ts";
 import { checkId, resolveSessionOptions, SESSION_OPTIONS, type SessionOptions } from "./session-options.ts";
 import type { Place } from "./session-places.ts";
-import { SessionRecords, type Fields } from "./session-records.ts";
+import { SessionRecords, type Fields, type Records } from "./session-records.ts";
 import { dataOf, fieldText, type StoredSession } from "./session-replies.ts";
 
-export { SessionConflictError, type SessionOptions };
+export { SessionConflictError, type JsonSessionOptions, type SessionOptions };
 
 /** A session when it was read or changed. Instants are ISO 8601, by the clock of Redis. */
 export interface SessionInfo<Data extends object> {
@@ -100,18 +110,22 @@ export interface Sessions<Data extends object> {
  */
 export function sessions<Data extends object = Record<string, unknown>>(
   redis: RedisView,
-  options: SessionOptions = {},
+  options: SessionOptions | JsonSessionOptions<Data> = {},
 ): Sessions<Data> {
   checkView("sessions(redis, options)", redis);
+  if ("store" in (options ?? {})) {
+    checkOneOf("sessions: store", (options as { readonly store: unknown }).store, ["json"]);
+    return new RedisSessions<Data>(new JsonRecords(redis, options as JsonSessionOptions<never>));
+  }
   checkOptions("sessions(redis, options)", options, SESSION_OPTIONS);
   const records = new SessionRecords(redis, resolveSessionOptions(options));
   return new RedisSessions<Data>(records);
 }
 
 class RedisSessions<Data extends object> implements Sessions<Data> {
-  readonly #records: SessionRecords;
+  readonly #records: Records;
 
-  constructor(records: SessionRecords) {
+  constructor(records: Records) {
     this.#records = records;
   }
 
