@@ -100,12 +100,12 @@ export class Calls {
     this.#last.set(statement, own);
     let isOver = false;
     const abandoned = new Promise<never>((_, reject) => {
-      for (const call of calls)
-        call.onPass = () => {
-          if (isOver) return;
-          isOver = true;
-          reject(this.#late(statement, calls, { maybeExecuted: true }));
-        };
+      const onPass = (): void => {
+        if (isOver) return;
+        isOver = true;
+        reject(this.#late(statement, calls, { maybeExecuted: true }));
+      };
+      for (const call of calls) call.onPass = onPass;
     });
     let abandon = (): void => undefined;
     try {
@@ -190,7 +190,9 @@ export class Call extends Deadline {
   }
 
   get bytes(): number {
-    return this.values.reduce<number>((sum, value) => sum + (Buffer.isBuffer(value) ? value.length : 0), 0);
+    let bytes = 0;
+    for (const value of this.values) if (Buffer.isBuffer(value)) bytes += value.length;
+    return bytes;
   }
 
   override pass(): void {

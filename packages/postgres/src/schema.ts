@@ -135,20 +135,20 @@ begin
 end $$;`;
 
 const ENTRY_STEPS = `
-create or replace function $S.put(k bytea, d bytea, m bytea, s float8, e float8, v text) returns void
+create or replace function $S.put(k bytea, seen text, d bytea, m bytea, s float8, e float8, v text) returns bool
 language plpgsql as $$
 declare t float8 := $NOW;
 begin
-  insert into $S.entries as x values (k, d, m, v, t + s, t + e, $RECLAIM_AT) on conflict (key) do update set
-    data = excluded.data, meta = excluded.meta, version = excluded.version,
-    stale_at = excluded.stale_at, expires_at = excluded.expires_at, reclaim_at = excluded.reclaim_at;
-end $$;
-
-create or replace function $S.current_version(k bytea) returns text language plpgsql as $$
-declare v text;
-begin
-  select version into v from $S.entries where key = k and expires_at - $NOW >= 1;
-  return coalesce(v, '');
+  if seen is null or seen = '' then
+    insert into $S.entries as x values (k, d, m, v, t + s, t + e, $RECLAIM_AT) on conflict (key) do update set
+      data = excluded.data, meta = excluded.meta, version = excluded.version,
+      stale_at = excluded.stale_at, expires_at = excluded.expires_at, reclaim_at = excluded.reclaim_at
+      where seen is null or x.expires_at - t < 1;
+  else
+    update $S.entries set data = d, meta = m, version = v, stale_at = t + s, expires_at = t + e, reclaim_at = $RECLAIM_AT
+      where key = k and version = seen and expires_at - t >= 1;
+  end if;
+  return found;
 end $$;
 
 create or replace function $S.write(name bytea, d bytea, m bytea, s float8, e float8, v text) returns bool
@@ -156,7 +156,7 @@ language plpgsql as $$
 declare k bytea := sha256(name);
 begin
   $LOCK;
-  perform $S.put(k, d, m, s, e, v);
+  perform $S.put(k, null, d, m, s, e, v);
   delete from $S.leases where key = k;
   perform $S.report('e', name);
   return true;
@@ -166,11 +166,10 @@ create or replace function $S.remove(name bytea) returns bool language plpgsql a
 declare k bytea := sha256(name); was bool;
 begin
   $LOCK;
-  was := $S.current_version(k) <> '';
-  delete from $S.entries where key = k;
+  delete from $S.entries where key = k returning expires_at - $NOW >= 1 into was;
   delete from $S.leases where key = k;
   perform $S.report('e', name);
-  return was;
+  return coalesce(was, false);
 end $$;
 
 create or replace function $S.mark_stale(name bytea, v text) returns bool language plpgsql as $$
@@ -234,15 +233,18 @@ begin
         into data, meta, stale, expires from $S.entries x where x.key = k;
       return;
     end if;
-    select ceil(x.ends_at - at) into held from $S.leases x where x.key = k and x.ends_at > at;
-    if found then state := 'held'; return; end if;
+  end if;
+  insert into $S.leases as x values (k, t, at + ms) on conflict (key) do update
+    set token = excluded.token, ends_at = excluded.ends_at where seen = '*' or x.ends_at <= at;
+  if not found then
+    select ceil(x.ends_at - at) into held from $S.leases x where x.key = k;
+    state := 'held';
+    return;
   end if;
   if is_over and version not in ('', '-') then
     delete from $S.entries x where x.key = k;
     version := '';
   end if;
-  insert into $S.leases as x values (k, t, at + ms)
-    on conflict (key) do update set token = excluded.token, ends_at = excluded.ends_at;
   state := 'granted';
 end $$;
 
@@ -270,12 +272,13 @@ begin
   $LOCK;
   delete from $S.leases where key = k and token = t and ends_at > $NOW;
   if not found then return false; end if;
-  if $S.current_version(k) <> seen then perform $S.report('l', name); return false; end if;
-  perform $S.put(k, d, m, s, e, v);
+  if not $S.put(k, seen, d, m, s, e, v) then perform $S.report('l', name); return false; end if;
   perform $S.report('s', name);
   return true;
 end $$;`;
 
+// A list is read through a subquery: the planner would count its elements, and make another plan for each call.
+//
 // The row of the issuer is locked by each renewal until it is committed: so a position that a pin reads is never that
 // of a renewal which it cannot see, as the last value of a sequence may be.
 const TAG_STEPS = `
@@ -292,23 +295,26 @@ end $$;
 create or replace function $S.tag_versions(names bytea[]) returns text[] language plpgsql as $$
 begin
   return (select coalesce(array_agg(t.hard || '|' || t.soft order by o), '{}')
-    from unnest(names) with ordinality as a(name, o) left join $S.tags t on t.tag = sha256(a.name));
+    from unnest((select names)) with ordinality as a(name, o) left join $S.tags t on t.tag = sha256(a.name));
 end $$;
 
 create or replace function $S.issue(names bytea[]) returns void language plpgsql as $$
-declare p text := $S.position(); at float8 := $NOW; missing bytea[];
+declare p text; at float8 := $NOW; missing bytea[];
 begin
-  select array_agg(a.name) into missing from unnest(names) as a(name)
+  if exists (select from $S.issuer) and (select coalesce(bool_and(coalesce(t.used_at >= at - 86400000, false)), true)
+    from unnest((select names)) as a(name) left join $S.tags t on t.tag = sha256(a.name)) then return; end if;
+  p := $S.position();
+  select array_agg(a.name) into missing from unnest((select names)) as a(name)
     left join $S.tags t on t.tag = sha256(a.name) where t.tag is null;
   if missing is not null then
     perform 1 from $S.issuer for update;
     p := $S.position();
     insert into $S.tags select distinct sha256(a.name), p, p, split_part(p, '.', 2)::bigint, at
-      from unnest(missing) as a(name) order by 1 on conflict do nothing;
-    perform $S.report('t', a.name) from unnest(missing) as a(name);
+      from unnest((select missing)) as a(name) order by 1 on conflict do nothing;
+    perform $S.report('t', a.name) from unnest((select missing)) as a(name);
   end if;
   update $S.tags set used_at = at where tag in (select tag from $S.tags
-    where tag in (select sha256(a.name) from unnest(names) as a(name)) and used_at < at - 86400000
+    where tag in (select sha256(a.name) from unnest((select names)) as a(name)) and used_at < at - 86400000
     for update skip locked);
 end $$;
 
@@ -324,17 +330,17 @@ begin
   return (select coalesce(array_agg(case
       when i.id = split_part(at, '.', 1) and t.n <= split_part(at, '.', 2)::bigint then t.hard || '|' || t.soft end
       order by o), '{}')
-    from unnest(names) with ordinality as a(name, o) join $S.tags t on t.tag = sha256(a.name) cross join $S.issuer i);
+    from unnest((select names)) with ordinality as a(name, o) join $S.tags t on t.tag = sha256(a.name) cross join $S.issuer i);
 end $$;
 
 create or replace function $S.renew_tags(names bytea[], is_hard bool) returns bool language plpgsql as $$
 declare p text := $S.position(); next bigint; at float8 := $NOW;
 begin
   update $S.issuer set n = n + 1 returning id || '.' || n, n into p, next;
-  insert into $S.tags as x select distinct sha256(a.name), p, p, next, at from unnest(names) as a(name) order by 1
+  insert into $S.tags as x select distinct sha256(a.name), p, p, next, at from unnest((select names)) as a(name) order by 1
     on conflict (tag) do update set soft = excluded.soft, n = excluded.n, used_at = excluded.used_at,
       hard = case when is_hard then excluded.hard else x.hard end;
-  perform $S.report('t', a.name) from unnest(names) as a(name);
+  perform $S.report('t', a.name) from unnest((select names)) as a(name);
   return true;
 end $$;`;
 

@@ -61,7 +61,7 @@ export function statementsOf(schema: string): Statements {
       single: `select ${answer} from ${schema}.${name}(${parameters.join(", ")}) as r`,
       // From left to right: the function is called for each row of the first, in its order.
       many:
-        `select r.* from unnest(${all.map((type, i) => `$${i + 1}::${type}[]`).join(", ")}) as t(${columns.join(", ")})` +
+        `select r.* from unnest(${all.map((type, i) => `(select $${i + 1}::${type}[])`).join(", ")}) as t(${columns.join(", ")})` +
         ` cross join lateral ${schema}.${name}(${columns.join(", ")}) as r`,
     };
   };
@@ -107,7 +107,7 @@ function readStatement(schema: string, operation: string, columns: string, mostC
     mostCalls,
     single: `select ${columns} from ${schema}.entries e where e.key = $1`,
     many:
-      `select ${columns} from unnest($1::bytea[]) with ordinality as t(key, o)` +
+      `select ${columns} from unnest((select $1::bytea[])) with ordinality as t(key, o)` +
       ` left join ${schema}.entries e on e.key = t.key order by t.o`,
   };
 }
