@@ -441,7 +441,7 @@ class Checker {
     return isJoined ? "foreign delete during a load" : undefined;
   }
 
-  /** A value ends with its life, counted from the last load or `set` that may have stored it. */
+  /** A value ends with its life, counted from the last load, `set` or `touch` that may have given it one. */
   #judgeLife(read: Read, version: number): void {
     const { ttlMs, staleMs } = this.#history.terms;
     const isFresh = read.freshness === "fresh";
@@ -467,8 +467,8 @@ class Checker {
       // A process that computes the end of an entry asked for the time before the load.
       .map(({ calledAt, endedAt = Infinity }) => ({ from: clockAgeMs === 0 ? endedAt : calledAt, to: endedAt }));
     const set = (this.#changesOf.get(read.key) ?? [])
-      .filter(({ keys }) => keys.some(([key, each]) => key === read.key && each === version))
-      .filter(isSet)
+      .filter((change) => isTouch(change) || change.keys.some(([key, each]) => key === read.key && each === version))
+      .filter((change) => isTouch(change) || isSet(change))
       .map((change) => ({ from: change.startedAt, to: this.#overAt(change) }));
     return [...loaded, ...set];
   }
@@ -526,6 +526,7 @@ class Checker {
     return (
       this.#isForcedWithin(key, span) ||
       this.#isChangedWithin(key, span) ||
+      this.#isEmptiedWithin(key, span) ||
       this.#hasGivenUp(first, second) ||
       this.#isReplayedWithin(key, span) ||
       this.#isLeaseLostWithin([first, second], span) ||
@@ -555,6 +556,7 @@ class Checker {
     if (
       waiting === undefined ||
       this.#isChangedWithin(key, span) ||
+      this.#isEmptiedWithin(key, span) ||
       this.#isForcedWithin(key, span) ||
       this.#isReplayedWithin(key, span) ||
       this.#reach.isDisturbed(process, span.from - LEASE_MS, span.to)
@@ -614,9 +616,19 @@ class Checker {
     return this.#reach.isDisturbed(process, startedAt, latest) ? latest : endedAt + LOOK_MS;
   }
 
+  /** A `touch` changes nothing that another call waits for. */
   #isChangedWithin(key: string, span: Span, counts: (change: Change) => boolean = () => true): boolean {
     return (this.#changesOf.get(key) ?? []).some(
-      (change) => counts(change) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+      (change) =>
+        !isTouch(change) && counts(change) && overlap({ from: change.startedAt, to: this.#overAt(change) }, span),
+    );
+  }
+
+  /** Whether a load that found nothing may have removed what was there, and its lease. */
+  #isEmptiedWithin(key: string, span: Span): boolean {
+    return (this.#loadsOf.get(key) ?? []).some(
+      ({ isNothing, calledAt, endedAt = Infinity }) =>
+        isNothing === true && overlap({ from: calledAt, to: endedAt + this.#history.terms.responseTimeoutMs }, span),
     );
   }
 
@@ -680,6 +692,7 @@ class Checker {
     const span = { from: stored.from, to };
     const isChanged =
       this.#isChangedWithin(key, span, (change) => change.id !== stored.id) ||
+      this.#isEmptiedWithin(key, span) ||
       this.#isReplayedWithin(key, span) ||
       // It takes the lease over: the value is not stored.
       this.#isForcedWithin(key, { from: stored.from, to: stored.at }) ||
@@ -867,6 +880,8 @@ const isExpected = ({ kind, error }: Read): boolean =>
   /^(SourceError|LoadTimeoutError|AbortError)\b|; because of SourceError$/.test(error ?? "");
 
 const isTagCall = ({ kind }: Change): boolean => /Tags|clear/.test(kind);
+
+const isTouch = ({ kind }: Change): boolean => kind === "touch";
 
 const isSet = ({ kind }: Change): boolean => /^(set|setMany|foreignSet)$/.test(kind);
 

@@ -135,6 +135,8 @@ export interface Load {
   readonly isToStore?: boolean;
   /** It gave the version by `noStore` or `notShared`. */
   readonly isWithheld?: boolean;
+  /** It found nothing: what is there is removed. */
+  readonly isNothing?: boolean;
   /** The instant at which the cache gave it up. */
   readonly abortedAt?: Instant;
   readonly forced: boolean;

@@ -18,6 +18,7 @@ export interface Shape {
 const READ_EVERY_MS = 9;
 const BULK_EVERY_MS = 800;
 const ASIDE_EVERY_MS = 60;
+const TOUCH_EVERY_MS = 100;
 
 const SPACES: readonly (readonly string[])[] = [[], ["users"], ["users", "deep"]];
 
@@ -35,6 +36,7 @@ export function operationsOf(random: Random, prefix: string, shape: Shape): read
     addKeyChanges(drawing);
     addSpaceChanges(drawing);
   }
+  addTouches(drawing);
   if (!shape.leavesLeases) addAsides(drawing);
   if (shape.hasBulk) addBulk(drawing);
   return operations.sort((a, b) => a.at - b.at);
@@ -120,6 +122,28 @@ function addKeyChanges({ random, shape, at, add }: Drawing): void {
           isFollowed: !random.oneIn(3),
         });
     }
+  }
+}
+
+/** Of every second key: the others end with their first life. */
+function addTouches({ random, shape, at, add }: Drawing): void {
+  for (let now = random.gap(TOUCH_EVERY_MS); now < shape.durationMs; now += random.gap(TOUCH_EVERY_MS)) {
+    const worker = random.below(shape.workers);
+    const keys = shape.keys.filter(
+      ({ id, isForeign }, i) => !isForeign && i % 2 === 0 && mayRead(shape.keys, id, worker),
+    );
+    if (keys.length === 0) continue;
+    const key = random.one(keys).id;
+    const times = random.oneIn(2) ? 2 : 1;
+    add({ ...at(now, worker), kind: "touch", key, times });
+    // A change elsewhere that is made while the last of two touches is answered.
+    if (times === 2 && shape.changesToo && random.oneIn(3))
+      add({
+        ...at(now + 0.5 + random.below(30) / 10, (worker + 1) % shape.workers),
+        kind: random.one(["delete", "set", "markStale"] as const),
+        key,
+        isFollowed: false,
+      });
   }
 }
 

@@ -130,6 +130,7 @@ export type Operation =
     })
   | (At & { readonly kind: "get" | "getStale" | "peek" | "watch"; readonly key: string })
   | (At & { readonly kind: "getMany"; readonly keys: readonly string[]; readonly fillers?: number })
+  | (At & { readonly kind: "touch"; readonly key: string; readonly times: number })
   | (At & { readonly kind: "set" | "delete" | "markStale"; readonly key: string; readonly isFollowed: boolean })
   | (At & {
       readonly kind: "setMany" | "deleteMany";

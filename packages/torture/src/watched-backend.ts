@@ -30,7 +30,7 @@ export function watchBackend(
 ): WatchedBackend {
   noteFailures(backend, ["read", "write", "remove", "markStale"], failed);
   noteFailures(backend.batch, ["read"], failed);
-  noteFailures(backend.leases, ["acquire", "renew", "release", "store", "confirm"], failed);
+  noteFailures(backend.leases, ["acquire", "renew", "release", "store", "touch", "confirm"], failed);
   noteFailures(backend.tagVersions, ["read", "pin", "unchangedSince", "renew"], failed);
   /** By token, those that were not given up. */
   const granted = new Map<string, WatchedLease>();

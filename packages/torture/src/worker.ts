@@ -286,6 +286,9 @@ class Fleetmate {
         return this.#getMany(id, operation.keys, fillersOf(operation));
       case "aside":
         return this.#aside(operation);
+      case "touch":
+        await Promise.all(Array.from({ length: operation.times }, (_, i) => this.#touch(`${id}/${i}`, operation)));
+        return;
       case "foreignDelete":
       case "foreignSet":
         return;
@@ -421,7 +424,7 @@ class Fleetmate {
     const { process } = given;
     recorder.note("loads", { process, id, key, calledAt, startedAt: now(), forced, ...granted });
     let version: number | undefined;
-    let gives: Pick<Load, "isToStore" | "isWithheld"> = {};
+    let gives: Pick<Load, "isToStore" | "isWithheld" | "isNothing"> = {};
     let hasEnded = false;
     const end = (by?: "abort"): void => {
       if (hasEnded) return;
@@ -444,7 +447,10 @@ class Fleetmate {
       if (plan.outcome === "fail") throw new SourceError("the source is down");
       if (lateTags.length > 0) ctx.setOptions?.({ tags: lateTags });
       const value: Value = { k: key, v: version };
-      if (plan.outcome === "undefined") return undefined;
+      if (plan.outcome === "undefined") {
+        gives = { isNothing: true };
+        return undefined;
+      }
       if (plan.outcome === "no-store" && ctx.noStore !== undefined) {
         gives = { isWithheld: true };
         return ctx.noStore(value);
@@ -600,6 +606,24 @@ class Fleetmate {
       this.#source.end(id);
       for (const key of keys) this.#writing.set(key, this.#writing.get(key)! - 1);
     }
+  }
+
+  /** A change that replaces no version. Two at once wait for each other. */
+  async #touch(id: string, { key, times }: Operation & { readonly kind: "touch" }): Promise<void> {
+    const queued = this.#writing.get(key) ?? 0;
+    recorder.note("changes", {
+      process: given.process,
+      id,
+      kind: "touch",
+      keys: [[key, 0]],
+      mode: "soft",
+      startedAt: now(),
+      boundMs: (queued + times) * 4 * settings.responseTimeout,
+    });
+    const status = await this.#spaceOf(this.#keys.get(key)!.space)
+      .touch(key)
+      .then((result) => (result.status === "touched" ? "acknowledged" : "failed"));
+    recorder.add("changes", id, { endedAt: now(), status });
   }
 
   /** Its failures are known from the backend. It changes no key that is checked. */
