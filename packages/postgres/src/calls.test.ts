@@ -16,7 +16,7 @@ function open(connections = 4) {
     return promise;
   });
   const make = async (statement: Statement, count: number): Promise<void> => {
-    for (let i = 0; i < count; i += 1) void calls.make(statement, [], undefined);
+    for (let i = 0; i < count; i += 1) void calls.make(statement, [[]]);
     await nextTurn();
   };
   const seen = (): readonly (readonly [string, number])[] => sent.map((each) => [each.kind, each.calls]);

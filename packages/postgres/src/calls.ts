@@ -1,12 +1,15 @@
 import { BackendUnavailableError, Deadline, Deadlines, inNoCall, type Clock } from "@hotset/core";
 import type { Statement } from "./statements.ts";
 
+/** Parameters of one call, or the columns of its answer. */
+export type Row = readonly unknown[];
+
 /** Calls of one statement, in the order in which it is to carry them out. */
 export type Send = (
   statement: Statement,
-  calls: readonly Call[],
+  rows: readonly Row[],
   onStart: (abandon: () => void) => void,
-) => Promise<readonly (readonly unknown[])[]>;
+) => Promise<readonly Row[]>;
 
 export interface CallLimits {
   readonly label: string;
@@ -47,10 +50,10 @@ export class Calls {
     this.#deadlines = new Deadlines(limits.deadlineMs, clock);
   }
 
-  /** @returns the columns of the answer. */
-  make(statement: Statement, values: readonly unknown[], order: Buffer | undefined): Promise<readonly unknown[]> {
+  /** @returns an answer for each row. */
+  make(statement: Statement, rows: readonly Row[], order?: Buffer): Promise<readonly Row[]> {
     return new Promise((resolve, reject) => {
-      const call = new Call(values, order, resolve, reject, () => this.#drop(statement, call));
+      const call = new Call(rows, order, resolve, reject, () => this.#drop(statement, call));
       const calls = this.#waiting.get(statement);
       if (calls === undefined) this.#waiting.set(statement, new Set([call]));
       else calls.add(call);
@@ -73,17 +76,18 @@ export class Calls {
   #begin(): void {
     this.#isDue = false;
     for (const [statement, calls] of this.#waiting) {
-      while (calls.size > 0 && this.#running < this.#limits.connections && !this.#holdsBack(statement, calls.size))
+      while (calls.size > 0 && this.#running < this.#limits.connections && !this.#holdsBack(statement, calls))
         void this.#run(statement, take(calls, statement.mostCalls));
       if (calls.size === 0) this.#waiting.delete(statement);
     }
     if (this.#running === 0) this.#onIdle?.();
   }
 
-  #holdsBack(statement: Statement, waiting: number): boolean {
+  #holdsBack(statement: Statement, calls: ReadonlySet<Call>): boolean {
     const last = this.#last.get(statement);
-    if (last === undefined || waiting >= statement.mostCalls || this.#clock.now() - last.sentAt >= MOST_HOLD_MS)
-      return false;
+    if (last === undefined || this.#clock.now() - last.sentAt >= MOST_HOLD_MS) return false;
+    let waiting = 0;
+    for (const { rows } of calls) if ((waiting += rows.length) >= statement.mostCalls) return false;
     if (!this.#isHolding) {
       this.#isHolding = true;
       this.#clock.schedule(() => {
@@ -109,23 +113,26 @@ export class Calls {
     });
     let abandon = (): void => undefined;
     try {
-      const sending = this.#send(statement, calls, (how) => (abandon = how));
-      const rows = await Promise.race([sending, abandoned]);
-      for (const [i, call] of calls.entries()) this.#end(call, () => call.resolve(rows[i]!));
+      const given = calls.length === 1 ? calls[0]!.rows : calls.flatMap((call) => call.rows);
+      const sending = this.#send(statement, given, (how) => (abandon = how));
+      const answers = await Promise.race([sending, abandoned]);
+      let at = 0;
+      for (const call of calls) {
+        this.#deadlines.end(call);
+        call.resolve(answers.slice(at, (at += call.rows.length)));
+      }
     } catch (error) {
       abandon();
-      for (const call of calls) this.#end(call, () => call.reject(error));
+      for (const call of calls) {
+        this.#deadlines.end(call);
+        call.reject(error);
+      }
     } finally {
       isOver = true;
       this.#running -= 1;
       if (this.#last.get(statement) === own) this.#last.delete(statement);
       this.#begin();
     }
-  }
-
-  #end(call: Call, how: () => void): void {
-    this.#deadlines.end(call);
-    how();
   }
 
   /** A call whose deadline passed before it was sent. */
@@ -152,10 +159,11 @@ const MOST_BYTES = 2 ** 20;
 
 function take(calls: Set<Call>, most: number): readonly Call[] {
   const taken: Call[] = [];
-  let bytes = 0;
+  let [rows, bytes] = [0, 0];
   for (const call of calls) {
+    rows += call.rows.length;
     bytes += call.bytes;
-    if (taken.length > 0 && (taken.length === most || bytes > MOST_BYTES)) break;
+    if (taken.length > 0 && (rows > most || bytes > MOST_BYTES)) break;
     taken.push(call);
     calls.delete(call);
   }
@@ -166,23 +174,23 @@ function take(calls: Set<Call>, most: number): readonly Call[] {
 }
 
 /** One call of the backend. */
-export class Call extends Deadline {
-  readonly values: readonly unknown[];
+class Call extends Deadline {
+  readonly rows: readonly Row[];
   readonly order: Buffer | undefined;
-  readonly resolve: (row: readonly unknown[]) => void;
+  readonly resolve: (rows: readonly Row[]) => void;
   readonly reject: (error: unknown) => void;
   /** Changes when it is sent. */
   onPass: () => void;
 
   constructor(
-    values: readonly unknown[],
+    rows: readonly Row[],
     order: Buffer | undefined,
-    resolve: (row: readonly unknown[]) => void,
+    resolve: (rows: readonly Row[]) => void,
     reject: (error: unknown) => void,
     onPass: () => void,
   ) {
     super();
-    this.values = values;
+    this.rows = rows;
     this.order = order;
     this.resolve = resolve;
     this.reject = reject;
@@ -191,7 +199,7 @@ export class Call extends Deadline {
 
   get bytes(): number {
     let bytes = 0;
-    for (const value of this.values) if (Buffer.isBuffer(value)) bytes += value.length;
+    for (const row of this.rows) for (const value of row) if (Buffer.isBuffer(value)) bytes += value.length;
     return bytes;
   }
 

@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, inNoCall, type Clock } from "@hotset/core";
-import { Calls, type Call } from "./calls.ts";
+import { Calls, type Row } from "./calls.ts";
 import {
   faultOf,
   isInTransaction,
@@ -62,9 +62,14 @@ export class Database {
   }
 
   /** Calls a statement. @param order keys in the order in which all processes lock them. */
-  call(statement: Statement, values: readonly unknown[], order?: Buffer): Promise<readonly unknown[]> {
+  call(statement: Statement, values: Row, order?: Buffer): Promise<Row> {
+    return this.callAll(statement, [values], order).then(first);
+  }
+
+  /** As many calls of a statement as there are rows, at most 100. */
+  callAll(statement: Statement, rows: readonly Row[], order?: Buffer): Promise<readonly Row[]> {
     if (this.#isClosed) return Promise.reject(this.#closed(statement.operation));
-    return this.#calls.make(statement, values, order);
+    return this.#calls.make(statement, rows, order);
   }
 
   /** Connects, and makes the schema where it is missing. */
@@ -137,9 +142,9 @@ export class Database {
 
   async #send(
     statement: Statement,
-    calls: readonly Call[],
+    rows: readonly Row[],
     onStart: (abandon: () => void) => void,
-  ): Promise<readonly (readonly unknown[])[]> {
+  ): Promise<readonly Row[]> {
     const sending = new Sending(this);
     onStart(() => {
       if (sending.session !== undefined) this.#abandoned.add(sending.session);
@@ -147,7 +152,7 @@ export class Database {
     });
     for (let attempt = 1; ; attempt += 1)
       try {
-        return await this.#attempt(sending, statement, calls, attempt);
+        return await this.#attempt(sending, statement, rows, attempt);
       } catch (error) {
         if (sending.session !== undefined && stateOf(error) === undefined) this.#abandoned.add(sending.session);
         sending.end(isUsable(error) ? "back" : "away");
@@ -161,9 +166,9 @@ export class Database {
   async #attempt(
     sending: Sending,
     statement: Statement,
-    calls: readonly Call[],
+    rows: readonly Row[],
     attempt: number,
-  ): Promise<readonly (readonly unknown[])[]> {
+  ): Promise<readonly Row[]> {
     const { isPooled } = await this.reach();
     if (statement.isChange) await this.#endAbandoned();
     const client = await this.borrow();
@@ -175,12 +180,11 @@ export class Database {
       return [];
     }
     sending.session = session;
-    const rows = calls.map((call) => call.values);
     // Not prepared after a refusal: other sessions may have lost their statements too.
     const answer = await client.query(queryOf(statement, rows, !isPooled && attempt === 1));
     sending.end("back");
     // A read of one key has no row where it has no entry.
-    return answer.rows.length === 0 ? calls.map(() => []) : (answer.rows as readonly (readonly unknown[])[]);
+    return answer.rows.length === 0 ? rows.map(() => []) : (answer.rows as readonly Row[]);
   }
 
   /** Asked once for each connection. A number is used again once its process has ended, the instant is not. */
@@ -350,5 +354,7 @@ const END_SESSIONS = `select pid, pg_terminate_backend(pid), pg_sleep(0.01) from
 
 /** A schema, table or function that is not there. */
 const isMissing = (error: unknown): boolean => ["3F000", "42P01", "42883"].includes(stateOf(error) ?? "");
+
+const first = (rows: readonly Row[]): Row => rows[0]!;
 
 const ignore = (): void => undefined;

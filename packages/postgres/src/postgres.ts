@@ -53,7 +53,7 @@ class PostgresBackend implements Backend {
   readonly leases: Leases;
   readonly tagVersions: NonNullable<Backend["tagVersions"]>;
   readonly coherence: Coherence;
-  readonly batch = { read: (keys: readonly string[]) => Promise.all(keys.map((key) => this.read(key))) };
+  readonly batch = { read: (keys: readonly string[]) => this.#readAll(keys) };
   readonly #database: Database;
   readonly #statements: Statements;
   readonly #keys = new LongKeys();
@@ -104,6 +104,15 @@ class PostgresBackend implements Backend {
   read(key: string): Promise<StoredEntry | undefined> {
     this.#polling.wake();
     return this.#database.call(this.#statements.read, [this.#keys.of(key).hash]).then(entryOf);
+  }
+
+  async #readAll(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {
+    this.#polling.wake();
+    const rows = keys.map((key) => [this.#keys.of(key).hash]);
+    const parts = Array.from({ length: Math.ceil(rows.length / 100) }, (_, i) =>
+      this.#database.callAll(this.#statements.read, rows.slice(100 * i, 100 * i + 100)),
+    );
+    return (await Promise.all(parts)).flat().map(entryOf);
   }
 
   async write(key: string, entry: StoredEntry): Promise<void> {
