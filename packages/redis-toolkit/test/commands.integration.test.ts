@@ -1,7 +1,9 @@
 import { TestClock } from "@hotset/testing";
 import { randomPrefix, startOwnRedis, startProxy } from "@hotset/test-servers";
 import { createRedis, type CommandError, type Commands, type Redis } from "@hotset/redis-toolkit";
+import { pubsub } from "@hotset/redis-toolkit/pubsub";
 import { defineScript, type ScriptReply } from "@hotset/redis-toolkit/scripts";
+import { streams } from "@hotset/redis-toolkit/streams";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadTable, isMethodName } from "../src/commands/node-redis-commands.ts";
 import { NEEDS_A_CONNECTION } from "../src/commands/refused-commands.ts";
@@ -366,6 +368,77 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     ]);
     expect(results.map((result) => result.ok && result.value)).toEqual([1, "1", 1, new Map([["a", "1"]]), 2, true]);
     expect(await commands.exists(n)).toBe(false);
+  });
+
+  it("A25: bytes come back as they were written, in every kind of value, and as names of fields and keys", async () => {
+    const { bytes } = redis;
+    const [one, two, three] = [Buffer.of(0xff, 0), Buffer.of(0xfe), Buffer.of(0xc3)] as const;
+    const key = Buffer.concat([Buffer.from(`{${p}}`), one]);
+    expect(await bytes.setIfAbsentAndGet(key, two)).toEqual({ value: two, status: "set" });
+    expect(await bytes.setIfAbsentAndGet(key, three)).toEqual({ value: two, status: "exists" });
+    expect([await bytes.get(key), await bytes.getMany([key, `${p}absent`])]).toEqual([two, [two, undefined]]);
+    expect(await bytes.hset(`{${p}}h`, new Map([["f", one]]))).toBe(1);
+    await bytes.hSet(`{${p}}h`, two, three);
+    expect(await bytes.hget(`{${p}}h`, two)).toEqual(three);
+    const pairs = [
+      [Buffer.from("f"), one],
+      [two, three],
+    ];
+    expect((await bytes.hgetAll(`{${p}}h`)).toSorted(([a], [b]) => Buffer.compare(a, b))).toEqual(pairs);
+    expect(await bytes.hgetAll(`{${p}}absent`)).toEqual([]);
+    expect((await bytes.hGetAll(`{${p}}h`)) as unknown).toEqual((await bytes.hgetAll(`{${p}}h`)).flat());
+    const fields = [];
+    for await (const pair of bytes.hscan(`{${p}}h`)) fields.push(pair);
+    expect(fields.toSorted(([a], [b]) => Buffer.compare(a, b))).toEqual(pairs);
+    await bytes.rPush(`{${p}}l`, [one, two]);
+    expect(await bytes.lRange(`{${p}}l`, 0, -1)).toEqual([one, two]);
+    expect(await bytes.blPop(`{${p}}l`, 1)).toEqual({ key: Buffer.from(`{${p}}l`), element: one });
+    await bytes.zAdd(`{${p}}z`, { score: 1.5, value: one });
+    expect(await bytes.zRangeWithScores(`{${p}}z`, 0, -1)).toEqual([{ value: one, score: 1.5 }]);
+    expect(await bytes.send(["LRANGE", `{${p}}l`, "0", "-1"], { key: `{${p}}l` })).toEqual([two]);
+    // Those without text are the same.
+    expect(await bytes.set(`{${p}}n`, 5)).toBe("set");
+    expect([await bytes.incr(`{${p}}n`, { by: 2n }), await bytes.getNumber(`{${p}}n`)]).toEqual([7n, 7]);
+    expect(await bytes.hincrMany(`{${p}}c`, { a: 2 })).toEqual(new Map([["a", 2]]));
+    await bytes.setJson(`{${p}}j`, { a: 1 });
+    expect(await bytes.getJson(`{${p}}j`)).toEqual({ a: 1 });
+    // Two names that are one as text.
+    const twins = [one, two].map((end) => Buffer.concat([Buffer.from(`{${p}}twin`), end]));
+    for (const twin of twins) await bytes.set(twin, 1);
+    const tenant = redis.tenant("acme");
+    for (const twin of twins) await tenant.bytes.set(twin, 1);
+    for (const view of [redis, tenant]) {
+      const found = [];
+      for await (const name of view.bytes.scan({ match: `{${p}}twin*` })) found.push(name);
+      expect(found.toSorted((a, b) => Buffer.compare(a, b))).toEqual(twins.toReversed());
+    }
+    const outer = redis.tenant(`fallback${p}`, { fallback: "read" }).bytes;
+    expect(await outer.hgetAll(`{${p}}h`)).toHaveLength(2);
+  });
+
+  it("A25: half of a surrogate pair is refused everywhere, since two texts would be one in Redis", async () => {
+    const half = "\ud800";
+    for (const call of [
+      () => commands.get(half),
+      () => commands.set(p, half),
+      () => commands.hset(p, { [half]: 1 }),
+      () => commands.hset(p, { a: half }),
+      () => commands.sAdd(p, half),
+      () => commands.zAdd(p, { score: 1, value: half }),
+      () => commands.send(["SET", p, half], { key: p }),
+      () => commands.hincrMany(p, { [half]: 1 }),
+      () => commands.setManyIfAbsent([[half, 1]]),
+      () => defineScript({ keys: 0, args: ["text"], reply: "nothing", lua: "return 1" })(redis, [], [half]),
+      () => redis.pipeline((c) => [c.set(p, 1), c.hset(p, { a: half })]),
+      () => redis.transaction({}, ({ queue }) => [queue.set(p, 1), queue.hget(p, half)]),
+      () => pubsub(redis).channel(half).publish(1),
+      () => pubsub(redis).channel(half).subscribe(),
+      () => pubsub(redis).channel<string>("c", { codec: "text" }).publish(half),
+      () => streams(redis).stream(p).append({ a: half }),
+      () => redis.pool.use((own) => own.set(p, half), { key: p }),
+    ])
+      expect([String(call), await failureOf(call())]).toMatchObject([String(call), { code: "INVALID_ARGUMENT" }]);
+    expect(await commands.exists(p)).toBe(false);
   });
 
   it("A86: a script is defined once, runs after the server forgot it, and its reply is read as it says", async () => {

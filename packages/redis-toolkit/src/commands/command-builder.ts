@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDate } from "node:util/types";
 import { InvalidArgumentError } from "@hotset/core";
-import { checkKey, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
+import { checkKey, checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { checkFlag, checkOptions, lifeMs, MOST_SCRIPT_KEYS, shown, type DurationText } from "../module/module.ts";
 import type { Draft } from "../module/contract.ts";
 import { asNumber, isOne, orUndefined, type Invocation } from "./invocation.ts";
@@ -52,6 +52,8 @@ export interface BuilderSettings {
   readonly space: KeySpace;
   readonly defaultTtlMs: number | undefined;
   readonly defaultHashTtlMs: number | undefined;
+  /** How text comes back. @default 'text' */
+  readonly replies?: "text" | "flat" | undefined;
 }
 
 /**
@@ -62,11 +64,13 @@ export class CommandBuilder {
   readonly #space: KeySpace;
   readonly #defaultTtlMs: number | undefined;
   readonly #defaultHashTtlMs: number | undefined;
+  readonly #replies: "text" | "flat";
 
   constructor(settings: BuilderSettings) {
     this.#space = settings.space;
     this.#defaultTtlMs = settings.defaultTtlMs;
     this.#defaultHashTtlMs = settings.defaultHashTtlMs;
+    this.#replies = settings.replies ?? "text";
   }
 
   get(key: RedisArgument): Invocation<string | undefined> {
@@ -221,7 +225,11 @@ export class CommandBuilder {
 
   /** Empty for an absent key. */
   hgetAll(key: RedisArgument): Invocation<ReadonlyMap<string, string>> {
-    return this.#onKey("HGETALL", key, [], { isReadOnly: true, decode: mapOf });
+    return this.#onKey("HGETALL", key, [], {
+      isReadOnly: true,
+      // A map with Buffers as keys has none that is equal to another.
+      decode: this.#replies === "flat" ? (fieldsOf as unknown as typeof mapOf) : mapOf,
+    });
   }
 
   hincrMany<By extends number | bigint>(
@@ -246,7 +254,8 @@ export class CommandBuilder {
     decode: (reply: unknown) => T,
   ): Invocation<T> {
     if (keys.length === 0) throw new InvalidArgumentError("give at least one key");
-    return describeScript(this.#space, text, keys, args, { decode, operation: SCRIPTS.get(text) });
+    const draft = { decode, replies: this.#replies, operation: SCRIPTS.get(text) };
+    return describeScript(this.#space, text, keys, args, draft);
   }
 
   #onKey<T>(name: string, key: RedisArgument, rest: readonly RedisArgument[], draft: Draft<T>): Invocation<T> {
@@ -255,7 +264,7 @@ export class CommandBuilder {
       args: [name, inside, ...rest],
       keys: [inside],
       isReadOnly: draft.isReadOnly ?? false,
-      replies: draft.replies ?? "text",
+      replies: draft.replies ?? this.#replies,
       decode: draft.decode,
     };
   }
@@ -357,7 +366,7 @@ function pairsIn<Pair>(operation: string, given: Iterable<Pair>): readonly Pair[
 
 /** @throws {InvalidArgumentError} for what Redis could only keep as other text, such as an object or `NaN`. */
 export function written(operation: string, value: Writable): RedisArgument {
-  if (typeof value === "string" || Buffer.isBuffer(value)) return value;
+  if (typeof value === "string" || Buffer.isBuffer(value)) return checkWellFormed(operation, value);
   if (typeof value === "bigint" || Number.isFinite(value)) return String(value);
   throw new InvalidArgumentError(
     `${operation}: a value must be text, a finite number or a Buffer, got ${typeof value === "number" ? String(value) : `a value of type ${value === null ? "null" : typeof value}`}; setJson writes other values`,
@@ -389,12 +398,15 @@ function pairsOf<T extends WritableIn<T>>(operation: string, fields: Fields<T>):
 
 const describeField = (field: string): string => `the field ${JSON.stringify(field.slice(0, 40))}`;
 
-/** A map over RESP3, pairs in a list over RESP2. */
-function mapOf(reply: unknown): ReadonlyMap<string, string> {
-  if (reply instanceof Map) return reply as Map<string, string>;
-  const flat = reply as readonly string[];
-  return new Map(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]));
+/** A map over RESP3, a flat list over RESP2. */
+function fieldsOf<T>(reply: unknown): readonly (readonly [T, T])[] {
+  if (reply instanceof Map) return [...(reply as Map<T, T>)];
+  const flat = reply as readonly T[];
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i]!, flat[2 * i + 1]!]);
 }
+
+const mapOf = (reply: unknown): ReadonlyMap<string, string> =>
+  reply instanceof Map ? (reply as Map<string, string>) : new Map(fieldsOf<string>(reply));
 
 const shas = new Map<string, string>();
 

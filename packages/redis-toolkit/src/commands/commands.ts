@@ -17,10 +17,10 @@ import type { Fallback } from "./fallback.ts";
 import { asNumber, type Invocation } from "./invocation.ts";
 import { decodeJson, encodeJson, type JsonOptions } from "./json-values.ts";
 import { invocationOf, loadedTable, loadTable, rawInvocation } from "./node-redis-commands.ts";
-import type { Commands, Life, OwnCommands } from "./own-commands.ts";
+import type { BytesCommands, Commands, Life, OwnCommands } from "./own-commands.ts";
 import { CommandRunner, type RunnerSettings } from "./run.ts";
 import type { Target } from "./target.ts";
-import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions } from "./scan.ts";
+import { scanHash, scanKeys, type ScanHashOptions, type ScanOptions, type Step } from "./scan.ts";
 
 export interface CommandsSettings extends BuilderSettings, RunnerSettings {
   readonly connection: Target;
@@ -33,6 +33,10 @@ const WINDOW = 1_000;
 /** The commands of one key space. */
 export const commandsOf = (settings: CommandsSettings): Commands =>
   new RunningCommands(settings) as unknown as Commands;
+
+/** The same, with bytes in place of text in replies. */
+export const bytesCommandsOf = (settings: CommandsSettings): BytesCommands =>
+  new RunningCommands({ ...settings, replies: "flat" }) as unknown as BytesCommands;
 
 /**
  * Own commands are methods. Any other name is looked for at the end of the chain of prototypes, in a proxy, which makes
@@ -55,8 +59,10 @@ class RunningCommands implements OwnCommands {
   readonly #space: KeySpace;
   readonly #make: CommandBuilder;
   readonly #runner: CommandRunner;
+  readonly #replies: "text" | "flat";
 
   constructor(settings: CommandsSettings) {
+    this.#replies = settings.replies ?? "text";
     this.#connection = settings.connection;
     this.#space = settings.space;
     this.#make = new CommandBuilder(settings);
@@ -80,7 +86,7 @@ class RunningCommands implements OwnCommands {
   }
 
   getMany(keys: readonly RedisArgument[]): Promise<readonly (string | undefined)[]> {
-    return this.#readMany(keys, "text");
+    return this.#readMany<string>(keys, this.#replies);
   }
 
   set(key: RedisArgument, value: Writable, options?: SetOptions): Promise<"set" | "unchanged"> {
@@ -209,11 +215,13 @@ class RunningCommands implements OwnCommands {
   }
 
   scan(options: ScanOptions = {}): AsyncGenerator<string, void, undefined> {
-    return scanKeys(this.#connection, this.#space, options, (caller, page) => this.#runner.runOver(caller, page));
+    const step: Step = (caller, page) => this.#runner.runOver(caller, page);
+    return scanKeys(this.#connection, this.#space, options, step, this.#replies);
   }
 
   hscan(key: RedisArgument, options: ScanHashOptions = {}): AsyncGenerator<readonly [string, string], void, undefined> {
-    return scanHash(this.#connection, this.#space, key, options, (_, page) => this.#runner.run(page));
+    const step: Step = (_, page) => this.#runner.run(page);
+    return scanHash({ connection: this.#connection, space: this.#space, key, replies: this.#replies }, options, step);
   }
 
   async send(args: readonly RedisArgument[], options: { readonly key?: RedisArgument } = {}): Promise<unknown> {
@@ -224,7 +232,10 @@ class RunningCommands implements OwnCommands {
     checkOptions("send(args, options)", options, ["key"]);
     if (options.key !== undefined) checkKey("send", options.key);
     const { isShared } = this.#connection;
-    const invocation = rawInvocation(loadedTable() ?? (await loadTable()), args, options.key, isShared);
+    const invocation = rawInvocation(loadedTable() ?? (await loadTable()), args, options.key, {
+      isShared,
+      replies: this.#replies,
+    });
     return this.#runner.run(invocation);
   }
 
@@ -240,13 +251,13 @@ class RunningCommands implements OwnCommands {
   }
 
   async #runNamed(name: string, args: readonly unknown[]): Promise<unknown> {
-    const place = { space: this.#space, replies: "text", protocol: this.#connection.protocol } as const;
+    const place = { space: this.#space, replies: this.#replies, protocol: this.#connection.protocol };
     return this.#runner.run(invocationOf(loadedTable() ?? (await loadTable()), name, args, place));
   }
 
   async #readMany<T extends string | Buffer>(
     keys: readonly RedisArgument[],
-    replies: "text" | "bytes",
+    replies: Invocation<unknown>["replies"],
   ): Promise<readonly (T | undefined)[]> {
     const parts = await this.#inParts("getMany", keys, (part) => ({
       args: ["MGET", ...part],

@@ -2,7 +2,7 @@
 // `exports`: its commands are not among its public names. Tests run it over the range of versions.
 
 import { didYouMean, InvalidArgumentError } from "@hotset/core";
-import type { KeySpace, RedisArgument } from "../keys/key-space.ts";
+import { checkWellFormed, type KeySpace, type RedisArgument } from "../keys/key-space.ts";
 import { shown } from "../module/module.ts";
 import { operationOf, type Invocation } from "./invocation.ts";
 import { exactIn } from "./numbers.ts";
@@ -61,13 +61,14 @@ function commandsOf(file: { readonly default: unknown }): CommandTable["commands
 /** How replies are decoded. Maps stay maps: as objects they would lose a field named `__proto__`. */
 export const TYPE_MAPPINGS: Readonly<Record<Invocation<unknown>["replies"], object>> = {
   text: { 36: String, 37: Map },
+  flat: { 36: Buffer, 37: Array },
   exact: { 36: Buffer, 37: Map, 58: String },
   bytes: { 36: Buffer, 37: Map },
 };
 
 export interface CallPlace {
   readonly space: KeySpace;
-  readonly replies: "text" | "bytes";
+  readonly replies: "text" | "flat";
   /** RESP version of the connection. */
   readonly protocol: 2 | 3;
 }
@@ -149,7 +150,7 @@ export function rawInvocation(
   { metadata }: CommandTable,
   args: readonly RedisArgument[],
   key: RedisArgument | undefined,
-  isShared: boolean,
+  { isShared, replies }: { readonly isShared: boolean; readonly replies: CallPlace["replies"] },
 ): Invocation<unknown> {
   if (!Array.isArray(args))
     throw new InvalidArgumentError(`send(args): args must be a list of text and Buffers, got ${shown(args)}`);
@@ -164,7 +165,7 @@ export function rawInvocation(
     args,
     keys: key === undefined ? [] : [key],
     isReadOnly: false,
-    replies: "text",
+    replies,
     blockMs: flags.includes("blocking") ? blockMsOf(args) : undefined,
     decode: (reply) => (typeof reply === "number" && !HAVE_DOUBLES.test(command) ? exactIn(command, reply) : reply),
   };
@@ -186,6 +187,7 @@ export const isMethodName = (name: string): boolean => /[a-z]/.test(name);
 
 /** node-redis would send `undefined` as the text of a broken command, and fail the connection. */
 function checkArguments(name: string, args: readonly unknown[]): void {
+  for (const arg of args) checkWellFormed(name, arg as RedisArgument);
   const at = args.findIndex((arg) => typeof arg !== "string" && !Buffer.isBuffer(arg));
   if (at !== -1)
     throw new InvalidArgumentError(

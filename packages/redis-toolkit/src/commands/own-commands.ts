@@ -12,7 +12,7 @@ import type {
 } from "./command-builder.ts";
 import type { JsonOptions } from "./json-values.ts";
 import type { ScanHashOptions, ScanOptions } from "./scan.ts";
-import type { NodeRedisCommands, TextMapping } from "./typed-commands.ts";
+import type { BytesMapping, NodeRedisCommands, TextMapping } from "./typed-commands.ts";
 
 export type { Life };
 
@@ -141,6 +141,30 @@ export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
   hscan: true,
   send: true,
 };
+
+/** Those whose replies have text. */
+type TextName = "get" | "getMany" | "setIfAbsentAndGet" | "hget" | "hgetAll" | "scan" | "hscan" | "send";
+
+/** Commands of this package with bytes in place of text, for values, fields and keys that are not UTF-8. */
+export interface OwnBytesCommands extends Omit<OwnCommands, TextName> {
+  get(key: RedisArgument): Promise<Buffer | undefined>;
+  getMany(keys: readonly RedisArgument[]): Promise<readonly (Buffer | undefined)[]>;
+  setIfAbsentAndGet(
+    key: RedisArgument,
+    value: Writable,
+    options?: Life,
+  ): Promise<{ readonly value: Buffer; readonly status: "set" | "exists" }>;
+  hget(key: RedisArgument, field: RedisArgument): Promise<Buffer | undefined>;
+  /** Pairs: in a map no Buffer is equal to another. Empty for an absent key. */
+  hgetAll(key: RedisArgument): Promise<readonly (readonly [field: Buffer, value: Buffer])[]>;
+  scan(options?: ScanOptions): AsyncGenerator<Buffer, void, undefined>;
+  hscan(key: RedisArgument, options?: ScanHashOptions): AsyncGenerator<readonly [Buffer, Buffer], void, undefined>;
+  /** With the reply as node-redis decodes it, text as Buffers. */
+  send(args: readonly RedisArgument[], options?: { readonly key?: RedisArgument | undefined }): Promise<unknown>;
+}
+
+/** All commands, with bytes in place of text in replies. */
+export type BytesCommands = OwnBytesCommands & Omit<NodeRedisCommands<BytesMapping>, keyof OwnCommands>;
 
 /** Commands of this package, and all others of node-redis by their names there, such as `zAdd`. */
 export type Commands = OwnCommands & Omit<NodeRedisCommands<TextMapping>, keyof OwnCommands>;

@@ -19,17 +19,18 @@ export type ScanHashOptions = Omit<ScanOptions, "type">;
 type Page<T = string> = readonly [cursor: string, items: readonly T[]];
 
 /** Runs one step on the server that the cursor belongs to. */
-type Step<T = string> = (caller: Caller, invocation: Invocation<Page<T>>) => Promise<Page<T>>;
+export type Step = <T>(caller: Caller, invocation: Invocation<Page<T>>) => Promise<Page<T>>;
 
 const DEFAULT_COUNT = 1_000;
 
 /** One primary after the other. Redis may name a key twice, so names are remembered until the end. */
-export async function* scanKeys(
+export async function* scanKeys<T extends RedisArgument>(
   connection: Target,
   space: KeySpace,
   options: ScanOptions,
   step: Step,
-): AsyncGenerator<string, void, undefined> {
+  replies: Invocation<unknown>["replies"],
+): AsyncGenerator<T, void, undefined> {
   checkOptions("scan", options, ["match", "type", "count"]);
   const { match = "*", type } = options;
   checkMatch("scan", match);
@@ -43,10 +44,13 @@ export async function* scanKeys(
   ];
   const seen = new Set<string>();
   for (const primary of await primariesOf(connection))
-    for await (const names of pages((cursor) => step(primary, scanning(["SCAN", cursor, ...rest], undefined))))
+    for await (const names of pages((cursor) =>
+      step(primary, scanning<T>(["SCAN", cursor, ...rest], undefined, replies)),
+    ))
       for (const name of names) {
-        if (seen.has(name)) continue;
-        seen.add(name);
+        const id = idOf(name);
+        if (seen.has(id)) continue;
+        seen.add(id);
         yield space.outside(name);
       }
 }
@@ -57,35 +61,48 @@ export async function* scanKeys(
 export async function* keysInBytes(
   connection: Target,
   space: KeySpace,
-  step: Step<Buffer>,
+  step: Step,
 ): AsyncGenerator<readonly Buffer[], void, undefined> {
   const rest = ["MATCH", space.pattern("*"), "COUNT", String(DEFAULT_COUNT)];
   for (const primary of await primariesOf(connection))
-    for await (const names of pages((cursor) => step(primary, scanning(["SCAN", cursor, ...rest], undefined, "bytes"))))
+    for await (const names of pages((cursor) =>
+      step(primary, scanning<Buffer>(["SCAN", cursor, ...rest], undefined, "bytes")),
+    ))
       yield names.map((name) => space.outside(name));
 }
 
-export async function* scanHash(
-  connection: Target,
-  space: KeySpace,
-  key: RedisArgument,
+export interface HashPlace {
+  readonly connection: Target;
+  readonly space: KeySpace;
+  readonly key: RedisArgument;
+  readonly replies: Invocation<unknown>["replies"];
+}
+
+export async function* scanHash<T extends RedisArgument>(
+  { connection, space, key, replies }: HashPlace,
   options: ScanHashOptions,
   step: Step,
-): AsyncGenerator<readonly [string, string], void, undefined> {
+): AsyncGenerator<readonly [T, T], void, undefined> {
   const inside = space.inside(checkKey("hscan", key));
   checkOptions("hscan", options, ["match", "count"]);
   const { match = "*" } = options;
   checkMatch("hscan", match);
   const rest = ["MATCH", match, "COUNT", countOf(options)];
   const seen = new Set<string>();
-  for await (const flat of pages((cursor) => step(connection, scanning(["HSCAN", inside, cursor, ...rest], inside))))
+  for await (const flat of pages((cursor) =>
+    step(connection, scanning<T>(["HSCAN", inside, cursor, ...rest], inside, replies)),
+  ))
     for (let i = 0; i < flat.length; i += 2) {
       const field = flat[i]!;
-      if (seen.has(field)) continue;
-      seen.add(field);
+      const id = idOf(field);
+      if (seen.has(id)) continue;
+      seen.add(id);
       yield [field, flat[i + 1]!];
     }
 }
+
+/** One character for each byte: in a set no Buffer is equal to another. */
+const idOf = (name: RedisArgument): string => (typeof name === "string" ? name : name.toString("latin1"));
 
 const primariesOf = (connection: Target): Promise<readonly Caller[]> => connection.each((one) => Promise.resolve(one));
 
@@ -98,10 +115,10 @@ async function* pages<T>(next: (cursor: string) => Promise<Page<T>>): AsyncGener
   } while (cursor !== "0");
 }
 
-const scanning = <T = string>(
+const scanning = <T>(
   args: readonly RedisArgument[],
   key: RedisArgument | undefined,
-  replies: Invocation<unknown>["replies"] = "text",
+  replies: Invocation<unknown>["replies"],
 ): Invocation<Page<T>> => ({
   args,
   keys: key === undefined ? [] : [key],

@@ -31,7 +31,8 @@ export interface TextMapping extends TypeMapping {
 }
 export interface BytesMapping extends TypeMapping {
   readonly 36: BufferConstructor;
-  readonly 37: MapConstructor;
+  /** Flat: key, value, key, value. */
+  readonly 37: ArrayConstructor;
 }
 
 /** With `undefined` in place of `null`. */

@@ -7,9 +7,10 @@ declare function same<A, B>(yes: Same<A, B>): void;
 
 /** Users reach nothing of a view, a rule, a stream or a consumer but what its page names. */
 export function members(): void {
-  same<keyof RedisView, "commands" | "lenient" | "tenant" | "within" | "purge" | "pipeline" | "transaction" | "pool">(
-    true,
-  );
+  same<
+    keyof RedisView,
+    "commands" | "bytes" | "lenient" | "tenant" | "within" | "purge" | "pipeline" | "transaction" | "pool"
+  >(true);
   same<keyof Rule, "kind" | "capacity" | "periodMs" | "id">(true);
   // @ts-expect-error what a stream sends is its own
   same<keyof Stream<object> & "place", "place">(true);
@@ -19,6 +20,14 @@ export function members(): void {
 interface User {
   readonly name: string;
   readonly age: number;
+}
+
+/** Text in replies comes as bytes, in commands of this package and of node-redis. */
+export async function bytes(redis: RedisView): Promise<void> {
+  same<Awaited<ReturnType<typeof redis.bytes.hget>>, Buffer | undefined>(true);
+  const popped: Buffer | undefined = await redis.bytes.lPop("k");
+  const count: number = await redis.bytes.rPush("k", popped ?? Buffer.of(0));
+  void count;
 }
 
 /** Fields of a hash may be an interface, which has no index signature. */

@@ -11,12 +11,12 @@ import {
 } from "../module/module.ts";
 import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript } from "./command-builder.ts";
-import { commandsOf } from "./commands.ts";
+import { bytesCommandsOf, commandsOf, type CommandsSettings } from "./commands.ts";
 import type { Fallback, FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
 import type { CallPlace } from "./node-redis-commands.ts";
-import type { Commands } from "./own-commands.ts";
+import type { BytesCommands, Commands } from "./own-commands.ts";
 import { keysInBytes } from "./scan.ts";
 import { replyError } from "../errors/reply-error.ts";
 import { runPipeline, type Recorder, type ResultsOf } from "./pipeline.ts";
@@ -59,6 +59,7 @@ export class RedisView implements ModuleHost {
   readonly #fallback: Fallback | undefined;
   #module: Module | undefined;
   #lenient: LenientCommands | undefined;
+  #bytes: BytesCommands | undefined;
 
   constructor(settings: ViewSettings, space: KeySpace = KeySpace.root, fallback?: Fallback) {
     this.#settings = settings;
@@ -69,6 +70,14 @@ export class RedisView implements ModuleHost {
     this.#fallingBack = fallback === undefined ? this.#runner : new CommandRunner(this.#target, settings, fallback);
     this.#fallback = fallback;
     this.commands = this.#commandsOver(this.#target);
+  }
+
+  /**
+   * The same commands with bytes in place of text in replies: `redis.bytes.hgetAll(key)`. For values, fields and keys
+   * that are not UTF-8.
+   */
+  get bytes(): BytesCommands {
+    return (this.#bytes ??= bytesCommandsOf(this.#commandsSettings(this.#target)));
   }
 
   /**
@@ -233,7 +242,11 @@ export class RedisView implements ModuleHost {
   }
 
   #commandsOver(connection: Target): Commands {
-    return commandsOf({ ...this.#settings, connection, space: this.#space, fallback: this.#fallback });
+    return commandsOf(this.#commandsSettings(connection));
+  }
+
+  #commandsSettings(connection: Target): CommandsSettings {
+    return { ...this.#settings, connection, space: this.#space, fallback: this.#fallback };
   }
 }
 

@@ -106,7 +106,14 @@ export const escapeGlob = (text: string): string => text.replace(/[\\*?[\]^]/g, 
 
 /** @throws {InvalidArgumentError} for what is neither text nor a Buffer, and for an empty key. */
 export function checkKey(operation: string, key: RedisArgument): RedisArgument {
-  if (typeof key === "string" ? key !== "" : Buffer.isBuffer(key) && key.length > 0) return key;
+  if (typeof key === "string" ? key !== "" : Buffer.isBuffer(key) && key.length > 0)
+    return checkWellFormed(operation, key);
   const given = typeof key === "string" || Buffer.isBuffer(key) ? "an empty one" : key === null ? "null" : typeof key;
   throw new InvalidArgumentError(`${operation}: a key must be text or a Buffer that is not empty, got ${given}`);
+}
+
+/** @throws {InvalidArgumentError} for half of a surrogate pair: UTF-8 has no bytes for it, so two texts would be one. */
+export function checkWellFormed<T extends RedisArgument>(operation: string, given: T): T {
+  if (typeof given !== "string" || given.isWellFormed()) return given;
+  throw new InvalidArgumentError(`${operation}: text must be well-formed, got half of a surrogate pair`);
 }

@@ -212,12 +212,15 @@ function check(args: Args): void {
   throw new InvalidArgumentError(
     wrong < 0
       ? "call(args): args must begin with the name of a command, and be a list of strings and Buffers"
-      : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${args[wrong] === null ? "null" : `a value of type ${typeof args[wrong]}`}`,
+      : `argument ${wrong} of ${wrong === 0 ? "a command" : String(args[0])} must be a string or a Buffer, got ${kindOf(args[wrong])}`,
   );
 }
 
 const isList = (given: unknown): boolean => Array.isArray(given);
-const isNoArgument = (arg: unknown): boolean => typeof arg !== "string" && !Buffer.isBuffer(arg);
+/** UTF-8 has no bytes for half of a surrogate pair, so two texts would be one. */
+const isNoArgument = (arg: unknown): boolean => (typeof arg === "string" ? !arg.isWellFormed() : !Buffer.isBuffer(arg));
+const kindOf = (arg: unknown): string =>
+  arg === null ? "null" : typeof arg === "string" ? "half of a surrogate pair" : `a value of type ${typeof arg}`;
 
 const BURST_OPTIONS = ["deadlineMs", "typeMapping", "signal"];
 /** Also those of a connection for one caller: code over either kind names keys. */

@@ -3,7 +3,7 @@ import type { Servers } from "../connection/servers.ts";
 import type { LinkSettings } from "../connection/link.ts";
 import type { NodeClient } from "../connection/session.ts";
 import { SingleLink } from "../connection/single-link.ts";
-import { checkFunction, oneOf, text } from "../primitives/option-checks.ts";
+import { checkFunction, oneOf, refuse, text } from "../primitives/option-checks.ts";
 import { fault, type Origin } from "../primitives/faults.ts";
 import type { OpenOptions, Subscriber, SubscriberEvents, SubscriptionKind } from "./contract.ts";
 import { deliver } from "./deliver.ts";
@@ -68,7 +68,8 @@ export class LinkSubscriber implements Subscriber {
 
   async subscribe(kind: SubscriptionKind, name: string, listener: Listener): Promise<() => Promise<void>> {
     oneOf("subscribe(kind): kind", kind, ["channel", "pattern", "shard"]);
-    text("subscribe(kind, name): name", name);
+    if (!text("subscribe(kind, name): name", name).isWellFormed())
+      refuse("subscribe(kind, name): name", name, "well-formed text");
     checkFunction("subscribe(kind, name, listener): listener", listener);
     const id = `${kind} ${name}`;
     let subscription = this.#subscriptions.get(id);
