@@ -101,7 +101,7 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["cache"],
     ["index"],
     ["raw-head"],
-    ["cache-storage", "detached-load", "held-response", "require-origin"],
+    ["cache-storage", "detached-load", "held-response", "server"],
     ["fetch", "node", "undici"],
   ],
   "redis-toolkit": [

@@ -15,7 +15,7 @@ export class ConnectionEndedError extends Error {
 }
 
 /** A listener of `node:http` for loads; `failed` says that its answer is made of an error. */
-export type LoadListener = (request: IncomingMessage, response: ServerResponse, failed: () => void) => void;
+export type LoadListener = (request: IncomingMessage, response: ServerResponse, failed: () => void) => unknown;
 
 /**
  * Runs `load` with a request and a response whose socket is ours: Node itself writes what the handler says, in all its
@@ -49,13 +49,16 @@ export function loadDetached(
   return wire.head;
 }
 
-/** A server runs handlers so that what they write is sent before promises that they made are settled. */
-export const likeServer = (run: () => void): Promise<void> =>
+/**
+ * Runs a handler as a server does: what it writes is sent before promises that it made are settled.
+ *
+ * @returns what it returns; rejects when it throws.
+ */
+export const likeServer = (run: () => unknown): Promise<unknown> =>
   new Promise((resolve, reject) => {
     process.nextTick(() => {
       try {
-        run();
-        resolve();
+        resolve(run());
       } catch (error) {
         reject(error);
       }
@@ -215,11 +218,12 @@ class Wire extends Duplex {
   /** The load ends without an answer, or within its body. */
   fail(error: unknown): void {
     this.#settle.reject(error);
-    this.destroy(error instanceof Error ? error : new Error("the load failed", { cause: error }));
+    this.#end ??= { error };
+    this.destroy();
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const reason = error ?? new ConnectionEndedError("the handler destroyed its response before the end");
+    const reason = new ConnectionEndedError("the handler destroyed its response before the end", { cause: error });
     this.#settle.reject(reason);
     this.#end ??= { error: reason };
     this.#wake();

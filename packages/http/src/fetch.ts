@@ -1,6 +1,6 @@
 import { ConfigurationError, type InvalidateResult } from "@hotset/core";
 import type { FieldLine, FieldLines, HttpCache, PlainOrigin, PlainRequest, PlainResponse } from "./index.ts";
-import { requireOrigin } from "./require-origin.ts";
+import { answerInTime, requireOrigin } from "./server.ts";
 import { cacheMode, DIRECTIVES } from "./semantics/cache-modes.ts";
 
 export {
@@ -30,7 +30,7 @@ export function cachedHandler<A extends readonly unknown[]>(
   return async (request, ...rest) => {
     const origin: PlainOrigin = async (asked, { shared, signal }) =>
       plainResponse(await handler(shared ? sharedRequest(asked, signal) : request, ...rest));
-    return toResponse(await cache.answer(plainRequest(request), origin, { signal: request.signal }));
+    return toResponse(await answerInTime(cache, plainRequest(request), origin, { signal: request.signal }));
   };
 }
 
@@ -60,7 +60,7 @@ export function honoCache(
       const response = await app().fetch(request, context.env as never, executionOf(context) as never);
       return { ...plainResponse(response), ...seen };
     };
-    const response = toResponse(await cache.answer(plainRequest(raw), origin, { signal: raw.signal }));
+    const response = toResponse(await answerInTime(cache, plainRequest(raw), origin, { signal: raw.signal }));
     // Hono adds the fields of the former response to a new one, unless there is none.
     (context as { res: Response | undefined }).res = undefined;
     context.res = response;

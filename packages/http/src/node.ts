@@ -1,6 +1,5 @@
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
-import { LoadTimeoutError } from "@hotset/core";
 import { ConnectionEndedError, isLoad, likeServer, loadDetached, type LoadListener } from "./detached-load.ts";
 import { hold, type HeldResponse } from "./held-response.ts";
 import type {
@@ -12,12 +11,12 @@ import type {
   PlainRequest,
   PlainResponse,
 } from "./index.ts";
-import { requireOrigin } from "./require-origin.ts";
+import { answerInTime, requireOrigin } from "./server.ts";
 
 export { isLoad } from "./detached-load.ts";
 
-/** A listener of `node:http`. */
-export type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+/** A listener of `node:http`. One that throws, or whose promise rejects, has failed: its client gets 500. */
+export type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /**
  * `listener`, answered through the cache. A load that is shared runs it with a separate request and response: no socket
@@ -29,10 +28,10 @@ export type Listener = (request: IncomingMessage, response: ServerResponse) => v
 export function cachedListener(cache: HttpCache, listener: Listener): Listener {
   requireOrigin(cache, "cachedListener");
   return (request, response) => {
-    const run = (): void => listener(request, response);
-    serve(cache, { request, response, run, load: listener }).catch((error: unknown) => {
+    const run = (): unknown => listener(request, response);
+    serve(cache, { request, response, run, load: listener }).catch(() => {
       if (response.headersSent) response.destroy();
-      else response.writeHead(error instanceof LoadTimeoutError ? 504 : 500).end();
+      else response.writeHead(500).end();
     });
   };
 }
@@ -108,7 +107,7 @@ export interface FastifyLike {
 export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
   requireOrigin(cache, "fastifyCache");
   const failing = new WeakMap<IncomingMessage, () => void>();
-  const load: LoadListener = (request, response, failed) => {
+  const load: LoadListener = (request, response, failed): void => {
     failing.set(request, failed);
     instance.routing(request, response);
   };
@@ -135,7 +134,7 @@ interface Parties {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Runs the handler with the pair of the client. */
-  readonly run: () => void;
+  readonly run: () => unknown;
   /** Runs it with another pair. */
   readonly load: LoadListener;
 }
@@ -157,13 +156,15 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
   let held: HeldResponse | undefined;
   const origin: PlainOrigin = async (asked, context) => {
     if (context.shared) return loadDetached(load, asked, context, request.socket);
-    held = hold(response);
-    await likeServer(run);
-    return held.head;
+    const { head } = (held = hold(response));
+    return Promise.race([head, likeServer(run).then(() => head)]);
   };
   try {
     const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);
-    const answer = await cache.answer(plainRequest(request, path), origin, { signal: leaving.signal, onInformation });
+    const answer = await answerInTime(cache, plainRequest(request, path), origin, {
+      signal: leaving.signal,
+      onInformation,
+    });
     if (held !== undefined) {
       held.release(answer.fields);
       return;

@@ -208,6 +208,15 @@ describe.each(Object.keys(ADAPTERS))("H87 %s", (name) => {
     }
   });
 
+  it("H94 runs the handler once for each request that is not stored, from the second on", async () => {
+    let runs = 0;
+    const ask = await site(() => ({ fields: { "cache-control": "private" }, body: `run ${++runs}` }));
+    await (await ask("/me")).text();
+    const first = runs;
+    for (let i = 0; i < 9; i++) await (await ask("/me")).text();
+    expect(runs - first).toBe(9);
+  });
+
   it("H45 H46 refreshes behind a stale answer, with a request and a response of its own", async () => {
     let loads = 0;
     const ask = await site(() => ({

@@ -3,7 +3,7 @@ import { createServer, get, type IncomingMessage, type RequestListener } from "n
 import { connect, createServer as createTcpServer, type AddressInfo, type Socket } from "node:net";
 import { createServer as createHttp2, connect as connectHttp2 } from "node:http2";
 import { text } from "node:stream/consumers";
-import { createCache } from "@hotset/core";
+import { createCache, LoadTimeoutError } from "@hotset/core";
 import { httpCache, type HttpCache, type HttpCacheOptions } from "@hotset/http";
 import { cachedHandler, honoCache } from "@hotset/http/fetch";
 import { cachedListener, expressCache, fastifyCache } from "@hotset/http/node";
@@ -149,6 +149,12 @@ describe("H48: a handler that throws is as an origin that cannot be reached", ()
         response.writeHead(200, { "cache-control": "max-age=1" }).end(body);
       }),
     ),
+    "an async listener": fromServer((http, page) =>
+      cachedListener(http, async (_, response) => {
+        const body = await Promise.resolve().then(page);
+        response.writeHead(200, { "cache-control": "max-age=1" }).end(body);
+      }),
+    ),
     Fastify: async (http, page) => {
       const app = fastify();
       fastifyCache(app, http);
@@ -189,6 +195,30 @@ describe("H48: a handler that throws is as an origin that cannot be reached", ()
     expect(await answer()).toMatchObject({ status: 200, body: "page" });
   });
 });
+
+it.each(["node:http", "Express", "Fastify", "Hono", "fetch handler"])(
+  "H68 a load that takes too long while others wait is 504: %s",
+  async (name) => {
+    const late = new LoadTimeoutError("no response within loadTimeout", { operation: "load" });
+    const http = { isServer: true, answer: () => Promise.reject(late) } as unknown as HttpCache;
+    const own = (): never => {
+      throw new Error("ran");
+    };
+    const app = fastify();
+    fastifyCache(app, http);
+    await app.ready();
+    const hono = new Hono();
+    hono.use(honoCache(http, () => hono));
+    const statuses: Readonly<Record<string, () => Promise<number>>> = {
+      "node:http": async () => (await ask(await listen(cachedListener(http, own)), "/")).status,
+      Express: async () => (await ask(await listen(express().use(expressCache(http))), "/")).status,
+      Fastify: async () => (await ask(await listen((...both) => app.routing(...both)), "/")).status,
+      Hono: async () => (await hono.fetch(new Request("http://inner/"))).status,
+      "fetch handler": async () => (await cachedHandler(http, own)(new Request("http://inner/"))).status,
+    };
+    expect(await statuses[name]!()).toBe(504);
+  },
+);
 
 describe("H96: the response of a client is that of Node", () => {
   it("pipelined requests are answered in their order", async () => {
@@ -234,6 +264,14 @@ describe("H96: the response of a client is that of Node", () => {
     const answer = await exchange(port, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     expect(answer.split("\r\n\r\n")[1]).toBe("once");
   });
+
+  it.each(["GET", "POST"])(
+    "a handler that ends the connection of a %s unanswered: the client sees that",
+    async (method) => {
+      const port = await listen(cachedListener(open(), ({ socket }) => socket.destroy()));
+      expect(await exchange(port, `${method} / HTTP/1.1\r\nHost: a\r\n\r\n`)).toBe("");
+    },
+  );
 
   it("interim answers go to the client as the handler wrote them", async () => {
     const port = await listen(

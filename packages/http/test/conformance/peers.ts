@@ -1,18 +1,18 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import CachePolicy from "http-cache-semantics";
-import { Agent, cacheStores, interceptors, type Dispatcher } from "undici";
-import { writeInformation, type Handler } from "./proxy.ts";
+import { Agent, cacheStores, interceptors } from "undici";
+import { begin, forward } from "./forward.ts";
 
 /** Other caches of JavaScript in the place of this one, by their names. Each is in front of the origin at this URL. */
-export const PEERS: Readonly<Record<string, (origin: string) => Handler>> = {
+export const PEERS: Readonly<Record<string, (origin: string) => RequestListener>> = {
   undici: behind(undici),
   "http-cache-semantics": behind(semantics),
 };
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-function behind(peer: (origin: string) => Answer): (origin: string) => Handler {
+function behind(peer: (origin: string) => Answer): (origin: string) => RequestListener {
   return (origin) => {
     const answer = peer(origin);
     return (request, response) => {
@@ -86,42 +86,3 @@ function semantics(origin: string): Answer {
     response.end(body);
   };
 }
-
-function forward(
-  dispatcher: Dispatcher,
-  origin: string,
-  request: IncomingMessage,
-  headers: IncomingHttpHeaders,
-  response: ServerResponse,
-): Promise<Dispatcher.ResponseData> {
-  const { method = "GET", url = "/" } = request;
-  const hasBody = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
-  const sent = Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_CONNECTION.has(name)));
-  const options = { origin, path: url, method, headers: sent };
-  const onInfo: Dispatcher.RequestOptions["onInfo"] = ({ statusCode, headers: info }) =>
-    writeInformation(response, statusCode, Object.entries(info) as [string, string][]);
-  return dispatcher.request({ ...options, body: hasBody ? request : null, onInfo });
-}
-
-function begin(
-  response: ServerResponse,
-  status: number,
-  statusText: string,
-  headers: Readonly<Record<string, string | string[] | undefined>>,
-): void {
-  response.sendDate = false;
-  for (const [name, value] of Object.entries(headers))
-    if (value !== undefined && !OF_CONNECTION.has(name)) response.setHeader(name, value);
-  if (statusText === "") response.writeHead(status);
-  else response.writeHead(status, statusText);
-}
-
-/** Fields of one connection are not passed on. */
-const OF_CONNECTION: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "transfer-encoding",
-  "host",
-  "te",
-  "upgrade",
-]);

@@ -1,15 +1,16 @@
-// The public suite of HTTP caches, http-tests/cache-tests, against this cache behind a small reverse proxy.
+// The public suite of HTTP caches, http-tests/cache-tests, against reverse proxies of a few lines through each adapter
+// of this package, and against two other caches.
 //
-//   npm run tool -- conformance FOLDER [SET-UP] [server] [id=TEST]
+//   npm run tool -- conformance FOLDER [NAME] [id=TEST]
 //
-// SET-UP is memory, redis, both, or two: two caches in turn, as of two processes, over memory and Redis. `server`: with
-// the defaults of a server. Also the names of peers.ts: another cache in its place. Without a SET-UP: memory and the
-// peers, one after another, as a table. FOLDER is a clone of https://github.com/http-tests/cache-tests at COMMIT, in which
-// `npm install undici@7` was run. Prints how many tests pass, where a test counts only if those pass on which it
-// depends, and each test that does not pass; fails where fewer pass than are expected.
+// NAME is one of SETUPS; without it all run, one after another, and docs/reference/http-conformance.md is written from
+// what they count. FOLDER is a clone of https://github.com/http-tests/cache-tests at COMMIT, in which
+// `npm install undici@7` was run. A test counts only if those pass on which it depends. Fails where fewer pass than
+// counts.json says, the counts of the latest page.
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -17,18 +18,44 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { createCache, type Cache } from "@hotset/core";
 import { v8 } from "@hotset/formats";
-import { httpCache } from "@hotset/http";
+import { httpCache, type HttpCacheOptions } from "@hotset/http";
 import { memory } from "@hotset/memory";
 import { redis } from "@hotset/redis";
 import { startRedis } from "@hotset/test-servers";
+import { ADAPTERS, type Proxy } from "./adapters.ts";
+import { pageOf, type Counts } from "./page.ts";
 import { PEERS } from "./peers.ts";
-import { handlerOf, type Handler } from "./proxy.ts";
 
 /** July 2026. */
 export const COMMIT = "b55b8bda3dbb8c927c04e85bd8d496a8caa3e4ba";
 
-/** How many tests pass, in each set-up. */
-const EXPECTED = { full: { required: 160, optimal: 99 }, server: { required: 159, optimal: 98 } } as const;
+interface Setup {
+  /** Absent for another cache in its place. */
+  readonly adapter?: string;
+  readonly tiers?: "memory" | "redis" | "both";
+  /** So many caches in turn, as of so many processes. */
+  readonly caches?: number;
+  readonly options?: HttpCacheOptions;
+}
+
+/** As RFC 9111 has it: Set-Cookie and the directives of requests count, and handlers see all fields. */
+const BY_THE_RFC: HttpCacheOptions = { setCookie: "store", requestDirectives: true, safeHeaders: false };
+/** The fields that its client sends: a load has them. */
+const BY_DEFAULT: HttpCacheOptions = {
+  safeHeaders: [
+    ...["test-id", "test-name", "req-num", "foo", "bar", "baz"],
+    ...["user-agent", "sec-fetch-mode", "cache-control", "pragma"],
+  ],
+};
+
+const SETUPS: Readonly<Record<string, Setup>> = {
+  ...Object.fromEntries(Object.keys(ADAPTERS).map((adapter) => [adapter, { adapter }])),
+  "node:http over Redis": { adapter: "node:http", tiers: "redis" },
+  "node:http over memory and Redis": { adapter: "node:http", tiers: "both" },
+  "node:http, two processes in turn": { adapter: "node:http", tiers: "both", caches: 2 },
+  "node:http with the defaults of a server": { adapter: "node:http", options: BY_DEFAULT },
+  ...Object.fromEntries(Object.keys(PEERS).map((peer) => [peer, {}])),
+};
 
 interface SuiteTest {
   readonly id: string;
@@ -39,76 +66,90 @@ interface SuiteTest {
 type Suites = readonly { readonly tests: readonly SuiteTest[] }[];
 type Results = Readonly<Record<string, true | readonly [string, string]>>;
 
-const port = 8_000 + (process.pid % 1_000);
-const origin = `http://localhost:${port}`;
+const COUNTS = join(import.meta.dirname, "counts.json");
+const PAGE = join(import.meta.dirname, "../../../../docs/reference/http-conformance.md");
+const [folder = "", name = "", ...flags] = process.argv.slice(2);
 const load = async <T>(file: string): Promise<T> => (await import(pathToFileURL(join(folder, file)).href)) as T;
-const [folder = "", setUp = "", ...flags] = process.argv.slice(2);
-if (setUp === "") await compare();
-else await run();
+const before = JSON.parse(readFileSync(COUNTS, "utf8")) as Readonly<Record<string, Counts>>;
+if (name === "") await runAll();
+else {
+  const counts = await run(SETUPS[name] ?? refuse(name));
+  console.log(JSON.stringify(counts));
+  // Peers keep their connections to the origin.
+  process.exit(isWorse(counts, before[name]) ? 1 : 0);
+}
 
 /** Each in a process: the suite keeps its results for the life of one. */
-async function compare(): Promise<void> {
-  console.log(`${"".padEnd(24)}required  optimal`);
-  for (const name of ["memory", ...Object.keys(PEERS)]) {
-    const words = ["--conditions=@hotset/source", fileURLToPath(import.meta.url), folder, name];
+async function runAll(): Promise<void> {
+  const all: Record<string, Counts> = {};
+  for (const each of Object.keys(SETUPS)) {
+    const words = ["--conditions=@hotset/source", fileURLToPath(import.meta.url), folder, each];
     const { stdout } = await promisify(execFile)(process.execPath, words, { maxBuffer: 2 ** 24 }).catch(
       (error: { stdout: string }) => error,
     );
-    const count = (kind: string): string => new RegExp(`^${kind}: (\\d+) of`, "m").exec(stdout)?.[1] ?? "-";
-    const [required, optimal] = [count("required"), count("optimal")];
-    console.log(
-      `${(name === "memory" ? "@hotset/http" : name).padEnd(24)}${required.padStart(8)} ${optimal.padStart(8)}`,
-    );
-    if (name === "memory" && (Number(required) < EXPECTED.full.required || Number(optimal) < EXPECTED.full.optimal))
-      process.exitCode = 1;
+    const counts = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as Counts;
+    console.log(`${each}: ${counts.required.passed} and ${counts.optimal.passed}`);
+    all[each] = counts;
+    if (isWorse(counts, before[each])) process.exitCode = 1;
   }
+  writeFileSync(COUNTS, `${JSON.stringify(all, null, 2)}\n`);
+  writeFileSync(PAGE, pageOf(all));
 }
 
-async function run(): Promise<void> {
+function refuse(given: string): never {
+  throw new Error(`no such set-up: ${given}. There are: ${Object.keys(SETUPS).join(", ")}`);
+}
+
+function isWorse(counts: Counts, than: Counts | undefined): boolean {
+  if (than === undefined) return false;
+  return counts.required.passed < than.required.passed || counts.optimal.passed < than.optimal.passed;
+}
+
+async function run({ adapter, tiers = "memory", caches: count = 1, options = BY_THE_RFC }: Setup): Promise<Counts> {
+  const port = 8_000 + (process.pid % 1_000);
+  const origin = `http://localhost:${port}`;
   const server = spawn(process.execPath, [join(folder, "test-engine/server/server.mjs")], {
     env: { ...process.env, npm_config_protocol: "http", npm_config_port: `${port}`, npm_config_pidfile: "/dev/null" },
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(server.stdout, "data");
-  const store = ["redis", "both", "two"].includes(setUp) ? await startRedis() : undefined;
-  const peer = PEERS[setUp];
-  const caches = peer === undefined ? Array.from({ length: setUp === "two" ? 2 : 1 }, () => open(store?.url)) : [];
-  const handlers = peer === undefined ? caches.map(handlerFor) : [peer(origin)];
-  let turn = 0;
+  await using store = tiers === "memory" ? undefined : await startRedis();
+  let [turn, handlers]: [number, readonly Proxy[]] = [0, []];
   const proxy = createServer((request, response) => handlers[turn++ % handlers.length]!(request, response)).listen(0);
   await once(proxy, "listening");
+  const base = `http://localhost:${(proxy.address() as AddressInfo).port}`;
+  const caches = adapter === undefined ? [] : Array.from({ length: count }, () => open(store?.url, tiers));
+  const isClient = adapter === "interceptor" || adapter === "cachedFetch";
+  handlers =
+    adapter === undefined
+      ? [PEERS[name]!(origin)]
+      : await Promise.all(
+          caches.map((cache) =>
+            ADAPTERS[adapter]!(httpCache(cache.namespace("http"), { ...(!isClient && { base }), ...options }), origin),
+          ),
+        );
 
   const { default: suites } = await load<{ default: Suites }>("tests/index.mjs");
   const { runTests, getResults } = await load<{
-    runTests(tests: unknown, browser: boolean, base: string): Promise<void>;
+    runTests(tests: unknown, browser: boolean, base: string, chunk: number): Promise<void>;
     getResults(): Results;
   }>("test-engine/client/runner.mjs");
-  await runTests(chosen(suites), false, `http://localhost:${(proxy.address() as AddressInfo).port}`);
-  report(
-    suites.flatMap(({ tests }) => tests).filter(({ browser_only }) => browser_only !== true),
-    getResults(),
-  );
+  await runTests(chosen(suites), false, base, 60);
+  const tests = suites.flatMap((suite) => suite.tests).filter(({ browser_only }) => browser_only !== true);
+  const counts = countsOf(tests, getResults());
   proxy.closeAllConnections();
   proxy.close();
   server.kill();
   await Promise.all(caches.map((cache) => cache.close()));
-  await store?.[Symbol.asyncDispose]();
-  // Peers keep their connections to the origin.
-  if (peer !== undefined) process.exit();
+  return counts;
 }
 
-function open(url: string | undefined): Cache {
+function open(url: string | undefined, tiers: Setup["tiers"]): Cache {
   const builder = createCache({ name: "conformance" });
   const near = memory({ maxEntries: 100_000 });
   if (url === undefined) return builder.tier(near).build();
   const far = redis(url).valueFormat(v8()).build();
-  return setUp === "redis" ? builder.tier(far).build() : builder.tier(near).tier(far).build();
-}
-
-function handlerFor(cache: Cache): Handler {
-  const isServer = flags.includes("server");
-  const options = { setCookie: isServer ? "refuse" : "store", requestDirectives: !isServer } as const;
-  return handlerOf(httpCache(cache.namespace("http"), options), origin);
+  return tiers === "redis" ? builder.tier(far).build() : builder.tier(near).tier(far).build();
 }
 
 function chosen(suites: Suites): unknown {
@@ -119,23 +160,14 @@ function chosen(suites: Suites): unknown {
   return suites.map((suite) => ({ ...suite, tests: of(suite.tests) }));
 }
 
-function report(tests: readonly SuiteTest[], results: Results): void {
+function countsOf(tests: readonly SuiteTest[], results: Results): Counts {
   const byId = new Map(tests.map((test) => [test.id, test]));
-  const passes = (id: string): boolean => results[id] === true;
-  const counts = (test: SuiteTest): boolean =>
-    passes(test.id) && (test.depends_on ?? []).every((id) => byId.get(id) === undefined || counts(byId.get(id)!));
-  for (const kind of ["required", "optimal", "check"] as const) {
+  const counts = ({ id, depends_on = [] }: SuiteTest): boolean =>
+    results[id] === true && depends_on.every((each) => byId.get(each) === undefined || counts(byId.get(each)!));
+  const of = (kind: SuiteTest["kind"]): Counts["required"] => {
     const all = tests.filter((test) => (test.kind ?? "required") === kind);
-    const passed = all.filter(counts).length;
-    console.log(`${kind}: ${passed} of ${all.length}`);
-    if (
-      PEERS[setUp] === undefined &&
-      kind !== "check" &&
-      passed < EXPECTED[flags.includes("server") ? "server" : "full"][kind]
-    )
-      process.exitCode = 1;
-    if (kind === "check") continue;
-    for (const { id } of all.filter((test) => !counts(test)))
-      console.log(`  ${id}: ${passes(id) ? "a test that it depends on fails" : String(results[id])}`);
-  }
+    const missing = all.filter((test) => !counts(test)).map(({ id }) => id);
+    return { passed: all.length - missing.length, of: all.length, missing };
+  };
+  return { required: of("required"), optimal: of("optimal") };
 }
