@@ -65,7 +65,7 @@ const token = async (): Promise<string> => "hunter2";
 it.each<[ServerAddress, object]>([
   [{ host: "cache" }, { address: { host: "cache", port: 6379 }, database: 0, tls: undefined }],
   [
-    { host: "::1", port: 7000, username: "app:1", password: "p@ss/%", database: 2, tls: true },
+    { host: "[::1]", port: 7000, username: "app:1", password: "p@ss/%", database: 2, tls: true },
     { address: { host: "::1", port: 7000 }, username: "app:1", password: "p@ss/%", database: 2, tls: {} },
   ],
   [

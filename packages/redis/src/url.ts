@@ -89,7 +89,7 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
   if (url.search !== "" || url.hash !== "") return fail("it must have neither a query nor a fragment");
   return {
     address: {
-      host: decode(url.hostname.replace(/^\[(.*)\]$/, "$1")),
+      host: decode(withoutBrackets(url.hostname)),
       port: url.port === "" ? defaultPort : Number(url.port),
     },
     isTls: url.protocol === "rediss:",
@@ -97,6 +97,9 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
     database: database(url.pathname.replace(/^\//, "")),
   };
 }
+
+/** An address of IPv6, as a socket takes it. */
+const withoutBrackets = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
 
 const ADDRESS_PARTS = ["host", "port", "username", "password", "database", "tls"];
 
@@ -111,7 +114,7 @@ export const isServerAddress = (given: unknown): given is ServerAddress =>
 export function parseAddress(option: string, given: ServerAddress): ParsedAddress {
   checkNames(given, ADDRESS_PARTS, { place: option });
   const { port = REDIS_PORT, username, password, database = 0, tls = false } = given;
-  const host = nonEmpty(`${option}: host`, given.host);
+  const host = withoutBrackets(nonEmpty(`${option}: host`, given.host));
   if (/[/@\s]/.test(host))
     throw new InvalidArgumentError(`${option}: host must be a name or an IP address alone; give a URL as text`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)

@@ -238,7 +238,7 @@ export class Ladder {
   }
 
   /**
-   * Whether the backend is read first. Skipped for forced loads; and for `after` reads where there are leases: a
+   * Whether the backend is read first. Skipped for forced loads; and for `current` reads where there are leases: a
    * replica may lag behind the token, but the lease is always granted by the primary.
    */
   #reads({ call }: Flight): boolean {
