@@ -98,15 +98,30 @@ export function cachedFetch(cache: HttpCache, base: typeof fetch = fetch): typeo
     // Only fetch itself can check the body. Not all runtimes have the property.
     if (request.integrity) return base(request);
     for (let hop = 0; ; hop++) {
+      // For a redirect that asks for the body once more. A stream is sent once, as by fetch.
+      const again = request.body === null || init?.body instanceof ReadableStream ? undefined : request.clone();
       const response = await fetchOne(cache, base, request);
       const location = response.headers.get("location");
-      if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") return response;
+      if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") {
+        await again?.body?.cancel();
+        return asFetched(response, request.url, hop > 0);
+      }
       await response.body?.cancel();
       if (request.redirect === "error") throw new TypeError('fetch failed: redirected, and redirect is "error"');
       if (hop === MOST_REDIRECTS) throw new TypeError(`fetch failed: more than ${MOST_REDIRECTS} redirects`);
-      request = redirected(request, new URL(location, request.url), response.status);
+      request = redirected(again ?? request, new URL(location, request.url), response.status);
     }
   };
+}
+
+/** As `fetch` answers: with the URL, and whether that is of a redirect. */
+function asFetched(response: Response, url: string, redirected: boolean): Response {
+  const [address] = url.split("#", 1);
+  const clone = (): Response => asFetched(Response.prototype.clone.call(response), url, redirected);
+  const properties = { url: address, redirected, type: "basic", clone };
+  for (const [name, value] of Object.entries(properties))
+    Object.defineProperty(response, name, { value, configurable: true });
+  return response;
 }
 
 async function fetchOne(cache: HttpCache, base: typeof fetch, request: Request): Promise<Response> {
@@ -132,10 +147,13 @@ function redirected(request: Request, url: URL, status: number): Request {
   const isGet = status === 303 ? request.method !== "HEAD" : status < 303 && request.method === "POST";
   const headers = new Headers(request.headers);
   if (url.origin !== new URL(request.url).origin) for (const name of OF_ONE_ORIGIN) headers.delete(name);
-  if (!isGet && request.bodyUsed) throw new TypeError("fetch failed: a redirect asks for a body that was sent already");
+  if (isGet) for (const name of OF_BODY) headers.delete(name);
+  const isSent = !isGet && request.body !== null;
+  if (isSent && request.bodyUsed) throw new TypeError("fetch failed: a redirect asks for a body that was sent already");
   const init = {
     method: isGet ? "GET" : request.method,
     headers,
+    ...(isSent && { body: request.body, duplex: "half" as const }),
     redirect: request.redirect,
     credentials: request.credentials,
     cache: request.cache,
@@ -188,6 +206,7 @@ function headersOf(fields: FieldLines): Headers {
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 20;
 const OF_ONE_ORIGIN: readonly string[] = ["authorization", "cookie", "host", "proxy-authorization"];
+const OF_BODY: readonly string[] = ["content-encoding", "content-language", "content-location", "content-type"];
 const OF_CODING: ReadonlySet<string> = new Set(["content-encoding", "content-length"]);
 const WITHOUT_BODY: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 

@@ -152,3 +152,40 @@ it.each([
   expect(opened).toHaveLength(redirect === "error" ? 1 : 21);
   await expect.poll(() => cancelled).toEqual(opened);
 });
+
+describe("what fetch gives", () => {
+  const network = async (request: Request): Promise<Response> => {
+    if (request.url.startsWith("https://rates.example/old"))
+      return new Response(null, { status: 307, headers: { location: "/new" } });
+    const body = `${request.method} ${await request.text()}`;
+    return new Response(body, { headers: { "cache-control": "max-age=60" } });
+  };
+  const open = (): typeof fetch => {
+    const cache = createTestCache({ clock: new TestClock() });
+    closing.push(() => cache.close());
+    return cachedFetch(httpCache(cache.namespace("http"), { mode: "private" }), network as typeof fetch);
+  };
+
+  it("H85 H87 a response has its URL, its type, and whether it was redirected, stored or not, and so has a clone", async () => {
+    const get = open();
+    for (const _ of [1, 2]) {
+      const { url, redirected, type } = await get("https://rates.example/new#top");
+      expect([url, redirected, type]).toEqual(["https://rates.example/new", false, "basic"]);
+      const followed = (await get("https://rates.example/old")).clone();
+      expect([followed.url, followed.redirected, await followed.text()]).toEqual([
+        "https://rates.example/new",
+        true,
+        "GET ",
+      ]);
+    }
+  });
+
+  it("H85 H87 a redirect that keeps the method sends the body again, but for a stream", async () => {
+    const get = open();
+    const post = async (body: NonNullable<RequestInit["body"]>): Promise<string> =>
+      (await get("https://rates.example/old", { method: "POST", body, duplex: "half" })).text();
+    expect(await post("text")).toBe("POST text");
+    expect(await post(new URLSearchParams({ a: "1" }))).toBe("POST a=1");
+    await expect(post(new Blob(["x"]).stream())).rejects.toThrow(TypeError);
+  });
+});

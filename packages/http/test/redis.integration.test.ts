@@ -197,11 +197,14 @@ describe("what is left in Redis", () => {
     await http.answer({ method: "GET", url: URL_OF_PAGE, fields: [], hasBody: false, ...asked }, () => response);
   };
 
-  /** Counts of bodies and of other entries, and the bytes of all of them. */
+  /** Counts of bodies and of other entries, and the bytes of all of them, once no process holds a lease. */
   async function left(): Promise<{ readonly bodies: number; readonly heads: number; readonly bytes: number }> {
     const client = RespClient.fromUrl(inject("redisUrl"));
     try {
-      const names = (await client.command("KEYS", `${prefix}*`)) as string[];
+      const namesOf = async (): Promise<readonly string[]> =>
+        (await client.command("KEYS", `${prefix}*`)) as readonly string[];
+      let names = await namesOf();
+      while (names.some((name) => name.includes("~lease:"))) names = await namesOf();
       const entries = names.filter((name) => /::(?:body|https|variant)/.test(name));
       const bytes = await Promise.all(entries.map((name) => client.command("MEMORY", "USAGE", name)));
       const bodies = entries.filter((name) => name.includes("body:")).length;
@@ -252,7 +255,19 @@ describe("what is left in Redis", () => {
     }
     // Another field selects as well from now on.
     await ask(http, large({ ...FRESH, vary: "accept, x-a" }), { fields: [["accept", "text/new"]] });
-    await expect.poll(left).toMatchObject({ bodies: 1, heads: 2 });
+    await expect.poll(left).toMatchObject({ bodies: 0, heads: 1 });
+  });
+
+  it("H38 H97 a purge of a URL leaves none of its variants", async () => {
+    const http = open();
+    for (const [i, accept] of ["a", "b", "c"].entries()) {
+      await ask(http, large({ ...FRESH, vary: "accept" }), { fields: [["accept", accept]] });
+      await expect.poll(left).toMatchObject({ bodies: i + 1, heads: i + 2 });
+    }
+    // Redis knows of the last one before this process does.
+    const indexed = async (): Promise<number | undefined> =>
+      (await processes[0]!.cache.namespace("http").get<{ variants: readonly string[] }>(URL_OF_PAGE))?.variants.length;
+    await expect.poll(indexed).toBe(3);
     await http.purge(URL_OF_PAGE);
     await expect.poll(left).toEqual(nothing);
   });

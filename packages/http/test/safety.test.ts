@@ -223,6 +223,10 @@ describe("what an attacker may try", () => {
     for (let i = 0; i < 50; i++) await site.get({ fields: { "accept-language": `x-${i}` } });
     await flush();
     expect(site.cache.stats().tiers[0]!.entries).toBeLessThanOrEqual(9);
+    const coded = new Site(SERVER).counts({ ...FRESH, vary: "accept-encoding", "content-encoding": "gzip" });
+    for (let i = 0; i < 50; i++)
+      await coded.get({ fields: { "accept-encoding": `${i % 2 === 0 ? "gzip" : "br"}, x-${i};q=0.${i}` } });
+    expect(coded.loads).toBe(2);
     const cookies = new Site(SERVER).counts({ ...FRESH, vary: "cookie" });
     await cookies.get({ fields: { cookie: "a" } });
     expect(cookies.events[0]!.notStored).toBe("vary-unlisted");

@@ -225,6 +225,19 @@ describe("serving", () => {
 });
 
 describe("validation", () => {
+  it("H33 H54 a Vary that a 304 brings selects from then on", async () => {
+    const site = new Site().counts(ETAG, { body: "en" });
+    await site.get({ fields: { "accept-language": "en" } });
+    site.clock.advance(60_000);
+    const varying = { ...ETAG, vary: "accept-language" };
+    site.page = (request) =>
+      valueOf(request, "if-none-match") === undefined
+        ? { fields: varying, body: valueOf(request, "accept-language")! }
+        : { status: 304, fields: varying };
+    for (const language of ["en", "de", "en"])
+      expect((await site.ask({ fields: { "accept-language": language } }))[0]).toBe(language);
+  });
+
   const modified = "Wed, 01 Jan 2020 00:00:00 GMT";
 
   it("H52 H53 H54 asks with both validators and the selecting fields, and answers from what is stored", async () => {

@@ -75,7 +75,7 @@ export class HttpCache {
   constructor(namespace: Namespace, options: HttpCacheOptions) {
     this.#namespace = namespace;
     this.#plan = planOf(options);
-    this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan.maxVariants));
+    this.#shelf = new Shelf(namespace, this.#plan, new Variants(namespace, this.#plan));
     this.#places = new Places(this.#plan);
     this.#loads = new Loads(namespace, this.#plan, this.#shelf, this.#places, this.#meter);
     this.#heads = new HeadUpdates(namespace, this.#plan, this.#shelf);

@@ -86,12 +86,14 @@ export class Loads {
       let leave: () => void = ignore;
       let crew: Crew | undefined;
       let hasLeft = false;
+      let isLed = false;
       const deliver = (outcome: Outcome): void => {
         resolve(outcome);
         if (hasLeft && outcome.kind === "answer") discard(outcome.response.body);
       };
       const lead = (ctx: LoadContext): Promise<unknown> => {
         leave();
+        isLed = true;
         crew ??= this.#crews.open(key);
         const takers = {
           crew,
@@ -116,7 +118,10 @@ export class Loads {
       else crew ??= this.#crews.open(key);
       answer
         .then(
-          (value) => resolve({ kind: "found", value, served }),
+          (value) => {
+            resolve({ kind: "found", value, served });
+            if (isLed && key === visit.primary) void this.#shelf.settle(visit, value).catch(ignore);
+          },
           (error: unknown) => {
             hasLeft = true;
             reject(error);
@@ -170,7 +175,9 @@ export class Loads {
       if (takers.deliver === undefined) discard(error.take()!.body);
       throw error;
     }
-    const decision = this.#decide(visit, response, exchange, shared);
+    const decided = this.#decide(visit, response, exchange, shared);
+    const decision: StoreDecision =
+      decided.store && !isComplete(response) ? { ...decided, store: false, reason: "incomplete" } : decided;
     if (decision.store) {
       this.#ownRuns.forget(visit.primary);
       return this.#store(visit, ctx, { decision, response, stale }, takers);
@@ -369,9 +376,8 @@ export class Loads {
 
   #sharedBody({ body, fields }: PlainResponse): SharedBody | Uint8Array {
     const { clock, settings, bodyIdleMs, finishesAlone } = this.#plan;
-    if (body === null) return new Uint8Array(0);
-    if (body instanceof Uint8Array) return body;
-    const announcedBytes = parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+    if (!(body instanceof ReadableStream)) return body ?? new Uint8Array(0);
+    const announcedBytes = announcedBy(fields);
     return new SharedBody(body, {
       clock,
       maxBytes: settings.maxBodyBytes,
@@ -407,6 +413,15 @@ export class Loads {
 
 const forwardReason = (visit: Visit, stale: StoredResponse | undefined): "stale" | "vary-miss" | "uri-miss" =>
   stale !== undefined ? "stale" : visit.index === undefined ? "uri-miss" : "vary-miss";
+
+const announcedBy = (fields: FieldLines): number | undefined =>
+  parseSeconds(joinedOf(fields, "content-length")?.trim() ?? "");
+
+/** Whether a body that is there is as long as its head says; that of a stream is compared at its end. */
+function isComplete({ body, fields }: PlainResponse): boolean {
+  const announced = announcedBy(fields);
+  return body instanceof ReadableStream || announced === undefined || announced === (body?.byteLength ?? 0);
+}
 
 /** Says for this failure alone how long a stale response may answer in its place. */
 function cover(

@@ -27,7 +27,7 @@ export class OriginAnsweredError extends Error {
  * Asks the origin on behalf of all callers. The signal that it gets aborts when the head takes too long while others
  * wait. Once that is there, it aborts only as the load itself is aborted.
  *
- * @param isAlone whether one client waits and nobody else: it decides itself how long.
+ * @param isAlone whether no other client waits: then this one decides how long.
  */
 export async function askForAll(
   visit: Visit,

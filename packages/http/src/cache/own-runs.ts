@@ -11,13 +11,13 @@ interface OwnRun {
 
 /**
  * The URLs for which a load without the fields of its client gave nothing that may be shared. For a minute each client
- * asks the origin with all of its fields instead, once. A response to one that could be stored ends that at once; not
+ * asks the origin with all of its fields instead, once. A response to one that could be stored ends that; not
  * where loads for all have failed again after it, so that a page which differs in this is not loaded twice each time.
  */
 export class OwnRuns {
   readonly #runs = new Map<string, OwnRun>();
   readonly #clock: Clock;
-  /** Nobody can choose URLs whose names are equal. */
+  /** So that no client can choose URLs whose names are equal. */
   readonly #salt = crypto.randomUUID();
 
   constructor(clock: Clock) {

@@ -37,7 +37,7 @@ export class SharedBody {
   #base = 0;
   #bytes = 0;
   #isOver = false;
-  /** Its source was cancelled, since nobody reads it. */
+  /** Its source was cancelled, since it has no reader. */
   #isLeft = false;
   #end: { readonly error: unknown } | "complete" | undefined;
   #wakeSource: (() => void) | undefined;

@@ -34,7 +34,7 @@ export interface Complete {
 /**
  * Puts responses into the namespace. A URL whose response does not vary has one entry. One whose response varies has an
  * index there, and its variants under a generation that ends with the index. A large body is a separate entry, named
- * after that of its head: the next one replaces it, and whatever removes the head removes it.
+ * after that of its head: the next one replaces it, and it is removed with its head.
  */
 export class Shelf {
   readonly #namespace: Namespace;
@@ -72,21 +72,27 @@ export class Shelf {
       }
       return entry;
     }
-    const index = visit.index === undefined ? indexEntry(selecting) : await this.#variants.widen(visit, selecting);
-    // Purged since this load began: a variant under its index could not be found.
-    if (index === undefined) return ctx.notShared(elsewhere);
-    const selects = selectingText(index.selecting, visit.request.fields, this.#plan.normalisers);
+    if (visit.index !== undefined) {
+      // Not here: a purge since this load began would not reach what is stored under another key.
+      await this.#variants.widen(visit, selecting);
+      return ctx.notShared(elsewhere);
+    }
+    const index = indexEntry(selecting);
+    const selects = selectingText(selecting, visit.request.fields, this.#plan.normalisers);
     const key = variantKey(index.generation, selects);
     const entry = await this.entry(key, { target: visit.target, selects }, complete);
     await this.#namespace.set(key, entry, lifetime);
     await this.#removeBodyOf(ctx.stale?.value, entry);
-    const language = this.#language(visit, complete, index);
-    if (visit.index === undefined) {
-      ctx.setOptions(indexLifetime(visit.family));
-      return withVariant(index, { key, selects, language });
-    }
-    const added = await this.#variants.add(visit, index.generation, { key, selects, language });
-    return added === undefined ? this.#leaveOut(ctx, key, elsewhere) : ctx.notShared(elsewhere);
+    // With the tags of its variant, until `settle`: a purge of one during this load ends both.
+    const { tags = [], ...life } = indexLifetime(visit.family);
+    ctx.setOptions({ ...life, tags: [...tags, ...(lifetime.tags ?? [])] });
+    return withVariant(index, { key, selects, language: this.#language(visit, complete, index) });
+  }
+
+  /** After a load of the URL has stored an index: from now on the tags of a variant are those of the variant alone. */
+  async settle(visit: Visit, loaded: unknown): Promise<void> {
+    const index = readStored(loaded);
+    if (index?.kind === "index") await this.#variants.keep(visit, index);
   }
 
   async #leaveOut(ctx: LoadContext, key: string, elsewhere: object): Promise<unknown> {
@@ -104,7 +110,7 @@ export class Shelf {
     return responseEntry({
       status,
       statusText,
-      fields: decision.fields,
+      fields: withTrueLength(decision.fields, bytes.byteLength),
       freshness: decision.freshness,
       target,
       selects,
@@ -218,6 +224,15 @@ export class Shelf {
   #epochMs(): number {
     return this.#plan.clock.epochMs?.() ?? Date.now();
   }
+}
+
+/** One Content-Length where there are some, such as "5, 5". */
+function withTrueLength(fields: FieldLines, length: number): FieldLines {
+  const [first] = fields.filter(([name]) => name === "content-length");
+  if (first === undefined) return fields;
+  return fields
+    .filter((line) => line[0] !== "content-length" || line === first)
+    .map((line) => (line === first ? ["content-length", String(length)] : line));
 }
 
 /** How much longer than its head a body is kept at most. */

@@ -1,4 +1,4 @@
-import { isValidField, type FieldLines } from "../semantics/fields.ts";
+import { endToEnd, isValidField, joinedOf, type FieldLines } from "../semantics/fields.ts";
 import type { Freshness } from "../semantics/freshness.ts";
 
 /** Entries of another format are a miss. */
@@ -30,7 +30,7 @@ export interface InlineBody {
 /** A body as a separate entry. */
 export interface BodyEntry {
   readonly key: string;
-  /** Of these bytes: a later response under the same key has others. */
+  /** Identifies these bytes: a later response under the same key has others. */
   readonly id: string;
   /** Until when it is kept at least, in milliseconds since 1970. Estimated, so its absence is a miss. */
   readonly keptUntil: number;
@@ -101,15 +101,17 @@ function isIndex(value: object): boolean {
   const { generation, selecting, variants, languages } = value as Partial<StoredIndex>;
   return (
     typeof generation === "string" &&
-    Array.isArray(selecting) &&
-    Array.isArray(variants) &&
+    /^[\w-]{1,64}$/.test(generation) &&
+    areTexts(selecting) &&
+    areTexts(variants) &&
     typeof languages === "object" &&
-    languages !== null
+    languages !== null &&
+    areTexts(Object.values(languages))
   );
 }
 
 function isResponse(value: object): boolean {
-  const { kind, status, statusText, fields, freshness, body, target, selects } = value as Partial<StoredResponse>;
+  const { kind, status, statusText, fields, freshness, target, selects } = value as Partial<StoredResponse>;
   return (
     kind === "response" &&
     Number.isInteger(status) &&
@@ -121,12 +123,22 @@ function isResponse(value: object): boolean {
     isValidField(["status", statusText]) &&
     Array.isArray(fields) &&
     fields.every((line) => isPair(line) && isValidField(line)) &&
+    endToEnd(fields).length === fields.length &&
     typeof freshness?.lifetimeMs === "number" &&
     typeof freshness.initialAgeMs === "number" &&
-    body !== undefined &&
-    ("key" in body ? typeof body.key === "string" : body.bytes instanceof Uint8Array)
+    hasBody(value, joinedOf(fields, "content-length"))
   );
 }
+
+/** A length that is not that of the bytes would make a part of them the next response of the connection. */
+function hasBody({ body, bodyBytes }: Partial<StoredResponse>, length: string | undefined): boolean {
+  if (!Number.isSafeInteger(bodyBytes) || (length !== undefined && length !== String(bodyBytes))) return false;
+  if (typeof body !== "object" || body === null) return false;
+  if ("key" in body) return typeof body.key === "string" && typeof body.id === "string";
+  return body.bytes instanceof Uint8Array && body.bytes.byteLength === bodyBytes;
+}
+
+const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every((each) => typeof each === "string");
 
 const isPair = (line: unknown): line is readonly [string, string] =>
   Array.isArray(line) && typeof line[0] === "string" && typeof line[1] === "string";

@@ -1,5 +1,6 @@
-import type { LoadOptions, Namespace } from "@hotset/core";
+import type { Clock, LoadOptions, Namespace } from "@hotset/core";
 import { ignore } from "./messages.ts";
+import type { Plan } from "./options.ts";
 import { bodyKey, indexEntry, readStored, type StoredIndex } from "./stored.ts";
 import { listTag, variantKey, type Visit } from "./visit.ts";
 
@@ -31,10 +32,14 @@ export class Variants {
   readonly #maxVariants: number;
   /** The last change under way, by the key of the URL. */
   readonly #changes = new Map<string, Promise<void>>();
+  readonly #ends = new Map<string, () => void>();
+  readonly #clock: Clock;
 
-  constructor(namespace: Namespace, maxVariants: number) {
+  constructor(namespace: Namespace, { maxVariants, clock }: Pick<Plan, "maxVariants" | "clock">) {
     this.#namespace = namespace;
     this.#maxVariants = maxVariants;
+    this.#clock = clock;
+    namespace.on("load", ({ key }) => this.#ends.get(key)?.());
   }
 
   /** Notes a variant that is stored now; the oldest ones above the limit are removed. `undefined` after a purge. */
@@ -48,6 +53,11 @@ export class Variants {
     });
     this.#remove(dropped);
     return changed;
+  }
+
+  /** Stores this index again, if it is still there. */
+  async keep(place: Indexed, { generation }: StoredIndex): Promise<void> {
+    await this.#change(place, (index) => (index?.generation === generation ? { ...index } : undefined));
   }
 
   /** An index under which all of `selecting` select: the present one, or a new generation. */
@@ -68,17 +78,39 @@ export class Variants {
     void this.#namespace.deleteMany(variants.flatMap((key) => [key, bodyKey(key)])).catch(ignore);
   }
 
-  /** One after the other in this process: calls that joined the load of another would change nothing. */
+  /**
+   * One after the other in this process, each once the one before is stored: a call that joins the load of another
+   * changes nothing, and a load that began before another was stored is not stored itself.
+   */
   async #change(place: Indexed, change: Change): Promise<StoredIndex | undefined> {
     const { primary } = place;
-    const changed = (this.#changes.get(primary) ?? Promise.resolve()).then(() => this.#changeNow(place, change));
-    const last = changed.then(ignore, ignore);
+    let stored = Promise.resolve();
+    const changed = (this.#changes.get(primary) ?? Promise.resolve()).then(() => {
+      stored = this.#end(primary);
+      return this.#changeNow(place, change);
+    });
+    const last = changed.then(() => stored, ignore);
     this.#changes.set(primary, last);
     try {
       return await changed;
     } finally {
-      if (this.#changes.get(primary) === last) this.#changes.delete(primary);
+      void last.then(() => {
+        if (this.#changes.get(primary) === last) this.#changes.delete(primary);
+      });
     }
+  }
+
+  /** The end of the next load of this key. No event tells of one that an invalidation has ended. */
+  #end(key: string): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#ends.delete(key);
+        resolve();
+      };
+      const cancel = this.#clock.schedule(end, LONGEST_STORE_MS);
+      this.#ends.set(key, end);
+    });
   }
 
   async #changeNow({ primary, family }: Indexed, change: Change): Promise<StoredIndex | undefined> {
@@ -122,3 +154,4 @@ const without = (index: StoredIndex, dropped: readonly string[]): StoredIndex =>
 });
 
 const ATTEMPTS = 4;
+const LONGEST_STORE_MS = 1_000;

@@ -43,6 +43,8 @@ const PRIVATE: Partial<Settings> = { isShared: false, targetedFields: [] };
 const cc = (value: string): Record<string, string> => ({ "cache-control": value });
 const MODIFIED = { "last-modified": http(NOW - 10 * HOUR) };
 
+const CODED = { vary: "accept-encoding", "content-encoding": "compress" };
+
 describe("H8 H9 H13 what is stored", () => {
   it.each<[string, string, Case]>([
     ["H8 explicit freshness", "stored", { response: cc("max-age=60") }],
@@ -72,6 +74,7 @@ describe("H8 H9 H13 what is stored", () => {
     ["H11 private with anything else", "private", { response: cc('max-age=60, private="x a"') }],
     ["H11 private with a quote that is not closed", "private", { response: cc('max-age=60, private="x-a') }],
     ["H12 no-cache with a switch", "no-freshness", { response: cc("max-age=60, no-cache=true") }],
+    ["H34 a coding that selects no variant", "vary-unlisted", { response: { ...cc("max-age=60"), ...CODED } }],
     ["H95 a cookie", "cookie", { request: { cookie: "a=1" }, response: cc("max-age=60") }],
     ["H95 a cookie, with public", "stored", { request: { cookie: "a=1" }, response: cc("public, max-age=60") }],
     ["H11 private in a private cache", "stored", { response: cc("private, max-age=60"), settings: PRIVATE }],

@@ -21,7 +21,7 @@ import {
 } from "./freshness.ts";
 import type { Settings } from "./settings.ts";
 import { tagsOf } from "./tags.ts";
-import { selectingFields } from "./vary.ts";
+import { hasKnownCodings, selectingFields } from "./vary.ts";
 
 /** Why a response is not stored. The list is closed. */
 export type NotStored =
@@ -91,7 +91,7 @@ export function decideStore(
   const reason =
     refusalOfMessage(response, settings) ??
     refusalByDirectives(governing.directives, request, response, settings) ??
-    refusalBySelection(selecting, settings) ??
+    refusalBySelection(selecting, response.fields, settings) ??
     refusalByCookies(governing.directives, request, selecting, settings) ??
     refusalByFreshness(governing.directives, request, response, freshness) ??
     (tags === undefined ? "tags" : undefined) ??
@@ -146,11 +146,13 @@ function refusalByCookies(
 
 function refusalBySelection(
   selecting: readonly string[] | undefined,
+  fields: FieldLines,
   { isShared, varyOn }: Settings,
 ): NotStored | undefined {
   if (selecting === undefined) return "vary-star";
   const isUnlisted = (name: string): boolean => CHOSEN_FREELY.has(name) && !varyOn.includes(name);
-  return isShared && selecting.some(isUnlisted) ? "vary-unlisted" : undefined;
+  if (isShared && selecting.some(isUnlisted)) return "vary-unlisted";
+  return selecting.includes("accept-encoding") && !hasKnownCodings(fields) ? "vary-unlisted" : undefined;
 }
 
 function refusalByFreshness(

@@ -29,21 +29,43 @@ export function selectingValue(
   const value = joinedOf(request, name);
   if (value === undefined) return null;
   if (Object.hasOwn(normalisers, name)) return normalisers[name]!(value);
-  return WEIGHTED.has(name) ? weighted(value) : squashed(value);
+  if (name === "accept-encoding") return acceptedCodings(value);
+  return name === "accept-language" ? weighted(value) : squashed(value);
 }
 
+/**
+ * The codings that a client accepts, of those that servers use. Invented names, weights and order would be variants
+ * without end.
+ */
+function acceptedCodings(value: string): string {
+  const weights = new Map(preferencesIn(value).map(({ name, weight }) => [name.replace(/^x-/, ""), weight]));
+  const accepts = (coding: string, otherwise: number): boolean => (weights.get(coding) ?? otherwise) > 0;
+  const others = weights.get("*");
+  const accepted = CODINGS.filter((coding) => accepts(coding, others ?? 0));
+  return (accepts("identity", others ?? 1) ? [...accepted, "identity"] : accepted).join(",");
+}
+
+/** Whether a response has no other coding: it could answer a client that cannot read it. */
+export const hasKnownCodings = (response: FieldLines): boolean =>
+  namesIn(joinedOf(response, "content-encoding"))
+    .map((name) => name.replace(/^x-/, ""))
+    .every((name) => name === "identity" || CODINGS.includes(name));
+
+const CODINGS: readonly string[] = ["br", "deflate", "gzip", "zstd"];
+
 /** Preferences by weight: their case, and the order of equal ones, mean nothing; those of weight 0 exclude. */
-function weighted(value: string): string {
-  const preferences = listed(value.toLowerCase()).map((member) => {
+const weighted = (value: string): string =>
+  preferencesIn(value)
+    .toSorted((a, b) => b.weight - a.weight || compareText(a.name, b.name))
+    .map(({ name, weight }) => (weight === 1 ? name : `${name};q=${weight}`))
+    .join(",");
+
+const preferencesIn = (value: string): readonly { readonly name: string; readonly weight: number }[] =>
+  listed(value.toLowerCase()).map((member) => {
     const [name = "", ...parameters] = member.split(";").map((part) => part.trim());
     const weight = parameters.find((parameter) => parameter.startsWith("q="));
     return { name, weight: weight === undefined ? 1 : weightOf(weight.slice(2)) };
   });
-  return preferences
-    .toSorted((a, b) => b.weight - a.weight || compareText(a.name, b.name))
-    .map(({ name, weight }) => (weight === 1 ? name : `${name};q=${weight}`))
-    .join(",");
-}
 
 /** A weight that cannot be read is 1, as if it were not there. */
 const weightOf = (text: string): number => (/^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/.test(text) ? Number(text) : 1);
@@ -70,5 +92,4 @@ export function preferredLanguage(acceptLanguage: string | undefined): string | 
 }
 
 const LANGUAGE = /^[a-z]{1,8}(?:-[a-z0-9]{1,8})*$/;
-const WEIGHTED: ReadonlySet<string> = new Set(["accept-encoding", "accept-language"]);
 const NO_NORMALISERS: Readonly<Record<string, Normaliser>> = Object.freeze({});
