@@ -51,6 +51,8 @@ const ROWS: readonly Row[] = [
   // Names of limits hold no braces. As `.+?`, a long key of another program would take minutes.
   row("rate-limit", "always", "rate_limit:(?<owner>[^{}]+):\\{[^}]*\\}(?::.+)?"),
   row("sessions", "always", "session:(?:~user:)?\\{[^}]*\\}:.+"),
+  // As JSON text.
+  row("sessions", "always", "session:(?:~of:\\{[^}]*\\}|[^{}]+)"),
   row("leaderboard", "never", `leaderboard:${OWNER}:(?:scores|levels|stamps|reached)`),
   row("leaderboard", "always", `leaderboard:${OWNER}:${WINDOW}:.+`),
   row("presence", "always", `presence:${OWNER}:until`),

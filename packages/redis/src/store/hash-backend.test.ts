@@ -254,13 +254,15 @@ describe("a batch of reads", () => {
 });
 
 describe("a write", () => {
-  it("golden: is one command over the entry and its lease", async () => {
+  it("golden: is a DEL of the lease, and one command over the entry alone", async () => {
     const write = backend.write("shop::1", stored);
     expect(wire.sent).toEqual([
+      "DEL hotset~lease:{hotset:shop::1}",
       expect.stringMatching(
-        /^EVALSHA [0-9a-f]{40} 2 hotset:shop::1 hotset~lease:\{hotset:shop::1\} 360000 d v s 1700000060000 m 1 300000;json none w id1  $/,
+        /^EVALSHA [0-9a-f]{40} 1 hotset:shop::1 360000 d v s 1700000060000 m 1 300000;json none w id1  $/,
       ),
     ]);
+    await wire.reply(0);
     await wire.reply(1);
     expect(await write).toBe(undefined);
   });
@@ -268,7 +270,8 @@ describe("a write", () => {
   it("keeps the version of the entry, and makes one for an entry without", async () => {
     for (const version of ["mine", "-", undefined])
       void handled(backend.write("shop::1", { ...stored, ...(version === undefined ? undefined : { version }) }));
-    expect(wire.sent.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
+    const scripts = wire.sent.filter((command) => command.startsWith("EVALSHA"));
+    expect(scripts.map((command) => / w (\S*) {2}$/.exec(command)?.[1])).toEqual(["mine", "id1", "id2"]);
     await expect(backend.write("shop::1", { ...stored, version: "not this" })).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
     });
@@ -291,12 +294,20 @@ describe("a write", () => {
   });
 
   it("sends a script that the server has forgotten as text, once", async () => {
-    const write = handled(backend.write("shop::1", stored));
+    const removal = handled(backend.remove("shop::1"));
     await wire.fail(refusal("NOSCRIPT No matching script."));
     expect(wire.sent[1]).toMatch(/^EVAL if KEYS\[2\] and string\.byte/);
     await wire.fail(refusal("NOSCRIPT No matching script."));
-    await expect(write).rejects.toThrow(/^NOSCRIPT/);
+    await expect(removal).rejects.toThrow(/^NOSCRIPT/);
     expect(wire.sent).toHaveLength(2);
+  });
+
+  it("does not send it again once the call was given up: it would come behind what was called since", async () => {
+    const removal = handled(backend.remove("shop::1"));
+    clock.advance(1_000);
+    await expect(removal).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await wire.fail(refusal("NOSCRIPT No matching script."));
+    expect(wire.sent).toHaveLength(1);
   });
 
   it("refuses a bad key and bad times without sending anything", async () => {
@@ -318,9 +329,9 @@ describe("what the server answers", () => {
     "CLUSTERDOWN The cluster is down",
     "MASTERDOWN Link with MASTER is down",
   ])("A93: %j means not now: retryable, and not executed", async (message) => {
-    const write = handled(backend.write("shop::1", stored));
+    const removal = handled(backend.remove("shop::1"));
     await wire.fail(refusal(message));
-    await expect(write).rejects.toMatchObject({
+    await expect(removal).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: true,
       maybeExecuted: false,
@@ -337,7 +348,7 @@ describe("what the server answers", () => {
     "ERR unknown command",
   ])("A93: %j is a reply to this command, and does not count against the connection", async (message) => {
     const error = refusal(message);
-    const write = handled(backend.write("shop::1", stored));
+    const write = handled(backend.remove("shop::1"));
     await wire.fail(error);
     await expect(write).rejects.toBe(error);
     expect(error).not.toBeInstanceOf(BackendUnavailableError);
@@ -349,14 +360,14 @@ describe("what the server answers", () => {
     ["a client that is gone", new Error("Disconnects client")],
     ["whatever else", "no error at all"],
   ])("A13: %s is a lost connection: a write may have happened", async (_, error) => {
-    const write = handled(backend.write("shop::1", stored));
+    const write = handled(backend.remove("shop::1"));
     await wire.fail(error);
     await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true });
   });
 
   it("A95: READONLY is reported to the connection, and no other error", async () => {
-    const writes = [backend.write("shop::1", stored), backend.write("shop::1", stored), backend.read("shop::1")].map(
-      (call) => call.catch((error: unknown) => error),
+    const writes = [backend.remove("shop::1"), backend.remove("shop::1"), backend.read("shop::1")].map((call) =>
+      call.catch((error: unknown) => error),
     );
     await wire.fail(refusal("LOADING Redis is loading the dataset in memory"));
     await wire.fail(refusal("READONLY You can't write against a read only replica."));
