@@ -1,6 +1,8 @@
 // Scenarios. ops: the calls of each process; B: how many calls, flights, losses, evictions, ... there may be.
 const A = { autoFlush: 1 },
-  Q = { noPoll: 1, checkWake: 1 };
+  Q = { noPoll: 1, checkWake: 1 },
+  // an entry that is there
+  E = { e0: [0, 0, 0, 0, -99] };
 export const C = {
   d2: { ...A, ops: { 0: ["delete"], 1: ["delete"] }, B: { ops: 2, fl: 2 } },
   d1f3: { ...A, ops: { 0: ["delete"] }, B: { ops: 1, fl: 3 } },
@@ -102,6 +104,34 @@ export const C = {
     flProcs: [0],
   },
   xref: { ...A, ops: { 1: ["xdel", "xset"] }, B: { ops: 1, fl: 2, age: 1 } },
+  // touches keep the version; each process that touches begins with a copy
+  touch2: { ...A, ...E, touch: [0], ops: { 1: ["delete"] }, B: { ops: 1, fl: 0, touch: 2 } },
+  touchset: { ...A, ...E, touch: [0], ops: { 1: ["set", "expire"] }, B: { ops: 2, fl: 1, touch: 2 } },
+  touchboth: {
+    ...A,
+    ...E,
+    touch: [0, 1],
+    ops: { 0: ["delete"], 1: ["delete", "expire"] },
+    B: { ops: 2, fl: 1, touch: 2 },
+  },
+  touchload: { ...A, touch: [0], ...E, ops: { 0: ["force"], 1: ["delete"] }, B: { ops: 2, fl: 1, touch: 2 } },
+  touchlink: {
+    ...A,
+    ...E,
+    touch: [0],
+    ops: { 1: ["delete", "set"] },
+    B: { ops: 1, fl: 1, touch: 2, loss: 1 },
+    lossProcs: [0],
+  },
+  touchcut: {
+    ...A,
+    ...E,
+    touch: [0],
+    ops: { 1: ["delete", "set"] },
+    B: { ops: 1, fl: 1, touch: 2, cut: 1 },
+    lossProcs: [0],
+  },
+  touchovf: { ...A, ...E, touch: [0], ops: { 1: ["delete"] }, B: { ops: 1, fl: 1, touch: 3, ovf: 1 } },
   // callers join after tag events; `other` renews another tag of the issuer
   joinother: { ...A, joins: 1, tag: "late", ops: { 0: ["other"], 1: ["other"] }, B: { ops: 2, fl: 2 } },
   joinmem: { ...A, joins: 1, tag: "late", ops: { 0: ["inv"] }, B: { ops: 1, fl: 2 }, flProcs: [0] },

@@ -70,6 +70,7 @@ export const RULES = {
   pinReads: 1,
   confirmReads: 1,
   confirmCompares: 1,
+  confirmOfCopy: 1,
   issuerPush: 1,
   atForgotten: 1,
   partForgets: 1,
@@ -176,7 +177,7 @@ export function make(cfg, R) {
     pk: -2,
     pt: -2,
     nl: 0,
-    P: Array.from({ length: N }, () => ({
+    P: Array.from({ length: N }, (_, i) => ({
       lk: cfg.link0 || "A",
       // has backed off from the lease of a refresh, and asks by the script from then on
       sc: 0,
@@ -186,21 +187,37 @@ export function make(cfg, R) {
       vl: "A",
       // the version known last: loads are stored under it while none can be pinned
       lt: null,
-      L: null,
+      // a copy, and with `touch` its version and the touch that kept it
+      L: cfg.touch?.includes(i) ? [cfg.e0[0], cfg.e0[1], 1, 0, 0, cfg.e0[4], 0] : null,
       tt: null,
       F: [],
       pd: [0, 0, 0],
       all: [0, 0],
       own: [0, 0],
       q: [0, 0, 0, 0, 0],
-      rg: [0, 0, 0, 0],
+      rg: [cfg.touch?.includes(i) ? 1 : 0, 0, 0, 0],
       at: null,
       ow: [0, 0],
       qw: [0, 0],
       sw: [0, 0],
     })),
     O: [],
-    B: { ops: 0, fl: 0, loss: 0, cut: 0, ev: 0, evl: 0, evt: 0, flu: 0, ovf: 0, lex: 0, age: 0, fail: 0, ...cfg.B },
+    B: {
+      ops: 0,
+      fl: 0,
+      loss: 0,
+      cut: 0,
+      ev: 0,
+      evl: 0,
+      evt: 0,
+      flu: 0,
+      ovf: 0,
+      lex: 0,
+      age: 0,
+      fail: 0,
+      touch: 0,
+      ...cfg.B,
+    },
   });
   const up = (p) => p.lk === "A" || p.lk === "C";
   const att = (p) => p.lk === "A" || p.lk === "S"; // P believes attached
@@ -524,7 +541,7 @@ export function make(cfg, R) {
       f.tk = 0;
       f.rl = 0;
       f.rv = null;
-      if (f.st === "K" || f.st === "k") {
+      if ("YzKk".includes(f.st)) {
         f.un = 2;
         continue;
       }
@@ -683,6 +700,15 @@ export function make(cfg, R) {
             } else t.O.push(o);
           });
         }
+      // Of the copy, whose version it compares; without a trusted one it reads first.
+      const touched = p.L?.[5] !== undefined && (serves(p) || s.e?.[4] === p.L[5]);
+      if (s.B.touch > 0 && cfg.touch?.includes(pi) && touched && p.lk === "A" && p.F.length < 3)
+        go(`P${pi}: call touch`, (t) => {
+          const q = t.P[pi];
+          if (!serves(q)) reg(q, "k");
+          const g = newFlight(t, q, "Y", [0, 0], 0);
+          q.F.push({ ...g, jo: 0, v: q.L[0], tv: q.L[1], tok: q.L[5], ci: t.B.touch-- });
+        });
       // --- start flight
       if (
         s.B.fl > 0 &&
@@ -933,6 +959,31 @@ export function make(cfg, R) {
                 g.wk = 0;
               });
             break;
+          case "Y":
+            // In turn among the writes of this process.
+            if (up(p) && !p.F.some((g, i) => i < fi && "Yz".includes(g.st)))
+              F("touch executes", (t, q, g) => {
+                g.ok = g.lf ? 0 : 1;
+                g.ep = att(q) ? 1 : 0;
+                reg(q, "k");
+                g.res = t.e && t.e[4] === g.tok && !t.e[2] ? 1 : 0;
+                if (g.res) {
+                  sig(t, "k");
+                  reg(q, "k");
+                }
+                g.st = "z";
+              });
+            break;
+          case "z":
+            if (up(p))
+              F("touch reply " + (f.res ? "touched" : "refused"), (t, q, g) => {
+                if (!g.res || g.lf) return drop(q, g);
+                const isTrusted = g.ok && g.ep && att(q);
+                q.L = [g.v, g.tv, isTrusted ? 1 : 0, 0, 0, g.tok, g.ci];
+                if (isTrusted || !g.ep) return drop(q, g);
+                g.st = "K";
+              });
+            break;
           case "K":
             if (up(p))
               F("confirmation executes", (t, q, g) => {
@@ -944,7 +995,8 @@ export function make(cfg, R) {
           case "k":
             if (up(p))
               F("confirmation reply", (t, q, g) => {
-                if ((!R.confirmCompares || g.rv === g.tok) && g.ep && att(q) && q.L && q.L[5] === g.tok) q.L[2] = 1;
+                const isSame = q.L && q.L[5] === g.tok && (!R.confirmOfCopy || q.L[6] === g.ci);
+                if ((!R.confirmCompares || g.rv === g.tok) && g.ep && att(q) && isSame) q.L[2] = 1;
                 drop(q, g);
               });
             break;
@@ -1662,13 +1714,16 @@ export function make(cfg, R) {
           f.rv +
           "|" +
           f.sn +
+          (cfg.touch ? "|" + f.ci : "") +
           (cfg.joins ? "|" + f.lj + f.le + f.to + f.tf + f.pr : "");
     }
     for (const o of s.O)
       k +=
         "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ? "m" : "");
     const b = s.B;
-    return k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail;
+    return (
+      k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail + b.touch
+    );
   };
   return { init, next, bad, key, R };
 }
