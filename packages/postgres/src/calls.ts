@@ -25,8 +25,8 @@ export interface CallLimits {
  *     called ──the turn ends, a connection is free──▶ sent ──▶ answered
  *        └──────────── deadline ───────────┴─────────────────▶ abandoned
  *
- * While a statement of a kind has just been sent, further calls of that kind wait for its answer, for 2 ms at most: a
- * few large statements cost less than many small ones.
+ * While a question has just been sent, further ones of its kind wait for its answer, for 2 ms at most: a few large
+ * statements cost less than many small ones. Changes do not wait, because one that waits for a lock would hold others up.
  *
  * A call that waits too long is never sent. A statement that takes too long is abandoned with all of its calls.
  */
@@ -84,7 +84,7 @@ export class Calls {
   }
 
   #holdsBack(statement: Statement, calls: ReadonlySet<Call>): boolean {
-    const last = this.#last.get(statement);
+    const last = statement.isChange ? undefined : this.#last.get(statement);
     if (last === undefined || this.#clock.now() - last.sentAt >= MOST_HOLD_MS) return false;
     let waiting = 0;
     for (const { rows } of calls) if ((waiting += rows.length) >= statement.mostCalls) return false;
