@@ -89,7 +89,9 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
         if (seen !== "*") {
           if (version !== "" && version !== seen) return { granted: false, entry: tables.entry(key, nowMs)! };
           const held = tables.lease(key, nowMs);
-          if (held !== undefined) return { granted: false, heldForMs: held.endsAt - nowMs };
+          // One that ends much later than a new one was given before the clock was set back, so it is over.
+          if (held !== undefined && held.endsAt - nowMs <= 2 * leaseMs)
+            return { granted: false, heldForMs: held.endsAt - nowMs };
         }
         if (isOver === true && version !== NO_VERSION && version !== "") {
           tables.drop(key);

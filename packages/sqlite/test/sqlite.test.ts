@@ -162,6 +162,20 @@ describe("a cache over a file", () => {
   });
 });
 
+it("a lease that was given before the clock was set back is over; one of a clock that moved a little is not", async () => {
+  const file = newFile();
+  const clock = new TestClock();
+  const ahead = new TestClock();
+  const [dead, backend] = [opened(file, { clock: ahead }), opened(file, { clock })];
+  ahead.advance(1_000);
+  await dead.leases!.acquire("k", "dead", 2_000, "");
+  expect((await backend.leases!.acquire("k", "own", 2_000, "")).granted).toBe(false);
+  ahead.advance("1h");
+  expect(await dead.leases!.acquire("k", "dead", 2_000, "*")).toMatchObject({ granted: true });
+  expect((await backend.leases!.acquire("k", "own", 2_000, "")).granted).toBe(true);
+  expect(await dead.leases!.store("k", "dead", "", stored())).toBe(false);
+});
+
 describe("space", () => {
   it("C523: keeps the file within maxBytes, and deletes the entries that were written longest ago", async () => {
     const file = newFile();

@@ -92,6 +92,20 @@ it("C543 decides a step again that another one has overtaken between its read an
   expect(await a.read("k")).toBe(undefined);
 });
 
+it("C543 a lease that ends later than any that is given now is over: the clock was set back since", async () => {
+  const { store, a } = opened();
+  const ahead = new TestClock();
+  const key = (token: string) => a.leases!.acquire("k", token, 2_000, "");
+  for (const [by, isOver] of [
+    [1_000, false],
+    [3_600_000, true],
+  ] as const) {
+    ahead.advance(by);
+    await open(store, ahead).leases!.acquire("k", `dead${by}`, 2_000, "*");
+    expect((await key("own")).granted, `a clock ahead by ${by} ms`).toBe(isOver);
+  }
+});
+
 it("C543 loads once for two processes, and stores nothing that a delete has overtaken", async () => {
   const { clock, a, b } = opened();
   await using here = createTestCache({ clock, backend: a, ttl: "1h", localTtl: "1m" });

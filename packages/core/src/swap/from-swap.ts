@@ -159,8 +159,9 @@ function acquired(
 ): readonly [Granted, Kept?] {
   if (seen !== "*") {
     if (entry !== undefined && entry.version !== seen) return [{ granted: false, entry }];
-    // The own one is of an earlier attempt.
-    if (lease !== undefined && lease.token !== token) return [{ granted: false, heldForMs: lease.endsInMs }];
+    // The own one is of an earlier attempt. One that ends much later than a new one was given by a clock that is wrong.
+    if (lease !== undefined && lease.token !== token && lease.endsInMs <= 2 * leaseMs)
+      return [{ granted: false, heldForMs: lease.endsInMs }];
   }
   const left = isOver && entry?.version !== NO_VERSION ? undefined : entry;
   return [
