@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, renameSync, statSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { pathToFileURL } from "node:url";
 import { failureOf, type SqliteDatabase } from "./driver.ts";
 import { LAYOUT, Tables } from "./tables.ts";
 
@@ -26,18 +27,27 @@ export class DatabaseFile {
   #tables: Tables | undefined;
   /** Which file is open, not by its name: it may have been renamed since. */
   #identity = "";
+  #isReadOnly = false;
+  #lookedAt = 0;
   #isClosed = false;
+  /** How many files were opened: a position in the log of one says nothing of another. */
+  opened = 0;
 
   constructor(options: DatabaseFileOptions) {
     this.#options = options;
   }
 
   /**
-   * Opens the file if it is not open.
+   * Opens the file if it is not open, or if another one has taken its place some milliseconds ago.
    *
    * @throws {UnusableFileError}, or an error of the driver.
    */
   tables(): Tables {
+    const now = performance.now();
+    if (now - this.#lookedAt >= LOOK_EACH_MS) {
+      this.#lookedAt = now;
+      if (this.isReplaced) this.release();
+    }
     if (this.#tables !== undefined) return this.#tables;
     if (this.#isClosed) throw new UnusableFileError("the backend was closed");
     try {
@@ -51,7 +61,32 @@ export class DatabaseFile {
 
   /** Whether the name of the open file leads to another one, or to none. */
   get isReplaced(): boolean {
-    return this.#tables !== undefined && identityOf(this.#options.file) !== this.#identity;
+    return this.#tables !== undefined && this.#identityNow() !== this.#identity;
+  }
+
+  #identityNow(): string {
+    const { file } = this.#options;
+    return this.#isReadOnly ? stateOf(file) : identityOf(file);
+  }
+
+  /** Bytes that the disk has left, those of the file that are kept by the log of SQLite, and whether that is little. */
+  space(): { readonly walBytes: number; readonly isShort: boolean; readonly freeBytes: number } {
+    const { file } = this.#options;
+    const { bavail, bsize } = statfsSync(dirname(file));
+    const walBytes = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+    return { walBytes, freeBytes: bavail * bsize, isShort: bavail * bsize < 2 * WAL_BYTES };
+  }
+
+  /**
+   * Removes the file, since nothing can be written to it, not even a removal. No other process writes meanwhile: all
+   * notice before they acknowledge anything. What SQLite keeps next to it goes first.
+   */
+  startAnew(): void {
+    const tables = this.tables();
+    tables.begin();
+    const { file } = this.#options;
+    if (!this.isReplaced) for (const suffix of ["-wal", "-shm", ""]) rmSync(file + suffix, { force: true });
+    this.release();
   }
 
   /** The next use opens the file again. */
@@ -80,16 +115,30 @@ export class DatabaseFile {
   }
 
   #open(): Tables {
+    const { file } = this.#options;
+    try {
+      this.#isReadOnly = false;
+      mkdirSync(dirname(file), { recursive: true });
+      return this.#openAs(file);
+    } catch (error) {
+      // A log next to it would not be read.
+      if (!isUnwritable(error) || !stateOf(file).endsWith(" alone")) throw error;
+      this.#isReadOnly = true;
+      return this.#openAs(`${pathToFileURL(file)}?immutable=1`);
+    }
+  }
+
+  #openAs(name: string): Tables {
     const { file, open, isDurable } = this.#options;
-    mkdirSync(dirname(file), { recursive: true });
-    const database = open(file);
+    const database = open(name);
     try {
       // Never blocks the event loop: a step that finds the file locked is tried again later.
       database.exec(`PRAGMA busy_timeout = 0; PRAGMA synchronous = ${isDurable ? "FULL" : "NORMAL"}`);
       prepare(database, file);
       database.exec(`PRAGMA journal_size_limit = ${WAL_BYTES}`);
       this.#tables = new Tables(database);
-      this.#identity = identityOf(file);
+      this.#identity = this.#identityNow();
+      this.opened += 1;
       return this.#tables;
     } catch (error) {
       database.close();
@@ -145,6 +194,17 @@ function prepare(database: SqliteDatabase, file: string): void {
 
 const isUnusable = (error: unknown): boolean => failureOf(error) === "damaged" || error instanceof NewerFileError;
 
+/** The folder, or the file, cannot be written. */
+const isUnwritable = (error: unknown): boolean =>
+  ["readonly", "cannot open"].includes(failureOf(error)) || (error as { readonly code?: unknown }).code === "EROFS";
+
+/** As {@link identityOf}, of a file that is read without locks: changes with each write. */
+function stateOf(file: string): string {
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+  const wal = statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  return `${identityOf(file)} ${found?.mtimeNs} ${found?.size} ${wal === 0 && found !== undefined ? "alone" : "written"}`;
+}
+
 /** `""` if there is no such file. */
 function identityOf(file: string): string {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false });
@@ -155,5 +215,7 @@ function identityOf(file: string): string {
 const APPLICATION_ID = 0x68_73_00_01;
 const LAYOUT_VERSION = 1;
 const PAGE_BYTES = 16_384;
+/** How soon a read notices that the file was replaced, as soon as it does a change. */
+const LOOK_EACH_MS = 20;
 /** What a burst of writes leaves of the log of SQLite. */
-const WAL_BYTES = 16 * 2 ** 20;
+export const WAL_BYTES = 16 * 2 ** 20;

@@ -1,6 +1,6 @@
 import { pollChanges, type Backend, type Leases, type StoredEntry, type TagVersions } from "@hotset/core";
 import { planOf, type SqliteOptions } from "./options.ts";
-import { Store } from "./store.ts";
+import { Store, type Position } from "./store.ts";
 import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";
 
 /**
@@ -15,7 +15,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
   const plan = planOf(file, options);
   const { label, format, compressor, alsoReads } = plan;
   const store = new Store(plan);
-  const changes = pollChanges((position: number | undefined) => store.changesSince(position), { clock: plan.clock });
+  const changes = pollChanges((position: Position | undefined) => store.changesSince(position), { clock: plan.clock });
   const calls: Calls = {
     read(operation, work) {
       changes.wake();
@@ -25,9 +25,9 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
       changes.wake();
       return store.step(operation, work);
     },
-    put(operation, key, work) {
+    put(operation, key, work, bytes) {
       changes.wake();
-      return store.put(operation, key, work);
+      return store.put(operation, key, work, bytes);
     },
   };
   return {
@@ -45,10 +45,15 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
     },
     write(key, given) {
       const entry = kept(given);
-      return calls.put("write", key, (tables, nowMs) => {
-        ended(tables, key, entry.version);
-        tables.put(key, entry, nowMs);
-      });
+      return calls.put(
+        "write",
+        key,
+        (tables, nowMs) => {
+          ended(tables, key, entry.version);
+          tables.put(key, entry, nowMs);
+        },
+        entry.data.length,
+      );
     },
     remove: (key) =>
       calls.step("remove", (tables, nowMs) => {
@@ -112,16 +117,21 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
       }),
     store(key, token, seen, given) {
       const entry = kept(given);
-      return put("store", key, (tables, nowMs) => {
-        if (tables.lease(key, nowMs)?.token !== token) return false;
-        if (tables.version(key, nowMs) !== seen) {
-          freed(tables, key);
-          return false;
-        }
-        ended(tables, key, entry.version);
-        tables.put(key, entry, nowMs);
-        return true;
-      });
+      return put(
+        "store",
+        key,
+        (tables, nowMs) => {
+          if (tables.lease(key, nowMs)?.token !== token) return false;
+          if (tables.version(key, nowMs) !== seen) {
+            freed(tables, key);
+            return false;
+          }
+          ended(tables, key, entry.version);
+          tables.put(key, entry, nowMs);
+          return true;
+        },
+        entry.data.length,
+      );
     },
     touch: (key, seen, life) =>
       step("touch", (tables, nowMs) => {

@@ -1,10 +1,16 @@
-import { setTimeout } from "node:timers";
-import { BackendUnavailableError } from "@hotset/core";
-import { DatabaseFile, UnusableFileError } from "./database-file.ts";
+import { setImmediate, setTimeout } from "node:timers";
+import { BackendUnavailableError, type Changes } from "@hotset/core";
+import { DatabaseFile, UnusableFileError, WAL_BYTES } from "./database-file.ts";
 import { failureOf, type Failure } from "./driver.ts";
 import type { SqlitePlan } from "./options.ts";
 import type { Tables } from "./tables.ts";
-import { WriteQueue, type Work } from "./write-queue.ts";
+import { StandstillError, WriteQueue, type Work } from "./write-queue.ts";
+
+/** In the log of one file. */
+export interface Position {
+  readonly of: number;
+  readonly n: number;
+}
 
 /**
  * Runs the calls of a backend on its file, and mends what can be mended: a file that is locked, full, damaged, or not
@@ -16,6 +22,9 @@ export class Store {
   readonly #queue: WriteQueue;
   #isReclaiming = false;
   #makingRoom: Promise<void> | undefined;
+  /** When the first read of this turn of the event loop began. */
+  #readsSince: number | undefined;
+  readonly #warned = new Set<string>();
 
   constructor(plan: SqlitePlan) {
     this.#plan = plan;
@@ -28,6 +37,7 @@ export class Store {
   /** A call that reads. It waits for no writer. */
   read<T>(operation: string, work: Work<T>): Promise<T> {
     return this.#mended(operation, async () => {
+      if (this.#isTurnLong()) await new Promise((resolve) => void setImmediate(resolve));
       for (let pauseMs = 1; ; pauseMs *= 2) {
         try {
           return work(this.#file.tables(), this.#plan.nowMs());
@@ -40,18 +50,26 @@ export class Store {
     });
   }
 
+  /** Reads wait for nothing, so a program that makes one after another would let no timer run. */
+  #isTurnLong(): boolean {
+    if (this.#readsSince !== undefined) return performance.now() - this.#readsSince >= LONGEST_TURN_MS;
+    this.#readsSince = performance.now();
+    setImmediate(() => (this.#readsSince = undefined));
+    return false;
+  }
+
   /** A step that writes, atomic and in the order of the calls. */
-  step<T>(operation: string, work: Work<T>): Promise<T> {
-    return this.#mended(operation, () => this.#queue.run(work));
+  step<T>(operation: string, work: Work<T>, bytes?: number): Promise<T> {
+    return this.#mended(operation, () => this.#queue.run(work, bytes));
   }
 
   /**
    * As {@link step}, for one that stores an entry of `key`. If there is no space for it, the entry that was there is
    * removed, and the call is refused: a delete could else be undone.
    */
-  async put<T>(operation: string, key: string, work: Work<T>): Promise<T> {
+  async put<T>(operation: string, key: string, work: Work<T>, bytes: number): Promise<T> {
     try {
-      return await this.step(operation, work);
+      return await this.step(operation, work, bytes);
     } catch (error) {
       if (failureOf((error as BackendUnavailableError).cause) !== "full") throw error;
       await this.step(operation, (tables) => {
@@ -65,13 +83,15 @@ export class Store {
     }
   }
 
-  /** The changes since `position`; rejects if another file has taken the place of the open one. */
-  async changesSince(position: number | undefined): Promise<ReturnType<Tables["changesSince"]>> {
-    if (this.#file.isReplaced) {
-      this.#file.release();
+  /** The changes since `position`; rejects if another file has taken the place of that one. */
+  async changesSince(position: Position | undefined): Promise<Changes<Position>> {
+    // Opens the file; and another one, where that is there now.
+    if (this.#file.isReplaced) this.#file.release();
+    const changes = await this.read("changes", (tables) => tables.changesSince(position?.n));
+    const of = this.#file.opened;
+    if (position !== undefined && position.of !== of)
       throw this.#unavailable("changes", new UnusableFileError(`${this.#plan.file} was replaced or removed`));
-    }
-    return this.read("changes", (tables) => tables.changesSince(position));
+    return { ...changes, position: { of, n: changes.position } };
   }
 
   close(): void {
@@ -94,7 +114,8 @@ export class Store {
 
   /** @returns whether the call may be run once more. */
   async #mend(error: unknown): Promise<boolean> {
-    if (error instanceof UnusableFileError || failureOf(error) === "busy") return false;
+    if (error instanceof UnusableFileError || error instanceof StandstillError || failureOf(error) === "busy")
+      return false;
     if (failureOf(error) === "full") {
       await (this.#makingRoom ??= this.#makeRoom().finally(() => (this.#makingRoom = undefined)));
       return true;
@@ -106,13 +127,25 @@ export class Store {
     return failureOf(error) === "damaged" && this.#file.moveAside();
   }
 
-  /** The oldest entries give their pages to new ones; the log of SQLite begins again at its start, if it can. */
+  /**
+   * The oldest entries give their pages to new ones; the log of SQLite begins again at its start, if it can. Where even
+   * that has no room, the file gives its own: an empty one takes its place, so that nothing old is left in it.
+   */
   async #makeRoom(): Promise<void> {
     try {
       this.#file.tables().checkpoint();
       await this.#queue.run((tables) => tables.evictTo(ROOM_MADE * tables.usedBytes()));
+    } catch (error) {
+      // Otherwise, the call that needs the room fails, and says why.
+      if (failureOf(error) === "full") this.#startAnew();
+    }
+  }
+
+  #startAnew(): void {
+    try {
+      this.#file.startAnew();
     } catch {
-      // The call that needs the room fails, and says why.
+      // Another process writes, or has done it; or the file cannot be removed.
     }
   }
 
@@ -120,24 +153,49 @@ export class Store {
   #reclaim(): void {
     if (this.#isReclaiming) return;
     this.#isReclaiming = true;
-    const { maxBytes } = this.#plan;
-    const work: Work<boolean> = (tables, nowMs) => {
-      tables.sweep(nowMs, SWEPT, MAX_CHANGES);
-      return tables.evictTo(maxBytes);
-    };
-    const ended = (isMore: boolean): void => {
-      this.#isReclaiming = false;
-      if (isMore) this.#reclaim();
-    };
-    // It is tried again with later writes.
-    this.#queue.run(work).then(ended, () => ended(false));
+    // What fails is tried again with later writes.
+    void this.#reclaimAll()
+      .catch(() => undefined)
+      .finally(() => (this.#isReclaiming = false));
+  }
+
+  async #reclaimAll(): Promise<void> {
+    const { maxBytes, label, file } = this.#plan;
+    const { walBytes, freeBytes, isShort } = this.#file.space();
+    if (walBytes > MOST_WAL_BYTES)
+      this.#warn(
+        "HOTSET_SQLITE_WAL",
+        `${label}: ${file}-wal has ${Math.round(walBytes / 2 ** 20)} MiB, since another connection has been reading from ` +
+          "the file for long: a backup, a program with a window, a stopped process. It shrinks when that ends",
+      );
+    let isMore = true;
+    while (isMore)
+      isMore = await this.#queue.run((tables, nowMs) => {
+        if (tables.sweep(nowMs, SWEPT, maxBytes))
+          this.#warn(
+            "HOTSET_SQLITE_TAGS",
+            `${label}: a quarter of maxBytes is taken by tag versions; those that were used longest ago are removed, ` +
+              "and entries with their tags are loaded again. Raise maxBytes, or give values fewer tags",
+          );
+        // On a disk that is nearly full half of what the file could have is left to the logs, and to others.
+        return tables.evictTo(isShort ? Math.min(maxBytes, (tables.fileBytes() + freeBytes) / 2) : maxBytes);
+      });
+    if (isShort) this.#file.tables().checkpoint();
+  }
+
+  /** Once for each process and file. */
+  #warn(code: string, message: string): void {
+    if (this.#warned.has(code)) return;
+    this.#warned.add(code);
+    process.emitWarning(message, { type: "HotsetWarning", code });
   }
 
   #unavailable(operation: string, cause: unknown): BackendUnavailableError {
     if (cause instanceof BackendUnavailableError) return cause;
     const { label, file } = this.#plan;
     const failure = failureOf(cause);
-    const why = cause instanceof UnusableFileError ? cause.message : `${file}: ${REASONS[failure]}`;
+    const isTold = cause instanceof UnusableFileError || cause instanceof StandstillError;
+    const why = isTold ? cause.message : `${file}: ${REASONS[failure]}`;
     return new BackendUnavailableError(`${label}: ${operation} failed: ${why}`, {
       tier: label,
       operation,
@@ -164,6 +222,7 @@ const REASONS: Readonly<Record<Failure, string>> = {
 const SWEPT = 200;
 /** On a full disk a tenth of the file is given to new entries. */
 const ROOM_MADE = 0.9;
-/** A process that missed more treats everything as changed. */
-const MAX_CHANGES = 10_000;
+/** Beyond it somebody reads for long: SQLite begins its log again at 16 MB where nobody does. */
+const MOST_WAL_BYTES = 4 * WAL_BYTES;
+const LONGEST_TURN_MS = 8;
 const LONGEST_READ_PAUSE_MS = 256;

@@ -61,8 +61,9 @@ export class Tables {
   #logged = 0;
   #loggedBefore = -1;
   #dataVersion = -1;
-  /** Since the last sweep. */
+  /** At, and since, the last sweep. */
   #sweptAt = 0;
+  #sweeps = 0;
   #bytesWritten = 0;
 
   readonly #entry: SqliteStatement;
@@ -283,19 +284,44 @@ export class Tables {
     return this.#logged - this.#sweptAt >= WRITES_PER_SWEEP || this.#bytesWritten >= BYTES_PER_SWEEP;
   }
 
-  /** Deletes rows that ended, `limit` entries at most, and what the log has beyond `maxChanges`. */
-  sweep(nowMs: number, limit: number, maxChanges: number): void {
+  /**
+   * Deletes rows that ended, `limit` entries at most, and what tags and the log have beyond their parts of `maxBytes`.
+   *
+   * @returns whether tag versions were deleted that had not ended: their entries are a miss, and never old.
+   */
+  sweep(nowMs: number, limit: number, maxBytes: number): boolean {
     this.#sweptAt = this.#logged;
     this.#bytesWritten = 0;
     this.#of(
       "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE endsAt <= ? ORDER BY endsAt LIMIT ?)",
     ).run(nowMs, limit);
     this.#of("DELETE FROM leases WHERE endsAt <= ?").run(nowMs);
+    this.#dropTags(nowMs - TAG_LIFE_MS, limit);
+    const last = this.#lastChange();
+    this.#of("DELETE FROM changes WHERE n <= ?").run(last - this.#mostOf("changes", "key", "n", maxBytes / 8));
+    this.#sweeps += 1;
+    if (this.#sweeps % SWEEPS_PER_COUNT !== 0) return false;
+    const { n } = this.#of("SELECT count(*) AS n FROM tags").get() as { readonly n: number };
+    const surplus = n - this.#mostOf("tags", "tag", "usedAt", maxBytes / 4);
+    if (surplus > 0) this.#dropTags(Infinity, Math.min(surplus, 2 * SWEEPS_PER_COUNT * WRITES_PER_SWEEP));
+    return surplus > 0;
+  }
+
+  /** Those that were used longest ago, not after `until`. */
+  #dropTags(until: number, limit: number): void {
     this.#of("DELETE FROM tags WHERE tag IN (SELECT tag FROM tags WHERE usedAt <= ? ORDER BY usedAt LIMIT ?)").run(
-      nowMs - TAG_LIFE_MS,
+      until,
       limit,
     );
-    this.#of("DELETE FROM changes WHERE n <= ?").run(this.#lastChange() - maxChanges);
+  }
+
+  /** How many rows have so many bytes, if they are as those that were written last. */
+  #mostOf(table: "changes" | "tags", name: string, order: string, bytes: number): number {
+    const { length } = this.#of(
+      `SELECT avg(length(${name})) AS length FROM (SELECT ${name} FROM ${table} ORDER BY ${order} DESC LIMIT ${SAMPLED})`,
+    ).get() as { readonly length: number | null };
+    const most = bytes / (table === "tags" ? 2 * (length ?? 0) + TAG_BYTES : (length ?? 0) + CHANGE_BYTES);
+    return Math.floor(table === "changes" ? Math.min(MAX_CHANGES, most) : most);
   }
 
   /**
@@ -316,9 +342,15 @@ export class Tables {
 
   /** Bytes of the pages in use. Pages that were freed are used again, and the file does not get smaller. */
   usedBytes(): number {
-    const numberOf = (pragma: string): number =>
-      Number(Object.values(this.#of(`PRAGMA ${pragma}`).get() as Record<string, number>)[0]);
-    return (numberOf("page_count") - numberOf("freelist_count")) * numberOf("page_size");
+    return this.fileBytes() - this.#pragma("freelist_count") * this.#pragma("page_size");
+  }
+
+  fileBytes(): number {
+    return this.#pragma("page_count") * this.#pragma("page_size");
+  }
+
+  #pragma(name: "page_count" | "freelist_count" | "page_size"): number {
+    return Number(Object.values(this.#of(`PRAGMA ${name}`).get() as Record<string, number>)[0]);
   }
 
   /** Writes the log of SQLite into the file, as far as no reader needs it, so that its space is used again. */
@@ -331,6 +363,14 @@ export class Tables {
 export const NO_VERSION = "-";
 /** How long a tag version lives after its last use, as in Redis. */
 const TAG_LIFE_MS = 30 * 86_400_000;
+/** A process that missed more treats everything as changed. */
+const MAX_CHANGES = 10_000;
+/** Bytes of a row without its name, and rows by which names are measured. A tag is in an index, too. */
+const CHANGE_BYTES = 60;
+const TAG_BYTES = 110;
+const SAMPLED = 100;
+/** Counting some hundred thousand tags takes milliseconds. */
+const SWEEPS_PER_COUNT = 16;
 const WRITES_PER_SWEEP = 100;
 const BYTES_PER_SWEEP = 2 ** 19;
 /** Few, since one may be large. */

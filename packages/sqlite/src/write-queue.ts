@@ -8,7 +8,10 @@ export type Work<T> = (tables: Tables, nowMs: number) => T;
 
 interface Step {
   readonly work: Work<unknown>;
+  readonly bytes: number;
   readonly askedAt: number;
+  /** By the wall clock, which moves on while the machine is suspended. */
+  readonly askedOn: number;
   readonly resolve: (answer: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -37,11 +40,14 @@ export class WriteQueue {
     this.#afterwards = afterwards;
   }
 
-  run<T>(work: Work<T>): Promise<T> {
+  /** @param bytes that it writes: many in one transaction would block the event loop. */
+  run<T>(work: Work<T>, bytes = 0): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#waiting.push({
         work,
+        bytes,
         askedAt: performance.now(),
+        askedOn: this.#nowMs(),
         resolve: resolve as (answer: unknown) => void,
         reject,
       });
@@ -51,17 +57,29 @@ export class WriteQueue {
 
   async #drain(): Promise<void> {
     this.#isDraining = true;
-    await endOfTurn();
+    await this.#pass(endOfTurn());
     for (let pauseMs = 1; this.#waiting.length !== 0;) {
       if (this.#runSome()) {
         pauseMs = 1;
-        await endOfTurn();
+        await this.#pass(endOfTurn());
       } else {
-        await passing(pauseMs);
+        await this.#pass(passing(pauseMs));
         pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs);
       }
     }
     this.#isDraining = false;
+  }
+
+  /** A process that was suspended meanwhile writes nothing that it was asked for before: others have written since. */
+  async #pass(pause: Promise<void>): Promise<void> {
+    const before = this.#nowMs();
+    await pause;
+    const now = this.#nowMs();
+    if (now - before <= LONGEST_STANDSTILL_MS) return;
+    const error = new StandstillError(`this process stood still for ${Math.round(now - before)} ms`);
+    for (const step of this.#waiting.splice(0))
+      if (now - step.askedOn <= LONGEST_STANDSTILL_MS) this.#waiting.push(step);
+      else step.reject(error);
   }
 
   /** One attempt to run all that wait, before the file is closed. */
@@ -72,7 +90,9 @@ export class WriteQueue {
 
   /** @returns `false` while the file is locked by another process. */
   #runSome(): boolean {
-    const steps = this.#waiting.splice(0, MAX_STEPS);
+    let bytes = 0;
+    const over = this.#waiting.findIndex((step, i) => i === MAX_STEPS || ((bytes += step.bytes) > MAX_BYTES && i > 0));
+    const steps = this.#waiting.splice(0, over === -1 ? MAX_STEPS : over);
     try {
       const answers = this.transact((tables, nowMs) => steps.map(({ work }) => work(tables, nowMs)));
       steps.forEach(({ resolve }, i) => resolve(answers[i]));
@@ -95,7 +115,7 @@ export class WriteQueue {
     }
   }
 
-  /** Runs `work` now. @throws also if the file is locked. */
+  /** Runs `work` now, and again if it was in a file that is not there any more. @throws also if the file is locked. */
   transact<T>(work: Work<T>): T {
     const tables = this.#file.tables();
     tables.begin();
@@ -111,9 +131,18 @@ export class WriteQueue {
       }
       throw error;
     }
+    if (this.#file.isReplaced) {
+      this.#file.release();
+      return this.transact(work);
+    }
     this.#afterwards(tables);
     return answer;
   }
+}
+
+/** Nothing of the step was done. */
+export class StandstillError extends Error {
+  override readonly name = "StandstillError";
 }
 
 function hasWaitedTooLong({ askedAt, reject }: Step, error: unknown): boolean {
@@ -128,6 +157,9 @@ const passing = (ms: number): Promise<void> => new Promise((resolve) => void set
 
 /** So many steps take some milliseconds. */
 const MAX_STEPS = 100;
+const MAX_BYTES = 2 ** 20;
 const LONGEST_PAUSE_MS = 20;
+/** As long as a process may stand still and keep a lease. */
+const LONGEST_STANDSTILL_MS = 2_000;
 /** Less than a cache waits for a call. */
 const PATIENCE_MS = 900;

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
@@ -13,7 +13,7 @@ import {
 import { memory } from "@hotset/memory";
 import { sqlite, type SqliteDatabase, type SqliteOptions } from "@hotset/sqlite";
 import { flush, gate, TestClock } from "@hotset/testing";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { newFile } from "./files.ts";
 
 const stored = (bytes = 3): StoredEntry => ({
@@ -192,6 +192,37 @@ describe("space", () => {
     expect(entriesIn(file)).toBeGreaterThan(100);
   });
 
+  it("C523: neither the log nor tag versions take the room of entries, and a warning says that tags are too many", async () => {
+    const { codes } = warnings();
+    const backend = opened(newFile(), { maxBytes: 2 ** 20 });
+    const key = (i: number): string => `user-profile:${"x".repeat(500)}:${i}`;
+    for (let i = 0; i < 5_000; i += 100)
+      await Promise.all(Array.from({ length: 100 }, (_, j) => backend.write(key(i + j), stored())));
+    expect(await countOf(backend, 500, (i) => key(4_500 + i)), "of the last 500").toBe(500);
+    expect(codes).toEqual([]);
+    for (let i = 0; i < 8_000; i += 100) {
+      await backend.tagVersions!.pin(Array.from({ length: 100 }, (_, j) => `{~shop}::user:${i + j}`));
+      await backend.write(`k${i}`, stored());
+    }
+    expect(await countOf(backend, 80, (i) => `k${100 * i}`)).toBe(80);
+    const versions = await backend.tagVersions!.read(["{~shop}::user:0", "{~shop}::user:7999"]);
+    expect(versions).toEqual([undefined, expect.anything()]);
+    expect(codes).toEqual(["HOTSET_SQLITE_TAGS"]);
+  });
+
+  it("C523: says if the log of SQLite grows behind a long reader", async () => {
+    const { codes } = warnings();
+    const file = newFile();
+    const backend = opened(file, { maxBytes: 2 * 2 ** 20 });
+    await backend.write("k", stored());
+    const reader = other(file);
+    reader.exec("BEGIN; SELECT * FROM entries");
+    for (let i = 0; i < 36; i += 1) await backend.write(`k${i}`, stored(2 ** 20));
+    expect(codes).toEqual([]);
+    for (let i = 0; i < 36; i += 1) await backend.write(`k${i}`, stored(2 ** 20));
+    expect(codes).toEqual(["HOTSET_SQLITE_WAL"]);
+  });
+
   it("C523: keeps no more than 10,000 changes, and a process that missed more treats everything as changed", async () => {
     const file = newFile();
     const clock = new TestClock();
@@ -294,6 +325,28 @@ describe("a file that cannot be used", () => {
     expect(other(file).prepare("SELECT * FROM invoices").all()).toEqual([]);
   });
 
+  it.each([
+    ["removed", (file: string) => rmSync(file)],
+    ["replaced", (file: string) => renameSync(`${file}.other`, file)],
+  ])("C525: a change is acknowledged once it is in the file that is there: %s", async (_, replace) => {
+    const file = newFile();
+    const [backend, another] = [opened(file), sqlite(`${file}.other`)];
+    await another.write("k", stored());
+    await another.close();
+    await backend.write("k", stored());
+    const received: string[] = [];
+    await attached(backend, received);
+    for (const suffix of ["-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    replace(file);
+    await backend.remove("k");
+    await backend.write("new", stored());
+    const fresh = opened(file);
+    expect(await fresh.read("k")).toBe(undefined);
+    expect(await fresh.read("new")).toBeDefined();
+    expect(await backend.leases!.confirm("k")).toBe("");
+    expect(received.at(-1)).toContain("was replaced or removed");
+  });
+
   it("C525: a file that was removed while it was open is made again, and listeners are notified", async () => {
     const file = newFile();
     const backend = opened(file);
@@ -343,6 +396,47 @@ describe("a file that another process has locked", () => {
     locker.exec("ROLLBACK");
     await backend.write("other", stored());
     expect((await backend.read("k"))?.data.length).toBe(3);
+  });
+});
+
+describe("a process that stood still", () => {
+  it("does not write what it was asked for before: another process may have written since", async () => {
+    const file = newFile();
+    const [clock, ofPeer] = [new TestClock(), new TestClock()];
+    const [backend, peer] = [opened(file, { clock }), opened(file, { clock: ofPeer })];
+    await backend.connect!();
+    const late = refusal(backend.write("k", stored(7)));
+    clock.suspend("1m");
+    ofPeer.advance("1m");
+    await peer.write("k", stored(5));
+    expect((await late).message).toBe("sqlite: write failed: this process stood still for 60000 ms");
+    expect((await peer.read("k"))?.data.length).toBe(5);
+    await backend.write("k", stored(7));
+    expect((await peer.read("k"))?.data.length).toBe(7);
+  });
+});
+
+describe("calls that wait for nothing", () => {
+  /** Counts the turns of the event loop from now on. */
+  const counter = (): (() => number) => {
+    let turns = 0;
+    const turn = (): void => {
+      turns += 1;
+      next = setImmediate(turn);
+    };
+    let next = setImmediate(turn);
+    onTestFinished(() => clearImmediate(next));
+    return () => turns;
+  };
+
+  it("let others run: reads one after another, and many large writes of one turn", async () => {
+    const backend = opened(newFile());
+    await backend.write("k", stored());
+    const turns = counter();
+    while (turns() < 5) await backend.read("k");
+    const before = turns();
+    await Promise.all(Array.from({ length: 64 }, (_, i) => backend.write(`k${i}`, stored(10 ** 6))));
+    expect(turns() - before).toBeGreaterThan(32);
   });
 });
 
@@ -468,6 +562,21 @@ describe("calls at the same time", () => {
     await expect.poll(() => there.get("user:1")).toBe("Bob");
   });
 });
+
+const countOf = async (backend: Backend, count: number, key: (i: number) => string): Promise<number> => {
+  const found = await backend.batch!.read(Array.from({ length: count }, (_, i) => key(i)));
+  return found.filter((entry) => entry !== undefined).length;
+};
+
+/** The codes of warnings of the process from now on. */
+function warnings(): { readonly codes: readonly unknown[] } {
+  const codes: unknown[] = [];
+  const emitted = vi.spyOn(process, "emitWarning").mockImplementation((_, options) => {
+    codes.push((options as { readonly code?: string }).code);
+  });
+  onTestFinished(() => emitted.mockRestore());
+  return { codes };
+}
 
 const REFUSED = "sqlite: the disk is full, so the entry was not stored; see cause";
 
