@@ -92,6 +92,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "reference/metrics",
     "reference/connection",
     "reference/command-line",
+    "reference/http-conformance",
     "reference/redis-layout",
     "reference/toolkit",
     "reference/toolkit-keys",

@@ -16,7 +16,10 @@ export type Proxy = (request: IncomingMessage, response: ServerResponse) => unkn
 /** A caching reverse proxy to one server, by each of the adapters that the package has. */
 export const ADAPTERS: Readonly<Record<string, (cache: HttpCache, origin: string) => Promise<Proxy>>> = {
   "node:http": async (cache, origin) => cachedListener(cache, proxyTo(origin)),
-  "express 5": async (cache, origin) => express().use(expressCache(cache)).use(proxyTo(origin)),
+  "express 5": async (cache, origin) =>
+    express()
+      .use(expressCache(cache))
+      .use((request, response) => proxyTo(origin)(request, response)),
   "express 4": async (cache, origin) =>
     express4()
       .use(expressCache(cache))
@@ -24,6 +27,7 @@ export const ADAPTERS: Readonly<Record<string, (cache: HttpCache, origin: string
   fastify: async (cache, origin) => {
     const app = fastify();
     fastifyCache(app, cache);
+    app.removeAllContentTypeParsers();
     app.addContentTypeParser("*", (_request, _payload, done) => done(null));
     app.all("*", (request, reply) => proxyTo(origin)(request.raw, reply.raw, () => reply.hijack()));
     await app.ready();
