@@ -124,7 +124,7 @@ export class DatabaseFile {
       // A log next to it would not be read.
       if (!isUnwritable(error) || !stateOf(file).endsWith(" alone")) throw error;
       this.#isReadOnly = true;
-      return this.#openAs(`${pathToFileURL(file)}?immutable=1`);
+      return this.#openAs(`${pathToFileURL(file).href}?immutable=1`);
     }
   }
 

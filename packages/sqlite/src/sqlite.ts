@@ -25,9 +25,9 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
       changes.wake();
       return store.step(operation, work);
     },
-    put(operation, key, work, bytes) {
+    put(operation, key, entry, work) {
       changes.wake();
-      return store.put(operation, key, work, bytes);
+      return store.put(operation, key, entry, work);
     },
   };
   return {
@@ -43,18 +43,8 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
     batch: {
       read: (keys) => calls.read("read", (tables, nowMs) => keys.map((key) => tables.entry(key, nowMs))),
     },
-    write(key, given) {
-      const entry = kept(given);
-      return calls.put(
-        "write",
-        key,
-        (tables, nowMs) => {
-          ended(tables, key, entry.version);
-          tables.put(key, entry, nowMs);
-        },
-        entry.data.length,
-      );
-    },
+    write: (key, given) =>
+      calls.put("write", key, given, (tables, nowMs, entry) => replaced(tables, key, entry, nowMs)),
     remove: (key) =>
       calls.step("remove", (tables, nowMs) => {
         const was = tables.version(key, nowMs);
@@ -83,8 +73,10 @@ function ended(tables: Tables, key: string, version?: string): void {
   tables.logEntry(key, version);
 }
 
-/** The step is taken later, and the caller may continue to use its buffer. */
-const kept = (entry: StoredEntry): StoredEntry => ({ ...entry, data: entry.data.slice() });
+function replaced(tables: Tables, key: string, entry: StoredEntry, nowMs: number): void {
+  ended(tables, key, entry.version);
+  tables.put(key, entry, nowMs);
+}
 
 function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Leases {
   return {
@@ -115,24 +107,16 @@ function leasesOf({ read, step, put }: Calls, catchUp: () => Promise<void>): Lea
       step("release", (tables, nowMs) => {
         if (tables.lease(key, nowMs)?.token === token) freed(tables, key);
       }),
-    store(key, token, seen, given) {
-      const entry = kept(given);
-      return put(
-        "store",
-        key,
-        (tables, nowMs) => {
-          if (tables.lease(key, nowMs)?.token !== token) return false;
-          if (tables.version(key, nowMs) !== seen) {
-            freed(tables, key);
-            return false;
-          }
-          ended(tables, key, entry.version);
-          tables.put(key, entry, nowMs);
-          return true;
-        },
-        entry.data.length,
-      );
-    },
+    store: (key, token, seen, given) =>
+      put("store", key, given, (tables, nowMs, entry) => {
+        if (tables.lease(key, nowMs)?.token !== token) return false;
+        if (tables.version(key, nowMs) !== seen) {
+          freed(tables, key);
+          return false;
+        }
+        replaced(tables, key, entry, nowMs);
+        return true;
+      }),
     touch: (key, seen, life) =>
       step("touch", (tables, nowMs) => {
         const isTouched = tables.touch(key, seen, life, nowMs);

@@ -1,5 +1,5 @@
 import { setImmediate, setTimeout } from "node:timers";
-import { BackendUnavailableError, type Changes } from "@hotset/core";
+import { BackendUnavailableError, type Changes, type StoredEntry } from "@hotset/core";
 import { DatabaseFile, UnusableFileError, WAL_BYTES } from "./database-file.ts";
 import { failureOf, type Failure } from "./driver.ts";
 import type { SqlitePlan } from "./options.ts";
@@ -59,17 +59,27 @@ export class Store {
   }
 
   /** A step that writes, atomic and in the order of the calls. */
-  step<T>(operation: string, work: Work<T>, bytes?: number): Promise<T> {
-    return this.#mended(operation, () => this.#queue.run(work, bytes));
+  step<T>(operation: string, work: Work<T>): Promise<T> {
+    return this.#mended(operation, () => this.#queue.run(work));
   }
 
   /**
    * As {@link step}, for one that stores an entry of `key`. If there is no space for it, the entry that was there is
    * removed, and the call is refused: a delete could else be undone.
    */
-  async put<T>(operation: string, key: string, work: Work<T>, bytes: number): Promise<T> {
+  async put<T>(
+    operation: string,
+    key: string,
+    given: StoredEntry,
+    work: (tables: Tables, nowMs: number, entry: StoredEntry) => T,
+  ): Promise<T> {
+    // The step is taken later, and the caller may continue to use its buffer.
+    const entry = { ...given, data: given.data.slice() };
+    const { length } = entry.data;
     try {
-      return await this.step(operation, work, bytes);
+      return await this.#mended(operation, () =>
+        this.#queue.run((tables, nowMs) => work(tables, nowMs, entry), length),
+      );
     } catch (error) {
       if (failureOf((error as BackendUnavailableError).cause) !== "full") throw error;
       await this.step(operation, (tables) => {
