@@ -193,7 +193,7 @@ const CHANGES = {
 describe.each(inPlace)("C174 after %s", (first) => {
   describe.each(inPlace)("and %s", (second) => {
     it.each(["delete", "set", "markStale"] as const)(
-      "a %s elsewhere is seen, whatever is confirmed late",
+      "a %s elsewhere is seen, whatever is confirmed late (counter-example 27)",
       async (change) => {
         const {
           all: [{ cache, backend }, other],
