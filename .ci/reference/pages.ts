@@ -330,7 +330,7 @@ export const PAGES: readonly PageSpec[] = [
       "unpackEntry",
       "Deadlines",
       "Deadline",
-      "scheduleRunning",
+      ...["scheduleRunning", "within", "Breaker", "newId"],
       "inNoCall",
       "LocalTier",
       "LocalTierHost",

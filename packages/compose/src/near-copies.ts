@@ -1,4 +1,4 @@
-import type { Clock, StoredEntry } from "@hotset/core";
+import { newId, type Clock, type StoredEntry } from "@hotset/core";
 import { ignore } from "./ignore.ts";
 import { OwnChanges } from "./own-changes.ts";
 import type { Side } from "./side.ts";
@@ -128,8 +128,7 @@ export class NearCopies {
 }
 
 /** Unique to one write. An entry that another program wrote has no version like this. */
-const idOf = ({ meta, version }: StoredEntry): string =>
-  meta === "" || version === undefined ? crypto.randomUUID().replaceAll("-", "") : version;
+const idOf = ({ meta, version }: StoredEntry): string => (meta === "" || version === undefined ? newId() : version);
 
 /** The form of a copy in `near`; `undefined` for an entry that is stale, has ended, or has no room for it. */
 function copyOf(id: string, entry: StoredEntry, leftMs: number): StoredEntry | undefined {

@@ -1,23 +1,7 @@
-import {
-  BackendUnavailableError,
-  scheduleRunning,
-  type Backend,
-  type BreakerPolicy,
-  type Clock,
-  type StoredEntry,
-} from "@hotset/core";
+import { BackendUnavailableError, Breaker, within, type Backend, type Clock, type StoredEntry } from "@hotset/core";
 
 /** The answer for one key; an error where it could not be read. */
 export type Found = StoredEntry | Error | undefined;
-
-/** Calls in a row of one part that were not answered. */
-interface Outage {
-  failures: number;
-  waitMs: number;
-  failedAt: number;
-  probeAt: number;
-  isProbing: boolean;
-}
 
 /**
  * One of two composed backends. Each call settles within its deadline. After some failures in a row the calls of that
@@ -27,11 +11,10 @@ export class Side {
   readonly backend: Backend;
   readonly deadlineMs: number;
   readonly #clock: Clock;
-  readonly #policy: BreakerPolicy;
   readonly #onError: ((error: Error) => void) | undefined;
   /** One for all: a stack trace for each would cost more than the call. */
   readonly #refusal: BackendUnavailableError;
-  readonly #outages = new Map<string, Outage>();
+  readonly #breakers = new Map<string, Breaker>();
   #stopWatching: (() => void) | undefined;
 
   /** @param onError called with the error of each call that was sent and failed, and of each entry in its place. */
@@ -40,7 +23,6 @@ export class Side {
     this.backend = backend;
     this.deadlineMs = backend.deadlineMs ?? 1_000;
     this.#clock = clock;
-    this.#policy = backend.breaker ?? { failures: 5, waitMs: 1_000, longestWaitMs: 30_000 };
     this.#onError = onError;
     this.#refusal = new BackendUnavailableError(`${tier}: skipped: circuit breaker is open`, {
       tier,
@@ -85,9 +67,8 @@ export class Side {
 
   /** A heartbeat that was sent at `sentAt` was answered: so are calls, if it took less time than these may. */
   alive(sentAt: number, part: string = ONE_PART): void {
-    const outage = this.#outages.get(part);
-    if (outage === undefined || outage.failures < this.#policy.failures) return;
-    if (sentAt >= outage.failedAt && this.#clock.now() - sentAt < this.deadlineMs) this.#outages.delete(part);
+    const breaker = this.#breakers.get(part);
+    if (breaker?.isOpen && breaker.isDisprovedBy(sentAt, this.deadlineMs)) this.#breakers.delete(part);
   }
 
   async close(): Promise<void> {
@@ -96,39 +77,27 @@ export class Side {
   }
 
   async #guarded<T>(operation: string, part: string, run: () => Promise<T>): Promise<T> {
-    const outage = this.#outages.get(part);
-    if (outage !== undefined && !this.#admits(outage)) throw this.#refusal;
+    const kind = operation === "tags" ? "tags" : "entries";
+    if (this.#breakers.get(part)?.admits(kind) === false) throw this.#refusal;
     try {
       const answer = await this.#within(operation, run);
-      this.#outages.delete(part);
+      this.#breakers.delete(part);
       return answer;
     } catch (error) {
       // Any other error is an answer.
       if ((error as Partial<BackendUnavailableError>).code === "BACKEND_UNAVAILABLE") this.#failed(part);
-      else this.#outages.delete(part);
+      else this.#breakers.delete(part);
       this.#onError?.(error as Error);
       throw error;
     }
   }
 
-  #admits(outage: Outage): boolean {
-    if (outage.failures < this.#policy.failures) return true;
-    if (outage.isProbing || this.#clock.now() < outage.probeAt) return false;
-    outage.isProbing = true;
-    return true;
-  }
-
   #failed(part: string): void {
-    const { failures, waitMs, longestWaitMs, onReconnect } = this.#policy;
-    let outage = this.#outages.get(part);
-    if (outage === undefined)
-      this.#outages.set(part, (outage = { failures: 0, waitMs, failedAt: 0, probeAt: 0, isProbing: false }));
-    this.#stopWatching ??= onReconnect?.((connected) => void this.#outages.delete(connected));
-    outage.failures += 1;
-    outage.failedAt = this.#clock.now();
-    if (outage.isProbing) outage.waitMs = Math.min(longestWaitMs, outage.waitMs * 2);
-    if (outage.isProbing || outage.failures === failures) outage.probeAt = this.#clock.now() + outage.waitMs;
-    outage.isProbing = false;
+    const { breaker: policy } = this.backend;
+    let breaker = this.#breakers.get(part);
+    if (breaker === undefined) this.#breakers.set(part, (breaker = new Breaker(this.#clock, policy)));
+    this.#stopWatching ??= policy?.onReconnect?.((connected) => void this.#breakers.delete(connected));
+    breaker.failed();
   }
 
   #partOf(key: string): string {
@@ -138,20 +107,11 @@ export class Side {
   /** Within the deadline, unless the backend bounds its calls. */
   #within<T>(operation: string, run: () => Promise<T>): Promise<T> {
     if (this.backend.boundsCalls === true) return run();
-    // Before there is a timer: it may throw.
-    const work = run();
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const { label } = this.backend;
-    const cancel = scheduleRunning(this.#clock, this.deadlineMs, () =>
-      reject(
-        new BackendUnavailableError(`${label}: no answer to ${operation} within ${this.deadlineMs} ms`, {
-          tier: label,
-          operation,
-        }),
-      ),
-    );
-    work.then(resolve, reject).finally(cancel);
-    return promise;
+    const { label: tier } = this.backend;
+    return within(this.#clock, this.deadlineMs, run(), () => {
+      const message = `${tier}: no answer to ${operation} within ${this.deadlineMs} ms`;
+      throw new BackendUnavailableError(message, { tier, operation });
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { BackendUnavailableError, ConfigurationError, inNoCall, type Clock } from "@hotset/core";
+import { BackendUnavailableError, ConfigurationError, inNoCall, within, type Clock } from "@hotset/core";
 import { Calls, type Row } from "./calls.ts";
 import {
   faultOf,
@@ -228,17 +228,10 @@ export class Database {
   }
 
   /** For a server that is silent: a connection of the pool of a program may have no timeout. */
-  async #within<T>(answer: Promise<T>, ms: number): Promise<T> {
-    let cancel = (): void => undefined;
-    const late = new Promise<never>((_, reject) => {
-      const error = new Error(`PostgreSQL did not answer within ${ms} ms`);
-      cancel = this.#settings.clock.schedule(() => reject(error), ms);
+  #within<T>(answer: Promise<T>, ms: number): Promise<T> {
+    return within(this.#settings.clock, ms, answer, () => {
+      throw new Error(`PostgreSQL did not answer within ${ms} ms`);
     });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      cancel();
-    }
   }
 
   async #explore(): Promise<Reach> {

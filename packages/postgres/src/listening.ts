@@ -1,4 +1,11 @@
-import { BackendUnavailableError, inNoCall, type Clock, type Coherence, type CoherenceListener } from "@hotset/core";
+import {
+  BackendUnavailableError,
+  inNoCall,
+  within,
+  type Clock,
+  type Coherence,
+  type CoherenceListener,
+} from "@hotset/core";
 import type { Database } from "./database.ts";
 import type { LongKeys } from "./entries.ts";
 import { faultOf, processOf, type PostgresClient, type PostgresNotice } from "./pool.ts";
@@ -207,21 +214,14 @@ class Link {
   }
 
   /** Gives up after the deadline: a connection that is silent reports nothing either. */
-  async within<T>(answer: Promise<T>): Promise<T> {
-    let cancel = (): void => undefined;
-    const late = new Promise<never>((_, reject) => {
-      cancel = this.#settings.clock.schedule(() => {
-        const message = `${this.#label}: the listening connection did not answer within ${this.#settings.deadlineMs} ms`;
-        const error = new BackendUnavailableError(message, { tier: this.#label, operation: "listen" });
-        this.#lose(error);
-        reject(error);
-      }, this.#settings.deadlineMs);
+  within<T>(answer: Promise<T>): Promise<T> {
+    const { clock, deadlineMs } = this.#settings;
+    return within(clock, deadlineMs, answer, () => {
+      const message = `${this.#label}: the listening connection did not answer within ${deadlineMs} ms`;
+      const error = new BackendUnavailableError(message, { tier: this.#label, operation: "listen" });
+      this.#lose(error);
+      throw error;
     });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      cancel();
-    }
   }
 
   end(): void {

@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
 import {
   inNoCall,
   json,
+  newId,
   passthrough,
   refuseSurplus,
   systemClock,
@@ -124,8 +124,7 @@ class PostgresBackend implements Backend {
   }
 
   async markStale(key: string): Promise<"stale" | "missing"> {
-    const version = randomBytes(12).toString("base64url");
-    return (await this.#change(this.#statements.markStale, key, [version])) ? "stale" : "missing";
+    return (await this.#change(this.#statements.markStale, key, [newId()])) ? "stale" : "missing";
   }
 
   close(): Promise<void> {

@@ -3,6 +3,7 @@ import {
   ConfigurationError,
   DEFAULT_MAX_DECODED_BYTES,
   InvalidArgumentError,
+  newId,
   refuseSurplus,
   systemClock,
   type Awaitable,
@@ -37,7 +38,6 @@ import { onReconnect, type ObservableLink } from "./connection/link.ts";
 import { loadScripts } from "./connection/session.ts";
 import { hold, single, type ClientConnection, type Connection, type ConnectSettings } from "./shared-connection.ts";
 import { isServerAddress, type ServerAddress } from "./url.ts";
-import { randomWriteIds } from "./store/entry-fields.ts";
 import { MAX_LEASE_MS } from "./store/leases.ts";
 import { StringBackend } from "./store/string-backend.ts";
 import { RedisKeys } from "./store/redis-keys.ts";
@@ -476,7 +476,6 @@ class Builder implements RedisBackendBuilder {
     link: ObservableLink,
   ): Omit<BackendSettings, "layout"> {
     const settings = this.#settings;
-    const writeIds = randomWriteIds();
     return {
       label: settings.label,
       format: valueFormat,
@@ -489,14 +488,14 @@ class Builder implements RedisBackendBuilder {
       keys: new RedisKeys({ prefix: settings.keyPrefix, format: settings.keyFormat }),
       leaseMs: settings.leaseMs,
       breaker: { ...settings.breaker, onReconnect: (listener) => onReconnect(link, listener) },
-      writeIds,
+      writeIds: newId,
       epochMs: () => Date.now(),
       coherence:
         settings.coherence === "none"
           ? undefined
           : {
               mode: settings.coherence,
-              sender: writeIds(),
+              sender: newId(),
               maxStalenessMs: settings.maxStalenessMs,
               reissueWindowMs: settings.reissueWindowMs,
             },

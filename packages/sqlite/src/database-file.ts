@@ -1,7 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { pathToFileURL } from "node:url";
+import { newId } from "@hotset/core";
 import { failureOf, type SqliteDatabase } from "./driver.ts";
 import { LAYOUT, Tables } from "./tables.ts";
 
@@ -175,7 +175,7 @@ function prepare(database: SqliteDatabase, file: string): void {
     // Another process may have been faster.
     if (isNew())
       database.exec(`${LAYOUT}
-        INSERT INTO issuer VALUES ('${randomBytes(12).toString("base64url")}', 0);
+        INSERT INTO issuer VALUES ('${newId()}', 0);
         PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}`);
     database.exec("COMMIT");
   }

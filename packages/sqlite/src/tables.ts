@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto";
-import type { Changes, StoredEntry, TagVersion } from "@hotset/core";
+import { newId, type Changes, type StoredEntry, type TagVersion } from "@hotset/core";
 import type { SqliteDatabase, SqliteStatement } from "./driver.ts";
 
 /**
@@ -56,7 +55,7 @@ export class Tables {
   readonly #database: SqliteDatabase;
   readonly #prepared = new Map<string, SqliteStatement>();
   /** Before the version of an entry that was touched here. */
-  readonly #touched = `${randomBytes(12).toString("base64url")} `;
+  readonly #touched = `${newId()} `;
   /** How many changes this process has logged, and what of that and of others was read last. */
   #logged = 0;
   #loggedBefore = -1;
@@ -145,7 +144,7 @@ export class Tables {
    * @returns its new version, if there was an entry.
    */
   markStale(key: string, nowMs: number): string | undefined {
-    const version = randomBytes(12).toString("base64url");
+    const version = newId();
     // An entry without an end has no stale window: Infinity - Infinity is NULL.
     const { changes } = this.#of(
       `UPDATE entries SET version = ?, endsAt = min(endsAt, ? + max(0, coalesce(endsAt - staleAt, 0))),

@@ -1,4 +1,4 @@
-import type { LoadContext, Namespace, Served } from "@hotset/core";
+import { within, type LoadContext, type Namespace, type Served } from "@hotset/core";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";
@@ -332,7 +332,9 @@ export class Loads {
       deliver({ kind: "answer", response: forwarded(visit, { ...response, body: own }, ageMs, status) });
     }
     try {
-      const bytes = body instanceof SharedBody ? await this.#within(body.whole) : body;
+      const { clock, loadTimeoutMs } = this.#plan;
+      // After `loadTimeout` others wait no longer for a body that takes so long.
+      const bytes = body instanceof SharedBody ? await within(clock, loadTimeoutMs, body.whole, () => undefined) : body;
       this.#meter.bytesFromOrigin += bytes?.byteLength ?? 0;
       if (bytes === undefined) {
         if (stale !== undefined) await this.#shelf.remove(visit);
@@ -385,20 +387,6 @@ export class Loads {
       announcedBytes,
       finishesAlone,
     });
-  }
-
-  /** `undefined` after `loadTimeout`: others wait no longer for a body that takes so long. */
-  async #within(whole: Promise<Uint8Array | undefined>): Promise<Uint8Array | undefined> {
-    const { clock, loadTimeoutMs } = this.#plan;
-    let cancel: () => void = ignore;
-    const late = new Promise<undefined>((resolve) => {
-      cancel = clock.schedule(() => resolve(undefined), loadTimeoutMs);
-    });
-    try {
-      return await Promise.race([whole, late]);
-    } finally {
-      cancel();
-    }
   }
 
   #report(outcome: "miss" | "collapsed" | "pass", visit: Visit, status: number, notStored?: NotStored): void {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { CacheError, type Duration } from "@hotset/core";
+import { CacheError, within, type Duration } from "@hotset/core";
 import type { RedisView } from "../commands/view.ts";
 import { checkOptions, checkView, durationMs, type Module, moduleOf } from "../module/module.ts";
 import { bigKeys, ttlAudit, type BigKey, type BigKeysOptions, type TtlAudit, type TtlAuditOptions } from "./audits.ts";
@@ -102,20 +102,15 @@ async function probe(module: Module, deadlineMs: number): Promise<Readiness> {
   const startedAt = module.clock.now();
   let servers: readonly Asked[];
   try {
-    servers = await within(module, deadlineMs, askEach(module, deadlineMs));
+    // Before a primary is asked, a connection may have to be made.
+    servers = await within(module.clock, deadlineMs, askEach(module, deadlineMs), () => {
+      throw new Error("TIMEOUT");
+    });
   } catch (error) {
     servers = [{ address: "", error }];
   }
   const tookMs = Math.round(module.clock.now() - startedAt);
   return judge(servers.map(probed), tookMs);
-}
-
-/** Before a primary is asked, a connection may have to be made. */
-function within<T>({ clock }: Module, deadlineMs: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.schedule(() => reject(new Error("TIMEOUT")), deadlineMs);
-    work.then(resolve, reject).finally(cancel);
-  });
 }
 
 async function statsOf(module: Module): Promise<RedisStats> {

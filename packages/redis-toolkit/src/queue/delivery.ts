@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Clock, type Duration, type StandardSchema } from "@hotset/core";
+import { InvalidArgumentError, within, type Clock, type Duration, type StandardSchema } from "@hotset/core";
 import { consuming, durationMs, thrownDetails, thrownText } from "../module/module.ts";
 import { JobLostError, JobTimeoutError, UnrecoverableError } from "./errors.ts";
 import { decodeJson, encodeJson, readRecord, repeatOf, traceOf, type JobRecord, type JobRepeat } from "./job.ts";
@@ -167,15 +167,11 @@ export class Delivery<T, R> {
     const { signal } = this.#controller;
     const ended = (async () => handler(job, { signal }))();
     if (timeoutMs === undefined) return ended;
-    let cancel: () => void = () => undefined;
-    const overdue = new Promise<never>((_, reject) => {
-      cancel = clock.schedule(() => {
-        const error = new JobTimeoutError(`the handler took longer than ${timeoutMs} ms`);
-        this.#controller.abort(error);
-        reject(error);
-      }, timeoutMs);
+    return within(clock, timeoutMs, ended, () => {
+      const error = new JobTimeoutError(`the handler took longer than ${timeoutMs} ms`);
+      this.#controller.abort(error);
+      throw error;
     });
-    return Promise.race([ended, overdue]).finally(cancel);
   }
 
   #failed(error: unknown, record: JobRecord): Outcome {

@@ -1,5 +1,4 @@
-import { randomBytes } from "node:crypto";
-import { ConfigurationError, DecodeError, keepAlive } from "@hotset/core";
+import { ConfigurationError, DecodeError, keepAlive, newId } from "@hotset/core";
 import type { Module } from "../module/module.ts";
 import { Delivery, type FailedJob, type Handler } from "./delivery.ts";
 import { readRecord } from "./job.ts";
@@ -176,7 +175,7 @@ export class QueueWorker<T, R> implements Worker {
     const { visibilityMs, rate } = this.#settings;
     const count = this.#mayHaveJobs || this.#outcomes.length > 0 ? Math.min(this.#free, MAX_EXCHANGED) : 0;
     const outcomes = this.#outcomes.splice(0, MAX_EXCHANGED);
-    const token = randomBytes(12).toString("base64url");
+    const token = newId();
     const sentAt = module.clock.now();
     const hadSpareWake = this.#hasSpareWake;
     this.#hasSpareWake = false;

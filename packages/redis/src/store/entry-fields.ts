@@ -1,5 +1,4 @@
 import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
-import { crypto } from "../primitives/crypto.ts";
 
 /**
  * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
@@ -24,21 +23,6 @@ export type HashLayout = "full" | "plain";
 
 /** A random id for one write; no two writes share one. */
 export type WriteIds = () => string;
-
-/** 96 random bits, in 16 characters. They come from a pool: one system call for many writes. */
-export const randomWriteIds = (): WriteIds => {
-  let pool = "";
-  let used = 0;
-  return () => {
-    if (used === pool.length) {
-      pool = crypto()
-        .randomBytes(12 * 128)
-        .toString("base64url");
-      used = 0;
-    }
-    return pool.slice(used, (used += 16));
-  };
-};
 
 /** The version of an entry that has none: another program wrote it. */
 export const NO_VERSION = "-";
