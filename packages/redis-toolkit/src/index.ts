@@ -16,8 +16,16 @@ export type { CallBounds } from "./commands/target.ts";
 export type { Transaction, TransactionOptions, TransactionResult } from "./commands/transaction.ts";
 export type { FallbackOptions } from "./commands/fallback.ts";
 export type { LenientCommands } from "./commands/lenient.ts";
-export type { Commands, OwnCommands } from "./commands/own-commands.ts";
-export type { ExpireOptions, Fields, SetOptions, Writable } from "./commands/command-builder.ts";
+export type { BytesCommands, Commands, OwnBytesCommands, OwnCommands } from "./commands/own-commands.ts";
+export type {
+  DurationText,
+  ExpireOptions,
+  Fields,
+  IncrOptions,
+  Life,
+  SetOptions,
+  Writable,
+} from "./commands/command-builder.ts";
 export type { JsonOptions } from "./commands/json-values.ts";
 export type { ScanHashOptions, ScanOptions } from "./commands/scan.ts";
 export type { Recorder, Result, ResultsOf } from "./commands/pipeline.ts";

@@ -1,3 +1,4 @@
+import { systemClock } from "@hotset/core";
 import { randomPrefix, startOwnRedis, until } from "@hotset/test-servers";
 import { createRedis, type Redis } from "@hotset/redis-toolkit";
 import { pubsub, type ChannelEvent } from "@hotset/redis-toolkit/pubsub";
@@ -145,6 +146,27 @@ it("A46: after a restart of Redis subscriptions are back once, and a gap is repo
     ),
   );
   await expect.poll(() => messagesOf(seen)).toEqual([1, 2]);
+});
+
+it("C116: a listener, and a reader that waits, keep the process alive until they end", async () => {
+  let held = 0;
+  const hold = () => {
+    held += 1;
+    return () => void (held -= 1);
+  };
+  const redis = await servers.open("one server", { clock: { ...systemClock, hold } });
+  const channel = pubsub(redis).channel<number>(randomPrefix());
+  const subscription = await channel.subscribe();
+  await expect.poll(() => held).toBe(0);
+  const listening = await channel.listen(() => undefined);
+  await expect.poll(() => held).toBe(1);
+  const next = subscription.next();
+  await expect.poll(() => held).toBe(2);
+  await channel.publish(1);
+  await next;
+  await expect.poll(() => held).toBe(1);
+  await Promise.all([listening.close(), subscription.close()]);
+  await expect.poll(() => held).toBe(0);
 });
 
 it("A47: a burst reaches a handler whole", async () => {

@@ -101,6 +101,9 @@ const kindOf = (given: unknown): string =>
 function own(name: "client" | "connection", connection: Connection | ClientConnection, parts: Parts): Address {
   const beside = parts.optionsBeside(name);
   if (beside !== undefined) throw twoPlaces(beside, name);
+  const login = (["username", "password"] as const).find((option) => parts.options[option] !== undefined);
+  if (name === "client" && login !== undefined)
+    throw new ConfigurationError(`${login} has no effect with client; set it in the client`);
   return { connection, username: parts.options.username, password: parts.options.password };
 }
 

@@ -17,6 +17,13 @@ function file(name: string, text: string): string {
 }
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
+/** Of ioredis; nothing of it is called. */
+const CLIENT = {
+  ...{ status: "wait", options: { autoResendUnfulfilledCommands: false, enableOfflineQueue: false } },
+  ...{ callBuffer: async () => undefined, connect: async () => undefined, disconnect: () => undefined },
+  ...{ on: () => undefined, off: () => undefined, duplicate: () => CLIENT },
+};
+
 const settingsOf = (env: Readonly<Record<string, string>>, options: RedisOptions = {}): RedisSettings =>
   resolveSettings({ envFile: false, env, ...options });
 
@@ -281,6 +288,9 @@ describe("what can never work is refused by name, before a socket opens", () => 
     ],
     [{ logger: {} }, "logger must have the methods error, warn and info"],
     [{ url: "redis://a", connection: single("redis://a") }, "url and connection both say where Redis is"],
+    [{ url: "redis://a", client: CLIENT }, "url and client both say where Redis is"],
+    [{ connection: single("redis://a"), client: CLIENT }, "connection and client both say where Redis is"],
+    [{ password: "p", client: CLIENT }, "password has no effect with client; set it in the client"],
     [{ tls: { caPath: " " } }, "tls.caPath must be the path of a PEM file"],
     [{ cluster: [] }, "cluster must name at least one node"],
     [{ envFile: "/no/such.env" }, "/no/such.env cannot be read"],
