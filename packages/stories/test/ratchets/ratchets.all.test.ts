@@ -23,8 +23,11 @@ const MOST: Readonly<Record<string, Costs>> = {
   "batch of 100": cost([1_425, 75_100, 83, 1_610], [1_100, 100], [4_750_000, 75_000]),
 };
 
-/** Lines, those of comments and blank ones too, without tests; and files. Raised by decisions 0213 to 0215. */
-const MOST_LINES = { engine: 5_057, core: 15_932 };
+/**
+ * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
+ * 0213 to 0215, and for reports of changes that say whose they are.
+ */
+const MOST_LINES = { engine: 5_058, core: 15_966 };
 const MOST_FILES = { engine: 25, core: 120 };
 
 describe("a call", async () => {
