@@ -1,16 +1,20 @@
 /**
- * The cost of `@hotset/http`: processor time of a hit over plain data, of a variant, and in front of a fetch handler
- * and Hono, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a long body passes by
- * a slow reader.
+ * The cost of `@hotset/http`: processor time of a hit over plain data, of a variant, and in front of a fetch handler,
+ * Hono, node:http and Express, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a long
+ * body passes by a slow reader. Over a connection the client counts too, the same in both lines.
  *
  *     npm run bench -- http                     best of five rounds
  *     npm run bench -- http --rounds 9 --megabytes 1024
  */
+import { Agent, createServer, get, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
 import { createCache, memory, redis, v8, type Cache } from "hotset";
 import { httpCache, type HttpCache, type PlainOrigin, type PlainRequest } from "@hotset/http";
 import { cachedHandler, honoCache } from "@hotset/http/fetch";
+import { cachedListener, expressCache } from "@hotset/http/node";
 import { startOwnRedis } from "@hotset/test-servers";
+import express from "express";
 import { Hono } from "hono";
 
 const { values } = parseArgs({
@@ -62,10 +66,35 @@ behind.use(honoCache(open(), () => behind));
 for (const app of [alone, behind]) app.get("/page", (context) => context.body(BODY, 200, FIELDS));
 await measured("Hono alone", async () => alone.fetch(asked()));
 await measured("Hono, hit", async () => behind.fetch(asked()));
+
+const listener: RequestListener = (_, response) => void response.writeHead(200, FIELDS).end(BODY);
+const [expressAlone, expressBehind] = [express(), express()];
+expressBehind.use(expressCache(open()));
+for (const app of [expressAlone, expressBehind])
+  app.get("/page", (_, response) => void response.set(FIELDS).send(Buffer.from(BODY)));
+await overConnection("node:http alone", listener);
+await overConnection("node:http, hit", cachedListener(open(), listener));
+await overConnection("Express alone", expressAlone);
+await overConnection("Express, hit", expressBehind);
 await Promise.all(opened.map((cache) => cache.close()));
 
 await bytesOf304();
 await slowReader(Number(values.megabytes));
+
+/** One request after the other on one connection. */
+async function overConnection(name: string, listener: RequestListener): Promise<void> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const { port } = server.address() as AddressInfo;
+  const call = (): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      get({ port, agent, path: "/page" }, (response) => response.resume().on("end", resolve)).on("error", reject);
+    });
+  await measured(name, call);
+  agent.destroy();
+  await new Promise((resolve) => server.close(resolve));
+}
 
 /** A stale response of 1 MB that its origin says is unchanged. */
 async function bytesOf304(): Promise<void> {

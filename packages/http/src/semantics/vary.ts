@@ -37,13 +37,13 @@ export function selectingValue(
  * The codings that a client accepts, of those that servers use. Invented names, weights and order would be variants
  * without end.
  */
-function acceptedCodings(value: string): string {
+const acceptedCodings = remembered((value) => {
   const weights = new Map(preferencesIn(value).map(({ name, weight }) => [name.replace(/^x-/, ""), weight]));
   const accepts = (coding: string, otherwise: number): boolean => (weights.get(coding) ?? otherwise) > 0;
   const others = weights.get("*");
   const accepted = CODINGS.filter((coding) => accepts(coding, others ?? 0));
   return (accepts("identity", others ?? 1) ? [...accepted, "identity"] : accepted).join(",");
-}
+});
 
 /** Whether a response has no other coding: it could answer a client that cannot read it. */
 export const hasKnownCodings = (response: FieldLines): boolean =>
@@ -54,11 +54,26 @@ export const hasKnownCodings = (response: FieldLines): boolean =>
 const CODINGS: readonly string[] = ["br", "deflate", "gzip", "zstd"];
 
 /** Preferences by weight: their case, and the order of equal ones, mean nothing; those of weight 0 exclude. */
-const weighted = (value: string): string =>
+const weighted = remembered((value) =>
   preferencesIn(value)
     .toSorted((a, b) => b.weight - a.weight || compareText(a.name, b.name))
     .map(({ name, weight }) => (weight === 1 ? name : `${name};q=${weight}`))
-    .join(",");
+    .join(","),
+);
+
+/** Most clients send one of few values. */
+function remembered(normalise: Normaliser): Normaliser {
+  const known = new Map<string, string>();
+  return (value) => {
+    let text = known.get(value);
+    if (text === undefined) {
+      text = normalise(value);
+      if (known.size >= MOST_KNOWN) known.clear();
+      if (value.length <= LONGEST_KNOWN) known.set(value, text);
+    }
+    return text;
+  };
+}
 
 const preferencesIn = (value: string): readonly { readonly name: string; readonly weight: number }[] =>
   listed(value.toLowerCase()).map((member) => {
@@ -93,3 +108,5 @@ export function preferredLanguage(acceptLanguage: string | undefined): string | 
 
 const LANGUAGE = /^[a-z]{1,8}(?:-[a-z0-9]{1,8})*$/;
 const NO_NORMALISERS: Readonly<Record<string, Normaliser>> = Object.freeze({});
+const MOST_KNOWN = 500;
+const LONGEST_KNOWN = 200;
