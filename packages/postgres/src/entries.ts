@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { packed } from "./bytes.ts";
 
@@ -17,8 +17,13 @@ function keyOf(key: string): Key {
 const LONGEST_NAME = 5_000;
 const MOST_LONG_KEYS = 100;
 
-/** The long keys that were used here, because reports of them have only their hash. */
+/**
+ * What reports say of keys and tags: the long keys that were used here, because reports of them have only their hash;
+ * and the versions that they have now.
+ */
 export class LongKeys {
+  /** Before the version of an entry that was touched here: no other copy has the life that it got. */
+  readonly touched: string = `${randomBytes(9).toString("base64url")} `;
   readonly #keys = new Map<string, string>();
   #hasForgotten = false;
 
@@ -31,6 +36,12 @@ export class LongKeys {
   /** `null` if it was not used here, `undefined` if that is not known. */
   find(hash: string): string | undefined | null {
     return this.#keys.get(hash) ?? (this.#hasForgotten ? undefined : null);
+  }
+
+  /** `undefined` if that of the entry is not known. */
+  versionIn(reported: string): string | undefined {
+    const version = reported.startsWith(this.touched) ? reported.slice(this.touched.length) : reported;
+    return version === "-" ? undefined : version;
   }
 
   #note(hash: string, key: string): void {

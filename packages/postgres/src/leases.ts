@@ -37,7 +37,7 @@ export function leasesOf(
       return isStored;
     },
     touch: (key, seen, { staleInMs, expiresInMs, meta }) =>
-      step(statements.touch, key, seen, staleInMs, expiresInMs, packed(Buffer.from(meta))),
+      step(statements.touch, key, seen, staleInMs, expiresInMs, packed(Buffer.from(meta)), keys.touched),
     confirm,
   };
 }

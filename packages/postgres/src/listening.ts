@@ -102,7 +102,7 @@ export class Listening {
     if (this.#isClosed) throw new Error("closed");
     await this.#database.reach();
     const link = new Link(await this.#database.borrow("kept"), this.#settings, this.#database.label);
-    link.onReport = (kind, key) => this.#report(kind, key);
+    link.onReport = (...report) => this.#report(...report);
     link.onLost = (error) => this.#lose(error);
     link.onBeat = (sent) => {
       for (const [listener, at] of sent) if (this.#listeners.has(listener)) listener.to.alive(at);
@@ -115,12 +115,13 @@ export class Listening {
     return link;
   }
 
-  #report(kind: string, key: string | undefined): void {
+  #report(kind: string, key: string | undefined, version: string | undefined): void {
+    const versions = key === undefined || version === undefined ? undefined : new Map([[key, version]]);
     for (const { to } of this.#listeners) {
       if (key === undefined) to.everythingChanged();
-      else if (kind === "t") to.tagsChanged([key]);
+      else if (kind === "t") to.tagsChanged([key], versions);
       else {
-        if (kind !== "l") to.changed([key]);
+        if (kind !== "l") to.changed([key], versions);
         // Behind its own change and before any later one: the key is locked until the notification is in its place.
         if (kind !== "e") to.leaseChanged([key], kind === "s" ? "exact" : "loose");
       }
@@ -141,7 +142,7 @@ type Attached = { readonly to: CoherenceListener };
 class Link {
   readonly client: PostgresClient;
   isReplaced = false;
-  onReport: (kind: string, key: string | undefined) => void = () => undefined;
+  onReport: (kind: string, key: string | undefined, version: string | undefined) => void = () => undefined;
   onLost: (error: unknown) => void = () => undefined;
   onBeat: (sent: readonly (readonly [Attached, number])[]) => void = () => undefined;
   sentTo: () => readonly (readonly [Attached, number])[] = () => [];
@@ -269,16 +270,16 @@ class Link {
       return;
     }
     if (payload === "" || this.#isOver) return;
-    const key = this.#keyOf(payload);
+    const [name = "", ...rest] = payload.slice(1).split(" ");
+    const key = this.#keyOf(name);
     if (key === null) return;
     const watched = key === undefined ? this.#watches.values() : [this.#watches.get(key) ?? []];
     for (const watches of watched) for (const watch of watches) watch.wasReported = true;
-    this.onReport(payload[0]!, key);
+    this.onReport(payload[0]!, key, this.#settings.longKeys.versionIn(rest.join(" ")));
   };
 
   /** `null` for a long key that was not used here; `undefined` if that cannot be known. */
-  #keyOf(payload: string): string | undefined | null {
-    const name = payload.slice(1);
+  #keyOf(name: string): string | undefined | null {
     return name.startsWith("#") ? this.#settings.longKeys.find(name.slice(1)) : Buffer.from(name, "base64").toString();
   }
 

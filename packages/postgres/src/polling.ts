@@ -1,5 +1,6 @@
 import { pollChanges, type Changes, type Clock, type PolledChanges } from "@hotset/core";
 import type { Database } from "./database.ts";
+import type { LongKeys } from "./entries.ts";
 import type { Statements } from "./statements.ts";
 
 /** Where a process has read the log up to. */
@@ -19,10 +20,11 @@ const IDLE_MS = 500;
 export function pollingOf(
   database: Database,
   statements: Statements,
+  keys: LongKeys,
   clock: Clock,
   maxStalenessMs: number,
 ): PolledChanges {
-  return pollChanges<Position>((position) => changesSince(database, statements, position), {
+  return pollChanges<Position>((position) => changesSince(database, statements, keys, position), {
     busyMs: BUSY_MS,
     idleMs: IDLE_MS,
     maxStalenessMs,
@@ -33,15 +35,38 @@ export function pollingOf(
 async function changesSince(
   database: Database,
   statements: Statements,
+  keys: LongKeys,
   position: Position | undefined,
 ): Promise<Changes<Position>> {
   if (position === undefined) await database.call(statements.beginLog, []);
   const { seen = "", at: since = 0, server: before = "" } = position ?? {};
   const columns = await database.call(statements.changes, [seen, since, before]);
-  const [now, at, server, isCut, kinds, names] = columns as [string, number, string, boolean, string, string];
+  const [now, at, server, isCut, kinds, names, versions] = columns as [
+    string,
+    number,
+    string,
+    boolean,
+    string,
+    string,
+    string,
+  ];
   if (isCut && position !== undefined) await database.call(statements.beginLog, []);
   const hex = names.split(",");
   const keysOf = (wanted: string): readonly string[] =>
     [...kinds].flatMap((kind, i) => (wanted.includes(kind) ? [Buffer.from(hex[i]!, "hex").toString()] : []));
-  return { position: { seen: now, at, server }, keys: keysOf("es"), leases: keysOf("ls"), tags: keysOf("t"), isCut };
+  // In no order: of several changes nobody knows which is the last.
+  const versionsOf = new Map<string, string>();
+  versions.split(",").forEach((reported, i) => {
+    if (kinds[i] === undefined || kinds[i] === "l") return;
+    const name = Buffer.from(hex[i]!, "hex").toString();
+    versionsOf.set(name, versionsOf.has(name) ? "" : (keys.versionIn(reported) ?? ""));
+  });
+  return {
+    position: { seen: now, at, server },
+    keys: keysOf("es"),
+    leases: keysOf("ls"),
+    tags: keysOf("t"),
+    versions: versionsOf,
+    isCut,
+  };
 }

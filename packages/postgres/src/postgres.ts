@@ -84,7 +84,7 @@ class PostgresBackend implements Backend {
       longKeys: this.#keys,
       deadlineMs,
     });
-    this.#polling = pollingOf(this.#database, this.#statements, clock, maxStalenessMs);
+    this.#polling = pollingOf(this.#database, this.#statements, this.#keys, clock, maxStalenessMs);
     this.leases = leasesOf(this.#database, this.#statements, this.#keys, {
       confirm: (key) => this.#confirm(key),
       stored: () => this.#reclaim(),

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "@hotset/core";
 import { TEXT_MARK } from "./bytes.ts";
 
 /** Raised with each change of the tables or functions. */
-export const LAYOUT = 2;
+export const LAYOUT = 3;
 
 /** Options of {@link schema}. */
 export interface SchemaOptions {
@@ -119,19 +119,20 @@ create $TABLE if not exists $S.tags (
 create index if not exists tags_use on $S.tags (used_at);
 create $TABLE if not exists $S.issuer (one bool primary key check (one), id text not null, n bigint not null);
 
-create $TABLE if not exists $S.log (xid xid8 not null, kind text not null, name bytea not null, at float8 not null);
+create $TABLE if not exists $S.log (
+  xid xid8 not null, kind text not null, name bytea not null, version text not null, at float8 not null);
 create index if not exists log_xid on $S.log (xid);
 create index if not exists log_at on $S.log (at);
 create $TABLE if not exists $S.polled (one bool primary key check (one), at float8 not null);
 
 create or replace function $S.layout() returns int language sql immutable as $$ select ${LAYOUT} $$;
 
-create or replace function $S.report(kind text, name bytea) returns void language plpgsql as $$
+create or replace function $S.report(kind text, name bytea, version text) returns void language plpgsql as $$
 begin
   perform pg_notify('$S', kind || case
     when length(name) <= 5000 then translate(encode(name, 'base64'), E'\\n', '')
-    else '#' || translate(encode(sha256(name), 'base64'), E'\\n', '') end);
-  insert into $S.log select pg_current_xact_id(), kind, name, $NOW from $S.polled;
+    else '#' || translate(encode(sha256(name), 'base64'), E'\\n', '') end || ' ' || version);
+  insert into $S.log select pg_current_xact_id(), kind, name, version, $NOW from $S.polled;
 end $$;`;
 
 const ENTRY_STEPS = `
@@ -158,7 +159,7 @@ begin
   $LOCK;
   perform $S.put(k, null, d, m, s, e, v);
   delete from $S.leases where key = k;
-  perform $S.report('e', name);
+  perform $S.report('e', name, v);
   return true;
 end $$;
 
@@ -168,7 +169,7 @@ begin
   $LOCK;
   delete from $S.entries where key = k returning expires_at - $NOW >= 1 into was;
   delete from $S.leases where key = k;
-  perform $S.report('e', name);
+  perform $S.report('e', name, '');
   return coalesce(was, false);
 end $$;
 
@@ -183,11 +184,11 @@ begin
     where key = k and expires_at - t >= 1;
   was := found;
   delete from $S.leases where key = k;
-  perform $S.report('e', name);
+  perform $S.report('e', name, v);
   return was;
 end $$;
 
-create or replace function $S.touch(name bytea, seen text, s float8, e float8, m bytea) returns bool
+create or replace function $S.touch(name bytea, seen text, s float8, e float8, m bytea, by text) returns bool
 language plpgsql as $$
 declare k bytea := sha256(name); t float8 := $NOW;
 begin
@@ -195,7 +196,7 @@ begin
   update $S.entries set stale_at = t + s, expires_at = t + e, reclaim_at = $RECLAIM_AT, meta = m
     where key = k and version = seen and expires_at - t >= 1;
   if not found then return false; end if;
-  perform $S.report('e', name);
+  perform $S.report('e', name, by || seen);
   return true;
 end $$;
 
@@ -261,7 +262,7 @@ declare k bytea := sha256(name);
 begin
   $LOCK;
   delete from $S.leases where key = k and token = t and ends_at > $NOW;
-  if found then perform $S.report('l', name); return true; end if;
+  if found then perform $S.report('l', name, ''); return true; end if;
   return false;
 end $$;
 
@@ -272,8 +273,8 @@ begin
   $LOCK;
   delete from $S.leases where key = k and token = t and ends_at > $NOW;
   if not found then return false; end if;
-  if not $S.put(k, seen, d, m, s, e, v) then perform $S.report('l', name); return false; end if;
-  perform $S.report('s', name);
+  if not $S.put(k, seen, d, m, s, e, v) then perform $S.report('l', name, ''); return false; end if;
+  perform $S.report('s', name, v);
   return true;
 end $$;`;
 
@@ -311,7 +312,8 @@ begin
     p := $S.position();
     insert into $S.tags select distinct sha256(a.name), p, p, split_part(p, '.', 2)::bigint, at
       from unnest((select missing)) as a(name) order by 1 on conflict do nothing;
-    perform $S.report('t', a.name) from unnest((select missing)) as a(name);
+    perform $S.report('t', a.name, t.hard || ' ' || t.soft)
+      from unnest((select missing)) as a(name) join $S.tags t on t.tag = sha256(a.name);
   end if;
   update $S.tags set used_at = at where tag in (select tag from $S.tags
     where tag in (select sha256(a.name) from unnest((select names)) as a(name)) and used_at < at - 86400000
@@ -340,7 +342,8 @@ begin
   insert into $S.tags as x select distinct sha256(a.name), p, p, next, at from unnest((select names)) as a(name) order by 1
     on conflict (tag) do update set soft = excluded.soft, n = excluded.n, used_at = excluded.used_at,
       hard = case when is_hard then excluded.hard else x.hard end;
-  perform $S.report('t', a.name) from unnest((select names)) as a(name);
+  perform $S.report('t', a.name, t.hard || ' ' || t.soft)
+    from unnest((select names)) as a(name) join $S.tags t on t.tag = sha256(a.name);
   return true;
 end $$;`;
 
@@ -356,7 +359,8 @@ end $$;
 
 create or replace function $S.changes_since(
   seen text, since float8, before text,
-  out present text, out at bigint, out server text, out is_cut bool, out kinds text[], out names text[])
+  out present text, out at bigint, out server text, out is_cut bool, out kinds text[], out names text[],
+  out versions text[])
 language plpgsql as $$
 declare used float8;
 begin
@@ -366,10 +370,11 @@ begin
   is_cut := used is null or seen = '' or at - since > 30000 or before <> server;
   if used < at - 60000 then update $S.polled x set at = changes_since.at; end if;
   if is_cut then
-    present := pg_current_snapshot()::text; kinds := '{}'; names := '{}';
+    present := pg_current_snapshot()::text; kinds := '{}'; names := '{}'; versions := '{}';
   else
-    select pg_current_snapshot()::text, coalesce(array_agg(x.kind), '{}'), coalesce(array_agg(encode(x.name, 'hex')), '{}')
-      into present, kinds, names from $S.log x
+    select pg_current_snapshot()::text, coalesce(array_agg(x.kind), '{}'), coalesce(array_agg(encode(x.name, 'hex')), '{}'),
+        coalesce(array_agg(x.version), '{}')
+      into present, kinds, names, versions from $S.log x
       where x.xid >= pg_snapshot_xmin(seen::pg_snapshot) and not pg_visible_in_snapshot(x.xid, seen::pg_snapshot);
   end if;
 end $$;`;

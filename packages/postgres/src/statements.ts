@@ -71,7 +71,7 @@ export function statementsOf(schema: string): Statements {
     write: call("write", "write", "bytea bytea bytea float8 float8 text"),
     remove: call("remove", "remove", "bytea"),
     markStale: call("markStale", "mark_stale", "bytea text"),
-    touch: call("touch", "touch", "bytea text float8 float8 bytea"),
+    touch: call("touch", "touch", "bytea text float8 float8 bytea text"),
     acquire: call("acquire", "acquire", "bytea text float8 text bool"),
     renew: call("renew", "renew", "bytea text float8"),
     release: call("release", "release", "bytea text"),
@@ -84,7 +84,9 @@ export function statementsOf(schema: string): Statements {
     beginLog: call("begin the log", "begin_log", ""),
     changes: call("read changes", "changes_since", "text float8 text", {
       kind: "question",
-      columns: "r.present, r.at, r.server, r.is_cut, array_to_string(r.kinds, ''), array_to_string(r.names, ',')",
+      columns:
+        "r.present, r.at, r.server, r.is_cut, array_to_string(r.kinds, ''), array_to_string(r.names, ','), " +
+        "array_to_string(r.versions, ',')",
     }),
   };
 }

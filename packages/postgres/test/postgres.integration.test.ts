@@ -131,6 +131,43 @@ describe("statements", () => {
   });
 });
 
+describe("reports of changes", () => {
+  it.each(["listen", "poll"] as const)(
+    "C483 cost a process no copy of what it stored, touched or tagged itself, and no event: %s",
+    async (changes) => {
+      const [here, there] = [1, 2].map(() => backend({ url: server.url, changes }));
+      const open = (own: Backend) =>
+        createCache({ name: "shop" }).tier(memory()).tier(own).defaults({ ttl: "1h" }).build();
+      await using cache = open(here!);
+      await using peer = open(there!);
+      const foreign: unknown[] = [];
+      cache.on("invalidate", ({ origin, ...of }) => origin === "elsewhere" && foreign.push("key" in of ? of.key : of));
+      // Changes from before it are reported before its answer.
+      const reported = (): Promise<string> => here!.leases!.confirm("none");
+      const tierOf = async (key: string): Promise<unknown> => {
+        let tier: unknown;
+        await cache.getOrSet(key, () => "again", { tags: ["t"], onServed: (served) => (tier = served.tier) });
+        return tier;
+      };
+      await cache.getOrSet("loaded", () => 1, { tags: ["t"] });
+      await cache.set("set", 1, { tags: ["t"] });
+      await cache.set("touched", 1, { tags: ["t"] });
+      await reported();
+      await cache.touch("touched", { ttl: "2h" });
+      await cache.invalidateTags("other");
+      await reported();
+      const keys = ["loaded", "set", "touched"];
+      expect(await Promise.all(keys.map(tierOf))).toEqual(keys.map(() => "memory"));
+      expect(foreign).toEqual([]);
+      await peer.getOrSet("touched", () => 0);
+      await peer.touch("touched", { ttl: "3h" });
+      await peer.set("set", 2);
+      await reported();
+      expect(foreign.toSorted()).toEqual(["set", "touched"]);
+    },
+  );
+});
+
 describe("the schema", () => {
   it("C539 a role with the rights that schema() grants makes every call, and can neither read nor make anything else", async () => {
     const role = `${schema}_app`;
@@ -173,7 +210,7 @@ describe("the schema", () => {
     await server.query(
       `create schema ${schema}; create function ${schema}.layout() returns int language sql as 'select 99'`,
     );
-    await expect(backend().read("k")).rejects.toThrow(/has layout 99, and this version needs 2/);
+    await expect(backend().read("k")).rejects.toThrow(/has layout 99, and this version needs 3/);
   });
 
   it("has unlogged tables, or logged ones", async () => {
