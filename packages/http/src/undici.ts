@@ -66,11 +66,19 @@ export function httpInterceptor(cache: HttpCache): <D extends AnyDispatch>(dispa
     (dispatch: Dispatch): Dispatch =>
     (options, handler) => {
       const { origin, upgrade, method } = options;
-      if (origin === undefined || hasValue(upgrade) || method === "CONNECT") return dispatch(options, handler);
-      void new Exchange(cache, dispatch, options, handler).run(`${new URL(origin).origin}${pathOf(options)}`);
+      const named = originOf(origin);
+      if (named === undefined || hasValue(upgrade) || method === "CONNECT") return dispatch(options, handler);
+      void new Exchange(cache, dispatch, options, handler).run(`${named}${pathOf(options)}`);
       return true;
     };
   return intercept as unknown as <D extends AnyDispatch>(dispatch: D) => D;
+}
+
+/** A `Client` has its own origin, and takes any name of it: `localhost`. */
+function originOf(origin: DispatchOptions["origin"]): string | undefined {
+  const text = String(origin ?? "");
+  const url = text.includes("://") ? text : `http://${text}`;
+  return URL.canParse(url) ? new URL(url).origin : undefined;
 }
 
 const hasValue = (value: unknown): boolean => value !== undefined && value !== null && value !== false;
@@ -95,7 +103,10 @@ class Exchange implements DispatchController {
   constructor(cache: HttpCache, dispatch: Dispatch, options: DispatchOptions, handler: DispatchHandler) {
     this.#cache = cache;
     this.#dispatch = dispatch;
-    this.#options = options;
+    const { headers } = options;
+    // As undici's own interceptor takes them; below it they are a flat list.
+    this.#options =
+      Array.isArray(headers) && Array.isArray(headers[0]) ? { ...options, headers: headers.flat() } : options;
     this.#handler = handler;
   }
 

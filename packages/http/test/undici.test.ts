@@ -56,6 +56,17 @@ const KINDS: Readonly<Record<string, (url: string, cache: HttpCache) => Dispatch
 };
 
 describe("httpInterceptor", () => {
+  it("H89 a Client takes any name of its origin, and fields as pairs", async () => {
+    const { url, seen } = await counting();
+    const client = KINDS["Client"]!(url, open());
+    const headers = [["x-a", "1"]] as unknown as string[];
+    for (const method of ["GET", "GET", "POST"] as const) {
+      const { body } = await client.request({ origin: "localhost", path: "/", method, headers });
+      await body.text();
+    }
+    expect(seen).toEqual(["/ 1", "/ 1"]);
+  });
+
   it.each(Object.keys(KINDS))("H89 answers requests of a %s from one load", async (kind) => {
     const { url, seen } = await counting();
     const dispatcher = KINDS[kind]!(url, open());

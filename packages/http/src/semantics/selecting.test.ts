@@ -143,6 +143,8 @@ describe("Vary", () => {
     ).toEqual(["a", "b", "c"]);
     expect(selectingFields([])).toEqual([]);
     expect(selectingFields([["vary", "*"]])).toBeUndefined();
+    for (const broken of ["cookie authorization", 'cookie, "a"', "a;b", "accept, cookie authorization"])
+      expect(selectingFields([["vary", broken]])).toBeUndefined();
   });
 
   it("H33 distinguishes absent from empty, joins lines, and does not mind white space", () => {

@@ -1,9 +1,10 @@
-import { joinedOf, namesIn, type FieldLines } from "./fields.ts";
+import { isValidField, joinedOf, namesIn, type FieldLines } from "./fields.ts";
 
-/** The selecting fields that Vary names, sorted; `undefined` when `*` is among them: no request selects it. */
+/** The selecting fields that Vary names, sorted; `undefined` for `*`, and where it is no list of names. */
 export function selectingFields(response: FieldLines): readonly string[] | undefined {
   const names = namesIn(joinedOf(response, "vary"));
-  return names.includes("*") ? undefined : names.toSorted();
+  // A list that is not one of field names says nothing of what selects, as `*` does.
+  return names.every((name) => name !== "*" && isValidField([name, ""])) ? names.toSorted() : undefined;
 }
 
 /** Brings a selecting value into a form that is equal for equal meanings. */
