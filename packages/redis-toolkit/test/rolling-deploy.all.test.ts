@@ -1,6 +1,6 @@
-// A rolling deploy as docs/migrating/beside-old-processes.md has it: three old processes are replaced one by one, and at
-// each step both sides use one lock, one limit, the same sessions and one board. The old side is Python with redis-py;
-// where that is not installed, it is the commands that redis-py sends.
+// A rolling deploy as docs/migrating/beside-old-processes.md has it: three old processes are replaced one by one, and
+// at each step both sides use one lock, one limit, the same sessions and one board. The old side is Python with
+// redis-py; where that is not installed, it is the commands that redis-py sends.
 
 import { execFileSync, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -16,7 +16,7 @@ import { startOwnRedis } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 import { ALONE } from "./servers.ts";
 
-/** What a process of either side does. */
+/** The calls of a process of either side. */
 interface Program {
   work(times: number): Promise<unknown>;
   /** Whether the call is refused. */
