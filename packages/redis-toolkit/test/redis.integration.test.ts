@@ -53,6 +53,21 @@ describe("a Redis that is set up by variables alone", () => {
     }
   });
 
+  it("R1-06: a user with nopass, by an empty password, and by a URL", async () => {
+    await using own = await startOwnRedis();
+    await own.command("ACL", "SETUSER", "open", "on", "nopass", "~*", "+@all");
+    const { hostname, port } = new URL(own.url);
+    for (const options of [
+      { url: own.url, username: "open", password: "" },
+      { host: hostname, port: Number(port), username: "open", password: "" },
+      { url: own.url.replace("://", "://open:@") },
+      { env: { REDIS_URL: own.url.replace("://", "://open:@") }, envFile: false },
+    ]) {
+      await using redis = createRedis({ ...ALONE, ...options });
+      expect(await redis.commands.aclWhoAmI()).toBe("open");
+    }
+  });
+
   it("is one for the process by defaultRedis, which reads nothing before it is called", async () => {
     expect(defaultRedis()).toBe(defaultRedis());
     await defaultRedis().disconnect();

@@ -167,6 +167,11 @@ describe("settings that contradict each other", () => {
           .build(),
       /retries, backoff cannot be set/,
     ],
+    [
+      "an empty password without a username",
+      () => builder().password("").build(),
+      /password "" is for a user with nopass/,
+    ],
     ["a username without a password", () => builder().username("u").build(), /username was given without a password/],
     [
       "a username without a password in the URL",
@@ -343,8 +348,7 @@ describe("a setting that is refused at once", () => {
       /^backoff.base must not be longer than backoff.max, got 10000 ms and 5000 ms/,
     ],
     ["username", () => builder().username(""), /^username must be a non-empty string, got ""/],
-    ["password", () => builder().password(""), /^password must be a non-empty string/],
-    ["password", () => builder().password(12_345 as never), /^password must be a non-empty string, or a function/],
+    ["password", () => builder().password(12_345 as never), /^password must be a string, or a function/],
     ["C149: clientName", () => builder().clientName("a b"), /^clientName must be 1 to 128 printable .*, got "a b"/],
     ["C149: clientName", () => builder().clientName(""), /^clientName must be .*, got ""/],
     ["single", () => single("http://localhost"), /^single\(url\): the scheme must be redis:, rediss: or unix:/],

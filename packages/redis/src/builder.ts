@@ -149,7 +149,10 @@ export interface RedisBackendBuilder extends RedisBackendSettings {
   connection(connection: string | URL | ServerAddress | Connection): this;
   /** Overrides the URL's. */
   username(username: string): this;
-  /** Overrides the URL's. A function is called at each connection attempt: for tokens that expire. */
+  /**
+   * Overrides the URL's. A function is called at each connection attempt: for tokens that expire. `""` is for a user
+   * with `nopass`, as in `redis://user:@host`.
+   */
   password(password: string | (() => Awaitable<string>)): this;
   /**
    * The name of each connection in `CLIENT LIST`: 1 to 128 printable ASCII characters, no spaces. Not set where the
@@ -384,8 +387,8 @@ class Builder implements RedisBackendBuilder {
 
   password(password: string | (() => Awaitable<string>)): this {
     // Not with refuse(): the message must not contain the password.
-    if (typeof password !== "function" && (typeof password !== "string" || password === ""))
-      throw new InvalidArgumentError("password must be a non-empty string, or a function that returns one");
+    if (typeof password !== "function" && typeof password !== "string")
+      throw new InvalidArgumentError("password must be a string, or a function that returns one");
     return this.#connect("password", { password });
   }
 

@@ -9,19 +9,19 @@ const DURATION = 'must be a duration of 1 ms to 24 days, as milliseconds or like
 const FROM_ZERO = 'must be a duration of 0 ms to 24 days, as milliseconds or like "5s"';
 const COUNT = "must be a whole number of at least 1, or Infinity";
 const CLIENT_NAME = "clientName must be 1 to 128 printable ASCII characters without spaces";
-const PASSWORD = "password must be a non-empty string, or a function that returns one";
+const PASSWORD = "password must be a string, or a function that returns one";
 
 const open = (options: object): Promise<void> => openConnection(single("redis://nowhere.invalid"), options).close();
 
 /** What holds options, and their names, are configuration; values are arguments. */
 const refusalOf = (message: string): typeof ConfigurationError | typeof InvalidArgumentError =>
-  /unknown option|must be an object, got/.test(message) ? ConfigurationError : InvalidArgumentError;
+  /unknown option|must be an object, got|nopass/.test(message) ? ConfigurationError : InvalidArgumentError;
 
 describe("an option that is refused", () => {
   it.each<readonly [object, string]>([
     [{ username: "" }, 'username must be a non-empty string, got ""'],
     [{ username: 1 }, "username must be a non-empty string, got 1"],
-    [{ password: "" }, PASSWORD],
+    [{ password: "" }, 'redis: the password "" is for a user with nopass; give the username too'],
     [{ password: null }, PASSWORD],
     [{ clientName: "" }, `${CLIENT_NAME}, got ""`],
     [{ clientName: "a".repeat(129) }, `${CLIENT_NAME}, got "${"a".repeat(40)}"`],

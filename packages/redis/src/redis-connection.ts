@@ -52,8 +52,8 @@ function resolve(options: RedisConnectionOptions): ConnectionSettings {
   if (username !== undefined && (typeof username !== "string" || username === ""))
     refuse("username", username, "a non-empty string");
   // Not with refuse(): the message must not contain the password.
-  if (password !== undefined && typeof password !== "function" && (typeof password !== "string" || password === ""))
-    throw new InvalidArgumentError("password must be a non-empty string, or a function that returns one");
+  if (password !== undefined && typeof password !== "function" && typeof password !== "string")
+    throw new InvalidArgumentError("password must be a string, or a function that returns one");
   if (clientName !== undefined && (typeof clientName !== "string" || !/^[!-~]{1,128}$/.test(clientName)))
     refuse("clientName", clientName, "1 to 128 printable ASCII characters without spaces");
   if (!Number.isSafeInteger(readRetries) || readRetries < 0)

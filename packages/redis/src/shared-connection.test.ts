@@ -85,7 +85,9 @@ describe("credentials", () => {
     ["cluster", () => cluster(["redis://one@localhost"])],
   ])("a username without a password is refused, by %s", (_, connection) => {
     expect(() => hold(connection(), without)).toThrow(
-      new ConfigurationError("redis: a username was given without a password; give both"),
+      new ConfigurationError(
+        'redis: a username was given without a password; give both, with the password "" for a user with nopass',
+      ),
     );
   });
 
@@ -98,7 +100,7 @@ describe("credentials", () => {
   it("those in the URLs of sentinels are not those of the primary", () => {
     const connection = sentinel(["redis://one:secret@localhost"], { primaryName: "mymaster" });
     expect(() => hold(connection, { ...without, username: "two" })).toThrow(
-      "redis: a username was given without a password; give both",
+      'redis: a username was given without a password; give both, with the password "" for a user with nopass',
     );
   });
 

@@ -327,7 +327,11 @@ function credentialsOf(
   const password = settings?.password ?? url.password;
   // node-redis would silently log in as the default user.
   if (username !== undefined && password === undefined)
-    throw new ConfigurationError("redis: a username was given without a password; give both");
+    throw new ConfigurationError(
+      'redis: a username was given without a password; give both, with the password "" for a user with nopass',
+    );
+  if (username === undefined && password === "")
+    throw new ConfigurationError('redis: the password "" is for a user with nopass; give the username too');
   return { username, password };
 }
 

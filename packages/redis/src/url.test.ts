@@ -88,7 +88,7 @@ it.each([
   [{ host: "c", port: 65_536 }, "redis: port must be a whole number from 1 to 65535, got 65536"],
   [{ host: "c", database: -1 }, "redis: database must be a whole number of at least 0, got -1"],
   [{ host: "c", username: "" }, 'redis: username must be a non-empty string, got ""'],
-  [{ host: "c", password: ["hunter2"] }, "redis: password must be a non-empty string, or a function that returns one"],
+  [{ host: "c", password: ["hunter2"] }, "redis: password must be a string, or a function that returns one"],
   [{ host: "c", tls: "yes" }, "redis: tls must be true, false, an object of TLS options, or a function"],
   [{ host: "c", tls: { caFile: "x" } }, 'tls: unknown option "caFile"'],
 ])("C210: refuses %j and does not show a secret", (given, message) => {

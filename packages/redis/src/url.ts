@@ -63,7 +63,8 @@ export function parseUrl(option: string, given: string | URL, defaultPort: numbe
   };
   const credentials = (username: string, password: string) => ({
     ...(username === "" ? undefined : { username: decode(username) }),
-    ...(password === "" ? undefined : { password: decode(password) }),
+    // The URL class drops an empty password, which is that of a user with `nopass`.
+    ...(password === "" && !/^[a-z]+:\/\/[^:@/?#]+:@/i.test(text) ? undefined : { password: decode(password) }),
   });
   const database = (digits: string): number =>
     digits === "" ? 0 : /^\d{1,9}$/.test(digits) ? Number(digits) : fail("the database must be a whole number");
@@ -123,8 +124,8 @@ export function parseAddress(option: string, given: ServerAddress): ParsedAddres
     refuse(`${option}: database`, database, "a whole number of at least 0");
   if (username !== undefined) nonEmpty(`${option}: username`, username);
   // Not with refuse(): the message must not contain the password.
-  if (password !== undefined && typeof password !== "function" && (typeof password !== "string" || password === ""))
-    throw new InvalidArgumentError(`${option}: password must be a non-empty string, or a function that returns one`);
+  if (password !== undefined && typeof password !== "function" && typeof password !== "string")
+    throw new InvalidArgumentError(`${option}: password must be a string, or a function that returns one`);
   if (tls === null || Array.isArray(tls) || !["boolean", "function", "object"].includes(typeof tls))
     refuse(`${option}: tls`, tls, "true, false, an object of TLS options, or a function that returns one");
   if (typeof tls === "object") checkTls(option, tls);

@@ -48,7 +48,11 @@ export function resolveAddress(options: RedisOptions, environment: Environment):
   const { usedUrl } = parts;
   const fromUrl = usedUrl === undefined ? undefined : credentialsOf(usedUrl.value);
   if (username !== undefined && password === undefined && fromUrl?.password === undefined)
-    throw new ConfigurationError(`${username.name} was given without a password; give both, or neither`);
+    throw new ConfigurationError(
+      `${username.name} was given without a password; give both, or neither. For a user with nopass it is empty: password: "", or redis://user:@host`,
+    );
+  if (password?.value === "" && username === undefined && fromUrl?.username === undefined)
+    throw new ConfigurationError(`${password.name} is empty, as for a user with nopass; give the username too`);
   return {
     connection: naming(kind?.name ?? "host", () => connectionOf(options, parts)),
     username: username?.value ?? fromUrl?.username,
@@ -224,7 +228,8 @@ class Parts {
 
   password(): Part<string | (() => Awaitable<string>)> | undefined {
     const part = this.#part("password", { REDIS_PASSWORD: secret });
-    if (typeof part?.value === "string") secret(part.name, part.value);
+    // Empty it is that of a user with nopass.
+    if (typeof part?.value === "string" && part.value !== "") secret(part.name, part.value);
     return this.#besideUrl(part, (url) => credentialsOf(url).password);
   }
 
@@ -325,9 +330,12 @@ function partsOf(url: string): URL | undefined {
 }
 
 function credentialsOf(url: string): { readonly username: string | undefined; readonly password: string | undefined } {
-  const [, username = "", password = ""] = /^[a-z]+:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?/i.exec(url) ?? [];
-  const decode = (text: string): string | undefined => (text === "" ? undefined : decodeURIComponent(text));
-  return naming("url", () => ({ username: decode(username), password: decode(password) }));
+  const [, username = "", password] = /^[a-z]+:\/\/(?:([^:@/?#]*)(?::([^@/?#]*))?@)?/i.exec(url) ?? [];
+  const isNone = password === undefined || (password === "" && username === "");
+  return naming("url", () => ({
+    username: username === "" ? undefined : decodeURIComponent(username),
+    password: isNone ? undefined : decodeURIComponent(password),
+  }));
 }
 
 const withoutCredentials = (url: string): string => url.replace(/^([a-z]+:\/\/)[^@/?#]*@/i, "$1");

@@ -38,7 +38,7 @@ export interface RedisOptions {
   readonly host?: string | undefined;
   /** Env: `REDIS_PORT` @default 6379 */
   readonly port?: number | undefined;
-  /** Needs `password`. Env: `REDIS_USERNAME` */
+  /** Needs `password`, which is `""` for a user with `nopass`. Env: `REDIS_USERNAME` */
   readonly username?: string | undefined;
   /** A function is called at each connection attempt: for tokens that expire. Env: `REDIS_PASSWORD` */
   readonly password?: string | (() => Awaitable<string>) | undefined;

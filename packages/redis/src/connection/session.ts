@@ -281,8 +281,11 @@ class Loss {
   }
 }
 
+/** A user with `nopass` may log in with any, and node-redis logs nobody in without one. */
+const ANY_PASSWORD = "nopass";
+
 async function passwordOf(given: SessionSettings["password"]): Promise<string | undefined> {
-  if (typeof given !== "function") return given;
+  if (typeof given !== "function") return given === "" ? ANY_PASSWORD : given;
   const password: unknown = await called("password", given);
   // For an empty one the client would log in as the default user.
   if (typeof password === "string" && password !== "") return password;
