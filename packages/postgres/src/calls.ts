@@ -26,7 +26,8 @@ export interface CallLimits {
  *        └──────────── deadline ───────────┴─────────────────▶ abandoned
  *
  * While a question has just been sent, further ones of its kind wait for its answer, for 2 ms at most: a few large
- * statements cost less than many small ones. Changes do not wait, because one that waits for a lock would hold others up.
+ * statements cost less than many small ones. Changes do not wait, because one that waits for a lock would hold others
+ * up.
  *
  * A call that waits too long is never sent. A statement that takes too long is abandoned with all of its calls.
  */

@@ -259,7 +259,7 @@ export class BatchLoad<K, T> implements FlightBatch {
  * The values of a batch, by item.
  *
  * @throws {InvalidArgumentError} for anything but pairs: a list of values alone, say, would leave out every item.
- * @throws {InvalidValueError} for an item that is not among `asked`: ids of another type would leave out every item, too.
+ * @throws {InvalidValueError} for an item that is not among `asked`: ids of another type would leave out each item.
  */
 function valuesByItem<K, T>(given: Iterable<readonly [K, T]>, asked: ReadonlyMap<K, unknown>): ReadonlyMap<K, T> {
   if (typeof given !== "object" || typeof (given as typeof given | null)?.[Symbol.iterator] !== "function")

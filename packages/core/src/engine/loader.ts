@@ -64,8 +64,8 @@ export interface NotModified {
 
 /**
  * Loads the missing items. Items it leaves out are absent from the result, and from the cache:
- * return `null` to remember that the value is absent, or call with `absentAsNull`. A result that is not a list of pairs,
- * or has one of another item ({@link InvalidValueError}), is a failed load.
+ * return `null` to remember that the value is absent, or call with `absentAsNull`. A result that is not a list of
+ * pairs, or has one of another item ({@link InvalidValueError}), is a failed load.
  */
 export type BatchLoader<K, T> = (
   missing: readonly K[],

@@ -54,7 +54,7 @@ export interface Policy extends Lifetime {
    * their length. At least 1 ms. @default Infinity
    */
   readonly maxTtl?: Duration | undefined;
-  /** Refreshes behind a hit once this fraction of `ttl`, or of what `touch` gave, has passed. In (0, 1). @default never */
+  /** Refreshes behind a hit once this part of `ttl`, or of what `touch` gave, has passed. In (0, 1). @default never */
   readonly refreshAhead?: number | undefined;
   /** How long a caller waits for a load if a stale value can be served instead. @default Infinity */
   readonly softTimeout?: Duration | undefined;

@@ -112,7 +112,9 @@ export function checkKey(operation: string, key: RedisArgument): RedisArgument {
   throw new InvalidArgumentError(`${operation}: a key must be text or a Buffer that is not empty, got ${given}`);
 }
 
-/** @throws {InvalidArgumentError} for half of a surrogate pair: UTF-8 has no bytes for it, so two texts would be one. */
+/**
+ * @throws {InvalidArgumentError} for half of a surrogate pair: UTF-8 has no bytes for it, so two texts would be one.
+ */
 export function checkWellFormed<T extends RedisArgument>(operation: string, given: T): T {
   if (typeof given !== "string" || given.isWellFormed()) return given;
   throw new InvalidArgumentError(`${operation}: text must be well-formed, got half of a surrogate pair`);

@@ -18,8 +18,8 @@ export interface Invocation<T> {
   /** It changes nothing, so it may be sent again when a connection is lost. */
   readonly isReadOnly: boolean;
   /**
-   * Whether text in the reply comes as strings or as Buffers; `exact`: as Buffers, and whole numbers as strings; `flat`:
-   * as Buffers, and maps as flat lists, since node-redis makes text of the keys of a map.
+   * Whether text in the reply comes as strings or as Buffers; `exact`: as Buffers, and whole numbers as strings;
+   * `flat`: as Buffers, and maps as flat lists, since node-redis makes text of the keys of a map.
    */
   readonly replies: "text" | "bytes" | "exact" | "flat";
   /** Reads the reply. An error of it reaches the caller. */
