@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startOwnRedis } from "@hotset/test-servers";
 import { describe, expect, it } from "vitest";
+import manifest from "../package.json" with { type: "json" };
 import { BIN, hotset, inProcess, printed } from "./hotset.ts";
 
 describe("C275: arguments", () => {
@@ -57,7 +58,7 @@ describe("C275: arguments", () => {
 
   it("--help and --version need no Redis", async () => {
     const version = await hotset(["--version"]);
-    expect([version.exitCode, version.stdout]).toEqual([0, "0.0.0\n"]);
+    expect([version.exitCode, version.stdout]).toEqual([0, `${manifest.version}\n`]);
     const overview = await inProcess(["--help"]);
     expect([overview.exitCode, overview.stdout]).toEqual([0, expect.stringMatching(/^ {2}doctor +looks for/m)]);
     const one = await inProcess(["doctor", "--help"]);
