@@ -101,7 +101,7 @@ const describeLoadError = ({ error, key, omitted }: CacheEvents["load:error"]): 
   `a load in the background failed: ${error instanceof Error ? error.name : typeof error}${ofKey(key)}${others(omitted)}`;
 
 const describeUnleased = ({ tier, cause, key, omitted }: CacheEvents["load:unleased"]): string =>
-  `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "did not answer in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;
+  `loaded without a lease, since ${tier} ${cause === "refused" ? "refused it" : "could not be reached in time"}; other processes may load the same key, and ${tier} keeps nothing of this load${ofKey(key)}${others(omitted)}`;
 
 const describeOverflow = ({ tier, effect }: CacheEvents["pending:overflow"]): string =>
   `${tier}: more invalidations are pending than are remembered; ${effect === "clear" ? "in their place all entries of the cache are removed, for every process" : `the oldest are forgotten, and ${tier} may keep older entries until they expire`}`;

@@ -18,8 +18,8 @@ export interface RedisConnectionOptions {
   /** Overrides that of the URL. */
   readonly username?: string | undefined;
   /**
-   * Overrides that of the URL. A function is called at each attempt to connect: for tokens that expire. `""`: a user with
-   * `nopass`.
+   * Overrides that of the URL. A function is called at each attempt to connect: for tokens that expire. `""` is for a
+   * user with `nopass`.
    */
   readonly password?: string | (() => Awaitable<string>) | undefined;
   /** In `CLIENT LIST`, for each socket: 1 to 128 printable ASCII characters, no spaces. @default 'hotset' */

@@ -260,7 +260,7 @@ describe("C441 a load without a lease", () => {
     lines.length = 0;
     await loaded(cache, clock);
     expect(lines).toEqual([
-      'warn hotset: cache "test": loaded without a lease, since scripted did not answer in time; other processes may load the same key, and scripted keeps nothing of this load (key "k")',
+      'warn hotset: cache "test": loaded without a lease, since scripted could not be reached in time; other processes may load the same key, and scripted keeps nothing of this load (key "k")',
     ]);
   });
 });
