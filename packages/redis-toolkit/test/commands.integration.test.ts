@@ -396,7 +396,7 @@ describe.each(EVERYWHERE)("commands over %s", (where) => {
     await bytes.zAdd(`{${p}}z`, { score: 1.5, value: one });
     expect(await bytes.zRangeWithScores(`{${p}}z`, 0, -1)).toEqual([{ value: one, score: 1.5 }]);
     expect(await bytes.send(["LRANGE", `{${p}}l`, "0", "-1"], { key: `{${p}}l` })).toEqual([two]);
-    // Those without text are the same.
+    // Replies without text are the same.
     expect(await bytes.set(`{${p}}n`, 5)).toBe("set");
     expect([await bytes.incr(`{${p}}n`, { by: 2n }), await bytes.getNumber(`{${p}}n`)]).toEqual([7n, 7]);
     expect(await bytes.hincrMany(`{${p}}c`, { a: 2 })).toEqual(new Map([["a", 2]]));

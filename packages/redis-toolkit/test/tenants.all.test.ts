@@ -123,7 +123,7 @@ describe.each(["one server", "a cluster"] as const)("tenants over %s", (where) =
       ["a", "1"],
       ["b", "2"],
     ]);
-    // What is there outside is not absent.
+    // A key that is there outside is not absent.
     expect([await commands.setIfAbsent(n, 1), await commands.set(n, 1, { if: "absent" })]).toEqual([
       "exists",
       "unchanged",

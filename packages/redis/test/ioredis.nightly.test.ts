@@ -99,7 +99,7 @@ describe.each([5, 6] as const)("C241 a client of ioredis %d", (version) => {
       proxy.cut();
     }
     await Promise.all([one.close(), other.close()]);
-    // Of the duplicates nothing is left.
+    // No duplicate is left.
     await expect.poll(async () => (await server.command("CLIENT", "LIST", "TYPE", "pubsub")) as string).toBe("");
   });
 

@@ -142,7 +142,7 @@ export const OWN_NAMES: Readonly<Record<keyof OwnCommands, true>> = {
   send: true,
 };
 
-/** Those whose replies have text. */
+/** Commands whose replies have text. */
 type TextName = "get" | "getMany" | "setIfAbsentAndGet" | "hget" | "hgetAll" | "scan" | "hscan" | "send";
 
 /** Commands of this package with bytes in place of text, for values, fields and keys that are not UTF-8. */

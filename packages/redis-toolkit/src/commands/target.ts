@@ -24,7 +24,7 @@ export interface WaitOptions {
 export interface CallBounds {
   /** On the whole call; for a command that waits in Redis too, however long its own timeout is. */
   readonly deadline?: Duration | undefined;
-  /** Ends calls with its reason. What was sent may be carried out all the same; a command that waits ends. */
+  /** Ends calls with its reason. A command that was sent may be carried out; a command that waits ends. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -126,7 +126,7 @@ export class RedisView implements ModuleHost {
   }
 
   /**
-   * Sends the commands that `describe` returns together, without waiting in between. Each has its own result. Those of
+   * Sends the commands that `describe` returns together, without waiting in between. Each has its own result. Commands of
    * one slot are carried out in their order. They are not a transaction.
    *
    * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.

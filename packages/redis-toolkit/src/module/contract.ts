@@ -30,7 +30,7 @@ export interface Invocation<T> {
   readonly spread?: "sum" | "join" | "first" | undefined;
   /** Bound on the whole call. @default `commandTimeout` */
   readonly deadlineMs?: number | undefined;
-  /** Ends the call with its reason. What was sent may be executed all the same. */
+  /** Ends the call with its reason. A command that was sent may be executed. */
   readonly signal?: AbortSignal | undefined;
   /** The text of the script that `EVALSHA` names, for a server that has forgotten it. */
   readonly script?: string | undefined;

@@ -24,7 +24,7 @@ export interface MessageQueueSettings<T> {
   readonly name: string;
   /** Messages that wait for the reader. */
   readonly buffer: number;
-  /** Of those messages. One is kept, however large. */
+  /** Their bytes. One message is kept, however large. */
   readonly maxBytes: number;
   readonly overflow: Overflow;
   readonly read: (bytes: Buffer) => Promise<T>;

@@ -17,7 +17,7 @@ function file(name: string, text: string): string {
 }
 const PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 
-/** Of ioredis; nothing of it is called. */
+/** A client of ioredis that is not used. */
 const CLIENT = {
   ...{ status: "wait", options: { autoResendUnfulfilledCommands: false, enableOfflineQueue: false } },
   ...{ callBuffer: async () => undefined, connect: async () => undefined, disconnect: () => undefined },
