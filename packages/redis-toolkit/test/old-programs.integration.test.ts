@@ -13,7 +13,7 @@ import { startServers } from "./servers.ts";
 
 const servers = startServers();
 
-describe.each(["one server", "a cluster"] as const)("next to another program over %s", (where) => {
+describe.each(["one server", "one server over RESP2", "a cluster", "sentinels"] as const)("next to another program over %s", (where) => {
   let redis: Redis;
   let p: string;
   beforeAll(async () => {
