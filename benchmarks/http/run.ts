@@ -1,7 +1,7 @@
 /**
  * The cost of `@hotset/http`: processor time of a hit over plain data, of a variant, and in front of a fetch handler,
- * Hono, node:http and Express, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a long
- * body passes by a slow reader. Over a connection the client counts too, the same in both lines.
+ * Hono, node:http and Express, each next to the handler alone; bytes to Redis for a 304 of 1 MB; and memory while a
+ * long body passes by a slow reader. Over a connection the client counts too, the same in both lines.
  *
  *     npm run bench -- http                     best of five rounds
  *     npm run bench -- http --rounds 9 --megabytes 1024

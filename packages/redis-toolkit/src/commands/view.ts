@@ -126,8 +126,8 @@ export class RedisView implements ModuleHost {
   }
 
   /**
-   * Sends the commands that `describe` returns together, without waiting in between. Each has its own result. Commands of
-   * one slot are carried out in their order. They are not a transaction.
+   * Sends the commands that `describe` returns together, without waiting in between. Each has its own result. Commands
+   * of one slot are carried out in their order. They are not a transaction.
    *
    * @throws {InvalidArgumentError} for arguments that cannot be sent; then nothing was sent.
    */
