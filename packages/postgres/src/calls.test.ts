@@ -9,18 +9,22 @@ const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(reso
 /** Statements stay open until they are answered. */
 function open(connections = 4) {
   const clock = new TestClock();
-  const sent: { readonly kind: string; readonly calls: number; answer(): void }[] = [];
-  const calls = new Calls({ label: "postgres", deadlineMs: 1_000, connections }, clock, (statement, made) => {
-    const { promise, resolve } = Promise.withResolvers<readonly (readonly unknown[])[]>();
-    sent.push({ kind: statement.operation, calls: made.length, answer: () => resolve(made.map(() => [])) });
-    return promise;
-  });
+  const sent: { readonly kind: string; readonly calls: number; answer(): void; check(): void }[] = [];
+  const calls = new Calls(
+    { label: "postgres", deadlineMs: 1_000, connections },
+    clock,
+    ({ statement, rows: made, check }) => {
+      const { promise, resolve } = Promise.withResolvers<readonly (readonly unknown[])[]>();
+      sent.push({ kind: statement.operation, calls: made.length, answer: () => resolve(made.map(() => [])), check });
+      return promise;
+    },
+  );
   const make = async (statement: Statement, count: number): Promise<void> => {
     for (let i = 0; i < count; i += 1) void calls.make(statement, [[]]);
     await nextTurn();
   };
   const seen = (): readonly (readonly [string, number])[] => sent.map((each) => [each.kind, each.calls]);
-  return { clock, sent, make, seen };
+  return { clock, calls, sent, make, seen };
 }
 
 it("C538 calls that are made while a statement of their kind is on its way are the next one", async () => {
@@ -66,4 +70,27 @@ it("C538 runs as many statements as it has connections, and changes wait for no 
   sent[0]!.answer();
   await nextTurn();
   expect(seen()).toEqual([...full, ["write", 1]]);
+});
+
+it("sends no change that was asked for before the process was suspended, and reads are sent", async () => {
+  const { clock, calls, sent, make, seen } = open(2);
+  await make(write, 1);
+  const waiting = calls.make(write, [[]]).catch((error: unknown) => error);
+  void calls.make(read, [[]]);
+  clock.suspend("1m");
+  await make(write, 3);
+  expect(await waiting).toMatchObject({
+    message: expect.stringContaining("not answered"),
+    maybeExecuted: false,
+  });
+  // The first one still waited for a connection.
+  expect(() => sent[0]!.check()).toThrow("write was not answered within 1000 ms");
+  sent[0]!.answer();
+  await nextTurn();
+  expect(seen()).toEqual([
+    ["write", 1],
+    ["write", 3],
+    ["read", 1],
+  ]);
+  expect(() => sent[1]!.check()).not.toThrow();
 });

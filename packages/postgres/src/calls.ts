@@ -5,11 +5,14 @@ import type { Statement } from "./statements.ts";
 export type Row = readonly unknown[];
 
 /** Calls of one statement, in the order in which it is to carry them out. */
-export type Send = (
-  statement: Statement,
-  rows: readonly Row[],
-  onStart: (abandon: () => void) => void,
-) => Promise<readonly Row[]>;
+export interface Sent {
+  readonly statement: Statement;
+  readonly rows: readonly Row[];
+  onStart(abandon: () => void): void;
+  /** @throws {BackendUnavailableError} for changes of a process that stood still meanwhile: asked before they are sent. */
+  check(): void;
+}
+export type Send = (sent: Sent) => Promise<readonly Row[]>;
 
 export interface CallLimits {
   readonly label: string;
@@ -55,6 +58,7 @@ export class Calls {
   make(statement: Statement, rows: readonly Row[], order?: Buffer): Promise<readonly Row[]> {
     return new Promise((resolve, reject) => {
       const call = new Call(rows, order, resolve, reject, () => this.#drop(statement, call));
+      call.askedOn = this.#epochMs();
       const calls = this.#waiting.get(statement);
       if (calls === undefined) this.#waiting.set(statement, new Set([call]));
       else calls.add(call);
@@ -77,11 +81,28 @@ export class Calls {
   #begin(): void {
     this.#isDue = false;
     for (const [statement, calls] of this.#waiting) {
+      for (const call of calls) {
+        if (!this.#isOutdated(statement, call.askedOn)) break;
+        this.#deadlines.end(call);
+        this.#drop(statement, call);
+      }
       while (calls.size > 0 && this.#running < this.#limits.connections && !this.#holdsBack(statement, calls))
         void this.#run(statement, take(calls, statement.mostCalls));
       if (calls.size === 0) this.#waiting.delete(statement);
     }
     if (this.#running === 0) this.#onIdle?.();
+  }
+
+  /**
+   * Deadlines do not pass while a process stands still, but others have written meanwhile: a change from before would
+   * come after theirs.
+   */
+  #isOutdated({ isChange }: Statement, sinceOn: number): boolean {
+    return isChange && this.#epochMs() - sinceOn > this.#limits.deadlineMs + STANDSTILL_MS;
+  }
+
+  #epochMs(): number {
+    return this.#clock.epochMs?.() ?? this.#clock.now();
   }
 
   #holdsBack(statement: Statement, calls: ReadonlySet<Call>): boolean {
@@ -115,7 +136,15 @@ export class Calls {
     let abandon = (): void => undefined;
     try {
       const given = calls.length === 1 ? calls[0]!.rows : calls.flatMap((call) => call.rows);
-      const sending = this.#send(statement, given, (how) => (abandon = how));
+      const begunOn = this.#epochMs();
+      const sending = this.#send({
+        statement,
+        rows: given,
+        onStart: (how) => (abandon = how),
+        check: () => {
+          if (this.#isOutdated(statement, begunOn)) throw this.#late(statement, calls, { maybeExecuted: false });
+        },
+      });
       const answers = await Promise.race([sending, abandoned]);
       let at = 0;
       for (const call of calls) {
@@ -155,6 +184,7 @@ export class Calls {
 }
 
 const MOST_HOLD_MS = 2;
+const STANDSTILL_MS = 2_000;
 /** A few long values would make a long statement. */
 const MOST_BYTES = 2 ** 20;
 
@@ -178,6 +208,8 @@ function take(calls: Set<Call>, most: number): readonly Call[] {
 class Call extends Deadline {
   readonly rows: readonly Row[];
   readonly order: Buffer | undefined;
+  /** By the wall clock, which moves on while the machine is suspended. */
+  askedOn = 0;
   readonly resolve: (rows: readonly Row[]) => void;
   readonly reject: (error: unknown) => void;
   /** Changes when it is sent. */

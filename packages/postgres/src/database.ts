@@ -1,5 +1,5 @@
 import { BackendUnavailableError, ConfigurationError, inNoCall, within, type Clock } from "@hotset/core";
-import { Calls, type Row } from "./calls.ts";
+import { Calls, type Row, type Sent } from "./calls.ts";
 import {
   faultOf,
   isInTransaction,
@@ -58,7 +58,7 @@ export class Database {
     this.#settings = settings;
     this.#openPool = openPool;
     this.#lent = new Lent(settings.clock);
-    this.#calls = new Calls(settings, settings.clock, (...sending) => this.#send(...sending));
+    this.#calls = new Calls(settings, settings.clock, (sent) => this.#send(sent));
   }
 
   /** Calls a statement. @param order keys in the order in which all processes lock them. */
@@ -140,35 +140,26 @@ export class Database {
     }));
   }
 
-  async #send(
-    statement: Statement,
-    rows: readonly Row[],
-    onStart: (abandon: () => void) => void,
-  ): Promise<readonly Row[]> {
+  async #send(sent: Sent): Promise<readonly Row[]> {
     const sending = new Sending(this);
-    onStart(() => {
+    sent.onStart(() => {
       if (sending.session !== undefined) this.#abandoned.add(sending.session);
       sending.abandon();
     });
     for (let attempt = 1; ; attempt += 1)
       try {
-        return await this.#attempt(sending, statement, rows, attempt);
+        return await this.#attempt(sending, sent, attempt);
       } catch (error) {
         if (sending.session !== undefined && stateOf(error) === undefined) this.#abandoned.add(sending.session);
         sending.end(isUsable(error) ? "back" : "away");
         // Dropped: it is made again.
         if (isMissing(error)) this.#reach = undefined;
         if (!isOfSession(error) || sending.isAbandoned || attempt === MOST_ATTEMPTS)
-          throw faultOf(this.label, statement.operation, error);
+          throw faultOf(this.label, sent.statement.operation, error);
       }
   }
 
-  async #attempt(
-    sending: Sending,
-    statement: Statement,
-    rows: readonly Row[],
-    attempt: number,
-  ): Promise<readonly Row[]> {
+  async #attempt(sending: Sending, { statement, rows, check }: Sent, attempt: number): Promise<readonly Row[]> {
     const { isPooled } = await this.reach();
     if (statement.isChange) await this.#endAbandoned();
     const client = await this.borrow();
@@ -179,6 +170,7 @@ export class Database {
       sending.end("back");
       return [];
     }
+    check();
     sending.session = session;
     // Not prepared after a refusal: other sessions may have lost their statements too.
     const answer = await client.query(queryOf(statement, rows, !isPooled && attempt === 1));

@@ -478,6 +478,26 @@ it.each([200, 1_500, 3_500])(
   },
 );
 
+it("sends no write that waited for a connection while the process was suspended", async () => {
+  const pool = poolOf();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isOpen = true;
+  const connect = async (): Promise<pg.PoolClient> => {
+    if (!isOpen) await promise;
+    return pool.connect();
+  };
+  const own = backend({ pool: { connect, end: () => pool.end() }, deadline: "60s" });
+  await own.connect!();
+  isOpen = false;
+  const writing = own.write("k", stored("old")).catch((error: unknown) => error);
+  await new Promise((turn) => setImmediate(() => setImmediate(turn)));
+  const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + 120_000);
+  resolve();
+  expect(await writing).toMatchObject({ code: "BACKEND_UNAVAILABLE", maybeExecuted: false });
+  clock.mockRestore();
+  expect(await own.read("k")).toBe(undefined);
+});
+
 it("stores values of 30 MB, as text and as bytes", async () => {
   const own = backend({ url: server.url, deadline: "60s", maxEntryBytes: 64 * 2 ** 20, maxDecodedBytes: 64 * 2 ** 20 });
   for (const data of [Buffer.alloc(30_000_000, "xyzé"), Buffer.alloc(30_000_000, Buffer.of(0, 1, 0xff))]) {
