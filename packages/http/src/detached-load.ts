@@ -9,7 +9,7 @@ const LOADS = new WeakSet<IncomingMessage>();
 /** Whether this is the request of a load: the middleware lets it through. */
 export const isLoad = (request: IncomingMessage): boolean => LOADS.has(request);
 
-/** Of a handler that ended its connection before it answered: its client sees that. */
+/** A handler ended its connection before it answered: its client sees that. */
 export class ConnectionEndedError extends Error {
   override readonly name = "ConnectionEndedError";
 }

@@ -71,7 +71,7 @@ export function honoCache(
 export interface HonoContextLike {
   readonly req: { readonly raw: Request };
   readonly env: unknown;
-  /** Of workers; elsewhere it throws. */
+  /** Workers have it; elsewhere it throws. */
   readonly executionCtx: unknown;
   readonly error: Error | undefined;
   res: Response;

@@ -6,7 +6,7 @@ import { headAt, withCacheStatus, type RawHead } from "./raw-head.ts";
 
 /** A response of which nothing goes to its client yet. */
 export interface HeldResponse {
-  /** What the handler answered; rejects when the response is closed without a head. */
+  /** The answer of the handler; rejects when the response is closed without a head. */
   readonly head: Promise<PlainResponse>;
   /** Sends what was held, with the Cache-Status of these fields. All that is written later is sent as ever. */
   release(fields: FieldLines): void;

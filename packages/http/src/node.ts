@@ -69,7 +69,7 @@ function loadOf(mounted: ExpressApp): LoadListener {
       }
       // No handler of the app has answered the error.
       if (error != null && !isOfClient(error)) failed();
-      // What the app answers by default, with its settings and without its routes.
+      // The default answer of the app, with its settings and without its routes.
       const router = { value: { handle: (_: unknown, __: unknown, done: (error?: unknown) => void) => done(error) } };
       (Object.create(app, { router, _router: router }) as ExpressApp).handle(request, response);
     });
@@ -119,7 +119,7 @@ export function fastifyCache(instance: FastifyLike, cache: HttpCache): void {
     const { raw: response } = reply;
     const takeOver = (): void => {
       reply.hijack();
-      // Of hooks in front.
+      // Hooks in front have set them.
       for (const [name, value] of Object.entries(reply.getHeaders())) response.setHeader(name, value ?? "");
     };
     serve(cache, { request, response, run: done, load }, takeOver).catch(done);
@@ -244,7 +244,7 @@ async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse):
     }
     response.end();
   } catch {
-    // What was written goes out first.
+    // Bytes that were written go out first.
     process.nextTick(() => response.destroy());
   }
 }

@@ -48,7 +48,7 @@ async function ask(port: number, path: string, headers: Record<string, string> =
   return { status: response.statusCode!, cacheStatus, body: await text(response) };
 }
 
-/** What bytes a server answers to these. */
+/** The bytes with which a server answers these. */
 async function exchange(port: number, bytes: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   socket.write(bytes);
@@ -107,7 +107,7 @@ describe("H98: a load sees the world of the connection of its client", () => {
     expect(response.headers.get("cache-status")).toContain("stored");
   });
 
-  it("a Host is no part of a URL", async () => {
+  it("a Host never becomes part of a URL", async () => {
     const seen: string[] = [];
     const port = await listen(
       cachedListener(open(), ({ url, method }, response) => {
@@ -308,7 +308,7 @@ describe("H96: the response of a client is that of Node", () => {
     expect([(await ask(port, "/page")).body, runs]).toEqual(["posted", 1]);
   });
 
-  it("a connection that is no socket of the system keeps the methods that it came with", async () => {
+  it("a connection of another kind keeps the methods that it came with", async () => {
     const server = createServer(cachedListener(open(), (_, response) => response.end("page")));
     const outer = createTcpServer((socket: Socket) => {
       const own = socket._write.bind(socket);

@@ -1,6 +1,6 @@
 import { isValidField, joinedOf, namesIn, type FieldLines } from "./fields.ts";
 
-/** The selecting fields that Vary names, sorted; `undefined` for `*`, and where it is no list of names. */
+/** The selecting fields that Vary names, sorted; `undefined` for `*`, and for anything but a list of names. */
 export function selectingFields(response: FieldLines): readonly string[] | undefined {
   const names = namesIn(joinedOf(response, "vary"));
   // A list that is not one of field names says nothing of what selects, as `*` does.

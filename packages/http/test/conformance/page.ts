@@ -32,7 +32,7 @@ export function pageOf(all: Readonly<Record<string, Counts>>): string {
 [http-tests/cache-tests](https://github.com/http-tests/cache-tests) is the public test suite of HTTP caches. Each row is a reverse proxy of a few
 lines behind one adapter of \`@hotset/http\`, mounted as an application mounts it. \`npm run tool -- conformance\` writes this page.
 
-Of ${required.of} required and ${optimal.of} optimal tests pass:
+The suite has ${required.of} required and ${optimal.of} optimal tests. So many pass:
 
 | | required | optimal | missing, apart from six |
 |---|---:|---:|---|
@@ -43,7 +43,7 @@ of a server has only the fields of the suite's client in \`safeHeaders\`. A test
 
 Six optimal tests pass nowhere here: \`conditional-lm-fresh-no-lm\` contradicts RFC 9110, and five want partial responses to be stored.
 
-## What is missing, and why
+## Why tests are missing
 
 | tests | |
 |---|---|

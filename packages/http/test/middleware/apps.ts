@@ -17,7 +17,7 @@ export const FRESH = { "cache-control": "max-age=60", "content-type": "text/plai
 export const TEXT = "some text of a page. ".repeat(100);
 export const LARGE = "a large page, ".repeat(20_000);
 
-/** What the application answers on each path; errors go to its framework. */
+/** The answers of the application on each path; errors go to its framework. */
 export async function site(request: Request, response: ServerResponse): Promise<void> {
   const [path] = request.url!.split("?");
   const say = (fields: Record<string, string>, body: string): void => {

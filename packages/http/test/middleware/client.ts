@@ -2,7 +2,7 @@ import { Agent, request as send, type IncomingMessage, type OutgoingHttpHeaders 
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, zstdDecompress } from "node:zlib";
 
-/** What a client does with an application, step by step; the answers must not depend on the cache. */
+/** The requests of a client to an application, step by step; the answers must not depend on the cache. */
 export type Step = readonly [
   line: string,
   options?: { readonly headers?: OutgoingHttpHeaders; readonly body?: string },
@@ -94,7 +94,7 @@ function take(agent: Agent, port: number, cookies: Map<string, string>, [line, o
   });
 }
 
-/** Of the message and of the moment; the rest is of the application. */
+/** They belong to one message or one moment; the rest comes from the application. */
 const APART: ReadonlySet<string> = new Set([
   ...["date", "age", "cache-status", "connection", "keep-alive", "transfer-encoding", "content-length", "expires"],
   ...["x-ratelimit-reset", "ratelimit-reset"],

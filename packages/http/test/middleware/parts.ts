@@ -103,7 +103,7 @@ export const PARTS: Readonly<Record<string, Part>> = {
   },
 };
 
-/** Those that need nothing of Express. */
+/** Middlewares that need nothing of Express. */
 export const OF_NODE: readonly string[] = [
   "a proxy that copies fields",
   ...["express-session", "cookie-session", "compression", "morgan", "helmet", "cors"],
