@@ -9,8 +9,8 @@ const files = trackedFiles(top);
 
 /** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
-  // The aim is 700: the site, next and the clients of other caches bring most of the rest.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 857 },
+  // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 985 },
   { what: "published packages", count: publishedPackages, limit: 15 },
   // The aim is 42,000.
   {

@@ -20,7 +20,8 @@ const MOST: Readonly<Record<string, Costs>> = {
   // A DEL of the lease in place of one in the script: two promises more, and a tracked key of 115 B less.
   set: cost([46, 406, 64, 11], [6, 1], [26_000, 3_000]),
   delete: cost([12, 149, 35, 5], [6, 0], [10_000, 600]),
-  "batch of 100": cost([1_425, 75_100, 83, 1_610], [1_100, 100], [4_750_000, 75_000]),
+  // On a busy machine its trips are cut otherwise: a few promises more.
+  "batch of 100": cost([1_432, 75_100, 83, 1_610], [1_100, 100], [4_750_000, 75_000]),
 };
 
 /**
