@@ -4,6 +4,7 @@ import express from "express";
 import express4 from "express4";
 import type { HttpCache } from "@hotset/http";
 import { cachedListener, expressCache } from "@hotset/http/node";
+import { clientReads } from "./client.ts";
 
 export type Request = IncomingMessage & {
   session?: { user?: unknown } | null;
@@ -27,7 +28,7 @@ export async function site(request: Request, response: ServerResponse): Promise<
   const late = async (fields: Record<string, string>): Promise<never> => {
     response.writeHead(200, fields);
     response.write("part ");
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await clientReads();
     throw new Error("late");
   };
   switch (path) {

@@ -1,4 +1,6 @@
+import { EventEmitter, once } from "node:events";
 import { Agent, request as send, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
+import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip, zstdDecompress } from "node:zlib";
 
@@ -55,6 +57,13 @@ export const STEPS: readonly Step[] = [
   ["GET /own"],
 ];
 
+const arrivals = new EventEmitter();
+
+/** Resolves when the client reads something of an answer, so that what is cut off then is not a matter of time. */
+export const clientReads = async (): Promise<void> => {
+  await Promise.race([once(arrivals, "data"), setTimeout(2_000)]);
+};
+
 /** The answers, each as a text: its status, its fields, and its body or how that ended. */
 export async function walk(port: number, steps: readonly Step[]): Promise<readonly string[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -79,12 +88,16 @@ function take(agent: Agent, port: number, cookies: Map<string, string>, [line, o
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => {
         chunks.push(chunk);
+        arrivals.emit("data");
         if (method === "ABORT") request.destroy();
       });
       let end = "";
       response.on("error", () => (end = " CUT OFF"));
+      // A coder passes on as much as it has.
+      const coded = response.headers["content-encoding"] !== undefined;
       const finish = async (): Promise<void> => {
-        const body = method === "ABORT" ? "(left)" : await decoded(response, Buffer.concat(chunks));
+        const body =
+          method === "ABORT" || (end !== "" && coded) ? "(in part)" : await decoded(response, Buffer.concat(chunks));
         resolve(`${response.statusCode} ${response.statusMessage}\n${fieldsOf(response, method)}\n${body}${end}`);
       };
       response.on("close", () => void finish());

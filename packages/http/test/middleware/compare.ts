@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createCache } from "@hotset/core";
 import { httpCache, type HttpCache } from "@hotset/http";
 import { memory } from "@hotset/memory";
-import { STEPS, walk, type Step } from "./client.ts";
+import { clientReads, STEPS, walk, type Step } from "./client.ts";
 import type { Surroundings } from "./parts.ts";
 
 /** The answers of an application, without the cache and with it. */
@@ -54,6 +54,6 @@ const upstreamOf: RequestListener = (request, response) => {
   if (request.url === "/own") response.setHeader("cache-control", "private");
   else if (request.method === "GET") response.setHeader("cache-control", "max-age=60");
   response.write(`${request.method} `);
-  if (request.url === "/cut") setTimeout(() => response.destroy(), 20);
+  if (request.url === "/cut") void clientReads().then(() => response.destroy());
   else request.pipe(response);
 };

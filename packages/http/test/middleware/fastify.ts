@@ -4,6 +4,7 @@ import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { HttpCache } from "@hotset/http";
 import { fastifyCache } from "@hotset/http/node";
 import { FRESH, LARGE, pieces, TEXT, type Place } from "./apps.ts";
+import { clientReads } from "./client.ts";
 import type { Kit, Surroundings } from "./parts.ts";
 
 type Plugin = (app: FastifyInstance, kit: Kit, surroundings: Surroundings) => unknown;
@@ -58,7 +59,7 @@ export async function fastifyApp(
   const late = (reply: FastifyReply, cacheControl: string): FastifyReply => {
     const body = new PassThrough();
     body.write("part ");
-    setTimeout(() => body.destroy(new Error("late")), 20);
+    void clientReads().then(() => body.destroy(new Error("late")));
     return text(reply, cacheControl, body);
   };
   const fresh = FRESH["cache-control"];

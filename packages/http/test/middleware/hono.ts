@@ -11,6 +11,7 @@ import { secureHeaders } from "hono/secure-headers";
 import type { HttpCache } from "@hotset/http";
 import { honoCache } from "@hotset/http/fetch";
 import { FRESH, LARGE, pieces, TEXT, type Place } from "./apps.ts";
+import { clientReads } from "./client.ts";
 import type { Kit, Surroundings } from "./parts.ts";
 
 /** The kinds that Hono has of them. */
@@ -58,7 +59,7 @@ export function honoApp(
   const encoder = new TextEncoder();
   async function* late(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
     yield encoder.encode("part ");
-    await setTimeout(20);
+    await clientReads();
     throw new Error("late");
   }
   async function* endless(): AsyncGenerator<Uint8Array<ArrayBuffer>> {
