@@ -9,7 +9,11 @@ export interface Sent {
   readonly statement: Statement;
   readonly rows: readonly Row[];
   onStart(abandon: () => void): void;
-  /** @throws {BackendUnavailableError} for changes of a process that stood still meanwhile: asked before they are sent. */
+  /**
+   * Asked before they are sent.
+   *
+   * @throws {BackendUnavailableError} for changes of a process that stood still meanwhile.
+   */
   check(): void;
 }
 export type Send = (sent: Sent) => Promise<readonly Row[]>;

@@ -13,7 +13,7 @@ export interface PostgresClient {
   /** @param destroy closes the connection. */
   release(destroy?: boolean): void;
   /** `T` or `E` in a transaction. From `pg` 8.21 on. */
-  getTransactionStatus?(): string | null;
+  getTransactionStatus?: (() => string | null) | undefined;
   on(event: "error" | "end" | "notification", listener: (given: PostgresNotice) => void): unknown;
   off(event: "error" | "end" | "notification", listener: (given: PostgresNotice) => void): unknown;
 }
