@@ -140,6 +140,8 @@ describe("reports of changes", () => {
         createCache({ name: "shop" }).tier(memory()).tier(own).defaults({ ttl: "1h" }).build();
       await using cache = open(here!);
       await using peer = open(there!);
+      // What is stored before changes are reported is read again.
+      await Promise.all([cache.connect(), peer.connect()]);
       const foreign: unknown[] = [];
       cache.on("invalidate", ({ origin, ...of }) => origin === "elsewhere" && foreign.push("key" in of ? of.key : of));
       // Changes from before it are reported before its answer.
