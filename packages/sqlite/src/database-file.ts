@@ -218,4 +218,4 @@ const PAGE_BYTES = 16_384;
 /** How soon a read notices that the file was replaced, as soon as it does a change. */
 const LOOK_EACH_MS = 20;
 /** What a burst of writes leaves of the log of SQLite. */
-export const WAL_BYTES = 16 * 2 ** 20;
+export const WAL_BYTES: number = 16 * 2 ** 20;

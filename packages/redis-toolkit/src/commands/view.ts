@@ -12,6 +12,7 @@ import {
 import { beginInTime } from "./begin-in-time.ts";
 import { CommandBuilder, describeScript } from "./command-builder.ts";
 import { bytesCommandsOf, commandsOf, type CommandsSettings } from "./commands.ts";
+import { exactIn, exactNumber } from "./numbers.ts";
 import type { Fallback, FallbackOptions } from "./fallback.ts";
 import type { Invocation } from "./invocation.ts";
 import { lenientOf, type LenientCommands, type LenientFailures } from "./lenient.ts";
@@ -229,6 +230,8 @@ export class RedisView implements ModuleHost {
       runScript: async (text, keys, args, draft, over) => run(describeScript(space, text, keys, args, draft), over),
       runInside: async (describe, over) => run(describe(space), over),
       errorOf: replyError,
+      exactNumber,
+      exactIn,
     };
   }
 

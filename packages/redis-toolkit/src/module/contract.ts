@@ -92,6 +92,13 @@ export interface Module {
   runInside<T>(describe: (space: KeySpace) => Invocation<T>, over?: Caller): Promise<T>;
   /** An error of a connection that the module has opened, as commands of the view reject. */
   errorOf(operation: string, error: unknown): unknown;
+  /**
+   * A whole number that Redis answered, as a number or as text; and a reply of such numbers, in lists.
+   *
+   * @throws {CommandError} `NOT_A_NUMBER` beyond 2^53.
+   */
+  readonly exactNumber: (operation: string, reply: unknown) => number;
+  readonly exactIn: (operation: string, reply: unknown) => unknown;
 }
 
 /** A view: `createRedis(...)`, and each tenant of it. */

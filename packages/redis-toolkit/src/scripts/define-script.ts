@@ -1,7 +1,15 @@
 import { DecodeError, InvalidArgumentError } from "@hotset/core";
 import type { RedisArgument } from "../keys/key-space.ts";
-import { checkFlag, checkOneOf, checkOptions, checkView, moduleOf, shown, wholeNumber } from "../module/module.ts";
-import { exactIn, exactNumber } from "../commands/numbers.ts";
+import {
+  checkFlag,
+  checkOneOf,
+  checkOptions,
+  checkView,
+  moduleOf,
+  shown,
+  wholeNumber,
+  type Module,
+} from "../module/module.ts";
 import type { RedisView } from "../commands/view.ts";
 
 /** How an argument is written. */
@@ -116,10 +124,11 @@ export function defineScript<
       );
     // `Array.from` takes holes too, which are refused.
     const written = Array.from<unknown, RedisArgument>(args, (arg, i) => writeArgument(kinds[i] ?? rest!, arg, i));
-    return moduleOf(redis).runScript(lua, Array.from<RedisArgument>(keys), written, {
+    const module = moduleOf(redis);
+    return module.runScript(lua, Array.from<RedisArgument>(keys), written, {
       isReadOnly: readOnly,
       replies: reply.endsWith("bytes") ? "bytes" : reply === "integer" || reply === "bigint" ? "exact" : "text",
-      decode: (given) => read(given) as ReplyTypes[Reply],
+      decode: (given) => read(given, module) as ReplyTypes[Reply],
     });
   };
 }
@@ -153,7 +162,7 @@ const fail = (wanted: string): never => {
   throw new DecodeError(`the script did not reply with ${wanted}`, { operation: "EVALSHA" });
 };
 
-const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {
+const READERS: Readonly<Record<ScriptReply, (reply: unknown, module: Module) => unknown>> = {
   nothing: () => undefined,
   text: (reply) => (typeof reply === "string" ? reply : fail("text")),
   "maybe text": (reply) => (reply === null ? undefined : typeof reply === "string" ? reply : fail("text or nil")),
@@ -161,8 +170,8 @@ const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {
   "maybe bytes": (reply) => (reply === null ? undefined : Buffer.isBuffer(reply) ? reply : fail("text or nil")),
   json: (reply) => (typeof reply === "string" ? parsed(reply) : fail("JSON")),
   "maybe json": (reply) => (reply === null ? undefined : typeof reply === "string" ? parsed(reply) : fail("JSON")),
-  integer: (reply) => exactNumber("EVALSHA", wholeIn(reply)),
-  bigint: (reply) =>
+  integer: (reply, { exactNumber }) => exactNumber("EVALSHA", wholeIn(reply)),
+  bigint: (reply, { exactNumber }) =>
     Buffer.isBuffer(reply) && WHOLE.test(reply.toString())
       ? BigInt(reply.toString())
       : BigInt(exactNumber("EVALSHA", wholeIn(reply))),
@@ -170,7 +179,7 @@ const READERS: Readonly<Record<ScriptReply, (reply: unknown) => unknown>> = {
     if (reply === 1 || reply === true) return true;
     return reply === 0 || reply === null || reply === false ? false : fail("a boolean");
   },
-  list: (reply) => (Array.isArray(reply) ? exactIn("EVALSHA", reply) : fail("a list")),
+  list: (reply, { exactIn }) => (Array.isArray(reply) ? exactIn("EVALSHA", reply) : fail("a list")),
 };
 
 function parsed(text: string): unknown {

@@ -116,7 +116,11 @@ export class JsonRecords implements Records {
     ofHandle: (handle: string): Place | undefined => this.places.ofId(handle),
   };
 
-  async create(place: Place, fields: Fields, { idleMs = this.#settings.idleMs, userId }: Partial<Changes> = {}) {
+  async create(
+    place: Place,
+    fields: Fields,
+    { idleMs = this.#settings.idleMs, userId }: Partial<Changes> = {},
+  ): Promise<StoredSession> {
     refuseUser(userId);
     if (!this.#isEvictionChecked) {
       const { requireNoEviction: required } = this.#settings;
@@ -143,7 +147,7 @@ export class JsonRecords implements Records {
     return this.#counted(place && this.#sessionOf(place, await this.#run(READ, [place.key], [], { isReadOnly: true })));
   }
 
-  async touch(place: Place | undefined, idleMs = this.#settings.idleMs): Promise<StoredSession | undefined> {
+  async touch(place: Place | undefined, idleMs: number = this.#settings.idleMs): Promise<StoredSession | undefined> {
     const reply = place && (await this.#run(TOUCH, [place.key], [idleMs, slackMs(idleMs)]));
     return this.#counted(reply && (await this.#enrolled(place, reply)));
   }
