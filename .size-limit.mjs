@@ -62,8 +62,8 @@ const metrics = (entry, limit) => ({
 });
 
 export default [
-  { ...core, name: "@hotset/core", limit: "59.2 kB" },
-  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "54 kB" },
+  { ...core, name: "@hotset/core", limit: "60 kB" },
+  { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "54.7 kB" },
   program("memory", "{ createCache, memory }", "64.1 kB"),
   program("memory over Redis", "{ createCache, memory, redis }", "112.5 kB"),
   program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "119.2 kB"),
@@ -77,7 +77,7 @@ export default [
   {
     name: "@hotset/sqlite",
     path: "packages/sqlite/dist/index.js",
-    limit: "6 kB",
+    limit: "7.1 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => id.startsWith("@hotset/") }),
   },
@@ -96,28 +96,28 @@ export default [
   http("fetch", "4.4 kB"),
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
-  toolkit("index", "19.2 kB"),
+  toolkit("index", "22.2 kB"),
   toolkit("health", "4.5 kB"),
-  toolkit("leaderboard", "7 kB"),
+  toolkit("leaderboard", "7.4 kB"),
   toolkit("presence", "3 kB"),
   toolkit("counters", "4 kB"),
-  toolkit("module", "2 kB"),
+  toolkit("module", "2.4 kB"),
   toolkit("scripts", "2 kB"),
   toolkit("pubsub", "4 kB"),
-  toolkit("sessions", "7 kB"),
-  toolkit("sessions/express-session", "7.7 kB"),
-  toolkit("sessions/fastify", "2.3 kB"),
-  toolkit("sessions/hono", "2.1 kB"),
+  toolkit("sessions", "8.7 kB"),
+  toolkit("sessions/express-session", "8 kB"),
+  toolkit("sessions/fastify", "2.5 kB"),
+  toolkit("sessions/hono", "2.4 kB"),
   toolkit("rate-limit", "12 kB"),
   // croner is loaded with the first schedule of cron.
-  toolkit("queue", "16.4 kB"),
-  toolkit("streams", "10.3 kB"),
+  toolkit("queue", "16.6 kB"),
+  toolkit("streams", "10.8 kB"),
   toolkit("lock", "8 kB"),
   {
     // pg is installed next to it, and loaded with the first connection.
     name: "@hotset/postgres",
     path: "packages/postgres/dist/index.js",
-    limit: "12 kB",
+    limit: "13 kB",
     gzip: true,
     modifyRolldownConfig: (config) => ({
       ...config,
