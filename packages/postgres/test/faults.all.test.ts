@@ -217,7 +217,7 @@ it.each([
   const original = await server.query(`select pg_get_functiondef('${schema}.report'::regproc) as text`);
   await server.query(
     trigger === undefined
-      ? `create or replace function ${schema}.report(kind text, name bytea) returns void language plpgsql as $$ begin if kind = 's' then ${raise}; end if; end $$`
+      ? `create or replace function ${schema}.report(kind text, name bytea, version text) returns void language plpgsql as $$ begin if kind = 's' then ${raise}; end if; end $$`
       : `create function ${schema}.full() returns trigger language plpgsql as $$ begin ${raise}; end $$;
          ${trigger(schema)} for each row execute function ${schema}.full()`,
   );

@@ -303,7 +303,7 @@ describe("bad input is refused by name, before anything is sent", () => {
     [{ backoff: { baseMs: 10, maxMs: 5 } }, "backoff.baseMs must not be longer"],
     [{ backoff: { base: 10 } as never }, 'unknown option "backoff.base"'],
     [{ pool: { max: 0 } }, "pool.max must be"],
-    [{ password: 1 as never }, "password must be a non-empty string"],
+    [{ password: 1 as never }, "password must be a string, or a function that returns one"],
   ])("%j", ([options, message]) => {
     expect(() => openConnection(single("redis://localhost"), options)).toThrow(message);
   });

@@ -298,8 +298,9 @@ describe("A95 the primary becomes a replica", () => {
     await using path = await startProxy(own.port);
     // The entry that the failover brings back.
     await plant(primary, "hotset:shop::k", { data: '"old"', meta: '{"f":"json"}' });
-    // Heartbeats, which would notice the replica first, are 5 s apart.
-    const cache = over(impatient(path.url).maxStaleness("20s").build(), WITH_MEMORY);
+    // Heartbeats, which would notice the replica first, are 15 s apart.
+    await primary.command("CONFIG", "SET", "repl-diskless-sync-delay", 0);
+    const cache = over(impatient(path.url).maxStaleness("1m").build(), WITH_MEMORY);
     const other = over(impatient(own.url).build());
     await cache.connect();
     await cache.set("k", "old");
