@@ -31,6 +31,30 @@ it("C301: pages, styles and scripts of the site ask no other host for anything",
   expect(requests).toEqual([]);
 });
 
+it("each table of each page is shown with the names of its columns, and each cell has one", () => {
+  const tables = [...readSite(folder)].flatMap(([address, html]) =>
+    [...html.matchAll(/<table\b.*?<\/table>/gs)].map(([table]) => ({ address, table })),
+  );
+  expect(tables.length).toBeGreaterThan(500);
+  const wrong = tables.filter(({ table }) => {
+    const [names = 0, ...rows] = table
+      .split("<tr>")
+      .slice(1)
+      .map((row) => row.match(/<t[hd]\b/g)?.length);
+    // Only the corner of a table of two directions has no name.
+    return rows.some((cells) => cells !== names) || /<\/th>\s*<th\b[^>]*><\/th>/.test(table);
+  });
+  expect(wrong.map(({ address }) => address)).toEqual([]);
+  const styles = loadedFiles(folder)
+    .filter((file) => file.endsWith(".css"))
+    .map((file) => readFileSync(join(folder, file), "utf8"))
+    .join("");
+  expect(styles).not.toMatch(/(?:thead|\bth\b)[^{}]*\{[^}]*display:\s*none/);
+  // What is wider than a phone scrolls inside of itself.
+  for (const wide of ["table", "pre"])
+    expect(styles).toMatch(new RegExp(`\\.vp-doc[^{}]*\\b${wide}[^{}]*\\{[^}]*overflow-x:\\s*auto`));
+});
+
 it("the first page has code and a way into the guide, and the overview is the README", () => {
   const site = readSite(folder);
   expect(site.get("/")).toContain("createCache");

@@ -26,9 +26,13 @@ export function commentOf(node: ts.Node): Comment {
       const type = tag.typeExpression?.type.getText();
       return `${type === undefined ? "" : `{@link ${type}} `}${textOf(tag.comment)}`.trim();
     }),
-    see: texts("see"),
+    see: tags.filter(ts.isJSDocSeeTag).map((tag) => linkedIn(tag.getText().replace(/^@see/, ""))),
   };
 }
+
+/** Text of a comment in one line. Read from the source: the compiler takes the scheme of an address for a name. */
+const linkedIn = (source: string): string =>
+  inOneLine(source.replaceAll(/\n\s*\*/g, " ")).replaceAll(/https?:\S+/g, "<$&>");
 
 const textOf = (comment: string | ts.NodeArray<ts.JSDocComment> | undefined): string =>
   (ts.getTextOfJSDocComment(comment) ?? "").trim();

@@ -72,7 +72,7 @@ class Reference {
       `# ${spec.title}`,
       GENERATED,
       spec.intro,
-      ["| name | |", "|---|---|", ...rows].join("\n"),
+      ["| name | meaning |", "|---|---|", ...rows].join("\n"),
       ...sections,
     ]);
     checkAnchors(this.#file, text);

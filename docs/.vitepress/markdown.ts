@@ -20,7 +20,7 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   md.core.ruler.push("addresses", ({ tokens, env }) => {
     for (const token of tokens.flatMap(({ children }) => children ?? [])) adaptAddress(token, env.relativePath);
   });
-  md.core.ruler.push("tables", ({ tokens }) => labelTables(tokens));
+  md.core.ruler.push("tables", ({ tokens }) => widenTables(tokens));
   const { rules } = md.renderer;
   const { text, code_inline: code } = rules;
   rules["table_open"] = (tokens, at, options, _env, self) => self.renderToken([...tokens], at, options);
@@ -28,23 +28,21 @@ export function adaptMarkdown(md: MarkdownRenderer): void {
   rules.code_inline = (...given) => withoutTemplate(code!(...given));
 }
 
-/** A table with more columns, and a cell that is longer, is shown as one block a row, with names of columns. */
-const READABLE_COLUMNS = 3;
+/** A column with a longer cell has sentences: it keeps a width in which they can be read. */
 const READABLE_CELL = 48;
 
-function labelTables(tokens: readonly Token[]): void {
+function widenTables(tokens: readonly Token[]): void {
   for (const [begin, table] of tokens.entries()) {
     if (table.type !== "table_open") continue;
     const end = tokens.findIndex(({ type }, at) => at > begin && type === "table_close");
     const cells = tokens.slice(begin, end).flatMap((token, at, all) => (isCell(token) ? [[token, all[at + 1]!]] : []));
-    const names = cells.filter(([cell]) => cell!.tag === "th").map(([, text]) => text!.content);
-    const longest = Math.max(...cells.map(([, text]) => textOf(text!).length));
+    const columns = cells.filter(([cell]) => cell!.tag === "th").length;
+    const isLong = new Set(
+      cells.flatMap(([, text], at) => (textOf(text!).length > READABLE_CELL ? [at % columns] : [])),
+    );
     // A table that scrolls must be within reach of the keyboard.
     table.attrSet("tabindex", "0");
-    if (longest <= READABLE_CELL) continue;
-    table.attrJoin("class", names.length > READABLE_COLUMNS ? "blocks" : "blocks-when-narrow");
-    for (const [at, [cell]] of cells.entries())
-      cell!.attrSet("data-label", names[at % names.length]!.replaceAll("`", ""));
+    for (const [at, [cell]] of cells.entries()) if (isLong.has(at % columns)) cell!.attrJoin("class", "long");
   }
 }
 

@@ -36,7 +36,6 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/faq",
     "guide/terms",
     "examples/README",
-    "guide/README",
   ],
   "Multiple processes and failures": ["guide/failure", "guide/cross-process-coherence", "guide/what-is-promised"],
   Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "reference/redis-on-the-wire"],
@@ -84,6 +83,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   ],
   Extend: ["guide/formats", "guide/composing-backends", "guide/writing-a-backend"],
   Reference: [
+    "guide/README",
     "reference/options",
     "reference/events",
     "reference/errors",
@@ -121,8 +121,7 @@ export const BAR: readonly Item[] = [
   { text: "API", link: "/reference/api/" },
   { text: "Production", link: "/guide/production" },
   { text: "Performance", link: "/performance" },
-  { text: "Decisions", link: "/decisions/" },
-  { text: `v${versionOf("hotset")}`, link: "https://github.com/hotset/hotset/releases" },
+  { text: "Examples", link: "/examples/" },
   { text: "GitHub", link: "https://github.com/hotset/hotset" },
 ];
 
@@ -143,13 +142,6 @@ export function sidebars(): Record<string, Group[]> {
       Object.entries(SEPARATE).map(([name, address]) => [address, groups.filter(({ text }) => text === name)]),
     ),
   };
-}
-
-function versionOf(name: string): string {
-  const { version } = JSON.parse(readFileSync(join(docs, `../packages/${name}/package.json`), "utf8")) as {
-    readonly version: string;
-  };
-  return version;
 }
 
 /** `docs/guide/redis.md` is `/guide/redis`; a README is the page of its folder. */

@@ -7,8 +7,8 @@ interface Rung {
 }
 
 const RUNGS: readonly Rung[] = [
-  { question: ["memory: fresh?"], answer: ["served at once"] },
-  { question: ["memory: stale, within", "staleWhileRevalidate?"], answer: ["served at once,", "refreshed behind"] },
+  { question: ["memory: fresh?"], answer: ["served", "immediately"] },
+  { question: ["memory: stale, within", "staleWhileRevalidate?"], answer: ["served; refreshed", "in background"] },
   { question: ["a load of this key", "runs in this process?"], answer: ["its result,", "for all callers"] },
   { question: ["Redis has it?"], answer: ["kept in memory,", "and served"] },
   { question: ["another process", "loads it?"], answer: ["its result, once", "Redis has it"] },
@@ -23,9 +23,9 @@ const TOP = 42;
 export const ladder: Picture = {
   title: "How getOrSet answers: the first yes wins",
   description:
-    "A ladder of seven questions, from top to bottom. One: is the value in memory fresh? It is served at once. " +
+    "A ladder of seven questions, from top to bottom. One: is the value in memory fresh? It is served immediately. " +
     "Two: is it stale, within " +
-    "staleWhileRevalidate? It is served at once, and refreshed behind the call. Three: does a load of this key " +
+    "staleWhileRevalidate? It is served immediately and refreshed in the background. Three: does a load of this key " +
     "run in this process? All callers " +
     "share its result. Four: does Redis have it? It is kept in memory and served. Five: does another process " +
     "load it? Its result is read from " +
@@ -48,7 +48,7 @@ function rung({ question, answer, isFallback }: Rung, index: number): readonly P
     ...(index === 0 ? [] : [text([111, y - 4], "no")]),
     box([8, y, 190, RUNG], "process", question, "text"),
     arrow([199, middle], [227, middle]),
-    text([213, middle - 5], "yes", "middle"),
+    text([213, middle - 7], "yes", "middle"),
     box([228, y, 124, RUNG], isFallback === true ? "warn" : "good", answer, "text"),
     ...(index === RUNGS.length - 1
       ? [arrow([103, y + RUNG], [103, y + STEP - 1]), text([111, y + STEP - 4], "no")]

@@ -4,12 +4,14 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { breaker } from "./breaker.ts";
 import { svgOf, type Picture } from "./draw.ts";
 import { ladder } from "./ladder.ts";
+import { life } from "./life.ts";
 import { protocol } from "./protocol.ts";
 import { tiers } from "./tiers.ts";
 
-export const PICTURES: Readonly<Record<string, Picture>> = { tiers, ladder, protocol };
+export const PICTURES: Readonly<Record<string, Picture>> = { tiers, ladder, protocol, life, breaker };
 
 if (import.meta.main)
   for (const [name, picture] of Object.entries(PICTURES))
