@@ -47,6 +47,15 @@ const http = (entry, limit) => ({
   }),
 });
 
+/** Each next to the cache and the framework that it joins. */
+const adapter = (name, limit) => ({
+  name: `@hotset/${name}`,
+  path: `packages/${name}/dist/index.js`,
+  limit,
+  gzip: true,
+  modifyRolldownConfig: (config) => ({ ...config, platform: "node", external: (id) => !/^[./]/.test(id) }),
+});
+
 /** Each beside what it observes, and beside the library that it exports to. */
 const metrics = (entry, limit) => ({
   name: `@hotset/metrics ${entry}`,
@@ -92,6 +101,7 @@ export default [
       external: (id) => id.startsWith("@hotset/") || id.startsWith("node:"),
     }),
   },
+  adapter("unstorage", "0.9 kB"),
   http("index", "23.2 kB"),
   http("fetch", "4.4 kB"),
   http("node", "4.1 kB"),

@@ -11,15 +11,15 @@ const files = trackedFiles(top);
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 985 },
-  { what: "published packages", count: publishedPackages, limit: 15 },
+  { what: "published packages", count: publishedPackages, limit: 16 },
   // The aim is 42,000.
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
     limit: 42_500,
   },
-  // The aim is 3,000.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_370 },
+  // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_750 },
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 

@@ -32,6 +32,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/keys-and-namespaces",
     "guide/recipes",
     "guide/frameworks",
+    "guide/use-it-with",
     "guide/http",
     "guide/faq",
     "guide/terms",

@@ -1,0 +1,154 @@
+import { spawn } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
+import { freePort, type OwnRedis } from "@hotset/test-servers";
+import type { Project } from "../newcomer/project.ts";
+
+/** One row of the table: what was run, and how much of it was right. */
+export interface Row {
+  readonly adapter: string;
+  readonly suite: string;
+  readonly ours: string;
+  readonly today: string;
+}
+
+/** Scenarios by their names. One that rejects is wrong. They run in order, over the same processes. */
+export type Scenarios = Readonly<Record<string, () => Promise<void>>>;
+
+export interface Workshop {
+  readonly top: string;
+  readonly redis: OwnRedis;
+  /** A project with the dependencies of `manifest`, installed. */
+  project(name: string, manifest: object): Promise<Project>;
+  /** @returns `17 of 18`. */
+  count(title: string, scenarios: Scenarios, isOurs: boolean): Promise<string>;
+}
+
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  /** Whether it is down `withinMs` after SIGTERM. */
+  ends(withinMs: number): Promise<boolean>;
+}
+
+/** A process that serves on `PORT`. Rejects if it does not listen within half a minute. */
+export async function serve(
+  project: Project,
+  parameters: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<Server> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const log = process.env["ADAPTERS_LOG"] === undefined ? "ignore" : "inherit";
+  const child = spawn(process.execPath, parameters, {
+    cwd: project.folder,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HOST: "127.0.0.1", PORT: `${port}`, ...environment },
+    stdio: ["ignore", log, log],
+  });
+  const ended = new Promise<boolean>((resolve) => child.once("exit", () => resolve(true)));
+  for (let attempt = 0; ; attempt += 1)
+    try {
+      await fetch(`${url}/up`, { signal: AbortSignal.timeout(1_000) });
+      break;
+    } catch (error) {
+      if (attempt === 100 || child.exitCode !== null) throw error;
+      await sleep(300);
+    }
+  return {
+    url,
+    ends: (withinMs) => {
+      child.kill("SIGTERM");
+      return Promise.race([ended, sleep(withinMs, false, { ref: false })]);
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Two processes of one application. */
+export class Pair {
+  readonly #a: Server;
+  readonly #b: Server;
+
+  constructor(a: Server, b: Server) {
+    this.#a = a;
+    this.#b = b;
+  }
+
+  /** What the one process answers. @throws {Error} after five seconds, which is no answer. */
+  a<T>(path: string, init?: RequestInit): Promise<T> {
+    return ask<T>(`${this.#a.url}/${path}`, init);
+  }
+
+  b<T>(path: string, init?: RequestInit): Promise<T> {
+    return ask<T>(`${this.#b.url}/${path}`, init);
+  }
+
+  /** Soon both answer the same, and not `old`. */
+  async agree(path: string, old?: unknown): Promise<void> {
+    for (const end = performance.now() + 5_000; ; await sleep(50))
+      try {
+        const first = await this.a(path);
+        same(await this.b(path), first);
+        if (old !== undefined && isDeepStrictEqual(first, old)) throw new Error("still the old answer");
+        return;
+      } catch (error) {
+        if (performance.now() > end) throw error;
+      }
+  }
+
+  /** How many different answers 40 requests get, 20 of each process. */
+  async answersOfForty(path: string): Promise<number> {
+    const asked = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? this.a(path) : this.b(path)));
+    return new Set((await Promise.all(asked)).map((answer) => JSON.stringify(answer))).size;
+  }
+}
+
+async function ask<T>(url: string, init: RequestInit = {}): Promise<T> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(5_000), ...init });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`${response.status}: ${text}`);
+  return JSON.parse(text) as T;
+}
+
+export function same(found: unknown, expected: unknown): void {
+  if (!isDeepStrictEqual(found, expected))
+    throw new Error(`${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`);
+}
+
+export const WARM = "50 warm answers take fewer than 10 commands of Redis";
+
+/** In the background, a cache asks whether its connection lives. */
+export async function warmCosts(redis: OwnRedis, get: () => Promise<unknown>): Promise<void> {
+  const count = async (): Promise<number> => Number((await redis.info("stats"))["total_commands_processed"]);
+  await get();
+  const before = await count();
+  for (let i = 0; i < 50; i += 1) await get();
+  const commands = (await count()) - before;
+  if (commands >= 10) throw new Error(`${commands} commands`);
+}
+
+/** Each `page/…` is answered, whatever Redis does; ends with a Redis that is back and empty. */
+export const outages = (pair: Pair, redis: OwnRedis): Scenarios => ({
+  "Redis frozen: a warm page": async () => {
+    await pair.agree("page/1");
+    redis.pause();
+    await pair.a("page/1");
+  },
+  "Redis frozen: a page that is not there": async () => void (await pair.a("page/2")),
+  "Redis thawed: both agree": () => {
+    redis.resume();
+    return pair.agree("page/3");
+  },
+  "Redis killed: a warm page": async () => {
+    await pair.agree("page/1");
+    await redis.kill();
+    await pair.b("page/1");
+  },
+  "Redis killed: a page that is not there": async () => void (await pair.b("page/4")),
+  "Redis back and empty: both agree": async () => {
+    await redis.start();
+    await pair.agree("page/5");
+  },
+});

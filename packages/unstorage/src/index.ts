@@ -1,0 +1,1 @@
+export { hotsetDriver, type HotsetDriver, type HotsetDriverOptions } from "./driver.ts";
