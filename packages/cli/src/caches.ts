@@ -31,7 +31,7 @@ export interface SeenCache {
  *
  * @param layout of the entries that it reads. Versions of tags are the same in all.
  */
-export function seenCache(session: Session, name: string, layout: "full" | "string" = "full"): SeenCache {
+function seenCache(session: Session, name: string, layout: "full" | "string"): SeenCache {
   const { arguments: given } = session;
   const backend = backendOf(session, layout);
   const version = given.text("cache-version");
@@ -43,7 +43,7 @@ export function seenCache(session: Session, name: string, layout: "full" | "stri
   let place: Namespace = cache;
   for (const below of path) place = place.namespace(below);
   // docs/reference/redis-layout.md, "Keys".
-  const root = segment(name) + (version === undefined ? "" : `@${segment(version)}`);
+  const root = segmentsOf(name, version);
   const below = path.map((each) => `:${segment(each)}`).join("");
   return {
     cache,
@@ -52,6 +52,31 @@ export function seenCache(session: Session, name: string, layout: "full" | "stri
     entryKey: (key) => `${root}${below}::${key}`,
     tagKey: (tag) => `{~${root}}${below}::${tag}`,
   };
+}
+
+/** What keys of its entries begin with, in all namespaces. docs/reference/redis-layout.md, "Keys" */
+export function rootOf(given: Arguments, name: string): string {
+  const prefix = given.text("prefix") ?? "hotset";
+  return (prefix === "" ? "" : `${prefix}:`) + segmentsOf(name, given.text("cache-version"));
+}
+
+const segmentsOf = (name: string, version: string | undefined): string =>
+  segment(name) + (version === undefined ? "" : `@${segment(version)}`);
+
+/** Connects to it first, and closes it at last. @throws the error of connecting */
+export async function within<T>(
+  session: Session,
+  name: string,
+  layout: "full" | "string",
+  use: (seen: SeenCache) => Promise<T>,
+): Promise<T> {
+  const seen = seenCache(session, name, layout);
+  try {
+    await seen.cache.connect();
+    return await use(seen);
+  } finally {
+    await seen.cache.close();
+  }
 }
 
 function backendOf({ settings, timeoutMs, arguments: given }: Session, layout: "full" | "string"): RedisBackend {

@@ -37,5 +37,10 @@ export function checkWords(
   }
   if (!actions.includes(action))
     throw new UsageError(`the change must be one of ${actions.join(", ")}, got ${shown(action)}`);
-  if (!given.flag("write")) throw new UsageError(`${action} changes Redis; add --write`);
+  checkWrite(given, action);
+}
+
+/** @throws {UsageError} for a change without `--write`. */
+export function checkWrite(given: Arguments, change: string): void {
+  if (!given.flag("write")) throw new UsageError(`${change} changes Redis; add --write`);
 }

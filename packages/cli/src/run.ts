@@ -1,9 +1,11 @@
 import { BackendUnavailableError, CacheError } from "@hotset/core";
 import { nearest, parseArguments, shown, type Arguments, type OptionSpec } from "./arguments.ts";
 import type { Answer, Command } from "./command.ts";
+import { clear, remove, stale } from "./commands/change.ts";
 import { get } from "./commands/get.ts";
 import { keys } from "./commands/keys.ts";
 import { locks } from "./commands/locks.ts";
+import { namespaces } from "./commands/namespaces.ts";
 import { purge } from "./commands/purge.ts";
 import { queue } from "./commands/queue.ts";
 import { stats } from "./commands/stats.ts";
@@ -17,7 +19,21 @@ import { jsonText, safe } from "./output/text.ts";
 import { UnreachableError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
-const COMMANDS: readonly Command[] = [doctor, stats, get, keys, tag, purge, queue, locks, watch];
+const COMMANDS: readonly Command[] = [
+  doctor,
+  stats,
+  get,
+  keys,
+  namespaces,
+  tag,
+  remove,
+  stale,
+  clear,
+  purge,
+  queue,
+  locks,
+  watch,
+];
 
 const COMMON: Readonly<Record<string, OptionSpec>> = {
   ...CONNECTION_OPTIONS,

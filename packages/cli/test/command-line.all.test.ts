@@ -102,7 +102,7 @@ describe("C378: a password that is missing", () => {
       const refused = await inProcess(words, { REDIS_URL: `redis://127.0.0.1:${server.port}` });
       expect([refused.exitCode, refused.stdout]).toEqual([3, ""]);
       expect(refused.stderr).toMatch(
-        /^hotset: Redis at 127\.0\.0\.1:\d+ cannot be used: NOAUTH .*; set REDIS_PASSWORD.*\n$/,
+        /^hotset: set REDIS_PASSWORD, .*: Redis at 127\.0\.0\.1:\d+ cannot be used: NOAUTH .*\n$/,
       );
     },
   );
@@ -112,7 +112,21 @@ describe("C378: the help", () => {
   it("fits into a terminal of 80 columns", async () => {
     for (const words of [
       [],
-      ...["doctor", "stats", "get", "keys", "tag", "queue", "locks", "watch"].map((name) => [name]),
+      ...[
+        "doctor",
+        "stats",
+        "get",
+        "keys",
+        "namespaces",
+        "tag",
+        "delete",
+        "stale",
+        "clear",
+        "purge",
+        "queue",
+        "locks",
+        "watch",
+      ].map((name) => [name]),
     ])
       for (const line of (await inProcess([...words, "--help"])).stdout.split("\n"))
         expect(line.length, line).toBeLessThanOrEqual(80);

@@ -64,6 +64,14 @@ describe("C280: one lock, and samples of many", () => {
       table((await inProcess(words, variables)).stdout);
     expect(await lines(["locks"])).toEqual(["no lock is held", "(of all keys)"]);
     expect(await lines(["queue"])).toEqual(["no queues", "(of all keys)"]);
+    // An empty list is an answer; one that was asked for by its name is not there.
+    for (const [words, exitCode] of [
+      [["locks"], 0],
+      [["queue"], 0],
+      [["locks", "deploy"], 1],
+      [["queue", "emails"], 1],
+    ] as const)
+      expect((await inProcess(words, variables)).exitCode).toBe(exitCode);
     await using redis = createRedis({ url: server.url, env: false });
     for (const name of ["a", "b", "c"]) await queue(redis, name).add(1);
     await queue(redis.tenant("acme"), "a").add(1);
@@ -154,6 +162,8 @@ describe("C385: a change without an answer in time", () => {
     ["queue", "emails", "pause"],
     ["locks", "deploy", "release"],
     ["tag", "shop", "users", "invalidate"],
+    ["delete", "shop", "user:1"],
+    ["clear", "shop"],
   ])("ends with 3, and says that it may have been made: %s %s %s", async (...words) => {
     await using server = await startOwnRedis();
     const variables = { REDIS_URL: server.url };

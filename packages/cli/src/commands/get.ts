@@ -1,9 +1,11 @@
 import { inspect } from "node:util";
 import type { EntryInfo } from "@hotset/core";
 import type { KeyContent } from "@hotset/redis";
-import { CACHE_OPTIONS, seenCache, type SeenCache } from "../caches.ts";
-import type { Answer, Command } from "../command.ts";
+import { CACHE_OPTIONS, within } from "../caches.ts";
+import type { Answer, Command, Session } from "../command.ts";
 import { EXIT } from "../io.ts";
+import { entriesOf } from "../keys/entries.ts";
+import { NOT_READABLE, readable } from "../keys/readable.ts";
 import { fields } from "../output/table.ts";
 import { bytesText, cut, durationText, safe } from "../output/text.ts";
 import { checkWords } from "../places.ts";
@@ -20,7 +22,7 @@ export const get: Command = {
   async run(session) {
     const [name, key] = session.arguments.words as readonly [string, string];
     const look = (layout: "full" | "string"): Promise<Answer | KeyContent> =>
-      within(seenCache(session, name, layout), async ({ backend, place, entryKey }) => {
+      within(session, name, layout, async ({ backend, place, entryKey }) => {
         const info = await place.inspect(key);
         if (info !== undefined) {
           const value = session.arguments.flag("value") ? await place.get(key, { allowStale: true }) : undefined;
@@ -32,26 +34,37 @@ export const get: Command = {
     // Types are asked for last: a user with the rights of a cache may not.
     let found = await look("full");
     if ("type" in found && found.type === "string" && !found.isPlaceholder) found = await look("string");
-    return "type" in found ? noEntry(found) : found;
+    if (!("type" in found)) return found;
+    return noEntry(found, found.type === "none" ? await elsewhere(session, name, found.key) : []);
   },
 };
 
-async function within<T>(seen: SeenCache, use: (seen: SeenCache) => Promise<T>): Promise<T> {
-  try {
-    await seen.cache.connect();
-    return await use(seen);
-  } finally {
-    await seen.cache.close();
-  }
+/** Keys that are looked at for the same entry in another namespace. */
+const LOOKED_AT = 1_000;
+
+/** Namespaces that have an entry of this key. A user who may not walk over keys gets none. @param key in Redis */
+async function elsewhere(session: Session, name: string, key: string): Promise<readonly (readonly string[])[]> {
+  const ending = key.slice(key.indexOf("::"));
+  const found = await readable(() => entriesOf(session, name, LOOKED_AT, ending));
+  if (found === NOT_READABLE) return [];
+  return found.entries.flatMap((one) => (one.key.slice(one.key.indexOf("::")) === ending ? [one.path] : []));
 }
 
-function noEntry({ key, type, isPlaceholder }: KeyContent): Answer {
+function noEntry({ key, type, isPlaceholder }: KeyContent, others: readonly (readonly string[])[]): Answer {
   const answer = (text: string, json: object): Answer => ({
     exitCode: EXIT.findings,
     json: { version: 1, ...json },
     text,
   });
-  if (type === "none") return answer(`no such entry: Redis has no key ${safe(key)}`, { state: "absent", key });
+  if (type === "none") {
+    const places = others.map((path) => path.map((each) => ` --namespace ${safe(each)}`).join("") || " no --namespace");
+    const hint = places.length === 0 ? "" : `; there is one with${places.join(", and with")}`;
+    return answer(`no such entry: Redis has no key ${safe(key)}${hint}`, {
+      state: "absent",
+      key,
+      ...(others.length > 0 && { namespaces: others }),
+    });
+  }
   if (isPlaceholder) return answer("no entry yet: a load is under way", { state: "loading" });
   return answer(`no entry: the key holds a ${type} of another program, or of another version of hotset`, {
     state: "foreign",

@@ -1,27 +1,47 @@
+import { shown, type Arguments } from "../arguments.ts";
 import type { Answer, Command } from "../command.ts";
+import { UsageError } from "../errors.ts";
 import { EXIT } from "../io.ts";
-import { sampleOf, type Sample } from "../keys/sample.ts";
+import { sampleOf, type Sample, type SampledKey } from "../keys/sample.ts";
 import { table } from "../output/table.ts";
 import { bytesText, cut, durationText } from "../output/text.ts";
 import { checkWords } from "../places.ts";
 
 const LIMIT = { fallback: 100, max: 100_000 };
 
+const ORDERS = {
+  key: (one: SampledKey, other: SampledKey) => (one.key < other.key ? -1 : 1),
+  size: (one: SampledKey, other: SampledKey) => (other.bytes ?? -1) - (one.bytes ?? -1),
+  life: (one: SampledKey, other: SampledKey) => (one.lifeMs ?? -1) - (other.lifeMs ?? -1),
+} as const;
+
 export const keys: Command = {
   name: "keys",
   summary: "lists keys with their type, life, size and module",
   words: "[pattern]",
-  about: ["The pattern is a glob of Redis, such as 'hotset:shop:*'. In no order; every primary gives its share."],
-  options: { limit: { value: "<n>", text: `list so many keys at most; default: ${LIMIT.fallback}` } },
+  about: [
+    "The pattern is a glob of Redis, such as 'hotset:shop:*'. Every primary gives its share.",
+    "What caches keep beside their entries (versions of tags, leases) is counted, and listed with --all.",
+  ],
+  options: {
+    limit: { value: "<n>", text: `look at so many keys at most; default: ${LIMIT.fallback}` },
+    sort: { value: "<by>", text: "key, size (the largest first) or life (the shortest first); default: key" },
+    all: { text: "list versions, leases and the like as well" },
+  },
   check(given) {
     checkWords(given, ["the pattern"], { least: 0 });
     given.count("limit", LIMIT);
+    orderOf(given);
   },
   async run(session) {
-    const limit = session.arguments.count("limit", LIMIT);
-    const [match] = session.arguments.words;
+    const { arguments: given } = session;
+    const [match] = given.words;
+    const limit = given.count("limit", LIMIT);
     const sample = await sampleOf(session, { keys: limit, ...(match === undefined ? undefined : { match }) });
-    const found = sample.keys.toSorted((one, other) => (one.key < other.key ? -1 : 1));
+    const listed = sample.keys.filter(({ known }) => given.flag("all") || (known?.part ?? "entry") === "entry");
+    const found = listed.toSorted(orderOf(given));
+    if (sample.keys.length === 0) return noKey(sample);
+    const hidden = sample.keys.length - found.length;
     const rows = found.map(({ key, type, lifeMs, bytes, known }) => [
       cut(key, 120),
       type === "" ? "hidden" : type,
@@ -29,12 +49,12 @@ export const keys: Command = {
       bytesText(bytes),
       known?.module ?? "other",
     ]);
-    if (found.length === 0) return noKey(sample);
     return {
       exitCode: EXIT.fine,
       json: {
         version: 1,
         isComplete: sample.isComplete,
+        hidden,
         keys: found.map(({ key, type, lifeMs, bytes, known }) => ({
           key,
           type,
@@ -44,10 +64,21 @@ export const keys: Command = {
           module: known?.module ?? "other",
         })),
       },
-      text: `${table(["key", "type", "ends in", "size", "module"], rows)}${sample.isComplete ? "" : "\n... and more"}`,
+      text: [
+        ...(found.length === 0 ? [] : [table(["key", "type", "ends in", "size", "module"], rows)]),
+        ...(hidden === 0 ? [] : [`${hidden} more beside entries: versions, leases; --all lists them`]),
+        ...(sample.isComplete ? [] : ["... and more"]),
+      ].join("\n"),
     };
   },
 };
+
+/** @throws {UsageError} for an order that there is not. */
+function orderOf(given: Arguments): (one: SampledKey, other: SampledKey) => number {
+  const by = given.text("sort") ?? "key";
+  if (by === "key" || by === "size" || by === "life") return ORDERS[by];
+  throw new UsageError(`--sort must be key, size or life, got ${shown(by)}`);
+}
 
 /** Without a key no limit was met: a sample that is not complete had too little time, and the key may be there. */
 const noKey = ({ isComplete }: Sample): Answer => ({

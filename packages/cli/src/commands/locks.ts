@@ -85,7 +85,7 @@ async function held(session: Session, name: string | undefined): Promise<Answer>
   const all = (await Promise.all(places.map((place) => heldAt(session, place)))).flat();
   const found = all.toSorted((one, other) => (one.key < other.key ? -1 : 1));
   return {
-    exitCode: exitCodeOf(found),
+    exitCode: exitCodeOf(found, name !== undefined),
     json: {
       version: 1,
       isComplete,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { httpCache, readRules, type HttpCache, type HttpRule } from "@hotset/http";
 import { shown, type Arguments } from "../arguments.ts";
-import { CACHE_OPTIONS, seenCache } from "../caches.ts";
+import { CACHE_OPTIONS, within } from "../caches.ts";
 import type { Answer, Command } from "../command.ts";
 import { timeoutOf } from "../connect.ts";
 import { UnreachableError, UsageError } from "../errors.ts";
@@ -53,15 +53,11 @@ export const purge: Command = {
   async run(session) {
     const { arguments: given } = session;
     const rules = rulesOf(given.text("rules"));
-    const { cache, place } = seenCache(session, given.words[0]!);
-    try {
-      await cache.connect();
+    return within(session, given.words[0]!, "full", async ({ place }) => {
       // A cache that has its responses apart by tenants or fields has tags for each URL: they are purged in any case.
       const everywhere = { pathTags: true, noVarySearch: true, partition: () => undefined };
       return done(given, await purgeAll(httpCache(place, { ...everywhere, rules }), given));
-    } finally {
-      await cache.close();
-    }
+    });
   },
 };
 

@@ -40,6 +40,14 @@ export const stats: Command = {
   },
 };
 
+const PARTS = {
+  entry: "entries",
+  version: "versions of tags",
+  lease: "leases",
+  staged: "on their way",
+  issuer: "issuer of versions",
+} as const;
+
 type Sums = Omit<Awaited<ReturnType<ReturnType<typeof health>["stats"]>>, "servers">;
 
 function serverText({ connection }: Session, sums: Sums): string {
@@ -47,7 +55,7 @@ function serverText({ connection }: Session, sums: Sums): string {
   return fields([
     ["memory", `${bytesText(usedMemory)} of ${maxMemory === 0 ? "no limit" : bytesText(maxMemory)}`],
     ["keys", numberText(sums.keys)],
-    ["hit ratio", hitRatio === null ? "no read yet" : `${(100 * hitRatio).toFixed(1)} %`],
+    ["hit ratio", hitRatio === null ? "no read yet" : `${(100 * hitRatio).toFixed(1)} %, of all reads of the server`],
     ["clients", numberText(sums.connectedClients)],
     ["commands", `${numberText(sums.commandsProcessed)}, ${numberText(sums.commandsPerSecond)} a second`],
     ["evicted", numberText(sums.evictedKeys)],
@@ -60,13 +68,14 @@ function groupsText(groups: readonly Group[], isComplete: boolean): string {
   if (groups.length === 0) return "no keys";
   const rows = groups
     .slice(0, LISTED)
-    .map(({ module, owner, keys, withoutEnd, bytes }) => [
+    .map(({ module, owner, part, keys, withoutEnd, bytes }) => [
       module ?? "other",
       owner,
+      part === undefined ? "" : PARTS[part],
       keys,
       withoutEnd,
       bytesText(bytes),
     ]);
   const more = groups.length > LISTED ? `\n... and ${groups.length - LISTED} more; --json has all` : "";
-  return `${table(["module", "name", "keys", "without end", "size"], rows)}${more}\n${sampleNote(isComplete)}`;
+  return `${table(["module", "name", "what", "keys", "without end", "size"], rows)}${more}\n${sampleNote(isComplete)}`;
 }

@@ -1,4 +1,4 @@
-import { CACHE_OPTIONS, seenCache } from "../caches.ts";
+import { CACHE_OPTIONS, within } from "../caches.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../io.ts";
 import { fields } from "../output/table.ts";
@@ -18,11 +18,9 @@ export const tag: Command = {
   check(given) {
     checkWords(given, ["the name of the cache", "the tag"], { least: 2, actions: ACTIONS });
   },
-  async run(session) {
+  run(session) {
     const [name, tagName, action] = session.arguments.words as readonly [string, string, string?];
-    const { cache, backend, place, tagKey } = seenCache(session, name);
-    try {
-      await cache.connect();
+    return within(session, name, "full", async ({ backend, place, tagKey }) => {
       const versionOf = async (): Promise<string | undefined> => {
         const [version] = (await backend.tagVersions?.read([tagKey(tagName)])) ?? [];
         return version && (version.hard === version.soft ? version.hard : `${version.hard} | ${version.soft}`);
@@ -45,8 +43,6 @@ export const tag: Command = {
           ["version", after],
         ]),
       };
-    } finally {
-      await cache.close();
-    }
+    });
   },
 };

@@ -61,14 +61,21 @@ describe("C276: a key that begins as one of hotset, and goes on for 100,000 char
 
 describe("C276: keys of a cache", () => {
   it.each([
-    ["hotset:shop::user:1", "hash", { module: "cache", owner: "hotset:shop", ends: "either" }],
-    ["hotset:shop@2:reports::{a}:1", "hash", { module: "cache", owner: "hotset:shop@2", ends: "either" }],
-    ["hotset::user:1", "hash", { module: "cache", owner: "hotset:", ends: "either" }],
-    ["hotset:{~shop}:reports::daily", "string", { module: "cache", owner: "hotset:shop", ends: "either" }],
-    ["hotset:{~shop}::", "string", { module: "cache", owner: "hotset:shop", ends: "either" }],
-    ["hotset~lease:{hotset:shop::user:1}", "string", { module: "cache", owner: "", ends: "always" }],
-    ["hotset~issuer:{~shop}", "hash", { module: "cache", owner: "", ends: "either" }],
-    ["user:1", "hash", undefined],
-    ["std::vector", "list", undefined],
-  ])("%s", (key, type, expected) => expect(knownKey(key, type)).toEqual(expected));
+    ["hotset:shop::user:1", "hash", "hotset:shop", "entry", "either"],
+    ["hotset:shop@2:reports::{a}:1", "hash", "hotset:shop@2", "entry", "either"],
+    ["hotset::user:1", "hash", "hotset:", "entry", "either"],
+    ["hotset:{~shop}:reports::daily", "string", "hotset:shop", "version", "either"],
+    ["hotset:{~shop}::", "string", "hotset:shop", "version", "either"],
+    ["hotset~lease:{hotset:shop::user:1}", "string", "hotset:shop", "lease", "always"],
+    ["hotset~lease:hotset:shop::{a}:1", "string", "hotset:shop", "lease", "always"],
+    ["hotset~staged:{hotset:shop::user:1}:3", "hash", "hotset:shop", "staged", "always"],
+    ["hotset~issuer:{~shop}", "hash", "hotset:shop", "issuer", "either"],
+  ])("%s", (key, type, owner, part, ends) =>
+    expect(knownKey(key, type)).toEqual({ module: "cache", owner, part, ends }),
+  );
+
+  it.each([
+    ["user:1", "hash"],
+    ["std::vector", "list"],
+  ])("%s is none", (key, type) => expect(knownKey(key, type)).toBeUndefined());
 });

@@ -18,6 +18,8 @@ export interface KnownKey {
   readonly module: Module;
   /** The owner of the key, such as the name of a cache or a queue. `""` for locks, sessions and limits: too many. */
   readonly owner: string;
+  /** Of a key of a cache: an entry, or what stands beside entries. */
+  readonly part?: "entry" | "version" | "lease" | "staged" | "issuer";
   /** Whether it must have an end, may have one, or has none. */
   readonly ends: "always" | "either" | "never";
   /** Whether it is an entry in one string, of `layout("string")`, or the placeholder of one that is being loaded. */
@@ -63,7 +65,7 @@ const ROWS: readonly Row[] = [
 ];
 
 /** docs/reference/redis-layout.md: leases, large values on their way, issuers. */
-const BESIDE_ENTRIES = /^(?<prefix>[^:~]*)~(?<kind>lease|staged|issuer):/;
+const BESIDE_ENTRIES = /^(?<prefix>[^:~]*)~(?<part>lease|staged|issuer):\{?(?:~(?<owner>[^}]*)\}|(?<entry>.*))/s;
 /** The version of a tag or of a namespace. */
 const VERSION = /^(?<prefix>[^:~]*):\{~(?<owner>[^}]*)\}(?::[^:]+)*::/;
 /** An entry: prefix, name with its version, namespaces. */
@@ -81,15 +83,19 @@ export function knownKey(key: string, type: string): KnownKey | undefined {
   // Streams are under the name that they were given, and so are letters of theirs that died.
   if (type === "stream") return { module: "streams", owner: key, ends: "never" };
   const beside = BESIDE_ENTRIES.exec(key)?.groups;
-  if (beside !== undefined)
-    return { module: "cache", owner: "", ends: beside["kind"] === "issuer" ? "either" : "always" };
+  if (beside !== undefined) {
+    const part = beside["part"] as "lease" | "staged" | "issuer";
+    const owner = part === "issuer" ? beside : (ENTRY.exec(beside["entry"] ?? "")?.groups ?? beside);
+    return { module: "cache", owner: ownerOf(owner), part, ends: part === "issuer" ? "either" : "always" };
+  }
   const version = type === "string" ? VERSION.exec(key)?.groups : undefined;
-  if (version !== undefined) return { module: "cache", owner: ownerOf(version), ends: "either" };
+  if (version !== undefined) return { module: "cache", owner: ownerOf(version), part: "version", ends: "either" };
   const entry = type === "hash" || type === "string" ? ENTRY.exec(key)?.groups : undefined;
   if (entry === undefined) return undefined;
   return {
     module: "cache",
     owner: ownerOf(entry),
+    part: "entry",
     ends: "either",
     ...(type === "string" && { isStringEntry: true }),
   };

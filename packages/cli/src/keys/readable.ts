@@ -27,8 +27,12 @@ export function decoded(text: string): string {
   }
 }
 
-/** For a list. What cannot be read may be what was asked for: that is not the answer of a Redis without it. */
-export function exitCodeOf(found: readonly { readonly isReadable: boolean }[]): ExitCode {
-  if (found.length === 0) return EXIT.findings;
+/**
+ * For a list. What cannot be read may be what was asked for: that is not the answer of a Redis without it.
+ *
+ * @param isNamed whether one was asked for by its name: a list of all may be empty.
+ */
+export function exitCodeOf(found: readonly { readonly isReadable: boolean }[], isNamed: boolean): ExitCode {
+  if (found.length === 0) return isNamed ? EXIT.findings : EXIT.fine;
   return found.some(({ isReadable }) => isReadable) ? EXIT.fine : EXIT.failed;
 }

@@ -113,6 +113,8 @@ export async function sampleOf(
 export interface Group {
   readonly module: Module | undefined;
   readonly owner: string;
+  /** Of a cache: its entries, or what stands beside them. */
+  readonly part: KnownKey["part"];
   readonly keys: number;
   readonly withoutEnd: number;
   /** `undefined` where Redis did not say. */
@@ -124,8 +126,15 @@ export function groupsOf({ keys, hasSizes }: Sample): readonly Group[] {
   const groups = new Map<string, Group>();
   for (const { key, known, lifeMs, bytes = 0 } of keys) {
     const owner = known?.owner ?? (key.includes(":") ? key.slice(0, key.indexOf(":")) : "");
-    const id = `${known?.module ?? ""} ${owner}`;
-    const before = groups.get(id) ?? { module: known?.module, owner, keys: 0, withoutEnd: 0, bytes: 0 };
+    const id = `${known?.module ?? ""} ${known?.part ?? ""} ${owner}`;
+    const before = groups.get(id) ?? {
+      module: known?.module,
+      owner,
+      part: known?.part,
+      keys: 0,
+      withoutEnd: 0,
+      bytes: 0,
+    };
     groups.set(id, {
       ...before,
       keys: before.keys + 1,
