@@ -26,11 +26,12 @@ function start(servers = 1) {
       return true;
     }
   }
+  const connection = { isUp: true, open: async () => subscriber };
   const subscriber = { on: () => undefined, subscribe: async () => async () => undefined };
   const module = {
     clock,
     random: () => 0,
-    connection: { open: async () => subscriber },
+    connection,
     space: { inside: (key: string) => key },
     counts: { lockWaitMs: 0, locksAcquired: 0, locksUnavailable: 0 },
     onDisconnect: () => () => undefined,
@@ -44,7 +45,7 @@ function start(servers = 1) {
       { ...POLICY, waitMs },
       signal,
     ).run();
-  return { clock, attempts, released, acquire };
+  return { clock, attempts, released, acquire, connection };
 }
 
 const lost = new BackendUnavailableError("no reply", { operation: "acquire", maybeExecuted: true });
@@ -97,4 +98,23 @@ it("A64: a caller that leaves releases what its attempt may have taken", async (
   attempts[0]!.vote.reject(leaving.signal.reason);
   expect(await outcome(call)).toMatchObject({ reason: { message: "the caller left" } });
   expect(released).toEqual([attempts[0]!.token]);
+});
+
+it.for([
+  ["it had to connect first: asked once more, by the same token", false, 2],
+  ["it was connected: the lock is another's by now, maybe", true, 1],
+] as const)("A64: Redis answers after the ttl, and %s", async ([, wasUp, asked]) => {
+  const { clock, attempts, acquire, connection } = start();
+  connection.isUp = wasUp;
+  const call = acquire(0);
+  connection.isUp = true;
+  clock.advance(1_000);
+  attempts[0]!.vote.resolve(GRANTED);
+  const ended = Promise.allSettled([call]);
+  await flush();
+  attempts[1]?.vote.resolve(GRANTED);
+  expect([attempts.length, new Set(attempts.map(({ token }) => token)).size]).toEqual([asked, 1]);
+  expect(await ended).toMatchObject([
+    wasUp ? { reason: { message: expect.stringMatching(/after the ttl of 1000 ms/) } } : { status: "fulfilled" },
+  ]);
 });

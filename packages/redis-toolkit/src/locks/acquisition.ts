@@ -33,10 +33,14 @@ export class Acquisition {
 
   /** @throws {LockUnavailableError} while others hold it; the last error of Redis, where that was what failed. */
   async run(): Promise<HeldLease> {
-    const { clock, counts } = this.#ground.module;
+    const { clock, counts, connection } = this.#ground.module;
     const giveUpAt = clock.now() + this.#policy.waitMs;
     this.#signal?.throwIfAborted();
-    const first = await this.#attempt(giveUpAt);
+    const isCold = !connection.isUp;
+    let first = await this.#attempt(giveUpAt);
+    // The time to connect is not that of the lock.
+    if (isCold && connection.isUp && first.kind === "away" && first.error instanceof TooLateError)
+      first = await this.#attempt(giveUpAt);
     if (first.kind === "granted") return first.lease;
     if (this.#policy.waitMs === 0) return this.#giveUp(first);
     const since = clock.now();
@@ -92,7 +96,7 @@ export class Acquisition {
       }
       if (module.clock.now() < startedAt + lifeMs - driftMs(lifeMs)) return this.#granted(vote, startedAt);
       this.#leftTrace = true;
-      return { kind: "away", error: tooLate(lifeMs) };
+      return { kind: "away", error: new TooLateError(lifeMs) };
     } catch (error) {
       this.#leftTrace ||= this.#signal?.aborted === true || servers.mayHold(error);
       if (this.#signal?.aborted) return this.#abort();
@@ -153,7 +157,8 @@ const isPassing = (error: unknown): boolean =>
     ? error.retryable
     : error instanceof CacheError && (error.code === "READ_ONLY" || error.code === "TRY_AGAIN");
 
-const tooLate = (lifeMs: number): BackendUnavailableError =>
-  new BackendUnavailableError(`lock: Redis answered after the ttl of ${lifeMs} ms had passed`, {
-    operation: "acquire",
-  });
+class TooLateError extends BackendUnavailableError {
+  constructor(lifeMs: number) {
+    super(`lock: Redis answered after the ttl of ${lifeMs} ms had passed`, { operation: "acquire" });
+  }
+}
