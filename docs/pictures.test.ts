@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { COLOURS, SIZES, WIDTH, svgOf, widthOf, type Part } from "./pictures/draw.ts";
-import { PICTURES } from "./pictures/write.ts";
+import { drawDemo, PICTURES } from "./pictures/write.ts";
 
 const pictures = Object.entries(PICTURES);
 const folder = join(import.meta.dirname, "pictures");
@@ -31,6 +31,15 @@ it.each(["light", "dark"] as const)("C303: text has a contrast of 4.5 at least o
   const { text, soft, line: _, page, ...fills } = COLOURS[mode];
   for (const fill of [page, ...Object.values(fills)]) expect(contrast(text, fill)).toBeGreaterThanOrEqual(4.5);
   expect(contrast(soft, page)).toBeGreaterThanOrEqual(4.5);
+});
+
+it("C303: the picture of the demo shows its recorded output, and loads nothing: npm run write -- pictures", () => {
+  const svg = readFileSync(join(folder, "demo.svg"), "utf8");
+  expect(svg).toBe(drawDemo());
+  const shown = [...svg.matchAll(/<text [^>]*>(.*)<\/text>/g)].map(([, line]) => line!.replaceAll(/<[^>]*>/g, ""));
+  const recorded = readFileSync(join(folder, "demo.txt"), "utf8").split("\n");
+  expect(shown).toEqual(["$ npm run demo", ...recorded.filter((line) => line !== "")]);
+  expect(svg.replace('xmlns="http://www.w3.org/2000/svg"', "")).not.toMatch(/https?:|<script|@import|href=|<image/);
 });
 
 function sticksOut(part: Part, height: number): boolean {

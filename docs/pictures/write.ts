@@ -2,17 +2,24 @@
 //
 //   npm run write -- pictures
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { breaker } from "./breaker.ts";
 import { svgOf, type Picture } from "./draw.ts";
 import { ladder } from "./ladder.ts";
 import { life } from "./life.ts";
 import { protocol } from "./protocol.ts";
+import { terminalOf } from "./terminal.ts";
 import { tiers } from "./tiers.ts";
 
 export const PICTURES: Readonly<Record<string, Picture>> = { tiers, ladder, protocol, life, breaker };
 
-if (import.meta.main)
+/** The recorded output of the demo. To record it again: `npm run demo | grep -v "changes seen by all$" > demo.txt`. */
+export const drawDemo = (): string =>
+  terminalOf("demo", "npm run demo", readFileSync(join(import.meta.dirname, "demo.txt"), "utf8"));
+
+if (import.meta.main) {
   for (const [name, picture] of Object.entries(PICTURES))
     writeFileSync(join(import.meta.dirname, `${name}.svg`), svgOf(name, picture));
+  writeFileSync(join(import.meta.dirname, "demo.svg"), drawDemo());
+}

@@ -2,21 +2,20 @@ import { parseArgs } from "node:util";
 
 export const USAGE = `usage: npm run demo -- [options]
 
-  --seconds <n>    drive the service for at least this long: 1 to 300 (default 6)
-  --requests <n>   and with at least this many requests: 2,000 to 1,000,000 (default 12,000)
-  --no-redis       memory over a file, even if a Redis is there
-  --processes <n>  2 to 8 processes of another service, which share one cache and stay coherent
+  --seconds <n>    send requests for at least this long: 1 to 300 (default 14)
+  --requests <n>   and at least this many: 2,000 to 1,000,000 (default 12,000)
+  --processes <n>  2 to 8 processes that share one cache (default 3)
+  --no-redis       over a SQLite file, even if a Redis is there
   --help           this text
 
-REDIS_URL names a Redis to use. Without it a redis-server on the PATH is started for the demo, and killed during it.
-With neither, a SQLite file is below the memory.
-npm start keeps the service up, on PORT (default 3000).`;
+REDIS_URL names a Redis to use. Without it a Redis is started for the demo, and killed and frozen during it: the
+redis-server on the PATH, or one that is unpacked. Where there is none, the processes share a SQLite file.
+npm start keeps one process up, on PORT (default 3000).`;
 
 export interface DemoArguments {
   readonly seconds: number;
   readonly requests: number;
   readonly usesRedis: boolean;
-  /** `1`: the service of packages; more: that many processes of the service of prices. */
   readonly processes: number;
   /** Keeps serving, and sends itself no requests. */
   readonly serves: boolean;
@@ -42,14 +41,11 @@ export function parseArguments(args: readonly string[]): DemoArguments {
   }
   for (const flag of ["no-redis", "serve", "help"])
     if (given.get(flag) !== undefined) throw new UsageError(`--${flag} takes no value`);
-  const processes = given.has("processes") ? wholeNumber(given, "processes", { least: 2, most: 8, otherwise: 1 }) : 1;
-  for (const flag of ["no-redis", "serve"])
-    if (processes > 1 && given.has(flag))
-      throw new UsageError(`--processes cannot be combined with --${flag}; leave one of them out`);
+  if (given.has("processes") && given.has("serve"))
+    throw new UsageError("--processes cannot be combined with --serve; leave one of them out");
   return {
-    processes,
-    seconds: wholeNumber(given, "seconds", { least: 1, most: 300, otherwise: 6 }),
-    // Fewer would not give each package its nine hits for one load.
+    processes: wholeNumber(given, "processes", { least: 2, most: 8, otherwise: 3 }),
+    seconds: wholeNumber(given, "seconds", { least: 1, most: 300, otherwise: 14 }),
     requests: wholeNumber(given, "requests", { least: 2_000, most: 1_000_000, otherwise: 12_000 }),
     usesRedis: !given.has("no-redis"),
     serves: given.has("serve"),

@@ -1,19 +1,14 @@
-// npm run demo: a service that caches expensive calls in memory over Redis, drives itself for some seconds, and checks
-// the results. With --processes: several coherent processes of another service. npm start: the first one, until Ctrl-C.
+// npm run demo: three processes share one cache, over a Redis that is killed and frozen meanwhile; they are driven for
+// some seconds, and the results are checked. npm start: one of them, until Ctrl-C.
 
 import { CacheError } from "hotset";
 import { once } from "node:events";
-import { join } from "node:path";
 import { parseArguments, portOf, USAGE, UsageError, type DemoArguments } from "./arguments.ts";
-import { findRedis, needRedis, type DemoRedis } from "./demo-redis.ts";
+import { temporaryCatalogue } from "./catalogue.ts";
 import { drive } from "./drive.ts";
-import { PackageCopy } from "./package-copy.ts";
-import { checklist, judge, table, whole } from "./report.ts";
-import { Service } from "./service.ts";
-import { driveShops } from "./shop-drive.ts";
-import { judgeShops, shopTable } from "./shop-report.ts";
-
-const STORE = join(import.meta.dirname, "../../../node_modules/.pnpm");
+import { checklist, judge, table } from "./report.ts";
+import { Shop } from "./shop.ts";
+import { openStore, type DemoStore } from "./store.ts";
 
 const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -45,44 +40,29 @@ async function main(args: DemoArguments): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (args.processes > 1) return driveProcesses(args);
   const port = args.serves ? portOf(process.env) : 0;
-  await using redis = args.usesRedis ? await findRedis(process.env) : undefined;
-  console.log(`memory over ${redis === undefined ? "one SQLite file" : redis.description}`);
-  await using copy = await PackageCopy.of(STORE);
-  console.log(
-    `copied ${copy.names.length} installed packages: ${whole(copy.files)} files, ${(copy.bytes / 2 ** 20).toFixed(1)} MiB`,
-  );
+  await using store = await openStore(args, process.env, (text) => console.log(text));
   interrupt.signal.throwIfAborted();
-  // Awaited here: `copy` and `redis` are disposed on return, and are in use until then.
-  return await (args.serves ? serve(copy, redis, port) : driveAndJudge(args, copy, redis));
+  // Awaited here: `store` is disposed on return, and is in use until then.
+  return await (args.serves ? serve(store, port) : driveAndJudge(args, store));
 }
 
-async function driveProcesses(args: DemoArguments): Promise<number> {
-  await using redis = await needRedis(process.env);
-  console.log(`${args.processes} processes, each with memory over ${redis.description}\n`);
-  interrupt.signal.throwIfAborted();
-  const run = await driveShops(args, { redis, signal: interrupt.signal });
-  const checks = judgeShops(run);
-  console.log(["", ...shopTable(run), "", ...checklist(checks)].join("\n"));
-  return checks.every(({ passed }) => passed) ? 0 : 1;
-}
-
-async function driveAndJudge(args: DemoArguments, copy: PackageCopy, redis: DemoRedis | undefined): Promise<number> {
-  console.log("");
-  const run = await drive(args, { copy, redis, signal: interrupt.signal });
+async function driveAndJudge(args: DemoArguments, store: DemoStore): Promise<number> {
+  console.log(`${args.processes} processes, each with memory over ${store.description}\n`);
+  const run = await drive(args, { store, signal: interrupt.signal });
   const checks = judge(run);
   console.log(["", ...table(run), "", ...checklist(checks)].join("\n"));
   return checks.every(({ passed }) => passed) ? 0 : 1;
 }
 
-async function serve(copy: PackageCopy, redis: DemoRedis | undefined, port: number): Promise<number> {
-  const service = await Service.start({ copy, port, redisUrl: redis?.url, keyPrefix: redis?.keyPrefix });
+async function serve(store: DemoStore, port: number): Promise<number> {
+  await using catalogue = await temporaryCatalogue(["kettle", "teapot"]);
+  const shop = await Shop.start({ store: store.options, format: "json", folder: catalogue.folder, port });
   console.log(
-    `\nlistening on ${service.url}\n  curl -i ${service.url}/packages/${copy.names.find((name) => !name.startsWith("@"))}\nCtrl-C ends it`,
+    `memory over ${store.description}\n\nlistening on ${shop.url}\n  curl -i ${shop.url}/prices/kettle\nCtrl-C ends it`,
   );
   await once(interrupt.signal, "abort");
-  await service.close();
+  await shop.close();
   return 0;
 }
 

@@ -1,19 +1,57 @@
-import { DRAFT_TTL_MS } from "./facts-cache.ts";
-import { short, type Restart } from "./incidents.ts";
-import type { Latencies, Ledger } from "./ledger.ts";
+import { MAX_STALENESS_MS, type Till } from "./till.ts";
+
+/** A change that was made through one process, and awaited in all. */
+export interface Seen {
+  readonly isRemoval: boolean;
+  /** Redis was unreachable when it was made. */
+  readonly wasPending: boolean;
+  /**
+   * Until the last request that did not show it, in milliseconds: from its acknowledgement, or from the return of
+   * Redis. `Infinity`: no request showed it.
+   */
+  readonly slowestMs: number;
+}
+
+/** A Redis that was killed, and the one that came after it. */
+export interface Restart {
+  readonly runIds: readonly [killed: string, started: string];
+  /** Requests meanwhile. */
+  readonly answered: number;
+  /** In the server that began empty, after a change was seen. */
+  readonly keysSince: number;
+}
+
+export interface Frozen {
+  readonly answered: number;
+  readonly longestMs: number;
+}
+
+/** How many prices the store holds in each format. */
+export interface Swap {
+  readonly before: Readonly<Record<string, number>>;
+  readonly after: Readonly<Record<string, number>>;
+}
 
 /** The results of one run. */
 export interface Run {
-  readonly ledger: Ledger;
+  readonly till: Till;
+  readonly processes: number;
+  readonly products: number;
   readonly leastRequests: number;
   readonly tookMs: number;
-  readonly changes: number;
-  /** The longest time until a change was seen. */
-  readonly slowestChangeMs: number;
-  /** The tiers below memory. */
-  readonly store: "file" | "redis";
-  /** `undefined` without a Redis that the demo may kill. */
-  readonly restarts: readonly Restart[] | undefined;
+  readonly seen: readonly Seen[];
+  /** Callers that missed one price together. */
+  readonly crowd: { readonly callers: number; readonly loads: number };
+  readonly swap: Swap;
+  /** In all processes. */
+  readonly loads: number;
+  /** Loads that a change overtook: their results were not stored, so one more load had to follow each. */
+  readonly overtaken: number;
+  /** Calls that Redis did not answer in time though it was up: each such caller loads for itself. */
+  readonly unanswered: number;
+  /** Absent without a Redis that the demo may kill. */
+  readonly restart?: Restart;
+  readonly frozen?: Frozen;
 }
 
 export interface Check {
@@ -22,93 +60,158 @@ export interface Check {
   readonly detail: string;
 }
 
+/** The time to find the new Redis, and then the longest delay of a message. */
+const BACK_IN_STEP_MS = 5_000 + MAX_STALENESS_MS;
+
 /** The checks, and whether each passed. */
-export function judge({ ledger, leastRequests, changes, slowestChangeMs, store, restarts }: Run): readonly Check[] {
-  const { requests, failed, keys, hitRatio, counted } = ledger;
-  const kills = restarts?.length ?? 0;
-  const checks: Check[] = [
+export function judge(run: Run): readonly Check[] {
+  const { restart } = run;
+  return [
+    ...answerChecks(run),
+    ...changeChecks(run),
+    ...loadChecks(run),
+    ...(restart === undefined ? [] : restartChecks(restart, pendingOf(run))),
+    swapCheck(run.swap),
+  ];
+}
+
+function answerChecks({ till, processes, leastRequests }: Run): readonly Check[] {
+  const least = Math.min(...till.answers);
+  return [
     {
       what: "no failed request",
-      passed: failed === 0,
-      detail: `${whole(failed)} of ${whole(requests)}${failed === 0 ? "" : `: ${ledger.failures.join("; ")}`}`,
-    },
-    { what: `at least ${whole(leastRequests)} requests`, passed: requests >= leastRequests, detail: whole(requests) },
-    {
-      what: "loads at most keys + changes + restarts of Redis",
-      passed: counted.loads <= keys + changes + kills,
-      detail: `${counted.loads} <= ${keys} + ${changes} + ${kills}`,
-    },
-    { what: "at least 90 % hits", passed: hitRatio >= 0.9, detail: percent(hitRatio) },
-    {
-      what: `each change visible within its ttl, ${DRAFT_TTL_MS / 1_000} s`,
-      passed: changes > 0 && slowestChangeMs <= DRAFT_TTL_MS,
-      detail:
-        changes === 0
-          ? "nothing was changed"
-          : `${changes === 1 ? "one change" : `the slowest of ${changes}`} after ${seconds(slowestChangeMs)}`,
+      passed: till.failed === 0,
+      detail: `${whole(till.failed)} of ${whole(till.requests)}${till.failed === 0 ? "" : `: ${till.failures.join("; ")}`}`,
     },
     {
-      what: "the cache counted what its clients saw",
-      passed:
-        counted.hits === ledger.count("memory") + ledger.count("store") &&
-        counted.staleHits === ledger.count("stale") &&
-        counted.misses === ledger.count("miss"),
-      detail: `${whole(counted.hits)} hits, ${whole(counted.staleHits)} stale, ${whole(counted.misses)} misses`,
-    },
-    {
-      what: "the restarted service found its values",
-      passed: ledger.count("store") > 0,
-      detail: `${whole(ledger.count("store"))} ${store === "file" ? "in the file" : "in Redis"}`,
-    },
-  ];
-  if (restarts === undefined) return checks;
-  return [
-    ...checks,
-    {
-      what: "Redis was restarted: another run_id",
-      passed:
-        restarts.length > 0 &&
-        restarts.every(({ runIds: [killed, started] }) => killed !== "" && started !== "" && killed !== started),
-      detail: restarts.map(({ runIds }) => runIds.map(short).join(" -> ")).join(", "),
-    },
-    {
-      what: "Redis is in use again",
-      passed: restarts.every(({ keysSince }) => keysSince > 0),
-      detail: `${restarts.map(({ keysSince }) => keysSince).join(", ")} keys since`,
+      what: `at least ${whole(leastRequests)} requests, and each its share`,
+      passed: till.requests >= leastRequests && least >= till.requests / processes / 2,
+      detail: till.answers.map(whole).join(" + "),
     },
   ];
 }
+
+function changeChecks({ till, seen }: Run): readonly Check[] {
+  const acknowledged = acknowledgedOf({ seen });
+  return [
+    {
+      what: `each change seen by all within ${MAX_STALENESS_MS / 1_000} s`,
+      passed: acknowledged.length > 0 && acknowledged.every(({ slowestMs }) => slowestMs <= MAX_STALENESS_MS),
+      detail:
+        acknowledged.length === 0
+          ? "nothing was changed"
+          : `${acknowledged.length}, the slowest ${slowestOf(acknowledged)}`,
+    },
+    {
+      what: "no price served after it was deleted",
+      passed: till.servedDeleted === 0 && seen.some(({ isRemoval }) => isRemoval),
+      detail: `${whole(till.servedDeleted)} answers, ${seen.filter(({ isRemoval }) => isRemoval).length} were deleted`,
+    },
+    {
+      what: "no price older than its process had to know",
+      passed: till.servedOlder === 0,
+      detail: `${whole(till.servedOlder)} answers`,
+    },
+  ];
+}
+
+function loadChecks(run: Run): readonly Check[] {
+  const { processes, products, loads, overtaken, unanswered, restart, crowd } = run;
+  const [pending, acknowledged] = [pendingOf(run).length, acknowledgedOf(run).length];
+  // A key that is not cached, or was lost with Redis, is loaded once in all processes, and so is a key that was
+  // changed. While Redis is unreachable each process loads changed keys itself, and they are loaded once more when it
+  // is back.
+  const most =
+    products * (restart === undefined ? 1 : 2) + acknowledged + pending * (processes + 1) + overtaken + unanswered;
+  return [
+    {
+      what: "one load for all who miss a price together",
+      passed: crowd.loads >= 1 && crowd.loads <= 1 + unanswered,
+      detail: `${crowd.callers} callers, ${crowd.loads}`,
+    },
+    {
+      what: "each price loaded once, and once for each change",
+      passed: loads <= most,
+      detail: `${whole(loads)} loads, ${whole(most)} allowed`,
+    },
+  ];
+}
+
+function restartChecks({ runIds, keysSince }: Restart, pending: readonly Seen[]): readonly Check[] {
+  const [killed, started] = runIds;
+  return [
+    {
+      what: "Redis was restarted, and is in use again",
+      passed: killed !== "" && started !== "" && killed !== started && keysSince > 0,
+      detail: `${keysSince} keys since`,
+    },
+    {
+      what: "changes during the outage seen by all after it",
+      passed: pending.length > 0 && pending.every(({ slowestMs }) => slowestMs <= BACK_IN_STEP_MS),
+      detail: pending.length === 0 ? "no change" : `${pending.length}, the slowest ${slowestOf(pending)}`,
+    },
+  ];
+}
+
+function swapCheck({ before, after }: Swap): Check {
+  const [json = 0, msgpack = 0] = [after["json"], after["msgpack"]];
+  return {
+    what: "JSON is still read, msgpack is written",
+    passed: Object.keys(before).join() === "json" && json > 0 && msgpack > 0 && json + msgpack === totalOf(after),
+    detail: `${json} values in JSON, ${msgpack} in msgpack`,
+  };
+}
+
+const totalOf = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 /** The figures of a run, as lines. */
-export function table({ ledger, tookMs, store }: Run): readonly string[] {
-  const rows = [
-    { label: "memory hit", latencies: ledger.latencies("memory") },
-    { label: `${store} hit`, latencies: ledger.latencies("store") },
-    { label: "stale", latencies: ledger.latencies("stale") },
-    { label: "miss", latencies: ledger.latencies("miss") },
-    { label: "all", latencies: ledger.latencies("memory", "store", "stale", "miss") },
+export function table(run: Run): readonly string[] {
+  const { till, seen, loads, restart, frozen, tookMs } = run;
+  const delays = acknowledgedOf({ seen })
+    .map(({ slowestMs }) => slowestMs)
+    .sort((one, other) => one - other);
+  const rank = (share: number): string => ms(delays[Math.max(0, Math.ceil(delays.length * share) - 1)] ?? NaN);
+  const rows: readonly (readonly [name: string, figure: string, remark: string])[] = [
+    ["requests", whole(till.requests), `p50 ${ms(till.percentile(0.5))}, p99 ${ms(till.percentile(0.99))}`],
+    ["loads", whole(loads), `${percent(loads / till.requests)} of requests, in all processes`],
+    ["changes", whole(seen.length), `seen by all after p50 ${rank(0.5)}, at most ${rank(1)}`],
+    ...(restart === undefined
+      ? []
+      : [["Redis killed", whole(restart.answered), "requests answered meanwhile"] as const]),
+    ...(frozen === undefined
+      ? []
+      : [
+          [
+            "Redis frozen",
+            whole(frozen.answered),
+            `answered meanwhile, the slowest in ${ms(frozen.longestMs)}`,
+          ] as const,
+        ]),
+    ["took", seconds(tookMs), ""],
   ];
-  return [
-    `  ${"".padEnd(12)}${"requests".padStart(10)}${"share".padStart(10)}${"p50".padStart(12)}${"p99".padStart(12)}`,
-    ...rows.map(({ label, latencies }) => row(label, latencies, ledger.requests)),
-    "",
-    `  ${"took".padEnd(12)}${seconds(tookMs).padStart(10)}`,
-    `  ${"loads".padEnd(12)}${whole(ledger.counted.loads).padStart(10)}   of ${milliseconds(ledger.meanLoadMs)} on average`,
-    `  ${"time saved".padEnd(12)}${seconds(ledger.savedMs).padStart(10)}   of waiting for loads: each hit times the mean load of its package`,
-  ];
+  return rows.map(([name, figure, remark]) => `  ${name.padEnd(14)}${figure.padStart(8)}  ${remark}`.trimEnd());
 }
 
+/** The checks as lines, and how many of them passed. */
 export function checklist(checks: readonly Check[]): readonly string[] {
   const width = Math.max(...checks.map(({ what }) => what.length));
-  return checks.map(({ what, passed, detail }) => `  ${passed ? "pass" : "FAIL"}  ${what.padEnd(width)}  ${detail}`);
+  const passed = checks.filter((check) => check.passed).length;
+  return [
+    ...checks.map((check) => `  ${check.passed ? "pass" : "FAIL"}  ${check.what.padEnd(width)}  ${check.detail}`),
+    "",
+    `  ${passed} of ${checks.length} checks passed`,
+  ];
 }
 
-function row(label: string, { count, p50Ms, p99Ms }: Latencies, requests: number): string {
-  const times = count === 0 ? ["-", "-"] : [milliseconds(p50Ms), milliseconds(p99Ms)];
-  return `  ${label.padEnd(12)}${whole(count).padStart(10)}${percent(count / requests).padStart(10)}${times.map((time) => time.padStart(12)).join("")}`;
-}
-
+const pendingOf = ({ seen }: Pick<Run, "seen">): readonly Seen[] => seen.filter(({ wasPending }) => wasPending);
+const acknowledgedOf = ({ seen }: Pick<Run, "seen">): readonly Seen[] => seen.filter(({ wasPending }) => !wasPending);
+export const slowestOf = (seen: readonly Seen[]): string => {
+  const slowestMs = Math.max(...seen.map((each) => each.slowestMs));
+  return Number.isFinite(slowestMs) ? ms(slowestMs) : "more than the demo waited";
+};
+export const ms = (value: number): string => `${Math.max(0, value).toFixed(1)} ms`;
 export const whole = (count: number): string => count.toLocaleString("en");
-export const percent = (share: number): string => (Number.isNaN(share) ? "no" : `${(share * 100).toFixed(1)} %`);
-export const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
-const milliseconds = (ms: number): string => `${ms.toFixed(2)} ms`;
+export const seconds = (value: number): string => `${(value / 1_000).toFixed(1)} s`;
+export const short = (runId: string): string => runId.slice(0, 8);
+const percent = (share: number): string => (Number.isNaN(share) ? "no" : `${(share * 100).toFixed(1)} %`);

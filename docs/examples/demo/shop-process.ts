@@ -14,6 +14,9 @@ const handlers = {
     return shop.url;
   },
   stats: (): CacheStats => shop!.cache.stats(),
+  /** The format of each of these prices in the store; `undefined` for one that it does not hold. */
+  formats: async (products: readonly string[]): Promise<readonly (string | undefined)[]> =>
+    Promise.all(products.map(async (product) => (await shop!.cache.inspect(product))?.encoding?.format)),
   close: async (): Promise<void> => shop?.close(),
 };
 

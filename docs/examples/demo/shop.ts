@@ -1,14 +1,18 @@
-import { createCache, memory, redis, type Cache } from "hotset";
+import { createCache, json, memory, msgpack, redis, sqlite, type Backend, type Cache } from "hotset";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Catalogue, type Price } from "./catalogue.ts";
+import type { StoreOptions } from "./store.ts";
 
 export interface ShopOptions {
-  readonly redisUrl: string;
-  readonly keyPrefix: string;
+  readonly store: StoreOptions;
+  /** How it writes values. It reads both. */
+  readonly format: "json" | "msgpack";
   /** The folder of the catalogue. */
   readonly folder: string;
+  /** `0` takes a free port. @default 0 */
+  readonly port?: number;
 }
 
 /**
@@ -18,29 +22,37 @@ export interface ShopOptions {
  *     PUT /prices/<product>      changes it in the catalogue, and makes every process drop its copy
  *     DELETE /prices/<product>   removes it from the catalogue, likewise
  *
- * No more is needed: no process knows the others, and none has a setting for this.
+ * No process knows the others, and none has a setting for this.
  */
 export class Shop {
   readonly cache: Cache;
   readonly #catalogue: Catalogue;
   readonly #server: Server;
 
-  private constructor({ redisUrl, keyPrefix, folder }: ShopOptions) {
+  private constructor(options: ShopOptions) {
     this.cache = createCache({ name: "prices" })
       .tier(memory())
-      .tier(redis(redisUrl).keyPrefix(keyPrefix).backoff({ base: "20ms", max: "250ms" }).build())
+      .tier(backendOf(options))
       .defaults({ ttl: "1h" })
       .build();
-    this.#catalogue = new Catalogue(folder);
+    this.#catalogue = new Catalogue(options.folder);
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  /** @throws {BackendUnavailableError} if Redis does not answer. */
+  /**
+   * @throws {BackendUnavailableError} if Redis does not answer.
+   * @throws {Error} of `node:net` if the port is in use.
+   */
   static async start(options: ShopOptions): Promise<Shop> {
     const shop = new Shop(options);
-    await shop.cache.connect();
-    shop.#server.listen(0, "127.0.0.1");
-    await once(shop.#server, "listening");
+    try {
+      await shop.cache.connect();
+      shop.#server.listen(options.port ?? 0, "127.0.0.1");
+      await once(shop.#server, "listening");
+    } catch (error) {
+      await shop.cache.close();
+      throw error;
+    }
     return shop;
   }
 
@@ -82,6 +94,17 @@ export class Shop {
       if (!response.destroyed) send(response, 500, { error: error instanceof Error ? error.message : String(error) });
     }
   }
+}
+
+function backendOf({ store, format }: ShopOptions): Backend {
+  const [written, alsoRead] = format === "json" ? [json(), msgpack()] : [msgpack(), json()];
+  if ("sqliteFile" in store) return sqlite(store.sqliteFile, { format: written, alsoReads: [alsoRead] });
+  return redis(store.redisUrl)
+    .keyPrefix(store.keyPrefix)
+    .valueFormat(written)
+    .alsoReads(alsoRead)
+    .backoff({ base: "20ms", max: "250ms" })
+    .build();
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {

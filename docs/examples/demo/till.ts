@@ -27,6 +27,7 @@ export class Till {
   /** Answers with a price older than the process had to know. */
   servedOlder = 0;
   readonly #durations: number[] = [];
+  #longestMs = 0;
   readonly #done = new Map<string, Done[]>();
   readonly #leaving = new Set<string>();
 
@@ -42,6 +43,13 @@ export class Till {
   percentile(share: number): number {
     const sorted = [...this.#durations].sort((one, other) => one - other);
     return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
+  }
+
+  /** @returns the longest time that an answer took since the last call, in milliseconds. */
+  watch(): number {
+    const longestMs = this.#longestMs;
+    this.#longestMs = 0;
+    return longestMs;
   }
 
   /** The product is about to be removed: from now on an answer without it is allowed. */
@@ -72,7 +80,9 @@ export class Till {
   /** An answer of one process to a request sent at `askedAt`: `undefined` for a product that is not sold. */
   answered(process: number, product: string, price: Price | undefined, askedAt: number): void {
     this.answers[process]! += 1;
-    this.#durations.push(performance.now() - askedAt);
+    const tookMs = performance.now() - askedAt;
+    this.#durations.push(tookMs);
+    this.#longestMs = Math.max(this.#longestMs, tookMs);
     const done = this.#done.get(product) ?? [];
     if (price === undefined) {
       if (!this.#leaving.has(product)) this.failedWith(`${product}: was not found, though it is sold`);
