@@ -22,14 +22,15 @@ it("programs that run name no Redis but the one that is replaced", () => {
   expect(named.filter((url) => url !== DOCUMENTED_REDIS_URL)).toEqual([]);
 });
 
-// Each in its own process, as a reader would run it, on an empty server: it must end without help and write nothing to
-// stderr.
+// Each in its own process, as a reader would run it, on an empty server: it must end without help, print what the page
+// says that it prints, and write nothing to stderr.
 it.for(programs)("the program at $page:$line runs", async (program) => {
   await redis.command("FLUSHALL");
   const path = writeProgram(program, folder, program.text.replaceAll(DOCUMENTED_REDIS_URL, redis.url));
-  const { stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--conditions=@hotset/source", path], {
     env: { PATH, NODE_COMPILE_CACHE, REDIS_URL: redis.url },
     timeout: 280_000,
   });
   expect(stderr).toBe("");
+  if (program.output !== undefined) expect(stdout.trimEnd()).toBe(program.output);
 });

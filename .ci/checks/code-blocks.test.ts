@@ -32,6 +32,26 @@ describe("C382: programs of the guide", () => {
   });
 });
 
+it("a program prints the output block that follows it; an output without a program is refused", () => {
+  const page = (info: string): string => `\`\`\`${info}\na;\n\`\`\`\n\n\`\`\`text output\n1\n2\n\`\`\`\n`;
+  expect(makePrograms(extractBlocks("docs/a.md", page("js run"))).map(({ output, text }) => [output, text])).toEqual([
+    ["1\n2", "\na;\nexport {};\n"],
+  ]);
+  expect(() => makePrograms(extractBlocks("docs/a.md", page("js")))).toThrow(
+    'docs/a.md:6: there is no block tagged "run" before this output',
+  );
+});
+
+it("C383: each program of getting started is JavaScript, runs as .mjs, and has its output under it", () => {
+  const programs = makePrograms(readPages().filter(({ page }) => page === "docs/guide/getting-started.md"));
+  const run = programs.filter(({ isRun }) => isRun);
+  expect(run.length).toBeGreaterThanOrEqual(6);
+  for (const { text, output } of run) {
+    expect(output).toMatch(/\S/);
+    expect(parseSync("program.mjs", text).errors).toEqual([]);
+  }
+});
+
 it("each page of the guide says how to install the packages that its programs import", () => {
   const imports = readPages()
     .filter(({ page }) => page.startsWith("docs/guide/"))
@@ -107,6 +127,7 @@ it.each([
     `const a = "${"x".repeat(70)}";`,
     `a line of code has at most 80 columns, got 83: const a = "${"x".repeat(70)}";`,
   ],
+  ["text result", "1", 'the only tag of a text block is "output"'],
   ["sh", "npm run nothing", 'package.json has no script "nothing"'],
   ["sh", "npm install hotsett", '"hotsett" is neither a package of ours nor a dependency of one'],
   ["sh", "docker ps", '"docker ps": only "docker run" is on the list of commands'],

@@ -26,6 +26,8 @@ export interface Program {
   readonly page: string;
   readonly line: number;
   readonly isRun: boolean;
+  /** What it prints, by the `text output` block that follows it. */
+  readonly output: string | undefined;
   /** `guide-tags.md-L12.ts`; lines of code have the numbers that they have on the page. */
   readonly fileName: string;
   readonly text: string;
@@ -109,7 +111,7 @@ function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): re
     case "json":
       return isJson(code) ? [] : ["this is not JSON; leave comments out, or tag it text"];
     case "text":
-      return [];
+      return ["", "output"].includes(tags.join(" ")) ? [] : ['the only tag of a text block is "output"'];
     default:
       return [`the language of a code block must be ts, js, sh, json or text, got "${language}"`];
   }
@@ -161,9 +163,14 @@ function isJson(text: string): boolean {
 
 export function makePrograms(blocks: readonly CodeBlock[]): readonly Program[] {
   const groups: CodeBlock[][] = [];
-  const isCode = ({ language }: CodeBlock): boolean => CODE_LANGUAGES.includes(language);
-  for (const block of blocks.filter(isCode)) {
+  for (const [at, block] of blocks.entries()) {
     const before = groups.at(-1);
+    if (isOutput(block)) {
+      if (blocks[at - 1]?.page !== block.page || !blocks[at - 1]?.tags.includes("run"))
+        throw new Error(`${block.page}:${block.line}: there is no block tagged "run" before this output`);
+      before!.push(block);
+    }
+    if (!CODE_LANGUAGES.includes(block.language)) continue;
     if (!block.tags.includes("continued")) groups.push([block]);
     else if (before?.[0]?.page === block.page && before[0].language === block.language) before.push(block);
     else throw new Error(`${block.page}:${block.line}: there is no ${block.language} block on this page to continue`);
@@ -171,9 +178,11 @@ export function makePrograms(blocks: readonly CodeBlock[]): readonly Program[] {
   return groups.flatMap((group) => (group[0] === undefined ? [] : [makeProgram(group[0], group)]));
 }
 
+const isOutput = ({ language, tags }: CodeBlock): boolean => language === "text" && tags.includes("output");
+
 function makeProgram({ page, line, language }: CodeBlock, group: readonly CodeBlock[]): Program {
   const lines: string[] = [];
-  for (const block of group) {
+  for (const block of group.filter((each) => !isOutput(each))) {
     while (lines.length < block.line - 1) lines.push("");
     lines.push(...block.code.split("\n"));
   }
@@ -181,6 +190,7 @@ function makeProgram({ page, line, language }: CodeBlock, group: readonly CodeBl
     page,
     line,
     isRun: group.some(({ tags }) => tags.includes("run")),
+    output: group.find(isOutput)?.code,
     fileName: `${page.replaceAll("/", "-")}-L${line}.${language}`,
     // A module, also where a block neither imports nor exports.
     text: [...lines, "export {};", ""].join("\n"),
