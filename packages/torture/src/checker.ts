@@ -603,17 +603,9 @@ class Checker {
     );
     return (
       isLoaded ||
-      this.#forcedReads.some(
-        (read) => read.key === key && overlap({ from: read.startedAt, to: this.#takesOverUntil(read) }, span),
-      )
+      this.#forcedReads.some((read) => read.key === key && overlap({ from: read.startedAt, to: read.endedAt }, span)) ||
+      this.#history.removals.some((each) => each.takesLease === true && each.key === key && overlap(each, span))
     );
-  }
-
-  /** A forced load whose caller left still takes the lease over, once it reaches the backend. */
-  #takesOverUntil({ process, startedAt, endedAt, error }: Read): Instant {
-    if (error === undefined) return endedAt;
-    const latest = endedAt + this.#history.terms.responseTimeoutMs;
-    return this.#reach.isDisturbed(process, startedAt, latest) ? latest : endedAt + LOOK_MS;
   }
 
   /** A `touch` changes nothing that another call waits for. */
@@ -640,6 +632,7 @@ class Checker {
   #isReplayedWithin(key: string, span: Span, by?: string): boolean {
     return this.#history.removals.some(
       (removal) =>
+        removal.takesLease !== true &&
         (by === undefined || removal.process === by) &&
         overlap(removal, span) &&
         (removal.key === key || (removal.key === undefined && this.#reach.isReplaying(removal))) &&

@@ -205,11 +205,12 @@ export interface Stall {
 
 /**
  * A command by which a process invalidated an entry, or tag versions where `key` is absent: part of a change, or its
- * replay.
+ * replay. Or that of a forced load, which takes the lease from any holder, and may arrive after its caller has left.
  */
 export interface Removal {
   readonly process: string;
   readonly from: Instant;
   readonly to: Instant;
   readonly key?: string;
+  readonly takesLease?: true;
 }

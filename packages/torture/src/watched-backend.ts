@@ -16,10 +16,10 @@ export interface WatchedLease {
 }
 
 /**
- * Notes the commands of a backend that decide on leases: when each lease is asked for and given up, and when entries
- * and tag versions are invalidated, also by replays, which no call shows.
+ * Notes the commands of a backend that decide on leases: when each lease is asked for, taken over and given up, and
+ * when entries and tag versions are invalidated, also by replays, which no call shows.
  *
- * @param removed receives each invalidation when its answer has come.
+ * @param removed receives each invalidation, and each takeover, when its answer has come.
  * @param failed receives each call that failed: of the event for that, a cache emits ten a second.
  */
 export function watchBackend(
@@ -36,14 +36,14 @@ export function watchBackend(
   const granted = new Map<string, WatchedLease>();
   /** By key, the last lease that one call was granted. A flight is a part of the call that began it. */
   const calls = new AsyncLocalStorage<Map<string, WatchedLease>>();
-  const note = <T>(answer: Promise<T>, key?: string): Promise<T> => {
+  const note = <T>(answer: Promise<T>, of: Pick<Removal, "key" | "takesLease"> = {}): Promise<T> => {
     const from = now();
-    const end = (): void => removed({ from, to: now(), ...(key !== undefined && { key }) });
+    const end = (): void => removed({ from, to: now(), ...of });
     answer.then(end, end);
     return answer;
   };
   const remove = backend.remove.bind(backend);
-  backend.remove = (key) => note(remove(key), nameOf(key));
+  backend.remove = (key) => note(remove(key), { key: nameOf(key) });
   const { leases, tagVersions } = backend;
   if (tagVersions !== undefined) {
     const renew = tagVersions.renew.bind(tagVersions);
@@ -56,6 +56,7 @@ export function watchBackend(
       const lease = { askedAt: now() };
       const leasesOfCall = calls.getStore();
       const answer = acquire(key, token, leaseMs, seen, isOver);
+      if (seen === TAKE_OVER) void note(answer, { key: nameOf(key), takesLease: true });
       answer.then((reply) => {
         if (!reply.granted) return;
         granted.set(token, lease);
@@ -78,6 +79,9 @@ export function watchBackend(
     },
   };
 }
+
+/** As `seen` of `acquire`. */
+const TAKE_OVER = "*";
 
 const nameOf = (backendKey: string): string => backendKey.slice(backendKey.lastIndexOf(":") + 1);
 const ignore = (): void => undefined;

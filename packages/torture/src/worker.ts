@@ -763,8 +763,8 @@ function backendOfStore(): Backend | undefined {
   if (process.env["HOTSET_STORE"] === "sqlite") return sqlite(join(folder, "shared.db"), { label: BACKEND });
   if (process.env["HOTSET_STORE"] !== "postgres") return undefined;
   const schema = `round_${createHash("sha256").update(folder).digest("hex").slice(0, 16)}`;
-  const { maxStaleness } = settings;
-  return postgres({ url: process.env["HOTSET_POSTGRES"]!, schema, label: BACKEND, maxStaleness });
+  const { maxStaleness, responseTimeout: deadline } = settings;
+  return postgres({ url: process.env["HOTSET_POSTGRES"]!, schema, label: BACKEND, maxStaleness, deadline });
 }
 
 /** Outcomes that only a loader of one key can have. */

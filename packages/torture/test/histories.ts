@@ -56,7 +56,7 @@ const VALUES: Readonly<Record<string, (value: string) => object>> = {
  *     B delete 2 pending                          from 100 to 110: the source gave version n at (n - 1) * 100
  *     A get 1 @120 stale; A getOrSet - @100-409   of key a; - for nothing
  *     B load 1 @500-700 alone; A down+1 @200      down, with one pending
- *     fault cut @550-580 of=A; B fails read REFUSED @121; A stalls @50-90; C removes a @550-560
+ *     fault cut @550-580 of=A; B fails read REFUSED @121; A stalls @50-90; C removes a @550-560; C takes a @60-70
  */
 export function historyOf(text: string): History {
   const lists = Object.fromEntries(LISTS.split(" ").map((name) => [name, [] as object[]]));
@@ -97,6 +97,7 @@ export function historyOf(text: string): History {
       );
     else if (kind === "stalls") add("stalls", { process, from, to }, []);
     else if (kind === "removes") add("removals", { process, from, to, ...(what !== "tags" && { key: what }) }, []);
+    else if (kind === "takes") add("removals", { process, from, to, key: what, takesLease: true }, []);
     else if (kind === "unhandled") add("incidents", { process, at: from, kind, text: "rejection" }, []);
     else if (/^(?:up|down|detached)/.test(kind))
       add("sightings", { process, at: from, state: kind.split("+")[0], pending: Number(kind.split("+")[1] ?? 0) }, []);

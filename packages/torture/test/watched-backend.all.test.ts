@@ -70,3 +70,29 @@ it("knows when the lease of a load is given up", async () => {
   loading.open();
   await call;
 });
+
+it("notes when the lease is taken over, also for a caller that has left", async () => {
+  const clock = new TestClock();
+  const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
+  const removed: object[] = [];
+  watchBackend(
+    backend,
+    () => clock.now(),
+    (removal) => removed.push(removal),
+    () => undefined,
+  );
+  const cache = createTestCache({ clock, local: false, backend });
+  const taking = gate();
+  backend.script("leases.acquire", { key: "test::a", after: taking });
+  const leaving = new AbortController();
+  const call = cache.getOrSet("a", () => 1, { forceRefresh: true, signal: leaving.signal });
+  await taking.arrived();
+  const from = clock.now();
+  leaving.abort(new Error("left"));
+  await expect(call).rejects.toThrow("left");
+  clock.advance(200);
+  expect(removed).toEqual([]);
+  taking.open();
+  await cache.drain();
+  expect(removed).toEqual([{ from, to: from + 200, key: "a", takesLease: true }]);
+});
