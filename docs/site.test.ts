@@ -1,8 +1,10 @@
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseSync } from "oxc-parser";
 import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
+import { makePrograms, readPages } from "../.ci/checks/code-blocks.ts";
 import { adaptMarkdown, linkFrom, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
 import { descriptionOf, factsOfReadme } from "./.vitepress/pages.ts";
@@ -93,6 +95,18 @@ it("the first page has the first program of the README, how to install it, and f
     "Keeps serving",
     "Fast hits",
   ]);
+});
+
+it("C383: the first program of the README, and each of getting started, is JavaScript and TypeScript, and has an ending that its Node runs", () => {
+  for (const page of ["README.md", "docs/guide/getting-started.md"]) {
+    const programs = makePrograms(readPages().filter((block) => block.page === page)).filter(({ isRun }) => isRun);
+    for (const { text } of programs)
+      for (const ending of ["mjs", "mts"]) expect(parseSync(`program.${ending}`, text).errors).toEqual([]);
+    if (page !== "README.md") for (const { output } of programs) expect(output).toMatch(/\S/);
+    const paragraphs = readFileSync(join(docs, "..", page), "utf8").split("\n\n");
+    for (const paragraph of paragraphs.filter((text) => text.includes("`.mts`")))
+      expect(paragraph).toMatch(/22\.18[^]*--experimental-strip-types/);
+  }
 });
 
 it("each page has a description: the sentences of its first paragraph that fit", () => {

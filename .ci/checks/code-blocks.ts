@@ -163,16 +163,11 @@ function isJson(text: string): boolean {
 
 export function makePrograms(blocks: readonly CodeBlock[]): readonly Program[] {
   const groups: CodeBlock[][] = [];
-  for (const [at, block] of blocks.entries()) {
+  for (const block of blocks.filter((each) => isOutput(each) || CODE_LANGUAGES.includes(each.language))) {
     const before = groups.at(-1);
-    if (isOutput(block)) {
-      if (blocks[at - 1]?.page !== block.page || !blocks[at - 1]?.tags.includes("run"))
-        throw new Error(`${block.page}:${block.line}: there is no block tagged "run" before this output`);
-      before!.push(block);
-    }
-    if (!CODE_LANGUAGES.includes(block.language)) continue;
-    if (!block.tags.includes("continued")) groups.push([block]);
-    else if (before?.[0]?.page === block.page && before[0].language === block.language) before.push(block);
+    if (!isOutput(block) && !block.tags.includes("continued")) groups.push([block]);
+    else if (before?.[0]?.page === block.page && (isOutput(block) || before[0].language === block.language))
+      before.push(block);
     else throw new Error(`${block.page}:${block.line}: there is no ${block.language} block on this page to continue`);
   }
   return groups.flatMap((group) => (group[0] === undefined ? [] : [makeProgram(group[0], group)]));
