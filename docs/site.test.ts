@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import { parseSync } from "oxc-parser";
 import { createMarkdownRenderer } from "vitepress";
 import { expect, it } from "vitest";
-import { makePrograms, readPages } from "../.ci/checks/code-blocks.ts";
 import { adaptMarkdown, linkFrom, slugify } from "./.vitepress/markdown.ts";
 import { addressOf, sidebar } from "./.vitepress/navigation.ts";
 import { descriptionOf, factsOfReadme } from "./.vitepress/pages.ts";
@@ -97,17 +96,20 @@ it("the first page has the first program of the README, how to install it, and f
   ]);
 });
 
-it("C383: the first program of the README, and each of getting started, is JavaScript and TypeScript, and has an ending that its Node runs", () => {
-  for (const page of ["README.md", "docs/guide/getting-started.md"]) {
-    const programs = makePrograms(readPages().filter((block) => block.page === page)).filter(({ isRun }) => isRun);
-    for (const { text } of programs)
-      for (const ending of ["mjs", "mts"]) expect(parseSync(`program.${ending}`, text).errors).toEqual([]);
-    if (page !== "README.md") for (const { output } of programs) expect(output).toMatch(/\S/);
-    const paragraphs = readFileSync(join(docs, "..", page), "utf8").split("\n\n");
-    for (const paragraph of paragraphs.filter((text) => text.includes("`.mts`")))
+it.each(["README.md", "docs/guide/getting-started.md"])(
+  "C383: the programs of %s are JavaScript and TypeScript, and a Node is named for files of TypeScript",
+  (page) => {
+    const text = readFileSync(join(docs, "..", page), "utf8");
+    const programs = [...text.matchAll(/^```(?:js|ts) run\n(.*?)^```\n(\n```text output)?/gms)];
+    expect(programs.length).toBe(page === "README.md" ? 1 : 6);
+    for (const [, code, output] of programs) {
+      for (const ending of ["mjs", "mts"]) expect(parseSync(`program.${ending}`, code!).errors).toEqual([]);
+      if (page !== "README.md") expect(output, `what this prints:\n${code}`).toBeDefined();
+    }
+    for (const paragraph of text.split("\n\n").filter((each) => each.includes("`.mts`")))
       expect(paragraph).toMatch(/22\.18[^]*--experimental-strip-types/);
-  }
-});
+  },
+);
 
 it("each page has a description: the sentences of its first paragraph that fit", () => {
   expect(descriptionOf("guide/getting-started.md")).toBe("From an empty folder to a cache in front of a slow call.");
