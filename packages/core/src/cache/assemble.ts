@@ -1,6 +1,5 @@
 import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
-import { BulkWrites } from "../engine/bulk-writes.ts";
 import { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { BackendParts } from "../coherence/parts.ts";
 import { Trust } from "../coherence/trust.ts";
@@ -15,6 +14,8 @@ import { Flights } from "../engine/flights.ts";
 import { Ladder } from "../engine/ladder.ts";
 import type { Lease } from "../engine/lease.ts";
 import { Mutations } from "../engine/mutations.ts";
+import { SharedPins } from "../engine/shared-pins.ts";
+import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
 import { Reads } from "../engine/reads.ts";
 import { RemoteChanges } from "../engine/remote-changes.ts";
@@ -96,7 +97,6 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const far = backend && openBackend(backend, coherence, { shared, root, parts, known, changes });
   const context: EngineContext = {
     ...shared,
-    bulkWrites: new BulkWrites(),
     recovery: far?.recovery,
     loads: new Semaphore(options.maxLoads ?? 1_000),
     backgroundLoads: new Semaphore(options.maxBackgroundLoads ?? 100),
@@ -124,13 +124,15 @@ function engineOf(context: EngineContext, leases: LinkedSet<Lease>, backoffs: Ba
   const answers = new Answers(context);
   const callers = new Callers(context, answers);
   const reads = new Reads(context, answers);
+  const pins = new SharedPins(context.tags);
   return {
     context,
     meters: new Meters(),
     checksHits,
     callers,
     ladder: new Ladder(context, answers, callers, backoffs, leases),
-    mutations: new Mutations(context, leases, backoffs),
+    mutations: new Mutations(context, backoffs, pins),
+    tagCalls: new TagCalls(context, leases, pins),
     reads,
     touch: new Touch(context, reads),
   };

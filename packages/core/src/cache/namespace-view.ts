@@ -14,6 +14,7 @@ import type {
   WriteManyResult,
   WriteResult,
 } from "../engine/results.ts";
+import type { TagCalls } from "../engine/tag-calls.ts";
 import type { Touch, TouchResult } from "../engine/touch.ts";
 import type { EntryInfo, Reads } from "../engine/reads.ts";
 import { CacheClosedError, ConfigurationError, InvalidArgumentError } from "../contracts/errors.ts";
@@ -64,6 +65,7 @@ export interface Engine {
   readonly ladder: Ladder;
   readonly reads: Reads;
   readonly mutations: Mutations;
+  readonly tagCalls: TagCalls;
   readonly touch: Touch;
 }
 
@@ -75,6 +77,8 @@ export class NamespaceView implements Untyped<Namespace> {
       "getOrSet",
       "get",
       "peek",
+      "set",
+      "delete",
     ]);
   }
 
@@ -89,6 +93,10 @@ export class NamespaceView implements Untyped<Namespace> {
   /** Not a proxy of a view, nor an object that merely inherits from one. */
   static #isView(given: unknown): boolean {
     return given instanceof NamespaceView && #engine in given;
+  }
+
+  static #rejected(receiver: unknown, method: string, error: unknown): Promise<never> {
+    return Promise.reject(NamespaceView.#isView(receiver) ? error : detached(method));
   }
 
   getOrSet(key: string, load: Loader<unknown>, options?: GetOrSetOptions): Promise<unknown> {
@@ -113,7 +121,7 @@ export class NamespaceView implements Untyped<Namespace> {
       if (!isTraced("call")) return ladder.fetch(call, held);
       return this.#traced("getOrSet", () => ladder.fetch(call, held));
     } catch (error) {
-      return Promise.reject(NamespaceView.#isView(this) ? error : detached("getOrSet"));
+      return NamespaceView.#rejected(this, "getOrSet", error);
     }
   }
 
@@ -185,7 +193,7 @@ export class NamespaceView implements Untyped<Namespace> {
       const checked = checkedGet(options);
       return this.#traced("get", () => this.#engine.reads.get(this.#namespace, target, checked));
     } catch (error) {
-      return Promise.reject(NamespaceView.#isView(this) ? error : detached("get"));
+      return NamespaceView.#rejected(this, "get", error);
     }
   }
 
@@ -229,11 +237,15 @@ export class NamespaceView implements Untyped<Namespace> {
     return decisions.about([this.#key(key).local, ...this.#namespace.keySpace.tagPrefixes]);
   }
 
-  async set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {
-    const target = this.#key(key);
-    checkValue(value);
-    checkEntryOptions(options);
-    return this.#traced("set", () => this.#engine.mutations.set(this.#namespace, target, value, options));
+  set(key: string, value: unknown, options?: EntryOptions): Promise<WriteResult> {
+    try {
+      const target = this.#key(key);
+      checkValue(value);
+      checkEntryOptions(options);
+      return this.#traced("set", () => this.#engine.mutations.set(this.#namespace, target, value, options));
+    } catch (error) {
+      return NamespaceView.#rejected(this, "set", error);
+    }
   }
 
   async setMany(
@@ -263,9 +275,13 @@ export class NamespaceView implements Untyped<Namespace> {
     return this.#traced("touch", () => this.#engine.touch.touch(this.#namespace, target, options));
   }
 
-  async delete(key: string): Promise<DeleteResult> {
-    const target = this.#key(key);
-    return this.#traced("delete", () => this.#engine.mutations.delete(this.#namespace, target));
+  delete(key: string): Promise<DeleteResult> {
+    try {
+      const target = this.#key(key);
+      return this.#traced("delete", () => this.#engine.mutations.delete(this.#namespace, target));
+    } catch (error) {
+      return NamespaceView.#rejected(this, "delete", error);
+    }
   }
 
   async deleteMany(keys: readonly string[]): Promise<DeleteManyResult> {
@@ -289,7 +305,7 @@ export class NamespaceView implements Untyped<Namespace> {
   async clear(options?: ClearOptions): Promise<InvalidateResult> {
     this.#checkOpen();
     const mode = keepsStale(options) ? "soft" : "hard";
-    return this.#traced("clear", () => this.#engine.mutations.invalidate(this.#namespace, [], mode));
+    return this.#traced("clear", () => this.#engine.tagCalls.invalidate(this.#namespace, [], mode));
   }
 
   stats(): NamespaceStats {
@@ -361,7 +377,7 @@ export class NamespaceView implements Untyped<Namespace> {
     this.#checkOpen();
     checkTags(tags);
     if (tags.length === 0) return { status: "done" };
-    return this.#traced("invalidateTags", () => this.#engine.mutations.invalidate(this.#namespace, tags, mode));
+    return this.#traced("invalidateTags", () => this.#engine.tagCalls.invalidate(this.#namespace, tags, mode));
   }
 
   #call(key: string, load: Loader<unknown>, options: GetOrSetOptions | undefined, startedAt: number): GetOrSetCall {

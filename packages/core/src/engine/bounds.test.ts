@@ -1,4 +1,3 @@
-import { BulkWrites } from "./bulk-writes.ts";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { Flights } from "./flights.ts";
@@ -117,7 +116,7 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     expect(await Promise.all(all.slice(10))).toEqual(names(90).map(() => "refused"));
     expect(small.stats()).toMatchObject({ waiting: 10, overloaded: 90 });
   },
-  "writes in progress, by key": async () => {
+  "writes that are called and not settled, by key": async () => {
     const writes = new KeyedQueue();
     const held = gate<void>();
     const all = names(1_000).map((key) => writes.run(key, () => held.pass()));
@@ -125,16 +124,6 @@ const CASES: Readonly<Record<string, () => void | Promise<void>>> = {
     held.open();
     await Promise.all(all);
     expect([writes.size, writes.has("k0")]).toEqual([0, false]);
-  },
-  "keys of calls of many that wait for their turn": async () => {
-    const bulk = new BulkWrites();
-    const held = gate<void>();
-    const items = names(3_000).map((name) => ({ key: entryKey(root, name) }));
-    const all = bulk.run(items, () => held.pass().then(() => "stored"), "stored");
-    expect(bulk.size).toBe(2_000);
-    held.open();
-    expect((await all).length).toBe(3_000);
-    expect(bulk.size).toBe(0);
   },
   "until when a failed load, or a load in the background, is not tried again": () => {
     const backoffs = new Pauses<undefined>();

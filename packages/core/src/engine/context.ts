@@ -1,4 +1,3 @@
-import type { BulkWrites } from "./bulk-writes.ts";
 import type { KeyedQueue } from "../primitives/keyed-queue.ts";
 import type { Clock } from "../contracts/clock.ts";
 import type { Events } from "../primitives/event-port.ts";
@@ -36,7 +35,6 @@ export interface Copies {
 export interface Writing {
   /** By local key, in the order of calls. */
   readonly writes: KeyedQueue;
-  readonly bulkWrites: BulkWrites;
   readonly recovery: Recovery | undefined;
 }
 

@@ -1,13 +1,15 @@
-import type { TagVersions } from "../contracts/backend.ts";
+import type { TagVersion, TagVersions } from "../contracts/backend.ts";
 import { haveEqualItems } from "../primitives/equal-items.ts";
 import type { TagEvents } from "../tags/tag-events.ts";
 
 /**
- * Writes of one turn under the same tags share one request for their versions, unless a tag was invalidated in between:
- * an answer from before would make the entry a miss.
+ * The tag versions of writes. Writes of one turn under the same tags share one request for them, unless a tag was
+ * invalidated in between: an answer from before would make the entry a miss.
  */
 export class SharedPins {
   readonly #tags: TagEvents;
+  /** Those seen last. An unchanged one saves a write one trip; a guess, checked each time. */
+  readonly #guessed = new Map<string, TagVersion>();
   /** The request that is under way. */
   #last: Pinning | undefined;
 
@@ -28,9 +30,27 @@ export class SharedPins {
     pinning.pinned.then(end, end);
     return pinning.pinned;
   }
+
+  saw(keys: readonly string[], versions: readonly TagVersion[]): void {
+    if (this.#guessed.size > MAX_GUESSED) this.#guessed.clear();
+    keys.forEach((key, i) => this.#guessed.set(key, versions[i]!));
+  }
+
+  /** What these keys had last; `undefined` if one is not known. */
+  guessed(dependsOn: readonly string[]): readonly TagVersion[] | undefined {
+    const guesses = dependsOn.map((each) => this.#guessed.get(each));
+    return guesses.every((guess) => guess !== undefined) ? guesses : undefined;
+  }
+
+  /** These are renewed: a guess would be wrong. */
+  forget(keys: readonly string[]): void {
+    for (const key of keys) this.#guessed.delete(key);
+  }
 }
 
 type Pinned = ReturnType<TagVersions["pin"]>;
+
+const MAX_GUESSED = 10_000;
 
 interface Pinning {
   readonly dependsOn: readonly string[];

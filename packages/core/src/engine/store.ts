@@ -109,7 +109,6 @@ export class Draft {
     const { pinned, lease, isUnreachable, call } = this.#flight;
     const { remote } = call.namespace;
     if (remote === undefined) {
-      this.#overtake();
       return this.#keep(EPOCH_ALWAYS);
     }
     const isUnversioned = remote.versions !== undefined && pinned === undefined;
@@ -229,9 +228,12 @@ export class Draft {
     const remote = call.namespace.remote!;
     const entry = this.#entry;
     if (this.#sends === "removal")
-      return void orPending(recovery, key, () => remote.remove(key)).then((status) => {
-        if (status !== "pending") lease?.end();
-        ended(undefined);
+      return orPending(recovery, key, (ends) => remote.removeTo(key, ends), {
+        resolve: (status) => {
+          if (status !== "pending") lease?.end();
+          ended(undefined);
+        },
+        reject: ended as Fail,
       });
     // Its turn may have come late: a later call of this process is newer.
     if (this.#fence() !== undefined) return ended(undefined);
@@ -249,7 +251,7 @@ export class Draft {
     const marker = this.#marker;
     const sent = marker === undefined ? entry : { ...entry, terms: { ...entry.terms, marker } };
     const write = { entry: sent, encoded: this.#encoded, versions: entry.versions };
-    if (lease === undefined) remote.write(key, write).then(ended, ended);
+    if (lease === undefined) remote.writeTo(key, write, { resolve: ended, reject: ended as Fail });
     else remote.leases!.store(key, write, lease.token, lease.seen, { resolve: ended, reject: ended as Fail });
   }
 
@@ -271,7 +273,6 @@ export class Draft {
     // A forced load is a write of this process: anything that began before it is older.
     if (call.isForced) recovery?.acknowledgedKey(key);
     else recovery?.forgetKey(key);
-    if (isStored) this.#overtake();
     // If the backend refused the entry, it has nothing to confirm the copy by.
     const epoch = isStored ? flights.copyEpoch(flight) : trust.unconfirmed;
     const kept = this.#marker === undefined ? this.#keep(epoch) : this.#keepAlone(epoch);
@@ -302,11 +303,6 @@ export class Draft {
 
   #fence(): FencedBy | undefined {
     return fencedBy(this.#context.tags, this.#flight, this.#dependsOn);
-  }
-
-  /** The load is later than the calls of many keys under way, unless one of them has fenced it. */
-  #overtake(): void {
-    if (this.#flight.fencedBy === undefined) this.#context.bulkWrites.overtake(this.#flight.key.local, DONE);
   }
 
   /**
@@ -382,4 +378,3 @@ const noRoomForMeta = (label: string): EncodeError =>
     tier: label,
     operation: "encode",
   });
-const DONE = Promise.resolve();

@@ -10,6 +10,7 @@ import { isFresh, lifeOf } from "../entry/freshness.ts";
 import type { EntryKey } from "../entry/key.ts";
 import { lifetimeOf, type TouchOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
+import { promised } from "../primitives/ends.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 
 /** The outcome of `touch`. */
@@ -106,7 +107,7 @@ export class Touch {
 
   async #rewrite(remote: RemoteTier, key: EntryKey, entry: Entry): Promise<boolean> {
     const write = { entry, encoded: await remote.encode(entry.value), versions: entry.versions };
-    return (await remote.write(key, write)) === "stored";
+    return (await promised((ends) => remote.writeTo(key, write, ends))) === "stored";
   }
 
   /** The entry with its new life; `undefined` if none is fresh. */

@@ -1,5 +1,28 @@
+import { inThisContext } from "./async-context.ts";
+
 /** How something ends: one of both is called, once. */
 export interface Ends<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/** A promise of how it ends. */
+export const promised = <T>(send: (ends: Ends<T>) => void): Promise<T> =>
+  new Promise((resolve, reject) => send({ resolve, reject }));
+
+/** `next`, where an exception of it is an end. */
+export function guarded<T>(next: (value: T) => void, { reject }: Pick<Ends<never>, "reject">): (value: T) => void {
+  return (value) => {
+    try {
+      next(value);
+    } catch (error) {
+      reject(error);
+    }
+  };
+}
+
+/** Ends of the async context of now, whoever calls them. */
+export const inContextOfNow = <T>({ resolve, reject }: Ends<T>): Ends<T> => ({
+  resolve: inThisContext(resolve),
+  reject: inThisContext(reject),
+});

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { KeyedQueue } from "./keyed-queue.ts";
+import { KeyedQueue, type Turn } from "./keyed-queue.ts";
 import { flush, gate, outcome } from "@hotset/testing";
 
 it("runs at once if the key has no write in progress", () => {
@@ -101,20 +101,41 @@ it("waits for included work too, failures included, and keeps nothing of it", as
   expect(writes.size).toBe(0);
 });
 
-it("shows the write called last for a key, until it begins", async () => {
+it("shows the write called last for a key, until it has begun", () => {
   const writes = new KeyedQueue();
-  const [first, second, third] = [{}, {}, {}];
-  const slow = gate();
-  const running = writes.run("k", slow.pass, first);
+  const [first, second] = [{}, {}];
+  const turns: Turn[] = [];
+  const take = (waiting?: object): void => writes.take("k", (turn) => void turns.push(turn), waiting);
+  take(first);
+  expect([writes.waiting("k"), writes.waiting("other")]).toEqual([first, undefined]);
+  expect([turns[0]!.begin(), turns[0]!.begin(), writes.waiting("k")]).toEqual([true, false, undefined]);
+  take(second);
+  expect(writes.waiting("k")).toBe(second);
+  take();
   expect(writes.waiting("k")).toBe(undefined);
-  const seen: (object | undefined)[] = [];
-  const next = writes.run("k", async () => void seen.push(writes.waiting("k")), second);
-  expect([writes.waiting("k"), writes.waiting("other")]).toEqual([second, undefined]);
-  const last = writes.run("k", async () => void seen.push(writes.waiting("k")), third);
-  expect(writes.waiting("k")).toBe(third);
-  const plain = writes.run("k", async () => undefined);
-  expect(writes.waiting("k")).toBe(undefined);
-  slow.open();
-  await Promise.all([running, next, last, plain]);
-  expect(seen).toEqual([undefined, undefined]);
+});
+
+it("hurries the earlier writes of a key that have not begun, unless the later one is patient", () => {
+  const writes = new KeyedQueue();
+  const turns: Turn[] = [];
+  let hurried = 0;
+  const take = (isPatient: boolean): void =>
+    writes.take(
+      "k",
+      (turn) => {
+        turn.onUrgent = () => void (hurried += 1);
+        turns.push(turn);
+      },
+      undefined,
+      isPatient,
+    );
+  take(true);
+  take(true);
+  expect(hurried).toBe(0);
+  take(false);
+  take(false);
+  expect(hurried).toBe(1);
+  turns[0]!.begin();
+  writes.end(turns[0]!);
+  expect(turns.map(({ isUrgent }) => isUrgent)).toEqual([true, true]);
 });

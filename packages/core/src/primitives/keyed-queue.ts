@@ -1,3 +1,5 @@
+import { inThisContext } from "./async-context.ts";
+import { promised } from "./ends.ts";
 import { KeyNode, KeyTable } from "./key-table.ts";
 
 /**
@@ -22,18 +24,22 @@ export class KeyedQueue {
    * Calls `begin` in the turn of a write: after the earlier ones of this key, immediately if there are none. The turn
    * lasts until {@link end} is called with it.
    *
-   * @param waiting returned by {@link waiting} until then.
+   * @param waiting returned by {@link waiting} until it has begun.
+   * @param isPatient leaves it to the earlier ones when they are sent. @default they hurry
    */
-  take(key: string, begin: (turn: Turn) => void, waiting?: object): void {
+  take(key: string, begin: (turn: Turn) => void, waiting?: object, isPatient = false): void {
     const before = this.#turns.first(key);
     const turn = new Turn();
+    turn.waiting = waiting;
     this.#turns.add(key, turn);
     if (before === undefined) return begin(turn);
-    turn.waiting = waiting;
-    before.successor = () => {
-      turn.waiting = undefined;
-      begin(turn);
-    };
+    if (!isPatient) this.hurry(key);
+    before.successor = inThisContext(() => begin(turn));
+  }
+
+  /** A call waits for the writes of this key that others of their call must not keep waiting. */
+  hurry(key: string): void {
+    for (let each = this.#turns.first(key); each !== undefined; each = this.#turns.after(each)) each.hurry();
   }
 
   end(turn: Turn): void {
@@ -42,29 +48,16 @@ export class KeyedQueue {
     turn.successor?.();
   }
 
-  /**
-   * Runs `write` in its turn. The next one begins once the caller has continued: what it fences then is not written.
-   *
-   * @param waiting as in {@link take}.
-   */
-  run<T>(key: string, write: () => Promise<T>, waiting?: object): Promise<T> {
-    let result: Promise<T> | undefined;
-    const begin = (turn: Turn): Promise<T> => {
-      const end = (): void => queueMicrotask(() => this.end(turn));
-      result = write();
-      result.then(end, end);
-      return result;
-    };
-    let later: PromiseWithResolvers<T> | undefined;
-    this.take(
-      key,
-      (turn) => {
-        if (later === undefined) void begin(turn);
-        else begin(turn).then(later.resolve, later.reject);
-      },
-      waiting,
+  /** Runs `write` in its turn. The next one begins once the caller has continued: what it fences is not written. */
+  run<T>(key: string, write: () => Promise<T>): Promise<T> {
+    return promised(({ resolve, reject }) =>
+      this.take(key, (turn) => {
+        const done = write();
+        done.then(resolve, reject);
+        const end = (): void => queueMicrotask(() => this.end(turn));
+        done.then(end, end);
+      }),
     );
-    return result ?? (later = Promise.withResolvers<T>()).promise;
   }
 
   /** The object that {@link take} was given with the last write of this key, if that write has not begun. */
@@ -90,9 +83,27 @@ export class KeyedQueue {
 /** One write, from its call to its end. */
 export class Turn extends KeyNode {
   waiting: object | undefined;
+  isUrgent = false;
+  /** Called when it is to hurry, while it has not begun. */
+  onUrgent: (() => void) | undefined;
   /** Begins the write that waits for this one. */
   successor: (() => void) | undefined;
   over: { readonly promise: Promise<void>; resolve(): void } | undefined;
+
+  #hasBegun = false;
+
+  /** `false` if it has begun before. */
+  begin(): boolean {
+    if (this.#hasBegun) return false;
+    this.waiting = this.onUrgent = undefined;
+    return (this.#hasBegun = true);
+  }
+
+  hurry(): void {
+    if (this.isUrgent) return;
+    this.isUrgent = true;
+    this.onUrgent?.();
+  }
 
   whenOver(): Promise<void> {
     return (this.over ??= Promise.withResolvers<void>()).promise;

@@ -1,3 +1,5 @@
+import { inThisContext } from "./async-context.ts";
+
 /** A bounded number of slots; further callers wait in the order in which they came. */
 export class Semaphore {
   readonly #limit: number;
@@ -31,15 +33,10 @@ export class Semaphore {
     });
   }
 
-  /** Runs `work` in a slot: now if one is free, else in its turn. */
-  run<T>(work: () => Promise<T>): Promise<T> {
-    const runNow = (): Promise<T> => {
-      const done = work();
-      const free = (): void => this.free();
-      done.then(free, free);
-      return done;
-    };
-    return this.tryTake() ? runNow() : this.take().then(runNow);
+  /** Calls `work` with a slot: now if one is free, else in its turn. The slot is freed by {@link free}. */
+  enter(work: () => void): void {
+    if (this.tryTake()) work();
+    else this.#waiting.set(this.#tickets++, inThisContext(work));
   }
 
   /** Frees a slot, or passes it to the caller that has waited longest. */

@@ -9,7 +9,7 @@ import { Breaker } from "../primitives/breaker.ts";
 import { TierMeter } from "../primitives/meters.ts";
 import { whenAnswered } from "../primitives/reply.ts";
 import { type Timeout, Timeouts } from "../primitives/timeouts.ts";
-import type { Ends } from "../primitives/ends.ts";
+import { promised, type Ends } from "../primitives/ends.ts";
 
 interface BackendCallsOf {
   readonly label: string;
@@ -125,7 +125,7 @@ export class BackendCalls {
 
   /** Runs a call if the breaker of its part admits it, within `budgetMs`. */
   run<T>(operation: Operation, target: Target, budgetMs: number, call: () => PromiseLike<T>): Promise<T> {
-    return new Promise((resolve, reject) => this.send(operation, target, budgetMs, call, { resolve, reject }));
+    return promised((ends) => this.send(operation, target, budgetMs, call, ends));
   }
 
   /** As {@link run}, by callbacks. They are called after it has returned; in any async context where it failed. */

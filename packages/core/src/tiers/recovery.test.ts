@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { BackendUnavailableError, EncodeError } from "../contracts/errors.ts";
 import type { CacheEvents } from "../contracts/events.ts";
+import { promised } from "../primitives/ends.ts";
 import { createEvents } from "../primitives/event-port.ts";
 import { newEntry, type Entry } from "../entry/entry.ts";
 import { entryKey, keySpaceBelow, rootKeySpace, type EntryKey, type KeySpace } from "../entry/key.ts";
@@ -509,25 +510,30 @@ describe("an acknowledged invalidation", () => {
 });
 
 describe("orPending", () => {
+  const sendOf = (recoveryOf: Recovery | undefined, send: () => Promise<string>): Promise<string> =>
+    promised((ends) =>
+      orPending(recoveryOf, entryKey(root, "k"), ({ resolve, reject }) => void send().then(resolve, reject), ends),
+    );
+
   it("returns the result of the write, and forgets what was pending for the key", async () => {
     const one = recovery();
     one.addKey(entryKey(root, "k"));
-    expect(await orPending(one, entryKey(root, "k"), async () => "stored")).toBe("stored");
+    expect(await sendOf(one, async () => "stored")).toBe("stored");
     expect(one.size).toBe(0);
-    expect(await orPending(undefined, entryKey(root, "k"), async () => "stored")).toBe("stored");
+    expect(await sendOf(undefined, async () => "stored")).toBe("stored");
   });
 
   it("remembers the key if the write failed", async () => {
     const one = recovery();
-    expect(await orPending(one, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
+    expect(await sendOf(one, () => Promise.reject(UNANSWERED))).toBe("pending");
     expect(one.covers(entryKey(root, "k"), [])).toBe(true);
-    expect(await orPending(undefined, entryKey(root, "k"), () => Promise.reject(UNANSWERED))).toBe("pending");
+    expect(await sendOf(undefined, () => Promise.reject(UNANSWERED))).toBe("pending");
   });
 
   it("rejects with the error of a value that can never be written, and remembers nothing", async () => {
     const one = recovery();
     const error = new EncodeError("no such type");
-    await expect(orPending(one, entryKey(root, "k"), () => Promise.reject(error))).rejects.toBe(error);
+    await expect(sendOf(one, () => Promise.reject(error))).rejects.toBe(error);
     expect(one.size).toBe(0);
   });
 });

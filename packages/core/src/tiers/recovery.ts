@@ -1,5 +1,6 @@
 import { ONE_PART } from "../coherence/parts.ts";
-import { inNoCall } from "../primitives/async-context.ts";
+import { inNoCall, inThisContext } from "../primitives/async-context.ts";
+import type { Ends } from "../primitives/ends.ts";
 import { SizedMap } from "../primitives/sized-map.ts";
 import { within } from "../primitives/within.ts";
 import type { TagVersions } from "../contracts/backend.ts";
@@ -357,23 +358,25 @@ export function unasked(label: string): BackendUnavailableError {
 let lastUnasked: BackendUnavailableError | undefined;
 
 /**
- * Runs a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
+ * Sends a write of one key and records its outcome: once acknowledged, no older invalidation of the key is pending; if
  * the outcome is unknown, a removal of the key is pending. A value that cannot be encoded was never sent.
  */
-export async function orPending<T>(
+export function orPending<T>(
   recovery: Recovery | undefined,
   key: EntryKey,
-  write: () => Promise<T>,
-): Promise<T | "pending"> {
-  try {
-    const result = await write();
-    recovery?.acknowledgedKey(key);
-    return result;
-  } catch (error) {
-    if (error instanceof EncodeError) throw error;
+  send: (ends: Ends<T>) => void,
+  ends: Ends<T | "pending">,
+): void {
+  const failed = inThisContext((error: unknown) => {
+    if (error instanceof EncodeError) return ends.reject(error);
     recovery?.addKey(key);
-    return "pending";
-  }
+    ends.resolve("pending");
+  });
+  const acknowledged = (result: T): void => {
+    recovery?.acknowledgedKey(key);
+    ends.resolve(result);
+  };
+  send({ resolve: acknowledged, reject: failed });
 }
 
 /** Bound on what is pending, and on what was acknowledged within the window, as all of it may be pending next. */

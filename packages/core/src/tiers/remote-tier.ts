@@ -16,7 +16,7 @@ import { RecentPins } from "../tags/recent-pins.ts";
 import { readByPin, underVersions, type Pinned, type Versions } from "../tags/tag-versions.ts";
 import { versionEntries } from "../tags/version-entries.ts";
 import { BackendParts, ONE_PART } from "../coherence/parts.ts";
-import type { Ends } from "../primitives/ends.ts";
+import { promised, type Ends } from "../primitives/ends.ts";
 import { BackendCalls, FailureOf, ownError, type Target } from "./backend-calls.ts";
 import { boundedVersions, checkedBatch } from "./checked-calls.ts";
 import {
@@ -289,13 +289,13 @@ export class RemoteTier {
   }
 
   /** Sends the entry under `entry.version`. */
-  write(key: EntryKey, write: EntryWrite): Promise<"stored" | "refused"> {
+  writeTo(key: EntryKey, write: EntryWrite, ends: Ends<"stored" | "refused">): void {
     const sending: Sending<"stored" | "refused", void> = {
       send: (stored) => this.#backend.write(key.backend, stored),
       statusOf: () => "stored",
       refuse: () => this.#refuse(key),
     };
-    return new Promise((resolve, reject) => this.#store(key, write, sending, { resolve, reject }));
+    this.#store(key, write, sending, ends);
   }
 
   #store<S extends string, A>(key: EntryKey, write: EntryWrite, sending: Sending<S, A>, ends: Ends<S>): void {
@@ -335,7 +335,11 @@ export class RemoteTier {
   }
 
   remove(key: EntryKey): Promise<DeleteStatus> {
-    return this.#calls.run("remove", this.#ending(key), this.deadlineMs, () => this.#backend.remove(key.backend));
+    return promised((ends) => this.removeTo(key, ends));
+  }
+
+  removeTo(key: EntryKey, ends: Ends<DeleteStatus>): void {
+    this.#calls.send("remove", this.#ending(key), this.deadlineMs, () => this.#backend.remove(key.backend), ends);
   }
 
   /** Removes the entry where the backend cannot mark it stale: it must not be served as fresh. */

@@ -62,6 +62,7 @@ describe("C56 close", () => {
     const rejected = await rejectionsDuring(async () => {
       await Promise.all([cache.connect(), other.connect()]);
       calls.push(other.getOrSet("theirs", theirs.load));
+      await flush();
       await cache.set("stale", 1);
       clock.advance(1_000);
       await flush();

@@ -39,7 +39,6 @@ describe("calls of many keys", () => {
     ["setMany", "later"],
     ["markStale", undefined],
     ["clear", undefined],
-    ["load", "later"],
   ] as const)("C162: a later %s of a key whose turn has not come wins", async (how, expected) => {
     const { cache, first, all } = await heldSetMany();
     const calls = {
@@ -49,17 +48,24 @@ describe("calls of many keys", () => {
       setMany: () => cache.setMany([[LAST, "later"]]),
       markStale: () => cache.markStale(LAST),
       clear: () => cache.clear(),
-      load: () => cache.getOrSet(LAST, () => "later", { forceRefresh: true }),
     };
     const call = calls[how]();
-    if (how !== "setMany" && how !== "set") await call;
+    if (!how.endsWith("Many")) await call;
     first.open();
     await call;
     expect(await all).toMatchObject({ pending: 0, refused: 0 });
     expect(await cache.get(LAST)).toBe(expected);
   });
 
-  it("C345: once it ended it has replaced what was there, also where a later call's turn for a key has not come", async () => {
+  it("C162: a load until its turn is for its callers alone, as one next to a set", async () => {
+    const { cache, first, all } = await heldSetMany();
+    expect(await cache.getOrSet(LAST, () => "loaded", { forceRefresh: true })).toBe("loaded");
+    first.open();
+    expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+    expect(await cache.get(LAST)).toBe("bulk");
+  });
+
+  it("C345: once it ended it has replaced what was there, by the value of a later call that its turn has stored", async () => {
     const { cache, backend, first, all } = await heldSetMany();
     const second = gate();
     backend.script("write", { times: 1_000, before: second });
@@ -68,10 +74,10 @@ describe("calls of many keys", () => {
     await second.arrived();
     first.open();
     expect(await all).toEqual({ stored: 1_001, pending: 0, refused: 0 });
-    expect(await cache.get(LAST)).toBe("bulk");
-    second.open();
-    await later;
     expect(await cache.get(LAST)).toBe("later");
+    second.open();
+    expect(await later).toEqual({ stored: 1_001, pending: 0, refused: 0 });
+    expect([await cache.get(LAST), backend.count("write", `test::${LAST}`)]).toEqual(["later", 2]);
   });
 
   it("C345: a call of many keys ends after the later write that won a key of it", async () => {
@@ -79,7 +85,7 @@ describe("calls of many keys", () => {
     const won = gate();
     backend.script("write", { times: 1, before: won });
     const ended: string[] = [];
-    const calls = [all.then(() => ended.push("all")), cache.setMany([[LAST, "later"]]).then(() => ended.push("later"))];
+    const calls = [all.then(() => ended.push("all")), cache.set(LAST, "later").then(() => ended.push("later"))];
     await won.arrived();
     first.open();
     for (const key of KEYS.slice(0, 1_000)) await expect.poll(() => cache.get(key)).toBe("bulk");

@@ -378,6 +378,7 @@ describe("promotion", () => {
     expect([p1.cache.peek("loaded"), p2.cache.peek("loaded")]).toEqual([undefined, undefined]);
 
     await p1.cache.set("stored", "Bea");
+    await flush();
     expect(await p2.cache.getOrSet("stored", never, { localTtl: 0 })).toBe("Bea");
     expect([p1.cache.peek("stored"), p2.cache.peek("stored")]).toEqual(["Bea", undefined]);
     expect(await p2.cache.getOrSet("stored", never)).toBe("Bea");
