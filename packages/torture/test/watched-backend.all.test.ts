@@ -5,12 +5,17 @@ import { watchBackend, type WatchedLease } from "../src/watched-backend.ts";
 function open() {
   const clock = new TestClock();
   const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
-  const ignore = (): void => undefined;
-  const watched = watchBackend(backend, () => clock.now(), ignore, ignore);
+  const removed: object[] = [];
+  const watched = watchBackend(
+    backend,
+    () => clock.now(),
+    (removal) => removed.push(removal),
+    () => undefined,
+  );
   const cache = createTestCache({ clock, local: false, backend });
   /** The lease of the load, as its loader finds it. */
   const load = (key: string) => watched.during(() => cache.getOrSet(key, () => watched.leaseOf(key) ?? "none"));
-  return { clock, backend, watched, cache, load };
+  return { clock, backend, watched, cache, load, removed };
 }
 
 it("knows the lease of a load by its call, also beside thousands of others", async () => {
@@ -72,16 +77,7 @@ it("knows when the lease of a load is given up", async () => {
 });
 
 it("notes when the lease is taken over, also for a caller that has left", async () => {
-  const clock = new TestClock();
-  const backend = scriptedBackend({ clock, leases: true, tagVersions: true });
-  const removed: object[] = [];
-  watchBackend(
-    backend,
-    () => clock.now(),
-    (removal) => removed.push(removal),
-    () => undefined,
-  );
-  const cache = createTestCache({ clock, local: false, backend });
+  const { clock, backend, cache, removed } = open();
   const taking = gate();
   backend.script("leases.acquire", { key: "test::a", after: taking });
   const leaving = new AbortController();

@@ -31,14 +31,6 @@ describe.each(STACKS)("C477 over %s: maxTtl", (stack) => {
     expect(await cache.inspect("shorter")).toMatchObject({ freshForMs: 10, expiresInMs: 510 });
   });
 
-  it("bounds a touch, from the touch on", async () => {
-    const { cache, clock } = open(stack, { ttl: 500, maxTtl: 1_000 });
-    await cache.set("k", 1);
-    clock.advance(300);
-    expect(await cache.touch("k", { ttl: "1h" })).toMatchObject({ status: "touched" });
-    expect(await cache.inspect("k")).toMatchObject({ freshForMs: 1_000 });
-  });
-
   it("must be a duration of at least 1 ms", () => {
     const { cache } = open(stack);
     for (const maxTtl of [0, -1, "soon" as never, null as never])
