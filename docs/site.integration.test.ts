@@ -74,11 +74,21 @@ it("each page has its description, its place in the sitemap and what a link to i
 
 it.each([
   ["staleIfError", "/guide/freshness"],
-  ["maxStaleness", "/reference/options"],
+  ["maxStaleness", "/guide/cross-process-coherence"],
   ["invalidateTags", "/reference/api/namespace"],
   ["leaderboard", "/guide/toolkit-boards"],
   ["appendfsync", "/guide/running-redis"],
-])("C301: the search of the site finds %s in its own index, on %s", async (words, page) => {
+  ["python", "/guide/other-languages"],
+  ["another language", "/guide/other-languages"],
+  ["redis outage", "/guide/failure"],
+  ["prefix delete", "/guide/faq"],
+  ["prisma", "/guide/recipes"],
+  ["drizzle", "/guide/recipes"],
+  ["trpc", "/guide/recipes"],
+  ["changelog", "/guide/faq"],
+  ["production ready", "/guide/faq"],
+])("C301: the search of the site finds %s in its own index, on %s among the first pages", async (words, page) => {
   const search = await openSearch(folder);
-  expect(search(words).map((address) => address.replace(/#.*/, ""))).toContain(page);
+  const pages = [...new Set(search(words).map((address) => address.replace(/#.*/, "")))];
+  expect(pages.slice(0, 4)).toContain(page);
 });

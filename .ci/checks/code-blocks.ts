@@ -113,6 +113,7 @@ function judgeBlock({ language, tags, code }: CodeBlock, commands: Commands): re
     case "text":
       return ["", "output"].includes(tags.join(" ")) ? [] : ['the only tag of a text block is "output"'];
     default:
+      if (language === "python" || language === "go") return [];
       return [`the language of a code block must be ts, js, sh, json or text, got "${language}"`];
   }
 }

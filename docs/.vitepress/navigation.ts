@@ -38,7 +38,12 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     "guide/terms",
     "examples/README",
   ],
-  "Multiple processes and failures": ["guide/failure", "guide/cross-process-coherence", "guide/what-is-promised"],
+  "Multiple processes and failures": [
+    "guide/failure",
+    "guide/cross-process-coherence",
+    "guide/what-is-promised",
+    "guide/other-languages",
+  ],
   Redis: ["guide/which-server", "guide/redis", "guide/running-redis", "reference/redis-on-the-wire"],
   "Other stores": ["guide/which-store", "guide/sqlite", "guide/postgres", "guide/keyv", "guide/bring-your-store"],
   Production: [

@@ -37,8 +37,8 @@ export type ValueOf<V, T> = unknown extends V ? T : V;
 export interface Namespace<V = unknown> {
   /**
    * The value, or what `load` computes. Concurrent callers share one load, with the options of
-   * the one that began it and the tags of all. A value that the format cannot write is returned,
-   * reported, and stored nowhere.
+   * the one that began it and the tags of all. A value that the format cannot write is returned, reported as
+   * `backend:error`, and kept in memory only.
    *
    * @throws the error of `load`, as it is, when no stale value may be served as fallback.
    * @throws {LoadTimeoutError} after `hardTimeout` or `loadTimeout`, likewise.
