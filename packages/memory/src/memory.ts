@@ -12,6 +12,7 @@ import { AdaptiveEntries } from "./adaptive-entries.ts";
 import type { Entries, Gone } from "./entries.ts";
 import { ExpiryWheel } from "./expiry-wheel.ts";
 import { LruEntries } from "./lru-entries.ts";
+import { heapLimit } from "./platform.ts";
 import { estimateBytes } from "./value-size.ts";
 
 /** A number of bytes, or a number with a unit: `"64mb"` is 64 * 1,048,576 bytes. */
@@ -273,8 +274,7 @@ const HEAP_SHARE = 1 / 8;
 /** `undefined`: not bounded. */
 function resolveMaxBytes(given: Bytes | undefined): number | undefined {
   if (given === Infinity) return undefined;
-  if (given === undefined)
-    return Math.floor(process.getBuiltinModule("node:v8").getHeapStatistics().heap_size_limit * HEAP_SHARE);
+  if (given === undefined) return Math.floor(heapLimit() * HEAP_SHARE);
   const bytes = toBytes(given);
   return isCount(bytes, Number.MAX_SAFE_INTEGER)
     ? bytes

@@ -1,4 +1,5 @@
-import { types } from "node:util";
+import { types } from "./platform.ts";
+
 /** Size of a property, an element, a number or a reference. */
 const SLOT_BYTES = 8;
 const BYTES_PER_CHAR = 2;

@@ -35,6 +35,7 @@ import { warnOfLostDeletes } from "./backend-promises.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
+import { isDevelopment } from "../primitives/platform.ts";
 
 /** A cache as the builder has described it. */
 export interface Plan {
@@ -69,8 +70,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   speakUp(events, name, options.logger);
   const warn = (kind: string, text: string): void => warnOf(name, options.logger, kind, text);
   if (backend !== undefined) warnOfLostDeletes(backend, (text) => warn("NO_LEASES", text));
-  const isDevelopment = process.env["NODE_ENV"] !== "production";
-  const freezesShared = options.freezeShared ?? isDevelopment;
+  const freezesShared = options.freezeShared ?? isDevelopment();
 
   const tags = new TagEvents();
   const parts = new BackendParts(backend?.parts);
@@ -107,7 +107,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   };
   if (tier !== undefined) reportEvictions(tier, shared);
 
-  const engine = engineOf(context, leases, backoffs, isDevelopment);
+  const engine = engineOf(context, leases, backoffs, isDevelopment());
   const meter = engine.meters.of([]);
   return {
     engine,

@@ -17,7 +17,7 @@ import { checkCacheOptions, type CacheOptions } from "./cache-options.ts";
 import { CacheView, type Cache } from "./cache.ts";
 import type { Untyped } from "./namespace.ts";
 
-requireNode(process.version);
+if (typeof process !== "undefined") requireNode(process.version);
 
 /**
  * Starts a cache. Nearest tier first:

@@ -45,8 +45,10 @@ export function warnOf(cache: string, logger: CacheLogger | undefined, kind: str
 
 const subjectOf = (cache: string): string => `hotset: cache ${JSON.stringify(cache)}: `;
 
-const emitWarning = (kind: string, text: string): void =>
-  process.emitWarning(text, { type: "HotsetWarning", code: `HOTSET_${kind}` });
+function emitWarning(kind: string, text: string): void {
+  if (typeof process === "undefined") console.warn(`${text} (HOTSET_${kind})`);
+  else process.emitWarning(text, { type: "HotsetWarning", code: `HOTSET_${kind}` });
+}
 
 /** One warning for each cause of trouble, for as long as the cache lives. */
 function warnOnce(events: Events, subject: string): void {

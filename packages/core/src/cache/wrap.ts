@@ -1,4 +1,3 @@
-import { types } from "node:util";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { kindOf, type Duration } from "../primitives/duration.ts";
 import type { KeyPart } from "../entry/key-of.ts";
@@ -9,6 +8,7 @@ import type { LoadContext } from "../engine/loader.ts";
 import type { DeleteResult } from "../engine/results.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import { checkOptions, OPTION_NAMES, type GetOrSetOptions, type Policy } from "../entry/policy.ts";
+import { types } from "../primitives/platform.ts";
 
 /** Any function that returns a value or a promise of it. */
 export type AnyFunction<R = unknown> = (...args: never[]) => Awaitable<R>;

@@ -35,16 +35,16 @@ export const systemClock: Clock = {
     let isCancelled = false;
     // After a pause of this process timers run before sockets are read, and immediates after it.
     const afterSockets = (): void => {
-      setImmediate(() => {
-        if (!isCancelled) callback();
-      });
+      if (typeof setImmediate === "undefined") callback();
+      else setImmediate(() => !isCancelled && callback());
     };
     const arm = (leftMs: number): void => {
       timer =
         leftMs > MAX_TIMER_MS
           ? setTimeout(() => arm(leftMs - MAX_TIMER_MS), MAX_TIMER_MS)
           : setTimeout(afterSockets, Math.max(0, leftMs));
-      timer.unref();
+      // A number, where timers are those of the web.
+      timer.unref?.();
     };
     if (delayMs !== Infinity) arm(delayMs);
     return () => {
@@ -54,10 +54,10 @@ export const systemClock: Clock = {
   },
   hold() {
     holds += 1;
-    if (holds === 1) (keeper ??= setTimeout(() => (keeper = undefined), MAX_TIMER_MS)).ref();
+    if (holds === 1) (keeper ??= setTimeout(() => (keeper = undefined), MAX_TIMER_MS)).ref?.();
     return () => {
       holds -= 1;
-      if (holds === 0) keeper?.unref();
+      if (holds === 0) keeper?.unref?.();
     };
   },
 };

@@ -18,6 +18,7 @@ import { BackendRefusedError } from "../tiers/backend-calls.ts";
 import type { ReadRequest } from "../tiers/entry-tier.ts";
 import type { GetOrSetCall } from "./call.ts";
 import type { LoadedValue } from "./used-values.ts";
+import { isDevelopment } from "../primitives/platform.ts";
 
 /** Where a flight is. */
 export type Phase = "reading" | "queued" | "leasing" | "waiting" | "loading" | "storing" | "over";
@@ -187,7 +188,7 @@ class OneFlight extends Guard implements ReadRequest {
 
   #to(phase: Phase): void {
     if (NEXT[this.phase].includes(phase)) this.phase = phase;
-    else if (this.phase !== "over" && process.env["NODE_ENV"] !== "production")
+    else if (this.phase !== "over" && isDevelopment())
       throw new Error(`a flight that is ${this.phase} cannot be ${phase}`);
   }
 

@@ -1,9 +1,10 @@
 import { ReentrantLoadError } from "../contracts/errors.ts";
+import { builtin } from "../primitives/platform.ts";
 import type { UsedValues } from "./used-values.ts";
 
-// Not imported: decision 0027.
-const { AsyncLocalStorage } = process.getBuiltinModule("node:async_hooks");
-const loading = new AsyncLocalStorage<Loading>();
+const hooks = builtin("node:async_hooks");
+/** Without it no load knows of those around it. */
+const loading = hooks && new hooks.AsyncLocalStorage<Loading>();
 /** How many loads collect what they use: a hit asks for its context only while there is one. */
 let collecting = 0;
 
@@ -32,7 +33,7 @@ export class Loading {
 
   /** Runs `body`, and everything it calls, as this load. To be ended. */
   run<T>(body: () => T): T {
-    return loading.run(this, body);
+    return loading === undefined ? body() : loading.run(this, body);
   }
 
   end(): void {
@@ -57,7 +58,7 @@ export function isLoading(owner: object, localKey?: string): boolean {
 }
 
 /** The innermost load around the caller that is not over. */
-const innermost = (): Loading | undefined => skipEnded(loading.getStore());
+const innermost = (): Loading | undefined => skipEnded(loading?.getStore());
 
 /** The next load around this one that is not over. */
 function outerOf(each: Loading): Loading | undefined {

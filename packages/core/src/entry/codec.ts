@@ -1,4 +1,3 @@
-import { types } from "node:util";
 import { HUNDRED_YEARS_MS } from "../primitives/duration.ts";
 import {
   DEFAULT_MAX_DECODED_BYTES,
@@ -29,6 +28,7 @@ import { termsIn } from "./terms.ts";
 import { isThenable, whenReady } from "../primitives/thenable.ts";
 import type { Awaitable } from "../contracts/awaitable.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
+import { types } from "../primitives/platform.ts";
 
 /**
  * Turns entries into the form that a backend stores, and back.

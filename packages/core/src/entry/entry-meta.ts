@@ -1,6 +1,7 @@
 import type { Encoding, Entry } from "./entry.ts";
 import type { TagVersion } from "../contracts/backend.ts";
 import { checkTags, NO_TAGS } from "./key.ts";
+import { byteLength } from "../primitives/platform.ts";
 
 /**
  * The `meta` of a stored entry: the facts that its bytes and its two times do not show. It is JSON, and
@@ -115,7 +116,7 @@ export const MAX_META_BYTES: number = 4 * 1024;
 const MAX_META_LENGTH = MAX_META_BYTES / 3;
 
 export function isMetaTooLong(meta: string): boolean {
-  return meta.length > MAX_META_LENGTH && Buffer.byteLength(meta) > MAX_META_BYTES;
+  return meta.length > MAX_META_LENGTH && byteLength(meta) > MAX_META_BYTES;
 }
 
 /** The meta of an entry that another program wrote: `encoding` is the configured one, the rest is unknown. */

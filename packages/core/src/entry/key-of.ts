@@ -1,6 +1,6 @@
-import { types } from "node:util";
 import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
+import { types } from "../primitives/platform.ts";
 
 /** A part of a key: plain data. Functions, symbols and objects with methods do not compile. */
 export type KeyPart<T> = T extends string | number | bigint | boolean | null | undefined | Date

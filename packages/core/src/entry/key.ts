@@ -1,6 +1,7 @@
 import { kindOf } from "../primitives/duration.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import type { Terms } from "./entry.ts";
+import { byteLength } from "../primitives/platform.ts";
 
 const MAX_KEY_BYTES = 64 * 1024;
 const MAX_TAG_LENGTH = 512;
@@ -13,7 +14,7 @@ export function checkKey(key: unknown): asserts key is string {
   if (typeof key !== "string" || key === "")
     throw new InvalidArgumentError(`key must be a non-empty string, got ${kindOf(key)}`);
   if (!key.isWellFormed()) throw new InvalidArgumentError("key must be well-formed text, got a lone surrogate");
-  if (key.length > MAX_KEY_BYTES / 3 && Buffer.byteLength(key) > MAX_KEY_BYTES)
+  if (key.length > MAX_KEY_BYTES / 3 && byteLength(key) > MAX_KEY_BYTES)
     throw new InvalidArgumentError(
       `key must be at most ${MAX_KEY_BYTES} bytes in UTF-8, got a longer one; hash the data it is made of`,
     );

@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { types } from "../primitives/platform.ts";
 
 /**
  * Where in `value` the part is that cannot be written: `items[37].onClick is a function`. Names and kinds, no values.

@@ -4,6 +4,7 @@ import { describe, HUNDRED_YEARS_MS, kindOf, toMs, type Duration } from "../prim
 import type { Windows } from "./freshness.ts";
 import { InvalidArgumentError } from "../contracts/errors.ts";
 import { checkTags } from "./key.ts";
+import { HAS_ASYNC_CONTEXT } from "../primitives/platform.ts";
 
 /** How long an entry lives. */
 export interface Lifetime {
@@ -350,6 +351,8 @@ export function resolvePolicy(base: ResolvedPolicy, options: Policy | undefined)
   });
   checkFlag("rememberErrors", options.rememberErrors);
   checkFlag("inherit", options.inherit);
+  if (options.inherit === true && !HAS_ASYNC_CONTEXT)
+    throw new InvalidArgumentError("inherit needs AsyncLocalStorage, which this runtime does not have; name the tags");
   // An inherited soft timeout may exceed the hard one. Only options that set both can contradict themselves.
   if (policy.hardTimeoutMs < policy.softTimeoutMs && options.softTimeout !== undefined)
     throw new InvalidArgumentError(

@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { types } from "../primitives/platform.ts";
 
 /**
  * Names `value` if reading it uses it up: a generator or another iterator, a stream, the body of a response. A cache

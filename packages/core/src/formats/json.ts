@@ -3,6 +3,7 @@ import { DecodeError, EncodeError } from "../contracts/errors.ts";
 import { refuseSurplus } from "../primitives/surplus.ts";
 import { mayExceed, tooDeep, tooMuchHeap } from "./heap-estimate.ts";
 import { isFlat, JSON_HEAP_PER_BYTE, namesProto, walkJson } from "./json-text.ts";
+import { bytesOf } from "../primitives/platform.ts";
 
 /**
  * JSON, as UTF-8. `Date`, `Map`, `bigint` and `undefined` properties do not survive it: see the table in docs.
@@ -33,7 +34,7 @@ const JSON_FORMAT: Format = /* @__PURE__ */ Object.freeze({
     if (text.includes("__proto__") && text.includes('"__proto__":')) {
       throw new EncodeError("json: a property named __proto__ cannot be written; rename it", { operation: "encode" });
     }
-    const bytes = Buffer.from(text);
+    const bytes = bytesOf(text);
     const reason = refusal(bytes, maxBytes) ?? (isFlat(text, value) || walkJson(bytes) ? undefined : tooDeep);
     if (reason !== undefined)
       throw new EncodeError(`json: the value could not be read back: ${reason}`, { operation: "encode" });

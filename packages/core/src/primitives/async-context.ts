@@ -1,7 +1,19 @@
+import type { AsyncResource as Resource } from "node:async_hooks";
 import type { Clock } from "../contracts/clock.ts";
+import { builtin } from "./platform.ts";
 
-// Not imported: decision 0027.
-const { AsyncResource } = process.getBuiltinModule("node:async_hooks");
+/** Where there is none: there is no context to come back to. */
+class NoResource {
+  runInAsyncScope<This, A extends readonly unknown[], R>(
+    body: (this: This, ...given: A) => R,
+    self: This,
+    ...given: A
+  ): R {
+    return body.call(self, ...given);
+  }
+}
+
+const AsyncResource = builtin("node:async_hooks")?.AsyncResource ?? (NoResource as unknown as typeof Resource);
 const noCall = new AsyncResource("hotset");
 
 /**
@@ -23,7 +35,7 @@ export const holdProcess = (clock: Clock): (() => void) | undefined => inNoCall(
 export const keepAlive = <T>(clock: Clock, work: Promise<T>): Promise<T> => work.finally(holdProcess(clock));
 
 /** The async context of now. It costs a tenth of a promise. */
-export const contextOfNow = (): import("node:async_hooks").AsyncResource => new AsyncResource("hotset.call");
+export const contextOfNow = (): Resource => new AsyncResource("hotset.call");
 
 /**
  * `callback` for a later time, in the async context of now. It takes some 300 bytes and half a microsecond more than a

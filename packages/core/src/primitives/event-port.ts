@@ -3,11 +3,19 @@ import { systemClock, type Clock } from "../contracts/clock.ts";
 import { CacheError, type CacheErrorCode } from "../contracts/errors.ts";
 import type { CacheEvents, Traced } from "../contracts/events.ts";
 import { EventLimit } from "./event-limit.ts";
+import { builtin } from "./platform.ts";
 import { isThenable } from "./thenable.ts";
 import { ignore } from "./ignore.ts";
 
-// Not imported: decision 0027.
-const diagnostics = process.getBuiltinModule("node:diagnostics_channel");
+type Diagnostics = Pick<typeof import("node:diagnostics_channel"), "channel" | "tracingChannel">;
+
+/** Where there are none: nobody subscribes. */
+const NO_CHANNELS = {
+  channel: () => ({ hasSubscribers: false }),
+  tracingChannel: () => ({ hasSubscribers: false }),
+} as unknown as Diagnostics;
+
+const diagnostics: Diagnostics = builtin("node:diagnostics_channel") ?? NO_CHANNELS;
 
 /** How the events of one cache are shown. */
 export interface EventSettings {

@@ -1,12 +1,11 @@
-// Not imported at the top: loading node:crypto takes nearly as long as importing all of core.
-const crypto = (): typeof import("node:crypto") => process.getBuiltinModule("node:crypto");
+import { randomBytes } from "./platform.ts";
 
 /** The secret of a {@link keyedHash}: 64 bits. */
 export type HashSecret = readonly [low: number, high: number];
 
 export function randomSecret(): HashSecret {
-  const bytes = crypto().randomBytes(8);
-  return [bytes.readInt32LE(0), bytes.readInt32LE(4)];
+  const [low = 0, high = 0] = new Int32Array(randomBytes(8).slice().buffer);
+  return [low, high];
 }
 
 /**

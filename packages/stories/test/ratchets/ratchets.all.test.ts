@@ -26,10 +26,10 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
- * 0213 to 0215, for reports of changes that say whose they are, and by 0241.
+ * 0213 to 0215, 0229 and 0241, and for reports of changes that say whose they are.
  */
-const MOST_LINES = { engine: 5_080, core: 16_020 };
-const MOST_FILES = { engine: 26, core: 121 };
+const MOST_LINES = { engine: 5_082, core: 16_105 };
+const MOST_FILES = { engine: 26, core: 122 };
 
 describe("a call", async () => {
   const costs = await measured();

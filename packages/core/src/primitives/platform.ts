@@ -1,0 +1,58 @@
+/**
+ * What hotset asks of the runtime beside web globals. Node, Bun and Deno have all of it. A worker or a browser has no
+ * modules of Node: then nothing is published on diagnostics channels, loads have no async context (a load that asks for
+ * its own key is not refused, but ends with its time, and `inherit` is refused), and timers are those of the web.
+ */
+interface Modules {
+  readonly "node:async_hooks": typeof import("node:async_hooks");
+  readonly "node:crypto": typeof import("node:crypto");
+  readonly "node:diagnostics_channel": typeof import("node:diagnostics_channel");
+  readonly "node:util": typeof import("node:util");
+}
+
+/** Not imported: decision 0027. And a bundle for workers has nothing to resolve. */
+export function builtin<Id extends keyof Modules>(id: Id): Modules[Id] | undefined {
+  // Optional at each step: bundlers for browsers put a `process` in place that has no such method.
+  const { process: node } = globalThis as { readonly process?: Partial<NodeJS.Process> };
+  return node?.getBuiltinModule?.(id);
+}
+
+/** Whether a load knows what its loader asks of caches. */
+export const HAS_ASYNC_CONTEXT: boolean = /* @__PURE__ */ (() => builtin("node:async_hooks") !== undefined)();
+
+/** Whether mistakes are looked for: everywhere but in production, and where nobody says which it is. */
+export const isDevelopment = (): boolean => typeof process !== "undefined" && process.env["NODE_ENV"] !== "production";
+
+/** By a system call, or by the web's generator. */
+export function randomBytes(count: number): Uint8Array {
+  // Not loaded at import: node:crypto takes nearly as long as all of core.
+  return builtin("node:crypto")?.randomBytes(count) ?? globalThis.crypto.getRandomValues(new Uint8Array(count));
+}
+
+/** UTF-8. */
+export const bytesOf = (text: string): Uint8Array =>
+  typeof Buffer === "undefined" ? new TextEncoder().encode(text) : Buffer.from(text);
+
+/** As many bytes as {@link bytesOf} makes. */
+export const byteLength = (text: string): number =>
+  typeof Buffer === "undefined" ? new TextEncoder().encode(text).byteLength : Buffer.byteLength(text);
+
+type Types = Pick<
+  typeof import("node:util").types,
+  "isAnyArrayBuffer" | "isDate" | "isGeneratorObject" | "isMap" | "isSet" | "isUint8Array"
+>;
+
+const tagOf = (value: unknown): string => Object.prototype.toString.call(value).slice(8, -1);
+
+/** By what a value calls itself: all that the web has for values of other realms. */
+const WEB_TYPES = {
+  isAnyArrayBuffer: (value) => /^(?:Shared)?ArrayBuffer$/.test(tagOf(value)),
+  isDate: (value) => tagOf(value) === "Date",
+  isGeneratorObject: (value) => /^(?:Async)?Generator$/.test(tagOf(value)),
+  isMap: (value) => tagOf(value) === "Map",
+  isSet: (value) => tagOf(value) === "Set",
+  isUint8Array: (value) => tagOf(value) === "Uint8Array",
+} as Types;
+
+/** Kinds of values, those of other realms too. */
+export const types: Types = /* @__PURE__ */ (() => builtin("node:util")?.types ?? WEB_TYPES)();
