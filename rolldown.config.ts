@@ -1,14 +1,17 @@
-// How a published package becomes JavaScript: each entry of its `exports` is one readable file. Types come from tsc.
+// How a published package becomes JavaScript and declarations. Each entry of its `exports` is one readable file of ES
+// modules and one of CommonJS, each with its types; what `pnpm pack` writes into `package.json` is in `.pnpmfile.mjs`.
 // Runs in the folder of the package.
 //
-// Decision 0027 says why.
+// Decisions 0027 and 0250 say why.
 
 import { readFileSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 import { defineConfig, type Plugin, type RolldownOptions } from "rolldown";
+import { dts } from "rolldown-plugin-dts";
 
 interface Entry {
   readonly source: string;
+  /** Without its extension. */
   readonly file: string;
 }
 
@@ -28,38 +31,68 @@ const inside = Object.keys(devDependencies).filter((name) => !(name in dependenc
 const isInside = (id: string): boolean => inside.some((name) => id === name || id.startsWith(`${name}/`));
 const entries = Object.values(manifest.exports).map((conditions): Entry => ({
   source: resolve(conditions["@hotset/source"]),
-  file: resolve(conditions.default),
+  file: relative("dist", conditions.default).replace(/\.js$/, ""),
 }));
 const { bin = {} } = manifest;
-for (const file of typeof bin === "string" ? [bin] : Object.values(bin))
-  entries.push({ source: resolve(file.replace("dist/", "src/").replace(/js$/, "ts")), file: resolve(file) });
+const programs = (typeof bin === "string" ? [bin] : Object.values(bin)).map((path): Entry => {
+  const file = relative("dist", path).replace(/\.js$/, "");
+  return { source: resolve(`src/${file}.ts`), file };
+});
 
-export default defineConfig(
-  entries.map((entry, i): RolldownOptions => ({
+const shared = {
+  platform: "node",
+  transform: { target: "es2023" },
+  logLevel: "warn",
+} as const satisfies RolldownOptions;
+
+export default defineConfig([
+  ...[...entries, ...programs].map((entry, i) => code(entry, "js", i === 0)),
+  ...entries.map((entry) => code(entry, "cjs")),
+  types("ts"),
+  types("cts"),
+]);
+
+function code(entry: Entry, extension: "js" | "cjs", cleanDir = false): RolldownOptions {
+  return {
+    ...shared,
     input: entry.source,
-    platform: "node",
-    transform: { target: "es2023" },
     // Node's own modules, dependencies and our other packages stay imports.
     external: (id) => !/^[./]/.test(id) && !isInside(id),
-    plugins: [otherEntries(entry)],
-    logLevel: "warn",
+    plugins: [otherEntries(entry, extension)],
     output: {
       dir: "dist",
-      entryFileNames: relative("dist", entry.file),
-      cleanDir: i === 0,
-      format: "esm",
+      entryFileNames: `${entry.file}.${extension}`,
+      cleanDir,
+      format: extension === "js" ? "esm" : "cjs",
+      // Jest's own `require` has no `import()`.
+      dynamicImportInCjs: false,
       minify: false,
       // Docstrings are in the types beside it.
       comments: { jsdoc: false },
     },
-  })),
-);
+  };
+}
+
+/** One declaration for each entry; a type that several have is in a file that they share, so that it is one type. */
+function types(extension: "ts" | "cts"): RolldownOptions {
+  return {
+    ...shared,
+    input: Object.fromEntries(entries.map(({ file, source }) => [file, source])),
+    external: (id) => !/^[./]/.test(id),
+    plugins: [dts({ dtsOnly: true, generator: "oxc", tsconfig: false })],
+    output: {
+      dir: "dist",
+      entryFileNames: `[name].d.${extension}`,
+      chunkFileNames: `types.d.${extension}`,
+    },
+  };
+}
 
 /**
  * One entry imports another from that one's file, so that a class is the same through both. Any other shared module
  * would be in both files.
  */
-function otherEntries(entry: Entry): Plugin {
+function otherEntries(entry: Entry, extension: string): Plugin {
   const folder = dirname(entry.source) + sep;
   return {
     name: "other-entries",
@@ -67,7 +100,8 @@ function otherEntries(entry: Entry): Plugin {
       if (!importer?.startsWith(folder) || !specifier.startsWith(".")) return null;
       const target = resolve(dirname(importer), specifier);
       const other = entries.find(({ source }) => source === target && source !== entry.source);
-      if (other !== undefined) return { id: specifierOf(relative(dirname(entry.file), other.file)), external: true };
+      if (other !== undefined)
+        return { id: specifierOf(relative(dirname(entry.file), `${other.file}.${extension}`)), external: true };
       if (!target.startsWith(folder))
         this.error(
           `${relative(".", importer)} imports ${specifier}, which another entry holds; import it from that entry`,

@@ -1,25 +1,40 @@
-// Runs in a folder whose node_modules holds the packed packages: imports each specifier in its arguments, then uses the
-// cache.
+// Runs in a folder whose node_modules holds the packed packages: loads each specifier in its arguments by `import` and
+// by `require`, then uses the cache.
+//
+// With `--no-experimental-require-module`, Node has no condition `module-sync`: `require` takes CommonJS, as Jest does.
 
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+
+const require = createRequire(import.meta.url);
+const isOneInstance = process.features.require_module;
 
 for (const specifier of process.argv.slice(2)) {
   if (specifier.endsWith("/contract-suites")) continue; // runs in Vitest alone
-  const names = Object.keys(await import(specifier));
+  const imported = await import(specifier);
+  const required = require(specifier);
+  const names = Object.keys(imported);
   assert.ok(names.length > 0, `${specifier} exports nothing`);
+  assert.deepEqual(Object.keys(required).toSorted(), names.toSorted(), `${specifier}: require has other names`);
+  if (!isOneInstance) continue;
+  for (const name of names) assert.equal(required[name], imported[name], `${specifier}: ${name} exists twice`);
 }
+await use((specifier) => import(specifier));
+await use(require);
 
-const { createCache, memory } = await import("hotset");
-const cache = createCache({ name: "consumer" }).tier(memory()).build();
-let loads = 0;
-const load = () => `loaded ${++loads}`;
-assert.equal(await cache.getOrSet("key", load), "loaded 1");
-assert.equal(await cache.getOrSet("key", load), "loaded 1");
-await cache.close();
+/** Both entries share one copy of each class: an error thrown by one is an instance for the other. */
+async function use(load) {
+  const { createCache, memory } = await load("hotset");
+  const cache = createCache({ name: "consumer" }).tier(memory()).build();
+  let loads = 0;
+  const count = () => `loaded ${++loads}`;
+  assert.equal(await cache.getOrSet("key", count), "loaded 1");
+  assert.equal(await cache.getOrSet("key", count), "loaded 1");
+  await cache.close();
 
-// Both entries of core share one copy of each class: an error thrown by one is an instance for the other.
-const { CacheError } = await import("@hotset/core");
-const { scriptedBackend, TestClock } = await import("hotset/testing");
-const backend = scriptedBackend({ clock: new TestClock() });
-backend.down();
-await assert.rejects(backend.read("key"), CacheError);
+  const { CacheError } = await load("@hotset/core");
+  const { scriptedBackend, TestClock } = await load("hotset/testing");
+  const backend = scriptedBackend({ clock: new TestClock() });
+  backend.down();
+  await assert.rejects(backend.read("key"), CacheError);
+}

@@ -26,7 +26,7 @@ interface PublicPackage {
 }
 
 interface PackedManifest {
-  readonly exports: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  readonly exports: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly default: string }>>;
   readonly bin?: string | Readonly<Record<string, string>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
@@ -41,7 +41,7 @@ const installed = join(consumer, "node_modules");
 const nodeTypes = join(top, "node_modules/@types");
 const run = promisify(execFile);
 
-const ALLOWED_FILES = /^(dist\/.*\.(js|d\.ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
+const ALLOWED_FILES = /^(dist\/.*\.(c?js|d\.c?ts)|package\.json|README\.md|LICENSE(-[a-z]+)?)$/;
 const TEST_FILES = /\.test(-d)?\./;
 const REQUIRED_FILES = ["LICENSE", "README.md"];
 /** Whose README has no example that runs: a command, and one that needs a PostgreSQL. */
@@ -92,20 +92,22 @@ function judgeContent(name: string, target: string): readonly string[] {
   const files = globSync("**/*.*", { cwd: target });
   const unwanted = files.filter((file) => !ALLOWED_FILES.test(file) || TEST_FILES.test(file));
   const manifest = readManifest(target);
+  // Which file each condition takes, publint and the consumer check.
   const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =>
-    Object.keys(conditions).join(" ") === "types default"
+    Object.keys(conditions).join(" ") === "module-sync require types default"
       ? []
-      : [`${name}: the export "${entry}" must offer "types" and "default", in this order, and nothing else`],
+      : [`${name}: the export "${entry}" must come from .pnpmfile.mjs: "@hotset/source" and "default", a file of dist`],
   );
   const { bin = {} } = manifest;
   const programs = typeof bin === "string" ? [bin] : Object.values(bin);
-  const entryFiles = new Set([...programs, ...Object.values(manifest.exports).map((entry) => entry["default"])]);
+  const modules = Object.values(manifest.exports).map((entry) => entry.default);
+  const entryFiles = new Set([...programs, ...modules, ...modules.map((file) => file.replace(/js$/, "cjs"))]);
   // Importing the package has to find, read and link each further file.
   const chunks = files
-    .filter((file) => file.endsWith(".js") && !entryFiles.has(`./${file}`))
+    .filter((file) => /\.c?js$/.test(file) && !entryFiles.has(`./${file}`))
     .map((file) => `${name}: ${file} is not an entry; have one entry import from the other`);
   const internal = files
-    .filter((file) => file.endsWith(".d.ts") && readFileSync(join(target, file), "utf8").includes("@internal"))
+    .filter((file) => /\.d\.c?ts$/.test(file) && readFileSync(join(target, file), "utf8").includes("@internal"))
     .map((file) => `${name}: ${file} shows an @internal member: keep it where users cannot reach it`);
   const missing = REQUIRED_FILES.filter((file) => !existsSync(join(target, file)));
   const hasExample = readFileSync(join(target, "README.md"), "utf8").includes("\n```ts run\n");
@@ -121,7 +123,8 @@ function judgeContent(name: string, target: string): readonly string[] {
 function linkDependencies(name: string, folder: string, target: string): readonly string[] {
   const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = readManifest(target);
   const missing: string[] = [];
-  for (const dependency of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+  const names = Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
+  for (const dependency of names.flatMap((each) => [each, `@types/${each}`])) {
     const source = join(folder, "node_modules", dependency);
     const link = join(installed, dependency);
     if (packages.some((each) => each.name === dependency) || existsSync(link)) continue;
@@ -148,23 +151,28 @@ async function importFromOutside(): Promise<readonly string[]> {
     Object.keys(readManifest(join(installed, name)).exports).map((entry) => join(name, entry)),
   );
   const typed = specifiers.map((specifier, i) => `export type T${i} = keyof typeof import("${specifier}");\n`);
-  writeFileSync(join(consumer, "consumer.ts"), typed.join(""));
+  for (const file of ["consumer.mts", "consumer.cts"]) writeFileSync(join(consumer, file), typed.join(""));
   const strictly = [
     "--ignoreConfig",
     "--noEmit",
     "--strict",
-    "--skipLibCheck",
+    "--lib",
+    "es2023",
     "--types",
     "node",
     "--typeRoots",
     nodeTypes,
   ];
-  const judged = ["nodenext", "preserve"].map((module) =>
-    judgeWith("tsc", [...strictly, "--module", module, join(consumer, "consumer.ts")]),
-  );
-  return (
-    await Promise.all([...judged, judgeWith(process.execPath, [join(consumer, "consumer.mjs"), ...specifiers])])
-  ).flat();
+  const judge = (compiler: string, ...options: readonly string[]): Promise<readonly string[]> =>
+    judgeWith(compiler, [...strictly, ...options, join(consumer, "consumer.mts"), join(consumer, "consumer.cts")]);
+  const program = [join(consumer, "consumer.mjs"), ...specifiers];
+  const judged = await Promise.all([
+    judge("tsc", "--module", "nodenext"),
+    judge("tsc", "--module", "preserve"),
+    judgeWith(process.execPath, program),
+    judgeWith(process.execPath, ["--no-experimental-require-module", ...program]),
+  ]);
+  return judged.flat();
 }
 
 function readManifest(target: string): PackedManifest {

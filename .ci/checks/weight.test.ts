@@ -10,7 +10,8 @@ const files = trackedFiles(top);
 /** The weight of the repository. A limit goes down with its count; the aim is where it goes. */
 const ROWS: readonly { readonly what: string; readonly count: () => number; readonly limit: number }[] = [
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
-  { what: "packages in the lockfile", count: packagesInLockfile, limit: 985 },
+  // Decision 0250 has the six that bundle declarations.
+  { what: "packages in the lockfile", count: packagesInLockfile, limit: 991 },
   { what: "published packages", count: publishedPackages, limit: 16 },
   // The aim is 42,000.
   {
@@ -18,8 +19,9 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
     limit: 42_500,
   },
-  // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_750 },
+  // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
+  // decision 0250 the check of CommonJS.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_774 },
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 
