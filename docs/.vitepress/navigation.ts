@@ -71,6 +71,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Migrate: [
     "migrating/comparison",
     "guide/migrating",
+    "migrating/by-hand",
     "migrating/bentocache",
     "migrating/cacheable",
     "migrating/cache-manager",

@@ -232,7 +232,7 @@ function overClient(client: RedisClientLike, maker: string): ClientConnection {
   ) {
     throw new InvalidArgumentError(
       "fromClient(client): client must be one of node-redis or ioredis; pass the result of createClient() or new " +
-        "Redis()",
+        "Redis(). In tests, in place of ioredis-mock, use createTestCache()",
     );
   }
   const several = SEVERAL_CONNECTIONS.find(({ mark }) => mark in client);
