@@ -103,7 +103,7 @@ class PostgresBackend implements Backend {
 
   read(key: string): Promise<StoredEntry | undefined> {
     this.#polling.wake();
-    return this.#database.call(this.#statements.read, [this.#keys.of(key).hash]).then(entryOf);
+    return this.#database.callAll(this.#statements.read, [[this.#keys.of(key).hash]]).then(([row]) => entryOf(row!));
   }
 
   async #readAll(keys: readonly string[]): Promise<readonly (StoredEntry | undefined)[]> {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "@hotset/core";
 import { TEXT_MARK } from "./bytes.ts";
 
-/** Raised with each change of the tables or functions. */
+/** Raised with each change of what the tables and functions are or do. */
 export const LAYOUT = 3;
 
 /** Options of {@link schema}. */
@@ -50,8 +50,8 @@ export function schema(options: SchemaOptions = {}): string {
     .trimStart();
 }
 
-/** Milliseconds by the server's clock. */
-export const NOW = "(extract(epoch from clock_timestamp())::float8 * 1000)";
+/** Milliseconds by the server's clock. `extract` would compute with `numeric` first: a tenth of the time of a read. */
+export const NOW = "(date_part('epoch', clock_timestamp()) * 1000)";
 
 // A step needs what was committed while it waited. A session of another isolation may be that of a program.
 const LOCK = `perform pg_advisory_xact_lock(('x' || encode(substr(k, 1, 8), 'hex'))::bit(64)::bigint);
