@@ -21,7 +21,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // decision 0250 the check of CommonJS.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_774 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_782 },
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 
