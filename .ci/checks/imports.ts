@@ -79,10 +79,11 @@ export const ROOMS: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ["contracts"],
     ["primitives"],
     ["entry", "formats", "coherence"],
-    ["tags", "swap"],
+    ["tags"],
     ["tiers"],
     ["engine"],
     ["cache"],
+    ["swap"],
     ["index"],
   ],
   redis: [

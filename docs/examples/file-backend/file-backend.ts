@@ -11,6 +11,7 @@ import { join } from "node:path";
 import {
   BackendUnavailableError,
   DecodeError,
+  defineBackend,
   json,
   packEntry,
   passthrough,
@@ -73,7 +74,7 @@ export function fileBackend(options: FileBackendOptions): Backend {
     }
   }
 
-  return {
+  return defineBackend({
     label,
     format,
     compressor,
@@ -108,7 +109,7 @@ export function fileBackend(options: FileBackendOptions): Backend {
     },
 
     async close() {},
-  };
+  });
 }
 
 const isAbsent = (error: unknown): boolean =>

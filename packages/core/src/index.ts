@@ -59,6 +59,7 @@ export {
   type EmptyCacheBuilder,
   type LocalCacheBuilder,
 } from "./cache/create-cache.ts";
+export { defineBackend } from "./cache/define-backend.ts";
 export { type CacheOptions } from "./cache/cache-options.ts";
 export { promisesOf, type BackendPromise } from "./cache/backend-promises.ts";
 export { type CacheLogger } from "./cache/reporter.ts";

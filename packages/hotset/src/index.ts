@@ -5,6 +5,7 @@ export {
   ConfigurationError,
   createCache,
   DecodeError,
+  defineBackend,
   EncodeError,
   InvalidArgumentError,
   json,

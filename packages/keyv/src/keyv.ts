@@ -3,6 +3,7 @@ import {
   checkNames,
   ConfigurationError,
   DecodeError,
+  defineBackend,
   json,
   packEntry,
   passthrough,
@@ -49,7 +50,7 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
   const calls = new AdapterCalls(store, label);
   const nowMs = (): number => clock.epochMs?.() ?? Date.now();
   const entryOf = (found: unknown): StoredEntry | undefined => unpacked(found, nowMs());
-  return {
+  return defineBackend({
     label,
     format: options.format ?? json(),
     compressor: options.compressor ?? passthrough(),
@@ -78,7 +79,7 @@ export function keyv(store: KeyvAdapter, options: KeyvBackendOptions = {}): Back
     async close() {
       calls.close();
     },
-  };
+  });
 }
 
 /** Stores differ in the keys that they take, in length and letters. */

@@ -1,4 +1,5 @@
 import {
+  defineBackend,
   inNoCall,
   json,
   newId,
@@ -34,7 +35,7 @@ import { tagVersionsOf } from "./tag-versions.ts";
 export function postgres(options: PostgresOptions): Backend;
 export function postgres(options: PostgresOptions, ...surplus: readonly unknown[]): Backend {
   refuseSurplus("postgres(options)", surplus, "give one object of options");
-  return new PostgresBackend(resolve(options), systemClock);
+  return defineBackend(new PostgresBackend(resolve(options), systemClock));
 }
 
 /** Ended rows are removed after so many writes of this process, up to twice as many. */

@@ -2,6 +2,7 @@ import {
   checkNames,
   ConfigurationError,
   DEFAULT_MAX_DECODED_BYTES,
+  defineBackend,
   InvalidArgumentError,
   newId,
   refuseSurplus,
@@ -469,7 +470,7 @@ class Builder implements RedisBackendBuilder {
       layout === "string"
         ? new StringBackend(held, { ...entries, layout })
         : new HashBackend(held, { ...entries, layout });
-    return its === undefined ? backend : sealed(backend, its);
+    return defineBackend(its === undefined ? backend : sealed(backend, its));
   }
 
   #entrySettings(

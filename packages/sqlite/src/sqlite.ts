@@ -1,4 +1,11 @@
-import { pollChanges, type Backend, type Leases, type StoredEntry, type TagVersions } from "@hotset/core";
+import {
+  defineBackend,
+  pollChanges,
+  type Backend,
+  type Leases,
+  type StoredEntry,
+  type TagVersions,
+} from "@hotset/core";
 import { planOf, type SqliteOptions } from "./options.ts";
 import { Store, type Position } from "./store.ts";
 import { NO_VERSION, TAG_USE_MS, type Tables } from "./tables.ts";
@@ -30,7 +37,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
       return store.put(operation, key, entry, work);
     },
   };
-  return {
+  return defineBackend({
     label,
     format,
     compressor,
@@ -62,7 +69,7 @@ export function sqlite(file: string | URL, options: SqliteOptions = {}): Backend
       changes.stop();
       store.close();
     },
-  };
+  });
 }
 
 type Calls = Pick<Store, "read" | "step" | "put">;

@@ -1,4 +1,5 @@
 import {
+  defineBackend,
   type Backend,
   type Batch,
   type BreakerPolicy,
@@ -111,7 +112,7 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
     unavailable: (event) => calls.maybeExecuted("attach", event),
   });
   const parts: Parts = { options, maxStalenessMs, calls, store, link };
-  return {
+  return defineBackend({
     label,
     ...settings(options),
     ...singleCalls(parts),
@@ -130,7 +131,7 @@ function open(options: ScriptedBackendOptions, store: MemoryStore): ScriptedBack
     script: (operation, step) => calls.script(operation, step),
     down: (error) => calls.down(error),
     up: () => calls.up(),
-  };
+  });
 }
 
 type Settings = "format" | "compressor" | "alsoReads" | "deadlineMs" | "maxEntryBytes" | "maxDecodedBytes";

@@ -1,14 +1,14 @@
 import { Answers } from "../engine/answers.ts";
 import { Backoffs } from "../engine/backoffs.ts";
-import { ChangeSubscription } from "../coherence/change-subscription.ts";
-import { BackendParts } from "../coherence/parts.ts";
+import type { ChangeSubscription } from "../coherence/change-subscription.ts";
 import { Trust } from "../coherence/trust.ts";
-import type { Backend, Coherence } from "../contracts/backend.ts";
-import { systemClock } from "../contracts/clock.ts";
+import type { Backend } from "../contracts/backend.ts";
+import { systemClock, type Clock } from "../contracts/clock.ts";
+import { ConfigurationError } from "../contracts/errors.ts";
 import { createEvents, notify } from "../primitives/event-port.ts";
 import type { LocalTier } from "../contracts/local-tier.ts";
 import type { NamespaceContext } from "../engine/call.ts";
-import { Lifecycle, type Copies, type EngineContext, type Reporting } from "../engine/context.ts";
+import { Lifecycle, type EngineContext, type Reporting } from "../engine/context.ts";
 import { Callers } from "../engine/callers.ts";
 import { Flights } from "../engine/flights.ts";
 import { Ladder } from "../engine/ladder.ts";
@@ -17,21 +17,20 @@ import { Mutations } from "../engine/mutations.ts";
 import { SharedPins } from "../engine/shared-pins.ts";
 import { TagCalls } from "../engine/tag-calls.ts";
 import { Touch } from "../engine/touch.ts";
+import type { RemoteChangesOf } from "../engine/remote-changes.ts";
 import { Reads } from "../engine/reads.ts";
-import { RemoteChanges } from "../engine/remote-changes.ts";
-import { backendKeyOf, parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
+import { parseLocalKey, rootKeySpace, type KeySpace } from "../entry/key.ts";
 import type { ResolvedPolicy } from "../entry/policy.ts";
 import { DecisionLog } from "../primitives/decision-log.ts";
 import { KeyedQueue } from "../primitives/keyed-queue.ts";
 import { LinkedSet } from "../primitives/linked-set.ts";
 import { Meters } from "../primitives/meters.ts";
 import { Semaphore } from "../primitives/semaphore.ts";
-import { KnownVersions } from "../tags/known-versions.ts";
+import type { KnownVersions } from "../tags/known-versions.ts";
 import { TagEvents } from "../tags/tag-events.ts";
 import { LocalCopies } from "../tiers/local-copies.ts";
-import { Recovery } from "../tiers/recovery.ts";
-import { RemoteTier } from "../tiers/remote-tier.ts";
-import { warnOfLostDeletes } from "./backend-promises.ts";
+import type { Recovery } from "../tiers/recovery.ts";
+import type { RemoteTier } from "../tiers/remote-tier.ts";
 import type { CacheOptions } from "./cache-options.ts";
 import { speakUp, warnOf } from "./reporter.ts";
 import type { Engine } from "./namespace-view.ts";
@@ -60,6 +59,32 @@ export interface Assembly {
   readonly warn: (text: string) => void;
 }
 
+/** The parts of a cache that its backend needs; some are made before the others. */
+export interface Opening {
+  readonly trust: Trust;
+  /** Absent where changes of tag versions are not reported: none can be known to be current. */
+  readonly known: KnownVersions | undefined;
+  attach(shared: RemoteChangesOf): {
+    readonly remote: RemoteTier;
+    readonly recovery: Recovery;
+    readonly subscription: Assembly["subscription"];
+  };
+}
+
+export interface OpeningOf {
+  readonly root: KeySpace;
+  readonly clock: Clock;
+  readonly tags: TagEvents;
+  readonly warn: (kind: string, text: string) => void;
+}
+
+let open: ((backend: Backend, of: OpeningOf) => Opening) | undefined;
+
+/** A backend brings it along: a program without one has none of it in its bundle. */
+export function bring(given: NonNullable<typeof open>): void {
+  open = given;
+}
+
 /** Puts the parts of one cache together, each out of those above it. Opens nothing. */
 export function assemble({ options, local: tier, backend, policy }: Plan): Assembly {
   const { name, explain, waitUntil } = options;
@@ -69,15 +94,13 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
   const events = createEvents({ clock, redactKey });
   speakUp(events, name, options.logger);
   const warn = (kind: string, text: string): void => warnOf(name, options.logger, kind, text);
-  if (backend !== undefined) warnOfLostDeletes(backend, (text) => warn("NO_LEASES", text));
   const freezesShared = options.freezeShared ?? isDevelopment();
 
   const tags = new TagEvents();
-  const parts = new BackendParts(backend?.parts);
-  const coherence = typeof backend?.coherence === "object" ? backend.coherence : undefined;
-  const trust = trustIn(coherence, parts, root);
-  // Where changes of tag versions are not reported, none can be known to be current.
-  const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
+  if (backend !== undefined && open === undefined) throw plainObject(backend);
+  const opening = backend && open!(backend, { root, clock, tags, warn });
+  const trust = opening?.trust ?? new Trust();
+  const known = opening?.known;
   const local = tier && new LocalCopies({ tier, tags, trust, table: known, clock, events, cache: name, freezesShared });
   const leases = new LinkedSet<Lease>();
   const backoffs = new Backoffs(tags);
@@ -93,8 +116,7 @@ export function assemble({ options, local: tier, backend, policy }: Plan): Assem
     trust,
     writes: new KeyedQueue(),
   };
-  const changes = new RemoteChanges({ ...shared, leases, backoffs }, root, known);
-  const far = backend && openBackend(backend, coherence, { shared, root, parts, known, changes });
+  const far = opening?.attach({ ...shared, leases, backoffs });
   const context: EngineContext = {
     ...shared,
     recovery: far?.recovery,
@@ -138,52 +160,7 @@ function engineOf(context: EngineContext, leases: LinkedSet<Lease>, backoffs: Ba
   };
 }
 
-function trustIn(coherence: Coherence | undefined, parts: BackendParts, root: KeySpace): Trust {
-  if (coherence === undefined) return new Trust();
-  const { maxStalenessMs = MAX_STALENESS_MS } = coherence;
-  const backendKey = (localKey: string): string => backendKeyOf(root, localKey);
-  return new Trust({ parts, maxStalenessMs, backendKey, versionsKey: root.tagPrefixes[0]! });
-}
-
-/** The parts of a cache that belong to its backend. */
-interface Far {
-  readonly remote: RemoteTier;
-  readonly recovery: Recovery;
-  readonly subscription: ChangeSubscription | undefined;
-}
-
-interface FarOf {
-  readonly shared: Pick<Reporting & Copies, "name" | "clock" | "events" | "tags" | "trust">;
-  readonly root: KeySpace;
-  readonly parts: BackendParts;
-  readonly known: KnownVersions | undefined;
-  readonly changes: RemoteChanges;
-}
-
-function openBackend(backend: Backend, coherence: Coherence | undefined, of: FarOf): Far {
-  const { parts, known, root, changes } = of;
-  const { name: cache, clock, events, tags, trust } = of.shared;
-  const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known });
-  const recovery = new Recovery({
-    remote,
-    clock,
-    events,
-    cache,
-    root,
-    replayed: {
-      key: (key) => changes.replayed(key),
-      tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
-    },
-    reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
-  });
-  if (coherence === undefined) return { remote, recovery, subscription: undefined };
-  const listener = changes.listener({ tier: remote.listener, recovery });
-  const subscription = new ChangeSubscription(coherence, clock, trust, listener);
-  remote.onFirstCall(() => void subscription.start());
-  return { remote, recovery, subscription };
-}
-
-function reportEvictions(tier: LocalTier, { name, clock, events }: FarOf["shared"]): void {
+function reportEvictions(tier: LocalTier, { name, clock, events }: Reporting): void {
   tier.attach({
     clock,
     evicted(localKey, reason) {
@@ -207,6 +184,9 @@ function redactionOf(redactKeys: CacheOptions["redactKeys"]): Reporting["redactK
   };
 }
 
+const plainObject = ({ label: tier }: Backend): ConfigurationError =>
+  new ConfigurationError(
+    `tier: the backend ${tier} is a plain object; write tier(defineBackend(backend)), which brings along what a cache needs for it`,
+    { tier },
+  );
 const REDACTED = "[redacted]";
-const MAX_STALENESS_MS = 2_000;
-const REISSUE_WINDOW_MS = 30_000;

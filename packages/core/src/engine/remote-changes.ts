@@ -8,7 +8,7 @@ import type { Copies, Reporting, Writing } from "./context.ts";
 import type { Lease } from "./lease.ts";
 
 /** The parts of a cache that a change elsewhere concerns. */
-interface ChangesOf extends Reporting, Copies, Pick<Writing, "writes"> {
+export interface RemoteChangesOf extends Reporting, Copies, Pick<Writing, "writes"> {
   readonly leases: Iterable<Lease>;
   readonly backoffs: Backoffs;
 }
@@ -28,12 +28,12 @@ export interface ChangeTargets {
  * flights of its namespace. A load under a version that no longer counts lets other processes load immediately.
  */
 export class RemoteChanges {
-  readonly #of: ChangesOf;
+  readonly #of: RemoteChangesOf;
   readonly #root: KeySpace;
   readonly #table: KnownVersions | undefined;
 
   /** @param table the known versions of the backend, where it reports changes of tag versions. */
-  constructor(of: ChangesOf, root: KeySpace, table: KnownVersions | undefined) {
+  constructor(of: RemoteChangesOf, root: KeySpace, table: KnownVersions | undefined) {
     this.#of = of;
     this.#root = root;
     this.#table = table;

@@ -1,3 +1,4 @@
+import { defineBackend } from "../cache/define-backend.ts";
 import type {
   Backend,
   BreakerPolicy,
@@ -49,7 +50,7 @@ export interface FromSwapOptions {
 export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Backend {
   const { label, clock = systemClock, deadlineMs = DEADLINE_MS, maxRecordBytes = Infinity } = options;
   const entries = new KeptEntries(new Records(store, { label, clock, deadlineMs }));
-  return {
+  return defineBackend({
     label,
     format: options.format ?? json(),
     compressor: options.compressor ?? passthrough(),
@@ -65,7 +66,7 @@ export function fromSwap<V>(store: SwapStore<V>, options: FromSwapOptions): Back
     leases: entries.leases(),
     tagVersions: tagRecords(entries.records, nameOf),
     close: async () => store.close(),
-  };
+  });
 }
 
 type Granted = Awaited<ReturnType<Leases["acquire"]>>;

@@ -26,10 +26,10 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
- * 0213 to 0215, 0229 and 0241, and for reports of changes that say whose they are.
+ * 0213 to 0215, 0229, 0241 and 0242, and for reports of changes that say whose they are.
  */
-const MOST_LINES = { engine: 5_082, core: 16_105 };
-const MOST_FILES = { engine: 26, core: 122 };
+const MOST_LINES = { engine: 5_082, core: 16_145 };
+const MOST_FILES = { engine: 26, core: 123 };
 
 describe("a call", async () => {
   const costs = await measured();

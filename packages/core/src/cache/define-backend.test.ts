@@ -1,0 +1,13 @@
+import { expect, it, vi } from "vitest";
+import { scriptedBackend, TestClock } from "@hotset/testing";
+
+it("a process in which no backend came by defineBackend refuses one, and says what to write", async () => {
+  vi.resetModules();
+  const { createCache } = await import("./create-cache.ts");
+  const { defineBackend } = await import("./define-backend.ts");
+  const backend = scriptedBackend({ clock: new TestClock() });
+  const build = (): unknown => createCache({ name: "test" }).tier(backend).build();
+  expect(build).toThrow("the backend scripted is a plain object; write tier(defineBackend(backend))");
+  expect(defineBackend(backend)).toBe(backend);
+  expect(build).not.toThrow();
+});

@@ -1,0 +1,64 @@
+import { ChangeSubscription } from "../coherence/change-subscription.ts";
+import { BackendParts } from "../coherence/parts.ts";
+import { Trust } from "../coherence/trust.ts";
+import type { Backend, Coherence } from "../contracts/backend.ts";
+import { RemoteChanges } from "../engine/remote-changes.ts";
+import { backendKeyOf, type KeySpace } from "../entry/key.ts";
+import { KnownVersions } from "../tags/known-versions.ts";
+import { Recovery } from "../tiers/recovery.ts";
+import { RemoteTier } from "../tiers/remote-tier.ts";
+import { warnOfLostDeletes } from "./backend-promises.ts";
+import { bring, type Opening, type OpeningOf } from "./assemble.ts";
+
+/**
+ * Returns `backend` as it is, and brings along what a cache needs for one: a program whose caches are in memory alone
+ * has none of that in its bundle. Backends of hotset come by it; wrap one of your own in it.
+ */
+export function defineBackend<B extends Backend>(backend: B): B {
+  bring(openBackend);
+  return backend;
+}
+
+function openBackend(backend: Backend, { root, clock, tags, warn }: OpeningOf): Opening {
+  warnOfLostDeletes(backend, (text) => warn("NO_LEASES", text));
+  const parts = new BackendParts(backend.parts);
+  const coherence = typeof backend.coherence === "object" ? backend.coherence : undefined;
+  const trust = trustIn(coherence, parts, root);
+  const known = coherence && new KnownVersions(trust, clock, () => tags.forgotten());
+  return {
+    trust,
+    known,
+    attach(shared) {
+      const { name: cache, events } = shared;
+      const changes = new RemoteChanges(shared, root, known);
+      const remote = new RemoteTier(backend, clock, events, cache, { parts, table: known });
+      const recovery = new Recovery({
+        remote,
+        clock,
+        events,
+        cache,
+        root,
+        replayed: {
+          key: (key) => changes.replayed(key),
+          tags: (space, keys) => tags.acknowledged(space, keys, "hard"),
+        },
+        reissueWindowMs: coherence === undefined ? 0 : (coherence.reissueWindowMs ?? REISSUE_WINDOW_MS),
+      });
+      if (coherence === undefined) return { remote, recovery, subscription: undefined };
+      const listener = changes.listener({ tier: remote.listener, recovery });
+      const subscription = new ChangeSubscription(coherence, clock, trust, listener);
+      remote.onFirstCall(() => void subscription.start());
+      return { remote, recovery, subscription };
+    },
+  };
+}
+
+function trustIn(coherence: Coherence | undefined, parts: BackendParts, root: KeySpace): Trust {
+  if (coherence === undefined) return new Trust();
+  const { maxStalenessMs = MAX_STALENESS_MS } = coherence;
+  const backendKey = (localKey: string): string => backendKeyOf(root, localKey);
+  return new Trust({ parts, maxStalenessMs, backendKey, versionsKey: root.tagPrefixes[0]! });
+}
+
+const MAX_STALENESS_MS = 2_000;
+const REISSUE_WINDOW_MS = 30_000;
