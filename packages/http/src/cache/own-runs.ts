@@ -17,8 +17,8 @@ interface OwnRun {
 export class OwnRuns {
   readonly #runs = new Map<string, OwnRun>();
   readonly #clock: Clock;
-  /** So that no client can choose URLs whose names are equal. */
-  readonly #salt = crypto.randomUUID();
+  /** So that no client can choose URLs whose names are equal. Made late: workers draw none before a request. */
+  #salt: string | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -50,6 +50,7 @@ export class OwnRuns {
   }
 
   #nameOf(url: string): string {
+    this.#salt ??= crypto.randomUUID();
     return digest(`${this.#salt} ${url}`);
   }
 }

@@ -40,8 +40,8 @@ export class Shelf {
   readonly #namespace: Namespace;
   readonly #plan: Plan;
   readonly #variants: Variants;
-  /** Marks the responses that this process received. */
-  readonly #instance = crypto.randomUUID();
+  /** Marks the responses that this process received. Made late: workers draw none before a request. */
+  #instance: string | undefined;
 
   constructor(namespace: Namespace, plan: Plan, variants: Variants) {
     this.#namespace = namespace;
@@ -116,7 +116,7 @@ export class Shelf {
       selects,
       bodyBytes: bytes.byteLength,
       body: await this.#place(bodyKey(key), bytes, this.#lifeMs(decision.freshness, decision.fields)),
-      receivedBy: this.#instance,
+      receivedBy: (this.#instance ??= crypto.randomUUID()),
       receivedAt,
     });
   }
@@ -157,7 +157,7 @@ export class Shelf {
       fields,
       freshness,
       body: renewed,
-      receivedBy: this.#instance,
+      receivedBy: (this.#instance ??= crypto.randomUUID()),
       receivedAt: this.#plan.clock.now(),
     });
   }
