@@ -12,7 +12,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   // Decision 0250 has the six that bundle declarations.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 991 },
-  { what: "published packages", count: publishedPackages, limit: 16 },
+  { what: "published packages", count: publishedPackages, limit: 17 },
   // The aim is 42,000.
   {
     what: "lines of the workshop",
@@ -21,7 +21,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // decision 0250 the check of CommonJS.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_782 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_990 },
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
 ];
 

@@ -292,10 +292,14 @@ export const PAGES: readonly PageSpec[] = [
     names: ["keyv", "KeyvBackendOptions", "KeyvAdapter", "keyvStore", "KeyvStoreOptions", "KeyvStore"],
   },
   {
-    file: "unstorage",
-    title: "A driver of unstorage",
-    intro: "A cache under unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
-    names: ["hotsetDriver", "HotsetDriverOptions", "HotsetDriver"],
+    file: "adapters",
+    title: "Adapters of frameworks",
+    intro: "A cache in Nest, and under unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
+    names: [
+      ...["HotsetModule", "HotsetModuleOptions", "HotsetModuleAsyncOptions", "getCacheToken", "InjectCache"],
+      ...["HotsetInterceptor", "CacheKey", "CacheTTL", "CacheTags", "HotsetHealthIndicator", "HotsetHealth"],
+      ...["hotsetDriver", "HotsetDriverOptions", "HotsetDriver"],
+    ],
   },
   {
     file: "compose",

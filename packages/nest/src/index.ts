@@ -1,0 +1,5 @@
+export { HotsetModule, type HotsetModuleAsyncOptions, type HotsetModuleOptions } from "./module.ts";
+export { getCacheToken, InjectCache } from "./tokens.ts";
+export { HotsetInterceptor } from "./interceptor.ts";
+export { CacheKey, CacheTags, CacheTTL } from "./metadata.ts";
+export { HotsetHealthIndicator, type HotsetHealth } from "./health.ts";

@@ -1,0 +1,135 @@
+import { CacheClosedError, OverloadedError, type Cache, type LoadContext, type Namespace } from "@hotset/core";
+import {
+  Inject,
+  Injectable,
+  StreamableFile,
+  type CallHandler,
+  type ExecutionContext,
+  type NestInterceptor,
+} from "@nestjs/common";
+import { HttpAdapterHost, Reflector } from "@nestjs/core";
+import { from, lastValueFrom, type Observable } from "rxjs";
+import { changesOf, headOf, type Changes, type Reply } from "./reply.ts";
+import { KEY_METADATA, TAGS_METADATA, TTL_METADATA } from "./metadata.ts";
+import { getCacheToken } from "./tokens.ts";
+
+/** What is stored of an answer. */
+interface Answer extends Changes {
+  readonly body: unknown;
+}
+
+/**
+ * Caches the answers of handlers, in place of `CacheInterceptor` of @nestjs/cache-manager: by URL, for GET alone, or by
+ * `@CacheKey`. A handler runs once for all requests that wait for its answer, in all processes. A hit has the status
+ * and the header fields that the handler set; `X-Cache` says `HIT`, `STALE` or `MISS`.
+ *
+ * Not stored, and shared with no other request: an answer with a `Set-Cookie` or a `Cache-Control` of `private` or
+ * `no-store`, a stream, and `undefined`, as of a handler that sends its answer. Not stored: a status of 400 or more,
+ * and errors. Server-sent events pass through.
+ *
+ * The key is the URL: where an answer depends on more, on the user say, override {@link trackBy}.
+ */
+export class HotsetInterceptor implements NestInterceptor {
+  /** Methods of HTTP whose answers are cached. */
+  protected allowedMethods: string[] = ["GET"];
+  readonly #answers: Namespace<Answer>;
+  readonly #reflector: Reflector;
+  readonly #adapters: HttpAdapterHost;
+
+  constructor(cache: Cache, reflector: Reflector, adapters: HttpAdapterHost) {
+    this.#answers = cache.namespace<Answer>("nest");
+    this.#reflector = reflector;
+    this.#adapters = adapters;
+  }
+
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
+    const isEvents = this.#reflector.get(SSE_METADATA, context.getHandler()) === true;
+    const key = isEvents ? undefined : await this.trackBy(context);
+    if (!key) return next.handle();
+    return from(this.#answer(key, context, next));
+  }
+
+  /**
+   * The key of a call: what `@CacheKey` says, else the URL of a request that {@link isRequestCacheable} allows. A call
+   * without a key is not cached.
+   */
+  protected trackBy(context: ExecutionContext): string | undefined | Promise<string | undefined> {
+    const given: unknown = this.#reflector.get(KEY_METADATA, context.getHandler());
+    if (given) return typeof given === "function" ? (given(context) as string | undefined) : String(given);
+    if (context.getType() !== "http" || !this.isRequestCacheable(context)) return undefined;
+    return this.#adapters.httpAdapter.getRequestUrl(context.switchToHttp().getRequest()) as string;
+  }
+
+  protected isRequestCacheable(context: ExecutionContext): boolean {
+    const { method } = context.switchToHttp().getRequest<{ readonly method: string }>();
+    return this.allowedMethods.includes(method);
+  }
+
+  async #answer(key: string, context: ExecutionContext, next: CallHandler): Promise<unknown> {
+    const reply = context.getType() === "http" ? context.switchToHttp().getResponse<Reply>() : undefined;
+    const { httpAdapter } = this.#adapters;
+    const run = (): Promise<unknown> => lastValueFrom(next.handle(), { defaultValue: undefined });
+    let hasBegun = false;
+    let made: Answer | undefined;
+    const load = async (call: LoadContext): Promise<Answer> => {
+      hasBegun = true;
+      const before = headOf(reply);
+      const body = await run();
+      const changes = changesOf(before, headOf(reply));
+      made = { body, ...changes };
+      if (!isForAll(body, headOf(reply))) return call.notShared(made);
+      return (changes.status ?? 200) >= 400 ? call.noStore(made) : made;
+    };
+    const onServed = ({ status }: { readonly status: string }): void => {
+      if (reply !== undefined) httpAdapter.setHeader(reply, "X-Cache", status === "hit" ? "HIT" : status.toUpperCase());
+    };
+    try {
+      const answer = await this.#answers.getOrSet(key, load, { ...(await this.#policy(context)), onServed });
+      if (reply !== undefined && answer !== made) this.#apply(answer, reply);
+      return answer.body;
+    } catch (error) {
+      // The cache refused, so the handler answers without it.
+      if (hasBegun || !(error instanceof OverloadedError || error instanceof CacheClosedError)) throw error;
+      return run();
+    }
+  }
+
+  #apply({ status, headers = {} }: Answer, reply: Reply): void {
+    const { httpAdapter } = this.#adapters;
+    if (status !== undefined) httpAdapter.status(reply, status);
+    for (const [name, value] of Object.entries(headers)) httpAdapter.setHeader(reply, name, value as string);
+  }
+
+  async #policy(
+    context: ExecutionContext,
+  ): Promise<{ readonly ttl: number | undefined; readonly tags: readonly string[] }> {
+    const places = [context.getHandler(), context.getClass()];
+    const given: unknown = this.#reflector.getAllAndOverride(TTL_METADATA, places);
+    const ttl = (typeof given === "function" ? await given(context) : given) as number | null | undefined;
+    const tags = places.flatMap(
+      (place) => this.#reflector.get<readonly unknown[] | undefined>(TAGS_METADATA, place) ?? [],
+    );
+    return {
+      ttl: ttl === 0 ? Infinity : (ttl ?? undefined),
+      tags: tags.flatMap((tag) => (typeof tag === "function" ? (tag(context) as readonly string[]) : (tag as string))),
+    };
+  }
+}
+Injectable()(HotsetInterceptor);
+Inject(getCacheToken())(HotsetInterceptor, undefined, 0);
+Inject(Reflector)(HotsetInterceptor, undefined, 1);
+Inject(HttpAdapterHost)(HotsetInterceptor, undefined, 2);
+
+/** Of `@Sse()`: its answer has no end. */
+const SSE_METADATA = "__sse__";
+
+function isForAll(body: unknown, head: ReturnType<typeof headOf>): boolean {
+  if (body === undefined || body instanceof StreamableFile || isReadOnce(body)) return false;
+  const { "set-cookie": cookie, "cache-control": control } = head.headers;
+  return cookie === undefined && !/\b(?:private|no-store)\b/i.test(String(control ?? ""));
+}
+
+const isReadOnce = (body: unknown): boolean =>
+  typeof body === "object" &&
+  body !== null &&
+  ("pipe" in body || "getReader" in body || Symbol.asyncIterator in body || body instanceof Response);

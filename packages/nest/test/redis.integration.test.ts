@@ -1,0 +1,41 @@
+import { createCache, type Cache } from "@hotset/core";
+import { v8 } from "@hotset/formats";
+import { CacheTags, HotsetModule } from "@hotset/nest";
+import { memory } from "@hotset/memory";
+import { redis } from "@hotset/redis";
+import { randomPrefix } from "@hotset/test-servers";
+import { gate } from "@hotset/testing";
+import { afterEach, expect, inject, it, vi } from "vitest";
+import { closeAll, handler, start } from "./apps.ts";
+
+afterEach(closeAll);
+
+it("C575: 40 requests over two applications run a slow handler once; a tag ends its answer in both", async () => {
+  const prefix = randomPrefix();
+  const leave = gate();
+  let runs = 0;
+  const slow = async (_: number, response: { header(name: string, value: string): unknown }) => {
+    runs += 1;
+    await leave.pass();
+    response.header("X-Run", String(runs));
+    return { runs };
+  };
+  const caches: Cache[] = [];
+  const build = () => {
+    const backend = redis(inject("redisUrl")).keyPrefix(prefix).valueFormat(v8()).build();
+    caches.push(createCache({ name: "shop" }).tier(memory()).tier(backend).defaults({ ttl: "1m" }).build());
+    return caches.at(-1)!;
+  };
+  const application = () =>
+    start({ imports: [HotsetModule.forRoot({ build })], controllers: [handler("slow", slow, [CacheTags("slow")])] });
+  const apps = [await application(), await application()];
+  const asked = Array.from({ length: 40 }, (_, i) => apps[i % 2]!.get("/slow/1"));
+  await vi.waitUntil(() => caches.every((cache) => cache.stats().waiting === 20));
+  leave.open();
+  const got = await Promise.all(asked);
+  expect(new Set(got.map(({ text, headers }) => `${text} ${headers.get("x-run")}`))).toEqual(new Set(['{"runs":1} 1']));
+
+  await caches[0]!.invalidateTags("slow");
+  await vi.waitUntil(async () => (await apps[1]!.get("/slow/1")).text === '{"runs":2}');
+  expect((await apps[0]!.get("/slow/1")).text).toBe('{"runs":2}');
+});
