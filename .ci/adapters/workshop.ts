@@ -76,7 +76,7 @@ export class Pair {
     this.#b = b;
   }
 
-  /** What the one process answers. @throws {Error} after five seconds, which is no answer. */
+  /** The answer of one process. @throws {Error} after five seconds. */
   a<T>(path: string, init?: RequestInit): Promise<T> {
     return ask<T>(`${this.#a.url}/${path}`, init);
   }
@@ -129,7 +129,7 @@ export async function warmCosts(redis: OwnRedis, get: () => Promise<unknown>): P
   if (commands >= 10) throw new Error(`${commands} commands`);
 }
 
-/** Each `page/…` is answered, whatever Redis does; ends with a Redis that is back and empty. */
+/** Each `page/…` is answered; ends with a Redis that is back and empty. */
 export const outages = (pair: Pair, redis: OwnRedis): Scenarios => ({
   "Redis frozen: a warm page": async () => {
     await pair.agree("page/1");

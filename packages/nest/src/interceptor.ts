@@ -13,7 +13,7 @@ import { changesOf, headOf, type Changes, type Reply } from "./reply.ts";
 import { KEY_METADATA, TAGS_METADATA, TTL_METADATA } from "./metadata.ts";
 import { getCacheToken } from "./tokens.ts";
 
-/** What is stored of an answer. */
+/** The stored part of an answer. */
 interface Answer extends Changes {
   readonly body: unknown;
 }
@@ -120,7 +120,7 @@ Inject(getCacheToken())(HotsetInterceptor, undefined, 0);
 Inject(Reflector)(HotsetInterceptor, undefined, 1);
 Inject(HttpAdapterHost)(HotsetInterceptor, undefined, 2);
 
-/** Of `@Sse()`: its answer has no end. */
+/** Metadata of `@Sse()`, whose answer has no end. */
 const SSE_METADATA = "__sse__";
 
 function isForAll(body: unknown, head: ReturnType<typeof headOf>): boolean {

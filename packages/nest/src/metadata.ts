@@ -1,6 +1,6 @@
 import { SetMetadata, type ExecutionContext } from "@nestjs/common";
 
-/** Those of @nestjs/cache-manager, so that its decorators count here and ours there. */
+/** As in @nestjs/cache-manager, so that its decorators count here and ours there. */
 export const KEY_METADATA = "cache_module:cache_key";
 export const TTL_METADATA = "cache_module:cache_ttl";
 export const TAGS_METADATA = "hotset:cache_tags";
@@ -20,7 +20,7 @@ export const CacheTTL = (ttl: number | ((context: ExecutionContext) => number | 
   SetMetadata(TTL_METADATA, ttl);
 
 /**
- * The tags of the answers: `cache.invalidateTags(tag)` removes them, in all processes. Those of a handler add to those
+ * The tags of the answers: `cache.invalidateTags(tag)` removes them, in all processes. Tags of a handler add to those
  * of its controller.
  */
 export const CacheTags = (

@@ -25,7 +25,7 @@ export type HotsetModuleOptions =
 
 /** Options of `HotsetModule.forRootAsync`. */
 export interface HotsetModuleAsyncOptions extends Pick<ModuleMetadata, "imports"> {
-  /** What `useFactory` gets. */
+  /** The arguments of `useFactory`. */
   readonly inject?: FactoryProvider["inject"];
   readonly useFactory: (...injected: never[]) => HotsetModuleOptions | Promise<HotsetModuleOptions>;
 }
@@ -50,7 +50,7 @@ export class HotsetModule {
   /** Provides `cache.namespace(namespace, policy)`, by `@InjectCache(namespace)`, to the module that imports it. */
   static forFeature<V>({ namespace, ...policy }: NamespaceOptions<V> & { readonly namespace: string }): DynamicModule {
     const token = getCacheToken(namespace);
-    // Nest 10 tells modules apart by the text of their values, and functions by their source.
+    // Nest 10 distinguishes modules by the text of their values, and functions by their source.
     const policyToken = `${token}:policy`;
     const providers: Provider[] = [
       { provide: policyToken, useValue: policy },

@@ -10,7 +10,7 @@ interface Head {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-/** What a handler set: absent where it set nothing. */
+/** Changes that a handler made: absent where it made none. */
 export interface Changes {
   readonly status?: number | undefined;
   readonly headers?: Readonly<Record<string, unknown>> | undefined;

@@ -8,7 +8,7 @@ export interface HotsetDriverOptions {
    */
   readonly name?: string | undefined;
   /**
-   * How long an item lives that is stored without a `ttl`; Nitro stores so whatever has `swr: true`. `Infinity` keeps
+   * How long an item lives that is stored without a `ttl`; Nitro stores so with `swr: true`. `Infinity` keeps
    * it until memory or the backend evicts it.
    * @default '1d'
    */
