@@ -103,11 +103,13 @@ export const RULES = {
   logged: 1,
   logGap: 1,
   logPresent: 1,
-  // set ends the lease beside by a command of its own, before
+  // set and expire end the lease beside by a command of its own, before
   leaseFirst: 1,
   // set of a string is SET and, in another step, a read that compares the version
   setReadsBehind: 1,
   setComparesBehind: 1,
+  // a removal is plain commands: it asks the script where there was a lease alone
+  plainDelete: 1,
 };
 const cp = (o) => {
   // hand clone
@@ -1279,7 +1281,7 @@ export function make(cfg, R) {
       )
         go(`Redis executes ${o.k} w${o.w} of P${o.p}${o.z ? " (late, old connection)" : ""}`, (t) => {
           const x = t.O[i];
-          if (R.leaseFirst && x.k === "set" && !x.m) {
+          if (R.leaseFirst && (x.k === "set" || x.k === "expire") && !x.m) {
             if (R.opsDropLease && t.l) {
               sig(t, "l");
               t.l = 0;
@@ -1287,7 +1289,11 @@ export function make(cfg, R) {
             x.m = 1;
             return;
           }
-          applyOp(t, x);
+          const isRemoval = R.plainDelete && (x.k === "delete" || x.k === "rdel");
+          if (!(isRemoval && x.m !== "script" && removePlainly(t, x))) {
+            if (isRemoval && x.m !== "script") return;
+            applyOp(t, x);
+          }
           if (x.z) t.O.splice(i, 1);
           else x.st = STRING && R.setReadsBehind && x.k === "set" && !x.rp ? "b" : "x";
         });
@@ -1409,6 +1415,27 @@ export function make(cfg, R) {
         t.nl = 0;
       });
     return out;
+  };
+  /** HDEL, then DEL of entry and lease; where there was a lease alone, the script. @returns whether it is done. */
+  const removePlainly = (t, x) => {
+    t.nl = 0;
+    if (!STRING && !x.m) {
+      x.m = t.e ? "was" : "none";
+      if (t.e) sig(t, "k");
+      t.e = null;
+      return false;
+    }
+    const isAlone = t.l && x.m !== "was" && !t.h && !t.e;
+    if (t.e || (R.delSignals && t.h)) sig(t, "k");
+    t.e = null;
+    if (R.opsDropPlaceholder) t.h = 0;
+    if (R.opsDropLease && t.l) {
+      sig(t, "l");
+      t.l = 0;
+    }
+    x.m = "script";
+    if (!isAlone) owe(t, x.w, 0, x);
+    return !isAlone;
   };
   /** Over the placeholder: a read and SET IFEQ, and behind them a read of the version, in another step; or a script. */
   const storeOverPlaceholder = (t, q, g, err) => {
@@ -1718,8 +1745,7 @@ export function make(cfg, R) {
           (cfg.joins ? "|" + f.lj + f.le + f.to + f.tf + f.pr : "");
     }
     for (const o of s.O)
-      k +=
-        "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ? "m" : "");
+      k += "!" + o.p + o.k + o.w + o.st + o.ok + o.ep + (o.z ? 1 : 0) + (o.rp ? 1 : 0) + (o.sn ?? "") + (o.m ?? "");
     const b = s.B;
     return (
       k + "$" + b.ops + b.fl + b.loss + b.cut + b.ev + b.evl + b.evt + b.flu + b.ovf + b.lex + b.age + b.fail + b.touch

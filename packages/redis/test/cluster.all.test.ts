@@ -267,7 +267,7 @@ describe("a cluster", () => {
     const key = `shop::${await tagOn(from!)}`;
     await backend.write(key, stored());
     const migration = await servers.migrateHalfway(await servers.slotOf(`${prefix}:${key}`), to!);
-    await expect(backend.remove(key)).rejects.toMatchObject({
+    await expect(backend.leases!.release(key, "token")).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: true,
       maybeExecuted: false,
@@ -277,6 +277,9 @@ describe("a cluster", () => {
     // A write is over the entry alone.
     await backend.write(key, stored("meanwhile"));
     expect((await backend.read(key))?.data).toEqual(Buffer.from("meanwhile"));
+    // The second command of a removal is over both; the first has removed the value.
+    await expect(backend.remove(key)).rejects.toMatchObject({ retryable: true });
+    expect(await backend.read(key)).toBe(undefined);
     await migration.abort();
     await backend.write(key, stored("again"));
     expect((await backend.read(key))?.data).toEqual(Buffer.from("again"));
@@ -479,6 +482,7 @@ describe("commands sent to the nodes", () => {
       "CLUSTER",
       "DEL",
       "EVALSHA",
+      "HDEL",
       "HELLO",
       "HGET",
       "HLEN",

@@ -534,10 +534,13 @@ describe("a lease is ended by", () => {
     }
   });
 
-  it("C81: remove, and the key is pushed also without entry and lease: a load may run whose lease has just ended", async () => {
+  it("C81: remove, and the key is pushed also without an entry: a load may run under that lease", async () => {
+    await server.command("SET", L, "theirs");
     expect(await backend.remove(KEY)).toBe("missing");
     expect(await tracker.received()).toEqual([E]);
     expect(await everything()).toEqual({});
+    expect(await backend.remove(KEY), "without any load").toBe("missing");
+    expect(await tracker.received()).toEqual([]);
   });
 
   it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)(

@@ -573,7 +573,8 @@ describe("two layouts below one prefix", () => {
     "C318: remove and mark each other's entries, so neither serves what the other has ended",
     both(async (one, two) => {
       await one.write(KEY, stored());
-      expect(await two.remove(KEY)).toBe("deleted");
+      // What is no hash counts as missing to one of hashes: it may be a placeholder.
+      expect(await two.remove(KEY)).toBe(two === backend ? "deleted" : "missing");
       expect(await one.read(KEY)).toBe(undefined);
       await one.write(KEY, stored());
       await two.markStale!(KEY);

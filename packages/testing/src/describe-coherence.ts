@@ -87,10 +87,13 @@ export function describeCoherence(subject: BackendSubject): void {
       ["write", (backend) => backend.write(KEY, stored())],
       ["remove", (backend) => backend.remove(KEY)],
       ["markStale", (backend) => backend.markStale?.(KEY)],
-    ])("reports a change even without an entry, because a load of it may be running: %s", async (operation, change) => {
+    ])("reports a change even without an entry, where a load of it is running: %s", async (operation, change) => {
       const scene = await listen();
       if (scene?.other[operation as "markStale"] === undefined) return;
       await scene.watch(KEY);
+      // Loads hold it, if there are leases.
+      await scene.own.leases?.acquire(KEY, TOKEN, MINUTE, "");
+      scene.listener.forget();
       await change(scene.other);
       await scene.listener.waitForReport(KEY);
     });

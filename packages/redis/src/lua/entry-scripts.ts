@@ -2,6 +2,7 @@ import { PLACEHOLDER } from "./present.ts";
 import {
   announce,
   behindLease,
+  END_LEASE,
   ofEntry,
   IS_BARE,
   put,
@@ -60,15 +61,15 @@ return 1`),
 
 /**
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
- * `m`, or in an entry without `m` the time between `s` and its end. Where less than that remains, the HSET is the
- * change that is pushed. An entry that has a `w` gets another one: a process that has just written it, and confirms
- * that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may read it;
- * that layout needs a prefix, so without one such bytes are those of another program.
+ * `m`, or in an entry without `m` the time between `s` and its end. That comes first: full memory refuses the HSET of a
+ * script that has changed nothing. An entry that has a `w` gets another one: a process that has just written it, and
+ * confirms that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may
+ * read it; that layout needs a prefix, so without one such bytes are those of another program.
  *
  * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
 export const MARK_STALE: Script = script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
-redis.call('DEL', KEYS[2])
+${END_LEASE}
 if e.err or redis.call('HSTRLEN', KEYS[1], 'd') == 0 and not redis.call('HGET', KEYS[1], 'd') then
   if e.err and not (${IS_BARE}) and redis.pcall('GETRANGE', KEYS[1], 0, 0) == '\\193' then redis.call('DEL', KEYS[1]) end
   ${WAKE}
@@ -88,8 +89,15 @@ elseif s then
   window = -1
   if ttl >= 0 then window = math.min(ttl, math.max(0, now + ttl - s)) end
 end
+if window >= 0 and (ttl < 0 or window < ttl) then ttl = window end
+if ttl == 0 then
+  redis.call('DEL', KEYS[1])
+  ${announce()}
+  return 1
+end
+if ttl > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl)) else redis.call('PERSIST', KEYS[1]) end
 redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
 if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end
-if window >= 0 and (ttl < 0 or window < ttl) then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', window)) end
 ${announce()}
 return 1`);
+export const MARK_STALE_ALONE: Script = behindLease(MARK_STALE);

@@ -99,7 +99,7 @@ return 1`),
  * may. So is an entry that is over by its own end, also where its TTL is longer.
  */
 export const MARK_STRING_STALE: Script = script(`${PRESENT}
-redis.call('DEL', KEYS[2])
+${END_LEASE}
 if was == '' or was == '-' or was == '!' then
   redis.call('DEL', KEYS[1])
   ${SIGNAL}
@@ -123,8 +123,14 @@ if endAt < ${NEVER} then
   if left < 0 or endAt - now < left then left = math.max(0, endAt - now) end
 end
 if staleAt > now then staleAt = now end
+if left == 0 then
+  redis.call('DEL', KEYS[1])
+  ${announce()}
+  return 1
+end
+if left > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) else redis.call('PERSIST', KEYS[1]) end
 local version = string.sub(redis.sha1hex(was), 1, #was)
 redis.call('SETRANGE', KEYS[1], 3, version .. struct.pack('>I6I6', staleAt, endAt))
-if left >= 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', left)) end
 ${announce()}
 return 1`);
+export const MARK_STRING_STALE_ALONE: Script = behindLease(MARK_STRING_STALE);

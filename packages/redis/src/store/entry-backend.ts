@@ -65,6 +65,18 @@ export interface KeyContent {
   readonly isPlaceholder: boolean;
 }
 
+/** What was in the key of an entry: `unknown` where the look at it was refused, for want of memory say. */
+export type Found = "entry" | "placeholder" | "nothing" | "unknown";
+
+/** How a layout looks whether there is an entry to remove. */
+export interface Removal {
+  /** A command that Redis counts as no read, so that it remembers no key. Without the key, which is its second word. */
+  readonly look: readonly [name: string, ...more: string[]];
+  readonly was: (reply: unknown) => Found;
+  /** Does the same in one step. */
+  readonly script: Script;
+}
+
 const NO_ANNOUNCEMENT: Announcement = Object.freeze({ channel: "", sender: "" });
 
 /** What all layouts share: how a backend is described, connected and closed, and how it sends commands and scripts. */
@@ -262,6 +274,38 @@ export abstract class EntryBackend extends Sender implements Backend {
     }
     const { commands: before } = staged;
     return this.send(this.origins[operation], command(staged.args, [...keys, staged.key]), again, { script, before });
+  }
+
+  /**
+   * Removes an entry, its lease and a placeholder by two commands in one trip. A load that holds neither has read
+   * nothing yet, or was pushed the end of what it held. Where there was a lease alone, that of a client of the user or
+   * of another layout, the script reports the change to its holder.
+   */
+  protected removed(key: string, { look, was, script }: Removal): Promise<DeleteStatus> {
+    const status = (isDeleted: boolean): DeleteStatus => (isDeleted ? "deleted" : "missing");
+    if (this.keys.isBare || this.announce.channel !== "")
+      return this.script("remove", script, key, [], (count) => status(count === 1));
+    return this.at(key, (entryKey) => {
+      const keys = [entryKey, this.keys.lease(entryKey)];
+      const [name, ...more] = look;
+      let found: Found = "nothing";
+      let byScript = false;
+      const interpret = (count: unknown): DeleteStatus | Further => {
+        if (byScript) return status(count === 1);
+        if (found === "nothing" && count === 1) {
+          byScript = true;
+          return new Further(this.scriptCommand(script, keys, []));
+        }
+        return status(found === "entry" || (found !== "placeholder" && count !== 0));
+      };
+      return this.send(this.origins.remove, ["DEL", ...keys], interpret, {
+        script,
+        before: [[name, entryKey, ...more]],
+        onBefore: (reply) => {
+          found = was(reply);
+        },
+      });
+    });
   }
 
   /** Whether a write ends the lease by a command of its own: where versions are compared, and nothing is announced. */

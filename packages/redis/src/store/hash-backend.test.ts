@@ -280,13 +280,14 @@ describe("a write", () => {
   it("names the channel and the sender of the announcement, as they are at the time", () => {
     const announce = { channel: "", sender: "" };
     const announcing = open({ announce });
-    void handled(announcing.remove("shop::1"));
+    void handled(announcing.markStale("shop::1"));
     Object.assign(announce, { channel: "hotset~changes", sender: "me" });
     void handled(announcing.remove("shop::1"));
     void handled(announcing.leases.release("shop::1", "token"));
     void handled(announcing.tagVersions!.renew(["{~shop}::a"], "hard"));
-    expect(wire.sent.map((command) => command.split(" ").slice(-3))).toEqual([
-      ["hotset~lease:{hotset:shop::1}", "", ""],
+    const scripts = wire.sent.filter((command) => command.startsWith("EVALSHA"));
+    expect(scripts.map((command) => command.split(" ").slice(-3))).toEqual([
+      ["hotset:shop::1", "", ""],
       ["hotset~lease:{hotset:shop::1}", "hotset~changes", "me"],
       ["token", "hotset~changes", "me"],
       ["hard", "hotset~changes", "me"],
@@ -294,18 +295,18 @@ describe("a write", () => {
   });
 
   it("sends a script that the server has forgotten as text, once", async () => {
-    const removal = handled(backend.remove("shop::1"));
+    const release = handled(backend.leases.release("shop::1", "token"));
     await wire.fail(refusal("NOSCRIPT No matching script."));
-    expect(wire.sent[1]).toMatch(/^EVAL if KEYS\[2\] and string\.byte/);
+    expect(wire.sent[1]).toMatch(/^EVAL local head\b/);
     await wire.fail(refusal("NOSCRIPT No matching script."));
-    await expect(removal).rejects.toThrow(/^NOSCRIPT/);
+    await expect(release).rejects.toThrow(/^NOSCRIPT/);
     expect(wire.sent).toHaveLength(2);
   });
 
   it("does not send it again once the call was given up: it would come behind what was called since", async () => {
-    const removal = handled(backend.remove("shop::1"));
+    const release = handled(backend.leases.release("shop::1", "token"));
     clock.advance(1_000);
-    await expect(removal).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+    await expect(release).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
     await wire.fail(refusal("NOSCRIPT No matching script."));
     expect(wire.sent).toHaveLength(1);
   });
@@ -329,9 +330,9 @@ describe("what the server answers", () => {
     "CLUSTERDOWN The cluster is down",
     "MASTERDOWN Link with MASTER is down",
   ])("A93: %j means not now: retryable, and not executed", async (message) => {
-    const removal = handled(backend.remove("shop::1"));
+    const release = handled(backend.leases.release("shop::1", "token"));
     await wire.fail(refusal(message));
-    await expect(removal).rejects.toMatchObject({
+    await expect(release).rejects.toMatchObject({
       code: "BACKEND_UNAVAILABLE",
       retryable: true,
       maybeExecuted: false,
@@ -348,7 +349,7 @@ describe("what the server answers", () => {
     "ERR unknown command",
   ])("A93: %j is a reply to this command, and does not count against the connection", async (message) => {
     const error = refusal(message);
-    const write = handled(backend.remove("shop::1"));
+    const write = handled(backend.leases.release("shop::1", "token"));
     await wire.fail(error);
     await expect(write).rejects.toBe(error);
     expect(error).not.toBeInstanceOf(BackendUnavailableError);
@@ -360,15 +361,17 @@ describe("what the server answers", () => {
     ["a client that is gone", new Error("Disconnects client")],
     ["whatever else", "no error at all"],
   ])("A13: %s is a lost connection: a write may have happened", async (_, error) => {
-    const write = handled(backend.remove("shop::1"));
+    const write = handled(backend.leases.release("shop::1", "token"));
     await wire.fail(error);
     await expect(write).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE", retryable: true, maybeExecuted: true });
   });
 
   it("A95: READONLY is reported to the connection, and no other error", async () => {
-    const writes = [backend.remove("shop::1"), backend.remove("shop::1"), backend.read("shop::1")].map((call) =>
-      call.catch((error: unknown) => error),
-    );
+    const writes = [
+      backend.leases.release("shop::1", "token"),
+      backend.leases.release("shop::1", "token"),
+      backend.read("shop::1"),
+    ].map((call) => call.catch((error: unknown) => error));
     await wire.fail(refusal("LOADING Redis is loading the dataset in memory"));
     await wire.fail(refusal("READONLY You can't write against a read only replica."));
     await wire.reply(-2);

@@ -1,10 +1,10 @@
 import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, readTogether, type BatchAnswer } from "./batch-read.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
-import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
+import { EntryBackend, type BackendHold, type BackendSettings, type Removal } from "./entry-backend.ts";
 import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type HashLayout } from "./entry-fields.ts";
 import { HashLeases } from "./hash-leases.ts";
-import { MARK_STALE, REMOVE, WRITE, WRITE_ALONE } from "../lua/entry-scripts.ts";
+import { MARK_STALE, MARK_STALE_ALONE, REMOVE, WRITE, WRITE_ALONE } from "../lua/entry-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { stageHash, type StagedEntry } from "./staged-entry.ts";
 import { ignore } from "../primitives/ignore.ts";
@@ -13,9 +13,17 @@ export interface HashSettings extends BackendSettings {
   readonly layout: HashLayout;
 }
 
-/**
- * Entries in Redis as hashes. A read is two plain commands in one tick. Each change of an entry is one script.
- */
+/** It removes all that entries consist of. What is no hash is a placeholder, or of another type: no entry either. */
+const REMOVAL: Removal = {
+  look: ["HDEL", "d", "s", "m", "w"],
+  was: (reply) => {
+    if (reply instanceof Error) return isWrongType(reply) ? "placeholder" : "unknown";
+    return reply === 0 ? "nothing" : "entry";
+  },
+  script: REMOVE,
+};
+
+/** Entries in Redis as hashes. A read and a removal are two plain commands in one tick, other changes are scripts. */
 export class HashBackend extends EntryBackend {
   override readonly leases: Leases;
   readonly #settings: HashSettings;
@@ -67,11 +75,13 @@ export class HashBackend extends EntryBackend {
   }
 
   override remove(key: string): Promise<DeleteStatus> {
-    return this.script("remove", REMOVE, key, [], (count) => (count === 1 ? "deleted" : "missing"));
+    return this.removed(key, REMOVAL);
   }
 
   override markStale(key: string): Promise<"stale" | "missing"> {
-    return this.script("markStale", MARK_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+    return this.script("markStale", this.isPlain ? MARK_STALE_ALONE : MARK_STALE, key, [], (count) =>
+      count === 1 ? "stale" : "missing",
+    );
   }
 
   /** Settles a read by its two replies. */

@@ -1,10 +1,11 @@
 import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, type BatchAnswer } from "./batch-read.ts";
 import { Further, type Command, type CommandQueue, type RawClient } from "../connection/command-queue.ts";
-import { EntryBackend, type BackendHold, type BackendSettings } from "./entry-backend.ts";
+import { EntryBackend, type BackendHold, type BackendSettings, type Removal } from "./entry-backend.ts";
 import { writeIdOf } from "./entry-fields.ts";
 import {
   MARK_STRING_STALE,
+  MARK_STRING_STALE_ALONE,
   REMOVE_STRING,
   SERVER_TIME,
   WRITE_STRING,
@@ -14,7 +15,15 @@ import { HEAD_BYTES } from "../lua/present.ts";
 import { isWrongType } from "../primitives/faults.ts";
 import { ServerClock } from "./server-clock.ts";
 import { stageString, type StagedEntry } from "./staged-entry.ts";
-import { decodeString, encodeString, isEntry, scriptArguments, stamp, versionIn } from "./string-entry.ts";
+import {
+  decodeString,
+  encodeString,
+  isEntry,
+  PLACEHOLDER_BYTES,
+  scriptArguments,
+  stamp,
+  versionIn,
+} from "./string-entry.ts";
 import { StringLeases } from "./string-leases.ts";
 import { ignore } from "../primitives/ignore.ts";
 
@@ -27,6 +36,16 @@ interface Server {
 
 /** After this time a server that refused IFEQ is tried again, in ms: another version may run by then. */
 const TRY_IFEQ_AFTER_MS = 60_000;
+
+/** It changes nothing, and replies with the length. No entry is as short as a placeholder. */
+const REMOVAL: Removal = {
+  look: ["SETRANGE", "0", ""],
+  was: (reply) => {
+    if (reply instanceof Error) return isWrongType(reply) ? "entry" : "unknown";
+    return reply === 0 ? "nothing" : (reply as number) <= PLACEHOLDER_BYTES ? "placeholder" : "entry";
+  },
+  script: REMOVE_STRING,
+};
 
 /**
  * Entries in Redis as strings. A read is GET, many reads are MGET. The load of a missing entry takes plain commands:
@@ -118,11 +137,13 @@ export class StringBackend extends EntryBackend {
   }
 
   override remove(key: string): Promise<DeleteStatus> {
-    return this.script("remove", REMOVE_STRING, key, [], (count) => (count === 1 ? "deleted" : "missing"));
+    return this.removed(key, REMOVAL);
   }
 
   override markStale(key: string): Promise<"stale" | "missing"> {
-    return this.script("markStale", MARK_STRING_STALE, key, [], (count) => (count === 1 ? "stale" : "missing"));
+    return this.script("markStale", this.isPlain ? MARK_STRING_STALE_ALONE : MARK_STRING_STALE, key, [], (count) =>
+      count === 1 ? "stale" : "missing",
+    );
   }
 
   /** In a cluster MGET takes the keys of one slot alone. */

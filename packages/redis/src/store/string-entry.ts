@@ -116,6 +116,9 @@ export const isEntry = (value: Buffer): boolean => value.length > 2 && value[0] 
 /** Whether a missing entry is being loaded. */
 export const isPlaceholder = (value: Buffer): boolean => value[0] === MARK && value[1] === PLACEHOLDER;
 
+/** The length of a placeholder, at most: that of its mark and of the id of a write, its token. */
+export const PLACEHOLDER_BYTES = 18;
+
 /** As many bytes of a string as {@link isPlaceholder} needs. */
 export const MARK_BYTES = 2;
 
