@@ -58,28 +58,7 @@ export interface Violation {
   readonly ids: readonly string[];
 }
 
-/**
- * The reasons why an answer that looks wrong is right, each with its end. packages/torture/README.md lists
- * them.
- *
- * - `fallback`: the process could not reach Redis, and served its own copy, or joined a load begun in the same outage.
- * Ends with the outage; where a single call failed, with that call. A process that gave Redis up because it did not run
- * itself has no outage.
- * - `lost, not yet re-issued`: the servers lost the acknowledged write; its process has not issued it again yet. Ends
- * `maxStaleness` after both processes were in step again, or had the time for it.
- * - `lost and forgotten`: the servers lost it, and its process has died, or it is older than `reissueWindow`. Ends
- * with the life of the entry.
- * - `set with unknown outcome`: it arrived before its replay, or after the death of its process. Ends `maxStaleness`
- * after the replay; without one, with the life of the entry.
- * - `load without a lease`: the backend granted none within the time that the call may wait for it, its process had
- * the key to invalidate again, or a call of its own process had overtaken it before it began.
- * - `load after one that stored nothing`: a loader gave its value by `noStore` or `notShared`; for `markedForMs` after
- * that processes load side by side.
- * - `clock set back after markStale`: an entry became stale at an instant of the server's clock, which then jumped.
- * Ends when that instant has come again.
- * - `foreign delete during a load`: a key that Redis does not hold was deleted by another program; callers that joined
- * the load are not notified. Ends with `loadTimeout` of that load.
- */
+/** The reasons why an answer that looks wrong is right: packages/torture/README.md says when each ends. */
 export type Exemption =
   | "fallback"
   | "lost, not yet re-issued"

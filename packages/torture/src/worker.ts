@@ -884,7 +884,6 @@ const wallClock = Date.now;
 const handlers = {
   /** Its clock, to be compared. */
   now: (): number => now(),
-  /** So that no call has to wait for node-redis to be loaded. */
   /** Resolves immediately; the operations run in the background. */
   run: (operations: readonly Operation[], from: number): void => void fleetmate.run(operations, from),
   connect: (): Promise<void> => fleetmate.connect(),

@@ -46,6 +46,8 @@ export class RedisCoherence implements Coherence {
   readonly #attached = new Map<() => Promise<void>, CoherenceListener>();
   /** Whether several listeners were attached at once: the last changes of one may arrive after it has gone. */
   #wasShared = false;
+  /** While a read is refused for want of a right: rejects until that is granted. */
+  #mayRead: (() => Promise<void>) | undefined;
   #isClosed = false;
 
   constructor(link: Link, settings: CoherenceSettings) {
@@ -61,8 +63,17 @@ export class RedisCoherence implements Coherence {
 
   /** @throws {ConfigurationError} where the server refuses it: the message lists the permissions to grant. */
   async attach(listener: CoherenceListener): Promise<() => Promise<void>> {
+    await this.#mayRead?.();
+    this.#mayRead = undefined;
     const known = this.#listenerOf(listener);
     return this.#keep(listener, await this.#receive(known));
+  }
+
+  /** A read was refused for want of a right: a change that is reported cannot be followed by a read of what it made. */
+  forbidden(error: unknown, mayRead: () => Promise<void>): void {
+    if (this.#mayRead !== undefined) return;
+    this.#mayRead = mayRead;
+    for (const listener of this.#attached.values()) listener.lost(error);
   }
 
   get hasListeners(): boolean {

@@ -24,6 +24,7 @@ import { Sender, type Operation } from "./sender.ts";
 import { NOTHING_STAGED, type StagedEntry } from "./staged-entry.ts";
 import { isPlaceholder, MARK_BYTES } from "./string-entry.ts";
 import { RedisTagVersions } from "./tag-versions.ts";
+import type { Origin } from "../primitives/faults.ts";
 import { ignore } from "../primitives/ignore.ts";
 
 export interface BackendSettings {
@@ -175,6 +176,22 @@ export abstract class EntryBackend extends Sender implements Backend {
 
   /** How a large value reaches its script. `undefined` for arguments without a value, or with a small one. */
   protected abstract stage(args: readonly (string | Buffer)[], key: () => string): StagedEntry | undefined;
+
+  /** Sends each command that a read takes. */
+  protected async mayRead(key: string): Promise<void> {
+    await this.#sendTagCommand(["MGET", this.keys.entry(key)], undefined);
+    await this.read(key);
+  }
+
+  protected override fault(origin: Origin, error: unknown): unknown {
+    const failure = super.fault(origin, error);
+    const message = error instanceof Error ? error.message : "";
+    // A user that may not write is refused pins of tags, and receives all changes of what it reads.
+    const command = /^NOPERM .* '(.*)' command/i.exec(message)?.[1];
+    if (command !== undefined && (origin === this.origins.read || (origin === this.origins.tags && command === "mget")))
+      this.coherence?.forbidden(failure, () => this.mayRead("rights"));
+    return failure;
+  }
 
   /** For loggers: a connection refers to itself. */
   toJSON(): { readonly label: string } {

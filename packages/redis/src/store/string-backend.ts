@@ -146,6 +146,12 @@ export class StringBackend extends EntryBackend {
     );
   }
 
+  protected override async mayRead(key: string): Promise<void> {
+    await super.mayRead(key);
+    const command = this.scriptCommand(SERVER_TIME, [this.keys.entry(key)], []);
+    await this.send(this.origins.read, command, ignore, { script: SERVER_TIME });
+  }
+
   /** In a cluster MGET takes the keys of one slot alone. */
   protected override async readMany(keys: readonly string[]): Promise<BatchAnswer> {
     if (keys.length === 0) return [];

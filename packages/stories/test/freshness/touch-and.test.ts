@@ -42,19 +42,6 @@ const STORIES: readonly { title: string; policy: object; tell: Tell; ends: unkno
     ends: ["v", "down"],
   },
   {
-    title: "staleWhileRevalidate does, too, and the load that follows has the ttl of the namespace",
-    policy: { ttl: 100, staleWhileRevalidate: 1_000 },
-    async tell(cache, clock) {
-      await cache.set("k", "v");
-      await cache.touch("k", { ttl: 200 });
-      clock.advance(1_199);
-      const stale = await cache.getOrSet("k", () => "new");
-      await cache.drain();
-      return [stale, await cache.getOrSet("k", never), (await cache.inspect("k"))?.freshForMs];
-    },
-    ends: ["v", "new", 100],
-  },
-  {
     title: "markStale leaves the window, and no more, of a long touch",
     policy: { ttl: 100, staleIfError: 500 },
     async tell(cache, clock) {

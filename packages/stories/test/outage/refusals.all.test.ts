@@ -5,7 +5,7 @@ import { startAclRedis, startOwnRedis, type OwnRedis } from "@hotset/test-server
 import { describe, expect, it } from "vitest";
 import { impatient, over } from "../support/over-redis.ts";
 import { counted } from "../support/stacks.ts";
-import { READ_RIGHTS } from "../support/stored-entries.ts";
+import { READ_RIGHTS, readRights } from "../support/stored-entries.ts";
 
 const PATIENCE = { interval: 10 };
 const WITH_MEMORY = { stack: "memory over backend" } as const;
@@ -88,6 +88,34 @@ it("C134 a user that may only read loads a value once", async () => {
   await expect.poll(() => cache.peek("k"), PATIENCE).toBe(undefined);
   expect(await loadsOf(cache, "k", 50)).toBe(0);
 });
+
+it.each([
+  ["full", "+hmget"],
+  ["full", "+mget"],
+  ["string", "+get"],
+  ["string", "+mget"],
+  ["string", "+evalsha"],
+] as const)(
+  "C134 a user who may not read (%s, without %s) is detached, and up once that is granted",
+  async (layout, right) => {
+    const rights = `${readRights(layout)} +client|tracking`.replace(`${right} `, "");
+    await using users = await startAclRedis({ users: [`user reader on >readerpass ~hotset:* ~hotset~* ${rights}`] });
+    const backend = (user: string) =>
+      impatient(users.urlOf(user, `${user}pass`))
+        .layout(layout)
+        .build();
+    const [cache, writer] = [over(backend("reader"), WITH_MEMORY), over(backend("admin"))];
+    await Promise.all([cache.connect(), writer.connect()]);
+    await writer.set("k", "v1", { tags: ["t"] });
+    const state = (): string | undefined => cache.stats().tiers.at(-1)!.state;
+    expect(await cache.getOrSet("k", () => "loaded", { tags: ["t"] })).toBe("loaded");
+    expect(state()).toBe("detached");
+    await users.command("ACL", "SETUSER", "reader", right);
+    await expect.poll(state, PATIENCE).toBe("up");
+    await writer.set("k", "v2", { tags: ["t"] });
+    await expect.poll(() => cache.get("k"), PATIENCE).toBe("v2");
+  },
+);
 
 it("C198: a forced load whose lease is refused is not served again without asking Redis", async () => {
   await using users = await startAclRedis({
