@@ -119,6 +119,26 @@ cache.setMany([
   ["b", { c: "d" }],
 ]);
 cache.setMany(new Map([["a", 1]]));
+// ---- what programs write around a cache
+
+class Store<V> {
+  readonly own: Namespace<V> = cache.namespace<V>("own");
+  set<T>(key: string, value: T): Promise<unknown> {
+    return cache.set<T>(key, value, { ttl: "5m" });
+  }
+  setOwn(key: string, value: V): Promise<unknown> {
+    return this.own.set<V>(key, value);
+  }
+}
+export const store: { set<T>(key: string, value: T): Promise<unknown> } = new Store<User>();
+declare const isTest: boolean;
+const chosen = createCache({ name: "chosen" }).tier(isTest ? memory() : redis("redis://localhost").build());
+chosen.defaults({ ttl: "5m" }).build();
+// @ts-expect-error which it is, is not known, so that none can follow
+chosen.tier(redis("redis://localhost").build());
+// @ts-expect-error a named type is checked as well
+cache.set<User>("k", { id: 1 });
+
 // @ts-expect-error undefined is never stored
 cache.set("k", undefined);
 // @ts-expect-error nor is what may be undefined

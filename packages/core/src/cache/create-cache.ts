@@ -41,6 +41,8 @@ export interface EmptyCacheBuilder {
   tier(tier: LocalTier): LocalCacheBuilder;
   /** Keeps bytes elsewhere: `redis(url).build()`. */
   tier(tier: Backend): CacheBuilder;
+  /** One that the program chooses when it runs: `test ? memory() : sqlite(file)`. No other tier follows. */
+  tier(tier: LocalTier | Backend): CacheBuilder;
   /** As {@link CacheBuilder.defaults}. */
   defaults(policy: Policy): this;
 }
