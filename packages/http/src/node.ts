@@ -149,10 +149,19 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
     run();
     return;
   }
-  const leaving = new AbortController();
-  response.once("close", () => {
-    if (!response.writableFinished) leaving.abort(new Error("the client left"));
-  });
+  let leaving: AbortController | undefined;
+  // Only a request that waits needs one.
+  const signal = (): AbortSignal => {
+    if (leaving === undefined) {
+      const controller = (leaving = new AbortController());
+      const leave = (): void => {
+        if (!response.writableFinished) controller.abort(new Error("the client left"));
+      };
+      if (response.destroyed) leave();
+      else response.once("close", leave);
+    }
+    return leaving.signal;
+  };
   let held: HeldResponse | undefined;
   const origin: PlainOrigin = async (asked, context) => {
     if (context.shared) return loadDetached(load, asked, context, request.socket);
@@ -161,20 +170,18 @@ async function serve(cache: HttpCache, parties: Parties, takeOver: () => void = 
   };
   try {
     const onInformation: AnswerOptions["onInformation"] = (status, fields) => inform(response, status, fields);
-    const answer = await answerInTime(cache, plainRequest(request, path), origin, {
-      signal: leaving.signal,
-      onInformation,
-    });
+    const answer = await answerInTime(cache, plainRequest(request, path), origin, { signal, onInformation });
     if (held !== undefined) {
       held.release(answer.fields);
       return;
     }
     takeOver();
-    await write(response, answer);
+    const pouring = write(response, answer);
+    if (pouring !== undefined) await pouring;
   } catch (error) {
     held?.release([]);
     if (error instanceof ConnectionEndedError) response.destroy();
-    else if (!leaving.signal.aborted) throw error;
+    else if (leaving?.signal.aborted !== true) throw error;
   }
 }
 
@@ -213,17 +220,20 @@ function linesOf(raw: readonly string[]): FieldLines {
 }
 
 /** A client that leaves ends the body for it alone; one that breaks off at its source breaks off for the client. */
-async function write(response: ServerResponse, { status, statusText, fields, body }: PlainResponse): Promise<void> {
-  if (response.destroyed) return;
-  // Express sets it before any middleware, and `helmet` removes it in the load.
-  if (!fields.some(([name]) => name === POWERED_BY)) response.removeHeader(POWERED_BY);
+function write(
+  response: ServerResponse,
+  { status, statusText, fields, body }: PlainResponse,
+): Promise<void> | undefined {
+  if (response.destroyed) return undefined;
+  // Express sets x-powered-by before any middleware, and `helmet` removes it in the load.
   for (const name of response.getHeaderNames())
-    if (fields.some((line) => line[0] === name)) response.removeHeader(name);
+    if (name === POWERED_BY || fields.some((line) => line[0] === name)) response.removeHeader(name);
   for (const [name, value] of fields) response.appendHeader(name, value);
   response.statusCode = status;
   if (statusText !== "") response.statusMessage = statusText;
-  if (body instanceof ReadableStream) await pour(body, response);
-  else response.end(body ?? undefined);
+  if (body instanceof ReadableStream) return pour(body, response);
+  response.end(body ?? undefined);
+  return undefined;
 }
 
 async function pour(body: ReadableStream<Uint8Array>, response: ServerResponse): Promise<void> {

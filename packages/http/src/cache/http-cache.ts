@@ -1,18 +1,20 @@
 import { OverloadedError, type InvalidateResult, type Namespace, type Served } from "@hotset/core";
 import { isSafe } from "../semantics/invalidation.ts";
 import { answersOthers, decideReuse, freshForMs, mayFallBack, type Held } from "../semantics/reuse.ts";
-import type { FieldLines } from "../semantics/fields.ts";
+import { firstOf, type FieldLines } from "../semantics/fields.ts";
 import type { CacheStatus } from "../semantics/cache-status.ts";
 import type { NotStored } from "../semantics/storing.ts";
 import { isTag, prefixTag } from "../semantics/tags.ts";
-import { forwarded, outgoing, partFor, responseOf } from "./answer.ts";
+import { forwarded, outgoing, partFor, responseOf, type Part } from "./answer.ts";
 import { refusal } from "./checks.ts";
+import { heldFrom, isFor, responseIn, type Found, type Looked } from "./found.ts";
 import { HeadUpdates } from "./head-updates.ts";
-import { Loads, type Outcome } from "./loads.ts";
+import { Hit, Loads, type Outcome } from "./loads.ts";
 import {
   discard,
   discardLate,
   ignore,
+  signalOf,
   type AnswerOptions,
   type PlainOrigin,
   type PlainRequest,
@@ -25,7 +27,7 @@ import type { HttpRule } from "./rules.ts";
 import { OUTCOMES, SERVED_AS, statusOf, type ServedAs } from "./served-as.ts";
 import { Shelf } from "./shelf.ts";
 import { Meter, type AnswerEvent, type HttpCacheStats } from "./stats.ts";
-import { readStored, type Stored, type StoredResponse } from "./stored.ts";
+import { readStored, type StoredResponse } from "./stored.ts";
 import { UnsafeMethods } from "./unsafe.ts";
 import { Variants } from "./variants.ts";
 import { likedSelects, listTag, pageTag, select, variantKey, type Visit } from "./visit.ts";
@@ -88,10 +90,23 @@ export class HttpCache {
    * @throws what `origin` rejects with, when no stored response may be served instead.
    */
   async answer(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions = {}): Promise<PlainResponse> {
-    call.signal?.throwIfAborted();
+    if (typeof call.signal === "object") call.signal.throwIfAborted();
     const visit = this.#places.visitOf(request, origin, call);
-    const answer = typeof visit === "string" ? this.#forward(request, origin, visit, call) : this.#visit(visit);
-    return call.signal === undefined ? answer : untilAborted(answer, call.signal);
+    if (typeof visit === "string") return untilAborted(this.#forward(request, origin, visit, call), call);
+    if (!isPlain(visit)) return untilAborted(this.#lookFirst(visit), call);
+    const { noCache } = visit.demands;
+    let begun = noCache ? undefined : this.#loads.fetch(visit, "any");
+    // The usual case, without a step that something else needs.
+    while (begun instanceof Hit) {
+      const stored = readStored(await begun.value);
+      const answer = stored?.kind === "response" ? this.#answerAtOnce(visit, stored, begun.served) : undefined;
+      if (answer !== undefined) return answer;
+      if (stored?.kind !== "index" || visit.index !== undefined) break;
+      select(visit, stored, this.#plan.normalisers);
+      if (likedSelects(visit, this.#plan.normalisers) !== undefined) break;
+      begun = this.#loads.fetch(visit, "any");
+    }
+    return untilAborted(this.#read(visit, noCache, begun), call);
   }
 
   /** How this request would be answered, and why. Loads and changes nothing. */
@@ -181,24 +196,19 @@ export class HttpCache {
     return this.#meter.on(listener);
   }
 
-  #visit(visit: Visit): Promise<PlainResponse> {
-    const { demands, request } = visit;
-    const isRanged = request.fields.some(([name]) => name === "range");
-    const isPlain =
-      request.method === "GET" && !isRanged && !demands.onlyIfCached && !demands.noStore && demands.maxStaleMs === 0;
-    return isPlain ? this.#read(visit, demands.noCache) : this.#lookFirst(visit);
-  }
-
-  /** The usual way: one `getOrSet` of the URL, and one of the variant where its response varies. */
-  async #read(visit: Visit, isForced: boolean): Promise<PlainResponse> {
+  /**
+   * The usual way: one `getOrSet` of the URL, and one of the variant where its response varies.
+   *
+   * @param first the one that has begun.
+   */
+  async #read(visit: Visit, isForced: boolean, first?: Hit | Promise<Outcome>): Promise<PlainResponse> {
     let forced = isForced;
     let refused: Found | undefined;
+    let begun = first;
     for (let hop = 0; hop < MOST_HOPS; hop++) {
-      const outcome = await this.#fetch(
-        visit,
-        forced ? (refused?.isForced === true ? "later" : "new") : "any",
-        refused,
-      );
+      const accepts = forced ? (refused?.isForced === true ? "later" : "new") : "any";
+      const outcome = await this.#fetch(visit, () => begun ?? this.#loads.fetch(visit, accepts), refused);
+      begun = undefined;
       if (outcome.kind === "answer") return this.#fit(visit, outcome.response);
       if (outcome.kind === "validated") {
         const answer = await this.#serve(visit, outcome.stored, outcome.ageMs, "validated");
@@ -231,9 +241,10 @@ export class HttpCache {
   }
 
   /** @param refused a stored response that this request does not accept unless the origin fails. */
-  async #fetch(visit: Visit, accepts: "any" | "new" | "later", refused: Found | undefined): Promise<Outcome> {
+  async #fetch(visit: Visit, begin: () => Hit | Promise<Outcome>, refused: Found | undefined): Promise<Outcome> {
     try {
-      return await this.#loads.fetch(visit, accepts);
+      const begun = begin();
+      return begun instanceof Hit ? { kind: "found", value: await begun.value, served: begun.served } : await begun;
     } catch (error) {
       if (error instanceof OverloadedError) return { kind: "answer", response: this.#overloaded(visit) };
       const fallback = refused && (await this.#fallBack(visit, refused, error));
@@ -308,7 +319,18 @@ export class HttpCache {
   }
 
   async #refresh(visit: Visit): Promise<void> {
-    await this.#loads.fetch({ ...visit }, "any").catch(ignore);
+    const begun = this.#loads.fetch({ ...visit }, "any");
+    await (begun instanceof Hit ? begun.value : begun).catch(ignore);
+  }
+
+  /** From the memory of this process, with nothing to wait for. */
+  #answerAtOnce(visit: Visit, stored: StoredResponse, served: Served): PlainResponse | undefined {
+    const held = heldFrom(stored, served);
+    const { body } = stored;
+    if (!("bytes" in body) || !isFor(stored, visit.target, visit.index && visit.selects)) return undefined;
+    if (decideReuse(visit.demands, held) !== "fresh") return undefined;
+    const part = partFor(visit.request, stored, this.#epochMs());
+    return this.#answer(visit, stored, { part, bytes: body.bytes, as: "fresh", held });
   }
 
   /** `undefined` when its body has gone. */
@@ -323,11 +345,19 @@ export class HttpCache {
     const needsBytes = part.kind === "whole" || part.kind === "range";
     const bytes = needsBytes ? await this.#shelf.bytesOf(stored) : undefined;
     if (needsBytes && bytes === undefined) return undefined;
-    const response = responseOf(part, stored, bytes);
-    this.#meter.bytesFromCache += response.body instanceof Uint8Array ? response.body.byteLength : 0;
-    this.#report(SERVED_AS[as], visit, response.status);
-    const fields = outgoing(visit, response.fields, ageMs, statusOf(as, held));
-    return { ...response, fields };
+    return this.#answer(visit, stored, { part, bytes, as, held }, ageMs);
+  }
+
+  #answer(
+    visit: Visit,
+    stored: StoredResponse,
+    { part, bytes, as, held }: { part: Part; bytes: Uint8Array | undefined; as: ServedAs; held: Held },
+    ageMs: number = held.ageMs,
+  ): PlainResponse {
+    const { status, statusText, fields, body } = responseOf(part, stored, bytes);
+    this.#meter.bytesFromCache += body instanceof Uint8Array ? body.byteLength : 0;
+    this.#report(SERVED_AS[as], visit, status);
+    return { status, statusText, fields: outgoing(visit, fields, ageMs, statusOf(as, held)), body };
   }
 
   /** A response of the origin for a client that may have it already. */
@@ -440,43 +470,12 @@ export class HttpCache {
   }
 }
 
-interface Looked {
-  readonly key: string;
-  readonly stored: Stored;
-  readonly served: Served | undefined;
-}
-
-interface Found {
-  readonly key: string;
-  readonly stored: StoredResponse;
-  readonly held: Held;
-  /** Whether it was found although a new one was asked for. */
-  readonly isForced?: boolean | undefined;
-}
-
-/** The entry that was found, if it is a response to this request or to one with `selects`. */
-function responseIn(looked: Looked | undefined, { target, index }: Visit, selects: string): Found | undefined {
-  if (looked === undefined || looked.stored.kind === "index" || !isFor(looked.stored, target, index && selects))
-    return undefined;
-  const { key, stored, served } = looked;
-  return { key, stored, held: heldFrom(stored, served) };
-}
-
-/** Keys of variants are short names of their values, so the entry is compared. */
-const isFor = (stored: StoredResponse, target: string, selects: string | undefined): boolean =>
-  stored.target === target && (selects === undefined || stored.selects === selects);
-
-/** @param life as its tier says; without it the response has just come. */
-function heldFrom(
-  { freshness }: StoredResponse,
-  life: { readonly ageMs: number; readonly freshForMs: number } | undefined,
-): Held {
-  const ageMs = freshness.initialAgeMs + (life?.ageMs ?? 0);
-  return { freshness, ageMs, tierFreshForMs: life?.freshForMs ?? Infinity };
-}
-
 /** The answer, unless its caller leaves first. */
-async function untilAborted(answer: Promise<PlainResponse>, signal: AbortSignal): Promise<PlainResponse> {
+async function untilAborted(answer: Promise<PlainResponse>, call: AnswerOptions): Promise<PlainResponse> {
+  const signal = signalOf(call);
+  if (signal === undefined) return answer;
+  if (signal.aborted) discardLate(answer);
+  signal.throwIfAborted();
   let leave = (): void => undefined;
   const left = new Promise<never>((_, reject) => {
     leave = () => {
@@ -490,6 +489,11 @@ async function untilAborted(answer: Promise<PlainResponse>, signal: AbortSignal)
   } finally {
     signal.removeEventListener("abort", leave);
   }
+}
+
+function isPlain({ demands, request: { method, fields } }: Visit): boolean {
+  if (method !== "GET" || demands.onlyIfCached || demands.noStore || demands.maxStaleMs !== 0) return false;
+  return firstOf(fields, "range") === undefined;
 }
 
 const noOrigin: PlainOrigin = () => Promise.reject(new Error("explain asks no origin"));

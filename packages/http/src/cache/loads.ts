@@ -1,4 +1,4 @@
-import { within, type LoadContext, type Namespace, type Served } from "@hotset/core";
+import { within, type GetOrSetOptions, type LoadContext, type Namespace, type Served } from "@hotset/core";
 import { decideStore, type NotStored, type StoreDecision } from "../semantics/storing.ts";
 import { parseSeconds } from "../semantics/directives.ts";
 import { joinedOf, without, type FieldLines, type Head } from "../semantics/fields.ts";
@@ -8,8 +8,8 @@ import { freshen, isAboutStored } from "../semantics/updating.ts";
 import { conditionsOf } from "../semantics/validators.ts";
 import { selectingFields, selectingText } from "../semantics/vary.ts";
 import { forwarded } from "./answer.ts";
-import { Crews, type Crew, type Running } from "./followers.ts";
-import { discard, ignore, type PlainResponse } from "./messages.ts";
+import { Crew, Crews, type Running } from "./followers.ts";
+import { discard, ignore, signalOf, type PlainResponse } from "./messages.ts";
 import { askAlone, askForAll, OriginAnsweredError } from "./origin.ts";
 import type { Plan } from "./options.ts";
 import { OwnRuns } from "./own-runs.ts";
@@ -29,6 +29,32 @@ export type Outcome =
   /** A stored value, or one that another call loaded. */
   | { readonly kind: "found"; readonly value: unknown; readonly served: Served | undefined };
 
+/** A fresh copy in the memory of this process. */
+export class Hit {
+  readonly value: Promise<unknown>;
+  readonly served: Served;
+
+  constructor(value: Promise<unknown>, served: Served) {
+    this.value = value;
+    this.served = served;
+  }
+}
+
+/** A call that waits for its answer. */
+class Wait {
+  readonly outcome: PromiseWithResolvers<Outcome> = Promise.withResolvers();
+  leave: () => void = ignore;
+  crew: Crew | undefined;
+  hasLeft = false;
+  isLed = false;
+
+  readonly deliver = (outcome: Outcome): void => {
+    this.outcome.resolve(outcome);
+    if (this.hasLeft && outcome.kind === "answer") discard(outcome.response.body);
+  };
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 type Deliver = (outcome: Outcome) => void;
 
 /** The takers of the response of a load: its own caller, while that waits, and callers that read along. */
@@ -76,62 +102,61 @@ export class Loads {
    * @param accepts `new`: only a response that is loaded or validated from now on, and none that is stored. `later`:
    *   not that of a load which runs, either.
    */
-  fetch(visit: Visit, accepts: "any" | "new" | "later"): Promise<Outcome> {
+  fetch(visit: Visit, accepts: "any" | "new" | "later"): Hit | Promise<Outcome> {
     const { errorBackoffMs, finishesAlone } = this.#plan;
     const { key, call } = visit;
     const alone = this.#aloneFor(visit);
     if (alone !== undefined) return this.#ownRun(visit, alone).then((response) => ({ kind: "answer", response }));
-    return new Promise((resolve, reject) => {
-      let served: Served | undefined;
-      let leave: () => void = ignore;
-      let crew: Crew | undefined;
-      let hasLeft = false;
-      let isLed = false;
-      const deliver = (outcome: Outcome): void => {
-        resolve(outcome);
-        if (hasLeft && outcome.kind === "answer") discard(outcome.response.body);
+    let served: Served | undefined;
+    let wait: Wait | undefined;
+    const lead = (ctx: LoadContext): Promise<unknown> => {
+      // A load behind a hit has no followers.
+      const led = (wait ??= new Wait());
+      led.leave();
+      led.isLed = true;
+      led.crew ??= served === undefined ? this.#crews.open(key) : new Crew();
+      const takers = {
+        crew: led.crew,
+        get deliver() {
+          return ctx.background || led.hasLeft ? undefined : led.deliver;
+        },
       };
-      const lead = (ctx: LoadContext): Promise<unknown> => {
-        leave();
-        isLed = true;
-        crew ??= this.#crews.open(key);
-        const takers = {
-          crew,
-          get deliver() {
-            return ctx.background || hasLeft ? undefined : deliver;
-          },
-        };
-        return this.#load(visit, ctx, takers);
-      };
-      this.#joined = undefined;
-      const answer = this.#namespace.getOrSet(key, lead, {
-        // The head has its own limit, and so has the body.
-        loadTimeout: Infinity,
-        errorBackoff: errorBackoffMs,
-        ...(accepts === "new" && { maxAge: 0 }),
-        ...(accepts === "later" && { forceRefresh: true }),
-        ...(call.signal !== undefined && !finishesAlone && { signal: call.signal }),
-        onServed: (each) => (served = each),
+      return this.#load(visit, ctx, takers);
+    };
+    this.#joined = undefined;
+    const options: Writable<GetOrSetOptions> = {
+      // The head has its own limit, and so has the body.
+      loadTimeout: Infinity,
+      errorBackoff: errorBackoffMs,
+      onServed: (each) => (served = each),
+    };
+    if (accepts === "new") options.maxAge = 0;
+    if (accepts === "later") options.forceRefresh = true;
+    if (!finishesAlone) options.signal = signalOf(call);
+    const answer = this.#namespace.getOrSet(key, lead, options);
+    // From memory: it was served within the call.
+    if (served?.status === "hit") return new Hit(answer, served);
+    const begun = (wait ??= new Wait());
+    const { resolve, reject, promise } = begun.outcome;
+    if (this.#joined === key)
+      begun.leave = this.#crews.of(key)?.follow(visit, (running) => this.#readAlong(visit, running, resolve)) ?? ignore;
+    else begun.crew ??= this.#crews.open(key);
+    answer
+      .then(
+        (value) => {
+          resolve({ kind: "found", value, served });
+          if (begun.isLed && key === visit.primary) void this.#shelf.settle(visit, value).catch(ignore);
+        },
+        (error: unknown) => {
+          begun.hasLeft = true;
+          reject(error);
+        },
+      )
+      .finally(() => {
+        begun.leave();
+        if (begun.crew !== undefined) this.#crews.close(key, begun.crew);
       });
-      if (this.#joined === key)
-        leave = this.#crews.of(key)?.follow(visit, (running) => this.#readAlong(visit, running, resolve)) ?? ignore;
-      else crew ??= this.#crews.open(key);
-      answer
-        .then(
-          (value) => {
-            resolve({ kind: "found", value, served });
-            if (isLed && key === visit.primary) void this.#shelf.settle(visit, value).catch(ignore);
-          },
-          (error: unknown) => {
-            hasLeft = true;
-            reject(error);
-          },
-        )
-        .finally(() => {
-          leave();
-          if (crew !== undefined) this.#crews.close(key, crew);
-        });
-    });
+    return promise;
   }
 
   #readAlong(visit: Visit, running: Running, deliver: Deliver): boolean {
@@ -227,7 +252,7 @@ export class Loads {
     const { deliver, crew } = takers;
     // Neither others wait, nor is there a stale response for its client.
     const isAlone = (): boolean =>
-      stale === undefined && deliver !== undefined && visit.call.signal?.aborted !== true && !crew.isFollowed;
+      stale === undefined && deliver !== undefined && signalOf(visit.call)?.aborted !== true && !crew.isFollowed;
     const ask = async (shared: SharedRequest, also: FieldLines): Promise<Loaded> => {
       const asked = { ...shared.request, fields: [...shared.request.fields, ...also] };
       const sentAt = this.#epochMs();

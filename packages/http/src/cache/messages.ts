@@ -51,11 +51,15 @@ export interface OriginContext {
 
 /** Options of one call of `answer`. */
 export interface AnswerOptions {
-  /** Ends the wait of this caller, which rejects with its reason. */
-  readonly signal?: AbortSignal | undefined;
+  /** Ends the wait of this caller, which rejects with its reason. A function is called once there is one. */
+  readonly signal?: AbortSignal | (() => AbortSignal) | undefined;
   /** Receives the interim answers (1xx) of a load that this call began. */
   readonly onInformation?: ((status: number, fields: FieldLines) => void) | undefined;
 }
+
+/** The signal of a call that waits. */
+export const signalOf = ({ signal }: AnswerOptions): AbortSignal | undefined =>
+  typeof signal === "function" ? signal() : signal;
 
 /** Cancels a body without a reader: its source may hold a connection until then. */
 export function discard(body: Body): void {

@@ -1,6 +1,6 @@
 import { LoadTimeoutError, type Clock, type LoadContext } from "@hotset/core";
 import type { OriginFailure } from "../semantics/reuse.ts";
-import { discardLate, type PlainRequest, type PlainResponse } from "./messages.ts";
+import { discardLate, signalOf, type PlainRequest, type PlainResponse } from "./messages.ts";
 import type { Visit } from "./visit.ts";
 
 /** The origin answered with an error: its caller gets that response where nothing stored may answer. */
@@ -72,7 +72,7 @@ export async function askForAll(
 /** Asks the origin for its own caller alone, with the request as it came. */
 export async function askAlone(
   { origin, request, call }: Pick<Visit, "origin" | "request" | "call">,
-  signal: AbortSignal = call.signal ?? new AbortController().signal,
+  signal: AbortSignal = signalOf(call) ?? new AbortController().signal,
 ): Promise<PlainResponse> {
   return origin(request, { background: false, shared: false, signal, onInformation: call.onInformation });
 }

@@ -1,6 +1,6 @@
 import { keyOf } from "@hotset/core";
 import { DIRECTIVES } from "../semantics/cache-modes.ts";
-import { firstOf, joinedOf, type FieldLines } from "../semantics/fields.ts";
+import { joinedOf, type FieldLines } from "../semantics/fields.ts";
 import { parseSearchRule, type SearchRule } from "../semantics/no-vary-search.ts";
 import { canBeKey, refusalOfRequest } from "../semantics/request-shape.ts";
 import { demandsOf, NO_DEMANDS, type Demands } from "../semantics/reuse.ts";
@@ -39,8 +39,6 @@ export class Places {
   visitOf(request: PlainRequest, origin: PlainOrigin, call: AnswerOptions): Visit | NotStored {
     const refusal = refusalOfRequest(request, this.#plan.settings);
     if (refusal !== undefined) return refusal;
-    // It never ends, and others must not wait for it.
-    if (/^\s*text\/event-stream\b/i.test(firstOf(request.fields, "accept") ?? "")) return "stream";
     const url = this.urlOf(request);
     if (url === undefined) return "host";
     if (!canBeKey(url)) return "ambiguous";

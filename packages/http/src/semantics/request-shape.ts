@@ -1,4 +1,4 @@
-import { exceedsLimits, joinedOf, type FieldLines, type FieldLimits } from "./fields.ts";
+import type { FieldLimits, FieldLines } from "./fields.ts";
 
 /** A request as it came. */
 export interface RequestShape {
@@ -17,26 +17,43 @@ const OVERRIDES: readonly string[] = [
   "x-rewrite-url",
 ];
 
+/** Fields by which it is decided whether a request is cached. */
+const TELLING: ReadonlySet<string> = new Set([
+  ...["accept", "content-length", "host", "transfer-encoding", "upgrade"],
+  ...OVERRIDES,
+]);
+
 /**
  * Why a request is forwarded and never cached, if it is: two servers could read it differently, so its response could
  * answer another request.
  */
 export function refusalOfRequest(
   request: RequestShape,
-  limits: FieldLimits,
-): "method" | "limits" | "host" | "ambiguous" | undefined {
+  { maxFields, maxFieldBytes }: FieldLimits,
+): "method" | "limits" | "host" | "ambiguous" | "stream" | undefined {
   const { method, url, fields, hasBody } = request;
   if (method !== "GET" && method !== "HEAD") return "method";
-  if (url.length > LONGEST_URL || exceedsLimits(fields, limits)) return "limits";
+  if (url.length > LONGEST_URL || fields.length > maxFields) return "limits";
+  let bytes = 0;
   let hosts = 0;
-  for (const [name] of fields) {
+  let lengths = 0;
+  let isAmbiguous = hasBody;
+  let isStream = false;
+  // Every request comes here: one pass.
+  for (const [name, value] of fields) {
+    bytes += name.length + value.length;
+    if (!TELLING.has(name)) continue;
     if (name === "host") hosts++;
-    if (name === "transfer-encoding" || name === "upgrade" || OVERRIDES.includes(name)) return "ambiguous";
+    // It never ends, and others must not wait for it.
+    else if (name === "accept") isStream ||= EVENT_STREAM.test(value);
+    else if (name !== "content-length" || ++lengths > 1 || value.trim() !== "0") isAmbiguous = true;
   }
+  if (bytes > maxFieldBytes) return "limits";
   if (hosts > 1) return "host";
-  const length = joinedOf(fields, "content-length");
-  return hasBody || (length !== undefined && length.trim() !== "0") ? "ambiguous" : undefined;
+  return isAmbiguous ? "ambiguous" : isStream ? "stream" : undefined;
 }
+
+const EVENT_STREAM = /^\s*text\/event-stream\b/i;
 
 /** Whether a key can be made of this URL; nothing is stored of another. */
 export const canBeKey = (url: string): boolean => url.length <= LONGEST_KEY && url.isWellFormed() && URL.canParse(url);
