@@ -131,10 +131,14 @@ async function hunt(where: Topology, first: number, rounds: number, endsAt: numb
   return tally.failed;
 }
 
-/** No other program writes to the store, and servers that are not used need not fail. */
+/**
+ * No other program writes to the store, and servers that are not used need not fail. A statement, and a file that is
+ * locked, may take the default of 1 s.
+ */
 function withoutRedis(plan: Plan): Plan {
   return {
     ...plan,
+    settings: { ...plan.settings, responseTimeout: 1_000 },
     operations: plan.operations.filter(({ worker }) => worker >= 0),
     faults: plan.faults.filter(({ kind }) => FAULTS_OF_PROCESSES.has(kind)),
   };
