@@ -14,7 +14,7 @@ export interface ShopProcess {
   [name: string]: (...args: never[]) => unknown;
   /** @returns its port. */
   start(redisUrl: string): Promise<number>;
-  /** Of pages that are for all. */
+  /** The loads of pages for all. */
   loads(): number;
 }
 

@@ -3,7 +3,7 @@ import type { Held } from "../semantics/reuse.ts";
 import type { Stored, StoredResponse } from "./stored.ts";
 import type { Visit } from "./visit.ts";
 
-/** What a key holds. */
+/** A key, and the value under it. */
 export interface Looked {
   readonly key: string;
   readonly stored: Stored;

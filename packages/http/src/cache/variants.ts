@@ -100,7 +100,7 @@ export class Variants {
     }
   }
 
-  /** The end of the next load of this key. No event tells of one that an invalidation has ended. */
+  /** The end of the next load of this key. A load that an invalidation has ended has no event. */
   #end(key: string): Promise<void> {
     return new Promise((resolve) => {
       const end = (): void => {

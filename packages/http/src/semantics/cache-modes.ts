@@ -1,4 +1,4 @@
-/** What the modes `cache` of `fetch` demand, as directives of a request. */
+/** The demands of the modes `cache` of `fetch`, as directives of a request. */
 export const DIRECTIVES = {
   "no-store": "no-store",
   "no-cache": "no-cache",
