@@ -50,7 +50,7 @@ it("each table of each page is shown with the names of its columns, and each cel
     .map((file) => readFileSync(join(folder, file), "utf8"))
     .join("");
   expect(styles).not.toMatch(/(?:thead|\bth\b)[^{}]*\{[^}]*display:\s*none/);
-  // What is wider than a phone scrolls inside of itself.
+  // Content wider than a phone scrolls inside of itself.
   for (const wide of ["table", "pre"])
     expect(styles).toMatch(new RegExp(`\\.vp-doc[^{}]*\\b${wide}[^{}]*\\{[^}]*overflow-x:\\s*auto`));
 });

@@ -26,7 +26,7 @@ export interface Program {
   readonly page: string;
   readonly line: number;
   readonly isRun: boolean;
-  /** What it prints, by the `text output` block that follows it. */
+  /** Its output, by the `text output` block that follows it. */
   readonly output: string | undefined;
   /** `guide-tags.md-L12.ts`; lines of code have the numbers that they have on the page. */
   readonly fileName: string;

@@ -3,7 +3,7 @@ import { arrow, box, text, type Fill, type Part, type Picture } from "./draw.ts"
 interface State {
   readonly fill: Fill;
   readonly lines: readonly string[];
-  /** What ends it. */
+  /** The event that ends it. */
   readonly end?: string;
 }
 

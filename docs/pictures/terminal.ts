@@ -1,4 +1,4 @@
-/** What a command printed, as a picture of a terminal. Its text can be selected, and is read by screen readers. */
+/** The output of a command, as a picture of a terminal. Its text can be selected, and is read by screen readers. */
 
 const PADDING = 16;
 const LINE = 17;

@@ -180,7 +180,7 @@ function runDemo(args: readonly string[], env: Readonly<Record<string, string>> 
   };
 }
 
-/** What it prints, without figures and without the line that shows the progress. */
+/** Its output without figures and without the line that shows the progress. */
 function shapeOf(out: string): readonly string[] {
   const lines = out.split("\n").filter((line) => !line.endsWith("changes seen by all"));
   return lines.map((line) =>
