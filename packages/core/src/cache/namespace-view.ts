@@ -155,17 +155,12 @@ export class NamespaceView implements Untyped<Namespace> {
     const loaded = new Map<K, unknown>();
     for (const part of partsOf(missing)) {
       const shared = this.#options(ofCall, context.clock.now(), startedAt);
-      const describeItem = (item: K, loader: Loader<unknown>): GetOrSetCall => ({
-        ...shared,
-        key: targets.get(item)!,
-        load: loader,
-      });
+      const describeItem = (item: K): GetOrSetCall => ({ ...shared, key: targets.get(item)!, load: undefined });
       const values = await this.#traced("getOrSetMany", () =>
         loadMany(
           {
             context,
             ladder,
-            keySpace,
             absent,
             tagsOf,
             timeoutMs: shared.policy.loadTimeoutMs,
@@ -416,6 +411,7 @@ export class NamespaceView implements Untyped<Namespace> {
       onServed: options?.onServed,
       usedBy: usedByCaller(),
       batch: undefined,
+      item: undefined,
     };
   }
 

@@ -1,11 +1,11 @@
 import { InvalidArgumentError, InvalidValueError } from "../contracts/errors.ts";
 import { inThisContext } from "../primitives/async-context.ts";
 import { SharedSlot } from "../primitives/shared-slot.ts";
-import { checkTags, localKey, type KeySpace } from "../entry/key.ts";
-import { ownOptions, type LoadOptions } from "../entry/policy.ts";
-import type { BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
+import { checkTags } from "../entry/key.ts";
+import type { LoadOptions } from "../entry/policy.ts";
+import type { BatchedLoad, BatchFlight, FlightBatch, GetOrSetCall } from "./call.ts";
 import type { Copies, Limits, Reporting } from "./context.ts";
-import type { BatchLoader, LoadContext, Loader } from "./loader.ts";
+import type { BatchLoader } from "./loader.ts";
 import { Judged, overdue } from "./load.ts";
 import { Loading } from "./loading.ts";
 import type { Ladder } from "./ladder.ts";
@@ -15,7 +15,6 @@ import { UsedValues } from "./used-values.ts";
 export interface BatchContext<K> {
   readonly context: Limits & Pick<Reporting, "clock"> & Pick<Copies, "local">;
   readonly ladder: Ladder;
-  readonly keySpace: KeySpace;
   /** The value for an item that the loader left out: `null` is remembered, `undefined` is not. */
   readonly absent: null | undefined;
   /** Tags of a loaded value, besides those that its loader gives it. */
@@ -28,7 +27,7 @@ export interface BatchContext<K> {
 /**
  * `getOrSetMany`: one flight for each distinct item, and one run of `load` for those that come to their load.
  *
- * @param callOf makes the call for one item, with the loader that waits for the batch.
+ * @param callOf makes the call for one item.
  * @returns the values that are not `undefined`, in the order of `items`.
  * @throws the first error, in that order, after all calls have ended.
  */
@@ -36,20 +35,12 @@ export async function loadMany<K>(
   batchContext: BatchContext<K>,
   items: readonly K[],
   load: BatchLoader<K, unknown>,
-  callOf: (item: K, loader: Loader<unknown>) => GetOrSetCall,
+  callOf: (item: K) => GetOrSetCall,
 ): Promise<Map<K, unknown>> {
   const { context, ladder } = batchContext;
-  const used = batchContext.inherits ? new UsedValues(context) : undefined;
-  const batch = new BatchLoad<K, unknown>(load, {
-    ...context,
-    used,
-    run: runnerOf(batchContext, used),
-    absent: batchContext.absent,
-    tagsOf: batchContext.tagsOf,
-    timeoutMs: batchContext.timeoutMs,
-  });
+  const batch = new BatchLoad<K, unknown>(load, batchContext);
   const unique = [...new Set(items)];
-  const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item, batch.loaderOf(item)), batch }));
+  const calls = unique.map((item): GetOrSetCall => ({ ...callOf(item), item, batch }));
   const found = new Map<K, unknown>();
   if (unique.length === 0) return found;
   const outcomes = new Array<Outcome>(unique.length);
@@ -84,36 +75,8 @@ interface Outcome {
   readonly failed?: { readonly reason: unknown };
 }
 
-/** Runs the loader as the load of all its keys. */
-function runnerOf(
-  { context, keySpace }: Pick<BatchContext<unknown>, "context" | "keySpace">,
-  used: UsedValues | undefined,
-): RunBatch {
-  return (keys, body) => {
-    const loading = new Loading(context, new Set(keys.map((key) => localKey(keySpace, key))), used);
-    return loading.run(body).finally(() => loading.end());
-  };
-}
-
-/** Runs the load of these keys. */
-type RunBatch = (keys: readonly string[], body: () => Promise<void>) => Promise<void>;
-
-type BatchSettings<K> = Pick<Limits, "loads" | "backgroundLoads"> &
-  Pick<Reporting, "clock"> &
-  Pick<FlightBatch, "used"> &
-  Pick<BatchContext<K>, "absent" | "tagsOf" | "timeoutMs"> & { readonly run: RunBatch };
-
-interface Arrival<K> {
-  readonly item: K;
-  readonly context: LoadContext;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (reason: unknown) => void;
-  /** As its loader gave them last. */
-  options?: LoadOptions;
-}
-
 /**
- * One run of a batch loader for many flights. Each flight climbs the ladder alone, with a loader that waits here. When
+ * One run of a batch loader for many flights. Each flight climbs the ladder alone, and its load waits here. When
  * every flight has either come to its load or ended without one, the user's loader runs once, for the flights that
  * came.
  */
@@ -124,13 +87,9 @@ export class BatchLoad<K, T> implements FlightBatch {
   readonly backgroundLoads: SharedSlot;
   readonly used: UsedValues | undefined;
   readonly #load: BatchLoader<K, T>;
-  readonly #run: RunBatch;
-  readonly #absent: null | undefined;
-  readonly #tagsOf: BatchContext<K>["tagsOf"];
-  readonly #clock: Reporting["clock"];
-  readonly #timeoutMs: number;
+  readonly #of: Omit<BatchContext<K>, "ladder">;
   #outstanding = 0;
-  readonly #arrived: Arrival<K>[] = [];
+  readonly #arrived: BatchedLoad[] = [];
   readonly #ended: BatchFlight[] = [];
   /** In the context of the call. A flight that came to its load was counted there, perhaps in this very turn. */
   readonly #goOn = inThisContext(() => {
@@ -138,19 +97,12 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   });
 
-  constructor(
-    load: BatchLoader<K, T>,
-    { run, used, clock, timeoutMs, absent, tagsOf, loads, backgroundLoads }: BatchSettings<K>,
-  ) {
-    this.used = used;
-    this.#absent = absent;
-    this.#tagsOf = tagsOf;
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
+  constructor(load: BatchLoader<K, T>, of: Omit<BatchContext<K>, "ladder">) {
     this.#load = load;
-    this.#run = run;
-    this.loads = new SharedSlot(loads);
-    this.backgroundLoads = new SharedSlot(backgroundLoads);
+    this.#of = of;
+    this.used = of.inherits ? new UsedValues(of.context) : undefined;
+    this.loads = new SharedSlot(of.context.loads);
+    this.backgroundLoads = new SharedSlot(of.context.backgroundLoads);
   }
 
   /** Waits for so many more flights. */
@@ -159,17 +111,10 @@ export class BatchLoad<K, T> implements FlightBatch {
     this.#start();
   }
 
-  /**
-   * The loader of the flight for `item`. Resolves to {@link BatchContext.absent} for an item that the batch loader left
-   * out.
-   */
-  loaderOf(item: K): (context: LoadContext) => Promise<unknown> {
-    return (context) =>
-      new Promise((resolve, reject) => {
-        this.#arrived.push({ item, context, resolve, reject });
-        this.#outstanding -= 1;
-        this.#start();
-      });
+  arrives(load: BatchedLoad): void {
+    this.#arrived.push(load);
+    this.#outstanding -= 1;
+    this.#start();
   }
 
   paused(): void {
@@ -191,67 +136,66 @@ export class BatchLoad<K, T> implements FlightBatch {
   #start(): void {
     if (this.#outstanding > 0 || this.#arrived.length === 0) return;
     const arrived = this.#arrived.splice(0);
-    void this.#run(
-      arrived.map(({ context }) => context.key),
-      () => this.#loadAll(arrived.filter(({ context }) => !context.signal.aborted)),
-    );
+    // As the load of all its keys.
+    const loading = new Loading(this.#of.context, new Set(arrived.map(({ call }) => call.key.local)), this.used);
+    void loading.run(() => this.#loadAll(arrived.filter(({ isSettled }) => !isSettled))).finally(() => loading.end());
   }
 
-  async #loadAll(arrived: readonly Arrival<K>[]): Promise<void> {
+  async #loadAll(arrived: BatchedLoad[]): Promise<void> {
     if (arrived.length === 0) return;
-    const byItem = new Map<K, Arrival<K>[]>();
-    for (const arrival of arrived) byItem.set(arrival.item, [...(byItem.get(arrival.item) ?? []), arrival]);
+    const { context, timeoutMs, absent } = this.#of;
+    const byItem = Map.groupBy(arrived, ({ call }) => call.item as K);
     const controller = new AbortController();
-    const cancel = this.#clock.schedule(
+    const fail = (error: unknown): void => {
+      for (const load of arrived) load.goOn(() => load.fail(error));
+    };
+    const cancel = context.clock.schedule(
       inThisContext(() => {
-        const error = overdue(this.#timeoutMs);
-        for (const { reject } of arrived) reject(error);
+        const error = overdue(timeoutMs);
         controller.abort(error);
+        fail(error);
       }),
-      this.#timeoutMs,
+      timeoutMs,
     );
     let live = arrived.length;
-    for (const { context } of arrived)
-      context.signal.addEventListener(
-        "abort",
-        () => {
-          live -= 1;
-          if (live === 0) controller.abort(context.signal.reason);
-        },
-        { once: true },
-      );
+    for (const load of arrived)
+      load.onAbort = (reason) => {
+        live -= 1;
+        if (live === 0) controller.abort(reason);
+      };
     try {
       const pairs = await this.#load([...byItem.keys()], {
         signal: controller.signal,
         setOptions: (item: K, options: LoadOptions) => {
-          for (const arrival of byItem.get(item) ?? []) {
-            arrival.context.setOptions(options);
-            arrival.options = ownOptions(options);
-          }
+          for (const load of byItem.get(item) ?? []) load.setOptions(options);
         },
       });
       const values = valuesByItem(pairs, byItem);
-      for (const arrival of arrived) {
-        const value = values.get(arrival.item);
-        this.#give(arrival, value === undefined ? this.#absent : value);
+      for (const [item, loads] of byItem) {
+        const value = values.get(item);
+        for (const load of loads) this.#give(load, item, value === undefined ? absent : value);
       }
     } catch (error) {
-      for (const { reject } of arrived) reject(error);
+      fail(error);
     } finally {
       cancel();
+      // This call outlives young collections: its flights are not to.
+      byItem.clear();
+      arrived.length = 0;
     }
   }
 
   /** Gives a flight its value, with the tags of the call. */
-  #give({ item, context, options, resolve }: Arrival<K>, value: unknown): void {
-    const tagsOf = this.#tagsOf;
-    if (tagsOf === undefined || value === undefined) return resolve(value);
+  #give(load: BatchedLoad, item: K, value: unknown): void {
+    const { tagsOf } = this.#of;
+    if (tagsOf === undefined || value === undefined) return load.goOn(() => load.give(value));
     const judge = (checked: unknown): void => {
       const tags = tagsOf(item, checked);
       checkTags(tags);
-      context.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
+      const { options } = load;
+      load.setOptions({ ...options, tags: [...(options?.tags ?? []), ...tags] });
     };
-    resolve(new Judged(value, judge));
+    load.goOn(() => load.give(new Judged(value, judge)));
   }
 }
 

@@ -2,7 +2,7 @@ import type { TagVersions } from "../contracts/backend.ts";
 import { ConfigurationError } from "../contracts/errors.ts";
 import type { StandardSchema } from "../contracts/standard-schema.ts";
 import type { EntryKey, KeySpace } from "../entry/key.ts";
-import type { ResolvedPolicy, Served } from "../entry/policy.ts";
+import type { LoadOptions, ResolvedPolicy, Served } from "../entry/policy.ts";
 import type { Meter } from "../primitives/meters.ts";
 import type { SharedSlot } from "../primitives/shared-slot.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
@@ -26,7 +26,8 @@ export interface NamespaceContext {
 export interface GetOrSetCall {
   readonly namespace: NamespaceContext;
   readonly key: EntryKey;
-  readonly load: Loader<unknown>;
+  /** Absent in a batch. */
+  readonly load: Loader<unknown> | undefined;
   readonly policy: ResolvedPolicy;
   readonly tags: readonly string[];
   readonly startedAt: number;
@@ -39,6 +40,8 @@ export interface GetOrSetCall {
   readonly usedBy: UsedValues | undefined;
   /** The batch that loads its key together with others. */
   readonly batch: FlightBatch | undefined;
+  /** For which it asks its batch. */
+  readonly item: unknown;
 }
 
 /** A flight, as its batch sees it. */
@@ -47,12 +50,26 @@ export interface BatchFlight {
   readonly running: object | undefined;
 }
 
+/** The load of a flight, as its batch sees it. */
+export interface BatchedLoad {
+  readonly call: GetOrSetCall;
+  readonly isSettled: boolean;
+  readonly options: LoadOptions | undefined;
+  onAbort: ((reason: unknown) => void) | undefined;
+  setOptions(options: LoadOptions): void;
+  goOn(body: () => void): void;
+  give(value: unknown): void;
+  fail(error: unknown): void;
+}
+
 /** Flights that share one load. */
 export interface FlightBatch {
   /** One of them waits for a load of another process: the others continue without it. */
   paused(): void;
   /** It waits for one more: after such a wait, or for a call whose flight of another caller was not for it. */
   joins(): void;
+  /** It comes to its load, which ends with that of the batch. */
+  arrives(load: BatchedLoad): void;
   /** They continue without one that ends before its loader was called. */
   ended(flight: BatchFlight): void;
   /** Whether its calls may wait; decided for all of them when the first one comes. */

@@ -36,6 +36,7 @@ function call({ tags = [] }: { readonly tags?: readonly string[] } = {}): GetOrS
     signal: undefined,
     onServed: undefined,
     batch: undefined,
+    item: undefined,
     usedBy: undefined,
   };
 }

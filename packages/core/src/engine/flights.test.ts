@@ -35,6 +35,7 @@ function flight(): Flight {
     signal: undefined,
     onServed: undefined,
     batch: undefined,
+    item: undefined,
     usedBy: undefined,
   };
   return new Flight(call, 0, "miss", "foreground");

@@ -11,6 +11,7 @@ import { singleUse } from "../entry/single-use.ts";
 import { Deadline, Deadlines } from "../primitives/deadlines.ts";
 import type { Ends } from "../primitives/ends.ts";
 import { isThenable } from "../primitives/thenable.ts";
+import type { GetOrSetCall } from "./call.ts";
 import type { Copies, Reporting } from "./context.ts";
 import type { Flight } from "./flight.ts";
 import type { LoadContext, Loader, NotModified, StaleValue } from "./loader.ts";
@@ -38,16 +39,18 @@ export class Load extends Deadline {
   readonly startedAt: number;
   /** Set by its loader. */
   options: LoadOptions | undefined;
+  isSettled = false;
+  /** For its batch. */
+  onAbort: ((reason: unknown) => void) | undefined;
   readonly #flight: Flight;
   readonly #context: LoadingContext;
   readonly #stale: Entry | undefined;
   readonly #used: UsedValues | undefined;
-  readonly #loading: Loading;
+  #loading: Loading | undefined;
   #among: Deadlines | undefined;
   #ends!: Ends<Loaded>;
   #controller: AbortController | undefined;
   #abortedFor: { readonly reason: unknown } | undefined;
-  #isSettled = false;
   #named: readonly string[] = NO_TAGS;
   #marked: Map<unknown, "no-store" | "not-shared"> | undefined;
   #notModified: NotModified | undefined;
@@ -62,7 +65,6 @@ export class Load extends Deadline {
     this.#stale = stale;
     // The cached values that its loader gets, with `inherit`.
     this.#used = policy.inherit ? (batch?.used ?? new UsedValues(context)) : undefined;
-    this.#loading = new Loading(context, flight.key.local, this.#used);
   }
 
   /** Calls the loader. @param ends called after it has returned, unless it aborts itself. */
@@ -70,27 +72,44 @@ export class Load extends Deadline {
     this.#ends = ends;
     const { load, policy, batch } = this.#flight.call;
     // The loads of a batch have one time, from when its loader is called: until it ends none gives its lease back.
-    if (policy.loadTimeoutMs !== Infinity && batch === undefined) {
+    if (batch !== undefined) return batch.arrives(this);
+    if (policy.loadTimeoutMs !== Infinity) {
       this.#among = Deadlines.ofTime(this.#context.clock, policy.loadTimeoutMs);
       this.#among.start(this);
     }
-    const failed = (error: unknown): void => {
-      if (this.#settle()) ends.reject(error);
-    };
-    const given = (value: unknown): void => {
-      try {
-        const loaded = this.#finish(value);
-        if (isThenable(loaded)) loaded.then(ended, failed);
-        else ended(loaded);
-      } catch (error) {
-        failed(error);
-      }
-    };
-    const ended = (loaded: Loaded): void => {
-      if (this.#settle()) ends.resolve(loaded);
-    };
-    // Not within the load: what follows it, such as a timer of the local tier, would keep its context.
-    this.#loading.run(() => this.#call(load)).then(given, failed);
+    // The steps that follow are not within the load: a timer of the local tier, say, would keep its context.
+    this.#within(() => this.#call(load!)).then(
+      (value) => this.give(value),
+      (error: unknown) => this.fail(error),
+    );
+  }
+
+  /** The result of its loader. */
+  give(value: unknown): void {
+    try {
+      const loaded = this.#finish(value);
+      if (!isThenable(loaded)) return this.#end(loaded);
+      loaded.then(
+        (each) => this.#end(each),
+        (error: unknown) => this.fail(error),
+      );
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  fail(error: unknown): void {
+    if (this.#settle()) this.#ends.reject(error);
+  }
+
+  #end(loaded: Loaded): void {
+    if (this.#settle()) this.#ends.resolve(loaded);
+  }
+
+  /** Runs `body`, and all that it calls, as this load. */
+  #within<T>(body: () => T): T {
+    this.#loading ??= new Loading(this.#context, this.#flight.key.local, this.#used);
+    return this.#loading.run(body);
   }
 
   #call(load: Loader<unknown>): Promise<unknown> {
@@ -108,19 +127,22 @@ export class Load extends Deadline {
 
   abort(reason: unknown): void {
     // The value may be a stream that its caller reads from now on.
-    if (this.#isSettled) return;
+    if (this.isSettled) return;
     this.#abortedFor = { reason };
+    const { onAbort } = this;
     this.#settle();
     this.#controller?.abort(reason);
+    onAbort?.(reason);
     this.#ends.reject(reason);
   }
 
   /** `false` if it was before. */
   #settle(): boolean {
-    if (this.#isSettled) return false;
-    this.#isSettled = true;
+    if (this.isSettled) return false;
+    this.isSettled = true;
+    this.onAbort = undefined;
     this.#among?.end(this);
-    this.#loading.end();
+    this.#loading?.end();
     return true;
   }
 
@@ -138,6 +160,15 @@ export class Load extends Deadline {
       ...(lastModified !== undefined && { lastModified }),
       notModified: () => (this.#notModified ??= Object.freeze({}) as NotModified),
     };
+  }
+
+  get call(): GetOrSetCall {
+    return this.#flight.call;
+  }
+
+  /** In the async context of its flight. */
+  goOn(body: () => void): void {
+    this.#flight.goOn(body);
   }
 
   setOptions(given: LoadOptions): void {
@@ -175,11 +206,9 @@ export class Load extends Deadline {
       return this.#loadedOf(checked, kind);
     };
     const { checksLoads, schema } = this.#flight.call.namespace;
-    return this.#loading.run(() =>
-      !checksLoads || schema === undefined || value === undefined
-        ? judged(value)
-        : checkedBy(schema, value).then(judged),
-    );
+    if (checksLoads && schema !== undefined && value !== undefined)
+      return this.#within(() => checkedBy(schema, value).then(judged));
+    return judge === undefined ? judged(value) : this.#within(() => judged(value));
   }
 
   #loadedOf(value: unknown, kind: Loaded["kind"]): Loaded {

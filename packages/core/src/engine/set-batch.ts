@@ -24,7 +24,7 @@ export class SetBatch {
   readonly calls: SetCall[];
   /** That of the last call: earlier ones keep no copy. */
   guard: Guard;
-  /** Of the call that was sent. */
+  /** The status of the call that was sent. */
   status: SetStatus | undefined;
 
   constructor(call: SetCall, guard: Guard) {

@@ -8,7 +8,7 @@ import type { TagEvents } from "../tags/tag-events.ts";
  */
 export class SharedPins {
   readonly #tags: TagEvents;
-  /** Those seen last. An unchanged one saves a write one trip; a guess, checked each time. */
+  /** Tag versions seen last. An unchanged one saves a write one trip; a guess, checked each time. */
   readonly #guessed = new Map<string, TagVersion>();
   /** The request that is under way. */
   #last: Pinning | undefined;
@@ -36,7 +36,7 @@ export class SharedPins {
     keys.forEach((key, i) => this.#guessed.set(key, versions[i]!));
   }
 
-  /** What these keys had last; `undefined` if one is not known. */
+  /** The versions that these keys had last; `undefined` if one is not known. */
   guessed(dependsOn: readonly string[]): readonly TagVersion[] | undefined {
     const guesses = dependsOn.map((each) => this.#guessed.get(each));
     return guesses.every((guess) => guess !== undefined) ? guesses : undefined;

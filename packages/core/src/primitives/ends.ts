@@ -21,7 +21,7 @@ export function guarded<T>(next: (value: T) => void, { reject }: Pick<Ends<never
   };
 }
 
-/** Ends of the async context of now, whoever calls them. */
+/** The same ends, called in the async context of now. */
 export const inContextOfNow = <T>({ resolve, reject }: Ends<T>): Ends<T> => ({
   resolve: inThisContext(resolve),
   reject: inThisContext(reject),

@@ -22,14 +22,14 @@ const MOST: Readonly<Record<string, Costs>> = {
   // Two commands in place of a script with five: two promises of node-redis more.
   delete: cost([6, 148, 36, 5], [2, 0], [12_500, 600]),
   // On a busy machine its trips are cut otherwise: a few promises more.
-  "batch of 100": cost([1_432, 75_100, 83, 1_610], [1_100, 100], [4_750_000, 75_000]),
+  "batch of 100": cost([1_232, 73_500, 83, 1_610], [1_100, 100], [4_650_000, 75_000]),
 };
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
  * 0213 to 0215, 0229, 0241 and 0242, and for reports of changes that say whose they are.
  */
-const MOST_LINES = { engine: 5_082, core: 16_145 };
+const MOST_LINES = { engine: 5_064, core: 16_134 };
 const MOST_FILES = { engine: 26, core: 123 };
 
 describe("a call", async () => {
