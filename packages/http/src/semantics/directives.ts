@@ -42,15 +42,26 @@ function directiveAt(text: string, from: number): Directive {
   const name = NAME.exec(text)?.[0];
   if (name === undefined) return { name, argument: true, end: commaFrom(text, at) };
   at += name.length;
-  if (text[at] !== "=") return { name: name.toLowerCase(), argument: true, end: commaFrom(text, at) };
+  const lower = name.toLowerCase();
+  if (text[at] !== "=") {
+    const end = commaFrom(text, at);
+    const isWhole = QUALIFIED.has(lower) || COUNTED.has(lower) || text.slice(at, end).trim() === "";
+    return { name: lower, argument: isWhole || MALFORMED, end };
+  }
   const begin = at + 1;
   const closing = text[begin] === '"' ? endOfQuoted(text, begin) : undefined;
   const end = commaFrom(text, closing ?? begin);
   const isQuoted = closing !== undefined && text.slice(closing + 1, end).trim() === "";
   const argument = isQuoted ? text.slice(begin + 1, closing).replace(/\\(.)/g, "$1") : text.slice(begin, end).trimEnd();
-  const lower = name.toLowerCase();
   return { name: lower, argument: QUALIFIED.has(lower) && !isNames(argument) ? true : argument, end };
 }
+
+/** The argument of a directive with text behind its name: it still forbids, and allows nothing. */
+const MALFORMED = "?";
+
+/** Whether a directive that allows something, and has no argument, is there as it must be. */
+export const permits = (directives: Directives, name: "public" | "must-revalidate" | "must-understand"): boolean =>
+  directives.get(name) === true;
 
 /** Whether an argument of `private` or `no-cache` lists fields: any other one, such as `true`, limits nothing. */
 function isNames(argument: string): boolean {

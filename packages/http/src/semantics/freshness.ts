@@ -1,5 +1,5 @@
 import { parseDate } from "./dates.ts";
-import { governingDirectives, parseSeconds, secondsOf, type Directives } from "./directives.ts";
+import { governingDirectives, parseSeconds, permits, secondsOf, type Directives } from "./directives.ts";
 import { firstOf, joinedOf, type FieldLines, type Head } from "./fields.ts";
 import type { Settings } from "./settings.ts";
 import { hasValidator } from "./validators.ts";
@@ -90,7 +90,8 @@ function lifetimeOf(
   // Anything but one date is in the past (RFC 9111, section 5.3).
   if (expires !== undefined)
     return { lifetimeMs: Math.max(0, (parseDate(expires, receivedAt) ?? 0) - date), source: "expires" };
-  if (!HEURISTICALLY_CACHEABLE.has(head.status) && !directives.has("public")) return { lifetimeMs: 0, source: "none" };
+  if (!HEURISTICALLY_CACHEABLE.has(head.status) && !permits(directives, "public"))
+    return { lifetimeMs: 0, source: "none" };
   const { heuristic, defaults } = settings;
   if (defaults.ttlMs !== undefined) return { lifetimeMs: defaults.ttlMs, source: "default" };
   const modified = parseDate(firstOf(head.fields, "last-modified"), receivedAt);

@@ -1,4 +1,4 @@
-import { fieldsNamedBy, governingDirectives, parseSeconds, type Directives } from "./directives.ts";
+import { fieldsNamedBy, governingDirectives, parseSeconds, permits, type Directives } from "./directives.ts";
 import {
   endToEnd,
   exceedsLimits,
@@ -96,7 +96,7 @@ export function decideStore(
     refusalByFreshness(governing.directives, request, response, freshness) ??
     (tags === undefined ? "tags" : undefined) ??
     (settings.stores?.(response) === false ? "rule" : undefined);
-  const isForAll = governing.directives.has("public") || isReusedAtFirst(freshness);
+  const isForAll = permits(governing.directives, "public") || isReusedAtFirst(freshness);
   if (reason !== undefined) return { store: false, isForAll: isForAll && IMPERSONAL.has(reason), freshness, reason };
   const fields = dated(fieldsToKeep(response.fields, governing.directives, settings), exchange);
   return { store: true, isForAll, freshness, fields, selecting: selecting!, tags: tags! };
@@ -118,7 +118,7 @@ function refusalByDirectives(
   { status, fields }: Head,
   { isShared, setCookie }: Settings,
 ): NotStored | undefined {
-  if (directives.has("must-understand")) {
+  if (permits(directives, "must-understand")) {
     // A cache that knows the status ignores no-store (RFC 9111, section 5.2.2.3).
     if (!UNDERSTOOD.has(status)) return "status";
   } else if (directives.has("no-store")) return "no-store";
@@ -131,7 +131,9 @@ function refusalByDirectives(
 
 /** RFC 9111, section 3.5. */
 const allowsCredentials = (directives: Directives): boolean =>
-  directives.has("public") || directives.has("s-maxage") || directives.has("must-revalidate");
+  permits(directives, "public") ||
+  permits(directives, "must-revalidate") ||
+  parseSeconds(String(directives.get("s-maxage"))) !== undefined;
 
 /** A cookie names a user as Authorization does. */
 function refusalByCookies(
@@ -167,7 +169,7 @@ function refusalByFreshness(
   }
   const isAllowed =
     isExplicit(freshness) ||
-    directives.has("public") ||
+    permits(directives, "public") ||
     HEURISTICALLY_CACHEABLE.has(status) ||
     (freshness.mustValidate && isWorthKeeping(freshness, fields));
   if (!isAllowed) return "status";
