@@ -1,6 +1,12 @@
 import type { PostgresPool } from "./pool.ts";
 import type { Settings } from "./options.ts";
 
+/**
+ * Longer than a call waits, which its own deadline bounds: `pg` also counts the time in which this process stands
+ * still, and opening a connection takes several turns of its event loop.
+ */
+const CONNECTING_MS = 5_000;
+
 /** The pool of the user, or one of the URL. `pg` is loaded with the first connection. */
 export async function openPool(settings: Settings): Promise<PostgresPool> {
   if (settings.pool !== undefined) return settings.pool;
@@ -10,7 +16,7 @@ export async function openPool(settings: Settings): Promise<PostgresPool> {
       connectionString: settings.url,
       // One more listens.
       max: settings.connections + 1,
-      connectionTimeoutMillis: settings.deadlineMs,
+      connectionTimeoutMillis: CONNECTING_MS,
       keepAlive: true,
       allowExitOnIdle: true,
       application_name: "hotset",

@@ -354,6 +354,18 @@ it.each([
   expect(await asked).toMatchObject({ granted: false, entry: { version: "theirs" } });
 });
 
+it("C536 a process that stands still while it opens connections fails no call for that", async () => {
+  const own = backend({ url: server.url, deadline: 500 });
+  await own.connect!();
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const calls = [own.read("k"), own.write("w", stored("text")), own.markStale!("s"), own.remove("r")];
+  for (let turns = 0; turns < 6; turns += 1) {
+    await turn();
+    if (turns > 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  }
+  expect(await Promise.all(calls)).toEqual([undefined, undefined, "missing", "missing"]);
+});
+
 it("C536 a call over a pool without timeouts ends at its deadline while the server is silent at the first one", async () => {
   const gate = Promise.withResolvers<pg.PoolClient>();
   const pool = poolOf();
