@@ -56,7 +56,7 @@ const run = (by: Sender, { text }: Script, keys: readonly string[], args: readon
 const ENTRY = [E, L];
 const LEASE = [E, L, FREED];
 const LIFE = String(30 * 86_400_000);
-const FIELDS = ["60000", "d", "v", "m", "1 0;", "w", "w2"];
+const FIELDS = ["60000", "d", "v", "m", "2 0 w2;"];
 
 const changed = (...keys: string[]): string[] => keys.map((key) => `${CHANNEL} 1 me ${key}`);
 

@@ -1,4 +1,4 @@
-import { PLACEHOLDER } from "./present.ts";
+import { PLACEHOLDER, versionOf } from "./present.ts";
 import {
   announce,
   behindLease,
@@ -38,20 +38,20 @@ ${announce()}
 return type(held) == 'string' and string.sub(held, 1, 2) == ${PLACEHOLDER} and 0 or n`);
 
 /**
- * Gives an entry another life and meta, if its `w` is ARGV[1]; `?` compares nothing, and wants one that is fresh by `s`
- * (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
+ * Gives an entry another life and meta, if its version is ARGV[1]; `?` compares nothing, and wants one that is fresh by
+ * `s` (the plain layout). ARGV[2]: lifetime, then fields and values. Its value stays where it is, and so does a lease.
  */
 export const TOUCH: Script = ofEntry(
-  script(`${readAny("e", "'HMGET', KEYS[1], 's', 'w'")}
+  script(`${readAny("e", "'HMGET', KEYS[1], 's', 'm', 'w'")}
 if e.err then return 0 end
 if ARGV[1] ~= '?' then
-  if e[2] ~= ARGV[1] then return 0 end
+  if ${versionOf("e[2]", "e[3]")} ~= ARGV[1] then return 0 end
 else
   local t = redis.call('TIME')
   local s = e[1] and tonumber(e[1])
   if s and s <= t[1] * 1000 + math.floor(t[2] / 1000) or not redis.call('HGET', KEYS[1], 'd') then return 0 end
 end
-if ARGV[3] ~= 's' then redis.call('HDEL', KEYS[1], 's') end
+if ARGV[3] ~= 's' then redis.call('HDEL', KEYS[1], 's', 'w') end
 if #ARGV > 4 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, #ARGV - 2)) end
 if ARGV[2] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 ${WATCH}
@@ -62,9 +62,9 @@ return 1`),
 /**
  * Ends an entry's freshness: 1 when there was one. Its lifetime is cut to its stale window, which is in the head of
  * `m`, or in an entry without `m` the time between `s` and its end. That comes first: full memory refuses the HSET of a
- * script that has changed nothing. An entry that has a `w` gets another one: a process that has just written it, and
- * confirms that it is still the same, must not take it for fresh. An entry of the string layout is removed: others may
- * read it; that layout needs a prefix, so without one such bytes are those of another program.
+ * script that has changed nothing. A version is replaced: a process that has just written it, and confirms that it is
+ * still the same, must not take it for fresh. An entry of the string layout is removed: others may read it; that layout
+ * needs a prefix, so without one such bytes are those of another program.
  *
  * The value stays where it is: Redis does nothing else while it is copied into Lua. Only an empty one is looked at.
  */
@@ -82,8 +82,8 @@ local s = e[1] and tonumber(e[1])
 if s ~= s then s = nil end
 local window = 0
 if e[2] then
-  window = string.match(e[2], '^1 (%d+);')
-  if not window and string.find(e[2], '^1 %-;') then window = '3155760000000' end
+  window = string.match(e[2], '^1 ([%d-]+);') or string.match(e[2], '^2 ([%d-]+) ')
+  if window == '-' then window = '3155760000000' end
   window = math.min(tonumber(window or 0), 9007199254740991)
 elseif s then
   window = -1
@@ -96,7 +96,11 @@ if ttl == 0 then
   return 1
 end
 if ttl > 0 then redis.call('PEXPIRE', KEYS[1], string.format('%.0f', ttl)) else redis.call('PERSIST', KEYS[1]) end
-redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
+local head, version, meta = string.match(e[2] or '', '^(2 [%d-]+ )([%w_-]+)([;,.].*)$')
+if head then redis.call('HSET', KEYS[1], 'm', head .. string.sub(redis.sha1hex(version), 1, 16) .. meta) end
+if e[1] or not head then
+  redis.call('HSET', KEYS[1], 's', string.format('%.0f', math.max(0, math.min(s or now, now))))
+end
 if e[3] then redis.call('HSET', KEYS[1], 'w', string.sub(redis.sha1hex(e[3]), 1, 16)) end
 ${announce()}
 return 1`);

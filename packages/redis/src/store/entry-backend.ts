@@ -66,7 +66,7 @@ export interface KeyContent {
   readonly isPlaceholder: boolean;
 }
 
-/** What was in the key of an entry: `unknown` where the look at it was refused, for want of memory say. */
+/** The content of the key of an entry: `unknown` where the look at it was refused, for want of memory say. */
 export type Found = "entry" | "placeholder" | "nothing" | "unknown";
 
 /** How a layout looks whether there is an entry to remove. */

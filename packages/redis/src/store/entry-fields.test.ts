@@ -22,54 +22,32 @@ describe("what is written", () => {
       "360000",
       "d",
       Buffer.from([0, 255, 10]),
-      "s",
-      "1700000060000",
       "m",
-      "1 300000;json none",
-      "w",
-      "AAAABBBBCCCCDDDD",
+      "2 300000 AAAABBBBCCCCDDDD;json none",
     ]);
   });
 
   it.each([
-    ["fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }, "60000", "1 0;", "1700000060000"],
-    ["stale when written", { staleInMs: -500, expiresInMs: 60_000 }, "60000", "1 60500;", "1699999999500"],
-    ["of less than a second", { staleInMs: 5, expiresInMs: 10 }, "10", "1 5;", "1700000000005"],
-    ["of the shortest life", { staleInMs: 1, expiresInMs: 1 }, "1", "1 0;", "1700000000001"],
-    ["of fractions, rounded down", { staleInMs: 5.9, expiresInMs: 10.9 }, "10", "1 5;", "1700000000005"],
-    ["that claims to be fresh beyond its end", { staleInMs: 90, expiresInMs: 60 }, "60", "1 0;", "1700000000060"],
-    ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }, "", "1 0;", undefined],
-    ["that is always fresh, and ends", { staleInMs: Infinity, expiresInMs: 60 }, "60", "1 0;", "1700000000060"],
-    [
-      "without an end that becomes stale",
-      { staleInMs: 1_000, expiresInMs: Infinity },
-      "3155760001000",
-      "1 -;",
-      "1700000001000",
-    ],
-    [
-      "of nearly 2^53 ms",
-      { staleInMs: 1, expiresInMs: 2 ** 53 - 1 },
-      "9007199254740991",
-      "1 9007199254740990;",
-      "1700000000001",
-    ],
+    ["fresh to its end", { staleInMs: 60_000, expiresInMs: 60_000 }, "60000", "2 0 id;"],
+    ["stale when written", { staleInMs: -500, expiresInMs: 60_000 }, "60000", "2 60500 id;"],
+    ["of less than a second", { staleInMs: 5, expiresInMs: 10 }, "10", "2 5 id;"],
+    ["of the shortest life", { staleInMs: 1, expiresInMs: 1 }, "1", "2 0 id;"],
+    ["of fractions, rounded down", { staleInMs: 5.9, expiresInMs: 10.9 }, "10", "2 5 id;"],
+    ["that claims to be fresh beyond its end", { staleInMs: 90, expiresInMs: 60 }, "60", "2 0 id;"],
+    ["without an end", { staleInMs: Infinity, expiresInMs: Infinity }, "", "2 0 id;"],
+    ["that is always fresh, and ends", { staleInMs: Infinity, expiresInMs: 60 }, "60", "2 0 id;"],
+    ["without an end that becomes stale", { staleInMs: 1_000, expiresInMs: Infinity }, "3155760001000", "2 - id;"],
+    ["of nearly 2^53 ms", { staleInMs: 1, expiresInMs: 2 ** 53 - 1 }, "9007199254740991", "2 9007199254740990 id;"],
     [
       "of more than 2^53 ms, which is without an end",
       { staleInMs: 1, expiresInMs: 2 ** 60 },
       "3155760000001",
-      "1 -;",
-      "1700000000001",
+      "2 - id;",
     ],
-  ])("golden: one %s", (_, times, ttl, head, staleAt) => {
+  ])("golden: one %s", (_, times, ttl, head) => {
     const args = encodeEntry(entry(times, ""), "full", NOW, "id")!;
     expect(args[0]).toBe(ttl);
-    expect(fieldsOf(args)).toEqual({
-      d: "\0\xff\n",
-      ...(staleAt === undefined ? undefined : { s: staleAt }),
-      m: head,
-      w: "id",
-    });
+    expect(fieldsOf(args)).toEqual({ d: "\0\xff\n", m: head });
   });
 
   it("golden: the plain layout has value and staleness only", () => {
@@ -151,8 +129,8 @@ describe("what is read", () => {
       { staleInMs: 5, expiresInMs: 5 },
       { staleInMs: -86_400_000, expiresInMs: 5 },
     ]) {
-      const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "s" | "m" | "w", string>;
-      expect(read(fields.d, fields.s, fields.m, fields.w, times.expiresInMs + 1)).toEqual({
+      const fields = fieldsOf(encodeEntry(entry(times), "full", NOW, "id")!) as Record<"d" | "m", string>;
+      expect(read(fields.d, null, fields.m, null, times.expiresInMs + 1)).toEqual({
         data: Buffer.from([0, 255, 10]),
         meta: "json none",
         version: "id",
@@ -232,15 +210,58 @@ describe("what is read", () => {
   ])("its version: %s", (_, w, version) => {
     expect(read("v", null, "1 0;", w, 1_000)?.version).toBe(version);
     expect(read("v", null, null, w, 1_000)?.version).toBe(version);
-    for (const m of ["1 0;", null]) expect(read("v", null, m, w, 1_000, "plain")).not.toHaveProperty("version");
+    for (const m of ["1 0;", "2 0 w1;", null])
+      expect(read("v", null, m, w, 1_000, "plain")).not.toHaveProperty("version");
   });
 
-  it.each(["", "1", "1 ", "1 ;", "1 5", "1 -", "1 x;", "1 5x;", "2 5;", "01 5;", " 1 5;", "json", "1\t5;"])(
-    "C98: %j is not a head of this layout: a miss",
-    (m) => {
-      expect(read("v", "1700000060000", m, "w", 1_000)).toBe(undefined);
-    },
-  );
+  it("has s for other programs where they know the key", () => {
+    const shared = encodeEntry(entry({ staleInMs: 60_000, expiresInMs: 360_000 }, ""), "shared", NOW, "id")!;
+    expect(fieldsOf(shared)).toEqual({ d: "\0\xff\n", s: "1700000060000", m: "2 300000 id;" });
+  });
+
+  it("the start of most meta is one sign", () => {
+    const times = { staleInMs: 60_000, expiresInMs: 360_000 };
+    for (const [meta, m] of [
+      ['["json",60000,300000]', "2 300000 id,60000,300000]"],
+      ['["msgpack",60000]', "2 300000 id.60000]"],
+      ['["json"]', '2 300000 id;["json"]'],
+    ] as const) {
+      expect(fieldsOf(encodeEntry(entry(times, meta), "full", NOW, "id")!)["m"]).toBe(m);
+      expect(read("v", null, m, null, 360_001)).toMatchObject({ meta, version: "id", ...times });
+    }
+  });
+
+  it("its version is that of the head, with any field w", () => {
+    for (const [head, version] of [
+      ["w1", "w1"],
+      ["x".repeat(32), "x".repeat(32)],
+      ["x".repeat(33), "-"],
+      ["a b", "-"],
+    ] as const)
+      expect(read("v", null, `2 300 ${head};m`, "other", 1_000)).toMatchObject({ staleInMs: 699, meta: "m", version });
+  });
+
+  it.each([
+    "",
+    "1",
+    "1 ",
+    "1 ;",
+    "1 5",
+    "1 -",
+    "1 x;",
+    "1 5x;",
+    "2 5;",
+    "2 5 w1",
+    "2  w1;",
+    "2 x w1;",
+    "3 5 w1;",
+    "01 5;",
+    " 1 5;",
+    "json",
+    "1\t5;",
+  ])("C98: %j is not a head of this layout: a miss", (m) => {
+    expect(read("v", "1700000060000", m, "w", 1_000)).toBe(undefined);
+  });
 
   it("keeps meta beyond ASCII, and meta that looks like a head", () => {
     const m = Buffer.from("1 7;2 5;é🦊\0;", "utf8").toString("latin1");

@@ -3,13 +3,14 @@ import { InvalidArgumentError, type StoredEntry } from "@hotset/core";
 /**
  * An entry in Redis is a hash. docs/reference/redis-layout.md describes its fields byte by byte.
  *
- *   d  encoded value     s  epoch ms at which it becomes stale     m  head, then the cache's meta     w  id of this
- *   write
- *   TTL of the key = lifetime, in ms
+ *   d  encoded value     m  head, then the cache's meta     TTL of the key = lifetime, in ms
  *
- * The head of `m` is `1 <window>;`: the version of this layout, and how long before its end the entry turns stale, in
- * ms; `-` where that is unbounded. Freshness is what remains of the TTL before that window, so no clock of a writer is
- * compared with one of a reader.
+ * The head of `m` is `2 <window> <version>`, then `;`, or a sign for how most meta begins: the number of this layout,
+ * how long before its end the entry turns stale, in ms, `-` where that is unbounded, and the id of this write.
+ * Freshness is what remains of the TTL before that window, so no clock of a writer is compared with one of a reader.
+ *
+ * The former head, `1 <window>;`, is read as well: then the id is in a field `w`. Where other programs know the keys
+ * there is `s`, the epoch ms at which the entry becomes stale; in the plain layout in place of `m`.
  */
 
 /** How an unbounded stale window is stored: 100 years. */
@@ -20,6 +21,9 @@ const MAX_LIFE_MS = 2 ** 53 - 1;
 
 /** `plain` has `d` and `s` alone. */
 export type HashLayout = "full" | "plain";
+
+/** `shared` is the full layout with keys that other programs know: it has `s` for them. */
+export type WrittenLayout = HashLayout | "shared";
 
 /** A random id for one write; no two writes share one. */
 export type WriteIds = () => string;
@@ -53,13 +57,13 @@ export function writeIdOf({ version }: StoredEntry, newId: WriteIds): string {
 export type WriteArguments = readonly [lifeMs: string, ...fieldsAndValues: (string | Buffer)[]];
 
 /**
- * @param nowMs epoch milliseconds, for `s` alone.
+ * @param nowMs epoch milliseconds, for `s`.
  * @returns `undefined` for an entry whose lifetime is over.
  * @throws {InvalidArgumentError} for times that are `NaN`.
  */
 export function encodeEntry(
   entry: StoredEntry,
-  layout: HashLayout,
+  layout: WrittenLayout,
   nowMs: number,
   writeId: string,
 ): WriteArguments | undefined {
@@ -76,15 +80,16 @@ export function encodeEntry(
   // Each a literal: an array that grows, or that others are spread into, costs several times its size.
   if (layout === "plain")
     return isAlwaysFresh ? [ttl, "d", data] : [ttl, "d", data, "s", String(Math.floor(nowMs) + freshMs)];
-  if (isAlwaysFresh) return [ttl, "d", data, "m", `1 0;${entry.meta}`, "w", writeId];
-  const staleAt = String(Math.floor(nowMs) + freshMs);
-  if (ttl !== "") return [ttl, "d", data, "s", staleAt, "m", `1 ${lifeMs - freshMs};${entry.meta}`, "w", writeId];
+  if (isAlwaysFresh) return [ttl, "d", data, "m", `2 0 ${writeId}${shortened(entry.meta)}`];
+  const window = ttl === "" ? "-" : String(lifeMs - freshMs);
   // Freshness is measured from the end, so an entry without one gets a distant one.
-  const distant = String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS);
-  return [distant, "d", data, "s", staleAt, "m", `1 -;${entry.meta}`, "w", writeId];
+  const life = ttl === "" ? String(Math.max(freshMs, 0) + UNBOUNDED_WINDOW_MS) : ttl;
+  const meta = `2 ${window} ${writeId}${shortened(entry.meta)}`;
+  if (layout === "full") return [life, "d", data, "m", meta];
+  return [life, "d", data, "s", String(Math.floor(nowMs) + freshMs), "m", meta];
 }
 
-/** The reply to `HMGET key d s m w`. Any program may have written it. */
+/** The reply to `HMGET key d s m w`. Any program may have written it, or the former layout. */
 export type EntryFields = readonly [d: Buffer | null, s: Buffer | null, m: Buffer | null, w: Buffer | null];
 
 /**
@@ -112,7 +117,8 @@ export function decodeEntry(
   }
 
   // The head, read byte by byte: a regular expression would need a string first.
-  if (meta[0] !== ONE || meta[1] !== SPACE) return undefined;
+  const isFormer = meta[0] === ONE;
+  if ((!isFormer && meta[0] !== TWO) || meta[1] !== SPACE) return undefined;
   let index = 2;
   let windowMs = 0;
   if (meta[index] === MINUS) {
@@ -122,13 +128,39 @@ export function decodeEntry(
     for (let byte = meta[index]; byte !== undefined && byte >= ZERO && byte <= NINE; byte = meta[++index])
       windowMs = windowMs * 10 + byte - ZERO;
   }
-  if (index === 2 || meta[index] !== SEMICOLON) return undefined;
+  if (index === 2 || meta[index] !== (isFormer ? SEMICOLON : SPACE)) return undefined;
+  const versionAt = index + 1;
+  let start: string | undefined = "";
+  if (!isFormer) {
+    for (index = versionAt; (start = STARTS[meta[index]!]) === undefined; index += 1)
+      if (index >= meta.length) return undefined;
+  }
   const staleInMs = expiresInMs - windowMs;
   const lifeMs = meta[2] === MINUS ? Infinity : expiresInMs;
-  const text = metaText(meta, index + 1);
-  return layout === "plain"
-    ? { data, staleInMs, expiresInMs: lifeMs, meta: text }
-    : { data, staleInMs, expiresInMs: lifeMs, meta: text, version: versionOf(writeId) };
+  const text = metaText(meta, index + 1, index, meta.length, start);
+  if (layout === "plain") return { data, staleInMs, expiresInMs: lifeMs, meta: text };
+  const version = isFormer ? versionOf(writeId) : versionOf(meta, versionAt, index);
+  return { data, staleInMs, expiresInMs: lifeMs, meta: text, version };
+}
+
+/** The version of an entry that may not be readable, as scripts see it. `undefined` where it is not in `m`. */
+export function versionIn(m: Buffer | null): string | undefined {
+  const found = m === null ? undefined : OWN_HEAD.exec(m.toString("latin1"))?.[1];
+  return found === undefined ? undefined : VERSION.test(found) ? found : NO_VERSION;
+}
+
+const OWN_HEAD = /^2 [\d-]+ ([\w-]+)[;,.]/;
+
+/** How meta begins, by the sign behind the head: while `m` has at most 64 bytes, a hash takes half the memory. */
+const [JSON_START, MSGPACK_START] = ['["json",', '["msgpack",'] as const;
+const STARTS: readonly (string | undefined)[] = Array.from({ length: 256 }, (_, byte) => {
+  const sign = String.fromCharCode(byte);
+  return sign === ";" ? "" : sign === "," ? JSON_START : sign === "." ? MSGPACK_START : undefined;
+});
+
+function shortened(meta: string): string {
+  if (meta.startsWith(JSON_START)) return `,${meta.slice(JSON_START.length)}`;
+  return meta.startsWith(MSGPACK_START) ? `.${meta.slice(MSGPACK_START.length)}` : `;${meta}`;
 }
 
 let lastMeta: Buffer = Buffer.alloc(0);
@@ -140,19 +172,27 @@ let lastText = "";
  * caches by text finds it at once.
  *
  * @param textAt where the text begins. What is before it, from `from` on, is compared with that of the last one, too.
+ * @param start goes before the text. Equal bytes before it have an equal one.
  */
-export function metaText(bytes: Buffer, textAt: number, from: number = 0, to: number = bytes.length): string {
+export function metaText(
+  bytes: Buffer,
+  textAt: number,
+  from: number = 0,
+  to: number = bytes.length,
+  start: string = "",
+): string {
   const headBytes = textAt - from;
   if (headBytes !== lastHeadBytes || bytes.compare(lastMeta, 0, lastMeta.length, from, to) !== 0) {
     // A copy: the bytes are a view of a whole chunk of replies.
     lastMeta = Buffer.from(bytes.subarray(from, to));
     lastHeadBytes = headBytes;
-    lastText = bytes.toString("utf8", textAt, to);
+    lastText = start + bytes.toString("utf8", textAt, to);
   }
   return lastText;
 }
 
-const [ONE, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."1 -09;"].map((character) => character.charCodeAt(0)) as [
+const [ONE, TWO, SPACE, MINUS, ZERO, NINE, SEMICOLON] = [..."12 -09;"].map((character) => character.charCodeAt(0)) as [
+  number,
   number,
   number,
   number,

@@ -2,7 +2,14 @@ import type { DeleteStatus, Leases, StoredEntry } from "@hotset/core";
 import { readInParts, readTogether, type BatchAnswer } from "./batch-read.ts";
 import type { Command, CommandQueue, RawClient } from "../connection/command-queue.ts";
 import { EntryBackend, type BackendHold, type BackendSettings, type Removal } from "./entry-backend.ts";
-import { decodeEntry, encodeEntry, writeIdOf, type EntryFields, type HashLayout } from "./entry-fields.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  writeIdOf,
+  type EntryFields,
+  type HashLayout,
+  type WrittenLayout,
+} from "./entry-fields.ts";
 import { HashLeases } from "./hash-leases.ts";
 import { MARK_STALE, MARK_STALE_ALONE, REMOVE, WRITE, WRITE_ALONE } from "../lua/entry-scripts.ts";
 import { isWrongType } from "../primitives/faults.ts";
@@ -13,7 +20,7 @@ export interface HashSettings extends BackendSettings {
   readonly layout: HashLayout;
 }
 
-/** It removes all that entries consist of. What is no hash is a placeholder, or of another type: no entry either. */
+/** It removes all that entries consist of. Any other type is a placeholder, or no entry either. */
 const REMOVAL: Removal = {
   look: ["HDEL", "d", "s", "m", "w"],
   was: (reply) => {
@@ -27,11 +34,13 @@ const REMOVAL: Removal = {
 export class HashBackend extends EntryBackend {
   override readonly leases: Leases;
   readonly #settings: HashSettings;
+  readonly #written: WrittenLayout;
 
   constructor(hold: BackendHold, settings: HashSettings) {
     super(hold, settings);
     this.#settings = settings;
-    this.leases = new HashLeases(this.leaseCommands, settings);
+    this.#written = settings.layout === "full" && settings.keys.isBare ? "shared" : settings.layout;
+    this.leases = new HashLeases(this.leaseCommands, { ...settings, written: this.#written });
   }
 
   override read(key: string): Promise<StoredEntry | undefined> {
@@ -67,8 +76,8 @@ export class HashBackend extends EntryBackend {
   }
 
   override async write(key: string, entry: StoredEntry): Promise<void> {
-    const { layout, epochMs, writeIds } = this.#settings;
-    const args = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, writeIds));
+    const { epochMs, writeIds } = this.#settings;
+    const args = encodeEntry(entry, this.#written, epochMs(), writeIdOf(entry, writeIds));
     return args === undefined
       ? this.script("remove", REMOVE, key, [], ignore)
       : this.script("write", this.isPlain ? WRITE_ALONE : WRITE, key, args, ignore);

@@ -6,10 +6,12 @@ import {
   decodeEntry,
   encodeEntry,
   NO_VERSION,
+  versionIn,
   versionOf,
   writeIdOf,
   type EntryFields,
   type HashLayout,
+  type WrittenLayout,
 } from "./entry-fields.ts";
 import {
   ifStored,
@@ -29,6 +31,8 @@ import { isStaged } from "./staged-entry.ts";
 
 export interface HashLeaseSettings extends LeaseSettings {
   readonly layout: HashLayout;
+  /** @default layout */
+  readonly written?: WrittenLayout;
   /** Epoch milliseconds. */
   readonly epochMs: () => number;
 }
@@ -45,9 +49,9 @@ export class HashLeases extends RedisLeases {
   }
 
   override store(key: string, token: string, seen: string, entry: StoredEntry): Promise<boolean> {
-    const { layout, epochMs } = this.#settings;
+    const { layout, written: as = layout, epochMs } = this.#settings;
     return orRejected(() => {
-      const written = encodeEntry(entry, layout, epochMs(), writeIdOf(entry, this.writeIds)) ?? LIFE_IS_OVER;
+      const written = encodeEntry(entry, as, epochMs(), writeIdOf(entry, this.writeIds)) ?? LIFE_IS_OVER;
       const args = [token, this.compares ? seen : "?", ...written];
       if (isStaged(entry.data.byteLength)) return this.commands.run("store", this.scripts.store, key, args, isOne);
       return this.commands.counted(key, () => this.storeSmall(key, seen, args), ifStored);
@@ -55,9 +59,9 @@ export class HashLeases extends RedisLeases {
   }
 
   override touch(key: string, seen: string, life: StoredLife): Promise<boolean> {
-    const { layout, epochMs } = this.#settings;
+    const { layout, written: as = layout, epochMs } = this.#settings;
     try {
-      const written = encodeEntry({ ...life, data: NOTHING }, layout, epochMs(), seen);
+      const written = encodeEntry({ ...life, data: NOTHING }, as, epochMs(), seen);
       if (written === undefined) return Promise.resolve(false);
       const [lifeMs, , , ...fields] = written;
       const args = [this.compares ? seen : "?", lifeMs, ...fields];
@@ -70,14 +74,19 @@ export class HashLeases extends RedisLeases {
   override confirm(key: string): Promise<string> {
     if (!this.compares) return Promise.resolve("");
     let isString = false;
+    let isFormer = false;
     return this.commands
       .confirm<string>(
-        ["HGET", "w"],
+        ["HGET", "m"],
         key,
         (reply) => {
           if (isString) return reply === null || isPlaceholder(reply as Buffer) ? "" : "!";
-          if (reply === null) return new Further(["HLEN"]);
-          return typeof reply === "number" ? (reply === 0 ? "" : NO_VERSION) : versionOf(reply as Buffer);
+          if (typeof reply === "number") return reply === 0 ? "" : NO_VERSION;
+          if (isFormer) return reply === null ? new Further(["HLEN"]) : versionOf(reply as Buffer);
+          const version = versionIn(reply as Buffer | null);
+          if (version !== undefined) return version;
+          isFormer = true;
+          return new Further(["HGET", "w"]);
         },
         () => {
           if (isString) return undefined;
@@ -92,7 +101,10 @@ export class HashLeases extends RedisLeases {
     const read = fields as EntryFields;
     const isOver = ttlMs === 0 || ttlMs === 1;
     return (
-      decodeEntry(read, ttlMs as number, this.#settings.epochMs, "full") ?? { version: versionOf(read[3]), isOver }
+      decodeEntry(read, ttlMs as number, this.#settings.epochMs, "full") ?? {
+        version: versionIn(read[2]) ?? versionOf(read[3]),
+        isOver,
+      }
     );
   }
 }

@@ -19,14 +19,23 @@ import {
 import { startOwnRedis, type OwnRedis } from "@hotset/test-servers";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
+const read = (name: string): unknown => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
+
 let server: OwnRedis;
+/** Where the hashes of version 2 stand in place of those of version 1. */
+let second: OwnRedis;
 beforeAll(async () => {
-  server = await startOwnRedis();
-  const name = new URL("layout-1.json", import.meta.url);
-  for (const [command, key, ...rest] of JSON.parse(readFileSync(name, "utf8")) as readonly string[][])
-    await server.commandBytes(command!, key!, ...rest.map((text, at) => (isText(command!, at) ? text : bytes(text))));
+  [server, second] = await Promise.all([startOwnRedis(), startOwnRedis()]);
+  await load(server, "layout-1.json");
+  await load(second, "layout-1.json");
+  await load(second, "layout-2.json");
 });
-afterAll(() => server.stop());
+afterAll(() => Promise.all([server.stop(), second.stop()]));
+
+async function load(into: OwnRedis, name: string): Promise<void> {
+  for (const [command, key, ...rest] of read(name) as readonly string[][])
+    await into.commandBytes(command!, key!, ...rest.map((text, at) => (isText(command!, at) ? text : bytes(text))));
+}
 
 /** Names of fields and numbers; all else is in base64. */
 const isText = (command: string, at: number): boolean =>
@@ -42,10 +51,15 @@ const VALUE = {
 
 type Make = (builder: RedisBackendBuilder) => RedisBackendBuilder;
 
-describe.each(["full", "string"] as const)("C572: what version 1 of the layout %s wrote", (layout) => {
+describe.each([
+  ["full", 1],
+  ["string", 1],
+  ["full", 2],
+] as const)("C572: entries of the layout %s that version %i wrote", (layout, version) => {
   const reads: Make = (builder) => builder.valueFormat(msgpack()).alsoReads(json(), v8(), gzip(), brotli(), zstd());
   function open(make: Make = reads): Cache {
-    const backend = make(redis(server.url).layout(layout).keyPrefix(`${layout}1`)).build();
+    const { url } = version === 1 ? server : second;
+    const backend = make(redis(url).layout(layout).keyPrefix(`${layout}1`)).build();
     const cache = createCache({ name: "shop" }).tier(backend).defaults({ ttl: "1h" }).build();
     onTestFinished(() => cache.close({ timeout: 0 }));
     return cache;
@@ -75,7 +89,7 @@ describe.each(["full", "string"] as const)("C572: what version 1 of the layout %
 });
 
 it("C572: an entry of a version that is not known is a miss, which the next load overwrites", async () => {
-  await server.commandBytes("HSET", "full1:shop::later", "d", "1", "m", '2 0;["json"]', "w", "AAAABBBBCCCCDDDD");
+  await server.commandBytes("HSET", "full1:shop::later", "d", "1", "m", '3 0 AAAABBBBCCCCDDDD;["json"]');
   const next = (await server.commandBytes("GET", "string1:shop::of json")) as Buffer;
   next[1] = 2;
   await server.commandBytes("SET", "string1:shop::later", next);

@@ -31,7 +31,7 @@ export interface PlantedEntry {
 
 /** Writes an entry as a faulty or hostile program might. */
 export function plant(redis: RawRedis, redisKey: string, { data, meta, version = "planted" }: PlantedEntry) {
-  if (!isString) return redis.commandBytes("HSET", redisKey, "d", data, "m", `1 0;${meta}`, "w", version);
+  if (!isString) return redis.commandBytes("HSET", redisKey, "d", data, "m", `2 0 ${version};${meta}`);
   return redis.commandBytes("SET", redisKey, asString({ data, meta, version }));
 }
 
@@ -57,12 +57,13 @@ export async function storedData(redis: RawRedis, redisKey: string): Promise<Buf
 
 /** The version of an entry; `undefined` where there is none. */
 export async function storedVersion(redis: RawRedis, redisKey: string): Promise<string | undefined> {
-  const value = await entryAt(redis, redisKey, "w");
-  return (value !== undefined && isString ? value.subarray(3, 3 + value[2]!) : value)?.toString();
+  const value = await entryAt(redis, redisKey, "m");
+  if (value === undefined || !isString) return value && /^2 \S+ ([\w-]*)/.exec(value.toString())?.[1];
+  return value.subarray(3, 3 + value[2]!).toString();
 }
 
 /** A field of an entry, or the whole string. */
-async function entryAt(redis: RawRedis, redisKey: string, field: "d" | "w"): Promise<Buffer | undefined> {
+async function entryAt(redis: RawRedis, redisKey: string, field: "d" | "m"): Promise<Buffer | undefined> {
   if (!isString) return bytes(await redis.commandBytes("HGET", redisKey, field).catch(ofAnotherType));
   const value = bytes(await redis.commandBytes("GET", redisKey));
   return value === undefined || isPlaceholder(value) ? undefined : value;
