@@ -101,6 +101,7 @@ export default [
       external: (id) => id.startsWith("@hotset/") || id.startsWith("node:"),
     }),
   },
+  adapter("astro", "1.4 kB"),
   adapter("nest", "2 kB"),
   adapter("unstorage", "0.7 kB"),
   http("index", "23.2 kB"),

@@ -12,11 +12,16 @@ import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { byName, pack, upstream } from "../newcomer/pack.ts";
 import { Project } from "../newcomer/project.ts";
 import { startRegistry } from "../newcomer/registry.ts";
+import { astro } from "./astro.ts";
 import { nest } from "./nest.ts";
 import { unstorage } from "./unstorage.ts";
 import type { Row, Workshop } from "./workshop.ts";
 
-const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly Row[]>>> = { unstorage, nest };
+const ADAPTERS: Readonly<Record<string, (workshop: Workshop) => Promise<readonly Row[]>>> = {
+  unstorage,
+  nest,
+  astro,
+};
 
 const top = dirname(dirname(import.meta.dirname));
 const PAGE = join(top, "docs/guide/use-it-with.md");

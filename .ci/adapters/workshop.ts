@@ -70,19 +70,22 @@ export async function serve(
 export class Pair {
   readonly #a: Server;
   readonly #b: Server;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(a: Server, b: Server) {
+  /** @param headers of each request, as a load balancer sends them. */
+  constructor(a: Server, b: Server, headers: Readonly<Record<string, string>> = {}) {
     this.#a = a;
     this.#b = b;
+    this.#headers = headers;
   }
 
   /** The answer of one process. @throws {Error} after five seconds. */
-  a<T>(path: string, init?: RequestInit): Promise<T> {
-    return ask<T>(`${this.#a.url}/${path}`, init);
+  a<T>(path: string): Promise<T> {
+    return ask<T>(`${this.#a.url}/${path}`, this.#headers);
   }
 
-  b<T>(path: string, init?: RequestInit): Promise<T> {
-    return ask<T>(`${this.#b.url}/${path}`, init);
+  b<T>(path: string): Promise<T> {
+    return ask<T>(`${this.#b.url}/${path}`, this.#headers);
   }
 
   /** Soon both answer the same, and not `old`. */
@@ -105,8 +108,8 @@ export class Pair {
   }
 }
 
-async function ask<T>(url: string, init: RequestInit = {}): Promise<T> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(5_000), ...init });
+async function ask<T>(url: string, headers: Readonly<Record<string, string>>): Promise<T> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(5_000), headers });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`${response.status}: ${text}`);
   return JSON.parse(text) as T;

@@ -12,7 +12,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // The aim is 700: the site, next, testcontainers and the clients of other caches bring most of the rest.
   // Decision 0250 has the six that bundle declarations.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 991 },
-  { what: "published packages", count: publishedPackages, limit: 17 },
+  { what: "published packages", count: publishedPackages, limit: 18 },
   // The aim is 42,000.
   {
     what: "lines of the workshop",
@@ -21,8 +21,9 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // decision 0250 the check of CommonJS.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 5_990 },
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_000 },
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_146 },
+  // Decision 0240 has the pages of three adapters.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_400 },
 ];
 
 describe("the weight of the repository", () => {

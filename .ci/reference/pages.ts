@@ -294,11 +294,13 @@ export const PAGES: readonly PageSpec[] = [
   {
     file: "adapters",
     title: "Adapters of frameworks",
-    intro: "A cache in Nest, and under unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
+    intro:
+      "A cache in Nest, in Astro, and under unstorage, Nitro and Nuxt. In use: [use it with](../../guide/use-it-with.md).",
     names: [
       ...["HotsetModule", "HotsetModuleOptions", "HotsetModuleAsyncOptions", "getCacheToken", "InjectCache"],
       ...["HotsetInterceptor", "CacheKey", "CacheTTL", "CacheTags", "HotsetHealthIndicator", "HotsetHealth"],
       ...["hotsetDriver", "HotsetDriverOptions", "HotsetDriver"],
+      ...["astroCache", "AstroCacheConfig", "AstroCacheProvider"],
     ],
   },
   {

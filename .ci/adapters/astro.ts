@@ -1,0 +1,144 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Project } from "../newcomer/project.ts";
+import { outages, Pair, same, serve, WARM, warmCosts } from "./workshop.ts";
+import type { Row, Scenarios, Server, Workshop } from "./workshop.ts";
+
+const ASTRO = "7.3.5";
+
+/** A site in two processes, with our provider and with Astro's own. */
+export async function astro(workshop: Workshop): Promise<readonly Row[]> {
+  const [ours, theirs] = [await run(workshop, "hotset"), await run(workshop, "memory")];
+  return [
+    {
+      adapter: "`@hotset/astro`",
+      suite: `a site of Astro ${ASTRO}, built and served, two processes`,
+      ours,
+      today: `\`memoryCache\`: ${theirs}`,
+    },
+  ];
+}
+
+type Provider = "hotset" | "memory";
+
+async function site({ project }: Workshop, provider: Provider): Promise<Project> {
+  const made = await project("astro", {
+    dependencies: {
+      ...{
+        astro: ASTRO,
+        "@astrojs/node": "11.1.6",
+        "@hotset/astro": "latest",
+        "@hotset/http": "latest",
+        hotset: "latest",
+      },
+      ...{ typescript: "5.9.3", "@types/node": "22.19.1" },
+    },
+  });
+  made.write("astro.config.mjs", CONFIG[provider]);
+  made.write("src/provider.ts", PROVIDER);
+  for (const [name, text] of Object.entries(PAGES)) made.write(`src/pages/${name}`, text);
+  if (provider === "hotset") await made.run("npx", ["tsc", ...STRICTLY, "src/provider.ts"]);
+  await made.run("npx", ["astro", "build"], { ASTRO_TELEMETRY_DISABLED: "1" });
+  return made;
+}
+
+const STRICTLY = ["--strict", "--skipLibCheck", "--noEmit", "--target", "es2022", "--module", "nodenext"];
+
+const configOf = (imports: string, provider: string): string => `import node from "@astrojs/node";
+import { defineConfig${imports} } from "astro/config";
+
+export default defineConfig({
+  output: "server",
+  adapter: node({ mode: "standalone" }),
+  security: { allowedDomains: [{ hostname: "site.example" }] },
+  cache: { provider: ${provider} },
+});
+`;
+const CONFIG: Readonly<Record<Provider, string>> = {
+  hotset: configOf("", '{ name: "hotset", entrypoint: new URL("./src/provider.ts", import.meta.url) }'),
+  memory: configOf(", memoryCache", "memoryCache()"),
+};
+
+const PROVIDER = `import { astroCache } from "@hotset/astro";
+import type { CacheProviderFactory } from "astro";
+import { createCache, memory, redis } from "hotset";
+
+const build = () => createCache({ name: "site" }).tier(memory()).tier(redis(process.env.REDIS_URL!).build()).build();
+export default astroCache(build) satisfies CacheProviderFactory;
+`;
+
+const endpoint = (options: string, more = ""): string => `let runs = 0;
+export const GET = async (context) => {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  context.cache.set(${options});
+  ${more}
+  return Response.json({ path: context.url.pathname, from: process.env.FROM, runs: ++runs });
+};
+`;
+const PAGES = {
+  "index.astro": "---\nAstro.cache.set({ maxAge: 60 });\n---\n<html><body>from {process.env.FROM}</body></html>\n",
+  "up.js": "export const GET = () => Response.json({});\n",
+  "page/[id].js": endpoint("{ maxAge: 60, tags: ['pages'] }"),
+  "short/[id].js": endpoint("{ maxAge: 1, swr: 60 }"),
+  "cookie/[id].js": endpoint("{ maxAge: 60 }", "context.cookies.set('visitor', 'one');"),
+  "clear/[what].js": `export const GET = async ({ cache, params }) => {
+  await cache.invalidate(params.what === "tag" ? { tags: "pages" } : { path: "/page/1" });
+  return Response.json({});
+};
+`,
+};
+
+/** Both processes are one origin, as behind a load balancer. */
+const FORWARDED = { "x-forwarded-host": "site.example", "x-forwarded-proto": "https" };
+
+interface Page {
+  readonly from: string;
+}
+
+async function run(workshop: Workshop, provider: Provider): Promise<string> {
+  const { redis } = workshop;
+  const made = await site(workshop, provider);
+  await redis.command("FLUSHALL");
+  const start = (from: string): Promise<Server> =>
+    serve(made, ["dist/server/entry.mjs"], { REDIS_URL: redis.url, FROM: from });
+  await using a = await start("a");
+  await using b = await start("b");
+  const pair = new Pair(a, b, FORWARDED);
+  const scenarios: Scenarios = {
+    "a page of A is the page of B": async () => same(await pair.a("page/1"), await pair.b("page/1")),
+    "so is a page of HTML": async () => {
+      const [first, second] = [await fetch(a.url, { headers: FORWARDED }), await fetch(b.url, { headers: FORWARDED })];
+      same(await second.text(), await first.text());
+    },
+    [WARM]: () => warmCosts(redis, () => pair.a("page/1")),
+    "40 requests for a cold page, over both, are one run": async () => same(await pair.answersOfForty("page/cold"), 1),
+    "an answer that sets a cookie is of one visitor, who gets it": async () => {
+      const first = await pair.a<Page & { runs: number }>("cookie/1");
+      const second = await fetch(`${a.url}/cookie/1`, { headers: FORWARDED });
+      same(second.headers.getSetCookie(), ["visitor=one"]);
+      same(await second.json(), { ...first, runs: first.runs + 1 });
+    },
+    ...Object.fromEntries(
+      ["tag", "path"].map((what) => [
+        `invalidated by ${what} on A, new on B`,
+        async () => {
+          const old = await pair.b("page/1");
+          await pair.a(`clear/${what}`);
+          await pair.agree("page/1", old);
+        },
+      ]),
+    ),
+    "an old page is refreshed (swr)": async () => {
+      const old = await pair.a("short/1");
+      await sleep(1_200);
+      same(await pair.b("short/1"), old);
+      await pair.agree("short/1", old);
+    },
+    ...outages(pair, redis),
+    "ends within a second of SIGTERM": async () => {
+      if (!(await a.ends(1_000))) throw new Error("still runs");
+    },
+  };
+  // Awaited before the processes end.
+  const result = await workshop.count(`Astro, ${provider}`, scenarios, provider === "hotset");
+  return result;
+}

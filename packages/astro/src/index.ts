@@ -1,0 +1,1 @@
+export { astroCache, type AstroCacheConfig, type AstroCacheProvider } from "./provider.ts";
