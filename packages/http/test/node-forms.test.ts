@@ -93,6 +93,11 @@ const FORMS: Readonly<Record<string, (response: ServerResponse) => unknown>> = {
     response.flushHeaders();
     setTimeout(() => response.end(new Uint8Array(Buffer.from("body"))), 5);
   },
+  "a Transfer-Encoding that is copied, as proxies do": (response) => {
+    const fields = { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"], "transfer-encoding": "chunked" };
+    response.writeHead(201, "Made", fields).write("bo");
+    response.end("dy");
+  },
   "a stream that is piped": (response) => {
     response.writeHead(201, "Made", { "cache-control": "max-age=60", "x-a": "1", "x-b": ["1", "2"] });
     Readable.from(["bo", Buffer.from("dy")]).pipe(response);

@@ -201,6 +201,13 @@ describe("rules", () => {
     expect(await served(site, { path: paths[0]! }, { path: "/search?q=2" })).toEqual(["4", "2"]);
   });
 
+  it("H31 persisted queries of GraphQL, whose hash is in `extensions`, are apart without a key", async () => {
+    const site = new Site().counts(FRESH);
+    const path = (hash: string): string =>
+      `/graphql?operationName=a&extensions=${encodeURIComponent(`{"persistedQuery":{"sha256Hash":"${hash}"}}`)}`;
+    expect(await served(site, { path: path("a") }, { path: path("b") }, { path: path("a") })).toEqual(["1", "2", "1"]);
+  });
+
   it("H31 No-Vary-Search merges what it covers, and never what was stored without it", async () => {
     const site = new Site({ noVarySearch: true }).counts(FRESH);
     const paths = ["/a?q=1&x=1", "/a?q=1&x=2"];

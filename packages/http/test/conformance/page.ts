@@ -45,7 +45,7 @@ Six optimal tests pass nowhere here: \`conditional-lm-fresh-no-lm\` contradicts 
 
 ## Why tests are missing
 
-| tests | |
+| tests | why they fail or aren't run |
 |---|---|
 ${reasons.join("\n")}
 `;
