@@ -140,7 +140,7 @@ export class NamespaceView implements Untyped<Namespace> {
     const ofCall = typeof tags === "function" ? rest : ownOptions({ ...rest, ...(tags !== undefined && { tags }) });
     checkFlag("absentAsNull", absentAsNull);
     const { context, ladder } = this.#engine;
-    const { keySpace, policy } = this.#namespace;
+    const { policy } = this.#namespace;
     const absent = absentAsNull === true ? null : undefined;
     const tagsOf = typeof tags === "function" ? tags : undefined;
     const startedAt = context.clock.now();

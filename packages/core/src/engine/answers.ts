@@ -156,8 +156,8 @@ function describeAnswer(status: Answer["status"], tier: string | undefined, caus
  *
  * - `found`: the entry is the best that there is; a load may follow
  * - `backing-off`: as `found`, and the last load failed a moment ago
- * - `error`: its load has failed
- * - `timeout`: its load failed by a timeout, or its own time has ended
+ * - `error`: its load has failed, and not by a timeout
+ * - `timeout`: the value takes too long. Its load failed by `loadTimeout`, or goes on while its own time has passed
  */
 export type Situation = "found" | "backing-off" | "error" | "timeout";
 

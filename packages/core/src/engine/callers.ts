@@ -77,7 +77,7 @@ export class Callers {
     const isNested = isLoading(this.#context);
     const cancels = [this.#ended];
     const bound = again && inThisContext(again);
-    const waiter = { call, role, flight, again: bound, isLate, isNested, isTimed: false, cancels, resolve, reject };
+    const waiter = { call, role, flight, again: bound, isLate, isNested, hasTimer: false, cancels, resolve, reject };
     if (this.count === 0) this.#release = holdProcess(clock);
     this.count += 1;
     flight.add(waiter);
@@ -107,10 +107,10 @@ export class Callers {
   /** The soft timeout counts from the call, and applies only if there is a fallback to serve. */
   startSoftTimeout(waiter: Waiter): void {
     const { softTimeoutMs } = waiter.call.policy;
-    if (softTimeoutMs === Infinity || waiter.flight.fallback === undefined || waiter.isTimed) return;
+    if (softTimeoutMs === Infinity || waiter.flight.fallback === undefined || waiter.hasTimer) return;
     const { clock } = this.#context;
     const leftMs = waiter.call.startedAt + softTimeoutMs - clock.now();
-    waiter.isTimed = true;
+    waiter.hasTimer = true;
     waiter.cancels.push(clock.schedule(() => this.#outOfTime(waiter, "soft"), Math.max(0, leftMs)));
   }
 
@@ -122,8 +122,8 @@ export class Callers {
         : loadedAnswer(flight.loaded);
     const answer = found !== undefined && this.suits(waiter, found) ? found : undefined;
     if (answer === undefined && limit === "soft") {
-      // The flight that it moves to may have a fallback.
-      waiter.isTimed = !waiter.isLate;
+      // This fallback is not for it. The flight that it moves to may have one that is.
+      if (waiter.isLate) waiter.hasTimer = false;
       return;
     }
     if (!(answer === undefined ? flight.leave(waiter, "time") : flight.take(waiter))) return;

@@ -56,7 +56,7 @@ const waiter = (tags: readonly string[] = []): Waiter => ({
   flight: flight(),
   again: undefined,
   isLate: false,
-  isTimed: false,
+  hasTimer: false,
   cancels: [],
   resolve: () => undefined,
   reject: () => undefined,

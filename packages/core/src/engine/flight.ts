@@ -62,8 +62,8 @@ export interface Waiter extends Ends<unknown> {
   isLate: boolean;
   /** Whether a running load of this cache made the call. */
   readonly isNested: boolean;
-  /** Whether its soft timeout was started. */
-  isTimed: boolean;
+  /** Whether its soft timeout was started; again for a caller that moves, if it passed without an answer. */
+  hasTimer: boolean;
   /** Called when its wait ends, for any reason. */
   readonly cancels: (() => void)[];
 }

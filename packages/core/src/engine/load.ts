@@ -40,7 +40,6 @@ export class Load extends Deadline {
   /** Set by its loader. */
   options: LoadOptions | undefined;
   isSettled = false;
-  /** For its batch. */
   onAbort: ((reason: unknown) => void) | undefined;
   readonly #flight: Flight;
   readonly #context: LoadingContext;

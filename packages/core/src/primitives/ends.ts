@@ -1,5 +1,3 @@
-import { inThisContext } from "./async-context.ts";
-
 /** How something ends: one of both is called, once. */
 export interface Ends<T> {
   readonly resolve: (value: T) => void;
@@ -20,9 +18,3 @@ export function guarded<T>(next: (value: T) => void, { reject }: Pick<Ends<never
     }
   };
 }
-
-/** The same ends, called in the async context of now. */
-export const inContextOfNow = <T>({ resolve, reject }: Ends<T>): Ends<T> => ({
-  resolve: inThisContext(resolve),
-  reject: inThisContext(reject),
-});
