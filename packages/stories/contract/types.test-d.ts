@@ -121,16 +121,9 @@ cache.setMany([
 cache.setMany(new Map([["a", 1]]));
 // ---- what programs write around a cache
 
-class Store<V> {
-  readonly own: Namespace<V> = cache.namespace<V>("own");
-  set<T>(key: string, value: T): Promise<unknown> {
-    return cache.set<T>(key, value, { ttl: "5m" });
-  }
-  setOwn(key: string, value: V): Promise<unknown> {
-    return this.own.set<V>(key, value);
-  }
-}
-export const store: { set<T>(key: string, value: T): Promise<unknown> } = new Store<User>();
+export const store: { set<T>(key: string, value: T): Promise<unknown> } = {
+  set: <T>(key: string, value: T) => cache.set<T>(key, value, { ttl: "5m" }),
+};
 declare const isTest: boolean;
 const chosen = createCache({ name: "chosen" }).tier(isTest ? memory() : redis("redis://localhost").build());
 chosen.defaults({ ttl: "5m" }).build();

@@ -27,9 +27,9 @@ const MOST: Readonly<Record<string, Costs>> = {
 
 /**
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
- * 0213 to 0215, 0229, 0241 and 0242, and for reports of changes that say whose they are.
+ * 0213 to 0215, 0229, 0241, 0242 and 0250, and for reports of changes that say whose they are.
  */
-const MOST_LINES = { engine: 5_064, core: 16_132 };
+const MOST_LINES = { engine: 5_064, core: 16_135 };
 const MOST_FILES = { engine: 26, core: 123 };
 
 describe("a call", async () => {
