@@ -35,6 +35,7 @@ const TOOLS: Readonly<Record<string, Readonly<Record<string, Command>>>> = {
   },
   tool: {
     newcomer: program(".ci/newcomer/run.ts"),
+    importers: program(".ci/newcomer/run.ts", "--importers"),
     adapters: program(".ci/adapters/run.ts"),
     attacks: program(".ci/newcomer/attacks.ts"),
     matrix: program("packages/test-servers/src/matrix.ts"),

@@ -20,8 +20,8 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
     limit: 42_500,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
-  // decision 0250 the check of CommonJS.
-  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_146 },
+  // decision 0250 the check of CommonJS and the runs of its importers.
+  { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_383 },
   // Decision 0240 has the pages of three adapters.
   { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_400 },
 ];

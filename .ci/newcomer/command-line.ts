@@ -1,10 +1,4 @@
-import type { Project } from "./project.ts";
-
-interface Newcomer {
-  project(name: string, manifest?: object): Project;
-  step(name: string, work: () => Promise<void>): Promise<void>;
-  check(condition: boolean, message: string): void;
-}
+import type { Newcomer } from "./newcomer.ts";
 
 /** `npx hotset doctor` as the guide has it: with hotset alone it says what to install, and with that it runs. */
 export async function commandLine({ project, step, check }: Newcomer, redisUrl: string): Promise<void> {

@@ -1,12 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Project } from "./project.ts";
-
-interface Newcomer {
-  project(name: string, manifest?: object): Project;
-  step(name: string, work: () => Promise<void>): Promise<void>;
-  check(condition: boolean, message: string): void;
-}
+import type { Newcomer } from "./newcomer.ts";
 
 /** The program of docs/guide/metrics.md, grown to all that the dashboard shows, as a reader would write it. */
 const PROGRAM = `import { createServer } from "node:http";

@@ -1,12 +1,6 @@
 import { cpSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Project } from "./project.ts";
-
-interface Newcomer {
-  project(name: string, manifest?: object): Project;
-  step(name: string, work: () => Promise<void>): Promise<void>;
-  check(condition: boolean, message: string): void;
-}
+import type { Newcomer } from "./newcomer.ts";
 
 /** The examples, copied out of the repository: each prints what it prints there. Their heads ask for Node 24. */
 export async function examples(

@@ -2,22 +2,24 @@
 //
 //   npm run tool -- newcomer              after nothing: it builds and packs; needs the registry of npm
 //   npm run tool -- newcomer bundle Bun   steps with one of these in their names
+//   npm run tool -- importers             test runners and compilers; writes the tables of docs/guide/testing.md
 //   npm run tool -- newcomer --brief      the first steps, as `npm run test:all` runs them: without the network, with
 //                                         packages that are installed in this workspace
 //
 // Installs by npm and pnpm, the programs of the documents on the oldest and the newest Node, bundles, CommonJS, Bun,
-// Deno, the stores by their READMEs, test runners, the lowest versions of shared dependencies, the toolkit by its
+// Deno, the stores by their READMEs, the lowest versions of shared dependencies, the toolkit by its
 // variables alone, the command line, a scrape for the dashboard; a wrong password shows. Prints the figures of the
 // install next to those of other caches.
 
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
 import { commandLine } from "./command-line.ts";
 import { dashboard } from "./dashboard.ts";
-import { bundles, newcomerProgram, runnerTests } from "./programs.ts";
+import { importers, importersBriefly } from "./importers.ts";
+import { bundles, newcomerProgram } from "./programs.ts";
 import { examples } from "./examples.ts";
 import { InstalledPackages } from "./installed.ts";
 import { byName, pack, upstream } from "./pack.ts";
@@ -41,7 +43,10 @@ const TOOLS = {
 };
 
 const isBrief = process.argv.includes("--brief");
-const wanted = process.argv.slice(2).filter((word) => word !== "--brief");
+const isOfImporters = process.argv.includes("--importers");
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const GUIDE = join(top, "docs/guide/testing.md");
+const TABLES = /(?<=<!-- importers -->\n)[^]*(?=<!-- \/importers -->)/;
 const failures: string[] = [];
 let passed = 0;
 
@@ -61,9 +66,8 @@ const project = (name: string, manifest?: object): Project => {
 };
 
 try {
-  await figures();
-  await pnpmInstall();
-  if (isBrief) await briefly();
+  if (isOfImporters) await writeImporters();
+  else if (isBrief) await briefly();
   else await inFull();
 } finally {
   for (const each of projects) each.remove();
@@ -72,6 +76,9 @@ console.log(failures.length === 0 ? `${passed} steps of a newcomer passed` : fai
 process.exitCode = failures.length === 0 ? 0 : 1;
 
 async function briefly(): Promise<void> {
+  await figures();
+  await pnpmInstall();
+  await importersBriefly(importing());
   await documents({ "this Node": process.execPath }, /^(?:packages\/hotset\/)?README\.md$/);
   await examples({ project, step, check }, process.execPath, { top, redisUrl: redis.url });
   // Takes half a minute.
@@ -82,6 +89,8 @@ async function briefly(): Promise<void> {
 }
 
 async function inFull(): Promise<void> {
+  await figures();
+  await pnpmInstall();
   const tools = project("tools", { devDependencies: TOOLS });
   await tools.run("npm", ["install", "--ignore-scripts"]);
   const bin = (name: string): string => join(tools.folder, "node_modules", name, "bin", name.replace(/\d+$/, ""));
@@ -94,7 +103,6 @@ async function inFull(): Promise<void> {
   await runtimes({ ...nodes, Bun: bin("bun"), Deno: join(tools.folder, "node_modules/deno/deno") });
   await stores({ project, step, check }, nodes, { top, tools: tools.folder, redisUrl: redis.url });
   await wrongPassword(nodes["Node 24"]);
-  await runners();
   await lowestVersions();
   await toolkit({ project, step, check }, nodes);
   await examples({ project, step, check }, nodes["Node 24"], { top, redisUrl: redis.url });
@@ -232,15 +240,22 @@ function wrongPassword(node: string): Promise<void> {
   });
 }
 
-/** The testing kit in test runners, each in a project of its own. */
-async function runners(): Promise<void> {
-  for (const { name, dependencies, files, command } of runnerTests())
-    await step(`testing kit: ${name}`, async () => {
-      const made = project("runner", { type: "module", dependencies: { hotset: "latest", ...dependencies } });
-      await made.run("npm", ["install"]);
-      for (const [file, text] of Object.entries(files)) made.write(file, text);
-      await made.run(process.execPath, command);
-    });
+/** At night what the page says is checked, not written. */
+async function writeImporters(): Promise<void> {
+  const tables = await importers(importing());
+  console.log(tables);
+  if (wanted.length > 0 || failures.length > 0) return;
+  const page = readFileSync(GUIDE, "utf8");
+  if (isNightly) await step("import: the page has these tables", async () => check(page.includes(tables), tables));
+  else writeFileSync(GUIDE, page.replace(TABLES, tables));
+}
+
+function importing(): Parameters<typeof importers>[0] {
+  const entriesOf = (name: string): readonly string[] =>
+    Object.keys((ours(name)[0]!.manifest as unknown as { readonly exports: object }).exports)
+      .filter((entry) => entry !== "./contract-suites")
+      .map((entry) => join(name, entry));
+  return { project, step, check, entriesOf, redisUrl: redis.url };
 }
 
 /** The lowest versions of what users share with us: the newest are those of the lockfile. */

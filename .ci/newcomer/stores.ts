@@ -2,13 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startPostgres } from "@hotset/test-servers";
 import { DOCUMENTED_REDIS_URL, makePrograms, readPages } from "../checks/code-blocks.ts";
-import type { Project } from "./project.ts";
-
-interface Newcomer {
-  project(name: string, manifest?: object): Project;
-  step(name: string, work: () => Promise<void>): Promise<void>;
-  check(condition: boolean, message: string): void;
-}
+import type { Newcomer } from "./newcomer.ts";
 
 /** What is added to the first program of a README, and what it then prints. */
 const ENDS: Readonly<Record<string, readonly [end: string, printed: string]>> = {

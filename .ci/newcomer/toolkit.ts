@@ -1,13 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { startCluster, startTlsRedis } from "@hotset/test-servers";
-import type { Project } from "./project.ts";
-
-interface Newcomer {
-  project(name: string, manifest?: object): Project;
-  step(name: string, work: () => Promise<void>): Promise<void>;
-  check(condition: boolean, message: string): void;
-}
+import type { Newcomer } from "./newcomer.ts";
 
 const program = (load: string): string => `${load}
 async function main() {

@@ -28,6 +28,8 @@ export type {
   BatchLoader,
   Cache,
   CacheBuilder,
+  EmptyCacheBuilder,
+  LocalCacheBuilder,
   CacheErrorCode,
   CacheEvents,
   CacheLogger,
