@@ -15,14 +15,17 @@ export const parseSeconds = (text: string): number | undefined =>
 
 /**
  * The directives of a Cache-Control field. The first of two with the same name counts; other text is skipped.
- * A quote that is never closed hides nothing of what follows.
+ * A quote that is never closed hides no directive that forbids, and what follows it allows nothing.
  */
 export function parseDirectives(text: string | undefined): Directives {
   if (text === undefined || text === "") return NONE;
   const directives = new Map<string, string | true>();
+  let isOpen = false;
   for (let at = 0; at < text.length;) {
-    const { name, argument, end } = directiveAt(text, at);
-    if (name !== undefined && !directives.has(name)) directives.set(name, argument);
+    const { name, argument, end, opens = false } = directiveAt(text, at);
+    if (name !== undefined && !directives.has(name))
+      directives.set(name, isOpen && ALLOWING.has(name) ? MALFORMED : argument);
+    isOpen ||= opens;
     at = end + 1;
   }
   return directives;
@@ -33,6 +36,8 @@ interface Directive {
   readonly argument: string | true;
   /** Index of the comma behind it, or of the end of the text. */
   readonly end: number;
+  /** Whether it has a quote that is never closed. */
+  readonly opens?: boolean;
 }
 
 function directiveAt(text: string, from: number): Directive {
@@ -45,7 +50,7 @@ function directiveAt(text: string, from: number): Directive {
   const lower = name.toLowerCase();
   if (text[at] !== "=") {
     const end = commaFrom(text, at);
-    const isWhole = QUALIFIED.has(lower) || COUNTED.has(lower) || text.slice(at, end).trim() === "";
+    const isWhole = !ALLOWING.has(lower) || text.slice(at, end).trim() === "";
     return { name: lower, argument: isWhole || MALFORMED, end };
   }
   const begin = at + 1;
@@ -53,11 +58,14 @@ function directiveAt(text: string, from: number): Directive {
   const end = commaFrom(text, closing ?? begin);
   const isQuoted = closing !== undefined && text.slice(closing + 1, end).trim() === "";
   const argument = isQuoted ? text.slice(begin + 1, closing).replace(/\\(.)/g, "$1") : text.slice(begin, end).trimEnd();
-  return { name: lower, argument: QUALIFIED.has(lower) && !isNames(argument) ? true : argument, end };
+  const opens = text[begin] === '"' && closing === undefined;
+  return { name: lower, argument: QUALIFIED.has(lower) && !isNames(argument) ? true : argument, end, opens };
 }
 
 /** The argument of a directive with text behind its name: it still forbids, and allows nothing. */
 const MALFORMED = "?";
+/** What allows a response to a request with credentials, or lifts a no-store. */
+const ALLOWING: ReadonlySet<string> = new Set(["public", "s-maxage", "must-revalidate", "must-understand"]);
 
 /** Whether a directive that allows something, and has no argument, is there as it must be. */
 export const permits = (directives: Directives, name: "public" | "must-revalidate" | "must-understand"): boolean =>

@@ -85,6 +85,8 @@ describe("H8 H9 H13 what is stored", () => {
     ["H13 public =", "authorization", { request: { authorization: "x" }, response: cc("public =, max-age=60") }],
     ["H13 public=1", "authorization", { request: { authorization: "x" }, response: cc("public=1, max-age=60") }],
     ["H13 must-revalidate =", "authorization", { request: { authorization: "x" }, response: cc("must-revalidate =") }],
+    ["H13 open quote", "authorization", { request: { authorization: "x" }, response: cc('a="x, public, max-age=60') }],
+    ["H13 open quote", "authorization", { request: { authorization: "x" }, response: cc('a="x, s-maxage=60') }],
     ["H13 s-maxage =60", "authorization", { request: { authorization: "x" }, response: cc("s-maxage =60") }],
     ["H11 must-understand = with no-store", "no-store", { response: cc("must-understand =, no-store, max-age=60") }],
     ["H11 private =x", "private", { response: cc("private =x, max-age=60") }],
