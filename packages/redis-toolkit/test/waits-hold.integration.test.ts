@@ -5,14 +5,21 @@ import { fileURLToPath } from "node:url";
 import { isNightly, startOwnRedis } from "@hotset/test-servers";
 import { expect, it } from "vitest";
 
-const script = fileURLToPath(new URL("processes/waiting.ts", import.meta.url));
 const ROUNDS = isNightly ? 100 : 1;
 
-async function run(...args: readonly string[]): Promise<readonly [code: unknown, output: string]> {
+async function run(
+  name: string,
+  args: readonly string[],
+  onOutput?: (output: string) => unknown,
+): Promise<readonly [code: unknown, output: string]> {
+  const script = fileURLToPath(new URL(`processes/${name}.ts`, import.meta.url));
   const flags = ["--conditions=@hotset/source", "--no-warnings"];
   const child = spawn(process.execPath, [...flags, script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+    onOutput?.(output);
+  });
   const [code] = await once(child, "close");
   return [code, output];
 }
@@ -22,9 +29,21 @@ it.each(["refused", "frozen", "killed"])(
   async (fault) => {
     await using server = await startOwnRedis();
     const url = fault === "refused" ? "redis://127.0.0.1:1" : server.url;
-    expect(await run(fault, url, String(server.pid), String(ROUNDS))).toEqual([
+    expect(await run("waiting", [fault, url, String(server.pid), String(ROUNDS)])).toEqual([
       0,
       JSON.stringify({ last: "cache.close", left: [] }),
     ]);
   },
 );
+
+it("C116 a subscriber keeps its process alive while it reconnects, until it is closed", async () => {
+  await using server = await startOwnRedis();
+  const next = async (output: string): Promise<void> => {
+    if (output === "subscribed ") await server.kill();
+    if (output === "subscribed lost ") await server.start();
+  };
+  expect(await run("subscribed", [server.url], (output) => void next(output))).toEqual([
+    0,
+    "subscribed lost gap closed ",
+  ]);
+});

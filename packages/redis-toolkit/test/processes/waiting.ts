@@ -118,6 +118,11 @@ async function main(): Promise<void> {
         );
       while (!(await redis.initialize()));
       process.kill(Number(pid), fault === "frozen" ? "SIGSTOP" : "SIGKILL");
+      // Until their connections are given up: an open socket keeps the process alive, whatever is awaited.
+      while (connection.isUp || redis.isReady)
+        await Promise.all(
+          ["connection.call", "lenient", "store.ping", "cache.get"].map((name) => settled(calls[name]!)),
+        );
     }
     for (const [name, call] of Object.entries({ ...calls, ...close })) {
       last = name;

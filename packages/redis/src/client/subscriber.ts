@@ -40,7 +40,8 @@ export class LinkSubscriber implements Subscriber {
   };
   readonly #onEnd: (subscriber: LinkSubscriber) => void;
   #client: NodeClient | undefined;
-  #hasGap = false;
+  /** Pending while its connection is lost: then no socket keeps the process alive. */
+  #gap: PromiseWithResolvers<void> | undefined;
   #cancelHeartbeat: () => void = () => undefined;
   #closed: Promise<void> | undefined;
 
@@ -111,6 +112,7 @@ export class LinkSubscriber implements Subscriber {
   async #close(): Promise<void> {
     this.#cancelHeartbeat();
     this.#subscriptions.clear();
+    this.#gap?.resolve();
     this.#onEnd(this);
     await this.#link.close();
   }
@@ -151,14 +153,18 @@ export class LinkSubscriber implements Subscriber {
   #up(): void {
     this.#cancelHeartbeat();
     this.#beatLater();
-    if (!this.#hasGap) return;
-    this.#hasGap = false;
+    if (this.#gap === undefined) return;
+    this.#gap.resolve();
+    this.#gap = undefined;
     for (const listener of this.#listeners.gap) deliver(listener);
   }
 
   #down(error: Error): void {
     if (this.#closed !== undefined) return;
-    this.#hasGap = true;
+    if (this.#gap === undefined) {
+      this.#gap = Promise.withResolvers();
+      void keepAlive(this.#settings.clock, this.#gap.promise);
+    }
     for (const listener of this.#listeners.lost) deliver(listener, error);
   }
 
