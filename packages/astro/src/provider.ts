@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { CacheClosedError, checkNames, ConfigurationError, LoadTimeoutError, OverloadedError } from "@hotset/core";
+import { CacheClosedError, checkNames, ConfigurationError, LoadTimeoutError } from "@hotset/core";
 import type { Cache } from "@hotset/core";
 import { httpCache, type FieldLine, type HttpCache, type KeyRule, type PlainResponse } from "@hotset/http";
 
@@ -59,7 +59,9 @@ export function astroCache<C extends AstroCacheConfig>(
 
 async function answered(http: HttpCache, request: Request, next: () => Promise<Response>): Promise<Response> {
   let own: Response | undefined;
+  let hasBegun = false;
   const origin = async (): Promise<PlainResponse> => {
+    hasBegun = true;
     own = await next();
     return plainOf(own, new URL(request.url).pathname);
   };
@@ -69,8 +71,8 @@ async function answered(http: HttpCache, request: Request, next: () => Promise<R
     const answer = await http.answer({ method: "GET", url: request.url, fields, hasBody: false }, origin);
     return responseOf(answer, own);
   } catch (error) {
-    const isRefusal = [LoadTimeoutError, OverloadedError, CacheClosedError].some((Class) => error instanceof Class);
-    if (own !== undefined || !isRefusal) throw error;
+    const isRefusal = error instanceof LoadTimeoutError || error instanceof CacheClosedError;
+    if (hasBegun || !isRefusal) throw error;
     return next();
   }
 }

@@ -1,4 +1,4 @@
-import { createCache, type Cache } from "@hotset/core";
+import { CacheClosedError, createCache, type Cache } from "@hotset/core";
 import { astroCache } from "@hotset/astro";
 import { memory } from "@hotset/memory";
 import { gate } from "@hotset/testing";
@@ -115,7 +115,8 @@ it("C578: a path ends its pages with any query, a tag those that have it, and no
 it("a cache that is closed leaves pages to Astro; an error of a page is its own", async () => {
   const { cache, get, provider } = newSite();
   const request = new Request("https://site.example/");
-  const failing = vi.fn(() => Promise.reject(new Error("page")));
+  // The page has a cache too, which is closed.
+  const failing = vi.fn(() => Promise.reject(new CacheClosedError("page")));
   await expect(provider.onRequest({ request, url: new URL(request.url) }, failing)).rejects.toThrow("page");
   expect(failing).toHaveBeenCalledTimes(1);
   await cache.close();
