@@ -23,7 +23,7 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // decision 0250 the check of CommonJS and the runs of its importers.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_383 },
   // Decision 0240 has the pages of three adapters.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_400 },
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_500 },
 ];
 
 describe("the weight of the repository", () => {
