@@ -534,6 +534,9 @@ describe("a lease is ended by", () => {
     expect(await everything()).toEqual({});
     expect(await backend.remove(KEY), "without any load").toBe("missing");
     expect(await tracker.received()).toEqual([]);
+    await leases.acquire(KEY, "mine", 10_000, "");
+    expect(await backend.remove(KEY), "a placeholder").toBe("missing");
+    expect(await everything()).toEqual({});
   });
 
   it.each([...TYPES, ["a hash without a value", ["HSET", E, "name", "Ada"]]] as const)(
