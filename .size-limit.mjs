@@ -104,7 +104,7 @@ export default [
   adapter("astro", "1.4 kB"),
   adapter("nest", "2 kB"),
   adapter("unstorage", "0.7 kB"),
-  http("index", "23.2 kB"),
+  http("index", "23.8 kB"),
   http("fetch", "4.4 kB"),
   http("node", "4.1 kB"),
   http("undici", "2 kB"),
