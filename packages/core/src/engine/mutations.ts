@@ -10,7 +10,6 @@ import { NO_TAGS, type EntryKey } from "../entry/key.ts";
 import type { RemoteTier } from "../tiers/remote-tier.ts";
 import { lifetimeOf, type EntryOptions } from "../entry/policy.ts";
 import { termsIn } from "../entry/terms.ts";
-import { inThisContext } from "../primitives/async-context.ts";
 import { type Ends, guarded } from "../primitives/ends.ts";
 import { newId } from "../primitives/ids.ts";
 import { isThenable } from "../primitives/thenable.ts";
@@ -102,7 +101,7 @@ export class Mutations {
   /** Sends the entry after the earlier writes of its key, unless a later `set` overtakes it until then. */
   #queue(remote: RemoteTier, call: SetCall, line: Line): void {
     const { flights, writes } = this.#context;
-    const { key, ends } = call;
+    const { key } = call;
     this.#fence(key, "set");
     const guard = new Guard("write");
     flights.add(key.local, guard);
@@ -110,10 +109,7 @@ export class Mutations {
     if (waiting instanceof SetBatch) {
       flights.remove(waiting.guard);
       waiting.guard = guard;
-      waiting.calls.push({
-        ...call,
-        ends: { resolve: inThisContext(ends.resolve), reject: inThisContext(ends.reject) },
-      });
+      waiting.calls.push(call);
       if (line === this.#lines.single) writes.hurry(key.local);
       return;
     }

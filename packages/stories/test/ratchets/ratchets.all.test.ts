@@ -29,7 +29,7 @@ const MOST: Readonly<Record<string, Costs>> = {
  * Lines, those of comments and blank ones too, without tests; and files. Raised by decisions
  * 0213 to 0215, 0229, 0241, 0242 and 0250, and for reports of changes that say whose they are.
  */
-const MOST_LINES = { engine: 5_064, core: 16_135 };
+const MOST_LINES = { engine: 5_063, core: 16_131 };
 const MOST_FILES = { engine: 26, core: 123 };
 
 describe("a call", async () => {
