@@ -266,7 +266,7 @@ async function runners(
     await step(`import: ${versions}, ${name}`, async () => {
       const made =
         installed.get(dependencies) ?? project("runner", { dependencies: { hotset: "latest", ...dependencies } });
-      if (!installed.has(dependencies)) await made.run("npm", ["install", "--legacy-peer-deps"]);
+      if (!installed.has(dependencies)) await made.run("npm", ["install"]);
       installed.set(dependencies, made);
       for (const [file, text] of Object.entries(files)) made.write(file, text);
       const { stdout, stderr } = await made.run(process.execPath, command, { REDIS_URL: redisUrl });
