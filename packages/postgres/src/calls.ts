@@ -12,7 +12,7 @@ export interface Sent {
   /**
    * Asked before they are sent.
    *
-   * @throws {BackendUnavailableError} for changes of a process that stood still meanwhile.
+   * @throws {StandstillError} for changes of a process that stood still meanwhile.
    */
   check(): void;
 }
@@ -88,7 +88,8 @@ export class Calls {
       for (const call of calls) {
         if (!this.#isOutdated(statement, call.askedOn)) break;
         this.#deadlines.end(call);
-        this.#drop(statement, call);
+        calls.delete(call);
+        call.reject(new StandstillError(this.#limits.label, statement));
       }
       while (calls.size > 0 && this.#running < this.#limits.connections && !this.#holdsBack(statement, calls))
         void this.#run(statement, take(calls, statement.mostCalls));
@@ -146,7 +147,7 @@ export class Calls {
         rows: given,
         onStart: (how) => (abandon = how),
         check: () => {
-          if (this.#isOutdated(statement, begunOn)) throw this.#late(statement, calls, { maybeExecuted: false });
+          if (this.#isOutdated(statement, begunOn)) throw new StandstillError(this.#limits.label, statement);
         },
       });
       const answers = await Promise.race([sending, abandoned]);
@@ -184,6 +185,15 @@ export class Calls {
       operation,
       ...how,
     });
+  }
+}
+
+/** A change was not sent. No error of a server that cannot be reached: nothing was asked of it. */
+export class StandstillError extends Error {
+  override readonly name = "StandstillError";
+
+  constructor(label: string, { operation }: Statement) {
+    super(`${label}: ${operation} was not sent: this process stood still, and others may have written since`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { hash, randomBytes } from "node:crypto";
 import { BackendUnavailableError, type StoredEntry } from "@hotset/core";
 import { packed } from "./bytes.ts";
+import { StandstillError } from "./calls.ts";
 
 /** A key as it is sent, and the hash under which it is stored. Keys of any length and with any character differ. */
 export interface Key {
@@ -68,7 +69,8 @@ export async function orRemoved<T>(put: Promise<T>, remove: () => Promise<unknow
     return await put;
   } catch (error) {
     // The error of the put is the one that the caller gets.
-    if (!(error instanceof BackendUnavailableError)) await remove().catch(() => false);
+    const isSent = !(error instanceof BackendUnavailableError || error instanceof StandstillError);
+    if (isSent) await remove().catch(() => false);
     throw error;
   }
 }

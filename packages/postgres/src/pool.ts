@@ -1,4 +1,5 @@
 import { BackendUnavailableError, CacheError } from "@hotset/core";
+import { StandstillError } from "./calls.ts";
 
 /** The part of a `Pool` of `pg` that is used. */
 export interface PostgresPool {
@@ -76,7 +77,7 @@ export function isUsable(error: unknown): boolean {
 
 /** The error for the cache. Its message has neither values nor the password. */
 export function faultOf(label: string, operation: string, cause: unknown): Error {
-  if (cause instanceof CacheError) return cause;
+  if (cause instanceof CacheError || cause instanceof StandstillError) return cause;
   const state = stateOf(cause);
   if (state !== undefined && !UNAVAILABLE.test(state)) return cause as Error;
   return new BackendUnavailableError(`${label}: ${operation} failed; check that PostgreSQL can be reached`, {

@@ -200,12 +200,12 @@ export class Store {
     process.emitWarning(message, { type: "HotsetWarning", code });
   }
 
-  #unavailable(operation: string, cause: unknown): BackendUnavailableError {
-    if (cause instanceof BackendUnavailableError) return cause;
+  #unavailable(operation: string, cause: unknown): Error {
+    // Nothing was asked of the file after a standstill: no reason to serve older copies.
+    if (cause instanceof BackendUnavailableError || cause instanceof StandstillError) return cause;
     const { label, file } = this.#plan;
     const failure = failureOf(cause);
-    const isTold = cause instanceof UnusableFileError || cause instanceof StandstillError;
-    const why = isTold ? cause.message : `${file}: ${REASONS[failure]}`;
+    const why = cause instanceof UnusableFileError ? cause.message : `${file}: ${REASONS[failure]}`;
     return new BackendUnavailableError(`${label}: ${operation} failed: ${why}`, {
       tier: label,
       operation,
