@@ -74,8 +74,8 @@ export default [
   { ...core, name: "@hotset/core", limit: "60.8 kB" },
   { ...core, name: "@hotset/core, createCache alone", import: "{ createCache }", limit: "43.1 kB" },
   program("memory", "{ createCache, memory }", "53.3 kB"),
-  program("memory over Redis", "{ createCache, memory, redis }", "114.8 kB"),
-  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "121.4 kB"),
+  program("memory over Redis", "{ createCache, memory, redis }", "115.4 kB"),
+  program("memory over Redis, sealed", "{ aesGcm, compose, createCache, keyOf, memory, redis, zstd }", "122 kB"),
   {
     name: "@hotset/compose",
     path: "packages/compose/dist/index.js",
