@@ -13,17 +13,17 @@ const ROWS: readonly { readonly what: string; readonly count: () => number; read
   // Decision 0250 has the six that bundle declarations.
   { what: "packages in the lockfile", count: packagesInLockfile, limit: 991 },
   { what: "published packages", count: publishedPackages, limit: 18 },
-  // The aim is 42,000.
+  // The aim is 42,000. Decision 0250 has the types that programs write.
   {
     what: "lines of the workshop",
     count: () => lines(/^packages\/(?:stories|mutants|torture|test-servers|testing)\/.*\.ts$/),
-    limit: 42_500,
+    limit: 42_540,
   },
   // The aim is 3,000. Decision 0240 has the runs of adapters in their frameworks,
   // decision 0250 the check of CommonJS and the runs of its importers.
   { what: "lines of .ci", count: () => lines(/^\.ci\/(?:.*\.(?:ts|mjs)|run)$/), limit: 6_383 },
-  // Decision 0240 has the pages of three adapters.
-  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_500 },
+  // Decision 0240 has the pages of three adapters, decision 0250 the tables of importers.
+  { what: "words of Markdown", count: wordsOfMarkdown, limit: 130_900 },
 ];
 
 describe("the weight of the repository", () => {
